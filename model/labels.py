@@ -1,0 +1,181 @@
+"""Label sets of the abdominal challenges, their left/right pairs, and the tables between them.
+
+A *label set* says which integer a voxel of a label map holds for which structure. A *network channel* is what one
+output of a network stands for: a label, or a left/right pair merged into one (`kidney`), which `inference.laterality`
+splits again by anatomy. Arrays that turn one numbering into another are look-up tables: `table[label_map]`.
+
+Sources: FLARE21-24 and AMOS22 challenge rules.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+BACKGROUND = "background"
+TUMOR = "tumor"
+
+Table = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two structures mirrored across the body's middle, and the name of both together."""
+
+    merged: str
+    right: str
+    left: str
+
+
+KIDNEYS = Pair(merged="kidney", right="right kidney", left="left kidney")
+ADRENALS = Pair(merged="adrenal gland", right="right adrenal gland", left="left adrenal gland")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSet:
+    """Structures of one challenge and the ids they have in its label maps.
+
+    Args:
+        name: short name, as on the command line.
+        ids: structure name to id, 1 to 255; background is always 0 and not listed.
+        pairs: the left/right pairs among the structures.
+
+    Raises:
+        ValueError: an id outside 1 to 255, an id used twice, or a pair whose sides are not in `ids`.
+    """
+
+    name: str
+    ids: Mapping[str, int]
+    pairs: tuple[Pair, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
+        if BACKGROUND in self.ids:
+            raise ValueError(f"label set {self.name}: background is 0 by definition and is not listed")
+        for structure, label_id in self.ids.items():
+            if not 1 <= label_id <= 255:
+                raise ValueError(f"label set {self.name}: id of {structure} is {label_id}, must be 1 to 255")
+        if len(set(self.ids.values())) != len(self.ids):
+            raise ValueError(f"label set {self.name}: two structures share an id")
+        for pair in self.pairs:
+            for side in (pair.right, pair.left):
+                if side not in self.ids:
+                    raise ValueError(f"label set {self.name}: {side} of pair {pair.merged} is not in the set")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Structure names in the order of their ids."""
+        return tuple(sorted(self.ids, key=lambda name: self.ids[name]))
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """Structure names in the order of their ids, without the tumor."""
+        return tuple(name for name in self.names if name != TUMOR)
+
+    @property
+    def max_id(self) -> int:
+        """Largest id of the set."""
+        return max(self.ids.values())
+
+    def name_of(self, label_id: int) -> str:
+        """Name of the structure with this id; `background` for 0.
+
+        Raises:
+            ValueError: no structure has this id.
+        """
+        if label_id == 0:
+            return BACKGROUND
+        for name, known in self.ids.items():
+            if known == label_id:
+                return name
+        raise ValueError(f"label set {self.name} has no id {label_id}")
+
+    def pair_named(self, merged: str) -> Pair | None:
+        """The pair with this merged name, or None."""
+        return next((pair for pair in self.pairs if pair.merged == merged), None)
+
+
+def _flare(name: str, *extra: str) -> LabelSet:
+    organs = (
+        "liver", "right kidney", "spleen", "pancreas", "aorta", "inferior vena cava", "right adrenal gland",
+        "left adrenal gland", "gallbladder", "esophagus", "stomach", "duodenum", "left kidney",
+    )  # fmt: skip
+    return LabelSet(name=name, ids={organ: i for i, organ in enumerate((*organs, *extra), start=1)}, pairs=(KIDNEYS, ADRENALS))
+
+
+FLARE21 = LabelSet(name="flare21", ids={"liver": 1, "kidney": 2, "spleen": 3, "pancreas": 4})
+FLARE22 = _flare("flare22")
+FLARE23 = _flare("flare23", TUMOR)
+AMOS22 = LabelSet(
+    name="amos22",
+    ids={
+        name: i
+        for i, name in enumerate(
+            (
+                "spleen", "right kidney", "left kidney", "gallbladder", "esophagus", "liver", "stomach", "aorta", "inferior vena cava",
+                "pancreas", "right adrenal gland", "left adrenal gland", "duodenum", "bladder", "prostate/uterus",
+            ),
+            start=1,
+        )
+    },
+    pairs=(KIDNEYS, ADRENALS),
+)  # fmt: skip
+
+LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType({s.name: s for s in (FLARE21, FLARE22, FLARE23, AMOS22)})
+
+
+def merged_channels(labels: LabelSet) -> tuple[str, ...]:
+    """Network channels of a label set when each left/right pair is one channel, background first.
+
+    A pair takes the place of its side with the lower id: FLARE23 gives 13 channels, `background, liver, kidney,
+    spleen, ..., tumor` (FLARE23 low-resource ensemble).
+    """
+    merged_of = {side: pair.merged for pair in labels.pairs for side in (pair.right, pair.left)}
+    names = [merged_of.get(name, name) for name in labels.names]
+    return (BACKGROUND, *dict.fromkeys(names))
+
+
+def channel_table(labels: LabelSet, channels: Sequence[str]) -> Table:
+    """Table from label id to the index of the network channel that stands for it; shape (256,).
+
+    Ids that no channel stands for become 0, as does everything outside the set. Works with merged and unmerged
+    channels: `channel_table(FLARE23, merged_channels(FLARE23))[13] == 2`, since the left kidney is in `kidney`.
+
+    Raises:
+        ValueError: a channel is neither background, a structure of the set nor one of its pairs.
+    """
+    table = np.zeros(256, np.uint8)
+    for index, channel in enumerate(channels):
+        if channel == BACKGROUND:
+            continue
+        for label_id in channel_ids(labels, channel):
+            table[label_id] = index
+    return table
+
+
+def channel_ids(labels: LabelSet, channel: str) -> tuple[int, ...]:
+    """Label ids that a network channel stands for: one, or right and left of a pair, in this order.
+
+    Raises:
+        ValueError: the set has neither a structure nor a pair of this name.
+    """
+    if channel in labels.ids:
+        return (labels.ids[channel],)
+    pair = labels.pair_named(channel)
+    if pair is None:
+        raise ValueError(f"{channel} is neither a structure nor a left/right pair of label set {labels.name}")
+    return (labels.ids[pair.right], labels.ids[pair.left])
+
+
+def conversion_table(source: LabelSet, target: LabelSet) -> Table:
+    """Table from ids of one set to ids of another, by structure name; shape (256,). What has no counterpart becomes 0.
+
+    A side of a pair goes to the merged structure where the target has only that (kidneys of FLARE22 in FLARE21).
+    """
+    merged_of = {side: pair.merged for pair in source.pairs for side in (pair.right, pair.left)}
+    table = np.zeros(256, np.uint8)
+    for name, label_id in source.ids.items():
+        table[label_id] = target.ids.get(name, target.ids.get(merged_of.get(name, ""), 0))
+    return table
