@@ -5,7 +5,7 @@ Arrays are (z, y, x) in canonical LPS orientation: z towards superior, y towards
 
 | who made the model | axes | intensity | interpolation |
 |---|---|---|---|
-| LeanSeg recipes | SPL | window | linear |
+| LeanSeg recipes | SPL | window | area |
 | nnU-Net v2 (SimpleITK arrays) | SPL | clip_zscore (CT), zscore (MR) | cubic |
 | MONAI Auto3DSeg SegResNet (RAS, x first) | RAS | window_sigmoid (CT), zscore (MR) | linear |
 """
@@ -68,8 +68,8 @@ class Network:
     intensity: Intensity
     axes: str = "SPL"
     """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's right."""
-    interpolation: Literal["linear", "cubic"] = "linear"
-    """How the image is brought to `spacing_zyx_mm`."""
+    interpolation: Literal["linear", "area", "cubic"] = "linear"
+    """How the image is brought to `spacing_zyx_mm`; `area` first averages whole blocks of voxels that fit into one of the network's."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Lowest precision of computation for which agreement with fp32 was shown."""
 
