@@ -1,0 +1,54 @@
+# make demo: segment the phantom in examples/ and score it.   make test: run the tests.   make help: everything else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test test-slow container-test lint requirements clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it
+	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo
+	@$(BIN)/python -m eval score --pred build/demo --truth examples/phantom/labelsTr --labels flare23 --output build/demo/scores.csv --force
+	@$(BIN)/python -m eval picture --image examples/phantom/imagesTr/phantom_0000.nii.gz --labels build/demo/phantom.nii.gz \
+	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force
+
+test: $(VENV)/.dev ## every test but the slow ones and the container's, and the checks
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/python -m pytest -m "not slow and not container"
+
+test-slow: $(VENV)/.dev ## the slow tests
+	@$(BIN)/python -m pytest -m slow
+
+container-test: $(VENV)/.dev ## build the cpu image and run it as organisers do (needs docker)
+	@$(BIN)/python -m pytest -m container
+
+lint: $(VENV)/.dev ## mend what ruff can mend, then check
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/mypy
+
+requirements: $(VENV)/.dev ## pin and hash the runtime packages anew
+	@$(PIP) install uv
+	@for list in runtime-cpu runtime-gpu eval; do \
+	    $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-package openvino-telemetry \
+	        --no-header --quiet requirements/$$list.in --output-file requirements/$$list.txt ; done
+
+clean: ## remove what was built, the environment too
+	@rm -rf $(VENV) build
+
+# The environment grows with what is asked of it: the demo needs no torch.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "LeanSeg needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.python requirements/runtime-cpu.txt requirements/eval.txt
+	@echo "installing the runtime packages into $(VENV)"
+	@$(PIP) install --no-deps --require-hashes -r requirements/runtime-cpu.txt -r requirements/eval.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements/training.txt requirements/dev.txt
+	@echo "installing the training and test packages into $(VENV)"
+	@$(PIP) install -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from model.labels import (
+    AMOS22,
+    FLARE21,
+    FLARE22,
+    FLARE23,
+    LABEL_SETS,
+    LabelSet,
+    Pair,
+    channel_ids,
+    channel_table,
+    conversion_table,
+    merged_channels,
+)
+
+
+def test_ids_are_the_challenges():
+    assert FLARE22.ids["liver"] == 1
+    assert FLARE22.ids["right kidney"] == 2
+    assert FLARE22.ids["left kidney"] == 13
+    assert FLARE22.names[5] == "inferior vena cava"
+    assert FLARE23.ids["tumor"] == 14
+    assert len(FLARE23.organs) == 13
+    assert FLARE21.names == ("liver", "kidney", "spleen", "pancreas")
+    assert AMOS22.ids["prostate/uterus"] == 15
+    assert set(LABEL_SETS) == {"flare21", "flare22", "flare23", "amos22"}
+
+
+def test_amos_to_flare_is_the_published_map():
+    published = {1: 3, 2: 2, 3: 13, 4: 9, 5: 10, 6: 1, 7: 11, 8: 5, 9: 6, 10: 4, 11: 7, 12: 8, 13: 12, 14: 0, 15: 0}
+    table = conversion_table(AMOS22, FLARE22)
+    assert {label: int(table[label]) for label in published} == published
+
+
+def test_flare22_to_flare21_joins_the_kidneys_and_drops_the_rest():
+    label_map = np.array([0, 1, 2, 13, 3, 4, 5, 12], np.uint8)
+    assert conversion_table(FLARE22, FLARE21)[label_map].tolist() == [0, 1, 2, 2, 3, 4, 0, 0]
+
+
+def test_merged_flare23_has_thirteen_channels_in_id_order():
+    channels = merged_channels(FLARE23)
+    assert channels == (
+        "background", "liver", "kidney", "spleen", "pancreas", "aorta", "inferior vena cava", "adrenal gland",
+        "gallbladder", "esophagus", "stomach", "duodenum", "tumor",
+    )  # fmt: skip
+    table = channel_table(FLARE23, channels)
+    assert table[2] == table[13] == 2  # kidneys
+    assert table[7] == table[8] == 7  # adrenal glands
+    assert table[14] == 12
+    assert table[200] == 0
+
+
+def test_channel_ids_of_a_pair_are_right_then_left():
+    assert channel_ids(FLARE23, "kidney") == (2, 13)
+    assert channel_ids(FLARE23, "adrenal gland") == (7, 8)
+    assert channel_ids(FLARE23, "liver") == (1,)
+    with pytest.raises(ValueError, match="bladder is neither"):
+        channel_ids(FLARE23, "bladder")
+
+
+def test_names_of_ids():
+    assert FLARE22.name_of(0) == "background"
+    assert FLARE22.name_of(12) == "duodenum"
+    with pytest.raises(ValueError, match="no id 14"):
+        FLARE22.name_of(14)
+
+
+@pytest.mark.parametrize(
+    ("ids", "pairs", "message"),
+    [
+        ({"a": 0}, (), "must be 1 to 255"),
+        ({"a": 256}, (), "must be 1 to 255"),
+        ({"a": 1, "b": 1}, (), "share an id"),
+        ({"background": 1}, (), "background is 0"),
+        ({"a": 1}, (Pair(merged="x", right="a", left="b"),), "b of pair x is not in the set"),
+    ],
+)
+def test_a_faulty_label_set_is_refused(ids, pairs, message):
+    with pytest.raises(ValueError, match=message):
+        LabelSet(name="faulty", ids=ids, pairs=pairs)
