@@ -99,7 +99,8 @@ def test_an_unwritable_output_folder_is_one_clear_line(image, bench):
 
 def test_what_is_in_the_image(image):
     assert docker("image", "inspect", "--format", "{{.Config.User}}", image).stdout.strip() == "1000:1000"
-    script = "import importlib.util as u; print([n for n in ('torch', 'monai', 'scipy', 'openvino_telemetry', 'training', 'eval') if u.find_spec(n)])"
+    absent = ("torch", "monai", "scipy", "openvino_telemetry", "training", "eval")
+    script = f"import importlib.util; print([name for name in {absent} if importlib.util.find_spec(name)])"
     run = docker("run", "--rm", "--network", "none", image, "python3", "-c", script)
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
