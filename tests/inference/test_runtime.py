@@ -1,0 +1,81 @@
+"""Real ONNX files through every backend that is here; what is asked for and not there fails loudly."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from inference import runtime
+from inference.errors import DeviceError
+from inference.runtime import open_session, select_backend
+from tests.inference.onnx_files import convolution, identity, write
+
+BACKENDS = ["openvino", "onnxruntime"]
+WINDOW = (1, 1, 8, 10, 12)
+
+
+@pytest.fixture
+def window():
+    return np.random.default_rng(0).normal(size=WINDOW).astype(np.float32)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_identity_and_twofold(backend, scale, window, tmp_path):
+    session = open_session(write(identity(WINDOW, scale), tmp_path), backend, threads=1)
+    np.testing.assert_array_equal(session.run(window), window * np.float32(scale))
+    session.close()
+
+
+def test_both_backends_agree_on_a_convolution(window, tmp_path):
+    path = write(convolution(WINDOW, channels=3), tmp_path)
+    first, second = (open_session(path, backend, threads=1).run(window) for backend in BACKENDS)
+    assert first.shape == second.shape == (1, 3, 8, 10, 12)
+    assert first.dtype == second.dtype == np.float32
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_bf16_where_the_processor_has_it(window, tmp_path):
+    path = write(convolution(WINDOW, channels=3), tmp_path)
+    full, low = (open_session(path, "openvino", threads=1, precision=precision) for precision in ("fp32", "bf16"))
+    assert full.precision == "fp32"
+    np.testing.assert_allclose(low.run(window), full.run(window), atol=0.1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_file_that_is_no_network(backend, tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_text("not a network")
+    with pytest.raises(DeviceError, match=r"broken\.onnx") as caught:
+        open_session(path, backend, threads=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_cuda_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(runtime, "_why_no_cuda", lambda: "no driver")
+    with pytest.raises(DeviceError, match="--device cuda: no driver"):
+        select_backend("cuda")
+    assert select_backend("auto") in BACKENDS
+
+
+def test_auto_takes_cuda_where_it_works(monkeypatch):
+    monkeypatch.setattr(runtime, "_why_no_cuda", lambda: "")
+    assert select_backend("auto") == select_backend("cuda") == "cuda"
+    assert select_backend("cpu") == "openvino"
+
+
+def test_cpu_without_openvino(monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    assert select_backend("cpu") == "onnxruntime"
+
+
+def test_openvino_is_imported_without_its_telemetry(tmp_path):
+    path = write(identity(WINDOW, 1.0), tmp_path)
+    script = (
+        "import sys, pathlib; from inference.runtime import open_session;"
+        f"open_session(pathlib.Path({str(path)!r}), 'openvino', threads=1);"
+        "print([name for name in sys.modules if 'telemetry' in name])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
