@@ -1,0 +1,29 @@
+"""What can go wrong in training through no fault of the program.
+
+ValueError
+ └─ TrainingError     one line for the user; exit code 1
+     ├─ RecipeError      a recipe is missing or faulty; exit code 2
+     ├─ DataError        a data-set folder is missing, incomplete or unreadable
+     ├─ CheckpointError  a checkpoint is missing, damaged, or belongs to another network or run
+     └─ ExportError      a network cannot be exported, or its ONNX file disagrees with torch
+"""
+
+
+class TrainingError(ValueError):
+    """Base of all errors whose message is one line for the user."""
+
+
+class RecipeError(TrainingError):
+    """A recipe is missing or faulty; the message names the field."""
+
+
+class DataError(TrainingError):
+    """A data-set folder is missing, incomplete or unreadable."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint is missing, damaged, or belongs to another network or run."""
+
+
+class ExportError(TrainingError):
+    """A network cannot be exported, or its ONNX file disagrees with torch."""
