@@ -1,0 +1,55 @@
+"""Judge a submission from outside, as an organiser does: `python -m eval COMMAND --help`.
+
+Exit codes: 0 all went well; 1 the work was done, but cases were in error and are named; 2 the input was wrong and
+nothing was written.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import SimpleITK as sitk
+
+from eval.errors import InputError
+
+COMMANDS = {
+    "score": "score predictions against truths: DSC, NSD, HD95, volume difference",
+    "picture": "draw a CT with labels in three planes",
+}
+"""Command to its one-line help; `eval/commands/NAME.py` has `configure(parser)` and `run(arguments)`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="python -m eval", description="Judge a submission from outside, as an organiser does.")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == _command_of(arguments):
+            module = importlib.import_module(f"eval.commands.{name}")
+            subparser.description = module.__doc__
+            module.configure(subparser)
+    parsed = parser.parse_args(arguments)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        return int(importlib.import_module(f"eval.commands.{parsed.command}").run(parsed))
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'file system'}: {error.strerror or error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted, nothing was written\n")
+        return 130
+
+
+def _command_of(arguments: Sequence[str]) -> str | None:
+    """The command, so that only its module, with its plotting library or not, is imported."""
+    return next((argument for argument in arguments if not argument.startswith("-")), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

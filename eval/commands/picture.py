@@ -1,0 +1,75 @@
+"""Draw a CT with labels in three planes: axial, coronal, sagittal, where most structures show.
+
+Organs are transparent overlays with a contour of the same colour, the truth, if given, is a dashed white contour and
+the legend then tells each organ's Dice coefficient in the whole volume. Patient's right is on the left, yellow ticks
+at the edges say where the other planes lie.
+
+exit codes: 0 drawn; 2 wrong input, nothing written
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from eval.errors import InputError
+from eval.files import atomic_path, check_writable
+from eval.metrics import LabelMap
+from eval.picture import Scene, draw
+from eval.slices import canonical
+from eval.volumes import SUFFIXES, grid_difference, read_image, read_labels
+from model.labels import FLARE23, LABEL_SETS, LabelSet
+
+FORMATS = (".png", ".pdf", ".svg")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("--image", type=Path, required=True, metavar="CT", help="the CT, in HU")
+    parser.add_argument("--labels", type=Path, required=True, metavar="PRED", help="label map on the CT's grid")
+    parser.add_argument("--truth", type=Path, metavar="TRUTH", help="true label map on the CT's grid")
+    parser.add_argument("--label-set", choices=sorted(LABEL_SETS), default=FLARE23.name, help="what the labels mean (default: %(default)s)")
+    parser.add_argument("--title", help="heading (default: name of the CT's file)")
+    parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg")
+    parser.add_argument("--force", action="store_true", help="replace an existing picture")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, check and draw."""
+    output: Path = arguments.output
+    if output.suffix.lower() not in FORMATS:
+        raise InputError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
+    check_writable((output,), arguments.force)
+    label_set = LABEL_SETS[arguments.label_set]
+    image = read_image(arguments.image)
+    ct = canonical(image)
+    x_mm, y_mm, z_mm = ct.GetSpacing()
+    scene = Scene(
+        ct_hu=sitk.GetArrayFromImage(ct),
+        labels=_labels_on(arguments.labels, image, label_set),
+        truth=_labels_on(arguments.truth, image, label_set) if arguments.truth else None,
+        spacing_zyx_mm=(z_mm, y_mm, x_mm),
+        label_set=label_set,
+        title=arguments.title or _stem(arguments.image),
+    )
+    with atomic_path(output) as temporary:
+        draw(scene, temporary)
+    sys.stdout.write(f"{output}\n")
+    return 0
+
+
+def _labels_on(path: Path, image: sitk.Image, label_set: LabelSet) -> LabelMap:
+    volume = read_labels(path)
+    difference = grid_difference(volume.grid, image)
+    if difference:
+        raise InputError(f"{path}: is not on the CT's grid: {difference}; give the label map of this CT")
+    highest = int(volume.labels.max())
+    if highest > label_set.max_id:
+        raise InputError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}; choose another --label-set")
+    return np.asarray(sitk.GetArrayFromImage(canonical(volume.as_image())), np.uint8)
+
+
+def _stem(path: Path) -> str:
+    return next((path.name.removesuffix(suffix) for suffix in SUFFIXES if path.name.endswith(suffix)), path.stem).removesuffix("_0000")

@@ -1,0 +1,123 @@
+"""Score predictions against truths, file by file of the same name.
+
+Writes one row per case to OUTPUT (NAME.csv) and mean, standard deviation, median and 95 % confidence interval per
+structure to NAME_summary.csv beside it, and prints the summary.
+
+rules:
+  strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the set is an
+            error, named, and scores 0
+  official  what the organisers' programs compute, to 4 decimals and with their column names; such a case has no scores
+  partial   strict, and structures that a truth does not hold are left out: for truths annotated in part
+
+exit codes: 0 all cases scored; 1 some are in error and named; 2 wrong input, nothing written
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.cases import CaseScores, ScoreOptions, affordable_jobs, find_cases, free_memory_bytes, judge_all
+from eval.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
+from eval.errors import InputError
+from eval.files import check_writable, write_csv
+from eval.flare import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
+from eval.summary import LESION, ORGAN_MEAN, SummaryRow, summarize, value_of
+
+SUMMARY_COLUMNS = ["Structure", "Metric", "Cases", "Infinite", "Mean", "SD", "Median", "CI95_low", "CI95_high"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz")
+    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of true label maps of the same names")
+    parser.add_argument("--labels", choices=sorted(CHALLENGES), required=True, help="label set, with the challenge's tolerances")
+    parser.add_argument("--rules", choices=[str(r) for r in Rules], default=str(Rules.STRICT), help="see above (default: strict)")
+    parser.add_argument("--output", type=Path, required=True, metavar="CSV", help="table to write, one row per case")
+    parser.add_argument("--resample-truth", action="store_true", help="bring truths onto the prediction's grid: compare in physical space")
+    parser.add_argument("--no-hd95", action="store_true", help="leave out the 95th percentile of surface distances, which is quicker")
+    parser.add_argument("--jobs", type=int, metavar="N", help="cases scored side by side (default: as many as processors and memory allow)")
+    parser.add_argument("--force", action="store_true", help="replace existing output files")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score all cases and write both tables."""
+    output: Path = arguments.output
+    summary_path = output.with_name(f"{output.stem}_summary.csv")
+    check_writable((output, summary_path), arguments.force)
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise InputError(f"--jobs is {arguments.jobs}, must be 1 or more")
+    cases = find_cases(arguments.pred, arguments.truth)
+    rules, challenge = Rules(arguments.rules), CHALLENGES[arguments.labels]
+    options = ScoreOptions(
+        challenge=arguments.labels, rules=rules, with_hd95=not arguments.no_hd95, resample_truth=arguments.resample_truth
+    )
+    results = []
+    for result in judge_all(cases, options, arguments.jobs or affordable_jobs(cases, free_memory_bytes())):
+        results.append(result)
+        sys.stderr.write(_progress(len(results), len(cases), result) + "\n")
+    results.sort(key=lambda result: result.name)
+    metrics = metrics_of(rules, options.with_hd95)
+    write_scores(output, results, challenge, metrics, rules)
+    rows = summarize(results, challenge, metrics, rules)
+    write_csv(summary_path, SUMMARY_COLUMNS, [_summary_cells(row) for row in rows])
+    sys.stdout.write(summary_text(rows))
+    errors = [result for result in results if result.error]
+    if errors:
+        sys.stderr.write(f"{len(errors)} of {len(results)} cases in error, the last: {errors[-1].name}: {errors[-1].error}\n")
+    return 1 if errors else 0
+
+
+def write_scores(path: Path, results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> None:
+    """Write one row per case; a value that is not scored becomes an empty cell."""
+    rows = []
+    for result in results:
+        row = {NAME: result.name, ERROR: result.error}
+        for structure, score in result.scores.items():
+            for metric in metrics:
+                row[column(challenge, structure, metric, rules)] = cell(value_of(score, metric))
+        rows.append(row)
+    columns = [NAME, *score_columns(challenge, metrics, rules)]
+    if rules is not Rules.OFFICIAL or any(result.error for result in results):
+        columns.append(ERROR)
+    write_csv(path, columns, [{name: row[name] for name in columns} for row in rows])
+
+
+def cell(value: float) -> str:
+    """A number as it stands in tables: 4 decimals, empty for "not scored", `inf` for infinite."""
+    return "" if math.isnan(value) else str(round(value, DECIMALS))
+
+
+def summary_text(rows: Sequence[SummaryRow]) -> str:
+    """The summary of DSC and NSD side by side, for a terminal."""
+    structures = list(dict.fromkeys(row.structure for row in rows))
+    found = {(row.structure, row.metric): row for row in rows}
+    lines = [f"{'':<20}  {'DSC mean ± SD':<17}{'median':<8}{'95 % CI':<18}{'NSD mean ± SD':<17}{'median':<8}95 % CI"]
+    for structure in structures:
+        if structure in (ORGAN_MEAN, LESION):
+            lines.append("-" * len(lines[0]))
+        cells = [_figures(found[structure, metric]) for metric in (Metric.DSC, Metric.NSD)]
+        lines.append(f"{structure:<20}  {cells[0]}{cells[1]}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _figures(row: SummaryRow) -> str:
+    if not row.cases:
+        return f"{'not scored':<43}"
+    spread = "" if math.isnan(row.sd) else f" ± {row.sd:.4f}"
+    interval = "" if math.isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
+    return f"{f'{row.mean:.4f}{spread}':<17}{f'{row.median:.4f}':<8}{interval:<18}"
+
+
+def _summary_cells(row: SummaryRow) -> dict[str, str]:
+    values = (row.mean, row.sd, row.median, row.low, row.high)
+    named = dict(zip(SUMMARY_COLUMNS[4:], map(cell, values), strict=True))
+    return {"Structure": row.structure, "Metric": str(row.metric), "Cases": str(row.cases), "Infinite": str(row.infinite), **named}
+
+
+def _progress(done: int, total: int, result: CaseScores) -> str:
+    organ, tumor = mean_scores({name: score.dice for name, score in result.scores.items()})
+    scores = "not scored" if math.isnan(organ) else f"organ DSC {organ:.4f}"
+    lesion = "" if math.isnan(tumor) else f", lesion DSC {tumor:.4f}"
+    return f"[{done}/{total}] {result.name}: {scores}{lesion}{'; ERROR: ' + result.error if result.error else ''}"

@@ -1,0 +1,74 @@
+"""Writing results: never half a file, never over another one unless asked."""
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from eval.errors import InputError
+
+
+def check_writable(paths: Sequence[Path], force: bool) -> None:
+    """Refuse, before any work is done, what could not be written at its end.
+
+    Raises:
+        InputError: a file exists and `force` is not set, a folder stands in its place, or its folder does not exist.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, give the name of a file")
+        if path.exists() and not force:
+            raise InputError(f"{path}: exists already; choose another name or add --force to replace it")
+        if not path.parent.is_dir():
+            raise InputError(f"{path.parent}: no such folder; create it first")
+        if not os.access(path.parent, os.W_OK):
+            raise InputError(f"{path.parent}: cannot be written to; choose another folder")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` when the block ends well and is removed if not."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a table; a value that a row lacks becomes an empty cell."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Column names and rows of a table.
+
+    Raises:
+        InputError: there is no such file, or it is no table of text with a header and full rows.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            columns, rows = list(reader.fieldnames or []), list(reader)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as a CSV table ({error})") from error
+    if any(None in row or None in row.values() for row in rows):
+        raise InputError(f"{path}: has rows longer or shorter than its header; is it a complete CSV table?")
+    return columns, rows
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

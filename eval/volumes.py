@@ -1,0 +1,129 @@
+"""Images and label maps as the judges see them: read, checked, compared in physical space.
+
+Arrays are (z, y, x), `size_xyz` and world coordinates are SimpleITK's: x, y, z, LPS, mm.
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from eval.errors import InputError
+from eval.metrics import LabelMap
+from eval.surfels import Spacing
+
+SUFFIXES = (".nii.gz", ".nii")
+SAME_GRID_VOXELS = 0.05
+"""Corners of two grids may differ by this share of the smallest voxel size: rounding in headers, not misplacement."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelVolume:
+    """A label map and where it lies."""
+
+    path: Path
+    labels: LabelMap
+    """Shape (z, y, x)."""
+    grid: sitk.Image
+    """An image with the geometry; its voxels are not looked at."""
+
+    @property
+    def spacing_zyx_mm(self) -> Spacing:
+        """Voxel size in the order of the array's axes."""
+        x, y, z = self.grid.GetSpacing()
+        return (z, y, x)
+
+    def as_image(self) -> sitk.Image:
+        """The labels as an image of 8 bits per voxel."""
+        image = sitk.GetImageFromArray(self.labels)
+        image.CopyInformation(self.grid)
+        return image
+
+    @property
+    def head_axis(self) -> int:
+        """Array axis that runs closest to the body's feet-to-head direction."""
+        direction = np.abs(np.reshape(self.grid.GetDirection(), (3, 3)))
+        return 2 - int(np.argmax(direction[2]))
+
+
+def read_image(path: Path) -> sitk.Image:
+    """Read a three-dimensional image.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or it is not three-dimensional.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(f"{path}: cannot be read as an image ({reason}); write it again as NIfTI") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
+    return image
+
+
+def read_labels(path: Path) -> LabelVolume:
+    """Read a label map of any pixel type that holds whole numbers from 0 to 255.
+
+    Raises:
+        InputError: the file cannot be read or holds something else.
+    """
+    image = read_image(path)
+    return LabelVolume(path=path, labels=_as_labels(sitk.GetArrayFromImage(image), path), grid=image)
+
+
+def _as_labels(voxels: NDArray[np.generic], path: Path) -> LabelMap:
+    if voxels.dtype == np.uint8:
+        return np.asarray(voxels, np.uint8)
+    low, high = float(voxels.min()), float(voxels.max())
+    if not (low >= 0 and high <= 255):
+        raise InputError(f"{path}: holds values from {low:g} to {high:g}, a label map has 0 to 255; is this an image?")
+    labels = voxels.astype(np.uint8)
+    if not np.array_equal(labels, voxels):
+        raise InputError(f"{path}: holds values that are not whole numbers, so it is no label map")
+    return labels
+
+
+def grid_difference(first: sitk.Image, second: sitk.Image) -> str | None:
+    """What differs between the grids of two images, in words; None if they are the same grid."""
+    if first.GetSize() != second.GetSize():
+        return f"sizes differ, {_times(first.GetSize())} and {_times(second.GetSize())} voxels"
+    last = [size - 1 for size in first.GetSize()]
+    corners = [tuple(c * n for c, n in zip(corner, last, strict=True)) for corner in itertools.product((0, 1), repeat=3)]
+    places_mm = [np.array([image.TransformIndexToPhysicalPoint(corner) for corner in corners]) for image in (first, second)]
+    apart_mm = float(np.linalg.norm(places_mm[0] - places_mm[1], axis=1).max())
+    smallest_mm = min(first.GetSpacing() + second.GetSpacing())
+    if apart_mm > SAME_GRID_VOXELS * smallest_mm or not np.allclose(first.GetSpacing(), second.GetSpacing(), rtol=1e-2):
+        return f"same size, but corners lie up to {apart_mm:.2f} mm apart (origin, spacing or direction differs)"
+    return None
+
+
+def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
+    """A label map on another grid, each voxel taking the label nearest in physical space.
+
+    Raises:
+        InputError: labels of the volume lie outside the grid and would be lost.
+    """
+    moved = sitk.GetArrayFromImage(sitk.Resample(volume.as_image(), grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8))
+    lost_ml = _volume_outside_ml(volume, grid)
+    if lost_ml > 0:
+        raise InputError(f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, which does not cover them")
+    return LabelVolume(path=volume.path, labels=moved, grid=grid)
+
+
+def _volume_outside_ml(volume: LabelVolume, grid: sitk.Image) -> float:
+    """Volume of the labels whose voxel centres lie outside another grid."""
+    covered = sitk.Image(grid.GetSize(), sitk.sitkUInt8)
+    covered.CopyInformation(grid)
+    seen = sitk.Resample(covered + 1, volume.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
+    outside = np.count_nonzero((sitk.GetArrayViewFromImage(seen) == 0) & (volume.labels > 0))
+    return float(outside) * float(np.prod(volume.spacing_zyx_mm)) / 1000.0
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return "×".join(str(n) for n in size)
