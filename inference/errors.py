@@ -1,0 +1,51 @@
+"""What can go wrong for a user, and the exit code that `predict.py` ends with.
+
+    LeanSegError                 the message is one line: what is wrong with what, and what to do
+    ├── InputError               1   one case cannot be used; the others go on
+    ├── UsageError               2   wrong call: nothing is run
+    │   ├── OutputError          2   the output folder cannot be written or is full: the run ends
+    │   └── BudgetError          2   the memory budget cannot be kept
+    └── DeviceError              2   the device that was asked for cannot be used
+        └── DeviceMemoryError    1   a device ran out of memory while it worked on a case
+
+`model.bundle.BundleError` is a `ValueError` of its own, since `model` knows nothing of `inference`; it ends in 2 too.
+"""
+
+
+class LeanSegError(Exception):
+    """Something that the user can mend; the message is one line for them."""
+
+    exit_code = 2
+
+
+class InputError(LeanSegError):
+    """One case cannot be used: its file is damaged, of the wrong kind or cannot be read."""
+
+    exit_code = 1
+
+
+class UsageError(LeanSegError):
+    """The call is wrong; nothing was run."""
+
+
+class OutputError(UsageError):
+    """The output folder cannot be made or written, or the disk is full."""
+
+
+class BudgetError(UsageError):
+    """The memory budget cannot be kept; the message names the smallest one that can."""
+
+
+class DeviceError(LeanSegError):
+    """The device that was asked for is not there or does not work."""
+
+
+class DeviceMemoryError(DeviceError):
+    """A device ran out of memory."""
+
+    exit_code = 1
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line; the name of its class where there is none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,107 @@
+"""Where voxels lie in the world, and boxes of voxels.
+
+Arrays are (z, y, x). World coordinates are LPS millimetres: x towards the patient's left, y towards posterior, z
+towards superior. `direction` is SimpleITK's: nine numbers, row after row, whose *columns* are the world directions of
+the index axes x, y, z; so the centre of voxel (k, j, i) lies at `origin + direction @ (spacing_xyz * (i, j, k))`.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Zyx = tuple[int, int, int]
+ZyxMm = tuple[float, float, float]
+Direction = tuple[float, float, float, float, float, float, float, float, float]
+
+IDENTITY: Direction = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+ORTHONORMAL_WITHIN = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """The grid of one image.
+
+    Raises:
+        ValueError: a size below 1, a spacing that is not above 0, or a direction that is not orthonormal.
+    """
+
+    size_zyx: Zyx
+    spacing_zyx_mm: ZyxMm
+    origin_xyz_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """LPS position of the centre of voxel (0, 0, 0)."""
+    direction: Direction = IDENTITY
+    nifti_header: bytes | None = field(default=None, repr=False, compare=False)
+    """The 348 bytes of the NIfTI file that the grid was read from, so that labels can be written with the very same fields."""
+
+    def __post_init__(self) -> None:
+        if min(self.size_zyx) < 1:
+            raise ValueError(f"size_zyx: must be 1 or more, is {self.size_zyx}")
+        if not all(np.isfinite(s) and s > 0 for s in self.spacing_zyx_mm):
+            raise ValueError(f"spacing_zyx_mm: must be above 0, is {self.spacing_zyx_mm}")
+        if not np.isfinite(self.origin_xyz_mm).all():
+            raise ValueError(f"origin_xyz_mm: must be finite, is {self.origin_xyz_mm}")
+        if not skewness(self.matrix) <= ORTHONORMAL_WITHIN:
+            raise ValueError(f"direction: must be orthonormal, is {self.direction}")
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Direction as an array of shape (3, 3)."""
+        return np.array(self.direction, np.float64).reshape(3, 3)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return float(np.prod(self.spacing_zyx_mm)) / 1000.0
+
+    def to_world(self, index_zyx: ArrayLike) -> NDArray[np.float64]:
+        """LPS position in mm (x, y, z) of a voxel index (z, y, x), which may be fractional; shape (..., 3)."""
+        steps = np.asarray(index_zyx, np.float64)[..., ::-1] * np.array(self.spacing_zyx_mm)[::-1]
+        return np.asarray(self.origin_xyz_mm + steps @ self.matrix.T, np.float64)
+
+
+def skewness(matrix: NDArray[np.float64]) -> float:
+    """Largest deviation of `matrix.T @ matrix` from the identity; NaN where the matrix is not finite."""
+    return float(np.max(np.abs(matrix.T @ matrix - np.eye(3))))
+
+
+def closest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The orthonormal matrix nearest to one whose columns have length 1; None where none is near (axes almost in a plane)."""
+    if not np.isfinite(matrix).all():
+        return None
+    left, stretch, right = np.linalg.svd(matrix)
+    return None if stretch[-1] < 0.5 else np.asarray(left @ right, np.float64)
+
+
+def as_direction(matrix: NDArray[np.float64]) -> Direction:
+    """A (3, 3) array as nine floats, with 0.0 for -0.0."""
+    a, b, c, d, e, f, g, h, i = (float(value) + 0.0 for value in matrix.ravel())
+    return a, b, c, d, e, f, g, h, i
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A half-open box of voxels: `start <= index < stop` along each axis.
+
+    Raises:
+        ValueError: a start below 0 or a stop that is not above its start.
+    """
+
+    start_zyx: Zyx
+    stop_zyx: Zyx
+
+    def __post_init__(self) -> None:
+        if min(self.start_zyx) < 0 or any(b <= a for a, b in zip(self.start_zyx, self.stop_zyx, strict=True)):
+            raise ValueError(f"box: must not be empty, is {self.start_zyx} to {self.stop_zyx}")
+
+    @property
+    def size_zyx(self) -> Zyx:
+        """Voxels along each axis."""
+        (a, b, c), (d, e, f) = self.start_zyx, self.stop_zyx
+        return d - a, e - b, f - c
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The box as an index: `array[box.slices]`."""
+        (a, b, c), (d, e, f) = self.start_zyx, self.stop_zyx
+        return slice(a, d), slice(b, e), slice(c, f)

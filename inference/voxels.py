@@ -1,0 +1,171 @@
+"""Voxels out of a file, a few megabytes at a time, never trusting its header.
+
+A header may claim what the file does not hold: the claim is compared with the file's size before memory is taken, and
+a stream that ends early, fails its checksum or cannot be unpacked is an `InputError`.
+"""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import InputError, one_line
+
+try:  # the same interface, several times as fast
+    from isal import isal_zlib as deflate  # type: ignore[import-not-found,unused-ignore]
+except ImportError:
+    deflate = zlib
+
+Voxels = NDArray[Any]
+"""What a volume holds: int16 where that holds every value of the file, float32 else."""
+
+CHUNK_VOXELS = 1 << 20
+CHUNK_BYTES = 1 << 18
+LARGEST_DEFLATE_RATIO = 1032
+WINDOW_BITS = {"zlib": 15, "gzip": 31}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVoxels:
+    """How the voxels of an image lie in a file."""
+
+    path: Path
+    size_zyx: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    """Element type with its byte order."""
+    compression: Literal["none", "zlib", "gzip"] = "none"
+    offset: int = 0
+    """Bytes of the file before the (compressed) data."""
+    skip: int = 0
+    """Bytes of the unpacked data before the first voxel."""
+    slope: float = 1.0
+    intercept: float = 0.0
+    """A voxel's value is `stored * slope + intercept`."""
+
+
+def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
+    """Read an image's voxels.
+
+    Returns:
+        The array (z, y, x), int16 if the values are whole numbers that fit, else float32; and warnings.
+
+    Raises:
+        InputError: the file holds fewer voxels than its header claims, or is damaged.
+    """
+    count = int(np.prod([int(n) for n in stored.size_zyx], dtype=object))
+    _check_claim(stored, count * stored.dtype.itemsize)
+    try:
+        with stored.path.open("rb") as file:
+            file.seek(stored.offset)
+            stream = ByteStream(file, stored)
+            stream.read(stored.skip)
+            values = _decode(stream, stored, count)
+            stream.finish()
+    except OSError as error:
+        raise InputError(f"{stored.path}: cannot be read ({error.strerror or one_line(error)})") from error
+    except MemoryError as error:
+        raise InputError(f"{stored.path}: {count:,} voxels do not fit into this machine's memory; crop the image first") from error
+    return _finite(values.reshape(stored.size_zyx))
+
+
+def _check_claim(stored: StoredVoxels, claimed: int) -> None:
+    try:
+        held = stored.path.stat().st_size - stored.offset
+    except OSError as error:
+        raise InputError(f"{stored.path}: cannot be read ({error.strerror})") from error
+    most = held if stored.compression == "none" else held * LARGEST_DEFLATE_RATIO
+    if claimed + stored.skip > most:
+        raise InputError(
+            f"{stored.path}: its header claims {claimed:,} bytes of voxels, the file holds {held:,} bytes: "
+            "it is truncated or its header is damaged; export it again"
+        )
+
+
+class ByteStream:
+    """Plain, zlib or gzip bytes of an open file, read in pieces; gzip members that follow one another are one stream."""
+
+    def __init__(self, file: BinaryIO, stored: StoredVoxels) -> None:
+        self._file = file
+        self._path = stored.path
+        self._bits = WINDOW_BITS.get(stored.compression)
+        self._inflate: Any = deflate.decompressobj(self._bits) if self._bits else None
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes.
+
+        Raises:
+            InputError: the stream ends before, or is damaged.
+        """
+        if self._inflate is None:
+            data = self._file.read(size)
+            self._require(len(data) == size)
+            return data
+        pieces = []
+        while size > 0:
+            piece = self._unpack(size)
+            size -= len(piece)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def finish(self) -> None:
+        """Unpack to the end of the stream, so that its checksum is compared."""
+        if self._inflate is not None:
+            while not self._inflate.eof:
+                self._unpack(CHUNK_BYTES)
+
+    def _unpack(self, most: int) -> bytes:
+        """Some bytes, perhaps none."""
+        inflate = self._inflate
+        if inflate.eof:
+            rest = inflate.unused_data or self._file.read(CHUNK_BYTES)
+            self._require(self._bits == WINDOW_BITS["gzip"] and rest.startswith(b"\x1f\x8b"))
+            self._inflate = inflate = deflate.decompressobj(self._bits)
+        else:
+            rest = inflate.unconsumed_tail or self._file.read(CHUNK_BYTES)
+        try:
+            piece: bytes = inflate.decompress(rest, most)
+        except (zlib.error, deflate.error) as error:
+            raise InputError(f"{self._path}: its compressed data are damaged ({one_line(error)}); copy or export it again") from error
+        self._require(bool(rest or piece or inflate.eof))
+        return piece
+
+    def _require(self, more: bool) -> None:
+        if not more:
+            raise InputError(f"{self._path}: is truncated: it ends before its last voxel; copy or export it again")
+
+
+def _decode(stream: ByteStream, stored: StoredVoxels, count: int) -> Voxels:
+    """All voxels, flat; int16 as long as every value fits."""
+    whole = np.issubdtype(stored.dtype, np.integer) and float(stored.slope).is_integer() and float(stored.intercept).is_integer()
+    scaled = (stored.slope, stored.intercept) != (1.0, 0.0)
+    fits = np.can_cast(stored.dtype, np.int16) and not scaled
+    values: Voxels = np.empty(count, np.int16 if whole else np.float32)
+    for start in range(0, count, CHUNK_VOXELS):
+        stop = min(start + CHUNK_VOXELS, count)
+        chunk: NDArray[Any] = np.frombuffer(stream.read((stop - start) * stored.dtype.itemsize), stored.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if scaled:
+                chunk = chunk.astype(np.float64) * stored.slope + stored.intercept
+            if values.dtype == np.int16 and not fits and (chunk.min() < -32768 or chunk.max() > 32767):
+                larger = np.empty(count, np.float32)
+                larger[:start] = values[:start]
+                values = larger
+            values[start:stop] = chunk
+    return values
+
+
+def _finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
+    """Replace NaN and -inf by the smallest finite value, +inf by the largest, in place."""
+    if values.dtype == np.int16:
+        return values, ()
+    odd = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in values)
+    if not odd:
+        return values, ()
+    finite = [plane[np.isfinite(plane)] for plane in values]
+    low = min((float(f.min()) for f in finite if f.size), default=0.0)
+    high = max((float(f.max()) for f in finite if f.size), default=0.0)
+    np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
+    return values, (f"{odd:,} voxels are NaN or infinite; they were taken as {low:g} (+inf as {high:g})",)
