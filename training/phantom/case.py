@@ -1,0 +1,193 @@
+"""One phantom case from a random generator: image, truth and how they lie in the world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from model.labels import FLARE23
+from training.phantom.anatomy import build_organs, draw_missing, paint_organs
+from training.phantom.bones import paint_back, paint_pelvis, paint_ribs, paint_spine
+from training.phantom.bowel import paint_bowel, paint_vessels
+from training.phantom.canvas import Canvas
+from training.phantom.frame import Frame, Pose, random_pose
+from training.phantom.organs import Site, tilt
+from training.phantom.scanner import finish, paint_arms, paint_table, random_scanner
+from training.phantom.tissue import Tissues, random_tissues
+from training.phantom.torso import Habitus, Torso, build_torso, paint_lungs, paint_torso, random_habitus
+from training.phantom.tumors import paint_tumors
+
+_STEP_MM = 2.0
+_MARGIN_STEPS = 4
+
+# Head-foot range of the scan in canonical mm: lower end, upper end (means), and how often each examination is drawn.
+_COVERAGE = {
+    "abdomen": (-135.0, 140.0, 0.42),
+    "upper abdomen": (-75.0, 145.0, 0.16),
+    "abdomen and pelvis": (-270.0, 140.0, 0.22),
+    "chest to pelvis": (-270.0, 290.0, 0.1),
+    "slab": (0.0, 0.0, 0.1),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhantomCase:
+    """A synthetic CT with its truth. Arrays are (z, y, x); spacing, origin and direction are in LPS world millimetres."""
+
+    image: npt.NDArray[np.int16]
+    """Hounsfield units."""
+    labels: npt.NDArray[np.uint8]
+    """FLARE23 ids."""
+    spacing_xyz_mm: tuple[float, float, float]
+    origin_xyz_mm: tuple[float, float, float]
+    direction: npt.NDArray[np.float64]
+    """3×3, columns are the directions of the x, y and z index in the world, as SimpleITK has it."""
+    info: dict[str, object] = field(default_factory=dict)
+    """Phase, coverage, what is missing, tumors, body size: everything a table of cases wants to show."""
+
+
+def phantom_case(
+    rng: np.random.Generator,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    spacing_zyx_mm: tuple[float, float, float] | None = None,
+    coverage: str | None = None,
+    phase: str | None = None,
+) -> PhantomCase:
+    """Draw one procedural patient and scan it.
+
+    Args:
+        rng: source of all randomness; the same state gives the same case.
+        shape: number of voxels (z, y, x); by default what the coverage and the body need.
+        spacing_zyx_mm: voxel spacing; by default 0.6–1.0 mm in the plane and 1–5 mm between slices.
+        coverage: one of the examinations ("abdomen", "upper abdomen", "abdomen and pelvis", "chest to pelvis", "slab").
+        phase: "unenhanced", "arterial" or "portal".
+
+    Raises:
+        ValueError: unknown coverage or phase.
+    """
+    if coverage is not None and coverage not in _COVERAGE:
+        raise ValueError(f"unknown coverage {coverage!r}; known: {', '.join(_COVERAGE)}")
+    pose, habitus, tissues = random_pose(rng), random_habitus(rng), random_tissues(rng, phase)
+    spacing_zyx_mm = spacing_zyx_mm or _draw_spacing(rng)
+    drawn = str(rng.choice(list(_COVERAGE), p=[row[2] for row in _COVERAGE.values()]))
+    coverage = coverage or drawn
+    low_mm, high_mm = _extent(rng, pose, habitus, coverage)
+    shape, first_voxel = _grid(rng, low_mm, high_mm, spacing_zyx_mm, shape)
+    scanner = random_scanner(rng, spacing_zyx_mm[0])
+    canvas = _canvas(pose, shape, spacing_zyx_mm, first_voxel, scanner.blur_mm)
+    missing = draw_missing(rng)
+    torso, tumors = _draw_patient(canvas, habitus, tissues, missing, rng)
+    del torso
+    image = finish(canvas.image, scanner, spacing_zyx_mm, rng)
+    oblique = rng.random() < 0.15
+    direction = tilt(*rng.normal(0, 5, 3)) if oblique else np.eye(3)
+    present = {int(i) for i in np.unique(canvas.labels)}
+    return PhantomCase(
+        image=image,
+        labels=canvas.labels,
+        spacing_xyz_mm=(spacing_zyx_mm[2], spacing_zyx_mm[1], spacing_zyx_mm[0]),
+        origin_xyz_mm=tuple(float(v) for v in np.round(rng.uniform(-200, 200, 3), 1)),  # type: ignore[arg-type]
+        direction=direction,
+        info={
+            "phase": tissues.phase,
+            "coverage": coverage,
+            "missing": missing,
+            "absent_ids": [i for i in range(1, 14) if i not in present],
+            "tumors": tumors,
+            "oblique": bool(oblique),
+            "noise_hu": round(scanner.noise_hu, 1),
+            "body_size": [round(float(s), 3) for s in pose.size_xyz],
+        },
+    )
+
+
+def _draw_patient(
+    canvas: Canvas, habitus: Habitus, tissues: Tissues, missing: list[str], rng: np.random.Generator
+) -> tuple[Torso, list[dict[str, object]]]:
+    """Paint from the outside in: later paints cover earlier ones."""
+    torso = build_torso(canvas.frame, habitus, rng)
+    site = Site(canvas.frame, torso, rng)
+    with_arms = rng.random() < 0.15
+    if rng.random() < 0.85:
+        paint_table(canvas, torso, rng)
+    if with_arms:
+        paint_arms(canvas, rng, {name: tissues[name] for name in ("skin", "fat", "muscle", "cortical bone")})
+    paint_torso(canvas, torso, tissues, rng)
+    paint_back(canvas, torso, tissues, rng)
+    paint_lungs(canvas, torso, tissues, rng)
+    paint_bowel(canvas, site, tissues)
+    paint_ribs(canvas, tissues, rng)
+    paint_pelvis(canvas, torso, tissues)
+    paint_spine(canvas, tissues, rng)
+    paint_vessels(canvas, site, tissues)
+    organs = build_organs(site, missing)
+    paint_organs(canvas, site, organs, tissues)
+    tumors = paint_tumors(canvas, site, organs, tissues) if rng.random() < 0.5 else []
+    return torso, tumors
+
+
+def _draw_spacing(rng: np.random.Generator) -> tuple[float, float, float]:
+    plane = round(float(rng.uniform(0.6, 1.0)), 4)
+    between = float(rng.choice([1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.75, 5.0], p=[0.06, 0.08, 0.08, 0.16, 0.22, 0.16, 0.08, 0.16]))
+    return between, plane, plane
+
+
+def _extent(rng: np.random.Generator, pose: Pose, habitus: Habitus, coverage: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Scanner box (x, y, z) in mm that holds the body with a loose margin, over the examined range."""
+    low, high = _COVERAGE[coverage][:2]
+    if coverage == "slab":
+        length = float(rng.uniform(45, 130))
+        low = float(rng.uniform(-80, 105 - length / 2))
+        high = low + length
+    low, high = low + float(rng.normal(0, 12)), high + float(rng.normal(0, 10))
+    sx, sy, sz = pose.size_xyz
+    fat = habitus.fat_mm
+    half_x = (131 + 24 + 1.25 * fat) * sx
+    front, back = (38 + 96 + 14 + fat) * sy, (82 + 1.4 * fat) * sy
+    margin = rng.uniform(2, 32, 4)
+    centre = pose.to_scanner(np.array([0.0, 0.0, (low + high) / 2]))
+    lower = np.array([centre[0] - half_x - margin[0], centre[1] - front - margin[1], low * sz])
+    upper = np.array([centre[0] + half_x + margin[2], centre[1] + back + margin[3] + 12, high * sz])
+    return lower, upper
+
+
+def _grid(
+    rng: np.random.Generator,
+    low_mm: npt.NDArray[np.float64],
+    high_mm: npt.NDArray[np.float64],
+    spacing_zyx_mm: tuple[float, float, float],
+    shape: tuple[int, int, int] | None,
+) -> tuple[tuple[int, int, int], npt.NDArray[np.float64]]:
+    """Number of voxels (z, y, x) and the scanner position (x, y, z) of the first one, centred on the wanted box."""
+    spacing = np.asarray(spacing_zyx_mm)[::-1]
+    if shape is None:
+        size = np.maximum(np.ceil((high_mm - low_mm) / spacing), 8).astype(int)
+        # Scanners reconstruct squares; most of our grids only hold the body, which saves time and disk.
+        if rng.random() < 0.1:
+            size[:2] = size[:2].max()
+    else:
+        size = np.asarray(shape[::-1])
+    first = (low_mm + high_mm) / 2 - (size - 1) * spacing / 2
+    return (int(size[2]), int(size[1]), int(size[0])), first
+
+
+def _canvas(
+    pose: Pose, shape: tuple[int, int, int], spacing_zyx_mm: tuple[float, float, float], first_voxel: npt.NDArray[np.float64], blur_mm: float
+) -> Canvas:
+    margin = _MARGIN_STEPS * _STEP_MM
+    size = [int(np.ceil(((n - 1) * s + 2 * margin) / _STEP_MM)) + 1 for n, s in zip(shape, spacing_zyx_mm, strict=True)]
+    frame = Frame(pose=pose, origin_xyz_mm=first_voxel - margin, step_mm=_STEP_MM, shape=(size[0], size[1], size[2]))
+    plane = max(blur_mm, spacing_zyx_mm[1])
+    return Canvas(
+        frame=frame,
+        shape=shape,
+        spacing_zyx_mm=spacing_zyx_mm,
+        blur_zyx_mm=(max(spacing_zyx_mm[0], 1.0), plane, plane),
+        offset_zyx_mm=(margin, margin, margin),
+    )
+
+
+TUMOR_ID = FLARE23.ids["tumor"]

@@ -1,0 +1,151 @@
+"""A folder of phantom cases in nnU-Net's raw layout; the only place of the generator that touches files."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from model.labels import FLARE23
+from training.phantom.case import PhantomCase, phantom_case
+
+log = logging.getLogger(__name__)
+
+COMMON_ORIENTATIONS = ("LPS", "RAS", "LAS")
+ALL_ORIENTATIONS = tuple(
+    "".join(letters)
+    for order in itertools.permutations(("RL", "AP", "IS"))
+    for letters in itertools.product(*order)
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the `phantom` command."""
+    parser.add_argument("--cases", type=int, required=True, metavar="N", help="number of cases to write")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default 0)")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing")
+    parser.add_argument("--anatomy", type=Path, metavar="DIR", help="label maps (*.nii.gz, FLARE ids) to deform and fill")
+    parser.add_argument("--anatomy-share", type=float, default=0.5, metavar="P", help="share of cases made from label maps (default 0.5)")
+    parser.add_argument("--workers", type=int, default=1, metavar="W", help="processes (default 1)")
+    parser.add_argument("--first-index", type=int, default=0, metavar="I", help="number of the first case, to extend a folder (default 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write what the parsed options ask for; returns the exit status."""
+    write_dataset(
+        cases=args.cases,
+        seed=args.seed,
+        output=args.output,
+        anatomy=args.anatomy,
+        anatomy_share=args.anatomy_share,
+        workers=args.workers,
+        first_index=args.first_index,
+    )
+    return 0
+
+
+def write_dataset(
+    *,
+    cases: int,
+    seed: int,
+    output: Path,
+    anatomy: Path | None = None,
+    anatomy_share: float = 0.5,
+    workers: int = 1,
+    first_index: int = 0,
+) -> None:
+    """Write `imagesTr/`, `labelsTr/` and `dataset.json`.
+
+    A case depends on (seed, its index) and on the anatomy given, never on the number of cases or workers.
+
+    Raises:
+        ValueError: a count is out of range, or the anatomy folder holds no label map.
+    """
+    if cases < 1 or workers < 1 or first_index < 0 or seed < 0 or not 0 <= anatomy_share <= 1:
+        raise ValueError("cases and workers must be at least 1, seed and first index at least 0, the anatomy share between 0 and 1")
+    if anatomy is not None:
+        raise ValueError("label maps as anatomy are not supported yet")
+    for name in ("imagesTr", "labelsTr"):
+        (output / name).mkdir(parents=True, exist_ok=True)
+    make = partial(_write_case, seed=seed, output=output)
+    indices = range(first_index, first_index + cases)
+    records = []
+    for number, record in enumerate(_each(make, indices, workers), start=1):
+        records.append(record)
+        log.info("%d/%d %s: %s, %s, %.1f s", number, cases, record["name"], record["coverage"], record["phase"], record.pop("seconds"))
+    _write_json(output, records, seed)
+
+
+def _each(make: partial[dict[str, object]], indices: range, workers: int) -> Iterator[dict[str, object]]:
+    if workers == 1:
+        yield from map(make, indices)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(make, indices)
+
+
+def _write_case(index: int, *, seed: int, output: Path) -> dict[str, object]:
+    """Draw and write one case; returns its record for dataset.json."""
+    start = time.perf_counter()
+    rng = np.random.default_rng([seed, index])
+    case = phantom_case(rng)
+    common = rng.random() < 0.6
+    code = str(rng.choice(COMMON_ORIENTATIONS if common else ALL_ORIENTATIONS))
+    name = f"phantom_{index:05d}"
+    _write_image(to_sitk(case, case.image, code), output / "imagesTr" / f"{name}_0000.nii.gz")
+    _write_image(to_sitk(case, case.labels, code), output / "labelsTr" / f"{name}.nii.gz")
+    return {
+        "name": name,
+        "orientation": code,
+        "shape_zyx": list(case.image.shape),
+        "spacing_xyz_mm": list(case.spacing_xyz_mm),
+        **case.info,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def to_sitk(case: PhantomCase, voxels: npt.NDArray[np.generic], orientation: str = "LPS") -> sitk.Image:
+    """The case's image or labels with its geometry, stored along other axes (any of the 48 orientation codes)."""
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(case.spacing_xyz_mm)
+    image.SetOrigin(case.origin_xyz_mm)
+    image.SetDirection([float(v) for v in case.direction.ravel()])
+    return sitk.DICOMOrient(image, orientation)
+
+
+def _write_image(image: sitk.Image, path: Path) -> None:
+    """Write beside the target and rename, so that an interrupted run leaves no half file."""
+    partial_path = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    sitk.WriteImage(image, str(partial_path), useCompression=True)
+    partial_path.replace(path)
+
+
+def _write_json(output: Path, records: list[dict[str, object]], seed: int) -> None:
+    """Write dataset.json; cases that an earlier run wrote into the folder stay listed."""
+    path = output / "dataset.json"
+    written = {str(r["name"]): {**r, "seed": seed} for r in records}
+    if path.exists():
+        earlier = json.loads(path.read_text(encoding="utf-8")).get("cases", [])
+        written = {**{str(r["name"]): r for r in earlier}, **written}
+    content = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **FLARE23.ids},
+        "numTraining": len(written),
+        "file_ending": ".nii.gz",
+        "cases": [written[name] for name in sorted(written)],
+    }
+    partial_path = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial_path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial_path.replace(path)

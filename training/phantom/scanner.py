@@ -1,0 +1,103 @@
+"""What the scanner adds: table, air, noise with the grain of a reconstruction kernel, and integer Hounsfield units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from training.phantom.canvas import Canvas, Field
+from training.phantom.frame import FloatArray
+from training.phantom.shapes import curve, tube
+from training.phantom.torso import Torso
+
+_CHUNK_SLICES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanner:
+    """Dose and kernel of one examination."""
+
+    noise_hu: float
+    """Standard deviation in soft tissue."""
+    grain_mm: float
+    """Correlation length of the noise in the plane: soft kernels have coarse grain."""
+    blur_mm: float
+    """Width over which the kernel averages in the plane."""
+    sharpen: float
+    """Edge enhancement of a sharp kernel: overshoot as a share of the edge."""
+
+
+def random_scanner(rng: np.random.Generator, slice_mm: float) -> Scanner:
+    """Draw a protocol; thin slices are noisier."""
+    noise = float(rng.uniform(5, 14) * np.clip(2.5 / slice_mm, 0.6, 2.2) ** 0.5)
+    if rng.random() < 0.08:
+        noise *= 2
+    return Scanner(
+        noise_hu=noise,
+        grain_mm=float(rng.uniform(0.45, 0.95)),
+        blur_mm=float(rng.uniform(0.7, 1.7)),
+        sharpen=float(rng.choice([0.0, 0.0, 0.15, 0.35])),
+    )
+
+
+def paint_table(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
+    """A curved table top with a foam core under the patient; sometimes an arm at the side."""
+    frame = canvas.frame
+    whole = frame.whole()
+    x, y = frame.pose.to_scanner(np.array([0.0, 0.0, 0.0]))[:2]
+    # The table is straight in the scanner, so it is drawn there and not in the warped patient.
+    axes = [frame.origin_xyz_mm[i] + np.arange(n) * frame.step_mm for i, n in zip((2, 1, 0), frame.shape, strict=True)]
+    yy = axes[1][None, :, None].astype(np.float32)
+    xx = axes[2][None, None, :].astype(np.float32)
+    below = np.where(torso.skin < 0, yy, -np.inf).max()
+    top = np.float32(below if np.isfinite(below) else y + 90) + np.float32(rng.uniform(2, 8))
+    curved = top - ((xx - np.float32(x)) / 200) ** 2 * np.float32(rng.uniform(10, 40))
+    shell = np.abs(yy - curved - 12) - np.float32(12)
+    edge = np.abs(xx - np.float32(x)) - np.float32(215)
+    table = np.broadcast_to(np.maximum(shell, edge), frame.shape).copy()
+    table = np.maximum(table, -torso.skin + 1)
+    canvas.paint(Field(whole, table), float(rng.uniform(-150, 50)))
+    canvas.paint(Field(whole, table + np.float32(2.2)), float(rng.uniform(-960, -880)))
+
+
+def paint_arms(canvas: Canvas, rng: np.random.Generator, tissues_hu: dict[str, float]) -> None:
+    """Arms beside the trunk, for patients who cannot raise them."""
+    frame = canvas.frame
+    whole = frame.whole()
+    out = float(rng.uniform(188, 205))
+    for side in (-1, 1):
+        path = curve([(side * out, 10, 330, 44), (side * (out + 8), 10, 80, 40), (side * (out - 8), -20, -120, 33), (side * (out - 25), -50, -300, 28)], 8.0)
+        arm = tube(frame, whole, path)
+        bone = curve([(side * out, 10, 330, 12), (side * (out + 8), 12, 80, 11), (side * (out - 8), -20, -120, 9), (side * (out - 25), -50, -300, 8)], 4.0)
+        for inset, name in ((0.0, "skin"), (2.0, "fat"), (9.0, "muscle")):
+            canvas.paint(Field(whole, arm + np.float32(inset)), tissues_hu[name])
+        shaft = tube(frame, whole, bone)
+        canvas.paint(Field(whole, shaft), tissues_hu["cortical bone"] * 1.5)
+        canvas.paint(Field(whole, shaft + np.float32(4)), 20.0)
+
+
+def finish(
+    image: FloatArray, scanner: Scanner, spacing_zyx_mm: tuple[float, float, float], rng: np.random.Generator
+) -> npt.NDArray[np.int16]:
+    """Kernel, noise, rounding: float HU (z, y, x) to int16, a few slices at a time."""
+    out = np.empty(image.shape, dtype=np.int16)
+    sigma = [scanner.grain_mm / s for s in spacing_zyx_mm[1:]]
+    # Filtering lowers the deviation by a known factor; measured once on a small patch instead of derived.
+    probe = ndimage.gaussian_filter(rng.standard_normal((1, 128, 128), dtype=np.float32), (0, *sigma), truncate=2.5)
+    gain = np.float32(scanner.noise_hu / max(float(probe.std()), 1e-3))
+    for first in range(0, image.shape[0], _CHUNK_SLICES):
+        part = image[first : first + _CHUNK_SLICES]
+        if scanner.sharpen:
+            smooth = ndimage.gaussian_filter(part, (0, *[1.3 / s for s in spacing_zyx_mm[1:]]), truncate=2.0)
+            part = part + np.float32(scanner.sharpen) * (part - smooth)
+        noise = rng.standard_normal(part.shape, dtype=np.float32)
+        noise = ndimage.gaussian_filter(noise, (0, *sigma), truncate=2.5)
+        # Few photons reach the detector behind bone and much tissue, hardly any are missing in air.
+        weight = np.where(part < -900, np.float32(0.55), np.float32(1.0))
+        out[first : first + _CHUNK_SLICES] = np.clip(np.rint(part + gain * noise * weight), -1024, 3071)
+    return out
+
+

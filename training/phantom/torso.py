@@ -1,0 +1,185 @@
+"""The trunk: skin, fat, muscle wall, the abdominal cavity with the diaphragm above it, and lungs.
+
+All later parts take their bearings from a :class:`Torso`: the cavity's wall shapes liver and spleen, ribs run in the wall, and
+bowel fills what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.phantom.canvas import Canvas, Field
+from training.phantom.frame import FloatArray, Frame, Region, resample
+from training.phantom.shapes import ellipsoid, profile, smooth_max, smooth_min, superellipse
+from training.phantom.tissue import Tissues
+
+HALF_WIDTH_MM = ((-290, 92), (-220, 102), (-165, 117), (-110, 122), (-60, 118), (0, 124), (60, 131), (130, 128), (200, 118), (260, 96), (320, 50))
+HALF_DEPTH_MM = ((-290, 76), (-165, 80), (-60, 84), (40, 92), (110, 96), (200, 90), (270, 66), (320, 38))
+CENTRE_Y_MM = ((-290, -42), (0, -38), (120, -36), (320, -15))
+WALL_MM = ((-290, 46), (-200, 44), (-150, 34), (-110, 22), (-60, 17), (0, 15), (100, 13), (200, 18), (300, 40))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habitus:
+    """What makes one trunk differ from another, in canonical mm."""
+
+    fat_mm: float
+    """Subcutaneous fat at the flank."""
+    muscle: float
+    """Factor on the thickness of the wall and back muscles."""
+    dome_mm: float
+    """Height of the right diaphragm dome above the first lumbar vertebra."""
+    left_drop_mm: float
+    """How much lower the left dome stands."""
+    squareness: float
+    """Exponent of the cavity's cross-section: 2 is an ellipse."""
+
+
+def random_habitus(rng: np.random.Generator) -> Habitus:
+    """Draw a trunk, from lean to obese."""
+    return Habitus(
+        fat_mm=float(np.clip(rng.gamma(3.0, 6.0), 3.0, 55.0)),
+        muscle=float(np.clip(rng.normal(1.0, 0.15), 0.65, 1.4)),
+        dome_mm=float(rng.normal(124.0, 8.0)),
+        left_drop_mm=float(rng.uniform(4.0, 18.0)),
+        squareness=float(rng.uniform(2.1, 2.7)),
+    )
+
+
+@dataclass(frozen=True)
+class Torso:
+    """Distance fields of the trunk on the whole coarse grid, mm (negative inside)."""
+
+    habitus: Habitus
+    skin: FloatArray
+    muscle: FloatArray
+    cavity: FloatArray
+    above_dome: FloatArray
+    """Height above the diaphragm, measured across it: positive in the chest."""
+    belly: FloatArray
+    """The abdominal cavity: inside the wall and under the diaphragm."""
+
+
+def true_distance(frame: Frame, level: FloatArray) -> FloatArray:
+    """Turn any smooth level function into a distance near its zero level, by its gradient."""
+    square = np.zeros(level.shape, dtype=np.float32)
+    for axis in range(3):
+        slope = np.gradient(level, frame.step_mm, axis=axis)
+        slope *= slope
+        square += slope
+    np.sqrt(square, out=square)
+    np.clip(square, 0.25, 4.0, out=square)
+    return np.asarray(level / square)
+
+
+def build_torso(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> Torso:
+    """Compute the trunk's fields for one patient, on every second grid point: they are smooth, and as large as the scan."""
+    half = frame.halved()
+    fields = _half_fields(half, habitus, rng)
+    positions = [np.arange(n) / 2.0 for n in frame.shape]
+    skin, muscle, cavity, above, belly = (resample(f, positions) for f in fields)
+    return Torso(habitus, skin, muscle, cavity, above, belly)
+
+
+def _half_fields(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> tuple[FloatArray, ...]:
+    """Skin, muscle, cavity, height above the diaphragm and belly."""
+    region = frame.whole()
+    z_line = region.z
+    centre_y = profile(z_line, CENTRE_Y_MM)
+    half_x, half_y = profile(z_line, HALF_WIDTH_MM), profile(z_line, HALF_DEPTH_MM)
+    y = region.y - centre_y
+    cavity = true_distance(frame, superellipse(region.x, y, half_x, half_y, habitus.squareness))
+    dome = _dome_height(region, y / half_y, region.x / half_x, habitus)
+    above = true_distance(frame, region.z - dome)
+    lateral = np.clip(np.abs(region.x) / half_x, 0, 1)
+    wall = profile(z_line, WALL_MM) * np.float32(habitus.muscle) * (np.float32(0.6) + np.float32(0.4) * lateral)
+    # The back muscles beside the spine stand out behind the cavity; without them the spinous processes would lie outside.
+    back = superellipse(
+        np.abs(region.x) - np.float32(33), region.y - np.float32(50), np.full_like(z_line, 34), np.full_like(z_line, 27 * habitus.muscle), 2.4
+    )
+    muscle = smooth_min(cavity - wall, true_distance(frame, back), 14.0)
+    depth = np.float32(habitus.fat_mm) * profile(z_line, ((-290, 1.2), (-120, 1.25), (-40, 1.1), (60, 0.75), (150, 0.6), (300, 0.6)))
+    depth *= np.float32(1.0) + np.float32(0.25) * np.clip(y / half_y, -1, 1)
+    skin = muscle - depth - np.float32(4.0)
+    skin += frame.noise(region, 90.0, rng) * np.float32(min(4.0, 0.12 * habitus.fat_mm + 0.5))
+    belly = smooth_max(cavity + np.float32(1.5), above, 4.0)
+    return skin, muscle, cavity, above, belly
+
+
+def _dome_height(region: Region, v: FloatArray, u: FloatArray, habitus: Habitus) -> FloatArray:
+    """Height of the diaphragm over each axial point; u and v are the point's position in the cavity, -1 to 1."""
+    x, y = region.x, region.y
+    left = 1 / (1 + np.exp(-(x - 8) / np.float32(14)))
+    top = np.float32(habitus.dome_mm) - np.float32(habitus.left_drop_mm) * left
+    # The heart rests on the middle of the diaphragm and flattens it.
+    top -= np.float32(13) * np.exp(-(((x - 18) / 34) ** 2) - ((y + 62) / 40) ** 2)
+    top -= np.float32(22) * np.exp(-((x / 26) ** 2)) * np.clip(v, 0, 1)
+    rim = np.float32(34) - np.float32(30) * np.clip(v, -1.2, 1.2)
+    radius = np.sqrt((u / np.float32(0.97)) ** 2 + (v / np.float32(0.96)) ** 2)
+    crown = np.sqrt(np.clip(1 - radius**3, 0, 1))
+    result: FloatArray = rim + (top - rim) * crown - np.float32(140) * np.clip(radius - 1, 0, None)
+    return result
+
+
+def paint_torso(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Generator) -> None:
+    """Skin, subcutaneous fat, muscles and visceral fat."""
+    frame = canvas.frame
+    whole = frame.whole()
+    strands = frame.noise(whole, 14.0, rng)
+    texture = frame.noise(whole, 7.0, rng)
+    fat = np.float32(tissues["fat"]) + np.float32(5) * texture + np.float32(rng.uniform(4, 14)) * np.clip(strands - 1.1, 0, None)
+    canvas.paint(Field(whole, torso.skin), tissues["skin"])
+    canvas.paint(Field(whole, torso.skin + np.float32(2.2)), fat)
+    # Fat between the fibres: more of it in weak muscles.
+    marbling = np.float32(rng.uniform(4, 16) / torso.habitus.muscle) * (frame.noise(whole, 9.0, rng) - np.float32(0.3))
+    muscle = np.float32(tissues["muscle"]) - np.clip(marbling, -4, 60)
+    canvas.paint(Field(whole, torso.muscle), muscle)
+    flank = np.abs(np.abs(torso.cavity - np.float32(8.5)) - np.float32(3.2)) - np.float32(0.7)
+    flank = np.maximum(flank, np.maximum(np.float32(55) - np.abs(whole.x), whole.z - np.float32(25)))
+    flank = np.maximum(flank, np.float32(-130) - whole.z)
+    canvas.paint(Field(whole, flank), tissues["fat"])
+    visceral = fat + np.float32(rng.normal(0, 4)) + np.float32(rng.choice([0, 0, 0, 8, 20])) * np.clip(strands, 0, None)
+    canvas.paint(Field(whole, torso.cavity), visceral)
+
+
+def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Generator) -> None:
+    """Diaphragm, lungs with branching vessels, heart and great vessels of the chest."""
+    frame = canvas.frame
+    chest = frame.region((-150, -140, 0), (150, 90, 330))
+    if chest.empty:
+        return
+    above, cavity = torso.above_dome[chest.slices], torso.cavity[chest.slices]
+    canvas.paint(Field(chest, smooth_max(cavity + np.float32(1), -above - np.float32(0.3), 3)), tissues["muscle"])
+    core = smooth_min(
+        ellipsoid(chest, (2, -30, 190), (24, 52, 150)),
+        smooth_min(ellipsoid(chest, (22, -62, 132), (58, 44, 46)), ellipsoid(chest, (0, 2, 180), (26, 22, 400)), 12),
+        14,
+    )
+    middle = np.maximum(cavity, np.maximum(core, -above + np.float32(2)))
+    lung = smooth_max(smooth_max(cavity + np.float32(2), np.float32(2.6) - above, 3), -core, 5)
+    hu = np.float32(tissues["lung"]) + np.float32(22) * frame.noise(chest, 35, rng)
+    # Lung at the back is denser in a patient lying on it.
+    hu += np.clip(chest.y, -90, 60) * np.float32(rng.uniform(0.2, 0.9))
+    canvas.paint(Field(chest, middle), np.float32(tissues["fat"]) + np.float32(10))
+    canvas.paint(Field(chest, lung), hu)
+    vessels = np.hypot(frame.noise(chest, 26, rng), frame.noise(chest, 26, rng)) - np.float32(0.16)
+    vessels = np.maximum(true_distance(frame, vessels), lung + np.float32(3))
+    canvas.paint(Field(chest, vessels), tissues["portal vein"] * 0.9)
+    _paint_heart(canvas, torso, tissues, rng)
+
+
+def _paint_heart(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Generator) -> None:
+    frame = canvas.frame
+    region = frame.region((-50, -125, 70), (95, 0, 230))
+    if region.empty:
+        return
+    above = torso.above_dome[region.slices]
+    wobble = frame.noise(region, 45, rng) * np.float32(2.5)
+    heart = smooth_min(ellipsoid(region, (28, -66, 130), (48, 38, 36)), ellipsoid(region, (-10, -52, 140), (32, 32, 40)), 14)
+    heart = smooth_max(heart + wobble, np.float32(4) - above, 5)
+    canvas.paint(Field(region, heart), tissues["myocardium"])
+    for centre, radii in (((42, -68, 128), (26, 21, 22)), ((12, -86, 128), (24, 15, 24)), ((-20, -52, 140), (20, 24, 30)), ((14, -38, 156), (26, 16, 20))):
+        chamber = smooth_max(ellipsoid(region, centre, radii) + wobble, heart + np.float32(3), 4)
+        canvas.paint(Field(region, chamber), tissues["heart"])
