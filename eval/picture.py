@@ -27,7 +27,11 @@ from model.labels import LabelSet
 WINDOW_LEVEL_HU, WINDOW_WIDTH_HU = 40.0, 400.0
 BACKGROUND, TEXT, FAINT = "#0b0d10", "#eceff3", "#9aa4b2"
 TRUTH_COLOUR, TICK = "#ffffff", "#ffd166"
-TICK_MM = 5.0
+TICK_IN = 0.08
+THIN = 0.15
+"""A view lower than this share of its width has no room for letters above each other."""
+SOFTNESS = 0.4
+"""Standard deviation of the smoothing of outlines, in voxels along the coarser side of a pixel."""
 FINE_MM = 0.7
 """Contours are drawn on pixels about this small, so that coarse voxels do not show as stairs."""
 WIDTH_IN, LEGEND_IN, TITLE_IN, FOOT_IN, GAP_IN = 16.0, 2.6, 1.12, 0.3, 0.18
@@ -90,7 +94,7 @@ def draw(scene: Scene, path: Path) -> None:
             view_width_in / WIDTH_IN,
             view_height_in / height_in,
         )
-        _draw_view(figure.add_axes(box), scene, view, views)
+        _draw_view(figure.add_axes(box), scene, view, views, mm_per_in)
         left_in += view_width_in + GAP_IN
     _write_title(figure, scene, height_in)
     _draw_legend(figure, scene, left_in / WIDTH_IN, 1 - TITLE_IN / height_in)
@@ -108,7 +112,7 @@ def _view(scene: Scene, plane: Plane) -> _View:
     return _View(plane=plane, index=index, region=region, pixel_mm=size_mm, shape_zyx=scene.labels.shape)
 
 
-def _draw_view(axes: Axes, scene: Scene, view: _View, views: Sequence[_View]) -> None:
+def _draw_view(axes: Axes, scene: Scene, view: _View, views: Sequence[_View], mm_per_in: float) -> None:
     height_mm, width_mm = view.size_mm
     low = WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2
     axes.imshow(
@@ -128,7 +132,7 @@ def _draw_view(axes: Axes, scene: Scene, view: _View, views: Sequence[_View]) ->
     axes.set(xlim=(0, width_mm), ylim=(height_mm, 0), aspect="equal")
     axes.set_axis_off()
     _mark_edges(axes, view)
-    _mark_planes(axes, view, views)
+    _mark_planes(axes, view, views, mm_per_in)
     position = f"{view.plane.title}  ·  {view.index + 1}/{scene.labels.shape[view.plane.axis]}"
     heading = axes.annotate(position, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", ha="left", va="bottom")
     heading.set(color=FAINT, fontsize=11)
@@ -155,8 +159,8 @@ def _smooth(mask: NDArray[np.bool_], size_mm: tuple[float, float]) -> tuple[NDAr
     padded = np.pad(mask.astype(np.float64), 1)
     factors = tuple(max(1, round(size / FINE_MM)) for size in size_mm)
     soft = ndimage.zoom(padded, factors, order=1, grid_mode=True, mode="grid-constant")
-    soft = ndimage.gaussian_filter(soft, [0.5 * factor if factor > 1 else 0.0 for factor in factors])
     fine_mm = [size / factor for size, factor in zip(size_mm, factors, strict=True)]
+    soft = ndimage.gaussian_filter(soft, [SOFTNESS * max(size_mm) / fine for fine in fine_mm])
     y_mm, x_mm = ((np.arange(count) + 0.5) * fine - size for count, fine, size in zip(soft.shape, fine_mm, size_mm, strict=True))
     return x_mm, y_mm, soft
 
@@ -168,13 +172,17 @@ def _mark_edges(axes: Axes, view: _View) -> None:
         (0.5, 0.985, "center", "top"),
         (0.5, 0.015, "center", "bottom"),
     )
+    thin = view.size_mm[0] < THIN * view.size_mm[1]
     for letter, (x, y, horizontal, vertical) in zip(view.plane.letters, places, strict=True):
+        if thin and horizontal == "center":
+            continue
         text = axes.text(x, y, letter, color=TEXT, fontsize=13, fontweight="bold", ha=horizontal, va=vertical, transform=axes.transAxes)
         text.set_path_effects([withStroke(linewidth=3, foreground=BACKGROUND)])
 
 
-def _mark_planes(axes: Axes, view: _View, views: Sequence[_View]) -> None:
+def _mark_planes(axes: Axes, view: _View, views: Sequence[_View], mm_per_in: float) -> None:
     """Short ticks outside the edges where the other planes cut this one."""
+    tick_mm = TICK_IN * mm_per_in
     height_mm, width_mm = view.size_mm
     down_axis = 1 if view.plane is Plane.AXIAL else 0
     for other in views:
@@ -182,10 +190,10 @@ def _mark_planes(axes: Axes, view: _View, views: Sequence[_View]) -> None:
             continue
         if other.plane.axis == down_axis:
             at_mm = (view.row_of(other.index) + 0.5) * view.pixel_mm[0]
-            marks = [((-TICK_MM, 0), (at_mm, at_mm)), ((width_mm, width_mm + TICK_MM), (at_mm, at_mm))]
+            marks = [((-tick_mm, 0), (at_mm, at_mm)), ((width_mm, width_mm + tick_mm), (at_mm, at_mm))]
         else:
             at_mm = (other.index - view.region.columns.start + 0.5) * view.pixel_mm[1]
-            marks = [((at_mm, at_mm), (-TICK_MM, 0)), ((at_mm, at_mm), (height_mm, height_mm + TICK_MM))]
+            marks = [((at_mm, at_mm), (-tick_mm, 0)), ((at_mm, at_mm), (height_mm, height_mm + tick_mm))]
         for x_mm, y_mm in marks:
             axes.plot(x_mm, y_mm, color=TICK, linewidth=1.6, clip_on=False)
 
