@@ -18,6 +18,7 @@ from training.config import Recipe
 from training.errors import CheckpointError
 
 FORMAT = "leanseg-checkpoint-1"
+"""Name of the metadata entry: the only one, since safetensors writes several in any order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) ->
     """Write a checkpoint; a file that is already there is replaced only when the new one is complete."""
     partial = path.with_name(f".{path.name}.partial")
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(contents, partial, metadata={"format": FORMAT, "info": json.dumps(dump(info))})
+    safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
     partial.replace(path)
 
 
@@ -68,10 +69,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
         raise CheckpointError(f"{path}: no such checkpoint") from error
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error})") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a checkpoint of this program (format {metadata.get('format')!r}, wanted {FORMAT!r})")
+    if FORMAT not in metadata:
+        raise CheckpointError(f"{path}: not a checkpoint of this program (metadata lack {FORMAT})")
     try:
-        return tensors, parse(RunInfo, json.loads(metadata.get("info", "")))
+        return tensors, parse(RunInfo, json.loads(metadata[FORMAT]))
     except (SchemaError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: faulty metadata ({error})") from error
 

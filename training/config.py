@@ -18,6 +18,8 @@ from training.errors import RecipeError
 
 RECIPES = Path(__file__).parent / "recipes"
 FOREGROUND = "foreground"
+INTERPOLATION: Literal["area"] = "area"
+"""How images are brought to the network's grid, in training and at inference (`model.manifest.Network.interpolation`)."""
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

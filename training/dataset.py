@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.labels import Table, channel_table
 from model.schema import dump
-from training.config import Recipe
+from training.config import INTERPOLATION, Recipe
 from training.errors import DataError
 from training.grid import read_on_grid
 from training.patches import GridCase, channel_points
@@ -144,6 +144,6 @@ class CaseStore:
     def _key(self, files: CaseFiles) -> str:
         """Changes with everything that the arrays depend on."""
         recipe = self._recipe
-        depends = [recipe.label_set, recipe.channels, recipe.spacing_zyx_mm, dump(recipe.intensity)]
+        depends = [recipe.label_set, recipe.channels, recipe.spacing_zyx_mm, INTERPOLATION, dump(recipe.intensity)]
         stamps = [(path.stat().st_size, path.stat().st_mtime_ns, str(path.resolve())) for path in (files.image, files.labels)]
         return hashlib.sha256(json.dumps([depends, stamps]).encode()).hexdigest()[:16]

@@ -1,45 +1,51 @@
-"""From files to a recipe's grid: canonical orientation (z, y, x = superior, posterior, left), spacing, intensity."""
+"""From files to a recipe's grid, by the very functions that inference uses: (z, y, x) towards superior, posterior, left."""
 
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from model.manifest import ZyxMm
-from training.config import Recipe
+from inference.errors import InputError
+from inference.intensity import normalize
+from inference.resampling import model_size, resample_image, resample_labels
+from inference.volume import Volume, read_volume, to_canonical
+from training.config import INTERPOLATION, Recipe
 from training.errors import DataError
+
+CORNER_TOLERANCE_MM = 1.0
+"""How far image and labels may differ in where a corner of the volume lies."""
 
 
 def read_on_grid(image_path: Path, labels_path: Path, recipe: Recipe) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Image, normalised to [0, 1], and label ids on the recipe's grid; both (z, y, x).
 
     Raises:
-        DataError: a file cannot be read, or image and labels differ in size.
+        DataError: a file cannot be read, image and labels lie on different grids, or a label is not a whole number from 0 to 255.
     """
     image, labels = _read(image_path), _read(labels_path)
-    if image.GetSize() != labels.GetSize():
-        raise DataError(f"{labels_path}: size {labels.GetSize()} differs from its image's {image.GetSize()}")
-    lower, upper = recipe.hu_window
-    hu = _resample(sitk.Cast(image, sitk.sitkFloat32), recipe.spacing_zyx_mm, linear=True)
-    ids = _resample(labels, recipe.spacing_zyx_mm, linear=False)
-    return np.clip((hu - lower) / (upper - lower), 0, 1), ids.astype(np.uint8)
+    _check_same_grid(image, labels, labels_path)
+    size_zyx = model_size(image.array.shape, image.geometry.spacing_zyx_mm, recipe.spacing_zyx_mm)
+    network_input = normalize(resample_image(image.array, size_zyx, INTERPOLATION), recipe.intensity)
+    return network_input, resample_labels(_as_ids(labels.array, labels_path), size_zyx)
 
 
-def _read(path: Path) -> sitk.Image:
+def _read(path: Path) -> Volume:
     try:
-        return sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS")
-    except RuntimeError as error:
-        raise DataError(f"{path}: cannot be read as an image") from error
+        return to_canonical(read_volume(path))[0]
+    except InputError as error:
+        raise DataError(str(error)) from error
 
 
-def _resample(image: sitk.Image, spacing_zyx_mm: ZyxMm, *, linear: bool) -> NDArray[np.float32]:
-    wanted = spacing_zyx_mm[::-1]
-    size = [max(1, round(n * s / w)) for n, s, w in zip(image.GetSize(), image.GetSpacing(), wanted, strict=True)]
-    if linear:
-        image = sitk.BinShrink(image, [max(1, int(w / s + 1e-3)) for s, w in zip(image.GetSpacing(), wanted, strict=True)])
-    shift = [(w - s) / 2 for s, w in zip(image.GetSpacing(), wanted, strict=True)]
-    origin = image.TransformContinuousIndexToPhysicalPoint([d / s for d, s in zip(shift, image.GetSpacing(), strict=True)])
-    method = sitk.sitkLinear if linear else sitk.sitkNearestNeighbor
-    out = sitk.Resample(image, size, sitk.Transform(), method, origin, wanted, image.GetDirection(), 0, image.GetPixelID(), True)
-    return sitk.GetArrayFromImage(out)
+def _check_same_grid(image: Volume, labels: Volume, path: Path) -> None:
+    if image.array.shape != labels.array.shape:
+        raise DataError(f"{path}: size (z, y, x) {labels.array.shape} differs from its image's {image.array.shape}")
+    for corner in ((0, 0, 0), image.array.shape):
+        if np.abs(image.geometry.to_world(corner) - labels.geometry.to_world(corner)).max() > CORNER_TOLERANCE_MM:
+            raise DataError(f"{path}: lies elsewhere than its image (origin, spacing or direction differ)")
+
+
+def _as_ids(array: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
+    ids = array.astype(np.uint8)
+    if not np.array_equal(ids, array):
+        raise DataError(f"{path}: holds values that are not whole numbers from 0 to 255")
+    return ids

@@ -67,7 +67,7 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     if not math.isfinite(value):
         raise TrainingError(f"the loss of step {step + 1} is {value}; lower optimizer.learning_rate, or train with --precision fp32")
     run.optimizer.zero_grad(set_to_none=True)
-    run.scaler.scale(loss).backward()
+    run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     run.scaler.unscale_(run.optimizer)
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), options.clip_norm)
     run.scaler.step(run.optimizer)
