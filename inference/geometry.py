@@ -6,12 +6,15 @@ the index axes x, y, z; so the centre of voxel (k, j, i) lies at `origin + direc
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Zyx = tuple[int, int, int]
 ZyxMm = tuple[float, float, float]
+Voxels = NDArray[Any]
+"""Voxels of an image: int16 where that holds every value of its file, float32 else."""
 Direction = tuple[float, float, float, float, float, float, float, float, float]
 
 IDENTITY: Direction = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)

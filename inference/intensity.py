@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.voxels import Voxels
+from inference.geometry import Voxels
 from model.manifest import Intensity
 
 SMALLEST_STD = 1e-8

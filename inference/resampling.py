@@ -17,8 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from inference.geometry import Geometry, Zyx, ZyxMm
-from inference.voxels import Voxels
+from inference.geometry import Geometry, Voxels, Zyx, ZyxMm
 
 Interpolation = Literal["linear", "area", "cubic"]
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "area": sitk.sitkLinear, "cubic": sitk.sitkBSpline3, "nearest": sitk.sitkNearestNeighbor}

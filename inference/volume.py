@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError, one_line
-from inference.geometry import Box, Geometry, Zyx
-from inference.nifti import read_nifti
+from inference.formats.nifti import read_nifti
+from inference.formats.voxels import StoredVoxels, read_voxels
+from inference.geometry import Box, Geometry, Voxels, Zyx
 from inference.orientation import Orientation, orient, orientation_of
-from inference.voxels import StoredVoxels, Voxels, read_voxels
 from inference.writing import write_labels
 
 __all__ = [

@@ -2,17 +2,16 @@
 
 import os
 import secrets
-import zlib
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import OutputError, one_line
+from inference.formats.nifti_header import label_header
+from inference.formats.streams import GzipSink
 from inference.geometry import Geometry
-from inference.nifti import label_header
-from inference.voxels import WINDOW_BITS, deflate
 
 SLICES_AT_ONCE = 16
 TEMPORARY = ".leanseg-"
@@ -39,19 +38,14 @@ def write_labels(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> N
     scratch = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            _write_packed(file, label_header(geometry), labels)
+            sink = GzipSink(file)
+            sink.write(label_header(geometry))
+            for start in range(0, len(labels), SLICES_AT_ONCE):
+                sink.write(np.ascontiguousarray(labels[start : start + SLICES_AT_ONCE]))
+            sink.finish()
         scratch.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or one_line(error)}); nothing was left behind") from error
     finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _write_packed(file: BinaryIO, header: bytes, labels: NDArray[np.uint8]) -> None:
-    bits = WINDOW_BITS["gzip"]
-    # Label maps are long runs: run-length matching is as small as level 1 and faster; isal has it built in.
-    pack = zlib.compressobj(1, 8, bits, 9, zlib.Z_RLE) if deflate is zlib else deflate.compressobj(1, 8, bits)
-    file.write(pack.compress(header))
-    for start in range(0, len(labels), SLICES_AT_ONCE):
-        file.write(pack.compress(np.ascontiguousarray(labels[start : start + SLICES_AT_ONCE])))
-    file.write(pack.flush())
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)

@@ -4,28 +4,18 @@ A header may claim what the file does not hold: the claim is compared with the f
 a stream that ends early, fails its checksum or cannot be unpacked is an `InputError`.
 """
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError, one_line
-
-try:  # the same interface, several times as fast
-    from isal import isal_zlib as deflate  # type: ignore[import-not-found,unused-ignore]
-except ImportError:
-    deflate = zlib
-
-Voxels = NDArray[Any]
-"""What a volume holds: int16 where that holds every value of the file, float32 else."""
+from inference.formats.streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
+from inference.geometry import Voxels, Zyx
 
 CHUNK_VOXELS = 1 << 20
-CHUNK_BYTES = 1 << 18
-LARGEST_DEFLATE_RATIO = 1032
-WINDOW_BITS = {"zlib": 15, "gzip": 31}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +23,10 @@ class StoredVoxels:
     """How the voxels of an image lie in a file."""
 
     path: Path
-    size_zyx: tuple[int, int, int]
+    size_zyx: Zyx
     dtype: np.dtype[np.generic]
     """Element type with its byte order."""
-    compression: Literal["none", "zlib", "gzip"] = "none"
+    compression: Compression = "none"
     offset: int = 0
     """Bytes of the file before the (compressed) data."""
     skip: int = 0
@@ -60,14 +50,16 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
     try:
         with stored.path.open("rb") as file:
             file.seek(stored.offset)
-            stream = ByteStream(file, stored)
+            stream = ByteStream(file, stored.path, stored.compression)
             stream.read(stored.skip)
             values = _decode(stream, stored, count)
-            stream.finish()
+            surplus = stream.rest(2 * stored.size_zyx[2] * stored.dtype.itemsize)
     except OSError as error:
         raise InputError(f"{stored.path}: cannot be read ({error.strerror or one_line(error)})") from error
     except MemoryError as error:
         raise InputError(f"{stored.path}: {count:,} voxels do not fit into this machine's memory; crop the image first") from error
+    if surplus >= stored.size_zyx[2] * stored.dtype.itemsize:
+        raise InputError(f"{stored.path}: holds more voxels than its header says: one of them is damaged; export it again")
     return _finite(values.reshape(stored.size_zyx))
 
 
@@ -82,59 +74,6 @@ def _check_claim(stored: StoredVoxels, claimed: int) -> None:
             f"{stored.path}: its header claims {claimed:,} bytes of voxels, the file holds {held:,} bytes: "
             "it is truncated or its header is damaged; export it again"
         )
-
-
-class ByteStream:
-    """Plain, zlib or gzip bytes of an open file, read in pieces; gzip members that follow one another are one stream."""
-
-    def __init__(self, file: BinaryIO, stored: StoredVoxels) -> None:
-        self._file = file
-        self._path = stored.path
-        self._bits = WINDOW_BITS.get(stored.compression)
-        self._inflate: Any = deflate.decompressobj(self._bits) if self._bits else None
-
-    def read(self, size: int) -> bytes:
-        """Exactly `size` bytes.
-
-        Raises:
-            InputError: the stream ends before, or is damaged.
-        """
-        if self._inflate is None:
-            data = self._file.read(size)
-            self._require(len(data) == size)
-            return data
-        pieces = []
-        while size > 0:
-            piece = self._unpack(size)
-            size -= len(piece)
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    def finish(self) -> None:
-        """Unpack to the end of the stream, so that its checksum is compared."""
-        if self._inflate is not None:
-            while not self._inflate.eof:
-                self._unpack(CHUNK_BYTES)
-
-    def _unpack(self, most: int) -> bytes:
-        """Some bytes, perhaps none."""
-        inflate = self._inflate
-        if inflate.eof:
-            rest = inflate.unused_data or self._file.read(CHUNK_BYTES)
-            self._require(self._bits == WINDOW_BITS["gzip"] and rest.startswith(b"\x1f\x8b"))
-            self._inflate = inflate = deflate.decompressobj(self._bits)
-        else:
-            rest = inflate.unconsumed_tail or self._file.read(CHUNK_BYTES)
-        try:
-            piece: bytes = inflate.decompress(rest, most)
-        except (zlib.error, deflate.error) as error:
-            raise InputError(f"{self._path}: its compressed data are damaged ({one_line(error)}); copy or export it again") from error
-        self._require(bool(rest or piece or inflate.eof))
-        return piece
-
-    def _require(self, more: bool) -> None:
-        if not more:
-            raise InputError(f"{self._path}: is truncated: it ends before its last voxel; copy or export it again")
 
 
 def _decode(stream: ByteStream, stored: StoredVoxels, count: int) -> Voxels:

@@ -1,0 +1,41 @@
+"""What the header of any image file says, and the mending of grids that are not quite right-angled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import InputError
+from inference.formats.voxels import StoredVoxels
+from inference.geometry import ORTHONORMAL_WITHIN, Geometry, Zyx, ZyxMm, as_direction, closest_orthonormal, skewness
+
+LONGEST_MM = 1e4
+SHORTEST_MM = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFile:
+    """The grid, where the voxels lie, and what the user should know."""
+
+    geometry: Geometry
+    stored: StoredVoxels
+    warnings: tuple[str, ...] = ()
+
+
+def mended_geometry(
+    path: Path, size: Zyx, spacing: ZyxMm, origin: NDArray[np.float64], matrix: NDArray[np.float64], warnings: list[str]
+) -> tuple[Geometry, tuple[str, ...]]:
+    """A grid whose direction is the orthonormal one next to `matrix`; warns if that is another one.
+
+    Raises:
+        InputError: no orthonormal matrix is near, or a number is not finite.
+    """
+    direction = closest_orthonormal(matrix)
+    if direction is None or not np.isfinite(origin).all():
+        raise InputError(f"{path}: its header has no usable orientation (axes are not independent); export it again")
+    if skewness(matrix) > ORTHONORMAL_WITHIN:
+        warnings.append(f"axes are not at right angles (by {skewness(matrix):.2g}); the closest right-angled grid was taken")
+    x, y, z = (float(value) for value in origin)
+    geometry = Geometry(size_zyx=size, spacing_zyx_mm=spacing, origin_xyz_mm=(x, y, z), direction=as_direction(direction))
+    return geometry, tuple(warnings)

@@ -1,0 +1,112 @@
+"""NIfTI files, `.nii` and `.nii.gz`, versions 1 and 2."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from inference.errors import InputError
+from inference.formats.image_file import ImageFile
+from inference.formats.nifti_grid import read_grid
+from inference.formats.nifti_header import HEADER_BYTES, HEADER_BYTES_2, header_layout
+from inference.formats.streams import ByteStream, Compression
+from inference.formats.voxels import StoredVoxels
+from inference.geometry import Zyx
+
+_NUMBERS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+_COLOURS = {128, 2304}
+
+
+def read_nifti(path: Path) -> ImageFile:
+    """Read the header of a `.nii` or `.nii.gz` file.
+
+    Raises:
+        InputError: not NIfTI, not one 3D image of plain numbers, or a header without a usable grid.
+        OSError: the file cannot be read.
+    """
+    raw, compression = _raw_header(path)
+    header = _fields(path, raw)
+    size = _size(path, header)
+    slope, intercept = _scaling(path, header)
+    offset = float(header["vox_offset"])
+    if not 0 <= offset <= 1 << 30:
+        raise InputError(f"{path}: its header is damaged (voxels at byte {offset:g}); export it again")
+    first = len(raw) + 4  # four bytes that say whether extensions follow
+    stored = StoredVoxels(
+        path=path,
+        size_zyx=size,
+        dtype=_number_type(path, header),
+        compression=compression,
+        skip=max(int(offset), first),
+        slope=slope,
+        intercept=intercept,
+    )
+    geometry, warnings = read_grid(path, header, size)
+    if len(raw) == HEADER_BYTES:
+        geometry = replace(geometry, nifti_header=raw)
+    return ImageFile(geometry=geometry, stored=stored, warnings=warnings)
+
+
+def _raw_header(path: Path) -> tuple[bytes, Compression]:
+    with path.open("rb") as file:
+        compression: Compression = "gzip" if file.read(2) == b"\x1f\x8b" else "none"
+        file.seek(0)
+        stream = ByteStream(file, path, compression)
+        try:
+            raw = stream.read(HEADER_BYTES)
+            if HEADER_BYTES_2 in (int.from_bytes(raw[:4], "little"), int.from_bytes(raw[:4], "big")):
+                raw += stream.read(HEADER_BYTES_2 - HEADER_BYTES)
+        except InputError as error:
+            held = path.stat().st_size
+            what = "is empty (0 bytes)" if not held else f"holds no whole NIfTI header ({held:,} bytes)"
+            raise InputError(f"{path}: {what}; copy or export it again") from error
+    return raw, compression
+
+
+def _fields(path: Path, raw: bytes) -> np.void:
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for order in orders:
+        version = {HEADER_BYTES: 1, HEADER_BYTES_2: 2}.get(int(np.frombuffer(raw, f"{order}i4", 1)[0]))
+        magic = raw[4:8] if version == 2 else raw[344:348]
+        if version and magic == f"n+{version}\0".encode():
+            header: np.void = np.frombuffer(raw, header_layout(version).newbyteorder(order), 1)[0]
+            return header
+        if version and magic == f"ni{version}\0".encode():
+            raise InputError(f"{path}: is the header of a two-file image; convert it to one .nii.gz file")
+    raise InputError(f"{path}: is not a NIfTI image, whatever its name says; export it again or name it after its format")
+
+
+def _size(path: Path, header: np.void) -> Zyx:
+    dims = [int(n) for n in header["dim"]]
+    if not 1 <= dims[0] <= 7 or any(n < 1 for n in dims[1 : dims[0] + 1]):
+        raise InputError(f"{path}: its header is damaged (dimensions {dims}); export it again")
+    used = dims[1 : dims[0] + 1]
+    while len(used) > 3 and used[-1] == 1:
+        used.pop()
+    if len(used) != 3:
+        shape = " × ".join(map(str, used))
+        raise InputError(f"{path}: is a {len(used)}D image ({shape}); give one 3D image a case")
+    x, y, z = used
+    return z, y, x
+
+
+def _number_type(path: Path, header: np.void) -> np.dtype[np.generic]:
+    code = int(header["datatype"])
+    if code in _COLOURS:
+        raise InputError(f"{path}: is a colour image; give the CT itself, not a picture of it")
+    if code not in _NUMBERS:
+        raise InputError(f"{path}: its voxels are of a type that is not read (NIfTI type {code}); convert it to int16 or float32")
+    dtype: np.dtype[np.generic] = np.dtype(header.dtype["datatype"].byteorder + _NUMBERS[code])
+    if int(header["bitpix"]) not in (0, 8 * dtype.itemsize):
+        raise InputError(f"{path}: its header is damaged (type {dtype.name} but {int(header['bitpix'])} bits a voxel); export it again")
+    return dtype
+
+
+def _scaling(path: Path, header: np.void) -> tuple[float, float]:
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or not np.isfinite(slope):  # the standard: slope 0 means no scaling
+        return 1.0, 0.0
+    if not np.isfinite(intercept) or abs(slope) > 1e20 or abs(intercept) > 1e20:
+        raise InputError(f"{path}: its header is damaged (slope {slope:g}, intercept {intercept:g}); export it again")
+    return slope, intercept

@@ -1,0 +1,86 @@
+"""The fields of a NIfTI header, and the header of a label map."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.geometry import Geometry
+
+HEADER_BYTES = 348
+HEADER_BYTES_2 = 540
+VOXELS_AT = 352
+SCANNER = 1
+LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0])
+
+_FIELDS: dict[str, tuple[str, int, str, int]] = {  # name: NIfTI-1 format and offset, NIfTI-2 format and offset
+    "dim": ("8i2", 40, "8i8", 16),
+    "datatype": ("i2", 70, "i2", 12),
+    "bitpix": ("i2", 72, "i2", 14),
+    "pixdim": ("8f4", 76, "8f8", 104),
+    "vox_offset": ("f4", 108, "i8", 168),
+    "scl_slope": ("f4", 112, "f8", 176),
+    "scl_inter": ("f4", 116, "f8", 184),
+    "cal": ("2f4", 124, "2f8", 192),
+    "qform_code": ("i2", 252, "i4", 344),
+    "sform_code": ("i2", 254, "i4", 348),
+    "quatern": ("3f4", 256, "3f8", 352),
+    "qoffset": ("3f4", 268, "3f8", 376),
+    "srow": ("(3,4)f4", 280, "(3,4)f8", 400),
+}
+
+
+def header_layout(version: int) -> np.dtype[np.void]:
+    """Layout of the fields used, of version 1 or 2, in native byte order."""
+    columns = (0, 1) if version == 1 else (2, 3)
+    picked = {name: (str(field[columns[0]]), int(str(field[columns[1]]))) for name, field in _FIELDS.items()}
+    size = HEADER_BYTES if version == 1 else HEADER_BYTES_2
+    formats, offsets = [f for f, _ in picked.values()], [o for _, o in picked.values()]
+    return np.dtype({"names": list(picked), "formats": formats, "offsets": offsets, "itemsize": size})
+
+
+def label_header(geometry: Geometry) -> bytes:
+    """The 352 bytes before the voxels of an uint8 label map on a grid: those of the NIfTI file that it came from, if it did."""
+    z, y, x = geometry.size_zyx
+    raw = bytearray(geometry.nifti_header or _fresh_header(geometry))
+    order: Literal["<", ">"] = "<" if int.from_bytes(raw[:4], "little") == HEADER_BYTES else ">"
+    header: Any = np.frombuffer(raw, header_layout(1).newbyteorder(order), 1)
+    header["dim"] = (3, x, y, z, 1, 1, 1, 1)
+    header["datatype"], header["bitpix"] = 2, 8
+    header["vox_offset"], header["scl_slope"], header["scl_inter"], header["cal"] = VOXELS_AT, 1, 0, 0
+    raw[148:252] = b"LeanSeg labels".ljust(104, b"\0")  # descrip and aux_file
+    raw[344:348] = b"n+1\0"
+    return bytes(raw) + bytes(VOXELS_AT - HEADER_BYTES)
+
+
+def _fresh_header(geometry: Geometry) -> bytes:
+    raw = bytearray(HEADER_BYTES)
+    raw[:4] = HEADER_BYTES.to_bytes(4, "little")
+    raw[38] = ord("r")
+    raw[123] = 2  # millimetres
+    header: Any = np.frombuffer(raw, header_layout(1).newbyteorder("<"), 1)
+    matrix = LPS_OF_RAS @ geometry.matrix
+    origin = LPS_OF_RAS @ np.array(geometry.origin_xyz_mm)
+    spacing = np.array(geometry.spacing_zyx_mm)[::-1]
+    hand = 1.0 if np.linalg.det(matrix) > 0 else -1.0
+    header["pixdim"] = (hand, *spacing, 0, 0, 0, 0)
+    header["qform_code"] = header["sform_code"] = SCANNER
+    header["quatern"], header["qoffset"] = _quaternion(matrix * (1, 1, hand)), origin
+    header["srow"] = np.column_stack([matrix * spacing, origin])
+    return bytes(raw)
+
+
+def _quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float]:
+    """b, c, d of the quaternion with a >= 0, from the eigenvector that stays stable for every rotation."""
+    r = rotation
+    symmetric = np.array(
+        [
+            [r[0, 0] + r[1, 1] + r[2, 2], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], r[0, 0] - r[1, 1] - r[2, 2], r[0, 1] + r[1, 0], r[0, 2] + r[2, 0]],
+            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], r[1, 2] + r[2, 1]],
+            [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1]],
+        ]
+    )
+    a, b, c, d = np.linalg.eigh(symmetric)[1][:, -1]
+    sign = -1.0 if a < 0 else 1.0
+    return float(sign * b), float(sign * c), float(sign * d)
