@@ -11,14 +11,53 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.ensemble import image_probabilities
 from inference.geometry import Box
-from model.manifest import Zyx, ZyxMm
+from inference.runtime import F32, Session
+from model.manifest import Localization, Member, Zyx, ZyxMm
 
 LEAST_SHARE = 0.1
 """Connected parts of less than this share of the largest one are taken for specks."""
 AXES = "zyx"
 
+OVERLAP = 0.25
+"""Of the windows where the image is larger than one."""
+
 logger = logging.getLogger(__name__)
+
+
+def organ_mask(image: F32, localization: Localization, session: Session) -> NDArray[np.bool_]:
+    """Where the localization network sees any organ; (z, y, x) on its grid.
+
+    Args:
+        image: (z, y, x) on the localization grid, normalized.
+        localization: the network's windows and axes.
+        session: the network; its first channel is the background, or it has a single one for all organs.
+    """
+    member = Member(
+        file=localization.file,
+        spacing_zyx_mm=localization.spacing_zyx_mm,
+        window_zyx=localization.window_zyx,
+        intensity=localization.intensity,
+        axes=localization.axes,
+        overlap=OVERLAP,
+    )
+    probabilities = image_probabilities(image, member, _WithBackground(session), "softmax")
+    return np.asarray(probabilities[0] < probabilities[1:].max(axis=0), bool)
+
+
+class _WithBackground:
+    """A network with a single channel gets a background of logit 0 beside it: its softmax is the single one's sigmoid."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def run(self, window: F32) -> F32:
+        logits = self._session.run(window)
+        return logits if logits.shape[1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=1)
+
+    def close(self) -> None:
+        self._session.close()
 
 
 def foreground_box(mask: NDArray[np.bool_]) -> Box | None:

@@ -1,0 +1,129 @@
+"""The whole recipe for one case: a volume goes in, labels on its own grid come out.
+
+| step | grid | what |
+|---|---|---|
+| turn | input | axes to canonical S, P, L |
+| localize | low resolution | box around the organs |
+| prepare | model | resample and normalize the box, once for all members that want the same |
+| networks | model | windows x members to class probabilities |
+| restore | input, in the box | interpolate probabilities, take the winner |
+| clean up | input | left/right, connected parts, small tumors |
+| turn back | input | axes as stored |
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.components import clean_up
+from inference.ensemble import finest, fuse, image_probabilities
+from inference.geometry import Box, Geometry
+from inference.intensity import ImageStatistics, image_statistics, normalize
+from inference.laterality import split_pairs
+from inference.localization import organ_mask, region_of_interest
+from inference.resampling import model_size, resample_image
+from inference.restoration import restore
+from inference.runtime import Backend, Device, Precision, Session, open_session, select_backend
+from inference.timing import Timings
+from inference.volume import Volume, crop, paste, to_canonical
+from model.bundle import ModelBundle
+from model.manifest import Member, Network
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+
+
+class Predictor:
+    """A bundle whose networks are loaded, ready for any number of cases, one at a time."""
+
+    def __init__(
+        self, bundle: ModelBundle, *, device: Device | Backend = "auto", threads: int = 0, precision: Precision | None = None
+    ) -> None:
+        """Open a session for every network of the bundle.
+
+        Args:
+            bundle: manifest and files.
+            device: see `runtime.select_backend`.
+            threads: CPU threads of the networks; 0 leaves the number to the library.
+            precision: `fp32` forbids what the manifest allows; None does not.
+
+        Raises:
+            DeviceError: the device is not there, or a network cannot be loaded on it.
+        """
+        self.manifest = bundle.manifest
+        self.backend = select_backend(device)
+        self._sessions: dict[str, Session] = {}
+        for network in self.manifest.networks().values():
+            # Two members may share a file, each with its own preprocessing.
+            if network.file not in self._sessions:
+                self._sessions[network.file] = open_session(
+                    bundle.path_of(network), self.backend, threads=threads, precision=precision or network.precision
+                )
+
+    def predict(self, volume: Volume, timings: Timings) -> U8:
+        """Label ids (z, y, x) on the volume's own grid, in its stored axis order.
+
+        Args:
+            volume: as read.
+            timings: collects the seconds of each step.
+        """
+        canonical, orientation = to_canonical(volume)
+        statistics = image_statistics(canonical.array) if self._needs_statistics() else None
+        with timings.stage("localize"):
+            box = self._region(canonical, statistics)
+        with timings.stage("networks"):
+            probabilities = self._probabilities(crop(canonical, box), statistics)
+        with timings.stage("restore"):
+            channels = restore(probabilities, box.size_zyx, self.manifest.output.activation)
+        with timings.stage("clean up"):
+            labels = self._structures(paste(channels, box, canonical.geometry.size_zyx), canonical.geometry)
+        return np.ascontiguousarray(orientation.undo(labels))
+
+    def close(self) -> None:
+        """Give back the networks' memory; the predictor cannot be used any more."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+
+    def _needs_statistics(self) -> bool:
+        return any(network.intensity.scheme == "zscore" for network in self.manifest.networks().values())
+
+    def _region(self, canonical: Volume, statistics: ImageStatistics | None) -> Box:
+        localization = self.manifest.localization
+        size = canonical.geometry.size_zyx
+        if localization is None:
+            return Box(start_zyx=(0, 0, 0), stop_zyx=size)
+        image = prepare(canonical, localization, statistics)
+        organs = organ_mask(image, localization, self._sessions[localization.file])
+        return region_of_interest(organs, size, canonical.geometry.spacing_zyx_mm, localization.margin_mm, localization.crop_axes)
+
+    def _probabilities(self, region: Volume, statistics: ImageStatistics | None) -> F32:
+        """Class probabilities (channels, z, y, x) of the region on the grid of the finest member."""
+        images: dict[object, F32] = {}
+
+        def compute(member: Member) -> Callable[[], F32]:
+            def run() -> F32:
+                key = (member.spacing_zyx_mm, member.intensity, member.interpolation)
+                if key not in images:
+                    images[key] = prepare(region, member, statistics)
+                return image_probabilities(images[key], member, self._sessions[member.file], self.manifest.output.activation)
+
+            return run
+
+        members = self.manifest.members
+        size = model_size(region.geometry.size_zyx, region.geometry.spacing_zyx_mm, finest(members))
+        return fuse([(member.weight, compute(member)) for member in members], size)
+
+    def _structures(self, channels: U8, geometry: Geometry) -> U8:
+        """Label ids from channel indices: left and right split, clean-up rules applied."""
+        output = self.manifest.output
+        labels = split_pairs(channels, geometry, output)
+        return clean_up(labels, geometry.spacing_zyx_mm, self.manifest.postprocessing or {}, output.as_label_set())
+
+
+def prepare(region: Volume, network: Network, statistics: ImageStatistics | None) -> F32:
+    """A network's input for a region: resampled, then normalized (as in training); (z, y, x) on the network's grid."""
+    geometry = region.geometry
+    size = model_size(geometry.size_zyx, geometry.spacing_zyx_mm, network.spacing_zyx_mm)
+    return normalize(resample_image(region.array, size, network.interpolation), network.intensity, statistics)

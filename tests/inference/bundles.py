@@ -1,0 +1,78 @@
+"""Bundles whose network tells structures by their HU alone, and images that show each structure in its own HU."""
+
+import numpy as np
+
+from model.bundle import write_bundle
+from model.labels import FLARE23
+from model.manifest import Intensity, Localization, Manifest, Member, Output, PairNames, Provenance
+from tests.inference.onnx_files import bands, write
+
+CHANNELS = ("background", "liver", "kidney", "aorta", "tumor")
+"""Channel c shows at LOWER_HU + 100 * c HU."""
+LOWER_HU, UPPER_HU = -250.0, 250.0
+WINDOW = (8, 16, 16)
+INTENSITY = Intensity(scheme="window", lower=LOWER_HU, upper=UPPER_HU)
+THRESHOLDS = np.array([0.1, 0.3, 0.5, 0.7], np.float32)
+OUTPUT = Output(
+    label_set="flare23",
+    labels=dict(FLARE23.ids),
+    channels=CHANNELS,
+    pairs=tuple(PairNames(merged=p.merged, right=p.right, left=p.left) for p in FLARE23.pairs),
+)
+
+
+def hu(labels):
+    """Image (int16) of a FLARE23 label map."""
+    channel = {"liver": 1, "right kidney": 2, "left kidney": 2, "aorta": 3, "tumor": 4}
+    table = np.full(256, LOWER_HU, np.int16)
+    for structure, index in channel.items():
+        table[FLARE23.ids[structure]] = LOWER_HU + 100 * index
+    return table[labels]
+
+
+def member(**changes):
+    common = {"file": "member.onnx", "spacing_zyx_mm": (2.5, 1.5, 1.0), "window_zyx": WINDOW, "intensity": INTENSITY}
+    return Member(**(common | changes))
+
+
+def localization(**changes):
+    common = {"file": "roi.onnx", "spacing_zyx_mm": (4.0, 4.0, 4.0), "window_zyx": WINDOW, "intensity": INTENSITY, "margin_mm": 5.0}
+    return Localization(**(common | changes))
+
+
+def make_bundle(folder, members=None, **changes):
+    """A bundle of bands networks; every member's file is written for its own window and axes."""
+    members = tuple(members or [member()])
+
+    def write_files(staged):
+        for network in (*members, *filter(None, [changes.get("localization")])):
+            thresholds = THRESHOLDS[:1] if isinstance(network, Localization) else THRESHOLDS
+            turned = [network.window_zyx["SIPALR".index(letter) // 2] for letter in network.axes]
+            write(bands((1, 1, *turned), thresholds), staged, network.file)
+
+    def make_manifest(files):
+        provenance = Provenance(recipe="none", git_revision="none", data="none", licence="none", intended_use="tests")
+        common = {"name": "bands", "modality": "CT", "output": OUTPUT, "members": members, "provenance": provenance, "files": files}
+        return Manifest(**(common | changes))
+
+    return write_bundle(folder, write_files, make_manifest)
+
+
+def abdomen(size=(12, 40, 48)):
+    """A label map (z, y, x), canonical: liver on the right, kidneys on both sides, aorta near the middle, a tumor in the liver."""
+    labels = np.zeros(size, np.uint8)
+    depth, height, width = size
+    for structure, (y0, y1), (x0, x1), (z0, z1) in (
+        ("liver", (0.2, 0.5), (0.1, 0.45), (0.3, 0.9)),
+        ("right kidney", (0.6, 0.8), (0.15, 0.3), (0.1, 0.6)),
+        ("left kidney", (0.6, 0.8), (0.7, 0.85), (0.2, 0.7)),
+        ("aorta", (0.6, 0.72), (0.47, 0.55), (0.0, 1.0)),
+        ("tumor", (0.3, 0.4), (0.2, 0.3), (0.5, 0.7)),
+    ):
+        where = (
+            slice(int(z0 * depth), max(int(z0 * depth) + 1, round(z1 * depth))),
+            slice(round(y0 * height), round(y1 * height)),
+            slice(round(x0 * width), round(x1 * width)),
+        )
+        labels[where] = FLARE23.ids[structure]
+    return labels

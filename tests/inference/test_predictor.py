@@ -1,0 +1,124 @@
+"""From an image to labels on its own grid, end to end, with a network that tells structures by their HU."""
+
+import itertools
+import logging
+
+import numpy as np
+import pytest
+
+from inference.geometry import Geometry
+from inference.predictor import Predictor
+from inference.timing import Timings
+from inference.volume import Volume
+from model.labels import FLARE23
+from model.manifest import PostProcessing
+from tests.inference.bundles import abdomen, hu, localization, make_bundle, member
+
+SPACING = (2.5, 1.5, 1.0)
+ORIENTATIONS = list(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)))
+
+
+def stored(array, axes, signs, spacing=SPACING):
+    """An array (canonical z, y, x) as a file might store it, and its grid: stored axis i runs along world axis `axes[i]`."""
+    turned = array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
+    direction = np.zeros((3, 3))
+    for i, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
+        direction[2 - axis, 2 - i] = sign
+    geometry = Geometry(
+        size_zyx=turned.shape,
+        spacing_zyx_mm=tuple(spacing[axis] for axis in axes),
+        origin_xyz_mm=(-20.0, 30.0, 100.0),
+        direction=tuple(direction.ravel()),
+    )
+    return turned, geometry
+
+
+def volume_of(labels, spacing=SPACING):
+    return Volume(array=hu(labels), geometry=Geometry(size_zyx=labels.shape, spacing_zyx_mm=spacing))
+
+
+def dice(a, b, label):
+    return 2 * np.count_nonzero((a == label) & (b == label)) / (np.count_nonzero(a == label) + np.count_nonzero(b == label))
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    built = Predictor(make_bundle(tmp_path_factory.mktemp("bundle") / "plain"), device="cpu", threads=1)
+    yield built
+    built.close()
+
+
+def test_there_are_48_orientations():
+    assert len(ORIENTATIONS) == 48
+
+
+@pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
+def test_right_labels_in_every_orientation(predictor, axes, signs):
+    truth, geometry = stored(abdomen(), axes, signs)
+    found = predictor.predict(Volume(array=hu(truth), geometry=geometry), Timings())
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, truth)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3])
+def test_few_slices(predictor, slices):
+    truth = abdomen((slices, 40, 48))
+    found = predictor.predict(volume_of(truth), Timings())
+    np.testing.assert_array_equal(found, truth)
+
+
+def test_nothing_to_find(predictor):
+    found = predictor.predict(volume_of(np.zeros((5, 9, 7), np.uint8)), Timings())
+    assert found.shape == (5, 9, 7)
+    assert not found.any()
+
+
+@pytest.mark.parametrize("spacing", [(1.25, 0.75, 0.5), (2.0, 1.0, 0.8), (5.0, 2.0, 1.5)])
+def test_another_grid_than_the_models(predictor, spacing):
+    truth = abdomen((20, 60, 72))
+    found = predictor.predict(volume_of(truth, spacing), Timings())
+    for label in np.unique(truth)[1:]:
+        assert dice(found, truth, label) > 0.75, FLARE23.name_of(label)
+
+
+def test_localization_crops_and_changes_nothing_inside(tmp_path):
+    truth = np.pad(abdomen(), ((0, 0), (20, 30), (30, 10)))
+    bundle = make_bundle(tmp_path / "b", localization=localization())
+    timings = Timings()
+    predictor = Predictor(bundle, device="cpu", threads=1)
+    np.testing.assert_array_equal(predictor.predict(volume_of(truth), timings), truth)
+    assert list(timings.seconds) == ["localize", "networks", "restore", "clean up"]
+
+
+def test_localization_that_finds_nothing(tmp_path, caplog):
+    predictor = Predictor(make_bundle(tmp_path / "b", localization=localization()), device="cpu", threads=1)
+    with caplog.at_level(logging.WARNING):
+        assert not predictor.predict(volume_of(np.zeros((5, 30, 30), np.uint8)), Timings()).any()
+    assert "no organ" in caplog.text
+
+
+def test_an_ensemble_of_other_grids_windows_and_axes(tmp_path):
+    members = [
+        member(),
+        member(file="b.onnx", window_zyx=(10, 12, 20), axes="RAS", mirror_axes=("x", "y"), weight=0.4),
+        member(file="c.onnx", spacing_zyx_mm=(3.0, 2.0, 2.0), axes="LPS", overlap=0.0, importance="constant", weight=0.3),
+    ]
+    truth = abdomen()
+    found = Predictor(make_bundle(tmp_path / "b", members), device="onnxruntime", threads=1).predict(volume_of(truth), Timings())
+    for label in np.unique(truth)[1:]:
+        assert dice(found, truth, label) > 0.9, FLARE23.name_of(label)
+
+
+def test_postprocessing_removes_what_the_manifest_says(tmp_path):
+    truth = abdomen()
+    rules = {"tumor": PostProcessing(min_voxels=10_000)}
+    found = Predictor(make_bundle(tmp_path / "b", postprocessing=rules), device="cpu", threads=1).predict(volume_of(truth), Timings())
+    tumor = FLARE23.ids["tumor"]
+    np.testing.assert_array_equal(found, np.where(truth == tumor, 0, truth))
+
+
+def test_members_that_share_a_file_share_a_session(tmp_path):
+    bundle = make_bundle(tmp_path / "b", [member(), member(mirror_axes=("x",))])
+    truth = abdomen()
+    predictor = Predictor(bundle, device="cpu", threads=1)
+    np.testing.assert_array_equal(predictor.predict(volume_of(truth), Timings()), truth)
