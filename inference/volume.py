@@ -7,15 +7,22 @@
 | `Orientation` | permutation and flips between a stored and the canonical array (`inference.orientation`) |
 """
 
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError, one_line
+from inference.formats.dicom import is_dicom, read_series, read_series_header
+from inference.formats.image_file import ImageFile
+from inference.formats.metaimage import read_metaimage
 from inference.formats.nifti import read_nifti
-from inference.formats.voxels import StoredVoxels, read_voxels
+from inference.formats.nrrd import read_nrrd
+from inference.formats.voxels import read_voxels
 from inference.geometry import Box, Geometry, Voxels, Zyx
 from inference.orientation import Orientation, orient, orientation_of
 from inference.writing import write_labels
@@ -23,6 +30,18 @@ from inference.writing import write_labels
 __all__ = [
     "Box", "Geometry", "Orientation", "Volume", "crop", "paste", "read_header", "read_volume", "to_canonical", "write_labels",
 ]  # fmt: skip
+
+
+READERS: Mapping[str, Callable[[Path], ImageFile]] = MappingProxyType(
+    {
+        ".nii.gz": read_nifti,
+        ".nii": read_nifti,
+        ".mha": read_metaimage,
+        ".mhd": read_metaimage,
+        ".nrrd": read_nrrd,
+        ".nhdr": read_nrrd,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,27 +64,51 @@ def read_header(path: Path) -> Geometry:
     Raises:
         InputError: see `read_volume`.
     """
-    geometry, _, _ = _open(path)
-    return geometry
+    read = _reader(path)
+    return read_series_header(path) if read is None else _header(read, path).geometry
 
 
 def read_volume(path: Path) -> Volume:
-    """Read a `.nii` or `.nii.gz` file.
+    """Read a `.nii`, `.nii.gz`, `.mha`, `.mhd` or `.nrrd` file, or a folder that holds a DICOM series.
 
     Raises:
         InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names file and remedy.
     """
-    geometry, stored, warnings = _open(path)
-    array, more = read_voxels(stored)
-    return Volume(array=array, geometry=geometry, warnings=(*warnings, *more))
+    read = _reader(path)
+    if read is None:
+        array, geometry, warnings = read_series(path)
+        return Volume(array=array, geometry=geometry, warnings=warnings)
+    image = _header(read, path)
+    array, more = read_voxels(image.stored)
+    return Volume(array=array, geometry=image.geometry, warnings=(*image.warnings, *more))
 
 
-def _open(path: Path) -> tuple[Geometry, StoredVoxels, tuple[str, ...]]:
+def image_suffix(name: str) -> str:
+    """The ending by which a file's format is known, as it stands in the name; empty for other files."""
+    return next((name[-len(suffix) :] for suffix in READERS if name.lower().endswith(suffix)), "")
+
+
+def _reader(path: Path) -> Callable[[Path], ImageFile] | None:
+    """The reader for a file by its name; None for DICOM."""
     try:
-        image = read_nifti(path)
+        kind = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or one_line(error)})") from error
+    if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
+        raise InputError(f"{path}: is neither a file nor a folder; give an image file or a folder with a DICOM series")
+    suffix = image_suffix(path.name)
+    if stat.S_ISDIR(kind) or (not suffix and is_dicom(path)):
+        return None
+    if not suffix:
+        raise InputError(f"{path}: is of no known format; give .nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM series")
+    return READERS[suffix.lower()]
+
+
+def _header(read: Callable[[Path], ImageFile], path: Path) -> ImageFile:
+    try:
+        return read(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
-    return image.geometry, image.stored, image.warnings
 
 
 def to_canonical(volume: Volume) -> tuple[Volume, Orientation]:

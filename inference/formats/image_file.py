@@ -12,6 +12,8 @@ from inference.geometry import ORTHONORMAL_WITHIN, Geometry, Zyx, ZyxMm, as_dire
 
 LONGEST_MM = 1e4
 SHORTEST_MM = 1e-4
+MOST_VOXELS = 1 << 24
+"""Along one axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +41,27 @@ def mended_geometry(
     x, y, z = (float(value) for value in origin)
     geometry = Geometry(size_zyx=size, spacing_zyx_mm=spacing, origin_xyz_mm=(x, y, z), direction=as_direction(direction))
     return geometry, tuple(warnings)
+
+
+def sized(path: Path, sizes_xyz: NDArray[np.float64]) -> Zyx:
+    """Three whole sizes above 0 (x, y, z) as (z, y, x).
+
+    Raises:
+        InputError: they are something else.
+    """
+    if sizes_xyz.shape != (3,) or not all(1 <= n <= MOST_VOXELS and n == int(n) for n in sizes_xyz):
+        raise InputError(f"{path}: its header is damaged (size {sizes_xyz.tolist()}); export it again")
+    x, y, z = (int(n) for n in sizes_xyz)
+    return z, y, x
+
+
+def spaced(path: Path, spacing_xyz_mm: NDArray[np.float64]) -> ZyxMm:
+    """Three plausible spacings in mm (x, y, z) as (z, y, x).
+
+    Raises:
+        InputError: they are something else.
+    """
+    if spacing_xyz_mm.shape != (3,) or not all(SHORTEST_MM <= s <= LONGEST_MM for s in spacing_xyz_mm):
+        raise InputError(f"{path}: its header has spacing {spacing_xyz_mm.tolist()} mm, which no image has; set the right one")
+    x, y, z = (float(s) for s in spacing_xyz_mm)
+    return z, y, x

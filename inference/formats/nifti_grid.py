@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.formats.image_file import mended_geometry
+from inference.formats.image_file import mended_geometry, spaced
 from inference.formats.nifti_header import LPS_OF_RAS, SCANNER
 from inference.geometry import Geometry, Zyx, ZyxMm, skewness
 
@@ -57,10 +57,7 @@ def _spacing(path: Path, pixdim: NDArray[np.float64], lengths: NDArray[np.float6
             )
         elif np.any(np.abs(lengths / pixdim - 1) > 0.01):
             warnings.append(f"spacing in the header is {np.round(pixdim, 4).tolist()} but {np.round(lengths, 4).tolist()} in the sform")
-    if np.any(spacing > 1e4) or np.any(spacing < 1e-4):
-        raise InputError(f"{path}: its header is damaged (spacing {spacing.tolist()} mm); export it again")
-    x, y, z = (float(value) for value in spacing)
-    return z, y, x
+    return spaced(path, spacing)
 
 
 def _sform(header: np.void) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -96,6 +96,15 @@ def _decode(stream: ByteStream, stored: StoredVoxels, count: int) -> Voxels:
     return values
 
 
+def compact(array: NDArray[Any]) -> Voxels:
+    """An array in memory as voxels: int16 where that holds every value of a whole-number type, float32 else."""
+    if array.dtype == np.int16:
+        return array
+    if np.issubdtype(array.dtype, np.integer) and array.min() >= -32768 and array.max() <= 32767:
+        return array.astype(np.int16)
+    return array.astype(np.float32)
+
+
 def _finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
     """Replace NaN and -inf by the smallest finite value, +inf by the largest, in place."""
     if values.dtype == np.int16:
