@@ -1,0 +1,193 @@
+"""`python -m training export`: checkpoints become a bundle, if onnxruntime computes what torch computes."""
+
+import argparse
+import logging
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from model.bundle import write_bundle
+from model.export import bf16_is_safe, export_onnx, synthetic_windows
+from model.labels import KIDNEYS, TUMOR
+from model.manifest import Localization, Manifest, Member, Output, PairNames, PostProcessing, Provenance
+from model.networks.build import build
+from training.checkpoints import RunInfo, load_checkpoint, load_weights
+from training.config import INTERPOLATION, Recipe
+from training.dataset import CaseStore, find_cases
+from training.errors import ExportError
+from training.patches import cut
+
+LONGEST_RUN = ("liver", KIDNEYS.right, KIDNEYS.left, "spleen", "pancreas", "aorta")
+"""Structures of which only the longest run of slices is kept (FLARE23 low-resource ensemble)."""
+SMALLEST_TUMOR_VOXELS = 100
+LOCALIZATION = "localization.onnx"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A checkpoint, ready to be exported."""
+
+    path: Path
+    network: nn.Module
+    info: RunInfo
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was trained by."""
+        return self.info.recipe
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `export`."""
+    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="members of the ensemble, in order")
+    parser.add_argument("--localization", type=Path, metavar="CHECKPOINT", help="network that finds the region of interest")
+    parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="data set whose first case is compared on as well (default: synthetic windows)"
+    )
+    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
+    parser.add_argument("--licence", default="not stated", help="licence of the weights")
+    parser.add_argument("--intended-use", default="Research only; not a medical device.", help="what the model is for")
+    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Export as the command line says.
+
+    Raises:
+        CheckpointError: a checkpoint is not usable.
+        ExportError: the checkpoints do not make an ensemble.
+        ParityError: onnxruntime and torch disagree; nothing is left behind.
+        BundleError: there is something else at `--output`.
+    """
+    members = [load_trained(path) for path in args.checkpoints]
+    localization = load_trained(args.localization) if args.localization else None
+    check_ensemble(members, localization)
+    files = {f"member-{i}.onnx": member for i, member in enumerate(members, start=1)}
+    if localization is not None:
+        files[LOCALIZATION] = localization
+    precisions: dict[str, str] = {}
+
+    def write_files(folder: Path) -> None:
+        precisions.update({file: _export(trained, folder / file, args.data) for file, trained in files.items()})
+
+    def make_manifest(hashes: Mapping[str, str]) -> Manifest:
+        return Manifest(
+            name=args.name or args.output.name,
+            modality="CT",
+            output=output_of(members[0].recipe),
+            members=tuple(Member(**_network(files[file].recipe, file, precisions)) for file in files if file != LOCALIZATION),
+            localization=Localization(**_network(localization.recipe, LOCALIZATION, precisions)) if localization else None,
+            postprocessing=postprocessing_of(members[0].recipe),
+            provenance=provenance_of([*files.values()], args.licence, args.intended_use),
+            files=hashes,
+        )
+
+    bundle = write_bundle(args.output, write_files, make_manifest, overwrite=args.overwrite)
+    logger.info("done: %s", bundle.folder)
+
+
+def load_trained(path: Path) -> Trained:
+    """A checkpoint with its network built and filled.
+
+    Raises:
+        CheckpointError: it is missing, damaged or not one of ours.
+    """
+    tensors, info = load_checkpoint(path)
+    network = build(info.recipe.network)
+    load_weights(network, tensors, path)
+    return Trained(path=path, network=network.eval(), info=info)
+
+
+def check_ensemble(members: Sequence[Trained], localization: Trained | None) -> None:
+    """Refuse members whose channels differ, and a localization network in the place of a member or the other way round.
+
+    Raises:
+        ExportError: naming the checkpoint.
+    """
+    first = members[0]
+    for member in members:
+        if member.recipe.channels == "foreground":
+            raise ExportError(f"{member.path}: finds the foreground only (recipe {member.recipe.name}); give it with --localization")
+        if (member.recipe.label_set, member.recipe.channel_names) != (first.recipe.label_set, first.recipe.channel_names):
+            raise ExportError(f"{member.path}: has other channels than {first.path}; members of an ensemble must agree")
+    if localization is not None and localization.recipe.channels != "foreground":
+        raise ExportError(f"{localization.path}: names organs (recipe {localization.recipe.name}), so it does not serve for localization")
+
+
+def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[NDArray[np.float32], ...]:
+    """Inputs to compare on, each (1, 1, z, y, x): noise, air, and a body, from the first case of a data set if one is given."""
+    noise, air, body = synthetic_windows(recipe.patch_zyx)
+    if data is None:
+        return noise, air, body
+    case = CaseStore(find_cases(data)[:1], recipe, cache_mb=0).load(0)
+    middle = np.round(np.array(case.image.shape) / 2)
+    return noise, air, cut(case, middle, recipe.patch_zyx, None)[0][None, None]
+
+
+def output_of(recipe: Recipe) -> Output:
+    """What the channels of a recipe mean."""
+    labels = recipe.labels
+    pairs = tuple(PairNames(merged=pair.merged, right=pair.right, left=pair.left) for pair in labels.pairs)
+    return Output(label_set=labels.name, labels=dict(labels.ids), channels=recipe.channel_names, pairs=pairs)
+
+
+def postprocessing_of(recipe: Recipe) -> dict[str, PostProcessing]:
+    """Clean-up of the FLARE23 low-resource ensemble, for those structures that the label set has."""
+    steps = {name: PostProcessing(keep="longest_1d") for name in LONGEST_RUN}
+    steps[TUMOR] = PostProcessing(min_voxels=SMALLEST_TUMOR_VOXELS)
+    return {name: step for name, step in steps.items() if name in recipe.labels.ids}
+
+
+def provenance_of(trained: Sequence[Trained], licence: str, intended_use: str) -> Provenance:
+    """Where the networks of a bundle came from, each once."""
+    recipes = [f"{item.recipe.name} (seed {item.info.seed}, {item.info.step} steps)" for item in trained]
+    data = [item.info.data for item in trained]
+    return Provenance(
+        recipe=", ".join(dict.fromkeys(recipes)),
+        git_revision=git_revision(),
+        data="; ".join(dict.fromkeys(data)),
+        licence=licence,
+        intended_use=intended_use,
+    )
+
+
+def git_revision() -> str:
+    """Commit of the source that is running, or `unknown` where there is no git."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def _export(trained: Trained, path: Path, data: Path | None) -> str:
+    """Write one network; the lowest precision in which it still computes the same."""
+    windows = comparison_windows(trained.recipe, data)
+    parity = export_onnx(trained.network, trained.recipe.patch_zyx, path, windows)
+    # Only on a body: in noise and air a trained network has no opinion, and near-ties flip.
+    precision = "bf16" if bf16_is_safe(trained.network, windows[2:]) else "fp32"
+    logger.info(
+        "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same; precision down to %s", path.name,
+        path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision,
+    )  # fmt: skip
+    return precision
+
+
+def _network(recipe: Recipe, file: str, precisions: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "file": file,
+        "spacing_zyx_mm": recipe.spacing_zyx_mm,
+        "window_zyx": recipe.patch_zyx,
+        "intensity": recipe.intensity,
+        "interpolation": INTERPOLATION,
+        "precision": precisions[file],
+    }
