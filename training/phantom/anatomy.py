@@ -9,7 +9,7 @@ import numpy as np
 from model.labels import FLARE23
 from training.phantom import organs
 from training.phantom.bowel import fill_lumen
-from training.phantom.canvas import Canvas, Field
+from training.phantom.canvas import Canvas, Field, carve
 from training.phantom.frame import FloatArray
 from training.phantom.organs import Site
 from training.phantom.shapes import smooth_max
@@ -41,6 +41,17 @@ _BUILDERS: dict[str, Callable[[Site], Field]] = {
     "left adrenal gland": lambda site: organs.adrenal(site, 1),
 }
 
+# Who yields to whom, and the fat between them, mm.
+_MAKE_ROOM = (
+    ("liver", "right kidney", 1.0, 7.0), ("liver", "stomach", 0.3, 3.0), ("liver", "gallbladder", 0.0, 0.1), ("liver", "right adrenal gland", 1.0, 3.0),
+    ("spleen", "left kidney", 1.0, 6.0), ("stomach", "spleen", 1.0, 4.0), ("stomach", "left kidney", 3.0, 8.0), ("stomach", "pancreas", 0.8, 4.0),
+    ("pancreas", "inferior vena cava", 0.3, 2.0), ("pancreas", "aorta", 2.0, 6.0), ("pancreas", "duodenum", 0.0, 0.5),
+    ("pancreas", "left kidney", 1.5, 5.0), ("pancreas", "spleen", 0.5, 2.0),
+    ("duodenum", "inferior vena cava", 0.3, 2.0), ("duodenum", "aorta", 0.5, 3.0), ("duodenum", "right kidney", 1.0, 4.0),
+    ("duodenum", "gallbladder", 0.5, 2.0), ("stomach", "gallbladder", 0.5, 2.0), ("stomach", "aorta", 3.0, 5.0), ("stomach", "left adrenal gland", 2.0, 4.0),
+    ("gallbladder", "right kidney", 2.0, 4.0), ("liver", "duodenum", 0.8, 4.0), ("liver", "pancreas", 1.5, 5.0),
+)  # fmt: skip
+
 Organs = dict[str, Field]
 
 
@@ -58,9 +69,17 @@ def draw_missing(rng: np.random.Generator) -> list[str]:
 
 
 def build_organs(site: Site, missing: list[str]) -> Organs:
-    """Distance fields of all organs that this patient has, in order of priority."""
+    """Distance fields of all organs that this patient has, in order of priority, each making room for its neighbours."""
     built = {name: _BUILDERS[name](site) for name in PRIORITY}
-    return {name: field for name, field in built.items() if name not in missing and not field.region.empty}
+    fields = {name: field for name, field in built.items() if name not in missing and not field.region.empty}
+    for name, by, near, far in _MAKE_ROOM:
+        gap = site.rng.uniform(near, far)
+        if name in fields and by in fields:
+            # Planes of fat are thicker here and thinner there.
+            region = fields[name].region
+            uneven = np.float32(gap) * np.clip(1 + np.float32(0.7) * site.frame.noise(region, 32, site.rng), 0.2, 2.5)
+            fields[name] = carve(fields[name], fields[by], uneven)
+    return fields
 
 
 def paint_organs(canvas: Canvas, site: Site, fields: Organs, tissues: Tissues) -> None:
@@ -153,7 +172,7 @@ def _folds(site: Site, field: Field, depth_mm: float) -> Field:
 
 _HOLLOW: dict[str, tuple[str, float, tuple[str, ...], tuple[float, ...]]] = {
     "stomach": ("stomach wall", 4.0, ("mixed", "food", "fluid", "contrast", "gas", "collapsed"), (0.38, 0.26, 0.16, 0.08, 0.06, 0.06)),
-    "duodenum": ("stomach wall", 2.6, ("collapsed", "fluid", "mixed", "gas", "contrast"), (0.4, 0.3, 0.15, 0.05, 0.1)),
+    "duodenum": ("stomach wall", 2.6, ("collapsed", "fluid", "mixed", "contrast"), (0.48, 0.30, 0.14, 0.08)),
     "gallbladder": ("gallbladder wall", 1.4, ("fluid",), (1.0,)),
     "esophagus": ("esophagus", 4.0, ("collapsed", "gas", "mixed", "fluid"), (0.5, 0.35, 0.08, 0.07)),
 }

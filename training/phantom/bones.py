@@ -74,7 +74,7 @@ def paint_spine(canvas: Canvas, tissues: Tissues, rng: np.random.Generator) -> N
     grain = np.float32(tissues["marrow"]) + np.float32(32) * frame.noise(region, 5, rng)
     canvas.paint(Field(region, arches), tissues["cortical bone"] * 0.9)
     canvas.paint(Field(region, arches + np.float32(2.4)), grain + np.float32(60))
-    canvas.paint(Field(region, bodies), tissues["cortical bone"])
+    canvas.paint(Field(region, bodies), tissues["cortical bone"] * 0.75)
     canvas.paint(Field(region, bodies + np.float32(1.5)), grain)
     canvas.paint(Field(region, canal), tissues["fat"] + 70)
     canvas.paint(Field(region, canal + np.float32(2.0)), tissues["canal"])
@@ -116,7 +116,7 @@ def paint_ribs(canvas: Canvas, tissues: Tissues, rng: np.random.Generator) -> No
     """Ribs 3 to 12 of both sides, in the wall just outside the cavity, their cartilages and the sternum."""
     frame = canvas.frame
     lengths = {0: 0.36, 1: 0.5}
-    slope = float(rng.normal(72, 8))
+    slope = float(rng.normal(112, 10))
     for number, start_z in enumerate(LEVELS_MM[_T12 : _T12 + 11]):
         share = lengths.get(number, 0.98)
         drop = slope * (1.0 if number > 1 else 0.8)
@@ -145,14 +145,14 @@ def _rib_path(side: int, start_z: float, share: float, drop: float) -> np.ndarra
     turn = np.linspace(0.0, share, 26)
     angle = np.pi * (0.40 - 0.86 * turn)
     along = np.clip(turn, 0, 1)
-    z = start_z - drop * along**1.1 + np.where(turn > 0.78, (turn - 0.78) * 130, 0)
+    z = start_z - drop * along**0.8 + np.where(turn > 0.78, (turn - 0.78) * 130, 0)
     half_x = np.interp(z, *zip(*HALF_WIDTH_MM, strict=True)) + 6
     half_y = np.interp(z, *zip(*HALF_DEPTH_MM, strict=True)) + 6
     centre = np.interp(z, *zip(*CENTRE_Y_MM, strict=True))
     x = side * half_x * np.abs(np.cos(angle)) ** 0.85
     y = centre + half_y * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.9
     ring = np.stack([x, y, z, np.full_like(x, 5.2)], axis=1)
-    head = np.array([[side * 20.0, 16.0, start_z, 4.5], [side * 32.0, 30.0, start_z + 1, 4.5]])
+    head = np.array([[side * 20.0, 14.0, start_z + 14, 4.0], [side * 32.0, 30.0, start_z + 10, 4.0]])
     return curve(np.concatenate([head, ring]), 2.0)
 
 
@@ -164,7 +164,7 @@ def paint_pelvis(canvas: Canvas, torso: Torso, tissues: Tissues) -> None:
         return
     cavity = torso.cavity[region.slices]
     crest = -106 - ((region.y + np.float32(12)) / 66) ** 2 * 42
-    wing = np.abs(cavity - np.float32(6)) - np.float32(4.6)
+    wing = np.abs(cavity - np.float32(11)) - profile(region.y, ((-100, 3.2), (20, 4.5), (50, 7)))
     wing = smooth_max(wing, region.z - crest, 4)
     wing = smooth_max(wing, np.float32(42) - np.abs(region.x), 4)
     wing = smooth_max(wing, np.maximum(-(region.y + 98) - np.clip((region.z + 240), -60, 0), -290 - region.z), 4)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.phantom.canvas import Canvas, Field
+from training.phantom.bones import spine_block
+from training.phantom.canvas import Canvas, Field, carve, overlap
 from training.phantom.frame import FloatArray
 from training.phantom.organs import Site, moved
-from training.phantom.shapes import ellipsoid, smooth_max
+from training.phantom.shapes import FAR_MM, ellipsoid, smooth_max
 from training.phantom.tissue import Tissues
+from training.phantom.torso import true_distance
 
 
 def fill_lumen(canvas: Canvas, site: Site, field: Field, tissues: Tissues, *, wall_mm: float, kind: str, within: int | None = None) -> None:
@@ -36,18 +38,44 @@ def fill_lumen(canvas: Canvas, site: Site, field: Field, tissues: Tissues, *, wa
         canvas.paint(Field(region, np.maximum(lumen, region.y - np.float32(level))), -980.0, within=within)
 
 
-def paint_bowel(canvas: Canvas, site: Site, tissues: Tissues) -> None:
-    """Small bowel loops first, then the colon around them."""
+def paint_bowel(canvas: Canvas, site: Site, tissues: Tissues, organs: dict[str, Field]) -> None:
+    """Small bowel loops first, then the colon around them; none of them enters an organ."""
+    taken = _obstacle(site, organs)
+    _paint_twigs_in_fat(canvas, site, tissues, taken)
     contrast = site.rng.random() < 0.25
-    for _ in range(int(site.rng.integers(9, 15))):
-        _small_bowel_loop(canvas, site, tissues, contrast=contrast)
-    _colon(canvas, site, tissues)
+    for _ in range(int(site.rng.integers(16, 30))):
+        _small_bowel_loop(canvas, site, tissues, taken, contrast=contrast)
     _bladder(canvas, site, tissues)
+    _colon(canvas, site, tissues, taken)
 
 
-def _small_bowel_loop(canvas: Canvas, site: Site, tissues: Tissues, *, contrast: bool) -> None:
+def _paint_twigs_in_fat(canvas: Canvas, site: Site, tissues: Tissues, taken: Field) -> None:
+    """A web of small vessels in the fat of mesentery and omentum: where two noise fields vanish together."""
+    region = site.frame.region((-115, -125, -230), (115, -10, 70))
+    if region.empty:
+        return
+    web = np.hypot(site.frame.noise(region, 30, site.rng), site.frame.noise(region, 30, site.rng)) - np.float32(0.085)
+    web = np.maximum(true_distance(site.frame, web), site.torso.belly[region.slices] + np.float32(4))
+    canvas.paint(carve(Field(region, web), taken, 2.0, 1.0), tissues["portal vein"] * 0.7)
+
+
+def _obstacle(site: Site, organs: dict[str, Field]) -> Field:
+    """All organs and the spine in one field."""
+    whole = site.frame.whole()
+    distance = np.minimum(spine_block(whole), FAR_MM)
+    for field in organs.values():
+        boxes = overlap(whole, field.region)
+        if boxes is not None:
+            np.minimum(distance[boxes[0]], field.distance[boxes[1]], out=distance[boxes[0]])
+    return Field(whole, distance)
+
+
+def _small_bowel_loop(canvas: Canvas, site: Site, tissues: Tissues, taken: Field, *, contrast: bool) -> None:
     rng = site.rng
-    low, high = np.array([-82.0, -112.0, -215.0]), np.array([88.0, -48.0, -38.0])
+    low, high = np.array([-80.0, -108.0, -220.0]), np.array([88.0, -45.0, -25.0])
+    if rng.random() < 0.3:
+        # The first loops of jejunum lie up on the left, below stomach and spleen.
+        low, high = np.array([25.0, -100.0, -70.0]), np.array([98.0, -25.0, 25.0])
     here = rng.uniform(low, high)
     points = []
     radius = float(rng.uniform(8.5, 14))
@@ -55,7 +83,7 @@ def _small_bowel_loop(canvas: Canvas, site: Site, tissues: Tissues, *, contrast:
         points.append([*here, radius * float(rng.uniform(0.8, 1.15))])
         step = rng.normal(0, 1, 3) * np.array([1.2, 0.6, 0.8])
         here = np.clip(here + 38 * step / np.linalg.norm(step), low, high)
-    field = _inside_belly(site, site.path_field(points, spacing_mm=4, bumps=[(12, 1.3)]), 3.0)
+    field = _fit(site, site.path_field(points, spacing_mm=4, bumps=[(12, 1.3)]), taken)
     if field.region.empty:
         return
     canvas.paint(field, tissues["bowel wall"])
@@ -64,21 +92,21 @@ def _small_bowel_loop(canvas: Canvas, site: Site, tissues: Tissues, *, contrast:
     fill_lumen(canvas, site, field, tissues, wall_mm=2.3, kind=kind)
 
 
-def _colon(canvas: Canvas, site: Site, tissues: Tissues) -> None:
+def _colon(canvas: Canvas, site: Site, tissues: Tissues, taken: Field) -> None:
     rng = site.rng
     wide = float(rng.uniform(0.7, 1.15))
-    sag = float(rng.uniform(-25, 15))
+    sag, lift = float(rng.uniform(-25, 15)), float(rng.uniform(5, 50))
     courses = (
         [(-84, -50, -168, 22), (-95, -28, -135, 25), (-99, -18, -95, 23), (-96, -22, -62, 21), (-88, -42, -50, 20)],
-        [(-88, -42, -50, 20), (-74, -84, -62 + sag / 2, 20), (-30, -104, -74 + sag, 20), (20, -104, -70 + sag, 20), (62, -94, -42 + sag / 2, 19), (92, -50, 0, 18), (100, -18, 14, 18)],
-        [(100, -18, 14, 18), (103, 2, -20, 16), (102, 4, -80, 15), (96, -10, -130, 15), (84, -34, -165, 15)],
+        [(-88, -42, -50, 20), (-74, -84, -62 + sag / 2, 20), (-30, -104, -74 + sag, 20), (20, -104, -70 + sag, 20), (62, -94, -32 + sag / 2, 20), (94, -58, lift - 10, 20), (100, -22, lift, 18)],
+        [(100, -22, lift, 18), (103, 2, -20, 16), (102, 4, -80, 15), (96, -10, -130, 15), (84, -34, -165, 15)],
         [(84, -34, -165, 15), (58, -62, -190, 14), (20, -48, -205, 14), (4, -10, -215, 14), (0, 14, -250, 17), (0, 22, -285, 16)],
     )
     for course in courses:
         spread = rng.normal(0, 4, (len(course), 3))
         spread[[0, -1]] = 0
         field = site.path_field(moved(course, (0, 0, 0), wide, spread), spacing_mm=4, bumps=[(26, 3.2), (14, 1.5)])
-        field = _inside_belly(site, field, 3.0)
+        field = _fit(site, field, taken)
         if field.region.empty:
             continue
         canvas.paint(field, tissues["bowel wall"])
@@ -86,10 +114,12 @@ def _colon(canvas: Canvas, site: Site, tissues: Tissues) -> None:
         fill_lumen(canvas, site, field, tissues, wall_mm=2.2, kind=kind)
 
 
-def _inside_belly(site: Site, field: Field, gap_mm: float) -> Field:
+def _fit(site: Site, field: Field, taken: Field) -> Field:
+    """Keep a loop inside the belly and off the organs."""
     if field.region.empty:
         return field
-    return Field(field.region, smooth_max(field.distance, site.torso.belly[field.region.slices] + np.float32(gap_mm), 4))
+    inside = smooth_max(field.distance, site.torso.belly[field.region.slices] + np.float32(2.5), 4)
+    return carve(Field(field.region, inside), taken, float(site.rng.uniform(0.3, 3.0)))
 
 
 def _bladder(canvas: Canvas, site: Site, tissues: Tissues) -> None:
@@ -136,7 +166,7 @@ def paint_vessels(canvas: Canvas, site: Site, tissues: Tissues) -> None:
 def _mesenteric_twigs(canvas: Canvas, site: Site, tissues: Tissues) -> None:
     """Small vessels from the mesenteric root out to the bowel."""
     rng = site.rng
-    for _ in range(int(rng.integers(14, 24))):
+    for _ in range(int(rng.integers(30, 60))):
         start = np.array([rng.normal(0, 5), -66 - rng.uniform(0, 10), rng.uniform(-130, -30)])
         end = np.array([rng.uniform(-80, 85), rng.uniform(-108, -70), start[2] - rng.uniform(0, 60)])
         middle = (start + end) / 2 + rng.normal(0, 8, 3)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.phantom.frame import FloatArray, Frame, Region, resample
+from training.phantom.frame import FloatArray, Frame, Region, Slices, resample
+from training.phantom.shapes import smooth_max
 
 _CHUNK_VOXELS = 1_500_000
 
@@ -24,6 +25,31 @@ class Field:
 
     region: Region
     distance: FloatArray
+
+
+def overlap(a: Region, b: Region) -> tuple[Slices, Slices] | None:
+    """The common box of two regions of one grid, as slices into each; None where they do not meet."""
+    own: list[slice] = []
+    other: list[slice] = []
+    for first, second in zip(a.slices, b.slices, strict=True):
+        low, high = max(first.start, second.start), min(first.stop, second.stop)
+        if low >= high:
+            return None
+        own.append(slice(low - first.start, high - first.start))
+        other.append(slice(low - second.start, high - second.start))
+    return (own[0], own[1], own[2]), (other[0], other[1], other[2])
+
+
+def carve(field: Field, obstacle: Field, gap_mm: float | FloatArray, seam_mm: float = 5.0) -> Field:
+    """A field that keeps a gap (a number, or an array on its region) from another one; the edge is rounded over `seam_mm`."""
+    boxes = overlap(field.region, obstacle.region)
+    if boxes is None:
+        return field
+    own, other = boxes
+    distance = field.distance.copy()
+    gap = gap_mm[own] if isinstance(gap_mm, np.ndarray) else np.float32(gap_mm)
+    distance[own] = smooth_max(distance[own], gap - obstacle.distance[other], seam_mm)
+    return Field(field.region, distance)
 
 
 class Canvas:

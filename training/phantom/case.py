@@ -118,12 +118,12 @@ def _draw_patient(
     paint_torso(canvas, torso, tissues, rng)
     paint_back(canvas, torso, tissues, rng)
     paint_lungs(canvas, torso, tissues, rng)
-    paint_bowel(canvas, site, tissues)
+    organs = build_organs(site, missing)
+    paint_bowel(canvas, site, tissues, organs)
     paint_ribs(canvas, tissues, rng)
     paint_pelvis(canvas, torso, tissues)
     paint_spine(canvas, tissues, rng)
     paint_vessels(canvas, site, tissues)
-    organs = build_organs(site, missing)
     paint_organs(canvas, site, organs, tissues)
     tumors = paint_tumors(canvas, site, organs, tissues) if rng.random() < 0.5 else []
     return torso, tumors

@@ -78,19 +78,18 @@ def liver(site: Site) -> Field:
     if region.empty:
         return Field(region, region.x)
     rng, x, y, z = site.rng, region.x, region.y, region.z
-    belly = site.torso.belly[region.slices] + np.float32(3.0)
-    tip, reach = float(rng.normal(-58, 16)), float(rng.normal(58, 20))
+    belly = site.torso.belly[region.slices] + np.float32(rng.uniform(0.3, 2.0))
+    tip, reach = float(rng.normal(-58, 18)), float(rng.normal(62, 22))
     # Height of the lower surface from right to left, and how far back the liver goes.
-    low = np.interp(x, [-115, -85, -50, -20, 15, 60, 100], [tip, tip + 8, tip + 38, 10, 24, 62, 100]).astype(np.float32)
+    low = np.interp(x, [-115, -85, -50, -20, 15, 60, 100], [tip, tip + 8, tip + 38, 6, 14, 52, 95]).astype(np.float32)
     low = low + np.clip(-60 - y, -60, 60) * np.float32(0.22)
-    back = np.interp(x, [-60, -36, -18, 0, 25, 70], [90, 22, -28, -46, -62, -74]).astype(np.float32)
+    # Lower down the right lobe keeps more to the side, which leaves room for duodenum and pancreas.
+    back = np.interp(x + np.clip(8 - z, 0, 70) * np.float32(0.55), [-60, -36, -18, 0, 25, 70], [90, 22, -28, -46, -62, -74]).astype(np.float32)
     back += np.clip((z - 70) * np.float32(0.35), 0, 22)
     shape = smooth_max(low - z, y - back, 16) * np.float32(0.8)
     shape = smooth_max(shape, (x - reach) * np.float32(0.9) + np.abs(y + 80) * np.float32(0.15), 20)
     shape = site.rough(region, shape, [(80, 4.0), (35, 1.6)])
-    kidney_bed = ellipsoid(region, (-70, 12, -28), (36, 36, 64))
-    shape = smooth_max(shape, -kidney_bed, 8)
-    hilum = ellipsoid(region, (-32, -52, 22), (20, 9, 16))
+    hilum = ellipsoid(region, (-22, -55, 14), (20, 9, 16))
     shape = smooth_max(shape, -hilum, 8)
     fissure = np.maximum(np.abs(x - 8 + (y + 70) * np.float32(0.2)) - np.float32(rng.uniform(0.5, 3)), np.maximum(z - 48, y + 62))
     shape = smooth_max(shape, -fissure, 4)
@@ -105,13 +104,12 @@ def spleen(site: Site) -> Field:
         return Field(region, region.x)
     size = site.factor(0.14)
     dx, dy, dz = site.jitter(6)
-    belly = site.torso.belly[region.slices] + np.float32(3.0)
-    patch = ellipsoid(region, (102 + dx, 12 + dy, 48 + dz), (75, 46 * size, 54 * size), tilt(25, 0, 0))
+    belly = site.torso.belly[region.slices] + np.float32(site.rng.uniform(0.5, 2.5))
+    patch = ellipsoid(region, (98 + dx, 12 + dy, 46 + dz), (80, 52 * size, 60 * size), tilt(25, 0, 0))
     patch = site.rough(region, patch, [(45, 3.0)])
-    thickness = np.float32(site.rng.uniform(30, 40) * size)
+    thickness = np.float32(site.rng.uniform(50, 66) * size)
     inner = -belly - thickness * (1 - np.clip(patch + 45, 0, 45) / 90)
     shape = smooth_max(patch, site.rough(region, inner, [(40, 2.0)]), 10)
-    shape = smooth_max(shape, -ellipsoid(region, (66, 12, -18), (36, 34, 60)), 6)
     return Field(region, smooth_max(shape, belly, 5))
 
 
@@ -137,7 +135,7 @@ def kidney(site: Site, side: int) -> tuple[Field, Field]:
 def stomach(site: Site) -> Field:
     """J-shaped, from the fundus under the left dome to the pylorus right of the midline."""
     rng = site.rng
-    fill = float(rng.uniform(0.62, 1.08))
+    fill = float(rng.uniform(0.68, 1.12))
     points = [
         (66, 2, 92, 25), (66, -12, 78, 35), (66, -42, 48, 33), (56, -66, 16, 29), (36, -80, -8, 24), (12, -82, -14, 20),
         (-10, -78, -8, 16), (-28, -72, -2, 9),
@@ -149,7 +147,7 @@ def stomach(site: Site) -> Field:
     if field.region.empty:
         return field
     belly = site.torso.belly[field.region.slices]
-    return Field(field.region, smooth_max(field.distance, belly + np.float32(3.5), 6))
+    return Field(field.region, smooth_max(field.distance, belly + np.float32(2.0), 6))
 
 
 def duodenum(site: Site) -> Field:
@@ -214,7 +212,7 @@ def adrenal(site: Site, side: int) -> Field:
     # The plates lean: lower down the limbs sit further apart from the spine.
     lean = (region.z - np.float32(centre_z)) * np.float32(0.22)
     shifted = Region(region.slices, region.x + side * lean, region.y + lean * np.float32(0.6), region.z)
-    thick = float(site.rng.uniform(4.2, 6.0))
+    thick = float(site.rng.uniform(3.3, 5.0))
     limb = float(site.rng.uniform(17, 24))
     medial = (apex[0] + side * 1.0, apex[1] + limb)
     lateral = (apex[0] + side * limb * 0.62, apex[1] + limb * 0.85)

@@ -18,7 +18,9 @@ from training.phantom.tissue import Tissues
 HALF_WIDTH_MM = ((-290, 92), (-220, 102), (-165, 117), (-110, 122), (-60, 118), (0, 124), (60, 131), (130, 128), (200, 118), (260, 96), (320, 50))
 HALF_DEPTH_MM = ((-290, 76), (-165, 80), (-60, 84), (40, 92), (110, 96), (200, 90), (270, 66), (320, 38))
 CENTRE_Y_MM = ((-290, -42), (0, -38), (120, -36), (320, -15))
-WALL_MM = ((-290, 46), (-200, 44), (-150, 34), (-110, 22), (-60, 17), (0, 15), (100, 13), (200, 18), (300, 40))
+# Muscle wall at the flanks and the back (hips and buttocks below), and at the front.
+WALL_MM = ((-290, 50), (-200, 52), (-150, 42), (-110, 24), (-60, 17), (0, 15), (100, 13), (200, 18), (300, 40))
+FRONT_WALL_MM = ((-290, 18), (-200, 11), (-60, 10), (0, 9.5), (60, 10), (100, 12), (200, 18), (300, 40))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +95,13 @@ def _half_fields(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> tu
     cavity = true_distance(frame, superellipse(region.x, y, half_x, half_y, habitus.squareness))
     dome = _dome_height(region, y / half_y, region.x / half_x, habitus)
     above = true_distance(frame, region.z - dome)
-    lateral = np.clip(np.abs(region.x) / half_x, 0, 1)
-    wall = profile(z_line, WALL_MM) * np.float32(habitus.muscle) * (np.float32(0.6) + np.float32(0.4) * lateral)
+    behind = np.clip((y / half_y + np.float32(0.75)) / np.float32(0.6), 0, 1)
+    wall = profile(z_line, WALL_MM) * behind + profile(z_line, FRONT_WALL_MM) * (1 - behind)
+    # The straight muscles of the belly leave a seam in the midline.
+    wall = wall * np.float32(habitus.muscle) - np.float32(4) * (1 - behind) * np.exp(-((region.x / 9) ** 2)) * (z_line < 60)
     # The back muscles beside the spine stand out behind the cavity; without them the spinous processes would lie outside.
     back = superellipse(
-        np.abs(region.x) - np.float32(33), region.y - np.float32(50), np.full_like(z_line, 34), np.full_like(z_line, 27 * habitus.muscle), 2.4
+        np.abs(region.x) - np.float32(33), region.y - np.float32(50), profile(z_line, ((-290, 30), (-100, 34), (60, 32), (150, 26))), profile(z_line, ((-290, 24), (-60, 27), (60, 24), (150, 20))) * np.float32(habitus.muscle), 2.4
     )
     muscle = smooth_min(cavity - wall, true_distance(frame, back), 14.0)
     depth = np.float32(habitus.fat_mm) * profile(z_line, ((-290, 1.2), (-120, 1.25), (-40, 1.1), (60, 0.75), (150, 0.6), (300, 0.6)))
@@ -139,6 +143,7 @@ def paint_torso(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     flank = np.abs(np.abs(torso.cavity - np.float32(8.5)) - np.float32(3.2)) - np.float32(0.7)
     flank = np.maximum(flank, np.maximum(np.float32(55) - np.abs(whole.x), whole.z - np.float32(25)))
     flank = np.maximum(flank, np.float32(-130) - whole.z)
+    flank = np.maximum(flank, np.float32(2) * (np.float32(rng.normal(0, 0.7)) - frame.noise(whole, 50, rng)))
     canvas.paint(Field(whole, flank), tissues["fat"])
     visceral = fat + np.float32(rng.normal(0, 4)) + np.float32(rng.choice([0, 0, 0, 8, 20])) * np.clip(strands, 0, None)
     canvas.paint(Field(whole, torso.cavity), visceral)
@@ -158,7 +163,9 @@ def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
         14,
     )
     middle = np.maximum(cavity, np.maximum(core, -above + np.float32(2)))
-    lung = smooth_max(smooth_max(cavity + np.float32(2), np.float32(2.6) - above, 3), -core, 5)
+    # The rounded seam keeps lung out of the narrow recess between diaphragm and wall, which is closed at rest.
+    recess = float(rng.uniform(8, 30))
+    lung = smooth_max(smooth_max(cavity + np.float32(2), np.float32(2.6) - above, recess), -core, 5)
     hu = np.float32(tissues["lung"]) + np.float32(22) * frame.noise(chest, 35, rng)
     # Lung at the back is denser in a patient lying on it.
     hu += np.clip(chest.y, -90, 60) * np.float32(rng.uniform(0.2, 0.9))

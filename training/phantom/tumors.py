@@ -6,8 +6,7 @@ import numpy as np
 
 from model.labels import FLARE23
 from training.phantom.anatomy import Organs
-from training.phantom.canvas import Canvas, Field
-from training.phantom.frame import Region
+from training.phantom.canvas import Canvas, Field, overlap
 from training.phantom.organs import Site, tilt
 from training.phantom.shapes import Point, ellipsoid
 from training.phantom.tissue import Tissues
@@ -45,7 +44,9 @@ def _seat(site: Site, fields: Organs, name: str, diameter: float) -> Point | Non
             return None
         inside = site.torso.belly[region.slices] < -12
         for field in fields.values():
-            inside &= ~_covers(field, region)
+            boxes = overlap(region, field.region)
+            if boxes is not None:
+                inside[boxes[0]] &= field.distance[boxes[1]] > 2
     else:
         region = fields[name].region
         depth = 0.0 if site.rng.random() < 0.25 else min(5.0, diameter / 3)
@@ -57,20 +58,6 @@ def _seat(site: Site, fields: Organs, name: str, diameter: float) -> Point | Non
         return None
     place = np.unravel_index(int(places[site.rng.integers(places.size)]), region.shape)
     return float(region.x[place]), float(region.y[place]), float(region.z[place])
-
-
-def _covers(field: Field, region: Region) -> np.ndarray:
-    """Whether an organ covers each point of another region of the same grid."""
-    mask = np.zeros(region.shape, dtype=bool)
-    overlap, own = [], []
-    for a, b in zip(region.slices, field.region.slices, strict=True):
-        low, high = max(a.start, b.start), min(a.stop, b.stop)
-        if low >= high:
-            return mask
-        overlap.append(slice(low - a.start, high - a.start))
-        own.append(slice(low - b.start, high - b.start))
-    mask[tuple(overlap)] = field.distance[tuple(own)] < 2
-    return mask
 
 
 def _paint_one(canvas: Canvas, site: Site, centre: Point, diameter: float, tissues: Tissues, name: str) -> bool:
