@@ -47,5 +47,10 @@ class DeviceMemoryError(DeviceError):
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error on one line; the name of its class where there is none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The message of an error on one printable line; the name of its class where there is none."""
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text in which control characters and undecodable bytes of file names are spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,9 +1,11 @@
-"""Label maps to disk: whole or not at all."""
+"""Files to disk: whole or not at all."""
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +37,26 @@ def write_labels(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> N
         raise ValueError(f"labels are {labels.dtype} {labels.shape}, the grid needs uint8 {geometry.size_zyx}")
     if not path.name.endswith(".nii.gz"):
         raise ValueError(f"{path}: labels are written as .nii.gz")
+    with whole_file(path) as file:
+        sink = GzipSink(file)
+        sink.write(label_header(geometry))
+        for start in range(0, len(labels), SLICES_AT_ONCE):
+            sink.write(np.ascontiguousarray(labels[start : start + SLICES_AT_ONCE]).data)
+        sink.finish()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears under its name when the block ends well, and else never.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     scratch = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
+        # Not by `tempfile`, whose files only their owner may read.
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            sink = GzipSink(file)
-            sink.write(label_header(geometry))
-            for start in range(0, len(labels), SLICES_AT_ONCE):
-                sink.write(np.ascontiguousarray(labels[start : start + SLICES_AT_ONCE]))
-            sink.finish()
+            yield file
         scratch.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or one_line(error)}); nothing was left behind") from error

@@ -134,11 +134,10 @@ def _choose(path: Path) -> tuple[list[Path], list[str]]:
     if path.is_file():
         return [path], []
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    series: list[tuple[str, ...]] = []
-    for folder in _slice_folders(path):
-        for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
-            series.append(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid))
-    series = sorted((names for names in series if names), key=len, reverse=True)
+    listing = sitk.ImageSeriesReader
+    found = [(str(folder), uid) for folder in _slice_folders(path) for uid in listing.GetGDCMSeriesIDs(str(folder))]
+    every = [listing.GetGDCMSeriesFileNames(folder, uid) for folder, uid in found]
+    series = sorted((names for names in every if names), key=len, reverse=True)
     if not series:
         raise InputError(f"{path}: holds no readable DICOM series; give a folder with the slices of one CT")
     files = [Path(name) for name in series[0]]

@@ -4,15 +4,7 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from inference.errors import InputError, one_line
-
-try:  # the same interface, several times as fast
-    from isal import isal_zlib as deflate  # type: ignore[import-not-found,unused-ignore]
-except ImportError:
-    deflate = zlib
 
 Compression = Literal["none", "zlib", "gzip"]
 
@@ -27,8 +19,8 @@ class ByteStream:
     def __init__(self, file: BinaryIO, path: Path, compression: Compression) -> None:
         self._file = file
         self._path = path
-        self._bits = _WINDOW_BITS.get(compression)
-        self._inflate: Any = deflate.decompressobj(self._bits) if self._bits else None
+        self._bits = _WINDOW_BITS.get(compression, 0)
+        self._inflate: Any = zlib.decompressobj(self._bits) if self._bits else None
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes.
@@ -66,12 +58,12 @@ class ByteStream:
         if inflate.eof:
             rest = inflate.unused_data or self._file.read(CHUNK_BYTES)
             self._require(self._bits == _WINDOW_BITS["gzip"] and rest.startswith(b"\x1f\x8b"))
-            self._inflate = inflate = deflate.decompressobj(self._bits)
+            self._inflate = inflate = zlib.decompressobj(self._bits)
         else:
             rest = inflate.unconsumed_tail or self._file.read(CHUNK_BYTES)
         try:
             piece: bytes = inflate.decompress(rest, most)
-        except (zlib.error, deflate.error) as error:
+        except zlib.error as error:
             raise InputError(f"{self._path}: its compressed data are damaged ({one_line(error)}); copy or export it again") from error
         self._require(bool(rest or piece or inflate.eof))
         return piece
@@ -85,12 +77,11 @@ class GzipSink:
     """Packs arrays into a gzip file, fast and with the same bytes for the same input."""
 
     def __init__(self, file: BinaryIO) -> None:
-        bits = _WINDOW_BITS["gzip"]
         self._file = file
-        # Label maps are long runs: run-length matching is as small as level 1 and faster; isal has it built in.
-        self._pack: Any = zlib.compressobj(1, 8, bits, 9, zlib.Z_RLE) if deflate is zlib else deflate.compressobj(1, 8, bits)
+        # Label maps are long runs: run-length matching is as small as level 1 and faster.
+        self._pack = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS["gzip"], zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
 
-    def write(self, data: bytes | NDArray[np.uint8]) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes or a contiguous array."""
         self._file.write(self._pack.compress(data))
 

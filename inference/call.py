@@ -1,0 +1,20 @@
+"""What a user asks for. Imports nothing heavy: `predict.py` needs it before it knows that there is anything to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call of `predict.py`; each field is the option of the same name."""
+
+    input: Path
+    output: Path
+    bundle: Path
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    """0: as many as the library chooses."""
+    skip_existing: bool = False
+    report: Path | None = None
+    debug: bool = False

@@ -1,0 +1,54 @@
+"""What a run did, as JSON for whoever has to account for it."""
+
+import json
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from inference.batch import Outcome
+from inference.call import Call
+from inference.errors import printable
+from inference.writing import whole_file
+from model.bundle import ModelBundle
+
+PACKAGES = ("numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino")
+
+
+def write_report(path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Write the report of a run; cases that were not come to are in it as "not run".
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    document = {
+        "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
+        "device": call.device,
+        "threads": call.threads,
+        "versions": {"python": sys.version.split()[0], **_versions()},
+        "seconds": round(seconds, 3),
+        "host_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "cases": [_case(outcome) for outcome in outcomes],
+    }
+    with whole_file(path) as file:
+        file.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that were used: heavy ones are loaded only where a session needs them."""
+    return {name: str(getattr(sys.modules[name], "__version__", "?")) for name in PACKAGES if name in sys.modules}
+
+
+def _case(outcome: Outcome) -> dict[str, Any]:
+    geometry = outcome.geometry
+    return {
+        "input": printable(str(outcome.case.path)),
+        "output": printable(outcome.case.output_name),
+        "status": outcome.status,
+        "error": outcome.error and printable(outcome.error),
+        "warnings": [printable(warning) for warning in outcome.warnings],
+        "seconds": {stage: round(seconds, 3) for stage, seconds in outcome.timings.seconds.items()},
+        "size_zyx": geometry and list(geometry.size_zyx),
+        "spacing_zyx_mm": geometry and list(geometry.spacing_zyx_mm),
+    }

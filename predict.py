@@ -1,0 +1,93 @@
+"""Segment abdominal CTs: `python predict.py --input DIR_OR_FILE --output DIR`.
+
+The entry point of the container. It only reads the command line and turns errors into one line and an exit code; the work is in
+`inference.batch`, which is imported after the command line was understood so that `--help` is instant.
+
+| exit code | meaning |
+|---|---|
+| 0 | every case was segmented |
+| 1 | some cases could not be; each is named with its reason, the others are written |
+| 2 | wrong call: arguments, bundle, device, input or output folder |
+"""
+
+import argparse
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from inference.call import Call
+
+DEFAULT_BUNDLE = Path(__file__).resolve().parent / "bundles" / "default"
+TERMINATED = 128 + signal.SIGTERM
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def parse(argv: Sequence[str] | None = None) -> Call:
+    """Understand the command line; ends the program with exit code 2 where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="predict.py",
+        description="Segment organs and tumors in abdominal CTs. Writes one label map (.nii.gz, on the grid of its image) a case.",
+        epilog="Exit codes: 0 all cases segmented, 1 some failed, 2 wrong call. Not a medical device.",
+    )
+    add = parser.add_argument
+    add(
+        "--input",
+        type=Path,
+        default=Path("inputs"),
+        metavar="PATH",
+        help="image, DICOM folder, or folder of these (default: %(default)s)",
+    )
+    add(
+        "--output",
+        type=Path,
+        default=Path("outputs"),
+        metavar="DIR",
+        help="where label maps go; made if missing (default: %(default)s)",
+    )
+    add("--bundle", type=Path, default=DEFAULT_BUNDLE, metavar="DIR", help="model bundle (default: the embedded one)")
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto: cuda if it works (default: %(default)s)",
+    )
+    add("--threads", type=_threads, default=0, metavar="N", help="processor threads (default: as many as there are)")
+    add("--skip-existing", action="store_true", help="leave out cases whose label map is there, to resume a run")
+    add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
+    add("--debug", action="store_true", help="show tracebacks")
+    return Call(**vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; the value is its exit code."""
+    call = parse(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
+    signal.signal(signal.SIGTERM, _terminate)
+    from inference.command import run
+
+    try:
+        return run(call)
+    except KeyboardInterrupt:
+        print("interrupted; results written so far are whole", file=sys.stderr)  # noqa: T201 - no console exists here
+        return INTERRUPTED
+
+
+def _threads(text: str) -> int:
+    threads = int(text)
+    if threads < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return threads
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """Leave as an exception does, so that unfinished files are removed on the way."""
+    raise SystemExit(TERMINATED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
