@@ -55,19 +55,6 @@ _MAKE_ROOM = (
 Organs = dict[str, Field]
 
 
-def draw_missing(rng: np.random.Generator) -> list[str]:
-    """Organs that a surgeon took out of this patient, or that never grew: at most one kidney."""
-    draws = rng.random(4)
-    missing = []
-    if draws[0] < 0.07:
-        missing.append("right kidney" if draws[1] < 0.5 else "left kidney")
-    if draws[2] < 0.10:
-        missing.append("gallbladder")
-    if draws[3] < 0.05:
-        missing.append("spleen")
-    return missing
-
-
 def build_organs(site: Site, missing: list[str]) -> Organs:
     """Distance fields of all organs that this patient has, in order of priority, each making room for its neighbours."""
     built = {name: _BUILDERS[name](site) for name in PRIORITY}

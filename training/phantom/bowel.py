@@ -62,7 +62,9 @@ def _paint_twigs_in_fat(canvas: Canvas, site: Site, tissues: Tissues, taken: Fie
 def _obstacle(site: Site, organs: dict[str, Field]) -> Field:
     """All organs and the spine in one field."""
     whole = site.frame.whole()
-    distance = np.minimum(spine_block(whole), FAR_MM)
+    distance = np.full(whole.shape, FAR_MM, dtype=np.float32)
+    column = site.frame.region((-90, -90, -290), (90, 40, 40))
+    distance[column.slices] = np.minimum(spine_block(column), FAR_MM)
     for field in organs.values():
         boxes = overlap(whole, field.region)
         if boxes is not None:

@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from model.labels import FLARE23
-from training.phantom.anatomy import build_organs, draw_missing, paint_organs
-from training.phantom.bones import paint_back, paint_pelvis, paint_ribs, paint_spine
-from training.phantom.bowel import paint_bowel, paint_vessels
 from training.phantom.canvas import Canvas
 from training.phantom.frame import Frame, Pose, random_pose
-from training.phantom.organs import Site, tilt
-from training.phantom.scanner import finish, paint_arms, paint_table, random_scanner
-from training.phantom.tissue import Tissues, random_tissues
-from training.phantom.torso import Habitus, Torso, build_torso, paint_lungs, paint_torso, random_habitus
-from training.phantom.tumors import paint_tumors
+from training.phantom.maps import AnatomyMap
+from training.phantom.organs import tilt
+from training.phantom.patient import draw_missing, paint_patient
+from training.phantom.scanner import finish, random_scanner
+from training.phantom.tissue import random_tissues
+from training.phantom.torso import Habitus, random_habitus
 
 _STEP_MM = 2.0
 _MARGIN_STEPS = 4
@@ -55,8 +52,9 @@ def phantom_case(
     spacing_zyx_mm: tuple[float, float, float] | None = None,
     coverage: str | None = None,
     phase: str | None = None,
+    anatomy: AnatomyMap | None = None,
 ) -> PhantomCase:
-    """Draw one procedural patient and scan it.
+    """Draw one patient and scan it.
 
     Args:
         rng: source of all randomness; the same state gives the same case.
@@ -64,6 +62,7 @@ def phantom_case(
         spacing_zyx_mm: voxel spacing; by default 0.6–1.0 mm in the plane and 1–5 mm between slices.
         coverage: one of the examinations ("abdomen", "upper abdomen", "abdomen and pelvis", "chest to pelvis", "slab").
         phase: "unenhanced", "arterial" or "portal".
+        anatomy: a body whose organs replace the procedural ones.
 
     Raises:
         ValueError: unknown coverage or phase.
@@ -74,13 +73,14 @@ def phantom_case(
     spacing_zyx_mm = spacing_zyx_mm or _draw_spacing(rng)
     drawn = str(rng.choice(list(_COVERAGE), p=[row[2] for row in _COVERAGE.values()]))
     coverage = coverage or drawn
-    low_mm, high_mm = _extent(rng, pose, habitus, coverage)
+    if anatomy is not None:
+        pose, habitus = anatomy.pose(pose), anatomy.habitus(habitus)
+    low_mm, high_mm = _extent(rng, pose, habitus, coverage, anatomy.range_mm if anatomy else (-np.inf, np.inf))
     shape, first_voxel = _grid(rng, low_mm, high_mm, spacing_zyx_mm, shape)
     scanner = random_scanner(rng, spacing_zyx_mm[0])
     canvas = _canvas(pose, shape, spacing_zyx_mm, first_voxel, scanner.blur_mm)
     missing = draw_missing(rng)
-    torso, tumors = _draw_patient(canvas, habitus, tissues, missing, rng)
-    del torso
+    tumors = paint_patient(canvas, habitus, tissues, rng, missing=missing, anatomy=anatomy)
     image = finish(canvas.image, scanner, spacing_zyx_mm, rng)
     oblique = rng.random() < 0.15
     direction = tilt(*rng.normal(0, 5, 3)) if oblique else np.eye(3)
@@ -94,7 +94,8 @@ def phantom_case(
         info={
             "phase": tissues.phase,
             "coverage": coverage,
-            "missing": missing,
+            "anatomy": anatomy.name if anatomy else "procedural",
+            "missing": sorted({*missing, *(anatomy.missing() if anatomy else [])}),
             "absent_ids": [i for i in range(1, 14) if i not in present],
             "tumors": tumors,
             "oblique": bool(oblique),
@@ -104,45 +105,25 @@ def phantom_case(
     )
 
 
-def _draw_patient(
-    canvas: Canvas, habitus: Habitus, tissues: Tissues, missing: list[str], rng: np.random.Generator
-) -> tuple[Torso, list[dict[str, object]]]:
-    """Paint from the outside in: later paints cover earlier ones."""
-    torso = build_torso(canvas.frame, habitus, rng)
-    site = Site(canvas.frame, torso, rng)
-    with_arms = rng.random() < 0.15
-    if rng.random() < 0.85:
-        paint_table(canvas, torso, rng)
-    if with_arms:
-        paint_arms(canvas, rng, {name: tissues[name] for name in ("skin", "fat", "muscle", "cortical bone")})
-    paint_torso(canvas, torso, tissues, rng)
-    paint_back(canvas, torso, tissues, rng)
-    paint_lungs(canvas, torso, tissues, rng)
-    organs = build_organs(site, missing)
-    paint_bowel(canvas, site, tissues, organs)
-    paint_ribs(canvas, tissues, rng)
-    paint_pelvis(canvas, torso, tissues)
-    paint_spine(canvas, tissues, rng)
-    paint_vessels(canvas, site, tissues)
-    paint_organs(canvas, site, organs, tissues)
-    tumors = paint_tumors(canvas, site, organs, tissues) if rng.random() < 0.5 else []
-    return torso, tumors
-
-
 def _draw_spacing(rng: np.random.Generator) -> tuple[float, float, float]:
     plane = round(float(rng.uniform(0.6, 1.0)), 4)
     between = float(rng.choice([1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.75, 5.0], p=[0.06, 0.08, 0.08, 0.16, 0.22, 0.16, 0.08, 0.16]))
     return between, plane, plane
 
 
-def _extent(rng: np.random.Generator, pose: Pose, habitus: Habitus, coverage: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Scanner box (x, y, z) in mm that holds the body with a loose margin, over the examined range."""
+def _extent(
+    rng: np.random.Generator, pose: Pose, habitus: Habitus, coverage: str, range_mm: tuple[float, float]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Scanner box (x, y, z) in mm that holds the body with a loose margin, over the examined part of `range_mm`."""
     low, high = _COVERAGE[coverage][:2]
     if coverage == "slab":
         length = float(rng.uniform(45, 130))
         low = float(rng.uniform(-80, 105 - length / 2))
         high = low + length
     low, high = low + float(rng.normal(0, 12)), high + float(rng.normal(0, 10))
+    if coverage in ("abdomen", "upper abdomen", "abdomen and pelvis"):
+        high += habitus.dome_mm - 124
+    low, high = max(low, range_mm[0]), min(high, range_mm[1])
     sx, sy, sz = pose.size_xyz
     fat = habitus.fat_mm
     half_x = (131 + 24 + 1.25 * fat) * sx
@@ -188,6 +169,3 @@ def _canvas(
         blur_zyx_mm=(max(spacing_zyx_mm[0], 1.0), plane, plane),
         offset_zyx_mm=(margin, margin, margin),
     )
-
-
-TUMOR_ID = FLARE23.ids["tumor"]

@@ -20,6 +20,7 @@ import SimpleITK as sitk
 
 from model.labels import FLARE23
 from training.phantom.case import PhantomCase, phantom_case
+from training.phantom.maps import AnatomyMap, anatomy_from_labels
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +76,10 @@ def write_dataset(
     """
     if cases < 1 or workers < 1 or first_index < 0 or seed < 0 or not 0 <= anatomy_share <= 1:
         raise ValueError("cases and workers must be at least 1, seed and first index at least 0, the anatomy share between 0 and 1")
-    if anatomy is not None:
-        raise ValueError("label maps as anatomy are not supported yet")
+    bodies = load_anatomy(anatomy) if anatomy is not None else []
     for name in ("imagesTr", "labelsTr"):
         (output / name).mkdir(parents=True, exist_ok=True)
-    make = partial(_write_case, seed=seed, output=output)
+    make = partial(_write_case, seed=seed, output=output, bodies=bodies, share=anatomy_share)
     indices = range(first_index, first_index + cases)
     records = []
     for number, record in enumerate(_each(make, indices, workers), start=1):
@@ -96,11 +96,28 @@ def _each(make: partial[dict[str, object]], indices: range, workers: int) -> Ite
         yield from pool.map(make, indices)
 
 
-def _write_case(index: int, *, seed: int, output: Path) -> dict[str, object]:
+def load_anatomy(folder: Path) -> list[AnatomyMap]:
+    """Prepare every label map (`*.nii.gz`, FLARE ids, any orientation) of a folder, in order of name.
+
+    Raises:
+        ValueError: there is none, or one of them cannot be oriented.
+    """
+    bodies = []
+    for path in sorted(folder.glob("*.nii.gz")):
+        image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkUInt8), "LPS")
+        x, y, z = image.GetSpacing()
+        bodies.append(anatomy_from_labels(path.name.removesuffix(".nii.gz"), sitk.GetArrayFromImage(image), (z, y, x)))
+    if not bodies:
+        raise ValueError(f"no label map (*.nii.gz) in {folder}")
+    return bodies
+
+
+def _write_case(index: int, *, seed: int, output: Path, bodies: list[AnatomyMap], share: float) -> dict[str, object]:
     """Draw and write one case; returns its record for dataset.json."""
     start = time.perf_counter()
     rng = np.random.default_rng([seed, index])
-    case = phantom_case(rng)
+    body = bodies[int(rng.integers(len(bodies)))] if bodies and rng.random() < share else None
+    case = phantom_case(rng, anatomy=body)
     common = rng.random() < 0.6
     code = str(rng.choice(COMMON_ORIENTATIONS if common else ALL_ORIENTATIONS))
     name = f"phantom_{index:05d}"

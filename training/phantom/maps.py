@@ -18,7 +18,7 @@ from training.phantom.canvas import Field
 from training.phantom.frame import FloatArray, Frame, Pose, Region
 from training.phantom.torso import Habitus, Torso
 
-_PAD_MM = 12.0
+_PAD_MM = 18.0
 _CANONICAL_KIDNEYS_Z_MM = -28.0
 _AORTA_MM = ((-121, 3, -34), (-50, 9, -33), (0, 8, -32), (40, 7, -30), (80, 11, -26), (125, 18, -19), (180, 23, -14), (235, 25, -12))
 
@@ -45,13 +45,21 @@ class AnatomyMap:
     """(n, 2) map x, y in mm of the spine at each knot."""
     origin_z_mm: float
     """Map z in mm of canonical z = 0."""
-    half_width_mm: float
+    scale_xyz: tuple[float, float, float]
+    """Map millimetres per canonical millimetre, so that the canonical trunk fits around this body."""
     dome_mm: float
-    volumes_ml: dict[str, float]
+    left_drop_mm: float
+    range_mm: tuple[float, float]
+    """Canonical heights between which the map can be trusted: infinite where no organ is cut by the map's end."""
 
     def habitus(self, drawn: Habitus) -> Habitus:
         """The drawn trunk with the diaphragm at this body's height."""
-        return replace(drawn, dome_mm=self.dome_mm)
+        return replace(drawn, dome_mm=self.dome_mm, left_drop_mm=self.left_drop_mm)
+
+    def pose(self, drawn: Pose) -> Pose:
+        """The drawn pose for this body: its own size, changed by somewhat less than the drawn size differs from 1."""
+        sx, sy, sz = (scale * size**0.7 for scale, size in zip(self.scale_xyz, drawn.size_xyz, strict=True))
+        return replace(drawn, size_xyz=(sx, sy, sz))
 
     def missing(self) -> list[str]:
         """Organs that the map does not have."""
@@ -72,16 +80,16 @@ def anatomy_from_labels(name: str, labels: npt.NDArray[np.uint8], spacing_zyx_mm
     spacing = np.asarray(spacing_zyx_mm)
     origin_z = float(np.flatnonzero(kidneys.any((1, 2))).mean() * spacing[0]) - _CANONICAL_KIDNEYS_Z_MM
     heights, centre = _spine_line(labels == ids["aorta"], spacing, origin_z)
-    organs, volumes = {}, {}
+    organs = {}
     for organ, label in ids.items():
         mask = labels == label
         if label <= 13 and mask.any():
             organs[organ] = _organ_map(mask, spacing)
-            volumes[organ] = float(mask.sum() * spacing.prod() / 1000)
-    trunk = np.isin(labels, [ids[n] for n in ("liver", "spleen")])
-    zz, _, xx = np.nonzero(trunk)
-    across = np.abs(xx * spacing[2] - np.interp(zz * spacing[0] - origin_z, heights, centre[:, 0]))
-    top = np.flatnonzero((labels == ids["liver"]).any((1, 2))).max() * spacing[0] - origin_z
+    scale = _trunk_scale(np.isin(labels, [ids[n] for n in ("liver", "spleen", "stomach")]), spacing, origin_z, heights, centre)
+    rows = np.arange(labels.shape[0]) * spacing[0] - origin_z
+    right_top = rows[(labels == ids["liver"]).any((1, 2))].max() + 3.0
+    left = np.isin(labels, (ids["spleen"], ids["stomach"])).any((1, 2))
+    left_top = rows[left].max() + 3.0 if left.any() else right_top - 10.0
     return AnatomyMap(
         name=name,
         organs=organs,
@@ -90,9 +98,10 @@ def anatomy_from_labels(name: str, labels: npt.NDArray[np.uint8], spacing_zyx_mm
         heights_mm=heights,
         centre_xy_mm=centre,
         origin_z_mm=origin_z,
-        half_width_mm=float(np.quantile(across, 0.995)),
-        dome_mm=float(top) + 3.0,
-        volumes_ml=volumes,
+        scale_xyz=scale,
+        dome_mm=float(right_top),
+        left_drop_mm=float(np.clip(right_top - left_top, 0.0, 40.0)),
+        range_mm=(float(rows[0]) if labels[0].any() else -np.inf, float(rows[-1]) if labels[-1].any() else np.inf),
     )
 
 
@@ -116,12 +125,33 @@ def _spine_line(aorta: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64], 
     return knots, centre
 
 
+def _trunk_scale(
+    organs: npt.NDArray[np.bool_],
+    spacing: npt.NDArray[np.float64],
+    origin_z: float,
+    heights: npt.NDArray[np.float64],
+    centre: npt.NDArray[np.float64],
+) -> tuple[float, float, float]:
+    """How much larger this body is than the canonical one, by how far organs reach to the sides and to the front."""
+    zz, yy, xx = np.nonzero(organs)
+    z = zz * spacing[0] - origin_z
+    across = np.abs(xx * spacing[2] - np.interp(z, heights, centre[:, 0]))
+    ahead = np.interp(z, heights, centre[:, 1]) - yy * spacing[1]
+    # In the canonical body they reach 121 mm to the sides and 124 mm to the front; a little room is left.
+    width, depth = float(np.quantile(across, 0.995)) / 116, float(np.quantile(ahead, 0.995)) / 119
+    return width, float(np.clip(depth, 0.75 * width, 1.3 * width)), 1.0
+
+
 def _organ_map(mask: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64]) -> OrganMap:
     """Signed distance around one organ, smoothed by less than a voxel to take the steps of the voxels off."""
     pad = np.ceil(_PAD_MM / spacing).astype(int)
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
     start = [s.start - p for s, p in zip(found, pad, strict=True)]
-    crop = np.pad(mask[found], [(p, p) for p in pad])
+    # An organ that the map's end cuts goes on beyond it, or the cut would look like its surface.
+    crop = mask[found]
+    for axis, (s, p, size) in enumerate(zip(found, pad, mask.shape, strict=True)):
+        for ends, cut in (((p, 0), s.start == 0), ((0, p), s.stop == size)):
+            crop = np.pad(crop, [ends if i == axis else (0, 0) for i in range(3)], mode="edge" if cut else "constant")
     outside = ndimage.distance_transform_edt(~crop, sampling=spacing)
     inside = ndimage.distance_transform_edt(crop, sampling=spacing)
     distance = (outside - inside).astype(np.float32) + np.where(crop, 0.5, -0.5).astype(np.float32) * np.float32(spacing.min())
@@ -129,27 +159,14 @@ def _organ_map(mask: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64]) ->
     return OrganMap(smooth, (int(start[0]), int(start[1]), int(start[2])))
 
 
-def fitted_pose(pose: Pose, anatomy: AnatomyMap) -> Pose:
-    """The pose scaled so that the canonical trunk is as wide as this body: organs are then sampled at their own size."""
-    # Liver and spleen reach to about 118 mm from the midline in the canonical patient.
-    width = anatomy.half_width_mm / 118.0
-    sx, sy, sz = pose.size_xyz
-    del sz
-    depth = width * sy / sx
-    return replace(pose, size_xyz=(width, float(np.clip(depth, 0.85 * width, 1.2 * width)), 1.0))
-
-
-def sample_organs(frame: Frame, anatomy: AnatomyMap, scale_xyz: tuple[float, float, float]) -> dict[str, Field]:
-    """Distance fields of a map's organs on a frame.
-
-    `scale_xyz` is the size of canonical millimetres in map millimetres, so that a body keeps its own proportions whatever
-    trunk is drawn around it.
-    """
+def sample_organs(frame: Frame, anatomy: AnatomyMap) -> dict[str, Field]:
+    """Distance fields of a map's organs on a frame."""
     whole = frame.whole()
-    z = whole.z * np.float32(scale_xyz[2])
+    scale = anatomy.scale_xyz
+    z = whole.z * np.float32(scale[2])
     knots = anatomy.heights_mm
-    map_x = whole.x * np.float32(scale_xyz[0]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 0]).astype(np.float32)
-    map_y = whole.y * np.float32(scale_xyz[1]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 1]).astype(np.float32)
+    map_x = whole.x * np.float32(scale[0]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 0]).astype(np.float32)
+    map_y = whole.y * np.float32(scale[1]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 1]).astype(np.float32)
     map_z = z + np.float32(anatomy.origin_z_mm)
     index = [c / np.float32(s) for c, s in zip((map_z, map_y, map_x), anatomy.spacing_zyx_mm, strict=True)]
     return {name: field for name, organ in anatomy.organs.items() if (field := _sample(whole, index, organ)) is not None}
@@ -172,10 +189,10 @@ def _sample(whole: Region, index: list[FloatArray], organ: OrganMap) -> Field | 
     return Field(region, distance)
 
 
-def cap_chest(torso: Torso, fields: dict[str, Field]) -> Torso:
+def fit_trunk(torso: Torso, fields: dict[str, Field]) -> Torso:
     """Move the diaphragm above the organs of the map, and the wall around them: no liver in the lung, no spleen in a rib."""
     above, cavity, belly = torso.above_dome.copy(), torso.cavity.copy(), torso.belly.copy()
-    muscle, skin = torso.muscle.copy(), torso.skin.copy()
+    muscle = torso.muscle.copy()
     for name in ("liver", "spleen", "stomach", "right kidney", "left kidney", "gallbladder"):
         if name not in fields:
             continue
@@ -184,5 +201,5 @@ def cap_chest(torso: Torso, fields: dict[str, Field]) -> Torso:
         belly[box] = np.minimum(belly[box], distance - np.float32(1.0))
         cavity[box] = np.minimum(cavity[box], distance - np.float32(3.5))
         muscle[box] = np.minimum(muscle[box], distance - np.float32(11))
-        skin[box] = np.minimum(skin[box], distance - np.float32(14 + 0.5 * torso.habitus.fat_mm))
+    skin = np.minimum(torso.skin, muscle - np.float32(4))
     return replace(torso, above_dome=above, cavity=cavity, belly=belly, muscle=muscle, skin=skin)

@@ -15,12 +15,22 @@ from training.phantom.frame import FloatArray, Frame, Region, resample
 from training.phantom.shapes import ellipsoid, profile, smooth_max, smooth_min, superellipse
 from training.phantom.tissue import Tissues
 
-HALF_WIDTH_MM = ((-290, 92), (-220, 102), (-165, 117), (-110, 122), (-60, 118), (0, 124), (60, 131), (130, 128), (200, 118), (260, 96), (320, 50))
+# Half-axes of the cavity and the height of its centre over the spine, by z.
+HALF_WIDTH_MM = (
+    (-290, 92), (-220, 102), (-165, 117), (-110, 122), (-60, 118), (0, 124), (60, 131), (130, 128), (200, 118), (260, 96), (320, 50),
+)  # fmt: skip
 HALF_DEPTH_MM = ((-290, 76), (-165, 80), (-60, 84), (40, 92), (110, 96), (200, 90), (270, 66), (320, 38))
 CENTRE_Y_MM = ((-290, -42), (0, -38), (120, -36), (320, -15))
 # Muscle wall at the flanks and the back (hips and buttocks below), and at the front.
 WALL_MM = ((-290, 50), (-200, 52), (-150, 42), (-110, 24), (-60, 17), (0, 15), (100, 13), (200, 18), (300, 40))
 FRONT_WALL_MM = ((-290, 18), (-200, 11), (-60, 10), (0, 9.5), (60, 10), (100, 12), (200, 18), (300, 40))
+# Centre (x, y, z) and radii of left and right ventricle, right and left atrium, mm.
+_CHAMBERS_MM = (
+    (42, -68, 128, 26, 21, 22),
+    (12, -86, 128, 24, 15, 24),
+    (-20, -52, 140, 20, 24, 30),
+    (14, -38, 156, 26, 16, 20),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +110,9 @@ def _half_fields(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> tu
     # The straight muscles of the belly leave a seam in the midline.
     wall = wall * np.float32(habitus.muscle) - np.float32(4) * (1 - behind) * np.exp(-((region.x / 9) ** 2)) * (z_line < 60)
     # The back muscles beside the spine stand out behind the cavity; without them the spinous processes would lie outside.
-    back = superellipse(
-        np.abs(region.x) - np.float32(33), region.y - np.float32(50), profile(z_line, ((-290, 30), (-100, 34), (60, 32), (150, 26))), profile(z_line, ((-290, 24), (-60, 27), (60, 24), (150, 20))) * np.float32(habitus.muscle), 2.4
-    )
+    wide = profile(z_line, ((-290, 30), (-100, 34), (60, 32), (150, 26)))
+    deep = profile(z_line, ((-290, 24), (-60, 27), (60, 24), (150, 20))) * np.float32(habitus.muscle)
+    back = superellipse(np.abs(region.x) - np.float32(33), region.y - np.float32(50), wide, deep, 2.4)
     muscle = smooth_min(cavity - wall, true_distance(frame, back), 14.0)
     depth = np.float32(habitus.fat_mm) * profile(z_line, ((-290, 1.2), (-120, 1.25), (-40, 1.1), (60, 0.75), (150, 0.6), (300, 0.6)))
     depth *= np.float32(1.0) + np.float32(0.25) * np.clip(y / half_y, -1, 1)
@@ -157,9 +167,10 @@ def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
         return
     above, cavity = torso.above_dome[chest.slices], torso.cavity[chest.slices]
     canvas.paint(Field(chest, smooth_max(cavity + np.float32(1), -above - np.float32(0.3), 3)), tissues["muscle"])
+    lift = torso.habitus.dome_mm - 124
     core = smooth_min(
         ellipsoid(chest, (2, -30, 190), (24, 52, 150)),
-        smooth_min(ellipsoid(chest, (22, -62, 132), (58, 44, 46)), ellipsoid(chest, (0, 2, 180), (26, 22, 400)), 12),
+        smooth_min(ellipsoid(chest, (22, -62, 132 + lift), (58, 44, 46)), ellipsoid(chest, (0, 2, 180), (26, 22, 400)), 12),
         14,
     )
     middle = np.maximum(cavity, np.maximum(core, -above + np.float32(2)))
@@ -179,14 +190,16 @@ def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
 
 def _paint_heart(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Generator) -> None:
     frame = canvas.frame
-    region = frame.region((-50, -125, 70), (95, 0, 230))
+    lift = torso.habitus.dome_mm - 124
+    region = frame.region((-50, -125, 70 + lift), (95, 0, 230 + lift))
     if region.empty:
         return
     above = torso.above_dome[region.slices]
     wobble = frame.noise(region, 45, rng) * np.float32(2.5)
-    heart = smooth_min(ellipsoid(region, (28, -66, 130), (48, 38, 36)), ellipsoid(region, (-10, -52, 140), (32, 32, 40)), 14)
+    heart = smooth_min(ellipsoid(region, (28, -66, 130 + lift), (48, 38, 36)), ellipsoid(region, (-10, -52, 140 + lift), (32, 32, 40)), 14)
     heart = smooth_max(heart + wobble, np.float32(4) - above, 5)
     canvas.paint(Field(region, heart), tissues["myocardium"])
-    for centre, radii in (((42, -68, 128), (26, 21, 22)), ((12, -86, 128), (24, 15, 24)), ((-20, -52, 140), (20, 24, 30)), ((14, -38, 156), (26, 16, 20))):
-        chamber = smooth_max(ellipsoid(region, centre, radii) + wobble, heart + np.float32(3), 4)
+    for x, y, z, *radii in _CHAMBERS_MM:
+        chamber = ellipsoid(region, (x, y, z + lift), (radii[0], radii[1], radii[2]))
+        chamber = smooth_max(chamber + wobble, heart + np.float32(3), 4)
         canvas.paint(Field(region, chamber), tissues["heart"])
