@@ -13,7 +13,8 @@ from itertools import chain, combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.restoration import Activation, interpolate
+from inference.interpolation import interpolate
+from inference.restoration import Activation
 from inference.runtime import Session
 from inference.windows import RunningMean, importance_map, read_window, update_mean, window_grid
 from model.manifest import AXIS_LETTERS, Member, Zyx, ZyxMm

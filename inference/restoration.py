@@ -1,72 +1,38 @@
 """From the model grid back to the input grid: class probabilities are interpolated, then the winner is taken.
 
-Nearest-neighbour labels would show the model grid's steps on the organs' surfaces. Both grids span the same box edge
-to edge: voxel i of n on the input grid lies at (i + 0.5) * m / n - 0.5 of m on the model grid, held at the outermost
-voxels' centres beyond them (nnU-Net's convention, see `inference.resampling`).
+Nearest-neighbour labels would show the model grid's steps on the organs' surfaces. But to interpolate all classes at
+every voxel takes minutes and gigabytes, and is needed at boundaries only:
+
+- A voxel between eight model voxels that one class wins with more than half of the probability goes to that class:
+  interpolation is a weighted mean, so the class keeps more than half. `SURE` leaves room for float32's rounding.
+- At the other voxels a class can win only if one of the eight model voxels gives it at least 1/classes; only such classes
+  are interpolated.
+
+So the result is, voxel for voxel, that of interpolating everything. It comes slab by slab from slabs of the model grid.
 
 Shapes: probabilities (channels, z, y, x) float32; decisions (z, y, x) uint8, 0 = background, then as `decide` says.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.interpolation import Axis, axis_positions, blend
 from model.manifest import Zyx
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
+Index = NDArray[np.intp]
 Activation = Literal["softmax", "sigmoid"]
 
-SLAB_VOXELS = 4_000_000
-"""Input-grid voxels times channels that are interpolated at a time: 16 MiB of float32."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Where the voxels of an output axis lie between those of an input axis."""
-
-    low: NDArray[np.intp]
-    """Input voxel before each output voxel."""
-    high: NDArray[np.intp]
-    """Input voxel after it; the same one where `share` is 0."""
-    share: F32
-    """Weight of `high`, 0 to below 1."""
-
-
-def axis_positions(size_in: int, size_out: int) -> Axis:
-    """Linear interpolation from `size_in` to `size_out` voxels over the same length.
-
-    From 2 to 4 voxels: output voxels lie at -0.25, 0.25, 0.75, 1.25 of the input, so `low` is 0 0 0 1, `high` 0 1 1 1,
-    `share` 0 0.25 0.75 0.
-    """
-    position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
-    position = np.clip(position, 0, size_in - 1)
-    low = np.floor(position).astype(np.intp)
-    share = (position - low).astype(np.float32)
-    # float32 may round a share just below 1 up to it; that is the next voxel.
-    low[share == 1] += 1
-    share[share == 1] = 0
-    return Axis(low, np.where(share == 0, low, low + 1), share)
-
-
-def interpolate_axis(array: F32, positions: Axis, axis: int) -> F32:
-    """Interpolate one axis of an array linearly; equal neighbours give exactly their value."""
-    low = np.take(array, positions.low, axis)
-    step = np.take(array, positions.high, axis)
-    step -= low
-    step *= positions.share.reshape([-1 if a == axis % array.ndim else 1 for a in range(array.ndim)])
-    low += step
-    return low
-
-
-def interpolate(array: F32, size_zyx: Zyx) -> F32:
-    """Interpolate the last three axes of an array to another size."""
-    for axis, size in zip((-3, -2, -1), size_zyx, strict=True):
-        if array.shape[axis] != size:
-            array = interpolate_axis(array, axis_positions(array.shape[axis], size), axis)
-    return array
+SURE = 1e-4
+"""How far from one half a probability must be to be sure; rounding moves an interpolated one by less than 1e-6."""
+UNDECIDED = 255
+"""Stands for "interpolate here" among decisions; there are never so many channels."""
+BATCH_VOXELS = 1 << 18
+"""About as many boundary voxels are interpolated at a time: their eight neighbours take 8 MiB."""
 
 
 def decide(probabilities: F32, activation: Activation) -> U8:
@@ -84,20 +50,159 @@ def decide(probabilities: F32, activation: Activation) -> U8:
 
 
 def restore(probabilities: F32, size_zyx: Zyx, activation: Activation) -> U8:
-    """Decisions on the input grid, interpolated in slabs so that no class stack of its size is ever held.
+    """Decisions on the input grid from probabilities of the whole model grid."""
+    out = np.empty(size_zyx, np.uint8)
+    depth, height, width = probabilities.shape[1:]
+    Restorer((depth, height, width), out, activation).add(probabilities)
+    return out
+
+
+class Restorer:
+    """Takes the model grid's probabilities slab by slab and writes decisions on the input grid.
 
     Args:
-        probabilities: (channels, z, y, x) on the model grid.
-        size_zyx: size of the input grid's box that the model grid spans.
+        grid_zyx: size of the model grid.
+        out: (z, y, x) on the input grid over the same box; any view. Every voxel is written once the last slab is in.
         activation: see `decide`.
     """
-    out = np.empty(size_zyx, np.uint8)
-    depth, height, width = size_zyx
-    along_z = axis_positions(probabilities.shape[1], depth)
-    thickness = max(1, SLAB_VOXELS // (height * width * probabilities.shape[0]))
-    for first in range(0, depth, thickness):
-        part = slice(first, min(first + thickness, depth))
-        slab = Axis(along_z.low[part], along_z.high[part], along_z.share[part])
-        planes = interpolate_axis(probabilities, slab, 1)
-        out[part] = decide(interpolate(planes, (planes.shape[1], height, width)), activation)
-    return out
+
+    def __init__(self, grid_zyx: Zyx, out: U8, activation: Activation) -> None:
+        self._out = out
+        self._activation: Activation = activation
+        self._z, self._y, self._x = (axis_positions(m, n) for m, n in zip(grid_zyx, out.shape, strict=True))
+        self._received = 0  # Model slices so far.
+        self._written = 0  # Output slices so far.
+        self._last: F32 | None = None  # The last model slice received, (channels, 1, y, x).
+
+    def add(self, slab: F32) -> None:
+        """Take the next slices of the model grid, from feet to head; (channels, slices, y, x), not kept."""
+        first, self._received = self._received, self._received + slab.shape[1]
+        if self._last is not None:
+            seam = np.concatenate([self._last, slab[:, :1]], axis=1)
+            self._write(seam, first - 1, int(np.searchsorted(self._z.low, first)))
+        self._write(slab, first, int(np.searchsorted(self._z.high, self._received)))
+        self._last = slab[:, -1:].copy()
+
+    def _write(self, slab: F32, origin: int, stop: int) -> None:
+        """Write the output slices before `stop`, which lie between slices of the slab that begins at `origin`."""
+        if stop <= self._written:
+            return
+        z = self._z.part(self._written, stop, origin)
+        used = slice(int(z.low[0]), int(z.high[-1]) + 1)
+        boundary = _Boundary(slab[:, used], z.part(0, len(z), used.start), self._y, self._x, self._activation)
+        for part, decisions in boundary.decisions():
+            self._out[self._written + part.start : self._written + part.stop] = decisions
+        self._written = stop
+
+
+class _Boundary:
+    """One slab of the model grid, and the output slices that lie in it."""
+
+    def __init__(self, slab: F32, z: Axis, y: Axis, x: Axis, activation: Activation) -> None:
+        self._slab = slab
+        self._z, self._y, self._x = z, y, x
+        self._activation = activation
+        sure, possible = classify(slab, activation)
+        self._planes = _agreeing(_agreeing(sure, self._x, 2), self._y, 1)
+        self._possible = _any_of_eight(possible)
+
+    def decisions(self) -> Iterator[tuple[slice, U8]]:
+        """Output slices and their decisions, some slices at a time."""
+        step = max(1, BATCH_VOXELS * 8 // (len(self._y) * len(self._x)))
+        for first in range(0, len(self._z), step):
+            part = slice(first, min(first + step, len(self._z)))
+            decisions = _agreeing(self._planes, self._z.part(part.start, part.stop), 0)
+            flat = decisions.reshape(-1)
+            undecided = np.flatnonzero(flat == UNDECIDED)
+            for batch in np.array_split(undecided, -(-len(undecided) // BATCH_VOXELS) or 1):
+                flat[batch] = self._interpolated(batch + part.start * len(self._y) * len(self._x))
+            yield part, decisions
+
+    def _interpolated(self, voxels: Index) -> U8:
+        """Decisions of single output voxels, given as flat indices into the slab's output slices."""
+        z, rest = np.divmod(voxels, len(self._y) * len(self._x))
+        y, x = np.divmod(rest, len(self._x))
+        height, width = self._slab.shape[2:]
+        zs, ys, xs = self._z, self._y, self._x
+        corner = (zs.low[z] * height + ys.low[y]) * width + xs.low[x]
+        steps = ((zs.high - zs.low)[z] * (height * width), (ys.high - ys.low)[y] * width, (xs.high - xs.low)[x])
+        shares = (zs.share[z], ys.share[y], xs.share[x])
+        possible = self._possible.reshape(self._possible.shape[0], -1)[:, corner]
+
+        decisions = np.zeros(len(voxels), np.uint8)
+        best = np.full(len(voxels), 0.5 if self._activation == "sigmoid" else -1, np.float32)
+        for channel, probabilities in enumerate(self._slab):
+            word, bit = divmod(channel, 8 * possible.itemsize)
+            here = np.flatnonzero(possible[word] & possible.dtype.type(1 << bit))
+            if not len(here):
+                continue
+            value = _at_corners(probabilities, corner[here], [step[here] for step in steps], [share[here] for share in shares])
+            wins = value > best[here]
+            here = here[wins]
+            decisions[here] = channel + (self._activation == "sigmoid")
+            if self._activation == "softmax":
+                best[here] = value[wins]
+        return decisions
+
+
+def classify(slab: F32, activation: Activation) -> tuple[U8, NDArray[np.unsignedinteger]]:
+    """What each model voxel settles by itself, and which channels could win near it.
+
+    Returns:
+        Sure decisions (z, y, x), `UNDECIDED` where there is none; and channels that may win next to the voxel as bits,
+        (words, z, y, x), channel c in bit c % bits of word c // bits.
+    """
+    channels, depth = slab.shape[:2]
+    dtype = np.dtype(np.uint8 if channels <= 8 else np.uint16 if channels <= 16 else np.uint32)
+    possible = np.zeros((-(-channels // (8 * dtype.itemsize)), *slab.shape[1:]), dtype)
+    sure = np.full(slab.shape[1:], UNDECIDED if activation == "softmax" else 0, np.uint8)
+    could_win = np.float32((1 / channels if activation == "softmax" else 0.5) - SURE)
+    for k in range(depth):  # A slice at a time stays in the processor's cache.
+        for channel in range(channels):
+            plane = slab[channel, k]
+            word, bit = divmod(channel, 8 * dtype.itemsize)
+            possible[word, k] |= (plane >= could_win).astype(dtype) << dtype.type(bit)
+            if activation == "softmax":
+                # At most one channel is above one half, so these never meet.
+                sure[k] ^= (plane > np.float32(0.5 + SURE)).view(np.uint8) * np.uint8(UNDECIDED ^ channel)
+            else:
+                np.copyto(sure[k], channel + 1, where=plane > 0.5)
+                np.copyto(sure[k], UNDECIDED, where=np.abs(plane - np.float32(0.5)) < SURE)
+    return sure, possible
+
+
+def _agreeing(decisions: U8, positions: Axis, axis: int) -> U8:
+    """Decisions between neighbours along one axis: what both say, `UNDECIDED` where they differ; a new array."""
+    low = np.take(decisions, positions.low, axis)
+    low |= np.negative((low != np.take(decisions, positions.high, axis)).view(np.uint8))
+    return low
+
+
+def _any_of_eight(bits: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """Bits that are set in any of the eight voxels of which each voxel is the first; in place."""
+    bits[:, :-1] |= bits[:, 1:]
+    bits[:, :, :-1] |= bits[:, :, 1:]
+    bits[:, :, :, :-1] |= bits[:, :, :, 1:]
+    return bits
+
+
+def _at_corners(probabilities: F32, corner: Index, steps: list[Index], shares: list[F32]) -> F32:
+    """Interpolate one channel (z, y, x) at single voxels (n,): eight neighbours by z, then y, then x.
+
+    Args:
+        probabilities: one channel; need not be contiguous.
+        corner: flat index of the neighbour with the lowest indices.
+        steps: what leads from there to the next slice, row and column.
+        shares: weights of the neighbours that these lead to.
+    """
+    flat = probabilities.reshape(-1)
+    dz, dy, dx = steps
+    z, y, x = shares
+
+    def along_z(first: Index) -> F32:
+        return blend(flat[first], flat[first + dz], z)
+
+    def along_y(first: Index) -> F32:
+        return blend(along_z(first), along_z(first + dy), y)
+
+    return blend(along_y(corner), along_y(corner + dx), x)
