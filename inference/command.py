@@ -10,7 +10,6 @@ from inference.console import Console
 from inference.errors import LeanSegError, UsageError, one_line
 from inference.predictor import Predictor
 from inference.report import write_report
-from inference.resampling import set_threads
 from model.bundle import BundleError, load_bundle
 
 WRONG_CALL = 2
@@ -43,8 +42,6 @@ def _run(call: Call, console: Console) -> int:
     prepare_output(call.output)
     if call.report is not None and not call.report.parent.is_dir():
         raise UsageError(f"{call.report.parent}: no such folder; make it or give another file with --report")
-    if call.threads:
-        set_threads(call.threads)
     batch = Batch(output=call.output, console=console, skip_existing=call.skip_existing, debug=call.debug)
     try:
         batch.run(outcomes, lambda: Predictor(bundle, device=call.device, threads=call.threads))

@@ -8,24 +8,27 @@ clamped to the first and last voxel's centre. Four voxels become two: output 0 l
 
     input    |  0  |  1  |  2  |  3  |
     output   |     0     |     1     |
+
+Every kind of interpolation is a sum over a few input voxels along one axis after the other (`Taps`), and one output
+slice depends on nothing but the input slices under it: slices may be made in any order and in any grouping, with the same bits.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from inference.geometry import Geometry, Voxels, Zyx, ZyxMm
 
+F32 = NDArray[np.float32]
 Interpolation = Literal["linear", "area", "cubic"]
-_INTERPOLATORS = {"linear": sitk.sitkLinear, "area": sitk.sitkLinear, "cubic": sitk.sitkBSpline3, "nearest": sitk.sitkNearestNeighbor}
 
-
-def set_threads(threads: int) -> None:
-    """How many threads resampling may use, for the whole process."""
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+SPLINE_POLE = np.sqrt(3.0) - 2.0
+SPLINE_REACH = 12
+"""Voxels after which the influence of a voxel on a cubic spline is below 1e-6."""
+MANY_TAPS = 12
+"""From here on a product of dense matrices is faster than a sum over taps."""
 
 
 def model_size(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, target_zyx_mm: ZyxMm) -> Zyx:
@@ -34,31 +37,45 @@ def model_size(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, target_zyx_mm: ZyxMm) -> Zy
     return z, y, x
 
 
-def resample_image(array: Voxels, size_zyx: Zyx, interpolation: Interpolation = "linear") -> NDArray[np.float32]:
+def resample_image(array: Voxels, size_zyx: Zyx, interpolation: Interpolation = "linear") -> F32:
     """Bring an image to another size over the same field of view.
 
     Args:
-        array: (z, y, x); a view will do.
+        array: (z, y, x), finite; a view will do.
         size_zyx: size of the result.
         interpolation: `area` first averages whole blocks of voxels along axes where an output voxel covers at least two
-            of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline, mirrored at the borders.
+            of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over edge voxels repeated,
+            clipped to the range of the input.
 
     Returns:
         float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array` then.
     """
     if array.shape == tuple(size_zyx):
         return array.astype(np.float32, copy=False)
-    factors = [max(1, n // m) for n, m in zip(array.shape, size_zyx, strict=True)] if interpolation == "area" else [1, 1, 1]
-    covered = [n / f for n, f in zip(array.shape, factors, strict=True)]  # the field of view in blocks
-    blocks = block_means(array, factors) if max(factors) > 1 else array
-    return np.asarray(_resample(blocks, covered, size_zyx, _INTERPOLATORS[interpolation], sitk.sitkFloat32), np.float32)
+    return resample_slices(array, size_zyx, 0, size_zyx[0], interpolation)
+
+
+def resample_slices(array: Voxels, size_zyx: Zyx, start: int, stop: int, interpolation: Interpolation = "linear") -> F32:
+    """Slices `start` to `stop` (exclusive) of `resample_image(array, size_zyx, interpolation)`, without making the others."""
+    along_z, along_y, along_x = (taps(n, m, interpolation) for n, m in zip(array.shape, size_zyx, strict=True))
+    result = np.empty((stop - start, *size_zyx[1:]), np.float32)
+    planes: dict[int, F32] = {}
+    for k in range(start, stop):
+        indices, weights = along_z.index[k], along_z.weight[k]
+        planes = {int(i): planes[int(i)] if int(i) in planes else in_plane(array[i], along_y, along_x) for i in indices}
+        np.multiply(planes[int(indices[0])], weights[0], out=result[k - start])
+        for i, weight in zip(indices[1:], weights[1:], strict=True):
+            if weight:
+                result[k - start] += planes[int(i)] * weight
+    if interpolation == "cubic":
+        np.clip(result, array.min(), array.max(), out=result)
+    return result
 
 
 def resample_labels(array: NDArray[np.uint8], size_zyx: Zyx) -> NDArray[np.uint8]:
-    """Bring a label map to another size over the same field of view; each voxel takes the nearest label."""
-    if array.shape == tuple(size_zyx):
-        return array
-    return np.asarray(_resample(array, list(map(float, array.shape)), size_zyx, sitk.sitkNearestNeighbor, sitk.sitkUInt8), np.uint8)
+    """Bring a label map to another size over the same field of view; each voxel takes the label it lies in."""
+    z, y, x = ((2 * np.arange(m) + 1) * n // (2 * m) for n, m in zip(array.shape, size_zyx, strict=True))
+    return array[np.ix_(z, y, x)]
 
 
 def resample_geometry(geometry: Geometry, size_zyx: Zyx) -> Geometry:
@@ -71,48 +88,94 @@ def resample_geometry(geometry: Geometry, size_zyx: Zyx) -> Geometry:
     )
 
 
-def block_means(array: Voxels, factors: list[int]) -> NDArray[np.float32]:
-    """Means of blocks of `factors` voxels, float32; a last block that is not full is the mean of what it has.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Taps:
+    """What each of `m` output voxels along an axis is the sum of: `sum(weight[i] * input[index[i]])`."""
 
-    `[[1, 3, 5]]` by factors (1, 1, 2) is `[[2, 5]]`.
+    index: NDArray[np.intp]
+    """Input voxels, shape (m, taps)."""
+    weight: F32
+    """Shape (m, taps); rows sum to 1."""
+    size: int
+    """Input voxels along the axis."""
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the output is the input."""
+        return len(self.index) == self.size and bool(np.all(self.weight[:, 0] == 1) and np.all(self.index[:, 0] == np.arange(self.size)))
+
+    def dense(self) -> F32:
+        """The same as a matrix of shape (m, size)."""
+        matrix = np.zeros((len(self.index), self.size), np.float32)
+        np.add.at(matrix, (np.arange(len(self.index))[:, None], self.index), self.weight)
+        return matrix
+
+
+def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
+    """Taps along one axis from `size` to `new_size` voxels.
+
+    >>> taps(4, 2, "linear").index.tolist(), taps(4, 2, "linear").weight.tolist()
+    ([[0, 1], [2, 3]], [[0.5, 0.5], [0.5, 0.5]])
     """
-    fz, fy, fx = factors
-    slabs = -(-array.shape[0] // fz)
-    result = np.empty((slabs, -(-array.shape[1] // fy), -(-array.shape[2] // fx)), np.float32)
-    for k in range(slabs):
-        slab = array[k * fz : (k + 1) * fz]
-        plane = slab[0].astype(np.float32)
-        for more in slab[1:]:
-            plane += more
-        plane /= len(slab)
-        result[k] = _means_along(_means_along(plane, fy, 0), fx, 1)
-    return result
+    if size == new_size:
+        return Taps(index=np.arange(size)[:, None], weight=np.ones((size, 1), np.float32), size=size)
+    centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
+    if interpolation == "cubic":
+        return _cubic(centre, size)
+    factor = size // new_size if interpolation == "area" else 1
+    if factor > 1:
+        return _area(centre, factor, size)
+    below = np.clip(np.floor(centre), 0, max(0, size - 2)).astype(np.intp)
+    share = np.clip(centre - below, 0.0, 1.0)
+    return _as_taps(np.stack([below, np.minimum(below + 1, size - 1)], axis=1), np.stack([1 - share, share], axis=1), size)
 
 
-def _means_along(plane: NDArray[np.float32], factor: int, axis: int) -> NDArray[np.float32]:
-    if factor == 1:
-        return plane
-    moved = plane if axis == 0 else plane.T
-    full = len(moved) // factor
-    total = moved[0 : full * factor : factor].copy()
-    for i in range(1, factor):
-        total += moved[i : full * factor : factor]
-    total /= factor
-    if full * factor < len(moved):
-        total = np.concatenate([total, moved[full * factor :].mean(axis=0, keepdims=True)])
-    return total if axis == 0 else total.T
+def in_plane(plane: Voxels, along_y: Taps, along_x: Taps) -> F32:
+    """One slice (y, x) on the new grid in y and x."""
+    rows = _combine_rows(plane, along_y)
+    return np.ascontiguousarray(_combine_rows(rows.T, along_x).T)
 
 
-def _resample(array: NDArray[np.generic], covered: list[float], size_zyx: Zyx, interpolator: int, pixel_type: int) -> NDArray[np.generic]:
-    """Sample at `(i + 0.5) * covered / size - 0.5`; coordinates count voxels of `array`."""
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
-    steps = [n / m for n, m in zip(covered, size_zyx, strict=True)]
-    resample = sitk.ResampleImageFilter()
-    resample.SetSize([int(n) for n in reversed(size_zyx)])
-    resample.SetOutputSpacing(steps[::-1])
-    # SimpleITK pads with 0 half a voxel beyond the outer centres; a partial last block could end there.
-    resample.SetOutputOrigin([0.5 * step - 0.5 for step in reversed(steps)])
-    resample.SetInterpolator(interpolator)
-    resample.SetOutputPixelType(pixel_type)
-    result: NDArray[np.generic] = sitk.GetArrayFromImage(resample.Execute(image))
-    return result
+def _combine_rows(plane: Voxels, along: Taps) -> F32:
+    if along.is_identity:
+        return plane.astype(np.float32, copy=False)
+    if along.index.shape[1] >= MANY_TAPS:
+        return along.dense() @ plane.astype(np.float32, copy=False)
+    total: F32 = plane[along.index[:, 0]] * along.weight[:, :1]
+    for tap in range(1, along.index.shape[1]):
+        total += plane[along.index[:, tap]] * along.weight[:, tap : tap + 1]
+    return total
+
+
+def _area(centre: NDArray[np.float64], factor: int, size: int) -> Taps:
+    """Linear interpolation between the means of blocks of `factor` voxels; a last block that is not full is the mean of what it has."""
+    blocks = -(-size // factor)
+    position = np.clip((centre + 0.5) / factor - 0.5, 0, blocks - 1)
+    below = np.clip(np.floor(position), 0, max(0, blocks - 2)).astype(np.intp)
+    share = position - below
+    index, weight = [], []
+    for block, part in ((below, 1 - share), (np.minimum(below + 1, blocks - 1), share)):
+        members = block[:, None] * factor + np.arange(factor)
+        inside = members < size
+        index.append(np.minimum(members, size - 1))
+        weight.append(inside / inside.sum(axis=1, keepdims=True) * part[:, None])
+    return _as_taps(np.concatenate(index, axis=1), np.concatenate(weight, axis=1), size)
+
+
+def _cubic(centre: NDArray[np.float64], size: int) -> Taps:
+    """The cubic B-spline through all voxels: four basis functions, each spread by the spline's inverse filter.
+
+    Its coefficients are `sqrt(3) * pole**|k|` around each voxel (Unser 1993); beyond the edges the edge voxel repeats.
+    """
+    base = np.floor(centre).astype(np.intp)
+    t = (centre - base)[:, None]
+    basis = np.concatenate([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6
+    inverse = np.sqrt(3.0) * SPLINE_POLE ** np.abs(np.arange(-SPLINE_REACH, SPLINE_REACH + 1))
+    inverse /= inverse.sum()
+    weight = np.stack([np.convolve(row, inverse) for row in basis])
+    index = base[:, None] - 1 - SPLINE_REACH + np.arange(weight.shape[1])
+    return _as_taps(np.clip(index, 0, size - 1), weight, size)
+
+
+def _as_taps(index: NDArray[np.intp], weight: NDArray[np.float64], size: int) -> Taps:
+    return Taps(index=index, weight=weight.astype(np.float32), size=size)
