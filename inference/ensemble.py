@@ -1,122 +1,210 @@
-"""Windows times members to probabilities: what the networks of a bundle say about an image.
+"""Windows times members to probabilities, slab by slab: memory does not grow with the length of the scan.
+
+Windows run in rows from feet to head. As soon as no later row touches a slice, its probabilities are final and are handed on.
+Members that share a grid and windows form a group with one buffer, a window deep. Groups on coarser grids are interpolated
+to the finest one's.
 
 Probabilities, not logits, are averaged: over mirrored copies, over overlapping windows, over members (FLARE23
-low-resource ensemble). All means are running means (`windows.RunningMean`), so that networks that agree give exactly
-what they agree on.
+low-resource ensemble). All means are running means (`windows.RunningMean`), taken in one order whatever the plan: row, member,
+window, group. So slabs hold bit for bit what the whole volume at once would, and networks that agree give exactly what
+they agree on.
 
-Shapes: images (z, y, x), probabilities (channels, z, y, x), all float32 in canonical orientation.
+Shapes: images (z, y, x), slabs (channels, slices, y, x), all float32 in canonical orientation.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, combinations
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.interpolation import interpolate
+from inference.errors import UsageError
+from inference.forward import window_probabilities
+from inference.interpolation import axis_positions, interpolate, interpolate_axis
 from inference.restoration import Activation
 from inference.runtime import Session
-from inference.windows import RunningMean, importance_map, read_window, update_mean, window_grid
-from model.manifest import AXIS_LETTERS, Member, Zyx, ZyxMm
+from inference.strategy import CentreFirst, FullGrid, Relevance, WindowCount
+from inference.windows import RunningMean, importance_map, read_window, update_mean, window_starts
+from model.labels import BACKGROUND
+from model.manifest import Member, Zyx
 
 F32 = NDArray[np.float32]
 
 
-def to_network_axes(window: F32, axes: str) -> F32:
-    """Turn a canonical array's last three axes (running to S, P, L) to a network's, e.g. RAS; a view."""
-    turned = np.moveaxis(window, [AXIS_LETTERS[letter] - 3 for letter in axes], [-3, -2, -1])
-    return np.flip(turned, _opposite(axes))
+class Stream(Protocol):
+    """Probabilities of an image that come in slabs, as often as they are asked for."""
+
+    @property
+    def grid_zyx(self) -> Zyx:
+        """Size of the grid that the probabilities lie on."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """Share in a mean with other streams."""
+        ...
+
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """Slices `first` to before `stop` from feet to head; each slab may be changed, and holds until the next is asked for."""
+        ...
 
 
-def from_network_axes(window: F32, axes: str) -> F32:
-    """Undo `to_network_axes`; a view."""
-    return np.moveaxis(np.flip(window, _opposite(axes)), [-3, -2, -1], [AXIS_LETTERS[letter] - 3 for letter in axes])
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One member at work on one image."""
+
+    member: Member
+    image: F32
+    """(z, y, x) on the member's grid, normalized."""
+    session: Callable[[], Session]
+    """Opens the member's network, or finds it open."""
+    relevant: Relevance = field(default_factory=Relevance)
+    """Windows that are not are skipped."""
 
 
-def _opposite(axes: str) -> tuple[int, ...]:
-    return tuple(i - 3 for i, letter in enumerate(axes) if letter in "IAR")
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A stream: the mean of members that share a grid and windows (`grouped`)."""
+
+    passes: Sequence[Pass]
+    channels: tuple[str, ...]
+    """Names of the networks' channels; background first under softmax."""
+    activation: Activation
+    count: WindowCount = field(default_factory=WindowCount)
+    """Grows with the windows run and skipped."""
+
+    @property
+    def grid_zyx(self) -> Zyx:
+        """See `Stream`."""
+        depth, height, width = self.passes[0].image.shape
+        return depth, height, width
+
+    @property
+    def weight(self) -> float:
+        """See `Stream`."""
+        return sum(each.member.weight for each in self.passes)
+
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """See `Stream`; only rows of windows that touch these slices are run.
+
+        Raises:
+            UsageError: a network has another number of channels than the manifest names.
+        """
+        size, member = self.grid_zyx, self.passes[0].member
+        starts = window_starts(size[0], member.window_zyx[0], member.overlap)
+        rows = [z for z in starts if z < stop and z + member.window_zyx[0] > first]
+        buffer = RunningMean(len(self.channels), (min(size[0], member.window_zyx[0]), *size[1:]))
+        strategies = [self._strategy(each.member) for each in self.passes]
+        for z, following in zip(rows, [*rows[1:], stop], strict=True):
+            origin, final = max(0, z), max(0, following)
+            for each, strategy in zip(self.passes, strategies, strict=True):
+                left_out = strategy.row(z, _Row(self, each, buffer, origin))
+                self.count.skipped += left_out
+            part = slice(max(first, origin) - origin, min(final, stop) - origin)
+            if part.start < part.stop:
+                yield self._filled(buffer.mean[:, part], buffer.weight[part])
+            buffer.advance(final - origin)
+
+    def _strategy(self, member: Member) -> FullGrid | CentreFirst:
+        if member.window_strategy == "centre_first":
+            return CentreFirst(member, self.grid_zyx, self.channels)
+        return FullGrid(member, self.grid_zyx)
+
+    def _filled(self, slab: F32, weight: F32) -> F32:
+        """Background where no window was run."""
+        if self.activation == "softmax" and not weight.all():
+            slab[self.channels.index(BACKGROUND)][weight == 0] = 1
+        return slab
 
 
-def activate(logits: F32, activation: Activation) -> F32:
-    """Probabilities from logits (channels, ...); a new array."""
-    if activation == "sigmoid":
-        # exp overflows to infinity for logits under -88, which gives the 0 that is right.
-        with np.errstate(over="ignore"):
-            return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
-    exponentials: F32 = np.exp(logits - logits.max(axis=0))
-    exponentials /= exponentials.sum(axis=0)
-    return exponentials
+class _Row:
+    """Runs windows of one row for one member and adds them to the group's buffer, whose first slice is `origin`."""
+
+    def __init__(self, group: Group, of: Pass, buffer: RunningMean, origin: int) -> None:
+        self._group, self._of, self._buffer, self._origin = group, of, buffer, origin
+        importance = importance_map(of.member.importance, of.member.window_zyx)
+        self._importance = importance if of.member.weight == 1 else importance * np.float32(of.member.weight)
+
+    def __call__(self, start: Zyx) -> F32 | None:
+        member, group = self._of.member, self._group
+        if not self._of.relevant(self._of.image, start, member.window_zyx):
+            group.count.skipped += 1
+            return None
+        group.count.run += 1
+        window = read_window(self._of.image, start, member.window_zyx)
+        probabilities = window_probabilities(window, member, self._of.session(), group.activation)
+        if len(probabilities) != len(group.channels):
+            raise UsageError(f"{member.file}: has {len(probabilities)} channels, the manifest names {len(group.channels)}")
+        z, y, x = start
+        self._buffer.add(probabilities, self._importance, (z - self._origin, y, x))
+        return probabilities
 
 
-def window_probabilities(window: F32, member: Member, session: Session, activation: Activation) -> F32:
-    """One window through one network: axes turned in and out, mean over all mirrored copies.
+@dataclass(frozen=True)
+class Mean:
+    """A stream: the weighted mean of several on the grid of the finest one, to which the others are interpolated."""
 
-    Args:
-        window: (z, y, x) of size `member.window_zyx`.
-        member: says the axes and which of them to mirror.
-        session: the member's network.
-        activation: softmax or sigmoid over the channels.
-    """
-    mean: F32 | None = None
-    for count, flip in enumerate(mirrorings(["zyx".index(axis) - 3 for axis in member.mirror_axes]), start=1):
-        given = to_network_axes(np.flip(window, flip), member.axes)
-        logits = session.run(np.ascontiguousarray(given)[None, None])[0]
-        probabilities = np.flip(from_network_axes(activate(logits, activation), member.axes), flip)
-        if mean is None:
-            mean = probabilities
-        else:
-            update_mean(mean, probabilities, np.float32(1 / count))
-    assert mean is not None
-    return mean
+    streams: Sequence[Stream]
 
+    @property
+    def grid_zyx(self) -> Zyx:
+        """See `Stream`."""
+        return max((stream.grid_zyx for stream in self.streams), key=lambda size: float(np.prod(size)))
 
-def mirrorings(axes: Sequence[int]) -> list[tuple[int, ...]]:
-    """All combinations of flips over the axes, the unflipped first: [(), (0,), (1,), (0, 1)] for axes 0 and 1."""
-    return list(chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1)))
+    @property
+    def weight(self) -> float:
+        """See `Stream`."""
+        return sum(stream.weight for stream in self.streams)
 
-
-def image_probabilities(image: F32, member: Member, session: Session, activation: Activation) -> F32:
-    """One member on a whole image, by overlapping windows.
-
-    Args:
-        image: (z, y, x) on the member's grid, normalized.
-        member: windows, overlap, importance, mirroring.
-        session: the member's network.
-        activation: see `activate`.
-    """
-    size = (image.shape[0], image.shape[1], image.shape[2])
-    importance = importance_map(member.importance, member.window_zyx)
-    fused: RunningMean | None = None
-    for start in window_grid(size, member.window_zyx, member.overlap):
-        window = read_window(image, start, member.window_zyx)
-        probabilities = window_probabilities(window, member, session, activation)
-        fused = fused or RunningMean(probabilities.shape[0], size)
-        fused.add(probabilities, importance, start)
-    assert fused is not None
-    return fused.mean
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """See `Stream`."""
+        driver, *others = sorted(self.streams, key=lambda stream: stream.grid_zyx != self.grid_zyx)
+        readers = [_Reader(stream, self.grid_zyx, first, stop) for stream in others]
+        for slab in driver.slabs(first, stop):
+            total = driver.weight
+            for reader in readers:
+                total += reader.weight
+                reader.blend_into(slab, np.float32(reader.weight / total))
+            yield slab
 
 
-def finest(members: Sequence[Member]) -> ZyxMm:
-    """Spacing of the grid that members are fused on: of the member with the smallest voxels, the first of equals."""
-    return min((member.spacing_zyx_mm for member in members), key=lambda spacing: float(np.prod(spacing)))
+class _Reader:
+    """Reads a stream on another grid a few slices at a time."""
+
+    def __init__(self, stream: Stream, grid_zyx: Zyx, first: int, stop: int) -> None:
+        self.weight = stream.weight
+        self._z = axis_positions(stream.grid_zyx[0], grid_zyx[0])
+        self._next = first  # Slice of the target grid that comes next.
+        self._origin = int(self._z.low[first])  # Slice of the stream's grid that `_held` begins with.
+        self._slabs = stream.slabs(self._origin, int(self._z.high[stop - 1]) + 1)
+        self._held: F32 = np.zeros((0, 0, 0, 0), np.float32)
+
+    def blend_into(self, slab: F32, share: np.float32) -> None:
+        """Move the next slices of the mean (channels, slices, y, x) towards this stream's by `share`."""
+        z = self._z.part(self._next, self._next + slab.shape[1])
+        self._fill(int(z.low[0]), int(z.high[-1]) + 1)
+        z = self._z.part(self._next, self._next + slab.shape[1], self._origin)
+        depth, height, width = slab.shape[1:]
+        for mean, held in zip(slab, self._held, strict=True):
+            update_mean(mean, interpolate(interpolate_axis(held, z, 0), (depth, height, width)), share)
+        self._next += depth
+
+    def _fill(self, first: int, stop: int) -> None:
+        """Hold the stream's slices `first` to before `stop`."""
+        parts = [self._held] if self._held.size else []
+        end = self._origin + self._held.shape[1]
+        while end < stop:
+            parts.append(next(self._slabs).copy())
+            end += parts[-1].shape[1]
+        self._held = np.concatenate(parts, axis=1)[:, first - self._origin :]
+        self._origin = first
 
 
-def fuse(results: Iterable[tuple[float, Callable[[], F32]]], size_zyx: Zyx) -> F32:
-    """Weighted mean of the members' probabilities on the grid of the finest.
-
-    Args:
-        results: of each member its weight and a function that computes its probabilities, called one after another.
-        size_zyx: of the grid to fuse on; others are interpolated to it.
-    """
-    mean: F32 | None = None
-    total = 0.0
-    for weight, compute in results:
-        probabilities = interpolate(compute(), size_zyx)
-        total += weight
-        if mean is None:
-            mean = probabilities
-        else:
-            for channel, value in zip(mean, probabilities, strict=True):
-                update_mean(channel, value, np.float32(weight / total))
-    assert mean is not None
-    return mean
+def grouped(members: Sequence[Member]) -> list[list[Member]]:
+    """Members in groups that share grid, windows and strategy, in the order of the first of each."""
+    groups: dict[object, list[Member]] = {}
+    for member in members:
+        key = (member.spacing_zyx_mm, member.window_zyx, member.overlap, member.importance, member.window_strategy)
+        groups.setdefault(key, []).append(member)
+    return list(groups.values())

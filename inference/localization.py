@@ -11,9 +11,10 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ensemble import image_probabilities
+from inference.ensemble import Group, Pass
 from inference.geometry import Box
 from inference.runtime import F32, Session
+from model.labels import BACKGROUND
 from model.manifest import Localization, Member, Zyx, ZyxMm
 
 LEAST_SHARE = 0.1
@@ -42,19 +43,24 @@ def organ_mask(image: F32, localization: Localization, session: Session) -> NDAr
         axes=localization.axes,
         overlap=OVERLAP,
     )
-    probabilities = image_probabilities(image, member, _WithBackground(session), "softmax")
-    return np.asarray(probabilities[0] < probabilities[1:].max(axis=0), bool)
+    once = Pass(member=member, image=image, session=lambda: _TwoChannels(session))
+    group = Group(passes=[once], channels=(BACKGROUND, "organs"), activation="softmax")
+    return np.concatenate([slab[1] > slab[0] for slab in group.slabs(0, len(image))])
 
 
-class _WithBackground:
-    """A network with a single channel gets a background of logit 0 beside it: its softmax is the single one's sigmoid."""
+class _TwoChannels:
+    """Logits of background and organs.
+
+    A single channel gets a background of logit 0 beside it: their softmax is the single one's sigmoid. Several organs are united.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def run(self, window: F32) -> F32:
         logits = self._session.run(window)
-        return logits if logits.shape[1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=1)
+        background, organs = (logits[:, :1], logits[:, 1:]) if logits.shape[1] > 1 else (np.zeros_like(logits), logits)
+        return np.concatenate([background, np.logaddexp.reduce(organs, axis=1, keepdims=True)], axis=1)
 
     def close(self) -> None:
         self._session.close()

@@ -11,22 +11,20 @@
 | turn back | input | axes as stored |
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.components import clean_up
-from inference.ensemble import finest, fuse, image_probabilities
+from inference.ensemble import Group, Mean, Pass, Stream, grouped
 from inference.geometry import Box, Geometry
 from inference.intensity import ImageStatistics, image_statistics, normalize
 from inference.laterality import split_pairs
 from inference.localization import organ_mask, region_of_interest
 from inference.resampling import model_size, resample_image
-from inference.restoration import restore
+from inference.restoration import Restorer
 from inference.runtime import Backend, Device, Precision, Session, open_session, select_backend
 from inference.timing import Timings
-from inference.volume import Volume, crop, paste, to_canonical
+from inference.volume import Volume, crop, to_canonical
 from model.bundle import ModelBundle
 from model.manifest import Member, Network
 
@@ -72,12 +70,10 @@ class Predictor:
         statistics = image_statistics(canonical.array) if self._needs_statistics() else None
         with timings.stage("localize"):
             box = self._region(canonical, statistics)
-        with timings.stage("networks"):
-            probabilities = self._probabilities(crop(canonical, box), statistics)
-        with timings.stage("restore"):
-            channels = restore(probabilities, box.size_zyx, self.manifest.output.activation)
+        channels = np.zeros(canonical.geometry.size_zyx, np.uint8)
+        self._segment(crop(canonical, box), statistics, channels[box.slices], timings)
         with timings.stage("clean up"):
-            labels = self._structures(paste(channels, box, canonical.geometry.size_zyx), canonical.geometry)
+            labels = self._structures(channels, canonical.geometry)
         return np.ascontiguousarray(orientation.undo(labels))
 
     def close(self) -> None:
@@ -98,22 +94,36 @@ class Predictor:
         organs = organ_mask(image, localization, self._sessions[localization.file])
         return region_of_interest(organs, size, canonical.geometry.spacing_zyx_mm, localization.margin_mm, localization.crop_axes)
 
-    def _probabilities(self, region: Volume, statistics: ImageStatistics | None) -> F32:
-        """Class probabilities (channels, z, y, x) of the region on the grid of the finest member."""
+    def _segment(self, region: Volume, statistics: ImageStatistics | None, out: U8, timings: Timings) -> None:
+        """Write channel indices of a region, slab by slab, into a view of the canonical label map."""
+        with timings.stage("prepare"):
+            stream = self._stream(region, statistics)
+        restorer = Restorer(stream.grid_zyx, out, self.manifest.output.activation)
+        slabs = stream.slabs(0, stream.grid_zyx[0])
+        while True:
+            with timings.stage("networks"):
+                slab = next(slabs, None)
+            if slab is None:
+                return
+            with timings.stage("restore"):
+                restorer.add(slab)
+
+    def _stream(self, region: Volume, statistics: ImageStatistics | None) -> Stream:
+        """All members at work on a region."""
         images: dict[object, F32] = {}
+        output = self.manifest.output
 
-        def compute(member: Member) -> Callable[[], F32]:
-            def run() -> F32:
-                key = (member.spacing_zyx_mm, member.intensity, member.interpolation)
-                if key not in images:
-                    images[key] = prepare(region, member, statistics)
-                return image_probabilities(images[key], member, self._sessions[member.file], self.manifest.output.activation)
+        def work(member: Member) -> Pass:
+            key = (member.spacing_zyx_mm, member.intensity, member.interpolation)
+            if key not in images:
+                images[key] = prepare(region, member, statistics)
+            return Pass(member=member, image=images[key], session=lambda: self._sessions[member.file])
 
-            return run
-
-        members = self.manifest.members
-        size = model_size(region.geometry.size_zyx, region.geometry.spacing_zyx_mm, finest(members))
-        return fuse([(member.weight, compute(member)) for member in members], size)
+        streams = [
+            Group(passes=[work(member) for member in members], channels=output.channels, activation=output.activation)
+            for members in grouped(self.manifest.members)
+        ]
+        return streams[0] if len(streams) == 1 else Mean(streams)
 
     def _structures(self, channels: U8, geometry: Geometry) -> U8:
         """Label ids from channel indices: left and right split, clean-up rules applied."""

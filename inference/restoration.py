@@ -49,14 +49,6 @@ def decide(probabilities: F32, activation: Activation) -> U8:
     return decisions
 
 
-def restore(probabilities: F32, size_zyx: Zyx, activation: Activation) -> U8:
-    """Decisions on the input grid from probabilities of the whole model grid."""
-    out = np.empty(size_zyx, np.uint8)
-    depth, height, width = probabilities.shape[1:]
-    Restorer((depth, height, width), out, activation).add(probabilities)
-    return out
-
-
 class Restorer:
     """Takes the model grid's probabilities slab by slab and writes decisions on the input grid.
 

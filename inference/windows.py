@@ -123,12 +123,23 @@ class RunningMean:
         """
         depth, height, width = self.weight.shape
         window = (importance.shape[0], importance.shape[1], importance.shape[2])
-        of_image, of_window = covered(start, window, (depth, height, width))
-        total = self.weight[of_image]
-        total += importance[of_window]
-        share = importance[of_window] / total
-        for mean, value in zip(self.mean, values, strict=True):
-            update_mean(mean[of_image], value[of_window], share)
+        (z, y, x), (wz, wy, wx) = covered(start, window, (depth, height, width))
+        for k, of_window in zip(range(z.start, z.stop), range(wz.start, wz.stop), strict=True):
+            # A slice of all classes at a time stays in the processor's cache.
+            weight = importance[of_window, wy, wx]
+            total = self.weight[k, y, x]
+            total += weight
+            update_mean(self.mean[:, k, y, x], values[:, of_window, wy, wx], weight / total)
+
+    def advance(self, slices: int) -> None:
+        """Forget the first slices; those after them move to the front and what follows them is empty again."""
+        depth = self.weight.shape[0]
+        kept = max(0, depth - slices)
+        for k in range(kept):
+            self.weight[k] = self.weight[k + slices]
+            self.mean[:, k] = self.mean[:, k + slices]
+        self.weight[kept:] = 0
+        self.mean[:, kept:] = 0
 
 
 def update_mean(mean: F32, value: F32, share: F32 | np.float32) -> None:

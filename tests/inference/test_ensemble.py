@@ -1,138 +1,129 @@
-"""Means over mirrored copies, axes, windows and members, by hand."""
-
-import itertools
+"""Slabs from windows and members: means by hand, and the same bits as the whole volume at once."""
 
 import numpy as np
 import pytest
 
-from inference.ensemble import (
-    activate,
-    finest,
-    from_network_axes,
-    fuse,
-    image_probabilities,
-    mirrorings,
-    to_network_axes,
-    window_probabilities,
-)
-from model.manifest import Intensity, Member
+from inference.ensemble import Group, Mean, Pass, grouped
+from inference.errors import UsageError
+from inference.forward import activate, window_probabilities
+from inference.interpolation import interpolate
+from inference.strategy import Relevance
+from inference.windows import RunningMean, importance_map, read_window, update_mean, window_starts
+from tests.inference.fakes import WINDOW, constant, lopsided, member, pointwise
 
-WINDOW = (8, 10, 12)
-ALL_AXES = ["".join(letters) for order in itertools.permutations(("SI", "PA", "LR")) for letters in itertools.product(*order)]
+CHANNELS = ("background", "liver", "spleen")
 
 
-def member(**changes):
-    common = {"file": "a.onnx", "spacing_zyx_mm": (2.0, 1.0, 1.0), "window_zyx": WINDOW, "intensity": Intensity(scheme="zscore")}
-    return Member(**(common | changes))
+def group_of(image, members_and_sessions, channels=CHANNELS, activation="softmax", relevant=None):
+    passes = [
+        Pass(member=each, image=image, session=lambda session=session: session, relevant=relevant or Relevance())
+        for each, session in members_and_sessions
+    ]
+    return Group(passes=passes, channels=channels, activation=activation)
 
 
-class FakeSession:
-    """A network given as a function from a window (z, y, x) in its axes to logits (channels, z, y, x)."""
-
-    def __init__(self, function):
-        self.function = function
-        self.shapes = []
-
-    def run(self, window):
-        assert window.dtype == np.float32
-        assert window.flags.c_contiguous
-        assert window.shape[:2] == (1, 1)
-        self.shapes.append(window.shape[2:])
-        return self.function(window[0, 0])[None]
-
-    def close(self):
-        pass
+def streamed(stream):
+    return np.concatenate([slab.copy() for slab in stream.slabs(0, stream.grid_zyx[0])], axis=1)
 
 
-def constant(*logits):
-    return FakeSession(lambda window: np.stack([np.full_like(window, value) for value in logits]))
+def whole(group):
+    """The plain computation of a group: one mean of the size of the image."""
+    first = group.passes[0]
+    size = first.image.shape
+    fused = RunningMean(len(group.channels), size)
+    zs, ys, xs = (window_starts(n, w, first.member.overlap) for n, w in zip(size, first.member.window_zyx, strict=True))
+    for z in zs:
+        for each in group.passes:
+            importance = importance_map(each.member.importance, each.member.window_zyx) * np.float32(each.member.weight)
+            for start in ((z, y, x) for y in ys for x in xs):
+                window = read_window(each.image, start, each.member.window_zyx)
+                fused.add(window_probabilities(window, each.member, each.session(), group.activation), importance, start)
+    return fused.mean
 
 
-POINTWISE = FakeSession(lambda window: np.stack([np.zeros_like(window), window]))
-"""Sees each voxel alone, so that it commutes with every flip and turn."""
+def random_image(seed, size):
+    return np.random.default_rng(seed).normal(size=size).astype(np.float32)
 
 
-def test_activations():
-    logits = np.array([[0.0, 1000.0], [0.0, -1000.0]], np.float32)
-    np.testing.assert_array_equal(activate(logits, "softmax"), [[0.5, 1], [0.5, 0]])
-    np.testing.assert_array_equal(activate(logits, "sigmoid"), [[0.5, 1], [0.5, 0]])
-    assert activate(logits, "softmax").dtype == activate(logits, "sigmoid").dtype == np.float32
-
-
-def test_there_are_48_axis_codes():
-    assert len(set(ALL_AXES)) == 48
-
-
-@pytest.mark.parametrize("axes", ALL_AXES)
-def test_axes_there_and_back(axes):
-    window = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
-    turned = to_network_axes(window, axes)
-    np.testing.assert_array_equal(from_network_axes(turned, axes), window)
-    many = np.stack([window, -window])
-    np.testing.assert_array_equal(from_network_axes(to_network_axes(many, axes), axes), many)
-
-
-def test_axes_by_hand():
-    window = np.zeros((2, 3, 4), np.float32)
-    window[1, 0, 3] = 1  # Top, front, left.
-    turned = to_network_axes(window, "RAS")
-    assert turned.shape == (4, 3, 2)
-    assert np.argwhere(turned).tolist() == [[0, 2, 1]]  # Left is where "towards the right" begins; front is where "anterior" ends.
-
-
-@pytest.mark.parametrize("axes", ["SPL", "RAS", "LPS", "IAR", "AIL"])
-@pytest.mark.parametrize("mirror", [(), ("x",), ("z", "y", "x")])
-def test_axes_and_mirroring_do_not_matter_to_an_equivariant_network(axes, mirror):
-    window = np.random.default_rng(1).normal(size=WINDOW).astype(np.float32)
-    expected = activate(np.stack([np.zeros_like(window), window]), "softmax")
-    found = window_probabilities(window, member(axes=axes, mirror_axes=mirror), POINTWISE, "softmax")
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_mirroring_averages_probabilities_of_flipped_copies():
-    ramp = FakeSession(lambda window: np.stack([np.zeros_like(window), np.broadcast_to(np.arange(12, dtype=np.float32), WINDOW)]))
-    found = window_probabilities(np.zeros(WINDOW, np.float32), member(mirror_axes=("x",)), ramp, "softmax")
-    once = 1 / (1 + np.exp(-np.arange(12.0)))
-    np.testing.assert_allclose(found[1, 3, 3], (once + once[::-1]) / 2, rtol=1e-6)
-
-
-def test_mirrorings():
-    assert mirrorings([0, 1]) == [(), (0,), (1,), (0, 1)]
-    assert mirrorings([]) == [()]
-    assert len(mirrorings([0, 1, 2])) == 8
-
-
-def test_the_network_gets_its_own_axis_order():
-    session = constant(0, 1)
-    window_probabilities(np.zeros(WINDOW, np.float32), member(axes="RAS"), session, "softmax")
-    assert session.shapes == [(12, 10, 8)]
-
-
-@pytest.mark.parametrize("size", [(20, 11, 30), (1, 10, 12), (3, 40, 5)])
+@pytest.mark.parametrize("size", [(20, 11, 30), (1, 10, 12), (3, 40, 5), (8, 10, 12), (50, 13, 14)])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_windows_give_what_the_whole_image_gives(size, activation):
-    image = np.random.default_rng(2).normal(size=size).astype(np.float32)
-    found = image_probabilities(image, member(overlap=0.4), POINTWISE, activation)
-    np.testing.assert_array_equal(found, activate(np.stack([np.zeros_like(image), image]), activation))
+    image = random_image(2, size)
+    group = group_of(image, [(member(overlap=0.4), pointwise())], CHANNELS[:2], activation)
+    np.testing.assert_array_equal(streamed(group), activate(np.stack([np.zeros_like(image), image]), activation))
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize("importance", ["gaussian", "constant"])
+def test_slabs_are_bit_for_bit_the_whole_volume(overlap, importance):
+    image = random_image(3, (37, 15, 17))
+    members = [
+        (member(overlap=overlap, importance=importance), lopsided(0)),
+        (member(overlap=overlap, importance=importance, weight=0.7, axes="RAS", mirror_axes=("x",)), lopsided(1)),
+    ]
+    group = group_of(image, members)
+    np.testing.assert_array_equal(streamed(group), whole(group))
+
+
+@pytest.mark.parametrize(("first", "stop"), [(0, 1), (5, 20), (13, 37), (36, 37)])
+def test_a_range_of_slices_is_the_same_as_in_the_whole(first, stop):
+    group = group_of(random_image(4, (37, 12, 13)), [(member(), lopsided(0))])
+    part = np.concatenate([slab.copy() for slab in group.slabs(first, stop)], axis=1)
+    np.testing.assert_array_equal(part, whole(group)[:, first:stop])
+    assert group.count.run < 2 * 10 * 4
+
+
+@pytest.mark.parametrize("sizes", [((20, 30, 25), (10, 15, 30)), ((9, 10, 12), (30, 9, 9)), ((5, 40, 30), (1, 8, 8))])
+def test_groups_on_other_grids_are_bit_for_bit_the_whole_volume(sizes):
+    groups = [group_of(random_image(i, size), [(member(weight=1 + i), lopsided(i))]) for i, size in enumerate(sizes)]
+    mean = Mean(groups)
+    grid = max(sizes, key=np.prod)
+    driver, other = sorted(groups, key=lambda group: group.grid_zyx != grid)
+    expected = whole(driver)
+    update_mean(expected, interpolate(whole(other), grid), np.float32(other.weight / (driver.weight + other.weight)))
+    assert mean.grid_zyx == grid
+    np.testing.assert_array_equal(streamed(mean), expected)
 
 
 def test_two_constant_networks_give_the_weighted_mean():
-    image = np.zeros((9, 12, 15), np.float32)
     # softmax(0, ln 3) = 1/4, 3/4 and softmax(0, 0) = 1/2, 1/2; weights 3 : 1 -> (3 * 3/4 + 1/2) / 4 = 11/16.
     first, second = constant(0, np.log(3)), constant(0, 0)
-    results = [
-        (3.0, lambda: image_probabilities(image, member(), first, "softmax")),
-        (1.0, lambda: image_probabilities(image, member(), second, "softmax")),
-    ]
-    np.testing.assert_allclose(fuse(results, image.shape)[1], 11 / 16, rtol=1e-6)
+    image = np.zeros((9, 12, 15), np.float32)
+    together = group_of(image, [(member(weight=3), first), (member(weight=1), second)], CHANNELS[:2])
+    np.testing.assert_allclose(streamed(together)[1], 11 / 16, rtol=1e-6)
+    coarse = np.zeros((5, 6, 7), np.float32)
+    apart = Mean([group_of(image, [(member(weight=3), first)], CHANNELS[:2]), group_of(coarse, [(member(), second)], CHANNELS[:2])])
+    np.testing.assert_allclose(streamed(apart)[1], 11 / 16, rtol=1e-6)
 
 
-def test_members_on_other_grids_are_interpolated_to_the_finest():
-    coarse = np.array([0.0, 1.0], np.float32).reshape(1, 1, 1, 2)
-    fine = np.array([0.5, 0.5, 0.5, 0.5], np.float32).reshape(1, 1, 1, 4)
-    found = fuse([(1.0, lambda: coarse.copy()), (1.0, lambda: fine.copy())], (1, 1, 4))
-    np.testing.assert_allclose(found[0, 0, 0], [0.25, 0.375, 0.625, 0.75])
+def test_networks_that_agree_give_exactly_what_they_agree_on():
+    image = random_image(6, (21, 14, 13))
+    group = group_of(image, [(member(weight=0.3), pointwise()), (member(weight=1.7), pointwise())], CHANNELS[:2])
+    np.testing.assert_array_equal(streamed(group), activate(np.stack([np.zeros_like(image), image]), "softmax"))
 
 
-def test_finest():
-    assert finest([member(spacing_zyx_mm=(4.0, 1.0, 1.0)), member(spacing_zyx_mm=(2.0, 1.0, 1.5))]) == (2.0, 1.0, 1.5)
+def test_skipped_windows_leave_background():
+    image = np.zeros((30, 10, 12), np.float32)
+    image[20:] = 5
+    group = group_of(image, [(member(overlap=0.0), constant(0, 9, 0))], relevant=Relevance(air=1.0))
+    found = streamed(group)
+    assert np.all(found[:, :15].argmax(axis=0) == 0)
+    np.testing.assert_array_equal(found[:, :15].sum(axis=0), 1)
+    assert np.all(found[:, 22:].argmax(axis=0) == 1)
+    assert (group.count.run, group.count.skipped) == (2, 2)
+
+
+def test_the_buffer_does_not_grow_with_the_scan():
+    group = group_of(random_image(7, (400, 10, 12)), [(member(), constant(0, 1, 0))])
+    assert max(slab.shape[1] for slab in group.slabs(0, 400)) <= WINDOW[0]
+
+
+def test_a_network_with_other_channels_than_the_manifest_says():
+    group = group_of(random_image(8, (8, 10, 12)), [(member(), constant(0, 1))])
+    with pytest.raises(UsageError, match="2 channels, the manifest names 3"):
+        streamed(group)
+
+
+def test_grouped():
+    members = [member(), member(window_zyx=(8, 8, 8)), member(weight=2.0, axes="RAS"), member(overlap=0.25)]
+    assert grouped(members) == [[members[0], members[2]], [members[1]], [members[3]]]

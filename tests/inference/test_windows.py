@@ -86,3 +86,15 @@ def test_running_mean_weighs_by_importance():
     fused.add(np.full((1, 1, 1, 2), 1.0, np.float32), np.array([[[1.0, 3.0]]], np.float32), (0, 0, 0))
     fused.add(np.full((1, 1, 1, 2), 5.0, np.float32), np.array([[[1.0, 1.0]]], np.float32), (0, 0, 1))
     np.testing.assert_array_equal(fused.mean[0, 0, 0], [1, (3 * 1 + 1 * 5) / 4, 5])
+
+
+def test_advance_forgets_the_first_slices():
+    fused = RunningMean(2, (4, 1, 1))
+    fused.add(np.arange(8, dtype=np.float32).reshape(2, 4, 1, 1), np.ones((4, 1, 1), np.float32), (0, 0, 0))
+    fused.advance(3)
+    assert fused.mean[:, :, 0, 0].tolist() == [[3, 0, 0, 0], [7, 0, 0, 0]]
+    assert fused.weight[:, 0, 0].tolist() == [1, 0, 0, 0]
+    fused.advance(0)
+    assert fused.weight[:, 0, 0].tolist() == [1, 0, 0, 0]
+    fused.advance(9)
+    assert not fused.mean.any()
