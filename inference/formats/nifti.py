@@ -1,4 +1,4 @@
-"""NIfTI files, `.nii` and `.nii.gz`, versions 1 and 2."""
+"""NIfTI-1 files, `.nii` and `.nii.gz`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from inference.errors import InputError
 from inference.formats.image_file import ImageFile
 from inference.formats.nifti_grid import read_grid
-from inference.formats.nifti_header import HEADER_BYTES, HEADER_BYTES_2, header_layout
+from inference.formats.nifti_header import HEADER_BYTES, VOXELS_AT, header_layout
 from inference.formats.streams import ByteStream, Compression
 from inference.formats.voxels import StoredVoxels
 from inference.geometry import Zyx
@@ -32,20 +32,17 @@ def read_nifti(path: Path) -> ImageFile:
     offset = float(header["vox_offset"])
     if not 0 <= offset <= 1 << 30:
         raise InputError(f"{path}: its header is damaged (voxels at byte {offset:g}); export it again")
-    first = len(raw) + 4  # four bytes that say whether extensions follow
     stored = StoredVoxels(
         path=path,
         size_zyx=size,
         dtype=_number_type(path, header),
         compression=compression,
-        skip=max(int(offset), first),
+        skip=max(int(offset), VOXELS_AT),
         slope=slope,
         intercept=intercept,
     )
     geometry, warnings = read_grid(path, header, size)
-    if len(raw) == HEADER_BYTES:
-        geometry = replace(geometry, nifti_header=raw)
-    return ImageFile(geometry=geometry, stored=stored, warnings=warnings)
+    return ImageFile(geometry=replace(geometry, nifti_header=raw), stored=stored, warnings=warnings)
 
 
 def _raw_header(path: Path) -> tuple[bytes, Compression]:
@@ -54,26 +51,24 @@ def _raw_header(path: Path) -> tuple[bytes, Compression]:
         file.seek(0)
         stream = ByteStream(file, path, compression)
         try:
-            raw = stream.read(HEADER_BYTES)
-            if HEADER_BYTES_2 in (int.from_bytes(raw[:4], "little"), int.from_bytes(raw[:4], "big")):
-                raw += stream.read(HEADER_BYTES_2 - HEADER_BYTES)
+            return stream.read(HEADER_BYTES), compression
         except InputError as error:
             held = path.stat().st_size
             what = "is empty (0 bytes)" if not held else f"holds no whole NIfTI header ({held:,} bytes)"
             raise InputError(f"{path}: {what}; copy or export it again") from error
-    return raw, compression
 
 
 def _fields(path: Path, raw: bytes) -> np.void:
     orders: tuple[Literal["<", ">"], ...] = ("<", ">")
     for order in orders:
-        version = {HEADER_BYTES: 1, HEADER_BYTES_2: 2}.get(int(np.frombuffer(raw, f"{order}i4", 1)[0]))
-        magic = raw[4:8] if version == 2 else raw[344:348]
-        if version and magic == f"n+{version}\0".encode():
-            header: np.void = np.frombuffer(raw, header_layout(version).newbyteorder(order), 1)[0]
+        bytes_of_header = int(np.frombuffer(raw, f"{order}i4", 1)[0])
+        if bytes_of_header == HEADER_BYTES and raw[344:348] == b"n+1\0":
+            header: np.void = np.frombuffer(raw, header_layout(order), 1)[0]
             return header
-        if version and magic == f"ni{version}\0".encode():
+        if bytes_of_header == HEADER_BYTES and raw[344:348] == b"ni1\0":
             raise InputError(f"{path}: is the header of a two-file image; convert it to one .nii.gz file")
+        if bytes_of_header == 540:
+            raise InputError(f"{path}: is a NIfTI-2 image; convert it to NIfTI-1")
     raise InputError(f"{path}: is not a NIfTI image, whatever its name says; export it again or name it after its format")
 
 

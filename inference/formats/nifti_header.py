@@ -8,35 +8,34 @@ from numpy.typing import NDArray
 from inference.geometry import Geometry
 
 HEADER_BYTES = 348
-HEADER_BYTES_2 = 540
 VOXELS_AT = 352
 SCANNER = 1
 LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0])
 
-_FIELDS: dict[str, tuple[str, int, str, int]] = {  # name: NIfTI-1 format and offset, NIfTI-2 format and offset
-    "dim": ("8i2", 40, "8i8", 16),
-    "datatype": ("i2", 70, "i2", 12),
-    "bitpix": ("i2", 72, "i2", 14),
-    "pixdim": ("8f4", 76, "8f8", 104),
-    "vox_offset": ("f4", 108, "i8", 168),
-    "scl_slope": ("f4", 112, "f8", 176),
-    "scl_inter": ("f4", 116, "f8", 184),
-    "cal": ("2f4", 124, "2f8", 192),
-    "qform_code": ("i2", 252, "i4", 344),
-    "sform_code": ("i2", 254, "i4", 348),
-    "quatern": ("3f4", 256, "3f8", 352),
-    "qoffset": ("3f4", 268, "3f8", 376),
-    "srow": ("(3,4)f4", 280, "(3,4)f8", 400),
+_FIELDS = {
+    "dim": ("8i2", 40),
+    "datatype": ("i2", 70),
+    "bitpix": ("i2", 72),
+    "pixdim": ("8f4", 76),
+    "vox_offset": ("f4", 108),
+    "scl_slope": ("f4", 112),
+    "scl_inter": ("f4", 116),
+    "xyzt_units": ("u1", 123),
+    "cal": ("2f4", 124),
+    "qform_code": ("i2", 252),
+    "sform_code": ("i2", 254),
+    "quatern": ("3f4", 256),
+    "qoffset": ("3f4", 268),
+    "srow": ("(3,4)f4", 280),
 }
+"""Format and first byte of the fields used (nifti1.h)."""
 
 
-def header_layout(version: int) -> np.dtype[np.void]:
-    """Layout of the fields used, of version 1 or 2, in native byte order."""
-    columns = (0, 1) if version == 1 else (2, 3)
-    picked = {name: (str(field[columns[0]]), int(str(field[columns[1]]))) for name, field in _FIELDS.items()}
-    size = HEADER_BYTES if version == 1 else HEADER_BYTES_2
-    formats, offsets = [f for f, _ in picked.values()], [o for _, o in picked.values()]
-    return np.dtype({"names": list(picked), "formats": formats, "offsets": offsets, "itemsize": size})
+def header_layout(order: Literal["<", ">"]) -> np.dtype[np.void]:
+    """Layout of the fields used in a byte order."""
+    formats, offsets = [form for form, _ in _FIELDS.values()], [at for _, at in _FIELDS.values()]
+    layout = np.dtype({"names": list(_FIELDS), "formats": formats, "offsets": offsets, "itemsize": HEADER_BYTES})
+    return layout.newbyteorder(order)
 
 
 def label_header(geometry: Geometry) -> bytes:
@@ -44,7 +43,7 @@ def label_header(geometry: Geometry) -> bytes:
     z, y, x = geometry.size_zyx
     raw = bytearray(geometry.nifti_header or _fresh_header(geometry))
     order: Literal["<", ">"] = "<" if int.from_bytes(raw[:4], "little") == HEADER_BYTES else ">"
-    header: Any = np.frombuffer(raw, header_layout(1).newbyteorder(order), 1)
+    header: Any = np.frombuffer(raw, header_layout(order), 1)
     header["dim"] = (3, x, y, z, 1, 1, 1, 1)
     header["datatype"], header["bitpix"] = 2, 8
     header["vox_offset"], header["scl_slope"], header["scl_inter"], header["cal"] = VOXELS_AT, 1, 0, 0
@@ -58,7 +57,7 @@ def _fresh_header(geometry: Geometry) -> bytes:
     raw[:4] = HEADER_BYTES.to_bytes(4, "little")
     raw[38] = ord("r")
     raw[123] = 2  # millimetres
-    header: Any = np.frombuffer(raw, header_layout(1).newbyteorder("<"), 1)
+    header: Any = np.frombuffer(raw, header_layout("<"), 1)
     matrix = LPS_OF_RAS @ geometry.matrix
     origin = LPS_OF_RAS @ np.array(geometry.origin_xyz_mm)
     spacing = np.array(geometry.spacing_zyx_mm)[::-1]
