@@ -10,8 +10,10 @@ from inference.errors import InputError
 from inference.formats.voxels import StoredVoxels
 from inference.geometry import ORTHONORMAL_WITHIN, Geometry, Zyx, ZyxMm, as_direction, closest_orthonormal, skewness
 
-LONGEST_MM = 1e4
-SHORTEST_MM = 1e-4
+SHORTEST_MM, LONGEST_MM = 0.01, 1000.0
+"""Voxels of a CT; what lies outside is a damaged header, not a scan."""
+LONGEST_VIEW_MM = 5000.0
+"""Field of view along one axis."""
 MOST_VOXELS = 1 << 24
 """Along one axis."""
 
@@ -36,6 +38,9 @@ def mended_geometry(
     direction = closest_orthonormal(matrix)
     if direction is None or not np.isfinite(origin).all():
         raise InputError(f"{path}: its header has no usable orientation (axes are not independent); export it again")
+    if any(n * s > LONGEST_VIEW_MM for n, s in zip(size, spacing, strict=True) if n > 1):
+        view = " × ".join(f"{n * s / 1000:.2g}" for n, s in zip(size[::-1], spacing[::-1], strict=True))
+        raise InputError(f"{path}: its header is damaged (a field of view of {view} m); set the right spacing")
     if skewness(matrix) > ORTHONORMAL_WITHIN:
         warnings.append(f"axes are not at right angles (by {skewness(matrix):.2g}); the closest right-angled grid was taken")
     x, y, z = (float(value) for value in origin)
@@ -62,6 +67,6 @@ def spaced(path: Path, spacing_xyz_mm: NDArray[np.float64]) -> ZyxMm:
         InputError: they are something else.
     """
     if spacing_xyz_mm.shape != (3,) or not all(SHORTEST_MM <= s <= LONGEST_MM for s in spacing_xyz_mm):
-        raise InputError(f"{path}: its header has spacing {spacing_xyz_mm.tolist()} mm, which no image has; set the right one")
+        raise InputError(f"{path}: its header has spacing {spacing_xyz_mm.tolist()} mm, which no CT has; set the right one")
     x, y, z = (float(s) for s in spacing_xyz_mm)
     return z, y, x
