@@ -124,13 +124,13 @@ def check_ensemble(members: Sequence[Trained], localization: Trained | None) -> 
 
 
 def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[NDArray[np.float32], ...]:
-    """Inputs to compare on, each (1, 1, z, y, x): noise, air, and a body, from the first case of a data set if one is given."""
-    noise, air, body = synthetic_windows(recipe.patch_zyx)
+    """Inputs to compare on, each (1, 1, z, y, x): noise and a body, from the first case of a data set if one is given."""
+    noise, body = synthetic_windows(recipe.patch_zyx)
     if data is None:
-        return noise, air, body
+        return noise, body
     case = CaseStore(find_cases(data)[:1], recipe, cache_mb=0).load(0)
     middle = np.round(np.array(case.image.shape) / 2)
-    return noise, air, cut(case, middle, recipe.patch_zyx, None)[0][None, None]
+    return noise, cut(case, middle, recipe.patch_zyx, None)[0][None, None]
 
 
 def output_of(recipe: Recipe) -> Output:
@@ -173,8 +173,8 @@ def _export(trained: Trained, path: Path, data: Path | None) -> str:
     """Write one network; the lowest precision in which it still computes the same."""
     windows = comparison_windows(trained.recipe, data)
     parity = export_onnx(trained.network, trained.recipe.patch_zyx, path, windows)
-    # Only on a body: in noise and air a trained network has no opinion, and near-ties flip.
-    precision = "bf16" if bf16_is_safe(trained.network, windows[2:]) else "fp32"
+    # Only on a body: in noise a trained network has no opinion, and near-ties flip.
+    precision = "bf16" if bf16_is_safe(trained.network, windows[1:]) else "fp32"
     logger.info(
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same; precision down to %s", path.name,
         path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision,

@@ -61,7 +61,9 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     if run.device.type == "cpu":
         images = images.to(memory_format=torch.channels_last_3d)
     with run.autocast():
-        levels = run.network(images)
+        output = run.network(images)
+    # Without deep supervision SegResNetDS returns its one level bare.
+    levels = [output] if isinstance(output, torch.Tensor) else output
     loss = deep_supervision_loss(levels, target, run.info.recipe.loss)
     value = float(loss.detach())
     if not math.isfinite(value):
