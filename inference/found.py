@@ -3,6 +3,7 @@
 Arrays are (z, y, x) uint8.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cc3d
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from inference.geometry import Box
 
 U8 = NDArray[np.uint8]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +23,54 @@ class Found:
     box: Box
     """The smallest box that holds all its voxels."""
     voxels: int
+    centre_zyx: tuple[float, float, float]
+    """Mean index of its voxels."""
 
 
 def find_labels(labels: U8) -> dict[int, Found]:
-    """Every label above 0 with its bounding box and its number of voxels, in the order of the ids.
+    """Every label above 0 with its box, number of voxels and centre, in the order of the ids.
 
-    Slices and rows without any label are left out before counting starts, so that air costs next to nothing.
+    Slices, rows and columns without any label are left out before counting starts, so that air costs next to nothing.
     """
     start, stop = _foreground(labels)
     if start == stop:
         return {}
     crop = np.ascontiguousarray(labels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))])
-    counts, boxes = _statistics(crop)
+    counts, boxes, centres = _statistics(crop)
     found = {}
     for label in np.flatnonzero(counts[1:]) + 1:
         (z0, z1, y0, y1, x0, x1), (z, y, x) = (int(edge) for edge in boxes[label]), start
-        box = Box(start_zyx=(z + z0, y + y0, x + x0), stop_zyx=(z + z1 + 1, y + y1 + 1, x + x1 + 1))
-        found[int(label)] = Found(box=box, voxels=int(counts[label]))
+        cz, cy, cx = (float(index) for index in centres[label])
+        found[int(label)] = Found(
+            box=Box(start_zyx=(z + z0, y + y0, x + x0), stop_zyx=(z + z1 + 1, y + y1 + 1, x + x1 + 1)),
+            voxels=int(counts[label]),
+            centre_zyx=(z + cz, y + cy, x + cx),
+        )
     return found
+
+
+def box_around(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of the given ones, at least one."""
+    starts, stops = np.array([box.start_zyx for box in boxes]), np.array([box.stop_zyx for box in boxes])
+    (a, b, c), (d, e, f) = (int(index) for index in starts.min(axis=0)), (int(index) for index in stops.max(axis=0))
+    return Box(start_zyx=(a, b, c), stop_zyx=(d, e, f))
+
+
+def look_up(table: U8, labels: U8) -> U8:
+    """`table[labels]` for a table of 256, slice by slice: numpy would make an index array of eight bytes a voxel."""
+    answer = np.empty(labels.shape, np.uint8)
+    answers = table.tobytes()
+    for plane, source in zip(answer, labels, strict=True):
+        plane[...] = np.frombuffer(source.tobytes().translate(answers), np.uint8).reshape(source.shape)
+    return answer
+
+
+def count_values(numbers: NDArray[np.unsignedinteger], highest: int) -> Ints:
+    """How often each of 0 to `highest` occurs in an array (z, y, x), slice by slice to save memory."""
+    counts = np.zeros(highest + 1, np.int64)
+    for plane in numbers:
+        counts += np.bincount(plane.ravel(), minlength=highest + 1)
+    return counts
 
 
 def _foreground(labels: U8) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -51,15 +83,16 @@ def _foreground(labels: U8) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(int(index[0]) for index in held), tuple(int(index[-1]) + 1 for index in held)
 
 
-def _statistics(crop: U8) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Voxels (n,) and inclusive bounds (n, 6) as z, z, y, y, x, x of the labels 0 to n - 1."""
+def _statistics(crop: U8) -> tuple[Ints, Ints, NDArray[np.float64]]:
+    """Of the labels 0 to n - 1: voxels (n,), inclusive bounds (n, 6) as z, z, y, y, x, x, mean index (n, 3)."""
     if crop.size > 256:
         statistics = cc3d.statistics(crop, no_slice_conversion=True)
-        return statistics["voxel_counts"].astype(np.int64), statistics["bounding_boxes"].astype(np.int64)
+        return statistics["voxel_counts"].astype(np.int64), statistics["bounding_boxes"].astype(np.int64), statistics["centroids"]
     # cc3d takes no label that is not below the number of voxels.
     counts = np.bincount(crop.ravel())
-    boxes = np.zeros((counts.size, 6), np.int64)
+    boxes, centres = np.zeros((counts.size, 6), np.int64), np.zeros((counts.size, 3))
     for label in np.flatnonzero(counts):
         places = np.nonzero(crop == label)
         boxes[label] = [edge for place in places for edge in (place.min(), place.max())]
-    return counts, boxes
+        centres[label] = [place.mean() for place in places]
+    return counts, boxes, centres
