@@ -4,16 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow container-test lint requirements clean
+.PHONY: help demo test test-slow container-test training lint requirements clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
 demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo
 	@$(BIN)/python -m eval score --pred build/demo --truth examples/phantom/labelsTr --labels flare23 --output build/demo/scores.csv --force
 	@$(BIN)/python -m eval picture --image examples/phantom/imagesTr/phantom_0000.nii.gz --labels build/demo/phantom.nii.gz \
 	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force
+
+training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
 
 test: $(VENV)/.dev ## every test but the slow ones and the container's, and the checks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -48,7 +50,12 @@ $(VENV)/.demo: $(VENV)/.python requirements/runtime-cpu.txt requirements/eval.tx
 	@$(PIP) install --no-deps --require-hashes -r requirements/runtime-cpu.txt -r requirements/eval.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo requirements/training.txt requirements/dev.txt
-	@echo "installing the training and test packages into $(VENV)"
+$(VENV)/.training: $(VENV)/.demo requirements/training.txt
+	@echo "installing the training packages into $(VENV)"
+	@$(PIP) install -r requirements/training.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.training requirements/dev.txt
+	@echo "installing the test packages into $(VENV)"
 	@$(PIP) install -r requirements/dev.txt
 	@touch $@
