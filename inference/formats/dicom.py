@@ -135,11 +135,19 @@ def _choose(path: Path) -> tuple[list[Path], list[str]]:
         return [path], []
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     listing = sitk.ImageSeriesReader
-    found = [(str(folder), uid) for folder in _slice_folders(path) for uid in listing.GetGDCMSeriesIDs(str(folder))]
-    every = [listing.GetGDCMSeriesFileNames(folder, uid) for folder, uid in found]
-    series = sorted((names for names in every if names), key=len, reverse=True)
+    folders = _slice_folders(path)
+    found = [(str(folder), uid) for folder in folders for uid in listing.GetGDCMSeriesIDs(str(folder))]
+    series = sorted((listing.GetGDCMSeriesFileNames(folder, uid) for folder, uid in found), key=len, reverse=True)
+    listed = {Path(name) for names in series for name in names}
+    # GDCM leaves out what it cannot read, and with it slices of the patient.
+    left_out = [
+        file for folder in folders for file in _files_of(folder) if is_dicom(file) and file not in listed and file.name != "DICOMDIR"
+    ]
+    if left_out:
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        raise InputError(f"{left_out[0]}{more}: is damaged or no DICOM image; copy the series again, or remove what does not belong to it")
     if not series:
-        raise InputError(f"{path}: holds no readable DICOM series; give a folder with the slices of one CT")
+        raise InputError(f"{path}: holds no DICOM series; give an image file or a folder with the slices of one CT")
     files = [Path(name) for name in series[0]]
     if len(series) == 1:
         return files, []
@@ -155,9 +163,9 @@ def _slice_folders(folder: Path) -> list[Path]:
         inside = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError:
         return []
-    if any(is_dicom(entry) for entry in inside if entry.is_file()):
+    if any(is_dicom(file) for file in _files_of(folder)):
         return [folder]
-    return [sub for sub in inside if sub.is_dir() and any(is_dicom(entry) for entry in _files_of(sub))]
+    return [sub for sub in inside if sub.is_dir() and any(is_dicom(file) for file in _files_of(sub))]
 
 
 def _files_of(folder: Path) -> list[Path]:
