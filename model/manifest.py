@@ -72,6 +72,9 @@ class Network:
     """How the image is brought to `spacing_zyx_mm`; `area` first averages whole blocks of voxels that fit into one of the network's."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Lowest precision of computation for which agreement with fp32 was shown."""
+    memory_mb: Mapping[str, int] | None = None
+    """Peak memory in MiB of loading the network and running one window, by way to run it, e.g. `openvino-bf16`, `onnxruntime-fp32`;
+    measured by export. None: estimated from the window."""
 
     def __post_init__(self) -> None:
         _check(
@@ -93,6 +96,8 @@ class Member(Network):
     window_strategy: Literal["full_grid", "centre_first"] = "full_grid"
     mirror_axes: tuple[Literal["z", "y", "x"], ...] = ()
     """Axes over whose every combination of flips the output is averaged."""
+    skip_air: bool = True
+    """Windows of a CT that hold nothing but air are not run; what no window covers is background."""
     weight: float = 1.0
     """Share of this member in the mean of probabilities, relative to the others."""
 
@@ -110,6 +115,8 @@ class Localization(Network):
     margin_mm: float = 20.0
     crop_axes: tuple[Literal["z", "y", "x"], ...] = ("y", "x")
     """Method A crops x and y only: a tumor can be anywhere along head-foot."""
+    skip_outside: bool = False
+    """Windows that are farther than `margin_mm` from the organs found are not run; not for bundles that look for tumors anywhere."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -201,6 +208,10 @@ class Manifest:
     """SHA-256 of every file of the bundle except the manifest, in hexadecimal."""
     localization: Localization | None = None
     fuse: Literal["mean_probability", "after_postprocessing"] = "mean_probability"
+    """`after_postprocessing`: `postprocessing` is applied to each group of members with the same windows before they are averaged."""
+    crop_after_first: bool = False
+    """The first member runs alone; where it found no tumor above or below the organs, the others see only the slices of the organs
+    (method A)."""
     postprocessing: Mapping[str, PostProcessing] | None = None
     """Structure name to clean-up; structures that are not named are left as they are."""
     format_version: int = FORMAT_VERSION
