@@ -24,12 +24,22 @@ from inference.forward import window_probabilities
 from inference.interpolation import axis_positions, interpolate, interpolate_axis
 from inference.restoration import Activation
 from inference.runtime import Session
-from inference.strategy import CentreFirst, FullGrid, Relevance, WindowCount
+from inference.strategy import CentreFirst, FullGrid, Relevance, Rows, WindowCount
 from inference.windows import RunningMean, importance_map, read_window, update_mean, window_starts
 from model.labels import BACKGROUND
 from model.manifest import Member, Zyx
 
 F32 = NDArray[np.float32]
+
+
+class Image(Protocol):
+    """A network's input (`images.ModelImage`)."""
+
+    size_zyx: Zyx
+
+    def slices(self, first: int, stop: int) -> F32:
+        """Slices `first` to before `stop` (z, y, x), not to be changed."""
+        ...
 
 
 class Stream(Protocol):
@@ -55,8 +65,7 @@ class Pass:
     """One member at work on one image."""
 
     member: Member
-    image: F32
-    """(z, y, x) on the member's grid, normalized."""
+    image: Image
     session: Callable[[], Session]
     """Opens the member's network, or finds it open."""
     relevant: Relevance = field(default_factory=Relevance)
@@ -77,8 +86,7 @@ class Group:
     @property
     def grid_zyx(self) -> Zyx:
         """See `Stream`."""
-        depth, height, width = self.passes[0].image.shape
-        return depth, height, width
+        return self.passes[0].image.size_zyx
 
     @property
     def weight(self) -> float:
@@ -92,14 +100,16 @@ class Group:
             UsageError: a network has another number of channels than the manifest names.
         """
         size, member = self.grid_zyx, self.passes[0].member
+        depth = min(size[0], member.window_zyx[0])
         starts = window_starts(size[0], member.window_zyx[0], member.overlap)
-        rows = [z for z in starts if z < stop and z + member.window_zyx[0] > first]
-        buffer = RunningMean(len(self.channels), (min(size[0], member.window_zyx[0]), *size[1:]))
+        levels = [z for z in starts if z < stop and z + member.window_zyx[0] > first]
+        buffer = RunningMean(len(self.channels), (depth, *size[1:]))
         strategies = [self._strategy(each.member) for each in self.passes]
-        for z, following in zip(rows, [*rows[1:], stop], strict=True):
+        for z, following in zip(levels, [*levels[1:], stop], strict=True):
             origin, final = max(0, z), max(0, following)
             for each, strategy in zip(self.passes, strategies, strict=True):
-                left_out = strategy.row(z, _Row(self, each, buffer, origin))
+                rows = Rows(each.image.slices(origin, origin + depth), origin, size)
+                left_out = strategy.row(z, _Row(self, each, buffer, rows))
                 self.count.skipped += left_out
             part = slice(max(first, origin) - origin, min(final, stop) - origin)
             if part.start < part.stop:
@@ -119,25 +129,26 @@ class Group:
 
 
 class _Row:
-    """Runs windows of one row for one member and adds them to the group's buffer, whose first slice is `origin`."""
+    """Runs windows of one row for one member and adds them to the group's buffer, which begins where the row does."""
 
-    def __init__(self, group: Group, of: Pass, buffer: RunningMean, origin: int) -> None:
-        self._group, self._of, self._buffer, self._origin = group, of, buffer, origin
+    def __init__(self, group: Group, of: Pass, buffer: RunningMean, rows: Rows) -> None:
+        self._group, self._of, self._buffer, self._rows = group, of, buffer, rows
         importance = importance_map(of.member.importance, of.member.window_zyx)
         self._importance = importance if of.member.weight == 1 else importance * np.float32(of.member.weight)
 
     def __call__(self, start: Zyx) -> F32 | None:
         member, group = self._of.member, self._group
-        if not self._of.relevant(self._of.image, start, member.window_zyx):
+        if not self._of.relevant(self._rows, start, member.window_zyx):
             group.count.skipped += 1
             return None
         group.count.run += 1
-        window = read_window(self._of.image, start, member.window_zyx)
+        z, y, x = start
+        here = (z - self._rows.origin, y, x)
+        window = read_window(self._rows.voxels, here, member.window_zyx)
         probabilities = window_probabilities(window, member, self._of.session(), group.activation)
         if len(probabilities) != len(group.channels):
             raise UsageError(f"{member.file}: has {len(probabilities)} channels, the manifest names {len(group.channels)}")
-        z, y, x = start
-        self._buffer.add(probabilities, self._importance, (z - self._origin, y, x))
+        self._buffer.add(probabilities, self._importance, here)
         return probabilities
 
 

@@ -11,7 +11,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ensemble import Group, Pass
+from inference.ensemble import Group, Image, Pass
 from inference.geometry import Box
 from inference.runtime import F32, Session
 from model.labels import BACKGROUND
@@ -27,11 +27,11 @@ OVERLAP = 0.25
 logger = logging.getLogger(__name__)
 
 
-def organ_mask(image: F32, localization: Localization, session: Session) -> NDArray[np.bool_]:
+def organ_mask(image: Image, localization: Localization, session: Session) -> NDArray[np.bool_]:
     """Where the localization network sees any organ; (z, y, x) on its grid.
 
     Args:
-        image: (z, y, x) on the localization grid, normalized.
+        image: on the localization grid.
         localization: the network's windows and axes.
         session: the network; its first channel is the background, or it has a single one for all organs.
     """
@@ -45,7 +45,7 @@ def organ_mask(image: F32, localization: Localization, session: Session) -> NDAr
     )
     once = Pass(member=member, image=image, session=lambda: _TwoChannels(session))
     group = Group(passes=[once], channels=(BACKGROUND, "organs"), activation="softmax")
-    return np.concatenate([slab[1] > slab[0] for slab in group.slabs(0, len(image))])
+    return np.concatenate([slab[1] > slab[0] for slab in group.slabs(0, image.size_zyx[0])])
 
 
 class _TwoChannels:

@@ -4,9 +4,8 @@
 |---|---|---|
 | turn | input | axes to canonical S, P, L |
 | localize | low resolution | box around the organs |
-| prepare | model | resample and normalize the box, once for all members that want the same |
-| networks | model | windows x members to class probabilities |
-| restore | input, in the box | interpolate probabilities, take the winner |
+| networks | model | resample and normalize, windows x members to class probabilities, slab by slab |
+| restore | input, in the box | interpolate probabilities, take the winner, slab by slab |
 | clean up | input | left/right, connected parts, small tumors |
 | turn back | input | axes as stored |
 """
@@ -17,16 +16,17 @@ from numpy.typing import NDArray
 from inference.components import clean_up
 from inference.ensemble import Group, Mean, Pass, Stream, grouped
 from inference.geometry import Box, Geometry
-from inference.intensity import ImageStatistics, image_statistics, normalize
+from inference.images import ModelImage
+from inference.intensity import ImageStatistics, image_statistics
 from inference.laterality import split_pairs
 from inference.localization import organ_mask, region_of_interest
-from inference.resampling import model_size, resample_image
 from inference.restoration import Restorer
 from inference.runtime import Backend, Device, Precision, Session, open_session, select_backend
+from inference.strategy import Relevance
 from inference.timing import Timings
 from inference.volume import Volume, crop, to_canonical
 from model.bundle import ModelBundle
-from model.manifest import Member, Network
+from model.manifest import Member
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -90,14 +90,13 @@ class Predictor:
         size = canonical.geometry.size_zyx
         if localization is None:
             return Box(start_zyx=(0, 0, 0), stop_zyx=size)
-        image = prepare(canonical, localization, statistics)
+        image = ModelImage(canonical, localization, statistics)
         organs = organ_mask(image, localization, self._sessions[localization.file])
         return region_of_interest(organs, size, canonical.geometry.spacing_zyx_mm, localization.margin_mm, localization.crop_axes)
 
     def _segment(self, region: Volume, statistics: ImageStatistics | None, out: U8, timings: Timings) -> None:
         """Write channel indices of a region, slab by slab, into a view of the canonical label map."""
-        with timings.stage("prepare"):
-            stream = self._stream(region, statistics)
+        stream = self._stream(region, statistics)
         restorer = Restorer(stream.grid_zyx, out, self.manifest.output.activation)
         slabs = stream.slabs(0, stream.grid_zyx[0])
         while True:
@@ -110,30 +109,22 @@ class Predictor:
 
     def _stream(self, region: Volume, statistics: ImageStatistics | None) -> Stream:
         """All members at work on a region."""
-        images: dict[object, F32] = {}
-        output = self.manifest.output
+        streams = [self._group(members, region, statistics) for members in grouped(self.manifest.members)]
+        return streams[0] if len(streams) == 1 else Mean(streams)
+
+    def _group(self, members: list[Member], region: Volume, statistics: ImageStatistics | None) -> Group:
+        images: dict[object, ModelImage] = {}
 
         def work(member: Member) -> Pass:
-            key = (member.spacing_zyx_mm, member.intensity, member.interpolation)
-            if key not in images:
-                images[key] = prepare(region, member, statistics)
-            return Pass(member=member, image=images[key], session=lambda: self._sessions[member.file])
+            image = images.setdefault((member.intensity, member.interpolation), ModelImage(region, member, statistics))
+            air = image.air() if member.skip_air and self.manifest.modality == "CT" else None
+            return Pass(member=member, image=image, session=lambda: self._sessions[member.file], relevant=Relevance(air=air))
 
-        streams = [
-            Group(passes=[work(member) for member in members], channels=output.channels, activation=output.activation)
-            for members in grouped(self.manifest.members)
-        ]
-        return streams[0] if len(streams) == 1 else Mean(streams)
+        output = self.manifest.output
+        return Group(passes=[work(member) for member in members], channels=output.channels, activation=output.activation)
 
     def _structures(self, channels: U8, geometry: Geometry) -> U8:
         """Label ids from channel indices: left and right split, clean-up rules applied."""
         output = self.manifest.output
         labels = split_pairs(channels, geometry, output)
         return clean_up(labels, geometry.spacing_zyx_mm, self.manifest.postprocessing or {}, output.as_label_set())
-
-
-def prepare(region: Volume, network: Network, statistics: ImageStatistics | None) -> F32:
-    """A network's input for a region: resampled, then normalized (as in training); (z, y, x) on the network's grid."""
-    geometry = region.geometry
-    size = model_size(geometry.size_zyx, geometry.spacing_zyx_mm, network.spacing_zyx_mm)
-    return normalize(resample_image(region.array, size, network.interpolation), network.intensity, statistics)

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.windows import covered, window_starts
+from inference.windows import Slices, covered, window_starts
 from model.manifest import Member, Zyx
 
 F32 = NDArray[np.float32]
@@ -21,6 +21,18 @@ LEAST_FOREGROUND = 1000
 LEAST_ANTERIOR = 500
 ANTERIOR = 0.6
 TUBES = frozenset({"aorta", "inferior vena cava", "esophagus"})
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The slices of an image that one row of windows covers."""
+
+    voxels: F32
+    """(z, y, x), normalized; all of y and x."""
+    origin: int
+    """The image's slice that is the first of these."""
+    size_zyx: Zyx
+    """Of the whole image."""
 
 
 @dataclass
@@ -117,16 +129,15 @@ class Relevance:
         self._air = air
         self._region = region
 
-    def __call__(self, image: F32, start: Zyx, window_zyx: Zyx) -> bool:
+    def __call__(self, rows: Rows, start: Zyx, window_zyx: Zyx) -> bool:
         """Whether the window holds more than air and touches the region."""
-        depth, height, width = image.shape
-        inside, _ = covered(start, window_zyx, (depth, height, width))
-        if self._region is not None and not self._region[tuple(_scaled(inside, image.shape, self._region.shape))].any():
+        (z, y, x), _ = covered(start, window_zyx, rows.size_zyx)
+        if self._region is not None and not self._region[tuple(_scaled((z, y, x), rows.size_zyx, self._region.shape))].any():
             return False
-        return self._air is None or bool(image[inside].max() > self._air)
+        return self._air is None or bool(rows.voxels[z.start - rows.origin : z.stop - rows.origin, y, x].max() > self._air)
 
 
-def _scaled(inside: tuple[slice, ...], size: tuple[int, ...], other: tuple[int, ...]) -> Iterator[slice]:
+def _scaled(inside: Slices, size: Zyx, other: tuple[int, ...]) -> Iterator[slice]:
     """The voxels of another grid that a box of this one touches."""
     for part, n, m in zip(inside, size, other, strict=True):
         yield slice(part.start * m // n, -(-part.stop * m // n))

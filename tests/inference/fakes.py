@@ -12,6 +12,17 @@ def member(**changes):
     return Member(**(common | changes))
 
 
+class FakeImage:
+    """An array as a network's input."""
+
+    def __init__(self, array):
+        self.array = array
+        self.size_zyx = array.shape
+
+    def slices(self, first, stop):
+        return self.array[first:stop]
+
+
 class FakeSession:
     """A network given as a function from a window (z, y, x) in its axes to logits (channels, z, y, x)."""
 

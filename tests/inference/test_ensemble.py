@@ -9,14 +9,14 @@ from inference.forward import activate, window_probabilities
 from inference.interpolation import interpolate
 from inference.strategy import Relevance
 from inference.windows import RunningMean, importance_map, read_window, update_mean, window_starts
-from tests.inference.fakes import WINDOW, constant, lopsided, member, pointwise
+from tests.inference.fakes import WINDOW, FakeImage, constant, lopsided, member, pointwise
 
 CHANNELS = ("background", "liver", "spleen")
 
 
 def group_of(image, members_and_sessions, channels=CHANNELS, activation="softmax", relevant=None):
     passes = [
-        Pass(member=each, image=image, session=lambda session=session: session, relevant=relevant or Relevance())
+        Pass(member=each, image=FakeImage(image), session=lambda session=session: session, relevant=relevant or Relevance())
         for each, session in members_and_sessions
     ]
     return Group(passes=passes, channels=channels, activation=activation)
@@ -29,14 +29,14 @@ def streamed(stream):
 def whole(group):
     """The plain computation of a group: one mean of the size of the image."""
     first = group.passes[0]
-    size = first.image.shape
+    size = first.image.size_zyx
     fused = RunningMean(len(group.channels), size)
     zs, ys, xs = (window_starts(n, w, first.member.overlap) for n, w in zip(size, first.member.window_zyx, strict=True))
     for z in zs:
         for each in group.passes:
             importance = importance_map(each.member.importance, each.member.window_zyx) * np.float32(each.member.weight)
             for start in ((z, y, x) for y in ys for x in xs):
-                window = read_window(each.image, start, each.member.window_zyx)
+                window = read_window(each.image.array, start, each.member.window_zyx)
                 fused.add(window_probabilities(window, each.member, each.session(), group.activation), importance, start)
     return fused.mean
 

@@ -87,7 +87,7 @@ def test_localization_crops_and_changes_nothing_inside(tmp_path):
     timings = Timings()
     predictor = Predictor(bundle, device="cpu", threads=1)
     np.testing.assert_array_equal(predictor.predict(volume_of(truth), timings), truth)
-    assert list(timings.seconds) == ["localize", "prepare", "networks", "restore", "clean up"]
+    assert list(timings.seconds) == ["localize", "networks", "restore", "clean up"]
 
 
 def test_localization_that_finds_nothing(tmp_path, caplog):

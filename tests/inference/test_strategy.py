@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.strategy import CentreFirst, FullGrid, Relevance, three_starts
+from inference.strategy import CentreFirst, FullGrid, Relevance, Rows, three_starts
 from tests.inference.fakes import member
 
 WINDOW = (8, 40, 40)
@@ -74,14 +74,16 @@ def test_a_centre_that_was_skipped_skips_the_others():
 def test_relevance():
     image = np.zeros((10, 20, 30), np.float32)
     image[9, 19, 29] = 0.5
-    assert Relevance()(image, (0, 0, 0), (8, 8, 8))
-    assert not Relevance(air=0.1)(image, (0, 0, 0), (8, 8, 8))
-    assert Relevance(air=0.1)(image, (2, 12, 22), (8, 8, 8))
-    assert not Relevance(air=0.5)(image, (2, 12, 22), (8, 8, 8))
+    rows = Rows(image, 0, image.shape)
+    assert Relevance()(rows, (0, 0, 0), (8, 8, 8))
+    assert not Relevance(air=0.1)(rows, (0, 0, 0), (8, 8, 8))
+    assert Relevance(air=0.1)(rows, (2, 12, 22), (8, 8, 8))
+    assert Relevance(air=0.1)(Rows(image[2:], 2, image.shape), (2, 12, 22), (8, 8, 8))
+    assert not Relevance(air=0.5)(rows, (2, 12, 22), (8, 8, 8))
     region = np.zeros((5, 5, 5), bool)
     region[0, 2, 2] = True  # Voxels z 0-1, y 8-11, x 12-17 of the image.
     relevant = Relevance(region=region)
-    assert relevant(image, (-3, 4, 10), (8, 8, 8))
-    assert relevant(image, (1, 0, 5), (8, 9, 8))
-    assert not relevant(image, (2, 4, 10), (8, 8, 8))
-    assert not relevant(image, (0, 0, 5), (8, 8, 8))
+    assert relevant(rows, (-3, 4, 10), (8, 8, 8))
+    assert relevant(rows, (1, 0, 5), (8, 9, 8))
+    assert not relevant(rows, (2, 4, 10), (8, 8, 8))
+    assert not relevant(rows, (0, 0, 5), (8, 8, 8))
