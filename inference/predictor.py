@@ -21,7 +21,7 @@ from inference.intensity import ImageStatistics, image_statistics
 from inference.laterality import split_pairs
 from inference.localization import organ_mask, region_of_interest
 from inference.restoration import Restorer
-from inference.runtime import Backend, Device, Precision, Session, open_session, select_backend
+from inference.runtime import Backend, Device, Precision, Session, Settings, open_session, select_backend
 from inference.strategy import Relevance
 from inference.timing import Timings
 from inference.volume import Volume, crop, to_canonical
@@ -56,7 +56,7 @@ class Predictor:
             # Two members may share a file, each with its own preprocessing.
             if network.file not in self._sessions:
                 self._sessions[network.file] = open_session(
-                    bundle.path_of(network), self.backend, threads=threads, precision=precision or network.precision
+                    bundle.path_of(network), self.backend, Settings(threads=threads, precision=precision or network.precision)
                 )
 
     def predict(self, volume: Volume, timings: Timings) -> U8:

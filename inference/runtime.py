@@ -12,6 +12,7 @@ The libraries are imported when a session is opened, since they are the slowest 
 import ctypes
 import importlib.util
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol
@@ -19,19 +20,35 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import DeviceError
+from inference.errors import DeviceError, DeviceMemoryError
 
 F32 = NDArray[np.float32]
 Backend = Literal["openvino", "onnxruntime", "cuda"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
+OUT_OF_MEMORY = (
+    "out of memory",
+    "failed to allocate memory",
+    "available memory of",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+)
+"""In messages of CUDA, onnxruntime's arena, cuDNN and cuBLAS, the C++ library."""
+
 
 class Session(Protocol):
     """A network that is loaded and ready. Not safe to use from two threads at once."""
 
     def run(self, window: F32) -> F32:
-        """Logits (1, channels, z, y, x) of one window (1, 1, z, y, x), both in the network's own axis order."""
+        """Logits (1, channels, z, y, x) of one window (1, 1, z, y, x), both in the network's own axis order.
+
+        The array may be changed; the next run may overwrite it.
+
+        Raises:
+            DeviceMemoryError: the device ran out of memory.
+        """
         ...
 
     def close(self) -> None:
@@ -58,46 +75,54 @@ def select_backend(device: Device | Backend) -> Backend:
     return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
 
 
-def open_session(path: Path, backend: Backend, *, threads: int, precision: Precision = "fp32") -> Session:
-    """Load an ONNX file.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a network is to run."""
 
-    Args:
-        path: the ONNX file, already verified.
-        backend: see `select_backend`.
-        threads: CPU threads; 0 leaves the number to the library.
-        precision: lowest precision that the result allows (`Network.precision`).
+    threads: int = 0
+    """CPU threads; 0 leaves the number to the library."""
+    precision: Precision = "fp32"
+    """Lowest precision that the result allows (`Network.precision`)."""
+    gpu_limit_mb: int = 0
+    """Most GPU memory in MiB that this network's arena may take, the CUDA context not counted; 0 for no limit."""
+    tight: bool = False
+    """Take convolutions that need little working memory rather than the fastest."""
+
+
+def open_session(path: Path, backend: Backend, settings: Settings) -> Session:
+    """Load an ONNX file that was already verified.
 
     Raises:
         DeviceError: the backend cannot run here, or cannot load the file.
+        DeviceMemoryError: the network does not fit into the device's memory.
     """
     try:
         if backend == "openvino":
-            return OpenVinoSession(path, threads=threads, precision=precision)
-        return OnnxRuntimeSession(path, threads=threads, cuda=backend == "cuda")
+            return OpenVinoSession(path, settings)
+        return OnnxRuntimeSession(path, settings, cuda=backend == "cuda")
     except DeviceError:
         raise
     except Exception as error:  # The libraries raise types of their own, which cannot be named without importing them.
+        if is_out_of_memory(error):
+            raise DeviceMemoryError(f"{path.name}: does not fit into the memory of {backend}") from error
         raise DeviceError(f"{path.name}: {backend} cannot load it ({_first_line(error)})") from error
 
 
 class OpenVinoSession:
     """A network on the CPU by OpenVINO. Compiled once; writes no cache and reports nothing."""
 
-    def __init__(self, path: Path, *, threads: int, precision: Precision) -> None:
-        core = _import_openvino().Core()
-        low = precision == "bf16" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    def __init__(self, path: Path, settings: Settings) -> None:
+        core = import_openvino().Core()
+        low = settings.precision == "bf16" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision: Precision = "bf16" if low else "fp32"
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if low else "f32",
-        }
-        if threads > 0:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        self._compiled: Any = core.compile_model(core.read_model(str(path)), "CPU", settings)
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if low else "f32"}
+        if settings.threads > 0:
+            options["INFERENCE_NUM_THREADS"] = settings.threads
+        self._compiled: Any = core.compile_model(core.read_model(str(path)), "CPU", options)
         self._request: Any = self._compiled.create_infer_request()
 
     def run(self, window: F32) -> F32:
-        """See `Session.run`. The array returned is overwritten by the next call."""
+        """See `Session.run`."""
         self._request.infer({0: np.ascontiguousarray(window)}, share_inputs=True)
         logits: F32 = self._request.get_output_tensor(0).data
         return logits
@@ -110,37 +135,74 @@ class OpenVinoSession:
 class OnnxRuntimeSession:
     """A network on the CPU or on CUDA by onnxruntime."""
 
-    def __init__(self, path: Path, *, threads: int, cuda: bool) -> None:
+    def __init__(self, path: Path, settings: Settings, *, cuda: bool) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        if threads > 0:
-            options.intra_op_num_threads = threads
+        if settings.threads > 0:
+            options.intra_op_num_threads = settings.threads
         providers: list[Any] = ["CPUExecutionProvider"]
         if cuda:
             onnxruntime.preload_dlls()
-            providers.insert(0, ("CUDAExecutionProvider", cuda_options()))
+            providers.insert(0, ("CUDAExecutionProvider", cuda_options(settings)))
         self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
         # onnxruntime goes on with the CPU when CUDA's libraries do not load; that must not pass for a GPU.
         if cuda and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError("onnxruntime could not load CUDA: its libraries or the driver do not fit this onnxruntime-gpu")
-        self._input = self._session.get_inputs()[0].name
-        self._half = self._session.get_inputs()[0].type == "tensor(float16)"
+        self._buffers: Any = Buffers(self._session, "cuda" if cuda else "cpu")
 
     def run(self, window: F32) -> F32:
         """See `Session.run`."""
-        (logits,) = self._session.run(None, {self._input: window.astype(np.float16) if self._half else window})
-        return np.asarray(logits, np.float32)
+        try:
+            return np.asarray(self._buffers.run(window), np.float32)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise DeviceMemoryError(f"the device ran out of memory ({_first_line(error)})") from error
+            raise
 
     def close(self) -> None:
         """See `Session.close`."""
-        self._session = None
+        self._buffers = self._session = None
 
 
-def cuda_options() -> dict[str, str]:
+class Buffers:
+    """Input and output of one shape that stay on the device, so that nothing is allocated from window to window."""
+
+    def __init__(self, session: Any, device: str) -> None:  # noqa: ANN401 - an onnxruntime.InferenceSession, imported lazily
+        from onnxruntime import OrtValue
+
+        self._session = session
+        self._binding = session.io_binding()
+        given, result = session.get_inputs()[0], session.get_outputs()[0]
+        self._dtype = np.float16 if given.type == "tensor(float16)" else np.float32
+        result_dtype = np.float16 if result.type == "tensor(float16)" else np.float32
+        self._input = OrtValue.ortvalue_from_shape_and_type(given.shape, self._dtype, device, 0)
+        self._output = OrtValue.ortvalue_from_shape_and_type(result.shape, result_dtype, device, 0)
+        self._binding.bind_ortvalue_input(given.name, self._input)
+        self._binding.bind_ortvalue_output(result.name, self._output)
+
+    def run(self, window: F32) -> NDArray[Any]:
+        """Logits of a window, on the host; on the CPU overwritten by the next run."""
+        self._input.update_inplace(np.ascontiguousarray(window, self._dtype))
+        self._session.run_with_iobinding(self._binding)
+        logits: NDArray[Any] = self._output.numpy()
+        return logits
+
+
+def cuda_options(settings: Settings) -> dict[str, str]:
     """Settings of onnxruntime's CUDA provider for a cold start: grow by what is asked for, tune nothing."""
-    return {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    options = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    if settings.gpu_limit_mb:
+        options["gpu_mem_limit"] = str(settings.gpu_limit_mb << 20)
+    if settings.tight:
+        options["cudnn_conv_use_max_workspace"] = "0"
+    return options
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of one of the libraries says that memory ran out; they have no class for it."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
 def _why_no_cuda() -> str:
@@ -161,7 +223,7 @@ def _why_no_cuda() -> str:
     return ""
 
 
-def _import_openvino() -> ModuleType:
+def import_openvino() -> ModuleType:
     """Import OpenVINO without its conversion tools, whose import alone tries to send a report (openvino-telemetry)."""
     tools = "openvino.tools.ovc"
     keep_out = "openvino" not in sys.modules

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from inference import runtime
-from inference.errors import DeviceError
-from inference.runtime import open_session, select_backend
+from inference.errors import DeviceError, DeviceMemoryError
+from inference.runtime import Settings, cuda_options, is_out_of_memory, open_session, select_backend
 from tests.inference.onnx_files import convolution, identity, write
 
 BACKENDS = ["openvino", "onnxruntime"]
 WINDOW = (1, 1, 8, 10, 12)
+ONE = Settings(threads=1)
 
 
 @pytest.fixture
@@ -23,14 +24,14 @@ def window():
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 def test_identity_and_twofold(backend, scale, window, tmp_path):
-    session = open_session(write(identity(WINDOW, scale), tmp_path), backend, threads=1)
+    session = open_session(write(identity(WINDOW, scale), tmp_path), backend, ONE)
     np.testing.assert_array_equal(session.run(window), window * np.float32(scale))
     session.close()
 
 
 def test_both_backends_agree_on_a_convolution(window, tmp_path):
     path = write(convolution(WINDOW, channels=3), tmp_path)
-    first, second = (open_session(path, backend, threads=1).run(window) for backend in BACKENDS)
+    first, second = (open_session(path, backend, ONE).run(window) for backend in BACKENDS)
     assert first.shape == second.shape == (1, 3, 8, 10, 12)
     assert first.dtype == second.dtype == np.float32
     np.testing.assert_allclose(first, second, atol=1e-5)
@@ -38,7 +39,7 @@ def test_both_backends_agree_on_a_convolution(window, tmp_path):
 
 def test_bf16_where_the_processor_has_it(window, tmp_path):
     path = write(convolution(WINDOW, channels=3), tmp_path)
-    full, low = (open_session(path, "openvino", threads=1, precision=precision) for precision in ("fp32", "bf16"))
+    full, low = (open_session(path, "openvino", Settings(threads=1, precision=precision)) for precision in ("fp32", "bf16"))
     assert full.precision == "fp32"
     np.testing.assert_allclose(low.run(window), full.run(window), atol=0.1)
 
@@ -48,7 +49,7 @@ def test_a_file_that_is_no_network(backend, tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_text("not a network")
     with pytest.raises(DeviceError, match=r"broken\.onnx") as caught:
-        open_session(path, backend, threads=1)
+        open_session(path, backend, ONE)
     assert "\n" not in str(caught.value)
 
 
@@ -73,9 +74,44 @@ def test_cpu_without_openvino(monkeypatch):
 def test_openvino_is_imported_without_its_telemetry(tmp_path):
     path = write(identity(WINDOW, 1.0), tmp_path)
     script = (
-        "import sys, pathlib; from inference.runtime import open_session;"
-        f"open_session(pathlib.Path({str(path)!r}), 'openvino', threads=1);"
+        "import sys, pathlib; from inference.runtime import Settings, open_session;"
+        f"open_session(pathlib.Path({str(path)!r}), 'openvino', Settings());"
         "print([name for name in sys.modules if 'telemetry' in name])"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_cuda_options_follow_the_budget():
+    assert cuda_options(Settings()) == {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    tight = cuda_options(Settings(gpu_limit_mb=2, tight=True))
+    assert tight["gpu_mem_limit"] == "2097152"
+    assert tight["cudnn_conv_use_max_workspace"] == "0"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA failure 2: out of memory ; GPU=0",
+        "BFCArena::AllocateRawInternal Available memory of 1024 is smaller than requested bytes of 4096",
+        "Failed to allocate memory for requested buffer of size 51380224",
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "std::bad_alloc",
+    ],
+)
+def test_messages_that_mean_out_of_memory(message):
+    assert is_out_of_memory(RuntimeError(message))
+
+
+def test_other_messages_do_not_mean_out_of_memory():
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("invalid graph"))
+
+
+def test_a_network_that_does_not_fit(monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise RuntimeError("Failed to allocate memory for requested buffer of size 9")
+
+    monkeypatch.setattr(runtime, "OnnxRuntimeSession", refuse)
+    with pytest.raises(DeviceMemoryError, match="does not fit"):
+        open_session(tmp_path / "a.onnx", "onnxruntime", ONE)
