@@ -12,7 +12,7 @@ from inference.geometry import ORTHONORMAL_WITHIN, Geometry, Zyx, ZyxMm, as_dire
 
 SHORTEST_MM, LONGEST_MM = 0.01, 1000.0
 """Voxels of a CT; what lies outside is a damaged header, not a scan."""
-LONGEST_VIEW_MM = 5000.0
+LONGEST_VIEW_MM = 20_000.0
 """Field of view along one axis."""
 MOST_VOXELS = 1 << 24
 """Along one axis."""

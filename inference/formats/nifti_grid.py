@@ -34,6 +34,10 @@ class _Form:
     def is_usable(self) -> bool:
         return bool(np.isfinite(self.axes).all() and np.isfinite(self.origin).all() and np.all(self.lengths > 0))
 
+    @property
+    def is_straight(self) -> bool:
+        return self.is_usable and skewness(self.axes) <= SKEWED
+
 
 def read_grid(path: Path, header: np.void, size: Zyx) -> tuple[Geometry, tuple[str, ...]]:
     """The grid in LPS from sform, qform or pixdim, mended where it has to be; and warnings.
@@ -46,7 +50,7 @@ def read_grid(path: Path, header: np.void, size: Zyx) -> tuple[Geometry, tuple[s
     pixdim = header["pixdim"][1:4].astype(np.float64) * unit
     sform = _sform(header, unit) if int(header["sform_code"]) > 0 else None
     qform = _qform(header, pixdim, unit) if int(header["qform_code"]) > 0 else None
-    if sform and qform and sform.is_usable and not _agree(sform, qform, size):
+    if sform and qform and sform.is_straight and qform.is_usable and not _agree(sform, qform, size):
         warnings.append("sform and qform disagree")
     form = _chosen(path, sform, qform, prefer_sform=int(header["sform_code"]) == SCANNER, warnings=warnings)
     spacing = _spacing(path, pixdim, sform if form is sform else None, warnings)
@@ -58,8 +62,7 @@ def _chosen(path: Path, sform: _Form | None, qform: _Form | None, *, prefer_sfor
     if sform is None and qform is None:
         warnings.append("no orientation in the header; axes were taken for left, posterior, superior")
         return _Form(axes=LPS_OF_RAS, lengths=np.ones(3), origin=np.zeros(3))
-    straight = sform is not None and sform.is_usable and skewness(sform.axes) <= SKEWED
-    if sform is not None and (qform is None or (prefer_sform and straight)):
+    if sform is not None and (qform is None or (prefer_sform and sform.is_straight)):
         if not sform.is_usable:
             raise InputError(f"{path}: its header has no usable orientation (the sform is singular); export it again")
         chosen, name = sform, "sform"

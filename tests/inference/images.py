@@ -4,6 +4,7 @@ import gzip
 import struct
 
 import numpy as np
+import SimpleITK as sitk
 
 CODES = {"u1": 2, "i2": 4, "i4": 8, "f4": 16, "f8": 64, "i1": 256, "u2": 512, "u4": 768, "i8": 1024, "u8": 1280}
 
@@ -55,3 +56,24 @@ def write_nifti(path, array=None, order="<", **changes):
     data = header + bytes(4) + array.astype(array.dtype.newbyteorder(order)).tobytes()
     path.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
     return path
+
+
+def write_series(folder, positions, uid="1.2.3.1", orientation=(1, 0, 0, 0, 1, 0), number=1):
+    """Write one DICOM CT slice (4 x 3 voxels of 2 x 2 mm) at each position; its voxels are the slice's number in the list."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for i, position in enumerate(positions):
+        image = sitk.GetImageFromArray(np.full((1, 3, 4), i, np.int16))
+        image.SetSpacing((2, 2, 3))
+        image.SetMetaData("0008|0060", "CT")
+        image.SetMetaData("0008|0018", f"{uid}.{i + 1}")
+        image.SetMetaData("0020|000e", uid)
+        image.SetMetaData("0020|000d", "1.2.3")
+        image.SetMetaData("0020|0013", str(i + 1))
+        if position is not None:
+            image.SetMetaData("0020|0032", "\\".join(map(str, position)))
+            image.SetMetaData("0020|0037", "\\".join(map(str, orientation)))
+        writer.SetFileName(str(folder / f"{number}_{i:03}.dcm"))
+        writer.Execute(image)
+    return folder
