@@ -15,7 +15,9 @@ from eval.errors import InputError
 
 COMMANDS = {
     "score": "score predictions against truths: DSC, NSD, HD95, volume difference",
+    "compare": "test two score tables against each other, organ by organ",
     "picture": "draw a CT with labels in three planes",
+    "benchmark": "measure how long the metrics take, beside the surface-distance package",
 }
 """Command to its one-line help; `eval/commands/NAME.py` has `configure(parser)` and `run(arguments)`."""
 

@@ -1,7 +1,7 @@
 """From two folders to scored cases: who belongs to whom, what is wrong with whom, all of them in parallel."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from eval.errors import InputError
-from eval.flare import CHALLENGES, LOST, MAX_LABEL, UNSCORED, Challenge, Rules, StructureScore, score_case
+from eval.flare import CHALLENGES, LOST, UNSCORED, Challenge, LabelPair, Rules, StructureScore, score_case
 from eval.metrics import label_boxes
 from eval.volumes import SUFFIXES, LabelVolume, grid_difference, onto_grid, read_labels
 
@@ -110,7 +110,7 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dic
         return dict.fromkeys(challenge.labels.names, UNSCORED)
     if rules is Rules.STRICT or truth is None:
         return dict.fromkeys(challenge.labels.names, LOST)
-    held = label_boxes((truth.labels,), MAX_LABEL)
+    held = label_boxes(truth.labels)
     return {name: LOST if label in held else UNSCORED for name, label in challenge.labels.ids.items()}
 
 
@@ -122,27 +122,24 @@ def _compared(case: Case, prediction: LabelVolume, truth: LabelVolume, options: 
     difference = grid_difference(prediction.grid, truth.grid)
     if difference and not (official and prediction.labels.shape == truth.labels.shape):
         raise InputError(f"prediction and truth lie on different grids: {difference}; --resample-truth compares in physical space")
-    if not official:
-        for volume in (prediction, truth):
-            _check_labels(volume, challenge)
-    scores = score_case(
-        prediction.labels,
-        truth.labels,
-        truth.spacing_zyx_mm,
-        challenge,
-        rules=options.rules,
-        with_hd95=options.with_hd95 and not official,
-        slice_axis=0 if official else truth.head_axis,
-        threads=threads,
+    pair = LabelPair(
+        prediction=prediction.labels,
+        truth=truth.labels,
+        spacing_zyx_mm=truth.spacing_zyx_mm,
+        head_axis=0 if official else truth.head_axis,
     )
+    if not official:
+        _check_labels(prediction.path, pair.prediction_boxes, challenge)
+        _check_labels(truth.path, pair.truth_boxes, challenge)
+    scores = score_case(pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads)
     return CaseScores(name=case.name, scores=scores, error=_remarks(scores) if official else "")
 
 
-def _check_labels(volume: LabelVolume, challenge: Challenge) -> None:
-    foreign = sorted(set(label_boxes((volume.labels,), MAX_LABEL)) - set(challenge.labels.ids.values()))
+def _check_labels(path: Path, held: Iterable[int], challenge: Challenge) -> None:
+    foreign = sorted(set(held) - set(challenge.labels.ids.values()))
     if foreign:
         known = f"{challenge.labels.name} has 0 to {challenge.labels.max_id}"
-        raise InputError(f"{volume.path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file")
+        raise InputError(f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file")
 
 
 def _remarks(scores: dict[str, StructureScore]) -> str:

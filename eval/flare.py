@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from math import inf, nan
 from types import MappingProxyType
 
@@ -29,6 +30,7 @@ from eval.metrics import (
     Mask,
     dice,
     hd95_mm,
+    joined_boxes,
     label_boxes,
     normalized_surface_dice,
     surface_distances,
@@ -37,7 +39,7 @@ from eval.metrics import (
 from eval.surfels import Spacing
 from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, LabelSet
 
-MAX_LABEL = 255
+NOWHERE: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
 DECIMALS = 4
 """Digits after the point in the organisers' tables."""
 
@@ -134,7 +136,9 @@ def score_structure(
     overlap = dice(prediction, truth)
     surplus_ml = volume_difference_ml(prediction, truth, spacing_zyx_mm)
     if not prediction.any() or not truth.any():
-        return StructureScore(dice=overlap, nsd=overlap, hd95_mm=0.0 if overlap else inf, volume_difference_ml=surplus_ml)
+        return StructureScore(
+            dice=overlap, nsd=overlap, hd95_mm=(0.0 if overlap else inf) if with_hd95 else nan, volume_difference_ml=surplus_ml
+        )
     if overlap < least_dice and not with_hd95:
         return StructureScore(dice=overlap, nsd=0.0, volume_difference_ml=surplus_ml)
     distances = surface_distances(prediction, truth, spacing_zyx_mm, inf if with_hd95 else tolerance_mm)
@@ -146,52 +150,65 @@ def score_structure(
     )
 
 
-def score_case(
-    prediction: LabelMap,
-    truth: LabelMap,
-    spacing_zyx_mm: Spacing,
-    challenge: Challenge,
-    *,
-    rules: Rules = Rules.STRICT,
-    with_hd95: bool = False,
-    slice_axis: int = 0,
-    threads: int = 1,
-) -> dict[str, StructureScore]:
-    """Scores of every structure of a challenge in one case, in the order of their ids.
-
-    Args:
-        prediction: label map, shape (z, y, x).
-        truth: label map of the same shape and voxel order.
-        spacing_zyx_mm: voxel size of the truth.
-        challenge: structures, tolerances and special cases.
-        rules: see the module's docstring.
-        with_hd95: also compute the 95th percentile of the surface distances, which takes longer.
-        slice_axis: array axis from feet to head; the organisers take the first for granted.
-        threads: structures worked on at the same time.
+@dataclass(frozen=True, kw_only=True)
+class LabelPair:
+    """A prediction and its truth, on one grid.
 
     Raises:
         ValueError: shapes differ.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(f"prediction has shape {prediction.shape}, truth {truth.shape}: they must be the same")
-    boxes = label_boxes((prediction, truth), MAX_LABEL)
-    truth_boxes = label_boxes((truth,), MAX_LABEL)
+
+    prediction: LabelMap
+    """Shape (z, y, x)."""
+    truth: LabelMap
+    """Of the same shape and voxel order."""
+    spacing_zyx_mm: Spacing
+    """Voxel size of the truth."""
+    head_axis: int = 0
+    """Array axis from feet to head; the organisers take the first for granted."""
+
+    def __post_init__(self) -> None:
+        if self.prediction.shape != self.truth.shape:
+            raise ValueError(f"prediction has shape {self.prediction.shape}, truth {self.truth.shape}: they must be the same")
+
+    @cached_property
+    def prediction_boxes(self) -> dict[int, Box]:
+        """Label to its box in the prediction."""
+        return label_boxes(self.prediction)
+
+    @cached_property
+    def truth_boxes(self) -> dict[int, Box]:
+        """Label to its box in the truth."""
+        return label_boxes(self.truth)
+
+
+def score_case(
+    pair: LabelPair, challenge: Challenge, rules: Rules = Rules.STRICT, *, with_hd95: bool = False, threads: int = 1
+) -> dict[str, StructureScore]:
+    """Scores of every structure of a challenge in one case, in the order of their ids.
+
+    Args:
+        pair: the label maps.
+        challenge: structures, tolerances and special cases.
+        rules: see the module's docstring.
+        with_hd95: also compute the 95th percentile of the surface distances, which takes longer.
+        threads: structures worked on at the same time.
+    """
+    boxes = joined_boxes(pair.prediction_boxes, pair.truth_boxes)
 
     def score(name: str) -> StructureScore:
         label = challenge.labels.ids[name]
-        box, truth_box = boxes.get(label), truth_boxes.get(label)
-        if truth_box is None and rules is Rules.PARTIAL:
+        if label not in pair.truth_boxes and rules is Rules.PARTIAL:
             return UNSCORED
-        if box is None:
-            return StructureScore(dice=1.0, nsd=1.0, hd95_mm=0.0 if with_hd95 else nan, volume_difference_ml=0.0)
-        if name in challenge.sliced and truth_box is not None and np.any(prediction[box] == label):
-            box = annotated_slices(box, truth_box, rules, slice_axis)
-            if box[slice_axis].start == box[slice_axis].stop:
+        box = boxes.get(label, NOWHERE)
+        if name in challenge.sliced and label in pair.truth_boxes and label in pair.prediction_boxes:
+            box = annotated_slices(box, pair.truth_boxes[label], rules, pair.head_axis)
+            if box[pair.head_axis].start == box[pair.head_axis].stop:
                 return UNSCORED
         return score_structure(
-            prediction[box] == label,
-            truth[box] == label,
-            spacing_zyx_mm,
+            pair.prediction[box] == label,
+            pair.truth[box] == label,
+            pair.spacing_zyx_mm,
             challenge.tolerances_mm[name],
             least_dice=challenge.least_dice,
             with_hd95=with_hd95,
@@ -201,15 +218,16 @@ def score_case(
         return dict(zip(challenge.labels.names, pool.map(score, challenge.labels.names), strict=True))
 
 
-def annotated_slices(box: Box, truth_box: Box, rules: Rules, slice_axis: int = 0) -> Box:
+def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0) -> Box:
     """A box around a structure in both maps, cut to the slices that the truth annotates.
 
     The organisers write `z_lower:z_upper` with the index of the last slice, which Python leaves out. For a truth on
     slices 40 to 60 `official` gives slices 40 to 59, the others 40 to 60; for one slice `official` gives none.
     """
-    extent = truth_box[slice_axis]
+    extent = truth_box[head_axis]
     stop = extent.stop - 1 if rules is Rules.OFFICIAL else extent.stop
-    return tuple(slice(extent.start, stop) if axis == slice_axis else part for axis, part in enumerate(box))  # type: ignore[return-value]
+    z, y, x = (slice(extent.start, stop) if axis == head_axis else part for axis, part in enumerate(box))
+    return (z, y, x)
 
 
 def mean_scores(scores: Mapping[str, float]) -> tuple[float, float]:

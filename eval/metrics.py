@@ -7,17 +7,19 @@
 
 The surface metrics share one costly step, `surface_distances`, done once per pair of masks. Distances run between
 voxel corners that a surface passes, not over all voxels of a box: corners on both surfaces are 0 mm apart and the
-rest ask a k-d tree, so that the work grows with the surface on which the two disagree.
+rest ask a k-d tree, so that the work grows with the surface on which the two disagree. Only where much of it is far
+from the other surface, as in a case gone wrong, is a distance map made.
 
 Definitions: Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and neck anatomy"
 (arXiv:1809.04430), as the `surface-distance` package of google-deepmind computes them.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -27,6 +29,12 @@ from eval.surfels import Spacing, neighbour_codes, surfel_areas_mm2
 Mask = NDArray[np.bool_]
 LabelMap = NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
+Corners = NDArray[np.intp]
+
+NEAR_VOXELS = 8
+"""Distances up to this many voxels come from the k-d tree."""
+PAIRS_PER_VOXEL = 10
+"""A k-d tree may have to look at most of its points for each place far away; with more such pairs a map is quicker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,25 +77,36 @@ def dice_per_label(prediction: LabelMap, truth: LabelMap, ids: Iterable[int]) ->
     """
     _check_shapes(prediction, truth)
     wanted = tuple(ids)
-    boxes = label_boxes((prediction, truth), max(wanted, default=0))
+    boxes = joined_boxes(label_boxes(prediction), label_boxes(truth))
     return {label: dice(*_masks_of(prediction, truth, label, boxes.get(label))) for label in wanted}
 
 
-def label_boxes(label_maps: Sequence[LabelMap], max_id: int) -> dict[int, Box]:
-    """Smallest box that holds a label in all of the label maps together; labels in none of them are left out."""
-    found: dict[int, Box] = {}
-    for labels in label_maps:
-        for label, slices in enumerate(ndimage.find_objects(labels, max_id), start=1):
-            if slices is not None:
-                box = (slices[0], slices[1], slices[2])
-                found[label] = joined_box(found[label], box) if label in found else box
-    return found
+def label_boxes(labels: LabelMap) -> dict[int, Box]:
+    """Smallest box around each label of a label map of shape (z, y, x); labels that it lacks are left out."""
+    # Looked for only where the map holds anything: projections are quicker than a search for labels.
+    planes = np.flatnonzero(labels.any(axis=(1, 2)))
+    if planes.size == 0:
+        return {}
+    first, last = int(planes[0]), int(planes[-1])
+    seen = np.bitwise_or.reduce(labels[first : last + 1], axis=0)
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    starts = (first, int(rows[0]), int(columns[0]))
+    objects = ndimage.find_objects(labels[first : last + 1, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    boxes: dict[int, Box] = {}
+    for label, slices in enumerate(objects, start=1):
+        if slices is not None:
+            z, y, x = (slice(part.start + start, part.stop + start) for part, start in zip(slices, starts, strict=True))
+            boxes[label] = (z, y, x)
+    return boxes
 
 
-def joined_box(first: Box, second: Box) -> Box:
-    """Smallest box around two boxes."""
-    z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
-    return (z, y, x)
+def joined_boxes(first: Mapping[int, Box], second: Mapping[int, Box]) -> dict[int, Box]:
+    """Smallest box around each label's two boxes, or its only one."""
+    joined = {**first, **second}
+    for label in first.keys() & second.keys():
+        z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first[label], second[label], strict=True))
+        joined[label] = (z, y, x)
+    return joined
 
 
 def surface_distances(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, limit_mm: float = math.inf) -> SurfaceDistances:
@@ -110,18 +129,16 @@ def surface_distances(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, li
         raise ValueError(f"masks have {prediction.ndim} dimensions, surface distances need 3 (z, y, x)")
     if len(spacing_zyx_mm) != 3 or not all(0 < size < math.inf for size in spacing_zyx_mm):
         raise ValueError(f"spacing_zyx_mm is {tuple(spacing_zyx_mm)}, must be three voxel sizes above 0 mm")
-    codes = [neighbour_codes(mask).ravel() for mask in (prediction, truth)]
-    corners = [np.flatnonzero(code + np.uint8(1) > 1) for code in codes]
+    codes = [neighbour_codes(mask) for mask in (prediction, truth)]
+    surfaces = [code + np.uint8(1) > 1 for code in codes]
+    corners = [np.flatnonzero(surface) for surface in surfaces]
+    lengths = [_distances(corners[i], corners[1 - i], surfaces[1 - i], spacing_zyx_mm, limit_mm) for i in (0, 1)]
     areas = surfel_areas_mm2(spacing_zyx_mm)
-    shape = (truth.shape[0] + 1, truth.shape[1] + 1, truth.shape[2] + 1)
-    between = [
-        _distances(corners[i], corners[1 - i], _is_surface(codes[1 - i], corners[i]), shape, spacing_zyx_mm, limit_mm) for i in (0, 1)
-    ]
     return SurfaceDistances(
-        prediction_mm=between[0],
-        prediction_mm2=areas[codes[0][corners[0]]],
-        truth_mm=between[1],
-        truth_mm2=areas[codes[1][corners[1]]],
+        prediction_mm=lengths[0],
+        prediction_mm2=areas[codes[0].ravel()[corners[0]]],
+        truth_mm=lengths[1],
+        truth_mm2=areas[codes[1].ravel()[corners[1]]],
     )
 
 
@@ -167,36 +184,55 @@ def _masks_of(prediction: LabelMap, truth: LabelMap, label: int, box: Box | None
     return prediction[cut] == label, truth[cut] == label
 
 
-def _is_surface(codes: NDArray[np.uint8], corners: NDArray[np.intp]) -> NDArray[np.bool_]:
-    return codes[corners] + np.uint8(1) > 1
-
-
 def _distances(
-    corners: NDArray[np.intp],
-    others: NDArray[np.intp],
-    shared: NDArray[np.bool_],
-    shape: tuple[int, int, int],
-    spacing_zyx_mm: Spacing,
-    limit_mm: float,
+    corners: Corners, others: Corners, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float
 ) -> NDArray[np.float64]:
-    """Distance in mm of each corner (flat index into `shape`) to the nearest of the others; infinity without others."""
-    distances = np.zeros(corners.size)
+    """Distance in mm of each corner to the nearest of the others, infinity without others or beyond the limit.
+
+    Args:
+        corners: flat indices into `surface`.
+        others: likewise, where `surface` is True.
+        surface: shape (z, y, x).
+        spacing_zyx_mm: distance between neighbours in `surface`.
+        limit_mm: as in `surface_distances`.
+    """
     if others.size == 0:
         return np.full(corners.size, np.inf)
-    apart = np.flatnonzero(~shared)
+    distances = np.zeros(corners.size)
+    apart = np.flatnonzero(~surface.ravel()[corners])
     if apart.size == 0:
         return distances
-    there = np.stack(np.unravel_index(others, shape), axis=1)
-    here = np.stack(np.unravel_index(corners[apart], shape), axis=1)
-    tree = cKDTree(there * spacing_zyx_mm, balanced_tree=False, compact_nodes=False)
-    nearest = np.asarray(tree.query(here * spacing_zyx_mm, distance_upper_bound=limit_mm * (1 + 1e-6) + 1e-6)[1])
-    hit = nearest < others.size
-    # From whole voxels, so that a distance of exactly the tolerance is not lost to rounding of coordinates.
-    offsets_mm = (here[hit] - there[nearest[hit]]) * spacing_zyx_mm
-    found = np.full(apart.size, np.inf)
-    found[hit] = np.sqrt((offsets_mm[:, ::-1] ** 2).sum(axis=1))
+    there = np.stack(np.unravel_index(others, surface.shape), axis=1)
+    here = np.stack(np.unravel_index(corners[apart], surface.shape), axis=1)
+    tree = cKDTree(there * spacing_zyx_mm, leafsize=32, balanced_tree=False)
+    near_mm = min(limit_mm, NEAR_VOXELS * max(spacing_zyx_mm))
+    found = _nearest(tree, here, there, spacing_zyx_mm, near_mm)
+    far = np.flatnonzero(np.isinf(found)) if limit_mm > near_mm else np.empty(0, np.intp)
+    if far.size * others.size > PAIRS_PER_VOXEL * surface.size:
+        found[far] = _distance_map(surface, spacing_zyx_mm)[corners[apart[far]]]
+    elif far.size:
+        found[far] = _nearest(tree, here[far], there, spacing_zyx_mm, math.inf)
     distances[apart] = found
     return distances
+
+
+def _nearest(tree: cKDTree, here: Corners, there: Corners, spacing_zyx_mm: Spacing, limit_mm: float) -> NDArray[np.float64]:
+    """Distance in mm of points to the nearest of the tree's points; both as whole voxels, shape (n, 3)."""
+    nearest = np.asarray(tree.query(here * spacing_zyx_mm, distance_upper_bound=limit_mm * (1 + 1e-6))[1])
+    hit = nearest < len(there)
+    # From whole voxels, so that a distance of exactly the tolerance is not lost to rounding of coordinates.
+    offsets_mm = (here[hit] - there[nearest[hit]]) * spacing_zyx_mm
+    found = np.full(len(here), np.inf)
+    found[hit] = np.sqrt((offsets_mm[:, ::-1] ** 2).sum(axis=1))
+    return found
+
+
+def _distance_map(surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> NDArray[np.float32]:
+    """Distance in mm of every place to the surface, flat. Costly, but the cost does not grow with the distances."""
+    image = sitk.GetImageFromArray(surface.view(np.uint8))
+    image.SetSpacing(spacing_zyx_mm[::-1])
+    distances: NDArray[np.float32] = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True)).ravel()
+    return np.abs(distances)
 
 
 def _weighted_percentile(distances_mm: NDArray[np.float64], areas_mm2: NDArray[np.float64], share: float) -> float:

@@ -59,19 +59,26 @@ def surfel_areas_mm2(spacing_zyx_mm: Spacing) -> NDArray[np.float64]:
 
 
 def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Neighbour code of each voxel corner; a mask of shape (z, y, x) has (z+1, y+1, x+1) corners.
+    """Neighbour code of each voxel corner of a mask of shape (z, y, x); shape (z+2, y+2, x+2), contiguous.
 
-    Outside the array counts as outside the mask. An all-empty mask gives zeros.
+    Outside the array counts as outside the mask. A mask has one corner more than voxels along each axis; the last
+    entry along each axis is no corner and always 0. An empty mask gives zeros.
 
     Example, one voxel: its eight corners see it in eight places, so each bit occurs once.
 
-        neighbour_codes([[[True]]]) == [[[1, 16], [4, 64]], [[2, 32], [8, 128]]]
+        neighbour_codes([[[True]]])[:2, :2, :2] == [[[1, 16], [4, 64]], [[2, 32], [8, 128]]]
     """
-    padded = np.pad(mask, 1).view(np.uint8)
-    along_x = np.left_shift(padded[:, :, :-1], 4, dtype=np.uint8)
-    along_x |= padded[:, :, 1:]
-    along_y = np.left_shift(along_x[:, :-1], 2, dtype=np.uint8)
-    along_y |= along_x[:, 1:]
-    codes = np.left_shift(along_y[:-1], 1, dtype=np.uint8)
-    codes |= along_y[1:]
-    return codes
+    padded = np.zeros([size + 2 for size in mask.shape], np.uint8)
+    padded[1:-1, 1:-1, 1:-1] = mask
+    row, plane = padded.shape[2], padded.shape[1] * padded.shape[2]
+    # As one long line of voxels, which is quick: what would wrap around to the next row or plane meets only padding.
+    voxels = padded.ravel()
+    along_x = np.left_shift(voxels[:-1], 4, dtype=np.uint8)
+    along_x |= voxels[1:]
+    along_y = np.left_shift(along_x[:-row], 2, dtype=np.uint8)
+    along_y |= along_x[row:]
+    codes = np.zeros(voxels.size, np.uint8)
+    inner = codes[: along_y.size - plane]
+    np.left_shift(along_y[:-plane], 1, out=inner)
+    inner |= along_y[plane:]
+    return codes.reshape(padded.shape)
