@@ -67,9 +67,7 @@ def test_a_faulty_override_is_refused(override):
         recipe_from(DOCUMENT, [override])
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("name: [", "cannot be read as YAML"), ("- a", "must be a mapping"), (None, "no such file")]
-)
+@pytest.mark.parametrize(("text", "message"), [("name: [", "cannot be read as YAML"), ("- a", "must be a mapping"), (None, "no such file")])
 def test_a_file_that_is_no_recipe_is_refused_in_one_line(tmp_path, text, message):
     path = tmp_path / "recipe.yaml"
     if text is not None:

@@ -43,14 +43,28 @@ _BUILDERS: dict[str, Callable[[Site], Field]] = {
 
 # Who yields to whom, and the fat between them, mm.
 _MAKE_ROOM = (
-    ("liver", "right kidney", 1.0, 7.0), ("liver", "stomach", 0.3, 3.0), ("liver", "gallbladder", 0.0, 0.1), ("liver", "right adrenal gland", 1.0, 3.0),
-    ("spleen", "left kidney", 1.0, 6.0), ("stomach", "spleen", 1.0, 4.0), ("stomach", "left kidney", 3.0, 8.0), ("stomach", "pancreas", 0.8, 4.0),
+    ("liver", "right kidney", 1.0, 7.0), ("liver", "stomach", 0.3, 3.0), ("liver", "gallbladder", 0.0, 0.1),
+    ("liver", "right adrenal gland", 1.0, 3.0), ("spleen", "left kidney", 1.0, 6.0), ("stomach", "spleen", 1.0, 4.0),
+    ("stomach", "left kidney", 3.0, 8.0), ("stomach", "pancreas", 0.8, 4.0),
     ("pancreas", "inferior vena cava", 0.3, 2.0), ("pancreas", "aorta", 2.0, 6.0), ("pancreas", "duodenum", 0.0, 0.5),
     ("pancreas", "left kidney", 1.5, 5.0), ("pancreas", "spleen", 0.5, 2.0),
     ("duodenum", "inferior vena cava", 0.3, 2.0), ("duodenum", "aorta", 0.5, 3.0), ("duodenum", "right kidney", 1.0, 4.0),
-    ("duodenum", "gallbladder", 0.5, 2.0), ("stomach", "gallbladder", 0.5, 2.0), ("stomach", "aorta", 3.0, 5.0), ("stomach", "left adrenal gland", 2.0, 4.0),
+    ("duodenum", "gallbladder", 0.5, 2.0), ("stomach", "gallbladder", 0.5, 2.0), ("stomach", "aorta", 3.0, 5.0),
+    ("stomach", "left adrenal gland", 2.0, 4.0),
     ("gallbladder", "right kidney", 2.0, 4.0), ("liver", "duodenum", 0.8, 4.0), ("liver", "pancreas", 1.5, 5.0),
 )  # fmt: skip
+
+# Courses of the large vessels inside the liver: (x, y, z, radius), mm.
+_HEPATIC_VEINS = (
+    ((-24, -52, 104, 6), (-62, -42, 92, 4.5), (-92, -25, 62, 2.5)),
+    ((-24, -54, 104, 6), (-45, -80, 84, 4), (-60, -98, 50, 2.2)),
+    ((-22, -54, 106, 5.5), (6, -72, 92, 4), (36, -86, 82, 2.2)),
+)
+_PORTAL_VEINS = (
+    ((-32, -54, 24, 6.5), (-56, -50, 36, 6), (-84, -30, 40, 4), (-104, -18, 22, 2.5)),
+    ((-56, -50, 36, 5.5), (-76, -68, 42, 4), (-92, -84, 32, 2.2)),
+    ((-32, -54, 24, 6.5), (-14, -66, 42, 5), (4, -86, 52, 4), (30, -92, 66, 2.5)),
+)
 
 Organs = dict[str, Field]
 
@@ -114,11 +128,7 @@ def _liver(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissues
     region, rng = field.region, site.rng
     patchy = np.float32(rng.uniform(1, 6)) * site.frame.noise(region, 60, rng) + np.float32(2) * site.frame.noise(region, 14, rng)
     canvas.paint(field, np.float32(tissues["liver"]) + patchy, label=IDS[name])
-    hepatic = [[[-24, -52, 104, 6], [-62, -42, 92, 4.5], [-92, -25, 62, 2.5]], [[-24, -54, 104, 6], [-45, -80, 84, 4], [-60, -98, 50, 2.2]],
-               [[-22, -54, 106, 5.5], [6, -72, 92, 4], [36, -86, 82, 2.2]]]  # fmt: skip
-    portal = [[[-32, -54, 24, 6.5], [-56, -50, 36, 6], [-84, -30, 40, 4], [-104, -18, 22, 2.5]], [[-56, -50, 36, 5.5], [-76, -68, 42, 4], [-92, -84, 32, 2.2]],
-              [[-32, -54, 24, 6.5], [-14, -66, 42, 5], [4, -86, 52, 4], [30, -92, 66, 2.5]]]  # fmt: skip
-    for paths, tissue in ((hepatic, "hepatic vein"), (portal, "portal vein")):
+    for paths, tissue in ((_HEPATIC_VEINS, "hepatic vein"), (_PORTAL_VEINS, "portal vein")):
         for path in paths:
             spread = rng.normal(0, 4, (len(path), 3))
             spread[0] = 0

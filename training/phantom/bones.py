@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from training.phantom.canvas import Canvas, Field
 from training.phantom.frame import FloatArray, Region
@@ -43,7 +44,9 @@ def paint_back(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Ge
         )
         quadratus = np.maximum(quadratus - bulk, np.maximum(-125 - region.z, region.z - 12))
         canvas.paint(Field(region, quadratus), tissues["muscle"])
-        plane = np.maximum(np.abs(region.y - np.float32(38) - np.abs(region.x) * np.float32(0.05)) - np.float32(1.1), np.abs(np.abs(region.x) - 52) - 20)
+        lateral = np.abs(region.x)
+        plane = np.abs(region.y - np.float32(38) - lateral * np.float32(0.05)) - np.float32(1.1)
+        plane = np.maximum(plane, np.abs(lateral - 52) - 20)
         canvas.paint(Field(region, plane), tissues["fat"] + 20)
     for side in (-1, 1):
         path = curve([(side * 6, -30, 78, 3.0), (side * 15, -24, 50, 4.5), (side * 17, -21, 10, 4.5), (side * 13, -21, -45, 2.5)], 2.0)
@@ -140,15 +143,13 @@ def paint_ribs(canvas: Canvas, tissues: Tissues, rng: np.random.Generator) -> No
         canvas.paint(Field(region, sternum + np.float32(1.6)), tissues["marrow"])
 
 
-def _rib_path(side: int, start_z: float, share: float, drop: float) -> np.ndarray:
+def _rib_path(side: int, start_z: float, share: float, drop: float) -> npt.NDArray[np.float64]:
     """From the vertebra around the chest; rows (x, y, z, radius) in mm."""
     turn = np.linspace(0.0, share, 26)
     angle = np.pi * (0.40 - 0.86 * turn)
     along = np.clip(turn, 0, 1)
     z = start_z - drop * along**0.8 + np.where(turn > 0.78, (turn - 0.78) * 130, 0)
-    half_x = np.interp(z, *zip(*HALF_WIDTH_MM, strict=True)) + 6
-    half_y = np.interp(z, *zip(*HALF_DEPTH_MM, strict=True)) + 6
-    centre = np.interp(z, *zip(*CENTRE_Y_MM, strict=True))
+    half_x, half_y, centre = profile(z, HALF_WIDTH_MM) + 6, profile(z, HALF_DEPTH_MM) + 6, profile(z, CENTRE_Y_MM)
     x = side * half_x * np.abs(np.cos(angle)) ** 0.85
     y = centre + half_y * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.9
     ring = np.stack([x, y, z, np.full_like(x, 5.2)], axis=1)

@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from training.phantom.frame import FloatArray, Frame, Region, Slices, resample
-from training.phantom.shapes import smooth_max
+from training.phantom.shapes import gradient_norm, smooth_max
 
-_CHUNK_VOXELS = 1_500_000
+_CHUNK_VOXELS = 400_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Canvas:
             labels[inside] = label
 
 
-def _sample(tissue: FloatArray | float, positions: list[npt.NDArray[np.float64]]) -> FloatArray | float:
+def _sample(tissue: FloatArray | float, positions: list[FloatArray]) -> FloatArray | float:
     return resample(tissue, positions) if isinstance(tissue, np.ndarray) else tissue
 
 
@@ -129,13 +128,7 @@ def _share(field: Field, blur_zyx_mm: tuple[float, float, float], step_mm: float
     d = field.distance
     if min(d.shape) < 2:
         return np.asarray(np.clip(d / np.float32(min(blur_zyx_mm)), -2, 2))
-    extent = np.zeros(d.shape, dtype=np.float32)
-    for axis, width in enumerate(blur_zyx_mm):
-        slope = np.gradient(d, step_mm, axis=axis)
-        slope *= np.float32(width)
-        slope *= slope
-        extent += slope
-    np.sqrt(extent, out=extent)
+    extent = gradient_norm(d, [width / step_mm for width in blur_zyx_mm])
     np.maximum(extent, np.float32(0.3 * min(blur_zyx_mm)), out=extent)
     return np.asarray(np.clip(d / extent, -2, 2))
 

@@ -16,7 +16,7 @@ from training.phantom.scanner import finish, random_scanner
 from training.phantom.tissue import random_tissues
 from training.phantom.torso import Habitus, random_habitus
 
-_STEP_MM = 2.0
+_FINEST_STEP_MM, _COARSEST_STEP_MM = 2.0, 4.0
 _MARGIN_STEPS = 4
 
 # Head-foot range of the scan in canonical mm: lower end, upper end (means), and how often each examination is drawn.
@@ -156,11 +156,17 @@ def _grid(
 
 
 def _canvas(
-    pose: Pose, shape: tuple[int, int, int], spacing_zyx_mm: tuple[float, float, float], first_voxel: npt.NDArray[np.float64], blur_mm: float
+    pose: Pose,
+    shape: tuple[int, int, int],
+    spacing_zyx_mm: tuple[float, float, float],
+    first_voxel: npt.NDArray[np.float64],
+    blur_mm: float,
 ) -> Canvas:
-    margin = _MARGIN_STEPS * _STEP_MM
-    size = [int(np.ceil(((n - 1) * s + 2 * margin) / _STEP_MM)) + 1 for n, s in zip(shape, spacing_zyx_mm, strict=True)]
-    frame = Frame(pose=pose, origin_xyz_mm=first_voxel - margin, step_mm=_STEP_MM, shape=(size[0], size[1], size[2]))
+    # Anatomy need not be drawn much finer than it is scanned.
+    step = float(np.clip(0.8 * min(spacing_zyx_mm), _FINEST_STEP_MM, _COARSEST_STEP_MM))
+    margin = _MARGIN_STEPS * step
+    size = [int(np.ceil(((n - 1) * s + 2 * margin) / step)) + 1 for n, s in zip(shape, spacing_zyx_mm, strict=True)]
+    frame = Frame(pose=pose, origin_xyz_mm=first_voxel - margin, step_mm=step, shape=(size[0], size[1], size[2]))
     plane = max(blur_mm, spacing_zyx_mm[1])
     return Canvas(
         frame=frame,

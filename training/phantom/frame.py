@@ -10,12 +10,15 @@ Arrays are (z, y, x), float32.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+# In memory always float32; numpy's stubs cannot follow that through mixed arithmetic.
+FloatArray = npt.NDArray[np.floating[Any]]
 Slices = tuple[slice, slice, slice]
 
 _WARP_KNOTS_MM = 16.0
@@ -63,8 +66,8 @@ class Pose:
 
 def random_pose(rng: np.random.Generator, *, warp: float = 1.0) -> Pose:
     """Draw a body size, a small rotation, a mild scoliosis and a smooth warp (`warp` scales the last)."""
-    size = float(np.clip(rng.normal(1.0, 0.07), 0.82, 1.2))
-    girth = float(np.clip(rng.normal(1.0, 0.06), 0.85, 1.2))
+    size = float(np.clip(rng.normal(0.985, 0.055), 0.84, 1.15))
+    girth = float(np.clip(rng.normal(1.0, 0.055), 0.87, 1.16))
     size_xyz = (size * girth, size * girth * float(rng.normal(1.0, 0.05)), size * float(rng.normal(1.0, 0.04)))
     ax, ay, az = np.deg2rad(rng.normal(0.0, [3.0, 2.0, 4.0]))
     rotation = _rotation(float(ax), float(ay), float(az))
@@ -74,7 +77,7 @@ def random_pose(rng: np.random.Generator, *, warp: float = 1.0) -> Pose:
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     waves = 2 * np.pi * direction / wavelength[:, None]
     # Amplitude grows with wavelength so that the strain, and with it the risk of folding, is the same for every wave.
-    amplitudes = warp * rng.normal(0.0, 1.0, (count, 3)) * wavelength[:, None] / 140.0
+    amplitudes = warp * rng.normal(0.0, 1.0, (count, 3)) * wavelength[:, None] / 165.0
     scoliosis = np.array([[0.0, 0.0, 2 * np.pi / rng.uniform(300.0, 600.0)]])
     bend = np.array([[rng.normal(0.0, 4.0), rng.normal(0.0, 4.0), 0.0]])
     return Pose(
@@ -180,14 +183,15 @@ class Frame:
         return resample(knots, positions, cubic=True) * np.float32(1.9)
 
 
-def resample(values: FloatArray, positions: list[npt.NDArray[np.float64]], *, cubic: bool = False) -> FloatArray:
+def resample(values: FloatArray, positions: Sequence[FloatArray], *, cubic: bool = False) -> FloatArray:
     """Sample a (z, y, x) array on the lattice of three position lists, in units of its index.
 
     Linear by default; `cubic` smooths with uniform cubic B-splines (positions must then stay one sample inside).
     """
     for axis, position in enumerate(positions):
         base = np.clip(np.floor(position).astype(np.intp), 0, max(values.shape[axis] - 2, 0))
-        t = (position - base).astype(np.float32)
+        t: FloatArray = (position - base).astype(np.float32)
+        taps: list[tuple[int, FloatArray]]
         if cubic:
             taps = [(-1, (1 - t) ** 3 / 6), (0, (3 * t**3 - 6 * t**2 + 4) / 6), (1, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6), (2, t**3 / 6)]
         else:
@@ -197,7 +201,7 @@ def resample(values: FloatArray, positions: list[npt.NDArray[np.float64]], *, cu
         last = values.shape[axis] - 1
         total = np.zeros(1, dtype=np.float32)
         for number, (offset, weight) in enumerate(taps):
-            term = values.take(np.minimum(base + offset, last), axis=axis)
+            term = values.take(np.minimum(base + offset, last), axis=axis, mode="clip")
             term *= weight.reshape(weight_shape)
             total = term if number == 0 else np.add(total, term, out=total)
         values = total

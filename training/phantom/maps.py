@@ -105,7 +105,9 @@ def anatomy_from_labels(name: str, labels: npt.NDArray[np.uint8], spacing_zyx_mm
     )
 
 
-def _spine_line(aorta: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64], origin_z: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _spine_line(
+    aorta: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64], origin_z: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Spine position per height, from the aorta's path less where the aorta lies in the canonical patient."""
     rows, points = [], []
     for z in np.flatnonzero(aorta.any((1, 2))):

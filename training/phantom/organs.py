@@ -43,7 +43,12 @@ class Site:
         return distance
 
     def path_field(
-        self, points: Sequence[Sequence[float]], *, spacing_mm: float = 2.0, flatten: Point = (1, 1, 1), bumps: Sequence[tuple[float, float]] = ()
+        self,
+        points: Sequence[Sequence[float]],
+        *,
+        spacing_mm: float = 2.0,
+        flatten: Point = (1, 1, 1),
+        bumps: Sequence[tuple[float, float]] = (),
     ) -> Field:
         """Tube through control points of (x, y, z, radius)."""
         path = curve(points, spacing_mm)
@@ -53,7 +58,9 @@ class Site:
         return Field(region, self.rough(region, tube(self.frame, region, path, flatten), bumps))
 
 
-def moved(points: Sequence[Sequence[float]], by: Point, scale: float = 1.0, spread: npt.NDArray[np.float64] | None = None) -> list[list[float]]:
+def moved(
+    points: Sequence[Sequence[float]], by: Point, scale: float = 1.0, spread: npt.NDArray[np.float64] | None = None
+) -> list[list[float]]:
     """Control points displaced by `by`, radii times `scale`, each point with its own `spread` if given."""
     result = np.array(points, dtype=np.float64)
     result[:, :3] += by
@@ -79,12 +86,13 @@ def liver(site: Site) -> Field:
         return Field(region, region.x)
     rng, x, y, z = site.rng, region.x, region.y, region.z
     belly = site.torso.belly[region.slices] + np.float32(rng.uniform(0.3, 2.0))
-    tip, reach = float(rng.normal(-58, 18)), float(rng.normal(62, 22))
+    tip, reach = float(np.clip(rng.normal(-50, 17), -90, -15)), float(rng.normal(58, 20))
     # Height of the lower surface from right to left, and how far back the liver goes.
     low = np.interp(x, [-115, -85, -50, -20, 15, 60, 100], [tip, tip + 8, tip + 38, 6, 14, 52, 95]).astype(np.float32)
     low = low + np.clip(-60 - y, -60, 60) * np.float32(0.22)
     # Lower down the right lobe keeps more to the side, which leaves room for duodenum and pancreas.
-    back = np.interp(x + np.clip(8 - z, 0, 70) * np.float32(0.55), [-60, -36, -18, 0, 25, 70], [90, 22, -28, -46, -62, -74]).astype(np.float32)
+    across = x + np.clip(8 - z, 0, 70) * np.float32(0.55)
+    back = np.interp(across, [-60, -36, -18, 0, 25, 70], [90, 22, -28, -46, -62, -74]).astype(np.float32)
     back += np.clip((z - 70) * np.float32(0.35), 0, 22)
     shape = smooth_max(low - z, y - back, 16) * np.float32(0.8)
     shape = smooth_max(shape, (x - reach) * np.float32(0.9) + np.abs(y + 80) * np.float32(0.15), 20)
@@ -107,7 +115,7 @@ def spleen(site: Site) -> Field:
     belly = site.torso.belly[region.slices] + np.float32(site.rng.uniform(0.5, 2.5))
     patch = ellipsoid(region, (98 + dx, 12 + dy, 46 + dz), (80, 52 * size, 60 * size), tilt(25, 0, 0))
     patch = site.rough(region, patch, [(45, 3.0)])
-    thickness = np.float32(site.rng.uniform(50, 66) * size)
+    thickness = np.float32(site.rng.uniform(40, 54) * size)
     inner = -belly - thickness * (1 - np.clip(patch + 45, 0, 45) / 90)
     shape = smooth_max(patch, site.rough(region, inner, [(40, 2.0)]), 10)
     return Field(region, smooth_max(shape, belly, 5))
@@ -117,16 +125,16 @@ def kidney(site: Site, side: int) -> tuple[Field, Field]:
     """One kidney (side -1 right, +1 left) and its sinus, which is not part of the organ."""
     size = site.factor(0.09)
     dx, dy, dz = site.jitter(5)
-    centre = (side * 71 + dx, 10 + dy, (-34 if side < 0 else -22) + dz)
+    centre = (side * 73 + dx, 10 + dy, (-34 if side < 0 else -22) + dz)
     region = site.frame.region((centre[0] - 45, centre[1] - 42, centre[2] - 70), (centre[0] + 45, centre[1] + 42, centre[2] + 70))
     if region.empty:
         return Field(region, region.x), Field(region, region.x)
     turn = tilt(site.rng.normal(-12, 4), side * site.rng.normal(13, 4), side * site.rng.normal(28, 8))
-    body = ellipsoid(region, centre, (27 * size, 24 * size, 53 * size), turn)
+    body = ellipsoid(region, centre, (28.5 * size, 26 * size, 55 * size), turn)
     body = site.rough(region, body, [(50, 2.5), (20, 0.8)])
     inward = turn[:, 0] * -side
     hilum = tuple(float(c + 21 * size * i) for c, i in zip(centre, inward, strict=True))
-    sinus = ellipsoid(region, (hilum[0], hilum[1], hilum[2]), (19 * size, 8 * size, 22 * size), turn)
+    sinus = ellipsoid(region, (hilum[0], hilum[1], hilum[2]), (19 * size, 7.5 * size, 20 * size), turn)
     sinus = site.rough(region, sinus, [(16, 2.2)])
     clear = smooth_max(body, -spine_block(region) + 2, 5)
     return Field(region, smooth_max(clear, -sinus, 3)), Field(region, np.maximum(sinus, body))
@@ -166,7 +174,8 @@ def pancreas(site: Site) -> Field:
     size = site.factor(0.12)
     spread = site.rng.normal(0, 2.5, (7, 3))
     points = [
-        (-34, -56, -46, 11), (-33, -58, -30, 14.5), (-22, -62, -14, 13), (-2, -69, 0, 9.5), (20, -64, 10, 10.5), (46, -44, 20, 11), (74, -18, 30, 10.5),
+        (-34, -56, -46, 11), (-33, -58, -30, 14.5), (-22, -62, -14, 13), (-2, -69, 0, 9.5), (20, -64, 10, 10.5), (46, -44, 20, 11),
+        (74, -18, 30, 10.5),
     ]  # fmt: skip
     body = site.path_field(moved(points, site.jitter(2), size, spread), flatten=(1.05, 0.92, 1.15))
     if body.region.empty:
@@ -182,8 +191,8 @@ def aorta(site: Site) -> Field:
     """From the chest to the bifurcation at L4, slightly left of the midline in the abdomen."""
     width = site.factor(0.1)
     points = [
-        (3, -34, -121, 8), (6, -34, -90, 8.5), (9, -33, -50, 9), (8, -32, 0, 9.8), (7, -30, 40, 10.5), (11, -26, 80, 11.5), (18, -19, 125, 12),
-        (23, -14, 180, 12.5), (25, -12, 235, 13), (22, -22, 265, 14),
+        (3, -34, -121, 8), (6, -34, -90, 8.5), (9, -33, -50, 9), (8, -32, 0, 9.8), (7, -30, 40, 10.5), (11, -26, 80, 11.5),
+        (18, -19, 125, 12), (23, -14, 180, 12.5), (25, -12, 235, 13), (22, -22, 265, 14),
     ]  # fmt: skip
     spread = np.repeat(site.rng.normal(0, 1.8, (len(points), 1)), 3, axis=1) * np.array([1.0, 0.3, 0.0])
     return site.path_field(moved(points, (0, 0, 0), width, spread))
@@ -192,8 +201,8 @@ def aorta(site: Site) -> Field:
 def vena_cava(site: Site) -> Field:
     """Right of the aorta; behind the liver it comes forward and ends in the right atrium."""
     points = [
-        (-14, -32, -130, 8.5), (-19, -33, -100, 9), (-21, -34, -50, 9.5), (-22, -36, 0, 10), (-24, -40, 40, 10.5), (-26, -46, 75, 11), (-24, -52, 105, 11.5),
-        (-20, -55, 124, 12),
+        (-14, -32, -130, 8.5), (-19, -33, -100, 9), (-21, -34, -50, 9.5), (-22, -36, 0, 10), (-24, -40, 40, 10.5),
+        (-26, -46, 75, 11), (-24, -52, 105, 11.5), (-20, -55, 124, 12),
     ]  # fmt: skip
     flat = float(site.rng.uniform(0.6, 1.0))
     spread = site.rng.normal(0, 1.5, (len(points), 3)) * np.array([1, 0.6, 0])
@@ -236,7 +245,8 @@ def gallbladder(site: Site) -> Field:
 def esophagus(site: Site) -> Field:
     """Behind the heart, through the hiatus in front of the aorta, to the stomach."""
     points = [
-        (42, -24, 78, 9), (27, -34, 86, 9), (14, -42, 100, 9), (6, -40, 122, 9), (2, -35, 160, 8.5), (0, -30, 200, 8), (2, -28, 250, 8), (3, -30, 300, 8),
+        (42, -24, 78, 9), (27, -34, 86, 9), (14, -42, 100, 9), (6, -40, 122, 9), (2, -35, 160, 8.5), (0, -30, 200, 8),
+        (2, -28, 250, 8), (3, -30, 300, 8),
     ]  # fmt: skip
     spread = site.rng.normal(0, 1.5, (len(points), 3)) * np.array([1, 0.6, 0])
     return site.path_field(moved(points, (0, 0, 0), site.factor(0.13), spread), flatten=(1.15, 0.9, 1.0), bumps=[(25, 0.8)])

@@ -69,9 +69,9 @@ def paint_arms(canvas: Canvas, rng: np.random.Generator, tissues_hu: dict[str, f
     whole = frame.whole()
     out = float(rng.uniform(188, 205))
     for side in (-1, 1):
-        path = curve([(side * out, 10, 330, 44), (side * (out + 8), 10, 80, 40), (side * (out - 8), -20, -120, 33), (side * (out - 25), -50, -300, 28)], 8.0)
-        arm = tube(frame, whole, path)
-        bone = curve([(side * out, 10, 330, 12), (side * (out + 8), 12, 80, 11), (side * (out - 8), -20, -120, 9), (side * (out - 25), -50, -300, 8)], 4.0)
+        course = ((out, 10, 330), (out + 8, 10, 80), (out - 8, -20, -120), (out - 25, -50, -300))
+        arm = tube(frame, whole, curve([(side * x, y, z, r) for (x, y, z), r in zip(course, (44, 40, 33, 28), strict=True)], 8.0))
+        bone = curve([(side * x, y, z, r) for (x, y, z), r in zip(course, (12, 11, 9, 8), strict=True)], 4.0)
         for inset, name in ((0.0, "skin"), (2.0, "fat"), (9.0, "muscle")):
             canvas.paint(Field(whole, arm + np.float32(inset)), tissues_hu[name])
         shaft = tube(frame, whole, bone)

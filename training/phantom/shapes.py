@@ -43,7 +43,7 @@ def smooth_max(a: FloatArray, b: FloatArray, radius: float) -> FloatArray:
     return -smooth_min(-a, -b, radius)
 
 
-def curve(points: Sequence[Sequence[float]], spacing_mm: float) -> npt.NDArray[np.float64]:
+def curve(points: Sequence[Sequence[float]] | npt.NDArray[np.float64], spacing_mm: float) -> npt.NDArray[np.float64]:
     """Smooth curve through control points; rows (x, y, z, …), any further columns (a radius) are interpolated with them."""
     control = np.asarray(points, dtype=np.float64)
     chord = np.linalg.norm(np.diff(control[:, :3], axis=0), axis=1)
@@ -109,6 +109,36 @@ def slab_segment(region: Region, start: tuple[float, float], end: tuple[float, f
 
 
 def profile(z: FloatArray, knots: Sequence[tuple[float, float]]) -> FloatArray:
-    """Piecewise linear function of z from (z, value) knots in ascending z, e.g. the half-width of the trunk."""
-    heights, values = zip(*knots, strict=True)
-    return np.interp(z, heights, values).astype(np.float32)
+    """Piecewise linear function of z from (z, value) knots in ascending z, e.g. the half-width of the trunk.
+
+    Constant beyond the knots. Looked up in a table of quarter millimetres: several times faster than interpolating millions
+    of voxels.
+    """
+    heights, values = (np.array(column, dtype=np.float64) for column in zip(*knots, strict=True))
+    table = np.interp(np.arange(heights[0], heights[-1] + 0.25, 0.25), heights, values).astype(np.float32)
+    index = ((z - np.float32(heights[0])) * np.float32(4) + np.float32(0.5)).astype(np.int32)
+    return table.take(index, mode="clip")
+
+
+def slope(values: FloatArray, axis: int) -> FloatArray:
+    """Twice the difference per grid step along an axis; one-sided at the ends, where it is doubled to match."""
+    result = np.empty_like(values)
+
+    def at(first: int | None, last: int | None) -> tuple[slice, ...]:
+        return tuple(slice(first, last) if i == axis else slice(None) for i in range(values.ndim))
+
+    np.subtract(values[at(2, None)], values[at(None, -2)], out=result[at(1, -1)])
+    result[at(0, 1)] = 2 * (values[at(1, 2)] - values[at(0, 1)])
+    result[at(-1, None)] = 2 * (values[at(-1, None)] - values[at(-2, -1)])
+    return result
+
+
+def gradient_norm(values: FloatArray, weights_zyx: Sequence[float]) -> FloatArray:
+    """Length of the gradient after each axis is scaled by a weight (1 / grid step gives the plain gradient)."""
+    square = np.zeros(values.shape, dtype=np.float32)
+    for axis, weight in enumerate(weights_zyx):
+        part = slope(values, axis)
+        part *= np.float32(0.5 * weight)
+        part *= part
+        square += part
+    return np.sqrt(square, out=square)

@@ -12,7 +12,7 @@ import numpy as np
 
 from training.phantom.canvas import Canvas, Field
 from training.phantom.frame import FloatArray, Frame, Region, resample
-from training.phantom.shapes import ellipsoid, profile, smooth_max, smooth_min, superellipse
+from training.phantom.shapes import ellipsoid, gradient_norm, profile, smooth_max, smooth_min, superellipse
 from training.phantom.tissue import Tissues
 
 # Half-axes of the cavity and the height of its centre over the spine, by z.
@@ -76,14 +76,9 @@ class Torso:
 
 def true_distance(frame: Frame, level: FloatArray) -> FloatArray:
     """Turn any smooth level function into a distance near its zero level, by its gradient."""
-    square = np.zeros(level.shape, dtype=np.float32)
-    for axis in range(3):
-        slope = np.gradient(level, frame.step_mm, axis=axis)
-        slope *= slope
-        square += slope
-    np.sqrt(square, out=square)
-    np.clip(square, 0.25, 4.0, out=square)
-    return np.asarray(level / square)
+    steepness = gradient_norm(level, [1 / frame.step_mm] * 3)
+    np.clip(steepness, 0.25, 4.0, out=steepness)
+    return np.asarray(level / steepness)
 
 
 def build_torso(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> Torso:
@@ -180,7 +175,7 @@ def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     hu = np.float32(tissues["lung"]) + np.float32(22) * frame.noise(chest, 35, rng)
     # Lung at the back is denser in a patient lying on it.
     hu += np.clip(chest.y, -90, 60) * np.float32(rng.uniform(0.2, 0.9))
-    canvas.paint(Field(chest, middle), np.float32(tissues["fat"]) + np.float32(10))
+    canvas.paint(Field(chest, middle), tissues["fat"] + 10)
     canvas.paint(Field(chest, lung), hu)
     vessels = np.hypot(frame.noise(chest, 26, rng), frame.noise(chest, 26, rng)) - np.float32(0.16)
     vessels = np.maximum(true_distance(frame, vessels), lung + np.float32(3))
