@@ -27,7 +27,9 @@ def ellipsoid(region: Region, centre: Point, radii: Point, tilt: npt.NDArray[np.
     rx, ry, rz = (np.float32(r) for r in radii)
     level = np.sqrt((dx / rx) ** 2 + (dy / ry) ** 2 + (dz / rz) ** 2)
     slope = np.sqrt((dx / rx**2) ** 2 + (dy / ry**2) ** 2 + (dz / rz**2) ** 2)
-    result: FloatArray = level * (level - 1) / np.maximum(slope, np.float32(1e-3))
+    # At the very centre both are zero; their quotient is some radius there.
+    scale = np.divide(level, slope, out=np.full_like(level, min(radii)), where=slope > 1e-6)
+    result: FloatArray = scale * (level - 1)
     return result
 
 
