@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.ensemble import Group, Image, Pass
-from inference.geometry import Box
+from inference.geometry import Box, Geometry
 from inference.runtime import F32, Session
+from inference.strategy import touched
 from model.labels import BACKGROUND
-from model.manifest import Localization, Member, Zyx, ZyxMm
+from model.manifest import Localization, Member
 
 LEAST_SHARE = 0.1
 """Connected parts of less than this share of the largest one are taken for specks."""
 AXES = "zyx"
+Mask = NDArray[np.bool_]
 
 OVERLAP = 0.25
 """Of the windows where the image is larger than one."""
@@ -27,7 +29,7 @@ OVERLAP = 0.25
 logger = logging.getLogger(__name__)
 
 
-def organ_mask(image: Image, localization: Localization, session: Session) -> NDArray[np.bool_]:
+def organ_mask(image: Image, localization: Localization, session: Session) -> Mask:
     """Where the localization network sees any organ; (z, y, x) on its grid.
 
     Args:
@@ -66,39 +68,65 @@ class _TwoChannels:
         self._session.close()
 
 
-def foreground_box(mask: NDArray[np.bool_]) -> Box | None:
-    """The box around the connected parts of a mask (z, y, x) that are no specks; None where the mask is empty."""
-    parts = np.asarray(cc3d.connected_components(mask, connectivity=26))
-    if not parts.any():
+def without_specks(mask: Mask) -> Mask:
+    """The connected parts of a mask (z, y, x) that are no specks."""
+    parts = np.asarray(cc3d.connected_components(mask, connectivity=26, out_dtype=np.uint32))
+    voxels = np.bincount(parts.ravel())
+    voxels[0] = 0
+    return np.asarray((voxels >= max(1, LEAST_SHARE * voxels.max()))[parts], bool)
+
+
+def bounding_box(mask: Mask) -> Box | None:
+    """The smallest box around a mask (z, y, x); None where it is empty."""
+    held = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not held[0].size:
         return None
-    statistics = cc3d.statistics(parts)
-    voxels = np.asarray(statistics["voxel_counts"])[1:]
-    boxes = [box for box, count in zip(statistics["bounding_boxes"][1:], voxels, strict=True) if count >= LEAST_SHARE * voxels.max()]
-    z, y, x = ((min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)) for axis in range(3))
-    return Box(start_zyx=(int(z[0]), int(y[0]), int(x[0])), stop_zyx=(int(z[1]), int(y[1]), int(x[1])))
+    z, y, x = ((int(index[0]), int(index[-1]) + 1) for index in held)
+    return Box(start_zyx=(z[0], y[0], x[0]), stop_zyx=(z[1], y[1], x[1]))
 
 
-def region_of_interest(mask: NDArray[np.bool_], size_zyx: Zyx, spacing_zyx_mm: ZyxMm, margin_mm: float, crop_axes: tuple[str, ...]) -> Box:
+def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box:
     """The box of voxels of an image that the members shall look at; the whole image, with a warning, where nothing was found.
 
     Args:
-        mask: (z, y, x) union of all organs on the localization grid, which spans the image edge to edge.
-        size_zyx: of the image.
-        spacing_zyx_mm: of the image.
-        margin_mm: how far the box reaches beyond the organs.
-        crop_axes: axes to crop; along the others the box is as long as the image.
+        organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image edge to edge.
+        geometry: of the image, canonical.
+        localization: how far the box reaches beyond the organs, and along which axes it is as long as the image.
     """
-    found = foreground_box(mask)
+    found = bounding_box(organs)
     if found is None:
         logger.warning("localization found no organ; the whole image is segmented")
-        return Box(start_zyx=(0, 0, 0), stop_zyx=size_zyx)
+        return Box(start_zyx=(0, 0, 0), stop_zyx=geometry.size_zyx)
     start, stop = [], []
-    for axis, (size, spacing) in enumerate(zip(size_zyx, spacing_zyx_mm, strict=True)):
-        if AXES[axis] not in crop_axes:
+    for axis, (size, spacing) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, strict=True)):
+        if AXES[axis] not in localization.crop_axes:
             start.append(0)
             stop.append(size)
             continue
-        scale, margin = size / mask.shape[axis], margin_mm / spacing
+        scale, margin = size / organs.shape[axis], localization.margin_mm / spacing
         start.append(max(0, floor(found.start_zyx[axis] * scale - margin)))
         stop.append(min(size, ceil(found.stop_zyx[axis] * scale + margin)))
     return Box(start_zyx=(start[0], start[1], start[2]), stop_zyx=(stop[0], stop[1], stop[2]))
+
+
+def neighbourhood(organs: Mask, geometry: Geometry, box: Box, margin_mm: float) -> Mask:
+    """Where within a box of the image organs may be: up to a margin from those found.
+
+    Args:
+        organs: (z, y, x) on the localization grid.
+        geometry: of the image, canonical.
+        box: of the image.
+        margin_mm: rounded up to whole voxels of the localization grid.
+
+    Returns:
+        (z, y, x) on that grid, the part of it that the box touches.
+    """
+    near = organs.copy()
+    for axis, (size, spacing, cells) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, organs.shape, strict=True)):
+        lines = np.moveaxis(near, axis, 0)
+        reached = lines.copy()
+        for step in range(1, min(cells, ceil(margin_mm / (size * spacing / cells)) + 1)):
+            reached[step:] |= lines[:-step]
+            reached[:-step] |= lines[step:]
+        lines[...] = reached
+    return near[tuple(touched(box.slices, geometry.size_zyx, organs.shape))]

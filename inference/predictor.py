@@ -2,6 +2,7 @@
 
 | step | grid | what |
 |---|---|---|
+| plan | | what is kept where, from the header alone |
 | turn | input | axes to canonical S, P, L |
 | localize | low resolution | box around the organs |
 | networks | model | resample and normalize, windows x members to class probabilities, slab by slab |
@@ -10,121 +11,179 @@
 | turn back | input | axes as stored |
 """
 
+import logging
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.budget import Budget, InferencePlan, Planner
 from inference.components import clean_up
-from inference.ensemble import Group, Mean, Pass, Stream, grouped
+from inference.errors import BudgetError, DeviceMemoryError
 from inference.geometry import Box, Geometry
 from inference.images import ModelImage
 from inference.intensity import ImageStatistics, image_statistics
 from inference.laterality import split_pairs
-from inference.localization import organ_mask, region_of_interest
-from inference.restoration import Restorer
-from inference.runtime import Backend, Device, Precision, Session, Settings, open_session, select_backend
-from inference.strategy import Relevance
+from inference.localization import neighbourhood, organ_mask, region_of_interest, without_specks
+from inference.midline import Midline, body_middle
+from inference.runtime import Backend, Device, Precision, select_backend
+from inference.segmentation import Segmentation
+from inference.sessions import Sessions
+from inference.strategy import WindowCount
 from inference.timing import Timings
 from inference.volume import Volume, crop, to_canonical
 from model.bundle import ModelBundle
-from model.manifest import Member
 
-F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Record:
+    """What was done for a case."""
+
+    plan: InferencePlan
+    region: Box | None = None
+    """Of the canonical image."""
+    windows: WindowCount = field(default_factory=WindowCount)
 
 
 class Predictor:
-    """A bundle whose networks are loaded, ready for any number of cases, one at a time."""
+    """A bundle whose networks are loaded once for any number of cases, one at a time.
+
+    Args:
+        bundle: manifest and files.
+        device: see `runtime.select_backend`.
+        threads: CPU threads of the networks; 0 leaves the number to the library.
+        precision: `fp32` forbids what the manifest allows; None does not.
+        budget: memory that may be taken.
+        release: give back the networks' memory as soon as a case needs them no more, before post-processing.
+
+    Raises:
+        DeviceError: the device is not there, or a network cannot be loaded on it.
+    """
 
     def __init__(
-        self, bundle: ModelBundle, *, device: Device | Backend = "auto", threads: int = 0, precision: Precision | None = None
+        self,
+        bundle: ModelBundle,
+        *,
+        device: Device | Backend = "auto",
+        threads: int = 0,
+        precision: Precision | None = None,
+        budget: Budget | None = None,
+        release: bool = False,
     ) -> None:
-        """Open a session for every network of the bundle.
+        self.record: Record | None = None
+        """Of the last case."""
+        self._bundle = bundle
+        self._threads = threads
+        self._precision: Precision | None = precision
+        self._budget = budget or Budget()
+        self._release = release
+        self._may_leave_gpu = device == "auto"
+        self._small = False
+        self._use(select_backend(device))
+        if self.backend != "cuda":  # No CUDA context before the first window is ready; the CPU loads while the first case is read.
+            self._sessions.load_all(self._budget.host_mb // 2)
 
-        Args:
-            bundle: manifest and files.
-            device: see `runtime.select_backend`.
-            threads: CPU threads of the networks; 0 leaves the number to the library.
-            precision: `fp32` forbids what the manifest allows; None does not.
+    def _use(self, backend: Backend) -> None:
+        self.backend: Backend = backend
+        self._sessions = Sessions(self._bundle, backend, threads=self._threads, precision=self._precision)
+        self._planner = Planner(bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget)
+
+    def plan(self, stored: Geometry) -> InferencePlan:
+        """The plan for a case, from its header alone.
 
         Raises:
-            DeviceError: the device is not there, or a network cannot be loaded on it.
+            BudgetError: the budget cannot be kept; the message names the smallest that can.
         """
-        self.manifest = bundle.manifest
-        self.backend = select_backend(device)
-        self._sessions: dict[str, Session] = {}
-        for network in self.manifest.networks().values():
-            # Two members may share a file, each with its own preprocessing.
-            if network.file not in self._sessions:
-                self._sessions[network.file] = open_session(
-                    bundle.path_of(network), self.backend, Settings(threads=threads, precision=precision or network.precision)
-                )
+        return self._planner.plan(stored, small=self._small)
 
     def predict(self, volume: Volume, timings: Timings) -> U8:
         """Label ids (z, y, x) on the volume's own grid, in its stored axis order.
 
+        When the device runs out of memory the case is tried once more with the smallest plan; then, if the device was the
+        program's choice, on the CPU.
+
         Args:
             volume: as read.
             timings: collects the seconds of each step.
+
+        Raises:
+            BudgetError: the memory budget cannot be kept.
+            DeviceMemoryError: the device ran out of memory all the same.
         """
+        while True:
+            try:
+                return self._predict(volume, timings)
+            except (BudgetError, DeviceMemoryError) as error:
+                self._sessions.close()
+                if isinstance(error, DeviceMemoryError) and not self._small:
+                    logger.warning("%s; trying once more with a smaller plan", error)
+                    self._small = True
+                elif self.backend == "cuda" and self._may_leave_gpu:
+                    logger.warning("%s; GOING ON WITH THE CPU, which is slower", error)
+                    self._small = False
+                    self._use(select_backend("cpu"))
+                else:
+                    raise
+
+    def _predict(self, volume: Volume, timings: Timings) -> U8:
+        manifest = self._bundle.manifest
+        self.record = Record(plan=self.plan(volume.geometry))
+        self._sessions.follow(self.record.plan)
         canonical, orientation = to_canonical(volume)
         statistics = image_statistics(canonical.array) if self._needs_statistics() else None
         with timings.stage("localize"):
-            box = self._region(canonical, statistics)
+            box, near_organs = self._region(canonical, statistics)
+        self.record.region = box
+        self.record.plan = self._planner.plan(volume.geometry, box.size_zyx, small=self._small)
         channels = np.zeros(canonical.geometry.size_zyx, np.uint8)
-        self._segment(crop(canonical, box), statistics, channels[box.slices], timings)
+        Segmentation(
+            bundle=self._bundle,
+            sessions=self._sessions,
+            plan=self.record.plan,
+            region=crop(canonical, box),
+            statistics=statistics,
+            near_organs=near_organs,
+            timings=timings,
+            count=self.record.windows,
+        ).write(channels[box.slices])
+        if self._release:
+            self._sessions.close()
         with timings.stage("clean up"):
-            labels = self._structures(channels, canonical.geometry)
-        return np.ascontiguousarray(orientation.undo(labels))
+            labels = split_pairs(channels, canonical.geometry, manifest.output, self._middle(canonical))
+            del channels
+            if manifest.fuse != "after_postprocessing":
+                rules = manifest.postprocessing or {}
+                labels = clean_up(labels, canonical.geometry.spacing_zyx_mm, rules, manifest.output.as_label_set())
+            return np.ascontiguousarray(orientation.undo(labels))
 
     def close(self) -> None:
-        """Give back the networks' memory; the predictor cannot be used any more."""
-        for session in self._sessions.values():
-            session.close()
-        self._sessions.clear()
+        """Give back the networks' memory."""
+        self._sessions.close()
 
     def _needs_statistics(self) -> bool:
-        return any(network.intensity.scheme == "zscore" for network in self.manifest.networks().values())
+        return any(network.intensity.scheme == "zscore" for network in self._bundle.manifest.networks().values())
 
-    def _region(self, canonical: Volume, statistics: ImageStatistics | None) -> Box:
-        localization = self.manifest.localization
-        size = canonical.geometry.size_zyx
+    def _region(self, canonical: Volume, statistics: ImageStatistics | None) -> tuple[Box, Mask | None]:
+        """The box to segment, and where within it windows may find something (None: everywhere)."""
+        localization = self._bundle.manifest.localization
+        geometry = canonical.geometry
         if localization is None:
-            return Box(start_zyx=(0, 0, 0), stop_zyx=size)
+            return Box(start_zyx=(0, 0, 0), stop_zyx=geometry.size_zyx), None
         image = ModelImage(canonical, localization, statistics)
-        organs = organ_mask(image, localization, self._sessions[localization.file])
-        return region_of_interest(organs, size, canonical.geometry.spacing_zyx_mm, localization.margin_mm, localization.crop_axes)
+        organs = without_specks(organ_mask(image, localization, self._sessions.get(localization)))
+        box = region_of_interest(organs, geometry, localization)
+        if not (localization.skip_outside and organs.any()):
+            return box, None
+        return box, neighbourhood(organs, geometry, box, localization.margin_mm)
 
-    def _segment(self, region: Volume, statistics: ImageStatistics | None, out: U8, timings: Timings) -> None:
-        """Write channel indices of a region, slab by slab, into a view of the canonical label map."""
-        stream = self._stream(region, statistics)
-        restorer = Restorer(stream.grid_zyx, out, self.manifest.output.activation)
-        slabs = stream.slabs(0, stream.grid_zyx[0])
-        while True:
-            with timings.stage("networks"):
-                slab = next(slabs, None)
-            if slab is None:
-                return
-            with timings.stage("restore"):
-                restorer.add(slab)
-
-    def _stream(self, region: Volume, statistics: ImageStatistics | None) -> Stream:
-        """All members at work on a region."""
-        streams = [self._group(members, region, statistics) for members in grouped(self.manifest.members)]
-        return streams[0] if len(streams) == 1 else Mean(streams)
-
-    def _group(self, members: list[Member], region: Volume, statistics: ImageStatistics | None) -> Group:
-        images: dict[object, ModelImage] = {}
-
-        def work(member: Member) -> Pass:
-            image = images.setdefault((member.intensity, member.interpolation), ModelImage(region, member, statistics))
-            air = image.air() if member.skip_air and self.manifest.modality == "CT" else None
-            return Pass(member=member, image=image, session=lambda: self._sessions[member.file], relevant=Relevance(air=air))
-
-        output = self.manifest.output
-        return Group(passes=[work(member) for member in members], channels=output.channels, activation=output.activation)
-
-    def _structures(self, channels: U8, geometry: Geometry) -> U8:
-        """Label ids from channel indices: left and right split, clean-up rules applied."""
-        output = self.manifest.output
-        labels = split_pairs(channels, geometry, output)
-        return clean_up(labels, geometry.spacing_zyx_mm, self.manifest.postprocessing or {}, output.as_label_set())
+    def _middle(self, canonical: Volume) -> Midline | None:
+        """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""
+        output = self._bundle.manifest.output
+        if self._bundle.manifest.modality != "CT" or not any(pair.merged in output.channels for pair in output.pairs):
+            return None
+        return body_middle(canonical.array, canonical.geometry)

@@ -56,15 +56,22 @@ class Restorer:
         grid_zyx: size of the model grid.
         out: (z, y, x) on the input grid over the same box; any view. Every voxel is written once the last slab is in.
         activation: see `decide`.
+        part: first and one past the last of the output slices to write; None for all.
     """
 
-    def __init__(self, grid_zyx: Zyx, out: U8, activation: Activation) -> None:
+    def __init__(self, grid_zyx: Zyx, out: U8, activation: Activation, part: tuple[int, int] | None = None) -> None:
         self._out = out
         self._activation: Activation = activation
         self._z, self._y, self._x = (axis_positions(m, n) for m, n in zip(grid_zyx, out.shape, strict=True))
-        self._received = 0  # Model slices so far.
-        self._written = 0  # Output slices so far.
+        self._written = part[0] if part else 0  # The next output slice to write.
+        self._stop = part[1] if part else out.shape[0]
+        self._received = self.needs[0]  # The next model slice.
         self._last: F32 | None = None  # The last model slice received, (channels, 1, y, x).
+
+    @property
+    def needs(self) -> tuple[int, int]:
+        """First and one past the last of the model slices that are still to be given."""
+        return int(self._z.low[self._written]), int(self._z.high[self._stop - 1]) + 1
 
     def add(self, slab: F32) -> None:
         """Take the next slices of the model grid, from feet to head; (channels, slices, y, x), not kept."""
@@ -77,6 +84,7 @@ class Restorer:
 
     def _write(self, slab: F32, origin: int, stop: int) -> None:
         """Write the output slices before `stop`, which lie between slices of the slab that begins at `origin`."""
+        stop = min(stop, self._stop)
         if stop <= self._written:
             return
         z = self._z.part(self._written, stop, origin)

@@ -13,6 +13,7 @@ import ctypes
 import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol
@@ -73,6 +74,22 @@ def select_backend(device: Device | Backend) -> Backend:
     if device == "auto" and not _why_no_cuda():
         return "cuda"
     return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
+
+
+def effective_precision(backend: Backend, allowed: Precision) -> Precision:
+    """The precision that a backend computes in where results allow `allowed`, judged without loading the backend."""
+    if backend == "openvino" and allowed == "bf16" and _processor_has_bf16():
+        return "bf16"
+    return "fp16" if backend == "cuda" and allowed == "fp16" else "fp32"
+
+
+@cache
+def _processor_has_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 @dataclass(frozen=True, kw_only=True)

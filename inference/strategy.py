@@ -132,12 +132,12 @@ class Relevance:
     def __call__(self, rows: Rows, start: Zyx, window_zyx: Zyx) -> bool:
         """Whether the window holds more than air and touches the region."""
         (z, y, x), _ = covered(start, window_zyx, rows.size_zyx)
-        if self._region is not None and not self._region[tuple(_scaled((z, y, x), rows.size_zyx, self._region.shape))].any():
+        if self._region is not None and not self._region[tuple(touched((z, y, x), rows.size_zyx, self._region.shape))].any():
             return False
         return self._air is None or bool(rows.voxels[z.start - rows.origin : z.stop - rows.origin, y, x].max() > self._air)
 
 
-def _scaled(inside: Slices, size: Zyx, other: tuple[int, ...]) -> Iterator[slice]:
-    """The voxels of another grid that a box of this one touches."""
+def touched(inside: Slices, size: Zyx, other: tuple[int, ...]) -> Iterator[slice]:
+    """The voxels of another grid, over the same box edge to edge, that a box of this one touches."""
     for part, n, m in zip(inside, size, other, strict=True):
         yield slice(part.start * m // n, -(-part.stop * m // n))

@@ -1,0 +1,164 @@
+"""Networks loaded together or one after another, and what happens when memory runs out: with fake networks."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from inference import predictor as predictor_module
+from inference import sessions as sessions_module
+from inference.budget import Budget, Planner
+from inference.errors import BudgetError, DeviceMemoryError
+from inference.geometry import Geometry
+from inference.predictor import Predictor
+from inference.sessions import Sessions
+from inference.timing import Timings
+from inference.volume import Volume
+from tests.inference.bundles import THRESHOLDS, abdomen, hu, make_bundle, member
+
+MEMBERS = [member(file=f"{i}.onnx", memory_mb={"cuda-fp32": 600, "onnxruntime-fp32": 60}) for i in range(3)]
+GEOMETRY = Geometry(size_zyx=(12, 40, 48), spacing_zyx_mm=(2.5, 1.5, 1.0))
+
+
+class FakeDevice:
+    """Opens fake networks and remembers it; those of the backends in `full` run out of memory while more than `fit` are open."""
+
+    def __init__(self, full=(), fit=0):
+        self.full, self.fit = full, fit
+        self.open, self.most, self.opened = [], 0, []
+
+    def __call__(self, path, backend, settings):
+        if backend in self.full and len(self.open) >= self.fit:
+            raise DeviceMemoryError(f"{path.name}: does not fit")
+        self.open.append(path.name)
+        self.opened.append((path.name, backend, settings))
+        self.most = max(self.most, len(self.open))
+        return FakeNetwork(self, path.name)
+
+
+class FakeNetwork:
+    """What `onnx_files.bands` computes."""
+
+    def __init__(self, device, name):
+        self.device, self.name = device, name
+
+    def run(self, window):
+        classes = np.arange(len(THRESHOLDS) + 1, dtype=np.float32).reshape(1, -1, 1, 1, 1)
+        offsets = np.concatenate([[0], np.cumsum(THRESHOLDS)]).astype(np.float32).reshape(1, -1, 1, 1, 1)
+        return 200 * (classes * window - offsets)
+
+    def close(self):
+        self.device.open.remove(self.name)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    fake = FakeDevice()
+    monkeypatch.setattr(sessions_module, "open_session", fake)
+    monkeypatch.setattr(predictor_module, "select_backend", lambda device: {"auto": "cuda", "cpu": "onnxruntime"}.get(device, device))
+    return fake
+
+
+def run(bundle, device, **options):
+    predictor = Predictor(bundle, device=device, **options)
+    truth = abdomen()
+    found = predictor.predict(Volume(array=hu(truth), geometry=GEOMETRY), Timings())
+    np.testing.assert_array_equal(found, truth)
+    return predictor
+
+
+def test_networks_are_opened_once_and_kept(device, tmp_path):
+    predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    predictor.predict(Volume(array=hu(abdomen()), geometry=GEOMETRY), Timings())
+    assert [name for name, _, _ in device.opened] == ["0.onnx", "1.onnx", "2.onnx"]
+    predictor.close()
+    assert device.open == []
+
+
+def test_no_gpu_is_touched_before_the_first_window(device, tmp_path):
+    Predictor(make_bundle(tmp_path / "b", MEMBERS), device="cuda")
+    assert device.opened == []
+    Predictor(make_bundle(tmp_path / "c", MEMBERS), device="cpu")
+    assert len(device.opened) == 3
+
+
+def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    held = []
+    clean_up = predictor_module.clean_up
+    monkeypatch.setattr(predictor_module, "clean_up", lambda *args: held.append(len(device.open)) or clean_up(*args))
+    run(bundle, "cuda", release=True)
+    run(bundle, "cuda")
+    assert held == [0, 3]
+
+
+def test_one_after_another_gives_the_same(device, tmp_path):
+    predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda", budget=Budget(gpu_mb=1500))
+    assert device.most == 1
+    assert predictor.record.plan.at_once == 1
+    assert all(settings.tight for _, _, settings in device.opened)
+
+
+def test_the_budget_limits_the_arenas(device, tmp_path):
+    run(make_bundle(tmp_path / "b", MEMBERS), "cuda", budget=Budget(gpu_mb=3500))
+    assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [1000] * 3
+
+
+def test_out_of_memory_one_smaller_plan(device, tmp_path, caplog):
+    device.full, device.fit = ("cuda",), 1
+    with caplog.at_level(logging.WARNING):
+        predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    assert predictor.backend == "cuda"
+    assert device.most == 1
+    assert "trying once more with a smaller plan" in caplog.text
+
+
+def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path, caplog):
+    device.full = ("cuda",)
+    with caplog.at_level(logging.WARNING):
+        predictor = run(make_bundle(tmp_path / "b", MEMBERS), "auto")
+    assert predictor.backend == "onnxruntime"
+    assert "smaller plan" in caplog.text
+    assert "GOING ON WITH THE CPU" in caplog.text
+
+
+def test_cuda_that_was_asked_for_is_never_left(device, tmp_path):
+    device.full = ("cuda",)
+    predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="cuda")
+    with pytest.raises(DeviceMemoryError):
+        predictor.predict(Volume(array=hu(abdomen()), geometry=GEOMETRY), Timings())
+    assert device.open == []
+
+
+def test_a_gpu_budget_that_cannot_be_kept(device, tmp_path, caplog):
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    with pytest.raises(BudgetError, match="GPU memory"):
+        run(bundle, "cuda", budget=Budget(gpu_mb=700))
+    with caplog.at_level(logging.WARNING):
+        assert run(bundle, "auto", budget=Budget(gpu_mb=700)).backend == "onnxruntime"
+    assert "GOING ON WITH THE CPU" in caplog.text
+
+
+def test_out_of_memory_while_running(device, tmp_path, monkeypatch, caplog):
+    calls = []
+
+    def run_once_without_memory(self, window, run=FakeNetwork.run):
+        calls.append(self.name)
+        if len(calls) == 3:
+            raise DeviceMemoryError("the device ran out of memory")
+        return run(self, window)
+
+    monkeypatch.setattr(FakeNetwork, "run", run_once_without_memory)
+    assert run(make_bundle(tmp_path / "b", MEMBERS), "cuda").record.plan.at_once == 1
+    assert "smaller plan" in caplog.text
+
+
+def test_what_does_not_fit_together_is_not_loaded_ahead(device, tmp_path):
+    sessions = Sessions(make_bundle(tmp_path / "b", MEMBERS), "onnxruntime", threads=1, precision=None)
+    sessions.load_all(179)
+    assert device.open == []
+    sessions.load_all(180)
+    assert len(device.open) == 3
+    plan = Planner(bundle=make_bundle(tmp_path / "c", MEMBERS), backend="onnxruntime").plan(GEOMETRY, small=True)
+    sessions.follow(plan)
+    assert device.open == ["2.onnx"]
