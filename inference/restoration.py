@@ -63,15 +63,11 @@ class Restorer:
         self._out = out
         self._activation: Activation = activation
         self._z, self._y, self._x = (axis_positions(m, n) for m, n in zip(grid_zyx, out.shape, strict=True))
-        self._written = part[0] if part else 0  # The next output slice to write.
-        self._stop = part[1] if part else out.shape[0]
+        self._written, self._stop = part or (0, len(self._z))  # The next output slice to write, and the one after the last.
+        self.needs = (int(self._z.low[self._written]), int(self._z.high[self._stop - 1]) + 1) if part else (0, grid_zyx[0])
+        """First and one past the last of the model slices to be given."""
         self._received = self.needs[0]  # The next model slice.
         self._last: F32 | None = None  # The last model slice received, (channels, 1, y, x).
-
-    @property
-    def needs(self) -> tuple[int, int]:
-        """First and one past the last of the model slices that are still to be given."""
-        return int(self._z.low[self._written]), int(self._z.high[self._stop - 1]) + 1
 
     def add(self, slab: F32) -> None:
         """Take the next slices of the model grid, from feet to head; (channels, slices, y, x), not kept."""

@@ -82,6 +82,20 @@ def test_slabs_give_what_interpolating_everything_gives(seed, activation, monkey
     np.testing.assert_array_equal(by_slabs(probabilities, size, activation, range(1, grid[0])), expected)
 
 
+@pytest.mark.parametrize("part", [(0, 1), (3, 9), (10, 25), (24, 25)])
+@pytest.mark.parametrize("depth", [8, 60])
+def test_a_part_is_that_of_the_whole(part, depth):
+    probabilities = random_probabilities(7, (depth, 5, 4), "softmax")
+    out = np.full((25, 9, 10), 77, np.uint8)
+    restorer = Restorer((depth, 5, 4), out, "softmax", part)
+    first, stop = restorer.needs
+    for z in range(first, stop, 3):
+        restorer.add(probabilities[:, z : min(z + 3, stop)])
+    inside = slice(*part)
+    np.testing.assert_array_equal(out[inside], plain(probabilities, (25, 9, 10), "softmax")[inside])
+    assert np.all(np.delete(out, np.s_[inside], axis=0) == 77)
+
+
 def test_ties_go_to_the_first_channel_as_in_argmax():
     probabilities = np.zeros((3, 2, 2, 2), np.float32)
     probabilities[1:] = 0.5
