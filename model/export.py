@@ -117,7 +117,8 @@ def compare(one: Predict, other: Predict, windows: Windows) -> Parity:
         a, b = one(window), other(window)
         if a.shape != b.shape:
             return Parity(largest_difference=float("inf"), agreement=0.0)
-        differences.append(float(np.abs(a - b).max() / max(1.0, np.abs(b).max())))
+        with np.errstate(invalid="ignore"):
+            differences.append(float(np.abs(a - b).max() / max(1.0, np.abs(b).max())))
         agreements.append(float((a.argmax(1) == b.argmax(1)).mean()))
     if not agreements:
         raise ValueError("no window to compare on")
@@ -231,7 +232,9 @@ def _strip(model: onnx.ModelProto) -> None:
 def _with_rounded_weights(network: nn.Module) -> nn.Module:
     rounded = deepcopy(network)
     with torch.no_grad():
-        for parameter in rounded.parameters():
+        for name, parameter in rounded.named_parameters():
             if parameter.numel() >= SMALLEST_HALF:
                 parameter.copy_(parameter.half().float())
+                if not torch.isfinite(parameter).all():
+                    raise ParityError(f"{name}: holds weights that half floats cannot; not exported")
     return rounded

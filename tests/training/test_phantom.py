@@ -44,7 +44,7 @@ def test_arrays_have_the_promised_types_and_only_known_labels(cases):
         assert case.labels.dtype == np.uint8
         assert case.image.shape == case.labels.shape
         assert set(np.unique(case.labels)) <= {0, *IDS.values()}
-        assert case.image.min() >= -1024
+        assert case.image.min() >= -3024
         assert case.image.max() <= 3071
 
 

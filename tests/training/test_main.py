@@ -1,0 +1,112 @@
+"""The command line: what it calls, and how it refuses."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.training.tiny import DOCUMENT, tiny_recipe
+from training import train as train_command
+from training.__main__ import main
+from training.checkpoints import load_checkpoint
+from training.run import BEST, LAST
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    import yaml
+
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(DOCUMENT))
+    return path
+
+
+def train_words(recipe_file, cubes, output, *more):
+    words = ["train", str(recipe_file), "--data", str(cubes), "--output", str(output), "--device", "cpu", "--precision", "fp32"]
+    return [*words, *map(str, more)]
+
+
+def test_train_writes_checkpoints_and_resume_finds_them(recipe_file, cubes, tmp_path):
+    output = tmp_path / "run"
+    assert main(train_words(recipe_file, cubes, output, "--seed", 5, "--steps", 4, "--validation", cubes, "--set", "name=other")) == 0
+    _, info = load_checkpoint(output / LAST)
+    assert (info.seed, info.step, info.recipe.optimizer.steps, info.recipe.name) == (5, 4, 4, "other")
+    assert info.cases == ("case0", "case1")
+    assert info.data == "cubes"
+    assert (output / BEST).exists()
+    assert (
+        main(train_words(recipe_file, cubes, output, "--seed", 5, "--steps", 4, "--set", "name=other", "--validation", 0, "--resume")) == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["--set", "optimizer.steps=-1"], 2, "optimizer.steps: must be"),
+        (["--set", "nothing"], 2, "--set nothing: must read field=value"),
+        (["--steps", "0"], 2, "optimizer.steps: must be"),
+        (["--seed", "-1"], 2, "--seed: must be 0 or more"),
+        (["--workers", "0"], 2, "--workers"),
+        (["--validation", "1.5"], 2, "--validation: must be a folder, or a share"),
+        (["--validation", "nowhere"], 1, "nowhere: no data set here"),
+        (["--data", "nowhere"], 1, "nowhere: no data set here"),
+        (["--resume"], 1, "no such checkpoint"),
+        (["--init", "none.safetensors"], 1, "none.safetensors: no such checkpoint"),
+        (["--resume", "--init", "none.safetensors"], 2, "leave out --init"),
+    ],
+)
+def test_bad_input_gives_one_line_and_an_exit_code(recipe_file, cubes, tmp_path, capsys, more, code, message):
+    assert main(train_words(recipe_file, cubes, tmp_path / "run", *more)) == code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_recipe_names_the_known_ones(cubes, tmp_path, capsys):
+    assert main(train_words("demmo", cubes, tmp_path / "run")) == 2
+    assert "demo, demo-fine, demo-roi" in capsys.readouterr().err
+
+
+def test_a_run_is_not_overwritten(recipe_file, cubes, tmp_path, capsys):
+    (tmp_path / LAST).touch()
+    assert main(train_words(recipe_file, cubes, tmp_path)) == 1
+    assert "already holds a run; go on with --resume" in capsys.readouterr().err
+
+
+def test_an_interruption_is_no_traceback(recipe_file, cubes, tmp_path, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_command, "train", interrupt)
+    assert main(train_words(recipe_file, cubes, tmp_path / "run")) == 130
+    assert capsys.readouterr().err.endswith("error: interrupted\n")
+
+
+@pytest.mark.parametrize("words", [[], ["trian"], ["train"], ["train", "demo", "--precision", "fp64", "--data", "a", "--output", "b"]])
+def test_a_wrong_call_exits_with_2(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_cases_are_split_the_same_whatever_the_seed(recipe_file, cubes, tmp_path):
+    held = set()
+    for seed in (1, 2, 3):
+        main(train_words(recipe_file, cubes, tmp_path / str(seed), "--seed", seed, "--steps", 1, "--validation", 0.5))
+        held.add(load_checkpoint(tmp_path / str(seed) / LAST)[1].cases)
+    assert len(held) == 1
+
+
+def test_only_the_command_asked_for_is_imported():
+    source = "import sys, training.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "export" in done.stdout
+
+
+def test_the_tiny_recipe_is_the_file(recipe_file):
+    from training.config import load_recipe
+
+    assert load_recipe(str(recipe_file)) == tiny_recipe()
