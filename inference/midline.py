@@ -135,12 +135,12 @@ def _along_slices(point_mm: F64, geometry: Geometry) -> Midline:
 
 
 def _smooth_line(index_zyx: F64, geometry: Geometry, step_mm: float) -> Midline:
-    """A line through one point per slice (n, 3), each the median of those around it; slices are `step_mm` apart."""
-    points = geometry.to_world(index_zyx)
-    radius = min(round(SMOOTHED_OVER_MM / 2 / step_mm), len(points) - 1)
-    padded = np.pad(points, ((radius, radius), (0, 0)), mode="reflect")
-    smooth = np.median(sliding_window_view(padded, 2 * radius + 1, axis=0), axis=-1)
-    return Midline(points_mm=smooth[np.argsort(smooth[:, 2], kind="stable")])
+    """A line through one point per slice (n, 3), its y and x the median of those around it; slices are `step_mm` apart."""
+    radius = min(round(SMOOTHED_OVER_MM / 2 / step_mm), len(index_zyx) - 1)
+    padded = np.pad(index_zyx[:, 1:], ((radius, radius), (0, 0)), mode="reflect")
+    across = np.median(sliding_window_view(padded, 2 * radius + 1, axis=0), axis=-1)
+    points = geometry.to_world(np.column_stack([index_zyx[:, 0], across]))
+    return Midline(points_mm=points[np.argsort(points[:, 2], kind="stable")])
 
 
 def _affine(index_zyx: Index, steps_zyx: F64, origin: float) -> F64:

@@ -40,7 +40,7 @@ NEGLIGIBLE = 0.02
 """Share of a part that may lie across the middle without a second look."""
 WAIST = 0.6
 """A waist is less than this times as thick as the thinner of the two lobes beside it."""
-ON_THE_MIDDLE = 0.3
+ON_THE_MIDDLE = 0.2
 """Share of a part on its smaller side from which on it lies on the middle rather than on a side."""
 AS_LARGE = 0.6
 """Share of a part on the middle from which on a part beside it is a whole organ, not a piece of the same."""

@@ -178,10 +178,14 @@ class PostProcessing:
     """Fewer voxels than this in total, counted on the input grid: the structure is removed."""
     min_volume_mm3: float = 0.0
     """Connected parts smaller than this are removed."""
+    max_distance_to_organs_mm: float | None = None
+    """Connected parts farther than this from every other structure are removed; meant for tumors. None: at any distance."""
 
     def __post_init__(self) -> None:
         _check(self.min_voxels >= 0, f"min_voxels: must be 0 or more, is {self.min_voxels}")
         _check(self.min_volume_mm3 >= 0, f"min_volume_mm3: must be 0 or more, is {self.min_volume_mm3}")
+        reach = self.max_distance_to_organs_mm
+        _check(reach is None or 0 < reach <= 500, f"max_distance_to_organs_mm: must be above 0 and at most 500, is {reach}")
 
 
 @dataclass(frozen=True, kw_only=True)
