@@ -1,7 +1,7 @@
 """Colours of structures, the same in every picture of the project.
 
 Chosen by search so that any two structures stay apart for readers with normal colour vision, protanopia, deuteranopia
-and tritanopia (simulated after Machado et al. 2009): at least 18 in CIE L*a*b* for any pair, 26 for structures that
+and tritanopia (simulated after Machado et al. 2009): at least 17 in CIE L*a*b* for any pair, 26 for structures that
 touch each other in the body. `tests/eval/test_colours.py` holds the colours to that.
 """
 

@@ -3,7 +3,10 @@
 Arrays are (z, y, x), `size_xyz` and world coordinates are SimpleITK's: x, y, z, LPS, mm.
 """
 
+import gzip
 import itertools
+import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +65,32 @@ def read_image(path: Path) -> sitk.Image:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise InputError(f"{path}: cannot be read as an image ({reason}); write it again as NIfTI") from error
+    _check_complete(path, image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
     return image
+
+
+def _check_complete(path: Path, image: sitk.Image) -> None:
+    """Refuse a truncated or damaged NIfTI file, for which ITK makes up the missing voxels without a word."""
+    if not image.HasMetaDataKey("vox_offset"):
+        return
+    bits = math.prod(image.GetSize()) * image.GetNumberOfComponentsPerPixel() * int(image.GetMetaData("bitpix"))
+    expected = int(float(image.GetMetaData("vox_offset"))) + bits // 8
+    try:
+        held = _bytes_in_gzip(path) if path.suffix == ".gz" else path.stat().st_size
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read, the compressed file is damaged or cut short; write or copy it again") from error
+    if held < expected:
+        raise InputError(f"{path}: cannot be read, it holds {held} of {expected} bytes; write or copy it again")
+
+
+def _bytes_in_gzip(path: Path) -> int:
+    buffer, total = bytearray(2**17), 0
+    with gzip.open(path, "rb") as stream:
+        while count := stream.readinto(buffer):
+            total += count
+    return total
 
 
 def read_labels(path: Path) -> LabelVolume:
