@@ -3,6 +3,8 @@
 The slices are put in order by their positions; a series whose slices do not make one stack is refused.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +41,13 @@ def holds_dicom(folder: Path) -> bool:
 def read_series_header(path: Path) -> Geometry:
     """The grid of a series from its first and last slice; see `read_series`."""
     files, _ = _choose(path)
-    try:
+    with _readable(path):
         first, last = _information(files[0]), _information(files[-1])
         x, y, z = first.GetSize() if len(files) == 1 else (*first.GetSize()[:2], len(files))
         spacing = list(first.GetSpacing())
         if len(files) > 1:
             spacing[2] = float(np.linalg.norm(np.subtract(last.GetOrigin(), first.GetOrigin()))) / (len(files) - 1)
         origin, direction = np.array(first.GetOrigin()), np.array(first.GetDirection()).reshape(3, 3)
-    except (RuntimeError, ValueError) as error:
-        raise _unreadable(path, error) from error
     spacing_zyx = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
     return mended_geometry(path, (z, y, x), spacing_zyx, origin, direction, [])[0]
 
@@ -68,11 +68,9 @@ def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(file) for file in files])
     reader.MetaDataDictionaryArrayUpdateOn()
-    try:
+    with _readable(path):
         image = reader.Execute()
         stack = _stack(reader, len(files))
-    except (RuntimeError, ValueError) as error:
-        raise _unreadable(path, error) from error
     if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() != 3:
         raise InputError(f"{path}: is a colour image; give the CT itself, not a picture of it")
     warnings += _check(path, stack)
@@ -136,8 +134,9 @@ def _choose(path: Path) -> tuple[list[Path], list[str]]:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     listing = sitk.ImageSeriesReader
     folders = _slice_folders(path)
-    found = [(str(folder), uid) for folder in folders for uid in listing.GetGDCMSeriesIDs(str(folder))]
-    series = sorted((listing.GetGDCMSeriesFileNames(folder, uid) for folder, uid in found), key=len, reverse=True)
+    with _readable(path):
+        found = [(str(folder), uid) for folder in folders for uid in listing.GetGDCMSeriesIDs(str(folder))]
+        series = sorted((listing.GetGDCMSeriesFileNames(folder, uid) for folder, uid in found), key=len, reverse=True)
     listed = {Path(name) for names in series for name in names}
     # GDCM leaves out what it cannot read, and with it slices of the patient.
     left_out = [
@@ -184,6 +183,11 @@ def _information(file: Path) -> sitk.ImageFileReader:
     return reader
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = one_line(error).rpartition("ERROR:")[2].strip()[:150]
-    return InputError(f"{path}: its DICOM images cannot be read ({reason}); export the series again")
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what ITK and GDCM raise into an `InputError`."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        reason = one_line(error).rpartition("ERROR:")[2].rpartition("():")[2].strip()[:150]
+        raise InputError(f"{path}: its DICOM images cannot be read ({reason}); export the series again") from error

@@ -70,3 +70,8 @@ def spaced(path: Path, spacing_xyz_mm: NDArray[np.float64]) -> ZyxMm:
         raise InputError(f"{path}: its header has spacing {spacing_xyz_mm.tolist()} mm, which no CT has; set the right one")
     x, y, z = (float(s) for s in spacing_xyz_mm)
     return z, y, x
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file name in a header names a file beside it and nothing else."""
+    return name.isprintable() and Path(name).name == name

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.formats.image_file import ImageFile, mended_geometry, sized, spaced
+from inference.formats.image_file import ImageFile, is_plain_name, mended_geometry, sized, spaced
 from inference.formats.streams import Compression
 from inference.formats.voxels import StoredVoxels
 
 LONGEST_HEADER = 1 << 16
+BLANK = " \t\r"
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4",
     "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
@@ -29,13 +30,15 @@ def read_metaimage(path: Path) -> ImageFile:
         OSError: the file cannot be read.
     """
     fields, after = _fields(path)
-    size = sized(path, _numbers(path, fields, "DimSize", None))
-    spacing = spaced(path, _numbers(path, fields, "ElementSpacing", fields.get("ElementSize", "1 1 1")))
+    missing = [key for key in ("ElementSpacing", "TransformMatrix", "Offset") if key not in fields]
+    warnings = [f"no {' nor '.join(missing)} in the header; 1 mm along left, posterior, superior was taken"] if missing else []
+    size = sized(path, _numbers(path, fields, "DimSize", ""))
+    spacing = spaced(path, _numbers(path, fields, "ElementSpacing", "1 1 1"))
     # One row of the file is one axis of the image; SimpleITK has axes as columns.
     matrix = _numbers(path, fields, "TransformMatrix", "1 0 0 0 1 0 0 0 1", 9).reshape(3, 3).T
     origin = _numbers(path, fields, "Offset", "0 0 0")
-    geometry, warnings = mended_geometry(path, size, spacing, origin, matrix, [])
-    return ImageFile(geometry=geometry, stored=_stored(path, fields, after, size), warnings=warnings)
+    geometry, notes = mended_geometry(path, size, spacing, origin, matrix, warnings)
+    return ImageFile(geometry=geometry, stored=_stored(path, fields, after, size), warnings=notes)
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
@@ -46,10 +49,10 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     at = 0
     while "ElementDataFile" not in fields:
         end = text.find(b"\n", at)
-        key, equals, value = text[at:end].decode("latin-1").partition("=")
+        key, equals, value = text[at:end].decode(errors="replace").partition("=")
         if end < 0 or not equals:
             raise InputError(f"{path}: is not a MetaImage, whatever its name says, or its header is damaged; export it again")
-        fields[_ALIASES.get(key.strip(), key.strip())] = value.strip()
+        fields[_ALIASES.get(key.strip(BLANK), key.strip(BLANK))] = value.strip(BLANK)
         at = end + 1
     return fields, at
 
@@ -64,7 +67,7 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: tuple[int, int
     name = fields["ElementDataFile"]
     if name.upper() == "LOCAL":
         return StoredVoxels(path=path, size_zyx=size, dtype=dtype, compression=compression, offset=after)
-    if name.upper().startswith("LIST") or "%" in name or Path(name).name != name:
+    if name.upper().startswith("LIST") or "%" in name or not is_plain_name(name):
         raise InputError(f"{path}: its voxels lie in several files or in another folder ({name}); convert it to one .mha or .nii.gz file")
     data = path.with_name(name)
     try:
@@ -75,8 +78,8 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: tuple[int, int
     return StoredVoxels(path=data, size_zyx=size, dtype=dtype, compression=compression, offset=max(0, offset))
 
 
-def _numbers(path: Path, fields: dict[str, str], key: str, default: str | None, count: int = 3) -> NDArray[np.float64]:
-    words = fields.get(key, default or "").split()
+def _numbers(path: Path, fields: dict[str, str], key: str, default: str, count: int = 3) -> NDArray[np.float64]:
+    words = fields.get(key, default).split()
     dimensions = fields.get("NDims", "3")
     if dimensions != "3":
         raise InputError(f"{path}: is a {dimensions}D image ({fields.get('DimSize', '')}); give one 3D image a case")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.formats.image_file import ImageFile, mended_geometry, sized, spaced
+from inference.formats.image_file import ImageFile, is_plain_name, mended_geometry, sized, spaced
 from inference.formats.streams import Compression
 from inference.formats.voxels import StoredVoxels
 from inference.geometry import Zyx, ZyxMm
@@ -64,7 +64,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     at = 0
     while True:
         end = text.find(b"\n", at)
-        line = text[at:end].decode("latin-1").strip()
+        line = text[at:end].decode(errors="replace").strip(" \t\r")
         at = end + 1
         if not line and end >= 0:
             return fields, at
@@ -84,13 +84,15 @@ def _grid(path: Path, fields: dict[str, str]) -> tuple[ZyxMm, NDArray[np.float64
     signs = _TO_LPS.get(fields.get("space", "lps").lower())
     if signs is None:
         raise InputError(f"{path}: its world axes are not read ({fields['space']}); convert it to left-posterior-superior")
+    missing = [key for key in ("space", "space origin") if key not in fields]
+    warnings = [f"no {' nor '.join(missing)} in the header; left-posterior-superior and 0 were taken"] if missing else []
     columns = np.array(_floats(path, "space directions", fields["space directions"]))
     origin = np.array(_floats(path, "space origin", fields.get("space origin", "(0,0,0)")))
     if columns.size != 9 or origin.size != 3:
         raise InputError(f"{path}: its header is damaged (space directions {fields['space directions'][:80]}); export it again")
     columns = columns.reshape(3, 3).T * np.array(signs, np.float64)[:, None]
     lengths = np.linalg.norm(columns, axis=0)
-    return spaced(path, lengths), origin * signs, columns / lengths, []
+    return spaced(path, lengths), origin * signs, columns / lengths, warnings
 
 
 def _stored(path: Path, fields: dict[str, str], after: int, size: Zyx) -> StoredVoxels:
@@ -103,7 +105,7 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: Zyx) -> Stored
         raise InputError(f"{path}: its header is damaged (endian: {fields.get('endian')}); export it again")
     dtype = np.dtype((">" if fields.get("endian", "").lower() == "big" else "<") + code)
     name = fields.get("data file", path.name)
-    if name.upper().startswith("LIST") or "%" in name or Path(name).name != name:
+    if name.upper().startswith("LIST") or "%" in name or not is_plain_name(name):
         raise InputError(f"{path}: its voxels lie in several files or in another folder ({name}); convert it to one .nrrd or .nii.gz file")
     if fields.get("line skip", "0") != "0" or fields.get("byte skip", "0") not in ("0", "-1"):
         raise InputError(f"{path}: skips in its header are not read; convert it to .nii.gz")
