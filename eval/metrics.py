@@ -6,9 +6,8 @@
     volume_difference_ml       prediction minus truth, any sign, 0 is best
 
 The surface metrics share one costly step, `surface_distances`, done once per pair of masks. Distances run between
-voxel corners that a surface passes, not over all voxels of a box: corners on both surfaces are 0 mm apart and the
-rest ask a k-d tree, so that the work grows with the surface on which the two disagree. Only where much of it is far
-from the other surface, as in a case gone wrong, is a distance map made.
+voxel corners that a surface passes, so that the work grows with the surface on which the two masks disagree and not
+with the volume around them.
 
 Definitions: Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and neck anatomy"
 (arXiv:1809.04430), as the `surface-distance` package of google-deepmind computes them.
@@ -19,22 +18,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
+from eval.nearest import distances_mm
 from eval.surfels import Spacing, neighbour_codes, surfel_areas_mm2
 
 Mask = NDArray[np.bool_]
 LabelMap = NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
-Corners = NDArray[np.intp]
-
-NEAR_VOXELS = 8
-"""Distances up to this many voxels come from the k-d tree."""
-PAIRS_PER_VOXEL = 10
-"""A k-d tree may have to look at most of its points for each place far away; with more such pairs a map is quicker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +124,7 @@ def surface_distances(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, li
     codes = [neighbour_codes(mask) for mask in (prediction, truth)]
     surfaces = [code + np.uint8(1) > 1 for code in codes]
     corners = [np.flatnonzero(surface) for surface in surfaces]
-    lengths = [_distances(corners[i], corners[1 - i], surfaces[1 - i], spacing_zyx_mm, limit_mm) for i in (0, 1)]
+    lengths = [distances_mm(corners[i], surfaces[1 - i], spacing_zyx_mm, limit_mm) for i in (0, 1)]
     areas = surfel_areas_mm2(spacing_zyx_mm)
     return SurfaceDistances(
         prediction_mm=lengths[0],
@@ -182,57 +174,6 @@ def volume_difference_ml(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing)
 def _masks_of(prediction: LabelMap, truth: LabelMap, label: int, box: Box | None) -> tuple[Mask, Mask]:
     cut = box if box is not None else (slice(0, 0),) * 3
     return prediction[cut] == label, truth[cut] == label
-
-
-def _distances(
-    corners: Corners, others: Corners, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float
-) -> NDArray[np.float64]:
-    """Distance in mm of each corner to the nearest of the others, infinity without others or beyond the limit.
-
-    Args:
-        corners: flat indices into `surface`.
-        others: likewise, where `surface` is True.
-        surface: shape (z, y, x).
-        spacing_zyx_mm: distance between neighbours in `surface`.
-        limit_mm: as in `surface_distances`.
-    """
-    if others.size == 0:
-        return np.full(corners.size, np.inf)
-    distances = np.zeros(corners.size)
-    apart = np.flatnonzero(~surface.ravel()[corners])
-    if apart.size == 0:
-        return distances
-    there = np.stack(np.unravel_index(others, surface.shape), axis=1)
-    here = np.stack(np.unravel_index(corners[apart], surface.shape), axis=1)
-    tree = cKDTree(there * spacing_zyx_mm, leafsize=32, balanced_tree=False)
-    near_mm = min(limit_mm, NEAR_VOXELS * max(spacing_zyx_mm))
-    found = _nearest(tree, here, there, spacing_zyx_mm, near_mm)
-    far = np.flatnonzero(np.isinf(found)) if limit_mm > near_mm else np.empty(0, np.intp)
-    if far.size * others.size > PAIRS_PER_VOXEL * surface.size:
-        found[far] = _distance_map(surface, spacing_zyx_mm)[corners[apart[far]]]
-    elif far.size:
-        found[far] = _nearest(tree, here[far], there, spacing_zyx_mm, math.inf)
-    distances[apart] = found
-    return distances
-
-
-def _nearest(tree: cKDTree, here: Corners, there: Corners, spacing_zyx_mm: Spacing, limit_mm: float) -> NDArray[np.float64]:
-    """Distance in mm of points to the nearest of the tree's points; both as whole voxels, shape (n, 3)."""
-    nearest = np.asarray(tree.query(here * spacing_zyx_mm, distance_upper_bound=limit_mm * (1 + 1e-6))[1])
-    hit = nearest < len(there)
-    # From whole voxels, so that a distance of exactly the tolerance is not lost to rounding of coordinates.
-    offsets_mm = (here[hit] - there[nearest[hit]]) * spacing_zyx_mm
-    found = np.full(len(here), np.inf)
-    found[hit] = np.sqrt((offsets_mm[:, ::-1] ** 2).sum(axis=1))
-    return found
-
-
-def _distance_map(surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> NDArray[np.float32]:
-    """Distance in mm of every place to the surface, flat. Costly, but the cost does not grow with the distances."""
-    image = sitk.GetImageFromArray(surface.view(np.uint8))
-    image.SetSpacing(spacing_zyx_mm[::-1])
-    distances: NDArray[np.float32] = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True)).ravel()
-    return np.abs(distances)
 
 
 def _weighted_percentile(distances_mm: NDArray[np.float64], areas_mm2: NDArray[np.float64], share: float) -> float:
