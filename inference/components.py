@@ -145,9 +145,7 @@ def _holds_other(labels: U8, label_id: int) -> bool:
 def _parts(mask: Mask) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
     """The number of each voxel's part, 0 outside, and the voxels of each part; the background counts as 0 voxels."""
     parts, count = cc3d.connected_components(mask, connectivity=TOUCHING, return_N=True)
-    sizes = count_values(parts, count)
-    sizes[0] = 0
-    return parts, sizes
+    return parts, count_values(parts, count)
 
 
 def _chosen(parts: NDArray[np.unsignedinteger], choice: Mask) -> Mask:

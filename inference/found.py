@@ -66,10 +66,17 @@ def look_up(table: U8, labels: U8) -> U8:
 
 
 def count_values(numbers: NDArray[np.unsignedinteger], highest: int) -> Ints:
-    """How often each of 0 to `highest` occurs in an array (z, y, x), slice by slice to save memory."""
+    """How often each of 1 to `highest` occurs in an array (z, y, x); 0 is not counted. Shape (highest + 1,).
+
+    Slice by slice, which saves memory, and only over the range of numbers in a slice, which saves time: connected parts
+    are numbered in the order in which they begin, so that a slice of a map in a million crumbs holds few of all numbers.
+    """
     counts = np.zeros(highest + 1, np.int64)
     for plane in numbers:
-        counts += np.bincount(plane.ravel(), minlength=highest + 1)
+        held = plane[plane > 0]
+        if held.size:
+            lowest, top = int(held.min()), int(held.max())
+            counts[lowest : top + 1] += np.bincount(held - held.dtype.type(lowest))
     return counts
 
 

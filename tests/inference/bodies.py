@@ -109,6 +109,7 @@ CASES = {
         (Ball("aorta", (105, 0, 0), (10, 10, 1e6)), Ball(RIGHT, (-60, 30, 0)), Ball(LEFT, (45, 30, 0)))
     ),
     "the aorta lies far to the left": Case((*without(AORTA), Ball("aorta", (44, -20, 0), (10, 10, 1e6)))),
+    "stray pieces of aorta": Case((*NORMAL, Ball("aorta", (90, -60, 0), (9, 9, 60)), Ball("aorta", (-100, -80, 40), (5, 5, 20)))),
     "turned to the left": Case(NORMAL, turned=30),
     "turned to the right": Case(NORMAL, turned=-30),
     "turned, right kidney only": Case(without(KIDNEY_L), turned=-30),
