@@ -1,11 +1,12 @@
-"""DICOM: a folder that holds one series, or a multi-frame file.
+"""DICOM: a folder that holds one series, or a single file.
 
-The slices are put in order by their positions; a series whose slices do not make one stack is refused.
+The slices are put in order by their positions; images that do not make one stack are refused. Plain pixels are read here; packed ones
+(JPEG and the like) by GDCM, after the structure of their file was found sound.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from inference.errors import InputError, one_line
-from inference.formats.image_file import mended_geometry
-from inference.formats.voxels import compact
+from inference.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
+from inference.formats.image_file import mended_geometry, spaced
+from inference.formats.voxels import VoxelSink
 from inference.geometry import Geometry, Voxels
 
-POSITION, ORIENTATION = "0020|0032", "0020|0037"
 SAME_PLACE_MM = 1e-3
 UNEVEN = 0.05
 """Share of the usual distance by which neighbouring slices may be nearer or farther before the user is told."""
@@ -28,34 +29,26 @@ def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM: `DICM` stands at byte 128, or it is named `.dcm`."""
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM" or path.suffix.lower() == ".dcm"
+            return file.read(DATA_AT)[PREFIX_AT:] == b"DICM" or path.suffix.lower() == ".dcm"
     except OSError:
         return path.suffix.lower() == ".dcm"
 
 
 def holds_dicom(folder: Path) -> bool:
     """Whether a folder, or a folder directly in it, holds DICOM files. Hidden files do not count."""
-    return bool(_slice_folders(folder))
+    return any(is_dicom(file) for sub in _with_folders_in(folder) for file in _files_in(sub))
 
 
 def read_series_header(path: Path) -> Geometry:
-    """The grid of a series from its first and last slice; see `read_series`."""
-    files, _ = _choose(path)
-    with _readable(path):
-        first, last = _information(files[0]), _information(files[-1])
-        x, y, z = first.GetSize() if len(files) == 1 else (*first.GetSize()[:2], len(files))
-        spacing = list(first.GetSpacing())
-        if len(files) > 1:
-            spacing[2] = float(np.linalg.norm(np.subtract(last.GetOrigin(), first.GetOrigin()))) / (len(files) - 1)
-        origin, direction = np.array(first.GetOrigin()), np.array(first.GetDirection()).reshape(3, 3)
-    spacing_zyx = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
-    return mended_geometry(path, (z, y, x), spacing_zyx, origin, direction, [])[0]
+    """The grid of a series; see `read_series`."""
+    images, warnings = _choose(path)
+    return _grid(path, images, warnings)[0]
 
 
 def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
-    """Read the series in a folder (or one level below it), or one multi-frame file; rescaled to HU as the files say.
+    """Read the series in a folder (or one level below it), or one file; rescaled to HU as the files say.
 
-    Of several series, the one with the most slices is taken, with a warning.
+    Of several series, the one with the most images is taken, with a warning. Images of another size or orientation are another series.
 
     Returns:
         The array (z, y, x), its grid and warnings.
@@ -63,131 +56,155 @@ def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
     Raises:
         InputError: no DICOM files, several series of the same length, colour, slices that do not make one stack, damage.
     """
-    files, warnings = _choose(path)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK would write to the terminal; what matters is said below
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames([str(file) for file in files])
-    reader.MetaDataDictionaryArrayUpdateOn()
-    with _readable(path):
-        image = reader.Execute()
-        stack = _stack(reader, len(files))
-    if image.GetNumberOfComponentsPerPixel() != 1 or image.GetDimension() != 3:
-        raise InputError(f"{path}: is a colour image; give the CT itself, not a picture of it")
-    warnings += _check(path, stack)
-    x, y, z = image.GetSize()
-    direction, origin = np.array(image.GetDirection()).reshape(3, 3), np.array(image.GetOrigin())
-    spacing_zyx = (image.GetSpacing()[2], image.GetSpacing()[1], image.GetSpacing()[0])
-    geometry, notes = mended_geometry(path, (z, y, x), spacing_zyx, origin, direction, warnings)
-    return compact(sitk.GetArrayFromImage(image)), geometry, notes
+    images, warnings = _choose(path)
+    geometry, notes = _grid(path, images, warnings)
+    sink = VoxelSink(int(np.prod(geometry.size_zyx)))
+    at = 0
+    for image in images:
+        values, slope, intercept = _pixels(image)
+        if at + values.size > sink.values.size:
+            raise InputError(f"{image.path}: holds more pixels than its header says; export the series again")
+        sink.put(at, values, slope, intercept)
+        at += values.size
+    return sink.values.reshape(geometry.size_zyx), geometry, notes
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stack:
-    """Where each slice's first voxel lies, shape (n, 3), and its row and column directions, shape (n, 6)."""
+def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
+    """Images of the series to read, in order, and warnings."""
+    files = [path] if path.is_file() else [file for sub in _with_folders_in(path) for file in _files_in(sub) if is_dicom(file)]
+    groups: dict[tuple[bool, *tuple[object, ...]], list[DicomImage]] = defaultdict(list)
+    without = 0
+    for image in map(read_dicom_file, files):
+        if image is None:
+            without += 1
+        else:
+            turned = tuple(np.round(image.orientation, 2)) if image.orientation else None
+            groups[image.samples > 1, image.series_uid, image.rows, image.columns, turned].append(image)
+    if not groups:
+        raise InputError(f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT")
+    # Colour last: what a workstation saves beside a CT is no CT.
+    (is_colour, *_), series = min(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
+    if is_colour:
+        raise InputError(f"{path}: holds colour images; give the CT itself, not a picture of it")
+    counts = sorted((len(group) for group in groups.values()), reverse=True)
+    listed = ", ".join(map(str, counts))
+    if sum(len(group) == len(series) for key, group in groups.items() if not key[0]) > 1:
+        raise InputError(f"{path}: holds {len(groups)} DICOM series ({listed} images), none the longest; give each a folder of its own")
+    warnings = [f"{len(groups)} DICOM series in one folder ({listed} images); the longest was taken"] if len(groups) > 1 else []
+    warnings += [f"{without} DICOM files without an image were left out"] if without else []
+    return _in_order(path, series), warnings
 
-    positions_mm: NDArray[np.float64]
-    orientations: NDArray[np.float64]
 
-
-def _stack(reader: sitk.ImageSeriesReader, slices: int) -> _Stack | None:
-    """Positions and orientations of the slices; None for one file, which has its geometry inside."""
-    if slices == 1:
-        return None
-    if not all(reader.HasMetaDataKey(i, key) for i in range(slices) for key in (POSITION, ORIENTATION)):
-        return _Stack(positions_mm=np.empty((0, 3)), orientations=np.empty((0, 6)))
-    values = [[[float(v) for v in reader.GetMetaData(i, key).split("\\")] for i in range(slices)] for key in (POSITION, ORIENTATION)]
-    return _Stack(positions_mm=np.array(values[0]).reshape(slices, 3), orientations=np.array(values[1]).reshape(slices, 6))
-
-
-def _check(path: Path, stack: _Stack | None) -> list[str]:
-    """Warnings about a stack of slices.
-
-    Raises:
-        InputError: it is not one.
-    """
-    if stack is None:
-        return []
-    if not len(stack.positions_mm):
-        raise InputError(f"{path}: some of its slices say nothing about their position; export the series again as original images")
-    if np.abs(stack.orientations - stack.orientations[0]).max() > 1e-2:
-        raise InputError(f"{path}: its slices do not lie parallel; leave only the slices of one stack in the folder")
-    normal = np.cross(stack.orientations[0, :3], stack.orientations[0, 3:])
-    steps = np.diff(stack.positions_mm, axis=0)
-    apart = np.abs(steps @ normal)
+def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
+    """The slices along their normal."""
+    if len(images) == 1:
+        return images
+    for image in images:
+        if image.position_mm is None or image.orientation is None or image.frames > 1:
+            raise InputError(f"{image.path}: does not say where it lies; export the series again as original images, one a slice")
+    normal = _normal(images[0])
+    images = sorted(images, key=lambda image: float(np.dot(image.position_mm or (), normal)))
+    apart = np.diff([float(np.dot(image.position_mm or (), normal)) for image in images])
     if apart.min() < SAME_PLACE_MM:
         raise InputError(f"{path}: several of its images lie at the same place (several phases?); give one phase a folder")
+    return images
+
+
+def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tuple[Geometry, tuple[str, ...]]:
+    first = images[0]
+    if first.frames > 1:
+        return _grid_of_frames(path, first)
+    if first.orientation is None or first.position_mm is None or first.spacing_yx_mm is None:
+        raise InputError(f"{path}: says nothing about its place or the size of its pixels; export the series again as original images")
+    row, column, normal = np.array(first.orientation[:3]), np.array(first.orientation[3:]), _normal(first)
+    between = first.thickness_mm or 1.0
+    if len(images) > 1:
+        positions = np.array([image.position_mm for image in images])
+        between = float(np.linalg.norm(positions[-1] - positions[0])) / (len(images) - 1)
+        warnings = warnings + _unevenness(np.diff(positions, axis=0), normal)
+    elif not first.thickness_mm:
+        warnings = [*warnings, "one slice that does not say how thick it is; 1 mm was taken"]
+    spacing = spaced(path, np.array([first.spacing_yx_mm[1], first.spacing_yx_mm[0], between]))
+    size = (len(images), first.rows, first.columns)
+    return mended_geometry(path, size, spacing, np.array(first.position_mm), np.stack([row, column, normal], axis=1), warnings)
+
+
+def _unevenness(steps: NDArray[np.float64], normal: NDArray[np.float64]) -> list[str]:
+    """Warnings about slices that are not a straight, even stack; `steps` from slice to slice in mm, shape (n - 1, 3)."""
     warnings = []
+    apart = steps @ normal
     if np.abs(apart / np.median(apart) - 1).max() > UNEVEN:
         nearest, farthest = apart.min(), apart.max()
         warnings.append(f"slices are {nearest:.2f} to {farthest:.2f} mm apart (is one missing?); they were taken as evenly spaced")
-    drift = float(np.linalg.norm(steps - (steps @ normal)[:, None] * normal, axis=1).max())
+    drift = float(np.linalg.norm(steps - apart[:, None] * normal, axis=1).max())
     tilt = float(np.degrees(np.arctan2(drift, np.median(apart))))
     if tilt > TILT_DEGREES:
         warnings.append(f"slices are shifted against one another (gantry tilted by {tilt:.1f}°); they were taken as a straight stack")
     return warnings
 
 
-def _choose(path: Path) -> tuple[list[Path], list[str]]:
-    """Files of the series to read, in order, and warnings."""
-    if path.is_file():
-        return [path], []
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    listing = sitk.ImageSeriesReader
-    folders = _slice_folders(path)
-    with _readable(path):
-        found = [(str(folder), uid) for folder in folders for uid in listing.GetGDCMSeriesIDs(str(folder))]
-        series = sorted((listing.GetGDCMSeriesFileNames(folder, uid) for folder, uid in found), key=len, reverse=True)
-    listed = {Path(name) for names in series for name in names}
-    # GDCM leaves out what it cannot read, and with it slices of the patient.
-    left_out = [
-        file for folder in folders for file in _files_of(folder) if is_dicom(file) and file not in listed and file.name != "DICOMDIR"
-    ]
-    if left_out:
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        raise InputError(f"{left_out[0]}{more}: is damaged or no DICOM image; copy the series again, or remove what does not belong to it")
-    if not series:
-        raise InputError(f"{path}: holds no DICOM series; give an image file or a folder with the slices of one CT")
-    files = [Path(name) for name in series[0]]
-    if len(series) == 1:
-        return files, []
-    counts = ", ".join(str(len(names)) for names in series)
-    if len(series[0]) == len(series[1]):
-        raise InputError(f"{path}: holds {len(series)} DICOM series ({counts} images), none the longest; give each a folder of its own")
-    return files, [f"{len(series)} DICOM series in one folder ({counts} images); the longest was taken"]
+def _normal(image: DicomImage) -> NDArray[np.float64]:
+    orientation = image.orientation or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    normal = np.cross(orientation[:3], orientation[3:])
+    return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-9), np.float64)
 
 
-def _slice_folders(folder: Path) -> list[Path]:
-    """The folder itself where it holds DICOM files, else those directly in it that do."""
+def _pixels(image: DicomImage) -> tuple[NDArray[np.generic], float, float]:
+    """Values of an image, flat, and the slope and intercept that are still to be applied."""
+    if image.is_packed or image.frames > 1:
+        with _gdcm(image.path) as reader:
+            return sitk.GetArrayFromImage(reader.Execute()).ravel(), 1.0, 0.0
+    count = image.rows * image.columns
     try:
-        inside = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError:
-        return []
-    if any(is_dicom(file) for file in _files_of(folder)):
-        return [folder]
-    return [sub for sub in inside if sub.is_dir() and any(is_dicom(file) for file in _files_of(sub))]
+        with image.path.open("rb") as file:
+            file.seek(image.pixels_at)
+            raw = np.frombuffer(file.read(count * image.stored.itemsize), image.stored)
+    except OSError as error:
+        raise InputError(f"{image.path}: cannot be read ({error.strerror})") from error
+    if raw.size != count:
+        raise InputError(f"{image.path}: is truncated; copy the series again")
+    unused, above = 8 * image.stored.itemsize - image.bits_stored, 8 * image.stored.itemsize - 1 - image.high_bit
+    if unused:  # overlays may lie in the other bits; shifting to and fro also carries the sign
+        raw = (raw.astype(image.stored.newbyteorder("=")) << above) >> unused
+    return raw, image.slope, image.intercept
 
 
-def _files_of(folder: Path) -> list[Path]:
-    try:
-        return [entry for entry in sorted(folder.iterdir()) if entry.is_file() and not entry.name.startswith(".")]
-    except OSError:
-        return []
-
-
-def _information(file: Path) -> sitk.ImageFileReader:
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(file))
-    reader.ReadImageInformation()
-    return reader
+def _grid_of_frames(path: Path, image: DicomImage) -> tuple[Geometry, tuple[str, ...]]:
+    """The grid of a file with several frames, as GDCM finds it."""
+    with _gdcm(image.path) as reader:
+        reader.ReadImageInformation()
+        (x, y, z), origin = reader.GetSize()[:3], np.array(reader.GetOrigin()[:3])
+        spacing, matrix = spaced(path, np.array(reader.GetSpacing()[:3])), np.array(reader.GetDirection()).reshape(3, 3)
+    return mended_geometry(path, (z, y, x), spacing, origin, matrix, [])
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turns what ITK and GDCM raise into an `InputError`."""
+def _gdcm(path: Path) -> Iterator[sitk.ImageFileReader]:
+    """ITK's reader for a DICOM file; what it raises becomes an `InputError`."""
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it would write to the terminal
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(str(path))
     try:
-        yield
+        yield reader
     except (RuntimeError, ValueError) as error:
-        reason = one_line(error).rpartition("ERROR:")[2].rpartition("():")[2].strip()[:150]
-        raise InputError(f"{path}: its DICOM images cannot be read ({reason}); export the series again") from error
+        reason = one_line(error).rpartition("ERROR:")[2].strip()[:150]
+        raise InputError(f"{path}: its pixels cannot be unpacked ({reason}); export the series again") from error
+
+
+def _with_folders_in(folder: Path) -> list[Path]:
+    """The folder itself if it holds DICOM files, else the folders in it."""
+    if any(is_dicom(file) for file in _files_in(folder)):
+        return [folder]
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [entry for entry in _entries(folder) if entry.is_file()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        return []

@@ -39,6 +39,7 @@ class _Form:
         return self.is_usable and skewness(self.axes) <= SKEWED
 
 
+@np.errstate(all="ignore")  # a damaged header may hold any number
 def read_grid(path: Path, header: np.void, size: Zyx) -> tuple[Geometry, tuple[str, ...]]:
     """The grid in LPS from sform, qform or pixdim, mended where it has to be; and warnings.
 
@@ -94,26 +95,24 @@ def _spacing(path: Path, pixdim: F64, sform: _Form | None, warnings: list[str]) 
 
 def _sform(header: np.void, unit: float) -> _Form:
     rows = header["srow"].astype(np.float64) * unit
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        lengths = np.linalg.norm(rows[:, :3], axis=0)
-        return _Form(axes=rows[:, :3] / lengths, lengths=lengths, origin=rows[:, 3])
+    lengths = np.linalg.norm(rows[:, :3], axis=0)
+    return _Form(axes=rows[:, :3] / lengths, lengths=lengths, origin=rows[:, 3])
 
 
 def _qform(header: np.void, pixdim: F64, unit: float) -> _Form:
     """The rotation of the quaternion; its third axis turned around where pixdim[0] is below 0 (NIfTI-1 standard)."""
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        b, c, d = header["quatern"].astype(np.float64)
-        rest = 1.0 - (b * b + c * c + d * d)
-        if rest < 1e-7:  # a half turn, perhaps with rounding
-            b, c, d = (b, c, d) / np.sqrt(b * b + c * c + d * d)
-        a = np.sqrt(rest) if rest >= 1e-7 else 0.0
-        axes = np.array(
-            [
-                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-                [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - c * c - b * b],
-            ]
-        )
+    b, c, d = header["quatern"].astype(np.float64)
+    rest = 1.0 - (b * b + c * c + d * d)
+    if rest < 1e-7:  # a half turn, perhaps with rounding
+        b, c, d = (b, c, d) / np.sqrt(b * b + c * c + d * d)
+    a = np.sqrt(rest) if rest >= 1e-7 else 0.0
+    axes = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - c * c - b * b],
+        ]
+    )
     if float(header["pixdim"][0]) < 0:
         axes[:, 2] *= -1
     return _Form(axes=axes, lengths=pixdim, origin=header["qoffset"].astype(np.float64) * unit)
@@ -121,10 +120,9 @@ def _qform(header: np.void, pixdim: F64, unit: float) -> _Form:
 
 def _agree(sform: _Form, qform: _Form, size: Zyx) -> bool:
     """Whether both put every corner of the image within half a voxel of the same place."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        reach = np.abs(sform.axes * sform.lengths - qform.axes * qform.lengths) @ (np.array(size[::-1]) - 1)
-        gap = np.abs(sform.origin - qform.origin) + reach
-        return bool(np.all(gap <= 0.5 * sform.lengths.min()))
+    reach = np.abs(sform.axes * sform.lengths - qform.axes * qform.lengths) @ (np.array(size[::-1]) - 1)
+    gap = np.abs(sform.origin - qform.origin) + reach
+    return bool(np.all(gap <= 0.5 * sform.lengths.min()))
 
 
 def _numbers(values: F64) -> str:

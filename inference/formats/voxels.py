@@ -52,7 +52,10 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
             file.seek(stored.offset)
             stream = ByteStream(file, stored.path, stored.compression)
             stream.read(stored.skip)
-            values = _decode(stream, stored, count)
+            sink = VoxelSink(count)
+            for start in range(0, count, CHUNK_VOXELS):
+                piece = stream.read(min(CHUNK_VOXELS, count - start) * stored.dtype.itemsize)
+                sink.put(start, np.frombuffer(piece, stored.dtype), stored.slope, stored.intercept)
             surplus = stream.rest(2 * stored.size_zyx[2] * stored.dtype.itemsize)
     except OSError as error:
         raise InputError(f"{stored.path}: cannot be read ({error.strerror or one_line(error)})") from error
@@ -60,7 +63,7 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
         raise InputError(f"{stored.path}: {count:,} voxels do not fit into this machine's memory; crop the image first") from error
     if surplus >= stored.size_zyx[2] * stored.dtype.itemsize:
         raise InputError(f"{stored.path}: holds more voxels than its header says: one of them is damaged; export it again")
-    return _finite(values.reshape(stored.size_zyx))
+    return _finite(sink.values.reshape(stored.size_zyx))
 
 
 def _check_claim(stored: StoredVoxels, claimed: int) -> None:
@@ -76,33 +79,28 @@ def _check_claim(stored: StoredVoxels, claimed: int) -> None:
         )
 
 
-def _decode(stream: ByteStream, stored: StoredVoxels, count: int) -> Voxels:
-    """All voxels, flat; int16 as long as every value fits."""
-    whole = np.issubdtype(stored.dtype, np.integer) and float(stored.slope).is_integer() and float(stored.intercept).is_integer()
-    scaled = (stored.slope, stored.intercept) != (1.0, 0.0)
-    fits = np.can_cast(stored.dtype, np.int16) and not scaled
-    values: Voxels = np.empty(count, np.int16 if whole else np.float32)
-    for start in range(0, count, CHUNK_VOXELS):
-        stop = min(start + CHUNK_VOXELS, count)
-        chunk: NDArray[Any] = np.frombuffer(stream.read((stop - start) * stored.dtype.itemsize), stored.dtype)
+class VoxelSink:
+    """Collects values piece by piece: int16 as long as every value is a whole number that fits, float32 from then on."""
+
+    def __init__(self, count: int) -> None:
+        self.values: Voxels = np.empty(count, np.int16)
+
+    def put(self, start: int, piece: NDArray[Any], slope: float = 1.0, intercept: float = 0.0) -> None:
+        """Store `piece * slope + intercept` (flat) from element `start` on; pieces come in order."""
+        whole = np.issubdtype(piece.dtype, np.integer) and slope.is_integer() and intercept.is_integer()
+        scaled = (slope, intercept) != (1.0, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             if scaled:
-                chunk = chunk.astype(np.float64) * stored.slope + stored.intercept
-            if values.dtype == np.int16 and not fits and (chunk.min() < -32768 or chunk.max() > 32767):
-                larger = np.empty(count, np.float32)
-                larger[:start] = values[:start]
-                values = larger
-            values[start:stop] = chunk
-    return values
+                piece = piece.astype(np.float64) * slope + intercept
+            if self.values.dtype == np.int16 and not (whole and _fits(piece)):
+                larger = np.empty(self.values.size, np.float32)
+                larger[:start] = self.values[:start]
+                self.values = larger
+            self.values[start : start + piece.size] = piece
 
 
-def compact(array: NDArray[Any]) -> Voxels:
-    """An array in memory as voxels: int16 where that holds every value of a whole-number type, float32 else."""
-    if array.dtype == np.int16:
-        return array
-    if np.issubdtype(array.dtype, np.integer) and array.min() >= -32768 and array.max() <= 32767:
-        return array.astype(np.int16)
-    return array.astype(np.float32)
+def _fits(piece: NDArray[Any]) -> bool:
+    return np.can_cast(piece.dtype, np.int16) or bool(piece.min() >= -32768 and piece.max() <= 32767)
 
 
 def _finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:

@@ -1,0 +1,216 @@
+"""The header of one DICOM file, read with distrust: whatever claims to reach beyond the file is refused.
+
+Only what a CT slice needs is kept. Sequences are walked for their structure alone, so that the decoder for packed pixels
+(GDCM) never sees a length that is not so.
+"""
+
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from inference.errors import InputError
+
+PREFIX_AT, DATA_AT = 128, 132
+UNDEFINED = 0xFFFFFFFF
+DEEPEST = 32
+LARGEST_SIDE = 8192
+_LONG_FORM = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_SYNTAX, _PIXELS = 0x00020010, 0x7FE00010
+_IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_UNPACKED = {_IMPLICIT, _BIG_ENDIAN, "1.2.840.10008.1.2.1"}
+_WANTED = {
+    0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID", 0x00200032: "ImagePositionPatient",
+    0x00200037: "ImageOrientationPatient", 0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames", 0x00280010: "Rows",
+    0x00280011: "Columns", 0x00280030: "PixelSpacing", 0x00280100: "BitsAllocated", 0x00280101: "BitsStored", 0x00280102: "HighBit",
+    0x00280103: "PixelRepresentation", 0x00281052: "RescaleIntercept", 0x00281053: "RescaleSlope", _SYNTAX: "TransferSyntaxUID",
+}  # fmt: skip
+_NUMBERS = {"SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomImage:
+    """One file that holds pixels."""
+
+    path: Path
+    series_uid: str
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    """Values a pixel: 1 for a CT, 3 for colour."""
+    position_mm: tuple[float, ...] | None
+    """LPS position of the first pixel's centre."""
+    orientation: tuple[float, ...] | None
+    """Directions of a row and of a column."""
+    spacing_yx_mm: tuple[float, ...] | None
+    thickness_mm: float | None
+    slope: float
+    intercept: float
+    stored: np.dtype[np.generic]
+    """Type of a stored pixel, with byte order."""
+    bits_stored: int
+    high_bit: int
+    pixels_at: int
+    """Byte of the file at which the pixels begin."""
+    is_packed: bool
+    """Whether the pixels are compressed, JPEG for example."""
+
+
+def read_dicom_file(path: Path) -> DicomImage | None:
+    """Read the header of a DICOM file.
+
+    Returns:
+        The image; None if the file holds none, as a directory or a report does.
+
+    Raises:
+        InputError: the file is damaged, or of a kind that is not read.
+    """
+    try:
+        if not path.stat().st_size:
+            raise _DamagedError("0 bytes")
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            walk = _Walk(data)
+            walk.run()
+            return _image(path, walk)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (_DamagedError, ValueError, struct.error, IndexError) as error:
+        raise InputError(f"{path}: is damaged or no DICOM image ({error}); copy the series again, or remove the file") from error
+
+
+class _DamagedError(Exception):
+    """The structure is not that of a DICOM file."""
+
+
+class _Walk:
+    """Walks over the elements of a file, keeping those that are wanted at the top level."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self.raw: dict[int, bytes] = {}
+        self.pixels: tuple[int, int] | None = None
+        """Where pixels begin and how many bytes they are; UNDEFINED: in fragments."""
+        self.syntax = _IMPLICIT
+        self.order: Literal["<", ">"] = "<"
+
+    def run(self) -> None:
+        """Walk over the whole file."""
+        at, end = 0, len(self._data)
+        if self._data[PREFIX_AT:DATA_AT] == b"DICM":
+            at = self._walk(DATA_AT, end, explicit=True, only_group=2)
+            self.syntax = self.raw.get(_SYNTAX, b"").decode("ascii", "replace").strip(" \0") or _IMPLICIT
+        elif self._data[4:6].isalpha() and self._data[4:6].isupper():
+            self.syntax = "1.2.840.10008.1.2.1"
+        if self.syntax == _DEFLATED:
+            raise _DamagedError("its header is deflated, which is not read")
+        self.order = ">" if self.syntax == _BIG_ENDIAN else "<"
+        self._walk(at, end, explicit=self.syntax != _IMPLICIT)
+
+    def _walk(self, at: int, end: int, *, explicit: bool, only_group: int | None = None, depth: int = 0) -> int:
+        """Elements from `at` to `end` or to the end of their item; the value is the byte after them."""
+        while at < end:
+            group, element = struct.unpack_from(f"{self.order}HH", self._data, at)
+            if only_group is not None and group != only_group:
+                return at
+            tag = group << 16 | element
+            if tag in (_ITEM_END, _SEQUENCE_END):
+                return at + 8
+            kind, length, start = self._length(at, explicit)
+            if length == UNDEFINED and tag == _PIXELS and depth == 0:
+                self.pixels = start, UNDEFINED
+                at = self._items(start, end, fragments=True)
+            elif length == UNDEFINED:
+                at = self._items(start, end, explicit=explicit and kind != b"UN", depth=depth + 1)
+            elif start + length > end:
+                raise _DamagedError("an element reaches beyond the file")
+            else:
+                self._keep(tag, kind, start, length, explicit=explicit, depth=depth)
+                at = start + length
+        return at
+
+    def _length(self, at: int, explicit: bool) -> tuple[bytes, int, int]:
+        """An element's type, length and first byte."""
+        if not explicit:
+            return b"", int(struct.unpack_from(f"{self.order}I", self._data, at + 4)[0]), at + 8
+        kind = self._data[at + 4 : at + 6]
+        if not (kind.isalpha() and kind.isupper()):
+            raise _DamagedError("an element has no type")
+        if kind in _LONG_FORM:
+            return kind, int(struct.unpack_from(f"{self.order}I", self._data, at + 8)[0]), at + 12
+        return kind, int(struct.unpack_from(f"{self.order}H", self._data, at + 6)[0]), at + 8
+
+    def _keep(self, tag: int, kind: bytes, start: int, length: int, *, explicit: bool, depth: int) -> None:
+        if kind == b"SQ":
+            self._items(start, start + length, explicit=explicit, depth=depth + 1)
+        elif depth == 0 and tag == _PIXELS:
+            self.pixels = start, length
+        elif depth == 0 and tag in _WANTED:
+            self.raw[tag] = self._data[start : start + length]
+
+    def _items(self, at: int, end: int, *, explicit: bool = True, fragments: bool = False, depth: int = 0) -> int:
+        """Items of a sequence, or fragments of packed pixels; the value is the byte after the sequence."""
+        if depth > DEEPEST:
+            raise _DamagedError("sequences are nested too deep")
+        while at < end:
+            group, element, length = struct.unpack_from(f"{self.order}HHI", self._data, at)
+            tag, at = group << 16 | element, at + 8
+            if tag == _SEQUENCE_END:
+                return at
+            if tag != _ITEM or (length == UNDEFINED and fragments) or (length != UNDEFINED and at + length > end):
+                raise _DamagedError("a sequence is broken")
+            if fragments:
+                at += length
+            else:
+                at = self._walk(at, end if length == UNDEFINED else at + length, explicit=explicit, depth=depth)
+        return at
+
+
+def _image(path: Path, walk: _Walk) -> DicomImage | None:
+    values = {_WANTED[tag]: raw for tag, raw in walk.raw.items()}
+    number = {name: int(struct.unpack(f"{walk.order}H", values[name][:2])[0]) for name in _NUMBERS & set(values)}
+    if walk.pixels is None:
+        return None
+    if not {"Rows", "Columns"} <= set(number):
+        raise _DamagedError("pixels without rows and columns")
+    bits = number.get("BitsAllocated", 16)
+    rows, columns, frames = number["Rows"], number["Columns"], int(_float(values, "NumberOfFrames", 1.0))
+    if not (0 < rows <= LARGEST_SIDE and 0 < columns <= LARGEST_SIDE and 0 < frames <= LARGEST_SIDE and bits in (8, 16, 32)):
+        raise _DamagedError(f"an image of {columns} × {rows} × {frames} pixels of {bits} bits")
+    samples, (start, length) = number.get("SamplesPerPixel", 1), walk.pixels
+    is_packed = walk.syntax not in _UNPACKED
+    if not is_packed and length < rows * columns * frames * samples * bits // 8:
+        raise _DamagedError("fewer pixels than its header says")
+    stored, high = number.get("BitsStored", bits), number.get("HighBit", number.get("BitsStored", bits) - 1)
+    if not 0 < stored <= high + 1 <= bits:
+        raise _DamagedError(f"{stored} bits up to bit {high} of {bits}")
+    thickness = abs(_float(values, "SpacingBetweenSlices", 0.0) or _float(values, "SliceThickness", 0.0))
+    return DicomImage(
+        path=path, series_uid=values.get("SeriesInstanceUID", b"").decode("ascii", "replace").strip(" \0"), rows=rows, columns=columns,
+        frames=frames, samples=samples, position_mm=_floats(values, "ImagePositionPatient", 3),
+        orientation=_floats(values, "ImageOrientationPatient", 6), spacing_yx_mm=_floats(values, "PixelSpacing", 2),
+        thickness_mm=thickness or None, slope=_float(values, "RescaleSlope", 1.0),
+        intercept=_float(values, "RescaleIntercept", 0.0), bits_stored=stored, high_bit=high, pixels_at=start, is_packed=is_packed,
+        stored=np.dtype(f"{walk.order}{'i' if number.get('PixelRepresentation', 0) else 'u'}{bits // 8}"),
+    )  # fmt: skip
+
+
+def _float(values: Mapping[str, bytes], name: str, default: float) -> float:
+    found = _floats(values, name, 1)
+    return default if found is None else found[0]
+
+
+def _floats(values: Mapping[str, bytes], name: str, count: int) -> tuple[float, ...] | None:
+    """Numbers written as text and parted by backslashes; None where there are none."""
+    text = values.get(name, b"").decode("ascii", "replace").strip(" \0")
+    if not text:
+        return None
+    found = tuple(float(part) for part in text.split("\\"))
+    if len(found) < count or not np.isfinite(found).all():
+        raise _DamagedError(f"{name} is {text[:40]!r}")
+    return found[:count]
