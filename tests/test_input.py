@@ -152,7 +152,7 @@ REFUSED = {
     "singular sform": (nifti(qform_code=0, srow=(0,) * 12), "no usable orientation"),
     "header of a two-file image": (nifti(magic=b"ni1\0"), "two-file image"),
     "broken link": (lambda folder: (folder / NAME).symlink_to(folder / "nowhere"), "No such file"),
-    "folder named like an image": (lambda folder: (folder / NAME).mkdir(), "holds no DICOM series"),
+    "folder named like an image": (lambda folder: (folder / NAME).mkdir(), "holds no DICOM images"),
     "damaged DICOM slice": (damaged_slice, "1_002.dcm: is damaged"),
     "DICOM with two series of one length": (series(straight(3), straight(3)), "holds 2 DICOM series (3, 3 images)"),
     "DICOM with several images at one place": (series([*straight(3), (0, 0, 6)]), "lie at the same place"),
@@ -166,6 +166,12 @@ class Threshold:
 
     def predict(self, volume, timings):
         return (volume.array > 100).astype(np.uint8)
+
+    def room_mb(self, geometry):
+        return 1e6
+
+    def account(self):
+        return {}
 
     def close(self):
         pass
