@@ -118,12 +118,11 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
 def _write(labels: U8, ranks: U8, box: Box, sides: list[Side], ids: tuple[int, int], place: tuple[Midline, Geometry]) -> None:
     """Right and left id over the parts of a pair: whole parts to their side, voxels of cut parts and of crumbs to their own."""
     right, left = np.array(ids, np.uint8)
-    side_of = np.array([right, *(left if side is Side.LEFT else right for side in sides), right], np.uint8)
-    by_voxel = np.array([False, *(side is Side.CUT for side in sides), True])
-    line, geometry = place
+    side_of, by_voxel = np.full(256, right), np.zeros(256, np.uint8)
+    side_of[1 : len(sides) + 1] = [left if side is Side.LEFT else right for side in sides]
+    by_voxel[1 : len(sides) + 2] = [*(side is Side.CUT for side in sides), True]
     crop = labels[box.slices]
-    for index, (z, y, x), rank in voxels(ranks, box):
-        values, cut = side_of[rank], by_voxel[rank]
-        if cut.any():
-            values[cut] = np.where(line.lateral_mm((z[cut], y[cut], x[cut]), geometry) > 0, left, right)
-        crop[index] = values
+    np.copyto(crop, look_up(side_of, ranks), where=ranks > 0)
+    line, geometry = place
+    for index, in_image, _ in voxels(look_up(by_voxel, ranks), box):
+        crop[index] = np.where(line.lateral_mm(in_image, geometry) > 0, left, right)
