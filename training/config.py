@@ -147,6 +147,9 @@ class Recipe:
     """How the weights are changed."""
     hu_window: tuple[float, float] = (-250.0, 250.0)
     """HU that become 0 and 1; values beyond are clipped."""
+    background_share: float | None = None
+    """Share of patches centred on the background, 0 to 1; the others are centred on each structure equally often. None: the
+    background counts as one structure among the others, and what lies far from all organs is hardly seen."""
     loss: Loss = field(default_factory=Loss)
     """What is minimised."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -164,6 +167,8 @@ class Recipe:
         if not self.hu_window[0] < self.hu_window[1]:
             raise ValueError(f"hu_window: lower must be below upper, is {list(self.hu_window)}")
         _between("checkpoint_every_steps", self.checkpoint_every_steps, 1, 10_000_000)
+        if self.background_share is not None:
+            _between("background_share", self.background_share, 0, 1)
         try:
             self.network.check_window(self.patch_zyx)
         except ValueError as error:

@@ -49,10 +49,10 @@ def channel_points(channels: NDArray[np.uint8], rng: np.random.Generator) -> tup
 
 
 def draw_patch(
-    case: GridCase, patch_zyx: Zyx, augmentation: Augmentation, rng: np.random.Generator
+    case: GridCase, patch_zyx: Zyx, augmentation: Augmentation, rng: np.random.Generator, background_share: float | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """One varied patch and the channel of each of its voxels, both of shape `patch_zyx`."""
-    centre = draw_centre(case, patch_zyx, rng)
+    centre = draw_centre(case, patch_zyx, rng, background_share)
     matrix = draw_pose(augmentation, rng)
     image, channels = cut(case, centre, patch_zyx, matrix)
     for axis, name in enumerate("zyx"):
@@ -61,9 +61,21 @@ def draw_patch(
     return vary_intensity(image, augmentation, rng), np.ascontiguousarray(channels)
 
 
-def draw_centre(case: GridCase, patch_zyx: Zyx, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A voxel of a channel drawn evenly from those present, moved inwards so that the patch stays in the image where it fits."""
-    points = case.points[rng.integers(len(case.points))]
+def draw_centre(case: GridCase, patch_zyx: Zyx, rng: np.random.Generator, background_share: float | None = None) -> NDArray[np.float64]:
+    """A voxel of a channel drawn evenly from those present, moved inwards so that the patch stays in the image where it fits.
+
+    Args:
+        case: the case; its first channel is the background.
+        patch_zyx: size of the patch.
+        rng: source of randomness.
+        background_share: chance of a background voxel, 0 to 1; None makes it one channel among the others.
+    """
+    if background_share is None or len(case.points) == 1:
+        points = case.points[rng.integers(len(case.points))]
+    elif rng.random() < background_share:
+        points = case.points[0]
+    else:
+        points = case.points[rng.integers(1, len(case.points))]
     point = points[rng.integers(len(points))].astype(np.float64)
     half = np.array(patch_zyx) / 2
     size = np.array(case.image.shape, np.float64)

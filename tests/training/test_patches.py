@@ -27,6 +27,17 @@ def test_centres_are_drawn_equally_often_from_each_channel_however_small():
     assert np.bincount(drawn) == pytest.approx([1000, 1000, 1000], abs=130)
 
 
+def test_the_background_can_have_a_share_of_its_own():
+    channels = np.zeros((20, 20, 20), np.uint8)
+    channels[5:15, 5:15, 5:15] = 1
+    channels[9:11, 9, 9] = 2
+    case = grid_case(channels, channels)
+    rng = np.random.default_rng(0)
+    drawn = [int(channels[tuple(draw_centre(case, (2, 2, 2), rng, background_share=0.5).astype(int))]) for _ in range(2000)]
+    # A half, and a quarter for each structure: standard deviations 22 and 19.
+    assert np.bincount(drawn) == pytest.approx([1000, 500, 500], abs=110)
+
+
 def test_channel_points_lie_in_their_channel_and_skip_absent_ones():
     channels = np.zeros((20, 20, 20), np.uint8)
     channels[3, 4, 5:7] = 3
