@@ -12,7 +12,7 @@ from training.phantom.bowel import fill_lumen
 from training.phantom.canvas import Canvas, Field, carve
 from training.phantom.frame import FloatArray
 from training.phantom.organs import Site
-from training.phantom.shapes import smooth_max
+from training.phantom.shapes import ellipsoid, smooth_max
 from training.phantom.tissue import Tissues
 from training.phantom.torso import true_distance
 
@@ -78,7 +78,9 @@ def build_organs(site: Site, missing: list[str]) -> Organs:
         if name in fields and by in fields:
             # Planes of fat are thicker here and thinner there.
             region = fields[name].region
-            uneven = np.float32(gap) * np.clip(1 + np.float32(0.7) * site.frame.noise(region, 32, site.rng), 0.2, 2.5)
+            uneven = np.clip(1 + np.float32(0.7) * site.frame.noise(region, 32, site.rng), 0.2, 2.5)
+            # Some organs know their distance only to 12 mm; a gap and its rounded edge must end well before.
+            uneven = np.minimum(uneven * np.float32(gap * site.torso.habitus.visceral), np.float32(5))
             fields[name] = carve(fields[name], fields[by], uneven)
     return fields
 
@@ -145,6 +147,19 @@ def _kidney(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissue
     canvas.paint(field, tissues["renal cortex"], label=IDS[name])
     pyramids = smooth_max(field.distance + np.float32(6), np.float32(3) * (np.float32(-0.25) - site.frame.noise(region, 17, rng)), 2)
     canvas.paint(Field(region, pyramids), tissues["renal medulla"], within=IDS[name])
+    if rng.random() < 0.18:
+        _blobs(canvas, site, field, label=IDS[name], hu=float(rng.uniform(0, 20)), radius_mm=(3, 16))
+
+
+def _blobs(canvas: Canvas, site: Site, field: Field, *, label: int, hu: float, radius_mm: tuple[float, float]) -> None:
+    """One to three balls inside an organ that stay part of it: simple cysts, gallstones."""
+    region, rng = field.region, site.rng
+    inside = np.flatnonzero(field.distance < -2)
+    for _ in range(int(rng.integers(1, 4)) if inside.size else 0):
+        place = np.unravel_index(int(inside[rng.integers(inside.size)]), region.shape)
+        radius = float(rng.uniform(*radius_mm))
+        ball = ellipsoid(region, (float(region.x[place]), float(region.y[place]), float(region.z[place])), (radius, radius, radius))
+        canvas.paint(Field(region, ball), hu, within=label)
 
 
 def _hollow(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissues) -> None:
@@ -154,6 +169,8 @@ def _hollow(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissue
     canvas.paint(field, tissues[wall], label=IDS[name])
     if name == "gallbladder":
         canvas.paint(Field(field.region, field.distance + np.float32(thick)), tissues["gallbladder"], within=IDS[name])
+        if rng.random() < 0.15:
+            _blobs(canvas, site, field, label=IDS[name], hu=float(rng.uniform(70, 450)), radius_mm=(2, 7))
         return
     kind = str(rng.choice(kinds, p=odds))
     wall_mm = thick * float(rng.uniform(0.8, 1.3))

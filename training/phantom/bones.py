@@ -39,9 +39,7 @@ def paint_back(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Ge
         bulk = np.float32(4 * (torso.habitus.muscle - 1))
         canvas.paint(Field(region, psoas(region) - bulk), tissues["muscle"] + 2)
         x = profile(region.z, ((-140, 70), (10, 46)))
-        quadratus = superellipse(
-            np.abs(region.x) - x, region.y - np.float32(30), np.full_like(x, 20), np.full_like(x, 9), 2.2
-        )
+        quadratus = superellipse(np.abs(region.x) - x, region.y - np.float32(30), np.full_like(x, 20), np.full_like(x, 9), 2.2)
         quadratus = np.maximum(quadratus - bulk, np.maximum(-125 - region.z, region.z - 12))
         canvas.paint(Field(region, quadratus), tissues["muscle"])
         lateral = np.abs(region.x)
@@ -173,5 +171,22 @@ def paint_pelvis(canvas: Canvas, torso: Torso, tissues: Tissues) -> None:
     canvas.paint(Field(region, wing + np.float32(1.8)), tissues["marrow"] * 1.1)
     for side in (-1, 1):
         head = ellipsoid(region, (side * 96, -40, -268), (24, 24, 24))
-        canvas.paint(Field(region, head), tissues["cortical bone"])
-        canvas.paint(Field(region, head + np.float32(2)), tissues["marrow"] * 1.5)
+        neck = curve([(side * 96, -40, -268, 15), (side * 125, -22, -285, 15), (side * 138, -8, -310, 18)], 4)
+        femur = smooth_min(head, tube(frame, region, neck), 6)
+        ring = curve([(side * 8, -112, -292, 7), (side * 45, -98, -278, 8), (side * 74, -66, -262, 13), (side * 78, -20, -262, 13)], 3)
+        for bone in (tube(frame, region, ring), femur):
+            canvas.paint(Field(region, bone), tissues["cortical bone"])
+            canvas.paint(Field(region, bone + np.float32(2)), tissues["marrow"] * 1.4)
+
+
+def paint_hip_planes(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Generator) -> None:
+    """Fat between the layers of the buttock muscles."""
+    region = canvas.frame.region((-175, -70, -310), (175, 110, -125))
+    if region.empty:
+        return
+    depth = torso.cavity[region.slices] + np.float32(6) * canvas.frame.noise(region, 60, rng)
+    planes = np.minimum(np.abs(depth - np.float32(27)) - np.float32(1.0), np.abs(depth - np.float32(40)) - np.float32(1.2))
+    planes = smooth_max(planes, np.maximum(-40 - region.y - np.abs(region.x) * np.float32(0.2), region.z + 130), 3)
+    planes = np.maximum(planes, np.maximum(np.float32(28) - np.abs(region.x), torso.muscle[region.slices] + 3))
+    gaps = np.float32(3) * (np.float32(rng.normal(0, 0.5)) - canvas.frame.noise(region, 50, rng))
+    canvas.paint(Field(region, np.maximum(planes, gaps)), tissues["fat"])

@@ -43,7 +43,9 @@ def paint_bowel(canvas: Canvas, site: Site, tissues: Tissues, organs: dict[str, 
     taken = _obstacle(site, organs)
     _paint_twigs_in_fat(canvas, site, tissues, taken)
     contrast = site.rng.random() < 0.25
-    for _ in range(int(site.rng.integers(16, 30))):
+    # In the lean, bowel fills what fat does not.
+    loops = float(np.interp(site.torso.habitus.visceral, [0.2, 1.0, 2.0], [44, 26, 15])) * float(site.rng.uniform(0.7, 1.2))
+    for _ in range(int(loops)):
         _small_bowel_loop(canvas, site, tissues, taken, contrast=contrast)
     _bladder(canvas, site, tissues)
     _colon(canvas, site, tissues, taken)
@@ -122,7 +124,7 @@ def _fit(site: Site, field: Field, taken: Field) -> Field:
     if field.region.empty:
         return field
     inside = smooth_max(field.distance, site.torso.belly[field.region.slices] + np.float32(2.5), 4)
-    return carve(Field(field.region, inside), taken, float(site.rng.uniform(0.3, 3.0)))
+    return carve(Field(field.region, inside), taken, float(site.rng.uniform(0.3, 3.0)) * site.torso.habitus.visceral)
 
 
 def _bladder(canvas: Canvas, site: Site, tissues: Tissues) -> None:

@@ -70,9 +70,7 @@ class Canvas:
         self.image = np.full(shape, -1000.0, dtype=np.float32)
         self.labels = np.zeros(shape, dtype=np.uint8)
         self._blur = blur_zyx_mm
-        self._positions = [
-            (np.arange(n) * s + o) / frame.step_mm for n, s, o in zip(shape, spacing_zyx_mm, offset_zyx_mm, strict=True)
-        ]
+        self._positions = [(np.arange(n) * s + o) / frame.step_mm for n, s, o in zip(shape, spacing_zyx_mm, offset_zyx_mm, strict=True)]
 
     def paint(self, field: Field, hu: float | FloatArray, *, label: int | None = None, within: int | None = None) -> None:
         """Fill the inside of a field with `hu` (a number, or an array on the field's region).
@@ -129,7 +127,8 @@ def _share(field: Field, blur_zyx_mm: tuple[float, float, float], step_mm: float
     if min(d.shape) < 2:
         return np.asarray(np.clip(d / np.float32(min(blur_zyx_mm)), -2, 2))
     extent = gradient_norm(d, [width / step_mm for width in blur_zyx_mm])
-    np.maximum(extent, np.float32(0.3 * min(blur_zyx_mm)), out=extent)
+    # A true distance stays within these bounds; kinks and steps of an approximate one must not smear its tissue about.
+    np.clip(extent, 0.3 * min(blur_zyx_mm), 1.3 * max(blur_zyx_mm), out=extent)
     return np.asarray(np.clip(d / extent, -2, 2))
 
 

@@ -79,13 +79,17 @@ def random_pose(rng: np.random.Generator, *, warp: float = 1.0) -> Pose:
     # Amplitude grows with wavelength so that the strain, and with it the risk of folding, is the same for every wave.
     amplitudes = warp * rng.normal(0.0, 1.0, (count, 3)) * wavelength[:, None] / 165.0
     scoliosis = np.array([[0.0, 0.0, 2 * np.pi / rng.uniform(300.0, 600.0)]])
-    bend = np.array([[rng.normal(0.0, 4.0), rng.normal(0.0, 4.0), 0.0]])
+    # The lumbar spine curves forward, the chest back: one wave along the body, at its foremost in L3.
+    lordosis = np.array([[0.0, 0.0, 2 * np.pi / 420.0]])
+    bends = np.array([[rng.normal(0.0, 4.0), rng.normal(0.0, 2.0), 0.0], [0.0, rng.normal(9.0, 3.5), 0.0]])
+    phases = rng.uniform(0.0, 2 * np.pi, (count + 2, 3))
+    phases[-1] = np.pi / 2 + 80.0 * lordosis[0, 2]
     return Pose(
         size_xyz=size_xyz,
         rotation=rotation,
-        waves=np.concatenate([waves, scoliosis]),
-        phases=rng.uniform(0.0, 2 * np.pi, (count + 1, 3)),
-        amplitudes_mm=np.concatenate([amplitudes, bend]),
+        waves=np.concatenate([waves, scoliosis, lordosis]),
+        phases=phases,
+        amplitudes_mm=np.concatenate([amplitudes, bends]),
     )
 
 

@@ -49,13 +49,16 @@ class Site:
         spacing_mm: float = 2.0,
         flatten: Point = (1, 1, 1),
         bumps: Sequence[tuple[float, float]] = (),
+        reach_mm: float = 6.0,
     ) -> Field:
-        """Tube through control points of (x, y, z, radius)."""
+        """Tube through control points of (x, y, z, radius), its distance known up to `reach_mm` outside, or further with bumps."""
         path = curve(points, spacing_mm)
         region = self.frame.region(*path_bounds(path, flatten))
         if region.empty:
             return Field(region, region.x)
-        return Field(region, self.rough(region, tube(self.frame, region, path, flatten), bumps))
+        # Noise on top of a distance that ends at too small a value would make islands out there.
+        swing = 3.5 * float(np.sqrt(sum(amplitude**2 for _, amplitude in bumps)))
+        return Field(region, self.rough(region, tube(self.frame, region, path, flatten, reach_mm + swing), bumps))
 
 
 def moved(
@@ -86,13 +89,13 @@ def liver(site: Site) -> Field:
         return Field(region, region.x)
     rng, x, y, z = site.rng, region.x, region.y, region.z
     belly = site.torso.belly[region.slices] + np.float32(rng.uniform(0.3, 2.0))
-    tip, reach = float(np.clip(rng.normal(-50, 17), -90, -15)), float(rng.normal(58, 20))
+    tip, reach = float(np.clip(rng.normal(-50, 17), -90, -15)), float(rng.normal(66, 20))
     # Height of the lower surface from right to left, and how far back the liver goes.
     low = np.interp(x, [-115, -85, -50, -20, 15, 60, 100], [tip, tip + 8, tip + 38, 6, 14, 52, 95]).astype(np.float32)
     low = low + np.clip(-60 - y, -60, 60) * np.float32(0.22)
     # Lower down the right lobe keeps more to the side, which leaves room for duodenum and pancreas.
     across = x + np.clip(8 - z, 0, 70) * np.float32(0.55)
-    back = np.interp(across, [-60, -36, -18, 0, 25, 70], [90, 22, -28, -46, -62, -74]).astype(np.float32)
+    back = np.interp(across, [-60, -36, -18, 0, 25, 70], [90, 22, -28, -42, -48, -60]).astype(np.float32)
     back += np.clip((z - 70) * np.float32(0.35), 0, 22)
     shape = smooth_max(low - z, y - back, 16) * np.float32(0.8)
     shape = smooth_max(shape, (x - reach) * np.float32(0.9) + np.abs(y + 80) * np.float32(0.15), 20)
@@ -113,9 +116,9 @@ def spleen(site: Site) -> Field:
     size = site.factor(0.14)
     dx, dy, dz = site.jitter(6)
     belly = site.torso.belly[region.slices] + np.float32(site.rng.uniform(0.5, 2.5))
-    patch = ellipsoid(region, (98 + dx, 12 + dy, 46 + dz), (80, 52 * size, 60 * size), tilt(25, 0, 0))
+    patch = ellipsoid(region, (98 + dx, 12 + dy, 46 + dz), (64, 52 * size, 60 * size), tilt(25, 0, 0))
     patch = site.rough(region, patch, [(45, 3.0)])
-    thickness = np.float32(site.rng.uniform(40, 54) * size)
+    thickness = np.float32(site.rng.uniform(37, 51) * size)
     inner = -belly - thickness * (1 - np.clip(patch + 45, 0, 45) / 90)
     shape = smooth_max(patch, site.rough(region, inner, [(40, 2.0)]), 10)
     return Field(region, smooth_max(shape, belly, 5))
@@ -145,13 +148,13 @@ def stomach(site: Site) -> Field:
     rng = site.rng
     fill = float(rng.uniform(0.68, 1.12))
     points = [
-        (66, 2, 92, 25), (66, -12, 78, 35), (66, -42, 48, 33), (56, -66, 16, 29), (36, -80, -8, 24), (12, -82, -14, 20),
+        (66, -4, 94, 25), (65, -24, 80, 35), (63, -54, 50, 33), (55, -72, 16, 29), (36, -80, -8, 24), (12, -82, -14, 20),
         (-10, -78, -8, 16), (-28, -72, -2, 9),
     ]  # fmt: skip
     spread = rng.normal(0, 5, (len(points), 3))
     spread[-1] *= 0.3
     spread[:, 2] += np.linspace(0, 1, len(points)) ** 2 * rng.normal(-4, 8) * (np.arange(len(points)) < len(points) - 1)
-    field = site.path_field(moved(points, (0, 0, 0), fill, spread), spacing_mm=4, bumps=[(45, 3.0), (22, 1.5)])
+    field = site.path_field(moved(points, (0, 0, 0), fill, spread), spacing_mm=4, bumps=[(45, 3.0), (22, 1.5)], reach_mm=12)
     if field.region.empty:
         return field
     belly = site.torso.belly[field.region.slices]
@@ -166,18 +169,18 @@ def duodenum(site: Site) -> Field:
     ]  # fmt: skip
     spread = site.rng.normal(0, 3.0, (len(points), 3))
     spread[0] = 0
-    return site.path_field(moved(points, site.jitter(2), site.factor(0.1), spread), bumps=[(18, 1.2)])
+    return site.path_field(moved(points, site.jitter(2), 0.95 * site.factor(0.1), spread), bumps=[(18, 1.2)], reach_mm=12)
 
 
 def pancreas(site: Site) -> Field:
     """Head in the duodenal loop, neck in front of the mesenteric vein, body over the spine, tail toward the spleen."""
-    size = site.factor(0.12)
+    size = 0.93 * site.factor(0.12)
     spread = site.rng.normal(0, 2.5, (7, 3))
     points = [
         (-34, -56, -46, 11), (-33, -58, -30, 14.5), (-22, -62, -14, 13), (-2, -69, 0, 9.5), (20, -64, 10, 10.5), (46, -44, 20, 11),
         (74, -18, 30, 10.5),
     ]  # fmt: skip
-    body = site.path_field(moved(points, site.jitter(2), size, spread), flatten=(1.05, 0.92, 1.15))
+    body = site.path_field(moved(points, site.jitter(2), size, spread), flatten=(1.05, 0.92, 1.15), reach_mm=16)
     if body.region.empty:
         return body
     uncinate = ellipsoid(body.region, (-20, -50, -40), (15, 8, 15))
@@ -195,7 +198,7 @@ def aorta(site: Site) -> Field:
         (18, -19, 125, 12), (23, -14, 180, 12.5), (25, -12, 235, 13), (22, -22, 265, 14),
     ]  # fmt: skip
     spread = np.repeat(site.rng.normal(0, 1.8, (len(points), 1)), 3, axis=1) * np.array([1.0, 0.3, 0.0])
-    return site.path_field(moved(points, (0, 0, 0), width, spread))
+    return site.path_field(moved(points, (0, 0, 0), width, spread), reach_mm=12)
 
 
 def vena_cava(site: Site) -> Field:
@@ -206,7 +209,7 @@ def vena_cava(site: Site) -> Field:
     ]  # fmt: skip
     flat = float(site.rng.uniform(0.6, 1.0))
     spread = site.rng.normal(0, 1.5, (len(points), 3)) * np.array([1, 0.6, 0])
-    return site.path_field(moved(points, (0, 0, 0), site.factor(0.1), spread), flatten=(1.25, flat, 1.0))
+    return site.path_field(moved(points, (0, 0, 0), site.factor(0.1), spread), flatten=(1.25, flat, 1.0), reach_mm=12)
 
 
 def adrenal(site: Site, side: int) -> Field:
@@ -221,7 +224,7 @@ def adrenal(site: Site, side: int) -> Field:
     # The plates lean: lower down the limbs sit further apart from the spine.
     lean = (region.z - np.float32(centre_z)) * np.float32(0.22)
     shifted = Region(region.slices, region.x + side * lean, region.y + lean * np.float32(0.6), region.z)
-    thick = float(site.rng.uniform(3.3, 5.0))
+    thick = float(site.rng.uniform(3.0, 4.6))
     limb = float(site.rng.uniform(17, 24))
     medial = (apex[0] + side * 1.0, apex[1] + limb)
     lateral = (apex[0] + side * limb * 0.62, apex[1] + limb * 0.85)
@@ -239,7 +242,7 @@ def gallbladder(site: Site) -> Field:
     size = site.factor(0.18)
     dx, dy, dz = site.jitter(5)
     points = [(-44, -62, 8, 4.5), (-52, -68, -4, 9), (-62, -78, -18, 14), (-68, -86, -30, 14.5), (-70, -90, -38, 11)]
-    return site.path_field(moved(points, (dx, dy, dz), size), bumps=[(30, 1.0)])
+    return site.path_field(moved(points, (dx, dy, dz), size), bumps=[(30, 1.0)], reach_mm=12)
 
 
 def esophagus(site: Site) -> Field:
@@ -249,4 +252,4 @@ def esophagus(site: Site) -> Field:
         (2, -28, 250, 8), (3, -30, 300, 8),
     ]  # fmt: skip
     spread = site.rng.normal(0, 1.5, (len(points), 3)) * np.array([1, 0.6, 0])
-    return site.path_field(moved(points, (0, 0, 0), site.factor(0.13), spread), flatten=(1.15, 0.9, 1.0), bumps=[(25, 0.8)])
+    return site.path_field(moved(points, (0, 0, 0), site.factor(0.13), spread), flatten=(1.15, 0.9, 1.0), bumps=[(25, 0.8)], reach_mm=12)

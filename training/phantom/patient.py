@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantom.anatomy import OPTIONAL, build_organs, paint_organs
-from training.phantom.bones import paint_back, paint_pelvis, paint_ribs, paint_spine
+from training.phantom.bones import paint_back, paint_hip_planes, paint_pelvis, paint_ribs, paint_spine
 from training.phantom.bowel import paint_bowel, paint_vessels
 from training.phantom.canvas import Canvas
 from training.phantom.maps import AnatomyMap, fit_trunk, sample_organs
@@ -53,5 +53,6 @@ def _paint_surroundings(canvas: Canvas, site: Site, tissues: Tissues) -> None:
     if rng.random() < 0.15:
         paint_arms(canvas, rng, {name: tissues[name] for name in ("skin", "fat", "muscle", "cortical bone")})
     paint_torso(canvas, site.torso, tissues, rng)
+    paint_hip_planes(canvas, site.torso, tissues, rng)
     paint_back(canvas, site.torso, tissues, rng)
     paint_lungs(canvas, site.torso, tissues, rng)

@@ -26,6 +26,8 @@ class Scanner:
     """Correlation length of the noise in the plane: soft kernels have coarse grain."""
     blur_mm: float
     """Width over which the kernel averages in the plane."""
+    padding_hu: int | None
+    """Value outside the circle that was reconstructed, where the grid is a square around it; None fills the corners with air."""
     sharpen: float
     """Edge enhancement of a sharp kernel: overshoot as a share of the edge."""
 
@@ -39,6 +41,7 @@ def random_scanner(rng: np.random.Generator, slice_mm: float) -> Scanner:
         noise_hu=noise,
         grain_mm=float(rng.uniform(0.45, 0.95)),
         blur_mm=float(rng.uniform(0.7, 1.7)),
+        padding_hu=int(rng.choice([-1024, -2000, -3024])) if rng.random() < 0.5 else None,
         sharpen=float(rng.choice([0.0, 0.0, 0.15, 0.35])),
     )
 
@@ -98,6 +101,7 @@ def finish(
         # Few photons reach the detector behind bone and much tissue, hardly any are missing in air.
         weight = np.where(part < -900, np.float32(0.55), np.float32(1.0))
         out[first : first + _CHUNK_SLICES] = np.clip(np.rint(part + gain * noise * weight), -1024, 3071)
+    if scanner.padding_hu is not None and image.shape[1] == image.shape[2]:
+        axis = np.linspace(-1, 1, image.shape[1])
+        out[:, np.hypot(axis[:, None], axis) > 1] = scanner.padding_hu
     return out
-
-

@@ -54,13 +54,15 @@ def curve(points: Sequence[Sequence[float]] | npt.NDArray[np.float64], spacing_m
     return np.asarray(PchipInterpolator(along, control)(np.linspace(0.0, along[-1], count)))
 
 
-def tube(frame: Frame, region: Region, path: npt.NDArray[np.float64], flatten: Point = (1.0, 1.0, 1.0)) -> FloatArray:
+def tube(
+    frame: Frame, region: Region, path: npt.NDArray[np.float64], flatten: Point = (1.0, 1.0, 1.0), reach_mm: float = 6.0
+) -> FloatArray:
     """Tube along a densely sampled path of rows (x, y, z, radius), mm.
 
     `flatten` divides distances along x, y and z: (1.3, 0.8, 1) makes a vessel wider than deep. Only the neighbourhood of each
-    sample is touched, so long thin paths stay cheap.
+    sample is touched, so long thin paths stay cheap: further than `reach_mm` from the surface the distance stays at that.
     """
-    result = np.full(region.shape, FAR_MM, dtype=np.float32)
+    result = np.full(region.shape, reach_mm, dtype=np.float32)
     if region.empty:
         return result
     step = frame.step_mm
@@ -70,7 +72,7 @@ def tube(frame: Frame, region: Region, path: npt.NDArray[np.float64], flatten: P
     fx, fy, fz = (np.float32(1.0 / f) for f in flatten)
     largest = max(frame.pose.size_xyz) * max(flatten)
     for centre, (px, py, pz, radius) in zip(centres, path[:, :4], strict=True):
-        reach = (radius * largest + 7.0) / step + 1
+        reach = (radius + reach_mm) * largest / step + 1
         low = np.maximum(np.floor(centre - reach), 0).astype(int)
         high = np.minimum(np.ceil(centre + reach) + 1, region.shape).astype(int)
         if (low >= high).any():

@@ -47,16 +47,26 @@ class Habitus:
     """How much lower the left dome stands."""
     squareness: float
     """Exponent of the cavity's cross-section: 2 is an ellipse."""
+    visceral: float
+    """Fat between the organs: 0.2 in the lean, whose organs touch, to 2 in the obese."""
+    belly_fluid: bool
+    """Ascites: fluid instead of fat between the organs."""
+    effusion_mm: float
+    """Depth of fluid behind the lungs; 0 in most."""
 
 
 def random_habitus(rng: np.random.Generator) -> Habitus:
     """Draw a trunk, from lean to obese."""
+    fat_mm = float(np.clip(rng.gamma(3.0, 6.0), 3.0, 55.0))
     return Habitus(
-        fat_mm=float(np.clip(rng.gamma(3.0, 6.0), 3.0, 55.0)),
+        fat_mm=fat_mm,
         muscle=float(np.clip(rng.normal(1.0, 0.15), 0.65, 1.4)),
         dome_mm=float(rng.normal(124.0, 8.0)),
         left_drop_mm=float(rng.uniform(4.0, 18.0)),
         squareness=float(rng.uniform(2.1, 2.7)),
+        visceral=float(np.clip(fat_mm / 20 * rng.lognormal(0, 0.4), 0.2, 2.0)),
+        belly_fluid=bool(rng.random() < 0.04),
+        effusion_mm=float(rng.uniform(12, 60)) if rng.random() < 0.08 else 0.0,
     )
 
 
@@ -151,6 +161,8 @@ def paint_torso(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     flank = np.maximum(flank, np.float32(2) * (np.float32(rng.normal(0, 0.7)) - frame.noise(whole, 50, rng)))
     canvas.paint(Field(whole, flank), tissues["fat"])
     visceral = fat + np.float32(rng.normal(0, 4)) + np.float32(rng.choice([0, 0, 0, 8, 20])) * np.clip(strands, 0, None)
+    if torso.habitus.belly_fluid:
+        visceral = np.float32(tissues["fluid"]) + texture
     canvas.paint(Field(whole, torso.cavity), visceral)
 
 
@@ -180,6 +192,10 @@ def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     vessels = np.hypot(frame.noise(chest, 26, rng), frame.noise(chest, 26, rng)) - np.float32(0.16)
     vessels = np.maximum(true_distance(frame, vessels), lung + np.float32(3))
     canvas.paint(Field(chest, vessels), tissues["portal vein"] * 0.9)
+    if torso.habitus.effusion_mm > 0:
+        level = np.float32(52 - torso.habitus.effusion_mm)
+        fluid = np.maximum(lung + np.float32(0.5), level - chest.y + np.float32(0.15) * (chest.z - np.float32(60)))
+        canvas.paint(Field(chest, np.maximum(fluid, np.float32(rng.uniform(-1, 1) * 90) * np.sign(chest.x) - 45)), tissues["fluid"])
     _paint_heart(canvas, torso, tissues, rng)
 
 
