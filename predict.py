@@ -54,7 +54,28 @@ def parse(argv: Sequence[str] | None = None) -> Call:
         default="auto",
         help="auto: cuda if it works (default: %(default)s)",
     )
-    add("--threads", type=_threads, default=0, metavar="N", help="processor threads (default: as many as there are)")
+    add("--threads", type=_at_least_one, default=0, metavar="N", help="processor threads (default: as many as there are)")
+    add(
+        "--precision",
+        choices=("auto", "fp32"),
+        default="auto",
+        help="auto: lower where the bundle and the device allow it (default: %(default)s)",
+    )
+    add(
+        "--host-memory-mb",
+        type=_at_least_one,
+        default=8192,
+        metavar="N",
+        help="MiB of host memory to stay within (default: %(default)s)",
+    )
+    add(
+        "--gpu-memory-mb",
+        type=_at_least_one,
+        default=4096,
+        metavar="N",
+        help="MiB of GPU memory to stay within (default: %(default)s)",
+    )
+    add("--plan", action="store_true", help="print what would be run and what it takes, from the images' headers, and stop")
     add("--skip-existing", action="store_true", help="leave out cases whose label map is there, to resume a run")
     add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
     add("--debug", action="store_true", help="show tracebacks")
@@ -77,11 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _threads(text: str) -> int:
-    threads = int(text)
-    if threads < 1:
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
-    return threads
+    return number
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

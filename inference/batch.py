@@ -7,7 +7,7 @@ the run.
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from inference.cases import Case
 from inference.console import Console
 from inference.errors import LeanSegError, one_line, printable
+from inference.footprint import image_mb
 from inference.geometry import Geometry
 from inference.timing import Timings
-from inference.volume import Volume, read_volume
+from inference.volume import Volume, read_header, read_volume
 from inference.writing import write_labels
 
 Status = Literal["not run", "segmented", "failed", "skipped"]
@@ -35,6 +36,14 @@ class Predicts(Protocol):
 
     def predict(self, volume: Volume, timings: Timings) -> NDArray[np.uint8]:
         """Labels on the volume's own grid."""
+        ...
+
+    def room_mb(self, geometry: Geometry) -> float:
+        """MiB of the host's memory budget that a case leaves to others."""
+        ...
+
+    def account(self) -> Mapping[str, object]:
+        """What was done for the last case, for the report; JSON values."""
         ...
 
     def close(self) -> None:
@@ -50,8 +59,15 @@ class Outcome:
     timings: Timings = field(default_factory=Timings)
     geometry: Geometry | None = None
     warnings: list[str] = field(default_factory=list)
+    account: Mapping[str, object] = field(default_factory=dict)
+    """What the predictor did."""
     error: str | None = None
     status: Status = "not run"
+
+    @property
+    def labels_mb(self) -> float:
+        """MiB of its label map."""
+        return image_mb(self.geometry.size_zyx, bytes_each=1) if self.geometry else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +113,17 @@ class Batch:
             predictor = open_predictor()
             for i, outcome in enumerate(todo):
                 self.console.progress(i, len(todo), outcome.case.path.name)
-                volume = self._isolated(outcome, reading.result) if reading else None
-                reading = reader.submit(_read, todo[i + 1]) if i + 1 < len(todo) else None
+                volume = self._isolated(outcome, reading.result if reading else partial(_read, outcome))
+                reading = None
+                if volume:
+                    following = todo[i + 1 : i + 2]
+                    room = predictor.room_mb(volume.geometry) - sum(map(_image_mb, following))
+                    if i and room < todo[i - 1].labels_mb:
+                        writing()
+                        writing = _nothing
+                    reading = reader.submit(_read, following[0]) if following and room >= 0 else None
                 labels = self._isolated(outcome, partial(predictor.predict, volume, outcome.timings)) if volume else None
+                outcome.account = predictor.account() if labels is not None else {}
                 outcome.warnings += notes
                 notes.clear()
                 writing()
@@ -141,7 +165,7 @@ class Batch:
             self.console.say(f"{name}: skipped, {outcome.case.output_name} is there")
         else:
             total = sum(outcome.timings.seconds.values())
-            self.console.say(f"{name} → {printable(outcome.case.output_name)}: {outcome.timings}; {total:.1f} s")
+            self.console.say(f"{name} -> {printable(outcome.case.output_name)}: {outcome.timings}; {total:.1f} s")
 
 
 def begin(cases: Sequence[Case]) -> list[Outcome]:
@@ -167,6 +191,14 @@ def _read(outcome: Outcome) -> Volume:
     outcome.geometry = volume.geometry
     outcome.warnings += volume.warnings
     return volume
+
+
+def _image_mb(outcome: Outcome) -> float:
+    """MiB of a case's voxels, from its header; 0 where it cannot be read, which is found out when it is its turn."""
+    try:
+        return image_mb(read_header(outcome.case.path).size_zyx)
+    except LeanSegError:
+        return 0.0
 
 
 def _write(output: Path, outcome: Outcome, labels: NDArray[np.uint8]) -> None:

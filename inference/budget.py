@@ -91,6 +91,19 @@ class InferencePlan:
         """What the networks' arenas may take together; 0 on the CPU."""
         return max(1, self.budget.gpu_mb - CUDA_CONTEXT_MB) if self.gpu else 0
 
+    def as_json(self) -> dict[str, object]:
+        """The plan's main figures for a report."""
+        return {
+            "backend": self.backend,
+            "precisions": dict(self.precisions),
+            "networks_at_once": self.at_once,
+            "windows": self.windows,
+            "host_mb": self.host_mb,
+            "gpu_mb": self.gpu_mb,
+            "host_budget_mb": self.budget.host_mb,
+            "gpu_budget_mb": self.budget.gpu_mb,
+        }
+
     def describe(self) -> str:
         """Several lines for a user."""
         lines = [f"device         {self.backend}, {', '.join(sorted(set(self.precisions.values())))}"]
@@ -171,6 +184,7 @@ class Planner:
         on_gpu = self.backend == "cuda"
         footprint = Footprint(
             image_zyx=canonical.size_zyx,
+            spacing_zyx_mm=canonical.spacing_zyx_mm,
             region_zyx=region,
             channels=len(manifest.output.channels),
             groups=[(grid, members) for grid, members in zip(grids, groups, strict=True)],

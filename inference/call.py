@@ -15,6 +15,11 @@ class Call:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     """0: as many as the library chooses."""
+    precision: Literal["auto", "fp32"] = "auto"
+    host_memory_mb: int = 8192
+    gpu_memory_mb: int = 4096
+    plan: bool = False
+    """Print what would be done, and stop."""
     skip_existing: bool = False
     report: Path | None = None
     debug: bool = False

@@ -2,15 +2,19 @@
 
 import time
 import traceback
+from collections.abc import Sequence
 
-from inference.batch import Batch, begin, exit_code, summary
+from inference.batch import Batch, Outcome, begin, exit_code, summary
+from inference.budget import Budget, Planner
 from inference.call import Call
 from inference.cases import check_folders, find_cases, prepare_output
 from inference.console import Console
-from inference.errors import LeanSegError, UsageError, one_line
+from inference.errors import InputError, LeanSegError, UsageError, one_line, printable
 from inference.predictor import Predictor
 from inference.report import write_report
-from model.bundle import BundleError, load_bundle
+from inference.runtime import select_backend
+from inference.volume import read_header
+from model.bundle import BundleError, ModelBundle, load_bundle
 
 WRONG_CALL = 2
 
@@ -39,14 +43,46 @@ def _run(call: Call, console: Console) -> int:
     outcomes = begin(find_cases(call.input))
     check_folders(call.input, call.output)
     bundle = load_bundle(call.bundle)
+    if call.plan:
+        return _tell_plans(outcomes, _planner(call, bundle), console)
     prepare_output(call.output)
     if call.report is not None and not call.report.parent.is_dir():
         raise UsageError(f"{call.report.parent}: no such folder; make it or give another file with --report")
     batch = Batch(output=call.output, console=console, skip_existing=call.skip_existing, debug=call.debug)
     try:
-        batch.run(outcomes, lambda: Predictor(bundle, device=call.device, threads=call.threads))
+        batch.run(outcomes, lambda: _predictor(call, bundle, one_case=len(outcomes) == 1))
     finally:
         if call.report is not None:
             write_report(call.report, call, bundle, outcomes, time.perf_counter() - start)
     console.say(summary(outcomes, time.perf_counter() - start))
     return exit_code(outcomes)
+
+
+def _budget(call: Call) -> Budget:
+    return Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
+
+
+def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
+    precision = None if call.precision == "auto" else call.precision
+    return Predictor(bundle, device=call.device, threads=call.threads, precision=precision, budget=_budget(call), release=one_case)
+
+
+def _planner(call: Call, bundle: ModelBundle) -> Planner:
+    precision = None if call.precision == "auto" else call.precision
+    return Planner(bundle=bundle, backend=select_backend(call.device), precision=precision, budget=_budget(call))
+
+
+def _tell_plans(outcomes: Sequence[Outcome], planner: Planner, console: Console) -> int:
+    """Print the plan of each case, from its header alone; 1 if one cannot be read or planned."""
+    code = 0
+    for outcome in outcomes:
+        try:
+            if outcome.error:
+                raise InputError(outcome.error)
+            plan = planner.plan(read_header(outcome.case.path))
+        except LeanSegError as error:
+            console.complain(f"error: {one_line(error)}")
+            code = 1
+        else:
+            console.say(f"{printable(outcome.case.path.name)}\n{plan.describe()}")
+    return code

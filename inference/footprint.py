@@ -5,20 +5,22 @@ Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-
-import numpy as np
 
 from inference.restoration import BATCH_VOXELS
 from inference.runtime import Backend, Precision
-from model.manifest import Member, Network, Zyx
+from model.manifest import Member, Network, Zyx, ZyxMm
 
 MIB = 2.0**20
-LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 120.0, "onnxruntime": 110.0, "cuda": 900.0}
+LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 150.0, "onnxruntime": 145.0, "cuda": 900.0}
 """Python, numpy, SimpleITK, cc3d and the runtime's own code, loaded. CUDA's figure is an estimate."""
 ACTIVATIONS_PER_VOXEL = 140
 """float32 values that a network holds at a time per voxel of its window where the bundle does not say; 136 measured with onnxruntime
 on a U-Net with 16 channels in the first stage."""
+PARTS_BOX_MM = (300.0, 250.0, 300.0)
+"""What kidneys, liver or aorta fill along z, y, x at most, in an adult."""
+PARTS_BYTES = 6
 VOXEL_BYTES = 2
 """Of the image: int16, as CT has it; images with fractions are float32 and take twice that."""
 
@@ -32,11 +34,18 @@ def network_mb(network: Network, backend: Backend, precision: Precision, path: P
     return 2 * path.stat().st_size / MIB + _mb(network.window_zyx, 4 * ACTIVATIONS_PER_VOXEL)
 
 
+def image_mb(size_zyx: Zyx, bytes_each: int = VOXEL_BYTES) -> float:
+    """Memory of an image's voxels."""
+    return _mb(size_zyx, bytes_each)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
     """What there is to keep."""
 
     image_zyx: Zyx
+    spacing_zyx_mm: ZyxMm
+    """Of the image."""
     region_zyx: Zyx
     """Of the image's grid, segmented."""
     channels: int
@@ -65,8 +74,13 @@ class Footprint:
                 "restoration": self._restoration_mb(),
             },
             # Labels and their next version, while left and right are told apart, parts removed, axes turned back.
-            "clean-up": {**always, "labels (uint8)": 2 * _mb(self.image_zyx, 1), "parts": _mb(self.image_zyx, 1)},
+            "clean-up": {**always, "labels (uint8)": 2 * _mb(self.image_zyx, 1), "parts": self._parts_mb()},
         }
+
+    def _parts_mb(self) -> float:
+        """Numbers of connected parts in the box of the largest structures that have a rule or two sides, a mask and its halves."""
+        sides = (min(n, mm / spacing) for n, mm, spacing in zip(self.image_zyx, PARTS_BOX_MM, self.spacing_zyx_mm, strict=True))
+        return prod(sides) * PARTS_BYTES / MIB
 
     def _buffer_mb(self, grid: Zyx, member: Member) -> float:
         """Running mean and weights, a window deep."""
@@ -84,13 +98,13 @@ class Footprint:
 
     def _other_grids_mb(self) -> float:
         """Slabs of coarser groups that wait to be interpolated."""
-        finest = max((grid for grid, _ in self.groups), key=lambda grid: float(np.prod(grid)))
+        finest = max((grid for grid, _ in self.groups), key=lambda grid: prod(grid))
         waiting = [2 * self._buffer_mb(grid, members[0]) for grid, members in self.groups if grid != finest]
         return sum(waiting)
 
     def _restoration_mb(self) -> float:
         """Of one slab: sure and possible channels, what neighbours agree on, the boundary voxels of a batch, the last slice."""
-        grid, members = max(self.groups, key=lambda group: float(np.prod(group[0])))
+        grid, members = max(self.groups, key=lambda group: prod(group[0]))
         depth, height, width = _slab(grid, members[0])
         word = 1 if self.channels <= 8 else 2 if self.channels <= 16 else 4 * -(-self.channels // 32)
         of_grid = depth * height * width * (1 + 2 * word)

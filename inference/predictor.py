@@ -26,6 +26,7 @@ from inference.intensity import ImageStatistics, image_statistics
 from inference.laterality import split_pairs
 from inference.localization import neighbourhood, organ_mask, region_of_interest, without_specks
 from inference.midline import Midline, body_middle
+from inference.peak import peak_mb, reset_peak
 from inference.runtime import Backend, Device, Precision, select_backend
 from inference.segmentation import Segmentation
 from inference.sessions import Sessions
@@ -48,6 +49,8 @@ class Record:
     region: Box | None = None
     """Of the canonical image."""
     windows: WindowCount = field(default_factory=WindowCount)
+    host_peak_mb: float = 0.0
+    """Of the whole process, reading ahead included."""
 
 
 class Predictor:
@@ -115,9 +118,13 @@ class Predictor:
             BudgetError: the memory budget cannot be kept.
             DeviceMemoryError: the device ran out of memory all the same.
         """
+        reset_peak()
         while True:
             try:
-                return self._predict(volume, timings)
+                labels = self._predict(volume, timings)
+                if self.record:
+                    self.record.host_peak_mb = peak_mb()
+                return labels
             except (BudgetError, DeviceMemoryError) as error:
                 self._sessions.close()
                 if isinstance(error, DeviceMemoryError) and not self._small:
@@ -129,6 +136,26 @@ class Predictor:
                     self._use(select_backend("cpu"))
                 else:
                     raise
+
+    def room_mb(self, stored: Geometry) -> float:
+        """MiB of the host's budget that a case leaves to others, such as the next one; 0 where its plan cannot be kept."""
+        try:
+            return self._budget.host_mb - self.plan(stored).host_mb
+        except BudgetError:
+            return 0.0
+
+    def account(self) -> dict[str, object]:
+        """What was done for the last case, in JSON values."""
+        if self.record is None:
+            return {}
+        plan, windows = self.record.plan, self.record.windows
+        return {
+            "plan": plan.as_json(),
+            "region": self.record.region and [list(self.record.region.start_zyx), list(self.record.region.stop_zyx)],
+            "windows_run": windows.run,
+            "windows_skipped": windows.skipped,
+            "host_peak_mb": round(self.record.host_peak_mb),
+        }
 
     def _predict(self, volume: Volume, timings: Timings) -> U8:
         manifest = self._bundle.manifest

@@ -1,7 +1,6 @@
 """What a run did, as JSON for whoever has to account for it."""
 
 import json
-import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from inference.batch import Outcome
 from inference.call import Call
 from inference.errors import printable
+from inference.peak import peak_mb
 from inference.writing import whole_file
 from model.bundle import ModelBundle
 
@@ -28,7 +28,7 @@ def write_report(path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence
         "threads": call.threads,
         "versions": {"python": sys.version.split()[0], **_versions()},
         "seconds": round(seconds, 3),
-        "host_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "host_peak_mb": round(max([peak_mb(), *(_peak(outcome) for outcome in outcomes)])),
         "cases": [_case(outcome) for outcome in outcomes],
     }
     with whole_file(path) as file:
@@ -51,4 +51,11 @@ def _case(outcome: Outcome) -> dict[str, Any]:
         "seconds": {stage: round(seconds, 3) for stage, seconds in outcome.timings.seconds.items()},
         "size_zyx": geometry and list(geometry.size_zyx),
         "spacing_zyx_mm": geometry and list(geometry.spacing_zyx_mm),
+        **outcome.account,
     }
+
+
+def _peak(outcome: Outcome) -> float:
+    """MiB of host memory while the case was segmented; 0 if it was not."""
+    peak = outcome.account.get("host_peak_mb", 0)
+    return float(peak) if isinstance(peak, int | float) else 0.0

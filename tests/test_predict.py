@@ -89,7 +89,7 @@ def call(bench, bundle, *options):
 
 def start(command, cwd, **options):
     environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options)
 
 
 def run(command, cwd, **options):
@@ -139,9 +139,25 @@ def test_one_case_from_start_to_end(bench, bundle, capsys):
     assert set(np.unique(found).tolist()) <= {0, *FLARE23.ids.values()}
     out, err = capsys.readouterr()
     case, summary = out.splitlines()
-    assert case.startswith("case_0000.nii.gz → case.nii.gz: read ")
+    assert case.startswith("case_0000.nii.gz -> case.nii.gz: read ")
     assert summary.startswith("1 case: 1 segmented; ")
     assert err == ""
+
+
+def test_plan_prints_and_stops(bench, bundle, capsys):
+    (bench / "inputs" / "bad.nii.gz").write_bytes(b"")
+    assert call(bench, bundle, "--plan", "--host-memory-mb", "500") == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("case_0000.nii.gz\ndevice ")
+    assert "of 500 MiB" in out
+    assert "bad.nii.gz" in err
+    assert not (bench / "outputs").exists()
+
+
+def test_a_budget_that_cannot_be_kept_is_refused(bench, bundle, capsys):
+    assert call(bench, bundle, "--host-memory-mb", "100") == 1
+    assert "at least needed: host memory" in capsys.readouterr().err
+    assert names(bench / "outputs") == []
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

@@ -29,6 +29,7 @@ class Threshold:
     def __init__(self, fail=None):
         self.fail = fail or {}
         self.seen = []
+        self.room = 1000.0
         self.closed = False
 
     def predict(self, volume, timings):
@@ -37,6 +38,12 @@ class Threshold:
             raise error
         with timings.stage("networks"):
             return (volume.array > 100).astype(np.uint8)
+
+    def room_mb(self, geometry):
+        return self.room
+
+    def account(self):
+        return {"windows_run": len(self.seen)}
 
     def close(self):
         self.closed = True
@@ -161,7 +168,7 @@ def test_every_case_has_its_line_and_its_file(folders, console):
     outcomes, predictor = run(folders, console)
     assert written(folders) == ["a.nii.gz", "b.nii.gz"]
     out, err = lines(console)
-    assert [line.split(":")[0] for line in out] == ["a_0000.nii.gz → a.nii.gz", "b.nii → b.nii.gz"]
+    assert [line.split(":")[0] for line in out] == ["a_0000.nii.gz -> a.nii.gz", "b.nii -> b.nii.gz"]
     assert all(stage in out[0] for stage in ("read ", "networks ", "write "))
     assert err == []
     assert predictor.closed
@@ -256,6 +263,25 @@ def test_the_next_case_is_read_while_one_is_segmented(folders, console, monkeypa
     assert exit_code(outcomes) == 0
 
 
+def test_the_next_case_is_not_read_ahead_where_memory_is_short(folders, console, monkeypatch):
+    for name in "123":
+        write_nifti(folders[0] / f"{name}.nii.gz")
+    read = []
+    monkeypatch.setattr("inference.batch.read_volume", lambda path: read.append(path.name) or read_volume(path))
+
+    class Watches(Threshold):
+        def predict(self, volume, timings):
+            assert len(read) == len(self.seen) + 1
+            assert len(written(folders)) == len(self.seen)
+            return super().predict(volume, timings)
+
+    predictor = Watches()
+    predictor.room = 0.0
+    outcomes, _ = run(folders, console, predictor)
+    assert exit_code(outcomes) == 0
+    assert read == ["1.nii.gz", "2.nii.gz", "3.nii.gz"]
+
+
 def test_warnings_of_reading_and_segmenting_belong_to_their_case(folders, console):
     write_nifti(folders[0] / "1.nii.gz", sform_code=0, qform_code=0)
     write_nifti(folders[0] / "2.nii.gz")
@@ -310,5 +336,6 @@ def test_report(folders, console, tmp_path):
     good, bad = report["cases"]
     assert (good["status"], good["output"], good["size_zyx"]) == ("segmented", "a.nii.gz", [7, 6, 5])
     assert set(good["seconds"]) == {"read", "networks", "write"}
+    assert good["windows_run"] == 1
     assert (bad["status"], bad["size_zyx"]) == ("failed", None)
     assert "0 bytes" in bad["error"]

@@ -1,0 +1,32 @@
+"""The most memory that this process held, as the operating system counts it (resident, shared libraries included)."""
+
+import resource
+from contextlib import suppress
+from pathlib import Path
+
+STATUS = Path("/proc/self/status")
+CLEAR = Path("/proc/self/clear_refs")
+
+
+def reset_peak() -> None:
+    """Begin to count anew; does nothing where the system cannot."""
+    with suppress(OSError):
+        CLEAR.write_text("5", encoding="ascii")
+
+
+def peak_mb() -> float:
+    """MiB held at most since the last `reset_peak`, or since the process began."""
+    return _status_mb("VmHWM")
+
+
+def held_mb() -> float:
+    """MiB held now; the most so far where the system does not tell."""
+    return _status_mb("VmRSS")
+
+
+def _status_mb(field: str) -> float:
+    with suppress(OSError):
+        for line in STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
