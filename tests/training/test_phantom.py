@@ -10,13 +10,14 @@ import SimpleITK as sitk
 from model.labels import FLARE23
 from training.phantom.canvas import Canvas, Field, carve
 from training.phantom.case import phantom_case
-from training.phantom.dataset import ALL_ORIENTATIONS, load_anatomy, to_sitk, write_dataset
+from training.phantom.dataset import ALL_ORIENTATIONS, Cohort, load_anatomy, to_sitk, write_dataset
 from training.phantom.frame import Frame, random_pose, resample
 from training.phantom.maps import anatomy_from_labels
 from training.phantom.patient import draw_missing
 from training.phantom.shapes import ellipsoid
 
 IDS = FLARE23.ids
+COARSE = {"coverage": "slab", "spacing_zyx_mm": (8.0, 7.0, 7.0)}
 COARSE = (5.0, 4.0, 4.0)
 LABEL_MAPS = Path(__file__).parents[3] / "shared" / "data" / "label_maps"
 
@@ -126,14 +127,10 @@ def test_liver_is_on_the_patients_right_of_the_spleen_in_every_orientation(cases
         assert centres["stomach"][1] < centres["aorta"][1]
 
 
-def test_same_seed_same_bytes_and_a_case_does_not_depend_on_its_neighbours(tmp_path, monkeypatch):
-    def quick(rng, anatomy=None):
-        return phantom_case(rng, spacing_zyx_mm=(8.0, 7.0, 7.0), coverage="slab", anatomy=anatomy)
-
-    monkeypatch.setattr("training.phantom.dataset.phantom_case", quick)
-    write_dataset(cases=3, seed=4, output=tmp_path / "a")
-    write_dataset(cases=1, seed=4, output=tmp_path / "b", first_index=2)
-    write_dataset(cases=1, seed=5, output=tmp_path / "c", first_index=2)
+def test_same_seed_same_bytes_and_a_case_does_not_depend_on_its_neighbours(tmp_path):
+    write_dataset(tmp_path / "a", Cohort(cases=3, seed=4, **COARSE))
+    write_dataset(tmp_path / "b", Cohort(cases=1, seed=4, first_index=2, **COARSE))
+    write_dataset(tmp_path / "c", Cohort(cases=1, seed=5, first_index=2, **COARSE))
     files = [folder / "imagesTr" / "phantom_00002_0000.nii.gz" for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "c")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].read_bytes() != files[2].read_bytes()
@@ -152,20 +149,27 @@ def test_same_seed_same_bytes_and_a_case_does_not_depend_on_its_neighbours(tmp_p
 
 
 def test_extending_a_folder_keeps_the_earlier_cases_listed(tmp_path, monkeypatch):
-    def quick(rng, anatomy=None):
-        return phantom_case(rng, shape=(6, 20, 20), spacing_zyx_mm=(8.0, 16.0, 16.0), anatomy=anatomy)
+    def quick(rng, **_):
+        return phantom_case(rng, shape=(6, 20, 20), spacing_zyx_mm=(8.0, 16.0, 16.0))
 
     monkeypatch.setattr("training.phantom.dataset.phantom_case", quick)
-    write_dataset(cases=1, seed=4, output=tmp_path)
-    write_dataset(cases=1, seed=4, output=tmp_path, first_index=1)
+    write_dataset(tmp_path, Cohort(cases=1, seed=4))
+    write_dataset(tmp_path, Cohort(cases=1, seed=4, first_index=1))
     content = json.loads((tmp_path / "dataset.json").read_text())
     assert [c["name"] for c in content["cases"]] == ["phantom_00000", "phantom_00001"]
 
 
-@pytest.mark.parametrize("bad", [{"cases": 0}, {"workers": 0}, {"seed": -1}, {"anatomy_share": 1.5}])
-def test_impossible_requests_are_refused(tmp_path, bad):
+@pytest.mark.parametrize(
+    "bad", [{"cases": 0}, {"first_index": -1}, {"seed": -1}, {"anatomy_share": 1.5}, {"spacing_zyx_mm": (0.0, 1.0, 1.0)}]
+)
+def test_impossible_requests_are_refused(bad):
     with pytest.raises(ValueError, match="at least"):
-        write_dataset(**{"cases": 1, "seed": 0, "output": tmp_path, **bad})
+        Cohort(**{"cases": 1, **bad})
+
+
+def test_no_worker_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        write_dataset(tmp_path, Cohort(cases=1), workers=0)
 
 
 def test_an_empty_anatomy_folder_is_refused(tmp_path):

@@ -27,6 +27,8 @@ _COVERAGE = {
     "chest to pelvis": (-270.0, 290.0, 0.1),
     "slab": (0.0, 0.0, 0.1),
 }
+COVERAGES = tuple(_COVERAGE)
+"""Names of the examinations."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from model.labels import FLARE23
-from training.phantom.case import PhantomCase, phantom_case
+from training.phantom.case import COVERAGES, PhantomCase, phantom_case
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,29 @@ ALL_ORIENTATIONS = tuple(
 )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """Which cases to draw; case `index` depends on the seed and on what all cases share, never on the number of cases."""
+
+    cases: int
+    seed: int = 0
+    """Same seed, same bytes."""
+    first_index: int = 0
+    """Number of the first case, to extend a folder."""
+    anatomy_share: float = 0.5
+    """Share of cases made from label maps, where there are any."""
+    coverage: str | None = None
+    """Examination of all cases (`case.COVERAGES`); None draws one for each."""
+    spacing_zyx_mm: tuple[float, float, float] | None = None
+    """Spacing of all cases; None draws one for each."""
+
+    def __post_init__(self) -> None:
+        if self.cases < 1 or self.first_index < 0 or self.seed < 0 or not 0 <= self.anatomy_share <= 1:
+            raise ValueError("cases must be at least 1, seed and first index at least 0, the anatomy share between 0 and 1")
+        if self.spacing_zyx_mm is not None and not all(0.3 <= s <= 20 for s in self.spacing_zyx_mm):
+            raise ValueError(f"spacing must be at least 0.3 and at most 20 mm, is {self.spacing_zyx_mm}")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the `phantom` command."""
     parser.add_argument("--cases", type=int, required=True, metavar="N", help="number of cases to write")
@@ -39,53 +63,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing")
     parser.add_argument("--anatomy", type=Path, metavar="DIR", help="label maps (*.nii.gz, FLARE ids) to deform and fill")
     parser.add_argument("--anatomy-share", type=float, default=0.5, metavar="P", help="share of cases made from label maps (default 0.5)")
+    parser.add_argument("--coverage", choices=COVERAGES, help="examination of all cases (default: drawn for each)")
+    parser.add_argument(
+        "--spacing-zyx-mm", type=float, nargs=3, metavar=("Z", "Y", "X"), help="spacing of all cases (default: drawn for each)"
+    )
     parser.add_argument("--workers", type=int, default=1, metavar="W", help="processes (default 1)")
     parser.add_argument("--first-index", type=int, default=0, metavar="I", help="number of the first case, to extend a folder (default 0)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write what the parsed options ask for; returns the exit status."""
-    write_dataset(
+    cohort = Cohort(
         cases=args.cases,
         seed=args.seed,
-        output=args.output,
-        anatomy=args.anatomy,
-        anatomy_share=args.anatomy_share,
-        workers=args.workers,
         first_index=args.first_index,
+        anatomy_share=args.anatomy_share,
+        coverage=args.coverage,
+        spacing_zyx_mm=tuple(args.spacing_zyx_mm) if args.spacing_zyx_mm else None,
     )
+    write_dataset(args.output, cohort, anatomy=args.anatomy, workers=args.workers)
     return 0
 
 
-def write_dataset(
-    *,
-    cases: int,
-    seed: int,
-    output: Path,
-    anatomy: Path | None = None,
-    anatomy_share: float = 0.5,
-    workers: int = 1,
-    first_index: int = 0,
-) -> None:
+def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, workers: int = 1) -> None:
     """Write `imagesTr/`, `labelsTr/` and `dataset.json`.
 
-    A case depends on (seed, its index) and on the anatomy given, never on the number of cases or workers.
+    Args:
+        output: folder to write or to extend.
+        cohort: which cases.
+        anatomy: folder of label maps, the second source of anatomy.
+        workers: processes; the cases do not depend on their number.
 
     Raises:
-        ValueError: a count is out of range, or the anatomy folder holds no label map.
+        ValueError: there is no worker, or the anatomy folder holds no label map.
     """
-    if cases < 1 or workers < 1 or first_index < 0 or seed < 0 or not 0 <= anatomy_share <= 1:
-        raise ValueError("cases and workers must be at least 1, seed and first index at least 0, the anatomy share between 0 and 1")
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, is {workers}")
     bodies = load_anatomy(anatomy) if anatomy is not None else []
     for name in ("imagesTr", "labelsTr"):
         (output / name).mkdir(parents=True, exist_ok=True)
-    make = partial(_write_case, seed=seed, output=output, bodies=bodies, share=anatomy_share)
-    indices = range(first_index, first_index + cases)
+    make = partial(_write_case, cohort=cohort, output=output, bodies=bodies)
+    indices = range(cohort.first_index, cohort.first_index + cohort.cases)
     records = []
     for number, record in enumerate(_each(make, indices, workers), start=1):
         records.append(record)
-        log.info("%d/%d %s: %s, %s, %.1f s", number, cases, record["name"], record["coverage"], record["phase"], record.pop("seconds"))
-    _write_json(output, records, seed)
+        seconds = record.pop("seconds")
+        log.info("%d/%d %s: %s, %s, %.1f s", number, cohort.cases, record["name"], record["coverage"], record["phase"], seconds)
+    _write_json(output, records, cohort.seed)
 
 
 def _each(make: partial[dict[str, object]], indices: range, workers: int) -> Iterator[dict[str, object]]:
@@ -112,12 +136,12 @@ def load_anatomy(folder: Path) -> list[AnatomyMap]:
     return bodies
 
 
-def _write_case(index: int, *, seed: int, output: Path, bodies: list[AnatomyMap], share: float) -> dict[str, object]:
+def _write_case(index: int, *, cohort: Cohort, output: Path, bodies: list[AnatomyMap]) -> dict[str, object]:
     """Draw and write one case; returns its record for dataset.json."""
     start = time.perf_counter()
-    rng = np.random.default_rng([seed, index])
-    body = bodies[int(rng.integers(len(bodies)))] if bodies and rng.random() < share else None
-    case = phantom_case(rng, anatomy=body)
+    rng = np.random.default_rng([cohort.seed, index])
+    body = bodies[int(rng.integers(len(bodies)))] if bodies and rng.random() < cohort.anatomy_share else None
+    case = phantom_case(rng, anatomy=body, coverage=cohort.coverage, spacing_zyx_mm=cohort.spacing_zyx_mm)
     common = rng.random() < 0.6
     code = str(rng.choice(COMMON_ORIENTATIONS if common else ALL_ORIENTATIONS))
     name = f"phantom_{index:05d}"
