@@ -1,7 +1,6 @@
 """How long the metrics take on a full-size case, and how long the `surface-distance` package takes for the same."""
 
 import importlib
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 
 from eval.errors import InputError
 from eval.flare import CHALLENGES, Challenge, LabelPair, StructureScore, score_case
+from eval.machine import processors
 from eval.metrics import LabelMap
 from model.labels import FLARE22
 
@@ -45,11 +45,6 @@ class Timing:
     """As on the clock: what other programs take from the processors counts too."""
     cpu_s: float
     """Time of this process on all processors together."""
-
-
-def processors() -> int:
-    """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def synthetic_pair() -> LabelPair:

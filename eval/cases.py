@@ -1,6 +1,6 @@
 """From two folders to scored cases: who belongs to whom, what is wrong with whom, all of them in parallel."""
 
-import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from eval.errors import InputError
 from eval.flare import CHALLENGES, LOST, UNSCORED, Challenge, LabelPair, Rules, StructureScore, score_case
+from eval.machine import processors
 from eval.metrics import label_boxes
 from eval.volumes import SUFFIXES, LabelVolume, grid_difference, onto_grid, read_labels
 
@@ -58,11 +59,15 @@ def find_cases(prediction_dir: Path, truth_dir: Path) -> list[Case]:
     """Pair the files of two folders by name, sorted by name; `.nii` and `.nii.gz` of a name belong together.
 
     Raises:
-        InputError: a folder does not exist, the truth's holds no label map, or a case is there twice.
+        InputError: a folder does not exist, the truth's holds no label map, a case is there twice, or predictions have
+            quite other names than truths.
     """
     predictions, truths = _label_maps(prediction_dir), _label_maps(truth_dir)
     if not truths:
         raise InputError(f"{truth_dir}: holds no .nii.gz or .nii files to compare with")
+    if predictions and not predictions.keys() & truths.keys():
+        names = f"{next(iter(predictions.values())).name} there, {next(iter(truths.values())).name} here"
+        raise InputError(f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); name predictions like truths")
     return [
         Case(name=(truths.get(stem) or predictions[stem]).name, prediction=predictions.get(stem), truth=truths.get(stem))
         for stem in sorted(predictions.keys() | truths.keys())
@@ -151,27 +156,34 @@ def judge_all(cases: Sequence[Case], options: ScoreOptions, jobs: int) -> Iterat
     """Score cases in `jobs` processes, each given out as soon as it is done, in any order.
 
     Raises:
-        InputError: a process was killed, most likely for memory.
+        InputError: memory did not suffice.
     """
     if jobs == 1 or len(cases) == 1:
         for case in cases:
             yield judge(case, options, threads=jobs)
         return
-    with ProcessPoolExecutor(max_workers=min(jobs, len(cases)), mp_context=get_context("spawn")) as pool:
+    workers = min(jobs, len(cases))
+    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         futures = [pool.submit(judge, case, options) for case in cases]
         try:
             for future in as_completed(futures):
                 yield future.result()
-        except BrokenProcessPool as error:
-            raise InputError("a scoring process was killed, most likely for want of memory; lower --jobs") from error
+        except (BrokenProcessPool, MemoryError) as error:
+            raise InputError("a scoring process failed, most likely for want of memory; lower --jobs") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and warnings of the image library out of the progress."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 
 def affordable_jobs(cases: Sequence[Case], memory_bytes: int) -> int:
     """How many cases fit side by side into memory, judged by the largest; from 1 to the number of processors."""
     needed = max((_bytes_needed(case) for case in cases), default=1)
-    return max(1, min(len(os.sched_getaffinity(0)), int(memory_bytes * MEMORY_SHARE / max(needed, 1))))
+    return max(1, min(processors(), int(memory_bytes * MEMORY_SHARE / max(needed, 1))))
 
 
 def _bytes_needed(case: Case) -> int:
@@ -191,15 +203,3 @@ def _bytes_needed(case: Case) -> int:
         bytes_each = 8 if reader.GetPixelID() in (sitk.sitkFloat64, sitk.sitkInt64) else 4
         total += voxels * (2 * bytes_each + WORKING_BYTES // 2)
     return total
-
-
-def free_memory_bytes() -> int:
-    """Memory that this process may still take: what the machine has free, or less where a container limits it."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
-    return max(free, 0)

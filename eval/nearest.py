@@ -3,8 +3,12 @@
 Three ways, each for what the one before has not found:
 
     rings    look around every place, the nearest neighbours first; nearly all that a good segmentation needs
-    tree     a k-d tree over the surface, up to a few voxels
+    tree     a k-d tree over the surface, up to some millimetres
     far      the tree without a bound, or, where much is far away and a tree is slow, a distance map of the whole grid
+
+A surface that fills its grid, such as a noisy label map has, begins with the distance map, and only what that finds near
+is looked at again. The map has single precision, which is why near distances, those that tolerances are about, never
+come from it.
 
 Grids are (z, y, x); a place is a flat index into the grid.
 """
@@ -29,8 +33,12 @@ REACH = 3
 """Rings go at most this many voxels along each axis."""
 RING_STEPS = 120
 """Neighbours looked at before the tree is asked."""
-NEAR_VOXELS = 8
-"""The tree is asked for distances up to this many voxels first."""
+NEAR_VOXELS, NEAR_MM = 8, 10.0
+"""The tree is asked first for distances up to so many voxels, and at least so many mm: no tolerance is larger."""
+PLACES_PER_VOXEL = 0.25
+"""With more places left than this share of the grid, a map comes first."""
+SINGLE_PRECISION = 1e-5
+"""Relative error that a map's distances stay below."""
 PAIRS_PER_VOXEL = 10
 """A tree may have to look at most of its places for each one far away; with more such pairs a map is quicker."""
 
@@ -48,11 +56,20 @@ def distances_mm(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spa
     left = np.flatnonzero(np.isinf(found))
     if left.size == 0 or not surface.any():
         return found
+    near_mm = min(limit_mm, max(NEAR_VOXELS * max(spacing_zyx_mm), NEAR_MM))
+    if left.size > PLACES_PER_VOXEL * surface.size:
+        rough = _distance_map(surface, spacing_zyx_mm)[places[left]]
+        found[left] = np.where(rough <= limit_mm, rough, np.inf)
+        left = left[rough <= near_mm * (1 + SINGLE_PRECISION)]
     rings = _rings(spacing_zyx_mm)
     found[left] = _by_rings(places[left], surface, [ring for ring in rings if ring[0] <= limit_mm])
     left = left[np.isinf(found[left])]
     if left.size and limit_mm > rings[-1][0]:
-        found[left] = _beyond_rings(places[left], surface, spacing_zyx_mm, limit_mm)
+        found[left] = _by_tree(places[left], surface, spacing_zyx_mm, near_mm)
+        left = left[np.isinf(found[left])]
+    if left.size and limit_mm > near_mm:
+        found[left] = _far(places[left], surface, spacing_zyx_mm)
+        found[found > limit_mm] = math.inf
     return found
 
 
@@ -93,31 +110,22 @@ def _by_rings(places: Places, surface: NDArray[np.bool_], rings: list[tuple[floa
     return found
 
 
-def _beyond_rings(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float) -> Lengths:
-    there = np.stack(np.unravel_index(np.flatnonzero(surface), surface.shape), axis=1)
-    here = np.stack(np.unravel_index(places, surface.shape), axis=1)
+def _by_tree(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float) -> Lengths:
+    """Distances up to the limit, infinity beyond."""
+    there, here = (np.stack(np.unravel_index(flat, surface.shape), axis=1) for flat in (np.flatnonzero(surface), places))
     tree = cKDTree(there * spacing_zyx_mm, leafsize=32, balanced_tree=False)
-    near_mm = min(limit_mm, NEAR_VOXELS * max(spacing_zyx_mm))
-    found = _by_tree(tree, here, there, spacing_zyx_mm, near_mm)
-    far = np.flatnonzero(np.isinf(found))
-    if limit_mm <= near_mm or far.size == 0:
-        return found
-    if far.size * len(there) > PAIRS_PER_VOXEL * surface.size:
-        found[far] = _distance_map(surface, spacing_zyx_mm)[places[far]]
-    else:
-        found[far] = _by_tree(tree, here[far], there, spacing_zyx_mm, math.inf)
-    found[found > limit_mm] = math.inf
-    return found
-
-
-def _by_tree(tree: cKDTree, here: Places, there: Places, spacing_zyx_mm: Spacing, limit_mm: float) -> Lengths:
-    """Distance of places to the nearest of the tree's; both as indices (z, y, x), shape (n, 3)."""
-    nearest = np.asarray(tree.query(here * spacing_zyx_mm, distance_upper_bound=limit_mm * (1 + 1e-6))[1])
+    nearest = np.asarray(tree.query(here * spacing_zyx_mm, distance_upper_bound=limit_mm * (1 + SINGLE_PRECISION))[1])
     hit = nearest < len(there)
     found = np.full(len(here), np.inf)
     found[hit] = _lengths(here[hit] - there[nearest[hit]], spacing_zyx_mm)
     found[found > limit_mm] = math.inf
     return found
+
+
+def _far(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> Lengths:
+    if places.size * np.count_nonzero(surface) > PAIRS_PER_VOXEL * surface.size:
+        return _distance_map(surface, spacing_zyx_mm)[places].astype(np.float64)
+    return _by_tree(places, surface, spacing_zyx_mm, math.inf)
 
 
 def _lengths(steps: NDArray[np.signedinteger], spacing_zyx_mm: Spacing) -> Lengths:

@@ -13,9 +13,10 @@ import math
 import sys
 from pathlib import Path
 
-from eval.benchmark import Timing, challenge_to_time, processors, synthetic_pair, time_ours, time_reference
+from eval.benchmark import Timing, challenge_to_time, synthetic_pair, time_ours, time_reference
 from eval.errors import InputError
 from eval.flare import LabelPair, StructureScore
+from eval.machine import processors
 from eval.volumes import grid_difference, read_labels
 
 SAME = 1e-6

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from eval.cases import Case, CaseScores, ScoreOptions, affordable_jobs, find_cases, free_memory_bytes, judge, judge_all
+from eval.cases import Case, CaseScores, ScoreOptions, affordable_jobs, find_cases, judge, judge_all
 from eval.errors import InputError
 from eval.flare import Rules
+from eval.machine import free_memory_bytes, processors
 from eval.volumes import grid_difference, onto_grid, read_labels
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, real, write
 
@@ -56,6 +57,9 @@ def test_folders_that_do_not_serve(tmp_path):
     for pred, truth, words in (("none", "truth", "none: no such folder"), ("empty", "empty", "holds no .nii.gz")):
         with pytest.raises(InputError, match=words):
             find_cases(tmp_path / pred, tmp_path / truth)
+    write(tmp_path / "others" / "case_1_0000.nii.gz", TRUTH)
+    with pytest.raises(InputError, match=r"case_1_0000\.nii\.gz there, a\.nii here"):
+        find_cases(tmp_path / "others", tmp_path / "truth")
     write(tmp_path / "truth" / "a.nii.gz", TRUTH)
     with pytest.raises(InputError, match=r"both a\.nii and a\.nii\.gz"):
         find_cases(tmp_path / "empty", tmp_path / "truth")
@@ -192,7 +196,18 @@ def test_little_memory_means_few_jobs(tmp_path):
     cases = [case(tmp_path)]
     assert affordable_jobs(cases, memory_bytes=1) == 1
     assert affordable_jobs(cases, memory_bytes=10**12) >= 1
+
+
+def test_free_memory_is_the_least_of_machine_and_container(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 2000 kB\nMemAvailable:    1000 kB\n", encoding="ascii")
+    assert free_memory_bytes(meminfo, tmp_path) == 1000 * 1024
+    for limit, free in (("max", 1000 * 1024), ("9000", 9000 - 4000), ("3000", 0)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text("4000\n")
+        assert free_memory_bytes(meminfo, tmp_path) == free
     assert free_memory_bytes() > 2**20
+    assert processors() >= 1
 
 
 def test_a_real_label_map_with_flipped_rows(tmp_path):

@@ -21,7 +21,9 @@ def test_distances_are_those_of_scipys_distance_transform(spacing, share):
     surface = blob(np.random.default_rng(3), (17, 22, 25), 0.5, share)
     expected = ndimage.distance_transform_edt(~surface, sampling=spacing).ravel()
     found = distances_mm(everywhere(surface), surface, spacing)
-    assert found == pytest.approx(expected, abs=1e-9)
+    near = expected <= nearest.NEAR_MM
+    assert found[near] == pytest.approx(expected[near], abs=1e-9)
+    assert found == pytest.approx(expected, rel=1e-6)
     for limit in (0.7, 2.0, 7.5):
         limited = distances_mm(everywhere(surface), surface, spacing, limit)
         assert np.array_equal(limited, np.where(found <= limit, found, np.inf))
@@ -56,4 +58,17 @@ def test_a_map_and_a_tree_give_the_same_distances(spacing, monkeypatch):
     monkeypatch.setattr(nearest, "PAIRS_PER_VOXEL", 0)
     by_map = distances_mm(everywhere(surface), surface, spacing)
     assert by_map == pytest.approx(by_tree, rel=1e-6)
-    assert by_tree.max() > nearest.NEAR_VOXELS * max(spacing)
+    assert by_tree.max() > nearest.NEAR_MM
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_a_map_first_gives_the_same_distances(spacing, monkeypatch):
+    surface = blob(np.random.default_rng(1), (12, 20, 25), 0.5, 0.01)
+    monkeypatch.setattr(nearest, "PLACES_PER_VOXEL", math.inf)
+    expected = [distances_mm(everywhere(surface), surface, spacing, limit) for limit in (math.inf, 3.0)]
+    monkeypatch.setattr(nearest, "PLACES_PER_VOXEL", 0.0)
+    for limit, without in zip((math.inf, 3.0), expected, strict=True):
+        found = distances_mm(everywhere(surface), surface, spacing, limit)
+        near = without <= nearest.NEAR_MM
+        assert np.array_equal(found[near], without[near])
+        assert found == pytest.approx(without, rel=1e-6)

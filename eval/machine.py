@@ -1,0 +1,30 @@
+"""What this process may use of the machine."""
+
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+LIMIT_FILES = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+
+
+def processors() -> int:
+    """Number of processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_memory_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int:
+    """Memory that this process may still take: what the machine has available, or less where a container limits it.
+
+    On systems without /proc, half of the machine's memory.
+    """
+    if not meminfo.is_file():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines() if ":" in line)
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    for limit_name, used_name in LIMIT_FILES:
+        limit, used = cgroup / limit_name, cgroup / used_name
+        if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
+            free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return max(free, 0)
