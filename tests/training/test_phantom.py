@@ -17,7 +17,7 @@ from training.phantom.patient import draw_missing
 from training.phantom.shapes import ellipsoid
 
 IDS = FLARE23.ids
-COARSE = {"coverage": "slab", "spacing_zyx_mm": (8.0, 7.0, 7.0)}
+SMALL = {"coverage": "slab", "spacing_zyx_mm": (8.0, 7.0, 7.0)}
 COARSE = (5.0, 4.0, 4.0)
 LABEL_MAPS = Path(__file__).parents[3] / "shared" / "data" / "label_maps"
 
@@ -128,9 +128,9 @@ def test_liver_is_on_the_patients_right_of_the_spleen_in_every_orientation(cases
 
 
 def test_same_seed_same_bytes_and_a_case_does_not_depend_on_its_neighbours(tmp_path):
-    write_dataset(tmp_path / "a", Cohort(cases=3, seed=4, **COARSE))
-    write_dataset(tmp_path / "b", Cohort(cases=1, seed=4, first_index=2, **COARSE))
-    write_dataset(tmp_path / "c", Cohort(cases=1, seed=5, first_index=2, **COARSE))
+    write_dataset(tmp_path / "a", Cohort(cases=3, seed=4, **SMALL))
+    write_dataset(tmp_path / "b", Cohort(cases=1, seed=4, first_index=2, **SMALL))
+    write_dataset(tmp_path / "c", Cohort(cases=1, seed=5, first_index=2, **SMALL))
     files = [folder / "imagesTr" / "phantom_00002_0000.nii.gz" for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "c")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].read_bytes() != files[2].read_bytes()
