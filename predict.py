@@ -55,6 +55,16 @@ def parse(argv: Sequence[str] | None = None) -> Call:
         help="auto: cuda if it works (default: %(default)s)",
     )
     add("--threads", type=_at_least_one, default=0, metavar="N", help="processor threads (default: as many as there are)")
+    _add_limits(parser)
+    add("--plan", action="store_true", help="print what would be run and what it takes, from the images' headers, and stop")
+    add("--skip-existing", action="store_true", help="leave out cases whose label map is there, to resume a run")
+    add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
+    add("--debug", action="store_true", help="show tracebacks")
+    return Call(**vars(parser.parse_args(argv)))
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--precision",
         choices=("auto", "fp32"),
@@ -75,11 +85,6 @@ def parse(argv: Sequence[str] | None = None) -> Call:
         metavar="N",
         help="MiB of GPU memory to stay within (default: %(default)s)",
     )
-    add("--plan", action="store_true", help="print what would be run and what it takes, from the images' headers, and stop")
-    add("--skip-existing", action="store_true", help="leave out cases whose label map is there, to resume a run")
-    add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
-    add("--debug", action="store_true", help="show tracebacks")
-    return Call(**vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
