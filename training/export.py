@@ -1,6 +1,7 @@
 """`python -m training export`: checkpoints become a bundle, if onnxruntime computes what torch computes."""
 
 import argparse
+import importlib.util
 import logging
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from inference.measure import measure_network
+from inference.runtime import Backend, Precision, effective_precision
 from model.bundle import write_bundle
 from model.export import bf16_is_safe, export_onnx, synthetic_windows
 from model.labels import KIDNEYS, TUMOR
-from model.manifest import Localization, Manifest, Member, Output, PairNames, PostProcessing, Provenance
+from model.manifest import Localization, Manifest, Member, Output, PairNames, PostProcessing, Provenance, Zyx
 from model.networks.build import build
 from training.checkpoints import RunInfo, load_checkpoint, load_weights
 from training.config import INTERPOLATION, Recipe
@@ -74,18 +77,23 @@ def run(args: argparse.Namespace) -> None:
     files = {f"member-{i}.onnx": member for i, member in enumerate(members, start=1)}
     if localization is not None:
         files[LOCALIZATION] = localization
-    precisions: dict[str, str] = {}
+    precisions: dict[str, Precision] = {}
+    memory: dict[str, dict[str, int]] = {}
 
     def write_files(folder: Path) -> None:
         precisions.update({file: _export(trained, folder / file, args.data) for file, trained in files.items()})
+        memory.update({file: measure_memory(folder / file, trained.recipe.patch_zyx, precisions[file]) for file, trained in files.items()})
+
+    def network(file: str) -> dict[str, Any]:
+        return {**_network(files[file].recipe, file), "precision": precisions[file], "memory_mb": memory[file]}
 
     def make_manifest(hashes: Mapping[str, str]) -> Manifest:
         return Manifest(
             name=args.name or args.output.name,
             modality="CT",
             output=output_of(members[0].recipe),
-            members=tuple(Member(**_network(files[file].recipe, file, precisions)) for file in files if file != LOCALIZATION),
-            localization=Localization(**_network(localization.recipe, LOCALIZATION, precisions)) if localization else None,
+            members=tuple(Member(**network(file)) for file in files if file != LOCALIZATION),
+            localization=Localization(**network(LOCALIZATION)) if localization else None,
             postprocessing=postprocessing_of(members[0].recipe),
             provenance=provenance_of([*files.values()], args.licence, args.intended_use),
             files=hashes,
@@ -169,12 +177,20 @@ def git_revision() -> str:
     return found.stdout.strip()
 
 
-def _export(trained: Trained, path: Path, data: Path | None) -> str:
+def measure_memory(path: Path, window_zyx: Zyx, precision: Precision) -> dict[str, int]:
+    """Peak MiB of one window by way to run it on this machine's CPU, for the manifest (`Network.memory_mb`)."""
+    ways: list[tuple[Backend, Precision]] = [("onnxruntime", "fp32")]
+    if importlib.util.find_spec("openvino"):
+        ways += [("openvino", way) for way in sorted({"fp32", effective_precision("openvino", precision)})]
+    return {f"{backend}-{way}": measure_network(path, window_zyx, backend, way) for backend, way in ways}
+
+
+def _export(trained: Trained, path: Path, data: Path | None) -> Precision:
     """Write one network; the lowest precision in which it still computes the same."""
     windows = comparison_windows(trained.recipe, data)
     parity = export_onnx(trained.network, trained.recipe.patch_zyx, path, windows)
     # Only on a body: in noise a trained network has no opinion, and near-ties flip.
-    precision = "bf16" if bf16_is_safe(trained.network, windows[1:]) else "fp32"
+    precision: Precision = "bf16" if bf16_is_safe(trained.network, windows[1:]) else "fp32"
     logger.info(
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same; precision down to %s", path.name,
         path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision,
@@ -182,12 +198,11 @@ def _export(trained: Trained, path: Path, data: Path | None) -> str:
     return precision
 
 
-def _network(recipe: Recipe, file: str, precisions: Mapping[str, str]) -> dict[str, Any]:
+def _network(recipe: Recipe, file: str) -> dict[str, Any]:
     return {
         "file": file,
         "spacing_zyx_mm": recipe.spacing_zyx_mm,
         "window_zyx": recipe.patch_zyx,
         "intensity": recipe.intensity,
         "interpolation": INTERPOLATION,
-        "precision": precisions[file],
     }

@@ -45,6 +45,7 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     assert manifest.members[0].spacing_zyx_mm == (2, 2, 2)
     assert manifest.members[0].window_zyx == (16, 16, 16)
     assert manifest.members[0].interpolation == "area"
+    assert all(network.memory_mb and network.memory_mb["onnxruntime-fp32"] > 0 for network in manifest.networks().values())
     assert manifest.members[0].intensity == tiny_recipe().intensity
     assert manifest.output.channels == ("background", "liver", "kidney", "spleen", "pancreas")
     assert manifest.postprocessing is not None
