@@ -40,15 +40,15 @@ def localization(**changes):
     return Localization(**(common | changes))
 
 
-def make_bundle(folder, members=None, **changes):
+def make_bundle(folder, members=None, thresholds=THRESHOLDS, **changes):
     """A bundle of bands networks; every member's file is written for its own window and axes."""
     members = tuple(members or [member()])
 
     def write_files(staged):
         for network in (*members, *filter(None, [changes.get("localization")])):
-            thresholds = THRESHOLDS[:1] if isinstance(network, Localization) else THRESHOLDS
+            levels = thresholds[:1] if isinstance(network, Localization) else thresholds
             turned = [network.window_zyx["SIPALR".index(letter) // 2] for letter in network.axes]
-            write(bands((1, 1, *turned), thresholds), staged, network.file)
+            write(bands((1, 1, *turned), levels), staged, network.file)
 
     def make_manifest(files):
         provenance = Provenance(recipe="none", git_revision="none", data="none", licence="none", intended_use="tests")
