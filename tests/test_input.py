@@ -120,6 +120,11 @@ def corrupt(folder):
     (folder / NAME).write_bytes(data)
 
 
+def lonely_header(folder):
+    sitk.WriteImage(sitk.GetImageFromArray(CT), str(folder / "case.mhd"))
+    (folder / "case.raw").unlink()
+
+
 def vectors(folder):
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.int16), isVector=True), str(folder / "case.mha"))
 
@@ -143,6 +148,7 @@ REFUSED = {
     "4D image": (packed(nifti_header((5, 6, 7, 2)), bytes(840)), "4D image (5 × 6 × 7 × 2)"),
     "RGB image": (packed(nifti_header(dtype=128), bytes(630)), "colour image"),
     "vector .mha": (vectors, "colour or vector image"),
+    "header without its file of voxels": (lonely_header, "case.raw beside it, which is not there"),
     "header that claims terabytes": (
         packed(nifti_header((30_000, 30_000, 30_000), spacing=(0.1, 0.1, 0.1)), bytes(420)),
         "claims 54,000,000,000,000 bytes",
@@ -201,7 +207,7 @@ def call(folders, bundle):
 
 
 def rows():
-    sections = TABLE.read_text().split("\n## ")[1:3]
+    sections = TABLE.read_text(encoding="utf-8").split("\n## ")[1:3]
     return [line.split("|")[1].strip() for section in sections for line in section.splitlines() if line.startswith("| ")]
 
 

@@ -315,7 +315,7 @@ def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
     assert call(bench, bundle, "--skip-existing", "--report", str(bench / "run.json")) == 0
     assert (bench / "outputs" / "case.nii.gz").read_bytes() == b"done before"
     assert names(bench / "outputs") == ["case.nii.gz", "other.nii.gz"]
-    assert '"status": "skipped"' in (bench / "run.json").read_text()
+    assert '"status": "skipped"' in (bench / "run.json").read_text(encoding="utf-8")
 
 
 def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(bench, bundle, capsys):

@@ -72,6 +72,15 @@ def spaced(path: Path, spacing_xyz_mm: NDArray[np.float64]) -> ZyxMm:
     return z, y, x
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether a file name in a header names a file beside it and nothing else."""
-    return name.isprintable() and Path(name).name == name
+def file_beside(path: Path, name: str) -> Path:
+    """The file that a header names as the one with its voxels, which must lie in the same folder.
+
+    Raises:
+        InputError: the name is another place, a list or a pattern, or there is no such file.
+    """
+    if name.upper().startswith("LIST") or "%" in name or not name.isprintable() or Path(name).name != name:
+        raise InputError(f"{path}: its voxels lie in several files or in another folder ({name}); convert it to one .nii.gz file")
+    data = path.with_name(name)
+    if not data.is_file():
+        raise InputError(f"{path}: its voxels should lie in {name} beside it, which is not there; copy both files")
+    return data

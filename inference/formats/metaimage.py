@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.formats.image_file import ImageFile, is_plain_name, mended_geometry, sized, spaced
+from inference.formats.image_file import ImageFile, file_beside, mended_geometry, sized, spaced
 from inference.formats.streams import Compression
 from inference.formats.voxels import StoredVoxels
 
@@ -67,14 +67,12 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: tuple[int, int
     name = fields["ElementDataFile"]
     if name.upper() == "LOCAL":
         return StoredVoxels(path=path, size_zyx=size, dtype=dtype, compression=compression, offset=after)
-    if name.upper().startswith("LIST") or "%" in name or not is_plain_name(name):
-        raise InputError(f"{path}: its voxels lie in several files or in another folder ({name}); convert it to one .mha or .nii.gz file")
-    data = path.with_name(name)
+    data = file_beside(path, name)
     try:
         offset = int(fields.get("HeaderSize", "0"))
         offset = offset if offset >= 0 else data.stat().st_size - int(np.prod(size, dtype=object)) * dtype.itemsize
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: its voxels should lie in {name} beside it, which cannot be read; copy both files") from error
+        raise InputError(f"{path}: its header is damaged (HeaderSize = {fields.get('HeaderSize')}); export it again") from error
     return StoredVoxels(path=data, size_zyx=size, dtype=dtype, compression=compression, offset=max(0, offset))
 
 

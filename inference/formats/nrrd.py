@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.formats.image_file import ImageFile, is_plain_name, mended_geometry, sized, spaced
+from inference.formats.image_file import ImageFile, file_beside, mended_geometry, sized, spaced
 from inference.formats.streams import Compression
 from inference.formats.voxels import StoredVoxels
 from inference.geometry import Zyx, ZyxMm
@@ -104,13 +104,10 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: Zyx) -> Stored
     if code[1] != "1" and fields.get("endian", "").lower() not in ("little", "big"):
         raise InputError(f"{path}: its header is damaged (endian: {fields.get('endian')}); export it again")
     dtype = np.dtype((">" if fields.get("endian", "").lower() == "big" else "<") + code)
-    name = fields.get("data file", path.name)
-    if name.upper().startswith("LIST") or "%" in name or not is_plain_name(name):
-        raise InputError(f"{path}: its voxels lie in several files or in another folder ({name}); convert it to one .nrrd or .nii.gz file")
+    data = file_beside(path, fields.get("data file", path.name))
     if fields.get("line skip", "0") != "0" or fields.get("byte skip", "0") not in ("0", "-1"):
         raise InputError(f"{path}: skips in its header are not read; convert it to .nii.gz")
-    data = path.with_name(name)
-    offset = after if name == path.name else 0
+    offset = after if data == path else 0
     if fields.get("byte skip") == "-1" and compression == "none":
         offset = max(0, data.stat().st_size - int(np.prod(size, dtype=object)) * dtype.itemsize)
     return StoredVoxels(path=data, size_zyx=size, dtype=dtype, compression=compression, offset=offset)

@@ -329,7 +329,7 @@ def test_report(folders, console, tmp_path):
     outcomes, _ = run(folders, console)
     bundle = SimpleNamespace(manifest=SimpleNamespace(name="fake"), sha256="0" * 64)
     write_report(tmp_path / "run.json", Call(input=folders[0], output=folders[1], bundle=tmp_path), bundle, outcomes, 1.5)
-    report = json.loads((tmp_path / "run.json").read_text())
+    report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert report["bundle"] == {"name": "fake", "sha256": "0" * 64}
     assert report["versions"]["numpy"] == np.__version__
     assert report["host_peak_mb"] > 10
