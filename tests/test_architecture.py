@@ -117,12 +117,19 @@ def test_packages_are_empty(path):
     assert path.read_text() == ""
 
 
-def test_predict_help_starts_fast_and_light():
-    """`-X importtime` counts microseconds; what it counts may not reach 0.3 s, and no heavy runtime may be among it."""
+def import_microseconds() -> dict[str, int]:
+    """What `-X importtime` counts while `predict.py --help` starts: microseconds of each module itself."""
     run = subprocess.run(
         [sys.executable, "-X", "importtime", str(ROOT / "predict.py"), "--help"], capture_output=True, text=True, check=True, timeout=60
     )
     rows = [line.removeprefix("import time:").split("|") for line in run.stderr.splitlines() if line.startswith("import time:")]
-    microseconds = {row[2].strip(): int(row[0]) for row in rows if row[0].strip().isdigit()}
-    assert not {"torch", "openvino", "onnxruntime", "scipy"} & set(microseconds)
-    assert sum(microseconds.values()) < 300_000
+    return {row[2].strip(): int(row[0]) for row in rows if row[0].strip().isdigit()}
+
+
+def test_predict_help_starts_light():
+    assert not {"torch", "openvino", "onnxruntime", "scipy", "numpy", "SimpleITK"} & set(import_microseconds())
+
+
+def test_predict_help_starts_fast():
+    """0.3 s, the best of five: importtime counts wall time, also while other programs hold the processor."""
+    assert min(sum(import_microseconds().values()) for _ in range(5)) < 300_000
