@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ LONGEST_RUN = ("liver", KIDNEYS.right, KIDNEYS.left, "spleen", "pancreas", "aort
 """Structures of which only the longest run of slices is kept (FLARE23 low-resource ensemble)."""
 SMALLEST_TUMOR_VOXELS = 100
 LOCALIZATION = "localization.onnx"
+Keep = Literal["longest_1d", "largest_3d"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
     parser.add_argument("--licence", default="not stated", help="licence of the weights")
     parser.add_argument("--intended-use", default="Research only; not a medical device.", help="what the model is for")
+    parser.add_argument(
+        "--keep",
+        choices=get_args(Keep),
+        default="longest_1d",
+        help="of each organ: its longest run of slices (method of the FLARE23 ensemble) or largest connected part (default: %(default)s)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
 
 
@@ -94,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
             output=output_of(members[0].recipe),
             members=tuple(Member(**network(file)) for file in files if file != LOCALIZATION),
             localization=Localization(**network(LOCALIZATION)) if localization else None,
-            postprocessing=postprocessing_of(members[0].recipe),
+            postprocessing=postprocessing_of(members[0].recipe, args.keep),
             provenance=provenance_of([*files.values()], args.licence, args.intended_use),
             files=hashes,
         )
@@ -148,9 +155,14 @@ def output_of(recipe: Recipe) -> Output:
     return Output(label_set=labels.name, labels=dict(labels.ids), channels=recipe.channel_names, pairs=pairs)
 
 
-def postprocessing_of(recipe: Recipe) -> dict[str, PostProcessing]:
-    """Clean-up of the FLARE23 low-resource ensemble, for those structures that the label set has."""
-    steps = {name: PostProcessing(keep="longest_1d") for name in LONGEST_RUN}
+def postprocessing_of(recipe: Recipe, keep: Keep) -> dict[str, PostProcessing]:
+    """Clean-up for those structures that the label set has.
+
+    `longest_1d` is that of the FLARE23 low-resource ensemble, for the organs that it names; `largest_3d` keeps one connected part of
+    every organ; under either small tumors are removed as that ensemble does.
+    """
+    organs = LONGEST_RUN if keep == "longest_1d" else recipe.labels.organs
+    steps = {name: PostProcessing(keep=keep) for name in organs}
     steps[TUMOR] = PostProcessing(min_voxels=SMALLEST_TUMOR_VOXELS)
     return {name: step for name, step in steps.items() if name in recipe.labels.ids}
 

@@ -11,6 +11,7 @@ from model.networks.build import build
 from tests.training.tiny import DOCUMENT, tiny_recipe
 from training.__main__ import main
 from training.checkpoints import RunInfo, save_checkpoint
+from training.export import postprocessing_of
 
 FOREGROUND = {"channels": "foreground", "network": {**DOCUMENT["network"], "out_channels": 2}}
 
@@ -55,6 +56,11 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     assert manifest.provenance.recipe == "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
     assert (manifest.provenance.data, manifest.provenance.licence) == ("cubes", "CC0-1.0")
     assert str(tmp_path) not in json.dumps((output / "manifest.json").read_text())
+
+
+def test_one_connected_part_of_every_organ_can_be_kept():
+    steps = postprocessing_of(tiny_recipe(), "largest_3d")
+    assert {name: step.keep for name, step in steps.items()} == dict.fromkeys(tiny_recipe().labels.organs, "largest_3d")
 
 
 def test_a_disagreement_leaves_nothing_behind(checkpoints, tmp_path, capsys, monkeypatch):
