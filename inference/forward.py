@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inference.restoration import Activation
 from inference.runtime import Session
 from inference.windows import update_mean
+from inference.workers import spread
 from model.manifest import AXIS_LETTERS, Member
 
 F32 = NDArray[np.float32]
@@ -34,18 +35,22 @@ def _opposite(axes: str) -> tuple[int, ...]:
 
 def activate(logits: F32, activation: Activation) -> F32:
     """Turn logits (channels, z, y, x) into probabilities, in place and slice by slice, which stays in the processor's cache."""
-    # exp overflows to infinity for logits under -88, which gives the 0 that is right.
-    with np.errstate(over="ignore"):
-        for k in range(logits.shape[1]):
-            plane = logits[:, k]
-            if activation == "sigmoid":
-                np.exp(np.negative(plane, out=plane), out=plane)
-                plane += 1
-                np.reciprocal(plane, out=plane)
-            else:
-                plane -= plane.max(axis=0)
-                np.exp(plane, out=plane)
-                plane *= np.reciprocal(plane.sum(axis=0))
+
+    def slices(first: int, stop: int) -> None:
+        # exp overflows to infinity for logits under -88, which gives the 0 that is right.
+        with np.errstate(over="ignore"):
+            for k in range(first, stop):
+                plane = logits[:, k]
+                if activation == "sigmoid":
+                    np.exp(np.negative(plane, out=plane), out=plane)
+                    plane += 1
+                    np.reciprocal(plane, out=plane)
+                else:
+                    plane -= plane.max(axis=0)
+                    np.exp(plane, out=plane)
+                    plane *= np.reciprocal(plane.sum(axis=0))
+
+    spread(slices, logits.shape[1])
     return logits
 
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from inference.intensity import ImageStatistics, normalize
 from inference.resampling import model_size, resample_slices
 from inference.volume import Volume
+from inference.workers import spread
 from model.manifest import Network, Zyx
 
 F32 = NDArray[np.float32]
@@ -49,5 +50,8 @@ class ModelImage:
         return float(normalize(np.full(1, AIR_HU, np.float32), self._network.intensity, self._statistics)[0])
 
     def _make(self, first: int, stop: int) -> F32:
-        resampled = resample_slices(self._region.array, self.size_zyx, first, stop, self._network.interpolation)
-        return normalize(resampled, self._network.intensity, self._statistics)
+        def part(start: int, end: int) -> F32:
+            resampled = resample_slices(self._region.array, self.size_zyx, first + start, first + end, self._network.interpolation)
+            return normalize(resampled, self._network.intensity, self._statistics)
+
+        return np.concatenate(spread(part, stop - first))

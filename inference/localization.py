@@ -5,6 +5,7 @@ ensemble).
 """
 
 import logging
+from collections.abc import Callable
 from math import ceil, floor
 
 import cc3d
@@ -29,13 +30,13 @@ OVERLAP = 0.25
 logger = logging.getLogger(__name__)
 
 
-def organ_mask(image: Image, localization: Localization, session: Session) -> Mask:
+def organ_mask(image: Image, localization: Localization, session: Callable[[], Session]) -> Mask:
     """Where the localization network sees any organ; (z, y, x) on its grid.
 
     Args:
         image: on the localization grid.
         localization: the network's windows and axes.
-        session: the network; its first channel is the background, or it has a single one for all organs.
+        session: opens the network; its first channel is the background, or it has a single one for all organs.
     """
     member = Member(
         file=localization.file,
@@ -45,7 +46,7 @@ def organ_mask(image: Image, localization: Localization, session: Session) -> Ma
         axes=localization.axes,
         overlap=OVERLAP,
     )
-    once = Pass(member=member, image=image, session=lambda: _TwoChannels(session))
+    once = Pass(member=member, image=image, session=lambda: _TwoChannels(session()))
     group = Group(passes=[once], channels=(BACKGROUND, "organs"), activation="softmax")
     return np.concatenate([slab[1] > slab[0] for slab in group.slabs(0, image.size_zyx[0])])
 

@@ -33,6 +33,7 @@ from inference.sessions import Sessions
 from inference.strategy import WindowCount
 from inference.timing import Timings
 from inference.volume import Volume, crop, to_canonical
+from inference.workers import use_threads
 from model.bundle import ModelBundle
 
 U8 = NDArray[np.uint8]
@@ -87,6 +88,7 @@ class Predictor:
         self._release = release
         self._may_leave_gpu = device == "auto"
         self._small = False
+        use_threads(threads)
         self._use(select_backend(device))
         if self.backend != "cuda":  # No CUDA context before the first window is ready; the CPU loads while the first case is read.
             self._sessions.load_all(self._budget.host_mb // 2)
@@ -202,7 +204,7 @@ class Predictor:
         if localization is None:
             return Box(start_zyx=(0, 0, 0), stop_zyx=geometry.size_zyx), None
         image = ModelImage(canonical, localization, statistics)
-        organs = without_specks(organ_mask(image, localization, self._sessions.get(localization)))
+        organs = without_specks(organ_mask(image, localization, lambda: self._sessions.get(localization)))
         box = region_of_interest(organs, geometry, localization)
         if not (localization.skip_outside and organs.any()):
             return box, None

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.interpolation import Axis, axis_positions, blend
+from inference.workers import spread, threads
 from model.manifest import Zyx
 
 F32 = NDArray[np.float32]
@@ -86,8 +87,13 @@ class Restorer:
         z = self._z.part(self._written, stop, origin)
         used = slice(int(z.low[0]), int(z.high[-1]) + 1)
         boundary = _Boundary(slab[:, used], z.part(0, len(z), used.start), self._y, self._x, self._activation)
-        for part, decisions in boundary.decisions():
-            self._out[self._written + part.start : self._written + part.stop] = decisions
+        out = self._out[self._written : stop]
+
+        def slices(first: int, end: int) -> None:
+            for part, decisions in boundary.decisions(first, end):
+                out[part] = decisions
+
+        spread(slices, len(z))
         self._written = stop
 
 
@@ -98,19 +104,26 @@ class _Boundary:
         self._slab = slab
         self._z, self._y, self._x = z, y, x
         self._activation = activation
-        sure, possible = classify(slab, activation)
-        self._planes = _agreeing(_agreeing(sure, self._x, 2), self._y, 1)
-        self._possible = _any_of_eight(possible)
+        depth = slab.shape[1]
+        self._planes = np.empty((depth, len(y), len(x)), np.uint8)
+        possible: list[NDArray[np.unsignedinteger]] = spread(self._classify, depth)
+        self._possible = _any_of_eight(np.concatenate(possible, axis=1))
 
-    def decisions(self) -> Iterator[tuple[slice, U8]]:
-        """Output slices and their decisions, some slices at a time."""
-        step = max(1, BATCH_VOXELS * 8 // (len(self._y) * len(self._x)))
-        for first in range(0, len(self._z), step):
-            part = slice(first, min(first + step, len(self._z)))
+    def _classify(self, first: int, stop: int) -> NDArray[np.unsignedinteger]:
+        """Fill `_planes` for some slices of the slab: what neighbours in the slice agree on; and the channels possible in them."""
+        sure, possible = classify(self._slab[:, first:stop], self._activation)
+        self._planes[first:stop] = _agreeing(_agreeing(sure, self._x, 2), self._y, 1)
+        return possible
+
+    def decisions(self, first: int, stop: int) -> Iterator[tuple[slice, U8]]:
+        """Output slices `first` to before `stop` and their decisions, some slices at a time."""
+        step = max(1, BATCH_VOXELS * 8 // (len(self._y) * len(self._x) * threads()))
+        for start in range(first, stop, step):
+            part = slice(start, min(start + step, stop))
             decisions = _agreeing(self._planes, self._z.part(part.start, part.stop), 0)
             flat = decisions.reshape(-1)
             undecided = np.flatnonzero(flat == UNDECIDED)
-            for batch in np.array_split(undecided, -(-len(undecided) // BATCH_VOXELS) or 1):
+            for batch in np.array_split(undecided, -(-len(undecided) * threads() // BATCH_VOXELS) or 1):
                 flat[batch] = self._interpolated(batch + part.start * len(self._y) * len(self._x))
             yield part, decisions
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.workers import spread
 from model.manifest import Zyx
 
 F32 = NDArray[np.float32]
@@ -124,12 +125,15 @@ class RunningMean:
         depth, height, width = self.weight.shape
         window = (importance.shape[0], importance.shape[1], importance.shape[2])
         (z, y, x), (wz, wy, wx) = covered(start, window, (depth, height, width))
-        for k, of_window in zip(range(z.start, z.stop), range(wz.start, wz.stop), strict=True):
-            # A slice of all classes at a time stays in the processor's cache.
-            weight = importance[of_window, wy, wx]
-            total = self.weight[k, y, x]
-            total += weight
-            update_mean(self.mean[:, k, y, x], values[:, of_window, wy, wx], weight / total)
+
+        def slices(first: int, stop: int) -> None:
+            for k in range(first, stop):  # A slice of all classes at a time stays in the processor's cache.
+                weight = importance[wz.start + k, wy, wx]
+                total = self.weight[z.start + k, y, x]
+                total += weight
+                update_mean(self.mean[:, z.start + k, y, x], values[:, wz.start + k, wy, wx], weight / total)
+
+        spread(slices, z.stop - z.start)
 
     def advance(self, slices: int) -> None:
         """Forget the first slices; those after them move to the front and what follows them is empty again."""
