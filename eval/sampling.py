@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 import psutil  # type: ignore[import-untyped]
 
 from eval.probes import Cgroup, GpuProbe, HostProbe, NoGpuError, ProcessTree, Program, ProgramProbe
-from eval.trace import INTERVAL_S, QUANTITIES, Trace, read_samples
+from eval.trace import INTERVAL_S, QUANTITIES, Trace, parse_samples
 
 Thing = TypeVar("Thing")
 
@@ -73,6 +73,7 @@ class Sampler:
     _folder: tempfile.TemporaryDirectory[str] = field(init=False)
     _process: SpawnProcess = field(init=False)
     _pipe: Connection = field(init=False)
+    _samples: str = field(init=False, default="")
 
     def __enter__(self) -> Self:
         context = get_context("spawn")
@@ -112,16 +113,13 @@ class Sampler:
             self._process.kill()
             self._process.join()
         self._pipe.close()
-        if kind is not None:
-            self._folder.cleanup()
+        with suppress(FileNotFoundError):
+            self._samples = self._path.read_text(encoding="utf-8")
+        self._folder.cleanup()
 
     def trace(self, start_s: float, end_s: float) -> Trace:
-        """What was sampled, with the time that `start_s` was as 0; can be asked for once, after the block."""
-        try:
-            self._path.touch()
-            return read_samples(self._path, start_s, end_s)
-        finally:
-            self._folder.cleanup()
+        """What was sampled, with the time that `start_s` was as 0; to be asked for after the block."""
+        return parse_samples(self._samples, start_s, end_s)
 
 
 def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:

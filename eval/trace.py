@@ -115,16 +115,15 @@ def _with_crossings(times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
     return np.insert(times, crossing + 1, zeros_at), np.insert(values, crossing + 1, 0.0)
 
 
-def read_samples(path: Path, start_s: float, end_s: float) -> Trace:
+def parse_samples(text: str, start_s: float, end_s: float) -> Trace:
     """The trace of a run from what its sampler wrote, cut-off last line or not.
 
     Args:
-        path: rows of time and `QUANTITIES`, without a header; what cannot be read as a number is a lost value.
+        text: rows of time and `QUANTITIES`, without a header; what cannot be read as a number is a lost value.
         start_s: when the command started, by the clock of the samples.
         end_s: when it ended.
     """
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [[_number(cell) for cell in row] for row in csv.reader(stream) if len(row) == 1 + len(QUANTITIES)]
+    rows = [[_number(cell) for cell in row] for row in csv.reader(text.splitlines()) if len(row) == 1 + len(QUANTITIES)]
     table = np.array([row for row in rows if not math.isnan(row[0])], np.float64).reshape(-1, 1 + len(QUANTITIES))
     values = {name: table[:, column] for column, name in enumerate(QUANTITIES, 1)}
     return Trace(times_s=table[:, 0] - start_s, values=values, duration_s=end_s - start_s)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eval.errors import InputError
-from eval.trace import GPU, OWN_GPU, QUANTITIES, RAM, Trace, read_samples, read_trace, write_trace
+from eval.trace import GPU, OWN_GPU, QUANTITIES, RAM, Trace, parse_samples, read_trace, write_trace
 
 
 def trace(samples: dict[float, float], duration_s: float) -> Trace:
@@ -59,10 +59,9 @@ def test_a_sampler_that_died_is_noticed(duration_s, stopped):
     assert trace({0.0: 1.0, 2.5: 1.0}, duration_s).stopped_after_s == stopped
 
 
-def test_what_a_dying_sampler_wrote_is_read(tmp_path):
-    path = tmp_path / "samples"
-    path.write_text("100.0,1,2,3,4,5,6,7\n100.5,,2,3,4,5,6,7\n101.0,8,2,3,4,5,6,7\n101.5,9,2")
-    read = read_samples(path, 100.25, 102.25)
+def test_what_a_dying_sampler_wrote_is_read():
+    text = "100.0,1,2,3,4,5,6,7\n100.5,,2,3,4,5,6,7\n101.0,8,2,3,4,5,6,7\n101.5,9,2"
+    read = parse_samples(text, 100.25, 102.25)
     assert read.times_s.tolist() == [-0.25, 0.25, 0.75]
     assert read.duration_s == 2.0
     assert math.isnan(read.values[GPU][1])
