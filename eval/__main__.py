@@ -16,8 +16,8 @@ from eval.errors import InputError
 COMMANDS = {
     "score": "score predictions against truths: DSC, NSD, HD95, volume difference",
     "compare": "test two score tables against each other, organ by organ",
-"container": "run a submission's container case by case, as organisers do, and measure it",
-"rank": "rank submissions by their score and efficiency tables",
+    "container": "run a submission's container case by case, as organisers do, and measure it",
+    "rank": "rank submissions by their score and efficiency tables",
     "picture": "draw a CT with labels in three planes",
     "benchmark": "measure how long the metrics take, beside the surface-distance package",
 }
