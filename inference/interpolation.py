@@ -51,7 +51,7 @@ def axis_positions(size_in: int, size_out: int) -> Axis:
     return Axis(low, np.where(share == 0, low, low + 1), share)
 
 
-def blend(low: F32, high: F32, share: F32) -> F32:
+def blend(low: F32, high: F32, share: F32 | np.float32) -> F32:
     """`low + (high - low) * share`, overwriting `low`; exactly `low` where both are equal or the share is 0."""
     step = high - low
     step *= share

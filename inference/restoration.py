@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.interpolation import Axis, axis_positions, blend
+from inference.interpolation import Axis, axis_positions, blend, interpolate_axis
 from inference.workers import spread, threads
 from model.manifest import Zyx
 
@@ -32,6 +32,8 @@ SURE = 1e-4
 """How far from one half a probability must be to be sure; rounding moves an interpolated one by less than 1e-6."""
 UNDECIDED = 255
 """Stands for "interpolate here" among decisions; there are never so many channels."""
+CROWDED = 5
+"""A box is interpolated as a whole where this many times its undecided voxels are more than its voxels."""
 BATCH_VOXELS = 1 << 18
 """About as many boundary voxels are interpolated at a time: their eight neighbours take 8 MiB."""
 
@@ -121,11 +123,45 @@ class _Boundary:
         for start in range(first, stop, step):
             part = slice(start, min(start + step, stop))
             decisions = _agreeing(self._planes, self._z.part(part.start, part.stop), 0)
+            for k, plane in enumerate(decisions):
+                self._settle_crowded(plane, part.start + k)
             flat = decisions.reshape(-1)
             undecided = np.flatnonzero(flat == UNDECIDED)
             for batch in np.array_split(undecided, -(-len(undecided) * threads() // BATCH_VOXELS) or 1):
                 flat[batch] = self._interpolated(batch + part.start * len(self._y) * len(self._x))
             yield part, decisions
+
+    def _settle_crowded(self, plane: U8, k: int) -> None:
+        """Where much of output slice `k` is undecided, interpolate the box around it as a whole, which costs less by the voxel."""
+        undecided = plane == UNDECIDED
+        count = np.count_nonzero(undecided)
+        if count * CROWDED < len(self._x):
+            return
+        rows, columns = np.flatnonzero(undecided.any(axis=1)), np.flatnonzero(undecided.any(axis=0))
+        y, x = (slice(int(held[0]), int(held[-1]) + 1) for held in (rows, columns))
+        if count * CROWDED >= (y.stop - y.start) * (x.stop - x.start):
+            plane[y, x] = self._interpolated_box(k, y, x)
+
+    def _interpolated_box(self, k: int, rows: slice, columns: slice) -> U8:
+        """Decisions of a box of output slice `k`."""
+        y0, x0 = int(self._y.low[rows.start]), int(self._x.low[columns.start])
+        y1, x1 = int(self._y.high[rows.stop - 1]) + 1, int(self._x.high[columns.stop - 1]) + 1
+        y, x = self._y.part(rows.start, rows.stop, y0), self._x.part(columns.start, columns.stop, x0)
+        low, high, share = int(self._z.low[k]), int(self._z.high[k]), self._z.share[k]
+        possible = np.bitwise_or.reduce(self._possible[:, low, y0:y1, x0:x1], axis=(1, 2))
+
+        decisions = np.zeros((len(y), len(x)), np.uint8)
+        best = np.full(decisions.shape, 0.5 if self._activation == "sigmoid" else -1, np.float32)
+        for channel, probabilities in enumerate(self._slab):
+            word, bit = divmod(channel, 8 * possible.itemsize)
+            if not possible[word] & possible.dtype.type(1 << bit):
+                continue
+            plane = blend(probabilities[low, y0:y1, x0:x1].copy(), probabilities[high, y0:y1, x0:x1], share)
+            value = interpolate_axis(interpolate_axis(plane, y, 0), x, 1)
+            np.copyto(decisions, channel + (self._activation == "sigmoid"), where=value > best)
+            if self._activation == "softmax":
+                np.maximum(best, value, out=best)
+        return decisions
 
     def _interpolated(self, voxels: Index) -> U8:
         """Decisions of single output voxels, given as flat indices into the slab's output slices."""

@@ -73,6 +73,7 @@ def test_equals_the_computation_voxel_by_voxel(grid, size, activation):
 def test_slabs_give_what_interpolating_everything_gives(seed, activation, monkeypatch):
     random = np.random.default_rng(seed)
     monkeypatch.setattr(restoration, "BATCH_VOXELS", int(random.integers(5, 2000)))
+    monkeypatch.setattr(restoration, "CROWDED", int(random.choice([0, 2, 5, 1_000_000])))  # Voxel by voxel, mixed, boxes only.
     grid = tuple(int(n) for n in random.integers(1, 20, 3))
     size = tuple(int(n) for n in random.integers(1, 40, 3))
     probabilities = random_probabilities(seed, grid, activation, channels=int(random.choice([2, 9, 14, 40])), rough=5.0)
@@ -108,6 +109,7 @@ def test_only_boundaries_are_interpolated(monkeypatch):
     probabilities = np.zeros((2, 10, 10, 10), np.float32)
     probabilities[0, :, :, :5] = probabilities[1, :, :, 5:] = 1
     counted = []
+    monkeypatch.setattr(restoration, "CROWDED", 0)
     interpolated = restoration._Boundary._interpolated
     monkeypatch.setattr(restoration._Boundary, "_interpolated", lambda self, at: counted.append(len(at)) or interpolated(self, at))
     found = by_slabs(probabilities, (20, 20, 20), "softmax", [4])
