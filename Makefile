@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow container-test training lint requirements clean
+.PHONY: help demo test test-slow container-test training viewer lint requirements clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -26,6 +26,8 @@ test-slow: $(VENV)/.dev ## the slow tests
 
 container-test: $(VENV)/.dev ## build the cpu image and run it as organisers do (needs docker)
 	@$(BIN)/python -m pytest -m container
+
+viewer: build/viewer/niivue.umd.js ## fetch the 3D viewer of reports (needs npm)
 
 lint: $(VENV)/.dev ## mend what ruff can mend, then check
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/mypy
@@ -59,3 +61,15 @@ $(VENV)/.dev: $(VENV)/.training requirements/dev.txt
 	@echo "installing the test packages into $(VENV)"
 	@$(PIP) install -r requirements/dev.txt
 	@touch $@
+
+# NiiVue is not part of this project: its released package is fetched, checked and unpacked; eval/report/viewer.py checks the file again.
+NIIVUE := niivue-niivue-0.69.0.tgz
+NIIVUE_SHA512 := 60c8d0bc9803d56d9bec3ba8c64c250b85716eb80878f449e6ac90cd72b18b6bf6301560dbce4ffc2210ca0e3aa030c60c871a3656ddf8c86d3bf79d31b5c990
+
+build/viewer/niivue.umd.js:
+	@command -v npm > /dev/null || { echo "make viewer needs npm (apt-get install npm); reports show slices without it" >&2; exit 1; }
+	@mkdir -p build/viewer
+	@npm pack --silent --pack-destination build/viewer @niivue/niivue@0.69.0 > /dev/null
+	@echo "$(NIIVUE_SHA512)  build/viewer/$(NIIVUE)" | sha512sum --check --quiet
+	@tar -xzOf build/viewer/$(NIIVUE) package/dist/niivue.umd.js > $@.part && mv $@.part $@
+	@rm build/viewer/$(NIIVUE)

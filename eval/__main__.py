@@ -19,6 +19,7 @@ COMMANDS = {
     "container": "run a submission's container case by case, as organisers do, and measure it",
     "rank": "rank submissions by their score and efficiency tables",
     "picture": "draw a CT with labels in three planes",
+    "report": "make a page to look at: figures, cases in slices and in 3D",
     "benchmark": "measure how long the metrics take, beside the surface-distance package",
 }
 """Command to its one-line help; `eval/commands/NAME.py` has `configure(parser)` and `run(arguments)`."""

@@ -1,0 +1,78 @@
+"""Make a page to look at: a folder whose index.html opens in any browser, without a network.
+
+Headline figures, box plots per organ, a table of cases (worst first), efficiency and a comparison if given, and, where the
+images are given, each case in three planes with prediction, truth and errors, and in 3D if `make viewer` has fetched
+the viewer. Cases are found in the folders by the names in the score table (CASE_0000.nii.gz belongs to CASE).
+
+exit codes: 0 all went well; 1 the report is there, but cases could not be shown and are named; 2 wrong input
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from eval.errors import InputError
+from eval.machine import processors
+from eval.report.cases import EmbedOptions, Folders, embed_all, find_files
+from eval.report.data import Json, Tables, page_data
+from eval.report.page import atomic_folder, check_folder, write_page
+from eval.report.plots import FORMATS, write_plots
+from model.labels import LABEL_SETS
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of CTs, CASE_0000.nii.gz")
+    parser.add_argument("--pred", type=Path, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz")
+    parser.add_argument("--truth", type=Path, metavar="DIR", help="folder of true label maps, CASE.nii.gz")
+    parser.add_argument("--efficiency", type=Path, metavar="CSV", help="table of time and memory with the organisers' columns")
+    parser.add_argument("--compare", type=Path, metavar="CSV", help="score table of another submission, to show paired differences")
+    parser.add_argument("--title", help="heading (default: name of the score table)")
+    parser.add_argument(
+        "--plots", nargs="+", choices=FORMATS, default=[], metavar="KIND", help="also write the box plots for papers: pdf, png, svg"
+    )
+    parser.add_argument("--detail-mm", type=float, default=2.0, metavar="MM", help="average voxels up to about this size (default: 2)")
+    parser.add_argument("--jobs", type=int, default=processors(), metavar="N", help="cases prepared side by side (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace an existing report")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read everything, write the report, name the cases that it cannot show."""
+    output: Path = arguments.output
+    check_folder(output, arguments.force)
+    if arguments.jobs < 1:
+        raise InputError(f"--jobs is {arguments.jobs}, must be 1 or more")
+    if not 0.1 <= arguments.detail_mm <= 20:
+        raise InputError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
+    tables = Tables(scores=arguments.scores, efficiency=arguments.efficiency, compare=arguments.compare)
+    data = page_data(tables, arguments.title or arguments.scores.stem)
+    folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
+    with atomic_folder(output) as folder:
+        failed = _embed(data, folders, folder, arguments)
+        write_page(folder, data)
+        if arguments.plots:
+            write_plots(data, folder, arguments.plots)
+    if folders != Folders(images=None, predictions=None, truths=None) and not data["viewer"]:
+        sys.stderr.write("no 3D view: run `make viewer` once to fetch it; slices are shown without it\n")
+    sys.stdout.write(f"{output / 'index.html'}\n")
+    return 1 if failed else 0
+
+
+def _embed(data: Json, folders: Folders, folder: Path, arguments: argparse.Namespace) -> int:
+    """Write the volumes of all cases and note them in the data; the number of cases that failed."""
+    cases = {case["stem"]: case for case in data["cases"]}
+    files = find_files(list(cases), folders)
+    if not files:
+        return 0
+    (folder / "cases").mkdir()
+    options = EmbedOptions(label_set=LABEL_SETS[data["challenge"]], detail_mm=arguments.detail_mm)
+    failed = 0
+    for done, result in enumerate(embed_all(files, folder / "cases", options, arguments.jobs), start=1):
+        case = cases[result.stem]
+        case["volume"] = None if result.error else result.key
+        case["volume_error"] = result.error
+        failed += bool(result.error)
+        sys.stderr.write(f"[{done}/{len(files)}] {case['name']}{': not shown: ' + result.error if result.error else ''}\n")
+    return failed

@@ -1,0 +1,106 @@
+"""The volumes of a report: files found by name, turned into scripts in parallel, failures named and not fatal."""
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from eval.errors import InputError
+from eval.files import atomic_path
+from eval.report.volumes import CaseFiles, read_case, script_of, stem_of
+from eval.volumes import SUFFIXES
+from model.labels import LabelSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where images and label maps lie; None if not given."""
+
+    images: Path | None
+    predictions: Path | None
+    truths: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """How volumes are embedded."""
+
+    label_set: LabelSet
+    detail_mm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """What came out for one case."""
+
+    stem: str
+    key: str
+    error: str = ""
+    """Why there is no volume; empty if all is well."""
+
+
+def find_files(stems: Sequence[str], folders: Folders) -> list[CaseFiles]:
+    """The files of each case, in the order of the stems; a case without any file is left out.
+
+    Raises:
+        InputError: a folder does not exist, or none of the folders holds a file of any case.
+    """
+    images, predictions, truths = (_by_stem(folder) for folder in (folders.images, folders.predictions, folders.truths))
+    found = [CaseFiles(name=stem, image=images.get(stem), prediction=predictions.get(stem), truth=truths.get(stem)) for stem in stems]
+    found = [files for files in found if files.image or files.prediction or files.truth]
+    given = [str(folder) for folder in (folders.images, folders.predictions, folders.truths) if folder is not None]
+    if given and stems and not found:
+        raise InputError(f"{', '.join(given)}: hold no file of a case of the scores (the first is {stems[0]})")
+    return found
+
+
+def _by_stem(folder: Path | None) -> Mapping[str, Path]:
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    return {stem_of(path.name): path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.name[0] != "."}
+
+
+def embed(files: CaseFiles, key: str, output: Path, options: EmbedOptions) -> Embedded:
+    """Write the script of one case; whatever is wrong with it ends in `error`, never in an exception."""
+    try:
+        text = script_of(key, read_case(files, options.label_set, options.detail_mm))
+    except InputError as error:
+        return Embedded(stem=files.name, key=key, error=str(error))
+    with atomic_path(output / f"{key}.js") as temporary:
+        temporary.write_text(text, encoding="ascii")
+    return Embedded(stem=files.name, key=key)
+
+
+def embed_all(cases: Sequence[CaseFiles], output: Path, options: EmbedOptions, jobs: int) -> Iterator[Embedded]:
+    """Write the scripts of all cases, `jobs` at a time, each given out as soon as it is done, in any order.
+
+    Raises:
+        InputError: memory did not suffice.
+    """
+    keys = [f"{index:04d}" for index in range(1, len(cases) + 1)]
+    if jobs == 1 or len(cases) < 2:
+        for files, key in zip(cases, keys, strict=True):
+            yield embed(files, key, output, options)
+        return
+    with ProcessPoolExecutor(max_workers=min(jobs, len(cases)), mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        futures = [pool.submit(embed, files, key, output, options) for files, key in zip(cases, keys, strict=True)]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except (BrokenProcessPool, MemoryError) as error:
+            raise InputError("a process failed, most likely for want of memory; lower --jobs") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and warnings of the image library out of the progress."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)

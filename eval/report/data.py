@@ -1,0 +1,161 @@
+"""What the page shows, as values that JSON can hold: scores, summary, comparison, efficiency.
+
+Missing numbers become null, infinite ones the text "inf".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.cases import CaseScores
+from eval.colours import colour_of
+from eval.columns import ERROR, NAME, Metric
+from eval.comparison import ScoreTable, compare, read_scores
+from eval.errors import InputError
+from eval.files import read_csv
+from eval.flare import CHALLENGES, DECIMALS, Challenge, Rules, StructureScore, mean_scores
+from eval.report.volumes import stem_of
+from eval.summary import LESION, summarize, value_of
+from model.labels import TUMOR
+
+Json = dict[str, Any]
+
+EFFICIENCY_COLUMNS = ("Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time")
+"""The organisers' columns, all but the name."""
+TOLERANCES: Mapping[str, Mapping[str, float]] = {
+    "flare22": {"MaxGPU_Mem": 2048.0},
+    "flare23": {"MaxGPU_Mem": 4096.0, "Time": 15.0},
+}
+"""Challenge to what a case may take before it counts against the submission: MB and s."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """The tables that a report is made from."""
+
+    scores: Path
+    efficiency: Path | None = None
+    compare: Path | None = None
+
+
+def page_data(tables: Tables, title: str) -> Json:
+    """Everything of the page but the pictures.
+
+    Raises:
+        InputError: a table cannot be read or is of another kind.
+    """
+    table = read_scores(tables.scores)
+    challenge = CHALLENGES[table.challenge]
+    metrics = [metric for metric in Metric if any(key[1] is metric for key in table.values)]
+    results = _results(table)
+    efficiency = {} if tables.efficiency is None else read_efficiency(tables.efficiency)
+    return {
+        "title": title,
+        "challenge": table.challenge,
+        "metrics": [str(metric) for metric in metrics],
+        "structures": _structures(challenge),
+        "cases": [_case(result, metrics, efficiency) for result in results],
+        "summary": [
+            {key: _plain(value) for key, value in asdict(row).items()} for row in summarize(results, challenge, metrics, Rules.STRICT)
+        ],
+        "tolerances": dict(TOLERANCES.get(table.challenge, {})),
+        "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
+        "lesion": LESION if TUMOR in challenge.labels.ids else None,
+    }
+
+
+def _structures(challenge: Challenge) -> list[Json]:
+    return [
+        {
+            "name": name,
+            "short": challenge.short_names[name],
+            "id": challenge.labels.ids[name],
+            "colour": colour_of(name),
+            "tolerance_mm": challenge.tolerances_mm[name],
+        }
+        for name in challenge.labels.names
+    ]
+
+
+def _results(table: ScoreTable) -> list[CaseScores]:
+    """The table as the scorer had it."""
+    columns, rows = read_csv(table.path)
+    errors = {row[NAME]: row[ERROR] for row in rows} if ERROR in columns else {}
+    structures = dict.fromkeys(structure for structure, _ in table.values)
+
+    def value(structure: str, metric: Metric, index: int) -> float:
+        values = table.values.get((structure, metric))
+        return math.nan if values is None else float(values[index])
+
+    return [
+        CaseScores(
+            name=name,
+            error=errors.get(name, ""),
+            scores={
+                structure: StructureScore(
+                    dice=value(structure, Metric.DSC, index),
+                    nsd=value(structure, Metric.NSD, index),
+                    hd95_mm=value(structure, Metric.HD95, index),
+                    volume_difference_ml=value(structure, Metric.VOLUME_DIFFERENCE, index),
+                )
+                for structure in structures
+            },
+        )
+        for index, name in enumerate(table.names)
+    ]
+
+
+def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str, Json]) -> Json:
+    dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()})
+    nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()})
+    return {
+        "name": result.name,
+        "stem": stem_of(result.name),
+        "error": result.error,
+        "values": {str(metric): [_plain(value_of(score, metric)) for score in result.scores.values()] for metric in metrics},
+        "organ_DSC": _plain(dice),
+        "organ_NSD": _plain(nsd),
+        "lesion_DSC": _plain(lesion_dice),
+        "lesion_NSD": _plain(lesion_nsd),
+        "efficiency": efficiency.get(stem_of(result.name)),
+        "volume": None,
+    }
+
+
+def _comparison(path: Path, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
+    """This submission against another one: differences are this minus other."""
+    other = read_scores(path)
+    rows = [{key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)]
+    return {"name": path.stem, "rows": rows}
+
+
+def read_efficiency(path: Path) -> dict[str, Json]:
+    """Case to its figures, from a table with the organisers' columns; a column that is missing or a cell that is empty is null.
+
+    Raises:
+        InputError: the table cannot be read, lacks `Name` or has none of the organisers' columns.
+    """
+    columns, rows = read_csv(path)
+    known = [column for column in EFFICIENCY_COLUMNS if column in columns]
+    if NAME not in columns or not known:
+        raise InputError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
+    return {stem_of(row[NAME]): {column: _number(path, row, column) for column in known} for row in rows}
+
+
+def _number(path: Path, row: Mapping[str, str], column: str) -> object:
+    text = row[column].strip()
+    try:
+        return _plain(float(text)) if text else None
+    except ValueError as error:
+        raise InputError(f"{path}: {row[NAME]} has {text!r} in column {column}, must be a number") from error
+
+
+def _plain(value: object) -> object:
+    """A value that JSON can hold."""
+    if not isinstance(value, float):
+        return str(value) if isinstance(value, Metric) else value
+    if math.isnan(value):
+        return None
+    return "inf" if math.isinf(value) else round(value, DECIMALS + 2)

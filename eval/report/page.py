@@ -1,0 +1,96 @@
+"""A report as a folder: `index.html`, which holds everything but the volumes, a script per case, and the viewer.
+
+report/index.html        style, scripts, tables and figures; opens on its own
+report/cases/0001.js     the volume of a case, loaded when the case is opened
+report/viewer/niivue.js  the 3D viewer, loaded when it is opened
+"""
+
+import html
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eval.errors import InputError
+from eval.report.data import Json
+from eval.report.viewer import viewer_script
+
+WEB = Path(__file__).with_name("web")
+SCRIPTS = ("base.js", "figures.js", "curves.js", "table.js", "contour.js", "slices.js", "case.js", "volume.js", "main.js")
+MARK = '<meta name="generator" content="LeanSeg report">'
+"""Tells a report from other pages."""
+
+
+def page_of(data: Json) -> str:
+    """The page with its data."""
+    # In a script element only "</script" and "<!--" mean anything to a browser; without "<" there are none.
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    parts = {
+        "@MARK@": MARK,
+        "@TITLE@": html.escape(str(data["title"])),
+        "@STYLE@": (WEB / "style.css").read_text(encoding="utf-8"),
+        "@SCRIPT@": "\n".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        "@DATA@": text,
+    }
+    page = (WEB / "page.html").read_text(encoding="utf-8")
+    for mark, part in parts.items():
+        page = page.replace(mark, part, 1)
+    return page
+
+
+def write_page(folder: Path, data: Json) -> None:
+    """Write the page, and the viewer if it was fetched, into the folder of a report; `data` then says which."""
+    script = viewer_script()
+    data["viewer"] = script is not None
+    if script is not None:
+        (folder / "viewer").mkdir()
+        (folder / "viewer" / "niivue.js").write_bytes(script)
+    (folder / "index.html").write_text(page_of(data), encoding="utf-8")
+
+
+def check_folder(path: Path, force: bool) -> None:
+    """Refuse, before any work is done, a folder that could not be written or would replace something else.
+
+    Raises:
+        InputError: the folder exists and `force` is not set, it is no report, or its parent does not exist.
+    """
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder; create it first")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; give the name of a folder")
+    if path.is_dir() and any(path.iterdir()):
+        if not force:
+            raise InputError(f"{path}: exists already; choose another name or add --force to replace it")
+        if not _is_report(path):
+            raise InputError(f"{path}: is no report of this program, so --force does not replace it; choose another name")
+
+
+def _is_report(path: Path) -> bool:
+    index = path / "index.html"
+    if not index.is_file():
+        return False
+    with index.open(encoding="utf-8", errors="replace") as stream:
+        return MARK in stream.read(4096)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to write to; it takes the place of `path` when the block ends well and is removed if not."""
+    path = path.resolve()
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    former = temporary / "former"
+    new = temporary / "new"
+    new.mkdir()
+    try:
+        yield new
+        if path.exists():
+            path.rename(former)
+        new.rename(path)
+    except BaseException:
+        if former.exists() and not path.exists():
+            former.rename(path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,69 @@
+"use strict";
+// What every part of the page uses: the data, elements, numbers, the tooltip.
+const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) };
+
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+
+  function fill(node, attributes, children) {
+    for (const [name, value] of Object.entries(attributes || {})) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (name === "text") node.textContent = value;
+      else node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    return node;
+  }
+
+  LeanSeg.el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+  LeanSeg.svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+  LeanSeg.byId = (id) => document.getElementById(id);
+
+  LeanSeg.isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+  LeanSeg.text = (value, digits = 3) => {
+    if (value === null || value === undefined) return "–";
+    if (value === "inf") return "∞";
+    return value.toFixed(digits).replace("-", "−");
+  };
+
+  LeanSeg.METRICS = {
+    DSC: { name: "DSC", long: "Dice similarity coefficient, 1 is best", digits: 3, best: 1 },
+    NSD: { name: "NSD", long: "normalized surface Dice at each organ's tolerance, 1 is best", digits: 3, best: 1 },
+    HD95_mm: { name: "HD95", long: "95th percentile of surface distances in mm, 0 is best", digits: 1, best: 0 },
+    VolumeDifference_ml: { name: "Volume", long: "volume of prediction minus truth in ml, 0 is best", digits: 1, best: 0 },
+  };
+
+  LeanSeg.quantile = (sorted, share) => {
+    const place = (sorted.length - 1) * share;
+    const low = Math.floor(place);
+    return sorted[low] + (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]) * (place - low);
+  };
+
+  // Round numbers that part an interval into about `count` steps.
+  LeanSeg.ticks = (low, high, count = 5) => {
+    const rough = (high - low) / count || 1;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
+    const found = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) found.push(Number((i * step).toPrecision(12)));
+    return found;
+  };
+
+  const tip = LeanSeg.byId("tip");
+  LeanSeg.tip = (event, lines) => {
+    tip.replaceChildren(...lines.map((line, i) => LeanSeg.el(i ? "span" : "strong", { text: line })));
+    tip.hidden = false;
+    const box = tip.getBoundingClientRect();
+    const at = event.clientX === undefined || event.type === "focus" ? event.target.getBoundingClientRect() : null;
+    const x = at ? at.right : event.clientX;
+    const y = at ? at.top : event.clientY;
+    tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - box.width - 8))}px`;
+    tip.style.top = `${Math.max(8, y - box.height - 12)}px`;
+  };
+  LeanSeg.untip = () => { tip.hidden = true; };
+  LeanSeg.tipped = (lines) => ({
+    onmousemove: (event) => LeanSeg.tip(event, lines()), onmouseleave: LeanSeg.untip,
+    onfocus: (event) => LeanSeg.tip(event, lines()), onblur: LeanSeg.untip,
+  });
+})();

@@ -1,0 +1,100 @@
+// The sections that are there only if their tables were given: comparison, efficiency, ranking.
+(() => {
+  const { data, el, svg, byId, isNumber, text, METRICS } = LeanSeg;
+
+  function show(id, title, note, ...content) {
+    byId(id).hidden = false;
+    byId(id).replaceChildren(el("div", { class: "heading" }, el("h2", { text: title })), el("p", { class: "note", text: note }), ...content);
+  }
+
+  // A forest plot: rows of { name, colour, low, mid, high, star, lines }, a vertical line at `zero`.
+  function forest(rows, zero, title) {
+    const [wide, left, right, line] = [540, 172, 18, 24];
+    const tall = rows.length * line + 34;
+    const ends = rows.flatMap((row) => [row.low, row.high, row.mid]).filter(isNumber);
+    if (!ends.length) return el("p", { class: "note", text: "no figures" });
+    const reach = (Math.max(...ends, zero ?? -Infinity) - Math.min(...ends, zero ?? Infinity)) * 0.06 || 0.01;
+    const [low, high] = [Math.min(...ends, zero ?? Infinity) - reach, Math.max(...ends, zero ?? -Infinity) + reach];
+    const x = (value) => left + (value - low) / (high - low) * (wide - left - right);
+    const picture = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": title });
+    for (const tick of LeanSeg.ticks(low, high, 4)) {
+      picture.append(svg("line", { x1: x(tick), x2: x(tick), y1: 4, y2: tall - 26, class: tick === zero ? "zero" : "grid" }),
+        svg("text", { x: x(tick), y: tall - 8, "text-anchor": "middle", class: "tick", text: String(tick).replace("-", "−") }));
+    }
+    rows.forEach((row, i) => {
+      if (!isNumber(row.mid)) return;
+      const y = line * (i + 0.5) + 4;
+      const [from, to] = [isNumber(row.low) ? row.low : row.mid, isNumber(row.high) ? row.high : row.mid];
+      picture.append(
+        svg("text", { x: left - 12, y: y + 4, "text-anchor": "end", class: row.bold ? "label bold" : "label", text: row.name + (row.star ? " *" : "") }),
+        svg("g", { tabindex: 0, role: "img", "aria-label": row.lines.join(", "), ...LeanSeg.tipped(() => row.lines) },
+          svg("line", { x1: x(from), x2: x(to), y1: y, y2: y, class: "interval" }),
+          svg("circle", { cx: x(row.mid), cy: y, r: 6, class: "dot", fill: row.colour || "var(--accent)" })));
+    });
+    return picture;
+  }
+
+  function comparison() {
+    const { name, rows } = data.comparison;
+    const colours = Object.fromEntries(data.structures.map((structure) => [structure.name, structure.colour]));
+    const metrics = data.metrics.filter((metric) => METRICS[metric].best === 1 && rows.some((row) => row.metric === metric));
+    const cards = metrics.map((metric) => el("div", { class: "card figure" },
+      el("h3", { text: `Difference in ${METRICS[metric].name}` }),
+      forest(rows.filter((row) => row.metric === metric).map((row) => ({
+        name: row.structure, colour: colours[row.structure], low: row.low, mid: row.difference, high: row.high, bold: !colours[row.structure],
+        star: isNumber(row.wilcoxon_holm_p) && row.wilcoxon_holm_p < 0.05,
+        lines: [row.structure, `difference ${text(row.difference, 4)}`, `95 % CI ${text(row.low, 4)} to ${text(row.high, 4)}`,
+          `Wilcoxon p ${text(row.wilcoxon_p, 4)}, after Holm ${text(row.wilcoxon_holm_p, 4)}`, `${row.cases} cases`],
+      })), 0, `Differences in ${METRICS[metric].name}`)));
+    show("comparison", `Against ${name}`, `Paired differences, this submission minus ${name}: right of the line this one is better. `
+      + "Bars are 95 % bootstrap confidence intervals, a star marks p < 0.05 (Wilcoxon signed-rank, Holm-corrected).",
+    el("div", { class: "pair" }, ...cards));
+  }
+
+  const MEASURES = {
+    Time: ["Time", "s"], MaxGPU_Mem: ["Peak GPU memory", "MB"], AUC_GPU_Time: ["GPU memory × time", "MB·s"],
+    MaxRAM: ["Peak RAM", "MB"], AUC_RAM_Time: ["RAM × time", "MB·s"], MaxCPU_Utilization: ["Peak CPU", "%"], AUC_CPU_Time: ["CPU × time", "%·s"],
+  };
+
+  // Cases from slow to quick as bars, with the tolerance as a line.
+  function bars(column) {
+    const points = data.cases.filter((item) => item.efficiency && isNumber(item.efficiency[column]))
+      .map((item) => ({ item, value: item.efficiency[column] })).sort((a, b) => b.value - a.value);
+    if (!points.length || !points.some((point) => point.value > 0)) return null;
+    const [wide, tall, left, bottom] = [540, 210, 62, 22];
+    const tolerance = data.tolerances[column];
+    const high = Math.max(points[0].value, tolerance || 0) * 1.05;
+    const y = (value) => 8 + (1 - value / high) * (tall - bottom - 8);
+    const step = (wide - left - 8) / points.length;
+    const [name, unit] = MEASURES[column];
+    const picture = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": `${name} of each case` });
+    for (const tick of LeanSeg.ticks(0, high, 4)) {
+      picture.append(svg("line", { x1: left, x2: wide - 8, y1: y(tick), y2: y(tick), class: "grid" }),
+        svg("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end", class: "tick", text: String(tick) }));
+    }
+    points.forEach(({ item, value }, i) => picture.append(svg("rect", {
+      x: left + step * i + step * 0.1, width: step * 0.8, y: y(value), height: Math.max(1, y(0) - y(value)), rx: Math.min(3, step * 0.3),
+      class: tolerance !== undefined && value > tolerance ? "bar over" : "bar",
+      ...LeanSeg.tipped(() => [item.stem, `${name}: ${value.toFixed(1)} ${unit}`]), onclick: () => LeanSeg.openCase(item),
+    })));
+    if (tolerance !== undefined) {
+      picture.append(svg("line", { x1: left, x2: wide - 8, y1: y(tolerance), y2: y(tolerance), class: "tolerance" }),
+        svg("text", { x: wide - 10, y: y(tolerance) - 6, "text-anchor": "end", class: "label", text: `tolerance ${tolerance} ${unit}` }));
+    }
+    picture.append(svg("text", { x: left, y: tall - 5, class: "tick", text: `${points.length} cases, highest first` }));
+    return el("div", { class: "card figure" }, el("h3", { text: `${name} (${unit})` }), picture);
+  }
+
+  function efficiency() {
+    const cards = Object.keys(MEASURES).filter((column) => !column.includes("CPU")).map(bars).filter(Boolean);
+    if (cards.length) {
+      show("efficiency", "Time and memory", "Each bar is a case, run in a container of its own. What is above the tolerance counts against the submission.",
+        el("div", { class: "pair" }, ...cards));
+    }
+  }
+
+  LeanSeg.sections = () => {
+    if (data.comparison) comparison();
+    if (data.cases.some((item) => item.efficiency)) efficiency();
+  };
+})();
