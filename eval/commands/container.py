@@ -13,6 +13,7 @@ exit codes: 0 all cases ended well; 1 some did not and are named; 2 wrong input,
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{problem}: the GPU columns stay empty\n")
     folder = results_path.with_name(f"{results_path.stem}_cases")
     folder.mkdir(exist_ok=True)
+    # Asked to end, as by a batch system, we take along what we started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     results: list[CaseEfficiency] = []
     for image in images:
         output = _output(arguments.output, image)
