@@ -37,7 +37,7 @@ def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -
     )  # fmt: skip
     try:
         axes = list(rows[:, 0])
-        axes[0].set_title(title, loc="left", fontsize=11)
+        figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=10)
         for axis, (name, quantities) in zip(axes, panels, strict=False):
             _panel(axis, trace, name, quantities)
             for stage in stages:
