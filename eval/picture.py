@@ -36,6 +36,9 @@ FINE_MM = 0.7
 """Contours are drawn on pixels about this small, so that coarse voxels do not show as stairs."""
 WIDTH_IN, LEGEND_IN, TITLE_IN, FOOT_IN, GAP_IN = 16.0, 2.6, 1.12, 0.3, 0.18
 DPI = 150
+LEGEND_POINTS = 11.5
+LEGEND_ROW_IN = 0.27
+"""Height of one row of the legend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,9 @@ def draw(scene: Scene, path: Path) -> None:
     room_in = WIDTH_IN - LEGEND_IN - 4 * GAP_IN
     mm_per_in = sum(view.size_mm[1] for view in views) / room_in
     tallest_in = max(view.size_mm[0] for view in views) / mm_per_in
-    height_in = max(tallest_in + TITLE_IN + FOOT_IN, 5.0)
+    # Title and rows of the legend: every structure, and the truth.
+    legend_in = LEGEND_ROW_IN * (len(scene.label_set.ids) + 2)
+    height_in = TITLE_IN + max(tallest_in, legend_in) + FOOT_IN
     figure = Figure(figsize=(WIDTH_IN, height_in), facecolor=BACKGROUND)
     FigureCanvasAgg(figure)
     left_in = GAP_IN
@@ -235,11 +240,11 @@ def _draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
         bbox_to_anchor=(left, top + 0.012),
         frameon=False,
         labelcolor=TEXT,
-        fontsize=11.5,
-        title_fontsize=11.5,
+        fontsize=LEGEND_POINTS,
+        title_fontsize=LEGEND_POINTS,
         handlelength=1.3,
         handleheight=1.1,
-        labelspacing=0.55,
+        labelspacing=LEGEND_ROW_IN * 72 / LEGEND_POINTS - 1.1,
         alignment="left",
         borderaxespad=0,
     )
