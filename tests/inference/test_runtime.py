@@ -37,11 +37,26 @@ def test_both_backends_agree_on_a_convolution(window, tmp_path):
     np.testing.assert_allclose(first, second, atol=1e-5)
 
 
-def test_bf16_where_the_processor_has_it(window, tmp_path):
+def test_bf16_where_it_pays(window, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "_bf16_pays", lambda processor: True)
     path = write(convolution(WINDOW, channels=3), tmp_path)
     full, low = (open_session(path, "openvino", Settings(threads=1, precision=precision)) for precision in ("fp32", "bf16"))
-    assert full.precision == "fp32"
+    assert (full.precision, low.precision) == ("fp32", "bf16")
     np.testing.assert_allclose(low.run(window), full.run(window), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("processor", "pays"),
+    [
+        ("vendor_id : GenuineIntel flags : avx512f avx512_bf16 amx_bf16 amx_tile", True),
+        ("vendor_id : GenuineIntel flags : avx512f avx512_bf16 avx512_fp16", False),
+        ("vendor_id : AuthenticAMD flags : avx512f avx512_bf16", True),
+        ("vendor_id : AuthenticAMD flags : avx2", False),
+        ("", False),
+    ],
+)
+def test_processors_for_which_bf16_pays(processor, pays):
+    assert runtime._bf16_pays(processor) == pays
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
