@@ -74,7 +74,7 @@ def broken_rules(module: str, tree: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("path", sources(), ids=module_name)
 def test_imports_follow_the_table(path):
-    assert broken_rules(module_name(path), ast.parse(path.read_text())) == []
+    assert broken_rules(module_name(path), ast.parse(path.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_broken_rule_is_found(module, line):
 @pytest.mark.parametrize("path", sources(), ids=module_name)
 def test_only_heavy_runtimes_and_subcommands_are_imported_inside_functions(path):
     module = module_name(path)
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     late = set()
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -114,7 +114,7 @@ def test_only_heavy_runtimes_and_subcommands_are_imported_inside_functions(path)
 
 @pytest.mark.parametrize("path", [p for p in sources() if p.name == "__init__.py"], ids=module_name)
 def test_packages_are_empty(path):
-    assert path.read_text() == ""
+    assert path.read_text(encoding="utf-8") == ""
 
 
 def import_microseconds() -> dict[str, int]:

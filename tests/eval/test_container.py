@@ -87,7 +87,7 @@ def test_every_ending_is_told(folder, capsys):
     assert "label 99" in rows["odd"]["Remark"]
     assert {row["MaxGPU_Mem"] for row in rows.values()} == {""}
     assert [path.name for path in (folder / "pred").iterdir()] == ["good.nii.gz"]
-    assert (folder / "efficiency_cases" / "fails.log").read_text() == "out of ideas\n"
+    assert (folder / "efficiency_cases" / "fails.log").read_text(encoding="utf-8") == "out of ideas\n"
     assert (folder / "efficiency_cases" / "good.trace.csv").is_file()
     out, err = capsys.readouterr()
     assert "1 of 6 cases ended well" in out

@@ -42,7 +42,7 @@ def report(folder, *more, scores="scores.csv"):
 
 
 def data_of(folder):
-    page = (folder / "report" / "index.html").read_text()
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     return page, json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
 
 
@@ -55,7 +55,7 @@ def test_a_report_holds_its_cases(cohort):
     assert data["cases"][1]["values"]["NSD"][-1] is None
     assert [case["volume"] for case in data["cases"]] == ["0001", "0002", "0003"]
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
-    script = (cohort / "report" / "cases" / "0001.js").read_text()
+    script = (cohort / "report" / "cases" / "0001.js").read_text(encoding="utf-8")
     case = json.loads(script[len("LeanSeg.receive(") : script.rindex(")")])
     assert case["size"][2] == 20
     assert case["truth"]
@@ -70,7 +70,7 @@ def test_nothing_is_replaced_unless_asked(cohort, capsys):
     (cohort / "report" / "index.html").write_text("something else")
     assert report(cohort, "--force") == 2
     assert "no report of this program" in capsys.readouterr().err
-    assert (cohort / "report" / "index.html").read_text() == "something else"
+    assert (cohort / "report" / "index.html").read_text(encoding="utf-8") == "something else"
     assert not list(cohort.glob(".report-*"))
 
 

@@ -107,7 +107,7 @@ def test_nothing_is_overwritten_unless_asked(folders, capsys):
     (folders / "scores_summary.csv").write_text("mine")
     assert score(folders) == 2
     assert "--force" in capsys.readouterr().err
-    assert (folders / "scores_summary.csv").read_text() == "mine"
+    assert (folders / "scores_summary.csv").read_text(encoding="utf-8") == "mine"
     assert not (folders / "scores.csv").exists()
     assert score(folders, "--force") == 1
     assert sorted(path.name for path in folders.iterdir()) == ["pred", "scores.csv", "scores_summary.csv", "truth"]

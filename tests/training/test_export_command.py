@@ -55,7 +55,7 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     )
     assert manifest.provenance.recipe == "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
     assert (manifest.provenance.data, manifest.provenance.licence) == ("cubes", "CC0-1.0")
-    assert str(tmp_path) not in json.dumps((output / "manifest.json").read_text())
+    assert str(tmp_path) not in json.dumps((output / "manifest.json").read_text(encoding="utf-8"))
 
 
 def test_one_connected_part_of_every_organ_can_be_kept():

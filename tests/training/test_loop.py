@@ -31,7 +31,7 @@ def run_to_end(run, cubes, held_out=False):
 
 
 def log_of(folder):
-    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
 
 
 def same(one, other):

@@ -136,7 +136,7 @@ def test_same_seed_same_bytes_and_a_case_does_not_depend_on_its_neighbours(tmp_p
     assert files[0].read_bytes() != files[2].read_bytes()
     labels = [tmp_path / d / "labelsTr" / "phantom_00002.nii.gz" for d in "ab"]
     assert labels[0].read_bytes() == labels[1].read_bytes()
-    content = json.loads((tmp_path / "a" / "dataset.json").read_text())
+    content = json.loads((tmp_path / "a" / "dataset.json").read_text(encoding="utf-8"))
     assert content["labels"] == {"background": 0, **IDS}
     assert content["numTraining"] == 3
     assert [c["name"] for c in content["cases"]] == ["phantom_00000", "phantom_00001", "phantom_00002"]
@@ -155,7 +155,7 @@ def test_extending_a_folder_keeps_the_earlier_cases_listed(tmp_path, monkeypatch
     monkeypatch.setattr("training.phantom.dataset.phantom_case", quick)
     write_dataset(tmp_path, Cohort(cases=1, seed=4))
     write_dataset(tmp_path, Cohort(cases=1, seed=4, first_index=1))
-    content = json.loads((tmp_path / "dataset.json").read_text())
+    content = json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))
     assert [c["name"] for c in content["cases"]] == ["phantom_00000", "phantom_00001"]
 
 
