@@ -10,7 +10,7 @@ from math import ceil
 
 from inference.ensemble import grouped
 from inference.errors import BudgetError
-from inference.footprint import Footprint, network_mb
+from inference.footprint import VOXEL_BYTES, Footprint, network_mb
 from inference.geometry import Geometry
 from inference.orientation import orient, orientation_of
 from inference.resampling import model_size
@@ -136,18 +136,21 @@ class Planner:
     """Overrides what the manifest allows; None does not."""
     budget: Budget = Budget()
 
-    def plan(self, stored: Geometry, region_zyx: Zyx | None = None, *, small: bool = False) -> InferencePlan:
+    def plan(
+        self, stored: Geometry, region_zyx: Zyx | None = None, *, voxel_bytes: int = VOXEL_BYTES, small: bool = False
+    ) -> InferencePlan:
         """The fastest plan that keeps the budget.
 
         Args:
             stored: the image's grid, as in its header.
             region_zyx: size of the region that is segmented, in canonical orientation; None for the whole image, before that is known.
+            voxel_bytes: what a voxel of the image takes, 2 for int16, 4 for float32.
             small: only the smallest plan, after a device ran out of memory.
 
         Raises:
             BudgetError: none does; the message names the smallest budget that can be kept.
         """
-        plans = list(self._plans(stored, region_zyx))
+        plans = list(self._plans(stored, region_zyx, voxel_bytes))
         if small:
             plans = plans[-1:]
         for plan in plans:
@@ -164,17 +167,16 @@ class Planner:
         ]
         raise BudgetError(f"the memory budget cannot be kept; at least needed: {', '.join(over)}")
 
-    def _plans(self, stored: Geometry, region_zyx: Zyx | None) -> Iterator[InferencePlan]:
+    def _plans(self, stored: Geometry, region_zyx: Zyx | None = None, voxel_bytes: int = VOXEL_BYTES) -> Iterator[InferencePlan]:
         """All plans, the fastest first, the smallest last."""
+        canonical = orient(stored, orientation_of(stored))
         networks = self.bundle.manifest.networks()
         for keep in (True, False) if looked_at_twice(self.bundle) else (False,):
             for at_once in sorted({len(networks), 1}, reverse=True):
-                yield self._estimate(stored, region_zyx, at_once, keep)
+                yield self._estimate(canonical, region_zyx or canonical.size_zyx, voxel_bytes, at_once, keep)
 
-    def _estimate(self, stored: Geometry, region_zyx: Zyx | None, at_once: int, keep: bool) -> InferencePlan:
+    def _estimate(self, canonical: Geometry, region: Zyx, voxel_bytes: int, at_once: int, keep: bool) -> InferencePlan:
         manifest = self.bundle.manifest
-        canonical = orient(stored, orientation_of(stored))
-        region = region_zyx or canonical.size_zyx
         groups = grouped_members(self.bundle)
         grids = [model_size(region, canonical.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
         networks = manifest.networks().values()
@@ -185,6 +187,7 @@ class Planner:
         footprint = Footprint(
             image_zyx=canonical.size_zyx,
             spacing_zyx_mm=canonical.spacing_zyx_mm,
+            voxel_bytes=voxel_bytes,
             region_zyx=region,
             channels=len(manifest.output.channels),
             groups=[(grid, members) for grid, members in zip(grids, groups, strict=True)],

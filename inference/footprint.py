@@ -46,6 +46,8 @@ class Footprint:
     image_zyx: Zyx
     spacing_zyx_mm: ZyxMm
     """Of the image."""
+    voxel_bytes: int
+    """Of the image's voxels."""
     region_zyx: Zyx
     """Of the image's grid, segmented."""
     channels: int
@@ -61,7 +63,8 @@ class Footprint:
             backend: what runs the networks.
             networks_mb: of the networks loaded at a time, as far as they lie in host memory.
         """
-        always = {"libraries": LIBRARIES_MB[backend], "image (int16)": _mb(self.image_zyx, VOXEL_BYTES), "networks": networks_mb}
+        image = f"image ({'int16' if self.voxel_bytes == VOXEL_BYTES else 'float32'})"
+        always = {"libraries": LIBRARIES_MB[backend], image: _mb(self.image_zyx, self.voxel_bytes), "networks": networks_mb}
         return {
             "networks": {
                 **always,

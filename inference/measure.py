@@ -3,7 +3,6 @@
 Export calls `measure_network` and writes the answer into the manifest (`Network.memory_mb`), so that plans need not guess.
 """
 
-import importlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import numpy as np
 
 from inference.errors import DeviceError
 from inference.peak import held_mb, peak_mb
-from inference.runtime import Backend, Precision, Settings, import_openvino, open_session
+from inference.runtime import Backend, Precision, Settings, load_library, open_session
 from model.manifest import Zyx
 
 RUNS = 2
@@ -45,10 +44,9 @@ def main(argv: Sequence[str]) -> None:
     path, backend, precision = Path(argv[0]), argv[1], argv[2]
     assert backend in ("openvino", "onnxruntime", "cuda"), backend
     assert precision in ("fp32", "bf16", "fp16"), precision
+    library = load_library(backend)  # type: ignore[arg-type]
     if backend == "openvino":
-        import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # Loads the CPU's own code too.
-    else:
-        importlib.import_module("onnxruntime")
+        library.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # Loads the CPU's own code too.
     window = np.zeros((1, 1, *map(int, argv[3:])), np.float32)
     before = held_mb()
     session = open_session(path, backend, Settings(precision=precision))  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from inference.laterality import split_pairs
 from inference.localization import neighbourhood, organ_mask, region_of_interest, without_specks
 from inference.midline import Midline, body_middle
 from inference.peak import peak_mb, reset_peak
-from inference.runtime import Backend, Device, Precision, select_backend
+from inference.runtime import Backend, Device, Precision, load_library, select_backend
 from inference.segmentation import Segmentation
 from inference.sessions import Sessions
 from inference.strategy import WindowCount
@@ -90,7 +90,10 @@ class Predictor:
         self._small = False
         use_threads(threads)
         self._use(select_backend(device))
-        if self.backend != "cuda":  # No CUDA context before the first window is ready; the CPU loads while the first case is read.
+        # While the first case is read, load what can be; but no CUDA context before the first window is ready.
+        if self.backend == "cuda":
+            load_library("cuda")
+        else:
             self._sessions.load_all(self._budget.host_mb // 2)
 
     def _use(self, backend: Backend) -> None:
@@ -161,14 +164,15 @@ class Predictor:
 
     def _predict(self, volume: Volume, timings: Timings) -> U8:
         manifest = self._bundle.manifest
-        self.record = Record(plan=self.plan(volume.geometry))
+        voxel_bytes = volume.array.itemsize
+        self.record = Record(plan=self._planner.plan(volume.geometry, voxel_bytes=voxel_bytes, small=self._small))
         self._sessions.follow(self.record.plan)
         canonical, orientation = to_canonical(volume)
         statistics = image_statistics(canonical.array) if self._needs_statistics() else None
         with timings.stage("localize"):
             box, near_organs = self._region(canonical, statistics)
         self.record.region = box
-        self.record.plan = self._planner.plan(volume.geometry, box.size_zyx, small=self._small)
+        self.record.plan = self._planner.plan(volume.geometry, box.size_zyx, voxel_bytes=voxel_bytes, small=self._small)
         channels = np.zeros(canonical.geometry.size_zyx, np.uint8)
         Segmentation(
             bundle=self._bundle,

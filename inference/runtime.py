@@ -102,6 +102,18 @@ def _bf16_pays(processor: str) -> bool:
     return "amx_bf16" in words or {"AuthenticAMD", "avx512_bf16"} <= words
 
 
+def load_library(backend: Backend) -> ModuleType:
+    """Load what runs a backend's networks, without touching the device: the slow part of a cold start that can be done early."""
+    if backend == "openvino":
+        return _import_openvino()
+    import onnxruntime
+
+    if backend == "cuda":
+        onnxruntime.preload_dlls()
+    module: ModuleType = onnxruntime
+    return module
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a network is to run."""
@@ -139,7 +151,7 @@ class OpenVinoSession:
     """A network on the CPU by OpenVINO. Compiled once; writes no cache and reports nothing."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
-        core = import_openvino().Core()
+        core = load_library("openvino").Core()
         low = effective_precision("openvino", settings.precision) == "bf16"
         self.precision: Precision = "bf16" if low else "fp32"
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if low else "f32"}
@@ -163,15 +175,13 @@ class OnnxRuntimeSession:
     """A network on the CPU or on CUDA by onnxruntime."""
 
     def __init__(self, path: Path, settings: Settings, *, cuda: bool) -> None:
-        import onnxruntime
-
+        onnxruntime = load_library("cuda" if cuda else "onnxruntime")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if settings.threads > 0:
             options.intra_op_num_threads = settings.threads
         providers: list[Any] = ["CPUExecutionProvider"]
         if cuda:
-            onnxruntime.preload_dlls()
             providers.insert(0, ("CUDAExecutionProvider", cuda_options(settings)))
         self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
         # onnxruntime goes on with the CPU when CUDA's libraries do not load; that must not pass for a GPU.
@@ -250,7 +260,7 @@ def _why_no_cuda() -> str:
     return ""
 
 
-def import_openvino() -> ModuleType:
+def _import_openvino() -> ModuleType:
     """Import OpenVINO without its conversion tools, whose import alone tries to send a report (openvino-telemetry)."""
     tools = "openvino.tools.ovc"
     keep_out = "openvino" not in sys.modules

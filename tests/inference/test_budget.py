@@ -72,6 +72,12 @@ def test_a_smaller_region_needs_less(tmp_path):
     assert plans.plan(GEOMETRY, (300, 300, 350)).host_mb < plans.plan(GEOMETRY).host_mb
 
 
+def test_an_image_with_fractions_takes_more(tmp_path):
+    plans = planner(tmp_path)
+    assert plans.plan(GEOMETRY, voxel_bytes=4).host["networks"]["image (float32)"] == 300
+    assert plans.plan(GEOMETRY).host["networks"]["image (int16)"] == 150
+
+
 def test_networks_by_measurement_or_estimate(tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(bytes(1 << 20))

@@ -94,7 +94,7 @@ def test_only_a_tumor_means_everything():
 def test_crop_after_the_first_member_saves_windows_and_nothing_else(tmp_path, keep):
     truth = tall()
     bundle = make_bundle(tmp_path / "crop", TWO, crop_after_first=True)
-    least = list(Planner(bundle=bundle, backend="onnxruntime")._plans(volume_of(truth).geometry, None))[-1].host_mb
+    least = list(Planner(bundle=bundle, backend="onnxruntime")._plans(volume_of(truth).geometry))[-1].host_mb
     host_mb = 8192 if keep else least
     every, all_windows = predict(make_bundle(tmp_path / "all", TWO), truth)
     cropped, some_windows = predict(bundle, truth, budget=Budget(host_mb=host_mb))

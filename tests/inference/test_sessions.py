@@ -55,6 +55,7 @@ class FakeNetwork:
 def device(monkeypatch):
     fake = FakeDevice()
     monkeypatch.setattr(sessions_module, "open_session", fake)
+    monkeypatch.setattr(predictor_module, "load_library", lambda backend: None)
     monkeypatch.setattr(predictor_module, "select_backend", lambda device: {"auto": "cuda", "cpu": "onnxruntime"}.get(device, device))
     return fake
 
