@@ -41,18 +41,8 @@ class Sessions:
         Raises:
             DeviceError: one cannot be loaded.
         """
-        networks = self._bundle.manifest.networks().values()
-        needs = {
-            network.file: network_mb(
-                network,
-                self.backend,
-                effective_precision(self.backend, self._precision or network.precision),
-                self._bundle.path_of(network),
-            )
-            for network in networks
-        }
-        if sum(needs.values()) <= limit_mb:
-            for network in networks:
+        if sum(self._needs_mb().values()) <= limit_mb:
+            for network in self._bundle.manifest.networks().values():
                 self.get(network)
 
     def get(self, network: Network) -> Session:
@@ -69,7 +59,7 @@ class Sessions:
             settings = Settings(
                 threads=self._threads,
                 precision=self._precision or network.precision,
-                gpu_limit_mb=self.gpu_limit_mb // self.at_once,
+                gpu_limit_mb=self._share_mb(network),
                 tight=self.tight,
             )
             session = self._open[network.file] = open_session(self._bundle.path_of(network), self.backend, settings)
@@ -80,3 +70,15 @@ class Sessions:
         """Give back all networks' memory; they are loaded again if needed."""
         while self._open:
             self._open.popitem()[1].close()
+
+    def _needs_mb(self) -> dict[str, float]:
+        """What each network takes, by file."""
+        networks = self._bundle.manifest.networks().values()
+        precisions = {n.file: effective_precision(self.backend, self._precision or n.precision) for n in networks}
+        return {n.file: network_mb(n, self.backend, precisions[n.file], self._bundle.path_of(n)) for n in networks}
+
+    def _share_mb(self, network: Network) -> int:
+        """The network's part of what all that are loaded at a time may take on the GPU, by what each needs."""
+        needs = self._needs_mb()
+        loaded = sum(sorted(needs.values(), reverse=True)[: self.at_once])
+        return int(self.gpu_limit_mb * min(1.0, needs[network.file] / loaded))

@@ -105,6 +105,12 @@ def test_the_budget_limits_the_arenas(device, tmp_path):
     assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [1000] * 3
 
 
+def test_a_large_network_may_take_more_than_a_small_one(device, tmp_path):
+    members = [member(file=f"{mb}.onnx", memory_mb={"cuda-fp32": mb}) for mb in (200, 800)]
+    run(make_bundle(tmp_path / "b", members), "cuda", budget=Budget(gpu_mb=2500))
+    assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [400, 1600]
+
+
 def test_out_of_memory_one_smaller_plan(device, tmp_path, caplog):
     device.full, device.fit = ("cuda",), 1
     with caplog.at_level(logging.WARNING):
