@@ -12,8 +12,8 @@ RUN python="$(readlink -f "$(command -v python3)")" && cp "$python" "${python%/*
 WORKDIR /workspace
 COPY model model
 COPY inference inference
-COPY bundles bundles
-COPY predict.py predict.sh ./
+COPY bundles/default bundles/default
+COPY predict.py predict.sh LICENSE ./
 RUN python3 -m compileall -q . && mkdir -p inputs outputs && chmod 777 outputs
 USER 1000:1000
 CMD ["sh", "predict.sh"]

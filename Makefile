@@ -36,7 +36,7 @@ requirements: $(VENV)/.dev ## pin and hash the runtime packages anew
 	@$(PIP) install uv
 	@for list in runtime-cpu runtime-gpu eval; do \
 	    $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-package openvino-telemetry \
-	        --no-header --quiet requirements/$$list.in --output-file requirements/$$list.txt ; done
+	        --no-header --quiet requirements/$$list.in --output-file requirements/$$list.txt || exit 1 ; done
 
 clean: ## remove what was built, the environment too
 	@rm -rf $(VENV) build

@@ -40,7 +40,7 @@ def find_cases(source: Path) -> list[Case]:
         UsageError: there is nothing of that name, or no image in it.
     """
     try:
-        paths = [source.resolve()] if not source.is_dir() else _images_in(source)
+        paths = [source.absolute()] if not source.is_dir() else _images_in(source)
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give the images with --input")
     except (OSError, RuntimeError) as error:

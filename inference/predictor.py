@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from inference.budget import Budget, InferencePlan, Planner
 from inference.components import clean_up
-from inference.errors import BudgetError, DeviceMemoryError
+from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Box, Geometry
 from inference.images import ModelImage
 from inference.intensity import ImageStatistics, image_statistics
@@ -121,7 +121,7 @@ class Predictor:
 
         Raises:
             BudgetError: the memory budget cannot be kept.
-            DeviceMemoryError: the device ran out of memory all the same.
+            DeviceError: the device that was asked for cannot run the networks, or ran out of memory all the same.
         """
         reset_peak()
         while True:
@@ -130,7 +130,7 @@ class Predictor:
                 if self.record:
                     self.record.host_peak_mb = peak_mb()
                 return labels
-            except (BudgetError, DeviceMemoryError) as error:
+            except (BudgetError, DeviceError) as error:
                 self._sessions.close()
                 if isinstance(error, DeviceMemoryError) and not self._small:
                     logger.warning("%s; trying once more with a smaller plan", error)

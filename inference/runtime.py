@@ -157,12 +157,17 @@ class OpenVinoSession:
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if low else "f32"}
         if settings.threads > 0:
             options["INFERENCE_NUM_THREADS"] = settings.threads
-        self._compiled: Any = core.compile_model(core.read_model(str(path)), "CPU", options)
+        self._compiled: Any = core.compile_model(core.read_model(path.read_bytes()), "CPU", options)
         self._request: Any = self._compiled.create_infer_request()
 
     def run(self, window: F32) -> F32:
         """See `Session.run`."""
-        self._request.infer({0: np.ascontiguousarray(window)}, share_inputs=True)
+        try:
+            self._request.infer({0: np.ascontiguousarray(window)}, share_inputs=True)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise DeviceMemoryError(f"the processor's memory ran out ({_first_line(error)})") from error
+            raise
         logits: F32 = self._request.get_output_tensor(0).data
         return logits
 
@@ -183,7 +188,7 @@ class OnnxRuntimeSession:
         providers: list[Any] = ["CPUExecutionProvider"]
         if cuda:
             providers.insert(0, ("CUDAExecutionProvider", cuda_options(settings)))
-        self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        self._session: Any = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
         # onnxruntime goes on with the CPU when CUDA's libraries do not load; that must not pass for a GPU.
         if cuda and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError("onnxruntime could not load CUDA: its libraries or the driver do not fit this onnxruntime-gpu")

@@ -67,6 +67,8 @@ def verify_file(path: Path, digest: str) -> None:
     Raises:
         BundleError: the file is missing or has another hash.
     """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise BundleError(f"{path}: named in {MANIFEST} but is no regular file; fetch the bundle again")
     try:
         found = file_sha256(path)
     except OSError as error:

@@ -29,6 +29,10 @@ def _check(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def _lies_inside(file: str) -> bool:
+    return bool(file) and not file.startswith("/") and "\\" not in file and ".." not in file.split("/")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Intensity:
     """How voxel values become network input. Percentile bounds and moments are in HU for CT.
@@ -77,9 +81,7 @@ class Network:
     measured by export. None: estimated from the window."""
 
     def __post_init__(self) -> None:
-        _check(
-            not self.file.startswith(("/", "..")) and ".." not in self.file.split("/"), f"file: must lie in the bundle, is {self.file!r}"
-        )
+        _check(_lies_inside(self.file), f"file: must lie in the bundle, is {self.file!r}")
         _check(all(0.1 <= s <= 20 for s in self.spacing_zyx_mm), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {self.spacing_zyx_mm}")
         _check(all(8 <= w <= 1024 for w in self.window_zyx), f"window_zyx: must be 8 to 1024 voxels, is {self.window_zyx}")
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
@@ -227,7 +229,10 @@ class Manifest:
             _check(network.file in self.files, f"{where}.file: {network.file!r} has no hash in files")
         for file, digest in self.files.items():
             valid = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
+            _check(_lies_inside(file), f"files.{file}: must lie in the bundle")
             _check(valid, f"files.{file}: must be 64 hexadecimal digits, is {digest!r}")
+        together = self.crop_after_first and self.fuse == "after_postprocessing"
+        _check(not together, "crop_after_first: cannot be used with fuse after_postprocessing")
         for structure in self.postprocessing or {}:
             _check(structure in self.output.labels, f"postprocessing.{structure}: not among output.labels")
 

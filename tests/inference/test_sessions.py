@@ -8,7 +8,7 @@ import pytest
 from inference import predictor as predictor_module
 from inference import sessions as sessions_module
 from inference.budget import Budget, Planner
-from inference.errors import BudgetError, DeviceMemoryError
+from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
 from inference.predictor import Predictor
 from inference.sessions import Sessions
@@ -25,9 +25,12 @@ class FakeDevice:
 
     def __init__(self, full=(), fit=0):
         self.full, self.fit = full, fit
+        self.broken = ()  # Backends whose libraries do not load.
         self.open, self.most, self.opened = [], 0, []
 
     def __call__(self, path, backend, settings):
+        if backend in self.broken:
+            raise DeviceError(f"{path.name}: {backend} cannot load it")
         if backend in self.full and len(self.open) >= self.fit:
             raise DeviceMemoryError(f"{path.name}: does not fit")
         self.open.append(path.name)
@@ -127,6 +130,17 @@ def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path, caplog):
     assert predictor.backend == "onnxruntime"
     assert "smaller plan" in caplog.text
     assert "GOING ON WITH THE CPU" in caplog.text
+
+
+def test_libraries_of_cuda_that_do_not_load_lead_to_the_cpu_at_once(device, tmp_path, caplog):
+    device.broken = ("cuda",)
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    with caplog.at_level(logging.WARNING):
+        assert run(bundle, "auto").backend == "onnxruntime"
+    assert "GOING ON WITH THE CPU" in caplog.text
+    assert "smaller plan" not in caplog.text
+    with pytest.raises(DeviceError, match="cuda cannot load it"):
+        run(bundle, "cuda")
 
 
 def test_cuda_that_was_asked_for_is_never_left(device, tmp_path):

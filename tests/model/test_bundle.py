@@ -117,6 +117,18 @@ def test_a_faulty_manifest_names_the_field(path, value, message):
     assert message in str(caught.value)
 
 
+def test_a_hash_of_a_file_outside_the_bundle_is_refused():
+    faulty = document()
+    faulty["files"]["../../elsewhere"] = "3" * 64
+    with pytest.raises(SchemaError, match=r"files\.\.\./\.\./elsewhere: must lie in the bundle"):
+        parse(Manifest, faulty)
+
+
+def test_the_crop_after_the_first_member_needs_one_mean_of_all():
+    with pytest.raises(SchemaError, match="crop_after_first: cannot be used with fuse after_postprocessing"):
+        parse(Manifest, document() | {"crop_after_first": True, "fuse": "after_postprocessing"})
+
+
 def sigmoid(tree):
     tree["output"]["activation"] = "sigmoid"
     tree["output"]["channels"] = ["liver", "tumor"]
@@ -150,6 +162,14 @@ def test_what_was_written_is_read_and_verified(bundle):
 def test_an_altered_file_is_refused(bundle):
     (bundle.folder / "roi.onnx").write_bytes(b"tampered")
     with pytest.raises(BundleError, match=r"roi\.onnx: was altered"):
+        load_bundle(bundle.folder)
+
+
+def test_a_link_is_no_file_of_a_bundle(bundle, tmp_path):
+    elsewhere = tmp_path / "elsewhere.onnx"
+    (bundle.folder / "roi.onnx").rename(elsewhere)
+    (bundle.folder / "roi.onnx").symlink_to(elsewhere)
+    with pytest.raises(BundleError, match="no regular file"):
         load_bundle(bundle.folder)
 
 
