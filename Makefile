@@ -13,7 +13,8 @@ demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo
 	@$(BIN)/python -m eval score --pred build/demo --truth examples/phantom/labelsTr --labels flare23 --output build/demo/scores.csv --force
 	@$(BIN)/python -m eval picture --image examples/phantom/imagesTr/phantom_0000.nii.gz --labels build/demo/phantom.nii.gz \
-	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force
+	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force >/dev/null
+	@echo "picture: build/demo/phantom.png   labels: build/demo/phantom.nii.gz   scores: build/demo/scores.csv"
 
 training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
 
