@@ -1,6 +1,6 @@
 """Make a page to look at: a folder whose index.html opens in any browser, without a network.
 
-Headline figures, box plots per organ, a table of cases (worst first), efficiency and a comparison if given, and, where the
+Headline figures, box plots per organ, a table of cases (worst first), efficiency, ranking and a comparison if given, and, where the
 images are given, each case in three planes with prediction, truth and errors, and in 3D if `make viewer` has fetched
 the viewer. Cases are found in the folders by the names in the score table (CASE_0000.nii.gz belongs to CASE).
 
@@ -27,8 +27,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of CTs, CASE_0000.nii.gz")
     parser.add_argument("--pred", type=Path, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz")
     parser.add_argument("--truth", type=Path, metavar="DIR", help="folder of true label maps, CASE.nii.gz")
-    parser.add_argument("--efficiency", type=Path, metavar="CSV", help="table of time and memory with the organisers' columns")
+    parser.add_argument(
+        "--efficiency",
+        type=Path,
+        metavar="CSV",
+        help="table written by `python -m eval container`, or the organisers'; curves come from the traces beside it",
+    )
     parser.add_argument("--compare", type=Path, metavar="CSV", help="score table of another submission, to show paired differences")
+    parser.add_argument("--ranking", type=Path, metavar="CSV", help="table written by `python -m eval rank`")
     parser.add_argument("--title", help="heading (default: name of the score table)")
     parser.add_argument(
         "--plots", nargs="+", choices=FORMATS, default=[], metavar="KIND", help="also write the box plots for papers: pdf, png, svg"
@@ -46,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--jobs is {arguments.jobs}, must be 1 or more")
     if not 0.1 <= arguments.detail_mm <= 20:
         raise InputError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
-    tables = Tables(scores=arguments.scores, efficiency=arguments.efficiency, compare=arguments.compare)
+    tables = Tables(scores=arguments.scores, efficiency=arguments.efficiency, compare=arguments.compare, ranking=arguments.ranking)
     data = page_data(tables, arguments.title or arguments.scores.stem)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
     with atomic_folder(output) as folder:

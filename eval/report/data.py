@@ -1,4 +1,4 @@
-"""What the page shows, as values that JSON can hold: scores, summary, comparison, efficiency.
+"""What the page shows, as values that JSON can hold: scores, summary, comparison, efficiency, ranking.
 
 Missing numbers become null, infinite ones the text "inf".
 """
@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval.cases import CaseScores
 from eval.colours import colour_of
 from eval.columns import ERROR, NAME, Metric
@@ -16,19 +18,20 @@ from eval.comparison import ScoreTable, compare, read_scores
 from eval.errors import InputError
 from eval.files import read_csv
 from eval.flare import CHALLENGES, DECIMALS, Challenge, Rules, StructureScore, mean_scores
+from eval.ranking import RANKINGS
 from eval.report.volumes import stem_of
 from eval.summary import LESION, summarize, value_of
+from eval.trace import GPU, RAM, TIME, Trace, read_trace
 from model.labels import TUMOR
 
 Json = dict[str, Any]
 
 EFFICIENCY_COLUMNS = ("Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time")
 """The organisers' columns, all but the name."""
-TOLERANCES: Mapping[str, Mapping[str, float]] = {
-    "flare22": {"MaxGPU_Mem": 2048.0},
-    "flare23": {"MaxGPU_Mem": 4096.0, "Time": 15.0},
-}
-"""Challenge to what a case may take before it counts against the submission: MB and s."""
+RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
+"""The columns of a ranking that a report shows, beside one per metric."""
+MOST_POINTS = 400
+"""Points of a curve; more do not show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,7 @@ class Tables:
     scores: Path
     efficiency: Path | None = None
     compare: Path | None = None
+    ranking: Path | None = None
 
 
 def page_data(tables: Tables, title: str) -> Json:
@@ -51,17 +55,19 @@ def page_data(tables: Tables, title: str) -> Json:
     metrics = [metric for metric in Metric if any(key[1] is metric for key in table.values)]
     results = _results(table)
     efficiency = {} if tables.efficiency is None else read_efficiency(tables.efficiency)
+    traces = {} if tables.efficiency is None else read_traces(tables.efficiency)
     return {
         "title": title,
         "challenge": table.challenge,
         "metrics": [str(metric) for metric in metrics],
         "structures": _structures(challenge),
-        "cases": [_case(result, metrics, efficiency) for result in results],
+        "cases": [{**_case(result, metrics, efficiency), "trace": traces.get(stem_of(result.name))} for result in results],
         "summary": [
             {key: _plain(value) for key, value in asdict(row).items()} for row in summarize(results, challenge, metrics, Rules.STRICT)
         ],
-        "tolerances": dict(TOLERANCES.get(table.challenge, {})),
+        "tolerances": _tolerances(table.challenge),
         "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
+        "ranking": None if tables.ranking is None else read_ranking(tables.ranking),
         "lesion": LESION if TUMOR in challenge.labels.ids else None,
     }
 
@@ -142,6 +148,50 @@ def read_efficiency(path: Path) -> dict[str, Json]:
     if NAME not in columns or not known:
         raise InputError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
     return {stem_of(row[NAME]): {column: _number(path, row, column) for column in known} for row in rows}
+
+
+def read_traces(path: Path) -> dict[str, Json]:
+    """Case to its curves, from the traces that `container` leaves beside its table; empty where there are none.
+
+    Raises:
+        InputError: a trace cannot be read.
+    """
+    folder = path.with_name(f"{path.stem}_cases")
+    suffix = ".trace.csv"
+    return {stem_of(trace.name.removesuffix(suffix)): _curves(read_trace(trace)) for trace in sorted(folder.glob(f"*{suffix}"))}
+
+
+def _curves(trace: Trace) -> Json:
+    """Times and memory while the command ran; of many samples the highest of each few, so that no peak is lost."""
+    during = (trace.times_s >= 0) & (trace.times_s <= trace.duration_s)
+    times = trace.times_s[during]
+    few = max(1, -(-times.size // MOST_POINTS))
+    curves: Json = {TIME: [_plain(float(time)) for time in times[::few]]}
+    for quantity in (GPU, RAM):
+        values = np.where(np.isnan(trace.values[quantity]), -np.inf, trace.values[quantity])[during]
+        highest = [float(values[i : i + few].max()) for i in range(0, values.size, few)]
+        curves[quantity] = [None if value < 0 else _plain(value) for value in highest]
+    return curves
+
+
+def read_ranking(path: Path) -> list[dict[str, str]]:
+    """Rows of a ranking, best first.
+
+    Raises:
+        InputError: the table cannot be read, is no ranking or has no rows.
+    """
+    columns, rows = read_csv(path)
+    if not rows or not set(RANKING_COLUMNS) <= set(columns):
+        raise InputError(f"{path}: is no ranking with rows; write it with `python -m eval rank`")
+    return rows
+
+
+def _tolerances(challenge: str) -> dict[str, float]:
+    """What a case may take before it counts against the submission: MB and s."""
+    rules = RANKINGS.get(challenge)
+    if rules is None:
+        return {}
+    return {"MaxGPU_Mem": rules.lenient_mb, **({"Time": rules.lenient_s} if rules.lenient_s else {})}
 
 
 def _number(path: Path, row: Mapping[str, str], column: str) -> object:

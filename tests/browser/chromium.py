@@ -99,7 +99,7 @@ class Browser:
 
     def open(self, page: Path) -> None:
         self.call("Page.navigate", url=page.as_uri())
-        self.wait("document.documentElement.dataset.ready === 'yes'")
+        self.wait("document.documentElement?.dataset.ready === 'yes'")
 
     def picture(self, path: Path, full: bool = False) -> Path:
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=full)

@@ -136,10 +136,12 @@
       now.volume.prediction && toggle("Prediction", "prediction"), now.volume.truth && toggle("Truth", "truth"),
       now.volume.prediction && now.volume.truth && toggle("Errors", "errors", "Missed / extra"), LeanSeg.volumeButton(),
     ].filter(Boolean));
+    sizes.disconnect();
+    now.canvases.forEach((canvas) => sizes.observe(canvas));
     LeanSeg.redraw();
     dialog.dataset.ready = item.stem;
   };
 
   dialog.addEventListener("close", () => { LeanSeg.closeVolume?.(); delete dialog.dataset.ready; });
-  addEventListener("resize", () => LeanSeg.redraw());
+  const sizes = new ResizeObserver(() => LeanSeg.redraw());
 })();

@@ -4,7 +4,7 @@
 
   function show(id, title, note, ...content) {
     byId(id).hidden = false;
-    byId(id).replaceChildren(el("div", { class: "heading" }, el("h2", { text: title })), el("p", { class: "note", text: note }), ...content);
+    byId(id).replaceChildren(el("div", { class: "heading" }, el("h2", { text: title })), el("p", { class: "note", text: note }), ...content.filter(Boolean));
   }
 
   // A forest plot: rows of { name, colour, low, mid, high, star, lines }, a vertical line at `zero`.
@@ -85,16 +85,63 @@
     return el("div", { class: "card figure" }, el("h3", { text: `${name} (${unit})` }), picture);
   }
 
+  // Memory over time, a line a case; the pointer or the keyboard picks one out.
+  function traces(quantity, name, tolerance) {
+    const lines = data.cases.filter((item) => item.trace && item.trace[quantity].some(isNumber));
+    if (!lines.length) return null;
+    const [wide, tall, left, bottom] = [1120, 300, 62, 40];
+    const values = lines.flatMap((item) => item.trace[quantity]).filter(isNumber);
+    const high = Math.max(...values, tolerance || 0) * 1.05;
+    const last = Math.max(...lines.flatMap((item) => item.trace.Time_s));
+    const x = (time) => left + time / last * (wide - left - 8);
+    const y = (value) => 8 + (1 - value / high) * (tall - bottom - 8);
+    const picture = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": `${name} over time, a line per case` });
+    for (const tick of LeanSeg.ticks(0, high, 4)) {
+      picture.append(svg("line", { x1: left, x2: wide - 8, y1: y(tick), y2: y(tick), class: "grid" }),
+        svg("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end", class: "tick", text: String(tick) }));
+    }
+    for (const tick of LeanSeg.ticks(0, last, 8)) picture.append(svg("text", { x: x(tick), y: tall - 20, "text-anchor": "middle", class: "tick", text: String(tick) }));
+    picture.append(svg("text", { x: (wide + left) / 2, y: tall - 2, "text-anchor": "middle", class: "tick", text: "time (s)" }));
+    for (const item of lines) {
+      const points = item.trace.Time_s.map((time, i) => [time, item.trace[quantity][i]]).filter(([, value]) => isNumber(value));
+      picture.append(svg("polyline", {
+        points: points.map(([time, value]) => `${x(time).toFixed(1)},${y(value).toFixed(1)}`).join(" "), class: "curve", tabindex: 0, role: "img",
+        "aria-label": item.stem, ...LeanSeg.tipped(() => [item.stem, `peak ${Math.max(...points.map((p) => p[1])).toFixed(0)} MB`, `${points.at(-1)[0].toFixed(1)} s`]),
+        onclick: () => LeanSeg.openCase(item),
+      }));
+    }
+    if (tolerance !== undefined) picture.append(svg("line", { x1: left, x2: wide - 8, y1: y(tolerance), y2: y(tolerance), class: "tolerance" }));
+    return el("div", { class: "card figure" }, el("h3", { text: `${name} over time (MB)` }), picture);
+  }
+
+  function ranking() {
+    const number = (value) => (value === "" || value === undefined ? null : Number(value));
+    const rows = data.ranking.map((row) => ({
+      name: row.Submission, low: number(row.Place_low), mid: number(row.Place_median), high: number(row.Place_high),
+      lines: [row.Submission, `place ${row.Place}`, `mean rank ${row.Score}`, `95 % of places ${row.Place_low} to ${row.Place_high}`,
+        `first in ${(100 * row.First_share).toFixed(0)} % of resamples`],
+    }));
+    const metrics = Object.keys(data.ranking[0]).filter((column) => column.startsWith("Rank_"));
+    const cell = (value, digits) => el("td", { class: "number", text: value === "" ? "–" : Number(value).toFixed(digits) });
+    const table = el("table", {}, el("caption", { text: "Ranking" }), el("thead", {}, el("tr", {}, ...["Place", "Submission", "Mean rank", ...metrics.map((m) => m.slice(5).replace("_", " "))]
+      .map((name, i) => el("th", { scope: "col", class: i === 1 ? null : "number", text: name })))), el("tbody", {}, ...data.ranking.map((row) => el("tr", {},
+      cell(row.Place, 0), el("th", { scope: "row", text: row.Submission }), cell(row.Score, 2), ...metrics.map((metric) => cell(row[metric], 2))))));
+    show("ranking", "Ranking", "Ranked per case and metric, averaged over metrics and cases; 1 is best. Dots and bars: median and 95 % of the places in resamples of the cases.",
+      el("div", { class: "pair" }, el("div", { class: "card scroll spaced" }, table),
+        el("div", { class: "card figure" }, el("h3", { text: "Place in resamples" }), forest(rows, undefined, "Places in resamples of the cases"))));
+  }
+
   function efficiency() {
-    const cards = Object.keys(MEASURES).filter((column) => !column.includes("CPU")).map(bars).filter(Boolean);
+    const cards = Object.keys(MEASURES).filter((column) => !column.includes("CPU") && column !== "AUC_RAM_Time").map(bars).filter(Boolean);
     if (cards.length) {
       show("efficiency", "Time and memory", "Each bar is a case, run in a container of its own. What is above the tolerance counts against the submission.",
-        el("div", { class: "pair" }, ...cards));
+        traces("GPU_MB", "GPU memory", data.tolerances.MaxGPU_Mem), traces("RAM_MB", "RAM"), el("div", { class: "pair" }, ...cards));
     }
   }
 
   LeanSeg.sections = () => {
     if (data.comparison) comparison();
     if (data.cases.some((item) => item.efficiency)) efficiency();
+    if (data.ranking) ranking();
   };
 })();

@@ -16,15 +16,16 @@
     return card(name, metric === "HD95_mm" ? `${text(row.mean, digits)} mm` : text(row.mean, digits), interval);
   }
 
-  function efficiencyCard(column, name, unit, how) {
+  function efficiencyCard(column, name, unit, how, factor = 1) {
     const values = data.cases.map((item) => item.efficiency && item.efficiency[column]).filter(isNumber);
     if (!values.length) return null;
     const tolerance = data.tolerances[column];
     const value = how === "max" ? Math.max(...values) : values.reduce((a, b) => a + b, 0) / values.length;
     const over = tolerance === undefined ? 0 : values.filter((v) => v > tolerance).length;
-    const below = tolerance === undefined ? `over ${values.length} cases`
+    const below = tolerance === undefined ? `${how === "max" ? "highest" : "mean"} of ${values.length} cases`
       : `${over ? `${over} of ${values.length} cases above` : "all cases within"} ${tolerance} ${unit}`;
-    return card(name, `${value.toFixed(value < 100 ? 1 : 0)} ${unit}`, below, over ? "bad" : tolerance === undefined ? "" : "good");
+    const scaled = value / factor;
+    return card(name, `${scaled.toFixed(scaled < 100 ? 1 : 0)} ${unit}`, below, over ? "bad" : tolerance === undefined ? "" : "good");
   }
 
   function headline() {
@@ -36,7 +37,7 @@
       scoreCard("Organ HD95", "organ mean", "HD95_mm"),
       card("Cases", String(data.cases.length), wrong, errors ? "bad" : "good"),
       efficiencyCard("Time", "Mean time", "s", "mean"), efficiencyCard("MaxGPU_Mem", "Peak GPU memory", "MB", "max"),
-      efficiencyCard("AUC_GPU_Time", "GPU memory × time", "MB·s", "mean"), efficiencyCard("MaxRAM", "Peak RAM", "MB", "max"),
+      efficiencyCard("AUC_GPU_Time", "GPU memory × time", "GB·s", "mean", 1000), efficiencyCard("MaxRAM", "Peak RAM", "MB", "max"),
     ].filter(Boolean));
   }
 
@@ -69,7 +70,7 @@
   }
 
   function boxes(metric) {
-    const [wide, tall, left, right, top, bottom] = [1120, 430, 56, 8, 14, 104];
+    const [wide, tall, left, right, top, bottom] = [1120, 430, 56, 8, 14, 92];
     const groups = data.structures.map((structure, i) => ({
       structure, points: data.cases.map((item) => ({ item, value: item.values[metric][i] })).filter((point) => isNumber(point.value)),
     }));

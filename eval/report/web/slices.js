@@ -8,7 +8,7 @@
   ];
   LeanSeg.PLANES = PLANES;
   const MISSED = "#ffd60a";
-  const EXTRA = "#4cc9ff";
+  const EXTRA = "#ff6ad5";
 
   // Numbers of columns and rows, their sizes in mm, and steps through the voxels.
   LeanSeg.planeShape = (volume, plane) => {

@@ -59,6 +59,7 @@
     nv.setSliceType(library.SLICE_TYPE.RENDER);
     nv.setRenderAzimuthElevation(160, 12);
     nv.setOpacity(0, 0);
+    nv.onLocationChange = lead;
     return { nv, source, library };
   }
 
@@ -67,6 +68,22 @@
     viewer.nv.volumes[1].setColormapLabel(colours(viewer.source));
     viewer.nv.updateGLVolume();
   };
+
+  // The crosshair of the 3D view and the slices follow each other; NiiVue's x runs to the right, its y to the front.
+  const turned = (share, axis) => (axis < 2 ? 1 - share : share);
+  LeanSeg.follow = () => {
+    if (!viewer || viewer.leading) return;
+    viewer.nv.scene.crosshairPos = now.index.map((index, axis) => turned((index + 0.5) / now.volume.size[axis], axis));
+    viewer.nv.drawScene();
+  };
+
+  function lead(location) {
+    if (!viewer || !location.frac) return;
+    viewer.leading = true;
+    now.index = now.volume.size.map((size, axis) => Math.max(0, Math.min(size - 1, Math.floor(turned(location.frac[axis], axis) * size))));
+    LeanSeg.redraw();
+    viewer.leading = false;
+  }
 
   LeanSeg.closeVolume = () => {
     if (!viewer) return;
@@ -106,6 +123,7 @@
       if (now.item !== item || !panel.isConnected) return false;
       viewer = started;
       LeanSeg.solid = viewer;
+      LeanSeg.follow();
       note.replaceWith(choices(viewer.library));
       panel.dataset.ready = "yes";
     } catch (error) {
