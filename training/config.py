@@ -80,6 +80,10 @@ class Augmentation:
     """Largest rotation in the axial plane, degrees, to either side."""
     scale: float = 0.15
     """Largest relative change of size in the axial plane; along z a quarter of it."""
+    slab_chance: float = 0.0
+    """Chance that only a slab of the image is left, as in a short field of view, so that organs are learned without their surroundings."""
+    slab_voxels: tuple[int, int] = (16, 48)
+    """Least and largest thickness of such a slab along z."""
     flip_axes: tuple[Literal["z", "y", "x"], ...] = ()
     """Axes mirrored with chance 0.5 each. Along x the liver changes sides: not for networks that name organs."""
     shift: float = 0.05
@@ -100,8 +104,10 @@ class Augmentation:
     """Chance of blur."""
 
     def __post_init__(self) -> None:
-        for name in ("affine_chance", "intensity_chance", "noise_chance", "blur_chance"):
+        for name in ("affine_chance", "slab_chance", "intensity_chance", "noise_chance", "blur_chance"):
             _between(name, getattr(self, name), 0, 1)
+        if not 1 <= self.slab_voxels[0] <= self.slab_voxels[1]:
+            raise ValueError(f"slab_voxels: must be two whole numbers from 1, the lower first, is {list(self.slab_voxels)}")
         _between("rotation_deg", self.rotation_deg, 0, 180)
         for name in ("scale", "shift", "contrast", "gamma", "noise"):
             _between(name, getattr(self, name), 0, 0.9)

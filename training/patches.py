@@ -5,7 +5,7 @@ All randomness comes from the generator that is handed in: same generator, same 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ def draw_patch(
     case: GridCase, patch_zyx: Zyx, augmentation: Augmentation, rng: np.random.Generator, background_share: float | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """One varied patch and the channel of each of its voxels, both of shape `patch_zyx`."""
+    if rng.random() < augmentation.slab_chance:
+        case = draw_slab(case, augmentation, rng)
     centre = draw_centre(case, patch_zyx, rng, background_share)
     matrix = draw_pose(augmentation, rng)
     image, channels = cut(case, centre, patch_zyx, matrix)
@@ -59,6 +61,18 @@ def draw_patch(
         if name in augmentation.flip_axes and rng.random() < 0.5:
             image, channels = np.flip(image, axis), np.flip(channels, axis)
     return vary_intensity(image, augmentation, rng), np.ascontiguousarray(channels)
+
+
+def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generator) -> GridCase:
+    """The case as a shorter scan would show it: some of its slices, among them one of a structure drawn evenly from those present."""
+    depth = len(case.image)
+    thickness = min(depth, int(rng.integers(augmentation.slab_voxels[0], augmentation.slab_voxels[1] + 1)))
+    points = case.points[rng.integers(len(case.points))]
+    start = int(points[rng.integers(len(points)), 0]) - int(rng.integers(thickness))
+    start = min(max(start, 0), depth - thickness)
+    inside = slice(start, start + thickness)
+    left = (points[(points[:, 0] >= start) & (points[:, 0] < inside.stop)] - np.array([start, 0, 0], np.int16) for points in case.points)
+    return replace(case, image=case.image[inside], channels=case.channels[inside], points=tuple(points for points in left if len(points)))
 
 
 def draw_centre(case: GridCase, patch_zyx: Zyx, rng: np.random.Generator, background_share: float | None = None) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.tiny import grid_case
 from training.config import Augmentation
-from training.patches import channel_points, cut, draw_centre, draw_patch, draw_pose, vary_intensity
+from training.patches import channel_points, cut, draw_centre, draw_patch, draw_pose, draw_slab, vary_intensity
 
 STILL = Augmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
 
@@ -45,6 +45,25 @@ def test_channel_points_lie_in_their_channel_and_skip_absent_ones():
     assert len(background) == 4096
     assert (channels[tuple(background.T)] == 0).all()
     assert third.tolist() == [[3, 4, 5], [3, 4, 6]]
+
+
+def test_a_slab_holds_the_slices_of_a_shorter_scan():
+    channels = np.zeros((20, 6, 6), np.uint8)
+    channels[4, 2, 2:4] = 1
+    channels[15, 3, 3] = 2
+    case = grid_case(channels, np.arange(720).reshape(20, 6, 6) / 1024)
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(40):
+        slab = draw_slab(case, Augmentation(slab_chance=1.0, slab_voxels=(3, 5)), rng)
+        start = round(float(slab.image[0, 0, 0]) * 1024) // 36
+        assert 3 <= len(slab.image) <= 5
+        assert np.array_equal(slab.image, case.image[start : start + len(slab.image)])
+        assert np.array_equal(slab.channels, channels[start : start + len(slab.channels)])
+        for points in slab.points:
+            assert len(np.unique(slab.channels[tuple(points.T)])) == 1
+        seen |= set(np.unique(slab.channels))
+    assert seen == {0, 1, 2}
 
 
 def test_a_patch_near_the_border_is_moved_inwards():
