@@ -14,6 +14,7 @@ Shapes: images (z, y, x), slabs (channels, slices, y, x), all float32 in canonic
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -104,10 +105,9 @@ class Group:
         starts = window_starts(size[0], member.window_zyx[0], member.overlap)
         levels = [z for z in starts if z < stop and z + member.window_zyx[0] > first]
         buffer = RunningMean(len(self.channels), (depth, *size[1:]))
-        strategies = [self._strategy(each.member) for each in self.passes]
         for z, following in zip(levels, [*levels[1:], stop], strict=True):
             origin, final = max(0, z), max(0, following)
-            for each, strategy in zip(self.passes, strategies, strict=True):
+            for each, strategy in zip(self.passes, self._strategies, strict=True):
                 rows = Rows(each.image.slices(origin, origin + depth), origin, size)
                 left_out = strategy.row(z, _Row(self, each, buffer, rows))
                 self.count.skipped += left_out
@@ -115,6 +115,11 @@ class Group:
             if part.start < part.stop:
                 yield self._filled(buffer.mean[:, part], buffer.weight[part])
             buffer.advance(final - origin)
+
+    @cached_property
+    def _strategies(self) -> list[FullGrid | CentreFirst]:
+        """One for each pass, the same ones for every look: which levels they left out must not depend on where a look begins."""
+        return [self._strategy(each.member) for each in self.passes]
 
     def _strategy(self, member: Member) -> FullGrid | CentreFirst:
         if member.window_strategy == "centre_first":

@@ -66,22 +66,25 @@ class CentreFirst:
     - under 500 foreground voxels in its anterior 60 %;
     - nothing but aorta, vena cava and esophagus, none of which touches its anterior or posterior edge.
 
-    What lies outside the nine windows is background. Voxels are counted on the model's grid, as published.
+    What lies outside the nine windows is background. Voxels are counted on the model's grid, as published. A level that is
+    looked at again is left out again, whatever levels came before it this time.
     """
 
     member: Member
     size_zyx: Zyx
     channels: tuple[str, ...]
     """Names of the probabilities' channels; background first under softmax."""
-    _skip_level: bool = field(default=False, init=False)
+    _skip_next: bool = field(default=False, init=False)
+    _left_out: dict[int, bool] = field(default_factory=dict, init=False)
+    """Whether the level that begins at a slice was left out when it was first looked at."""
 
     def row(self, z: int, run: RunWindow) -> int:
         """Run the windows that begin at slice `z`; returns how many were left out unseen."""
         ys, xs = (three_starts(self.size_zyx[axis], self.member.window_zyx[axis]) for axis in (1, 2))
         centre = (z, ys[len(ys) // 2], xs[len(xs) // 2])
         around = [(z, y, x) for y, x in product(ys, xs) if (z, y, x) != centre]
-        if self._skip_level:
-            self._skip_level = False
+        skip, self._skip_next = self._left_out.setdefault(z, self._skip_next), False
+        if skip:
             return 1 + len(around)
         probabilities = run(centre)
         if probabilities is None or not self._goes_on(probabilities):
@@ -99,7 +102,7 @@ class CentreFirst:
         best_tube = probabilities[tubes].max(axis=0, initial=0)
         foreground = np.maximum(best_other, best_tube) > rest
         if np.count_nonzero(foreground) < LEAST_FOREGROUND:
-            self._skip_level = True
+            self._skip_next = True
             return False
         if np.count_nonzero(foreground[:, : round(ANTERIOR * foreground.shape[1])]) < LEAST_ANTERIOR:
             return False

@@ -134,6 +134,20 @@ def test_keeping_and_computing_again_give_the_same(tmp_path, monkeypatch):
     assert more.windows.run == 2 * record.windows.run
 
 
+def test_levels_left_out_by_the_first_look_stay_out_of_the_second(tmp_path, monkeypatch):
+    """Centre first, a few voxels of liver at the feet: the level above them is left out, and a look that begins there must know it."""
+    truth = np.pad(abdomen(), ((8, 40), (0, 0), (0, 0)))
+    truth[2:4, 10:14, 10:14] = LIVER
+    members = [member(window_zyx=(8, 40, 48), window_strategy="centre_first", overlap=0.0, skip_air=False), TWO[1]]
+    bundle = make_bundle(tmp_path / "b", members, crop_after_first=True)
+    monkeypatch.setattr("inference.segmentation.organ_slices", lambda *args: (8, 40))
+    kept, record = predict(bundle, truth)
+    assert record.plan.keep
+    monkeypatch.setattr("inference.segmentation.Segmentation._twice", lambda self, stream: stream)
+    again, _ = predict(bundle, truth)
+    np.testing.assert_array_equal(kept, again)
+
+
 def test_rules_count_voxels_of_the_image():
     decisions = np.zeros((4, 4, 4), np.uint8)
     decisions[:2, :2, :2] = 1  # 8 voxels of 8 mm3 are 64 of the image's 1 mm3.

@@ -52,6 +52,17 @@ def test_no_foreground_skips_the_others_and_the_next_level():
     assert skipped == [8, 9, 8]
 
 
+def test_a_level_that_was_left_out_is_left_out_again():
+    """Levels 0, 4, 8, 12: 4 and 12 are left out after nearly empty ones; a second look from 4 on runs 8 alone."""
+    little = result(liver=np.s_[0, 0:31, 0:32])
+    strategy = CentreFirst(member(window_zyx=WINDOW, overlap=0.5), SIZE, CHANNELS)
+    for levels, expected in (((0, 4, 8, 12), [0, 8]), ((4, 8, 12), [8]), ((12,), [])):
+        run = []
+        for z in levels:
+            strategy.row(z, lambda start, run=run: run.append(start[0]) or little)
+        assert run == expected
+
+
 def test_little_in_front_skips_the_others():
     run, skipped = windows_run(result(liver=np.s_[:, 24:40, :]), levels=(0, 4))
     assert run == [(0, 20, 20), (4, 20, 20)]
