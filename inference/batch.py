@@ -38,7 +38,7 @@ class Predicts(Protocol):
         """Labels on the volume's own grid."""
         ...
 
-    def room_mb(self, geometry: Geometry) -> float:
+    def room_mb(self, volume: Volume) -> float:
         """MiB of the host's memory budget that a case leaves to others."""
         ...
 
@@ -114,21 +114,23 @@ class Batch:
             for i, outcome in enumerate(todo):
                 self.console.progress(i, len(todo), outcome.case.path.name)
                 volume = self._isolated(outcome, reading.result if reading else partial(_read, outcome))
-                reading = None
+                reading, labels = None, None
                 if volume:
                     following = todo[i + 1 : i + 2]
-                    room = predictor.room_mb(volume.geometry) - sum(map(_image_mb, following))
+                    room = predictor.room_mb(volume) - sum(map(_image_mb, following))
                     if i and room < todo[i - 1].labels_mb:
                         writing()
                         writing = _nothing
                     reading = reader.submit(_read, following[0]) if following and room >= 0 else None
-                labels = self._isolated(outcome, partial(predictor.predict, volume, outcome.timings)) if volume else None
+                    labels = self._isolated(outcome, partial(predictor.predict, volume, outcome.timings))
+                volume = None  # Where there is room for one image only, this one goes before the next one is read.
                 outcome.account = predictor.account() if labels is not None else {}
                 outcome.warnings += notes
                 notes.clear()
                 writing()
-                write = partial(_write, self.output, outcome, labels) if labels is not None else _nothing
-                writing = partial(self._settle, outcome, writer.submit(write))
+                written = writer.submit(_nothing if labels is None else partial(_write, self.output, outcome, labels))
+                labels = None  # The writer alone holds them from here on, and lets go of them.
+                writing = partial(self._settle, outcome, written)
             predictor.close()
             writing()
             self.console.progress(len(todo), len(todo))
@@ -196,7 +198,8 @@ def _read(outcome: Outcome) -> Volume:
 def _image_mb(outcome: Outcome) -> float:
     """MiB of a case's voxels, from its header; 0 where it cannot be read, which is found out when it is its turn."""
     try:
-        return image_mb(read_header(outcome.case.path).size_zyx)
+        header = read_header(outcome.case.path)
+        return image_mb(header.geometry.size_zyx, header.voxel_bytes)
     except LeanSegError:
         return 0.0
 

@@ -79,7 +79,8 @@ def _tell_plans(outcomes: Sequence[Outcome], planner: Planner, console: Console)
         try:
             if outcome.error:
                 raise InputError(outcome.error)
-            plan = planner.plan(read_header(outcome.case.path))
+            header = read_header(outcome.case.path)
+            plan = planner.plan(header.geometry, voxel_bytes=header.voxel_bytes)
         except LeanSegError as error:
             console.complain(f"error: {one_line(error)}")
             code = 1

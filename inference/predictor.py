@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from inference.budget import Budget, InferencePlan, Planner
 from inference.components import clean_up
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
-from inference.geometry import Box, Geometry
+from inference.geometry import Box
 from inference.images import ModelImage
 from inference.intensity import ImageStatistics, image_statistics
 from inference.laterality import split_pairs
@@ -101,14 +101,6 @@ class Predictor:
         self._sessions = Sessions(self._bundle, backend, threads=self._threads, precision=self._precision)
         self._planner = Planner(bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget)
 
-    def plan(self, stored: Geometry) -> InferencePlan:
-        """The plan for a case, from its header alone.
-
-        Raises:
-            BudgetError: the budget cannot be kept; the message names the smallest that can.
-        """
-        return self._planner.plan(stored, small=self._small)
-
     def predict(self, volume: Volume, timings: Timings) -> U8:
         """Label ids (z, y, x) on the volume's own grid, in its stored axis order.
 
@@ -142,10 +134,11 @@ class Predictor:
                 else:
                     raise
 
-    def room_mb(self, stored: Geometry) -> float:
+    def room_mb(self, volume: Volume) -> float:
         """MiB of the host's budget that a case leaves to others, such as the next one; 0 where its plan cannot be kept."""
         try:
-            return self._budget.host_mb - self.plan(stored).host_mb
+            plan = self._planner.plan(volume.geometry, voxel_bytes=volume.array.itemsize, small=self._small)
+            return self._budget.host_mb - plan.host_mb
         except BudgetError:
             return 0.0
 

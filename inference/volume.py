@@ -22,13 +22,13 @@ from inference.formats.image_file import ImageFile
 from inference.formats.metaimage import read_metaimage
 from inference.formats.nifti import read_nifti
 from inference.formats.nrrd import read_nrrd
-from inference.formats.voxels import read_voxels
+from inference.formats.voxels import expected_bytes, read_voxels
 from inference.geometry import Box, Geometry, Voxels, Zyx
 from inference.orientation import Orientation, orient, orientation_of
 from inference.writing import write_labels
 
 __all__ = [
-    "Box", "Geometry", "Orientation", "Volume", "crop", "paste", "read_header", "read_volume", "to_canonical", "write_labels",
+    "Box", "Geometry", "Header", "Orientation", "Volume", "crop", "paste", "read_header", "read_volume", "to_canonical", "write_labels",
 ]  # fmt: skip
 
 
@@ -58,14 +58,28 @@ class Volume:
             raise ValueError(f"array is {self.array.shape}, the grid is {self.geometry.size_zyx}")
 
 
-def read_header(path: Path) -> Geometry:
-    """The grid of an image, without reading its voxels.
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What is known of an image before its voxels are read."""
+
+    geometry: Geometry
+    voxel_bytes: int
+    """That a voxel is expected to take in memory: 2 for int16, 4 for float32."""
+
+
+def read_header(path: Path) -> Header:
+    """The grid of an image and the type of its voxels, without reading them.
 
     Raises:
         InputError: see `read_volume`.
     """
     read = _reader(path)
-    return read_series_header(path) if read is None else _header(read, path).geometry
+    if read is None:
+        geometry, voxel_bytes = read_series_header(path)
+        return Header(geometry=geometry, voxel_bytes=voxel_bytes)
+    image = _header(read, path)
+    stored = image.stored
+    return Header(geometry=image.geometry, voxel_bytes=expected_bytes(stored.dtype, stored.slope, stored.intercept))
 
 
 def read_volume(path: Path) -> Volume:

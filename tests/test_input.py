@@ -173,7 +173,7 @@ class Threshold:
     def predict(self, volume, timings):
         return (volume.array > 100).astype(np.uint8)
 
-    def room_mb(self, geometry):
+    def room_mb(self, volume):
         return 1e6
 
     def account(self):
@@ -256,7 +256,7 @@ def test_works_large(row, folders, bundle, monkeypatch):
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     voxels_mb = np.prod(size) * 2 / 2**20
     assert grown_mb < 2 * voxels_mb + 100
-    assert read_header(folders[1] / NAME).size_zyx == size
+    assert read_header(folders[1] / NAME).geometry.size_zyx == size
 
 
 @pytest.mark.parametrize("row", REFUSED)

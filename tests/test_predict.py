@@ -154,6 +154,12 @@ def test_plan_prints_and_stops(bench, bundle, capsys):
     assert not (bench / "outputs").exists()
 
 
+def test_the_plan_counts_fractions_by_their_size(bench, bundle, capsys):
+    write_nifti(bench / "inputs" / "case_0000.nii.gz", np.zeros((64, 128, 128), np.float64), spacing=SPACING)
+    assert call(bench, bundle, "--plan") == 0
+    assert "image (float32) 4" in capsys.readouterr().out
+
+
 def test_a_budget_that_cannot_be_kept_is_refused(bench, bundle, capsys):
     assert call(bench, bundle, "--host-memory-mb", "100") == 1
     assert "at least needed: host memory" in capsys.readouterr().err

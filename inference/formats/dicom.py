@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from inference.errors import InputError, one_line
 from inference.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
 from inference.formats.image_file import mended_geometry, spaced
-from inference.formats.voxels import VoxelSink
+from inference.formats.voxels import VoxelSink, expected_bytes
 from inference.geometry import Geometry, Voxels
 
 SAME_PLACE_MM = 1e-3
@@ -39,10 +39,10 @@ def holds_dicom(folder: Path) -> bool:
     return any(is_dicom(file) for sub in _with_folders_in(folder) for file in _files_in(sub))
 
 
-def read_series_header(path: Path) -> Geometry:
-    """The grid of a series; see `read_series`."""
+def read_series_header(path: Path) -> tuple[Geometry, int]:
+    """The grid of a series, and the bytes that a voxel is expected to take (`voxels.expected_bytes`); see `read_series`."""
     images, warnings = _choose(path)
-    return _grid(path, images, warnings)[0]
+    return _grid(path, images, warnings)[0], max(expected_bytes(image.stored, image.slope, image.intercept) for image in images)
 
 
 def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:

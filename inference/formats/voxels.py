@@ -36,6 +36,15 @@ class StoredVoxels:
     """A voxel's value is `stored * slope + intercept`."""
 
 
+def expected_bytes(dtype: np.dtype[np.generic], slope: float, intercept: float) -> int:
+    """Bytes that a voxel will take in memory, judged by the header alone: 2 for int16, 4 for float32.
+
+    Whole numbers of up to 16 bits are expected to fit int16, as those of CTs do; wider ones may, and are not.
+    """
+    whole = np.issubdtype(dtype, np.integer) and slope.is_integer() and intercept.is_integer()
+    return 2 if whole and dtype.itemsize <= 2 else 4
+
+
 def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
     """Read an image's voxels.
 

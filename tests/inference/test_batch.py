@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import threading
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,7 +40,7 @@ class Threshold:
         with timings.stage("networks"):
             return (volume.array > 100).astype(np.uint8)
 
-    def room_mb(self, geometry):
+    def room_mb(self, volume):
         return self.room
 
     def account(self):
@@ -280,6 +281,42 @@ def test_the_next_case_is_not_read_ahead_where_memory_is_short(folders, console,
     outcomes, _ = run(folders, console, predictor)
     assert exit_code(outcomes) == 0
     assert read == ["1.nii.gz", "2.nii.gz", "3.nii.gz"]
+
+
+def test_one_image_at_a_time_where_memory_is_short(folders, console, monkeypatch):
+    for name in "123":
+        write_nifti(folders[0] / f"{name}.nii.gz")
+    before, held = [], []
+
+    def read(path):
+        held.append([image() is not None for image in before])
+        volume = read_volume(path)
+        before.append(weakref.ref(volume))
+        return volume
+
+    monkeypatch.setattr("inference.batch.read_volume", read)
+    predictor = Threshold()
+    predictor.room = 0.0
+    run(folders, console, predictor)
+    assert held == [[], [False], [False, False]]
+
+
+@pytest.mark.parametrize(("dtype", "ahead"), [("i2", True), ("f8", False)])
+def test_room_for_the_next_image_is_that_of_its_type(folders, console, monkeypatch, dtype, ahead):
+    """There is room for 2 bytes a voxel, which is enough for whole numbers and too little for fractions."""
+    write_nifti(folders[0] / "1.nii.gz")
+    write_nifti(folders[0] / "2.nii.gz", voxels((64, 64, 64), dtype))
+    in_background = {}
+
+    def read(path):
+        in_background[path.name] = threading.current_thread() is not threading.main_thread()
+        return read_volume(path)
+
+    monkeypatch.setattr("inference.batch.read_volume", read)
+    predictor = Threshold()
+    predictor.room = 2 * 64**3 / 2**20
+    run(folders, console, predictor)
+    assert in_background == {"1.nii.gz": True, "2.nii.gz": ahead}
 
 
 def test_warnings_of_reading_and_segmenting_belong_to_their_case(folders, console):

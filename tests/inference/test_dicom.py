@@ -55,7 +55,7 @@ def test_plain_pixels_by_hand(tmp_path, syntax):
     assert volume.array.tolist() == [[[-1024, 0, 1024]], [[-1023, 1, 1025]]]
     assert volume.array.dtype == np.int16
     assert volume.geometry.spacing_zyx_mm == (5.0, 0.8, 0.7)
-    assert volume.geometry == read_header(tmp_path)
+    assert volume.geometry == read_header(tmp_path).geometry
 
 
 def test_overlay_bits_are_not_pixels(tmp_path):
