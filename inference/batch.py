@@ -64,6 +64,10 @@ class Outcome:
     error: str | None = None
     status: Status = "not run"
 
+    def fail(self, reason: str) -> None:
+        """Note why the case failed, on one line."""
+        self.error, self.status = printable(reason), "failed"
+
     @property
     def labels_mb(self) -> float:
         """MiB of its label map."""
@@ -138,7 +142,6 @@ class Batch:
     def _settle(self, outcome: Outcome, written: Future[None]) -> None:
         """Wait for a case's result to be on disk and tell about it."""
         written.result()
-        outcome.status = "failed" if outcome.error else "segmented"
         self._tell(outcome)
 
     def _isolated(self, outcome: Outcome, step: Callable[[], T]) -> T | None:
@@ -146,12 +149,12 @@ class Batch:
         try:
             return step()
         except LeanSegError as error:
-            outcome.error = one_line(error)
+            outcome.fail(one_line(error))
         except MemoryError:
-            outcome.error = printable(f"{outcome.case.path}: does not fit into this machine's memory; crop the image first")
+            outcome.fail(f"{outcome.case.path}: does not fit into this machine's memory; crop the image first")
         except Exception as error:
             fault = f"{type(error).__name__}: {one_line(error)}"
-            outcome.error = printable(f"{outcome.case.path}: {fault}; this is a fault of the program, run it with --debug")
+            outcome.fail(f"{outcome.case.path}: {fault}; this is a fault of the program, run it with --debug")
             if self.debug:
                 self.console.complain(traceback.format_exc().rstrip())
         return None
@@ -205,9 +208,15 @@ def _image_mb(outcome: Outcome) -> float:
 
 
 def _write(output: Path, outcome: Outcome, labels: NDArray[np.uint8]) -> None:
+    """Write a case's result. Its status is set here, so that it is right however the run ends."""
     assert outcome.geometry is not None, "a case that was segmented was read"
-    with outcome.timings.stage("write"):
-        write_labels(output / outcome.case.output_name, labels, outcome.geometry)
+    try:
+        with outcome.timings.stage("write"):
+            write_labels(output / outcome.case.output_name, labels, outcome.geometry)
+    except Exception as error:
+        outcome.fail(one_line(error))
+        raise
+    outcome.status = "segmented"
 
 
 def _nothing() -> None:

@@ -3,11 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from inference.errors import OutputError, UsageError, one_line
 from inference.formats.dicom import holds_dicom, is_dicom
 from inference.volume import image_suffix
+from inference.writing import try_folder
 
 CHANNEL = "_0000"
 FORMATS = ".nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM series"
@@ -82,8 +82,7 @@ def prepare_output(output: Path) -> None:
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=output, prefix=".leanseg-") as file:
-            file.write(b"x")
+        try_folder(output)
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise OutputError(f"{output}: cannot be written ({reason}); make it writable or give another folder with --output") from error

@@ -9,9 +9,9 @@ from inference.budget import Budget, Planner
 from inference.call import Call
 from inference.cases import check_folders, find_cases, prepare_output
 from inference.console import Console
-from inference.errors import InputError, LeanSegError, UsageError, one_line, printable
+from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.predictor import Predictor
-from inference.report import write_report
+from inference.report import check_report, write_report
 from inference.runtime import select_backend
 from inference.volume import read_header
 from model.bundle import BundleError, ModelBundle, load_bundle
@@ -46,14 +46,23 @@ def _run(call: Call, console: Console) -> int:
     if call.plan:
         return _tell_plans(outcomes, _planner(call, bundle), console)
     prepare_output(call.output)
-    if call.report is not None and not call.report.parent.is_dir():
-        raise UsageError(f"{call.report.parent}: no such folder; make it or give another file with --report")
+    if call.report is not None:
+        check_report(call.report)
     batch = Batch(output=call.output, console=console, skip_existing=call.skip_existing, debug=call.debug)
-    try:
-        batch.run(outcomes, lambda: _predictor(call, bundle, one_case=len(outcomes) == 1))
-    finally:
+
+    def report() -> None:
         if call.report is not None:
             write_report(call.report, call, bundle, outcomes, time.perf_counter() - start)
+
+    try:
+        batch.run(outcomes, lambda: _predictor(call, bundle, one_case=len(outcomes) == 1))
+    except BaseException:
+        try:
+            report()
+        except OutputError as error:
+            console.complain(f"error: {one_line(error)}")  # What ended the run matters more, and is told after this.
+        raise
+    report()
     console.say(summary(outcomes, time.perf_counter() - start))
     return exit_code(outcomes)
 

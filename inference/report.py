@@ -8,12 +8,29 @@ from typing import Any
 
 from inference.batch import Outcome
 from inference.call import Call
-from inference.errors import printable
+from inference.errors import OutputError, one_line, printable
 from inference.peak import peak_mb
-from inference.writing import whole_file
+from inference.writing import try_folder, whole_file
 from model.bundle import ModelBundle
 
 PACKAGES = ("numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino")
+
+
+def check_report(path: Path) -> None:
+    """Make sure that a report can be written, before there is anything to report.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; give a file with --report")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: no such folder; make it or give another file with --report")
+    try:
+        try_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise OutputError(f"{path}: cannot be written ({reason}); give another file with --report") from error
 
 
 def write_report(path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence[Outcome], seconds: float) -> None:

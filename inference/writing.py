@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import numpy as np
@@ -43,6 +44,16 @@ def write_labels(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> N
         for start in range(0, len(labels), SLICES_AT_ONCE):
             sink.write(np.ascontiguousarray(labels[start : start + SLICES_AT_ONCE]).data)
         sink.finish()
+
+
+def try_folder(folder: Path) -> None:
+    """Find out whether files can be written into a folder, leaving nothing there.
+
+    Raises:
+        OSError: they cannot.
+    """
+    with TemporaryFile(dir=folder, prefix=TEMPORARY) as file:
+        file.write(b"x")
 
 
 @contextmanager

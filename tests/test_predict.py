@@ -1,6 +1,7 @@
 """The entry point as its users call it: command line, exit codes, what is written and what is said."""
 
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -18,6 +19,7 @@ import pytest
 import SimpleITK as sitk
 
 import predict
+from inference.errors import DeviceError, OutputError
 from model.labels import FLARE23
 from tests.inference.bundles import abdomen, hu, make_bundle
 from tests.inference.images import write_nifti
@@ -324,10 +326,45 @@ def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
     assert '"status": "skipped"' in (bench / "run.json").read_text(encoding="utf-8")
 
 
-def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(bench, bundle, capsys):
-    assert call(bench, bundle, "--report", str(bench / "nowhere" / "run.json")) == 2
-    assert "nowhere: no such folder" in capsys.readouterr().err
+@pytest.mark.parametrize(("where", "message"), [("nowhere/run.json", "nowhere: no such folder"), ("inputs", "inputs: is a folder")])
+def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(bench, bundle, capsys, where, message):
+    assert call(bench, bundle, "--report", str(bench / where)) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert message in err
     assert names(bench / "outputs") == []
+
+
+def test_a_report_without_permission_is_noticed_before_anything_runs(bench_for_all, bundle, capsys, as_nobody):
+    with as_nobody:
+        assert call(bench_for_all, bundle, "--report", str(bench_for_all / "inputs" / "run.json")) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "run.json: cannot be written (Permission denied)" in err
+
+
+def test_a_report_that_fails_does_not_hide_why_the_run_ended(bench, bundle, capsys, monkeypatch):
+    def raising(error):
+        def fail(*args, **options):
+            raise error
+
+        return fail
+
+    monkeypatch.setattr("inference.command.Predictor", raising(DeviceError("no GPU")))
+    monkeypatch.setattr("inference.command.write_report", raising(OutputError("run.json: the disk is full")))
+    assert call(bench, bundle, "--report", str(bench / "run.json")) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: run.json: the disk is full", "error: no GPU"]
+
+
+def test_a_case_that_could_not_be_written_is_a_failure_in_the_report(bench, bundle, capsys, monkeypatch):
+    def full(path, *args):
+        raise OutputError(f"{path}: the disk is full")
+
+    monkeypatch.setattr("inference.batch.write_labels", full)
+    assert call(bench, bundle, "--report", str(bench / "run.json")) == 2
+    (case,) = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
+    assert case["status"] == "failed"
+    assert "case.nii.gz: the disk is full" in case["error"]
 
 
 def test_a_fault_of_the_program_is_one_line_too(bench, bundle, capsys, monkeypatch):

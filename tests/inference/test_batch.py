@@ -238,9 +238,12 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_files(folders, console, monke
         path.write_bytes(b"whole")
 
     monkeypatch.setattr("inference.batch.write_labels", full)
+    outcomes = begin(find_cases(folders[0]))
     with pytest.raises(OutputError, match=r"2\.nii\.gz: cannot be written"):
-        run(folders, console)
+        Batch(output=folders[1], console=console).run(outcomes, Threshold)
     assert written(folders) == ["1.nii.gz"]
+    assert [outcome.status for outcome in outcomes] == ["segmented", "failed", "not run"]
+    assert "No space left" in outcomes[1].error
 
 
 def test_the_next_case_is_read_while_one_is_segmented(folders, console, monkeypatch):
