@@ -1,7 +1,7 @@
 """A folder of cases: the next one is read while one is segmented, the last one is written in the background.
 
-Whatever happens to one case is its own affair: the others go on. Only an output folder that cannot be written any more ends
-the run.
+Whatever happens to one case is its own affair: the others go on. Only an output folder that cannot be written any more and a device
+that does not work end the run.
 """
 
 import logging
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from inference.cases import Case
 from inference.console import Console
-from inference.errors import LeanSegError, one_line, printable
+from inference.errors import DeviceError, DeviceMemoryError, LeanSegError, one_line, printable
 from inference.footprint import image_mb
 from inference.geometry import Geometry
 from inference.timing import Timings
@@ -95,7 +95,7 @@ class Batch:
 
         Raises:
             OutputError: a result could not be written; those before it are whole.
-            DeviceError: from `open_predictor`.
+            DeviceError: the device that was asked for does not work; the results before it are whole.
         """
         todo = []
         for outcome in outcomes:
@@ -126,7 +126,11 @@ class Batch:
                         writing()
                         writing = _nothing
                     reading = reader.submit(_read, following[0]) if following and room >= 0 else None
-                    labels = self._isolated(outcome, partial(predictor.predict, volume, outcome.timings))
+                    try:
+                        labels = self._isolated(outcome, partial(predictor.predict, volume, outcome.timings))
+                    except DeviceError:
+                        writing()
+                        raise
                 volume = None  # Where there is room for one image only, this one goes before the next one is read.
                 outcome.account = predictor.account() if labels is not None else {}
                 outcome.warnings += notes
@@ -145,11 +149,17 @@ class Batch:
         self._tell(outcome)
 
     def _isolated(self, outcome: Outcome, step: Callable[[], T]) -> T | None:
-        """The value of a step; None if it failed, which is noted as the case's error."""
+        """The value of a step; None if it failed, which is noted as the case's error.
+
+        Raises:
+            DeviceError: the device does not work, which no other case would change.
+        """
         try:
             return step()
         except LeanSegError as error:
             outcome.fail(one_line(error))
+            if isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError):
+                raise
         except MemoryError:
             outcome.fail(f"{outcome.case.path}: does not fit into this machine's memory; crop the image first")
         except Exception as error:

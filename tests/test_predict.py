@@ -367,6 +367,18 @@ def test_a_case_that_could_not_be_written_is_a_failure_in_the_report(bench, bund
     assert "case.nii.gz: the disk is full" in case["error"]
 
 
+def test_cuda_that_does_not_load_ends_the_whole_call(bench, bundle, capsys, monkeypatch):
+    """The driver shows a GPU, but onnxruntime's sessions come without the CUDA provider."""
+    write_case(bench / "inputs" / "other.nii.gz")
+    monkeypatch.setattr("inference.runtime._why_no_cuda", lambda: "")
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: None)
+    assert call(bench, bundle, "--device", "cuda") == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "member.onnx: cuda cannot load it" in err
+    assert names(bench / "outputs") == []
+
+
 def test_a_fault_of_the_program_is_one_line_too(bench, bundle, capsys, monkeypatch):
     monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: 1 / 0)
     assert call(bench, bundle) == 2

@@ -16,7 +16,7 @@ from inference.batch import Batch, begin, exit_code, summary
 from inference.call import Call
 from inference.cases import check_folders, find_cases, output_name, prepare_output
 from inference.console import Console
-from inference.errors import InputError, OutputError, UsageError
+from inference.errors import DeviceError, DeviceMemoryError, InputError, OutputError, UsageError
 from inference.report import write_report
 from inference.volume import read_volume
 from tests.inference.images import voxels, write_nifti
@@ -179,7 +179,7 @@ def test_every_case_has_its_line_and_its_file(folders, console):
     assert labels.GetOrigin() == sitk.ReadImage(str(folders[0] / "a_0000.nii.gz")).GetOrigin()
 
 
-@pytest.mark.parametrize("error", [InputError("case 2 is bad"), RuntimeError("a\nbug"), MemoryError()])
+@pytest.mark.parametrize("error", [InputError("case 2 is bad"), RuntimeError("a\nbug"), MemoryError(), DeviceMemoryError("case 2")])
 def test_one_failing_case_never_harms_another(folders, console, error):
     for name in ("1.nii.gz", "2.nii.gz", "3.nii.gz"):
         write_nifti(folders[0] / name)
@@ -191,6 +191,19 @@ def test_one_failing_case_never_harms_another(folders, console, error):
     assert exit_code(outcomes) == 1
     assert predictor.closed
     assert summary(outcomes, 2.04) == "3 cases: 2 segmented, 1 failed; 2.0 s"
+
+
+def test_a_device_that_does_not_work_ends_the_run(folders, console):
+    for name in "123":
+        write_nifti(folders[0] / f"{name}.nii.gz")
+    outcomes = begin(find_cases(folders[0]))
+    predictor = Threshold(fail={2: DeviceError("CUDA does not load")})
+    with pytest.raises(DeviceError, match="CUDA does not load"):
+        Batch(output=folders[1], console=console).run(outcomes, lambda: predictor)
+    assert written(folders) == ["1.nii.gz"]
+    assert [outcome.status for outcome in outcomes] == ["segmented", "failed", "not run"]
+    out, err = lines(console)
+    assert (len(out), err) == (1, [])  # What ended the run is told by whoever called.
 
 
 @pytest.mark.parametrize("bad", ["1", "2", "3"])
