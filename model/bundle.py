@@ -6,9 +6,10 @@ been found right. Writing builds the folder beside its destination and renames i
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.manifest import Manifest, Network
@@ -50,7 +51,7 @@ def load_bundle(folder: Path) -> ModelBundle:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(f"{folder}: no bundle here ({MANIFEST} is missing); give its folder with --bundle") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
     try:
         manifest = parse(Manifest, document)
@@ -95,7 +96,8 @@ def write_bundle(
         overwrite: replace a bundle that is already there.
 
     Raises:
-        BundleError: `folder` exists and `overwrite` is false, or exists and is not a bundle.
+        BundleError: `folder` exists and `overwrite` is false, or exists and is not a bundle; or manifest and files do not fit together.
+        OSError: the folder cannot be written; a bundle that was there is still there.
     """
     if folder.exists() and not (overwrite and (folder / MANIFEST).exists()):
         raise BundleError(f"{folder}: already exists; choose another folder or ask to overwrite a bundle")
@@ -107,7 +109,22 @@ def write_bundle(
         files = {path.relative_to(staged).as_posix(): file_sha256(path) for path in sorted(staged.rglob("*")) if path.is_file()}
         manifest = make_manifest(files)
         (staged / MANIFEST).write_text(json.dumps(dump(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rename(Path(scratch) / "replaced")
+        bundle = load_bundle(staged)
+        _put_in_place(staged, folder)
+    return replace(bundle, folder=folder)
+
+
+def _put_in_place(staged: Path, folder: Path) -> None:
+    """Rename a folder to its destination. What lies there goes only when the new one is in its place, else it comes back."""
+    if not folder.exists():
         staged.rename(folder)
-    return load_bundle(folder)
+        return
+    # Beside the scratch folder and not in it, which is emptied on every way out.
+    aside = staged.parent.with_name(f"{staged.parent.name}.replaced")
+    folder.rename(aside)
+    try:
+        staged.rename(folder)
+    except BaseException:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside)

@@ -23,6 +23,11 @@ ZyxMm = tuple[float, float, float]
 AXIS_LETTERS = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
 """Canonical array axis that a letter of `axes` runs along."""
 
+MOST_MB = 1 << 24
+"""Of a network's memory; beyond 16 TiB a number is a mistake, infinity and NaN too."""
+MOST_STRUCTURES = 254
+"""Channels without background: label maps and channel indices are uint8."""
+
 
 def _check(condition: bool, message: str) -> None:
     if not condition:
@@ -86,6 +91,8 @@ class Network:
         _check(all(8 <= w <= 1024 for w in self.window_zyx), f"window_zyx: must be 8 to 1024 voxels, is {self.window_zyx}")
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
         _check(sorted(a for a in along if a is not None) == [0, 1, 2], f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}")
+        for way, mb in (self.memory_mb or {}).items():
+            _check(0 < mb <= MOST_MB, f"memory_mb.{way}: must be above 0 and at most {MOST_MB} MiB, is {str(mb)[:20]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +161,7 @@ class Output:
             _check(self.channels[:1] == (BACKGROUND,), "channels: must begin with background under softmax")
         structures = self.channels[1:] if self.activation == "softmax" else self.channels
         _check(bool(structures), "channels: no structure")
+        _check(len(structures) <= MOST_STRUCTURES, f"channels: at most {MOST_STRUCTURES} structures, are {len(structures)}")
         for index, channel in enumerate(self.channels):
             if channel in structures:
                 try:

@@ -1,5 +1,7 @@
 import copy
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +90,10 @@ def test_defaults_are_few_and_known():
         ("members.0.window_zyx", [8.5, 8, 8], "members[0].window_zyx[0]: must be int"),
         ("members.0.axes", "RAL", "members[0].axes: must name each"),
         ("members.0.weight", 0, "members[0].weight: must be above 0"),
+        ("members.0.memory_mb", {"cuda-fp32": 0}, "members[0].memory_mb.cuda-fp32: must be above 0"),
+        ("members.0.memory_mb", {"cuda-fp32": -5}, "members[0].memory_mb.cuda-fp32: must be above 0"),
+        ("members.0.memory_mb", {"cuda-fp32": 10**400}, "members[0].memory_mb.cuda-fp32: must be above 0"),
+        ("members.0.memory_mb", {"cuda-fp32": float("inf")}, "members[0].memory_mb.cuda-fp32: must be int"),
         ("members.0.mirror_axes", ["x", "x"], "members[0].mirror_axes: names an axis twice"),
         ("members.0.file", "../evil.onnx", "members[0].file: must lie in the bundle"),
         ("members.0.file", "/etc/passwd", "members[0].file: must lie in the bundle"),
@@ -127,6 +133,23 @@ def test_a_hash_of_a_file_outside_the_bundle_is_refused():
 def test_the_crop_after_the_first_member_needs_one_mean_of_all():
     with pytest.raises(SchemaError, match="crop_after_first: cannot be used with fuse after_postprocessing"):
         parse(Manifest, document() | {"crop_after_first": True, "fuse": "after_postprocessing"})
+
+
+@pytest.mark.parametrize(("count", "fits"), [(254, True), (255, False)])
+def test_label_maps_hold_254_structures(count, fits):
+    names = [f"s{i}" for i in range(1, count + 1)]
+    output = {"label_set": "many", "labels": {name: i for i, name in enumerate(names, start=1)}, "channels": ["background", *names]}
+    tree = document() | {"output": output, "postprocessing": {}}
+    if fits:
+        assert len(parse(Manifest, tree).output.channels) == 255
+    else:
+        with pytest.raises(SchemaError, match=r"output\.channels: at most 254 structures, are 255"):
+            parse(Manifest, tree)
+
+
+def test_memory_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match=r"memory_mb\.cuda-fp32"):
+        replace(parse(Manifest, document()).members[0], memory_mb={"cuda-fp32": float("nan")})
 
 
 def sigmoid(tree):
@@ -182,9 +205,10 @@ def test_a_missing_file_is_refused(bundle):
 def test_no_bundle_and_no_json(tmp_path):
     with pytest.raises(BundleError, match="no bundle here"):
         load_bundle(tmp_path)
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(BundleError, match="cannot be read as JSON"):
-        load_bundle(tmp_path)
+    for text in ("{", "[" * 100_000, "1" * 5000):
+        (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
+        with pytest.raises(BundleError, match="cannot be read as JSON"):
+            load_bundle(tmp_path)
 
 
 def test_writing_replaces_only_when_asked_and_only_bundles(bundle, tmp_path):
@@ -197,6 +221,44 @@ def test_writing_replaces_only_when_asked_and_only_bundles(bundle, tmp_path):
     precious.mkdir()
     with pytest.raises(BundleError, match="already exists"):
         again(precious, overwrite=True)
+
+
+def named(name):
+    def write_files(folder):
+        for file in ("member0.onnx", "member1.onnx", "roi.onnx"):
+            (folder / file).write_bytes(name.encode())
+
+    return write_files, lambda files: parse(Manifest, document() | {"name": name, "files": dict(files)})
+
+
+def test_a_bundle_is_replaced_as_a_whole(bundle, tmp_path):
+    assert write_bundle(bundle.folder, *named("new"), overwrite=True).manifest.name == "new"
+    assert load_bundle(bundle.folder).manifest.name == "new"
+    assert list(tmp_path.iterdir()) == [bundle.folder]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_old_bundle_survives_a_rename_that_fails(bundle, tmp_path, monkeypatch, failing):
+    """The first rename takes the old bundle away, the second one puts the new one in its place."""
+    calls = []
+
+    def rename(path, target, rename=Path.rename):
+        calls.append(target)
+        if len(calls) == failing:
+            raise OSError("the disk is full")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(OSError, match="the disk is full"):
+        write_bundle(bundle.folder, *named("new"), overwrite=True)
+    assert load_bundle(bundle.folder) == bundle
+    assert list(tmp_path.iterdir()) == [bundle.folder]
+
+
+def test_an_old_bundle_survives_a_new_one_that_is_faulty(bundle):
+    with pytest.raises(BundleError, match="cannot be read"):
+        write_bundle(bundle.folder, lambda _: None, lambda _: parse(Manifest, document()), overwrite=True)
+    assert load_bundle(bundle.folder) == bundle
 
 
 def test_a_failure_while_writing_leaves_nothing(tmp_path):
