@@ -1,0 +1,182 @@
+"""The report in a real browser, opened from a file, as its readers do."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from eval.__main__ import main
+from eval.columns import Metric, score_columns
+from eval.flare import CHALLENGES, Rules
+from eval.report.viewer import viewer_script
+from tests.browser.chromium import Browser
+from tests.eval.made import disturbed, organs, write
+
+pytestmark = pytest.mark.slow
+
+COLUMNS = score_columns(CHALLENGES["flare22"], (Metric.DSC, Metric.NSD), Rules.STRICT)
+NAMES = "[...document.querySelectorAll('#table tbody .link')].map((link) => link.textContent)"
+OPENED_MS = "performance.getEntriesByType('navigation')[0].domComplete"
+READY = "document.getElementById('case').dataset.ready"
+
+
+def table(path, cases: int):
+    generator = np.random.default_rng(5)
+    rows = [f"case{i:03d}.nii.gz," + ",".join(f"{value:.4f}" for value in generator.uniform(0.3, 1, 26)) for i in range(cases)]
+    rows[0] = "case000.nii.gz," + ",".join(["0.0"] * 26)
+    errors = ["missing: there is <b>no</b> prediction"] + [""] * (cases - 1)
+    lines = [f"{row},{error}" for row, error in zip(rows, errors, strict=True)]
+    path.write_text("\n".join(["Name," + ",".join(COLUMNS) + ",Error", *lines]) + "\n")
+    return path
+
+
+def report(folder, cases: int, curves: int):
+    """A report with all its sections, and as many curves; images are taken from the folders pred, truth and images."""
+    times = [f"case{i:03d}.nii.gz,{10 + i},{1000 + 200 * i}" for i in range(cases)]
+    (folder / "times.csv").write_text("\n".join(["Name,Time,MaxGPU_Mem", *times]) + "\n")
+    (folder / "times_cases").mkdir()
+    trace = ["Time_s,GPU_MB,OwnGPU_MB,GPU_percent,CPU_percent,RAM_MB,OwnCPU_percent,OwnRAM_MB"]
+    trace += [f"{i / 10},{10 * i},,,,2000,," for i in range(500)] + ["50.0,,,,,,,"]
+    for i in range(curves):
+        (folder / "times_cases" / f"case{i:03d}.trace.csv").write_text("\n".join(trace) + "\n")
+    header = "Place,Submission,Score,Rank_DSC,Cases,Missing,Place_median,Place_low,Place_high,First_share"
+    (folder / "ranking.csv").write_text(f"{header}\n1,ours,1.2,1.2,12,0,1,1,2,0.9\n2,theirs,1.8,1.8,12,0,2,1,2,0.1\n")
+    table(folder / "scores.csv", cases)
+    table(folder / "other.csv", cases)
+    tables = {"--scores": "scores.csv", "--compare": "other.csv", "--efficiency": "times.csv", "--ranking": "ranking.csv"}
+    folders = {f"--{name}": name for name in ("images", "pred", "truth") if (folder / name).is_dir()}
+    options = [part for option, name in (tables | folders).items() for part in (option, str(folder / name))]
+    assert main(["report", *options, "--output", str(folder / "report"), "--jobs", "1"]) == 0
+    return folder / "report" / "index.html"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Twelve cases, two of them with images, one with a curve."""
+    folder = tmp_path_factory.mktemp("cohort")
+    generator = np.random.default_rng(3)
+    for name in ("case001", "case002"):
+        truth = organs(generator, 13)
+        write(folder / "truth" / f"{name}.nii.gz", truth)
+        write(folder / "pred" / f"{name}.nii.gz", disturbed(generator, truth))
+        write(folder / "images" / f"{name}_0000.nii.gz", (truth * 15).astype(np.int16))
+    return report(folder, 12, 1)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(started):
+    """The one browser; a test fails if its pages wrote an error to the console or asked the network."""
+    started.errors.clear()
+    yield started
+    assert started.errors == []
+
+
+def test_it_renders_every_section(page, browser):
+    browser.open(page)
+    assert browser.do("document.querySelectorAll('#headline .fact').length") >= 4
+    assert browser.do("document.querySelectorAll('#boxes .box').length") == 13
+    assert browser.do("document.querySelectorAll('#boxes circle').length") == 12 * 13
+    assert browser.do("document.querySelectorAll('#comparison .dot').length") == 2 * 14
+    assert browser.do("document.querySelectorAll('#efficiency .curve').length") == 2
+    assert browser.do("document.querySelectorAll('#efficiency .bar.over').length") == 12 - 6
+    assert browser.do("document.querySelectorAll('#ranking tbody tr').length") == 2
+    assert "<b>no</b>" in browser.do("document.querySelector('#table .error').textContent")
+
+
+def test_the_table_sorts_and_filters(page, browser):
+    browser.open(page)
+    means = "[...document.querySelectorAll('#table tbody tr')].map((row) => Number(row.cells[1].textContent))"
+    assert browser.do(NAMES)[0] == "case000"
+    assert browser.do(means) == sorted(browser.do(means))
+    browser.do("document.querySelectorAll('#table thead button')[1].click()")
+    assert browser.do(means) == sorted(browser.do(means), reverse=True)
+    assert browser.do("document.querySelectorAll('#table thead th')[1].getAttribute('aria-sort')") == "descending"
+    browser.do("document.querySelectorAll('#table thead button')[0].click()")
+    assert browser.do(NAMES) == [f"case{i:03d}" for i in range(12)]
+    browser.do("const s = document.getElementById('search'); s.value = 'CASE01'; s.dispatchEvent(new Event('input'))")
+    assert browser.do(NAMES) == ["case010", "case011"]
+    browser.do("s.value = ''; const k = document.getElementById('state'); k.value = 'error'; k.dispatchEvent(new Event('input'))")
+    assert browser.do(NAMES) == ["case000"]
+    assert browser.do("document.getElementById('count').textContent") == "1 of 12 cases"
+
+
+def pixels(browser, plane: int) -> str:
+    """The picture of a plane, to see whether it changes."""
+    return browser.do(f"LeanSeg.now.canvases[{plane}].toDataURL()")
+
+
+def test_a_case_opens_and_scrolls(page, browser):
+    browser.open(page)
+    browser.do("[...document.querySelectorAll('#table .link')].find((link) => link.textContent === 'case001').click()")
+    browser.wait(f"{READY} === 'case001'")
+    before = pixels(browser, 0)
+    index = browser.do("LeanSeg.now.index[2]")
+    browser.do("LeanSeg.now.canvases[0].focus()")
+    browser.key("ArrowDown")
+    assert browser.do("LeanSeg.now.index[2]") == index - 1
+    scrolled = pixels(browser, 0)
+    assert scrolled != before
+    for name in ("errors", "truth", "prediction"):
+        browser.do(f"document.querySelector('[data-look={name}]').click()")
+        assert pixels(browser, 0) != scrolled
+        scrolled = pixels(browser, 0)
+    # Bare CT: grey everywhere but for the letters at the edges, which are grey too but for a tint.
+    tint = "(() => { const c = LeanSeg.now.canvases[0], d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let most = 0;"
+    assert (
+        browser.do(tint + "for (let i = 0; i < d.length; i += 4) most = Math.max(most, Math.abs(d[i] - d[i + 2])); return most; })()") < 20
+    )
+    browser.key("Escape")
+    browser.wait("!document.getElementById('case').open")
+
+
+def test_a_case_without_images_says_so(page, browser):
+    browser.open(page)
+    browser.do("LeanSeg.openCase(LeanSeg.data.cases[5])")
+    assert "No images" in browser.do("document.getElementById('views').textContent")
+
+
+def test_the_3d_view_shows_organs_and_follows(page, browser):
+    if viewer_script() is None:
+        pytest.skip("the 3D viewer was not fetched (make viewer)")
+    browser.open(page)
+    browser.do("LeanSeg.openCase(LeanSeg.data.cases[1])")
+    browser.wait(f"{READY} === 'case001'")
+    browser.do("document.getElementById('open-solid').click()")
+    browser.wait("document.getElementById('solid')?.dataset.ready === 'yes'")
+    inked = (
+        "(() => { const { gl } = LeanSeg.solid.nv; LeanSeg.solid.nv.drawScene();"
+        "const [w, h] = [gl.drawingBufferWidth, gl.drawingBufferHeight];"
+        "const p = new Uint8Array(4 * w * h); gl.readPixels(0, 0, w, h, gl.RGBA, gl.UNSIGNED_BYTE, p);"
+        "let n = 0; for (let i = 0; i < p.length; i += 4) n += Math.max(p[i], p[i + 1], p[i + 2]) > 60; return n / (w * h); })()"
+    )
+    assert browser.do(inked) > 0.05
+    browser.do("LeanSeg.go(LeanSeg.PLANES[0], 4)")
+    # Voxel 4 of 20 along the head axis.
+    assert browser.do("LeanSeg.solid.nv.scene.crosshairPos[2]") == pytest.approx(4.5 / 20)
+    browser.do("document.querySelectorAll('.organs input').forEach((box) => box.click())")
+    assert browser.do(inked) < 0.05
+
+
+def test_200_cases_open_at_once_and_their_images_when_looked_at(tmp_path, browser):
+    truth = organs(np.random.default_rng(3), 13)
+    for folder, labels in (("pred", truth), ("images", (truth * 15).astype(np.int16))):
+        first = write(tmp_path / folder / "case000.nii.gz", labels)
+        for i in range(1, 200):
+            (tmp_path / folder / f"case{i:03d}.nii.gz").hardlink_to(first)
+    page = report(tmp_path, 200, 200)
+    browser.asked.clear()
+    browser.open(page)
+    assert browser.do("document.querySelectorAll('#table tbody tr').length") == 200
+    # The figure of docs/benchmarks.md; -s shows it.
+    sys.stdout.write(f"200 cases open in {browser.do(OPENED_MS):.0f} ms\n")
+    assert [url for url in browser.asked if url.endswith(".js")] == []
+    browser.do("LeanSeg.openCase(LeanSeg.data.cases[150])")
+    browser.wait(f"{READY} === 'case150'")
+    assert [url.rsplit("/", 2)[1:] for url in browser.asked if url.endswith(".js")] == [["cases", "0151.js"]]
