@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file each, its metadata one JSON text; reading one executes nothing.
 
 Tensors are named `network.…` for weights, and in `last.safetensors` also `exp_avg.…` and `exp_avg_sq.…` for AdamW's
-moments. Together with the step and the seed they are all that a run needs to go on exactly as if it had not stopped.
+moments. Together with the steps and the seed they are all that a run needs to go on exactly as if it had not stopped.
 """
 
 import json
@@ -45,6 +45,8 @@ class RunInfo:
     """Mean validation Dice of each channel at this checkpoint, 0 to 1; empty where it was not measured."""
     scaler: Mapping[str, float] = field(default_factory=dict)
     """State of the gradient scaler; empty without fp16."""
+    updates: int | None = None
+    """Steps that changed the weights, which AdamW counts: the gradient scaler leaves some out. None in older files: all of them."""
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None:

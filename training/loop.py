@@ -37,7 +37,7 @@ def train(run: Run, store: CaseStore, held_out: CaseStore | None, workers: int) 
             loss = training_step(run, step, batch)
             done = step + 1
             last = done == steps
-            run.info = replace(run.info, step=done, dice={}, scaler=run.scaler.state_dict())
+            run.info = replace(run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates)
             run.log({"loss": loss, "learning_rate": learning_rate(step, recipe.optimizer)})
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if bar.disable and (done % LOG_EVERY_STEPS == 0 or last):

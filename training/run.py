@@ -34,6 +34,11 @@ class Run:
         dtype = AUTOCAST.get(self.info.precision)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
+    @property
+    def updates(self) -> int:
+        """Steps that changed the weights, as AdamW counts them."""
+        return max((int(state["step"]) for state in self.optimizer.state.values()), default=0)
+
     def log(self, entry: Mapping[str, object]) -> None:
         """Append a line to the run's log."""
         with (self.folder / LOG).open("a", encoding="utf-8") as stream:
@@ -42,7 +47,7 @@ class Run:
     def save(self, name: str, *, moments: bool) -> None:
         """Write a checkpoint; with AdamW's moments the run can be taken up from it."""
         tensors: dict[str, Tensor] = {f"network.{key}": tensor for key, tensor in self.network.state_dict().items()}
-        if moments:
+        if moments and self.optimizer.state:
             for key, parameter in self.network.named_parameters():
                 tensors.update({f"{moment}.{key}": self.optimizer.state[parameter][moment] for moment in MOMENTS})
         save_checkpoint(self.folder / name, tensors, self.info)
@@ -81,16 +86,23 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path) -> Run:
             raise CheckpointError(f"{path}: was written with another {name}; resume with the same one, or choose another --output")
     run = start_run(stored, device, folder)
     load_weights(run.network, tensors, path)
-    for name, parameter in run.network.named_parameters():
-        try:
-            moments = {moment: tensors[f"{moment}.{name}"].to(device) for moment in MOMENTS}
-        except KeyError as error:
-            raise CheckpointError(f"{path}: damaged ({error.args[0]} is missing)") from error
-        run.optimizer.state[parameter] = {"step": torch.tensor(float(stored.step)), **moments}
+    updates = stored.step if stored.updates is None else stored.updates
+    if updates:
+        _restore_moments(run, tensors, updates, path)
     if stored.scaler:
-        run.scaler.load_state_dict(dict(stored.scaler))
+        # Metadata know floats only, and torch wants its counts as integers.
+        run.scaler.load_state_dict({name: type(value)(stored.scaler[name]) for name, value in run.scaler.state_dict().items()})
     _forget_log_after(folder / LOG, stored.step)
     return run
+
+
+def _restore_moments(run: Run, tensors: Mapping[str, Tensor], updates: int, path: Path) -> None:
+    for name, parameter in run.network.named_parameters():
+        try:
+            moments = {moment: tensors[f"{moment}.{name}"].to(run.device) for moment in MOMENTS}
+        except KeyError as error:
+            raise CheckpointError(f"{path}: damaged ({error.args[0]} is missing)") from error
+        run.optimizer.state[parameter] = {"step": torch.tensor(float(updates)), **moments}
 
 
 def _forget_log_after(path: Path, step: int) -> None:

@@ -63,6 +63,45 @@ def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(cubes, tmp_path
     assert same(load_checkpoint(tmp_path / "cut" / BEST)[0], load_checkpoint(tmp_path / "whole" / BEST)[0])
 
 
+class Overflowing(torch.amp.GradScaler):
+    """Scales gradients in fp32 as those in fp16 are; in the first and the fifth step they overflow, so that these are left out."""
+
+    def __init__(self, device, enabled):
+        super().__init__(device, init_scale=1024.0, growth_interval=2)
+        self.step_of_run = 0
+
+    def scale(self, loss):
+        return super().scale(loss) * (float("inf") if self.step_of_run in (0, 4) else 1.0)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 6])
+def test_steps_that_the_gradient_scaler_left_out_stay_left_out(cubes, tmp_path, monkeypatch, stop):
+    step_as_it_is = loop.training_step
+
+    def scaled(run, step, batch):
+        run.scaler.step_of_run = step
+        return step_as_it_is(run, step, batch)
+
+    def interrupted(run, step, batch):
+        if step == stop:
+            raise KeyboardInterrupt
+        return scaled(run, step, batch)
+
+    monkeypatch.setattr(torch.amp, "GradScaler", Overflowing)
+    monkeypatch.setattr(loop, "training_step", scaled)
+    info = info_of(cubes, tiny_recipe(checkpoint_every_steps=stop))
+    whole, expected = run_to_end(start_run(info, CPU, tmp_path / "whole"), cubes)
+    monkeypatch.setattr(loop, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_to_end(start_run(info, CPU, tmp_path / "cut"), cubes)
+    assert load_checkpoint(tmp_path / "cut" / LAST)[1].updates == {1: 0, 3: 2, 6: 4}[stop]
+    monkeypatch.setattr(loop, "training_step", scaled)
+    tensors, resumed = run_to_end(resume_run(info, CPU, tmp_path / "cut"), cubes)
+    assert (expected.step, expected.updates) == (8, 6)
+    assert resumed == expected
+    assert same(tensors, whole)
+
+
 def test_it_learns_one_case_by_heart(cubes, tmp_path):
     recipe = tiny_recipe(optimizer={"steps": 60, "learning_rate": 0.02, "warmup_steps": 2}, augmentation={"affine_chance": 0.0})
     run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
