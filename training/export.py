@@ -169,7 +169,7 @@ def postprocessing_of(recipe: Recipe, keep: Keep) -> dict[str, PostProcessing]:
 
 def provenance_of(trained: Sequence[Trained], licence: str, intended_use: str) -> Provenance:
     """Where the networks of a bundle came from, each once."""
-    recipes = [f"{item.recipe.name} (seed {item.info.seed}, {item.info.step} steps)" for item in trained]
+    recipes = [_origin(item) for item in trained]
     data = [item.info.data for item in trained]
     return Provenance(
         recipe=", ".join(dict.fromkeys(recipes)),
@@ -178,6 +178,13 @@ def provenance_of(trained: Sequence[Trained], licence: str, intended_use: str) -
         licence=licence,
         intended_use=intended_use,
     )
+
+
+def _origin(trained: Trained) -> str:
+    """E.g. `demo (seed 0, 400 steps)`; with the hash of the checkpoint that its weights started from, if there was one."""
+    info = trained.info
+    start = f", from checkpoint sha256:{info.init_sha256}" if info.init_sha256 else ""
+    return f"{info.recipe.name} (seed {info.seed}, {info.step} steps{start})"
 
 
 def git_revision() -> str:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from model.bundle import file_sha256
 from model.networks.build import build
 from training.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.errors import CheckpointError
@@ -63,6 +64,7 @@ def start_run(info: RunInfo, device: torch.device, folder: Path, init: Path | No
     network = build(info.recipe.network)
     if init is not None:
         load_weights(network, load_checkpoint(init)[0], init)
+        info = replace(info, init_sha256=file_sha256(init))
     network = network.to(device)
     if device.type == "cpu":
         # Measured: a step is up to a third faster so. On GPUs instance norm gets slower.

@@ -1,6 +1,7 @@
 """`export` makes a bundle that loads, or nothing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from model.bundle import load_bundle
 from model.networks.build import build
 from tests.training.tiny import DOCUMENT, tiny_recipe
 from training.__main__ import main
-from training.checkpoints import RunInfo, save_checkpoint
-from training.export import postprocessing_of
+from training.checkpoints import RunInfo, load_checkpoint, save_checkpoint
+from training.export import load_trained, postprocessing_of, provenance_of
 
 FOREGROUND = {"channels": "foreground", "network": {**DOCUMENT["network"], "out_channels": 2}}
 
@@ -56,6 +57,13 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     assert manifest.provenance.recipe == "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
     assert (manifest.provenance.data, manifest.provenance.licence) == ("cubes", "CC0-1.0")
     assert str(tmp_path) not in json.dumps((output / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_weights_that_were_not_drawn_leave_a_trace(checkpoints, tmp_path):
+    tensors, info = load_checkpoint(checkpoints / "one")
+    save_checkpoint(tmp_path / "tuned", tensors, replace(info, init_sha256="c" * 64))
+    found = provenance_of([load_trained(tmp_path / "tuned"), load_trained(checkpoints / "one")], "", "")
+    assert found.recipe == f"tiny (seed 0, 8 steps, from checkpoint sha256:{'c' * 64}), tiny (seed 0, 8 steps)"
 
 
 def test_one_connected_part_of_every_organ_can_be_kept():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from model.bundle import file_sha256
 from tests.training.tiny import tiny_recipe
 from training import loop
 from training.checkpoints import RunInfo, load_checkpoint
@@ -127,7 +128,9 @@ def test_init_takes_the_weights_and_nothing_else(cubes, tmp_path):
     tensors, _ = run_to_end(start_run(info, CPU, tmp_path / "first"), cubes)
     second = start_run(replace(info, seed=2), CPU, tmp_path / "second", tmp_path / "first" / LAST)
     assert second.info.step == 0
+    assert second.info.init_sha256 == file_sha256(tmp_path / "first" / LAST)
     assert all(torch.equal(tensor, tensors[f"network.{name}"]) for name, tensor in second.network.state_dict().items())
+    assert run_to_end(second, cubes)[1].init_sha256 == second.info.init_sha256
 
 
 @pytest.mark.parametrize("changed", [{"seed": 2}, {"cases": ("case0",)}, {"precision": "bf16"}, {"recipe": tiny_recipe(name="other")}])
