@@ -239,6 +239,8 @@ def cuda_options(settings: Settings) -> dict[str, str]:
         options["gpu_mem_limit"] = str(settings.gpu_limit_mb << 20)
     if settings.tight:
         options["cudnn_conv_use_max_workspace"] = "0"
+    if settings.precision == "fp32":
+        options["use_tf32"] = "0"  # On by default, it rounds what convolutions multiply to 10 bits.
     return options
 
 

@@ -98,7 +98,9 @@ def test_openvino_is_imported_without_its_telemetry(tmp_path):
 
 
 def test_cuda_options_follow_the_budget():
-    assert cuda_options(Settings()) == {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    common = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    assert cuda_options(Settings(precision="bf16")) == common
+    assert cuda_options(Settings(precision="fp32")) == common | {"use_tf32": "0"}
     tight = cuda_options(Settings(gpu_limit_mb=2, tight=True))
     assert tight["gpu_mem_limit"] == "2097152"
     assert tight["cudnn_conv_use_max_workspace"] == "0"

@@ -11,6 +11,7 @@ from inference.budget import Budget, Planner
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
 from inference.predictor import Predictor
+from inference.runtime import cuda_options
 from inference.sessions import Sessions
 from inference.timing import Timings
 from inference.volume import Volume
@@ -106,6 +107,13 @@ def test_one_after_another_gives_the_same(device, tmp_path):
 def test_the_budget_limits_the_arenas(device, tmp_path):
     run(make_bundle(tmp_path / "b", MEMBERS), "cuda", budget=Budget(gpu_mb=3500))
     assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [1000] * 3
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", "0"), (None, None)])
+def test_fp32_that_was_asked_for_is_not_rounded_by_tensor_cores(device, tmp_path, precision, tf32):
+    run(make_bundle(tmp_path / "b", [member(precision="bf16")]), "cuda", precision=precision)
+    ((_, _, settings),) = device.opened
+    assert cuda_options(settings).get("use_tf32") == tf32
 
 
 def test_a_large_network_may_take_more_than_a_small_one(device, tmp_path):
