@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow container-test training viewer lint requirements clean
+.PHONY: help demo $(VENV) test test-slow container-test training viewer lint requirements clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
+	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
 
 demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo
@@ -15,6 +15,8 @@ demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle
 	@$(BIN)/python -m eval picture --image examples/phantom/imagesTr/phantom_0000.nii.gz --labels build/demo/phantom.nii.gz \
 	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force >/dev/null
 	@echo "picture: build/demo/phantom.png   labels: build/demo/phantom.nii.gz   scores: build/demo/scores.csv"
+
+$(VENV): $(VENV)/.demo ## set up the packages that predict.py and the judging commands need
 
 training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
 

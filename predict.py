@@ -21,6 +21,7 @@ from types import FrameType
 from inference.call import Call
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parent / "bundles" / "default"
+WRONG_CALL = 2
 TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -94,8 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     signal.signal(signal.SIGTERM, _terminate)
-    from inference.command import run
-
+    try:
+        from inference.command import run
+    except ModuleNotFoundError as error:
+        remedy = "run `make .venv`, then .venv/bin/python predict.py"
+        print(f"error: {error.name} is not installed for {sys.executable}; {remedy}", file=sys.stderr)  # noqa: T201
+        return WRONG_CALL
     try:
         return run(call)
     except KeyboardInterrupt:

@@ -186,6 +186,22 @@ def test_as_organisers_call_it(bench, bundle, elsewhere):
     assert listing(bench / "inputs") == before
 
 
+def test_a_host_without_the_packages_is_told_so(bench):
+    (bench / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n', encoding="utf-8")
+    (bench / "python3").chmod(0o755)
+    ran = subprocess.run(
+        ["sh", str(ROOT / "predict.sh")],
+        cwd=bench,
+        env={"PATH": f"{bench}:/usr/bin:/bin"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (2, "", 1)
+    assert "numpy is not installed" in ran.stderr
+    assert "make .venv" in ran.stderr
+
+
 def test_a_good_case_beside_a_bad_one(bench, bundle, capsys):
     (bench / "inputs" / "bad.nii.gz").write_bytes(b"nothing of this kind")
     assert call(bench, bundle) == 1
