@@ -85,7 +85,7 @@ def check_image(image: str) -> None:
         return
     working = docker("info")
     if working.returncode != 0:
-        raise InputError(f"docker does not work: {_last_line(working.stderr)}")
+        raise InputError(f"docker does not work: {_complaint(working.stderr)}")
     raise InputError(f"{image}: docker has no such image; load it with docker load -i, or build it")
 
 
@@ -200,7 +200,7 @@ class _Run:
 
 
 def _ending(run: _Run, case: ContainerCase, folder: Path) -> tuple[Status, str]:
-    said = _last_line(case.log.read_text(encoding="utf-8", errors="replace"))
+    said = _complaint(case.log.read_text(encoding="utf-8", errors="replace"))
     if run.never_started:
         raise InputError(f"docker could not start a container of {run.options.image}: {said}")
     if run.exit_code is None:
@@ -221,9 +221,9 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
         return Status.NO_OUTPUT, f"there is no outputs/{output.name}"
     try:
         written = read_labels(output)
+        difference = grid_difference(written.grid, read_image(image))
     except InputError as error:
         return Status.INVALID_OUTPUT, str(error).replace(f"{output}", f"outputs/{output.name}")
-    difference = grid_difference(written.grid, read_image(image))
     if difference:
         return Status.INVALID_OUTPUT, f"the label map is not on the image's grid: {difference}"
     foreign = sorted(set(np.unique(written.labels).tolist()) - {0, *labels.ids.values()})
@@ -232,6 +232,8 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
     return Status.OK, ""
 
 
-def _last_line(text: str) -> str:
+def _complaint(text: str) -> str:
+    """The last line that speaks of an error, or the last one at all: programs often end with a summary."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "nothing was said"
+    errors = [line for line in lines if "error" in line.lower()]
+    return [*lines, *errors][-1][:300] if lines else "nothing was said"

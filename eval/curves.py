@@ -1,6 +1,5 @@
 """Draw what a run took over time: GPU memory, utilization, RAM, with its stages named under it."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,27 +22,25 @@ LABELS = {
     OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device", OWN_RAM: "the command's", RAM: "whole host",
     OWN_CPU: "the command's, of one processor", CPU: "whole host, of all processors",
 }  # fmt: skip
-NAMED_SHARE = 0.04
-"""A stage shorter than this share of the run has no room for its name."""
+SHADES = ("#4d5866", "#a3adba")
+"""Of the stages of one case and the next."""
+PANEL_IN, STAGE_IN = 1.95, 0.26
 
 
 def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -> None:
     """Write the picture; quantities that were not taken have no panel."""
     panels = [(name, kept) for name, quantities in PANELS if (kept := [q for q in quantities if trace.has(q)])]
-    heights = [*([3.0] * len(panels)), *([1.0] if stages else [])]
+    rows_in = [*([PANEL_IN] * len(panels)), *([STAGE_IN * len({stage.name for stage in stages}) + 0.15] if stages else [])] or [PANEL_IN]
     figure, rows = plt.subplots(
-        max(len(heights), 1), 1, sharex=True, squeeze=False, figsize=(10, 1.0 + 0.65 * sum(heights)), height_ratios=heights or [1],
-        layout="constrained",
-    )  # fmt: skip
+        len(rows_in), 1, sharex=True, squeeze=False, figsize=(10, 1.0 + sum(rows_in)), height_ratios=rows_in, layout="constrained"
+    )
     try:
         axes = list(rows[:, 0])
         figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=10)
         for axis, (name, quantities) in zip(axes, panels, strict=False):
             _panel(axis, trace, name, quantities)
-            for stage in stages:
-                axis.axvline(stage.start_s, color="0.85", linewidth=0.8, zorder=0)
         if stages:
-            _stage_row(axes[-1], stages, trace.duration_s)
+            _draw_stages(axes[-1], stages)
         axes[-1].set_xlabel("time (s)")
         axes[-1].set_xlim(min(float(trace.times_s.min(initial=0.0)), 0.0), trace.duration_s)
         figure.savefig(path, dpi=150)
@@ -63,13 +60,12 @@ def _panel(axis: Axes, trace: Trace, name: str, quantities: Sequence[str]) -> No
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _stage_row(axis: Axes, stages: Sequence[Stage], duration_s: float) -> None:
-    shades = ("#dddddd", "#bbbbbb")
-    for number, stage in enumerate(stages):
-        width = stage.end_s - stage.start_s
-        axis.barh(0, width, left=stage.start_s, height=1, color=shades[number % 2])
-        if width > NAMED_SHARE * duration_s and not math.isclose(width, 0):
-            axis.text(stage.start_s + width / 2, 0, stage.name, ha="center", va="center", fontsize=8, clip_on=True)
-    axis.set_yticks([])
-    axis.set_ylabel("stage", fontsize=9)
-    axis.spines[["top", "right", "left"]].set_visible(False)
+def _draw_stages(axis: Axes, stages: Sequence[Stage]) -> None:
+    """A row per stage, in the order in which they first start, with a bar for each time it ran."""
+    names = list(dict.fromkeys(stage.name for stage in stages))
+    for stage in stages:
+        row, width = names.index(stage.name), stage.end_s - stage.start_s
+        axis.barh(row, width, left=stage.start_s, height=0.7, color=SHADES[stage.case % 2], linewidth=0)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.spines[["top", "right"]].set_visible(False)

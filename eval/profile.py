@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eval.errors import InputError
 from eval.sampling import Sampler, SamplerOptions
 from eval.trace import Trace
 
 REPORT_OPTION = "--report"
+CLOCKS_S = 0.1
+"""Clocks of two processes are not further apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class Stage:
     start_s: float
     """Since the command started."""
     end_s: float
+    case: int
+    """Number of the case that it worked on, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,8 @@ class Profile:
 
     exit_code: int
     trace: Trace
+    started_unix_s: float
+    """When the command started, in seconds since 1970."""
 
 
 def profile(command: Sequence[str], gpu: str | None) -> Profile:
@@ -40,7 +45,7 @@ def profile(command: Sequence[str], gpu: str | None) -> Profile:
         InputError: the command cannot be started.
     """
     with Sampler(SamplerOptions(gpu=gpu)) as sampler:
-        start_s = time.monotonic()
+        start_s, started_unix_s = time.monotonic(), time.time()
         try:
             program = subprocess.Popen(list(command))
         except OSError as error:
@@ -52,7 +57,7 @@ def profile(command: Sequence[str], gpu: str | None) -> Profile:
             program.kill()
             program.wait()
         end_s = time.monotonic()
-    return Profile(exit_code=exit_code, trace=sampler.trace(start_s, end_s))
+    return Profile(exit_code=exit_code, trace=sampler.trace(start_s, end_s), started_unix_s=started_unix_s)
 
 
 def report_path(command: Sequence[str]) -> Path | None:
@@ -65,27 +70,22 @@ def report_path(command: Sequence[str]) -> Path | None:
     return None
 
 
-def read_stages(path: Path, duration_s: float) -> list[Stage]:
-    """Stages of a run from its report, laid end to end in the order of cases and stages.
+def read_stages(path: Path, started_unix_s: float) -> list[Stage]:
+    """Stages of a run from its report, in the order of their starts; they overlap where the program works side by side.
 
-    The report tells how long stages took, not when: they are taken to follow each other, the last ending with the run.
-    What overlaps, reading the next case ahead, is so drawn where the time was not spent.
+    Args:
+        path: JSON, `{"cases": [{"spans_unix_s": [[stage, start, end], …]}, …]}`, times in seconds since 1970.
+        started_unix_s: when the command started.
 
     Raises:
-        InputError: the file is no report.
+        InputError: the file is no report, or one of another run.
     """
     try:
         cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
-        spans = [(str(stage), float(seconds)) for case in cases for stage, seconds in _seconds(case).items()]
+        spans = [(str(name), float(start), float(end), i) for i, case in enumerate(cases) for name, start, end in case["spans_unix_s"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is no report of a run (cases with seconds per stage); no stages are marked") from error
-    at_s = max(duration_s - sum(seconds for _, seconds in spans), 0.0)
-    stages = [Stage(name="start", start_s=0.0, end_s=at_s)] if at_s > 0 else []
-    for name, seconds in spans:
-        stages.append(Stage(name=name, start_s=at_s, end_s=min(at_s + seconds, duration_s)))
-        at_s = min(at_s + seconds, duration_s)
-    return stages
-
-
-def _seconds(case: dict[str, Any]) -> dict[str, float]:
-    return dict(case["seconds"])
+        raise InputError(f"{path}: is no report of a run (cases with spans of stages); no stages are marked") from error
+    if any(start < started_unix_s - CLOCKS_S for _, start, _, _ in spans):
+        raise InputError(f"{path}: is the report of an earlier run; no stages are marked")
+    stages = [Stage(name=name, start_s=start - started_unix_s, end_s=end - started_unix_s, case=i) for name, start, end, i in spans]
+    return sorted(stages, key=lambda stage: stage.start_s)

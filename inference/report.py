@@ -66,6 +66,7 @@ def _case(outcome: Outcome) -> dict[str, Any]:
         "error": outcome.error and printable(outcome.error),
         "warnings": [printable(warning) for warning in outcome.warnings],
         "seconds": {stage: round(seconds, 3) for stage, seconds in outcome.timings.seconds.items()},
+        "spans_unix_s": [[stage, round(start, 3), round(end, 3)] for stage, start, end in outcome.timings.spans],
         "size_zyx": geometry and list(geometry.size_zyx),
         "spacing_zyx_mm": geometry and list(geometry.spacing_zyx_mm),
         **outcome.account,

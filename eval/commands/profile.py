@@ -2,8 +2,8 @@
 
     python -m eval profile --output run.png -- python predict.py --input ct/ --output labels/ --report run.json
 
-If the command is told to write `--report run.json`, as predict.py can, the stages it tells of are named under the
-curves. The samples are written beside the picture as NAME.csv.
+If the command is told to write `--report run.json`, as predict.py can, the stages it tells of are drawn under the
+curves, one row each; neighbouring cases have different shades. The samples are written beside the picture as NAME.csv.
 
 exit codes: the command's own; 2 also for wrong input, nothing written
 """
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = report_path(arguments.program)
     stages = []
     try:
-        stages = read_stages(report, result.trace.duration_s) if report else []
+        stages = read_stages(report, result.started_unix_s) if report else []
     except InputError as error:
         sys.stderr.write(f"{error}\n")
     write_trace(samples, result.trace)

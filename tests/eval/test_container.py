@@ -22,7 +22,7 @@ case "$1 $2" in
         for word; do case "$word" in *:/workspace/outputs/*) here=${word%%/outputs/*} ;; esac; done
         cd "$here" || exit 125
         case "$(ls inputs)" in
-            fails*) echo "out of ideas" >&2; exit 3 ;;
+            fails*) echo "error: out of ideas" >&2; echo "1 case: 1 failed"; exit 3 ;;
             broken*) echo "docker: no such device" >&2; exit 125 ;;
             hungry*) exit 137 ;;
             hangs*) exec sleep 60 ;;
@@ -82,12 +82,12 @@ def test_every_ending_is_told(folder, capsys):
     assert list(rows["good"])[:8] == [
         "Name", "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time",
     ]  # fmt: skip
-    assert (rows["fails"]["ExitCode"], rows["fails"]["Remark"]) == ("3", "exit code 3: out of ideas")
+    assert (rows["fails"]["ExitCode"], rows["fails"]["Remark"]) == ("3", "exit code 3: error: out of ideas")
     assert "inputs/" in rows["nosy"]["Remark"]
     assert "label 99" in rows["odd"]["Remark"]
     assert {row["MaxGPU_Mem"] for row in rows.values()} == {""}
     assert [path.name for path in (folder / "pred").iterdir()] == ["good.nii.gz"]
-    assert (folder / "efficiency_cases" / "fails.log").read_text(encoding="utf-8") == "out of ideas\n"
+    assert (folder / "efficiency_cases" / "fails.log").read_text(encoding="utf-8") == "error: out of ideas\n1 case: 1 failed\n"
     assert (folder / "efficiency_cases" / "good.trace.csv").is_file()
     out, err = capsys.readouterr()
     assert "1 of 6 cases ended well" in out
@@ -124,3 +124,12 @@ def test_what_counts_as_a_label_map(tmp_path, shape, status):
     if shape:
         write(tmp_path / "a.nii.gz", np.ones(shape, np.uint8))
     assert judge_output(tmp_path / "a.nii.gz", image, FLARE23)[0] is status
+
+
+def test_a_label_map_of_an_image_that_nobody_can_read_is_no_good(tmp_path):
+    image = tmp_path / "a_0000.nii.gz"
+    image.write_text("no image")
+    write(tmp_path / "a.nii.gz", np.ones((3, 4, 5), np.uint8))
+    status, remark = judge_output(tmp_path / "a.nii.gz", image, FLARE23)
+    assert status is Status.INVALID_OUTPUT
+    assert "a_0000.nii.gz: cannot be read" in remark

@@ -389,6 +389,7 @@ def test_report(folders, console, tmp_path):
     good, bad = report["cases"]
     assert (good["status"], good["output"], good["size_zyx"]) == ("segmented", "a.nii.gz", [7, 6, 5])
     assert set(good["seconds"]) == {"read", "networks", "write"}
+    assert [name for name, start, end in good["spans_unix_s"] if start <= end] == ["read", "networks", "write"]
     assert good["windows_run"] == 1
     assert (bad["status"], bad["size_zyx"]) == ("failed", None)
     assert "0 bytes" in bad["error"]
