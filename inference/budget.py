@@ -10,11 +10,11 @@ from math import ceil
 
 from inference.ensemble import grouped
 from inference.errors import BudgetError
-from inference.footprint import VOXEL_BYTES, Footprint, network_mb
+from inference.footprint import VOXEL_BYTES, Footprint, largest_mb, ways
 from inference.geometry import Geometry
 from inference.orientation import orient, orientation_of
 from inference.resampling import model_size
-from inference.runtime import Backend, Precision, effective_precision
+from inference.runtime import Backend, Precision
 from inference.windows import window_starts
 from model.bundle import ModelBundle
 from model.manifest import Member, Zyx
@@ -179,10 +179,8 @@ class Planner:
         manifest = self.bundle.manifest
         groups = grouped_members(self.bundle)
         grids = [model_size(region, canonical.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
-        networks = manifest.networks().values()
-        precisions = {n.file: effective_precision(self.backend, self.precision or n.precision) for n in networks}
-        needs = {n.file: network_mb(n, self.backend, precisions[n.file], self.bundle.path_of(n)) for n in networks}
-        loaded = sum(sorted(needs.values(), reverse=True)[:at_once])
+        networks = ways(self.bundle, self.backend, self.precision)
+        loaded = largest_mb(networks, at_once)
         on_gpu = self.backend == "cuda"
         footprint = Footprint(
             image_zyx=canonical.size_zyx,
@@ -195,7 +193,7 @@ class Planner:
         )
         return InferencePlan(
             backend=self.backend,
-            precisions=precisions,
+            precisions={file: way.precision for file, way in networks.items()},
             groups=tuple(group_plan(grid, members) for grid, members in zip(grids, groups, strict=True)),
             at_once=at_once,
             tight=on_gpu and at_once == 1,

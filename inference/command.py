@@ -12,7 +12,7 @@ from inference.console import Console
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.predictor import Predictor
 from inference.report import check_report, write_report
-from inference.runtime import select_backend
+from inference.runtime import Precision, select_backend
 from inference.volume import read_header
 from model.bundle import BundleError, ModelBundle, load_bundle
 
@@ -67,18 +67,19 @@ def _run(call: Call, console: Console) -> int:
     return exit_code(outcomes)
 
 
-def _budget(call: Call) -> Budget:
-    return Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
+def _limits(call: Call) -> tuple[Precision | None, Budget]:
+    """The precision that is forced, if any, and the memory that may be taken."""
+    return None if call.precision == "auto" else call.precision, Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
 
 
 def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
-    precision = None if call.precision == "auto" else call.precision
-    return Predictor(bundle, device=call.device, threads=call.threads, precision=precision, budget=_budget(call), release=one_case)
+    precision, budget = _limits(call)
+    return Predictor(bundle, device=call.device, threads=call.threads, precision=precision, budget=budget, release=one_case)
 
 
 def _planner(call: Call, bundle: ModelBundle) -> Planner:
-    precision = None if call.precision == "auto" else call.precision
-    return Planner(bundle=bundle, backend=select_backend(call.device), precision=precision, budget=_budget(call))
+    precision, budget = _limits(call)
+    return Planner(bundle=bundle, backend=select_backend(call.device), precision=precision, budget=budget)
 
 
 def _tell_plans(outcomes: Sequence[Outcome], planner: Planner, console: Console) -> int:

@@ -9,7 +9,8 @@ from math import prod
 from pathlib import Path
 
 from inference.restoration import BATCH_VOXELS
-from inference.runtime import Backend, Precision
+from inference.runtime import Backend, Precision, effective_precision
+from model.bundle import ModelBundle
 from model.manifest import Member, Network, Zyx, ZyxMm
 
 MIB = 2.0**20
@@ -23,6 +24,32 @@ PARTS_BOX_MM = (300.0, 250.0, 300.0)
 PARTS_BYTES = 6
 VOXEL_BYTES = 2
 """Of the image: int16, as CT has it; images with fractions are float32 and take twice that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How a network of a bundle is run on a backend."""
+
+    path: Path
+    """File to load."""
+    precision: Precision
+    """Of its computation."""
+    memory_mb: float
+    """Loaded and running one window."""
+
+
+def ways(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> dict[str, Way]:
+    """How each network of a bundle is run, by its file; `forced` overrides the precision that the manifest allows, None does not."""
+    found = {}
+    for network in bundle.manifest.networks().values():
+        path, precision = bundle.path_of(network), effective_precision(backend, forced or network.precision)
+        found[network.file] = Way(path=path, precision=precision, memory_mb=network_mb(network, backend, precision, path))
+    return found
+
+
+def largest_mb(ways: Mapping[str, Way], count: int) -> float:
+    """What the `count` networks that need most take together."""
+    return sum(sorted((way.memory_mb for way in ways.values()), reverse=True)[:count])
 
 
 def network_mb(network: Network, backend: Backend, precision: Precision, path: Path) -> float:

@@ -3,8 +3,8 @@
 from collections import OrderedDict
 
 from inference.budget import InferencePlan
-from inference.footprint import network_mb
-from inference.runtime import Backend, Precision, Session, Settings, effective_precision, open_session
+from inference.footprint import largest_mb, ways
+from inference.runtime import Backend, Precision, Session, Settings, open_session
 from model.bundle import ModelBundle
 from model.manifest import Network
 
@@ -27,6 +27,7 @@ class Sessions:
         self._bundle = bundle
         self._threads = threads
         self._precision = precision
+        self._ways = ways(bundle, backend, precision)
         self._open: OrderedDict[str, Session] = OrderedDict()
 
     def follow(self, plan: InferencePlan) -> None:
@@ -41,7 +42,7 @@ class Sessions:
         Raises:
             DeviceError: one cannot be loaded.
         """
-        if sum(self._needs_mb().values()) <= limit_mb:
+        if sum(way.memory_mb for way in self._ways.values()) <= limit_mb:
             for network in self._bundle.manifest.networks().values():
                 self.get(network)
 
@@ -62,7 +63,7 @@ class Sessions:
                 gpu_limit_mb=self._share_mb(network),
                 tight=self.tight,
             )
-            session = self._open[network.file] = open_session(self._bundle.path_of(network), self.backend, settings)
+            session = self._open[network.file] = open_session(self._ways[network.file].path, self.backend, settings)
         self._open.move_to_end(network.file)
         return session
 
@@ -71,14 +72,6 @@ class Sessions:
         while self._open:
             self._open.popitem()[1].close()
 
-    def _needs_mb(self) -> dict[str, float]:
-        """What each network takes, by file."""
-        networks = self._bundle.manifest.networks().values()
-        precisions = {n.file: effective_precision(self.backend, self._precision or n.precision) for n in networks}
-        return {n.file: network_mb(n, self.backend, precisions[n.file], self._bundle.path_of(n)) for n in networks}
-
     def _share_mb(self, network: Network) -> int:
         """The network's part of what all that are loaded at a time may take on the GPU, by what each needs."""
-        needs = self._needs_mb()
-        loaded = sum(sorted(needs.values(), reverse=True)[: self.at_once])
-        return int(self.gpu_limit_mb * min(1.0, needs[network.file] / loaded))
+        return int(self.gpu_limit_mb * min(1.0, self._ways[network.file].memory_mb / largest_mb(self._ways, self.at_once)))

@@ -4,9 +4,7 @@ Arrays are (z, y, x); a window's *start* is the index of its first voxel in the 
 smaller than the window.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import product
 from math import ceil
 from typing import Any, Literal
 
@@ -49,12 +47,6 @@ def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     # Subtracting a little keeps 8 * (1 - 0.9) = 0.7999... from asking for one window more than 0.8 would.
     gaps = ceil((size - window) / step - 1e-6)
     return tuple(round(i * (size - window) / gaps) for i in range(gaps + 1))
-
-
-def window_grid(size_zyx: Zyx, window_zyx: Zyx, overlap: float) -> Iterator[Zyx]:
-    """Starts of all windows over an image, from feet to head, then from front to back, then from right to left."""
-    z, y, x = (window_starts(size, window, overlap) for size, window in zip(size_zyx, window_zyx, strict=True))
-    return product(z, y, x)
 
 
 def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]:

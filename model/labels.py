@@ -1,4 +1,4 @@
-"""Label sets of the abdominal challenges, their left/right pairs, and the tables between them.
+"""Label sets of the abdominal challenges, their left/right pairs, and the tables to network channels.
 
 A *label set* says which integer a voxel of a label map holds for which structure. A *network channel* is what one
 output of a network stands for: a label, or a left/right pair merged into one (`kidney`), which `inference.laterality`
@@ -167,15 +167,3 @@ def channel_ids(labels: LabelSet, channel: str) -> tuple[int, ...]:
     if pair is None:
         raise ValueError(f"{channel} is neither a structure nor a left/right pair of label set {labels.name}")
     return (labels.ids[pair.right], labels.ids[pair.left])
-
-
-def conversion_table(source: LabelSet, target: LabelSet) -> Table:
-    """Table from ids of one set to ids of another, by structure name; shape (256,). What has no counterpart becomes 0.
-
-    A side of a pair goes to the merged structure where the target has only that (kidneys of FLARE22 in FLARE21).
-    """
-    merged_of = {side: pair.merged for pair in source.pairs for side in (pair.right, pair.left)}
-    table = np.zeros(256, np.uint8)
-    for name, label_id in source.ids.items():
-        table[label_id] = target.ids.get(name, target.ids.get(merged_of.get(name, ""), 0))
-    return table

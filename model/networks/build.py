@@ -24,8 +24,3 @@ def build(spec: NetworkSpec) -> nn.Module:
         dsdepth=spec.dsdepth,
     )
     return network
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Number of trainable values of a network."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

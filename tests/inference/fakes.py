@@ -1,7 +1,10 @@
 """Networks given as functions, and members to go with them."""
 
+from itertools import product
+
 import numpy as np
 
+from inference.windows import window_starts
 from model.manifest import Intensity, Member
 
 WINDOW = (8, 10, 12)
@@ -10,6 +13,11 @@ WINDOW = (8, 10, 12)
 def member(**changes):
     common = {"file": "a.onnx", "spacing_zyx_mm": (2.0, 1.0, 1.0), "window_zyx": WINDOW, "intensity": Intensity(scheme="zscore")}
     return Member(**(common | changes))
+
+
+def all_starts(size, window, overlap):
+    """Starts of all windows of the full grid."""
+    return product(*(window_starts(n, w, overlap) for n, w in zip(size, window, strict=True)))
 
 
 class FakeImage:

@@ -15,8 +15,9 @@ from inference.restoration import decide
 from inference.runtime import Settings, open_session
 from inference.timing import Timings
 from inference.volume import crop, read_volume, to_canonical
-from inference.windows import RunningMean, importance_map, read_window, window_grid
+from inference.windows import RunningMean, importance_map, read_window
 from model.bundle import load_bundle
+from tests.inference.fakes import all_starts
 
 ROOT = Path(__file__).parents[2]
 CT = ROOT.parent / "shared/data/ct_abdomen/ct_0000.nii.gz"
@@ -31,7 +32,7 @@ def plain(volume, bundle):
     session = open_session(bundle.path_of(member), "openvino", Settings(threads=2))
     fused = RunningMean(len(bundle.manifest.output.channels), image.size_zyx)
     importance = importance_map(member.importance, member.window_zyx)
-    for start in window_grid(image.size_zyx, member.window_zyx, member.overlap):
+    for start in all_starts(image.size_zyx, member.window_zyx, member.overlap):
         logits = session.run(read_window(whole, start, member.window_zyx)[None, None])[0]
         fused.add(activate(logits, "softmax"), importance, start)
     return decide(interpolate(fused.mean, volume.geometry.size_zyx), "softmax")

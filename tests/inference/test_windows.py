@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from inference.windows import RunningMean, covered, importance_map, read_window, window_grid, window_starts
+from inference.windows import RunningMean, covered, importance_map, read_window, window_starts
+from tests.inference.fakes import all_starts
 
 
 def reconstruct(image, window, overlap, kind, network):
     fused = RunningMean(1, image.shape)
     importance = importance_map(kind, window)
-    for start in window_grid(image.shape, window, overlap):
+    for start in all_starts(image.shape, window, overlap):
         fused.add(network(read_window(image, start, window))[None], importance, start)
     return fused
 

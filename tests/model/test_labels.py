@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from model.labels import (
@@ -11,7 +10,6 @@ from model.labels import (
     Pair,
     channel_ids,
     channel_table,
-    conversion_table,
     merged_channels,
 )
 
@@ -26,17 +24,6 @@ def test_ids_are_the_challenges():
     assert FLARE21.names == ("liver", "kidney", "spleen", "pancreas")
     assert AMOS22.ids["prostate/uterus"] == 15
     assert set(LABEL_SETS) == {"flare21", "flare22", "flare23", "amos22"}
-
-
-def test_amos_to_flare_is_the_published_map():
-    published = {1: 3, 2: 2, 3: 13, 4: 9, 5: 10, 6: 1, 7: 11, 8: 5, 9: 6, 10: 4, 11: 7, 12: 8, 13: 12, 14: 0, 15: 0}
-    table = conversion_table(AMOS22, FLARE22)
-    assert {label: int(table[label]) for label in published} == published
-
-
-def test_flare22_to_flare21_joins_the_kidneys_and_drops_the_rest():
-    label_map = np.array([0, 1, 2, 13, 3, 4, 5, 12], np.uint8)
-    assert conversion_table(FLARE22, FLARE21)[label_map].tolist() == [0, 1, 2, 2, 3, 4, 0, 0]
 
 
 def test_merged_flare23_has_thirteen_channels_in_id_order():
