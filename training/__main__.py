@@ -27,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if words[:1] == [name]:
             # Only the command asked for is imported: torch takes seconds, and phantoms do not need it.
-            module = importlib.import_module(COMMANDS[name][0])
+            try:
+                module = importlib.import_module(COMMANDS[name][0])
+            except ModuleNotFoundError as error:
+                remedy = f"run `make training`, then .venv/bin/python -m training {name}"
+                return _fail(f"{error.name} is not installed for {sys.executable}; {remedy}", 1)
             module.add_arguments(command)
     args = parser.parse_args(words)
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)

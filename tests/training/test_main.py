@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,14 @@ def test_the_cases_are_split_the_same_whatever_the_seed(recipe_file, cubes, tmp_
         main(train_words(recipe_file, cubes, tmp_path / str(seed), "--seed", seed, "--steps", 1, "--validation", 0.5))
         held.add(load_checkpoint(tmp_path / str(seed) / LAST)[1].cases)
     assert len(held) == 1
+
+
+def test_a_host_without_torch_is_told_so():
+    call = [sys.executable, "-S", "-m", "training", "train", "--help"]
+    ran = subprocess.run(call, capture_output=True, encoding="utf-8", check=False, cwd=Path(__file__).parents[2])
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1)
+    assert "torch is not installed" in ran.stderr
+    assert "make training" in ran.stderr
 
 
 def test_only_the_command_asked_for_is_imported():
