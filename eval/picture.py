@@ -1,7 +1,8 @@
 """A CT with its labels in three planes, for a look, a talk or a paper.
 
 CT in the soft-tissue window, organs as transparent overlays with a contour of the same colour, the truth, if given, as a
-dashed white contour; patient's right on the left, physical proportions, one scale for all three planes.
+dashed white contour; patient's right on the left, physical proportions, one scale for all three planes. A stack too thin
+to be seen from the front is drawn as axial slices.
 """
 
 from collections.abc import Sequence
@@ -28,8 +29,9 @@ WINDOW_LEVEL_HU, WINDOW_WIDTH_HU = 40.0, 400.0
 BACKGROUND, TEXT, FAINT = "#0b0d10", "#eceff3", "#9aa4b2"
 TRUTH_COLOUR, TICK = "#ffffff", "#ffd166"
 TICK_IN = 0.08
-THIN = 0.15
-"""A view lower than this share of its width has no room for letters above each other."""
+FLAT = 0.15
+"""A coronal view lower than this share of its width shows next to nothing."""
+MOST_VIEWS = 3
 SOFTNESS = 0.4
 """Standard deviation of the smoothing of outlines, in voxels along the coarser side of a pixel."""
 FINE_MM = 0.7
@@ -81,7 +83,7 @@ class _View:
 
 def draw(scene: Scene, path: Path) -> None:
     """Draw a scene into a file; its suffix says which format (png, pdf, svg)."""
-    views = [_view(scene, plane) for plane in Plane]
+    views = _views(scene)
     room_in = WIDTH_IN - LEGEND_IN - 4 * GAP_IN
     mm_per_in = sum(view.size_mm[1] for view in views) / room_in
     tallest_in = max(view.size_mm[0] for view in views) / mm_per_in
@@ -106,9 +108,19 @@ def draw(scene: Scene, path: Path) -> None:
     figure.savefig(path, dpi=DPI, facecolor=BACKGROUND, format=path.suffix.lstrip(".").lower())
 
 
-def _view(scene: Scene, plane: Plane) -> _View:
+def _views(scene: Scene) -> list[_View]:
+    """The three planes where most structures show; of a flat stack the first, the middle and the last slice with labels."""
     guide = scene.labels if scene.truth is None or scene.labels.any() else scene.truth
-    index = most_informative(guide, plane)
+    views = [_view(scene, plane, most_informative(guide, plane)) for plane in Plane]
+    height_mm, width_mm = next(view for view in views if view.plane is Plane.CORONAL).size_mm
+    if height_mm >= FLAT * width_mm:
+        return views
+    labelled = np.flatnonzero(guide.any(axis=(1, 2))) if guide.any() else np.arange(guide.shape[0])
+    slices = np.unique(np.linspace(labelled[0], labelled[-1], MOST_VIEWS).round().astype(int))
+    return [_view(scene, Plane.AXIAL, int(index)) for index in slices]
+
+
+def _view(scene: Scene, plane: Plane, index: int) -> _View:
     labelled = cut(scene.labels, plane, index) > 0
     if scene.truth is not None:
         labelled = labelled | (cut(scene.truth, plane, index) > 0)
@@ -141,7 +153,7 @@ def _draw_view(axes: Axes, scene: Scene, view: _View, views: Sequence[_View], mm
     position = f"{view.plane.title}  ·  {view.index + 1}/{scene.labels.shape[view.plane.axis]}"
     heading = axes.annotate(position, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", ha="left", va="bottom")
     heading.set(color=FAINT, fontsize=11)
-    if view.plane is Plane.AXIAL:
+    if view is views[0]:
         _scale_bar(axes, view)
 
 
@@ -177,10 +189,7 @@ def _mark_edges(axes: Axes, view: _View) -> None:
         (0.5, 0.985, "center", "top"),
         (0.5, 0.015, "center", "bottom"),
     )
-    thin = view.size_mm[0] < THIN * view.size_mm[1]
     for letter, (x, y, horizontal, vertical) in zip(view.plane.letters, places, strict=True):
-        if thin and horizontal == "center":
-            continue
         text = axes.text(x, y, letter, color=TEXT, fontsize=13, fontweight="bold", ha=horizontal, va=vertical, transform=axes.transAxes)
         text.set_path_effects([withStroke(linewidth=3, foreground=BACKGROUND)])
 

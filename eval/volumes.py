@@ -53,22 +53,35 @@ class LabelVolume:
 
 
 def read_image(path: Path) -> sitk.Image:
-    """Read a three-dimensional image.
+    """Read a three-dimensional image from a file, or from a folder that holds one DICOM series.
 
     Raises:
-        InputError: there is no such file, it cannot be read, or it is not three-dimensional.
+        InputError: there is no such file or folder, it cannot be read, or it is not three-dimensional.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file")
     try:
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(_series(path) if path.is_dir() else str(path))
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = str(error).strip().splitlines()[-1].strip().removeprefix("sitk::ERROR: ")
+        if "ImageIO" in reason:
+            raise InputError(f"{path}: is no image; give NIfTI (.nii.gz, .nii), MetaImage or NRRD") from error
         raise InputError(f"{path}: cannot be read as an image ({reason}); write it again as NIfTI") from error
-    _check_complete(path, image)
+    if path.is_file():
+        _check_complete(path, image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
     return image
+
+
+def _series(folder: Path) -> list[str]:
+    """The files of the only DICOM series in a folder, in the order of its slices."""
+    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if not series:
+        raise InputError(f"{folder}: holds no DICOM series; give a file, or the folder that the slices lie in")
+    if len(series) > 1:
+        raise InputError(f"{folder}: holds {len(series)} DICOM series; give a folder with one of them")
+    return list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
 
 
 def _check_complete(path: Path, image: sitk.Image) -> None:

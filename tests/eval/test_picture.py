@@ -3,8 +3,10 @@ import pytest
 import SimpleITK as sitk
 
 from eval.__main__ import main
+from eval.picture import Scene, _views
 from eval.slices import Plane, body_region, canonical, cut, most_informative, pixel_mm
-from eval.volumes import read_image
+from eval.volumes import grid_difference, read_image
+from model.labels import FLARE23
 from tests.eval.made import real, write
 
 # One voxel at the patient's right, front, head end: in LPS order x and y small, z large.
@@ -87,16 +89,55 @@ def test_a_picture_without_any_label(patient, tmp_path):
     assert picture(ct, empty, "--truth", str(labels), "--output", str(tmp_path / "b.png")) == 0
 
 
+def test_a_flat_stack_is_drawn_as_axial_slices(patient):
+    ct, labels, _ = (sitk.GetArrayFromImage(read_image(path)) for path in patient)
+    labels[0] = 0
+
+    def planes(thickness_mm: float) -> list[tuple[Plane, int]]:
+        spacing_mm = (thickness_mm, 1.0, 1.0)
+        scene = Scene(ct_hu=ct, labels=labels, spacing_zyx_mm=spacing_mm, label_set=FLARE23, title="")
+        return [(view.plane, view.index) for view in _views(scene)]
+
+    # Ten slices of 1 mm are a quarter of the picture's 40 mm; of 0.1 mm, 1 mm in all. Labels lie on slices 1 to 9.
+    assert [plane for plane, _ in planes(1.0)] == list(Plane)
+    assert planes(0.1) == [(Plane.AXIAL, 1), (Plane.AXIAL, 5), (Plane.AXIAL, 9)]
+
+
+def test_a_dicom_folder_and_labels_stored_in_another_order(patient, tmp_path):
+    ct, labels, _ = patient
+    image = read_image(ct)
+    (tmp_path / "series").mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for z in range(image.GetDepth()):
+        part = image[:, :, z]
+        position = "\\".join(str(mm) for mm in image.TransformIndexToPhysicalPoint((0, 0, z)))
+        tags = {"0008|0060": "CT", "0020|000e": "1.2.3", "0020|0013": str(z), "0020|0032": position, "0020|0037": "1\\0\\0\\0\\1\\0"}
+        for tag, value in tags.items():
+            part.SetMetaData(tag, value)
+        # Names run the other way than the slices.
+        writer.SetFileName(str(tmp_path / "series" / f"{99 - z}.dcm"))
+        writer.Execute(part)
+    assert grid_difference(read_image(tmp_path / "series"), image) is None
+    assert np.array_equal(sitk.GetArrayFromImage(read_image(tmp_path / "series")), sitk.GetArrayFromImage(image))
+    sitk.WriteImage(sitk.DICOMOrient(read_image(labels), "RAS"), str(tmp_path / "ras.nii.gz"))
+    assert picture(tmp_path / "series", tmp_path / "ras.nii.gz", "--output", str(tmp_path / "a.png")) == 0
+
+
 def test_wrong_input_gives_one_line_and_2(patient, tmp_path, capsys):
     ct, labels, _ = patient
     foreign = write(tmp_path / "foreign.nii.gz", np.full((10, 30, 40), 77, np.uint8))
     smaller = write(tmp_path / "smaller.nii.gz", np.zeros((9, 30, 40), np.uint8))
+    text = tmp_path / "text.nii.gz"
+    text.write_text("no image")
     for arguments, words in (
         ((tmp_path / "none.nii.gz", labels, "a.png"), "no such file"),
         ((ct, foreign, "a.png"), "label 77"),
         ((ct, smaller, "a.png"), "not on the CT's grid: sizes differ"),
         ((ct, ct, "a.png"), "is this an image"),
         ((ct, labels, "a.bmp"), "unknown kind of picture"),
+        ((text, labels, "a.png"), "is no image"),
+        ((tmp_path, labels, "a.png"), "holds no DICOM series"),
     ):
         assert picture(*arguments[:2], "--output", str(tmp_path / arguments[2])) == 2
         err = capsys.readouterr().err
