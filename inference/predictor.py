@@ -39,6 +39,9 @@ from model.bundle import ModelBundle
 U8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
+FEW_SLICES = 3
+"""Up to so many from feet to head a network that learned from whole scans has little to go by; the user is told."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -161,6 +164,8 @@ class Predictor:
         self.record = Record(plan=self._planner.plan(volume.geometry, voxel_bytes=voxel_bytes, small=self._small))
         self._sessions.follow(self.record.plan)
         canonical, orientation = to_canonical(volume)
+        if (slices := canonical.geometry.size_zyx[0]) <= FEW_SLICES:
+            logger.warning("has only %d slice%s from feet to head; expect poor labels", slices, "s" * (slices > 1))
         statistics = image_statistics(canonical.array) if self._needs_statistics() else None
         with timings.stage("localize"):
             box, near_organs = self._region(canonical, statistics)

@@ -57,7 +57,7 @@ def link(folder):
 
 
 def dicom_below(folder):
-    write_series(folder / "case" / "series 1", straight(3))
+    write_series(folder / "case" / "series 1", straight(4))
 
 
 # Row of docs/input.md: how the input is made, and what the warning says.
@@ -76,11 +76,12 @@ WORKS = {
     "a fourth dimension of one": (nifti(ndim=4), None),
     "NaN or infinite voxels": (nifti(odd_voxels()), "4 voxels are NaN or infinite"),
     "padding of -3024 or 3071": (nifti(padded()), None),
-    "one slice": (nifti(CT[5:6]), None),
-    "two slices": (nifti(CT[5:7]), None),
-    "three slices": (nifti(CT[5:8]), None),
+    "one slice": (nifti(CT[5:6]), "has only 1 slice from feet to head"),
+    "two slices": (nifti(CT[5:7]), "has only 2 slices"),
+    "three slices": (nifti(CT[5:8]), "has only 3 slices"),
+    "four slices": (nifti(CT[5:9]), None),
     "slices of 0.3 mm": (nifti(np.repeat(CT, 8, axis=0), spacing=(1, 1.5, 0.3125)), None),
-    "slices of 10 mm": (nifti(CT[::4], spacing=(1, 1.5, 10)), None),
+    "slices of 10 mm": (nifti(CT[::3], spacing=(1, 1.5, 10)), None),
     "DICOM with a tilted gantry": (series(straight(4, lean=1.0)), "gantry tilted by 18.4°"),
     "DICOM slices unevenly spaced": (series([*straight(3), (0, 0, 12)]), "3.00 to 6.00 mm apart"),
     "DICOM folder with a second, shorter series": (series(straight(4), straight(2)), "2 DICOM series in one folder (4, 2 images)"),
