@@ -11,6 +11,7 @@ exit codes: the command's own; 2 also for wrong input, nothing written
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from eval.curves import draw_curves
@@ -21,6 +22,8 @@ from eval.sampling import why_no_gpu
 from eval.trace import GPU, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace, write_trace
 
 FORMATS = (".png", ".pdf", ".svg")
+MOST_LETTERS = 110
+"""Of a heading."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +55,16 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{error}\n")
     write_trace(samples, result.trace)
     with atomic_path(output) as temporary:
-        draw_curves(result.trace, stages, " ".join(arguments.program)[:110], temporary)
+        draw_curves(result.trace, stages, _heading(arguments.program), temporary)
     sys.stdout.write(profile_text(result.trace) + f"{output}, {samples}\n")
     if result.exit_code:
         sys.stderr.write(f"the command ended with exit code {result.exit_code}\n")
     return result.exit_code if result.exit_code >= 0 else 128 - result.exit_code
+
+
+def _heading(program: Sequence[str]) -> str:
+    text = " ".join(program)
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]} …"
 
 
 def profile_text(trace: Trace) -> str:

@@ -17,7 +17,6 @@ from eval.report.cases import EmbedOptions, Folders, embed_all, find_files
 from eval.report.data import Json, Tables, page_data
 from eval.report.page import atomic_folder, check_folder, write_page
 from eval.report.plots import FORMATS, write_plots
-from model.labels import LABEL_SETS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +72,7 @@ def _embed(data: Json, folders: Folders, folder: Path, arguments: argparse.Names
     if not files:
         return 0
     (folder / "cases").mkdir()
-    options = EmbedOptions(label_set=LABEL_SETS[data["challenge"]], detail_mm=arguments.detail_mm)
+    options = EmbedOptions(label_set=data["challenge"], detail_mm=arguments.detail_mm)
     failed = 0
     for done, result in enumerate(embed_all(files, folder / "cases", options, arguments.jobs), start=1):
         case = cases[result.stem]

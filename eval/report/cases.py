@@ -14,7 +14,7 @@ from eval.errors import InputError
 from eval.files import atomic_path
 from eval.report.volumes import CaseFiles, read_case, script_of, stem_of
 from eval.volumes import SUFFIXES
-from model.labels import LabelSet
+from model.labels import LABEL_SETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,8 @@ class Folders:
 class EmbedOptions:
     """How volumes are embedded."""
 
-    label_set: LabelSet
+    label_set: str
+    """A key of `model.labels.LABEL_SETS`."""
     detail_mm: float
 
 
@@ -70,7 +71,7 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
 def embed(files: CaseFiles, key: str, output: Path, options: EmbedOptions) -> Embedded:
     """Write the script of one case; whatever is wrong with it ends in `error`, never in an exception."""
     try:
-        text = script_of(key, read_case(files, options.label_set, options.detail_mm))
+        text = script_of(key, read_case(files, LABEL_SETS[options.label_set], options.detail_mm))
     except InputError as error:
         return Embedded(stem=files.name, key=key, error=str(error))
     with atomic_path(output / f"{key}.js") as temporary:

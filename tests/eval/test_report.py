@@ -37,8 +37,8 @@ def cohort(tmp_path):
     return tmp_path
 
 
-def report(folder, *more, scores="scores.csv"):
-    return main(["report", "--scores", str(folder / scores), "--output", str(folder / "report"), "--jobs", "1", *map(str, more)])
+def report(folder, *more, scores="scores.csv", jobs=1):
+    return main(["report", "--scores", str(folder / scores), "--output", str(folder / "report"), "--jobs", str(jobs), *map(str, more)])
 
 
 def data_of(folder):
@@ -46,9 +46,10 @@ def data_of(folder):
     return page, json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
 
 
-def test_a_report_holds_its_cases(cohort):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_report_holds_its_cases(cohort, jobs):
     folders = [part for name in ("images", "pred", "truth") for part in (f"--{name}", cohort / name)]
-    assert report(cohort, *folders) == 0
+    assert report(cohort, *folders, jobs=jobs) == 0
     page, data = data_of(cohort)
     assert [case["stem"] for case in data["cases"]] == ["a", "b", "c<&"]
     assert [case["organ_DSC"] for case in data["cases"]] == [0.9, 0.8, 0.0]
