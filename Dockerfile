@@ -1,6 +1,8 @@
 # The submission: one image, one entry point. Targets: gpu (default; CUDA through onnxruntime) and cpu (OpenVINO).
 #   docker build -t leanseg .                  docker build -t leanseg --target cpu .
 ARG BASE=python:3.11-slim-bookworm
+# OpenVINO's front ends and device plug-ins that ONNX on a CPU never loads.
+ARG UNUSED="include cmake libs/cache.json libs/*_gpu_* libs/*_npu_* libs/*_gguf_* libs/*_tensorflow_* libs/*_pytorch_* libs/*_paddle_* libs/*_jax_*"
 
 FROM ${BASE} AS submission
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=/opt/packages HOME=/tmp
@@ -20,20 +22,19 @@ CMD ["sh", "predict.sh"]
 
 # --no-deps: the lists are complete, and leave OpenVINO's telemetry out. Hashes: nothing but what was tested gets in.
 FROM ${BASE} AS packages-cpu
+ARG UNUSED
 COPY requirements/runtime-cpu.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/requirements.txt
-# Front ends and device plug-ins that ONNX on a CPU never loads.
-RUN cd /packages/openvino && rm -rf include cmake libs/cache.json libs/*_gpu_* libs/*_npu_* libs/*_gguf_* \
-    libs/*_tensorflow_* libs/*_pytorch_* libs/*_paddle_* libs/*_jax_*
+RUN cd /packages/openvino && rm -rf $UNUSED
 
 FROM submission AS cpu
 COPY --from=packages-cpu /packages /opt/packages
 
 FROM ${BASE} AS packages-gpu
+ARG UNUSED
 COPY requirements/runtime-gpu.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/requirements.txt
-RUN cd /packages/openvino && rm -rf include cmake libs/cache.json libs/*_gpu_* libs/*_npu_* libs/*_gguf_* \
-    libs/*_tensorflow_* libs/*_pytorch_* libs/*_paddle_* libs/*_jax_*
+RUN cd /packages/openvino && rm -rf $UNUSED
 
 FROM submission AS gpu
 COPY --from=packages-gpu /packages /opt/packages
