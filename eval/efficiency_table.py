@@ -51,13 +51,13 @@ from eval.files import write_csv
 from eval.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM
 
 OFFICIAL_COLUMNS = (NAME, "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time")
-STATUS = "Status"
+STATUS, REMARK = "Status", "Remark"
 STUCK_S = 3600.0
 """The time that the organisers write for a container that does not end."""
 LENIENT_MB = (2048.0, 4096.0)
 LENIENT_S = 15.0
 OWN_COLUMNS = (
-    STATUS, "ExitCode", "Remark", "Wall_s", "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs", "GPU_Above4GB_MBs",
+    STATUS, "ExitCode", REMARK, "Wall_s", "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs", "GPU_Above4GB_MBs",
     "Time_Above15s_s", "GPU_MaxUtilization_percent", "OwnGPU_Max_MB", "OwnGPU_Integral_MBs", "CPU_Integral_percent_s",
     "RAM_Integral_MBs", "OwnRAM_Max_MB", "OwnRAM_Integral_MBs", "OwnCPU_Max_percent", "OwnCPU_Integral_percent_s",
     "Samples", "LongestGap_s",
@@ -77,7 +77,7 @@ def efficiency_row(result: CaseEfficiency) -> dict[str, str]:
     own = {
         STATUS: str(result.status),
         "ExitCode": "" if result.exit_code is None else str(result.exit_code),
-        "Remark": result.remark,
+        REMARK: result.remark,
         "Wall_s": _cell(trace.duration_s, 2),
         "Time_Above15s_s": _cell(max(time_s - LENIENT_S, 0.0), 2),
         "Samples": str(trace.samples),

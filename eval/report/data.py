@@ -15,19 +15,23 @@ from eval.cases import CaseScores
 from eval.colours import colour_of
 from eval.columns import ERROR, NAME, Metric
 from eval.comparison import ScoreTable, compare, read_scores
+from eval.efficiency import Status
+from eval.efficiency_table import REMARK, STATUS
 from eval.errors import InputError
 from eval.files import read_csv
 from eval.flare import CHALLENGES, DECIMALS, Challenge, Rules, StructureScore, mean_scores
 from eval.ranking import RANKINGS
 from eval.report.volumes import stem_of
 from eval.summary import LESION, summarize, value_of
-from eval.trace import GPU, RAM, TIME, Trace, read_trace
+from eval.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
 from model.labels import TUMOR
 
 Json = dict[str, Any]
 
 EFFICIENCY_COLUMNS = ("Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time")
 """The organisers' columns, all but the name."""
+OWN_COLUMNS = ("OwnRAM_Max_MB",)
+"""Of ours, if they are there."""
 RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
 """The columns of a ranking that a report shows, beside one per metric."""
 MOST_POINTS = 400
@@ -116,16 +120,17 @@ def _results(table: ScoreTable) -> list[CaseScores]:
 def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str, Json]) -> Json:
     dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()})
     nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()})
+    taken = efficiency.get(stem_of(result.name))
     return {
         "name": result.name,
         "stem": stem_of(result.name),
-        "error": result.error,
+        "error": "; ".join(part for part in (result.error, "" if taken is None else taken["ending"]) if part),
         "values": {str(metric): [_plain(value_of(score, metric)) for score in result.scores.values()] for metric in metrics},
         "organ_DSC": _plain(dice),
         "organ_NSD": _plain(nsd),
         "lesion_DSC": _plain(lesion_dice),
         "lesion_NSD": _plain(lesion_nsd),
-        "efficiency": efficiency.get(stem_of(result.name)),
+        "efficiency": taken,
         "volume": None,
     }
 
@@ -134,11 +139,14 @@ def _comparison(path: Path, table: ScoreTable, metrics: Sequence[Metric]) -> Jso
     """This submission against another one: differences are this minus other."""
     other = read_scores(path)
     rows = [{key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)]
-    return {"name": path.stem, "rows": rows}
+    name = path.stem if path.stem != table.path.stem else path.resolve().parent.name
+    return {"name": name, "rows": rows}
 
 
 def read_efficiency(path: Path) -> dict[str, Json]:
     """Case to its figures, from a table with the organisers' columns; a column that is missing or a cell that is empty is null.
+
+    `ending` says how a case ended that did not end well, and is empty for the others.
 
     Raises:
         InputError: the table cannot be read, lacks `Name` or has none of the organisers' columns.
@@ -147,7 +155,13 @@ def read_efficiency(path: Path) -> dict[str, Json]:
     known = [column for column in EFFICIENCY_COLUMNS if column in columns]
     if NAME not in columns or not known:
         raise InputError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
-    return {stem_of(row[NAME]): {column: _number(path, row, column) for column in known} for row in rows}
+    known += [column for column in OWN_COLUMNS if column in columns]
+    return {stem_of(row[NAME]): {column: _number(path, row, column) for column in known} | {"ending": _ending(row)} for row in rows}
+
+
+def _ending(row: Mapping[str, str]) -> str:
+    status = row.get(STATUS, Status.OK)
+    return "" if status == Status.OK else ": ".join(part for part in (status, row.get(REMARK, "")) if part)
 
 
 def read_traces(path: Path) -> dict[str, Json]:
@@ -167,7 +181,7 @@ def _curves(trace: Trace) -> Json:
     times = trace.times_s[during]
     few = max(1, -(-times.size // MOST_POINTS))
     curves: Json = {TIME: [_plain(float(time)) for time in times[::few]]}
-    for quantity in (GPU, RAM):
+    for quantity in (GPU, RAM, OWN_RAM):
         values = np.where(np.isnan(trace.values[quantity]), -np.inf, trace.values[quantity])[during]
         highest = [float(values[i : i + few].max()) for i in range(0, values.size, few)]
         curves[quantity] = [None if value < 0 else _plain(value) for value in highest]

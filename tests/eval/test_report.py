@@ -63,6 +63,15 @@ def test_a_report_holds_its_cases(cohort, jobs):
     assert case["prediction"]
 
 
+def test_how_a_container_ended_is_told_with_the_case(cohort):
+    times = ["Name,Time,MaxGPU_Mem,Status,Remark,OwnRAM_Max_MB", "a.nii.gz,12,,ok,,480", "b.nii.gz,3600,,timeout,stopped after 20 s,"]
+    (cohort / "times.csv").write_text("\n".join([*times, "c<&.nii.gz,9,,out of memory,,8192"]) + "\n")
+    assert report(cohort, "--efficiency", cohort / "times.csv") == 0
+    cases = data_of(cohort)[1]["cases"]
+    assert [case["error"] for case in cases] == ["", "timeout: stopped after 20 s", "missing: no </script> here; out of memory"]
+    assert [case["efficiency"]["OwnRAM_Max_MB"] for case in cases] == [480, None, 8192]
+
+
 def test_nothing_is_replaced_unless_asked(cohort, capsys):
     assert report(cohort) == 0
     assert report(cohort) == 2

@@ -7,8 +7,8 @@
     byId(id).replaceChildren(el("div", { class: "heading" }, el("h2", { text: title })), el("p", { class: "note", text: note }), ...content.filter(Boolean));
   }
 
-  // A forest plot: rows of { name, colour, low, mid, high, star, lines }, a vertical line at `zero`.
-  function forest(rows, zero, title) {
+  // A forest plot: rows of { name, colour, low, mid, high, star, lines }, a vertical line at `zero`; `whole` numbers on the axis or any.
+  function forest(rows, title, { zero, whole } = {}) {
     const [wide, left, right, line] = [540, 172, 18, 24];
     const tall = rows.length * line + 34;
     const ends = rows.flatMap((row) => [row.low, row.high, row.mid]).filter(isNumber);
@@ -17,7 +17,7 @@
     const [low, high] = [Math.min(...ends, zero ?? Infinity) - reach, Math.max(...ends, zero ?? -Infinity) + reach];
     const x = (value) => left + (value - low) / (high - low) * (wide - left - right);
     const picture = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": title });
-    for (const tick of LeanSeg.ticks(low, high, 4)) {
+    for (const tick of LeanSeg.ticks(low, high, 4).filter((at) => !whole || Number.isInteger(at))) {
       picture.append(svg("line", { x1: x(tick), x2: x(tick), y1: 4, y2: tall - 26, class: tick === zero ? "zero" : "grid" }),
         svg("text", { x: x(tick), y: tall - 8, "text-anchor": "middle", class: "tick", text: String(tick).replace("-", "−") }));
     }
@@ -45,7 +45,7 @@
         star: isNumber(row.wilcoxon_holm_p) && row.wilcoxon_holm_p < 0.05,
         lines: [row.structure, `difference ${text(row.difference, 4)}`, `95 % CI ${text(row.low, 4)} to ${text(row.high, 4)}`,
           `Wilcoxon p ${text(row.wilcoxon_p, 4)}, after Holm ${text(row.wilcoxon_holm_p, 4)}`, `${row.cases} cases`],
-      })), 0, `Differences in ${METRICS[metric].name}`)));
+      })), `Differences in ${METRICS[metric].name}`, { zero: 0 })));
     show("comparison", `Against ${name}`, `Paired differences, this submission minus ${name}: right of the line this one is better. `
       + "Bars are 95 % bootstrap confidence intervals, a star marks p < 0.05 (Wilcoxon signed-rank, Holm-corrected).",
     el("div", { class: "pair" }, ...cards));
@@ -53,8 +53,10 @@
 
   const MEASURES = {
     Time: ["Time", "s"], MaxGPU_Mem: ["Peak GPU memory", "MB"], AUC_GPU_Time: ["GPU memory × time", "MB·s"],
-    MaxRAM: ["Peak RAM", "MB"], AUC_RAM_Time: ["RAM × time", "MB·s"], MaxCPU_Utilization: ["Peak CPU", "%"], AUC_CPU_Time: ["CPU × time", "%·s"],
+    OwnRAM_Max_MB: ["Peak RAM of the container", "MB"], MaxRAM: ["Peak RAM of the host", "MB"],
   };
+
+  const has = (column) => data.cases.some((item) => item.efficiency && isNumber(item.efficiency[column]));
 
   // Cases from slow to quick as bars, with the tolerance as a line.
   function bars(column) {
@@ -127,15 +129,17 @@
       .map((name, i) => el("th", { scope: "col", class: i === 1 ? null : "number", text: name })))), el("tbody", {}, ...data.ranking.map((row) => el("tr", {},
       cell(row.Place, 0), el("th", { scope: "row", text: row.Submission }), cell(row.Score, 2), ...metrics.map((metric) => cell(row[metric], 2))))));
     show("ranking", "Ranking", "Ranked per case and metric, averaged over metrics and cases; 1 is best. Dots and bars: median and 95 % of the places in resamples of the cases.",
-      el("div", { class: "pair" }, el("div", { class: "card scroll spaced" }, table),
-        el("div", { class: "card figure" }, el("h3", { text: "Place in resamples" }), forest(rows, undefined, "Places in resamples of the cases"))));
+      el("div", { class: "card scroll spaced" }, table),
+      el("div", { class: "card figure small" }, el("h3", { text: "Place in resamples" }), forest(rows, "Places in resamples of the cases", { whole: true })));
   }
 
   function efficiency() {
-    const cards = Object.keys(MEASURES).filter((column) => !column.includes("CPU") && column !== "AUC_RAM_Time").map(bars).filter(Boolean);
+    const columns = ["Time", "MaxGPU_Mem", "AUC_GPU_Time", has("OwnRAM_Max_MB") ? "OwnRAM_Max_MB" : "MaxRAM"];
+    const cards = columns.map(bars).filter(Boolean);
     if (cards.length) {
       show("efficiency", "Time and memory", "Each bar is a case, run in a container of its own. What is above the tolerance counts against the submission.",
-        traces("GPU_MB", "GPU memory", data.tolerances.MaxGPU_Mem), traces("RAM_MB", "RAM"), el("div", { class: "pair" }, ...cards));
+        traces("GPU_MB", "GPU memory", data.tolerances.MaxGPU_Mem), traces("OwnRAM_MB", "RAM of the container") || traces("RAM_MB", "RAM of the host"),
+        el("div", { class: "pair" }, ...cards));
     }
   }
 

@@ -37,7 +37,7 @@
       scoreCard("Organ HD95", "organ mean", "HD95_mm"),
       card("Cases", String(data.cases.length), wrong, errors ? "bad" : "good"),
       efficiencyCard("Time", "Mean time", "s", "mean"), efficiencyCard("MaxGPU_Mem", "Peak GPU memory", "MB", "max"),
-      efficiencyCard("AUC_GPU_Time", "GPU memory × time", "GB·s", "mean", 1000), efficiencyCard("MaxRAM", "Peak RAM", "MB", "max"),
+      efficiencyCard("AUC_GPU_Time", "GPU memory × time", "GB·s", "mean", 1000), efficiencyCard("OwnRAM_Max_MB", "Peak container RAM", "MB", "max") || efficiencyCard("MaxRAM", "Peak host RAM", "MB", "max"),
     ].filter(Boolean));
   }
 

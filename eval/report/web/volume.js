@@ -58,6 +58,7 @@
     }
     nv.setSliceType(library.SLICE_TYPE.RENDER);
     nv.setRenderAzimuthElevation(160, 12);
+    nv.volScaleMultiplier = 1.25;
     nv.setOpacity(0, 0);
     nv.onLocationChange = lead;
     return { nv, source, library };
