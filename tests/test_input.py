@@ -13,6 +13,7 @@ from inference.predictor import Predictor
 from inference.volume import read_header, read_volume
 from model.bundle import load_bundle
 from tests.inference.bundles import abdomen, hu, make_bundle
+from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, enhanced
 from tests.inference.images import nifti_header, voxels, write_nifti, write_series
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "input.md"
@@ -56,6 +57,14 @@ def link(folder):
     (folder / NAME).symlink_to(folder.parent / "elsewhere" / "original.nii.gz")
 
 
+def dicom_file(content):
+    def write(folder):
+        (folder / "case").mkdir()
+        (folder / "case" / "1.dcm").write_bytes(content)
+
+    return write
+
+
 def dicom_below(folder):
     write_series(folder / "case" / "series 1", straight(4))
 
@@ -85,6 +94,8 @@ WORKS = {
     "DICOM with a tilted gantry": (series(straight(4, lean=1.0)), "gantry tilted by 18.4°"),
     "DICOM slices unevenly spaced": (series([*straight(3), (0, 0, 12)]), "3.00 to 6.00 mm apart"),
     "DICOM folder with a second, shorter series": (series(straight(4), straight(2)), "2 DICOM series in one folder (4, 2 images)"),
+    "DICOM with compressed pixels": (series(straight(4), size=(48, 64), compressor="JPEG2000"), None),
+    "enhanced DICOM, all slices in one file": (dicom_file(enhanced(CT + 1024, [2.5 * i for i in range(len(CT))])), None),
     "DICOM folder one level down": (dicom_below, None),
     "name with spaces and unicode": (nifti(name="Fall 7 – Mädchen 腹部.nii.gz"), None),
     "symbolic link to an image": (link, None),
@@ -161,6 +172,14 @@ REFUSED = {
     "broken link": (lambda folder: (folder / NAME).symlink_to(folder / "nowhere"), "No such file"),
     "folder named like an image": (lambda folder: (folder / NAME).mkdir(), "holds no DICOM images"),
     "damaged DICOM slice": (damaged_slice, "1_002.dcm: is damaged"),
+    "DICOM compressed in a way that is not read": (
+        dicom_file(dicom(np.zeros((2, 3), np.int16), HTJ2K)),
+        "convert the series to one .nii.gz",
+    ),
+    "enhanced DICOM with compressed frames": (
+        dicom_file(enhanced(np.zeros((2, 2, 3), np.int16), (0, 3), JPEG_LOSSLESS)),
+        "holds 2 frames of compressed pixels",
+    ),
     "DICOM with two series of one length": (series(straight(3), straight(3)), "holds 2 DICOM series (3, 3 images)"),
     "DICOM with several images at one place": (series([*straight(3), (0, 0, 6)]), "lie at the same place"),
 }

@@ -1,4 +1,4 @@
-"""DICOM: a folder that holds one series, or a single file.
+"""DICOM: a folder that holds one series, or a single file; enhanced images with many frames count as so many slices.
 
 The slices are put in order by their positions; images that do not make one stack are refused. Plain pixels are read here; packed ones
 (JPEG and the like) by GDCM, after the structure of their file was found sound.
@@ -74,10 +74,10 @@ def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
     files = [path] if path.is_file() else [file for sub in _with_folders_in(path) for file in _files_in(sub) if is_dicom(file)]
     groups: dict[tuple[bool, *tuple[object, ...]], list[DicomImage]] = defaultdict(list)
     without = 0
-    for image in map(read_dicom_file, files):
-        if image is None:
-            without += 1
-        else:
+    for file in files:
+        images = read_dicom_file(file)
+        without += not images
+        for image in images:
             turned = tuple(np.round(image.orientation, 2)) if image.orientation else None
             groups[image.samples > 1, image.series_uid, image.rows, image.columns, turned].append(image)
     if not groups:
@@ -100,7 +100,7 @@ def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
     if len(images) == 1:
         return images
     for image in images:
-        if image.position_mm is None or image.orientation is None or image.frames > 1:
+        if image.position_mm is None or image.orientation is None:
             raise InputError(f"{image.path}: does not say where it lies; export the series again as original images, one a slice")
     normal = _normal(images[0])
     images = sorted(images, key=lambda image: float(np.dot(image.position_mm or (), normal)))
@@ -112,8 +112,6 @@ def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
 
 def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tuple[Geometry, tuple[str, ...]]:
     first = images[0]
-    if first.frames > 1:
-        return _grid_of_frames(path, first)
     if first.orientation is None or first.position_mm is None or first.spacing_yx_mm is None:
         raise InputError(f"{path}: says nothing about its place or the size of its pixels; export the series again as original images")
     row, column, normal = np.array(first.orientation[:3]), np.array(first.orientation[3:]), _normal(first)
@@ -151,7 +149,7 @@ def _normal(image: DicomImage) -> NDArray[np.float64]:
 
 def _pixels(image: DicomImage) -> tuple[NDArray[np.generic], float, float]:
     """Values of an image, flat, and the slope and intercept that are still to be applied."""
-    if image.is_packed or image.frames > 1:
+    if image.is_packed:
         with _gdcm(image.path) as reader:
             return sitk.GetArrayFromImage(reader.Execute()).ravel(), 1.0, 0.0
     count = image.rows * image.columns
@@ -167,15 +165,6 @@ def _pixels(image: DicomImage) -> tuple[NDArray[np.generic], float, float]:
     if unused:  # overlays may lie in the other bits; shifting to and fro also carries the sign
         raw = (raw.astype(image.stored.newbyteorder("=")) << above) >> unused
     return raw, image.slope, image.intercept
-
-
-def _grid_of_frames(path: Path, image: DicomImage) -> tuple[Geometry, tuple[str, ...]]:
-    """The grid of a file with several frames, as GDCM finds it."""
-    with _gdcm(image.path) as reader:
-        reader.ReadImageInformation()
-        (x, y, z), origin = reader.GetSize()[:3], np.array(reader.GetOrigin()[:3])
-        spacing, matrix = spaced(path, np.array(reader.GetSpacing()[:3])), np.array(reader.GetDirection()).reshape(3, 3)
-    return mended_geometry(path, (z, y, x), spacing, origin, matrix, [])
 
 
 @contextmanager

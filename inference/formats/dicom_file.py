@@ -1,7 +1,7 @@
 """The header of one DICOM file, read with distrust: whatever claims to reach beyond the file is refused.
 
-Only what a CT slice needs is kept. Sequences are walked for their structure alone, so that the decoder for packed pixels
-(GDCM) never sees a length that is not so.
+Only what a CT slice needs is kept. Sequences are walked for their structure, so that the decoder for packed pixels (GDCM) never sees a
+length that is not so; of their contents, what describes the frames of an enhanced image (DICOM PS3.3, functional groups) is kept.
 """
 
 import mmap
@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,13 @@ _LONG_FORM = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"U
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SYNTAX, _PIXELS = 0x00020010, 0x7FE00010
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_SHARED_GROUPS, _FRAME_GROUPS = 0x52009229, 0x52009230
+_MACROS = {0x00209113, 0x00209116, 0x00289110, 0x00289145}
+"""Of functional groups: where a frame lies, how it is turned, the size of its pixels, its rescaling."""
 _UNPACKED = {_IMPLICIT, _BIG_ENDIAN, "1.2.840.10008.1.2.1"}
+_JPEG = "1.2.840.10008.1.2.4."
+_UNPACKED_BY_GDCM = {*(_JPEG + kind for kind in ("50", "51", "57", "70", "80", "81", "90", "91")), "1.2.840.10008.1.2.5"}
+"""JPEG, JPEG-LS, JPEG 2000 and run lengths (DICOM PS3.6, transfer syntaxes)."""
 _WANTED = {
     0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID", 0x00200032: "ImagePositionPatient",
     0x00200037: "ImageOrientationPatient", 0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames", 0x00280010: "Rows",
@@ -35,13 +41,12 @@ _NUMBERS = {"SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored",
 
 @dataclass(frozen=True, kw_only=True)
 class DicomImage:
-    """One file that holds pixels."""
+    """One image: a file, or a frame of one."""
 
     path: Path
     series_uid: str
     rows: int
     columns: int
-    frames: int
     samples: int
     """Values a pixel: 1 for a CT, 3 for colour."""
     position_mm: tuple[float, ...] | None
@@ -62,11 +67,11 @@ class DicomImage:
     """Whether the pixels are compressed, JPEG for example."""
 
 
-def read_dicom_file(path: Path) -> DicomImage | None:
+def read_dicom_file(path: Path) -> list[DicomImage]:
     """Read the header of a DICOM file.
 
     Returns:
-        The image; None if the file holds none, as a directory or a report does.
+        Its image, or its frames in the order of the file; nothing if it holds none, as a directory or a report does.
 
     Raises:
         InputError: the file is damaged, or of a kind that is not read.
@@ -77,7 +82,7 @@ def read_dicom_file(path: Path) -> DicomImage | None:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             walk = _Walk(data)
             walk.run()
-            return _image(path, walk)
+            return _images(path, walk)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (_DamagedError, ValueError, struct.error, IndexError) as error:
@@ -88,12 +93,17 @@ class _DamagedError(Exception):
     """The structure is not that of a DICOM file."""
 
 
+_Kept = dict[int, bytes] | None
+
+
 class _Walk:
     """Walks over the elements of a file, keeping those that are wanted at the top level."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         self.raw: dict[int, bytes] = {}
+        self.groups: dict[int, list[dict[int, bytes]]] = {_SHARED_GROUPS: [], _FRAME_GROUPS: []}
+        """What an enhanced image says of all its frames, and of each of them."""
         self.pixels: tuple[int, int] | None = None
         """Where pixels begin and how many bytes they are; UNDEFINED: in fragments."""
         self.syntax = _IMPLICIT
@@ -103,17 +113,17 @@ class _Walk:
         """Walk over the whole file."""
         at, end = 0, len(self._data)
         if self._data[PREFIX_AT:DATA_AT] == b"DICM":
-            at = self._walk(DATA_AT, end, explicit=True, only_group=2)
+            at = self._walk(DATA_AT, end, explicit=True, into=self.raw, only_group=2)
             self.syntax = self.raw.get(_SYNTAX, b"").decode("ascii", "replace").strip(" \0") or _IMPLICIT
         elif self._data[4:6].isalpha() and self._data[4:6].isupper():
             self.syntax = "1.2.840.10008.1.2.1"
         if self.syntax == _DEFLATED:
             raise _DamagedError("its header is deflated, which is not read")
         self.order = ">" if self.syntax == _BIG_ENDIAN else "<"
-        self._walk(at, end, explicit=self.syntax != _IMPLICIT)
+        self._walk(at, end, explicit=self.syntax != _IMPLICIT, into=self.raw)
 
-    def _walk(self, at: int, end: int, *, explicit: bool, only_group: int | None = None, depth: int = 0) -> int:
-        """Elements from `at` to `end` or to the end of their item; the value is the byte after them."""
+    def _walk(self, at: int, end: int, *, explicit: bool, into: _Kept, only_group: int | None = None, depth: int = 0) -> int:
+        """Elements from `at` to `end` or to the end of their item, wanted ones kept in `into`; the value is the byte after them."""
         while at < end:
             group, element = struct.unpack_from(f"{self.order}HH", self._data, at)
             if only_group is not None and group != only_group:
@@ -126,11 +136,16 @@ class _Walk:
                 self.pixels = start, UNDEFINED
                 at = self._items(start, end, fragments=True)
             elif length == UNDEFINED:
-                at = self._items(start, end, explicit=explicit and kind != b"UN", depth=depth + 1)
+                at = self._items(start, end, explicit=explicit and kind != b"UN", depth=depth + 1, of=tag, into=into)
             elif start + length > end:
                 raise _DamagedError("an element reaches beyond the file")
             else:
-                self._keep(tag, kind, start, length, explicit=explicit, depth=depth)
+                if kind == b"SQ" or (not explicit and (tag in self.groups or tag in _MACROS)):
+                    self._items(start, start + length, explicit=explicit, depth=depth + 1, of=tag, into=into)
+                elif depth == 0 and tag == _PIXELS:
+                    self.pixels = start, length
+                elif into is not None and tag in _WANTED:
+                    into[tag] = self._data[start : start + length]
                 at = start + length
         return at
 
@@ -145,16 +160,10 @@ class _Walk:
             return kind, int(struct.unpack_from(f"{self.order}I", self._data, at + 8)[0]), at + 12
         return kind, int(struct.unpack_from(f"{self.order}H", self._data, at + 6)[0]), at + 8
 
-    def _keep(self, tag: int, kind: bytes, start: int, length: int, *, explicit: bool, depth: int) -> None:
-        if kind == b"SQ":
-            self._items(start, start + length, explicit=explicit, depth=depth + 1)
-        elif depth == 0 and tag == _PIXELS:
-            self.pixels = start, length
-        elif depth == 0 and tag in _WANTED:
-            self.raw[tag] = self._data[start : start + length]
-
-    def _items(self, at: int, end: int, *, explicit: bool = True, fragments: bool = False, depth: int = 0) -> int:
-        """Items of a sequence, or fragments of packed pixels; the value is the byte after the sequence."""
+    def _items(
+        self, at: int, end: int, *, explicit: bool = True, fragments: bool = False, depth: int = 0, of: int = 0, into: _Kept = None
+    ) -> int:
+        """Items of the sequence `of`, or fragments of packed pixels; the value is the byte after the sequence."""
         if depth > DEEPEST:
             raise _DamagedError("sequences are nested too deep")
         while at < end:
@@ -167,15 +176,23 @@ class _Walk:
             if fragments:
                 at += length
             else:
-                at = self._walk(at, end if length == UNDEFINED else at + length, explicit=explicit, depth=depth)
+                stop = end if length == UNDEFINED else at + length
+                at = self._walk(at, stop, explicit=explicit, into=self._kept_of(of, into, depth), depth=depth)
         return at
 
+    def _kept_of(self, sequence: int, into: _Kept, depth: int) -> _Kept:
+        """Where an item's wanted elements are kept: those of each functional group apart, those of other sequences nowhere."""
+        if depth == 1 and sequence in self.groups:
+            self.groups[sequence].append({})
+            return self.groups[sequence][-1]
+        return into if depth == 2 and sequence in _MACROS else None
 
-def _image(path: Path, walk: _Walk) -> DicomImage | None:
-    values = {_WANTED[tag]: raw for tag, raw in walk.raw.items()}
+
+def _images(path: Path, walk: _Walk) -> list[DicomImage]:
+    values = _named(walk.raw)
     number = {name: int(struct.unpack(f"{walk.order}H", values[name][:2])[0]) for name in _NUMBERS & set(values)}
     if walk.pixels is None:
-        return None
+        return []
     if not {"Rows", "Columns"} <= set(number):
         raise _DamagedError("pixels without rows and columns")
     bits = number.get("BitsAllocated", 16)
@@ -184,20 +201,58 @@ def _image(path: Path, walk: _Walk) -> DicomImage | None:
         raise _DamagedError(f"an image of {columns} × {rows} × {frames} pixels of {bits} bits")
     samples, (start, length) = number.get("SamplesPerPixel", 1), walk.pixels
     is_packed = walk.syntax not in _UNPACKED
-    if not is_packed and length < rows * columns * frames * samples * bits // 8:
+    if is_packed and (frames > 1 or walk.syntax not in _UNPACKED_BY_GDCM):
+        unknown = f"pixels compressed in a way that is not read ({walk.syntax[:40]})"
+        what = f"{frames} frames of compressed pixels" if frames > 1 else unknown
+        raise InputError(f"{path}: holds {what}; convert the series to one .nii.gz file")
+    if is_packed and length != UNDEFINED:
+        raise _DamagedError("compressed pixels that are not in fragments")
+    frame_bytes = rows * columns * samples * bits // 8
+    if not is_packed and length < frames * frame_bytes:
         raise _DamagedError("fewer pixels than its header says")
     stored, high = number.get("BitsStored", bits), number.get("HighBit", number.get("BitsStored", bits) - 1)
     if not 0 < stored <= high + 1 <= bits:
         raise _DamagedError(f"{stored} bits up to bit {high} of {bits}")
+    common: dict[str, Any] = {
+        "path": path, "series_uid": values.get("SeriesInstanceUID", b"").decode("ascii", "replace").strip(" \0"), "rows": rows,
+        "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high, "is_packed": is_packed,
+        "stored": np.dtype(f"{walk.order}{'i' if number.get('PixelRepresentation', 0) else 'u'}{bits // 8}"),
+    }  # fmt: skip
+    return [
+        DicomImage(**common, **_place(of_frame), pixels_at=start + i * frame_bytes)
+        for i, of_frame in enumerate(_of_frames(walk, values, frames))
+    ]
+
+
+def _of_frames(walk: _Walk, values: Mapping[str, bytes], frames: int) -> list[dict[str, bytes]]:
+    """What the file says of each frame: the functional groups of an enhanced image beside what it says of the whole."""
+    shared, each = walk.groups[_SHARED_GROUPS][:1], walk.groups[_FRAME_GROUPS]
+    if not each and frames == 1:
+        each = [{}]
+    if not each:
+        # Nothing tells the frames apart; what stands at the top is the first one's place.
+        return [{name: value for name, value in values.items() if name != "ImagePositionPatient"}] * frames
+    if len(each) != frames:
+        raise _DamagedError(f"{frames} frames, of which {len(each)} are described")
+    of_all = {**values, **(_named(shared[0]) if shared else {})}
+    return [{**of_all, **_named(of_frame)} for of_frame in each]
+
+
+def _place(values: Mapping[str, bytes]) -> dict[str, Any]:
+    """Fields of a `DicomImage` that frames of one file may differ in."""
     thickness = abs(_float(values, "SpacingBetweenSlices", 0.0) or _float(values, "SliceThickness", 0.0))
-    return DicomImage(
-        path=path, series_uid=values.get("SeriesInstanceUID", b"").decode("ascii", "replace").strip(" \0"), rows=rows, columns=columns,
-        frames=frames, samples=samples, position_mm=_floats(values, "ImagePositionPatient", 3),
-        orientation=_floats(values, "ImageOrientationPatient", 6), spacing_yx_mm=_floats(values, "PixelSpacing", 2),
-        thickness_mm=thickness or None, slope=_float(values, "RescaleSlope", 1.0),
-        intercept=_float(values, "RescaleIntercept", 0.0), bits_stored=stored, high_bit=high, pixels_at=start, is_packed=is_packed,
-        stored=np.dtype(f"{walk.order}{'i' if number.get('PixelRepresentation', 0) else 'u'}{bits // 8}"),
-    )  # fmt: skip
+    return {
+        "position_mm": _floats(values, "ImagePositionPatient", 3),
+        "orientation": _floats(values, "ImageOrientationPatient", 6),
+        "spacing_yx_mm": _floats(values, "PixelSpacing", 2),
+        "thickness_mm": thickness or None,
+        "slope": _float(values, "RescaleSlope", 1.0),
+        "intercept": _float(values, "RescaleIntercept", 0.0),
+    }
+
+
+def _named(raw: Mapping[int, bytes]) -> dict[str, bytes]:
+    return {_WANTED[tag]: value for tag, value in raw.items()}
 
 
 def _float(values: Mapping[str, bytes], name: str, default: float) -> float:

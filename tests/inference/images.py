@@ -58,13 +58,16 @@ def write_nifti(path, array=None, order="<", **changes):
     return path
 
 
-def write_series(folder, positions, uid="1.2.3.1", orientation=(1, 0, 0, 0, 1, 0), number=1):
-    """Write one DICOM CT slice (4 x 3 voxels of 2 x 2 mm) at each position; its voxels are the slice's number in the list."""
+def write_series(folder, positions, uid="1.2.3.1", orientation=(1, 0, 0, 0, 1, 0), number=1, size=(3, 4), compressor=None):
+    """Write one DICOM CT slice (4 x 3 voxels of 2 x 2 mm unless said) at each position; its voxels are the slice's number in the list."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
+    if compressor:
+        writer.UseCompressionOn()
+        writer.SetCompressor(compressor)
     for i, position in enumerate(positions):
-        image = sitk.GetImageFromArray(np.full((1, 3, 4), i, np.int16))
+        image = sitk.GetImageFromArray(np.full((1, *size), i, np.int16))
         image.SetSpacing((2, 2, 3))
         image.SetMetaData("0008|0060", "CT")
         image.SetMetaData("0008|0018", f"{uid}.{i + 1}")

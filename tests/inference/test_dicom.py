@@ -8,39 +8,8 @@ import pytest
 from inference.errors import InputError
 from inference.formats.dicom_file import read_dicom_file
 from inference.volume import read_header, read_volume
+from tests.inference.dicom_files import BIG, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, PREFIX, dicom, element, enhanced
 from tests.inference.images import write_series
-
-PREFIX = bytes(128) + b"DICM"
-EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
-
-
-def element(tag, kind, value, syntax=EXPLICIT):
-    order = ">" if syntax == BIG else "<"
-    if kind == "US":
-        value = struct.pack(f"{order}H", value)
-    elif isinstance(value, str):
-        value = value.encode() + b" " * (len(value) % 2)
-    head = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
-    if syntax == IMPLICIT:
-        return head + struct.pack("<I", len(value)) + value
-    if kind in ("OW", "SQ", "UN"):
-        return head + kind.encode() + bytes(2) + struct.pack(f"{order}I", len(value)) + value
-    return head + kind.encode() + struct.pack(f"{order}H", len(value)) + value
-
-
-def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", **changes):
-    """A DICOM file of our own making; `pixels` (rows, columns) as stored."""
-    stored = pixels.astype(pixels.dtype.newbyteorder(">" if syntax == BIG else "<")).tobytes()
-    values = {"stored": 16, "high": 15, "signed": 1, "slope": "1", "intercept": "-1024", "samples": 1, "rows": pixels.shape[0]} | changes
-    elements = [
-        (0x0020000E, "UI", "1.2.3"), (0x00200032, "DS", f"0\\0\\{z}"), (0x00200037, "DS", "1\\0\\0\\0\\1\\0"),
-        (0x00280002, "US", values["samples"]), (0x00280010, "US", values["rows"]), (0x00280011, "US", pixels.shape[1]),
-        (0x00280030, "DS", "0.8\\0.7"), (0x00280100, "US", pixels.itemsize * 8), (0x00280101, "US", values["stored"]),
-        (0x00280102, "US", values["high"]), (0x00280103, "US", values["signed"]), (0x00281052, "DS", values["intercept"]),
-        (0x00281053, "DS", values["slope"]), (0x7FE00010, "OW", stored),
-    ]  # fmt: skip
-    meta = element(0x00020010, "UI", syntax + "\0" * (len(syntax) % 2))
-    return PREFIX + meta + extra + b"".join(element(*e, syntax) for e in elements)
 
 
 def straight(count, step=3.0):
@@ -106,7 +75,7 @@ def test_sequences_are_walked_over(tmp_path):
     inside = element(0x00081140, "SQ", mark.pack(0xFFFE, 0xE000, 10) + element(0x00280010, "US", 99))
     for extra in (endless, inside):
         (tmp_path / "a.dcm").write_bytes(dicom(np.zeros((2, 3), np.int16), extra=extra))
-        assert read_dicom_file(tmp_path / "a.dcm").rows == 2
+        assert [image.rows for image in read_dicom_file(tmp_path / "a.dcm")] == [2]
 
 
 @pytest.mark.parametrize(
@@ -146,3 +115,66 @@ def test_images_without_a_place_are_refused(tmp_path):
         (tmp_path / f"{i}.dcm").write_bytes(data)
     with pytest.raises(InputError, match="does not say where it lies"):
         read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_frames_of_an_enhanced_image_are_slices(tmp_path, syntax):
+    """Three frames in the order 1, 0, 2 of their places, the last with an intercept of its own."""
+    pixels = np.arange(18, dtype=np.int16).reshape(3, 2, 3) + 1024
+    (tmp_path / "a.dcm").write_bytes(enhanced(pixels, (102.5, 100.0, 105.0), syntax, ["-1024", "-1024", "-1000"]))
+    volume = read_volume(tmp_path)
+    assert volume.array.tolist() == (pixels[[1, 0, 2]] - np.array([1024, 1024, 1000]).reshape(3, 1, 1)).tolist()
+    assert volume.array.dtype == np.int16
+    assert volume.geometry.spacing_zyx_mm == (2.5, 0.8, 0.7)
+    assert volume.geometry.origin_xyz_mm == (-10, 20, 100)
+    assert volume.warnings == ()
+    assert volume.geometry == read_header(tmp_path / "a.dcm").geometry
+
+
+def test_one_frame_says_how_thick_it_is(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(enhanced(np.zeros((1, 2, 3), np.int16), (7.0,)))
+    geometry = read_volume(tmp_path / "a.dcm").geometry
+    assert (geometry.spacing_zyx_mm, geometry.origin_xyz_mm) == ((5.0, 0.8, 0.7), (-10, 20, 7))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"zs": (0, 0, 3)}, "several of its images lie at the same place"),
+        ({"zs": (0, 3, 6), "described": 2}, "3 frames, of which 2 are described"),
+        ({"zs": (0, 3, 6), "described": 0}, "does not say where it lies"),
+        ({"zs": (0, 3, 6), "syntax": "1.2.840.10008.1.2.4.70"}, "holds 3 frames of compressed pixels; convert"),
+    ],
+)
+def test_frames_that_are_no_stack_are_refused(tmp_path, changes, message):
+    (tmp_path / "a.dcm").write_bytes(enhanced(np.zeros((3, 2, 3), np.int16), **changes))
+    with pytest.raises(InputError, match=message):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+def test_losslessly_compressed_pixels(tmp_path, compressor):
+    packed, plain = (write_series(tmp_path / str(c), straight(3), size=(48, 64), compressor=c) for c in (compressor, None))
+    assert [image.is_packed for path in sorted(packed.iterdir()) for image in read_dicom_file(path)] == [True] * 3
+    np.testing.assert_array_equal(read_volume(packed).array, read_volume(plain).array)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "fragments", "message"),
+    [
+        (HTJ2K, False, "not read (1.2.840.10008.1.2.4.201); convert the series to one .nii.gz file"),
+        (JPEG_LOSSLESS, False, "compressed pixels that are not in fragments"),
+        (JPEG_LOSSLESS, True, "its pixels cannot be unpacked"),
+    ],
+)
+def test_compressed_pixels_that_cannot_be_unpacked(tmp_path, syntax, fragments, message):
+    data = dicom(np.zeros((2, 3), np.int16), syntax)
+    if fragments:
+        mark = struct.Struct("<HHI")
+        junk = mark.pack(0xFFFE, 0xE000, 0) + mark.pack(0xFFFE, 0xE000, 12) + b"no JPEG here" + mark.pack(0xFFFE, 0xE0DD, 0)
+        data = data[:-16] + struct.pack("<I", 0xFFFFFFFF) + junk
+    (tmp_path / "a.dcm").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.dcm: ") as caught:
+        read_volume(tmp_path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
