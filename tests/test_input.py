@@ -14,7 +14,7 @@ from inference.volume import read_header, read_volume
 from model.bundle import load_bundle
 from tests.inference.bundles import abdomen, hu, make_bundle
 from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, enhanced
-from tests.inference.images import nifti_header, voxels, write_nifti, write_series
+from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "input.md"
 SPACING = (1.0, 1.5, 2.5)
@@ -82,6 +82,7 @@ WORKS = {
     "unsigned voxels": (nifti((CT + 1024).astype(np.uint16), intercept=-1024), None),
     "slope and intercept": (nifti(((CT + 1024) // 2).astype(np.int16), slope=2, intercept=-1024), None),
     "big-endian file": (nifti(order=">"), None),
+    "NIfTI-2 file": (lambda folder: write_nifti2(folder / NAME, CT, spacing=SPACING), None),
     "a fourth dimension of one": (nifti(ndim=4), None),
     "NaN or infinite voxels": (nifti(odd_voxels()), "4 voxels are NaN or infinite"),
     "padding of -3024 or 3071": (nifti(padded()), None),

@@ -1,4 +1,4 @@
-"""NIfTI-1 files, `.nii` and `.nii.gz`."""
+"""NIfTI-1 and NIfTI-2 files, `.nii` and `.nii.gz`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +9,14 @@ import numpy as np
 from inference.errors import InputError
 from inference.formats.image_file import ImageFile
 from inference.formats.nifti_grid import read_grid
-from inference.formats.nifti_header import HEADER_BYTES, VOXELS_AT, header_layout
+from inference.formats.nifti_header import HEADER_BYTES, HEADER_BYTES_2, header_layout
 from inference.formats.streams import ByteStream, Compression
 from inference.formats.voxels import StoredVoxels
 from inference.geometry import Zyx
 
+Order = Literal["<", ">"]
+EXTENSION_FLAG_BYTES = 4
+"""Between the header and the first voxel, at least."""
 _NUMBERS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _COLOURS = {128, 2304}
 
@@ -37,12 +40,14 @@ def read_nifti(path: Path) -> ImageFile:
         size_zyx=size,
         dtype=_number_type(path, header),
         compression=compression,
-        skip=max(int(offset), VOXELS_AT),
+        skip=max(int(offset), len(raw) + EXTENSION_FLAG_BYTES),
         slope=slope,
         intercept=intercept,
     )
     geometry, warnings = read_grid(path, header, size)
-    return ImageFile(geometry=replace(geometry, nifti_header=raw), stored=stored, warnings=warnings)
+    if len(raw) == HEADER_BYTES:
+        geometry = replace(geometry, nifti_header=raw)
+    return ImageFile(geometry=geometry, stored=stored, warnings=warnings)
 
 
 def _raw_header(path: Path) -> tuple[bytes, Compression]:
@@ -51,7 +56,10 @@ def _raw_header(path: Path) -> tuple[bytes, Compression]:
         file.seek(0)
         stream = ByteStream(file, path, compression)
         try:
-            return stream.read(HEADER_BYTES), compression
+            raw = stream.read(HEADER_BYTES)
+            if _header_bytes(raw, "<") == HEADER_BYTES_2 or _header_bytes(raw, ">") == HEADER_BYTES_2:
+                raw += stream.read(HEADER_BYTES_2 - HEADER_BYTES)
+            return raw, compression
         except InputError as error:
             held = path.stat().st_size
             what = "is empty (0 bytes)" if not held else f"holds no whole NIfTI header ({held:,} bytes)"
@@ -59,17 +67,21 @@ def _raw_header(path: Path) -> tuple[bytes, Compression]:
 
 
 def _fields(path: Path, raw: bytes) -> np.void:
-    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    orders: tuple[Order, ...] = ("<", ">")
     for order in orders:
-        bytes_of_header = int(np.frombuffer(raw, f"{order}i4", 1)[0])
-        if bytes_of_header == HEADER_BYTES and raw[344:348] == b"n+1\0":
-            header: np.void = np.frombuffer(raw, header_layout(order), 1)[0]
+        if _header_bytes(raw, order) != len(raw):
+            continue
+        version, magic = (b"1", raw[344:348]) if len(raw) == HEADER_BYTES else (b"2", raw[4:8])
+        if magic == b"n+" + version + b"\0":
+            header: np.void = np.frombuffer(raw, header_layout(order, len(raw)), 1)[0]
             return header
-        if bytes_of_header == HEADER_BYTES and raw[344:348] == b"ni1\0":
+        if magic == b"ni" + version + b"\0":
             raise InputError(f"{path}: is the header of a two-file image; convert it to one .nii.gz file")
-        if bytes_of_header == 540:
-            raise InputError(f"{path}: is a NIfTI-2 image; convert it to NIfTI-1")
     raise InputError(f"{path}: is not a NIfTI image, whatever its name says; export it again or name it after its format")
+
+
+def _header_bytes(raw: bytes, order: Order) -> int:
+    return int(np.frombuffer(raw, f"{order}i4", 1)[0])
 
 
 def _size(path: Path, header: np.void) -> Zyx:

@@ -30,11 +30,30 @@ _FIELDS = {
 }
 """Format and first byte of the fields used (nifti1.h)."""
 
+HEADER_BYTES_2 = 540
+_FIELDS_2 = {
+    "datatype": ("i2", 12),
+    "bitpix": ("i2", 14),
+    "dim": ("8i8", 16),
+    "pixdim": ("8f8", 104),
+    "vox_offset": ("i8", 168),
+    "scl_slope": ("f8", 176),
+    "scl_inter": ("f8", 184),
+    "qform_code": ("i4", 344),
+    "sform_code": ("i4", 348),
+    "quatern": ("3f8", 352),
+    "qoffset": ("3f8", 376),
+    "srow": ("(3,4)f8", 400),
+    "xyzt_units": ("i4", 500),
+}
+"""The same of NIfTI-2 (nifti2.h), which is read and not written."""
 
-def header_layout(order: Literal["<", ">"]) -> np.dtype[np.void]:
-    """Layout of the fields used in a byte order."""
-    formats, offsets = [form for form, _ in _FIELDS.values()], [at for _, at in _FIELDS.values()]
-    layout = np.dtype({"names": list(_FIELDS), "formats": formats, "offsets": offsets, "itemsize": HEADER_BYTES})
+
+def header_layout(order: Literal["<", ">"], header_bytes: int = HEADER_BYTES) -> np.dtype[np.void]:
+    """Layout of the fields used in a byte order, of NIfTI-1 or, with 540 bytes, of NIfTI-2."""
+    fields = _FIELDS if header_bytes == HEADER_BYTES else _FIELDS_2
+    formats, offsets = [form for form, _ in fields.values()], [at for _, at in fields.values()]
+    layout = np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": header_bytes})
     return layout.newbyteorder(order)
 
 

@@ -43,6 +43,23 @@ def nifti_header(size_xyz=(5, 6, 7), dtype="i2", order="<", **changes):
     return bytes(raw)
 
 
+def write_nifti2(path, array, order="<", spacing=(2.0, 3.0, 4.0), srow=None, quatern=(0, 0, 1), origin=(10, 20, 30), codes=(1, 1)):
+    """Write a NIfTI-2 file of an array (z, y, x) of int16; an LPS image unless changed."""
+    raw = bytearray(544)
+    struct.pack_into(f"{order}i8s2h", raw, 0, 540, b"n+2\0\r\n\x1a\n", 4, 16)
+    struct.pack_into(f"{order}8q", raw, 16, 3, *array.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into(f"{order}8d", raw, 104, 1, *spacing, 0, 0, 0, 0)
+    struct.pack_into(f"{order}q2d", raw, 168, 544, 1, 0)
+    struct.pack_into(f"{order}2i", raw, 344, *codes)
+    struct.pack_into(f"{order}6d", raw, 352, *quatern, *origin)
+    x, y, z = spacing
+    struct.pack_into(f"{order}12d", raw, 400, *(srow or (-x, 0, 0, origin[0], 0, -y, 0, origin[1], 0, 0, z, origin[2])))
+    struct.pack_into(f"{order}i", raw, 500, 2)
+    data = bytes(raw) + array.astype(f"{order}i2").tobytes()
+    path.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
+    return path
+
+
 def voxels(size_xyz=(5, 6, 7), dtype="i2", start=0):
     """0, 1, 2, ... as an array (z, y, x)."""
     return (np.arange(int(np.prod(size_xyz))) + start).astype(dtype).reshape(size_xyz[::-1])

