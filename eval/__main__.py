@@ -21,15 +21,33 @@ COMMANDS = {
     "rank": "rank submissions by their score and efficiency tables",
     "picture": "draw a CT with labels in three planes",
     "report": "make a page to look at: figures, cases in slices and in 3D",
-    "benchmark": "measure how long the metrics take, beside the surface-distance package",
+    "benchmark": "measure speed side by side with others: metrics, inference",
 }
 """Command to its one-line help; `eval/commands/NAME.py` has `configure(parser)` and `run(arguments)`."""
+
+EPILOG = """\
+from a container to a page, for one submission:
+  python -m eval container team:latest --input images --output team/labels --results team/efficiency.csv
+  python -m eval score --pred team/labels --truth truth --labels flare23 --output team/scores.csv
+  python -m eval report --scores team/scores.csv --efficiency team/efficiency.csv \\
+      --images images --pred team/labels --truth truth --output team/report
+and between submissions:
+  python -m eval compare team/scores.csv other/scores.csv
+  python -m eval rank team other --output ranking.csv
+
+python -m eval COMMAND --help explains each. exit codes: 0 all went well; 1 done, but cases were in error and are named; 2 wrong input
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="python -m eval", description="Judge a submission from outside, as an organiser does.")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval",
+        description="Judge a submission from outside, as an organiser does.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -48,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error.filename or 'file system'}: {error.strerror or error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted, nothing was written\n")
+        sys.stderr.write("interrupted; only whole files were written\n")
         return 130
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("training.train", "train a network by a recipe"),
     "export": ("training.export", "make a bundle from checkpoints"),
     "phantom": ("training.phantom.dataset", "make procedural CTs with truth"),
+    "untrained": ("training.untrained", "make a bundle with random weights, to measure speed"),
 }
 
 

@@ -1,0 +1,82 @@
+"""Measure `predict.py` beside the plain PyTorch + MONAI pipeline, each a cold process on the same CT with the same weights.
+
+The CTs are phantoms of 512×512 voxels, or given with --ct. Networks: `small` is the small plain U-Net of the FLARE22 winner with random
+weights, good for speed only; `embedded` is bundles/default; or the folder of a bundle. Tables go to benchmark.md, pictures to
+benchmark-stages.png and benchmark-memory.png in the output folder. Every run is recorded there: a call that was interrupted goes on where
+it stopped, and calls with the same --output add to the same tables.
+
+The plain pipeline needs the training packages (torch, MONAI, onnx).
+
+exit codes: 0 measured; 1 a run failed; 2 wrong input
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from eval.errors import InputError
+from eval.speed.contestants import CONTESTANTS, EMBEDDED, SMALL
+from eval.speed.inference import Benchmark, prepare, write_results
+from eval.speed.scans import given_scans, phantom_scans
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for everything; made if missing")
+    add("--slices", type=_at_least_one, nargs="+", default=[100, 300, 1000], metavar="N", help="of the phantoms (default: 100 300 1000)")
+    add("--ct", type=Path, nargs="+", metavar="FILE", help="measure on these CTs instead (.nii.gz, stored along L, P, S)")
+    add("--networks", nargs="+", default=[SMALL, EMBEDDED], metavar="NAME", help="small, embedded or bundle folders (default: both)")
+    add("--contestants", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME", help=_listed())
+    add("--repeats", type=int, default=3, metavar="N", help="runs of each; 0 only prepares CTs and networks (default: %(default)s)")
+    add("--threads", type=int, default=0, metavar="N", help="of the networks (default: as each library chooses)")
+    add("--timeout", type=float, default=3600.0, metavar="S", help="seconds after which a run is stopped (default: %(default)s)")
+    add("--folder", type=int, default=0, metavar="N", help="also run a folder of N times the first CT with the last network")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepare, run what was not run, compare, print."""
+    output: Path = arguments.output.resolve()
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; give a folder with --output")
+    output.mkdir(parents=True, exist_ok=True)
+    # Asked to end, as by a batch system, the run that is going on is stopped too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    scans = given_scans(arguments.ct) if arguments.ct else phantom_scans(arguments.slices, output / "scans")
+    networks = prepare(arguments.networks, arguments.contestants, output)
+    if arguments.repeats <= 0:
+        _say(f"{len(scans)} CTs and {len(networks)} networks are ready in {output}")
+        return 0
+    benchmark = Benchmark(
+        output=output,
+        scans=scans,
+        networks=networks,
+        contestants=arguments.contestants,
+        repeats=arguments.repeats,
+        threads=arguments.threads,
+        timeout_s=arguments.timeout,
+        say=_say,
+    )
+    well = benchmark.run_all()
+    extras = benchmark.run_extras(arguments.folder)
+    _say("all runs are done; comparing labels")
+    benchmark.compare_labels()
+    sys.stdout.write(write_results(benchmark, extras))
+    return 0 if well else 1
+
+
+def _listed() -> str:
+    return "; ".join(f"{name}: {what}" for name, what in CONTESTANTS.items()) + " (default: all)"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
