@@ -13,6 +13,7 @@ exit codes: 0 all cases ended well; 1 some did not and are named; 2 wrong input,
 """
 
 import argparse
+import re
 import signal
 import sys
 from pathlib import Path
@@ -47,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     results_path: Path = arguments.results
     if arguments.limit <= 0:
         raise InputError(f"--limit is {arguments.limit:g}, must be more than 0 s")
+    if arguments.memory and not re.fullmatch(r"[1-9]\d*[bkmg]?", arguments.memory, re.IGNORECASE):
+        raise InputError(f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m")
     images = _images(arguments.input)
     check_writable((results_path, *(_output(arguments.output, image) for image in images)), arguments.force)
     if arguments.output.resolve() == arguments.input.resolve():

@@ -1,7 +1,8 @@
 """Score predictions against truths, file by file of the same name.
 
 Writes one row per case to OUTPUT (NAME.csv) and mean, standard deviation, median and 95 % confidence interval per
-structure to NAME_summary.csv beside it, and prints the summary.
+structure to NAME_summary.csv beside it, and prints the summary. A cell is empty where there is no figure: a structure
+that is not scored, the spread of a single case.
 
 rules:
   strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the set is an
@@ -100,15 +101,17 @@ def summary_text(rows: Sequence[SummaryRow]) -> str:
             lines.append("-" * len(lines[0]))
         cells = [_figures(found[structure, metric]) for metric in (Metric.DSC, Metric.NSD)]
         lines.append(f"{structure:<20}  {cells[0]}{cells[1]}".rstrip())
+    if max(row.cases for row in rows) == 1:
+        lines.append("one case: no standard deviation and no confidence interval")
     return "\n".join(lines) + "\n"
 
 
 def _figures(row: SummaryRow) -> str:
     if not row.cases:
         return f"{'not scored':<43}"
-    spread = "" if math.isnan(row.sd) else f" ± {row.sd:.4f}"
-    interval = "" if math.isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
-    return f"{f'{row.mean:.4f}{spread}':<17}{f'{row.median:.4f}':<8}{interval:<18}"
+    spread = "–" if math.isnan(row.sd) else f"{row.sd:.4f}"
+    interval = "–" if math.isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
+    return f"{f'{row.mean:.4f} ± {spread}':<17}{f'{row.median:.4f}':<8}{interval:<18}"
 
 
 def _summary_cells(row: SummaryRow) -> dict[str, str]:

@@ -113,6 +113,12 @@ def test_a_fault_of_the_set_up_is_no_fault_of_the_submission(folder, capsys, cas
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("option", "value"), [("--memory", "lots"), ("--memory", "0g"), ("--limit", "0")])
+def test_limits_that_are_none(folder, capsys, option, value):
+    assert run(folder, "good", more=(option, value)) == 2
+    assert f"{option} is {value}, must be" in capsys.readouterr().err
+
+
 def test_a_folder_without_images_is_one_line(folder, capsys):
     assert run(folder) == 2
     assert "images: no such folder" in capsys.readouterr().err
@@ -132,4 +138,4 @@ def test_a_label_map_of_an_image_that_nobody_can_read_is_no_good(tmp_path):
     write(tmp_path / "a.nii.gz", np.ones((3, 4, 5), np.uint8))
     status, remark = judge_output(tmp_path / "a.nii.gz", image, FLARE23)
     assert status is Status.INVALID_OUTPUT
-    assert "a_0000.nii.gz: cannot be read" in remark
+    assert "a_0000.nii.gz: is no image" in remark

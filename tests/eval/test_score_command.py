@@ -53,6 +53,18 @@ def test_strict_scores(folders, capsys):
     assert "b.nii.gz: missing" in err
 
 
+def test_of_one_case_there_is_no_spread(folders, capsys):
+    for name in "bc":
+        (folders / "truth" / f"{name}.nii.gz").unlink()
+    (folders / "pred" / "c.nii.gz").unlink()
+    assert score(folders) == 0
+    liver = next(row for row in table(folders / "scores_summary.csv") if row["Structure"] == "liver")
+    assert [liver[column] for column in ("Cases", "SD", "CI95_low", "CI95_high")] == ["1", "", "", ""]
+    out = capsys.readouterr().out
+    assert f"{float(liver['Mean']):.4f} ± –" in out
+    assert "one case: no standard deviation" in out
+
+
 def test_the_summary_is_that_of_the_table(folders):
     score(folders)
     rows = table(folders / "scores.csv")
