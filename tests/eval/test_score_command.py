@@ -145,7 +145,7 @@ def test_wrong_input_gives_one_line_and_2(folders, capsys, change, words):
 
 
 def test_help_tells_what_it_does(capsys):
-    commands = {"score": "official", "compare": "Wilcoxon", "picture": "axial", "benchmark": "surface-distance"}
+    commands = {"score": "official", "compare": "Wilcoxon", "picture": "axial", "benchmark": "whole pipelines"}
     for argv, words in [(["--help"], "COMMAND"), *(([name, "--help"], words) for name, words in commands.items())]:
         with pytest.raises(SystemExit) as stop:
             main(argv)
