@@ -42,7 +42,9 @@ def ways(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> dic
     """How each network of a bundle is run, by its file; `forced` overrides the precision that the manifest allows, None does not."""
     found = {}
     for network in bundle.manifest.networks().values():
-        path, precision = bundle.path_of(network), effective_precision(backend, forced or network.precision)
+        fp16 = backend == "cuda" and network.fp16_file is not None and forced is None
+        path = bundle.path_of(network, fp16=fp16)
+        precision = "fp16" if fp16 else effective_precision(backend, forced or network.precision)
         found[network.file] = Way(path=path, precision=precision, memory_mb=network_mb(network, backend, precision, path))
     return found
 

@@ -4,7 +4,7 @@
 |---|---|---|
 | `openvino` | CPU | bf16 where the processor is faster in it and the manifest allows it, else fp32 |
 | `onnxruntime` | CPU | fp32; the reference |
-| `cuda` | NVIDIA GPU through onnxruntime-gpu | that of the ONNX file (fp32, or fp16 weights) |
+| `cuda` | NVIDIA GPU through onnxruntime-gpu | that of the ONNX file: fp16 where the bundle has one and fp32 was not asked for |
 
 The libraries are imported when a session is opened, since they are the slowest part of a cold start.
 """
@@ -77,10 +77,8 @@ def select_backend(device: Device | Backend) -> Backend:
 
 
 def effective_precision(backend: Backend, allowed: Precision) -> Precision:
-    """The precision that a backend computes in where results allow `allowed`, judged without loading the backend."""
-    if backend == "openvino" and allowed == "bf16" and _bf16_pays(_processor()):
-        return "bf16"
-    return "fp16" if backend == "cuda" and allowed == "fp16" else "fp32"
+    """The precision that a backend computes an fp32 file in where results allow `allowed`, judged without loading the backend."""
+    return "bf16" if backend == "openvino" and allowed == "bf16" and _bf16_pays(_processor()) else "fp32"
 
 
 @cache

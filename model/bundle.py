@@ -29,9 +29,9 @@ class ModelBundle:
     folder: Path
     manifest: Manifest
 
-    def path_of(self, network: Network) -> Path:
-        """Path of a network's ONNX file."""
-        return self.folder / network.file
+    def path_of(self, network: Network, *, fp16: bool = False) -> Path:
+        """Path of a network's ONNX file; of the one that computes in fp16, if there is one and it is asked for."""
+        return self.folder / (network.fp16_file or network.file if fp16 else network.file)
 
     @property
     def sha256(self) -> str:

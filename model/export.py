@@ -6,6 +6,8 @@ checked before a file counts as done:
 1. the file against torch with the same rounded weights: logits and argmax (is the translation right?);
 2. torch with rounded weights against torch with the original ones: argmax (did rounding change anything?).
 
+`export_fp16` writes beside it a file that computes in fp16, for GPUs, where that changes next to nothing.
+
 Shapes: windows (1, in_channels, z, y, x) float32; logits (1, channels, z, y, x) float32.
 """
 
@@ -38,6 +40,8 @@ ROUNDING_AGREEMENT = 0.995
 """The same, rounded weights against the original ones: near-ties flip, a lost weight flips more."""
 BF16_AGREEMENT = 0.99
 """The same, computed in bf16 against fp32."""
+FP16_AGREEMENT = 0.99
+"""The same, computed in fp16 against fp32."""
 SMALLEST_HALF = 256
 """Weights with fewer values than this (norms, biases) stay fp32: they take no room and cancel less."""
 
@@ -138,6 +142,43 @@ def bf16_is_safe(network: nn.Module, windows: Windows) -> bool:
     return compare(bf16, fp32, windows).agreement >= BF16_AGREEMENT
 
 
+def export_fp16(network: nn.Module, path: Path, fp16: Path, windows: Windows) -> bool:
+    """Write a second file of an exported network that computes in fp16, for GPUs, unless computing so changes the result.
+
+    torch computes in half floats what the file will, since onnxruntime has no such kernels for the CPU: it computes the file's graph
+    in fp32, which shows that the graph is right and not that half floats suffice.
+
+    Args:
+        network: what was exported; left as it was.
+        path: its file (`export_onnx`).
+        fp16: file to write.
+        windows: inputs to compare on.
+
+    Returns:
+        Whether the file was written.
+    """
+    windows = tuple(windows)
+    fp32 = torch_predict(deepcopy(network).cpu().eval())
+    if compare(_torch_half_predict(network), fp32, windows).agreement < FP16_AGREEMENT:
+        return False
+    write_fp16(path, fp16)
+    if compare(onnxruntime_predict(fp16), fp32, windows).agreement < FP16_AGREEMENT:
+        fp16.unlink()
+        return False
+    return True
+
+
+def _torch_half_predict(network: nn.Module) -> Predict:
+    half = deepcopy(network).cpu().eval().half()
+
+    def predict(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = half(torch.from_numpy(window).half()).float().numpy()
+        return logits
+
+    return predict
+
+
 def synthetic_windows(window_zyx: Zyx, in_channels: int = 1, seed: int = 0) -> tuple[NDArray[np.float32], ...]:
     """Windows to compare on when no image is at hand: noise, and something like a body with organs in air."""
     rng = np.random.default_rng(seed)
@@ -193,6 +234,45 @@ def store_weights_as_half(path: Path) -> None:
     model.graph.node.extend(nodes)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def write_fp16(path: Path, fp16: Path) -> None:
+    """Write the graph of a file anew so that it computes in half floats; its input and output stay fp32.
+
+    The factors by which `Resize` enlarges stay fp32, as ONNX asks.
+    """
+    model = onnx.load(path)
+    stored = {weight.name for weight in model.graph.initializer if weight.data_type == TensorProto.FLOAT16}
+    factors = {name for node in model.graph.node if node.op_type == "Resize" for name in node.input[1:3]}
+    renamed = {INPUT: f"{INPUT}_half", OUTPUT: f"{OUTPUT}_half"}
+    nodes = [helper.make_node("Cast", [INPUT], [renamed[INPUT]], "input_cast", to=TensorProto.FLOAT16)]
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in stored:  # of weights that are halves already
+            renamed[node.output[0]] = node.input[0]
+            continue
+        for names in (node.input, node.output):
+            names[:] = [renamed.get(name, name) for name in names]
+        for attribute in node.attribute:
+            if attribute.name == "value" and node.output[0] not in factors:
+                _halve(attribute.t)
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
+                attribute.i = TensorProto.FLOAT16
+        nodes.append(node)
+    nodes.append(helper.make_node("Cast", [renamed[OUTPUT]], [OUTPUT], "output_cast", to=TensorProto.FLOAT))
+    for weight in model.graph.initializer:
+        if weight.name not in factors:
+            _halve(weight)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    fp16.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _halve(tensor: onnx.TensorProto) -> None:
+    """Store an fp32 tensor as half floats; those that are too large become infinite, and show in the comparison."""
+    if tensor.data_type == TensorProto.FLOAT:
+        with np.errstate(over="ignore"):
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
 
 
 def _write(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:

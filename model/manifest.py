@@ -79,20 +79,29 @@ class Network:
     """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's right."""
     interpolation: Literal["linear", "area", "cubic"] = "linear"
     """How the image is brought to `spacing_zyx_mm`; `area` first averages whole blocks of voxels that fit into one of the network's."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Lowest precision of computation for which agreement with fp32 was shown."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Lowest precision in which `file` may be computed: agreement with fp32 was shown."""
+    fp16_file: str | None = None
+    """The same network as an ONNX file that computes in fp16, for GPUs; input and output are float32 all the same. None where agreement
+    with fp32 was not shown."""
     memory_mb: Mapping[str, int] | None = None
     """Peak memory in MiB of loading the network and running one window, by way to run it, e.g. `openvino-bf16`, `onnxruntime-fp32`;
     measured by export. None: estimated from the window."""
 
     def __post_init__(self) -> None:
-        _check(_lies_inside(self.file), f"file: must lie in the bundle, is {self.file!r}")
+        for name, file in self.files.items():
+            _check(_lies_inside(file), f"{name}: must lie in the bundle, is {file!r}")
         _check(all(0.1 <= s <= 20 for s in self.spacing_zyx_mm), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {self.spacing_zyx_mm}")
         _check(all(8 <= w <= 1024 for w in self.window_zyx), f"window_zyx: must be 8 to 1024 voxels, is {self.window_zyx}")
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
         _check(sorted(a for a in along if a is not None) == [0, 1, 2], f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}")
         for way, mb in (self.memory_mb or {}).items():
             _check(0 < mb <= MOST_MB, f"memory_mb.{way}: must be above 0 and at most {MOST_MB} MiB, is {str(mb)[:20]}")
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The network's files by the field that names them."""
+        return {"file": self.file} if self.fp16_file is None else {"file": self.file, "fp16_file": self.fp16_file}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +243,8 @@ class Manifest:
         _check(self.format_version == FORMAT_VERSION, f"format_version: this release reads {FORMAT_VERSION}, is {self.format_version}")
         _check(bool(self.members), "members: must have at least one")
         for where, network in self.networks().items():
-            _check(network.file in self.files, f"{where}.file: {network.file!r} has no hash in files")
+            for name, file in network.files.items():
+                _check(file in self.files, f"{where}.{name}: {file!r} has no hash in files")
         for file, digest in self.files.items():
             valid = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
             _check(_lies_inside(file), f"files.{file}: must lie in the bundle")

@@ -16,7 +16,7 @@ from torch import nn
 from inference.measure import measure_network
 from inference.runtime import Backend, Precision, effective_precision
 from model.bundle import write_bundle
-from model.export import bf16_is_safe, export_onnx, synthetic_windows
+from model.export import bf16_is_safe, export_fp16, export_onnx, synthetic_windows
 from model.labels import KIDNEYS, TUMOR
 from model.manifest import Localization, Manifest, Member, Output, PairNames, PostProcessing, Provenance, Zyx
 from model.networks.build import build
@@ -49,6 +49,16 @@ class Trained:
         return self.info.recipe
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was found out about a network while it was exported."""
+
+    precision: Precision
+    """Lowest precision in which the CPU still computes the same."""
+    fp16_file: str | None
+    """Name of the file for GPUs that compute in fp16; None if there is none."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `export`."""
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="members of the ensemble, in order")
@@ -66,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="longest_1d",
         help="of each organ: its longest run of slices (method of the FLARE23 ensemble) or largest connected part (default: %(default)s)",
     )
+    parser.add_argument("--no-fp16", action="store_true", help="leave out the second file of each network, with which GPUs compute in fp16")
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
 
 
@@ -84,15 +95,23 @@ def run(args: argparse.Namespace) -> None:
     files = {f"member-{i}.onnx": member for i, member in enumerate(members, start=1)}
     if localization is not None:
         files[LOCALIZATION] = localization
-    precisions: dict[str, Precision] = {}
+    exported: dict[str, Exported] = {}
     memory: dict[str, dict[str, int]] = {}
 
     def write_files(folder: Path) -> None:
-        precisions.update({file: _export(trained, folder / file, args.data) for file, trained in files.items()})
-        memory.update({file: measure_memory(folder / file, trained.recipe.patch_zyx, precisions[file]) for file, trained in files.items()})
+        exported.update({file: _export(trained, folder / file, args.data, fp16=not args.no_fp16) for file, trained in files.items()})
+        memory.update(
+            {file: measure_memory(folder / file, trained.recipe.patch_zyx, exported[file].precision) for file, trained in files.items()}
+        )
 
     def network(file: str) -> dict[str, Any]:
-        return {**_network(files[file].recipe, file), "precision": precisions[file], "memory_mb": memory[file]}
+        of_file = exported[file]
+        return {
+            **_network(files[file].recipe, file),
+            "precision": of_file.precision,
+            "fp16_file": of_file.fp16_file,
+            "memory_mb": memory[file],
+        }
 
     def make_manifest(hashes: Mapping[str, str]) -> Manifest:
         return Manifest(
@@ -204,17 +223,20 @@ def measure_memory(path: Path, window_zyx: Zyx, precision: Precision) -> dict[st
     return {f"{backend}-{way}": measure_network(path, window_zyx, backend, way) for backend, way in ways}
 
 
-def _export(trained: Trained, path: Path, data: Path | None) -> Precision:
-    """Write one network; the lowest precision in which it still computes the same."""
+def _export(trained: Trained, path: Path, data: Path | None, *, fp16: bool) -> Exported:
+    """Write the files of one network."""
     windows = comparison_windows(trained.recipe, data)
     parity = export_onnx(trained.network, trained.recipe.patch_zyx, path, windows)
     # Only on a body: in noise a trained network has no opinion, and near-ties flip.
-    precision: Precision = "bf16" if bf16_is_safe(trained.network, windows[1:]) else "fp32"
+    body = windows[1:]
+    precision: Precision = "bf16" if bf16_is_safe(trained.network, body) else "fp32"
+    beside = path.with_suffix(".fp16.onnx")
+    has_fp16 = fp16 and export_fp16(trained.network, path, beside, body)
     logger.info(
-        "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same; precision down to %s", path.name,
-        path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision,
+        "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same; precision down to %s%s", path.name,
+        path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision, ", fp16 on GPUs" * has_fp16,
     )  # fmt: skip
-    return precision
+    return Exported(precision=precision, fp16_file=beside.name if has_fp16 else None)
 
 
 def _network(recipe: Recipe, file: str) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def make_bundle(folder, members=None, thresholds=THRESHOLDS, **changes):
         for network in (*members, *filter(None, [changes.get("localization")])):
             levels = thresholds[:1] if isinstance(network, Localization) else thresholds
             turned = [network.window_zyx["SIPALR".index(letter) // 2] for letter in network.axes]
-            write(bands((1, 1, *turned), levels), staged, network.file)
+            for file in network.files.values():
+                write(bands((1, 1, *turned), levels), staged, file)
 
     def make_manifest(files):
         provenance = Provenance(recipe="none", git_revision="none", data="none", licence="none", intended_use="tests")

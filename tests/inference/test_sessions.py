@@ -109,6 +109,29 @@ def test_the_budget_limits_the_arenas(device, tmp_path):
     assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [1000] * 3
 
 
+HALF = [member(file="a.onnx", fp16_file="a.fp16.onnx"), member(file="b.onnx")]
+
+
+@pytest.mark.parametrize(
+    ("options", "files", "precisions"),
+    [
+        ({"device": "cuda"}, ["a.fp16.onnx", "b.onnx"], ["fp16", "fp32"]),
+        ({"device": "cuda", "precision": "fp32"}, ["a.onnx", "b.onnx"], ["fp32", "fp32"]),
+        ({"device": "cpu"}, ["a.onnx", "b.onnx"], ["fp32", "fp32"]),
+    ],
+)
+def test_gpus_compute_in_fp16_where_the_bundle_can(device, tmp_path, options, files, precisions):
+    predictor = run(make_bundle(tmp_path / "b", HALF), **options)
+    assert [name for name, _, _ in device.opened] == files
+    assert predictor.record.plan.precisions == dict(zip(("a.onnx", "b.onnx"), precisions, strict=True))
+
+
+def test_the_cpu_that_goes_on_computes_in_its_own_precision(device, tmp_path):
+    device.full = ("cuda",)
+    run(make_bundle(tmp_path / "b", HALF), "auto")
+    assert [(name, backend) for name, backend, _ in device.opened] == [("a.onnx", "onnxruntime"), ("b.onnx", "onnxruntime")]
+
+
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", "0"), (None, None)])
 def test_fp32_that_was_asked_for_is_not_rounded_by_tensor_cores(device, tmp_path, precision, tf32):
     run(make_bundle(tmp_path / "b", [member(precision="bf16")]), "cuda", precision=precision)

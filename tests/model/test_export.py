@@ -11,6 +11,7 @@ from model.export import (
     OPSET,
     ParityError,
     compare,
+    export_fp16,
     export_onnx,
     onnxruntime_predict,
     store_weights_as_half,
@@ -155,3 +156,44 @@ def test_synthetic_windows_are_network_input():
         assert window.dtype == np.float32
         assert 0 <= window.min() < window.max() <= 1
     assert body[0, 0, 4, 0, 0] < 0.1 < body[0, 0, 4, 4, 8]
+
+
+class Enlarging(nn.Module):
+    """Halves and enlarges again, which becomes a `Resize` with factors that must stay fp32; the constant lies in a node of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv3d(1, 16, 3, padding=1, stride=2)
+
+    def forward(self, image):
+        return nn.functional.interpolate(self.convolution(image), scale_factor=2.0, mode="trilinear") * 0.75
+
+
+@pytest.mark.parametrize("make", [lambda: None, Enlarging])
+def test_a_second_file_computes_in_fp16(network, tmp_path, make):
+    torch.manual_seed(1)
+    subject = make() or network
+    windows = synthetic_windows(WINDOW)[1:]
+    export_onnx(subject, WINDOW, tmp_path / "a.onnx", windows)
+    before = (tmp_path / "a.onnx").read_bytes()
+    assert export_fp16(subject, tmp_path / "a.onnx", tmp_path / "a.fp16.onnx", windows)
+    assert (tmp_path / "a.onnx").read_bytes() == before
+    assert all(parameter.dtype == torch.float32 for parameter in subject.parameters())
+    model = onnx.load(tmp_path / "a.fp16.onnx")
+    assert {value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)} == {onnx.TensorProto.FLOAT}
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    convolutions = {name for node in model.graph.node if node.op_type.startswith("Conv") for name in node.output}
+    types = {value.type.tensor_type.elem_type for value in inferred if value.name in convolutions}
+    assert types == {onnx.TensorProto.FLOAT16}
+    assert any(node.op_type == "Resize" for node in model.graph.node) == (make is Enlarging)
+    found, expected = onnxruntime_predict(tmp_path / "a.fp16.onnx")(windows[0]), torch_predict(subject)(windows[0])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
+
+
+def test_no_file_where_fp16_changes_the_result(tmp_path):
+    """Channel 1 wins everywhere with 60 000 x 27; half floats end at 65 504, so that it ties with channel 0 there."""
+    steep, window = Weights(50_000.0, 60_000.0).eval(), np.ones((1, 1, *WINDOW), np.float32)
+    export_onnx(steep, WINDOW, tmp_path / "a.onnx", [window])
+    assert not export_fp16(steep, tmp_path / "a.onnx", tmp_path / "a.fp16.onnx", [window])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]

@@ -44,6 +44,7 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     assert [member.file for member in manifest.members] == ["member-1.onnx", "member-2.onnx"]
     assert manifest.localization is not None
     assert manifest.name == "tiny"
+    assert all(network.fp16_file == network.file.replace(".onnx", ".fp16.onnx") for network in manifest.networks().values())
     assert manifest.members[0].spacing_zyx_mm == (2, 2, 2)
     assert manifest.members[0].window_zyx == (16, 16, 16)
     assert manifest.members[0].interpolation == "area"
@@ -57,6 +58,12 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     assert manifest.provenance.recipe == "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
     assert (manifest.provenance.data, manifest.provenance.licence) == ("cubes", "CC0-1.0")
     assert str(tmp_path) not in json.dumps((output / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_files_for_gpus_can_be_left_out(checkpoints, tmp_path):
+    assert main([*words(checkpoints, tmp_path / "bundle", "one"), "--no-fp16"]) == 0
+    assert sorted(path.name for path in (tmp_path / "bundle").iterdir()) == ["manifest.json", "member-1.onnx"]
+    assert load_bundle(tmp_path / "bundle").manifest.members[0].fp16_file is None
 
 
 def test_weights_that_were_not_drawn_leave_a_trace(checkpoints, tmp_path):
