@@ -1,12 +1,9 @@
 """From two folders to scored cases: who belongs to whom, what is wrong with whom, all of them in parallel."""
 
 import math
-import signal
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -15,6 +12,7 @@ from eval.errors import InputError
 from eval.flare import CHALLENGES, LOST, UNSCORED, Challenge, LabelPair, Rules, StructureScore, score_case
 from eval.machine import processors
 from eval.metrics import label_boxes
+from eval.pool import side_by_side
 from eval.volumes import SUFFIXES, LabelVolume, grid_difference, onto_grid, read_labels
 
 MEMORY_SHARE = 0.6
@@ -154,31 +152,12 @@ def _remarks(scores: dict[str, StructureScore]) -> str:
 
 
 def judge_all(cases: Sequence[Case], options: ScoreOptions, jobs: int) -> Iterator[CaseScores]:
-    """Score cases in `jobs` processes, each given out as soon as it is done, in any order.
+    """Score cases in `jobs` processes, each given out as soon as it is done, in any order; a single one in as many threads.
 
     Raises:
         InputError: memory did not suffice.
     """
-    if jobs == 1 or len(cases) == 1:
-        for case in cases:
-            yield judge(case, options, threads=jobs)
-        return
-    workers = min(jobs, len(cases))
-    with ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
-        futures = [pool.submit(judge, case, options) for case in cases]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except (BrokenProcessPool, MemoryError) as error:
-            raise InputError("a scoring process failed, most likely for want of memory; lower --jobs") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and warnings of the image library out of the progress."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    yield from side_by_side(partial(judge, options=options, threads=jobs if len(cases) == 1 else 1), cases, jobs)
 
 
 def affordable_jobs(cases: Sequence[Case], memory_bytes: int) -> int:

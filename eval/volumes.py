@@ -65,7 +65,7 @@ def read_image(path: Path) -> sitk.Image:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().removeprefix("sitk::ERROR: ")
         if "ImageIO" in reason:
-            raise InputError(f"{path}: is no image; give NIfTI (.nii.gz, .nii), MetaImage or NRRD") from error
+            raise InputError(f"{path}: cannot be read, it is no image; give NIfTI (.nii.gz, .nii), MetaImage or NRRD") from error
         raise InputError(f"{path}: cannot be read as an image ({reason}); write it again as NIfTI") from error
     if path.is_file():
         _check_complete(path, image)

@@ -1,17 +1,13 @@
 """The volumes of a report: files found by name, turned into scripts in parallel, failures named and not fatal."""
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-
-import SimpleITK as sitk
 
 from eval.errors import InputError
 from eval.files import atomic_path
+from eval.pool import side_by_side
 from eval.report.volumes import CaseFiles, read_case, script_of, stem_of
 from eval.volumes import SUFFIXES
 from model.labels import LABEL_SETS
@@ -68,8 +64,9 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
     return {stem_of(path.name): path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.name[0] != "."}
 
 
-def embed(files: CaseFiles, key: str, output: Path, options: EmbedOptions) -> Embedded:
-    """Write the script of one case; whatever is wrong with it ends in `error`, never in an exception."""
+def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) -> Embedded:
+    """Write the script of one case, KEY.js; whatever is wrong with the case ends in `error`, never in an exception."""
+    key, files = numbered
     try:
         text = script_of(key, read_case(files, LABEL_SETS[options.label_set], options.detail_mm))
     except InputError as error:
@@ -85,23 +82,5 @@ def embed_all(cases: Sequence[CaseFiles], output: Path, options: EmbedOptions, j
     Raises:
         InputError: memory did not suffice.
     """
-    keys = [f"{index:04d}" for index in range(1, len(cases) + 1)]
-    if jobs == 1 or len(cases) < 2:
-        for files, key in zip(cases, keys, strict=True):
-            yield embed(files, key, output, options)
-        return
-    with ProcessPoolExecutor(max_workers=min(jobs, len(cases)), mp_context=get_context("spawn"), initializer=_start_worker) as pool:
-        futures = [pool.submit(embed, files, key, output, options) for files, key in zip(cases, keys, strict=True)]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except (BrokenProcessPool, MemoryError) as error:
-            raise InputError("a process failed, most likely for want of memory; lower --jobs") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and warnings of the image library out of the progress."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    numbered = [(f"{index:04d}", files) for index, files in enumerate(cases, start=1)]
+    yield from side_by_side(partial(embed, output=output, options=options), numbered, jobs)

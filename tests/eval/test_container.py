@@ -138,4 +138,4 @@ def test_a_label_map_of_an_image_that_nobody_can_read_is_no_good(tmp_path):
     write(tmp_path / "a.nii.gz", np.ones((3, 4, 5), np.uint8))
     status, remark = judge_output(tmp_path / "a.nii.gz", image, FLARE23)
     assert status is Status.INVALID_OUTPUT
-    assert "a_0000.nii.gz: is no image" in remark
+    assert "a_0000.nii.gz: cannot be read" in remark
