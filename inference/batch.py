@@ -157,7 +157,7 @@ class Batch:
         try:
             return step()
         except LeanSegError as error:
-            outcome.fail(one_line(error))
+            outcome.fail(naming(outcome.case, error))
             if isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError):
                 raise
         except MemoryError:
@@ -181,6 +181,12 @@ class Batch:
         else:
             total = sum(outcome.timings.seconds.values())
             self.console.say(f"{name} -> {printable(outcome.case.output_name)}: {outcome.timings}; {total:.1f} s")
+
+
+def naming(case: Case, error: BaseException) -> str:
+    """An error's message on one line, with the case's path in front where it does not name it itself."""
+    path, message = printable(str(case.path)), one_line(error)
+    return message if path in message else f"{path}: {message}"
 
 
 def begin(cases: Sequence[Case]) -> list[Outcome]:

@@ -4,7 +4,7 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from inference.batch import Batch, Outcome, begin, exit_code, summary
+from inference.batch import Batch, Outcome, begin, exit_code, naming, summary
 from inference.budget import Budget, Planner
 from inference.call import Call
 from inference.cases import check_folders, find_cases, prepare_output
@@ -92,7 +92,7 @@ def _tell_plans(outcomes: Sequence[Outcome], planner: Planner, console: Console)
             header = read_header(outcome.case.path)
             plan = planner.plan(header.geometry, voxel_bytes=header.voxel_bytes)
         except LeanSegError as error:
-            console.complain(f"error: {one_line(error)}")
+            console.complain(f"error: {naming(outcome.case, error)}")
             code = 1
         else:
             console.say(f"{printable(outcome.case.path.name)}\n{plan.describe()}")

@@ -2,9 +2,9 @@
 
     LeanSegError                 the message is one line: what is wrong with what, and what to do
     ├── InputError               1   one case cannot be used; the others go on
+    ├── BudgetError              1   one case cannot be run within the memory budget; the others go on
     ├── UsageError               2   wrong call: nothing is run
-    │   ├── OutputError          2   the output folder cannot be written or is full: the run ends
-    │   └── BudgetError          2   the memory budget cannot be kept
+    │   └── OutputError          2   the output folder cannot be written or is full: the run ends
     └── DeviceError              2   the device that was asked for cannot be used
         └── DeviceMemoryError    1   a device ran out of memory while it worked on a case
 
@@ -32,8 +32,10 @@ class OutputError(UsageError):
     """The output folder cannot be made or written, or the disk is full."""
 
 
-class BudgetError(UsageError):
-    """The memory budget cannot be kept; the message names the smallest one that can."""
+class BudgetError(LeanSegError):
+    """The memory budget cannot be kept for a case; the message names the smallest one that can."""
+
+    exit_code = 1
 
 
 class DeviceError(LeanSegError):
