@@ -184,7 +184,7 @@ REFUSED = {
     "DICOM with two series of one length": (series(straight(3), straight(3)), "holds 2 DICOM series (3, 3 images)"),
     "DICOM with several images at one place": (series([*straight(3), (0, 0, 6)]), "lie at the same place"),
 }
-TESTED_ELSEWHERE = {"file without permission", "two inputs with one output name"}
+TESTED_ELSEWHERE = {"file without permission", "more than the memory budget allows", "two inputs with one output name"}
 
 
 class Threshold:
