@@ -323,7 +323,7 @@ def test_a_full_disk_ends_in_2_and_leaves_no_partial_file(bench, bundle):
 def test_sigterm_leaves_only_whole_files(bench, bundle):
     for i in range(40):
         shutil.copy(bench / "inputs" / "case_0000.nii.gz", bench / "inputs" / f"more_{i:02}.nii.gz")
-    process = start([sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle)], bench)
+    process = start([sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle), "--report", "run.json"], bench)
     patience = time.monotonic() + 60
     while not names(bench / "outputs") and time.monotonic() < patience:
         time.sleep(0.01)
@@ -334,6 +334,8 @@ def test_sigterm_leaves_only_whole_files(bench, bundle):
     assert 0 < len(written) < 41
     for name in written:
         assert sitk.ReadImage(str(bench / "outputs" / name)).GetSize() == (48, 40, 12)
+    cases = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
+    assert sorted(case["output"] for case in cases if case["status"] == "segmented") == written
 
 
 def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
