@@ -55,7 +55,7 @@ def _draw(axes: Axes, data: Json, metric: str) -> None:
             capprops={"color": INK, "linewidth": 0.8},
         )
         places = place + scatter.uniform(-0.2, 0.2, len(values))
-        axes.plot(places, values, ".", color=INK, markersize=2.4, alpha=0.45, markeredgewidth=0)
+        axes.plot(places, values, "o", color=INK, markersize=2.6, alpha=0.55, markeredgewidth=0, zorder=3)
     axes.set_xticks(range(len(structures)), [structure["name"] for structure in structures], rotation=38, ha="right", fontsize=7.5)
     axes.set_ylabel(LABELS[metric], fontsize=8)
     axes.tick_params(axis="y", labelsize=7.5)
