@@ -13,7 +13,8 @@ import SimpleITK as sitk
 
 from inference.errors import InputError
 from inference.volume import read_volume
-from tests.inference.images import voxels, write_series
+from tests.inference.dicom_files import EXPLICIT, IMPLICIT, enhanced
+from tests.inference.images import voxels, write_nifti2, write_series
 
 SEEDS = {".nii": 1500, ".mha": 800, ".nrrd": 800}
 VOXEL_BYTES = voxels().nbytes
@@ -118,3 +119,29 @@ def test_dicom_slices(tmp_path):
             whole += volume.geometry.size_zyx == (3, 3, 4)
             assert volume.geometry.size_zyx == (3, 3, 4), seed
     assert whole > 60
+
+
+def read_of_mutations(path, end):
+    """How many of 800 mutations of a file are read; none of them holds more voxels than it did."""
+    original, voxels_held = path.read_bytes(), read_volume(path).array.size
+    read = 0
+    for seed in range(800):
+        path.write_bytes(mutated(original, seed, end))
+        volume = read_or_none(path)
+        read += volume is not None
+        assert volume is None or volume.array.size <= voxels_held, seed
+    return read
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_enhanced_dicom(tmp_path, syntax):
+    pixels = np.arange(18, dtype=np.int16).reshape(3, 2, 3)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(enhanced(pixels, (0, 3, 6), syntax))
+    assert 80 < read_of_mutations(path, path.stat().st_size - pixels.nbytes) < 720
+
+
+@pytest.mark.timeout(300)
+def test_nifti_2(tmp_path):
+    assert 80 < read_of_mutations(write_nifti2(tmp_path / "a.nii", voxels()), 544) < 720
