@@ -183,9 +183,8 @@ def write_results(benchmark: Benchmark, extras: Json) -> str:
 
 
 def provenance(output: Path) -> str:
-    """Machine, versions, and how busy the machine was with other things."""
+    """Machine and versions."""
     records = read_records(output / "runs")
-    loads = [record[when] for record in records for when in ("load_before", "load_after")]
     versions: dict[str, str] = {}
     for record in records:
         versions |= record["report"].get("versions", {})
@@ -193,11 +192,8 @@ def provenance(output: Path) -> str:
     lines = [
         f"- {processors()} processors ({_processor_name()}), {platform.system()} {platform.machine()}, revision {revision or 'unknown'}",
         f"- {', '.join(f'{name} {version}' for name, version in versions.items())}",
-        f"- load average over one minute around the runs, which load the machine themselves: {min(loads):.2f} to {max(loads):.2f}"
-        if loads
-        else "",
     ]
-    return "\n".join(line for line in lines if line)
+    return "\n".join(lines)
 
 
 def _processor_name() -> str:

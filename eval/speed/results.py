@@ -44,6 +44,8 @@ class Entry:
     wall_s: float
     cpu_s: float
     peak_mb: float
+    others: float
+    """Processors that other programs kept busy meanwhile."""
     windows: int
     """Run, of all networks but the localization's."""
     seconds: Mapping[str, float]
@@ -100,6 +102,7 @@ def _entry(key: Key, records: Sequence[Json], window_s: float, agreed: Mapping[s
         wall_s=median([record["wall_s"] for record in told]),
         cpu_s=median([record["cpu_s"] for record in told]),
         peak_mb=median([record["peak_mb"] for record in told]),
+        others=median([record["others"] for record in told]),
         windows=windows,
         seconds=seconds,
         stopped="" if good else records[0]["stopped"] or f"exit code {records[0]['exit_code']}",

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
+
 from eval.errors import InputError
 from eval.files import atomic_path
 from eval.machine import free_memory_bytes
@@ -47,9 +49,8 @@ class Measured:
     """MiB of resident memory at most, all processes together."""
     stopped: str
     """Why it was stopped; empty if it ended by itself."""
-    load_before: float
-    """Load average over one minute."""
-    load_after: float
+    others: float
+    """Processors that other programs kept busy meanwhile, on average; the run would be faster without them."""
 
 
 def free_limits(seconds: float) -> Limits:
@@ -63,9 +64,8 @@ def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tup
     Raises:
         InputError: it cannot be started.
     """
-    load_before = os.getloadavg()[0]
     with Sampler(SamplerOptions(interval_s=SAMPLE_S)) as sampler, log.open("wb") as output:
-        start_s = time.monotonic()
+        start_s, busy_s = time.monotonic(), _busy_s()
         try:
             program = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd)
         except OSError as error:
@@ -77,7 +77,7 @@ def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tup
             if program.returncode is None:
                 program.kill()
                 program.wait()
-        end_s = time.monotonic()
+        end_s, busy_s = time.monotonic(), _busy_s() - busy_s
     trace = sampler.trace(start_s, end_s)
     sampled_mb = trace.peak(OWN_RAM) if trace.has(OWN_RAM) else 0.0
     measured = Measured(
@@ -86,10 +86,15 @@ def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tup
         cpu_s=cpu_s,
         peak_mb=max(own_peak_mb, sampled_mb),
         stopped=stopped,
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
+        others=max(0.0, busy_s - cpu_s) / (end_s - start_s),
     )
     return measured, trace
+
+
+def _busy_s() -> float:
+    """Seconds that all processors together have been busy since the machine started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
 
 
 def _wait(program: "subprocess.Popen[bytes]", start_s: float, limits: Limits) -> tuple[float, float, str]:

@@ -9,34 +9,24 @@ from eval.speed.runs import Json
 
 
 def contestants_table(entries: Sequence[Entry]) -> str:
-    """Medians of wall time, CPU time and peak memory, each with how many times `predict.py`'s it is."""
-    header = (
-        "network",
-        "CT",
-        "contestant",
-        "runs",
-        "wall s",
-        "×",
-        "CPU s",
-        "×",
-        "peak MiB",
-        "×",
-        "windows",
-        f"Dice with {PLAIN}",
-        f"Dice with {EVEN}",
-    )
+    """Medians of wall time, CPU time and peak memory, each with how many times `predict.py`'s it is.
+
+    `others` is the number of processors that other programs kept busy meanwhile.
+    """
+    figures = ("wall s", "×", "CPU s", "×", "peak MiB", "×", "windows", "others")
+    header = ("network", "CT", "contestant", "runs", *figures, f"Dice with {PLAIN}", f"Dice with {EVEN}")
     return _markdown(header, [_row(entries, entry) for entry in ordered(entries)])
 
 
 def _row(entries: Sequence[Entry], entry: Entry) -> list[str]:
     who = [entry.network, entry.scan, entry.contestant, str(entry.runs)]
     if entry.stopped:
-        return [*who, entry.stopped, *[""] * 8]
+        return [*who, entry.stopped, *[""] * 9]
     figures: list[str] = []
     for what, digits in (("wall_s", 1), ("cpu_s", 1), ("peak_mb", 0)):
         figures += [f"{getattr(entry, what):.{digits}f}", _times(ratio(entries, entry, what))]
     agreed = [f"{a.dice:.4f} ({a.labels} labels)" if (a := entry.agreement.get(other)) else "" for other in (PLAIN, EVEN)]
-    return [*who, *figures, str(entry.windows), *agreed]
+    return [*who, *figures, str(entry.windows), f"{entry.others:.2f}", *agreed]
 
 
 def floor_table(entries: Sequence[Entry]) -> str:

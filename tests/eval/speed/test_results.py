@@ -20,6 +20,7 @@ def record(contestant, wall_s, repeat=0, scan="big", scan_bytes=2, exit_code=0, 
         "wall_s": wall_s,
         "cpu_s": 2 * wall_s,
         "peak_mb": 100 * wall_s,
+        "others": 0.5,
         "report": {"cases": [{"seconds": seconds, "windows_run": 12}]} if not exit_code else {},
     }
 
@@ -72,8 +73,8 @@ def test_agreement_is_the_mean_dice_of_labels_that_either_has(one, other, right_
 def test_tables_say_it_in_markdown():
     found = entries(RECORDS, {"small": 0.25}, {("small", "big", OURS): {PLAIN: Agreement(0.99, 3)}})
     lines = contestants_table(found).splitlines()
-    assert lines[2] == "| small | big | predict.py | 3 | 10.0 | 1.00 | 20.0 | 1.00 | 1000 | 1.00 | 12 | 0.9900 (3 labels) |  |"
-    assert lines[3] == "| small | big | plain-fp32 | 1 | 40.0 | 4.00 | 80.0 | 4.00 | 4000 | 4.00 | 12 |  |  |"
+    assert lines[2] == "| small | big | predict.py | 3 | 10.0 | 1.00 | 20.0 | 1.00 | 1000 | 1.00 | 12 | 0.50 | 0.9900 (3 labels) |  |"
+    assert lines[3] == "| small | big | plain-fp32 | 1 | 40.0 | 4.00 | 80.0 | 4.00 | 4000 | 4.00 | 12 | 0.50 |  |  |"
     assert floor_table(found).splitlines()[2] == "| small | big | predict.py | 12 | 3.00 | 1.50 | 4.50 | 10.00 | 2.22 |"
     assert stages_table(found).splitlines()[2] == "| small | big | predict.py | 2.50 | 1.00 | 6.00 | 0.50 |"
 

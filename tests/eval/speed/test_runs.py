@@ -20,6 +20,7 @@ def test_a_run_is_measured(tmp_path):
     assert measured.stopped == ""
     assert 0 < measured.cpu_s <= measured.wall_s * 1.5
     assert 100 < measured.peak_mb < 400
+    assert measured.others >= 0
     assert trace.duration_s == pytest.approx(measured.wall_s)
     assert (tmp_path / "log").read_text(encoding="utf-8") == "done\n"
 
