@@ -1,21 +1,20 @@
 """DICOM: a folder that holds one series, or a single file; enhanced images with many frames count as so many slices.
 
 The slices are put in order by their positions; images that do not make one stack are refused. Plain pixels are read here; packed ones
-(JPEG and the like) by GDCM, after the structure of their file was found sound.
+(JPEG and the like) in `inference.formats.unpack`, after the structure of their file was found sound.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from inference.errors import InputError, one_line
+from inference.errors import InputError
 from inference.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
 from inference.formats.image_file import mended_geometry, spaced
+from inference.formats.unpack import unpacker
 from inference.formats.voxels import VoxelSink, expected_bytes
 from inference.geometry import Geometry, Voxels
 
@@ -60,12 +59,14 @@ def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
     geometry, notes = _grid(path, images, warnings)
     sink = VoxelSink(int(np.prod(geometry.size_zyx)))
     at = 0
-    for image in images:
-        values, slope, intercept = _pixels(image)
-        if at + values.size > sink.values.size:
-            raise InputError(f"{image.path}: holds more pixels than its header says; export the series again")
-        sink.put(at, values, slope, intercept)
-        at += values.size
+    with unpacker() as unpacking:
+        for image in images:
+            count = image.rows * image.columns
+            if image.is_packed:
+                sink.put(at, unpacking.values(image.path, count))
+            else:
+                sink.put(at, _pixels(image), image.slope, image.intercept)
+            at += count
     return sink.values.reshape(geometry.size_zyx), geometry, notes
 
 
@@ -147,11 +148,8 @@ def _normal(image: DicomImage) -> NDArray[np.float64]:
     return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-9), np.float64)
 
 
-def _pixels(image: DicomImage) -> tuple[NDArray[np.generic], float, float]:
-    """Values of an image, flat, and the slope and intercept that are still to be applied."""
-    if image.is_packed:
-        with _gdcm(image.path) as reader:
-            return sitk.GetArrayFromImage(reader.Execute()).ravel(), 1.0, 0.0
+def _pixels(image: DicomImage) -> NDArray[np.generic]:
+    """Values of an image that is not packed, flat, as stored."""
     count = image.rows * image.columns
     try:
         with image.path.open("rb") as file:
@@ -164,21 +162,7 @@ def _pixels(image: DicomImage) -> tuple[NDArray[np.generic], float, float]:
     unused, above = 8 * image.stored.itemsize - image.bits_stored, 8 * image.stored.itemsize - 1 - image.high_bit
     if unused:  # overlays may lie in the other bits; shifting to and fro also carries the sign
         raw = (raw.astype(image.stored.newbyteorder("=")) << above) >> unused
-    return raw, image.slope, image.intercept
-
-
-@contextmanager
-def _gdcm(path: Path) -> Iterator[sitk.ImageFileReader]:
-    """ITK's reader for a DICOM file; what it raises becomes an `InputError`."""
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it would write to the terminal
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        yield reader
-    except (RuntimeError, ValueError) as error:
-        reason = one_line(error).rpartition("ERROR:")[2].strip()[:150]
-        raise InputError(f"{path}: its pixels cannot be unpacked ({reason}); export the series again") from error
+    return raw
 
 
 def _with_folders_in(folder: Path) -> list[Path]:

@@ -1,11 +1,13 @@
 """DICOM series: order, choice, kinds of pixels, and files that are not what they say."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
 
 from inference.errors import InputError
+from inference.formats import unpack
 from inference.formats.dicom_file import read_dicom_file
 from inference.volume import read_header, read_volume
 from tests.inference.dicom_files import BIG, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, PREFIX, dicom, element, enhanced
@@ -178,3 +180,31 @@ def test_compressed_pixels_that_cannot_be_unpacked(tmp_path, syntax, fragments, 
         read_volume(tmp_path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "script", ["import os; os.abort()", "import sys; sys.stdin.buffer.read()", "print('int16 3072')", "print('nonsense')"]
+)
+def test_what_unpacks_may_crash_or_hang(tmp_path, monkeypatch, script):
+    """As JPEG decoders do on damaged pixels: the case is refused, and the next one finds a new process."""
+    folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
+    with monkeypatch.context() as patch:
+        patch.setattr(unpack, "COMMAND", (sys.executable, "-c", script))
+        patch.setattr(unpack, "PATIENCE_S", 1.0)
+        with pytest.raises(InputError, match=r"1_000\.dcm: its pixels are so damaged that unpacking them failed; export"):
+            read_volume(folder)
+    assert read_volume(folder).array.shape == (2, 48, 64)
+
+
+def test_another_number_of_pixels_is_refused(tmp_path, monkeypatch):
+    folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
+    monkeypatch.setattr(unpack, "COMMAND", (sys.executable, "-c", "print('int16 99999999999')"))
+    with pytest.raises(InputError, match="holds 99999999999 pixels, its header says 3072"):
+        read_volume(folder)
+
+
+def test_an_error_of_the_unpacker_is_told_without_its_internals(tmp_path):
+    with unpack.unpacker() as unpacking, pytest.raises(InputError) as caught:
+        unpacking.values(tmp_path / "nowhere.dcm", 12)
+    assert "nowhere.dcm: its pixels cannot be unpacked (" in str(caught.value)
+    assert "0x" not in str(caught.value)
