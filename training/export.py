@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="longest_1d",
         help="of each organ: its longest run of slices (method of the FLARE23 ensemble) or largest connected part (default: %(default)s)",
     )
-    parser.add_argument("--no-fp16", action="store_true", help="leave out the second file of each network, with which GPUs compute in fp16")
+    parser.add_argument("--no-fp16", action="store_true", help="leave out the second file of each member, with which GPUs compute in fp16")
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
 
 
@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> None:
     memory: dict[str, dict[str, int]] = {}
 
     def write_files(folder: Path) -> None:
-        exported.update({file: _export(trained, folder / file, args.data, fp16=not args.no_fp16) for file, trained in files.items()})
+        # The localization network runs a few small windows: a second file would cost more than it saves.
+        fp16 = {file: not args.no_fp16 and file != LOCALIZATION for file in files}
+        exported.update({file: _export(trained, folder / file, args.data, fp16=fp16[file]) for file, trained in files.items()})
         memory.update(
             {file: measure_memory(folder / file, trained.recipe.patch_zyx, exported[file].precision) for file, trained in files.items()}
         )
