@@ -14,7 +14,8 @@ from eval.sampling import Sampler, SamplerOptions, why_no_gpu
 from eval.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM
 
 FAKE = "tests.eval.fake_nvml"
-HUNGRY = "import time; held = bytearray(80_000_000); time.sleep(2)"
+# Busy to its end, so that there is processor time to see between any two samples.
+HUNGRY = "import time; held = bytearray(80_000_000); end = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
 
 
 @pytest.mark.parametrize(("gpu", "problem"), [("0", None), ("GPU-fake", None), ("1", "Invalid Argument"), ("GPU-x", "Not Found")])
