@@ -23,6 +23,8 @@ from model.labels import LabelSet
 
 PATIENCE_S = 60.0
 """For docker's own answers."""
+EVENT_S = 5.0
+"""For docker to tell of what has happened already."""
 KILLED = 137
 DOCKER_FAILED = 125
 
@@ -140,7 +142,6 @@ class _Run:
     """None if it was stopped."""
     out_of_memory: bool = False
     _seen: bool = False
-    _waited: int | None = None
 
     def go(self, log: int, watch: Callable[[int], None]) -> None:
         """Run, stop after the time limit, remove, whatever happens."""
@@ -162,13 +163,10 @@ class _Run:
             client.kill()
             client.wait()
             follower.join(STOPPED_S)
-        # Some engines forget the code of a container that removes itself, and say 0; who waited beside knows better.
-        if self.exit_code == 0 and self._waited:
-            self.exit_code = self._waited
         self.out_of_memory |= self.exit_code == KILLED
 
     def _follow(self, watch: Callable[[int], None]) -> None:
-        """Find the container's first process once it runs, then wait beside for its exit code."""
+        """Find the container's first process once it runs."""
         with suppress(InputError, OSError, subprocess.SubprocessError, ValueError):
             while not self.end_s:
                 state = docker("container", "inspect", "--format", "{{.State.Pid}} {{.Id}}", self.name).stdout.split()
@@ -181,17 +179,31 @@ class _Run:
             # On another machine, a virtual one included, the number is somebody else's process here.
             if state[1] in Path(f"/proc/{state[0]}/cgroup").read_text(encoding="utf-8"):
                 watch(int(state[0]))
-            if self.options.official:
-                wait = ["docker", "wait", self.name]
-                ended = subprocess.run(wait, capture_output=True, text=True, check=False, timeout=self.options.limit_s + PATIENCE_S)
-                self._waited = int(ended.stdout)
 
     def _look_back(self) -> None:
-        """Ask how the container ended, which only one that has not removed itself tells."""
+        """Ask how the container ended: itself, or if it has removed itself and some engines then say 0, the engine's events."""
         form = "{{.State.ExitCode}} {{.State.OOMKilled}}"
         state = docker("container", "inspect", "--format", form, self.name).stdout.split()
         if len(state) == 2 and self.exit_code != DOCKER_FAILED:
             self.exit_code, self.out_of_memory, self._seen = int(state[0]), state[1] == "true", True
+        elif self.exit_code == 0:
+            self.exit_code = self._code_in_events() or 0
+
+    def _code_in_events(self) -> int | None:
+        """The exit code with which the container died, as the engine's events tell; None if they do not."""
+        form = '{{.Action}} {{index .Actor.Attributes "exitCode"}}'
+        # Events have no end unless told, and engines differ in how they take an end that has passed.
+        since = f"{time.time() - (self.end_s - self.start_s) - 1:.3f}"
+        ask = ["docker", "events", "--since", since, "--filter", f"container={self.name}", "--format", form]
+        with subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as events:
+            deadline = threading.Timer(EVENT_S, events.kill)
+            deadline.start()
+            try:
+                words = (line.split() for line in events.stdout or ())
+                return next((int(word[1]) for word in words if len(word) == 2 and word[0] == "die"), None)
+            finally:
+                deadline.cancel()
+                events.kill()
 
     @property
     def never_started(self) -> bool:
