@@ -24,6 +24,7 @@ from eval.machine import processors
 from eval.speed.contestants import (
     BARE,
     CONTESTANTS,
+    EVEN,
     MODES,
     OURS,
     ROOT,
@@ -40,8 +41,8 @@ from eval.speed.plots import draw_memory, draw_stages
 from eval.speed.results import Agreement, Entry, Key, agreement, compared_with, entries, read_records
 from eval.speed.runs import Json, Task, do, write_json
 from eval.speed.scans import Scan
-from eval.speed.table import contestants_table, extras_text, floor_table, stages_table
-from eval.trace import read_trace
+from eval.speed.table import contestants_table, extras_text, floor_table, ordered, stages_table
+from eval.trace import Trace, read_trace
 from eval.volumes import read_labels
 
 Say = Callable[[str], None]
@@ -167,18 +168,21 @@ def prepare(names: Sequence[str], contestants: Sequence[str], output: Path) -> l
 
 def write_results(benchmark: Benchmark, extras: Json) -> str:
     """Write `benchmark.md`, `benchmark.json` and the pictures; returns the Markdown."""
-    found, output = benchmark.entries(), benchmark.output
+    # `plain-even` is there to compare labels with; how long it takes is plain-fp32's affair.
+    found, output = [entry for entry in benchmark.entries() if entry.contestant != EVEN], benchmark.output
     parts = ["## Side by side", contestants_table(found), "## Above the floor", floor_table(found), "## Stages", stages_table(found)]
     text = "\n\n".join([*parts, "## Start-up and folders", extras_text(extras), "## Machine", provenance(output)]) + "\n"
     (output / "benchmark.md").write_text(text, encoding="utf-8")
     draw_stages(found, output / "benchmark-stages.png")
-    longest = {}
-    for record in read_records(output / "runs"):
+    traces: dict[Key, Trace] = {}
+    for record in sorted(read_records(output / "runs"), key=lambda record: record["wall_s"], reverse=True):
         about = record["about"]
-        trace = output / "runs" / f"{about['network']}-{about['scan']}-{about['contestant']}-{about['repeat']}.csv"
-        if record["exit_code"] == 0 and trace.exists():
-            longest[about["network"], about["scan"], about["contestant"]] = read_trace(trace)
-    draw_memory(longest, output / "benchmark-memory.png")
+        path = output / "runs" / f"{about['network']}-{about['scan']}-{about['contestant']}-{about['repeat']}.csv"
+        if record["exit_code"] == 0 and about["contestant"] != EVEN and path.exists():
+            traces[about["network"], about["scan"], about["contestant"]] = read_trace(path)
+    keys = [(entry.network, entry.scan, entry.contestant) for entry in ordered(found)]
+    traces = {key: traces[key] for key in keys if key in traces}
+    draw_memory(traces, output / "benchmark-memory.png")
     return text
 
 
@@ -190,7 +194,8 @@ def provenance(output: Path) -> str:
         versions |= record["report"].get("versions", {})
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     lines = [
-        f"- {processors()} processors ({_processor_name()}), {platform.system()} {platform.machine()}, revision {revision or 'unknown'}",
+        f"- {processors()} processors ({_processor_name()}), {platform.system()} {platform.machine()}",
+        f"- tables written at revision {revision or 'unknown'}",
         f"- {', '.join(f'{name} {version}' for name, version in versions.items())}",
     ]
     return "\n".join(lines)
