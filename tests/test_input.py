@@ -13,7 +13,7 @@ from inference.predictor import Predictor
 from inference.volume import read_header, read_volume
 from model.bundle import load_bundle
 from tests.inference.bundles import abdomen, hu, make_bundle
-from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, enhanced
+from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, enhanced, packed_junk
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "input.md"
@@ -177,6 +177,7 @@ REFUSED = {
         dicom_file(dicom(np.zeros((2, 3), np.int16), HTJ2K)),
         "convert the series to one .nii.gz",
     ),
+    "DICOM whose compressed pixels are damaged": (dicom_file(packed_junk()), "its pixels cannot be unpacked"),
     "enhanced DICOM with compressed frames": (
         dicom_file(enhanced(np.zeros((2, 2, 3), np.int16), (0, 3), JPEG_LOSSLESS)),
         "holds 2 frames of compressed pixels",

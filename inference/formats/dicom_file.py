@@ -26,10 +26,10 @@ _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", 
 _SHARED_GROUPS, _FRAME_GROUPS = 0x52009229, 0x52009230
 _MACROS = {0x00209113, 0x00209116, 0x00289110, 0x00289145}
 """Of functional groups: where a frame lies, how it is turned, the size of its pixels, its rescaling."""
-_UNPACKED = {_IMPLICIT, _BIG_ENDIAN, "1.2.840.10008.1.2.1"}
+_PLAIN = {_IMPLICIT, _BIG_ENDIAN, "1.2.840.10008.1.2.1"}
 _JPEG = "1.2.840.10008.1.2.4."
-_UNPACKED_BY_GDCM = {*(_JPEG + kind for kind in ("50", "51", "57", "70", "80", "81", "90", "91")), "1.2.840.10008.1.2.5"}
-"""JPEG, JPEG-LS, JPEG 2000 and run lengths (DICOM PS3.6, transfer syntaxes)."""
+_GDCM_UNPACKS = {*(_JPEG + kind for kind in ("50", "51", "57", "70", "80", "81", "90", "91")), "1.2.840.10008.1.2.5"}
+"""Transfer syntaxes: JPEG, JPEG-LS, JPEG 2000 and run lengths (DICOM PS3.6)."""
 _WANTED = {
     0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID", 0x00200032: "ImagePositionPatient",
     0x00200037: "ImageOrientationPatient", 0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames", 0x00280010: "Rows",
@@ -200,8 +200,8 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
     if not (0 < rows <= LARGEST_SIDE and 0 < columns <= LARGEST_SIDE and 0 < frames <= LARGEST_SIDE and bits in (8, 16, 32)):
         raise _DamagedError(f"an image of {columns} × {rows} × {frames} pixels of {bits} bits")
     samples, (start, length) = number.get("SamplesPerPixel", 1), walk.pixels
-    is_packed = walk.syntax not in _UNPACKED
-    if is_packed and (frames > 1 or walk.syntax not in _UNPACKED_BY_GDCM):
+    is_packed = walk.syntax not in _PLAIN
+    if is_packed and (frames > 1 or walk.syntax not in _GDCM_UNPACKS):
         unknown = f"pixels compressed in a way that is not read ({walk.syntax[:40]})"
         what = f"{frames} frames of compressed pixels" if frames > 1 else unknown
         raise InputError(f"{path}: holds {what}; convert the series to one .nii.gz file")

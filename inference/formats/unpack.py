@@ -36,9 +36,11 @@ class Unpacker:
         """The `count` values of a file, flat and rescaled as it says.
 
         Raises:
-            InputError: they cannot be unpacked, or crash what unpacks them.
+            InputError: they cannot be unpacked, or crash what unpacks them; or no process can be started.
         """
-        process = self._process = self._process or self._start()
+        if self._process is None:
+            self._process = _start(path)
+        process = self._process
         watch = Timer(PATIENCE_S, process.kill)
         watch.start()
         try:
@@ -48,7 +50,7 @@ class Unpacker:
             if int(rest) != count:
                 raise InputError(f"{path}: holds {int(rest)} pixels, its header says {count}; export the series again")
             values = np.frombuffer(self._read(process, count * np.dtype(kind).itemsize), kind)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, TypeError) as error:
             self.close()
             raise InputError(f"{path}: its pixels are so damaged that unpacking them failed; export the series again") from error
         finally:
@@ -61,12 +63,6 @@ class Unpacker:
             self._process.kill()
             self._process.communicate()
             self._process = None
-
-    @staticmethod
-    def _start() -> subprocess.Popen[bytes]:
-        root = Path(__file__).resolve().parents[2]
-        # What the unpackers print on their own is for nobody.
-        return subprocess.Popen(COMMAND, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     @staticmethod
     def _ask(process: subprocess.Popen[bytes], path: Path) -> str:
@@ -89,6 +85,16 @@ class Unpacker:
         return data
 
 
+def _start(path: Path) -> subprocess.Popen[bytes]:
+    root = Path(__file__).resolve().parents[2]
+    try:
+        # What the unpackers print on their own is for nobody.
+        return subprocess.Popen(COMMAND, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError as error:
+        remedy = "allow more processes, or convert the series to one .nii.gz file"
+        raise InputError(f"{path}: no process to unpack its pixels can be started ({error.strerror}); {remedy}") from error
+
+
 @contextmanager
 def unpacker() -> Iterator[Unpacker]:
     """An unpacker that is closed at the end of the block."""
@@ -109,6 +115,7 @@ def main() -> None:
         try:
             values = _gdcm(os.fsdecode(name))
         except (RuntimeError, ValueError) as error:
+            # SimpleITK and ITK put the place in their own source in front.
             reason = one_line(error).rpartition("ERROR:")[2].rpartition("): ")[2].strip()[:150]
             answers.write(f"error {reason}\n".encode())
         else:

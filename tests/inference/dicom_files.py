@@ -2,6 +2,8 @@
 
 import struct
 
+import numpy as np
+
 PREFIX = bytes(128) + b"DICM"
 EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 HTJ2K, JPEG_LOSSLESS = "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.70"
@@ -34,6 +36,14 @@ def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", **changes):
     ]  # fmt: skip
     meta = element(0x00020010, "UI", syntax + "\0" * (len(syntax) % 2))
     return PREFIX + meta + extra + b"".join(element(*e, syntax) for e in elements)
+
+
+def packed_junk():
+    """A DICOM file whose compressed pixels are none: one fragment of text."""
+    mark = struct.Struct("<HHI")
+    junk = mark.pack(0xFFFE, 0xE000, 0) + mark.pack(0xFFFE, 0xE000, 12) + b"no JPEG here" + mark.pack(0xFFFE, 0xE0DD, 0)
+    head = dicom(np.zeros((2, 3), np.int16), JPEG_LOSSLESS)[:-16]  # without the length of the pixels and the pixels
+    return head + struct.pack("<I", 0xFFFFFFFF) + junk
 
 
 def sequence(tag, *items, syntax=EXPLICIT):

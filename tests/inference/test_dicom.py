@@ -1,6 +1,8 @@
 """DICOM series: order, choice, kinds of pixels, and files that are not what they say."""
 
+import errno
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -10,7 +12,7 @@ from inference.errors import InputError
 from inference.formats import unpack
 from inference.formats.dicom_file import read_dicom_file
 from inference.volume import read_header, read_volume
-from tests.inference.dicom_files import BIG, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, PREFIX, dicom, element, enhanced
+from tests.inference.dicom_files import BIG, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, PREFIX, dicom, element, enhanced, packed_junk
 from tests.inference.images import write_series
 
 
@@ -162,19 +164,14 @@ def test_losslessly_compressed_pixels(tmp_path, compressor):
 
 
 @pytest.mark.parametrize(
-    ("syntax", "fragments", "message"),
+    ("data", "message"),
     [
-        (HTJ2K, False, "not read (1.2.840.10008.1.2.4.201); convert the series to one .nii.gz file"),
-        (JPEG_LOSSLESS, False, "compressed pixels that are not in fragments"),
-        (JPEG_LOSSLESS, True, "its pixels cannot be unpacked"),
+        (dicom(np.zeros((2, 3), np.int16), HTJ2K), "not read (1.2.840.10008.1.2.4.201); convert the series to one .nii.gz file"),
+        (dicom(np.zeros((2, 3), np.int16), JPEG_LOSSLESS), "compressed pixels that are not in fragments"),
+        (packed_junk(), "its pixels cannot be unpacked"),
     ],
 )
-def test_compressed_pixels_that_cannot_be_unpacked(tmp_path, syntax, fragments, message):
-    data = dicom(np.zeros((2, 3), np.int16), syntax)
-    if fragments:
-        mark = struct.Struct("<HHI")
-        junk = mark.pack(0xFFFE, 0xE000, 0) + mark.pack(0xFFFE, 0xE000, 12) + b"no JPEG here" + mark.pack(0xFFFE, 0xE0DD, 0)
-        data = data[:-16] + struct.pack("<I", 0xFFFFFFFF) + junk
+def test_compressed_pixels_that_cannot_be_unpacked(tmp_path, data, message):
     (tmp_path / "a.dcm").write_bytes(data)
     with pytest.raises(InputError, match=r"a\.dcm: ") as caught:
         read_volume(tmp_path)
@@ -183,7 +180,8 @@ def test_compressed_pixels_that_cannot_be_unpacked(tmp_path, syntax, fragments, 
 
 
 @pytest.mark.parametrize(
-    "script", ["import os; os.abort()", "import sys; sys.stdin.buffer.read()", "print('int16 3072')", "print('nonsense')"]
+    "script",
+    ["import os; os.abort()", "import sys; sys.stdin.buffer.read()", "print('int16 3072')", "print('nonsense')", "print('nonsense 3072')"],
 )
 def test_what_unpacks_may_crash_or_hang(tmp_path, monkeypatch, script):
     """As JPEG decoders do on damaged pixels: the case is refused, and the next one finds a new process."""
@@ -194,6 +192,37 @@ def test_what_unpacks_may_crash_or_hang(tmp_path, monkeypatch, script):
         with pytest.raises(InputError, match=r"1_000\.dcm: its pixels are so damaged that unpacking them failed; export"):
             read_volume(folder)
     assert read_volume(folder).array.shape == (2, 48, 64)
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_one_process_unpacks_a_series_and_is_gone_then(tmp_path, monkeypatch, is_sound):
+    folder = write_series(tmp_path / "s", straight(3), size=(48, 64), compressor="JPEG")
+    if not is_sound:
+        (folder / "1_002.dcm").write_bytes((folder / "1_002.dcm").read_bytes().replace(b"\xff\xd8", b"ju"))
+    started = []
+
+    def start(*args, popen=subprocess.Popen, **options):
+        started.append(popen(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    if is_sound:
+        read_volume(folder)
+    else:
+        with pytest.raises(InputError, match=r"1_002\.dcm: its pixels"):
+            read_volume(folder)
+    (process,) = started
+    assert process.returncode is not None
+
+
+def test_a_process_that_cannot_be_started_is_no_damage(tmp_path, monkeypatch):
+    def start(*args, **options):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(InputError, match=r"can be started \(Resource temporarily unavailable\); allow more processes"):
+        read_volume(folder)
 
 
 def test_another_number_of_pixels_is_refused(tmp_path, monkeypatch):
