@@ -119,6 +119,7 @@ class Predictor:
             DeviceError: the device that was asked for cannot run the networks, or ran out of memory all the same.
         """
         reset_peak()
+        _warn_of_few_slices(volume)
         while True:
             try:
                 labels = self._predict(volume, timings)
@@ -164,8 +165,6 @@ class Predictor:
         self.record = Record(plan=self._planner.plan(volume.geometry, voxel_bytes=voxel_bytes, small=self._small))
         self._sessions.follow(self.record.plan)
         canonical, orientation = to_canonical(volume)
-        if (slices := canonical.geometry.size_zyx[0]) <= FEW_SLICES:
-            logger.warning("has only %d slice%s from feet to head; expect poor labels", slices, "s" * (slices > 1))
         statistics = image_statistics(canonical.array) if self._needs_statistics() else None
         with timings.stage("localize"):
             box, near_organs = self._region(canonical, statistics)
@@ -218,3 +217,9 @@ class Predictor:
         if self._bundle.manifest.modality != "CT" or not any(pair.merged in output.channels for pair in output.pairs):
             return None
         return body_middle(canonical.array, canonical.geometry)
+
+
+def _warn_of_few_slices(volume: Volume) -> None:
+    slices = to_canonical(volume)[0].geometry.size_zyx[0]
+    if slices <= FEW_SLICES:
+        logger.warning("has only %d slice%s from feet to head; expect poor labels", slices, "s" * (slices > 1))

@@ -1,6 +1,7 @@
 """Networks loaded together or one after another, and what happens when memory runs out: with fake networks."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -161,6 +162,15 @@ def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path, caplog):
     assert predictor.backend == "onnxruntime"
     assert "smaller plan" in caplog.text
     assert "GOING ON WITH THE CPU" in caplog.text
+
+
+def test_few_slices_are_told_once_however_often_a_case_is_tried(device, tmp_path, caplog):
+    device.full = ("cuda",)
+    predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="auto")
+    with caplog.at_level(logging.WARNING):
+        predictor.predict(Volume(array=hu(abdomen()[5:7]), geometry=replace(GEOMETRY, size_zyx=(2, 40, 48))), Timings())
+    assert "GOING ON WITH THE CPU" in caplog.text
+    assert caplog.text.count("has only 2 slices") == 1
 
 
 def test_libraries_of_cuda_that_do_not_load_lead_to_the_cpu_at_once(device, tmp_path, caplog):
