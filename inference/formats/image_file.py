@@ -14,8 +14,8 @@ SHORTEST_MM, LONGEST_MM = 0.01, 1000.0
 """Voxels of a CT; what lies outside is a damaged header, not a scan."""
 LONGEST_VIEW_MM = 20_000.0
 """Field of view along one axis."""
-MOST_VOXELS = 1 << 24
-"""Along one axis."""
+MOST_VOXELS = 32767
+"""Along one axis: more cannot be said in the header of the label map, which is NIfTI-1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from inference.errors import InputError
-from inference.formats.image_file import ImageFile
+from inference.formats.image_file import MOST_VOXELS, ImageFile
 from inference.formats.nifti_grid import read_grid
 from inference.formats.nifti_header import HEADER_BYTES, HEADER_BYTES_2, header_layout
 from inference.formats.streams import ByteStream, Compression
@@ -86,7 +86,7 @@ def _header_bytes(raw: bytes, order: Order) -> int:
 
 def _size(path: Path, header: np.void) -> Zyx:
     dims = [int(n) for n in header["dim"]]
-    if not 1 <= dims[0] <= 7 or any(n < 1 for n in dims[1 : dims[0] + 1]):
+    if not 1 <= dims[0] <= 7 or not all(1 <= n <= MOST_VOXELS for n in dims[1 : dims[0] + 1]):
         raise InputError(f"{path}: its header is damaged (dimensions {dims}); export it again")
     used = dims[1 : dims[0] + 1]
     while len(used) > 3 and used[-1] == 1:

@@ -41,8 +41,7 @@ def expected_bytes(dtype: np.dtype[np.generic], slope: float, intercept: float) 
 
     Whole numbers of up to 16 bits are expected to fit int16, as those of CTs do; wider ones may, and are not.
     """
-    whole = np.issubdtype(dtype, np.integer) and slope.is_integer() and intercept.is_integer()
-    return 2 if whole and dtype.itemsize <= 2 else 4
+    return 2 if _are_whole(dtype, slope, intercept) and dtype.itemsize <= 2 else 4
 
 
 def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
@@ -96,7 +95,7 @@ class VoxelSink:
 
     def put(self, start: int, piece: NDArray[Any], slope: float = 1.0, intercept: float = 0.0) -> None:
         """Store `piece * slope + intercept` (flat) from element `start` on; pieces come in order."""
-        whole = np.issubdtype(piece.dtype, np.integer) and slope.is_integer() and intercept.is_integer()
+        whole = _are_whole(piece.dtype, slope, intercept)
         scaled = (slope, intercept) != (1.0, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             if scaled:
@@ -106,6 +105,10 @@ class VoxelSink:
                 larger[:start] = self.values[:start]
                 self.values = larger
             self.values[start : start + piece.size] = piece
+
+
+def _are_whole(dtype: np.dtype[Any], slope: float, intercept: float) -> bool:
+    return np.issubdtype(dtype, np.integer) and slope.is_integer() and intercept.is_integer()
 
 
 def _fits(piece: NDArray[Any]) -> bool:

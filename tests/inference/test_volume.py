@@ -236,6 +236,25 @@ def test_the_header_tells_what_a_voxel_will_take(tmp_path, dtype, changes, bytes
     assert read_volume(path).array.itemsize <= bytes_each
 
 
+@pytest.mark.parametrize("name", ["image.nii", "image.mha", "image.nrrd"])
+def test_no_more_voxels_along_an_axis_than_a_label_map_can_have(tmp_path, name):
+    """NIfTI-1, which label maps are, counts to 32 767."""
+    for count in (32767, 32768):
+        array = voxels((count, 1, 1))
+        if name == "image.nii":
+            write_nifti2(tmp_path / name, array, spacing=(0.1, 0.1, 0.1))
+        else:
+            image = sitk.GetImageFromArray(array)
+            image.SetSpacing((0.1, 0.1, 0.1))
+            sitk.WriteImage(image, str(tmp_path / name))
+        if count == 32767:
+            write_labels(tmp_path / "labels.nii.gz", np.zeros(array.shape, np.uint8), read_volume(tmp_path / name).geometry)
+            assert sitk.ReadImage(str(tmp_path / "labels.nii.gz")).GetSize() == (32767, 1, 1)
+        else:
+            with pytest.raises(InputError, match=r"its header is damaged .*32768"):
+                read_volume(tmp_path / name)
+
+
 def test_the_header_of_a_series_tells_what_a_voxel_will_take(tmp_path):
     write_series(tmp_path, [(0, 0, 0), (0, 0, 3)])
     assert read_header(tmp_path).voxel_bytes == read_volume(tmp_path).array.itemsize == 2
