@@ -45,7 +45,6 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     assert manifest.localization is not None
     assert manifest.name == "tiny"
     assert [member.fp16_file for member in manifest.members] == ["member-1.fp16.onnx", "member-2.fp16.onnx"]
-    assert manifest.localization is not None
     assert manifest.localization.fp16_file is None
     assert manifest.members[0].spacing_zyx_mm == (2, 2, 2)
     assert manifest.members[0].window_zyx == (16, 16, 16)
