@@ -1,13 +1,13 @@
 """Segment abdominal CTs: `python predict.py --input DIR_OR_FILE --output DIR`.
 
 The entry point of the container. It only reads the command line and turns errors into one line and an exit code; the work is in
-`inference.batch`, which is imported after the command line was understood so that `--help` is instant.
+`inference.command`, which is imported after the command line was understood so that `--help` is instant.
 
 | exit code | meaning |
 |---|---|
 | 0 | every case was segmented |
 | 1 | some cases could not be; each is named with its reason, the others are written |
-| 2 | wrong call: arguments, bundle, device, input or output folder |
+| 2 | wrong call: arguments, bundle, device, input or output folder, packages that are missing |
 """
 
 import argparse
@@ -18,10 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from inference.call import Call
+from inference.call import WRONG_CALL, Call
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parent / "bundles" / "default"
-WRONG_CALL = 2
 TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 

@@ -113,7 +113,7 @@ class Batch:
         """The assembly line: one thread reads, this one segments, one writes."""
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, _collected_warnings() as notes:
             reading: Future[Volume] | None = reader.submit(_read, todo[0])
-            writing: Callable[[], None] = _nothing
+            settle_last: Callable[[], None] = _nothing
             predictor = open_predictor()
             for i, outcome in enumerate(todo):
                 self.console.progress(i, len(todo), outcome.case.path.name)
@@ -123,24 +123,24 @@ class Batch:
                     following = todo[i + 1 : i + 2]
                     room = predictor.room_mb(volume) - sum(map(_image_mb, following))
                     if i and room < todo[i - 1].labels_mb:
-                        writing()
-                        writing = _nothing
+                        settle_last()
+                        settle_last = _nothing
                     reading = reader.submit(_read, following[0]) if following and room >= 0 else None
                     try:
                         labels = self._isolated(outcome, partial(predictor.predict, volume, outcome.timings))
                     except DeviceError:
-                        writing()
+                        settle_last()
                         raise
                 volume = None  # Where there is room for one image only, this one goes before the next one is read.
                 outcome.account = predictor.account() if labels is not None else {}
                 outcome.warnings += notes
                 notes.clear()
-                writing()
+                settle_last()
                 written = writer.submit(_nothing if labels is None else partial(_write, self.output, outcome, labels))
                 labels = None  # The writer alone holds them from here on, and lets go of them.
-                writing = partial(self._settle, outcome, written)
+                settle_last = partial(self._settle, outcome, written)
             predictor.close()
-            writing()
+            settle_last()
             self.console.progress(len(todo), len(todo))
 
     def _settle(self, outcome: Outcome, written: Future[None]) -> None:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+WRONG_CALL = 2
+"""Exit code where nothing can be run or written; see `inference.errors`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:

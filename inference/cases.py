@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from inference.errors import OutputError, UsageError, one_line
+from inference.errors import OutputError, UsageError, reason
 from inference.formats.dicom import holds_dicom, is_dicom
 from inference.volume import image_suffix
 from inference.writing import try_folder
@@ -44,7 +44,7 @@ def find_cases(source: Path) -> list[Case]:
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give the images with --input")
     except (OSError, RuntimeError) as error:
-        raise UsageError(f"{source}: cannot be read ({getattr(error, 'strerror', None) or one_line(error)})") from error
+        raise UsageError(f"{source}: cannot be read ({reason(error)})") from error
     if not paths:
         raise UsageError(f"{source}: holds no image; put in {FORMATS}")
     cases = [Case(path=path, output_name=output_name(path.name)) for path in paths]
@@ -84,5 +84,6 @@ def prepare_output(output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         try_folder(output)
     except OSError as error:
-        reason = error.strerror or one_line(error)
-        raise OutputError(f"{output}: cannot be written ({reason}); make it writable or give another folder with --output") from error
+        raise OutputError(
+            f"{output}: cannot be written ({reason(error)}); make it writable or give another folder with --output"
+        ) from error

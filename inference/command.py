@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inference.batch import Batch, Outcome, begin, exit_code, naming, summary
 from inference.budget import Budget, Planner
-from inference.call import Call
+from inference.call import WRONG_CALL, Call
 from inference.cases import check_folders, find_cases, prepare_output
 from inference.console import Console
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
@@ -15,8 +15,6 @@ from inference.report import check_report, write_report
 from inference.runtime import Precision, select_backend
 from inference.volume import read_header
 from model.bundle import BundleError, ModelBundle, load_bundle
-
-WRONG_CALL = 2
 
 
 def run(call: Call) -> int:

@@ -48,6 +48,11 @@ class DeviceMemoryError(DeviceError):
     exit_code = 1
 
 
+def reason(error: BaseException) -> str:
+    """Why the system refused, on one line: without the number and path of an `OSError`, since the message around it names the file."""
+    return getattr(error, "strerror", None) or one_line(error)
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error on one printable line; the name of its class where there is none."""
     return printable(" ".join(str(error).split())) or type(error).__name__

@@ -42,16 +42,17 @@ def ways(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> dic
     """How each network of a bundle is run, by its file; `forced` overrides the precision that the manifest allows, None does not."""
     found = {}
     for network in bundle.manifest.networks().values():
-        fp16 = backend == "cuda" and network.fp16_file is not None and forced is None
-        path = bundle.path_of(network, fp16=fp16)
-        precision = "fp16" if fp16 else effective_precision(backend, forced or network.precision)
+        path, precision = bundle.path_of(network), effective_precision(backend, forced or network.precision)
+        fp16_path = bundle.fp16_path_of(network)
+        if backend == "cuda" and forced is None and fp16_path is not None:
+            path, precision = fp16_path, "fp16"
         found[network.file] = Way(path=path, precision=precision, memory_mb=network_mb(network, backend, precision, path))
     return found
 
 
-def largest_mb(ways: Mapping[str, Way], count: int) -> float:
+def largest_mb(networks: Mapping[str, Way], count: int) -> float:
     """What the `count` networks that need most take together."""
-    return sum(sorted((way.memory_mb for way in ways.values()), reverse=True)[:count])
+    return sum(sorted((way.memory_mb for way in networks.values()), reverse=True)[:count])
 
 
 def network_mb(network: Network, backend: Backend, precision: Precision, path: Path) -> float:

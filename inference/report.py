@@ -8,7 +8,7 @@ from typing import Any
 
 from inference.batch import Outcome
 from inference.call import Call
-from inference.errors import OutputError, one_line, printable
+from inference.errors import OutputError, printable, reason
 from inference.peak import peak_mb
 from inference.writing import try_folder, whole_file
 from model.bundle import ModelBundle
@@ -29,8 +29,7 @@ def check_report(path: Path) -> None:
     try:
         try_folder(path.parent)
     except OSError as error:
-        reason = error.strerror or one_line(error)
-        raise OutputError(f"{path}: cannot be written ({reason}); give another file with --report") from error
+        raise OutputError(f"{path}: cannot be written ({reason(error)}); give another file with --report") from error
 
 
 def write_report(path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence[Outcome], seconds: float) -> None:

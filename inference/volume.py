@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import InputError, one_line
+from inference.errors import InputError, reason
 from inference.formats.dicom import is_dicom, read_series, read_series_header
 from inference.formats.image_file import ImageFile
 from inference.formats.metaimage import read_metaimage
@@ -107,7 +107,7 @@ def _reader(path: Path) -> Callable[[Path], ImageFile] | None:
     try:
         kind = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or one_line(error)})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
         raise InputError(f"{path}: is neither a file nor a folder; give an image file or a folder with a DICOM series")
     suffix = image_suffix(path.name)
@@ -122,7 +122,7 @@ def _header(read: Callable[[Path], ImageFile], path: Path) -> ImageFile:
     try:
         return read(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
 
 
 def to_canonical(volume: Volume) -> tuple[Volume, Orientation]:

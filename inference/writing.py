@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import OutputError, one_line
+from inference.errors import OutputError, reason
 from inference.formats.nifti_header import label_header
 from inference.formats.streams import GzipSink
 from inference.geometry import Geometry
@@ -70,7 +70,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
         scratch.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or one_line(error)}); nothing was left behind") from error
+        raise OutputError(f"{path}: cannot be written ({reason(error)}); nothing was left behind") from error
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)

@@ -29,9 +29,13 @@ class ModelBundle:
     folder: Path
     manifest: Manifest
 
-    def path_of(self, network: Network, *, fp16: bool = False) -> Path:
-        """Path of a network's ONNX file; of the one that computes in fp16, if there is one and it is asked for."""
-        return self.folder / (network.fp16_file or network.file if fp16 else network.file)
+    def path_of(self, network: Network) -> Path:
+        """Path of a network's ONNX file."""
+        return self.folder / network.file
+
+    def fp16_path_of(self, network: Network) -> Path | None:
+        """Path of the ONNX file that computes the network in fp16, if there is one."""
+        return self.folder / network.fp16_file if network.fp16_file else None
 
     @property
     def sha256(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import InputError
+from inference.errors import InputError, reason
 from inference.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
 from inference.formats.image_file import mended_geometry, spaced
 from inference.formats.unpack import unpacker
@@ -156,7 +156,7 @@ def _pixels(image: DicomImage) -> NDArray[np.generic]:
             file.seek(image.pixels_at)
             raw = np.frombuffer(file.read(count * image.stored.itemsize), image.stored)
     except OSError as error:
-        raise InputError(f"{image.path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{image.path}: cannot be read ({reason(error)})") from error
     if raw.size != count:
         raise InputError(f"{image.path}: is truncated; copy the series again")
     unused, above = 8 * image.stored.itemsize - image.bits_stored, 8 * image.stored.itemsize - 1 - image.high_bit

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from inference.errors import InputError
+from inference.errors import InputError, reason
 
 PREFIX_AT, DATA_AT = 128, 132
 UNDEFINED = 0xFFFFFFFF
@@ -84,7 +84,7 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
             walk.run()
             return _images(path, walk)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     except (_DamagedError, ValueError, struct.error, IndexError) as error:
         raise InputError(f"{path}: is damaged or no DICOM image ({error}); copy the series again, or remove the file") from error
 

@@ -18,7 +18,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from inference.errors import InputError, one_line
+from inference.errors import InputError, one_line, reason
 
 COMMAND = (sys.executable, "-m", "inference.formats.unpack")
 PATIENCE_S = 60.0
@@ -92,7 +92,7 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(COMMAND, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
         remedy = "allow more processes, or convert the series to one .nii.gz file"
-        raise InputError(f"{path}: no process to unpack its pixels can be started ({error.strerror}); {remedy}") from error
+        raise InputError(f"{path}: no process to unpack its pixels can be started ({reason(error)}); {remedy}") from error
 
 
 @contextmanager
@@ -116,8 +116,8 @@ def main() -> None:
             values = _gdcm(os.fsdecode(name))
         except (RuntimeError, ValueError) as error:
             # SimpleITK and ITK put the place in their own source in front.
-            reason = one_line(error).rpartition("ERROR:")[2].rpartition("): ")[2].strip()[:150]
-            answers.write(f"error {reason}\n".encode())
+            told = one_line(error).rpartition("ERROR:")[2].rpartition("): ")[2].strip()[:150]
+            answers.write(f"error {told}\n".encode())
         else:
             answers.write(f"{values.dtype.name} {values.size}\n".encode() + values.tobytes())
         answers.flush()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import InputError, one_line
+from inference.errors import InputError, reason
 from inference.formats.streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
 from inference.geometry import Voxels, Zyx
 
@@ -66,7 +66,7 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
                 sink.put(start, np.frombuffer(piece, stored.dtype), stored.slope, stored.intercept)
             surplus = stream.rest(2 * stored.size_zyx[2] * stored.dtype.itemsize)
     except OSError as error:
-        raise InputError(f"{stored.path}: cannot be read ({error.strerror or one_line(error)})") from error
+        raise InputError(f"{stored.path}: cannot be read ({reason(error)})") from error
     except MemoryError as error:
         raise InputError(f"{stored.path}: {count:,} voxels do not fit into this machine's memory; crop the image first") from error
     if surplus >= stored.size_zyx[2] * stored.dtype.itemsize:
@@ -78,7 +78,7 @@ def _check_claim(stored: StoredVoxels, claimed: int) -> None:
     try:
         held = stored.path.stat().st_size - stored.offset
     except OSError as error:
-        raise InputError(f"{stored.path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{stored.path}: cannot be read ({reason(error)})") from error
     most = held if stored.compression == "none" else held * LARGEST_DEFLATE_RATIO
     if claimed + stored.skip > most:
         raise InputError(
