@@ -51,12 +51,13 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What was found out about a network while it was exported."""
+    """What was found out about a network while it was exported: fields of `model.manifest.Network`."""
 
     precision: Precision
     """Lowest precision in which the CPU still computes the same."""
     fp16_file: str | None
     """Name of the file for GPUs that compute in fp16; None if there is none."""
+    memory_mb: Mapping[str, int]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,24 +97,14 @@ def run(args: argparse.Namespace) -> None:
     if localization is not None:
         files[LOCALIZATION] = localization
     exported: dict[str, Exported] = {}
-    memory: dict[str, dict[str, int]] = {}
 
     def write_files(folder: Path) -> None:
         # The localization network runs a few small windows: a second file would cost more than it saves.
-        fp16 = {file: not args.no_fp16 and file != LOCALIZATION for file in files}
-        exported.update({file: _export(trained, folder / file, args.data, fp16=fp16[file]) for file, trained in files.items()})
-        memory.update(
-            {file: measure_memory(folder / file, trained.recipe.patch_zyx, exported[file].precision) for file, trained in files.items()}
-        )
+        for file, trained in files.items():
+            exported[file] = _export(trained, folder / file, args.data, fp16=not args.no_fp16 and file != LOCALIZATION)
 
     def network(file: str) -> dict[str, Any]:
-        of_file = exported[file]
-        return {
-            **_network(files[file].recipe, file),
-            "precision": of_file.precision,
-            "fp16_file": of_file.fp16_file,
-            "memory_mb": memory[file],
-        }
+        return _network(files[file].recipe, file) | vars(exported[file])
 
     def make_manifest(hashes: Mapping[str, str]) -> Manifest:
         return Manifest(
@@ -226,7 +217,11 @@ def measure_memory(path: Path, window_zyx: Zyx, precision: Precision) -> dict[st
 
 
 def _export(trained: Trained, path: Path, data: Path | None, *, fp16: bool) -> Exported:
-    """Write the files of one network."""
+    """Write the files of one network, the second one only if `fp16` asks for it.
+
+    Raises:
+        ParityError: onnxruntime and torch disagree.
+    """
     windows = comparison_windows(trained.recipe, data)
     parity = export_onnx(trained.network, trained.recipe.patch_zyx, path, windows)
     # Only on a body: in noise a trained network has no opinion, and near-ties flip.
@@ -238,7 +233,8 @@ def _export(trained: Trained, path: Path, data: Path | None, *, fp16: bool) -> E
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same; precision down to %s%s", path.name,
         path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision, ", fp16 on GPUs" * has_fp16,
     )  # fmt: skip
-    return Exported(precision=precision, fp16_file=beside.name if has_fp16 else None)
+    memory_mb = measure_memory(path, trained.recipe.patch_zyx, precision)
+    return Exported(precision=precision, fp16_file=beside.name if has_fp16 else None, memory_mb=memory_mb)
 
 
 def _network(recipe: Recipe, file: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the small network of the FLARE22 winner (methods.md, B) as a bundle.
+    """Write the small network of the FLARE22 winner as a bundle.
 
     Raises:
         ParityError: onnxruntime and torch disagree; nothing is left behind.

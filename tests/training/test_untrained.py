@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 
@@ -33,4 +32,4 @@ def test_the_bundle_is_whole(tmp_path):
     manifest = load_bundle(tmp_path / "bundle").manifest
     assert manifest.output.channels == ("background", "liver", "right kidney")
     assert manifest.members[0].window_zyx == (8, 16, 16)
-    assert np.all(list(manifest.members[0].memory_mb.values()))
+    assert min(manifest.members[0].memory_mb.values()) > 0
