@@ -35,7 +35,8 @@ def measure_network(path: Path, shape: Zyx, backend: Backend, precision: Precisi
     words = [sys.executable, "-m", "inference.measure", str(path.resolve()), backend, precision, *map(str, shape)]
     child = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[1])
     if child.returncode != 0:
-        raise DeviceError(f"{path.name}: its memory could not be measured ({child.stderr.strip().splitlines()[-1:]})")
+        reason = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+        raise DeviceError(f"{path.name}: its memory could not be measured ({reason})")
     return int(child.stdout)
 
 

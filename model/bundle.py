@@ -101,7 +101,7 @@ def write_bundle(
 
     Raises:
         BundleError: `folder` exists and `overwrite` is false, or exists and is not a bundle; or manifest and files do not fit together.
-        OSError: the folder cannot be written; a bundle that was there is still there.
+        OSError: the folder cannot be written, and a bundle that was there is still there; or it was, and the old one cannot be removed.
     """
     if folder.exists() and not (overwrite and (folder / MANIFEST).exists()):
         raise BundleError(f"{folder}: already exists; choose another folder or ask to overwrite a bundle")
