@@ -41,6 +41,7 @@ def test_demo_roi_is_binary():
         ({"network": {**DOCUMENT["network"], "out_channels": 4}}, "network.out_channels: must be 5 for plain flare21, is 4"),
         ({"hu_window": [250, -250]}, "hu_window: lower must be below upper"),
         ({"spacing_zyx_mm": [2, 2]}, "spacing_zyx_mm: must be a list of 3, has 2"),
+        ({"augmentation": {"slab_voxels": [16, 8]}}, "augmentation.slab_voxels: must be two whole numbers from 1, the lower first"),
         ({"augmentation": {"flip_axes": ["w"]}}, "augmentation.flip_axes[0]: must be one of z, y, x"),
         ({"loss": {"focal_gamma": -1}}, "loss.focal_gamma: must be 0 to 5, is -1"),
         ({"validation": {"overlap": 1.0}}, "validation.overlap: must be 0 to 0.9, is 1"),

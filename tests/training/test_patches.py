@@ -1,5 +1,7 @@
 """Patches: where they are drawn, what they hold, and that the same generator gives the same patch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,16 @@ def test_a_slab_holds_the_slices_of_a_shorter_scan():
             assert len(np.unique(slab.channels[tuple(points.T)])) == 1
         seen |= set(np.unique(slab.channels))
     assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("chance", "depths"), [(0.0, {12}), (1.0, {3, 4, 5})])
+def test_patches_show_nothing_beyond_their_slab(chance, depths):
+    case = grid_case(np.ones((20, 6, 6), np.uint8), np.ones((20, 6, 6)))
+    augmentation = replace(STILL, slab_chance=chance, slab_voxels=(3, 5))
+    rng = np.random.default_rng(0)
+    drawn = [draw_patch(case, (12, 6, 6), augmentation, rng) for _ in range(40)]
+    assert {int(image.any(axis=(1, 2)).sum()) for image, _ in drawn} == depths
+    assert all(np.array_equal(image > 0, channels > 0) for image, channels in drawn)
 
 
 def test_a_patch_near_the_border_is_moved_inwards():
