@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from model.labels import FLARE23
+from tests.inference.images import write_series
 
 pytestmark = [
     pytest.mark.container,
@@ -97,6 +98,18 @@ def test_locked_down(image, bench):
     assert run.returncode == 0, run.stdout + run.stderr
     check_result(bench)
     assert (bench / "outputs" / "case.nii.gz").stat().st_uid == 1234
+
+
+@pytest.mark.parametrize("options", [LOCKED, ()])
+def test_compressed_dicom_is_unpacked_by_a_second_process(image, bench, options):
+    """Under another user on a read-only system, and by the interpreter that may write to an `outputs/` of root's."""
+    (bench / "inputs" / "case_0000.nii.gz").unlink()
+    write_series(bench / "inputs" / "case", [(0.0, 0.0, 3.0 * i) for i in range(4)], size=(64, 64), compressor="JPEG")
+    (bench / "outputs").chmod(0o777 if options else 0o755)
+    mounts = ("-v", f"{bench}/inputs:/workspace/inputs:ro", "-v", f"{bench}/outputs:/workspace/outputs")
+    run = run_container(*options, *mounts, image)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert sitk.ReadImage(str(bench / "outputs" / "case.nii.gz")).GetSize() == (64, 64, 4)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="outputs/ must belong to another user than 1234")
