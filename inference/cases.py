@@ -80,6 +80,8 @@ def prepare_output(output: Path) -> None:
     Raises:
         OutputError: it cannot.
     """
+    if output.is_file():
+        raise OutputError(f"{output}: cannot be written (it is a file); give a folder with --output")
     try:
         output.mkdir(parents=True, exist_ok=True)
         try_folder(output)

@@ -104,7 +104,7 @@ def write_bundle(
         OSError: the folder cannot be written, and a bundle that was there is still there; or it was, and the old one cannot be removed.
     """
     if folder.exists() and not (overwrite and (folder / MANIFEST).exists()):
-        raise BundleError(f"{folder}: already exists; choose another folder or ask to overwrite a bundle")
+        raise BundleError(f"{folder}: already exists; choose another folder, or add --overwrite to replace a bundle")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         staged = Path(scratch) / folder.name
