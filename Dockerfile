@@ -22,18 +22,18 @@ CMD ["sh", "predict.sh"]
 
 # --no-deps: the lists are complete, and leave OpenVINO's telemetry out. Hashes: nothing but what was tested gets in.
 FROM ${BASE} AS packages-cpu
-ARG UNUSED
 COPY requirements/runtime-cpu.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/requirements.txt
+ARG UNUSED
 RUN cd /packages/openvino && rm -rf $UNUSED
 
 FROM submission AS cpu
 COPY --from=packages-cpu /packages /opt/packages
 
 FROM ${BASE} AS packages-gpu
-ARG UNUSED
 COPY requirements/runtime-gpu.txt /tmp/requirements.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/requirements.txt
+ARG UNUSED
 RUN cd /packages/openvino && rm -rf $UNUSED
 
 FROM submission AS gpu
