@@ -2,7 +2,9 @@
 
 Writes one row per case to OUTPUT (NAME.csv) and mean, standard deviation, median and 95 % confidence interval per
 structure to NAME_summary.csv beside it, and prints the summary. A cell is empty where there is no figure: a structure
-that is not scored, the spread of a single case.
+that is not scored, the spread of a single case. The mean and interval of the row `organ mean` are
+of the mean of the organs' means; its SD and median, and its mean in `compare`, are of the cases' means, which differ
+where not every case has every organ.
 
 rules:
   strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the set is an
