@@ -9,11 +9,12 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from eval.errors import InputError
+from eval.files import SUFFIXES
 from eval.flare import CHALLENGES, LOST, UNSCORED, Challenge, LabelPair, Rules, StructureScore, score_case
 from eval.machine import processors
 from eval.metrics import label_boxes
 from eval.pool import side_by_side
-from eval.volumes import SUFFIXES, LabelVolume, grid_difference, onto_grid, read_labels
+from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels
 
 MEMORY_SHARE = 0.6
 """Share of the free memory that all scoring processes together may plan with."""
@@ -140,7 +141,7 @@ def _compared(case: Case, prediction: LabelVolume, truth: LabelVolume, options: 
 
 
 def _check_labels(path: Path, held: Iterable[int], challenge: Challenge) -> None:
-    foreign = sorted(set(held) - set(challenge.labels.ids.values()))
+    foreign = challenge.labels.foreign(held)
     if foreign:
         known = f"{challenge.labels.name} has 0 to {challenge.labels.max_id}"
         raise InputError(f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file")

@@ -15,10 +15,10 @@ import numpy as np
 
 from eval.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.errors import InputError
-from eval.files import atomic_path
+from eval.files import atomic_path, case_of
 from eval.sampling import Sampler, SamplerOptions
 from eval.trace import STOPPED_S
-from eval.volumes import SUFFIXES, grid_difference, read_image, read_labels
+from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import LabelSet
 
 PATIENCE_S = 60.0
@@ -59,8 +59,7 @@ class ContainerCase:
 
 def output_name(image: Path) -> str:
     """Name of the label map of an image: CASE_0000.nii.gz gives CASE.nii.gz."""
-    stem = next(image.name.removesuffix(suffix) for suffix in SUFFIXES if image.name.endswith(suffix))
-    return stem.removesuffix("_0000") + ".nii.gz"
+    return f"{case_of(image.name)}.nii.gz"
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -238,7 +237,7 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
         return Status.INVALID_OUTPUT, str(error).replace(f"{output}", f"outputs/{output.name}")
     if difference:
         return Status.INVALID_OUTPUT, f"the label map is not on the image's grid: {difference}"
-    foreign = sorted(set(np.unique(written.labels).tolist()) - {0, *labels.ids.values()})
+    foreign = labels.foreign(np.unique(written.labels).tolist())
     if foreign:
         return Status.INVALID_OUTPUT, f"holds label {foreign[0]}, {labels.name} has 0 to {labels.max_id}"
     return Status.OK, ""

@@ -1,4 +1,4 @@
-"""Writing results: never half a file, never over another one unless asked."""
+"""Names of cases, and writing results: never half a file, never over another one unless asked."""
 
 import csv
 import os
@@ -8,6 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eval.errors import InputError
+
+SUFFIXES = (".nii.gz", ".nii")
+"""Of images and label maps."""
+
+
+def case_of(name: str) -> str:
+    """A case's name in any folder or table: of CASE_0000.nii.gz, CASE.nii.gz and CASE it is CASE."""
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name).removesuffix("_0000")
 
 
 def check_writable(paths: Sequence[Path], force: bool) -> None:

@@ -11,7 +11,7 @@ from eval.columns import NAME, Metric
 from eval.comparison import ScoreTable, read_scores
 from eval.efficiency_table import LENIENT_MB, STATUS
 from eval.errors import InputError
-from eval.files import read_csv
+from eval.files import case_of, read_csv
 from eval.flare import mean_scores
 from eval.ranking import Numbers, RankingRules
 
@@ -57,11 +57,6 @@ def read_results(folder: Path, rules: RankingRules) -> Results:
         for case in accuracy.keys() | costs.keys()
     }
     return Results(name=folder.name or folder.resolve().name, values=values)
-
-
-def case_of(name: str) -> str:
-    """A case's name in any table: CASE.nii.gz, and CASE_0000.nii.gz as the organisers' efficiency tables write."""
-    return name.removesuffix(".gz").removesuffix(".nii").removesuffix("_0000")
 
 
 def _accuracy(table: ScoreTable) -> dict[str, dict[str, float]]:

@@ -18,7 +18,6 @@ from eval.errors import InputError
 from eval.metrics import LabelMap
 from eval.surfels import Spacing
 
-SUFFIXES = (".nii.gz", ".nii")
 SAME_GRID_VOXELS = 0.05
 """Corners of two grids may differ by this share of the smallest voxel size: rounding in headers, not misplacement."""
 

@@ -7,7 +7,7 @@ splits again by anatomy. Arrays that turn one numbering into another are look-up
 Sources: FLARE21-24 and AMOS22 challenge rules.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -78,6 +78,10 @@ class LabelSet:
     def max_id(self) -> int:
         """Largest id of the set."""
         return max(self.ids.values())
+
+    def foreign(self, held: Iterable[int]) -> list[int]:
+        """Which of the ids that a label map holds are neither background nor in the set, rising."""
+        return sorted(set(held) - {0, *self.ids.values()})
 
     def name_of(self, label_id: int) -> str:
         """Name of the structure with this id; `background` for 0.

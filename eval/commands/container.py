@@ -22,10 +22,9 @@ from eval.container import ContainerCase, ContainerOptions, check_image, output_
 from eval.efficiency import CaseEfficiency, Status
 from eval.efficiency_table import efficiency_row, write_efficiency
 from eval.errors import InputError
-from eval.files import check_writable
+from eval.files import SUFFIXES, check_writable
 from eval.sampling import why_no_gpu
 from eval.trace import write_trace
-from eval.volumes import SUFFIXES
 from model.labels import FLARE23, LABEL_SETS
 
 

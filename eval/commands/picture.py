@@ -16,11 +16,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from eval.errors import InputError
-from eval.files import atomic_path, check_writable
+from eval.files import SUFFIXES, atomic_path, case_of, check_writable
 from eval.metrics import LabelMap
 from eval.picture import Scene, draw
 from eval.slices import canonical
-from eval.volumes import SUFFIXES, grid_difference, read_image, read_labels
+from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import FLARE23, LABEL_SETS, LabelSet
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -76,4 +76,4 @@ def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> LabelMap:
 
 
 def _stem(path: Path) -> str:
-    return next((path.name.removesuffix(suffix) for suffix in SUFFIXES if path.name.endswith(suffix)), path.stem).removesuffix("_0000")
+    return case_of(path.name if path.name.endswith(SUFFIXES) else path.stem)

@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from eval.errors import InputError
-from eval.files import atomic_path
+from eval.files import SUFFIXES, atomic_path, case_of
 from eval.pool import side_by_side
-from eval.report.volumes import CaseFiles, read_case, script_of, stem_of
-from eval.volumes import SUFFIXES
+from eval.report.volumes import CaseFiles, read_case, script_of
 from model.labels import LABEL_SETS
 
 
@@ -61,7 +60,7 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
         return {}
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    return {stem_of(path.name): path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.name[0] != "."}
+    return {case_of(path.name): path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.name[0] != "."}
 
 
 def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) -> Embedded:

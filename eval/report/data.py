@@ -18,10 +18,9 @@ from eval.comparison import ScoreTable, compare, read_scores
 from eval.efficiency import Status
 from eval.efficiency_table import REMARK, STATUS
 from eval.errors import InputError
-from eval.files import read_csv
+from eval.files import case_of, read_csv
 from eval.flare import CHALLENGES, DECIMALS, Challenge, Rules, StructureScore, mean_scores
 from eval.ranking import RANKINGS
-from eval.report.volumes import stem_of
 from eval.summary import LESION, summarize, value_of
 from eval.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
 from model.labels import TUMOR
@@ -65,7 +64,7 @@ def page_data(tables: Tables, title: str) -> Json:
         "challenge": table.challenge,
         "metrics": [str(metric) for metric in metrics],
         "structures": _structures(challenge),
-        "cases": [{**_case(result, metrics, efficiency), "trace": traces.get(stem_of(result.name))} for result in results],
+        "cases": [{**_case(result, metrics, efficiency), "trace": traces.get(case_of(result.name))} for result in results],
         "summary": [
             {key: _plain(value) for key, value in asdict(row).items()} for row in summarize(results, challenge, metrics, Rules.STRICT)
         ],
@@ -120,10 +119,10 @@ def _results(table: ScoreTable) -> list[CaseScores]:
 def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str, Json]) -> Json:
     dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()})
     nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()})
-    taken = efficiency.get(stem_of(result.name))
+    taken = efficiency.get(case_of(result.name))
     return {
         "name": result.name,
-        "stem": stem_of(result.name),
+        "stem": case_of(result.name),
         "error": "; ".join(part for part in (result.error, "" if taken is None else taken["ending"]) if part),
         "values": {str(metric): [_plain(value_of(score, metric)) for score in result.scores.values()] for metric in metrics},
         "organ_DSC": _plain(dice),
@@ -156,7 +155,7 @@ def read_efficiency(path: Path) -> dict[str, Json]:
     if NAME not in columns or not known:
         raise InputError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
     known += [column for column in OWN_COLUMNS if column in columns]
-    return {stem_of(row[NAME]): {column: _number(path, row, column) for column in known} | {"ending": _ending(row)} for row in rows}
+    return {case_of(row[NAME]): {column: _number(path, row, column) for column in known} | {"ending": _ending(row)} for row in rows}
 
 
 def _ending(row: Mapping[str, str]) -> str:
@@ -172,7 +171,7 @@ def read_traces(path: Path) -> dict[str, Json]:
     """
     folder = path.with_name(f"{path.stem}_cases")
     suffix = ".trace.csv"
-    return {stem_of(trace.name.removesuffix(suffix)): _curves(read_trace(trace)) for trace in sorted(folder.glob(f"*{suffix}"))}
+    return {case_of(trace.name.removesuffix(suffix)): _curves(read_trace(trace)) for trace in sorted(folder.glob(f"*{suffix}"))}
 
 
 def _curves(trace: Trace) -> Json:

@@ -20,7 +20,7 @@ from eval.metrics import Box, LabelMap
 from eval.picture import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
 from eval.slices import AIR_HU, Plane, Voxels, body_region, canonical, most_informative
 from eval.surfels import Spacing
-from eval.volumes import SUFFIXES, grid_difference, onto_grid, read_image, read_labels
+from eval.volumes import grid_difference, onto_grid, read_image, read_labels
 from model.labels import LabelSet
 
 MARGIN_MM = 12.0
@@ -105,11 +105,6 @@ def script_of(key: str, volume: CaseVolume) -> str:
         "truth": None if volume.truth is None else _packed(volume.truth),
     }
     return f"LeanSeg.receive({json.dumps(fields)});\n"
-
-
-def stem_of(name: str) -> str:
-    """Name of a case without a suffix and without the `_0000` of images."""
-    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name).removesuffix("_0000")
 
 
 def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> LabelMap | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.errors import InputError
+from eval.files import case_of
 from eval.speed.runs import write_json
 from eval.speed.scans import Scan
 
@@ -103,7 +104,7 @@ def command_of(contestant: str, network: Network, scan: Scan, target: Path, thre
 def labels_of(contestant: str, target: Path, scan: Scan) -> Path:
     """The label map that a contestant writes."""
     if contestant in (OURS, BARE):
-        return target / f"{scan.path.name.removesuffix('.nii.gz').removesuffix('.nii').removesuffix('_0000')}.nii.gz"
+        return target / f"{case_of(scan.path.name)}.nii.gz"
     return target.with_name(f"{target.name}.nii.gz")
 
 
