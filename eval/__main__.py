@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import SimpleITK as sitk
 
-from eval.errors import InputError
+from eval.eval_errors import InputError
 
 COMMANDS = {
     "score": "score predictions against truths: DSC, NSD, HD95, volume difference",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from eval.errors import InputError
+from eval.eval_errors import InputError
 
 SUFFIXES = (".nii.gz", ".nii")
 """Of images and label maps."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import SimpleITK as sitk
 
-from eval.errors import InputError
+from eval.eval_errors import InputError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -14,9 +14,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from eval.errors import InputError
-from eval.metrics import LabelMap
-from eval.surfels import Spacing
+from eval.eval_errors import InputError
+from eval.scoring.metrics import LabelMap
+from eval.scoring.surfels import Spacing
 
 SAME_GRID_VOXELS = 0.05
 """Corners of two grids may differ by this share of the smallest voxel size: rounding in headers, not misplacement."""

@@ -4,16 +4,16 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from inference.batch import Batch, Outcome, begin, exit_code, naming, summary
-from inference.budget import Budget, Planner
 from inference.call import WRONG_CALL, Call
-from inference.cases import check_folders, find_cases, prepare_output
-from inference.console import Console
+from inference.cohort.cases import check_folders, find_cases, prepare_output
+from inference.cohort.folder import Batch, Outcome, begin, exit_code, naming, summary
+from inference.cohort.progress import Console
+from inference.cohort.run_report import check_report, write_report
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
+from inference.imaging.volume import read_header
+from inference.planning.planner import Budget, Planner
 from inference.predictor import Predictor
-from inference.report import check_report, write_report
-from inference.runtime import Precision, select_backend
-from inference.volume import read_header
+from inference.runtime.session import Precision, select_backend
 from model.bundle import BundleError, ModelBundle, load_bundle
 
 

@@ -17,23 +17,23 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.budget import Budget, InferencePlan, Planner
-from inference.components import clean_up
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Box
-from inference.images import ModelImage
-from inference.intensity import ImageStatistics, image_statistics
-from inference.laterality import split_pairs
-from inference.localization import neighbourhood, organ_mask, region_of_interest, without_specks
-from inference.midline import Midline, body_middle
-from inference.peak import peak_mb, reset_peak
-from inference.runtime import Backend, Device, Precision, load_library, select_backend
+from inference.imaging.volume import Volume, crop, to_canonical
+from inference.planning.planner import Budget, InferencePlan, Planner
+from inference.postprocessing.components import clean_up
+from inference.postprocessing.laterality import split_pairs
+from inference.postprocessing.midline import Midline, body_middle
+from inference.preprocessing.intensity import ImageStatistics, image_statistics
+from inference.preprocessing.model_image import ModelImage
+from inference.runtime.process_memory import peak_mb, reset_peak
+from inference.runtime.session import Backend, Device, Precision, load_library, select_backend
+from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
-from inference.sessions import Sessions
-from inference.strategy import WindowCount
+from inference.sliding_window.localization import neighbourhood, organ_mask, region_of_interest, without_specks
+from inference.sliding_window.order import WindowCount
+from inference.threads import use_threads
 from inference.timing import Timings
-from inference.volume import Volume, crop, to_canonical
-from inference.workers import use_threads
 from model.bundle import ModelBundle
 
 U8 = NDArray[np.uint8]

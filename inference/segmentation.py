@@ -17,19 +17,19 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.budget import InferencePlan, grouped_members
-from inference.components import clean_up
-from inference.ensemble import Group, Mean, Pass, Stream
 from inference.geometry import Geometry
-from inference.images import ModelImage
-from inference.intensity import ImageStatistics
-from inference.laterality import split_pairs
-from inference.resampling import resample_geometry
-from inference.restoration import Restorer, decide
-from inference.sessions import Sessions
-from inference.strategy import Relevance, WindowCount
+from inference.imaging.volume import Volume
+from inference.planning.planner import InferencePlan, grouped_members
+from inference.postprocessing.components import clean_up
+from inference.postprocessing.laterality import split_pairs
+from inference.preprocessing.intensity import ImageStatistics
+from inference.preprocessing.model_image import ModelImage
+from inference.preprocessing.resampling import resample_geometry
+from inference.restoration.boundaries import Restorer, decide
+from inference.runtime.session_pool import Sessions
+from inference.sliding_window.groups import Group, Mean, Pass, Stream
+from inference.sliding_window.order import Relevance, WindowCount
 from inference.timing import Timings
-from inference.volume import Volume
 from model.bundle import ModelBundle
 from model.labels import BACKGROUND, TUMOR
 from model.manifest import Manifest, Member, PostProcessing, Zyx

@@ -1,7 +1,7 @@
 """Label sets of the abdominal challenges, their left/right pairs, and the tables to network channels.
 
 A *label set* says which integer a voxel of a label map holds for which structure. A *network channel* is what one
-output of a network stands for: a label, or a left/right pair merged into one (`kidney`), which `inference.laterality`
+output of a network stands for: a label, or a left/right pair merged into one (`kidney`), which `inference.postprocessing.laterality`
 splits again by anatomy. Arrays that turn one numbering into another are look-up tables: `table[label_map]`.
 
 Sources: FLARE21-24 and AMOS22 challenge rules.

@@ -143,7 +143,7 @@ class Localization(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class PairNames:
-    """A left/right pair of a label set: `inference.laterality` splits the merged channel."""
+    """A left/right pair of a label set: `inference.postprocessing.laterality` splits the merged channel."""
 
     merged: str
     right: str

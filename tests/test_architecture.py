@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.places import ROOT
+
 OURS = {"model", "inference", "training", "eval", "predict"}
 STDLIB = set(sys.stdlib_module_names)
 INFERENCE_PACKAGES = {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}
 HEAVY = {"onnxruntime", "openvino"}
 LEAN_MODEL = {"model.labels", "model.bundle", "model.manifest", "model.schema"}
-TORCH_MODEL = {"model.networks", "model.export", "model.importers"}
 
 # Where a module lies: its first matching prefix gives what of ours, and which third-party packages (None: any), it may import.
 RULES: tuple[tuple[str, set[str], set[str] | None], ...] = (
@@ -22,7 +22,7 @@ RULES: tuple[tuple[str, set[str], set[str] | None], ...] = (
     *((name, LEAN_MODEL, {"numpy"}) for name in sorted(LEAN_MODEL)),
     ("model", {"model"}, None),
     ("inference", {"inference", *LEAN_MODEL}, INFERENCE_PACKAGES),
-    ("training", {"training", "model", "inference", "eval.metrics"}, None),
+    ("training", {"training", "model", "inference", "eval.scoring.metrics"}, None),
     ("eval", {"eval", "model.labels"}, None),
 )
 # Imports of ours that happen inside functions: the subcommands of the two command lines load only what they need.
@@ -80,18 +80,18 @@ def test_imports_follow_the_table(path):
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("inference.windows", "import torch"),
-        ("inference.windows", "from training.config import Recipe"),
-        ("inference.windows", "from eval.metrics import dice"),
-        ("inference.windows", "from model.networks import spec"),
-        ("inference.windows", "from model import export"),
-        ("inference.windows", "import scipy.ndimage"),
+        ("inference.sliding_window.placement", "import torch"),
+        ("inference.sliding_window.placement", "from training.recipes.recipe import Recipe"),
+        ("inference.sliding_window.placement", "from eval.scoring.metrics import dice"),
+        ("inference.sliding_window.placement", "from model.networks import spec"),
+        ("inference.sliding_window.placement", "from model import export"),
+        ("inference.sliding_window.placement", "import scipy.ndimage"),
         ("model.labels", "import SimpleITK"),
         ("model.bundle", "import torch"),
         ("predict", "import numpy"),
         ("predict", "from model.labels import FLARE22"),
-        ("eval.metrics", "from inference.volume import read_volume"),
-        ("eval.metrics", "from model.bundle import load_bundle"),
+        ("eval.scoring.metrics", "from inference.imaging.volume import read_volume"),
+        ("eval.scoring.metrics", "from model.bundle import load_bundle"),
         ("training.trainer", "from eval.report import render"),
     ],
 )

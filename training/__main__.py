@@ -9,13 +9,13 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from training.errors import RecipeError
+from training.training_errors import RecipeError
 
 COMMANDS = {
-    "train": ("training.train", "train a network by a recipe"),
-    "export": ("training.export", "make a bundle from checkpoints"),
-    "phantom": ("training.phantom.dataset", "make procedural CTs with truth"),
-    "untrained": ("training.untrained", "make a bundle with random weights, to measure speed"),
+    "train": ("training.commands.train", "train a network by a recipe"),
+    "export": ("training.commands.export", "make a bundle from checkpoints"),
+    "phantom": ("training.phantom.data_folder", "make procedural CTs with truth"),
+    "untrained": ("training.commands.untrained", "make a bundle with random weights, to measure speed"),
 }
 
 

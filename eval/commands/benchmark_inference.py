@@ -15,10 +15,10 @@ import signal
 import sys
 from pathlib import Path
 
-from eval.errors import InputError
-from eval.speed.contestants import CONTESTANTS, EMBEDDED, SMALL
-from eval.speed.inference import Benchmark, prepare, write_results
-from eval.speed.scans import given_scans, phantom_scans
+from eval.benchmark.contestants import CONTESTANTS, EMBEDDED, SMALL
+from eval.benchmark.pipelines import Benchmark, prepare, write_results
+from eval.benchmark.scans import given_scans, phantom_scans
+from eval.eval_errors import InputError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -13,10 +13,10 @@ import math
 import sys
 from pathlib import Path
 
-from eval.benchmark import Timing, challenge_to_time, synthetic_pair, time_ours, time_reference
-from eval.errors import InputError
-from eval.flare import LabelPair, StructureScore
+from eval.benchmark.metrics_speed import Timing, challenge_to_time, synthetic_pair, time_ours, time_reference
+from eval.eval_errors import InputError
 from eval.machine import processors
+from eval.scoring.challenges import LabelPair, StructureScore
 from eval.volumes import grid_difference, read_labels
 
 SAME = 1e-6

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.columns import Metric
-from eval.comparison import LEAST_CASES, Comparison, ScoreTable, compare, read_scores
+from eval.comparing.paired_tests import LEAST_CASES, Comparison, ScoreTable, compare, read_scores
 from eval.files import check_writable, write_csv
+from eval.scoring.columns import Metric
 
 COLUMNS = {
     "Structure": "structure", "Metric": "metric", "Cases": "cases", "Mean_A": "mean_a", "Mean_B": "mean_b",

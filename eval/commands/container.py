@@ -18,13 +18,13 @@ import signal
 import sys
 from pathlib import Path
 
-from eval.container import ContainerCase, ContainerOptions, check_image, output_name, run_case
-from eval.efficiency import CaseEfficiency, Status
-from eval.efficiency_table import efficiency_row, write_efficiency
-from eval.errors import InputError
+from eval.eval_errors import InputError
 from eval.files import SUFFIXES, check_writable
-from eval.sampling import why_no_gpu
-from eval.trace import write_trace
+from eval.measuring.container_run import ContainerCase, ContainerOptions, check_image, output_name, run_case
+from eval.measuring.efficiency import CaseEfficiency, Status
+from eval.measuring.efficiency_table import efficiency_row, write_efficiency
+from eval.measuring.sampler import why_no_gpu
+from eval.measuring.trace import write_trace
 from model.labels import FLARE23, LABEL_SETS
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from eval.errors import InputError
+from eval.eval_errors import InputError
 from eval.files import SUFFIXES, atomic_path, case_of, check_writable
-from eval.metrics import LabelMap
-from eval.picture import Scene, draw
-from eval.slices import canonical
+from eval.pictures.planes import canonical
+from eval.pictures.three_planes import Scene, draw
+from eval.scoring.metrics import LabelMap
 from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import FLARE23, LABEL_SETS, LabelSet
 

@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.curves import draw_curves
-from eval.errors import InputError
+from eval.eval_errors import InputError
 from eval.files import atomic_path, check_writable
-from eval.profile import profile, read_stages, report_path
-from eval.sampling import why_no_gpu
-from eval.trace import GPU, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace, write_trace
+from eval.measuring.sampler import why_no_gpu
+from eval.measuring.trace import GPU, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace, write_trace
+from eval.measuring.watch import profile, read_stages, report_path
+from eval.pictures.curves import draw_curves
 
 FORMATS = (".png", ".pdf", ".svg")
 MOST_LETTERS = 110

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.errors import InputError
+from eval.comparing.rank_table import gather, read_results
+from eval.comparing.ranking import RANKINGS, Placing, RankedMetric, rank
+from eval.eval_errors import InputError
 from eval.files import check_writable, write_csv
-from eval.rank_table import gather, read_results
-from eval.ranking import RANKINGS, Placing, RankedMetric, rank
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def columns(metrics: list[RankedMetric]) -> list[str]:
-    """Columns of the table; `eval.efficiency_table` says what they mean."""
+    """Columns of the table; `eval.measuring.efficiency_table` says what they mean."""
     per_metric = [f"Rank_{metric.name}" for metric in metrics]
     spread = ["Place_median", "Place_low", "Place_high", "First_share"]
     return ["Place", "Submission", "Score", *per_metric, "Cases", "Missing", *spread]

@@ -11,12 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from eval.errors import InputError
+from eval.eval_errors import InputError
 from eval.machine import processors
-from eval.report.cases import EmbedOptions, Folders, embed_all, find_files
-from eval.report.data import Json, Tables, page_data
+from eval.report.box_plots import FORMATS, write_plots
+from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
 from eval.report.page import atomic_folder, check_folder, write_page
-from eval.report.plots import FORMATS, write_plots
+from eval.report.page_data import Json, Tables, page_data
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -21,13 +21,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.cases import CaseScores, ScoreOptions, affordable_jobs, find_cases, judge_all
-from eval.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
-from eval.errors import InputError
+from eval.eval_errors import InputError
 from eval.files import check_writable, write_csv
-from eval.flare import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
 from eval.machine import free_memory_bytes
-from eval.summary import LESION, ORGAN_MEAN, SummaryRow, summarize, value_of
+from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
+from eval.scoring.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
+from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, find_cases, judge_all
+from eval.scoring.summary import LESION, ORGAN_MEAN, SummaryRow, summarize, value_of
 
 SUMMARY_COLUMNS = ["Structure", "Metric", "Cases", "Infinite", "Mean", "SD", "Median", "CI95_low", "CI95_high"]
 

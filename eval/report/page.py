@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eval.errors import InputError
-from eval.report.data import Json
+from eval.eval_errors import InputError
+from eval.report.page_data import Json
 from eval.report.viewer import viewer_script
 
 WEB = Path(__file__).with_name("web")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
-from eval.columns import Metric, score_columns
-from eval.flare import CHALLENGES, Rules
 from eval.report.viewer import viewer_script
+from eval.scoring.challenges import CHALLENGES, Rules
+from eval.scoring.columns import Metric, score_columns
 from tests.browser.chromium import Browser
 from tests.eval.made import disturbed, organs, write
 

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from model.labels import FLARE23
 from tests.inference.images import write_series
+from tests.places import ROOT
 
 pytestmark = [
     pytest.mark.container,
@@ -20,7 +21,6 @@ pytestmark = [
         reason="no docker command that works",
     ),
 ]
-ROOT = Path(__file__).resolve().parents[2]
 REAL_CT = ROOT.parent / "shared" / "data" / "ct_abdomen" / "ct_0000.nii.gz"
 PHANTOM = ROOT / "examples" / "phantom" / "imagesTr" / "phantom_0000.nii.gz"
 NAME = "leanseg-test"

@@ -9,7 +9,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+from tests.places import SHARED_DATA
+
+DATA = SHARED_DATA
 SPACING_ZYX_MM = (2.5, 0.8, 0.9)
 ORGANISERS_TOLERANCES_MM = (5, 3, 3, 5, 2, 2, 2, 2, 2, 3, 5, 7, 3, 2)
 

@@ -1,4 +1,4 @@
-"""NVML on a machine without a driver, as `eval.probes` meets it."""
+"""NVML on a machine without a driver, as `eval.measuring.probes` meets it."""
 
 
 class NVMLError(Exception):

@@ -1,18 +1,17 @@
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+from tests.places import SHARED_DATA
 
 
 @pytest.fixture(scope="session")
 def shared():
     """The folder of real images."""
-    if not SHARED.is_dir():
+    if not SHARED_DATA.is_dir():
         pytest.skip("the real images in ../shared/data are not here")
-    return SHARED
+    return SHARED_DATA
 
 
 def every_orientation():

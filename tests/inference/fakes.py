@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from inference.windows import window_starts
+from inference.sliding_window.placement import window_starts
 from model.manifest import Intensity, Member
 
 WINDOW = (8, 10, 12)

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 
 from inference.geometry import Geometry
-from inference.laterality import split_pairs
-from inference.midline import Midline
-from inference.orientation import Orientation, orient
-from inference.volume import Volume, to_canonical
+from inference.imaging.orientation import Orientation, orient
+from inference.imaging.volume import Volume, to_canonical
+from inference.postprocessing.laterality import split_pairs
+from inference.postprocessing.midline import Midline
 from model.labels import FLARE23, LabelSet, channel_table, merged_channels
 from model.manifest import Output, PairNames
 

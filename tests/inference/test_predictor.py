@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from inference.geometry import Geometry
+from inference.imaging.volume import Volume
 from inference.predictor import Predictor
 from inference.timing import Timings
-from inference.volume import Volume
 from model.labels import FLARE23
 from model.manifest import PostProcessing
 from tests.inference.bundles import abdomen, hu, localization, make_bundle, member

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from inference.budget import Budget, Planner
 from inference.geometry import Geometry
+from inference.imaging.volume import Volume
+from inference.planning.planner import Budget, Planner
 from inference.predictor import Predictor
 from inference.segmentation import Cleaned, Kept, organ_slices, removed_by_rules
 from inference.timing import Timings
-from inference.volume import Volume
 from model.labels import FLARE23
 from model.manifest import Manifest, PostProcessing, Provenance
 from tests.inference.bundles import OUTPUT, abdomen, hu, localization, make_bundle, member

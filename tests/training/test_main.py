@@ -2,15 +2,15 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, tiny_recipe
-from training import train as train_command
 from training.__main__ import main
-from training.checkpoints import load_checkpoint
-from training.run import BEST, LAST
+from training.commands import train as train_command
+from training.runs.checkpoints import load_checkpoint
+from training.runs.run import BEST, LAST
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_cases_are_split_the_same_whatever_the_seed(recipe_file, cubes, tmp_
 
 def test_a_host_without_torch_is_told_so():
     call = [sys.executable, "-S", "-m", "training", "train", "--help"]
-    ran = subprocess.run(call, capture_output=True, encoding="utf-8", check=False, cwd=Path(__file__).parents[2])
+    ran = subprocess.run(call, capture_output=True, encoding="utf-8", check=False, cwd=ROOT)
     assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1)
     assert "torch is not installed" in ran.stderr
     assert "make training" in ran.stderr
@@ -116,6 +116,6 @@ def test_only_the_command_asked_for_is_imported():
 
 
 def test_the_tiny_recipe_is_the_file(recipe_file):
-    from training.config import load_recipe
+    from training.recipes.recipe import load_recipe
 
     assert load_recipe(str(recipe_file)) == tiny_recipe()

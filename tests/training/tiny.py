@@ -7,8 +7,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from training.config import Recipe, recipe_from
-from training.patches import GridCase, channel_points
+from training.augmentation.patches import GridCase, channel_points
+from training.recipes.recipe import Recipe, recipe_from
 
 DOCUMENT: dict[str, Any] = {
     "name": "tiny",

@@ -1,0 +1,189 @@
+"""One cold run of a program: how long, how much, and a record on disk so that an interrupted benchmark goes on where it stopped."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from eval.eval_errors import InputError
+from eval.files import atomic_path
+from eval.machine import free_memory_bytes
+from eval.measuring.sampler import Sampler, SamplerOptions
+from eval.measuring.trace import OWN_RAM, Trace, write_trace
+
+MIB = 1024 * 1024
+LOOK_S = 0.05
+SAMPLE_S = 0.2
+"""Sleep between samples of memory; looking costs time of the processors that are measured."""
+SPARE_MB = 1024.0
+"""Left to the rest of the machine when a run's memory is limited by what is free."""
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When a run is stopped."""
+
+    memory_mb: float
+    """Resident memory of the process."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a run took."""
+
+    exit_code: int
+    wall_s: float
+    """From before the process was started until it had ended."""
+    cpu_s: float
+    """User and system time of the process and all that it waited for."""
+    peak_mb: float
+    """MiB of resident memory at most, all processes together."""
+    stopped: str
+    """Why it was stopped; empty if it ended by itself."""
+    others: float
+    """Processors that other programs kept busy meanwhile, on average; the run would be faster without them."""
+
+
+def free_limits(seconds: float) -> Limits:
+    """All the memory that is free now, less what the rest of the machine needs."""
+    return Limits(memory_mb=free_memory_bytes() / MIB - SPARE_MB, seconds=seconds)
+
+
+def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tuple[Measured, Trace]:
+    """Run a command from start to end, its output going to a file.
+
+    Raises:
+        InputError: it cannot be started.
+    """
+    with Sampler(SamplerOptions(interval_s=SAMPLE_S)) as sampler, log.open("wb") as output:
+        start_s, busy_s = time.monotonic(), _busy_s()
+        try:
+            program = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd)
+        except OSError as error:
+            raise InputError(f"{command[0]}: cannot be started ({error.strerror})") from error
+        sampler.watch(program.pid)
+        try:
+            cpu_s, own_peak_mb, stopped = _wait(program, start_s, limits)
+        finally:
+            if program.returncode is None:
+                program.kill()
+                program.wait()
+        end_s, busy_s = time.monotonic(), _busy_s() - busy_s
+    trace = sampler.trace(start_s, end_s)
+    sampled_mb = trace.peak(OWN_RAM) if trace.has(OWN_RAM) else 0.0
+    measured = Measured(
+        exit_code=int(program.returncode),
+        wall_s=end_s - start_s,
+        cpu_s=cpu_s,
+        peak_mb=max(own_peak_mb, sampled_mb),
+        stopped=stopped,
+        others=max(0.0, busy_s - cpu_s) / (end_s - start_s),
+    )
+    return measured, trace
+
+
+def _busy_s() -> float:
+    """Seconds that all processors together have been busy since the machine started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
+
+
+def _wait(program: "subprocess.Popen[bytes]", start_s: float, limits: Limits) -> tuple[float, float, str]:
+    """CPU seconds, peak MiB of the process itself, and why it was stopped."""
+    peak_mb, stopped = 0.0, ""
+    while True:
+        pid, status, usage = os.wait4(program.pid, os.WNOHANG)
+        if pid:
+            program.returncode = os.waitstatus_to_exitcode(status)
+            return usage.ru_utime + usage.ru_stime, peak_mb, stopped
+        held_mb, high_mb = _resident_mb(program.pid)
+        # A program may begin to count its peak anew, so the highest that was ever read counts.
+        peak_mb = max(peak_mb, high_mb)
+        if not stopped and held_mb > limits.memory_mb:
+            stopped = f"out of memory: held {held_mb:.0f} MiB, {limits.memory_mb:.0f} MiB were free"
+            program.kill()
+        if not stopped and time.monotonic() - start_s > limits.seconds:
+            stopped = f"longer than {limits.seconds:.0f} s"
+            program.kill()
+        time.sleep(LOOK_S)
+
+
+def _resident_mb(pid: int) -> tuple[float, float]:
+    """MiB that a process holds now and held at most; zeros where the system does not tell."""
+    fields = {"VmRSS": 0.0, "VmHWM": 0.0}
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name in fields:
+                fields[name] = int(value.split()[0]) / 1024
+    return fields["VmRSS"], fields["VmHWM"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A run to make, and where its record lies."""
+
+    folder: Path
+    name: str
+    """Of the record: unlike that of every other task."""
+    about: Json
+    """What was run on what: a record about anything else is not taken for this task's."""
+    command: Sequence[str]
+    report: Path
+    """JSON that the command writes; of no account if it writes none."""
+    cwd: Path
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record is."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def trace_path(self) -> Path:
+        """Where the samples are."""
+        return self.folder / f"{self.name}.csv"
+
+    def record(self) -> Json | None:
+        """The record of the run, if it was made."""
+        try:
+            record: Json = json.loads(self.record_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if record.get("about") == self.about else None
+
+
+def do(task: Task, seconds: float) -> Json:
+    """The record of a task, which is run if it was not yet."""
+    record = task.record()
+    if record is not None:
+        return record
+    task.folder.mkdir(parents=True, exist_ok=True)
+    task.report.unlink(missing_ok=True)
+    measured, trace = measure(task.command, free_limits(seconds), task.folder / f"{task.name}.log", task.cwd)
+    record = {"about": task.about, "command": list(task.command), **asdict(measured), "report": _read_report(task.report)}
+    write_trace(task.trace_path, trace)
+    write_json(task.record_path, record)
+    return record
+
+
+def write_json(path: Path, document: Json) -> None:
+    """Write a document whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_report(path: Path) -> Json:
+    try:
+        report: Json = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report

@@ -1,0 +1,130 @@
+"""Who runs, by which command line."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.benchmark.cold_runs import write_json
+from eval.benchmark.scans import Scan
+from eval.eval_errors import InputError
+from eval.files import case_of
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS, BARE, PLAIN, PLAIN_BF16, EVEN = "predict.py", "predict.py-bare", "plain-fp32", "plain-bf16", "plain-even"
+CONTESTANTS = {
+    OURS: "predict.py as users call it",
+    BARE: "predict.py without localization and clean-up, which the plain pipeline has not either",
+    PLAIN: "PyTorch and MONAI, fp32",
+    PLAIN_BF16: "PyTorch and MONAI, bf16 autocast",
+    EVEN: "PyTorch and MONAI, fp32, windows spread as predict.py spreads them, to compare labels",
+}
+MODES = {PLAIN: ("--precision", "fp32"), PLAIN_BF16: ("--precision", "bf16"), EVEN: ("--precision", "fp32", "--even")}
+SMALL, EMBEDDED = "small", "embedded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A bundle to run."""
+
+    name: str
+    bundle: Path
+    bare: Path | None
+    """The bundle without localization and clean-up; None if it has neither."""
+    weights: Path
+    """For the plain pipeline; `prepare_weights` fills it."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the manifest, which holds the hashes of all files."""
+        return hashlib.sha256((self.bundle / "manifest.json").read_bytes()).hexdigest()
+
+
+def prepare_network(name: str, folder: Path) -> Network:
+    """Make what is needed to run a network: its bundle, the bundle without its extras.
+
+    Args:
+        name: `small`, `embedded`, or the folder of a bundle.
+        folder: where to keep what is made; what is there is used again.
+
+    Raises:
+        InputError: there is no such bundle, or the small network cannot be made.
+    """
+    made = folder / Path(name).name
+    made.mkdir(parents=True, exist_ok=True)
+    if name == SMALL:
+        bundle = made / "bundle"
+        if not bundle.exists():
+            _run_tool(["training", "untrained", "--output", str(bundle)], "the small network cannot be made")
+    else:
+        bundle = ROOT / "bundles/default" if name == EMBEDDED else Path(name).resolve()
+    if not (bundle / "manifest.json").is_file():
+        raise InputError(f"{bundle}: no bundle here; --networks takes small, embedded or a bundle's folder")
+    return Network(name=Path(name).name, bundle=bundle, bare=_without_extras(bundle, made / "bare"), weights=made / "weights")
+
+
+def prepare_weights(network: Network) -> None:
+    """Take the networks back to torch, where that was not done.
+
+    Raises:
+        InputError: torch is not installed, or does not compute what onnxruntime does.
+    """
+    done = network.weights / "done.json"
+    if done.exists() and json.loads(done.read_text(encoding="utf-8")) == {"sha256": network.sha256}:
+        return
+    command = ["eval.benchmark.convert", "--bundle", str(network.bundle), "--output", str(network.weights)]
+    _run_tool(command, "the networks cannot be taken to torch")
+    write_json(done, {"sha256": network.sha256})
+
+
+def command_of(contestant: str, network: Network, scan: Scan, target: Path, threads: int) -> list[str]:
+    """The command line of a contestant.
+
+    Args:
+        contestant: one of `CONTESTANTS`.
+        network: to run.
+        scan: to run on; or a folder of scans, for `predict.py`.
+        target: label map to write; `predict.py` writes it into a folder of this name.
+        threads: of the networks; 0 leaves the number to the library.
+    """
+    report = ["--report", str(report_of(target))]
+    if contestant in (OURS, BARE):
+        bundle = network.bare if contestant == BARE and network.bare else network.bundle
+        words = ["predict.py", "--input", str(scan.path), "--output", str(target), "--bundle", str(bundle), "--device", "cpu"]
+    else:
+        words = ["-m", "eval.benchmark.plain", "--image", str(scan.path), "--output", str(labels_of(contestant, target, scan))]
+        words += ["--bundle", str(network.bundle), "--weights", str(network.weights), *MODES[contestant]]
+    return [sys.executable, *words, *report, *(["--threads", str(threads)] if threads else [])]
+
+
+def labels_of(contestant: str, target: Path, scan: Scan) -> Path:
+    """The label map that a contestant writes."""
+    if contestant in (OURS, BARE):
+        return target / f"{case_of(scan.path.name)}.nii.gz"
+    return target.with_name(f"{target.name}.nii.gz")
+
+
+def report_of(target: Path) -> Path:
+    """The report that a contestant writes."""
+    return target.with_name(f"{target.name}-report.json")
+
+
+def _without_extras(bundle: Path, folder: Path) -> Path | None:
+    manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    if not manifest.get("localization") and not manifest.get("postprocessing"):
+        return None
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(bundle, folder)
+    bare = {name: value for name, value in manifest.items() if name not in ("localization", "postprocessing")}
+    write_json(folder / "manifest.json", bare)
+    return folder
+
+
+def _run_tool(words: list[str], complaint: str) -> None:
+    done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"{complaint} ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); the training packages are needed")

@@ -1,0 +1,99 @@
+"""The benchmark in Markdown: contestants side by side, the floor, where the machine stood."""
+
+import math
+from collections.abc import Sequence
+
+from eval.benchmark.cold_runs import Json
+from eval.benchmark.contestants import CONTESTANTS, EVEN, PLAIN
+from eval.benchmark.results import Entry, ratio
+
+
+def contestants_table(entries: Sequence[Entry]) -> str:
+    """Medians of wall time, CPU time and peak memory, each with how many times `predict.py`'s it is.
+
+    `others` is the number of processors that other programs kept busy meanwhile.
+    """
+    figures = ("wall s", "×", "CPU s", "×", "peak MiB", "×", "windows", "others")
+    header = ("network", "CT", "contestant", "runs", *figures, f"Dice with {PLAIN}", f"Dice with {EVEN}")
+    return _markdown(header, [_row(entries, entry) for entry in ordered(entries)])
+
+
+def _row(entries: Sequence[Entry], entry: Entry) -> list[str]:
+    who = [entry.network, entry.scan, entry.contestant, str(entry.runs)]
+    if entry.stopped:
+        return [*who, entry.stopped, *[""] * 9]
+    figures: list[str] = []
+    for what, digits in (("wall_s", 1), ("cpu_s", 1), ("peak_mb", 0)):
+        figures += [f"{getattr(entry, what):.{digits}f}", _times(ratio(entries, entry, what))]
+    agreed = [f"{a.dice:.4f} ({a.labels} labels)" if (a := entry.agreement.get(other)) else "" for other in (PLAIN, EVEN)]
+    return [*who, *figures, str(entry.windows), f"{entry.others:.2f}", *agreed]
+
+
+def floor_table(entries: Sequence[Entry]) -> str:
+    """What `predict.py` would take if there were nothing but networks, reading and writing, and what it takes."""
+    rows = []
+    for entry in ordered(entries):
+        if not math.isnan(entry.floor_s) and not entry.stopped:
+            io_s = entry.seconds.get("read", 0.0) + entry.seconds.get("write", 0.0)
+            rows.append(
+                [
+                    entry.network,
+                    entry.scan,
+                    entry.contestant,
+                    str(entry.windows),
+                    f"{entry.floor_s - io_s:.2f}",
+                    f"{io_s:.2f}",
+                    f"{entry.floor_s:.2f}",
+                    f"{entry.wall_s:.2f}",
+                    f"{entry.wall_s / entry.floor_s:.2f}",
+                ]
+            )
+    header = ("network", "CT", "contestant", "windows", "network s", "read + write s", "floor s", "wall s", "wall / floor")
+    return _markdown(header, rows)
+
+
+def stages_table(entries: Sequence[Entry]) -> str:
+    """Seconds of each stage."""
+    names = [name for name in dict.fromkeys(name for entry in entries for name in entry.seconds)]
+    rows = [
+        [entry.network, entry.scan, entry.contestant, *(f"{entry.seconds[name]:.2f}" if name in entry.seconds else "" for name in names)]
+        for entry in ordered(entries)
+        if not entry.stopped
+    ]
+    return _markdown(("network", "CT", "contestant", *(f"{name} s" for name in names)), rows)
+
+
+def extras_text(extras: Json) -> str:
+    """Start-up and folder, as far as they were measured."""
+    lines = []
+    if start := extras.get("startup"):
+        lines.append(
+            f"- `predict.py --help`: {start['help_wall_s']:.2f} s on the clock (median of {start['runs']}), "
+            f"imports {start['help_import_s']:.3f} s (`-X importtime`); imports of a whole run {start['run_import_s']:.2f} s"
+        )
+    for folder in extras.get("folders", []):
+        cold_s = folder["cases"] * folder["cold_wall_s"]
+        lines.append(
+            f"- a folder of {folder['cases']} × {folder['scan']} with {folder['network']}: {folder['wall_s']:.1f} s, "
+            f"{folder['wall_s'] / cold_s:.2f} of {folder['cases']} cold runs ({folder['cases']} × {folder['cold_wall_s']:.1f} s)"
+        )
+    return "\n".join(lines)
+
+
+def ordered(entries: Sequence[Entry]) -> list[Entry]:
+    """By network, then scan as given, then contestant as listed."""
+    scans = list(dict.fromkeys(entry.scan for entry in entries))
+    networks = list(dict.fromkeys(entry.network for entry in entries))
+    who = list(CONTESTANTS)
+    return sorted(entries, key=lambda entry: (networks.index(entry.network), scans.index(entry.scan), who.index(entry.contestant)))
+
+
+def _times(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,205 @@
+"""Two score tables of the same cases, compared structure by structure as paired samples.
+
+For each structure and metric: the mean of the differences B − A over the cases that both score, its 95 % bootstrap
+confidence interval, a Wilcoxon signed-rank test and a paired t test. Testing many structures finds differences by
+chance, so p values are corrected after Holm over the structures of a metric and test; the organ mean, one test that
+sums them up, stands apart and is not corrected.
+
+Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of Statistics 6(2), 1979.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from eval.eval_errors import InputError
+from eval.files import read_csv
+from eval.scoring.challenges import CHALLENGES, Challenge, Rules
+from eval.scoring.columns import NAME, Metric, column, score_columns
+from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
+from model.labels import TUMOR
+
+LEAST_CASES = 6
+"""With fewer pairs no Wilcoxon test can give a p value below 0.05; tests are not reported."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreTable:
+    """Scores read back from a table."""
+
+    path: Path
+    challenge: str
+    names: tuple[str, ...]
+    """Cases, in the order of the rows."""
+    values: Mapping[tuple[str, Metric], Values]
+    """Structure and metric to one number per case, NaN if not scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One metric of one structure in two tables; NaN where the cases do not allow a figure."""
+
+    structure: str
+    metric: Metric
+    cases: int
+    """Cases that both tables score with a finite number."""
+    mean_a: float
+    mean_b: float
+    difference: float
+    """Mean of B − A."""
+    low: float
+    """Lower end of the 95 % bootstrap confidence interval of the difference."""
+    high: float
+    """Upper end."""
+    wilcoxon_p: float
+    """Two-sided, as tested; 1 if no case differs."""
+    t_p: float
+    wilcoxon_holm_p: float
+    """Corrected over the structures of the metric; NaN for the organ mean."""
+    t_holm_p: float
+
+
+def read_scores(path: Path) -> ScoreTable:
+    """Read a table written by `score`, of any challenge and rules.
+
+    Raises:
+        InputError: the file cannot be read, is no score table, names a case twice or holds something but numbers.
+    """
+    columns, rows = read_csv(path)
+    challenge, rules = _kind_of(path, columns)
+    names = tuple(row[NAME] for row in rows)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"{path}: has two rows for {twice}; keep one")
+    if not names:
+        raise InputError(f"{path}: has no rows; score some cases first")
+    values = {}
+    for structure in challenge.labels.names:
+        for metric in Metric:
+            header = column(challenge, structure, metric, rules)
+            if header in columns:
+                values[structure, metric] = np.array([_number(path, row, header) for row in rows])
+    return ScoreTable(path=path, challenge=challenge.labels.name, names=names, values=values)
+
+
+def _kind_of(path: Path, columns: Sequence[str]) -> tuple[Challenge, Rules]:
+    """The challenge with most structures whose columns are all there, and the rules that name columns so."""
+    if NAME in columns:
+        for challenge in sorted(CHALLENGES.values(), key=lambda challenge: -len(challenge.labels.ids)):
+            for rules in (Rules.STRICT, Rules.OFFICIAL):
+                if set(score_columns(challenge, (Metric.DSC, Metric.NSD), rules)) <= set(columns):
+                    return challenge, rules
+    raise InputError(f"{path}: has not the columns of a score table; write it with `python -m eval score`")
+
+
+def _number(path: Path, row: Mapping[str, str], header: str) -> float:
+    text = row[header].strip()
+    try:
+        return float(text) if text else math.nan
+    except ValueError as error:
+        raise InputError(f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number") from error
+
+
+def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) -> list[Comparison]:
+    """Compare the cases that both tables have; metrics that one of them lacks are left out.
+
+    Raises:
+        InputError: the tables are of different challenges, or have no case or none of the metrics in common.
+    """
+    if first.challenge != second.challenge:
+        raise InputError(f"{first.path} is of {first.challenge}, {second.path} of {second.challenge}; compare tables of one challenge")
+    common = [name for name in first.names if name in set(second.names)]
+    if not common:
+        raise InputError(f"{first.path} and {second.path} have no case in common; score the same cases")
+    rows_a, rows_b = ([table.names.index(name) for name in common] for table in (first, second))
+    shared = [metric for metric in metrics if all(any(key[1] is metric for key in table.values) for table in (first, second))]
+    if not shared:
+        raise InputError(f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; choose other --metrics")
+    results = []
+    for metric in shared:
+        a = {structure: column[rows_a] for (structure, kind), column in first.values.items() if kind is metric}
+        b = {structure: column[rows_b] for (structure, kind), column in second.values.items() if kind is metric}
+        results += _compare_metric(metric, a, b)
+    return results
+
+
+def _compare_metric(metric: Metric, a: Mapping[str, Values], b: Mapping[str, Values]) -> list[Comparison]:
+    rows = [compare_values(structure, metric, a[structure], b[structure]) for structure in a]
+    wilcoxon = holm([row.wilcoxon_p for row in rows])
+    t_test = holm([row.t_p for row in rows])
+    rows = [replace(row, wilcoxon_holm_p=w, t_holm_p=t) for row, w, t in zip(rows, wilcoxon, t_test, strict=True)]
+    organs = [structure for structure in a if structure != TUMOR]
+    return [*rows, compare_values(ORGAN_MEAN, metric, _case_means(a, b, organs), _case_means(b, a, organs))]
+
+
+def _case_means(values: Mapping[str, Values], others: Mapping[str, Values], organs: Sequence[str]) -> Values:
+    """Mean over a case's organs, of those that both tables score."""
+    table, other = (np.stack([column[organ] for organ in organs]) for column in (values, others))
+    both = np.isfinite(table) & np.isfinite(other)
+    counts = both.sum(axis=0)
+    means: Values = np.divide(np.where(both, table, 0.0).sum(axis=0), counts, out=np.full(counts.shape, math.nan), where=counts > 0)
+    return means
+
+
+def compare_values(structure: str, metric: Metric, a: Values, b: Values) -> Comparison:
+    """Compare one metric of one structure; `a` and `b` hold one number per case, in the same order."""
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    differences = b - a
+    cases = int(differences.size)
+    low = high = wilcoxon_p = t_p = math.nan
+    if cases > 1:
+        low, high = (float(end) for end in np.percentile(bootstrap_weights(cases) @ differences / cases, (2.5, 97.5)))
+    if cases >= LEAST_CASES:
+        wilcoxon_p, t_p = paired_tests(differences)
+    return Comparison(
+        structure=structure,
+        metric=metric,
+        cases=cases,
+        mean_a=float(a.mean()) if cases else math.nan,
+        mean_b=float(b.mean()) if cases else math.nan,
+        difference=float(differences.mean()) if cases else math.nan,
+        low=low,
+        high=high,
+        wilcoxon_p=wilcoxon_p,
+        t_p=t_p,
+        wilcoxon_holm_p=math.nan,
+        t_holm_p=math.nan,
+    )
+
+
+def paired_tests(differences: Values) -> tuple[float, float]:
+    """Two-sided p values of the Wilcoxon signed-rank test and the paired t test for differences of pairs.
+
+    Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon did. No difference anywhere gives 1 and 1;
+    the same difference everywhere gives 0 for the t test, since nothing scatters.
+    """
+    # Scores come with 4 decimals; what is smaller is rounding of the subtraction and would untie equal differences.
+    differences = np.round(differences, 9)
+    if not differences.any():
+        return 1.0, 1.0
+    wilcoxon_p = float(stats.wilcoxon(differences, zero_method="wilcox").pvalue)
+    if np.ptp(differences) == 0:
+        return wilcoxon_p, 0.0
+    return wilcoxon_p, float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction; p values that are NaN stay so and are not counted.
+
+    Example: 0.01, 0.04, 0.03 become 0.03 (×3), 0.06 (as large as the one before) and 0.06 (×2).
+    """
+    corrected = list(p_values)
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, p_values[index] * (len(order) - rank)))
+        corrected[index] = largest
+    return corrected

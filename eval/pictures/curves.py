@@ -1,0 +1,71 @@
+"""Draw what a run took over time: GPU memory, utilization, RAM, with its stages named under it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace
+from eval.measuring.watch import Stage
+
+# Blue and orange of Okabe and Ito, which readers with colour vision deficiencies tell apart.
+OWN_COLOUR, WHOLE_COLOUR = "#0072b2", "#e69f00"
+PANELS = (
+    ("GPU memory (MB)", (OWN_GPU, GPU)),
+    ("GPU utilization (%)", (GPU_USE,)),
+    ("RAM (MB)", (OWN_RAM, RAM)),
+    ("CPU (%)", (OWN_CPU, CPU)),
+)
+LABELS = {
+    OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device", OWN_RAM: "the command's", RAM: "whole host",
+    OWN_CPU: "the command's, of one processor", CPU: "whole host, of all processors",
+}  # fmt: skip
+SHADES = ("#4d5866", "#a3adba")
+"""Of the stages of one case and the next."""
+PANEL_IN, STAGE_IN = 1.95, 0.26
+
+
+def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -> None:
+    """Write the picture; quantities that were not taken have no panel."""
+    panels = [(name, kept) for name, quantities in PANELS if (kept := [q for q in quantities if trace.has(q)])]
+    rows_in = [*([PANEL_IN] * len(panels)), *([STAGE_IN * len({stage.name for stage in stages}) + 0.15] if stages else [])] or [PANEL_IN]
+    figure, rows = plt.subplots(
+        len(rows_in), 1, sharex=True, squeeze=False, figsize=(10, 1.0 + sum(rows_in)), height_ratios=rows_in, layout="constrained"
+    )
+    try:
+        axes = list(rows[:, 0])
+        figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=10)
+        for axis, (name, quantities) in zip(axes, panels, strict=False):
+            _panel(axis, trace, name, quantities)
+        if stages:
+            _draw_stages(axes[-1], stages)
+        axes[-1].set_xlabel("time (s)")
+        axes[-1].set_xlim(min(float(trace.times_s.min(initial=0.0)), 0.0), trace.duration_s)
+        figure.savefig(path, dpi=150)
+    finally:
+        plt.close(figure)
+
+
+def _panel(axis: Axes, trace: Trace, name: str, quantities: Sequence[str]) -> None:
+    for quantity in quantities:
+        whole = not LABELS[quantity].startswith("the command")
+        values = trace.values[quantity]
+        known = ~np.isnan(values)
+        axis.plot(trace.times_s[known], values[known], color=WHOLE_COLOUR if whole else OWN_COLOUR, linewidth=1.4, label=LABELS[quantity])
+    axis.set_ylabel(name, fontsize=9)
+    axis.set_ylim(bottom=0)
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2, fontsize=8, frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_stages(axis: Axes, stages: Sequence[Stage]) -> None:
+    """A row per stage, in the order in which they first start, with a bar for each time it ran."""
+    names = list(dict.fromkeys(stage.name for stage in stages))
+    for stage in stages:
+        row, width = names.index(stage.name), stage.end_s - stage.start_s
+        axis.barh(row, width, left=stage.start_s, height=0.7, color=SHADES[stage.case % 2], linewidth=0)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,107 @@
+"""Planes through a body that show most of it, cut as a radiologist expects to see them.
+
+Volumes are (z, y, x) in canonical LPS order: z grows to the head, y to the back, x to the patient's left. A plane is
+a picture with its first row on top:
+
+    axial       rows front to back, columns patient's right to left     A on top,  R on the left
+    coronal     rows head to feet,  columns patient's right to left     H on top,  R on the left
+    sagittal    rows head to feet,  columns front to back               H on top,  A on the left
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from eval.scoring.metrics import LabelMap
+
+Voxels = NDArray[Any]
+AIR_HU = -500.0
+
+
+class Plane(Enum):
+    """An anatomical plane: the array axis it cuts, and the letters at its left, right, top and bottom edge."""
+
+    AXIAL = (0, "RLAP")
+    CORONAL = (1, "RLHF")
+    SAGITTAL = (2, "APHF")
+
+    @property
+    def axis(self) -> int:
+        """Array axis at right angles to the plane."""
+        return self.value[0]
+
+    @property
+    def letters(self) -> str:
+        """Letters of the left, right, top and bottom edge."""
+        return self.value[1]
+
+    @property
+    def title(self) -> str:
+        """Name as a heading."""
+        return self.name.capitalize()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """The part of a plane that is shown, in rows and columns of the picture."""
+
+    rows: slice
+    columns: slice
+
+
+def canonical(image: sitk.Image) -> sitk.Image:
+    """The image with its axes permuted and flipped to LPS; nothing is interpolated, an oblique image stays oblique."""
+    return sitk.DICOMOrient(image, "LPS")
+
+
+def cut(volume: Voxels, plane: Plane, index: int) -> Voxels:
+    """The picture of one plane, shape (rows, columns)."""
+    picture: Voxels = np.take(volume, index, axis=plane.axis)
+    return picture if plane is Plane.AXIAL else picture[::-1]
+
+
+def pixel_mm(plane: Plane, spacing_zyx_mm: tuple[float, float, float]) -> tuple[float, float]:
+    """Height and width of a plane's pixels in mm."""
+    height, width = (size for axis, size in enumerate(spacing_zyx_mm) if axis != plane.axis)
+    return height, width
+
+
+def most_informative(labels: LabelMap, plane: Plane) -> int:
+    """Index of the plane that shows most structures at their largest.
+
+    Each structure counts with its area in the plane as a share of its largest area in any such plane, so that small
+    organs count as much as the liver. The middle plane if there are no labels.
+    """
+    others = tuple(axis for axis in range(3) if axis != plane.axis)
+    scores = np.zeros(labels.shape[plane.axis])
+    for label in np.unique(labels[labels > 0]):
+        areas = np.count_nonzero(labels == label, axis=others)
+        scores += areas / areas.max()
+    return int(np.argmax(scores)) if scores.any() else labels.shape[plane.axis] // 2
+
+
+def body_region(picture_hu: Voxels, labelled: NDArray[np.bool_], margin: int = 4) -> Region:
+    """The smallest part of a plane that holds the body (above −500 HU) and all labels, with a margin in pixels.
+
+    The whole plane if there is neither.
+    """
+    inside = _mostly(picture_hu > AIR_HU) | labelled
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if rows.size == 0:
+        return Region(rows=slice(0, inside.shape[0]), columns=slice(0, inside.shape[1]))
+    height, width = inside.shape
+    return Region(
+        rows=slice(max(int(rows[0]) - margin, 0), min(int(rows[-1]) + 1 + margin, height)),
+        columns=slice(max(int(columns[0]) - margin, 0), min(int(columns[-1]) + 1 + margin, width)),
+    )
+
+
+def _mostly(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Without rows and columns that hold next to nothing: the table, tubes, noise."""
+    busy_rows = body.mean(axis=1, keepdims=True) > 0.06
+    busy_columns = body.mean(axis=0, keepdims=True) > 0.06
+    return np.asarray(body & busy_rows & busy_columns)

@@ -1,0 +1,156 @@
+"""A case as a browser can show it: cropped, thinned out, 8 bits per voxel, in a script that is loaded when looked at.
+
+Browsers let no page read files beside it that was itself opened as a file, but they let it load scripts. So each case
+is a script that calls `LeanSeg.receive` with the voxels, gzip-compressed and in base64. Arrays are (z, y, x) in
+canonical LPS order; the grid of an oblique image is shown upright.
+"""
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from eval.eval_errors import InputError
+from eval.pictures.planes import AIR_HU, Plane, Voxels, body_region, canonical, most_informative
+from eval.pictures.three_planes import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
+from eval.scoring.metrics import Box, LabelMap
+from eval.scoring.surfels import Spacing
+from eval.volumes import grid_difference, onto_grid, read_image, read_labels
+from model.labels import LabelSet
+
+MARGIN_MM = 12.0
+"""What is shown above and below the labels."""
+BODY_SHARE = 0.3
+"""A pixel is part of the body's outline if it is body on this share of the slices."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFiles:
+    """The files of one case; without a CT the labels are shown on black."""
+
+    name: str
+    image: Path | None
+    prediction: Path | None
+    truth: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseVolume:
+    """What is embedded of a case; all arrays of one shape (z, y, x)."""
+
+    ct: NDArray[np.uint8]
+    """The soft-tissue window, 0 its lower and 255 its upper end."""
+    prediction: LabelMap | None
+    truth: LabelMap | None
+    spacing_zyx_mm: Spacing
+
+    @property
+    def start_zyx(self) -> tuple[int, ...]:
+        """Where to look first: the planes with most errors, or with most structures if there is nothing to compare."""
+        first = self.truth if self.prediction is None else self.prediction
+        if first is None:
+            return tuple(size // 2 for size in self.ct.shape)
+        guide = first
+        if self.prediction is not None and self.truth is not None:
+            wrong = np.where(self.prediction != self.truth, np.maximum(self.prediction, self.truth), 0).astype(np.uint8)
+            guide = wrong if wrong.any() else first
+        return tuple(most_informative(guide, plane) for plane in Plane)
+
+
+def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVolume:
+    """Read a case and make it small: cropped to body and labels, voxels averaged up to about `detail_mm`.
+
+    Raises:
+        InputError: a file cannot be read, holds labels outside the set, or the CT lies elsewhere than the prediction.
+    """
+    paths = [path for path in (files.image, files.prediction, files.truth) if path is not None]
+    if not paths:
+        raise InputError(f"{files.name}: has neither an image nor label maps to show")
+    grid = read_image(paths[0])
+    ct = canonical(grid)
+    prediction, truth = (_labels_on(path, grid, label_set) for path in (files.prediction, files.truth))
+    hu: Voxels = sitk.GetArrayFromImage(ct)
+    if files.image is None:
+        hu = np.full(hu.shape, AIR_HU, np.float32)
+    x_mm, y_mm, z_mm = ct.GetSpacing()
+    shown = np.zeros(hu.shape, np.bool_)
+    for labels in (prediction, truth):
+        if labels is not None:
+            shown |= labels > 0
+    spacing_zyx_mm = (z_mm, y_mm, x_mm)
+    box = _box(hu, shown, z_mm)
+    factors = tuple(max(1, int(detail_mm / size + 0.01)) for size in spacing_zyx_mm)
+    return CaseVolume(
+        ct=_windowed(_averaged(hu[box], factors)),
+        prediction=None if prediction is None else _thinned(prediction[box], factors),
+        truth=None if truth is None else _thinned(truth[box], factors),
+        spacing_zyx_mm=(z_mm * factors[0], y_mm * factors[1], x_mm * factors[2]),
+    )
+
+
+def script_of(key: str, volume: CaseVolume) -> str:
+    """The script of a case."""
+    fields = {
+        "key": key,
+        "size": volume.ct.shape[::-1],
+        "spacing_mm": [round(size, 4) for size in reversed(volume.spacing_zyx_mm)],
+        "start": volume.start_zyx[::-1],
+        "ct": _packed(volume.ct),
+        "prediction": None if volume.prediction is None else _packed(volume.prediction),
+        "truth": None if volume.truth is None else _packed(volume.truth),
+    }
+    return f"LeanSeg.receive({json.dumps(fields)});\n"
+
+
+def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> LabelMap | None:
+    if path is None:
+        return None
+    volume = read_labels(path)
+    if grid_difference(volume.grid, grid):
+        volume = onto_grid(volume, grid)
+    highest = int(volume.labels.max())
+    if highest > label_set.max_id:
+        raise InputError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}")
+    image = sitk.GetImageFromArray(volume.labels)
+    image.CopyInformation(grid)
+    return np.asarray(sitk.GetArrayFromImage(canonical(image)), np.uint8)
+
+
+def _box(hu: Voxels, shown: NDArray[np.bool_], z_mm: float) -> Box:
+    slices = np.flatnonzero(shown.any(axis=(1, 2)))
+    margin = round(MARGIN_MM / z_mm)
+    first, stop = (max(0, int(slices[0]) - margin), int(slices[-1]) + 1 + margin) if slices.size else (0, hu.shape[0])
+    body = (hu[first:stop] > AIR_HU).mean(axis=0) > BODY_SHARE
+    region = body_region(np.where(body, 0.0, 2 * AIR_HU), np.asarray(shown.any(axis=0)))
+    return (slice(first, min(stop, hu.shape[0])), region.rows, region.columns)
+
+
+def _averaged(voxels: Voxels, factors: tuple[int, ...]) -> Voxels:
+    """Mean over blocks; incomplete blocks at the far ends are filled up with their last voxel."""
+    padded = np.pad(voxels, [(0, -size % factor) for size, factor in zip(voxels.shape, factors, strict=True)], mode="edge")
+    z, y, x = (size // factor for size, factor in zip(padded.shape, factors, strict=True))
+    blocks: Voxels = padded.reshape(z, factors[0], y, factors[1], x, factors[2]).mean(axis=(1, 3, 5), dtype=np.float32)
+    return blocks
+
+
+def _thinned(labels: LabelMap, factors: tuple[int, ...]) -> LabelMap:
+    """The label nearest to the middle of each block, of the same shape as `_averaged` gives."""
+    places = [
+        np.minimum(np.arange(-(-size // factor)) * factor + factor // 2, size - 1)
+        for size, factor in zip(labels.shape, factors, strict=True)
+    ]
+    return np.ascontiguousarray(labels[np.ix_(*places)])
+
+
+def _windowed(hu: Voxels) -> NDArray[np.uint8]:
+    low = WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2
+    return np.rint(np.clip((hu - low) / WINDOW_WIDTH_HU, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def _packed(voxels: NDArray[np.uint8]) -> str:
+    return base64.b64encode(gzip.compress(voxels.tobytes(), compresslevel=6, mtime=0)).decode()

@@ -1,0 +1,224 @@
+"""What the page shows, as values that JSON can hold: scores, summary, comparison, efficiency, ranking.
+
+Missing numbers become null, infinite ones the text "inf".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.comparing.paired_tests import ScoreTable, compare, read_scores
+from eval.comparing.ranking import RANKINGS
+from eval.eval_errors import InputError
+from eval.files import case_of, read_csv
+from eval.measuring.efficiency import Status
+from eval.measuring.efficiency_table import REMARK, STATUS
+from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
+from eval.pictures.colours import colour_of
+from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, StructureScore, mean_scores
+from eval.scoring.columns import ERROR, NAME, Metric
+from eval.scoring.pairs import CaseScores
+from eval.scoring.summary import LESION, summarize, value_of
+from model.labels import TUMOR
+
+Json = dict[str, Any]
+
+EFFICIENCY_COLUMNS = ("Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time")
+"""The organisers' columns, all but the name."""
+OWN_COLUMNS = ("OwnRAM_Max_MB",)
+"""Of ours, if they are there."""
+RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
+"""The columns of a ranking that a report shows, beside one per metric."""
+MOST_POINTS = 400
+"""Points of a curve; more do not show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """The tables that a report is made from."""
+
+    scores: Path
+    efficiency: Path | None = None
+    compare: Path | None = None
+    ranking: Path | None = None
+
+
+def page_data(tables: Tables, title: str) -> Json:
+    """Everything of the page but the pictures.
+
+    Raises:
+        InputError: a table cannot be read or is of another kind.
+    """
+    table = read_scores(tables.scores)
+    challenge = CHALLENGES[table.challenge]
+    metrics = [metric for metric in Metric if any(key[1] is metric for key in table.values)]
+    results = _results(table)
+    efficiency = {} if tables.efficiency is None else read_efficiency(tables.efficiency)
+    traces = {} if tables.efficiency is None else read_traces(tables.efficiency)
+    return {
+        "title": title,
+        "challenge": table.challenge,
+        "metrics": [str(metric) for metric in metrics],
+        "structures": _structures(challenge),
+        "cases": [{**_case(result, metrics, efficiency), "trace": traces.get(case_of(result.name))} for result in results],
+        "summary": [
+            {key: _plain(value) for key, value in asdict(row).items()} for row in summarize(results, challenge, metrics, Rules.STRICT)
+        ],
+        "tolerances": _tolerances(table.challenge),
+        "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
+        "ranking": None if tables.ranking is None else read_ranking(tables.ranking),
+        "lesion": LESION if TUMOR in challenge.labels.ids else None,
+    }
+
+
+def _structures(challenge: Challenge) -> list[Json]:
+    return [
+        {
+            "name": name,
+            "short": challenge.short_names[name],
+            "id": challenge.labels.ids[name],
+            "colour": colour_of(name),
+            "tolerance_mm": challenge.tolerances_mm[name],
+        }
+        for name in challenge.labels.names
+    ]
+
+
+def _results(table: ScoreTable) -> list[CaseScores]:
+    """The table as the scorer had it."""
+    columns, rows = read_csv(table.path)
+    errors = {row[NAME]: row[ERROR] for row in rows} if ERROR in columns else {}
+    structures = dict.fromkeys(structure for structure, _ in table.values)
+
+    def value(structure: str, metric: Metric, index: int) -> float:
+        values = table.values.get((structure, metric))
+        return math.nan if values is None else float(values[index])
+
+    return [
+        CaseScores(
+            name=name,
+            error=errors.get(name, ""),
+            scores={
+                structure: StructureScore(
+                    dice=value(structure, Metric.DSC, index),
+                    nsd=value(structure, Metric.NSD, index),
+                    hd95_mm=value(structure, Metric.HD95, index),
+                    volume_difference_ml=value(structure, Metric.VOLUME_DIFFERENCE, index),
+                )
+                for structure in structures
+            },
+        )
+        for index, name in enumerate(table.names)
+    ]
+
+
+def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str, Json]) -> Json:
+    dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()})
+    nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()})
+    taken = efficiency.get(case_of(result.name))
+    return {
+        "name": result.name,
+        "stem": case_of(result.name),
+        "error": "; ".join(part for part in (result.error, "" if taken is None else taken["ending"]) if part),
+        "values": {str(metric): [_plain(value_of(score, metric)) for score in result.scores.values()] for metric in metrics},
+        "organ_DSC": _plain(dice),
+        "organ_NSD": _plain(nsd),
+        "lesion_DSC": _plain(lesion_dice),
+        "lesion_NSD": _plain(lesion_nsd),
+        "efficiency": taken,
+        "volume": None,
+    }
+
+
+def _comparison(path: Path, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
+    """This submission against another one: differences are this minus other."""
+    other = read_scores(path)
+    rows = [{key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)]
+    name = path.stem if path.stem != table.path.stem else path.resolve().parent.name
+    return {"name": name, "rows": rows}
+
+
+def read_efficiency(path: Path) -> dict[str, Json]:
+    """Case to its figures, from a table with the organisers' columns; a column that is missing or a cell that is empty is null.
+
+    `ending` says how a case ended that did not end well, and is empty for the others.
+
+    Raises:
+        InputError: the table cannot be read, lacks `Name` or has none of the organisers' columns.
+    """
+    columns, rows = read_csv(path)
+    known = [column for column in EFFICIENCY_COLUMNS if column in columns]
+    if NAME not in columns or not known:
+        raise InputError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
+    known += [column for column in OWN_COLUMNS if column in columns]
+    return {case_of(row[NAME]): {column: _number(path, row, column) for column in known} | {"ending": _ending(row)} for row in rows}
+
+
+def _ending(row: Mapping[str, str]) -> str:
+    status = row.get(STATUS, Status.OK)
+    return "" if status == Status.OK else ": ".join(part for part in (status, row.get(REMARK, "")) if part)
+
+
+def read_traces(path: Path) -> dict[str, Json]:
+    """Case to its curves, from the traces that `container` leaves beside its table; empty where there are none.
+
+    Raises:
+        InputError: a trace cannot be read.
+    """
+    folder = path.with_name(f"{path.stem}_cases")
+    suffix = ".trace.csv"
+    return {case_of(trace.name.removesuffix(suffix)): _curves(read_trace(trace)) for trace in sorted(folder.glob(f"*{suffix}"))}
+
+
+def _curves(trace: Trace) -> Json:
+    """Times and memory while the command ran; of many samples the highest of each few, so that no peak is lost."""
+    during = (trace.times_s >= 0) & (trace.times_s <= trace.duration_s)
+    times = trace.times_s[during]
+    few = max(1, -(-times.size // MOST_POINTS))
+    curves: Json = {TIME: [_plain(float(time)) for time in times[::few]]}
+    for quantity in (GPU, RAM, OWN_RAM):
+        values = np.where(np.isnan(trace.values[quantity]), -np.inf, trace.values[quantity])[during]
+        highest = [float(values[i : i + few].max()) for i in range(0, values.size, few)]
+        curves[quantity] = [None if value < 0 else _plain(value) for value in highest]
+    return curves
+
+
+def read_ranking(path: Path) -> list[dict[str, str]]:
+    """Rows of a ranking, best first.
+
+    Raises:
+        InputError: the table cannot be read, is no ranking or has no rows.
+    """
+    columns, rows = read_csv(path)
+    if not rows or not set(RANKING_COLUMNS) <= set(columns):
+        raise InputError(f"{path}: is no ranking with rows; write it with `python -m eval rank`")
+    return rows
+
+
+def _tolerances(challenge: str) -> dict[str, float]:
+    """What a case may take before it counts against the submission: MB and s."""
+    rules = RANKINGS.get(challenge)
+    if rules is None:
+        return {}
+    return {"MaxGPU_Mem": rules.lenient_mb, **({"Time": rules.lenient_s} if rules.lenient_s else {})}
+
+
+def _number(path: Path, row: Mapping[str, str], column: str) -> object:
+    text = row[column].strip()
+    try:
+        return _plain(float(text)) if text else None
+    except ValueError as error:
+        raise InputError(f"{path}: {row[NAME]} has {text!r} in column {column}, must be a number") from error
+
+
+def _plain(value: object) -> object:
+    """A value that JSON can hold."""
+    if not isinstance(value, float):
+        return str(value) if isinstance(value, Metric) else value
+    if math.isnan(value):
+        return None
+    return "inf" if math.isinf(value) else round(value, DECIMALS + 2)

@@ -1,0 +1,240 @@
+"""The organisers' rules for accuracy, to the letter, in one place.
+
+Three sets of rules:
+
+    official   what the organisers' programs compute, faults included, for comparison with leaderboards
+    strict     the same metrics without the faults (the default)
+    partial    strict, and structures that a truth does not hold at all are left out: truths annotated in part
+
+All of them give 1, 1 when a structure is in neither map and 0, 0 when it is in only one of them, set NSD to 0 when DSC
+is below a threshold, and look at long structures (aorta, inferior vena cava, esophagus) only on the slices that the
+truth annotates. The organisers' programs lose the topmost of these slices, and stop at a structure of one slice; `official`
+repeats the first fault and scores the second not at all, `strict` counts the slice.
+
+Source: DSC_NSD_eval.py of the FLARE challenges (JunMa11/FLARE, MIT) and the challenge rules.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from math import inf, nan
+from types import MappingProxyType
+
+import numpy as np
+
+from eval.scoring.metrics import (
+    Box,
+    LabelMap,
+    Mask,
+    dice,
+    hd95_mm,
+    joined_boxes,
+    label_boxes,
+    normalized_surface_dice,
+    surface_distances,
+    volume_difference_ml,
+)
+from eval.scoring.surfels import Spacing
+from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, LabelSet
+
+NOWHERE: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
+DECIMALS = 4
+"""Digits after the point in the organisers' tables."""
+
+
+class Rules(StrEnum):
+    """Whose rules decide where organisers' code and good sense differ; see the module's docstring."""
+
+    STRICT = "strict"
+    OFFICIAL = "official"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """How one challenge scores its structures."""
+
+    labels: LabelSet
+    short_names: Mapping[str, str]
+    """Structure to its name in the organisers' column names."""
+    tolerances_mm: Mapping[str, float]
+    """Structure to the tolerance of its NSD."""
+    sliced: frozenset[str] = frozenset()
+    """Structures scored only on the slices that the truth annotates."""
+    least_dice: float = 0.0
+    """Below this DSC, NSD is 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructureScore:
+    """Scores of one structure in one case; NaN is "not scored"."""
+
+    dice: float
+    """0 to 1."""
+    nsd: float
+    """0 to 1, at the structure's tolerance."""
+    hd95_mm: float = nan
+    """0 mm upwards, infinity if only one of the maps holds the structure, NaN if not asked for."""
+    volume_difference_ml: float = nan
+    """Prediction minus truth."""
+
+
+LOST = StructureScore(dice=0.0, nsd=0.0, hd95_mm=inf)
+"""Score of a structure in a case that failed, under rules that count failures."""
+UNSCORED = StructureScore(dice=nan, nsd=nan)
+
+_SHORT_NAMES = {
+    "liver": "Liver", "right kidney": "RK", "spleen": "Spleen", "pancreas": "Pancreas", "aorta": "Aorta",
+    "inferior vena cava": "IVC", "right adrenal gland": "RAG", "left adrenal gland": "LAG", "gallbladder": "Gallbladder",
+    "esophagus": "Esophagus", "stomach": "Stomach", "duodenum": "Duodenum", "left kidney": "LK", "tumor": "Tumor",
+    "kidney": "Kidney", "bladder": "Bladder", "prostate/uterus": "Prostate",
+}  # fmt: skip
+_TOLERANCES_MM = {
+    "liver": 5.0, "right kidney": 3.0, "spleen": 3.0, "pancreas": 5.0, "aorta": 2.0, "inferior vena cava": 2.0,
+    "right adrenal gland": 2.0, "left adrenal gland": 2.0, "gallbladder": 2.0, "esophagus": 3.0, "stomach": 5.0,
+    "duodenum": 7.0, "left kidney": 3.0, "tumor": 2.0, "bladder": 3.0, "prostate/uterus": 3.0,
+}  # fmt: skip
+_SLICED = frozenset(("aorta", "inferior vena cava", "esophagus"))
+
+
+def _challenge(labels: LabelSet, tolerances_mm: Mapping[str, float], *, since_flare22: bool = False) -> Challenge:
+    return Challenge(
+        labels=labels,
+        short_names=MappingProxyType({name: _SHORT_NAMES[name] for name in labels.names}),
+        tolerances_mm=MappingProxyType({name: tolerances_mm[name] for name in labels.names}),
+        sliced=_SLICED if since_flare22 else frozenset(),
+        least_dice=0.2 if since_flare22 else 0.0,
+    )
+
+
+CHALLENGES: Mapping[str, Challenge] = MappingProxyType(
+    {
+        "flare21": _challenge(FLARE21, dict.fromkeys(FLARE21.names, 1.0)),
+        "flare22": _challenge(FLARE22, _TOLERANCES_MM, since_flare22=True),
+        "flare23": _challenge(FLARE23, _TOLERANCES_MM, since_flare22=True),
+        # AMOS22 publishes no tolerances; these are FLARE's, and ours for bladder and prostate/uterus.
+        "amos22": _challenge(AMOS22, _TOLERANCES_MM),
+    }
+)
+
+
+def score_structure(
+    prediction: Mask,
+    truth: Mask,
+    spacing_zyx_mm: Spacing,
+    tolerance_mm: float,
+    *,
+    least_dice: float = 0.0,
+    with_hd95: bool = False,
+) -> StructureScore:
+    """Scores of one structure from its two masks of shape (z, y, x), cut as the rules say.
+
+    Both empty: DSC 1, NSD 1, HD95 0. Only one empty: 0, 0, infinity. DSC below `least_dice`: NSD 0.
+    """
+    overlap = dice(prediction, truth)
+    surplus_ml = volume_difference_ml(prediction, truth, spacing_zyx_mm)
+    if not prediction.any() or not truth.any():
+        return StructureScore(
+            dice=overlap, nsd=overlap, hd95_mm=(0.0 if overlap else inf) if with_hd95 else nan, volume_difference_ml=surplus_ml
+        )
+    if overlap < least_dice and not with_hd95:
+        return StructureScore(dice=overlap, nsd=0.0, volume_difference_ml=surplus_ml)
+    distances = surface_distances(prediction, truth, spacing_zyx_mm, inf if with_hd95 else tolerance_mm)
+    return StructureScore(
+        dice=overlap,
+        nsd=0.0 if overlap < least_dice else normalized_surface_dice(distances, tolerance_mm),
+        hd95_mm=hd95_mm(distances) if with_hd95 else nan,
+        volume_difference_ml=surplus_ml,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelPair:
+    """A prediction and its truth, on one grid.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+
+    prediction: LabelMap
+    """Shape (z, y, x)."""
+    truth: LabelMap
+    """Of the same shape and voxel order."""
+    spacing_zyx_mm: Spacing
+    """Voxel size of the truth."""
+    head_axis: int = 0
+    """Array axis from feet to head; the organisers take the first for granted."""
+
+    def __post_init__(self) -> None:
+        if self.prediction.shape != self.truth.shape:
+            raise ValueError(f"prediction has shape {self.prediction.shape}, truth {self.truth.shape}: they must be the same")
+
+    @cached_property
+    def prediction_boxes(self) -> dict[int, Box]:
+        """Label to its box in the prediction."""
+        return label_boxes(self.prediction)
+
+    @cached_property
+    def truth_boxes(self) -> dict[int, Box]:
+        """Label to its box in the truth."""
+        return label_boxes(self.truth)
+
+
+def score_case(
+    pair: LabelPair, challenge: Challenge, rules: Rules = Rules.STRICT, *, with_hd95: bool = False, threads: int = 1
+) -> dict[str, StructureScore]:
+    """Scores of every structure of a challenge in one case, in the order of their ids.
+
+    Args:
+        pair: the label maps.
+        challenge: structures, tolerances and special cases.
+        rules: see the module's docstring.
+        with_hd95: also compute the 95th percentile of the surface distances, which takes longer.
+        threads: structures worked on at the same time.
+    """
+    boxes = joined_boxes(pair.prediction_boxes, pair.truth_boxes)
+
+    def score(name: str) -> StructureScore:
+        label = challenge.labels.ids[name]
+        if label not in pair.truth_boxes and rules is Rules.PARTIAL:
+            return UNSCORED
+        box = boxes.get(label, NOWHERE)
+        if name in challenge.sliced and label in pair.truth_boxes and label in pair.prediction_boxes:
+            box = annotated_slices(box, pair.truth_boxes[label], rules, pair.head_axis)
+            if box[pair.head_axis].start == box[pair.head_axis].stop:
+                return UNSCORED
+        return score_structure(
+            pair.prediction[box] == label,
+            pair.truth[box] == label,
+            pair.spacing_zyx_mm,
+            challenge.tolerances_mm[name],
+            least_dice=challenge.least_dice,
+            with_hd95=with_hd95,
+        )
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        return dict(zip(challenge.labels.names, pool.map(score, challenge.labels.names), strict=True))
+
+
+def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0) -> Box:
+    """A box around a structure in both maps, cut to the slices that the truth annotates.
+
+    The organisers write `z_lower:z_upper` with the index of the last slice, which Python leaves out. For a truth on
+    slices 40 to 60 `official` gives slices 40 to 59, the others 40 to 60; for one slice `official` gives none.
+    """
+    extent = truth_box[head_axis]
+    stop = extent.stop - 1 if rules is Rules.OFFICIAL else extent.stop
+    z, y, x = (slice(extent.start, stop) if axis == head_axis else part for axis, part in enumerate(box))
+    return (z, y, x)
+
+
+def mean_scores(scores: Mapping[str, float]) -> tuple[float, float]:
+    """Mean over the organs, and the tumor's own value (NaN without one); structures not scored (NaN) are left out.
+
+    Args:
+        scores: structure to its score, in a case or averaged over cases.
+    """
+    organs = [value for name, value in scores.items() if name != "tumor" and not np.isnan(value)]
+    return float(np.mean(organs)) if organs else nan, scores.get("tumor", nan)

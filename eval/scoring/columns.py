@@ -1,0 +1,47 @@
+"""Column names of score tables: written by `score`, read by everything else.
+
+    official, FLARE21     Name, DSC_1, NSD-1mm_1, DSC_2, NSD-1mm_2, …
+    official, the rest    Name, Liver_DSC, RK_DSC, …, Liver_NSD, RK_NSD, …
+    strict, partial       Name, Liver_DSC, …, Liver_NSD, …, Liver_HD95_mm, …, Liver_VolumeDifference_ml, …, Error
+
+Under official rules `Error` is there only if a case has one, so that other programs find the organisers' columns.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from eval.scoring.challenges import Challenge, Rules
+
+NAME = "Name"
+ERROR = "Error"
+
+
+class Metric(StrEnum):
+    """A score of a structure, by the name it has in tables; the value ends column names."""
+
+    DSC = "DSC"
+    NSD = "NSD"
+    HD95 = "HD95_mm"
+    VOLUME_DIFFERENCE = "VolumeDifference_ml"
+
+
+def column(challenge: Challenge, structure: str, metric: Metric, rules: Rules = Rules.STRICT) -> str:
+    """Name of the column that holds one metric of one structure."""
+    if rules is Rules.OFFICIAL and challenge.labels.name == "flare21":
+        stem = "NSD-1mm" if metric is Metric.NSD else metric
+        return f"{stem}_{challenge.labels.ids[structure]}"
+    return f"{challenge.short_names[structure]}_{metric}"
+
+
+def metrics_of(rules: Rules, with_hd95: bool) -> tuple[Metric, ...]:
+    """The metrics in a table, in their order."""
+    if rules is Rules.OFFICIAL:
+        return (Metric.DSC, Metric.NSD)
+    return (Metric.DSC, Metric.NSD, *((Metric.HD95,) if with_hd95 else ()), Metric.VOLUME_DIFFERENCE)
+
+
+def score_columns(challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> list[str]:
+    """All score columns in their order, without `Name` and `Error`."""
+    if rules is Rules.OFFICIAL and challenge.labels.name == "flare21":
+        return [column(challenge, name, metric, rules) for name in challenge.labels.names for metric in metrics]
+    return [column(challenge, name, metric, rules) for metric in metrics for name in challenge.labels.names]

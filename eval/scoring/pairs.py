@@ -1,0 +1,184 @@
+"""From two folders to scored cases: who belongs to whom, what is wrong with whom, all of them in parallel."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from eval.eval_errors import InputError
+from eval.files import SUFFIXES
+from eval.machine import processors
+from eval.pool import side_by_side
+from eval.scoring.challenges import CHALLENGES, LOST, UNSCORED, Challenge, LabelPair, Rules, StructureScore, score_case
+from eval.scoring.metrics import label_boxes
+from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels
+
+MEMORY_SHARE = 0.6
+"""Share of the free memory that all scoring processes together may plan with."""
+WORKING_BYTES = 6
+"""Bytes that scoring needs per voxel of a file beside the file and its array: twice what was measured on whole bodies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A prediction and its truth; at most one of them is missing."""
+
+    name: str
+    """File name, as in the organisers' tables."""
+    prediction: Path | None
+    truth: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """How cases are scored."""
+
+    challenge: str
+    """A key of `eval.scoring.challenges.CHALLENGES`."""
+    rules: Rules = Rules.STRICT
+    with_hd95: bool = True
+    resample_truth: bool = False
+    """Bring a truth on another grid onto the prediction's before comparing, instead of calling it an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseScores:
+    """What came out for one case."""
+
+    name: str
+    scores: dict[str, StructureScore]
+    """Structure to its scores, in the order of ids."""
+    error: str = ""
+    """Why the case could not be scored as it should; one line, empty if all is well."""
+
+
+def find_cases(prediction_dir: Path, truth_dir: Path) -> list[Case]:
+    """Pair the files of two folders by name, sorted by name; `.nii` and `.nii.gz` of a name belong together.
+
+    Raises:
+        InputError: a folder does not exist, the truth's holds no label map, a case is there twice, or predictions have
+            quite other names than truths.
+    """
+    predictions, truths = _label_maps(prediction_dir), _label_maps(truth_dir)
+    if not truths:
+        raise InputError(f"{truth_dir}: holds no .nii.gz or .nii files to compare with")
+    if predictions and not predictions.keys() & truths.keys():
+        names = f"{next(iter(predictions.values())).name} there, {next(iter(truths.values())).name} here"
+        raise InputError(f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); name predictions like truths")
+    return [
+        Case(name=(truths.get(stem) or predictions[stem]).name, prediction=predictions.get(stem), truth=truths.get(stem))
+        for stem in sorted(predictions.keys() | truths.keys())
+    ]
+
+
+def _label_maps(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
+        if suffix is None or path.name.startswith(".") or not path.is_file():
+            continue
+        stem = path.name.removesuffix(suffix)
+        if stem in found:
+            raise InputError(f"{folder}: holds both {found[stem].name} and {path.name}; keep one")
+        found[stem] = path
+    return found
+
+
+def judge(case: Case, options: ScoreOptions, threads: int = 1) -> CaseScores:
+    """Score one case; whatever is wrong with it ends in `error`, never in an exception.
+
+    Under official rules a case in error has no scores, as the organisers' program would stop; under the others it has
+    the worst ones (partial: for the structures that the truth holds).
+    """
+    challenge = CHALLENGES[options.challenge]
+    truth: LabelVolume | None = None
+    try:
+        if case.truth is not None:
+            truth = read_labels(case.truth)
+        if case.prediction is None:
+            raise InputError("missing: there is no prediction of this name")
+        if truth is None:
+            raise InputError("extra: there is a prediction but no truth of this name")
+        return _compared(case, read_labels(case.prediction), truth, options, threads)
+    except InputError as error:
+        return CaseScores(name=case.name, scores=failed(challenge, options.rules, truth), error=str(error))
+
+
+def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dict[str, StructureScore]:
+    """Scores of a case in error under the rules."""
+    if rules is Rules.OFFICIAL:
+        return dict.fromkeys(challenge.labels.names, UNSCORED)
+    if rules is Rules.STRICT or truth is None:
+        return dict.fromkeys(challenge.labels.names, LOST)
+    held = label_boxes(truth.labels)
+    return {name: LOST if label in held else UNSCORED for name, label in challenge.labels.ids.items()}
+
+
+def _compared(case: Case, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int) -> CaseScores:
+    challenge = CHALLENGES[options.challenge]
+    official = options.rules is Rules.OFFICIAL
+    if options.resample_truth and grid_difference(prediction.grid, truth.grid):
+        truth = onto_grid(truth, prediction.grid)
+    difference = grid_difference(prediction.grid, truth.grid)
+    if difference and not (official and prediction.labels.shape == truth.labels.shape):
+        raise InputError(f"prediction and truth lie on different grids: {difference}; --resample-truth compares in physical space")
+    pair = LabelPair(
+        prediction=prediction.labels,
+        truth=truth.labels,
+        spacing_zyx_mm=truth.spacing_zyx_mm,
+        head_axis=0 if official else truth.head_axis,
+    )
+    if not official:
+        _check_labels(prediction.path, pair.prediction_boxes, challenge)
+        _check_labels(truth.path, pair.truth_boxes, challenge)
+    scores = score_case(pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads)
+    return CaseScores(name=case.name, scores=scores, error=_remarks(scores) if official else "")
+
+
+def _check_labels(path: Path, held: Iterable[int], challenge: Challenge) -> None:
+    foreign = challenge.labels.foreign(held)
+    if foreign:
+        known = f"{challenge.labels.name} has 0 to {challenge.labels.max_id}"
+        raise InputError(f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file")
+
+
+def _remarks(scores: dict[str, StructureScore]) -> str:
+    lost = [name for name, score in scores.items() if score.dice != score.dice]
+    return f"not scored: {', '.join(lost)} on one slice of the truth, where the organisers' program stops" if lost else ""
+
+
+def judge_all(cases: Sequence[Case], options: ScoreOptions, jobs: int) -> Iterator[CaseScores]:
+    """Score cases in `jobs` processes, each given out as soon as it is done, in any order; a single one in as many threads.
+
+    Raises:
+        InputError: memory did not suffice.
+    """
+    yield from side_by_side(partial(judge, options=options, threads=jobs if len(cases) == 1 else 1), cases, jobs)
+
+
+def affordable_jobs(cases: Sequence[Case], memory_bytes: int) -> int:
+    """How many cases fit side by side into memory, judged by the largest; from 1 to the number of processors."""
+    needed = max((_bytes_needed(case) for case in cases), default=1)
+    return max(1, min(processors(), int(memory_bytes * MEMORY_SHARE / max(needed, 1))))
+
+
+def _bytes_needed(case: Case) -> int:
+    total = 0
+    for path in (case.prediction, case.truth):
+        if path is None:
+            continue
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        try:
+            reader.ReadImageInformation()
+            bytes_each = sitk.Image((1, 1, 1), reader.GetPixelID()).GetSizeOfPixelComponent()
+        except RuntimeError:
+            continue
+        voxels = math.prod(reader.GetSize())
+        total += voxels * (2 * bytes_each + WORKING_BYTES)
+    return total

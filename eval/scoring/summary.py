@@ -1,0 +1,152 @@
+"""Many cases in few numbers: mean, spread, median and confidence interval per structure; organs and lesion apart."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.scoring.challenges import DECIMALS, Challenge, Rules, StructureScore
+from eval.scoring.columns import Metric
+from eval.scoring.pairs import CaseScores
+from model.labels import TUMOR
+
+RESAMPLES = 10_000
+SEED = 20220101
+ORGAN_MEAN = "organ mean"
+LESION = "lesion"
+
+Table = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryRow:
+    """One metric of one structure over all cases. NaN where the number of cases does not allow a figure."""
+
+    structure: str
+    """Name of a structure, `organ mean` (mean of the organs' means) or `lesion`."""
+    metric: Metric
+    cases: int
+    """Cases that the figures rest on: scored and finite."""
+    infinite: int
+    """Cases left out of the figures since the value is infinite (HD95 of a structure that one map lacks)."""
+    mean: float
+    sd: float
+    """Sample standard deviation; of the cases' means for `organ mean`."""
+    median: float
+    low: float
+    """Lower end of the 95 % bootstrap confidence interval of the mean."""
+    high: float
+    """Upper end."""
+
+
+def value_of(score: StructureScore, metric: Metric) -> float:
+    """One metric of a structure's scores."""
+    return {
+        Metric.DSC: score.dice,
+        Metric.NSD: score.nsd,
+        Metric.HD95: score.hd95_mm,
+        Metric.VOLUME_DIFFERENCE: score.volume_difference_ml,
+    }[metric]
+
+
+def summarize(results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> list[SummaryRow]:
+    """Summary of each metric and structure, then the organ mean and, where the challenge has one, the lesion.
+
+    DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers do. Under official rules the
+    means are rounded too before the organ mean is taken, so that it is the leaderboard's.
+    """
+    weights = bootstrap_weights(len(results))
+    return [
+        row
+        for metric in metrics
+        for row in _summarize_metric(
+            {name: np.array([value_of(r.scores[name], metric) for r in results]) for name in challenge.labels.names}, metric, weights, rules
+        )
+    ]
+
+
+def _summarize_metric(values: Mapping[str, Table], metric: Metric, weights: Table, rules: Rules) -> list[SummaryRow]:
+    rounded = {name: np.round(column, DECIMALS) for name, column in values.items()}
+    rows = [summarize_values(name, metric, column, weights) for name, column in rounded.items()]
+    organs = [name for name in rounded if name != TUMOR]
+    table = np.stack([rounded[name] for name in organs], axis=1)
+    rows.append(_organ_mean(metric, table, weights, rules))
+    if TUMOR in rounded:
+        rows.append(summarize_values(LESION, metric, rounded[TUMOR], weights))
+    return rows
+
+
+def summarize_values(structure: str, metric: Metric, values: Table, weights: Table) -> SummaryRow:
+    """Summary of one metric of one structure; `values` has one number per case, NaN if not scored."""
+    finite = values[np.isfinite(values)]
+    low, high = _interval(_weighted_means(values[:, None], weights)[:, 0])
+    return SummaryRow(
+        structure=structure,
+        metric=metric,
+        cases=int(finite.size),
+        infinite=int(np.isinf(values).sum()),
+        mean=float(finite.mean()) if finite.size else math.nan,
+        sd=float(finite.std(ddof=1)) if finite.size > 1 else math.nan,
+        median=float(np.median(finite)) if finite.size else math.nan,
+        low=low if finite.size > 1 else math.nan,
+        high=high if finite.size > 1 else math.nan,
+    )
+
+
+def bootstrap_weights(cases: int, resamples: int = RESAMPLES) -> Table:
+    """How often each case is drawn in each of many resamples with replacement; shape (resamples, cases)."""
+    if cases == 0:
+        return np.zeros((resamples, 0))
+    generator = np.random.default_rng(SEED)
+    return generator.multinomial(cases, np.full(cases, 1.0 / cases), size=resamples).astype(np.float64)
+
+
+def _organ_mean(metric: Metric, table: Table, weights: Table, rules: Rules) -> SummaryRow:
+    """Mean of the organs' means; `table` has shape (cases, organs)."""
+    means = _column_means(table)
+    if rules is Rules.OFFICIAL:
+        means = np.round(means, DECIMALS)
+    per_case = _column_means(table.T)
+    scored = per_case[~np.isnan(per_case)]
+    resampled = _weighted_means(table, weights)
+    low, high = _interval(_column_means(resampled.T))
+    known = means[~np.isnan(means)]
+    return SummaryRow(
+        structure=ORGAN_MEAN,
+        metric=metric,
+        cases=int(scored.size),
+        infinite=int(np.isinf(table).any(axis=1).sum()),
+        mean=float(known.mean()) if known.size else math.nan,
+        sd=float(scored.std(ddof=1)) if scored.size > 1 else math.nan,
+        median=float(np.median(scored)) if scored.size else math.nan,
+        low=low if scored.size > 1 else math.nan,
+        high=high if scored.size > 1 else math.nan,
+    )
+
+
+def _column_means(table: Table) -> Table:
+    """Mean of the finite numbers of each column; NaN for a column without any."""
+    finite = np.isfinite(table)
+    counts = finite.sum(axis=0)
+    sums = np.where(finite, table, 0.0).sum(axis=0)
+    means: Table = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
+    return means
+
+
+def _weighted_means(table: Table, weights: Table) -> Table:
+    """Mean of each column's finite numbers in each resample; shape (resamples, columns), NaN where none was drawn."""
+    finite = np.isfinite(table)
+    counts = weights @ finite.astype(np.float64)
+    sums = weights @ np.where(finite, table, 0.0)
+    means: Table = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
+    return means
+
+
+def _interval(means: Table) -> tuple[float, float]:
+    known = means[~np.isnan(means)]
+    if known.size == 0:
+        return math.nan, math.nan
+    low, high = np.percentile(known, (2.5, 97.5))
+    return float(low), float(high)

@@ -1,0 +1,78 @@
+"""What a run did, as JSON for whoever has to account for it."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from inference.call import Call
+from inference.cohort.folder import Outcome
+from inference.errors import OutputError, printable, reason
+from inference.imaging.writing import try_folder, whole_file
+from inference.runtime.process_memory import peak_mb
+from model.bundle import ModelBundle
+
+PACKAGES = ("numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino")
+
+
+def check_report(path: Path) -> None:
+    """Make sure that a report can be written, before there is anything to report.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; give a file with --report")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: no such folder; make it or give another file with --report")
+    try:
+        try_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({reason(error)}); give another file with --report") from error
+
+
+def write_report(path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Write the report of a run; cases that were not come to are in it as "not run".
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    document = {
+        "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
+        "device": call.device,
+        "threads": call.threads,
+        "versions": {"python": sys.version.split()[0], **_versions()},
+        "seconds": round(seconds, 3),
+        "host_peak_mb": round(max([peak_mb(), *(_peak(outcome) for outcome in outcomes)])),
+        "cases": [_case(outcome) for outcome in outcomes],
+    }
+    with whole_file(path) as file:
+        file.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that were used: heavy ones are loaded only where a session needs them."""
+    return {name: str(getattr(sys.modules[name], "__version__", "?")) for name in PACKAGES if name in sys.modules}
+
+
+def _case(outcome: Outcome) -> dict[str, Any]:
+    geometry = outcome.geometry
+    return {
+        "input": printable(str(outcome.case.path)),
+        "output": printable(outcome.case.output_name),
+        "status": outcome.status,
+        "error": outcome.error and printable(outcome.error),
+        "warnings": [printable(warning) for warning in outcome.warnings],
+        "seconds": {stage: round(seconds, 3) for stage, seconds in outcome.timings.seconds.items()},
+        "spans_unix_s": [[stage, round(start, 3), round(end, 3)] for stage, start, end in outcome.timings.spans],
+        "size_zyx": geometry and list(geometry.size_zyx),
+        "spacing_zyx_mm": geometry and list(geometry.spacing_zyx_mm),
+        **outcome.account,
+    }
+
+
+def _peak(outcome: Outcome) -> float:
+    """MiB of host memory while the case was segmented; 0 if it was not."""
+    peak = outcome.account.get("host_peak_mb", 0)
+    return float(peak) if isinstance(peak, int | float) else 0.0

@@ -1,0 +1,135 @@
+"""Compressed DICOM pixels, unpacked by GDCM in a process of its own: damaged ones can crash it, which must not end the run.
+
+The process reads paths from its standard input, each after its length, and answers each with a line (`int16 262144`, or `error` and why)
+and the values. It ends with its input.
+"""
+
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from inference.errors import InputError, one_line, reason
+
+COMMAND = (sys.executable, "-m", "inference.imaging.formats.unpack")
+PATIENCE_S = 60.0
+"""For one slice, which takes milliseconds."""
+_LENGTH = struct.Struct("<I")
+
+
+class Unpacker:
+    """Unpacks files, one after another, in a process that is started for the first of them. Made by `unpacker`."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def values(self, path: Path, count: int) -> NDArray[Any]:
+        """The `count` values of a file, flat and rescaled as it says.
+
+        Raises:
+            InputError: they cannot be unpacked, or crash what unpacks them; or no process can be started.
+        """
+        if self._process is None:
+            self._process = _start(path)
+        process = self._process
+        watch = Timer(PATIENCE_S, process.kill)
+        watch.start()
+        try:
+            kind, _, rest = self._ask(process, path).partition(" ")
+            if kind == "error":
+                raise InputError(f"{path}: its pixels cannot be unpacked ({rest}); export the series again")
+            if int(rest) != count:
+                raise InputError(f"{path}: holds {int(rest)} pixels, its header says {count}; export the series again")
+            values = np.frombuffer(self._read(process, count * np.dtype(kind).itemsize), kind)
+        except (OSError, EOFError, ValueError, TypeError) as error:
+            self.close()
+            raise InputError(f"{path}: its pixels are so damaged that unpacking them failed; export the series again") from error
+        finally:
+            watch.cancel()
+        return values
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    @staticmethod
+    def _ask(process: subprocess.Popen[bytes], path: Path) -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        name = os.fsencode(path.absolute())
+        process.stdin.write(_LENGTH.pack(len(name)) + name)
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError("the process ended")
+        return line.decode("utf-8", "replace").rstrip("\n")
+
+    @staticmethod
+    def _read(process: subprocess.Popen[bytes], size: int) -> bytes:
+        assert process.stdout is not None
+        data = process.stdout.read(size)
+        if len(data) != size:
+            raise EOFError("the process ended")
+        return data
+
+
+def _start(path: Path) -> subprocess.Popen[bytes]:
+    root = Path(__file__).resolve().parents[3]
+    try:
+        # What the unpackers print on their own is for nobody.
+        return subprocess.Popen(COMMAND, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError as error:
+        remedy = "allow more processes, or convert the series to one .nii.gz file"
+        raise InputError(f"{path}: no process to unpack its pixels can be started ({reason(error)}); {remedy}") from error
+
+
+@contextmanager
+def unpacker() -> Iterator[Unpacker]:
+    """An unpacker that is closed at the end of the block."""
+    made = Unpacker()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # Libraries that print must not write between the answers.
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    while length := sys.stdin.buffer.read(_LENGTH.size):
+        name = sys.stdin.buffer.read(_LENGTH.unpack(length)[0])
+        try:
+            values = _gdcm(os.fsdecode(name))
+        except (RuntimeError, ValueError) as error:
+            # SimpleITK and ITK put the place in their own source in front.
+            told = one_line(error).rpartition("ERROR:")[2].rpartition("): ")[2].strip()[:150]
+            answers.write(f"error {told}\n".encode())
+        else:
+            answers.write(f"{values.dtype.name} {values.size}\n".encode() + values.tobytes())
+        answers.flush()
+
+
+def _gdcm(path: str) -> NDArray[Any]:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(path)
+    values: NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
+    return values
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Voxels out of a file, a few megabytes at a time, never trusting its header.
+
+A header may claim what the file does not hold: the claim is compared with the file's size before memory is taken, and
+a stream that ends early, fails its checksum or cannot be unpacked is an `InputError`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import InputError, reason
+from inference.geometry import Voxels, Zyx
+from inference.imaging.formats.streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
+
+CHUNK_VOXELS = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVoxels:
+    """How the voxels of an image lie in a file."""
+
+    path: Path
+    size_zyx: Zyx
+    dtype: np.dtype[np.generic]
+    """Element type with its byte order."""
+    compression: Compression = "none"
+    offset: int = 0
+    """Bytes of the file before the (compressed) data."""
+    skip: int = 0
+    """Bytes of the unpacked data before the first voxel."""
+    slope: float = 1.0
+    intercept: float = 0.0
+    """A voxel's value is `stored * slope + intercept`."""
+
+
+def expected_bytes(dtype: np.dtype[np.generic], slope: float, intercept: float) -> int:
+    """Bytes that a voxel will take in memory, judged by the header alone: 2 for int16, 4 for float32.
+
+    Whole numbers of up to 16 bits are expected to fit int16, as those of CTs do; wider ones may, and are not.
+    """
+    return 2 if _are_whole(dtype, slope, intercept) and dtype.itemsize <= 2 else 4
+
+
+def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
+    """Read an image's voxels.
+
+    Returns:
+        The array (z, y, x), int16 if the values are whole numbers that fit, else float32; and warnings.
+
+    Raises:
+        InputError: the file holds fewer voxels than its header claims, or is damaged.
+    """
+    count = int(np.prod([int(n) for n in stored.size_zyx], dtype=object))
+    _check_claim(stored, count * stored.dtype.itemsize)
+    try:
+        with stored.path.open("rb") as file:
+            file.seek(stored.offset)
+            stream = ByteStream(file, stored.path, stored.compression)
+            stream.read(stored.skip)
+            sink = VoxelSink(count)
+            for start in range(0, count, CHUNK_VOXELS):
+                piece = stream.read(min(CHUNK_VOXELS, count - start) * stored.dtype.itemsize)
+                sink.put(start, np.frombuffer(piece, stored.dtype), stored.slope, stored.intercept)
+            surplus = stream.rest(2 * stored.size_zyx[2] * stored.dtype.itemsize)
+    except OSError as error:
+        raise InputError(f"{stored.path}: cannot be read ({reason(error)})") from error
+    except MemoryError as error:
+        raise InputError(f"{stored.path}: {count:,} voxels do not fit into this machine's memory; crop the image first") from error
+    if surplus >= stored.size_zyx[2] * stored.dtype.itemsize:
+        raise InputError(f"{stored.path}: holds more voxels than its header says: one of them is damaged; export it again")
+    return _finite(sink.values.reshape(stored.size_zyx))
+
+
+def _check_claim(stored: StoredVoxels, claimed: int) -> None:
+    try:
+        held = stored.path.stat().st_size - stored.offset
+    except OSError as error:
+        raise InputError(f"{stored.path}: cannot be read ({reason(error)})") from error
+    most = held if stored.compression == "none" else held * LARGEST_DEFLATE_RATIO
+    if claimed + stored.skip > most:
+        raise InputError(
+            f"{stored.path}: its header claims {claimed:,} bytes of voxels, the file holds {held:,} bytes: "
+            "it is truncated or its header is damaged; export it again"
+        )
+
+
+class VoxelSink:
+    """Collects values piece by piece: int16 as long as every value is a whole number that fits, float32 from then on."""
+
+    def __init__(self, count: int) -> None:
+        self.values: Voxels = np.empty(count, np.int16)
+
+    def put(self, start: int, piece: NDArray[Any], slope: float = 1.0, intercept: float = 0.0) -> None:
+        """Store `piece * slope + intercept` (flat) from element `start` on; pieces come in order."""
+        whole = _are_whole(piece.dtype, slope, intercept)
+        scaled = (slope, intercept) != (1.0, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if scaled:
+                piece = piece.astype(np.float64) * slope + intercept
+            if self.values.dtype == np.int16 and not (whole and _fits(piece)):
+                larger = np.empty(self.values.size, np.float32)
+                larger[:start] = self.values[:start]
+                self.values = larger
+            self.values[start : start + piece.size] = piece
+
+
+def _are_whole(dtype: np.dtype[Any], slope: float, intercept: float) -> bool:
+    return np.issubdtype(dtype, np.integer) and slope.is_integer() and intercept.is_integer()
+
+
+def _fits(piece: NDArray[Any]) -> bool:
+    return np.can_cast(piece.dtype, np.int16) or bool(piece.min() >= -32768 and piece.max() <= 32767)
+
+
+def _finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
+    """Replace NaN and -inf by the smallest finite value, +inf by the largest, in place."""
+    if values.dtype == np.int16:
+        return values, ()
+    odd = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in values)
+    if not odd:
+        return values, ()
+    finite = [plane[np.isfinite(plane)] for plane in values]
+    low = min((float(f.min()) for f in finite if f.size), default=0.0)
+    high = max((float(f.max()) for f in finite if f.size), default=0.0)
+    np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
+    return values, (f"{odd:,} voxels are NaN or infinite; they were taken as {low:g} (+inf as {high:g})",)

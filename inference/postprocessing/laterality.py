@@ -1,0 +1,128 @@
+"""Merged kidneys and adrenal glands become right and left, by anatomy in world coordinates.
+
+Arrays are (z, y, x) uint8 in canonical orientation. The middle of the patient is the aorta's centre line, level by level.
+Without an aorta it is the middle of the body, else a line beside the inferior vena cava, else what the other organs'
+places suggest, else the middle of the image. `inference.postprocessing.sides` decides for each connected part.
+
+Adrenals follow the kidneys: these show best how far the patient is rotated, and the middle at the adrenals' level is
+taken half-way between the aorta and the middle between the kidneys. An adrenal keeps its place when the kidney does not.
+
+Source: FLARE23 low-resource ensemble, "the aorta's centre line and the two largest kidney components".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from inference.geometry import Box, Geometry
+from inference.postprocessing.label_statistics import U8, Found, box_around, find_labels, look_up
+from inference.postprocessing.midline import Midline, line_through, middle_by_organs, middle_of_image
+from inference.postprocessing.paired_parts import left_direction, measure_parts, rank_parts, voxels
+from inference.postprocessing.sides import ADRENAL, KIDNEY, Side, decide, gap_middle
+from model.labels import ADRENALS, BACKGROUND, KIDNEYS, LabelSet, Pair, channel_ids
+from model.manifest import Output
+
+MIN_VESSEL_MM3 = 300.0
+"""Less than this of an aorta or vena cava is too little to take the middle from."""
+CAVA_TO_MIDDLE_MM = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scene:
+    """A map of channels and what it holds."""
+
+    channels: U8
+    found: Mapping[str, Found]
+    """By channel name."""
+    number: Mapping[str, int]
+    """Value of each channel in `channels`."""
+    geometry: Geometry
+
+
+def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Midline | None = None) -> U8:
+    """Label ids from fused channels, with each merged pair split into right and left.
+
+    Args:
+        channel_labels: (z, y, x) in canonical orientation; 0 is background and n the n-th structure among
+            `output.channels` (under softmax, where `background` comes first, that is the channel's index).
+        geometry: grid of `channel_labels`.
+        output: what the channels mean and which ids are to be written.
+        body: the middle of the body, from `inference.postprocessing.midline.body_middle`, for label maps without an aorta.
+
+    Returns:
+        A new (z, y, x) uint8 array with ids of `output.labels`.
+    """
+    label_set = output.as_label_set()
+    structures = [channel for channel in output.channels if channel != BACKGROUND]
+    number = {name: index for index, name in enumerate(structures, start=1)}
+    table = np.zeros(256, np.uint8)
+    for name, index in number.items():
+        table[index] = channel_ids(label_set, name)[0]
+    labels = look_up(table, channel_labels)
+
+    if not any(_is_merged(pair, number, label_set) for pair in label_set.pairs):
+        return labels
+    found = find_labels(channel_labels)
+    scene = _Scene(channels=channel_labels, found={n: found[i] for n, i in number.items() if i in found}, number=number, geometry=geometry)
+    line = _midline(scene, body)
+    for pair in sorted(label_set.pairs, key=lambda pair: pair != KIDNEYS):
+        line = _split(labels, scene, pair, label_set, line)
+    return labels
+
+
+def _is_merged(pair: Pair, names: Mapping[str, object], label_set: LabelSet) -> bool:
+    return pair.merged in names and pair.merged not in label_set.ids
+
+
+def _midline(scene: _Scene, body: Midline | None) -> Midline:
+    """The best middle at hand."""
+    aorta, cava = _vessel(scene, "aorta"), _vessel(scene, "inferior vena cava")
+    beside_cava = replace(cava, shift_mm=CAVA_TO_MIDDLE_MM) if cava else None
+    return aorta or body or beside_cava or middle_by_organs(scene.found, scene.geometry) or middle_of_image(scene.geometry)
+
+
+def _vessel(scene: _Scene, name: str) -> Midline | None:
+    found = scene.found.get(name)
+    if found is None or found.voxels * scene.geometry.voxel_ml * 1000 < MIN_VESSEL_MM3:
+        return None
+    return line_through(scene.channels, scene.number[name], found, scene.geometry)
+
+
+def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Midline) -> Midline:
+    """Write right and left over a merged channel; returns the line that later pairs go by.
+
+    Kidneys that the network told apart itself are only measured, for the line's sake.
+    """
+    merged = _is_merged(pair, scene.found, label_set)
+    names = [name for name in ((pair.merged,) if merged else (pair.right, pair.left)) if name in scene.found]
+    if not names or not (merged or pair == KIDNEYS):
+        return line
+    box = box_around([scene.found[name].box for name in names])
+    wanted = np.zeros(256, np.uint8)
+    wanted[[scene.number[name] for name in names]] = 1
+    mask = look_up(wanted, scene.channels[box.slices]).view(bool)
+    if pair != ADRENALS:
+        line = replace(line, left_xy=left_direction(mask, scene.geometry))
+    anatomy = ADRENAL if pair == ADRENALS else KIDNEY
+    ranks, count = rank_parts(mask)
+    parts = measure_parts(ranks, count, box, scene.geometry, line)
+    middle, sides = decide(parts, anatomy, line.exact)
+    own_line = replace(line, shift_mm=line.shift_mm + middle)
+    if merged:
+        _write(labels, ranks, box, sides, (label_set.ids[pair.right], label_set.ids[pair.left]), (own_line, scene.geometry))
+    between = gap_middle(parts, anatomy) if pair == KIDNEYS and line.exact and not middle else None
+    return replace(own_line, shift_mm=own_line.shift_mm + between / 2) if between is not None else own_line
+
+
+def _write(labels: U8, ranks: U8, box: Box, sides: list[Side], ids: tuple[int, int], place: tuple[Midline, Geometry]) -> None:
+    """Right and left id over the parts of a pair: whole parts to their side, voxels of cut parts and of crumbs to their own."""
+    right, left = np.array(ids, np.uint8)
+    side_of, by_voxel = np.full(256, right), np.zeros(256, np.uint8)
+    side_of[1 : len(sides) + 1] = [left if side is Side.LEFT else right for side in sides]
+    by_voxel[1 : len(sides) + 2] = [*(side is Side.CUT for side in sides), True]
+    crop = labels[box.slices]
+    np.copyto(crop, look_up(side_of, ranks), where=ranks > 0)
+    line, geometry = place
+    for index, in_image, _ in voxels(look_up(by_voxel, ranks), box):
+        crop[index] = np.where(line.lateral_mm(in_image, geometry) > 0, left, right)

@@ -1,0 +1,133 @@
+"""Region of interest: where a low-resolution network sees organs.
+
+The members then look at this box only, which saves most of their windows on a large field of view (FLARE23 low-resource
+ensemble).
+"""
+
+import logging
+from collections.abc import Callable
+from math import ceil, floor
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.geometry import Box, Geometry
+from inference.runtime.session import F32, Session
+from inference.sliding_window.groups import Group, Image, Pass
+from inference.sliding_window.order import touched
+from model.labels import BACKGROUND
+from model.manifest import Localization, Member
+
+LEAST_SHARE = 0.1
+"""Connected parts of less than this share of the largest one are taken for specks."""
+AXES = "zyx"
+Mask = NDArray[np.bool_]
+
+OVERLAP = 0.25
+"""Of the windows where the image is larger than one."""
+
+logger = logging.getLogger(__name__)
+
+
+def organ_mask(image: Image, localization: Localization, session: Callable[[], Session]) -> Mask:
+    """Where the localization network sees any organ; (z, y, x) on its grid.
+
+    Args:
+        image: on the localization grid.
+        localization: the network's windows and axes.
+        session: opens the network; its first channel is the background, or it has a single one for all organs.
+    """
+    member = Member(
+        file=localization.file,
+        spacing_zyx_mm=localization.spacing_zyx_mm,
+        window_zyx=localization.window_zyx,
+        intensity=localization.intensity,
+        axes=localization.axes,
+        overlap=OVERLAP,
+    )
+    once = Pass(member=member, image=image, session=lambda: _TwoChannels(session()))
+    group = Group(passes=[once], channels=(BACKGROUND, "organs"), activation="softmax")
+    return np.concatenate([slab[1] > slab[0] for slab in group.slabs(0, image.size_zyx[0])])
+
+
+class _TwoChannels:
+    """Logits of background and organs.
+
+    A single channel gets a background of logit 0 beside it: their softmax is the single one's sigmoid. Several organs are united.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def run(self, window: F32) -> F32:
+        logits = self._session.run(window)
+        background, organs = (logits[:, :1], logits[:, 1:]) if logits.shape[1] > 1 else (np.zeros_like(logits), logits)
+        return np.concatenate([background, np.logaddexp.reduce(organs, axis=1, keepdims=True)], axis=1)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def without_specks(mask: Mask) -> Mask:
+    """The connected parts of a mask (z, y, x) that are no specks."""
+    parts = np.asarray(cc3d.connected_components(mask, connectivity=26, out_dtype=np.uint32))
+    voxels = np.bincount(parts.ravel())
+    voxels[0] = 0
+    return np.asarray((voxels >= max(1, LEAST_SHARE * voxels.max()))[parts], bool)
+
+
+def bounding_box(mask: Mask) -> Box | None:
+    """The smallest box around a mask (z, y, x); None where it is empty."""
+    held = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not held[0].size:
+        return None
+    z, y, x = ((int(index[0]), int(index[-1]) + 1) for index in held)
+    return Box(start_zyx=(z[0], y[0], x[0]), stop_zyx=(z[1], y[1], x[1]))
+
+
+def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box:
+    """The box of voxels of an image that the members shall look at; the whole image, with a warning, where nothing was found.
+
+    Args:
+        organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image edge to edge.
+        geometry: of the image, canonical.
+        localization: how far the box reaches beyond the organs, and along which axes it is as long as the image.
+    """
+    found = bounding_box(organs)
+    if found is None:
+        logger.warning("localization found no organ; the whole image is segmented")
+        return Box(start_zyx=(0, 0, 0), stop_zyx=geometry.size_zyx)
+    start, stop = [], []
+    for axis, (size, spacing) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, strict=True)):
+        if AXES[axis] not in localization.crop_axes:
+            start.append(0)
+            stop.append(size)
+            continue
+        scale, margin = size / organs.shape[axis], localization.margin_mm / spacing
+        start.append(max(0, floor(found.start_zyx[axis] * scale - margin)))
+        stop.append(min(size, ceil(found.stop_zyx[axis] * scale + margin)))
+    return Box(start_zyx=(start[0], start[1], start[2]), stop_zyx=(stop[0], stop[1], stop[2]))
+
+
+def neighbourhood(organs: Mask, geometry: Geometry, box: Box, margin_mm: float) -> Mask:
+    """Where within a box of the image organs may be: up to a margin from those found.
+
+    Args:
+        organs: (z, y, x) on the localization grid.
+        geometry: of the image, canonical.
+        box: of the image.
+        margin_mm: rounded up to whole voxels of the localization grid.
+
+    Returns:
+        (z, y, x) on that grid, the part of it that the box touches.
+    """
+    near = organs.copy()
+    for axis, (size, spacing, cells) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, organs.shape, strict=True)):
+        lines = np.moveaxis(near, axis, 0)
+        reached = lines.copy()
+        for step in range(1, min(cells, ceil(margin_mm / (size * spacing / cells)) + 1)):
+            reached[step:] |= lines[:-step]
+            reached[:-step] |= lines[step:]
+        lines[...] = reached
+    return near[tuple(touched(box.slices, geometry.size_zyx, organs.shape))]

@@ -1,0 +1,141 @@
+"""Containers with a docker that is a script; `test_container_engine.py` has them with a real one."""
+
+import csv
+import os
+
+import numpy as np
+import pytest
+
+from eval.__main__ import main
+from eval.measuring.container_run import ContainerOptions, command, judge_output, output_name
+from eval.measuring.efficiency import Status
+from model.labels import FLARE23
+from tests.eval.made import write
+
+OPTIONS = ContainerOptions(image="team:latest", memory="8G", labels=FLARE23)
+# Takes what follows the mounts for granted: no container, the same folders. `inspect` knows of none, so no exit code from there.
+DOCKER = """#!/bin/sh
+case "$1 $2" in
+    "image inspect") [ "$3" = team ]; exit ;;
+    "info "*) exit 0 ;;
+    "container run")
+        for word; do case "$word" in *:/workspace/outputs/*) here=${word%%/outputs/*} ;; esac; done
+        cd "$here" || exit 125
+        case "$(ls inputs)" in
+            fails*) echo "error: out of ideas" >&2; echo "1 case: 1 failed"; exit 3 ;;
+            broken*) echo "docker: no such device" >&2; exit 125 ;;
+            hungry*) exit 137 ;;
+            hangs*) exec sleep 60 ;;
+            silent*) exit 0 ;;
+            nosy*) touch inputs/cache; exit 0 ;;
+            *) for file in inputs/*; do name=${file##*/}; cp "$file" "outputs/${name%_0000.nii.gz}.nii.gz"; done ;;
+        esac ;;
+    *) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(DOCKER)
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def run(folder, *cases: str, image: str = "team", more: tuple[str, ...] = ()) -> int:
+    for case in cases:
+        write(folder / "images" / f"{case}_0000.nii.gz", np.full((3, 4, 5), 99 if case == "odd" else 2, np.uint8))
+    paths = ["--input", str(folder / "images"), "--output", str(folder / "pred"), "--results", str(folder / "efficiency.csv")]
+    return main(["container", image, *paths, *more])
+
+
+def test_the_organisers_command_is_theirs_to_the_letter(tmp_path):
+    official = ContainerOptions(image="team:latest", memory="28G", gpu="1", official=True, labels=FLARE23)
+    assert " ".join(command(official, "team", tmp_path)) == (
+        "docker container run --shm-size=28gb -m 28G --gpus=device=1 --name team --rm "
+        f"-v {tmp_path}/inputs/:/workspace/inputs/ -v {tmp_path}/outputs/:/workspace/outputs/ team:latest /bin/bash -c sh predict.sh"
+    )
+
+
+def test_our_command_is_locked_down(tmp_path):
+    words = " ".join(command(OPTIONS, "name", tmp_path))
+    assert "--network none --read-only --tmpfs /tmp" in words
+    assert f"{tmp_path}/inputs/:/workspace/inputs/:ro" in words
+    assert "--gpus" not in words
+    assert "--rm" not in words
+
+
+@pytest.mark.parametrize("name", ["a_0000.nii.gz", "a.nii.gz", "a_0000.nii"])
+def test_the_label_map_has_the_name_of_the_case(tmp_path, name):
+    assert output_name(tmp_path / name) == "a.nii.gz"
+
+
+def test_every_ending_is_told(folder, capsys):
+    assert run(folder, "good", "fails", "hungry", "silent", "nosy", "odd") == 1
+    with (folder / "efficiency.csv").open(newline="") as stream:
+        rows = {row["Name"].removesuffix(".nii.gz"): row for row in csv.DictReader(stream)}
+    assert {name: row["Status"] for name, row in rows.items()} == {
+        "good": "ok", "fails": "failed", "hungry": "out of memory", "silent": "no output", "nosy": "failed", "odd": "invalid output",
+    }  # fmt: skip
+    assert list(rows["good"])[:8] == [
+        "Name", "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time",
+    ]  # fmt: skip
+    assert (rows["fails"]["ExitCode"], rows["fails"]["Remark"]) == ("3", "exit code 3: error: out of ideas")
+    assert "inputs/" in rows["nosy"]["Remark"]
+    assert "label 99" in rows["odd"]["Remark"]
+    assert {row["MaxGPU_Mem"] for row in rows.values()} == {""}
+    assert [path.name for path in (folder / "pred").iterdir()] == ["good.nii.gz"]
+    assert (folder / "efficiency_cases" / "fails.log").read_text(encoding="utf-8") == "error: out of ideas\n1 case: 1 failed\n"
+    assert (folder / "efficiency_cases" / "good.trace.csv").is_file()
+    out, err = capsys.readouterr()
+    assert "1 of 6 cases ended well" in out
+    assert "GPU columns stay empty" in err
+    assert run(folder) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_case_that_hangs_is_stopped_and_costs_an_hour(folder):
+    assert run(folder, "hangs", more=("--limit", "1")) == 1
+    with (folder / "efficiency.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["Status"], row["Time"], row["ExitCode"]) == ("timeout", "3600.0", "")
+    assert float(row["Wall_s"]) < 30
+
+
+@pytest.mark.parametrize(
+    ("case", "image", "said"),
+    [("good", "other", "no such image"), ("broken", "team", "could not start a container of team: docker: no such device")],
+)
+def test_a_fault_of_the_set_up_is_no_fault_of_the_submission(folder, capsys, case, image, said):
+    assert run(folder, case, image=image) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--memory", "lots"), ("--memory", "0g"), ("--limit", "0")])
+def test_limits_that_are_none(folder, capsys, option, value):
+    assert run(folder, "good", more=(option, value)) == 2
+    assert f"{option} is {value}, must be" in capsys.readouterr().err
+
+
+def test_a_folder_without_images_is_one_line(folder, capsys):
+    assert run(folder) == 2
+    assert "images: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("shape", "status"), [((3, 4, 5), Status.OK), ((3, 4, 6), Status.INVALID_OUTPUT), (None, Status.NO_OUTPUT)])
+def test_what_counts_as_a_label_map(tmp_path, shape, status):
+    image = write(tmp_path / "a_0000.nii.gz", np.zeros((3, 4, 5), np.int16))
+    if shape:
+        write(tmp_path / "a.nii.gz", np.ones(shape, np.uint8))
+    assert judge_output(tmp_path / "a.nii.gz", image, FLARE23)[0] is status
+
+
+def test_a_label_map_of_an_image_that_nobody_can_read_is_no_good(tmp_path):
+    image = tmp_path / "a_0000.nii.gz"
+    image.write_text("no image")
+    write(tmp_path / "a.nii.gz", np.ones((3, 4, 5), np.uint8))
+    status, remark = judge_output(tmp_path / "a.nii.gz", image, FLARE23)
+    assert status is Status.INVALID_OUTPUT
+    assert "a_0000.nii.gz: cannot be read" in remark

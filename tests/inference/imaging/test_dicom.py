@@ -1,0 +1,239 @@
+"""DICOM series: order, choice, kinds of pixels, and files that are not what they say."""
+
+import errno
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from inference.errors import InputError
+from inference.imaging.formats import unpack
+from inference.imaging.formats.dicom_file import read_dicom_file
+from inference.imaging.volume import read_header, read_volume
+from tests.inference.dicom_files import BIG, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, PREFIX, dicom, element, enhanced, packed_junk
+from tests.inference.images import write_series
+
+
+def straight(count, step=3.0):
+    return [(0.0, 0.0, step * i) for i in range(count)]
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_plain_pixels_by_hand(tmp_path, syntax):
+    for i in range(2):
+        (tmp_path / f"{i}.dcm").write_bytes(dicom(np.array([[0, 1024, 2048]], np.int16) + i, syntax, z=5.0 * i))
+    volume = read_volume(tmp_path)
+    assert volume.array.tolist() == [[[-1024, 0, 1024]], [[-1023, 1, 1025]]]
+    assert volume.array.dtype == np.int16
+    assert volume.geometry.spacing_zyx_mm == (5.0, 0.8, 0.7)
+    assert volume.geometry == read_header(tmp_path).geometry
+
+
+def test_overlay_bits_are_not_pixels(tmp_path):
+    """12 bits of 16: the upper four hold something else, and bit 11 is the sign."""
+    (tmp_path / "a.dcm").write_bytes(dicom(np.array([[0x1001, 0xF7FF, 0x0FFF]], np.uint16), stored=12, high=11, intercept="0"))
+    assert read_volume(tmp_path).array.ravel().tolist() == [1, 2047, -1]
+    (tmp_path / "a.dcm").write_bytes(dicom(np.array([[0x1001, 0xF7FF, 0x0FFF]], np.uint16), stored=12, high=11, intercept="0", signed=0))
+    assert read_volume(tmp_path).array.ravel().tolist() == [1, 2047, 4095]
+
+
+def test_a_fractional_slope_gives_float(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(dicom(np.array([[2, 3]], np.int16), slope="0.5", intercept="0.25"))
+    volume = read_volume(tmp_path)
+    assert (volume.array.dtype, volume.array.ravel().tolist()) == (np.float32, [1.25, 1.75])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_slices_are_sorted_by_their_place(tmp_path, order):
+    folder = write_series(tmp_path / "s", [(0.0, 0.0, 3.0 * i) for i in order])
+    assert read_volume(folder).array[:, 0, 0].tolist() == np.argsort(order).tolist()
+
+
+def test_a_coronal_stack(tmp_path):
+    folder = write_series(tmp_path / "s", [(0.0, 3.0 * i, 0.0) for i in range(3)], orientation=(1, 0, 0, 0, 0, -1))
+    volume = read_volume(folder)
+    assert volume.array[:, 0, 0].tolist() == [0, 1, 2]
+    assert volume.geometry.direction == (1, 0, 0, 0, 0, 1, 0, -1, 0)
+
+
+def test_a_scout_in_the_same_series_is_left_out(tmp_path):
+    folder = write_series(tmp_path / "s", straight(3))
+    write_series(folder, [(0.0, 0.0, 50.0)], orientation=(1, 0, 0, 0, 0, -1), number=9)
+    volume = read_volume(folder)
+    assert volume.array.shape == (3, 3, 4)
+    assert volume.warnings == ("2 DICOM series in one folder (3, 1 images); the longest was taken",)
+
+
+def test_files_without_an_image_are_left_out(tmp_path):
+    folder = write_series(tmp_path / "s", straight(3))
+    (folder / "report.dcm").write_bytes(PREFIX + element(0x00020010, "UI", EXPLICIT + "\0") + element(0x00080060, "CS", "SR"))
+    assert read_volume(folder).warnings == ("1 DICOM files without an image were left out",)
+
+
+def test_sequences_are_walked_over(tmp_path):
+    mark = struct.Struct("<HHI")
+    item = mark.pack(0xFFFE, 0xE000, 0xFFFFFFFF) + element(0x00080060, "CS", "CT") + mark.pack(0xFFFE, 0xE00D, 0)
+    endless = struct.pack("<HH2s2xI", 0x0008, 0x1140, b"SQ", 0xFFFFFFFF) + item + mark.pack(0xFFFE, 0xE0DD, 0)
+    inside = element(0x00081140, "SQ", mark.pack(0xFFFE, 0xE000, 10) + element(0x00280010, "US", 99))
+    for extra in (endless, inside):
+        (tmp_path / "a.dcm").write_bytes(dicom(np.zeros((2, 3), np.int16), extra=extra))
+        assert [image.rows for image in read_dicom_file(tmp_path / "a.dcm")] == [2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 bytes"),
+        (b"junk" * 200, "is damaged"),
+        (dicom(np.zeros((2, 3), np.int16))[:-4], "reaches beyond the file"),
+        (dicom(np.zeros((2, 3), np.int16), rows=3), "fewer pixels than its header says"),
+        (dicom(np.zeros((2, 3), np.int16), rows=65535), "65535"),
+        (dicom(np.zeros((2, 3), np.int16), stored=17), "17 bits"),
+        (dicom(np.zeros((2, 3), np.int16), slope="one"), "could not convert"),
+        (dicom(np.zeros((2, 3), np.int16), slope="nan"), "RescaleSlope"),
+        (dicom(np.zeros((2, 9), np.uint8), samples=3, stored=8, high=7), "fewer pixels"),
+        (dicom(np.zeros((2, 3), np.int16), extra=struct.pack("<HH2s2xI", 8, 0x1140, b"SQ", 0xFFFFFFFF) * 40), "is damaged"),
+    ],
+)
+def test_damaged_files_are_refused_and_named(tmp_path, content, message):
+    (tmp_path / "a.dcm").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.dcm: .*; copy the series again") as caught:
+        read_volume(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_colour_is_refused(tmp_path):
+    columns = struct.Struct("<HH2sHH")
+    data = dicom(np.zeros((2, 9), np.uint8), samples=3, stored=8, high=7)
+    data = data.replace(columns.pack(0x28, 0x11, b"US", 2, 9), columns.pack(0x28, 0x11, b"US", 2, 3))
+    (tmp_path / "a.dcm").write_bytes(data)
+    with pytest.raises(InputError, match="holds colour images"):
+        read_volume(tmp_path)
+
+
+def test_images_without_a_place_are_refused(tmp_path):
+    for i in range(2):
+        data = dicom(np.zeros((2, 3), np.int16)).replace(struct.pack("<HH", 0x20, 0x32), struct.pack("<HH", 0x20, 0x31))
+        (tmp_path / f"{i}.dcm").write_bytes(data)
+    with pytest.raises(InputError, match="does not say where it lies"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_frames_of_an_enhanced_image_are_slices(tmp_path, syntax):
+    """Three frames in the order 1, 0, 2 of their places, the last with an intercept of its own."""
+    pixels = np.arange(18, dtype=np.int16).reshape(3, 2, 3) + 1024
+    (tmp_path / "a.dcm").write_bytes(enhanced(pixels, (102.5, 100.0, 105.0), syntax, ["-1024", "-1024", "-1000"]))
+    volume = read_volume(tmp_path)
+    assert volume.array.tolist() == (pixels[[1, 0, 2]] - np.array([1024, 1024, 1000]).reshape(3, 1, 1)).tolist()
+    assert volume.array.dtype == np.int16
+    assert volume.geometry.spacing_zyx_mm == (2.5, 0.8, 0.7)
+    assert volume.geometry.origin_xyz_mm == (-10, 20, 100)
+    assert volume.warnings == ()
+    assert volume.geometry == read_header(tmp_path / "a.dcm").geometry
+
+
+def test_one_frame_says_how_thick_it_is(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(enhanced(np.zeros((1, 2, 3), np.int16), (7.0,)))
+    geometry = read_volume(tmp_path / "a.dcm").geometry
+    assert (geometry.spacing_zyx_mm, geometry.origin_xyz_mm) == ((5.0, 0.8, 0.7), (-10, 20, 7))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"zs": (0, 0, 3)}, "several of its images lie at the same place"),
+        ({"zs": (0, 3, 6), "described": 2}, "3 frames, of which 2 are described"),
+        ({"zs": (0, 3, 6), "described": 0}, "does not say where it lies"),
+        ({"zs": (0, 3, 6), "syntax": "1.2.840.10008.1.2.4.70"}, "holds 3 frames of compressed pixels; convert"),
+    ],
+)
+def test_frames_that_are_no_stack_are_refused(tmp_path, changes, message):
+    (tmp_path / "a.dcm").write_bytes(enhanced(np.zeros((3, 2, 3), np.int16), **changes))
+    with pytest.raises(InputError, match=message):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+def test_losslessly_compressed_pixels(tmp_path, compressor):
+    packed, plain = (write_series(tmp_path / str(c), straight(3), size=(48, 64), compressor=c) for c in (compressor, None))
+    assert [image.is_packed for path in sorted(packed.iterdir()) for image in read_dicom_file(path)] == [True] * 3
+    np.testing.assert_array_equal(read_volume(packed).array, read_volume(plain).array)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (dicom(np.zeros((2, 3), np.int16), HTJ2K), "not read (1.2.840.10008.1.2.4.201); convert the series to one .nii.gz file"),
+        (dicom(np.zeros((2, 3), np.int16), JPEG_LOSSLESS), "compressed pixels that are not in fragments"),
+        (packed_junk(), "its pixels cannot be unpacked"),
+    ],
+)
+def test_compressed_pixels_that_cannot_be_unpacked(tmp_path, data, message):
+    (tmp_path / "a.dcm").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.dcm: ") as caught:
+        read_volume(tmp_path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["import os; os.abort()", "import sys; sys.stdin.buffer.read()", "print('int16 3072')", "print('nonsense')", "print('nonsense 3072')"],
+)
+def test_what_unpacks_may_crash_or_hang(tmp_path, monkeypatch, script):
+    """As JPEG decoders do on damaged pixels: the case is refused, and the next one finds a new process."""
+    folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
+    with monkeypatch.context() as patch:
+        patch.setattr(unpack, "COMMAND", (sys.executable, "-c", script))
+        patch.setattr(unpack, "PATIENCE_S", 1.0)
+        with pytest.raises(InputError, match=r"1_000\.dcm: its pixels are so damaged that unpacking them failed; export"):
+            read_volume(folder)
+    assert read_volume(folder).array.shape == (2, 48, 64)
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_one_process_unpacks_a_series_and_is_gone_then(tmp_path, monkeypatch, is_sound):
+    folder = write_series(tmp_path / "s", straight(3), size=(48, 64), compressor="JPEG")
+    if not is_sound:
+        (folder / "1_002.dcm").write_bytes((folder / "1_002.dcm").read_bytes().replace(b"\xff\xd8", b"ju"))
+    started = []
+
+    def start(*args, popen=subprocess.Popen, **options):
+        started.append(popen(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    if is_sound:
+        read_volume(folder)
+    else:
+        with pytest.raises(InputError, match=r"1_002\.dcm: its pixels"):
+            read_volume(folder)
+    (process,) = started
+    assert process.returncode is not None
+
+
+def test_a_process_that_cannot_be_started_is_no_damage(tmp_path, monkeypatch):
+    def start(*args, **options):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(InputError, match=r"can be started \(Resource temporarily unavailable\); allow more processes"):
+        read_volume(folder)
+
+
+def test_another_number_of_pixels_is_refused(tmp_path, monkeypatch):
+    folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
+    monkeypatch.setattr(unpack, "COMMAND", (sys.executable, "-c", "print('int16 99999999999')"))
+    with pytest.raises(InputError, match="holds 99999999999 pixels, its header says 3072"):
+        read_volume(folder)
+
+
+def test_an_error_of_the_unpacker_is_told_without_its_internals(tmp_path):
+    with unpack.unpacker() as unpacking, pytest.raises(InputError) as caught:
+        unpacking.values(tmp_path / "nowhere.dcm", 12)
+    assert "nowhere.dcm: its pixels cannot be unpacked (" in str(caught.value)
+    assert "0x" not in str(caught.value)

@@ -1,0 +1,196 @@
+"""Clean-up rules on label maps small enough to be checked by eye."""
+
+import numpy as np
+import pytest
+
+from inference.geometry import Box
+from inference.postprocessing.components import clean_up, kept, largest_part, longest_run, without_small_parts
+from inference.postprocessing.label_statistics import box_around, count_values, find_labels, look_up
+from model.labels import FLARE23
+from model.manifest import PostProcessing
+
+ONE_MM = (1.0, 1.0, 1.0)
+LIVER, SPLEEN, TUMOR = FLARE23.ids["liver"], FLARE23.ids["spleen"], FLARE23.ids["tumor"]
+
+
+def slices(*rows: str) -> np.ndarray:
+    """A mask of one slice a row, one voxel a character; `#` is set. Row 0 is the lowest slice."""
+    return np.array([[[letter == "#" for letter in row]] for row in rows])
+
+
+def clean(labels: np.ndarray, structure: str, spacing=ONE_MM, **rule) -> np.ndarray:
+    return clean_up(labels, spacing, {structure: PostProcessing(**rule)}, FLARE23)
+
+
+# Parts ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("##.#", "##..", "...."), ("##..", "##..", "....")),
+        (("#...", ".#..", "..#."), ("#...", ".#..", "..#.")),  # corners touch
+        (("#.#.", "....", "...."), ("#...", "....", "....")),  # the first of equals
+        (("....",), ("....",)),
+        (("####",), ("####",)),
+    ],
+)
+def test_largest_part(before, after):
+    assert np.array_equal(largest_part(slices(*before)), slices(*after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((".", "#", "#", ".", "#", "#", "#", "."), (".", ".", ".", ".", "#", "#", "#", ".")),
+        (("#", "#", ".", "#"), ("#", "#", ".", ".")),
+        (("#..#", "...#", "....", ".##."), ("#..#", "...#", "....", "....")),  # parts side by side stay together
+        (("#..", "...", "##."), ("...", "...", "##.")),  # of equal runs the one with more voxels
+        (("#..", "...", "#.."), ("#..", "...", "...")),  # then the lower one
+        (("###",), ("###",)),
+        (("...",), ("...",)),
+    ],
+)
+def test_longest_run(before, after):
+    assert np.array_equal(longest_run(slices(*before)), slices(*after))
+
+
+@pytest.mark.parametrize(("least", "after"), [(1, "#.##.###"), (2, "..##.###"), (2.5, ".....###"), (3, ".....###"), (4, "........")])
+def test_small_parts_go(least, after):
+    assert np.array_equal(without_small_parts(slices("#.##.###"), least), slices(after))
+
+
+def test_steps_follow_the_order_of_the_fields():
+    """Six voxels in all, but four in the largest part: with keep first, fewer than five remain and all go."""
+    mask = slices("####.##")
+    assert not kept(mask, 1.0, PostProcessing(keep="largest_3d", min_voxels=5)).any()
+    assert kept(mask, 1.0, PostProcessing(min_voxels=5)).sum() == 6
+    assert kept(mask, 1.0, PostProcessing(keep="largest_3d", min_voxels=4)).sum() == 4
+    assert kept(mask, 1.0, PostProcessing(min_voxels=6, min_volume_mm3=3.0)).sum() == 4
+
+
+# Label maps -----------------------------------------------------------------------------------------------------------
+
+
+def test_only_named_structures_change():
+    labels = np.zeros((3, 4, 9), np.uint8)
+    labels[:, :2, 0:2], labels[0, 0, 5] = LIVER, LIVER
+    labels[:, 3, 0:2], labels[0, 3, 5] = SPLEEN, SPLEEN
+    cleaned = clean(labels, "liver", keep="largest_3d")
+    expected = labels.copy()
+    expected[0, 0, 5] = 0
+    assert np.array_equal(cleaned, expected)
+    assert labels[0, 0, 5] == LIVER, "the input stays as it was"
+
+
+def test_another_organ_in_the_box_stays():
+    labels = np.full((3, 3, 3), LIVER, np.uint8)
+    labels[1, 1, 1] = SPLEEN
+    labels[0, 0, 0] = TUMOR
+    cleaned = clean_up(labels, ONE_MM, {"liver": PostProcessing(min_voxels=100)}, FLARE23)
+    assert sorted(np.unique(cleaned)) == [0, SPLEEN, TUMOR]
+
+
+@pytest.mark.parametrize(("voxels", "left"), [(99, 0), (100, 100)])
+def test_tumor_of_under_100_voxels_in_total_goes(voxels, left):
+    """Two parts count together (FLARE23 low-resource ensemble)."""
+    labels = np.zeros((4, 10, 20), np.uint8)
+    labels.reshape(-1)[:50] = TUMOR
+    labels.reshape(-1)[400 : 400 + voxels - 50] = TUMOR
+    assert np.count_nonzero(clean(labels, "tumor", min_voxels=100)) == left
+
+
+@pytest.mark.parametrize(("spacing", "parts"), [((1.0, 1.0, 1.0), 1), ((2.0, 1.0, 1.0), 2), ((0.5, 0.5, 0.5), 0)])
+def test_minimum_volume_is_in_mm3(spacing, parts):
+    """Parts of 4 and 8 voxels against 8 mm³."""
+    labels = np.zeros((1, 1, 20), np.uint8)
+    labels[0, 0, :4] = labels[0, 0, 10:18] = LIVER
+    cleaned = clean(labels, "liver", spacing, min_volume_mm3=8.0)
+    assert np.count_nonzero(np.diff((cleaned.ravel() > 0).astype(int), append=0) < 0) == parts
+
+
+def test_a_rule_for_an_unknown_structure():
+    with pytest.raises(ValueError, match="flare23 has no heart"):
+        clean(np.zeros((2, 2, 2), np.uint8), "heart")
+
+
+def test_a_structure_that_was_not_found():
+    labels = np.full((2, 2, 2), SPLEEN, np.uint8)
+    assert np.array_equal(clean(labels, "liver", keep="largest_3d", min_voxels=5), labels)
+
+
+# Tumor and organs -----------------------------------------------------------------------------------------------------
+
+
+def body_with_tumors(*at_x: int) -> np.ndarray:
+    """Liver at x = 0 to 9, tumor cubes of 3 voxels that begin at the given x."""
+    labels = np.zeros((12, 12, 80), np.uint8)
+    labels[:, :, :10] = LIVER
+    for x in at_x:
+        labels[4:7, 4:7, x : x + 3] = TUMOR
+    return labels
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (5.0, 1.0, 1.0), (3.0, 3.0, 1.0)])
+@pytest.mark.parametrize(("reach", "stay"), [(5.0, [10]), (20.0, [10, 22]), (40.0, [10, 22, 40]), (100.0, [10, 22, 40, 70])])
+def test_tumors_far_from_organs_go(reach, stay, spacing):
+    labels = body_with_tumors(10, 22, 40, 70)
+    assert np.array_equal(clean(labels, "tumor", spacing, max_distance_to_organs_mm=reach), body_with_tumors(*stay))
+
+
+def test_a_part_that_reaches_an_organ_stays_whole():
+    labels = body_with_tumors(40)
+    labels[5, 5, 10:79] = TUMOR
+    assert np.array_equal(clean(labels, "tumor", max_distance_to_organs_mm=4.0), labels)
+
+
+def test_without_organs_nothing_is_far():
+    labels = body_with_tumors(30)
+    labels[labels == LIVER] = 0
+    assert np.array_equal(clean(labels, "tumor", max_distance_to_organs_mm=4.0), labels)
+
+
+def test_what_is_no_organ_holds_no_tumor():
+    """A crumb of liver beside the tumor is removed first, whatever the order of the rules."""
+    labels = body_with_tumors(60)
+    labels[5, 5, 64] = LIVER
+    rules = {"tumor": PostProcessing(max_distance_to_organs_mm=10.0), "liver": PostProcessing(keep="largest_3d")}
+    assert np.array_equal(clean_up(labels, ONE_MM, rules, FLARE23), body_with_tumors())
+
+
+# What a map holds -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (2, 3, 4), (7, 9, 11)])
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_found_labels_are_those_of_numpy(shape, share):
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random(shape) < share, rng.choice([1, 14, 255], shape), 0).astype(np.uint8)
+    found = find_labels(labels)
+    assert list(found) == [int(i) for i in np.unique(labels) if i]
+    for label, here in found.items():
+        places = np.nonzero(labels == label)
+        assert here.voxels == len(places[0])
+        assert here.box.start_zyx == tuple(p.min() for p in places)
+        assert here.box.stop_zyx == tuple(p.max() + 1 for p in places)
+        assert here.centre_zyx == pytest.approx([p.mean() for p in places])
+
+
+def test_found_labels_of_a_turned_view():
+    labels = np.zeros((5, 6, 7), np.uint8)
+    labels[1, 2:4, 3:6] = 9
+    found = find_labels(labels.transpose(2, 0, 1)[::-1])
+    assert found[9].box == Box(start_zyx=(1, 1, 2), stop_zyx=(4, 2, 4))
+
+
+def test_box_around():
+    boxes = [Box(start_zyx=(0, 5, 2), stop_zyx=(3, 6, 4)), Box(start_zyx=(1, 1, 3), stop_zyx=(2, 7, 9))]
+    assert box_around(boxes) == Box(start_zyx=(0, 1, 2), stop_zyx=(3, 7, 9))
+
+
+def test_look_up_and_counts():
+    rng = np.random.default_rng(1)
+    labels, table = rng.integers(0, 256, (3, 4, 5), np.uint8), rng.permutation(256).astype(np.uint8)
+    assert np.array_equal(look_up(table, labels[:, ::-1]), table[labels[:, ::-1]])
+    assert np.array_equal(count_values(labels, 255)[1:], np.bincount(labels.ravel(), minlength=256)[1:])
+    assert count_values(labels[:0], 3).tolist() == [0, 0, 0, 0]

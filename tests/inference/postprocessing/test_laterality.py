@@ -1,0 +1,99 @@
+"""Left and right on bodies of ellipsoids, whose answer a reader can check."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.geometry import Geometry, as_direction
+from inference.postprocessing.laterality import split_pairs
+from inference.postprocessing.midline import Midline
+from model.labels import AMOS22, FLARE23, channel_table, merged_channels
+from tests.inference.bodies import BOTH, CASES, KIDNEY_R, LEFT, LEFT_ADRENAL, RIGHT, RIGHT_ADRENAL, Case, draw
+from tests.inference.splits import MERGE, OUTPUT, assert_split, check_all_orientations, output_of, rotation
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_case(case):
+    truth, geometry = draw(case)
+    assert_split(truth, geometry, case.right)
+
+
+MIRRORED = {name: case for name, case in CASES.items() if not name.startswith(("crossed", "image shows"))}
+
+
+@pytest.mark.parametrize("case", MIRRORED.values(), ids=MIRRORED)
+def test_mirrored_patient_with_the_vessels_where_they_were(case):
+    """What is right on one side is right on the other: only the kidneys and adrenals are mirrored."""
+    swap = {RIGHT: LEFT, LEFT: RIGHT, RIGHT_ADRENAL: LEFT_ADRENAL, LEFT_ADRENAL: RIGHT_ADRENAL}
+    paired = {*swap, BOTH}
+    bowed = any(ball.name == "aorta" and ball.centre[0] for ball in case.body)
+    body = tuple(
+        replace(ball, name=swap.get(ball.name, ball.name), centre=(-ball.centre[0], *ball.centre[1:]))
+        if ball.name in paired or bowed
+        else ball
+        for ball in case.body
+    )
+    assert_split(*draw(replace(case, body=body)), case.right)
+
+
+def test_body_guides_where_there_is_no_aorta():
+    """The image shows one flank and nothing but a kidney: only the body's middle, from the CT, tells the side."""
+    truth, geometry = draw(Case((KIDNEY_R,), box=((-110, 110), (-180, -10))))
+    assert_split(truth, geometry, body=Midline(points_mm=np.zeros((1, 3)), exact=False))
+
+
+@pytest.mark.parametrize("name", ["turned to the left", "left kidney only", "no aorta"])
+def test_all_48_orientations(name):
+    check_all_orientations(*draw(CASES[name], step_mm=6.0))
+
+
+@pytest.mark.parametrize("degrees", [-40, -20, 20, 40])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_oblique_axes(axis, degrees):
+    """The same patient on a grid whose axes do not run along the body's: what the header says must be heeded."""
+    truth, geometry = draw(CASES["two kidneys"])
+    assert_split(truth, replace(geometry, direction=as_direction(rotation(axis, degrees))))
+
+
+def test_pairs_that_the_network_told_apart_stay():
+    truth, geometry = draw(CASES["two kidneys"])
+    output = output_of(FLARE23, ("background", *FLARE23.names))
+    swapped = truth[:, :, ::-1]
+    assert np.array_equal(split_pairs(swapped, geometry, output), swapped)
+
+
+def test_adrenals_alone_are_merged():
+    truth, geometry = draw(CASES["no vessel, turned"])
+    channels = ("background", *(name for name in FLARE23.names if "adrenal" not in name), "adrenal gland")
+    found = split_pairs(channel_table(FLARE23, channels)[truth], geometry, output_of(FLARE23, channels))
+    assert np.array_equal(found, truth)
+
+
+def test_sigmoid_channels_begin_at_one():
+    truth, geometry = draw(CASES["two kidneys"])
+    assert np.array_equal(split_pairs(MERGE[truth], geometry, output_of(FLARE23, merged_channels(FLARE23)[1:], "sigmoid")), truth)
+
+
+def test_another_label_set():
+    truth, geometry = draw(CASES["turned to the right"])
+    to_amos = np.zeros(256, np.uint8)
+    for name, label_id in FLARE23.ids.items():
+        to_amos[label_id] = AMOS22.ids.get(name, 0)
+    amos, channels = to_amos[truth], merged_channels(AMOS22)
+    assert np.array_equal(split_pairs(channel_table(AMOS22, channels)[amos], geometry, output_of(AMOS22, channels)), amos)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 1, 1)])
+def test_smallest_images(shape):
+    geometry = Geometry(size_zyx=shape, spacing_zyx_mm=(1.0, 1.0, 1.0))
+    for channel in range(len(OUTPUT.channels)):
+        found = split_pairs(np.full(shape, channel, np.uint8), geometry, OUTPUT)
+        assert np.array_equal(MERGE[found], np.full(shape, channel))
+
+
+def test_the_input_stays_as_it_was():
+    truth, geometry = draw(CASES["two kidneys"])
+    channels = MERGE[truth]
+    channels.setflags(write=False)
+    split_pairs(channels, geometry, OUTPUT)

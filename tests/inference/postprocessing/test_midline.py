@@ -1,0 +1,113 @@
+"""The line through the patient's middle: distances from it, and where it is taken from."""
+
+import numpy as np
+import pytest
+
+from inference.geometry import Box, Geometry
+from inference.imaging.volume import read_volume, to_canonical
+from inference.postprocessing.label_statistics import Found
+from inference.postprocessing.midline import Midline, body_middle, line_through, middle_by_organs, middle_of_image
+from model.labels import FLARE23
+from tests.places import SHARED_DATA
+
+CT = SHARED_DATA / "ct_abdomen"
+GRID = Geometry(size_zyx=(4, 5, 7), spacing_zyx_mm=(5.0, 10.0, 10.0))
+
+
+def found(labels: np.ndarray) -> Found:
+    z, y, x = np.nonzero(labels)
+    stop = (int(z.max()) + 1, int(y.max()) + 1, int(x.max()) + 1)
+    box = Box(start_zyx=(int(z.min()), int(y.min()), int(x.min())), stop_zyx=stop)
+    return Found(box=box, voxels=len(z), centre_zyx=(float(z.mean()), float(y.mean()), float(x.mean())))
+
+
+def test_lateral_distance_as_in_the_picture():
+    line = Midline(points_mm=np.array([[40.0, 10.0, 0.0]]))
+    x = np.arange(7)
+    assert line.lateral_mm((np.zeros(7, int), np.zeros(7, int), x), GRID).tolist() == [-40, -30, -20, -10, 0, 10, 20]
+
+
+def test_the_line_is_followed_from_level_to_level_and_goes_straight_on_beyond_its_ends():
+    line = Midline(points_mm=np.array([[0.0, 0.0, 5.0], [20.0, 0.0, 10.0]]), shift_mm=1.0)
+    at_x_0 = (np.arange(4), np.zeros(4, int), np.zeros(4, int))
+    assert line.lateral_mm(at_x_0, GRID).tolist() == [-1, -1, -21, -21]
+
+
+def test_left_may_be_turned():
+    line = Midline(points_mm=np.zeros((1, 3)), left_xy=(0.6, 0.8))
+    one_each = (np.array([0, 0]), np.array([1, 0]), np.array([0, 1]))
+    assert line.lateral_mm(one_each, GRID).tolist() == pytest.approx([8, 6])
+
+
+def test_line_through_a_vessel_ignores_a_stray_voxel():
+    labels = np.zeros((4, 5, 7), np.uint8)
+    labels[:, 1:4, 2:5] = 1
+    labels[2, 4, 6] = 1
+    line = line_through(labels, 1, found(labels), GRID)
+    assert line.points_mm.tolist() == [[30, 20, z] for z in (0, 5, 10, 15)]
+    assert line.exact
+
+
+def test_line_between_two_equal_vessels():
+    labels = np.zeros((4, 5, 7), np.uint8)
+    labels[:, 2, 1] = labels[:, 2, 5] = 1
+    assert line_through(labels, 1, found(labels), GRID).points_mm[:, 0].tolist() == [30] * 4
+
+
+def test_organs_place_the_middle():
+    """The spleen's centre at x = 120 mm, 105 mm to the left of the middle: the middle is at 15 mm."""
+    grid = Geometry(size_zyx=(4, 4, 20), spacing_zyx_mm=(10.0, 10.0, 10.0))
+    labels = np.zeros(grid.size_zyx, np.uint8)
+    labels[1:3, 1:3, 11:14] = 1
+    line = middle_by_organs({"spleen": found(labels), "tumor": found(labels)}, grid)
+    assert line is not None
+    assert not line.exact
+    assert line.lateral_mm((np.array([1]), np.array([1]), np.array([12])), grid) == pytest.approx([105])
+    assert middle_by_organs({"tumor": found(labels)}, grid) is None
+
+
+def test_middle_of_the_image_runs_along_its_slices():
+    tilted = Geometry(size_zyx=(5, 5, 5), spacing_zyx_mm=(1.0,) * 3, direction=(0.8, 0.0, 0.6, 0.0, 1.0, 0.0, -0.6, 0.0, 0.8))
+    z = np.arange(5)
+    assert middle_of_image(tilted).lateral_mm((z, np.full(5, 2), np.full(5, 2)), tilted) == pytest.approx(0)
+
+
+def ct_of_a_body(centre_x: int) -> tuple[np.ndarray, Geometry]:
+    """An elliptic body, an arm on one side, a couch below."""
+    z, y, x = np.meshgrid(np.arange(6), np.arange(60), np.arange(100), indexing="ij")
+    body = ((x - centre_x) / 30) ** 2 + ((y - 25) / 20) ** 2 < 1
+    arm = ((x - centre_x - 40) / 5) ** 2 + ((y - 25) / 5) ** 2 < 1
+    couch = y > 52
+    return np.where(body | arm | couch, 40, -1000).astype(np.int16), Geometry(size_zyx=z.shape, spacing_zyx_mm=(5.0, 4.0, 4.0))
+
+
+def test_body_middle_without_arm_and_couch():
+    image, geometry = ct_of_a_body(45)
+    line = body_middle(image, geometry)
+    assert line is not None
+    assert not line.exact
+    assert line.points_mm[:, 0] == pytest.approx(45 * 4, abs=2)
+
+
+def test_no_middle_where_one_flank_is_in_view():
+    image, geometry = ct_of_a_body(45)
+    flank = np.ascontiguousarray(image[:, :, :50])
+    assert body_middle(flank[:, :50], Geometry(size_zyx=(6, 50, 50), spacing_zyx_mm=geometry.spacing_zyx_mm)) is None
+
+
+def test_no_body():
+    assert body_middle(np.full((4, 5, 7), -1000, np.int16), GRID) is None
+
+
+def test_body_of_a_real_ct():
+    if not CT.exists():
+        pytest.skip(f"no CT at {CT}")
+    image, _ = to_canonical(read_volume(CT / "ct_0000.nii.gz"))
+    labels, _ = to_canonical(read_volume(CT / "labels.nii.gz"))
+    line = body_middle(image.array, image.geometry)
+    assert line is not None
+    sides = [
+        np.mean(line.lateral_mm(np.nonzero(labels.array == FLARE23.ids[f"{side} kidney"]), image.geometry)) for side in ("right", "left")
+    ]
+    assert -95 < sides[0] < -55
+    assert 55 < sides[1] < 95

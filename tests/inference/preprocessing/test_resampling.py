@@ -1,0 +1,118 @@
+"""Edge-to-edge resampling: small answers by hand, others against scipy."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from inference.geometry import Geometry
+from inference.preprocessing.resampling import model_size, resample_geometry, resample_image, resample_labels, resample_slices
+
+SIZES = [(7, 9, 30), (26, 5, 4), (1, 1, 1), (13, 8, 50), (13, 17, 21)]
+
+
+def line(*values):
+    return np.array(values, np.float32).reshape(1, 1, -1)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).normal(size=(13, 17, 21)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("values", "size", "expected"),
+    [
+        ((0, 1, 2, 3), 2, (0.5, 2.5)),  # output centres lie at input 0.5 and 2.5
+        ((0, 8), 4, (0, 2, 6, 8)),  # at -0.25 (clamped), 0.25, 0.75, 1.25 (clamped)
+        ((0, 1, 2), 2, (0.25, 1.75)),
+        ((7,), 3, (7, 7, 7)),
+        ((3, 5), 1, (4,)),
+    ],
+)
+def test_linear_by_hand(values, size, expected):
+    assert resample_image(line(*values), (1, 1, size)).ravel().tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "size", "expected"),
+    [
+        ((0, 10, 20, 60), 2, (5, 40)),  # means of pairs; linear between points gives the same
+        ((0, 0, 9, 0, 0, 0), 2, (3, 0)),  # a bright voxel that falls between two points is not lost: linear gives 0
+        ((0, 9, 0, 0), 3, (1.5, 4.5, 0)),  # less than two voxels to one: linear, at 0.17, 1.5 and 2.83
+        ((2, 4, 6, 8, 10), 2, (3.5, 8.125)),  # blocks (2, 4), (6, 8), (10): outputs lie at block 0.125 and 1.375
+    ],
+)
+def test_area_by_hand(values, size, expected):
+    assert resample_image(line(*values), (1, 1, size), "area").ravel().tolist() == pytest.approx(expected)
+
+
+def test_linear_misses_what_area_keeps():
+    assert resample_image(line(0, 9, 0, 0, 0, 0, 0, 0), (1, 1, 2), "linear").max() == pytest.approx(4.5)
+    assert resample_image(line(9, 0, 0, 0, 0, 0, 0, 0), (1, 1, 2), "linear").max() == 0
+    assert resample_image(line(9, 0, 0, 0, 0, 0, 0, 0), (1, 1, 2), "area").max() == pytest.approx(9 / 4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("interpolation", "order"), [("linear", 1), ("cubic", 3)])
+def test_same_as_scipy_and_so_as_nnunet(image, size, interpolation, order):
+    zoom = [m / n for n, m in zip(image.shape, size, strict=True)]
+    expected = scipy.ndimage.zoom(image, zoom, order=order, mode="nearest", grid_mode=True).clip(image.min(), image.max())
+    assert np.allclose(resample_image(image, size, interpolation), expected, atol=5e-6)
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+def test_same_size_is_the_same_image(interpolation):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    result = resample_image(array, (2, 3, 4), interpolation)
+    assert result.dtype == np.float32
+    assert np.array_equal(result, array)
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+def test_a_constant_image_stays_constant(interpolation):
+    assert np.allclose(resample_image(np.full((9, 10, 11), -1000, np.int16), (4, 25, 5), interpolation), -1000, atol=1e-3)
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+def test_slices_have_the_same_bits_in_any_grouping(image, interpolation):
+    size = (9, 8, 30)
+    whole = resample_image(image, size, interpolation)
+    for start, stop in [(0, 1), (3, 7), (8, 9)]:
+        assert np.array_equal(resample_slices(image, size, start, stop, interpolation), whole[start:stop])
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+def test_a_flipped_view_gives_the_flipped_image(image, interpolation):
+    size = (6, 8, 30)
+    flipped = resample_image(image[::-1, :, ::-1], size, interpolation)[::-1, :, ::-1]
+    # A block that is not full lies at the other end then, so only `area` with whole blocks is symmetric.
+    tolerance = 1e-5 if interpolation != "area" else 1.0
+    assert np.allclose(flipped, resample_image(image, size, interpolation), atol=tolerance)
+
+
+def test_labels_by_hand():
+    labels = np.array([1, 2, 3], np.uint8).reshape(1, 1, 3)
+    assert resample_labels(labels, (1, 1, 6)).ravel().tolist() == [1, 1, 2, 2, 3, 3]
+    assert resample_labels(labels, (1, 1, 1)).ravel().tolist() == [2]
+    assert resample_labels(labels, (1, 1, 2)).ravel().tolist() == [1, 3]
+    assert resample_labels(labels, (2, 2, 3)).tolist() == [[[1, 2, 3]] * 2] * 2
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing", "target", "expected"),
+    [
+        ((100, 512, 512), (5.0, 0.8, 0.8), (2.5, 1.6, 1.6), (200, 256, 256)),
+        ((1, 2, 3), (1.0, 1.0, 1.0), (4.0, 4.0, 4.0), (1, 1, 1)),  # never 0
+        ((3, 3, 3), (1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (2, 2, 2)),  # 1.5 is rounded to even, as numpy does
+    ],
+)
+def test_model_size(size, spacing, target, expected):
+    assert model_size(size, spacing, target) == expected
+
+
+def test_both_grids_have_the_same_edges(oblique):
+    geometry = Geometry(size_zyx=(10, 8, 6), spacing_zyx_mm=(2.0, 1.0, 3.0), origin_xyz_mm=(5.0, 6.0, 7.0), direction=oblique)
+    small = resample_geometry(geometry, (5, 8, 4))
+    assert small.spacing_zyx_mm == (4.0, 1.0, 4.5)
+    for a, b in [((-0.5,) * 3, (-0.5,) * 3), ((9.5, 7.5, 5.5), (4.5, 7.5, 3.5))]:
+        assert np.allclose(geometry.to_world(a), small.to_world(b))

@@ -1,0 +1,134 @@
+"""Real ONNX files through every backend that is here; what is asked for and not there fails loudly."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from inference.errors import DeviceError, DeviceMemoryError
+from inference.runtime.session import Settings, cuda_options, is_out_of_memory, open_session, select_backend
+from inference.runtime.session import session as runtime
+from tests.inference.onnx_files import convolution, identity, write
+
+BACKENDS = ["openvino", "onnxruntime"]
+WINDOW = (1, 1, 8, 10, 12)
+ONE = Settings(threads=1)
+
+
+@pytest.fixture
+def window():
+    return np.random.default_rng(0).normal(size=WINDOW).astype(np.float32)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_identity_and_twofold(backend, scale, window, tmp_path):
+    session = open_session(write(identity(WINDOW, scale), tmp_path), backend, ONE)
+    np.testing.assert_array_equal(session.run(window), window * np.float32(scale))
+    session.close()
+
+
+def test_both_backends_agree_on_a_convolution(window, tmp_path):
+    path = write(convolution(WINDOW, channels=3), tmp_path)
+    first, second = (open_session(path, backend, ONE).run(window) for backend in BACKENDS)
+    assert first.shape == second.shape == (1, 3, 8, 10, 12)
+    assert first.dtype == second.dtype == np.float32
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_bf16_where_it_pays(window, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "_bf16_pays", lambda processor: True)
+    path = write(convolution(WINDOW, channels=3), tmp_path)
+    full, low = (open_session(path, "openvino", Settings(threads=1, precision=precision)) for precision in ("fp32", "bf16"))
+    assert (full.precision, low.precision) == ("fp32", "bf16")
+    np.testing.assert_allclose(low.run(window), full.run(window), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("processor", "pays"),
+    [
+        ("vendor_id : GenuineIntel flags : avx512f avx512_bf16 amx_bf16 amx_tile", True),
+        ("vendor_id : GenuineIntel flags : avx512f avx512_bf16 avx512_fp16", False),
+        ("vendor_id : AuthenticAMD flags : avx512f avx512_bf16", True),
+        ("vendor_id : AuthenticAMD flags : avx2", False),
+        ("", False),
+    ],
+)
+def test_processors_for_which_bf16_pays(processor, pays):
+    assert runtime._bf16_pays(processor) == pays
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_file_that_is_no_network(backend, tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_text("not a network")
+    with pytest.raises(DeviceError, match=r"broken\.onnx") as caught:
+        open_session(path, backend, ONE)
+    assert "\n" not in str(caught.value)
+
+
+def test_cuda_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(runtime, "_why_no_cuda", lambda: "no driver")
+    with pytest.raises(DeviceError, match="--device cuda: no driver"):
+        select_backend("cuda")
+    assert select_backend("auto") in BACKENDS
+
+
+def test_auto_takes_cuda_where_it_works(monkeypatch):
+    monkeypatch.setattr(runtime, "_why_no_cuda", lambda: "")
+    assert select_backend("auto") == select_backend("cuda") == "cuda"
+    assert select_backend("cpu") == "openvino"
+
+
+def test_cpu_without_openvino(monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    assert select_backend("cpu") == "onnxruntime"
+
+
+def test_openvino_is_imported_without_its_telemetry(tmp_path):
+    path = write(identity(WINDOW, 1.0), tmp_path)
+    script = (
+        "import sys, pathlib; from inference.runtime.session import Settings, open_session;"
+        f"open_session(pathlib.Path({str(path)!r}), 'openvino', Settings());"
+        "print([name for name in sys.modules if 'telemetry' in name])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_cuda_options_follow_the_budget():
+    common = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    assert cuda_options(Settings(precision="bf16")) == common
+    assert cuda_options(Settings(precision="fp32")) == common | {"use_tf32": "0"}
+    tight = cuda_options(Settings(gpu_limit_mb=2, tight=True))
+    assert tight["gpu_mem_limit"] == "2097152"
+    assert tight["cudnn_conv_use_max_workspace"] == "0"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA failure 2: out of memory ; GPU=0",
+        "BFCArena::AllocateRawInternal Available memory of 1024 is smaller than requested bytes of 4096",
+        "Failed to allocate memory for requested buffer of size 51380224",
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "std::bad_alloc",
+    ],
+)
+def test_messages_that_mean_out_of_memory(message):
+    assert is_out_of_memory(RuntimeError(message))
+
+
+def test_other_messages_do_not_mean_out_of_memory():
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("invalid graph"))
+
+
+def test_a_network_that_does_not_fit(monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise RuntimeError("Failed to allocate memory for requested buffer of size 9")
+
+    monkeypatch.setattr(runtime, "OnnxRuntimeSession", refuse)
+    with pytest.raises(DeviceMemoryError, match="does not fit"):
+        open_session(tmp_path / "a.onnx", "onnxruntime", ONE)

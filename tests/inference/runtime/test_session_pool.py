@@ -1,0 +1,226 @@
+"""Networks loaded together or one after another, and what happens when memory runs out: with fake networks."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference import predictor as predictor_module
+from inference.errors import BudgetError, DeviceError, DeviceMemoryError
+from inference.geometry import Geometry
+from inference.imaging.volume import Volume
+from inference.planning.planner import Budget, Planner
+from inference.predictor import Predictor
+from inference.runtime.session import cuda_options
+from inference.runtime.session import session_pool as sessions_module
+from inference.runtime.session_pool import Sessions
+from inference.timing import Timings
+from tests.inference.bundles import THRESHOLDS, abdomen, hu, make_bundle, member
+
+MEMBERS = [member(file=f"{i}.onnx", memory_mb={"cuda-fp32": 600, "onnxruntime-fp32": 60}) for i in range(3)]
+GEOMETRY = Geometry(size_zyx=(12, 40, 48), spacing_zyx_mm=(2.5, 1.5, 1.0))
+
+
+class FakeDevice:
+    """Opens fake networks and remembers it; those of the backends in `full` run out of memory while more than `fit` are open."""
+
+    def __init__(self, full=(), fit=0):
+        self.full, self.fit = full, fit
+        self.broken = ()  # Backends whose libraries do not load.
+        self.open, self.most, self.opened = [], 0, []
+
+    def __call__(self, path, backend, settings):
+        if backend in self.broken:
+            raise DeviceError(f"{path.name}: {backend} cannot load it")
+        if backend in self.full and len(self.open) >= self.fit:
+            raise DeviceMemoryError(f"{path.name}: does not fit")
+        self.open.append(path.name)
+        self.opened.append((path.name, backend, settings))
+        self.most = max(self.most, len(self.open))
+        return FakeNetwork(self, path.name)
+
+
+class FakeNetwork:
+    """What `onnx_files.bands` computes."""
+
+    def __init__(self, device, name):
+        self.device, self.name = device, name
+
+    def run(self, window):
+        classes = np.arange(len(THRESHOLDS) + 1, dtype=np.float32).reshape(1, -1, 1, 1, 1)
+        offsets = np.concatenate([[0], np.cumsum(THRESHOLDS)]).astype(np.float32).reshape(1, -1, 1, 1, 1)
+        return 200 * (classes * window - offsets)
+
+    def close(self):
+        self.device.open.remove(self.name)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    fake = FakeDevice()
+    monkeypatch.setattr(sessions_module, "open_session", fake)
+    monkeypatch.setattr(predictor_module, "load_library", lambda backend: None)
+    monkeypatch.setattr(predictor_module, "select_backend", lambda device: {"auto": "cuda", "cpu": "onnxruntime"}.get(device, device))
+    return fake
+
+
+def run(bundle, device, **options):
+    predictor = Predictor(bundle, device=device, **options)
+    truth = abdomen()
+    found = predictor.predict(Volume(array=hu(truth), geometry=GEOMETRY), Timings())
+    np.testing.assert_array_equal(found, truth)
+    return predictor
+
+
+def test_networks_are_opened_once_and_kept(device, tmp_path):
+    predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    predictor.predict(Volume(array=hu(abdomen()), geometry=GEOMETRY), Timings())
+    assert [name for name, _, _ in device.opened] == ["0.onnx", "1.onnx", "2.onnx"]
+    predictor.close()
+    assert device.open == []
+
+
+def test_no_gpu_is_touched_before_the_first_window(device, tmp_path):
+    Predictor(make_bundle(tmp_path / "b", MEMBERS), device="cuda")
+    assert device.opened == []
+    Predictor(make_bundle(tmp_path / "c", MEMBERS), device="cpu")
+    assert len(device.opened) == 3
+
+
+def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    held = []
+    clean_up = predictor_module.clean_up
+    monkeypatch.setattr(predictor_module, "clean_up", lambda *args: held.append(len(device.open)) or clean_up(*args))
+    run(bundle, "cuda", release=True)
+    run(bundle, "cuda")
+    assert held == [0, 3]
+
+
+def test_one_after_another_gives_the_same(device, tmp_path):
+    predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda", budget=Budget(gpu_mb=1500))
+    assert device.most == 1
+    assert predictor.record.plan.at_once == 1
+    assert all(settings.tight for _, _, settings in device.opened)
+
+
+def test_the_budget_limits_the_arenas(device, tmp_path):
+    run(make_bundle(tmp_path / "b", MEMBERS), "cuda", budget=Budget(gpu_mb=3500))
+    assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [1000] * 3
+
+
+HALF = [member(file="a.onnx", fp16_file="a.fp16.onnx"), member(file="b.onnx")]
+
+
+@pytest.mark.parametrize(
+    ("options", "files", "precisions"),
+    [
+        ({"device": "cuda"}, ["a.fp16.onnx", "b.onnx"], ["fp16", "fp32"]),
+        ({"device": "cuda", "precision": "fp32"}, ["a.onnx", "b.onnx"], ["fp32", "fp32"]),
+        ({"device": "cpu"}, ["a.onnx", "b.onnx"], ["fp32", "fp32"]),
+    ],
+)
+def test_gpus_compute_in_fp16_where_the_bundle_can(device, tmp_path, options, files, precisions):
+    predictor = run(make_bundle(tmp_path / "b", HALF), **options)
+    assert [name for name, _, _ in device.opened] == files
+    assert predictor.record.plan.precisions == dict(zip(("a.onnx", "b.onnx"), precisions, strict=True))
+
+
+def test_the_cpu_that_goes_on_computes_in_its_own_precision(device, tmp_path):
+    device.full = ("cuda",)
+    run(make_bundle(tmp_path / "b", HALF), "auto")
+    assert [(name, backend) for name, backend, _ in device.opened] == [("a.onnx", "onnxruntime"), ("b.onnx", "onnxruntime")]
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", "0"), (None, None)])
+def test_fp32_that_was_asked_for_is_not_rounded_by_tensor_cores(device, tmp_path, precision, tf32):
+    run(make_bundle(tmp_path / "b", [member(precision="bf16")]), "cuda", precision=precision)
+    ((_, _, settings),) = device.opened
+    assert cuda_options(settings).get("use_tf32") == tf32
+
+
+def test_a_large_network_may_take_more_than_a_small_one(device, tmp_path):
+    members = [member(file=f"{mb}.onnx", memory_mb={"cuda-fp32": mb}) for mb in (200, 800)]
+    run(make_bundle(tmp_path / "b", members), "cuda", budget=Budget(gpu_mb=2500))
+    assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [400, 1600]
+
+
+def test_out_of_memory_one_smaller_plan(device, tmp_path, caplog):
+    device.full, device.fit = ("cuda",), 1
+    with caplog.at_level(logging.WARNING):
+        predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    assert predictor.backend == "cuda"
+    assert device.most == 1
+    assert "trying once more with a smaller plan" in caplog.text
+
+
+def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path, caplog):
+    device.full = ("cuda",)
+    with caplog.at_level(logging.WARNING):
+        predictor = run(make_bundle(tmp_path / "b", MEMBERS), "auto")
+    assert predictor.backend == "onnxruntime"
+    assert "smaller plan" in caplog.text
+    assert "GOING ON WITH THE CPU" in caplog.text
+
+
+def test_few_slices_are_told_once_however_often_a_case_is_tried(device, tmp_path, caplog):
+    device.full = ("cuda",)
+    predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="auto")
+    with caplog.at_level(logging.WARNING):
+        predictor.predict(Volume(array=hu(abdomen()[5:7]), geometry=replace(GEOMETRY, size_zyx=(2, 40, 48))), Timings())
+    assert "GOING ON WITH THE CPU" in caplog.text
+    assert caplog.text.count("has only 2 slices") == 1
+
+
+def test_libraries_of_cuda_that_do_not_load_lead_to_the_cpu_at_once(device, tmp_path, caplog):
+    device.broken = ("cuda",)
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    with caplog.at_level(logging.WARNING):
+        assert run(bundle, "auto").backend == "onnxruntime"
+    assert "GOING ON WITH THE CPU" in caplog.text
+    assert "smaller plan" not in caplog.text
+    with pytest.raises(DeviceError, match="cuda cannot load it"):
+        run(bundle, "cuda")
+
+
+def test_cuda_that_was_asked_for_is_never_left(device, tmp_path):
+    device.full = ("cuda",)
+    predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="cuda")
+    with pytest.raises(DeviceMemoryError):
+        predictor.predict(Volume(array=hu(abdomen()), geometry=GEOMETRY), Timings())
+    assert device.open == []
+
+
+def test_a_gpu_budget_that_cannot_be_kept(device, tmp_path, caplog):
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    with pytest.raises(BudgetError, match="GPU memory"):
+        run(bundle, "cuda", budget=Budget(gpu_mb=700))
+    with caplog.at_level(logging.WARNING):
+        assert run(bundle, "auto", budget=Budget(gpu_mb=700)).backend == "onnxruntime"
+    assert "GOING ON WITH THE CPU" in caplog.text
+
+
+def test_out_of_memory_while_running(device, tmp_path, monkeypatch, caplog):
+    calls = []
+
+    def run_once_without_memory(self, window, run=FakeNetwork.run):
+        calls.append(self.name)
+        if len(calls) == 3:
+            raise DeviceMemoryError("the device ran out of memory")
+        return run(self, window)
+
+    monkeypatch.setattr(FakeNetwork, "run", run_once_without_memory)
+    assert run(make_bundle(tmp_path / "b", MEMBERS), "cuda").record.plan.at_once == 1
+    assert "smaller plan" in caplog.text
+
+
+def test_what_does_not_fit_together_is_not_loaded_ahead(device, tmp_path):
+    sessions = Sessions(make_bundle(tmp_path / "b", MEMBERS), "onnxruntime", threads=1, precision=None)
+    sessions.load_all(179)
+    assert device.open == []
+    sessions.load_all(180)
+    assert len(device.open) == 3
+    plan = Planner(bundle=make_bundle(tmp_path / "c", MEMBERS), backend="onnxruntime").plan(GEOMETRY, small=True)
+    sessions.follow(plan)
+    assert device.open == ["2.onnx"]

@@ -1,0 +1,64 @@
+"""Boxes by hand."""
+
+import logging
+
+import numpy as np
+
+from inference.geometry import Box, Geometry
+from inference.sliding_window.localization import bounding_box, neighbourhood, region_of_interest, without_specks
+from tests.inference.bundles import localization
+
+
+def block(shape, *slices):
+    mask = np.zeros(shape, bool)
+    for where in slices:
+        mask[where] = True
+    return mask
+
+
+def grid(size, spacing):
+    return Geometry(size_zyx=size, spacing_zyx_mm=spacing)
+
+
+def test_a_block_without_specks():
+    mask = block((20, 20, 20), np.s_[5:10, 6:12, 7:15], np.s_[0:1, 0:1, 0:1])
+    assert bounding_box(without_specks(mask)) == Box(start_zyx=(5, 6, 7), stop_zyx=(10, 12, 15))
+
+
+def test_two_large_parts_are_both_inside():
+    mask = block((20, 20, 20), np.s_[5:10, 6:12, 7:10], np.s_[12:16, 6:12, 12:18])
+    assert bounding_box(without_specks(mask)) == Box(start_zyx=(5, 6, 7), stop_zyx=(16, 12, 18))
+
+
+def test_nothing_found():
+    assert not without_specks(np.zeros((3, 3, 3), bool)).any()
+    assert bounding_box(np.zeros((3, 3, 3), bool)) is None
+
+
+def test_one_voxel():
+    assert bounding_box(without_specks(block((1, 4, 4), np.s_[0, 2, 3]))) == Box(start_zyx=(0, 2, 3), stop_zyx=(1, 3, 4))
+
+
+def test_region_in_image_voxels_with_margin():
+    # 4 mm grid over 100 voxels of 1 mm in y and x, 40 slices of 2.5 mm: y 12 mm to 24 mm with 10 mm around it.
+    mask, image = block((25, 25, 25), np.s_[5:10, 3:6, 0:4]), grid((40, 100, 100), (2.5, 1.0, 1.0))
+    box = region_of_interest(mask, image, localization(margin_mm=10.0))
+    assert box == Box(start_zyx=(0, 2, 0), stop_zyx=(40, 34, 26))
+    box = region_of_interest(mask, image, localization(margin_mm=10.0, crop_axes=("z",)))
+    assert box == Box(start_zyx=(4, 0, 0), stop_zyx=(20, 100, 100))
+
+
+def test_whole_image_with_a_warning_where_nothing_was_found(caplog):
+    with caplog.at_level(logging.WARNING):
+        box = region_of_interest(np.zeros((5, 5, 5), bool), grid((10, 20, 30), (1.0, 1.0, 1.0)), localization())
+    assert box == Box(start_zyx=(0, 0, 0), stop_zyx=(10, 20, 30))
+    assert "no organ" in caplog.text
+
+
+def test_neighbourhood():
+    mask = block((10, 10, 10), np.s_[4, 5, 6])  # 4 mm voxels over 40 voxels of 1 mm.
+    image = grid((40, 40, 40), (1.0, 1.0, 1.0))
+    near = neighbourhood(mask, image, Box(start_zyx=(0, 0, 0), stop_zyx=(40, 40, 40)), 8.0)
+    np.testing.assert_array_equal(near, block((10, 10, 10), np.s_[2:7, 3:8, 4:9]))
+    near = neighbourhood(mask, image, Box(start_zyx=(0, 8, 9), stop_zyx=(40, 24, 31)), 0.0)
+    np.testing.assert_array_equal(near, block((10, 4, 6), np.s_[4, 3, 4]))

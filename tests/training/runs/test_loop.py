@@ -1,0 +1,163 @@
+"""A run learns, watches itself, and goes on after an interruption as if there had been none."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from model.bundle import file_sha256
+from tests.training.tiny import tiny_recipe
+from training.data.folders import CaseStore, find_cases
+from training.runs import loop
+from training.runs.checkpoints import RunInfo, load_checkpoint
+from training.runs.loop import train
+from training.runs.run import BEST, LAST, LOG, resume_run, start_run
+from training.training_errors import CheckpointError, TrainingError
+
+CPU = torch.device("cpu")
+
+
+def info_of(cubes, recipe=None, **fields):
+    cases = tuple(case.name for case in find_cases(cubes))
+    return RunInfo(**{"recipe": recipe or tiny_recipe(), "step": 0, "seed": 1, "precision": "fp32", "cases": cases} | fields)
+
+
+def run_to_end(run, cubes, held_out=False):
+    run.folder.mkdir(exist_ok=True)
+    cases = find_cases(cubes)
+    stores = [CaseStore(cases, run.info.recipe, cache_mb=10) for _ in range(2)]
+    train(run, stores[0], stores[1] if held_out else None, workers=1)
+    return load_checkpoint(run.folder / LAST)
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(cubes, tmp_path, monkeypatch, precision):
+    info = info_of(cubes, precision=precision)
+    expected = run_to_end(start_run(info, CPU, tmp_path / "whole"), cubes, held_out=True)
+
+    step_as_it_is = loop.training_step
+
+    def interrupted(run, step, batch):
+        if step == 6:  # two steps after the last checkpoint
+            raise KeyboardInterrupt
+        return step_as_it_is(run, step, batch)
+
+    monkeypatch.setattr(loop, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_to_end(start_run(info, CPU, tmp_path / "cut"), cubes, held_out=True)
+    monkeypatch.setattr(loop, "training_step", step_as_it_is)
+    torch.manual_seed(99)  # what other code draws must not matter
+    tensors, resumed = run_to_end(resume_run(info, CPU, tmp_path / "cut"), cubes, held_out=True)
+
+    assert same(tensors, expected[0])
+    assert resumed == expected[1]
+    assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
+    assert same(load_checkpoint(tmp_path / "cut" / BEST)[0], load_checkpoint(tmp_path / "whole" / BEST)[0])
+
+
+class Overflowing(torch.amp.GradScaler):
+    """Scales gradients in fp32 as those in fp16 are; in the first and the fifth step they overflow, so that these are left out."""
+
+    def __init__(self, device, enabled):
+        super().__init__(device, init_scale=1024.0, growth_interval=2)
+        self.step_of_run = 0
+
+    def scale(self, loss):
+        return super().scale(loss) * (float("inf") if self.step_of_run in (0, 4) else 1.0)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 6])
+def test_steps_that_the_gradient_scaler_left_out_stay_left_out(cubes, tmp_path, monkeypatch, stop):
+    step_as_it_is = loop.training_step
+
+    def scaled(run, step, batch):
+        run.scaler.step_of_run = step
+        return step_as_it_is(run, step, batch)
+
+    def interrupted(run, step, batch):
+        if step == stop:
+            raise KeyboardInterrupt
+        return scaled(run, step, batch)
+
+    monkeypatch.setattr(torch.amp, "GradScaler", Overflowing)
+    monkeypatch.setattr(loop, "training_step", scaled)
+    info = info_of(cubes, tiny_recipe(checkpoint_every_steps=stop))
+    whole, expected = run_to_end(start_run(info, CPU, tmp_path / "whole"), cubes)
+    monkeypatch.setattr(loop, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_to_end(start_run(info, CPU, tmp_path / "cut"), cubes)
+    assert load_checkpoint(tmp_path / "cut" / LAST)[1].updates == {1: 0, 3: 2, 6: 4}[stop]
+    monkeypatch.setattr(loop, "training_step", scaled)
+    tensors, resumed = run_to_end(resume_run(info, CPU, tmp_path / "cut"), cubes)
+    assert (expected.step, expected.updates) == (8, 6)
+    assert resumed == expected
+    assert same(tensors, whole)
+
+
+def test_it_learns_one_case_by_heart(cubes, tmp_path):
+    recipe = tiny_recipe(optimizer={"steps": 60, "learning_rate": 0.02, "warmup_steps": 2}, augmentation={"affine_chance": 0.0})
+    run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
+    losses = [line["loss"] for line in log_of(tmp_path) if "loss" in line]
+    assert len(losses) == 60
+    assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
+    assert log_of(tmp_path)[-1]["dice"].keys() == {"liver", "spleen"}
+    assert log_of(tmp_path)[-1]["mean_dice"] > 0.9
+
+
+def test_the_best_checkpoint_is_the_one_with_the_best_dice(cubes, tmp_path, monkeypatch):
+    scores = iter([{"liver": 0.7}, {"liver": 0.4}])
+    monkeypatch.setattr(loop, "validate", lambda *_: next(scores))
+    run_to_end(start_run(info_of(cubes), CPU, tmp_path), cubes, held_out=True)
+    _, best = load_checkpoint(tmp_path / BEST)
+    _, last = load_checkpoint(tmp_path / LAST)
+    assert (best.step, best.best_dice, best.dice) == (4, 0.7, {"liver": 0.7})
+    assert (last.step, last.best_dice, last.dice) == (8, 0.7, {"liver": 0.4})
+
+
+def test_init_takes_the_weights_and_nothing_else(cubes, tmp_path):
+    info = info_of(cubes)
+    tensors, _ = run_to_end(start_run(info, CPU, tmp_path / "first"), cubes)
+    second = start_run(replace(info, seed=2), CPU, tmp_path / "second", tmp_path / "first" / LAST)
+    assert second.info.step == 0
+    assert second.info.init_sha256 == file_sha256(tmp_path / "first" / LAST)
+    assert all(torch.equal(tensor, tensors[f"network.{name}"]) for name, tensor in second.network.state_dict().items())
+    assert run_to_end(second, cubes)[1].init_sha256 == second.info.init_sha256
+
+
+@pytest.mark.parametrize("changed", [{"seed": 2}, {"cases": ("case0",)}, {"precision": "bf16"}, {"recipe": tiny_recipe(name="other")}])
+def test_another_run_is_not_resumed(cubes, tmp_path, changed):
+    info = info_of(cubes)
+    run_to_end(start_run(info, CPU, tmp_path), cubes)
+    with pytest.raises(CheckpointError, match=f"written with another {next(iter(changed))}"):
+        resume_run(replace(info, **changed), CPU, tmp_path)
+
+
+def test_a_run_without_checkpoint_is_not_resumed(cubes, tmp_path):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        resume_run(info_of(cubes), CPU, tmp_path)
+
+
+def test_a_checkpoint_without_moments_is_not_resumed(cubes, tmp_path):
+    info = info_of(cubes)
+    run_to_end(start_run(info, CPU, tmp_path), cubes, held_out=True)
+    (tmp_path / BEST).replace(tmp_path / LAST)
+    with pytest.raises(CheckpointError, match=r"damaged \(exp_avg\."):
+        resume_run(info, CPU, tmp_path)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_before_the_weights_do(cubes, tmp_path):
+    run = start_run(info_of(cubes), CPU, tmp_path)
+    before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+    images = torch.full((1, 1, 16, 16, 16), float("nan"))
+    with pytest.raises(TrainingError, match="loss of step 1 is nan"):
+        loop.training_step(run, 0, (images, torch.zeros(1, 16, 16, 16, dtype=torch.uint8)))
+    assert same(run.network.state_dict(), before)

@@ -1,0 +1,121 @@
+"""`python -m training train`: a recipe and a data set become checkpoints."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import torch
+
+from training.data.folders import CaseFiles, CaseStore, find_cases, split_cases
+from training.recipes.recipe import load_recipe
+from training.runs.checkpoints import RunInfo
+from training.runs.loop import train
+from training.runs.run import BEST, LAST, resume_run, start_run
+from training.training_errors import CheckpointError, RecipeError, TrainingError
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `train`."""
+    parser.add_argument("recipe", help="name of a recipe in training/recipes, or a YAML file")
+    parser.add_argument("--data", type=Path, required=True, action="append", help="data-set folder (imagesTr, labelsTr); may be repeated")
+    parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log.jsonl")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output")
+    parser.add_argument("--init", type=Path, metavar="CHECKPOINT", help="start from these weights instead of random ones")
+    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default 0)")
+    parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's; the schedule follows")
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE", help="e.g. optimizer.learning_rate=1e-3"
+    )
+    parser.add_argument(
+        "--validation", default="0.1", metavar="DIR|FRACTION", help="held-out data set, or share of --data (default 0.1; 0 is none)"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="default: the fastest that is safe here"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
+    parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default 1)")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs")
+    parser.add_argument("--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train as the command line says.
+
+    Raises:
+        TrainingError: recipe, data or checkpoint are not usable.
+    """
+    steps = [] if args.steps is None else [f"optimizer.steps={args.steps}"]
+    recipe = load_recipe(args.recipe, [*args.overrides, *steps])
+    device = _device(args.device)
+    _check(args)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cases, held_out = _cases(args)
+    info = RunInfo(
+        recipe=recipe, step=0, seed=args.seed, precision=_precision(args.precision, device), cases=tuple(case.name for case in cases),
+        data="; ".join(_data_name(folder) for folder in args.data),
+    )  # fmt: skip
+    args.output.mkdir(parents=True, exist_ok=True)
+    if args.resume:
+        state = resume_run(info, device, args.output)
+    else:
+        state = start_run(info, device, args.output, args.init)
+    logger.info(
+        "%s: %d cases, %d held out, %d steps from %d, %s in %s", recipe.name, len(cases), len(held_out), recipe.optimizer.steps,
+        state.info.step, device, info.precision,
+    )  # fmt: skip
+    share = len(held_out) / (len(cases) + len(held_out))
+    store = CaseStore(cases, recipe, args.cache_mb * (1 - share), args.cache)
+    train(state, store, CaseStore(held_out, recipe, args.cache_mb * share, args.cache) if held_out else None, args.workers)
+    logger.info("done: %s", args.output / (BEST if held_out else LAST))
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.resume and args.init:
+        raise RecipeError("--resume goes on from the run's own weights: leave out --init")
+    if not args.resume and (args.output / LAST).exists():
+        raise CheckpointError(f"{args.output}: already holds a run; go on with --resume, or choose another --output")
+    if args.workers < 1 or (args.threads is not None and args.threads < 1):
+        raise RecipeError("--workers and --threads: must be 1 or more")
+    if args.seed < 0:
+        raise RecipeError(f"--seed: must be 0 or more, is {args.seed}")
+
+
+def _cases(args: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    cases = tuple(case for folder in args.data for case in find_cases(folder))
+    try:
+        fraction = float(args.validation)
+    except ValueError:
+        return cases, find_cases(Path(args.validation))
+    if not 0 <= fraction < 1:
+        raise RecipeError(f"--validation: must be a folder, or a share from 0 to below 1, is {args.validation}")
+    # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
+    return split_cases(cases, fraction, seed=0)
+
+
+def _data_name(folder: Path) -> str:
+    try:
+        document = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return folder.name
+    return str(document.get("name", folder.name)) if isinstance(document, dict) else folder.name
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: torch finds no usable NVIDIA GPU here")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    # Without the instructions bf16 is emulated, and slower than fp32.
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else "fp32"

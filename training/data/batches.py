@@ -1,0 +1,52 @@
+"""Batches of patches, prepared in the background, each a function of (seed, step, index) and of nothing else."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.augmentation.patches import draw_patch
+from training.data.folders import CaseStore
+from training.recipes.recipe import Recipe
+
+Batch = tuple[Tensor, Tensor]
+"""Images (batch, 1, z, y, x) float32 and targets (batch, z, y, x) uint8."""
+
+
+def case_of(position: int, cases: int, seed: int) -> int:
+    """Which case the patch at this position of the run comes from: every epoch shows each case once, in an order of its own."""
+    epoch, place = divmod(position, cases)
+    return int(np.random.default_rng((seed, 1, epoch)).permutation(cases)[place])
+
+
+def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
+    """The batch of step `step`, counted from 0."""
+    images, targets = [], []
+    for index in range(recipe.optimizer.batch_size):
+        case = store.load(case_of(step * recipe.optimizer.batch_size + index, len(store), seed))
+        rng = np.random.default_rng((seed, 2, step, index))
+        image, channels = draw_patch(case, recipe.patch_zyx, recipe.augmentation, rng, recipe.background_share)
+        images.append(image)
+        targets.append(channels)
+    return torch.from_numpy(np.stack(images)).unsqueeze(1), torch.from_numpy(np.stack(targets))
+
+
+def batches(store: CaseStore, recipe: Recipe, seed: int, first_step: int, workers: int) -> Iterator[tuple[int, Batch]]:
+    """Steps from `first_step` to the recipe's last and their batches, made ahead by threads (numpy and scipy release the lock)."""
+    steps = iter(range(first_step, recipe.optimizer.steps))
+    waiting: deque[tuple[int, Future[Batch]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
+    try:
+        for step in steps:
+            waiting.append((step, pool.submit(make_batch, store, recipe, seed, step)))
+            if len(waiting) > 2 * workers:
+                ready, future = waiting.popleft()
+                yield ready, future.result()
+        while waiting:
+            ready, future = waiting.popleft()
+            yield ready, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,94 @@
+"""Checkpoints: one safetensors file each, its metadata one JSON text; reading one executes nothing.
+
+Tensors are named `network.…` for weights, and in `last.safetensors` also `exp_avg.…` and `exp_avg_sq.…` for AdamW's
+moments. Together with the steps and the seed they are all that a run needs to go on exactly as if it had not stopped.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from model.schema import SchemaError, dump, parse
+from training.recipes.recipe import Recipe
+from training.training_errors import CheckpointError
+
+FORMAT = "leanseg-checkpoint-1"
+"""Name of the metadata entry: the only one, since safetensors writes several in any order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """What a checkpoint says about the run that wrote it."""
+
+    recipe: Recipe
+    """The recipe, overrides included."""
+    step: int
+    """Optimizer steps done."""
+    seed: int
+    """Where all randomness of the run comes from."""
+    precision: str
+    """fp32, bf16 or fp16: how the steps were computed."""
+    cases: tuple[str, ...]
+    """Names of the training cases, in order."""
+    data: str = ""
+    """The data sets, as their dataset.json names them."""
+    init_sha256: str | None = None
+    """SHA-256 of the checkpoint that the weights started from; none if they were drawn at random."""
+    best_dice: float | None = None
+    """Best mean validation Dice so far, 0 to 1."""
+    dice: Mapping[str, float] = field(default_factory=dict)
+    """Mean validation Dice of each channel at this checkpoint, 0 to 1; empty where it was not measured."""
+    scaler: Mapping[str, float] = field(default_factory=dict)
+    """State of the gradient scaler; empty without fp16."""
+    updates: int | None = None
+    """Steps that changed the weights, which AdamW counts: the gradient scaler leaves some out. None in older files: all of them."""
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None:
+    """Write a checkpoint; a file that is already there is replaced only when the new one is complete."""
+    partial = path.with_name(f".{path.name}.partial")
+    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
+    """Tensors and metadata of a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not one of ours.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such checkpoint") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error})") from error
+    if FORMAT not in metadata:
+        raise CheckpointError(f"{path}: not a checkpoint of this program (metadata lack {FORMAT})")
+    try:
+        return tensors, parse(RunInfo, json.loads(metadata[FORMAT]))
+    except (SchemaError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: faulty metadata ({error})") from error
+
+
+def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy a checkpoint's weights into a network.
+
+    Raises:
+        CheckpointError: the weights belong to another network; the first tensor that does not fit is named.
+    """
+    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+    wanted = network.state_dict()
+    for name in sorted(wanted.keys() | weights.keys()):
+        have, want = (tuple(table[name].shape) if name in table else "nothing" for table in (weights, wanted))
+        if have != want:
+            raise CheckpointError(f"{path}: belongs to another network ({name} is {have}, this network wants {want})")
+    network.load_state_dict(weights)

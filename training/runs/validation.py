@@ -1,0 +1,59 @@
+"""Dice of held-out cases, per channel, on the network's grid.
+
+Logits are (batch, channels, z, y, x); label maps of channels (z, y, x).
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from numpy.typing import NDArray
+from torch import nn
+
+from eval.scoring.metrics import dice_per_label
+from model.manifest import Zyx
+from training.augmentation.patches import GridCase
+from training.data.folders import CaseStore
+from training.recipes.recipe import Recipe
+
+
+def validate(
+    network: nn.Module, store: CaseStore, recipe: Recipe, device: torch.device, autocast: AbstractContextManager[object]
+) -> dict[str, float]:
+    """Mean Dice of each foreground channel over the held-out cases, 0 to 1; a channel that no case holds is left out.
+
+    A case counts for a channel only if its truth holds it.
+    """
+    network.eval()
+    scores = []
+    with torch.inference_mode(), autocast:
+        for index in range(min(len(store), recipe.validation.cases)):
+            case = store.load(index)
+            prediction = predict_channels(network, case, recipe.patch_zyx, recipe.validation.overlap, device)
+            scores.append(case_dice(prediction, case.channels, recipe.channel_names))
+    network.train()
+    return mean_dice(scores, recipe.channel_names)
+
+
+def predict_channels(network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device) -> NDArray[np.uint8]:
+    """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
+    image = torch.from_numpy(case.image.astype(np.float32))[None, None]
+    logits = sliding_window_inference(
+        image, window_zyx, 1, network, overlap=overlap, mode="gaussian", sw_device=device, device=torch.device("cpu")
+    )
+    channels: NDArray[np.uint8] = logits[0].argmax(0).to(torch.uint8).numpy()
+    return channels
+
+
+def case_dice(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], channel_names: Sequence[str]) -> dict[str, float]:
+    """Dice of each foreground channel that the truth holds."""
+    present = [channel for channel in np.unique(truth).tolist() if channel > 0]
+    return {channel_names[channel]: score for channel, score in dice_per_label(prediction, truth, present).items()}
+
+
+def mean_dice(scores: Sequence[Mapping[str, float]], channel_names: Sequence[str]) -> dict[str, float]:
+    """Mean over cases of each channel, over those cases that have it; channels in their own order."""
+    found = {name: [score[name] for score in scores if name in score] for name in channel_names}
+    return {name: float(np.mean(values)) for name, values in found.items() if values}
