@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import SimpleITK as sitk
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 COMMANDS = {
     "score": "score predictions against truths: DSC, NSD, HD95, volume difference",
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         return int(importlib.import_module(f"eval.commands.{parsed.command}").run(parsed))
-    except InputError as error:
+    except JudgingError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except OSError as error:

@@ -1,11 +1,11 @@
 """Errors that a user can cause and mend.
 
     ValueError
-    └── InputError     the message is one line that names the file or option and says what to do
+    └── JudgingError     the message is one line that names the file or option and says what to do
 
 Everything else that is raised is a fault of the program.
 """
 
 
-class InputError(ValueError):
+class JudgingError(ValueError):
     """Something is wrong with what the user gave; `eval.__main__` prints the message and exits with 2."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 SUFFIXES = (".nii.gz", ".nii")
 """Of images and label maps."""
@@ -22,17 +22,17 @@ def check_writable(paths: Sequence[Path], force: bool) -> None:
     """Refuse, before any work is done, what could not be written at its end.
 
     Raises:
-        InputError: a file exists and `force` is not set, a folder stands in its place, or its folder does not exist.
+        JudgingError: a file exists and `force` is not set, a folder stands in its place, or its folder does not exist.
     """
     for path in paths:
         if path.is_dir():
-            raise InputError(f"{path}: is a folder, give the name of a file")
+            raise JudgingError(f"{path}: is a folder, give the name of a file")
         if path.exists() and not force:
-            raise InputError(f"{path}: exists already; choose another name or add --force to replace it")
+            raise JudgingError(f"{path}: exists already; choose another name or add --force to replace it")
         if not path.parent.is_dir():
-            raise InputError(f"{path.parent}: no such folder; create it first")
+            raise JudgingError(f"{path.parent}: no such folder; create it first")
         if not os.access(path.parent, os.W_OK):
-            raise InputError(f"{path.parent}: cannot be written to; choose another folder")
+            raise JudgingError(f"{path.parent}: cannot be written to; choose another folder")
 
 
 @contextmanager
@@ -61,18 +61,18 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Column names and rows of a table.
 
     Raises:
-        InputError: there is no such file, or it is no table of text with a header and full rows.
+        JudgingError: there is no such file, or it is no table of text with a header and full rows.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             columns, rows = list(reader.fieldnames or []), list(reader)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        raise JudgingError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a CSV table ({error})") from error
+        raise JudgingError(f"{path}: cannot be read as a CSV table ({error})") from error
     if any(None in row or None in row.values() for row in rows):
-        raise InputError(f"{path}: has rows longer or shorter than its header; is it a complete CSV table?")
+        raise JudgingError(f"{path}: has rows longer or shorter than its header; is it a complete CSV table?")
     return columns, rows
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import SimpleITK as sitk
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
         jobs: processes, 1 or more.
 
     Raises:
-        InputError: memory did not suffice.
+        JudgingError: memory did not suffice.
     """
     if jobs == 1 or len(items) < 2:
         yield from map(work, items)
@@ -35,7 +35,7 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
             for future in as_completed(futures):
                 yield future.result()
         except (BrokenProcessPool, MemoryError) as error:
-            raise InputError("a process failed, most likely for want of memory; lower --jobs") from error
+            raise JudgingError("a process failed, most likely for want of memory; lower --jobs") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.scoring.metrics import LabelMap
 from eval.scoring.surfels import Spacing
 
@@ -55,21 +55,21 @@ def read_image(path: Path) -> sitk.Image:
     """Read a three-dimensional image from a file, or from a folder that holds one DICOM series.
 
     Raises:
-        InputError: there is no such file or folder, it cannot be read, or it is not three-dimensional.
+        JudgingError: there is no such file or folder, it cannot be read, or it is not three-dimensional.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise JudgingError(f"{path}: no such file")
     try:
         image = sitk.ReadImage(_series(path) if path.is_dir() else str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().removeprefix("sitk::ERROR: ")
         if "ImageIO" in reason:
-            raise InputError(f"{path}: cannot be read, it is no image; give NIfTI (.nii.gz, .nii), MetaImage or NRRD") from error
-        raise InputError(f"{path}: cannot be read as an image ({reason}); write it again as NIfTI") from error
+            raise JudgingError(f"{path}: cannot be read, it is no image; give NIfTI (.nii.gz, .nii), MetaImage or NRRD") from error
+        raise JudgingError(f"{path}: cannot be read as an image ({reason}); write it again as NIfTI") from error
     if path.is_file():
         _check_complete(path, image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
+        raise JudgingError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
     return image
 
 
@@ -77,9 +77,9 @@ def _series(folder: Path) -> list[str]:
     """The files of the only DICOM series in a folder, in the order of its slices."""
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
-        raise InputError(f"{folder}: holds no DICOM series; give a file, or the folder that the slices lie in")
+        raise JudgingError(f"{folder}: holds no DICOM series; give a file, or the folder that the slices lie in")
     if len(series) > 1:
-        raise InputError(f"{folder}: holds {len(series)} DICOM series; give a folder with one of them")
+        raise JudgingError(f"{folder}: holds {len(series)} DICOM series; give a folder with one of them")
     return list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
 
 
@@ -92,9 +92,9 @@ def _check_complete(path: Path, image: sitk.Image) -> None:
     try:
         held = _bytes_in_gzip(path) if path.suffix == ".gz" else path.stat().st_size
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read, the compressed file is damaged or cut short; write or copy it again") from error
+        raise JudgingError(f"{path}: cannot be read, the compressed file is damaged or cut short; write or copy it again") from error
     if held < expected:
-        raise InputError(f"{path}: cannot be read, it holds {held} of {expected} bytes; write or copy it again")
+        raise JudgingError(f"{path}: cannot be read, it holds {held} of {expected} bytes; write or copy it again")
 
 
 def _bytes_in_gzip(path: Path) -> int:
@@ -109,7 +109,7 @@ def read_labels(path: Path) -> LabelVolume:
     """Read a label map of any pixel type that holds whole numbers from 0 to 255.
 
     Raises:
-        InputError: the file cannot be read or holds something else.
+        JudgingError: the file cannot be read or holds something else.
     """
     image = read_image(path)
     return LabelVolume(path=path, labels=_as_labels(sitk.GetArrayFromImage(image), path), grid=image)
@@ -120,10 +120,10 @@ def _as_labels(voxels: NDArray[np.generic], path: Path) -> LabelMap:
         return np.asarray(voxels, np.uint8)
     low, high = float(voxels.min()), float(voxels.max())
     if not (low >= 0 and high <= 255):
-        raise InputError(f"{path}: holds values from {low:g} to {high:g}, a label map has 0 to 255; is this an image?")
+        raise JudgingError(f"{path}: holds values from {low:g} to {high:g}, a label map has 0 to 255; is this an image?")
     labels = voxels.astype(np.uint8)
     if not np.array_equal(labels, voxels):
-        raise InputError(f"{path}: holds values that are not whole numbers, so it is no label map")
+        raise JudgingError(f"{path}: holds values that are not whole numbers, so it is no label map")
     return labels
 
 
@@ -145,12 +145,12 @@ def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
     """A label map on another grid, each voxel taking the label nearest in physical space.
 
     Raises:
-        InputError: labels of the volume lie outside the grid and would be lost.
+        JudgingError: labels of the volume lie outside the grid and would be lost.
     """
     moved = sitk.GetArrayFromImage(sitk.Resample(volume.as_image(), grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8))
     lost_ml = _volume_outside_ml(volume, grid)
     if lost_ml > 0:
-        raise InputError(f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, which does not cover them")
+        raise JudgingError(f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, which does not cover them")
     return LabelVolume(path=volume.path, labels=moved, grid=grid)
 
 

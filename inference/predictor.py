@@ -62,7 +62,7 @@ class Predictor:
 
     Args:
         bundle: manifest and files.
-        device: see `runtime.select_backend`.
+        device: see `runtime.session.select_backend`.
         threads: CPU threads of the networks; 0 leaves the number to the library.
         precision: `fp32` forbids what the manifest allows; None does not.
         budget: memory that may be taken.

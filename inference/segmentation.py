@@ -121,7 +121,7 @@ class Kept:
         self.weight: float = stream.weight
 
     def slabs(self, first: int, stop: int) -> Iterator[F32]:
-        """See `ensemble.Stream`; the first call must ask for all slices and take all slabs."""
+        """See `sliding_window.groups.Stream`; the first call must ask for all slices and take all slabs."""
         if self._held is not None:
             for start in range(first, stop, SLICES_AT_ONCE):
                 yield self._held[:, start : min(start + SLICES_AT_ONCE, stop)]
@@ -148,7 +148,7 @@ class Cleaned:
         self.weight: float = stream.weight
 
     def slabs(self, first: int, stop: int) -> Iterator[F32]:
-        """See `ensemble.Stream`. Under softmax what the structure had goes to the background."""
+        """See `sliding_window.groups.Stream`. Under softmax what the structure had goes to the background."""
         for slab in self._stream.slabs(first, stop):
             part = slice(first, first + slab.shape[1])
             first = part.stop

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 Zyx = tuple[int, int, int]
 ZyxMm = tuple[float, float, float]
@@ -46,22 +46,22 @@ def read_bundle(folder: Path) -> BundleFacts:
     """Read a bundle.
 
     Raises:
-        InputError: there is none, or it asks for what the plain pipeline does not do.
+        JudgingError: there is none, or it asks for what the plain pipeline does not do.
     """
     path = folder / "manifest.json"
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return _facts(folder, manifest)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a bundle's manifest ({error})") from error
+        raise JudgingError(f"{path}: cannot be read as a bundle's manifest ({error})") from error
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: lacks {error}; is this a bundle?") from error
+        raise JudgingError(f"{path}: lacks {error}; is this a bundle?") from error
 
 
 def _facts(folder: Path, manifest: dict[str, Any]) -> BundleFacts:
     output = manifest["output"]
     if output["activation"] != "softmax":
-        raise InputError(f"{folder}: has {output['activation']} channels; the plain pipeline knows softmax only")
+        raise JudgingError(f"{folder}: has {output['activation']} channels; the plain pipeline knows softmax only")
     ids: dict[str, int] = {"background": 0, **output["labels"]}
     right = {pair["merged"]: pair["right"] for pair in output["pairs"]}
     merged = [pair for pair in output["pairs"] if pair["merged"] in output["channels"]]
@@ -76,14 +76,14 @@ def _facts(folder: Path, manifest: dict[str, Any]) -> BundleFacts:
 def _member(folder: Path, member: dict[str, Any]) -> MemberFacts:
     intensity, where = member["intensity"], folder / member["file"]
     if member["axes"] != "SPL" or member["mirror_axes"] or member["interpolation"] not in ("linear", "area"):
-        raise InputError(f"{where}: has turned or mirrored axes or cubic interpolation, which the plain pipeline does not know")
+        raise JudgingError(f"{where}: has turned or mirrored axes or cubic interpolation, which the plain pipeline does not know")
     lower, upper = float(intensity.get("lower", 0)), float(intensity.get("upper", 0))
     if intensity["scheme"] == "window":
         shift, scale = lower, upper - lower
     elif intensity["scheme"] == "clip_zscore":
         shift, scale = float(intensity["mean"]), float(intensity["std"])
     else:
-        raise InputError(f"{where}: has intensity {intensity['scheme']}, which the plain pipeline does not know")
+        raise JudgingError(f"{where}: has intensity {intensity['scheme']}, which the plain pipeline does not know")
     return MemberFacts(
         path=where,
         spacing_zyx_mm=tuple(member["spacing_zyx_mm"]),

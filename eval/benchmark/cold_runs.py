@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import atomic_path
 from eval.machine import free_memory_bytes
 from eval.measuring.sampler import Sampler, SamplerOptions
@@ -62,14 +62,14 @@ def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tup
     """Run a command from start to end, its output going to a file.
 
     Raises:
-        InputError: it cannot be started.
+        JudgingError: it cannot be started.
     """
     with Sampler(SamplerOptions(interval_s=SAMPLE_S)) as sampler, log.open("wb") as output:
         start_s, busy_s = time.monotonic(), _busy_s()
         try:
             program = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd)
         except OSError as error:
-            raise InputError(f"{command[0]}: cannot be started ({error.strerror})") from error
+            raise JudgingError(f"{command[0]}: cannot be started ({error.strerror})") from error
         sampler.watch(program.pid)
         try:
             cpu_s, own_peak_mb, stopped = _wait(program, start_s, limits)

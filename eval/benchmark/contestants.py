@@ -11,7 +11,7 @@ from typing import Any
 
 from eval.benchmark.cold_runs import write_json
 from eval.benchmark.scans import Scan
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import case_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def prepare_network(name: str, folder: Path) -> Network:
         folder: where to keep what is made; what is there is used again.
 
     Raises:
-        InputError: there is no such bundle, or the small network cannot be made.
+        JudgingError: there is no such bundle, or the small network cannot be made.
     """
     made = folder / Path(name).name
     made.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def prepare_network(name: str, folder: Path) -> Network:
     else:
         bundle = ROOT / "bundles/default" if name == EMBEDDED else Path(name).resolve()
     if not (bundle / "manifest.json").is_file():
-        raise InputError(f"{bundle}: no bundle here; --networks takes small, embedded or a bundle's folder")
+        raise JudgingError(f"{bundle}: no bundle here; --networks takes small, embedded or a bundle's folder")
     return Network(name=Path(name).name, bundle=bundle, bare=_without_extras(bundle, made / "bare"), weights=made / "weights")
 
 
@@ -71,7 +71,7 @@ def prepare_weights(network: Network) -> None:
     """Take the networks back to torch, where that was not done.
 
     Raises:
-        InputError: torch is not installed, or does not compute what onnxruntime does.
+        JudgingError: torch is not installed, or does not compute what onnxruntime does.
     """
     done = network.weights / "done.json"
     if done.exists() and json.loads(done.read_text(encoding="utf-8")) == {"sha256": network.sha256}:
@@ -127,4 +127,4 @@ def _without_extras(bundle: Path, folder: Path) -> Path | None:
 def _run_tool(words: list[str], complaint: str) -> None:
     done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"{complaint} ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); the training packages are needed")
+        raise JudgingError(f"{complaint} ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); the training packages are needed")

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from eval.benchmark.bundle_facts import Zyx, read_bundle
 from eval.benchmark.torch_networks import KINDS, save_network
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 HALF = "_half"
 UP = "upsample.transp_conv.conv.weight"
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for member in read_bundle(arguments.bundle).members:
             difference = convert(member.path, member.window_zyx, arguments.output / f"{member.path.stem}.safetensors")
             sys.stdout.write(f"{member.path.name}: torch's logits within {difference:.1e} of onnxruntime's\n")
-    except InputError as error:
+    except JudgingError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     return 0
@@ -56,7 +56,7 @@ def convert(source: Path, window_zyx: Zyx, target: Path) -> float:
     """Write one network; returns the largest difference of a logit.
 
     Raises:
-        InputError: it is neither of the networks above, a weight is missing or left over, or the logits differ.
+        JudgingError: it is neither of the networks above, a weight is missing or left over, or the logits differ.
     """
     weights = read_weights(source)
     kind, arguments = describe(weights, source)
@@ -64,7 +64,7 @@ def convert(source: Path, window_zyx: Zyx, target: Path) -> float:
     fill(network, weights, source)
     difference = largest_difference(network, source, window_zyx)
     if not difference <= SAME:
-        raise InputError(f"{source}: torch's logits differ from onnxruntime's by {difference:.2g}; this is a fault of the conversion")
+        raise JudgingError(f"{source}: torch's logits differ from onnxruntime's by {difference:.2g}; this is a fault of the conversion")
     save_network(target, network, arguments)
     return difference
 
@@ -73,12 +73,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """All weights of an ONNX file by their name in the state dict, as fp32.
 
     Raises:
-        InputError: the file cannot be read.
+        JudgingError: the file cannot be read.
     """
     try:
         model = onnx.load(path)
     except Exception as error:  # protobuf has classes of its own
-        raise InputError(f"{path}: cannot be read as ONNX ({error})") from error
+        raise JudgingError(f"{path}: cannot be read as ONNX ({error})") from error
     arrays = {weight.name.removesuffix(HALF): numpy_helper.to_array(weight) for weight in model.graph.initializer}
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items() if "." in name}
 
@@ -87,32 +87,34 @@ def describe(weights: Weights, path: Path) -> tuple[str, dict[str, Any]]:
     """Class of the network that the weights belong to, and the arguments that build it.
 
     Raises:
-        InputError: it is none of those known.
+        JudgingError: it is none of those known.
     """
     if "encoder.conv_init.weight" in weights:
         return "SegResNetDS", _segresnet(weights)
     if _chain(0) + UP in weights:
         return "DynUNet", _plain_unet(weights)
-    raise InputError(f"{path}: holds neither a SegResNet nor a plain U-Net of MONAI, exported by torch; the plain pipeline knows no other")
+    raise JudgingError(
+        f"{path}: holds neither a SegResNet nor a plain U-Net of MONAI, exported by torch; the plain pipeline knows no other"
+    )
 
 
 def fill(network: nn.Module, weights: Weights, path: Path) -> None:
     """Copy weights by name; a module that stands under two names in the network may be named by either.
 
     Raises:
-        InputError: one has no place, or is missing.
+        JudgingError: one has no place, or is missing.
     """
     names = dict(network.named_parameters(remove_duplicate=False))
     filled = set()
     with torch.no_grad():
         for name, tensor in weights.items():
             if name not in names or names[name].shape != tensor.shape:
-                raise InputError(f"{path}: {name} of shape {tuple(tensor.shape)} has no place in {type(network).__name__}")
+                raise JudgingError(f"{path}: {name} of shape {tuple(tensor.shape)} has no place in {type(network).__name__}")
             names[name].copy_(tensor)
             filled.add(id(names[name]))
     missing = next((name for name, parameter in names.items() if id(parameter) not in filled), None)
     if missing:
-        raise InputError(f"{path}: lacks {missing} of {type(network).__name__}")
+        raise JudgingError(f"{path}: lacks {missing} of {type(network).__name__}")
 
 
 def largest_difference(network: nn.Module, path: Path, window_zyx: Zyx, seed: int = 0) -> float:

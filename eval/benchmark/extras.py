@@ -14,7 +14,7 @@ from eval.benchmark.bundle_facts import read_bundle
 from eval.benchmark.cold_runs import Json, Task, do, write_json
 from eval.benchmark.contestants import OURS, ROOT, Network, command_of, report_of
 from eval.benchmark.scans import Scan
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 HELP_RUNS = 5
 
@@ -29,7 +29,7 @@ def window_seconds(record: Json, network: Network, folder: Path, threads: int) -
         threads: of the network.
 
     Raises:
-        InputError: a network cannot be timed.
+        JudgingError: a network cannot be timed.
     """
     plan = record["report"]["cases"][0]["plan"]
     about = {"bundle_sha256": network.sha256, "backend": plan["backend"], "precisions": plan["precisions"], "threads": threads}
@@ -52,7 +52,7 @@ def _time_alone(path: Path, backend: str, precision: str, threads: int) -> float
     command = [sys.executable, "-m", "eval.benchmark.network_time", "--onnx", str(path), "--backend", backend, "--precision", precision]
     done = subprocess.run([*command, "--threads", str(threads)], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"{path}: cannot be timed alone ({(done.stderr.strip().splitlines() or ['no message'])[-1]})")
+        raise JudgingError(f"{path}: cannot be timed alone ({(done.stderr.strip().splitlines() or ['no message'])[-1]})")
     return float(json.loads(done.stdout)["seconds"])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.machine import processors
 from eval.scoring.challenges import CHALLENGES, Challenge, LabelPair, StructureScore, score_case
 from eval.scoring.metrics import LabelMap
@@ -82,7 +82,7 @@ def time_reference(pair: LabelPair, challenge: Challenge) -> tuple[Timing, dict[
     """Score a case with `surface-distance`, organ by organ on the full volume: DSC, NSD and HD95, no special cases.
 
     Raises:
-        InputError: the package is not installed.
+        JudgingError: the package is not installed.
     """
     package = _surface_distance()
 
@@ -99,7 +99,7 @@ def _surface_distance() -> ModuleType:
     try:
         return importlib.import_module("surface_distance")
     except ImportError as error:
-        raise InputError("the package surface-distance is not installed; pip install surface-distance, or add --alone") from error
+        raise JudgingError("the package surface-distance is not installed; pip install surface-distance, or add --alone") from error
 
 
 def _reference_score(package: Any, pair: LabelPair, challenge: Challenge, name: str) -> StructureScore:  # noqa: ANN401

@@ -157,7 +157,7 @@ def prepare(names: Sequence[str], contestants: Sequence[str], output: Path) -> l
     """The networks, ready to run.
 
     Raises:
-        InputError: one cannot be made.
+        JudgingError: one cannot be made.
     """
     networks = [prepare_network(name, output / "networks") for name in names]
     if MODES.keys() & set(contestants):

@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from eval.benchmark.bundle_facts import BundleFacts, MemberFacts, Zyx, ZyxMm, read_bundle
 from eval.benchmark.torch_networks import load_network
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 
 @dataclass
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         utils.dense_patch_slices = even_slices
     try:
         stages = segment(arguments.image, arguments.output, read_bundle(arguments.bundle), arguments.weights, arguments.precision)
-    except InputError as error:
+    except JudgingError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     report = {"cases": [{"seconds": stages.seconds, "windows_run": stages.windows}], "versions": {"torch": torch.__version__}}
@@ -91,7 +91,7 @@ def segment(image: Path, output: Path, bundle: BundleFacts, weights: Path, preci
         for member, network in zip(bundle.members, networks, strict=True):
             probabilities = member_probabilities(hu, (z, y, x), member, network, stages)
             if mean is not None and probabilities.shape != mean.shape:
-                raise InputError(f"{member.path}: lies on another grid than the first network; the plain pipeline averages on one")
+                raise JudgingError(f"{member.path}: lies on another grid than the first network; the plain pipeline averages on one")
             mean = probabilities if mean is None else mean.add_(probabilities)
             del probabilities
         assert mean is not None

@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 SIDE = 512
 SPACING_ZYX_MM = (1.25, 0.65, 0.65)
@@ -35,14 +35,14 @@ def given_scans(paths: Sequence[Path]) -> list[Scan]:
     """Scans of the user's own.
 
     Raises:
-        InputError: a file is missing, or two have one name.
+        JudgingError: a file is missing, or two have one name.
     """
     scans = [Scan(name=path.name.removesuffix(".gz").removesuffix(".nii"), path=path.resolve()) for path in paths]
     for scan in scans:
         if not scan.path.is_file():
-            raise InputError(f"{scan.path}: no such file")
+            raise JudgingError(f"{scan.path}: no such file")
     if len({scan.name for scan in scans}) < len(scans):
-        raise InputError("--ct: two files have the same name; rename one")
+        raise JudgingError("--ct: two files have the same name; rename one")
     return scans
 
 
@@ -50,7 +50,7 @@ def phantom_scans(slices: Sequence[int], folder: Path) -> list[Scan]:
     """Phantoms of some numbers of slices in a folder; those that are there are used again.
 
     Raises:
-        InputError: the training package, which draws the phantom, cannot run.
+        JudgingError: the training package, which draws the phantom, cannot run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scans = [Scan(name=f"{SIDE}×{SIDE}×{count}", path=folder / f"phantom-{SIDE}x{SIDE}x{count}.nii.gz") for count in slices]
@@ -110,7 +110,7 @@ def _phantom(folder: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         command = [sys.executable, "-m", "training", "phantom", "--cases", "1", "--seed", str(SEED), "--coverage", "chest to pelvis"]
         done = subprocess.run([*command, "--spacing-zyx-mm", *spacing, "-o", str(folder)], capture_output=True, text=True)
         if done.returncode:
-            raise InputError(f"the phantom cannot be drawn ({done.stderr.strip().splitlines()[-1:]}); give CTs with --ct")
+            raise JudgingError(f"the phantom cannot be drawn ({done.stderr.strip().splitlines()[-1:]}); give CTs with --ct")
         images = sorted(folder.glob("imagesTr/*.nii.gz"))
     labels = folder / "labelsTr" / f"{images[0].name.removesuffix('_0000.nii.gz')}.nii.gz"
     return _canonical(images[0]).astype(np.int16), _canonical(labels).astype(np.uint8)

@@ -18,7 +18,7 @@ from pathlib import Path
 from eval.benchmark.contestants import CONTESTANTS, EMBEDDED, SMALL
 from eval.benchmark.pipelines import Benchmark, prepare, write_results
 from eval.benchmark.scans import given_scans, phantom_scans
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare, run what was not run, compare, print."""
     output: Path = arguments.output.resolve()
     if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file; give a folder with --output")
+        raise JudgingError(f"{output}: is a file; give a folder with --output")
     output.mkdir(parents=True, exist_ok=True)
     # Asked to end, as by a batch system, the run that is going on is stopped too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

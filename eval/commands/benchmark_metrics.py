@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from eval.benchmark.metrics_speed import Timing, challenge_to_time, synthetic_pair, time_ours, time_reference
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.machine import processors
 from eval.scoring.challenges import LabelPair, StructureScore
 from eval.volumes import grid_difference, read_labels
@@ -53,13 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _pair(arguments: argparse.Namespace) -> LabelPair:
     if (arguments.pred is None) != (arguments.truth is None):
-        raise InputError("--pred and --truth belong together; give both or neither")
+        raise JudgingError("--pred and --truth belong together; give both or neither")
     if arguments.pred is None:
         return synthetic_pair()
     prediction, truth = read_labels(arguments.pred), read_labels(arguments.truth)
     difference = grid_difference(prediction.grid, truth.grid)
     if difference:
-        raise InputError(f"{arguments.pred}: is not on the grid of {arguments.truth}: {difference}; give two maps of one case")
+        raise JudgingError(f"{arguments.pred}: is not on the grid of {arguments.truth}: {difference}; give two maps of one case")
     return LabelPair(prediction=prediction.labels, truth=truth.labels, spacing_zyx_mm=truth.spacing_zyx_mm)
 
 

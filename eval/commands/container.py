@@ -18,7 +18,7 @@ import signal
 import sys
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, check_writable
 from eval.measuring.container_run import ContainerCase, ContainerOptions, check_image, output_name, run_case
 from eval.measuring.efficiency import CaseEfficiency, Status
@@ -46,13 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Run all cases; the table is written anew after each."""
     results_path: Path = arguments.results
     if arguments.limit <= 0:
-        raise InputError(f"--limit is {arguments.limit:g}, must be more than 0 s")
+        raise JudgingError(f"--limit is {arguments.limit:g}, must be more than 0 s")
     if arguments.memory and not re.fullmatch(r"[1-9]\d*[bkmg]?", arguments.memory, re.IGNORECASE):
-        raise InputError(f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m")
+        raise JudgingError(f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m")
     images = _images(arguments.input)
     check_writable((results_path, *(_output(arguments.output, image) for image in images)), arguments.force)
     if arguments.output.resolve() == arguments.input.resolve():
-        raise InputError(f"{arguments.output}: is the input folder; choose another for the label maps")
+        raise JudgingError(f"{arguments.output}: is the input folder; choose another for the label maps")
     check_image(arguments.image)
     options = ContainerOptions(
         image=arguments.image,
@@ -86,21 +86,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise JudgingError(f"{folder}: no such folder")
     images = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file())
     if not images:
-        raise InputError(f"{folder}: holds no .nii.gz or .nii images")
+        raise JudgingError(f"{folder}: holds no .nii.gz or .nii images")
     names = [output_name(image) for image in images]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise InputError(f"{folder}: holds two images whose label map is {twice}; keep one")
+        raise JudgingError(f"{folder}: holds two images whose label map is {twice}; keep one")
     return images
 
 
 def _output(folder: Path, image: Path) -> Path:
     if not folder.exists():
         if not folder.parent.is_dir():
-            raise InputError(f"{folder.parent}: no such folder; create it first")
+            raise JudgingError(f"{folder.parent}: no such folder; create it first")
         folder.mkdir()
     return folder / output_name(image)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of, check_writable
 from eval.pictures.planes import canonical
 from eval.pictures.three_planes import Scene, draw
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, check and draw."""
     output: Path = arguments.output
     if output.suffix.lower() not in FORMATS:
-        raise InputError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
+        raise JudgingError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
     check_writable((output,), arguments.force)
     label_set = LABEL_SETS[arguments.label_set]
     ct = canonical(read_image(arguments.image))
@@ -68,10 +68,10 @@ def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> LabelMap:
     labels = canonical(volume.as_image())
     difference = grid_difference(labels, ct)
     if difference:
-        raise InputError(f"{path}: is not on the CT's grid: {difference}; give the label map of this CT")
+        raise JudgingError(f"{path}: is not on the CT's grid: {difference}; give the label map of this CT")
     highest = int(volume.labels.max())
     if highest > label_set.max_id:
-        raise InputError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}; choose another --label-set")
+        raise JudgingError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}; choose another --label-set")
     return np.asarray(sitk.GetArrayFromImage(labels), np.uint8)
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import atomic_path, check_writable
 from eval.measuring.sampler import why_no_gpu
 from eval.measuring.trace import GPU, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace, write_trace
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run, sample, draw."""
     output: Path = arguments.output
     if output.suffix.lower() not in FORMATS:
-        raise InputError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
+        raise JudgingError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
     samples = output.with_suffix(".csv")
     check_writable((output, samples), arguments.force)
     problem = why_no_gpu(arguments.gpu)
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     stages = []
     try:
         stages = read_stages(report, result.started_unix_s) if report else []
-    except InputError as error:
+    except JudgingError as error:
         sys.stderr.write(f"{error}\n")
     write_trace(samples, result.trace)
     with atomic_path(output) as temporary:

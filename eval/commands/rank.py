@@ -21,7 +21,7 @@ import numpy as np
 
 from eval.comparing.rank_table import gather, read_results
 from eval.comparing.ranking import RANKINGS, Placing, RankedMetric, rank
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import check_writable, write_csv
 
 
@@ -41,11 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     names = [result.name for result in results]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise InputError(f"two folders are called {twice}; submissions need different names")
+        raise JudgingError(f"two folders are called {twice}; submissions need different names")
     cases, values = gather(results, rules)
     metrics = [metric for metric in rules.metrics if not np.isnan(values[metric.name]).all()]
     if not metrics:
-        raise InputError("no submission has a case that ended well; there is nothing to rank")
+        raise JudgingError("no submission has a case that ended well; there is nothing to rank")
     for metric in rules.metrics:
         if metric not in metrics:
             sys.stderr.write(f"{metric.name} is left out: no submission has it\n")

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.machine import processors
 from eval.report.box_plots import FORMATS, write_plots
 from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     check_folder(output, arguments.force)
     if arguments.jobs < 1:
-        raise InputError(f"--jobs is {arguments.jobs}, must be 1 or more")
+        raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     if not 0.1 <= arguments.detail_mm <= 20:
-        raise InputError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
+        raise JudgingError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
     tables = Tables(scores=arguments.scores, efficiency=arguments.efficiency, compare=arguments.compare, ranking=arguments.ranking)
     data = page_data(tables, arguments.title or arguments.scores.stem)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)

@@ -21,12 +21,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import check_writable, write_csv
 from eval.machine import free_memory_bytes
 from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
 from eval.scoring.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
-from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, find_cases, judge_all
+from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge_all, pair_files
 from eval.scoring.summary import LESION, ORGAN_MEAN, SummaryRow, summarize, value_of
 
 SUMMARY_COLUMNS = ["Structure", "Metric", "Cases", "Infinite", "Mean", "SD", "Median", "CI95_low", "CI95_high"]
@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     summary_path = output.with_name(f"{output.stem}_summary.csv")
     check_writable((output, summary_path), arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
-        raise InputError(f"--jobs is {arguments.jobs}, must be 1 or more")
-    cases = find_cases(arguments.pred, arguments.truth)
+        raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
+    cases = pair_files(arguments.pred, arguments.truth)
     rules, challenge = Rules(arguments.rules), CHALLENGES[arguments.labels]
     options = ScoreOptions(
         challenge=arguments.labels, rules=rules, with_hd95=not arguments.no_hd95, resample_truth=arguments.resample_truth

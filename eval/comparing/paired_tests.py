@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import read_csv
 from eval.scoring.challenges import CHALLENGES, Challenge, Rules
 from eval.scoring.columns import NAME, Metric, column, score_columns
@@ -70,16 +70,16 @@ def read_scores(path: Path) -> ScoreTable:
     """Read a table written by `score`, of any challenge and rules.
 
     Raises:
-        InputError: the file cannot be read, is no score table, names a case twice or holds something but numbers.
+        JudgingError: the file cannot be read, is no score table, names a case twice or holds something but numbers.
     """
     columns, rows = read_csv(path)
     challenge, rules = _kind_of(path, columns)
     names = tuple(row[NAME] for row in rows)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise InputError(f"{path}: has two rows for {twice}; keep one")
+        raise JudgingError(f"{path}: has two rows for {twice}; keep one")
     if not names:
-        raise InputError(f"{path}: has no rows; score some cases first")
+        raise JudgingError(f"{path}: has no rows; score some cases first")
     values = {}
     for structure in challenge.labels.names:
         for metric in Metric:
@@ -96,7 +96,7 @@ def _kind_of(path: Path, columns: Sequence[str]) -> tuple[Challenge, Rules]:
             for rules in (Rules.STRICT, Rules.OFFICIAL):
                 if set(score_columns(challenge, (Metric.DSC, Metric.NSD), rules)) <= set(columns):
                     return challenge, rules
-    raise InputError(f"{path}: has not the columns of a score table; write it with `python -m eval score`")
+    raise JudgingError(f"{path}: has not the columns of a score table; write it with `python -m eval score`")
 
 
 def _number(path: Path, row: Mapping[str, str], header: str) -> float:
@@ -104,24 +104,24 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
     try:
         return float(text) if text else math.nan
     except ValueError as error:
-        raise InputError(f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number") from error
+        raise JudgingError(f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number") from error
 
 
 def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) -> list[Comparison]:
     """Compare the cases that both tables have; metrics that one of them lacks are left out.
 
     Raises:
-        InputError: the tables are of different challenges, or have no case or none of the metrics in common.
+        JudgingError: the tables are of different challenges, or have no case or none of the metrics in common.
     """
     if first.challenge != second.challenge:
-        raise InputError(f"{first.path} is of {first.challenge}, {second.path} of {second.challenge}; compare tables of one challenge")
+        raise JudgingError(f"{first.path} is of {first.challenge}, {second.path} of {second.challenge}; compare tables of one challenge")
     common = [name for name in first.names if name in set(second.names)]
     if not common:
-        raise InputError(f"{first.path} and {second.path} have no case in common; score the same cases")
+        raise JudgingError(f"{first.path} and {second.path} have no case in common; score the same cases")
     rows_a, rows_b = ([table.names.index(name) for name in common] for table in (first, second))
     shared = [metric for metric in metrics if all(any(key[1] is metric for key in table.values) for table in (first, second))]
     if not shared:
-        raise InputError(f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; choose other --metrics")
+        raise JudgingError(f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; choose other --metrics")
     results = []
     for metric in shared:
         a = {structure: column[rows_a] for (structure, kind), column in first.values.items() if kind is metric}

@@ -9,7 +9,7 @@ import numpy as np
 
 from eval.comparing.paired_tests import ScoreTable, read_scores
 from eval.comparing.ranking import Numbers, RankingRules
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
 from eval.scoring.challenges import mean_scores
@@ -32,10 +32,10 @@ def read_results(folder: Path, rules: RankingRules) -> Results:
     """Read the score table and the efficiency table in a folder, whatever they are called.
 
     Raises:
-        InputError: there is not exactly one of each, or they cannot be read.
+        JudgingError: there is not exactly one of each, or they cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise JudgingError(f"{folder}: no such folder")
     scores, efficiency = [], []
     for path in sorted(folder.glob("*.csv")):
         columns, _ = read_csv(path)
@@ -46,7 +46,7 @@ def read_results(folder: Path, rules: RankingRules) -> Results:
     for kind, found, program in (("score", scores, "score"), ("efficiency", efficiency, "container")):
         if len(found) != 1:
             said = "no" if not found else f"{len(found)}"
-            raise InputError(
+            raise JudgingError(
                 f"{folder}: holds {said} {kind} table{'s' if len(found) > 1 else ''}; it must hold one (python -m eval {program})"
             )
     accuracy, costs = _accuracy(read_scores(scores[0])), _costs(efficiency[0], rules)
@@ -92,18 +92,18 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
     try:
         return float(text) if text else math.nan
     except ValueError as error:
-        raise InputError(f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number") from error
+        raise JudgingError(f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number") from error
 
 
 def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], dict[str, Numbers]]:
     """Cases, and per metric the values of shape (submissions, cases); a metric that no submission has has only NaN.
 
     Raises:
-        InputError: there is no case at all.
+        JudgingError: there is no case at all.
     """
     cases = sorted({case for result in results for case in result.values})
     if not cases:
-        raise InputError("the tables hold no cases; score some first")
+        raise JudgingError("the tables hold no cases; score some first")
     return cases, {
         metric.name: np.array([[result.values.get(case, {}).get(metric.name, math.nan) for case in cases] for result in results])
         for metric in rules.metrics

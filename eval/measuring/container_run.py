@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.sampler import Sampler, SamplerOptions
@@ -66,28 +66,28 @@ def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Ask docker something that it answers at once.
 
     Raises:
-        InputError: there is no docker command, or it does not answer.
+        JudgingError: there is no docker command, or it does not answer.
     """
     try:
         return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     except FileNotFoundError as error:
-        raise InputError("there is no docker command; install Docker or Podman's docker") from error
+        raise JudgingError("there is no docker command; install Docker or Podman's docker") from error
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon well?") from error
+        raise JudgingError(f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon well?") from error
 
 
 def check_image(image: str) -> None:
     """Refuse, before any work is done, an image that docker does not have.
 
     Raises:
-        InputError: docker does not work or has no such image.
+        JudgingError: docker does not work or has no such image.
     """
     if docker("image", "inspect", image).returncode == 0:
         return
     working = docker("info")
     if working.returncode != 0:
-        raise InputError(f"docker does not work: {_complaint(working.stderr)}")
-    raise InputError(f"{image}: docker has no such image; load it with docker load -i, or build it")
+        raise JudgingError(f"docker does not work: {_complaint(working.stderr)}")
+    raise JudgingError(f"{image}: docker has no such image; load it with docker load -i, or build it")
 
 
 def command(options: ContainerOptions, name: str, folder: Path) -> list[str]:
@@ -106,7 +106,7 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
     """Run a new container on one image and judge what it wrote.
 
     Raises:
-        InputError: docker could not start the container, which is no fault of the submission's.
+        JudgingError: docker could not start the container, which is no fault of the submission's.
     """
     with tempfile.TemporaryDirectory(prefix="leanseg-case-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -166,7 +166,7 @@ class _Run:
 
     def _follow(self, watch: Callable[[int], None]) -> None:
         """Find the container's first process once it runs."""
-        with suppress(InputError, OSError, subprocess.SubprocessError, ValueError):
+        with suppress(JudgingError, OSError, subprocess.SubprocessError, ValueError):
             while not self.end_s:
                 state = docker("container", "inspect", "--format", "{{.State.Pid}} {{.Id}}", self.name).stdout.split()
                 if len(state) == 2 and int(state[0]) > 0:
@@ -213,7 +213,7 @@ class _Run:
 def _ending(run: _Run, case: ContainerCase, folder: Path) -> tuple[Status, str]:
     said = _complaint(case.log.read_text(encoding="utf-8", errors="replace"))
     if run.never_started:
-        raise InputError(f"docker could not start a container of {run.options.image}: {said}")
+        raise JudgingError(f"docker could not start a container of {run.options.image}: {said}")
     if run.exit_code is None:
         return Status.TIMEOUT, f"stopped after {run.options.limit_s:g} s"
     if run.out_of_memory:
@@ -233,7 +233,7 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
     try:
         written = read_labels(output)
         difference = grid_difference(written.grid, read_image(image))
-    except InputError as error:
+    except JudgingError as error:
         return Status.INVALID_OUTPUT, str(error).replace(f"{output}", f"outputs/{output.name}")
     if difference:
         return Status.INVALID_OUTPUT, f"the label map is not on the image's grid: {difference}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import read_csv, write_csv
 
 Numbers = NDArray[np.float64]
@@ -150,11 +150,11 @@ def read_trace(path: Path) -> Trace:
     """Read what `write_trace` wrote.
 
     Raises:
-        InputError: it is no trace.
+        JudgingError: it is no trace.
     """
     columns, rows = read_csv(path)
     times_s = np.array([_number(row.get(TIME, "")) for row in rows])
     if columns != [TIME, *QUANTITIES] or not rows or np.isnan(times_s).any():
-        raise InputError(f"{path}: is no trace; its columns must be {', '.join((TIME, *QUANTITIES))}")
+        raise JudgingError(f"{path}: is no trace; its columns must be {', '.join((TIME, *QUANTITIES))}")
     values = {name: np.array([_number(row[name]) for row in rows[:-1]]) for name in QUANTITIES}
     return Trace(times_s=times_s[:-1], values=values, duration_s=float(times_s[-1]))

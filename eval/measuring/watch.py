@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import Trace
 
@@ -42,14 +42,14 @@ def profile(command: Sequence[str], gpu: str | None) -> Profile:
     """Run a command, its output going where ours goes, and sample until it ends.
 
     Raises:
-        InputError: the command cannot be started.
+        JudgingError: the command cannot be started.
     """
     with Sampler(SamplerOptions(gpu=gpu)) as sampler:
         start_s, started_unix_s = time.monotonic(), time.time()
         try:
             program = subprocess.Popen(list(command))
         except OSError as error:
-            raise InputError(f"{command[0]}: cannot be started ({error.strerror})") from error
+            raise JudgingError(f"{command[0]}: cannot be started ({error.strerror})") from error
         sampler.watch(program.pid)
         try:
             exit_code = program.wait()
@@ -78,14 +78,14 @@ def read_stages(path: Path, started_unix_s: float) -> list[Stage]:
         started_unix_s: when the command started.
 
     Raises:
-        InputError: the file is no report, or one of another run.
+        JudgingError: the file is no report, or one of another run.
     """
     try:
         cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
         spans = [(str(name), float(start), float(end), i) for i, case in enumerate(cases) for name, start, end in case["spans_unix_s"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is no report of a run (cases with spans of stages); no stages are marked") from error
+        raise JudgingError(f"{path}: is no report of a run (cases with spans of stages); no stages are marked") from error
     if any(start < started_unix_s - CLOCKS_S for _, start, _, _ in spans):
-        raise InputError(f"{path}: is the report of an earlier run; no stages are marked")
+        raise JudgingError(f"{path}: is the report of an earlier run; no stages are marked")
     stages = [Stage(name=name, start_s=start - started_unix_s, end_s=end - started_unix_s, case=i) for name, start, end, i in spans]
     return sorted(stages, key=lambda stage: stage.start_s)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
@@ -44,14 +44,14 @@ def find_files(stems: Sequence[str], folders: Folders) -> list[CaseFiles]:
     """The files of each case, in the order of the stems; a case without any file is left out.
 
     Raises:
-        InputError: a folder does not exist, or none of the folders holds a file of any case.
+        JudgingError: a folder does not exist, or none of the folders holds a file of any case.
     """
     images, predictions, truths = (_by_stem(folder) for folder in (folders.images, folders.predictions, folders.truths))
     found = [CaseFiles(name=stem, image=images.get(stem), prediction=predictions.get(stem), truth=truths.get(stem)) for stem in stems]
     found = [files for files in found if files.image or files.prediction or files.truth]
     given = [str(folder) for folder in (folders.images, folders.predictions, folders.truths) if folder is not None]
     if given and stems and not found:
-        raise InputError(f"{', '.join(given)}: hold no file of a case of the scores (the first is {stems[0]})")
+        raise JudgingError(f"{', '.join(given)}: hold no file of a case of the scores (the first is {stems[0]})")
     return found
 
 
@@ -59,7 +59,7 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
     if folder is None:
         return {}
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise JudgingError(f"{folder}: no such folder")
     return {case_of(path.name): path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.name[0] != "."}
 
 
@@ -68,7 +68,7 @@ def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) 
     key, files = numbered
     try:
         text = script_of(key, read_case(files, LABEL_SETS[options.label_set], options.detail_mm))
-    except InputError as error:
+    except JudgingError as error:
         return Embedded(stem=files.name, key=key, error=str(error))
     with atomic_path(output / f"{key}.js") as temporary:
         temporary.write_text(text, encoding="ascii")
@@ -79,7 +79,7 @@ def embed_all(cases: Sequence[CaseFiles], output: Path, options: EmbedOptions, j
     """Write the scripts of all cases, `jobs` at a time, each given out as soon as it is done, in any order.
 
     Raises:
-        InputError: memory did not suffice.
+        JudgingError: memory did not suffice.
     """
     numbered = [(f"{index:04d}", files) for index, files in enumerate(cases, start=1)]
     yield from side_by_side(partial(embed, output=output, options=options), numbered, jobs)

@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.pictures.planes import AIR_HU, Plane, Voxels, body_region, canonical, most_informative
 from eval.pictures.three_planes import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
 from eval.scoring.metrics import Box, LabelMap
@@ -66,11 +66,11 @@ def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVo
     """Read a case and make it small: cropped to body and labels, voxels averaged up to about `detail_mm`.
 
     Raises:
-        InputError: a file cannot be read, holds labels outside the set, or the CT lies elsewhere than the prediction.
+        JudgingError: a file cannot be read, holds labels outside the set, or the CT lies elsewhere than the prediction.
     """
     paths = [path for path in (files.image, files.prediction, files.truth) if path is not None]
     if not paths:
-        raise InputError(f"{files.name}: has neither an image nor label maps to show")
+        raise JudgingError(f"{files.name}: has neither an image nor label maps to show")
     grid = read_image(paths[0])
     ct = canonical(grid)
     prediction, truth = (_labels_on(path, grid, label_set) for path in (files.prediction, files.truth))
@@ -115,7 +115,7 @@ def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> Labe
         volume = onto_grid(volume, grid)
     highest = int(volume.labels.max())
     if highest > label_set.max_id:
-        raise InputError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}")
+        raise JudgingError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}")
     image = sitk.GetImageFromArray(volume.labels)
     image.CopyInformation(grid)
     return np.asarray(sitk.GetArrayFromImage(canonical(image)), np.uint8)

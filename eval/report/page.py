@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.report.page_data import Json
 from eval.report.viewer import viewer_script
 
@@ -54,17 +54,17 @@ def check_folder(path: Path, force: bool) -> None:
     """Refuse, before any work is done, a folder that could not be written or would replace something else.
 
     Raises:
-        InputError: the folder exists and `force` is not set, it is no report, or its parent does not exist.
+        JudgingError: the folder exists and `force` is not set, it is no report, or its parent does not exist.
     """
     if not path.resolve().parent.is_dir():
-        raise InputError(f"{path.parent}: no such folder; create it first")
+        raise JudgingError(f"{path.parent}: no such folder; create it first")
     if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: is a file; give the name of a folder")
+        raise JudgingError(f"{path}: is a file; give the name of a folder")
     if path.is_dir() and any(path.iterdir()):
         if not force:
-            raise InputError(f"{path}: exists already; choose another name or add --force to replace it")
+            raise JudgingError(f"{path}: exists already; choose another name or add --force to replace it")
         if not _is_report(path):
-            raise InputError(f"{path}: is no report of this program, so --force does not replace it; choose another name")
+            raise JudgingError(f"{path}: is no report of this program, so --force does not replace it; choose another name")
 
 
 def _is_report(path: Path) -> bool:

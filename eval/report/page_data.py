@@ -13,7 +13,7 @@ import numpy as np
 
 from eval.comparing.paired_tests import ScoreTable, compare, read_scores
 from eval.comparing.ranking import RANKINGS
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency import Status
 from eval.measuring.efficiency_table import REMARK, STATUS
@@ -51,7 +51,7 @@ def page_data(tables: Tables, title: str) -> Json:
     """Everything of the page but the pictures.
 
     Raises:
-        InputError: a table cannot be read or is of another kind.
+        JudgingError: a table cannot be read or is of another kind.
     """
     table = read_scores(tables.scores)
     challenge = CHALLENGES[table.challenge]
@@ -148,12 +148,12 @@ def read_efficiency(path: Path) -> dict[str, Json]:
     `ending` says how a case ended that did not end well, and is empty for the others.
 
     Raises:
-        InputError: the table cannot be read, lacks `Name` or has none of the organisers' columns.
+        JudgingError: the table cannot be read, lacks `Name` or has none of the organisers' columns.
     """
     columns, rows = read_csv(path)
     known = [column for column in EFFICIENCY_COLUMNS if column in columns]
     if NAME not in columns or not known:
-        raise InputError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
+        raise JudgingError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
     known += [column for column in OWN_COLUMNS if column in columns]
     return {case_of(row[NAME]): {column: _number(path, row, column) for column in known} | {"ending": _ending(row)} for row in rows}
 
@@ -167,7 +167,7 @@ def read_traces(path: Path) -> dict[str, Json]:
     """Case to its curves, from the traces that `container` leaves beside its table; empty where there are none.
 
     Raises:
-        InputError: a trace cannot be read.
+        JudgingError: a trace cannot be read.
     """
     folder = path.with_name(f"{path.stem}_cases")
     suffix = ".trace.csv"
@@ -191,11 +191,11 @@ def read_ranking(path: Path) -> list[dict[str, str]]:
     """Rows of a ranking, best first.
 
     Raises:
-        InputError: the table cannot be read, is no ranking or has no rows.
+        JudgingError: the table cannot be read, is no ranking or has no rows.
     """
     columns, rows = read_csv(path)
     if not rows or not set(RANKING_COLUMNS) <= set(columns):
-        raise InputError(f"{path}: is no ranking with rows; write it with `python -m eval rank`")
+        raise JudgingError(f"{path}: is no ranking with rows; write it with `python -m eval rank`")
     return rows
 
 
@@ -212,7 +212,7 @@ def _number(path: Path, row: Mapping[str, str], column: str) -> object:
     try:
         return _plain(float(text)) if text else None
     except ValueError as error:
-        raise InputError(f"{path}: {row[NAME]} has {text!r} in column {column}, must be a number") from error
+        raise JudgingError(f"{path}: {row[NAME]} has {text!r} in column {column}, must be a number") from error
 
 
 def _plain(value: object) -> object:

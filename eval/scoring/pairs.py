@@ -8,7 +8,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES
 from eval.machine import processors
 from eval.pool import side_by_side
@@ -23,7 +23,7 @@ WORKING_BYTES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class PairedCase:
     """A prediction and its truth; at most one of them is missing."""
 
     name: str
@@ -55,28 +55,28 @@ class CaseScores:
     """Why the case could not be scored as it should; one line, empty if all is well."""
 
 
-def find_cases(prediction_dir: Path, truth_dir: Path) -> list[Case]:
+def pair_files(prediction_dir: Path, truth_dir: Path) -> list[PairedCase]:
     """Pair the files of two folders by name, sorted by name; `.nii` and `.nii.gz` of a name belong together.
 
     Raises:
-        InputError: a folder does not exist, the truth's holds no label map, a case is there twice, or predictions have
+        JudgingError: a folder does not exist, the truth's holds no label map, a case is there twice, or predictions have
             quite other names than truths.
     """
     predictions, truths = _label_maps(prediction_dir), _label_maps(truth_dir)
     if not truths:
-        raise InputError(f"{truth_dir}: holds no .nii.gz or .nii files to compare with")
+        raise JudgingError(f"{truth_dir}: holds no .nii.gz or .nii files to compare with")
     if predictions and not predictions.keys() & truths.keys():
         names = f"{next(iter(predictions.values())).name} there, {next(iter(truths.values())).name} here"
-        raise InputError(f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); name predictions like truths")
+        raise JudgingError(f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); name predictions like truths")
     return [
-        Case(name=(truths.get(stem) or predictions[stem]).name, prediction=predictions.get(stem), truth=truths.get(stem))
+        PairedCase(name=(truths.get(stem) or predictions[stem]).name, prediction=predictions.get(stem), truth=truths.get(stem))
         for stem in sorted(predictions.keys() | truths.keys())
     ]
 
 
 def _label_maps(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise JudgingError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
@@ -84,12 +84,12 @@ def _label_maps(folder: Path) -> dict[str, Path]:
             continue
         stem = path.name.removesuffix(suffix)
         if stem in found:
-            raise InputError(f"{folder}: holds both {found[stem].name} and {path.name}; keep one")
+            raise JudgingError(f"{folder}: holds both {found[stem].name} and {path.name}; keep one")
         found[stem] = path
     return found
 
 
-def judge(case: Case, options: ScoreOptions, threads: int = 1) -> CaseScores:
+def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScores:
     """Score one case; whatever is wrong with it ends in `error`, never in an exception.
 
     Under official rules a case in error has no scores, as the organisers' program would stop; under the others it has
@@ -101,11 +101,11 @@ def judge(case: Case, options: ScoreOptions, threads: int = 1) -> CaseScores:
         if case.truth is not None:
             truth = read_labels(case.truth)
         if case.prediction is None:
-            raise InputError("missing: there is no prediction of this name")
+            raise JudgingError("missing: there is no prediction of this name")
         if truth is None:
-            raise InputError("extra: there is a prediction but no truth of this name")
+            raise JudgingError("extra: there is a prediction but no truth of this name")
         return _compared(case, read_labels(case.prediction), truth, options, threads)
-    except InputError as error:
+    except JudgingError as error:
         return CaseScores(name=case.name, scores=failed(challenge, options.rules, truth), error=str(error))
 
 
@@ -119,14 +119,14 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dic
     return {name: LOST if label in held else UNSCORED for name, label in challenge.labels.ids.items()}
 
 
-def _compared(case: Case, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int) -> CaseScores:
+def _compared(case: PairedCase, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int) -> CaseScores:
     challenge = CHALLENGES[options.challenge]
     official = options.rules is Rules.OFFICIAL
     if options.resample_truth and grid_difference(prediction.grid, truth.grid):
         truth = onto_grid(truth, prediction.grid)
     difference = grid_difference(prediction.grid, truth.grid)
     if difference and not (official and prediction.labels.shape == truth.labels.shape):
-        raise InputError(f"prediction and truth lie on different grids: {difference}; --resample-truth compares in physical space")
+        raise JudgingError(f"prediction and truth lie on different grids: {difference}; --resample-truth compares in physical space")
     pair = LabelPair(
         prediction=prediction.labels,
         truth=truth.labels,
@@ -144,7 +144,7 @@ def _check_labels(path: Path, held: Iterable[int], challenge: Challenge) -> None
     foreign = challenge.labels.foreign(held)
     if foreign:
         known = f"{challenge.labels.name} has 0 to {challenge.labels.max_id}"
-        raise InputError(f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file")
+        raise JudgingError(f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file")
 
 
 def _remarks(scores: dict[str, StructureScore]) -> str:
@@ -152,22 +152,22 @@ def _remarks(scores: dict[str, StructureScore]) -> str:
     return f"not scored: {', '.join(lost)} on one slice of the truth, where the organisers' program stops" if lost else ""
 
 
-def judge_all(cases: Sequence[Case], options: ScoreOptions, jobs: int) -> Iterator[CaseScores]:
+def judge_all(cases: Sequence[PairedCase], options: ScoreOptions, jobs: int) -> Iterator[CaseScores]:
     """Score cases in `jobs` processes, each given out as soon as it is done, in any order; a single one in as many threads.
 
     Raises:
-        InputError: memory did not suffice.
+        JudgingError: memory did not suffice.
     """
     yield from side_by_side(partial(judge, options=options, threads=jobs if len(cases) == 1 else 1), cases, jobs)
 
 
-def affordable_jobs(cases: Sequence[Case], memory_bytes: int) -> int:
+def affordable_jobs(cases: Sequence[PairedCase], memory_bytes: int) -> int:
     """How many cases fit side by side into memory, judged by the largest; from 1 to the number of processors."""
     needed = max((_bytes_needed(case) for case in cases), default=1)
     return max(1, min(processors(), int(memory_bytes * MEMORY_SHARE / max(needed, 1))))
 
 
-def _bytes_needed(case: Case) -> int:
+def _bytes_needed(case: PairedCase) -> int:
     total = 0
     for path in (case.prediction, case.truth):
         if path is None:

@@ -19,7 +19,7 @@ from inference.geometry import Box, Geometry
 from inference.postprocessing.label_statistics import U8, Found, box_around, find_labels, look_up
 from inference.postprocessing.midline import Midline, line_through, middle_by_organs, middle_of_image
 from inference.postprocessing.paired_parts import left_direction, measure_parts, rank_parts, voxels
-from inference.postprocessing.sides import ADRENAL, KIDNEY, Side, decide, gap_middle
+from inference.postprocessing.sides import ADRENAL, KIDNEY, Side, assign_sides, gap_middle
 from model.labels import ADRENALS, BACKGROUND, KIDNEYS, LabelSet, Pair, channel_ids
 from model.manifest import Output
 
@@ -107,7 +107,7 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
     anatomy = ADRENAL if pair == ADRENALS else KIDNEY
     ranks, count = rank_parts(mask)
     parts = measure_parts(ranks, count, box, scene.geometry, line)
-    middle, sides = decide(parts, anatomy, line.exact)
+    middle, sides = assign_sides(parts, anatomy, line.exact)
     own_line = replace(line, shift_mm=line.shift_mm + middle)
     if merged:
         _write(labels, ranks, box, sides, (label_set.ids[pair.right], label_set.ids[pair.left]), (own_line, scene.geometry))

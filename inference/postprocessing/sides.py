@@ -106,7 +106,7 @@ class Part:
         return min(share, 1 - share)
 
 
-def decide(parts: Sequence[Part], anatomy: Anatomy, trust_line: bool = True) -> tuple[float, list[Side]]:
+def assign_sides(parts: Sequence[Part], anatomy: Anatomy, trust_line: bool = True) -> tuple[float, list[Side]]:
     """Side of each part, and the lateral position (mm) of the middle that the parts themselves show; 0 is the line's.
 
     Args:

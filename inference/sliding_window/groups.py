@@ -5,7 +5,7 @@ Members that share a grid and windows form a group with one buffer, a window dee
 to the finest one's.
 
 Probabilities, not logits, are averaged: over mirrored copies, over overlapping windows, over members (FLARE23
-low-resource ensemble). All means are running means (`windows.RunningMean`), taken in one order whatever the plan: row, member,
+low-resource ensemble). All means are running means (`placement.RunningMean`), taken in one order whatever the plan: row, member,
 window, group. So slabs hold bit for bit what the whole volume at once would, and networks that agree give exactly what
 they agree on.
 
@@ -34,7 +34,7 @@ F32 = NDArray[np.float32]
 
 
 class Image(Protocol):
-    """A network's input (`images.ModelImage`)."""
+    """A network's input (`preprocessing.model_image.ModelImage`)."""
 
     size_zyx: Zyx
 

@@ -1,6 +1,6 @@
 """Which windows of an image are run: all of a grid, or the middle of the body first; and which hold nothing to find.
 
-Arrays are (z, y, x); window starts may be negative, see `windows.window_starts`.
+Arrays are (z, y, x); window starts may be negative, see `placement.window_starts`.
 """
 
 from collections.abc import Callable, Iterator

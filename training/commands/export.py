@@ -21,7 +21,7 @@ from model.manifest import Localization, Manifest, Member, Output, PairNames, Po
 from model.networks.build import build
 from model.onnx_export.graph import bf16_is_safe, export_fp16, export_onnx, synthetic_windows
 from training.augmentation.patches import cut
-from training.data.folders import CaseStore, find_cases
+from training.data.folders import CaseStore, labelled_cases
 from training.recipes.recipe import INTERPOLATION, Recipe
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights
 from training.training_errors import ExportError
@@ -155,7 +155,7 @@ def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[NDArray[np.fl
     noise, body = synthetic_windows(recipe.patch_zyx)
     if data is None:
         return noise, body
-    case = CaseStore(find_cases(data)[:1], recipe, cache_mb=0).load(0)
+    case = CaseStore(labelled_cases(data)[:1], recipe, cache_mb=0).load(0)
     middle = np.round(np.array(case.image.shape) / 2)
     return noise, cut(case, middle, recipe.patch_zyx, None)[0][None, None]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from training.data.folders import CaseFiles, CaseStore, find_cases, split_cases
+from training.data.folders import CaseFiles, CaseStore, labelled_cases, split_cases
 from training.recipes.recipe import load_recipe
 from training.runs.checkpoints import RunInfo
 from training.runs.loop import train
@@ -86,11 +86,11 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _cases(args: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    cases = tuple(case for folder in args.data for case in find_cases(folder))
+    cases = tuple(case for folder in args.data for case in labelled_cases(folder))
     try:
         fraction = float(args.validation)
     except ValueError:
-        return cases, find_cases(Path(args.validation))
+        return cases, labelled_cases(Path(args.validation))
     if not 0 <= fraction < 1:
         raise RecipeError(f"--validation: must be a folder, or a share from 0 to below 1, is {args.validation}")
     # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.

@@ -35,7 +35,7 @@ class CaseFiles:
     labels: Path
 
 
-def find_cases(folder: Path) -> tuple[CaseFiles, ...]:
+def labelled_cases(folder: Path) -> tuple[CaseFiles, ...]:
     """Cases of a data-set folder in the order of their names.
 
     Raises:

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from eval.benchmark.cold_runs import Limits, Task, do, measure
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 PLENTY = Limits(memory_mb=100_000, seconds=100)
 SPIN = "while True: pass"
@@ -39,7 +39,7 @@ def test_a_run_that_takes_too_much_is_stopped(tmp_path, code, limits, why):
 
 
 def test_a_command_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match="cannot be started"):
+    with pytest.raises(JudgingError, match="cannot be started"):
         measure([str(tmp_path / "nothing")], PLENTY, tmp_path / "log", tmp_path)
 
 

@@ -6,7 +6,7 @@ from eval.benchmark.bundle_facts import MemberFacts, read_bundle
 from eval.benchmark.convert import convert, describe, fill, read_weights
 from eval.benchmark.plain import enlarge, even_slices, shrink
 from eval.benchmark.torch_networks import KINDS, load_network
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from inference.preprocessing.resampling import resample_image
 from inference.restoration.interpolation import interpolate
 from inference.sliding_window.placement import window_starts
@@ -47,14 +47,14 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     weights = read_weights(path)
     kind, arguments = describe(weights, path)
     bias = weights.pop("output_block.conv.conv.bias")
-    with pytest.raises(InputError, match="lacks output_block"):
+    with pytest.raises(JudgingError, match="lacks output_block"):
         fill(KINDS[kind](**arguments), weights, path)
-    with pytest.raises(InputError, match="has no place"):
+    with pytest.raises(JudgingError, match="has no place"):
         fill(KINDS[kind](**arguments), {**weights, "output_block.conv.conv.bias": bias[:1]}, path)
-    with pytest.raises(InputError, match="neither a SegResNet nor"):
+    with pytest.raises(JudgingError, match="neither a SegResNet nor"):
         describe({"a.weight": bias}, path)
     (tmp_path / "text.onnx").write_text("no network", encoding="utf-8")
-    with pytest.raises(InputError, match="cannot be read as ONNX"):
+    with pytest.raises(JudgingError, match="cannot be read as ONNX"):
         read_weights(tmp_path / "text.onnx")
 
 
@@ -98,5 +98,5 @@ def test_a_bundle_is_read_as_an_outsider_would(tmp_path):
     assert bundle.right_of == {13: 2}
     (member,) = bundle.members
     assert (member.shift_hu, member.scale_hu, member.window_zyx) == (-250.0, 500.0, (8, 16, 16))
-    with pytest.raises(InputError, match="manifest"):
+    with pytest.raises(JudgingError, match="manifest"):
         read_bundle(tmp_path)

@@ -4,7 +4,7 @@ import SimpleITK as sitk
 
 from eval.benchmark.metrics_speed import scans
 from eval.benchmark.scans import AIR_HU, given_scans, in_square, phantom_scans, stack
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 
 
 def column(values):
@@ -46,7 +46,7 @@ def test_scans_of_ones_own_need_a_file_each_and_names_apart(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b/a.nii.gz").touch()
     assert given_scans([tmp_path / "a.nii.gz"])[0].name == "a"
-    with pytest.raises(InputError, match="the same name"):
+    with pytest.raises(JudgingError, match="the same name"):
         given_scans([tmp_path / "a.nii.gz", tmp_path / "b/a.nii.gz"])
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(JudgingError, match="no such file"):
         given_scans([tmp_path / "c.nii.gz"])

@@ -6,7 +6,7 @@ from scipy import stats
 
 from eval.__main__ import main
 from eval.comparing.paired_tests import compare, compare_values, holm, paired_tests, read_scores
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.files import write_csv
 from eval.scoring.columns import Metric
 
@@ -112,17 +112,17 @@ def test_files_that_are_no_score_tables(tmp_path, content, words):
     path = tmp_path / "x.csv"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(JudgingError, match=words):
         read_scores(path)
 
 
 def test_tables_of_other_challenges_or_cases(tables, tmp_path):
     first, _, a, _ = tables
-    with pytest.raises(InputError, match="no case in common"):
+    with pytest.raises(JudgingError, match="no case in common"):
         compare(read_scores(first), read_scores(write_scores(tmp_path / "o.csv", a[:2], ["x", "y"])), [Metric.DSC])
-    with pytest.raises(InputError, match="none of HD95_mm"):
+    with pytest.raises(JudgingError, match="none of HD95_mm"):
         compare(read_scores(first), read_scores(first), [Metric.HD95])
     organs = "Liver RK Spleen Pancreas Aorta IVC RAG LAG Gallbladder Esophagus Stomach Duodenum LK"
     other = write_scores(tmp_path / "f22.csv", np.ones((2, 13)), columns=organs.split())
-    with pytest.raises(InputError, match="is of flare21"):
+    with pytest.raises(JudgingError, match="is of flare21"):
         compare(read_scores(first), read_scores(other), [Metric.DSC])

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.measuring.trace import GPU, OWN_GPU, QUANTITIES, RAM, Trace, parse_samples, read_trace, write_trace
 
 
@@ -80,5 +80,5 @@ def test_traces_are_written_and_read_back(tmp_path):
 
 def test_another_table_is_refused(tmp_path):
     (tmp_path / "scores.csv").write_text("Name,Liver_DSC\na,1\n")
-    with pytest.raises(InputError, match="is no trace"):
+    with pytest.raises(JudgingError, match="is no trace"):
         read_trace(tmp_path / "scores.csv")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.measuring.trace import OWN_RAM, QUANTITIES, Trace, read_trace
 from eval.measuring.watch import read_stages, report_path
 from eval.pictures.curves import draw_curves
@@ -41,13 +41,13 @@ def test_stages_are_where_the_time_was_spent(tmp_path):
 @pytest.mark.parametrize("text", ["{}", "no json", '{"cases": [{}]}', '{"cases": [1]}', '{"cases": [{"spans_unix_s": [["read", 1]]}]}'])
 def test_another_file_is_no_report(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(InputError, match="is no report"):
+    with pytest.raises(JudgingError, match="is no report"):
         read_stages(tmp_path / "run.json", 10.0)
 
 
 def test_the_report_of_an_earlier_run_is_not_taken_for_this_ones(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(REPORT))
-    with pytest.raises(InputError, match="earlier run"):
+    with pytest.raises(JudgingError, match="earlier run"):
         read_stages(tmp_path / "run.json", 2000.0)
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from eval.eval_errors import InputError
+from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes, processors
 from eval.scoring.challenges import Rules
-from eval.scoring.pairs import Case, CaseScores, ScoreOptions, affordable_jobs, find_cases, judge, judge_all
+from eval.scoring.pairs import CaseScores, PairedCase, ScoreOptions, affordable_jobs, judge, judge_all, pair_files
 from eval.volumes import grid_difference, onto_grid, read_labels
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, real, write
 
@@ -17,13 +17,13 @@ TRUTH = organs(GENERATOR, 13)
 PREDICTION = disturbed(GENERATOR, TRUTH)
 
 
-def case(folder: Path, prediction=PREDICTION, truth=TRUTH, **geometry) -> Case:
+def case(folder: Path, prediction=PREDICTION, truth=TRUTH, **geometry) -> PairedCase:
     """A case whose prediction has another geometry."""
     pred = None if prediction is None else write(folder / "pred" / "a.nii.gz", prediction, **geometry)
-    return Case(name="a.nii.gz", prediction=pred, truth=None if truth is None else write(folder / "truth" / "a.nii.gz", truth))
+    return PairedCase(name="a.nii.gz", prediction=pred, truth=None if truth is None else write(folder / "truth" / "a.nii.gz", truth))
 
 
-def judged(case: Case, rules: Rules = Rules.STRICT, challenge: str = "flare22", **options) -> CaseScores:
+def judged(case: PairedCase, rules: Rules = Rules.STRICT, challenge: str = "flare22", **options) -> CaseScores:
     return judge(case, ScoreOptions(challenge=challenge, rules=rules, **options))
 
 
@@ -43,7 +43,7 @@ def test_files_are_paired_by_name(tmp_path):
         write(tmp_path / name, TRUTH)
     (tmp_path / "pred" / "notes.txt").write_text("none of ours")
     (tmp_path / "pred" / ".hidden.nii.gz").write_text("none of ours")
-    cases = find_cases(tmp_path / "pred", tmp_path / "truth")
+    cases = pair_files(tmp_path / "pred", tmp_path / "truth")
     assert [(c.name, c.prediction is not None, c.truth is not None) for c in cases] == [
         ("a.nii.gz", False, True),
         ("b.nii.gz", True, False),
@@ -55,14 +55,14 @@ def test_folders_that_do_not_serve(tmp_path):
     write(tmp_path / "truth" / "a.nii", TRUTH)
     (tmp_path / "empty").mkdir()
     for pred, truth, words in (("none", "truth", "none: no such folder"), ("empty", "empty", "holds no .nii.gz")):
-        with pytest.raises(InputError, match=words):
-            find_cases(tmp_path / pred, tmp_path / truth)
+        with pytest.raises(JudgingError, match=words):
+            pair_files(tmp_path / pred, tmp_path / truth)
     write(tmp_path / "others" / "case_1_0000.nii.gz", TRUTH)
-    with pytest.raises(InputError, match=r"case_1_0000\.nii\.gz there, a\.nii here"):
-        find_cases(tmp_path / "others", tmp_path / "truth")
+    with pytest.raises(JudgingError, match=r"case_1_0000\.nii\.gz there, a\.nii here"):
+        pair_files(tmp_path / "others", tmp_path / "truth")
     write(tmp_path / "truth" / "a.nii.gz", TRUTH)
-    with pytest.raises(InputError, match=r"both a\.nii and a\.nii\.gz"):
-        find_cases(tmp_path / "empty", tmp_path / "truth")
+    with pytest.raises(JudgingError, match=r"both a\.nii and a\.nii\.gz"):
+        pair_files(tmp_path / "empty", tmp_path / "truth")
 
 
 def test_a_case_in_order(tmp_path):
@@ -138,7 +138,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_an_uncompressed_file_cut_short(tmp_path):
     path = write(tmp_path / "a.nii", TRUTH)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match="bytes"):
+    with pytest.raises(JudgingError, match="bytes"):
         read_labels(path)
 
 
@@ -185,7 +185,7 @@ def test_parallel_processes_give_what_one_gives(tmp_path):
         write(tmp_path / "truth" / f"{name}.nii.gz", TRUTH)
         if name != "b":
             write(tmp_path / "pred" / f"{name}.nii.gz", PREDICTION)
-    cases = find_cases(tmp_path / "pred", tmp_path / "truth")
+    cases = pair_files(tmp_path / "pred", tmp_path / "truth")
     options = ScoreOptions(challenge="flare22", with_hd95=False)
     alone, together = (sorted(judge_all(cases, options, jobs), key=lambda result: result.name) for jobs in (1, 2))
     assert [(r.name, r.error, dice_of(r)) for r in alone] == [(r.name, r.error, dice_of(r)) for r in together]
@@ -220,7 +220,7 @@ def test_a_real_label_map_with_flipped_rows(tmp_path):
 
 def test_a_real_oblique_label_map_is_its_own_equal(tmp_path):
     path = real("label_maps/ts_s0327_label13.nii.gz")
-    result = judge(Case(name=path.name, prediction=path, truth=path), ScoreOptions(challenge="flare22", resample_truth=True))
+    result = judge(PairedCase(name=path.name, prediction=path, truth=path), ScoreOptions(challenge="flare22", resample_truth=True))
     assert not result.error
     assert dice_of(result) == [1.0] * 13
     assert [score.hd95_mm for score in result.scores.values()] == [0.0] * 13

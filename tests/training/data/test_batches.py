@@ -7,14 +7,14 @@ import torch
 
 from tests.training.tiny import tiny_recipe
 from training.data.batches import batches, case_of, make_batch
-from training.data.folders import CaseStore, find_cases
+from training.data.folders import CaseStore, labelled_cases
 
 RECIPE = tiny_recipe(optimizer={"steps": 5, "batch_size": 2})
 
 
 @pytest.fixture
 def store(cubes):
-    return CaseStore(find_cases(cubes), RECIPE, cache_mb=10)
+    return CaseStore(labelled_cases(cubes), RECIPE, cache_mb=10)
 
 
 def test_every_epoch_shows_each_case_once_in_an_order_of_its_own():

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from tests.training.tiny import tiny_recipe, write_case, write_dataset
-from training.data.folders import CaseStore, find_cases, recipe_table, split_cases
+from training.data.folders import CaseStore, labelled_cases, recipe_table, split_cases
 from training.training_errors import DataError
 
 
@@ -14,31 +14,31 @@ def a_case(folder):
 
 
 def load_first(folder, **fields):
-    return CaseStore(find_cases(folder), tiny_recipe(**fields), cache_mb=10).load(0)
+    return CaseStore(labelled_cases(folder), tiny_recipe(**fields), cache_mb=10).load(0)
 
 
 def test_cases_are_found_in_the_order_of_their_names(tmp_path):
-    cases = find_cases(write_dataset(tmp_path, cases=3))
+    cases = labelled_cases(write_dataset(tmp_path, cases=3))
     assert [case.name for case in cases] == ["case0", "case1", "case2"]
 
 
 def test_folders_that_are_no_data_set_are_refused(tmp_path):
     with pytest.raises(DataError, match="imagesTr is missing"):
-        find_cases(tmp_path)
+        labelled_cases(tmp_path)
     (tmp_path / "imagesTr").mkdir()
     with pytest.raises(DataError, match="holds no"):
-        find_cases(tmp_path)
+        labelled_cases(tmp_path)
 
 
 def test_an_image_without_labels_is_refused(tmp_path):
     _, labels = a_case(write_dataset(tmp_path))
     labels.unlink()
     with pytest.raises(DataError, match=r"case0\.nii\.gz: missing"):
-        find_cases(tmp_path)
+        labelled_cases(tmp_path)
 
 
 def test_a_split_is_disjoint_complete_and_the_same_each_time(tmp_path):
-    cases = find_cases(write_dataset(tmp_path, cases=5, side=18))
+    cases = labelled_cases(write_dataset(tmp_path, cases=5, side=18))
     train, held_out = split_cases(cases, 0.4, seed=1)
     assert len(held_out) == 2
     assert sorted(case.name for case in (*train, *held_out)) == [case.name for case in cases]
@@ -106,14 +106,14 @@ def test_an_unreadable_image_is_refused(tmp_path):
 
 
 def test_the_memory_cache_keeps_what_fits(tmp_path):
-    files = find_cases(write_dataset(tmp_path))
+    files = labelled_cases(write_dataset(tmp_path))
     roomy, tight = (CaseStore(files, tiny_recipe(), cache_mb=mb) for mb in (10, 0))
     assert roomy.load(0) is roomy.load(0)
     assert tight.load(0) is not tight.load(0)
 
 
 def test_the_disk_cache_is_read_instead_of_the_files_until_these_change(tmp_path):
-    files = find_cases(write_dataset(tmp_path / "data"))
+    files = labelled_cases(write_dataset(tmp_path / "data"))
     cache = tmp_path / "cache"
     first = CaseStore(files, tiny_recipe(), 10, cache).load(0)
     stored = list(cache.iterdir())

@@ -8,7 +8,7 @@ import torch
 
 from model.bundle import file_sha256
 from tests.training.tiny import tiny_recipe
-from training.data.folders import CaseStore, find_cases
+from training.data.folders import CaseStore, labelled_cases
 from training.runs import loop
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
@@ -19,13 +19,13 @@ CPU = torch.device("cpu")
 
 
 def info_of(cubes, recipe=None, **fields):
-    cases = tuple(case.name for case in find_cases(cubes))
+    cases = tuple(case.name for case in labelled_cases(cubes))
     return RunInfo(**{"recipe": recipe or tiny_recipe(), "step": 0, "seed": 1, "precision": "fp32", "cases": cases} | fields)
 
 
 def run_to_end(run, cubes, held_out=False):
     run.folder.mkdir(exist_ok=True)
-    cases = find_cases(cubes)
+    cases = labelled_cases(cubes)
     stores = [CaseStore(cases, run.info.recipe, cache_mb=10) for _ in range(2)]
     train(run, stores[0], stores[1] if held_out else None, workers=1)
     return load_checkpoint(run.folder / LAST)
