@@ -1,7 +1,8 @@
 """Segment abdominal CTs: `python predict.py --input DIR_OR_FILE --output DIR`.
 
-The entry point of the container. It only reads the command line and turns errors into one line and an exit code; the work is in
-`inference.command`, which is imported after the command line was understood so that `--help` is instant.
+The entry point of the container. It only reads the command line and turns errors into one line and an exit
+code; the work is in `inference.command`, which is imported after the command line was understood so that
+`--help` is instant.
 
 | exit code | meaning |
 |---|---|
@@ -47,17 +48,37 @@ def parse(argv: Sequence[str] | None = None) -> Call:
         metavar="DIR",
         help="where label maps go; made if missing (default: %(default)s)",
     )
-    add("--bundle", type=Path, default=DEFAULT_BUNDLE, metavar="DIR", help="model bundle (default: the embedded one)")
+    add(
+        "--bundle",
+        type=Path,
+        default=DEFAULT_BUNDLE,
+        metavar="DIR",
+        help="model bundle (default: the embedded one)",
+    )
     add(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="auto: cuda if it works (default: %(default)s)",
     )
-    add("--threads", type=_at_least_one, default=0, metavar="N", help="processor threads (default: as many as there are)")
+    add(
+        "--threads",
+        type=_at_least_one,
+        default=0,
+        metavar="N",
+        help="processor threads (default: as many as there are)",
+    )
     _add_limits(parser)
-    add("--plan", action="store_true", help="print what would be run and what it takes, from the images' headers, and stop")
-    add("--skip-existing", action="store_true", help="leave out cases whose label map is there, to resume a run")
+    add(
+        "--plan",
+        action="store_true",
+        help="print what would be run and what it takes, from the images' headers, and stop",
+    )
+    add(
+        "--skip-existing",
+        action="store_true",
+        help="leave out cases whose label map is there, to resume a run",
+    )
     add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
     add("--debug", action="store_true", help="show tracebacks")
     return Call(**vars(parser.parse_args(argv)))

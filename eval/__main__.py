@@ -1,7 +1,7 @@
 """Judge a submission from outside, as an organiser does: `python -m eval COMMAND --help`.
 
-Exit codes: 0 all went well; 1 the work was done, but cases were in error and are named; 2 the input was wrong and
-nothing was written.
+Exit codes: 0 all went well; 1 the work was done, but cases were in error and are named; 2 the input was wrong
+and nothing was written.
 """
 
 import argparse
@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        subparser = subparsers.add_parser(
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         if name == _command_of(arguments):
             module = importlib.import_module(f"eval.commands.{name}")
             subparser.description = module.__doc__

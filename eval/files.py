@@ -15,14 +15,17 @@ SUFFIXES = (".nii.gz", ".nii")
 
 def case_of(name: str) -> str:
     """A case's name in any folder or table: of CASE_0000.nii.gz, CASE.nii.gz and CASE it is CASE."""
-    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name).removesuffix("_0000")
+    return next(
+        (name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name
+    ).removesuffix("_0000")
 
 
 def check_writable(paths: Sequence[Path], force: bool) -> None:
     """Refuse, before any work is done, what could not be written at its end.
 
     Raises:
-        JudgingError: a file exists and `force` is not set, a folder stands in its place, or its folder does not exist.
+        JudgingError: a file exists and `force` is not set, a folder stands in its place, or its folder does
+            not exist.
     """
     for path in paths:
         if path.is_dir():
@@ -37,7 +40,10 @@ def check_writable(paths: Sequence[Path], force: bool) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when the block ends well and is removed if not."""
+    """A path beside `path` to write to.
+
+    It takes the place of `path` when the block ends well and is removed if not.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
-LIMIT_FILES = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+LIMIT_FILES = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 
 
 def processors() -> int:
@@ -21,7 +24,9 @@ def free_memory_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGRO
     """
     if not meminfo.is_file():
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines() if ":" in line)
+    lines = dict(
+        line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines() if ":" in line
+    )
     free = int(lines["MemAvailable"].split()[0]) * 1024
     for limit_name, used_name in LIMIT_FILES:
         limit, used = cgroup / limit_name, cgroup / used_name

@@ -16,7 +16,9 @@ Result = TypeVar("Result")
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:
-    """Results of `work` on all items, `jobs` at a time, in any order; in this process if there is nothing to share.
+    """Results of `work` on all items, `jobs` at a time, in any order.
+
+    In this process if there is nothing to share.
 
     Args:
         work: can be pickled, as its items and results can.
@@ -29,7 +31,9 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
     if jobs == 1 or len(items) < 2:
         yield from map(work, items)
         return
-    with ProcessPoolExecutor(max_workers=min(jobs, len(items)), mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(
+        max_workers=min(jobs, len(items)), mp_context=get_context("spawn"), initializer=_start_worker
+    ) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
             for future in as_completed(futures):

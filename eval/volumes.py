@@ -19,7 +19,8 @@ from eval.scoring.metrics import LabelMap
 from eval.scoring.surfels import Spacing
 
 SAME_GRID_VOXELS = 0.05
-"""Corners of two grids may differ by this share of the smallest voxel size: rounding in headers, not misplacement."""
+"""Corners of two grids may differ by this share of the smallest voxel size: rounding in headers, not
+misplacement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,12 @@ def read_image(path: Path) -> sitk.Image:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().removeprefix("sitk::ERROR: ")
         if "ImageIO" in reason:
-            raise JudgingError(f"{path}: cannot be read, it is no image; give NIfTI (.nii.gz, .nii), MetaImage or NRRD") from error
-        raise JudgingError(f"{path}: cannot be read as an image ({reason}); write it again as NIfTI") from error
+            raise JudgingError(
+                f"{path}: cannot be read, it is no image; give NIfTI (.nii.gz, .nii), MetaImage or NRRD"
+            ) from error
+        raise JudgingError(
+            f"{path}: cannot be read as an image ({reason}); write it again as NIfTI"
+        ) from error
     if path.is_file():
         _check_complete(path, image)
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
@@ -77,7 +82,9 @@ def _series(folder: Path) -> list[str]:
     """The files of the only DICOM series in a folder, in the order of its slices."""
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
-        raise JudgingError(f"{folder}: holds no DICOM series; give a file, or the folder that the slices lie in")
+        raise JudgingError(
+            f"{folder}: holds no DICOM series; give a file, or the folder that the slices lie in"
+        )
     if len(series) > 1:
         raise JudgingError(f"{folder}: holds {len(series)} DICOM series; give a folder with one of them")
     return list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
@@ -87,14 +94,20 @@ def _check_complete(path: Path, image: sitk.Image) -> None:
     """Refuse a truncated or damaged NIfTI file, for which ITK makes up the missing voxels without a word."""
     if not image.HasMetaDataKey("vox_offset"):
         return
-    bits = math.prod(image.GetSize()) * image.GetNumberOfComponentsPerPixel() * int(image.GetMetaData("bitpix"))
+    bits = (
+        math.prod(image.GetSize()) * image.GetNumberOfComponentsPerPixel() * int(image.GetMetaData("bitpix"))
+    )
     expected = int(float(image.GetMetaData("vox_offset"))) + bits // 8
     try:
         held = _bytes_in_gzip(path) if path.suffix == ".gz" else path.stat().st_size
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise JudgingError(f"{path}: cannot be read, the compressed file is damaged or cut short; write or copy it again") from error
+        raise JudgingError(
+            f"{path}: cannot be read, the compressed file is damaged or cut short; write or copy it again"
+        ) from error
     if held < expected:
-        raise JudgingError(f"{path}: cannot be read, it holds {held} of {expected} bytes; write or copy it again")
+        raise JudgingError(
+            f"{path}: cannot be read, it holds {held} of {expected} bytes; write or copy it again"
+        )
 
 
 def _bytes_in_gzip(path: Path) -> int:
@@ -120,7 +133,9 @@ def _as_labels(voxels: NDArray[np.generic], path: Path) -> LabelMap:
         return np.asarray(voxels, np.uint8)
     low, high = float(voxels.min()), float(voxels.max())
     if not (low >= 0 and high <= 255):
-        raise JudgingError(f"{path}: holds values from {low:g} to {high:g}, a label map has 0 to 255; is this an image?")
+        raise JudgingError(
+            f"{path}: holds values from {low:g} to {high:g}, a label map has 0 to 255; is this an image?"
+        )
     labels = voxels.astype(np.uint8)
     if not np.array_equal(labels, voxels):
         raise JudgingError(f"{path}: holds values that are not whole numbers, so it is no label map")
@@ -132,12 +147,22 @@ def grid_difference(first: sitk.Image, second: sitk.Image) -> str | None:
     if first.GetSize() != second.GetSize():
         return f"sizes differ, {_times(first.GetSize())} and {_times(second.GetSize())} voxels"
     last = [size - 1 for size in first.GetSize()]
-    corners = [tuple(c * n for c, n in zip(corner, last, strict=True)) for corner in itertools.product((0, 1), repeat=3)]
-    places_mm = [np.array([image.TransformIndexToPhysicalPoint(corner) for corner in corners]) for image in (first, second)]
+    corners = [
+        tuple(c * n for c, n in zip(corner, last, strict=True))
+        for corner in itertools.product((0, 1), repeat=3)
+    ]
+    places_mm = [
+        np.array([image.TransformIndexToPhysicalPoint(corner) for corner in corners])
+        for image in (first, second)
+    ]
     apart_mm = float(np.linalg.norm(places_mm[0] - places_mm[1], axis=1).max())
     smallest_mm = min(first.GetSpacing() + second.GetSpacing())
-    if apart_mm > SAME_GRID_VOXELS * smallest_mm or not np.allclose(first.GetSpacing(), second.GetSpacing(), rtol=1e-2):
-        return f"same size, but corners lie up to {apart_mm:.2f} mm apart (origin, spacing or direction differs)"
+    if apart_mm > SAME_GRID_VOXELS * smallest_mm or not np.allclose(
+        first.GetSpacing(), second.GetSpacing(), rtol=1e-2
+    ):
+        return (
+            f"same size, but corners lie up to {apart_mm:.2f} mm apart (origin, spacing or direction differs)"
+        )
     return None
 
 
@@ -147,10 +172,15 @@ def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
     Raises:
         JudgingError: labels of the volume lie outside the grid and would be lost.
     """
-    moved = sitk.GetArrayFromImage(sitk.Resample(volume.as_image(), grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8))
+    moved = sitk.GetArrayFromImage(
+        sitk.Resample(volume.as_image(), grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
+    )
     lost_ml = _volume_outside_ml(volume, grid)
     if lost_ml > 0:
-        raise JudgingError(f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, which does not cover them")
+        raise JudgingError(
+            f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, which does not cover "
+            "them"
+        )
     return LabelVolume(path=volume.path, labels=moved, grid=grid)
 
 
@@ -158,7 +188,9 @@ def _volume_outside_ml(volume: LabelVolume, grid: sitk.Image) -> float:
     """Volume of the labels whose voxel centres lie outside another grid."""
     covered = sitk.Image(grid.GetSize(), sitk.sitkUInt8)
     covered.CopyInformation(grid)
-    seen = sitk.Resample(covered + 1, volume.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
+    seen = sitk.Resample(
+        covered + 1, volume.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+    )
     outside = np.count_nonzero((sitk.GetArrayViewFromImage(seen) == 0) & (volume.labels > 0))
     return float(outside) * float(np.prod(volume.spacing_zyx_mm)) / 1000.0
 

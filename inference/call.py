@@ -1,4 +1,7 @@
-"""What a user asks for. Imports nothing heavy: `predict.py` needs it before it knows that there is anything to do."""
+"""What a user asks for.
+
+Imports nothing heavy: `predict.py` needs it before it knows that there is anything to do.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -32,7 +32,10 @@ def run(call: Call) -> int:
     except Exception as error:
         if call.debug:
             console.complain(traceback.format_exc().rstrip())
-        console.complain(f"error: {type(error).__name__}: {one_line(error)}; this is a fault of the program, run it with --debug")
+        console.complain(
+            f"error: {type(error).__name__}: {one_line(error)}; this is a fault of the program, run it with "
+            "--debug"
+        )
         return WRONG_CALL
 
 
@@ -58,7 +61,9 @@ def _run(call: Call, console: Console) -> int:
         try:
             report()
         except OutputError as error:
-            console.complain(f"error: {one_line(error)}")  # What ended the run matters more, and is told after this.
+            console.complain(
+                f"error: {one_line(error)}"
+            )  # What ended the run matters more, and is told after this.
         raise
     report()
     console.say(summary(outcomes, time.perf_counter() - start))
@@ -67,12 +72,16 @@ def _run(call: Call, console: Console) -> int:
 
 def _limits(call: Call) -> tuple[Precision | None, Budget]:
     """The precision that is forced, if any, and the memory that may be taken."""
-    return None if call.precision == "auto" else call.precision, Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
+    return None if call.precision == "auto" else call.precision, Budget(
+        host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb
+    )
 
 
 def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
     precision, budget = _limits(call)
-    return Predictor(bundle, device=call.device, threads=call.threads, precision=precision, budget=budget, release=one_case)
+    return Predictor(
+        bundle, device=call.device, threads=call.threads, precision=precision, budget=budget, release=one_case
+    )
 
 
 def _planner(call: Call, bundle: ModelBundle) -> Planner:

@@ -1,8 +1,9 @@
 """Where voxels lie in the world, and boxes of voxels.
 
-Arrays are (z, y, x). World coordinates are LPS millimetres: x towards the patient's left, y towards posterior, z
-towards superior. `direction` is SimpleITK's: nine numbers, row after row, whose *columns* are the world directions of
-the index axes x, y, z; so the centre of voxel (k, j, i) lies at `origin + direction @ (spacing_xyz * (i, j, k))`.
+Arrays are (z, y, x). World coordinates are LPS millimetres: x towards the patient's left, y towards
+posterior, z towards superior. `direction` is SimpleITK's: nine numbers, row after row, whose *columns* are
+the world directions of the index axes x, y, z; so the centre of voxel (k, j, i) lies at `origin + direction @
+(spacing_xyz * (i, j, k))`.
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ class Geometry:
     """LPS position of the centre of voxel (0, 0, 0)."""
     direction: Direction = IDENTITY
     nifti_header: bytes | None = field(default=None, repr=False, compare=False)
-    """The 348 bytes of the NIfTI file that the grid was read from, so that labels can be written with the very same fields."""
+    """The 348 bytes of the NIfTI file that the grid was read from, so that labels can be written with the
+    very same fields."""
 
     def __post_init__(self) -> None:
         if min(self.size_zyx) < 1:
@@ -58,7 +60,10 @@ class Geometry:
         return float(np.prod(self.spacing_zyx_mm)) / 1000.0
 
     def to_world(self, index_zyx: ArrayLike) -> NDArray[np.float64]:
-        """LPS position in mm (x, y, z) of a voxel index (z, y, x), which may be fractional; shape (..., 3)."""
+        """LPS position in mm (x, y, z) of a voxel index (z, y, x), which may be fractional.
+
+        Shape (..., 3).
+        """
         steps = np.asarray(index_zyx, np.float64)[..., ::-1] * np.array(self.spacing_zyx_mm)[::-1]
         return np.asarray(self.origin_xyz_mm + steps @ self.matrix.T, np.float64)
 
@@ -69,7 +74,10 @@ def skewness(matrix: NDArray[np.float64]) -> float:
 
 
 def closest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The orthonormal matrix nearest to one whose columns have length 1; None where none is near (axes almost in a plane)."""
+    """The orthonormal matrix nearest to one whose columns have length 1.
+
+    None where none is near (axes almost in a plane).
+    """
     if not np.isfinite(matrix).all():
         return None
     left, stretch, right = np.linalg.svd(matrix)

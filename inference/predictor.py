@@ -30,7 +30,12 @@ from inference.runtime.process_memory import peak_mb, reset_peak
 from inference.runtime.session import Backend, Device, Precision, load_library, select_backend
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
-from inference.sliding_window.localization import neighbourhood, organ_mask, region_of_interest, without_specks
+from inference.sliding_window.localization import (
+    neighbourhood,
+    organ_mask,
+    region_of_interest,
+    without_specks,
+)
 from inference.sliding_window.order import WindowCount
 from inference.threads import use_threads
 from inference.timing import Timings
@@ -40,7 +45,8 @@ U8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 FEW_SLICES = 3
-"""Up to so many from feet to head a network that learned from whole scans has little to go by; the user is told."""
+"""Up to so many from feet to head a network that learned from whole scans has little to go by; the user is
+told."""
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +99,8 @@ class Predictor:
         self._small = False
         use_threads(threads)
         self._use(select_backend(device))
-        # While the first case is read, load what can be; but no CUDA context before the first window is ready.
+        # While the first case is read, load what can be; but no CUDA context before the first window is
+        # ready.
         if self.backend == "cuda":
             load_library("cuda")
         else:
@@ -102,13 +109,15 @@ class Predictor:
     def _use(self, backend: Backend) -> None:
         self.backend: Backend = backend
         self._sessions = Sessions(self._bundle, backend, threads=self._threads, precision=self._precision)
-        self._planner = Planner(bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget)
+        self._planner = Planner(
+            bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget
+        )
 
     def predict(self, volume: Volume, timings: Timings) -> U8:
         """Label ids (z, y, x) on the volume's own grid, in its stored axis order.
 
-        When the device runs out of memory the case is tried once more with the smallest plan; then, if the device was the
-        program's choice, on the CPU.
+        When the device runs out of memory the case is tried once more with the smallest plan; then, if the
+        device was the program's choice, on the CPU.
 
         Args:
             volume: as read.
@@ -116,7 +125,8 @@ class Predictor:
 
         Raises:
             BudgetError: the memory budget cannot be kept.
-            DeviceError: the device that was asked for cannot run the networks, or ran out of memory all the same.
+            DeviceError: the device that was asked for cannot run the networks, or ran out of memory all the
+                same.
         """
         reset_peak()
         _warn_of_few_slices(volume)
@@ -139,7 +149,10 @@ class Predictor:
                     raise
 
     def room_mb(self, volume: Volume) -> float:
-        """MiB of the host's budget that a case leaves to others, such as the next one; 0 where its plan cannot be kept."""
+        """MiB of the host's budget that a case leaves to others, such as the next one.
+
+        0 where its plan cannot be kept.
+        """
         try:
             plan = self._planner.plan(volume.geometry, voxel_bytes=volume.array.itemsize, small=self._small)
             return self._budget.host_mb - plan.host_mb
@@ -153,7 +166,8 @@ class Predictor:
         plan, windows = self.record.plan, self.record.windows
         return {
             "plan": plan.as_json(),
-            "region": self.record.region and [list(self.record.region.start_zyx), list(self.record.region.stop_zyx)],
+            "region": self.record.region
+            and [list(self.record.region.start_zyx), list(self.record.region.stop_zyx)],
             "windows_run": windows.run,
             "windows_skipped": windows.skipped,
             "host_peak_mb": round(self.record.host_peak_mb),
@@ -162,14 +176,18 @@ class Predictor:
     def _predict(self, volume: Volume, timings: Timings) -> U8:
         manifest = self._bundle.manifest
         voxel_bytes = volume.array.itemsize
-        self.record = Record(plan=self._planner.plan(volume.geometry, voxel_bytes=voxel_bytes, small=self._small))
+        self.record = Record(
+            plan=self._planner.plan(volume.geometry, voxel_bytes=voxel_bytes, small=self._small)
+        )
         self._sessions.follow(self.record.plan)
         canonical, orientation = to_canonical(volume)
         statistics = image_statistics(canonical.array) if self._needs_statistics() else None
         with timings.stage("localize"):
             box, near_organs = self._region(canonical, statistics)
         self.record.region = box
-        self.record.plan = self._planner.plan(volume.geometry, box.size_zyx, voxel_bytes=voxel_bytes, small=self._small)
+        self.record.plan = self._planner.plan(
+            volume.geometry, box.size_zyx, voxel_bytes=voxel_bytes, small=self._small
+        )
         channels = np.zeros(canonical.geometry.size_zyx, np.uint8)
         Segmentation(
             bundle=self._bundle,
@@ -188,7 +206,9 @@ class Predictor:
             del channels
             if manifest.fuse != "after_postprocessing":
                 rules = manifest.postprocessing or {}
-                labels = clean_up(labels, canonical.geometry.spacing_zyx_mm, rules, manifest.output.as_label_set())
+                labels = clean_up(
+                    labels, canonical.geometry.spacing_zyx_mm, rules, manifest.output.as_label_set()
+                )
             return np.ascontiguousarray(orientation.undo(labels))
 
     def close(self) -> None:
@@ -196,7 +216,9 @@ class Predictor:
         self._sessions.close()
 
     def _needs_statistics(self) -> bool:
-        return any(network.intensity.scheme == "zscore" for network in self._bundle.manifest.networks().values())
+        return any(
+            network.intensity.scheme == "zscore" for network in self._bundle.manifest.networks().values()
+        )
 
     def _region(self, canonical: Volume, statistics: ImageStatistics | None) -> tuple[Box, Mask | None]:
         """The box to segment, and where within it windows may find something (None: everywhere)."""
@@ -214,7 +236,9 @@ class Predictor:
     def _middle(self, canonical: Volume) -> Midline | None:
         """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""
         output = self._bundle.manifest.output
-        if self._bundle.manifest.modality != "CT" or not any(pair.merged in output.channels for pair in output.pairs):
+        if self._bundle.manifest.modality != "CT" or not any(
+            pair.merged in output.channels for pair in output.pairs
+        ):
             return None
         return body_middle(canonical.array, canonical.geometry)
 
@@ -222,4 +246,6 @@ class Predictor:
 def _warn_of_few_slices(volume: Volume) -> None:
     slices = to_canonical(volume)[0].geometry.size_zyx[0]
     if slices <= FEW_SLICES:
-        logger.warning("has only %d slice%s from feet to head; expect poor labels", slices, "s" * (slices > 1))
+        logger.warning(
+            "has only %d slice%s from feet to head; expect poor labels", slices, "s" * (slices > 1)
+        )

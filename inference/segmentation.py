@@ -6,8 +6,8 @@
 | `crop_after_first` | first member → channel indices | the others, mean with the first, on the organs' slices |
 | `after_postprocessing` | each group → what its clean-up removes | mean of all groups without that |
 
-Probabilities that are looked at twice stay in memory or are computed again, whichever the plan says; the result is the same.
-Arrays are (z, y, x) in canonical orientation.
+Probabilities that are looked at twice stay in memory or are computed again, whichever the plan says; the
+result is the same. Arrays are (z, y, x) in canonical orientation.
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,10 @@ class Segmentation:
     count: WindowCount = field(default_factory=WindowCount)
 
     def write(self, out: U8) -> None:
-        """Write the region's channel indices into a view of the canonical label map; 0 is background, else as `decide` says."""
+        """Write the region's channel indices into a view of the canonical label map.
+
+        0 is background, else as `decide` says.
+        """
         manifest = self.bundle.manifest
         groups: list[Stream] = [self._group(members) for members in grouped_members(self.bundle)]
         if manifest.crop_after_first and len(groups) > 1:
@@ -89,10 +92,14 @@ class Segmentation:
         images: dict[object, ModelImage] = {}
 
         def work(member: Member) -> Pass:
-            image = images.setdefault((member.intensity, member.interpolation), ModelImage(self.region, member, self.statistics))
+            image = images.setdefault(
+                (member.intensity, member.interpolation), ModelImage(self.region, member, self.statistics)
+            )
             air = image.air() if member.skip_air and self.bundle.manifest.modality == "CT" else None
             relevant = Relevance(air=air, region=self.near_organs)
-            return Pass(member=member, image=image, session=lambda: self.sessions.get(member), relevant=relevant)
+            return Pass(
+                member=member, image=image, session=lambda: self.sessions.get(member), relevant=relevant
+            )
 
         output = self.bundle.manifest.output
         passes = [work(member) for member in members]
@@ -105,14 +112,24 @@ class Segmentation:
         """A stream without what the manifest's rules remove from its own result, judged on its own grid."""
         manifest = self.bundle.manifest
         with self.timings.stage("networks"):
-            decisions = np.concatenate([decide(slab, manifest.output.activation) for slab in stream.slabs(0, stream.grid_zyx[0])])
+            decisions = np.concatenate(
+                [decide(slab, manifest.output.activation) for slab in stream.slabs(0, stream.grid_zyx[0])]
+            )
         with self.timings.stage("clean up"):
-            removed = removed_by_rules(decisions, resample_geometry(self.region.geometry, stream.grid_zyx), self.region.geometry, manifest)
+            removed = removed_by_rules(
+                decisions,
+                resample_geometry(self.region.geometry, stream.grid_zyx),
+                self.region.geometry,
+                manifest,
+            )
         return Cleaned(stream, decisions, removed, manifest.output.activation == "softmax")
 
 
 class Kept:
-    """A stream whose slabs stay in memory, to be given out again. Each slice may be changed in its second look only."""
+    """A stream whose slabs stay in memory, to be given out again.
+
+    Each slice may be changed in its second look only.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -154,7 +171,8 @@ class Cleaned:
             first = part.stop
             z, y, x = np.nonzero(self._removed[part])
             if len(z):
-                # Under sigmoid there is no background among the channels, so that decision n is channel n - 1.
+                # Under sigmoid there is no background among the channels, so that decision n is channel n -
+                # 1.
                 channel = self._decisions[part][z, y, x] - (not self._softmax)
                 if self._softmax:
                     slab[0, z, y, x] += slab[channel, z, y, x]
@@ -174,7 +192,8 @@ def removed_by_rules(decisions: U8, grid: Geometry, image: Geometry, manifest: M
     labels = split_pairs(decisions, grid, manifest.output)
     ratio = image.voxel_ml / grid.voxel_ml
     rules: dict[str, PostProcessing] = {
-        name: replace(rule, min_voxels=ceil(rule.min_voxels * ratio)) for name, rule in (manifest.postprocessing or {}).items()
+        name: replace(rule, min_voxels=ceil(rule.min_voxels * ratio))
+        for name, rule in (manifest.postprocessing or {}).items()
     }
     cleaned = clean_up(labels, grid.spacing_zyx_mm, rules, manifest.output.as_label_set())
     return np.asarray(labels != cleaned, bool)
@@ -189,7 +208,8 @@ def organ_slices(decisions: U8, manifest: Manifest, spacing_z_mm: float) -> tupl
         spacing_z_mm: between the slices.
 
     Returns:
-        First and one past the last slice, with a margin; all slices where a tumor lies outside; None where nothing was found.
+        First and one past the last slice, with a margin; all slices where a tumor lies outside; None where
+        nothing was found.
     """
     structures = [name for name in manifest.output.channels if name != BACKGROUND]
     tumor = structures.index(TUMOR) + 1 if TUMOR in structures else 0
@@ -199,6 +219,8 @@ def organ_slices(decisions: U8, manifest: Manifest, spacing_z_mm: float) -> tupl
     organs = np.array([bool(((plane != 0) & (plane != tumor)).any()) for plane in decisions], bool)
     held = np.flatnonzero(organs)
     margin = ceil(MARGIN_MM / spacing_z_mm)
-    first, stop = (max(0, int(held[0]) - margin), min(len(organs), int(held[-1]) + 1 + margin)) if held.size else (0, 0)
+    first, stop = (
+        (max(0, int(held[0]) - margin), min(len(organs), int(held[-1]) + 1 + margin)) if held.size else (0, 0)
+    )
     outside = everything[:first].any() or everything[stop:].any()
     return (0, len(organs)) if outside else (first, stop)

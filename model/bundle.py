@@ -1,7 +1,8 @@
 """The contract between training and inference: a folder with `manifest.json` and ONNX files.
 
-Reading a bundle executes nothing: JSON is parsed against a schema, ONNX files are opened only after their SHA-256 has
-been found right. Writing builds the folder beside its destination and renames it, so that a half-written bundle is never seen.
+Reading a bundle executes nothing: JSON is parsed against a schema, ONNX files are opened only after their
+SHA-256 has been found right. Writing builds the folder beside its destination and renames it, so that a
+half-written bundle is never seen.
 """
 
 import hashlib
@@ -19,7 +20,10 @@ MANIFEST = "manifest.json"
 
 
 class BundleError(ValueError):
-    """A bundle is missing, its manifest is faulty, or a file was altered. The message is one line for the user."""
+    """A bundle is missing, its manifest is faulty, or a file was altered.
+
+    The message is one line for the user.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +51,16 @@ def load_bundle(folder: Path) -> ModelBundle:
     """Read and verify a bundle.
 
     Raises:
-        BundleError: no such folder, no or invalid `manifest.json` (the faulty field is named), or a file that is
-            missing or does not have the hash stated.
+        BundleError: no such folder, no or invalid `manifest.json` (the faulty field is named), or a file that
+            is missing or does not have the hash stated.
     """
     path = folder / MANIFEST
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BundleError(f"{folder}: no bundle here ({MANIFEST} is missing); give its folder with --bundle") from error
+        raise BundleError(
+            f"{folder}: no bundle here ({MANIFEST} is missing); give its folder with --bundle"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
     try:
@@ -77,9 +83,14 @@ def verify_file(path: Path, digest: str) -> None:
     try:
         found = file_sha256(path)
     except OSError as error:
-        raise BundleError(f"{path}: named in {MANIFEST} but cannot be read ({error.strerror}); fetch the bundle again") from error
+        raise BundleError(
+            f"{path}: named in {MANIFEST} but cannot be read ({error.strerror}); fetch the bundle again"
+        ) from error
     if found != digest:
-        raise BundleError(f"{path}: was altered (SHA-256 {found[:12]}…, {MANIFEST} says {digest[:12]}…); fetch the bundle again")
+        raise BundleError(
+            f"{path}: was altered (SHA-256 {found[:12]}…, {MANIFEST} says {digest[:12]}…); fetch the bundle "
+            "again"
+        )
 
 
 def file_sha256(path: Path) -> str:
@@ -89,7 +100,11 @@ def file_sha256(path: Path) -> str:
 
 
 def write_bundle(
-    folder: Path, write_files: Callable[[Path], None], make_manifest: Callable[[Mapping[str, str]], Manifest], *, overwrite: bool = False
+    folder: Path,
+    write_files: Callable[[Path], None],
+    make_manifest: Callable[[Mapping[str, str]], Manifest],
+    *,
+    overwrite: bool = False,
 ) -> ModelBundle:
     """Write a bundle atomically.
 
@@ -100,26 +115,39 @@ def write_bundle(
         overwrite: replace a bundle that is already there.
 
     Raises:
-        BundleError: `folder` exists and `overwrite` is false, or exists and is not a bundle; or manifest and files do not fit together.
-        OSError: the folder cannot be written, and a bundle that was there is still there; or it was, and the old one cannot be removed.
+        BundleError: `folder` exists and `overwrite` is false, or exists and is not a bundle; or manifest and
+            files do not fit together.
+        OSError: the folder cannot be written, and a bundle that was there is still there; or it was, and the
+            old one cannot be removed.
     """
     if folder.exists() and not (overwrite and (folder / MANIFEST).exists()):
-        raise BundleError(f"{folder}: already exists; choose another folder, or add --overwrite to replace a bundle")
+        raise BundleError(
+            f"{folder}: already exists; choose another folder, or add --overwrite to replace a bundle"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         staged = Path(scratch) / folder.name
         staged.mkdir()
         write_files(staged)
-        files = {path.relative_to(staged).as_posix(): file_sha256(path) for path in sorted(staged.rglob("*")) if path.is_file()}
+        files = {
+            path.relative_to(staged).as_posix(): file_sha256(path)
+            for path in sorted(staged.rglob("*"))
+            if path.is_file()
+        }
         manifest = make_manifest(files)
-        (staged / MANIFEST).write_text(json.dumps(dump(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (staged / MANIFEST).write_text(
+            json.dumps(dump(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         bundle = load_bundle(staged)
         _put_in_place(staged, folder)
     return replace(bundle, folder=folder)
 
 
 def _put_in_place(staged: Path, folder: Path) -> None:
-    """Rename a folder to its destination. What lies there goes only when the new one is in its place, else it comes back."""
+    """Rename a folder to its destination.
+
+    What lies there goes only when the new one is in its place, else it comes back.
+    """
     if not folder.exists():
         staged.rename(folder)
         return

@@ -1,8 +1,9 @@
 """Label sets of the abdominal challenges, their left/right pairs, and the tables to network channels.
 
-A *label set* says which integer a voxel of a label map holds for which structure. A *network channel* is what one
-output of a network stands for: a label, or a left/right pair merged into one (`kidney`), which `inference.postprocessing.laterality`
-splits again by anatomy. Arrays that turn one numbering into another are look-up tables: `table[label_map]`.
+A *label set* says which integer a voxel of a label map holds for which structure. A *network channel* is what
+one output of a network stands for: a label, or a left/right pair merged into one (`kidney`), which
+`inference.postprocessing.laterality` splits again by anatomy. Arrays that turn one numbering into another are
+look-up tables: `table[label_map]`.
 
 Sources: FLARE21-24 and AMOS22 challenge rules.
 """
@@ -106,7 +107,11 @@ def _flare(name: str, *extra: str) -> LabelSet:
         "liver", "right kidney", "spleen", "pancreas", "aorta", "inferior vena cava", "right adrenal gland",
         "left adrenal gland", "gallbladder", "esophagus", "stomach", "duodenum", "left kidney",
     )  # fmt: skip
-    return LabelSet(name=name, ids={organ: i for i, organ in enumerate((*organs, *extra), start=1)}, pairs=(KIDNEYS, ADRENALS))
+    return LabelSet(
+        name=name,
+        ids={organ: i for i, organ in enumerate((*organs, *extra), start=1)},
+        pairs=(KIDNEYS, ADRENALS),
+    )
 
 
 FLARE21 = LabelSet(name="flare21", ids={"liver": 1, "kidney": 2, "spleen": 3, "pancreas": 4})
@@ -118,8 +123,10 @@ AMOS22 = LabelSet(
         name: i
         for i, name in enumerate(
             (
-                "spleen", "right kidney", "left kidney", "gallbladder", "esophagus", "liver", "stomach", "aorta", "inferior vena cava",
-                "pancreas", "right adrenal gland", "left adrenal gland", "duodenum", "bladder", "prostate/uterus",
+                "spleen", "right kidney", "left kidney", "gallbladder", "esophagus", "liver", "stomach",
+                "aorta", "inferior vena cava",
+                "pancreas", "right adrenal gland", "left adrenal gland", "duodenum", "bladder",
+                "prostate/uterus",
             ),
             start=1,
         )
@@ -127,14 +134,16 @@ AMOS22 = LabelSet(
     pairs=(KIDNEYS, ADRENALS),
 )  # fmt: skip
 
-LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType({s.name: s for s in (FLARE21, FLARE22, FLARE23, AMOS22)})
+LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
+    {s.name: s for s in (FLARE21, FLARE22, FLARE23, AMOS22)}
+)
 
 
 def merged_channels(labels: LabelSet) -> tuple[str, ...]:
     """Network channels of a label set when each left/right pair is one channel, background first.
 
-    A pair takes the place of its side with the lower id: FLARE23 gives 13 channels, `background, liver, kidney,
-    spleen, ..., tumor` (FLARE23 low-resource ensemble).
+    A pair takes the place of its side with the lower id: FLARE23 gives 13 channels, `background, liver,
+    kidney, spleen, ..., tumor` (FLARE23 low-resource ensemble).
     """
     merged_of = {side: pair.merged for pair in labels.pairs for side in (pair.right, pair.left)}
     names = [merged_of.get(name, name) for name in labels.names]
@@ -144,8 +153,10 @@ def merged_channels(labels: LabelSet) -> tuple[str, ...]:
 def channel_table(labels: LabelSet, channels: Sequence[str]) -> Table:
     """Table from label id to the index of the network channel that stands for it; shape (256,).
 
-    Ids that no channel stands for become 0, as does everything outside the set. Works with merged and unmerged
-    channels: `channel_table(FLARE23, merged_channels(FLARE23))[13] == 2`, since the left kidney is in `kidney`.
+    Ids that no channel stands for become 0, as does everything outside the set. Works with merged and
+    unmerged
+    channels: `channel_table(FLARE23, merged_channels(FLARE23))[13] == 2`, since the left kidney is in
+        `kidney`.
 
     Raises:
         ValueError: a channel is neither background, a structure of the set nor one of its pairs.

@@ -1,7 +1,8 @@
 """What a bundle's `manifest.json` says: everything that inference must know about a model, and nothing executable.
 
-Arrays are (z, y, x) in canonical LPS orientation: z towards superior, y towards posterior, x towards the patient's left.
-`spacing_zyx_mm` and `window_zyx` are always in that order; `axes` says how a window is turned for the network.
+Arrays are (z, y, x) in canonical LPS orientation: z towards superior, y towards posterior, x towards the
+patient's left. `spacing_zyx_mm` and `window_zyx` are always in that order; `axes` says how a window is turned
+for the network.
 
 | who made the model | axes | intensity | interpolation |
 |---|---|---|---|
@@ -43,8 +44,10 @@ class Intensity:
     """How voxel values become network input. Percentile bounds and moments are in HU for CT.
 
     - `window`: clip to [lower, upper], then linearly to [0, 1] (FLARE23 low-resource ensemble).
-    - `window_sigmoid`: [lower, upper] linearly to [-1, 1] without clipping, then the logistic function (MONAI Auto3DSeg).
-    - `clip_zscore`: clip to [lower, upper], subtract `mean`, divide by `std`, all from the data set's foreground (nnU-Net CT).
+    - `window_sigmoid`: [lower, upper] linearly to [-1, 1] without clipping, then the logistic function (MONAI
+      Auto3DSeg).
+    - `clip_zscore`: clip to [lower, upper], subtract `mean`, divide by `std`, all from the data set's
+      foreground (nnU-Net CT).
     - `zscore`: subtract the image's own mean, divide by its own deviation (nnU-Net MR).
     """
 
@@ -59,7 +62,10 @@ class Intensity:
         needed = wanted.get(self.scheme, {"lower", "upper", "mean", "std"})
         for name in ("lower", "upper", "mean", "std"):
             value = getattr(self, name)
-            _check((value is not None) == (name in needed), f"{name}: {'missing' if value is None else 'not used'} with {self.scheme}")
+            _check(
+                (value is not None) == (name in needed),
+                f"{name}: {'missing' if value is None else 'not used'} with {self.scheme}",
+            )
             _check(value is None or math.isfinite(value), f"{name}: must be finite")
         if self.lower is not None and self.upper is not None:
             _check(self.lower < self.upper, f"upper: must be above lower ({self.lower}), is {self.upper}")
@@ -76,32 +82,50 @@ class Network:
     window_zyx: Zyx
     intensity: Intensity
     axes: str = "SPL"
-    """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's right."""
+    """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's
+    right."""
     interpolation: Literal["linear", "area", "cubic"] = "linear"
-    """How the image is brought to `spacing_zyx_mm`; `area` first averages whole blocks of voxels that fit into one of the network's."""
+    """How the image is brought to `spacing_zyx_mm`; `area` first averages whole blocks of voxels that fit
+    into one of the network's."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Lowest precision in which `file` may be computed: agreement with fp32 was shown."""
     fp16_file: str | None = None
-    """The same network as an ONNX file that computes in fp16, for GPUs; input and output are float32 all the same. None where agreement
-    with fp32 was not shown."""
+    """The same network as an ONNX file that computes in fp16, for GPUs; input and output are float32 all the
+    same. None where agreement with fp32 was not shown."""
     memory_mb: Mapping[str, int] | None = None
-    """Peak memory in MiB of loading the network and running one window, by way to run it, e.g. `openvino-bf16`, `onnxruntime-fp32`;
-    measured by export. None: estimated from the window."""
+    """Peak memory in MiB of loading the network and running one window, by way to run it, e.g.
+    `openvino-bf16`, `onnxruntime-fp32`; measured by export. None: estimated from the window."""
 
     def __post_init__(self) -> None:
         for name, file in self.files.items():
             _check(_lies_inside(file), f"{name}: must lie in the bundle, is {file!r}")
-        _check(all(0.1 <= s <= 20 for s in self.spacing_zyx_mm), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {self.spacing_zyx_mm}")
-        _check(all(8 <= w <= 1024 for w in self.window_zyx), f"window_zyx: must be 8 to 1024 voxels, is {self.window_zyx}")
+        _check(
+            all(0.1 <= s <= 20 for s in self.spacing_zyx_mm),
+            f"spacing_zyx_mm: must be 0.1 to 20 mm, is {self.spacing_zyx_mm}",
+        )
+        _check(
+            all(8 <= w <= 1024 for w in self.window_zyx),
+            f"window_zyx: must be 8 to 1024 voxels, is {self.window_zyx}",
+        )
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
-        _check(sorted(a for a in along if a is not None) == [0, 1, 2], f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}")
+        _check(
+            sorted(a for a in along if a is not None) == [0, 1, 2],
+            f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}",
+        )
         for way, mb in (self.memory_mb or {}).items():
-            _check(0 < mb <= MOST_MB, f"memory_mb.{way}: must be above 0 and at most {MOST_MB} MiB, is {str(mb)[:20]}")
+            _check(
+                0 < mb <= MOST_MB,
+                f"memory_mb.{way}: must be above 0 and at most {MOST_MB} MiB, is {str(mb)[:20]}",
+            )
 
     @property
     def files(self) -> dict[str, str]:
         """The network's files by the field that names them."""
-        return {"file": self.file} if self.fp16_file is None else {"file": self.file, "fp16_file": self.fp16_file}
+        return (
+            {"file": self.file}
+            if self.fp16_file is None
+            else {"file": self.file, "fp16_file": self.fp16_file}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +146,10 @@ class Member(Network):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(0 <= self.overlap <= 0.9, f"overlap: must be 0 to 0.9, is {self.overlap}")
-        _check(len(set(self.mirror_axes)) == len(self.mirror_axes), f"mirror_axes: names an axis twice, is {list(self.mirror_axes)}")
+        _check(
+            len(set(self.mirror_axes)) == len(self.mirror_axes),
+            f"mirror_axes: names an axis twice, is {list(self.mirror_axes)}",
+        )
         _check(self.weight > 0 and math.isfinite(self.weight), f"weight: must be above 0, is {self.weight}")
 
 
@@ -134,7 +161,8 @@ class Localization(Network):
     crop_axes: tuple[Literal["z", "y", "x"], ...] = ("y", "x")
     """Method A crops x and y only: a tumor can be anywhere along head-foot."""
     skip_outside: bool = False
-    """Windows that are farther than `margin_mm` from the organs found are not run; not for bundles that look for tumors anywhere."""
+    """Windows that are farther than `margin_mm` from the organs found are not run; not for bundles that look
+    for tumors anywhere."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,9 +186,11 @@ class Output:
     labels: Mapping[str, int]
     """Structure name to id in the written label map, 1 to 255."""
     channels: tuple[str, ...]
-    """Meaning of each output channel, a structure or the merged name of a pair; `background` first under softmax, absent under sigmoid."""
+    """Meaning of each output channel, a structure or the merged name of a pair; `background` first under
+    softmax, absent under sigmoid."""
     activation: Literal["softmax", "sigmoid"] = "softmax"
-    """Sigmoid channels are thresholded at 0.5; where several are on, the later channel wins (nnU-Net's regions)."""
+    """Sigmoid channels are thresholded at 0.5; where several are on, the later channel wins (nnU-Net's
+    regions)."""
     pairs: tuple[PairNames, ...] = ()
 
     def __post_init__(self) -> None:
@@ -170,7 +200,10 @@ class Output:
             _check(self.channels[:1] == (BACKGROUND,), "channels: must begin with background under softmax")
         structures = self.channels[1:] if self.activation == "softmax" else self.channels
         _check(bool(structures), "channels: no structure")
-        _check(len(structures) <= MOST_STRUCTURES, f"channels: at most {MOST_STRUCTURES} structures, are {len(structures)}")
+        _check(
+            len(structures) <= MOST_STRUCTURES,
+            f"channels: at most {MOST_STRUCTURES} structures, are {len(structures)}",
+        )
         for index, channel in enumerate(self.channels):
             if channel in structures:
                 try:
@@ -198,13 +231,17 @@ class PostProcessing:
     min_volume_mm3: float = 0.0
     """Connected parts smaller than this are removed."""
     max_distance_to_organs_mm: float | None = None
-    """Connected parts farther than this from every other structure are removed; meant for tumors. None: at any distance."""
+    """Connected parts farther than this from every other structure are removed; meant for tumors. None: at
+    any distance."""
 
     def __post_init__(self) -> None:
         _check(self.min_voxels >= 0, f"min_voxels: must be 0 or more, is {self.min_voxels}")
         _check(self.min_volume_mm3 >= 0, f"min_volume_mm3: must be 0 or more, is {self.min_volume_mm3}")
         reach = self.max_distance_to_organs_mm
-        _check(reach is None or 0 < reach <= 500, f"max_distance_to_organs_mm: must be above 0 and at most 500, is {reach}")
+        _check(
+            reach is None or 0 < reach <= 500,
+            f"max_distance_to_organs_mm: must be above 0 and at most 500, is {reach}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,16 +268,20 @@ class Manifest:
     """SHA-256 of every file of the bundle except the manifest, in hexadecimal."""
     localization: Localization | None = None
     fuse: Literal["mean_probability", "after_postprocessing"] = "mean_probability"
-    """`after_postprocessing`: `postprocessing` is applied to each group of members with the same windows before they are averaged."""
+    """`after_postprocessing`: `postprocessing` is applied to each group of members with the same windows
+    before they are averaged."""
     crop_after_first: bool = False
-    """The first member runs alone; where it found no tumor above or below the organs, the others see only the slices of the organs
-    (method A)."""
+    """The first member runs alone; where it found no tumor above or below the organs, the others see only the
+    slices of the organs (method A)."""
     postprocessing: Mapping[str, PostProcessing] | None = None
     """Structure name to clean-up; structures that are not named are left as they are."""
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        _check(self.format_version == FORMAT_VERSION, f"format_version: this release reads {FORMAT_VERSION}, is {self.format_version}")
+        _check(
+            self.format_version == FORMAT_VERSION,
+            f"format_version: this release reads {FORMAT_VERSION}, is {self.format_version}",
+        )
         _check(bool(self.members), "members: must have at least one")
         for where, network in self.networks().items():
             for name, file in network.files.items():

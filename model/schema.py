@@ -1,7 +1,9 @@
 """From parsed JSON or YAML to frozen dataclasses, strictly, naming the field that is wrong; and back.
 
-Used for bundle manifests and training recipes, so that both refuse unknown, missing and ill-typed fields in the same
-words: `members[0].overlap: must be 0 to 0.9, is 1.2`. Value checks live in each dataclass's `__post_init__`, which
+Used for bundle manifests and training recipes, so that both refuse unknown, missing and ill-typed fields in
+the same
+words: `members[0].overlap: must be 0 to 0.9, is 1.2`. Value checks live in each dataclass's `__post_init__`,
+    which
 raises `ValueError("overlap: must be ...")`; the parser puts the path in front.
 """
 
@@ -93,7 +95,9 @@ def _tuple(args: tuple[Any, ...], value: object, where: str) -> tuple[object, ..
         return tuple(_value(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(value) != len(args):
         raise SchemaError(f"{where}: must be a list of {len(args)}, has {len(value)}")
-    return tuple(_value(arg, item, f"{where}[{i}]") for i, (arg, item) in enumerate(zip(args, value, strict=True)))
+    return tuple(
+        _value(arg, item, f"{where}[{i}]") for i, (arg, item) in enumerate(zip(args, value, strict=True))
+    )
 
 
 def _scalar(hint: type, value: object, where: str) -> object:

@@ -16,7 +16,8 @@ INFERENCE_PACKAGES = {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}
 HEAVY = {"onnxruntime", "openvino"}
 LEAN_MODEL = {"model.labels", "model.bundle", "model.manifest", "model.schema"}
 
-# Where a module lies: its first matching prefix gives what of ours, and which third-party packages (None: any), it may import.
+# Where a module lies: its first matching prefix gives what of ours, and which third-party packages (None:
+# any), it may import.
 RULES: tuple[tuple[str, set[str], set[str] | None], ...] = (
     ("predict", {"inference", "model.bundle"}, set()),
     *((name, LEAN_MODEL, {"numpy"}) for name in sorted(LEAN_MODEL)),
@@ -25,7 +26,8 @@ RULES: tuple[tuple[str, set[str], set[str] | None], ...] = (
     ("training", {"training", "model", "inference", "eval.scoring.metrics"}, None),
     ("eval", {"eval", "model.labels"}, None),
 )
-# Imports of ours that happen inside functions: the subcommands of the two command lines load only what they need.
+# Imports of ours that happen inside functions: the subcommands of the two command lines load only what they
+# need.
 LAZY_ALLOWED = {"training.__main__", "eval.__main__"}
 
 
@@ -51,10 +53,13 @@ def imports_of(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
             yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: relative import"
-            # `from model import labels` may name a module; `from model.labels import X` names one before the X.
+            # `from model import labels` may name a module; `from model.labels import X` names one before the
+            # X.
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                is_module = (ROOT / Path(*full.split("."))).with_suffix(".py").exists() or (ROOT / Path(*full.split("."))).is_dir()
+                is_module = (ROOT / Path(*full.split("."))).with_suffix(".py").exists() or (
+                    ROOT / Path(*full.split("."))
+                ).is_dir()
                 yield node, full if is_module else str(node.module)
 
 
@@ -96,7 +101,9 @@ def test_imports_follow_the_table(path):
     ],
 )
 def test_a_broken_rule_is_found(module, line):
-    assert broken_rules(module, ast.parse(line)) == [f"{module}:1 imports {next(imports_of(ast.parse(line)))[1]}"]
+    assert broken_rules(module, ast.parse(line)) == [
+        f"{module}:1 imports {next(imports_of(ast.parse(line)))[1]}"
+    ]
 
 
 @pytest.mark.parametrize("path", sources(), ids=module_name)
@@ -120,14 +127,24 @@ def test_packages_are_empty(path):
 def import_microseconds() -> dict[str, int]:
     """What `-X importtime` counts while `predict.py --help` starts: microseconds of each module itself."""
     run = subprocess.run(
-        [sys.executable, "-X", "importtime", str(ROOT / "predict.py"), "--help"], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-X", "importtime", str(ROOT / "predict.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
-    rows = [line.removeprefix("import time:").split("|") for line in run.stderr.splitlines() if line.startswith("import time:")]
+    rows = [
+        line.removeprefix("import time:").split("|")
+        for line in run.stderr.splitlines()
+        if line.startswith("import time:")
+    ]
     return {row[2].strip(): int(row[0]) for row in rows if row[0].strip().isdigit()}
 
 
 def test_predict_help_starts_light():
-    assert not {"torch", "openvino", "onnxruntime", "scipy", "numpy", "SimpleITK"} & set(import_microseconds())
+    assert not {"torch", "openvino", "onnxruntime", "scipy", "numpy", "SimpleITK"} & set(
+        import_microseconds()
+    )
 
 
 def test_predict_help_starts_fast():

@@ -61,7 +61,9 @@ def read_bundle(folder: Path) -> BundleFacts:
 def _facts(folder: Path, manifest: dict[str, Any]) -> BundleFacts:
     output = manifest["output"]
     if output["activation"] != "softmax":
-        raise JudgingError(f"{folder}: has {output['activation']} channels; the plain pipeline knows softmax only")
+        raise JudgingError(
+            f"{folder}: has {output['activation']} channels; the plain pipeline knows softmax only"
+        )
     ids: dict[str, int] = {"background": 0, **output["labels"]}
     right = {pair["merged"]: pair["right"] for pair in output["pairs"]}
     merged = [pair for pair in output["pairs"] if pair["merged"] in output["channels"]]
@@ -76,14 +78,19 @@ def _facts(folder: Path, manifest: dict[str, Any]) -> BundleFacts:
 def _member(folder: Path, member: dict[str, Any]) -> MemberFacts:
     intensity, where = member["intensity"], folder / member["file"]
     if member["axes"] != "SPL" or member["mirror_axes"] or member["interpolation"] not in ("linear", "area"):
-        raise JudgingError(f"{where}: has turned or mirrored axes or cubic interpolation, which the plain pipeline does not know")
+        raise JudgingError(
+            f"{where}: has turned or mirrored axes or cubic interpolation, which the plain pipeline does not "
+            "know"
+        )
     lower, upper = float(intensity.get("lower", 0)), float(intensity.get("upper", 0))
     if intensity["scheme"] == "window":
         shift, scale = lower, upper - lower
     elif intensity["scheme"] == "clip_zscore":
         shift, scale = float(intensity["mean"]), float(intensity["std"])
     else:
-        raise JudgingError(f"{where}: has intensity {intensity['scheme']}, which the plain pipeline does not know")
+        raise JudgingError(
+            f"{where}: has intensity {intensity['scheme']}, which the plain pipeline does not know"
+        )
     return MemberFacts(
         path=where,
         spacing_zyx_mm=tuple(member["spacing_zyx_mm"]),

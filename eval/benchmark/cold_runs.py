@@ -50,7 +50,8 @@ class Measured:
     stopped: str
     """Why it was stopped; empty if it ended by itself."""
     others: float
-    """Processors that other programs kept busy meanwhile, on average; the run would be faster without them."""
+    """Processors that other programs kept busy meanwhile, on average; the run would be faster without
+    them."""
 
 
 def free_limits(seconds: float) -> Limits:
@@ -67,7 +68,9 @@ def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tup
     with Sampler(SamplerOptions(interval_s=SAMPLE_S)) as sampler, log.open("wb") as output:
         start_s, busy_s = time.monotonic(), _busy_s()
         try:
-            program = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd)
+            program = subprocess.Popen(
+                list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=cwd
+            )
         except OSError as error:
             raise JudgingError(f"{command[0]}: cannot be started ({error.strerror})") from error
         sampler.watch(program.pid)
@@ -94,7 +97,13 @@ def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tup
 def _busy_s() -> float:
     """Seconds that all processors together have been busy since the machine started."""
     times = psutil.cpu_times()
-    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0))
+    return float(
+        sum(times)
+        - times.idle
+        - getattr(times, "iowait", 0.0)
+        - getattr(times, "guest", 0.0)
+        - getattr(times, "guest_nice", 0.0)
+    )
 
 
 def _wait(program: "subprocess.Popen[bytes]", start_s: float, limits: Limits) -> tuple[float, float, str]:
@@ -169,7 +178,12 @@ def do(task: Task, seconds: float) -> Json:
     task.folder.mkdir(parents=True, exist_ok=True)
     task.report.unlink(missing_ok=True)
     measured, trace = measure(task.command, free_limits(seconds), task.folder / f"{task.name}.log", task.cwd)
-    record = {"about": task.about, "command": list(task.command), **asdict(measured), "report": _read_report(task.report)}
+    record = {
+        "about": task.about,
+        "command": list(task.command),
+        **asdict(measured),
+        "report": _read_report(task.report),
+    }
     write_trace(task.trace_path, trace)
     write_json(task.record_path, record)
     return record

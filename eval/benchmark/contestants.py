@@ -15,7 +15,13 @@ from eval.eval_errors import JudgingError
 from eval.files import case_of
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS, BARE, PLAIN, PLAIN_BF16, EVEN = "predict.py", "predict.py-bare", "plain-fp32", "plain-bf16", "plain-even"
+OURS, BARE, PLAIN, PLAIN_BF16, EVEN = (
+    "predict.py",
+    "predict.py-bare",
+    "plain-fp32",
+    "plain-bf16",
+    "plain-even",
+)
 CONTESTANTS = {
     OURS: "predict.py as users call it",
     BARE: "predict.py without localization and clean-up, which the plain pipeline has not either",
@@ -23,7 +29,11 @@ CONTESTANTS = {
     PLAIN_BF16: "PyTorch and MONAI, bf16 autocast",
     EVEN: "PyTorch and MONAI, fp32, windows spread as predict.py spreads them, to compare labels",
 }
-MODES = {PLAIN: ("--precision", "fp32"), PLAIN_BF16: ("--precision", "bf16"), EVEN: ("--precision", "fp32", "--even")}
+MODES = {
+    PLAIN: ("--precision", "fp32"),
+    PLAIN_BF16: ("--precision", "bf16"),
+    EVEN: ("--precision", "fp32", "--even"),
+}
 SMALL, EMBEDDED = "small", "embedded"
 
 
@@ -64,7 +74,12 @@ def prepare_network(name: str, folder: Path) -> Network:
         bundle = ROOT / "bundles/default" if name == EMBEDDED else Path(name).resolve()
     if not (bundle / "manifest.json").is_file():
         raise JudgingError(f"{bundle}: no bundle here; --networks takes small, embedded or a bundle's folder")
-    return Network(name=Path(name).name, bundle=bundle, bare=_without_extras(bundle, made / "bare"), weights=made / "weights")
+    return Network(
+        name=Path(name).name,
+        bundle=bundle,
+        bare=_without_extras(bundle, made / "bare"),
+        weights=made / "weights",
+    )
 
 
 def prepare_weights(network: Network) -> None:
@@ -94,9 +109,26 @@ def command_of(contestant: str, network: Network, scan: Scan, target: Path, thre
     report = ["--report", str(report_of(target))]
     if contestant in (OURS, BARE):
         bundle = network.bare if contestant == BARE and network.bare else network.bundle
-        words = ["predict.py", "--input", str(scan.path), "--output", str(target), "--bundle", str(bundle), "--device", "cpu"]
+        words = [
+            "predict.py",
+            "--input",
+            str(scan.path),
+            "--output",
+            str(target),
+            "--bundle",
+            str(bundle),
+            "--device",
+            "cpu",
+        ]
     else:
-        words = ["-m", "eval.benchmark.plain", "--image", str(scan.path), "--output", str(labels_of(contestant, target, scan))]
+        words = [
+            "-m",
+            "eval.benchmark.plain",
+            "--image",
+            str(scan.path),
+            "--output",
+            str(labels_of(contestant, target, scan)),
+        ]
         words += ["--bundle", str(network.bundle), "--weights", str(network.weights), *MODES[contestant]]
     return [sys.executable, *words, *report, *(["--threads", str(threads)] if threads else [])]
 
@@ -127,4 +159,7 @@ def _without_extras(bundle: Path, folder: Path) -> Path | None:
 def _run_tool(words: list[str], complaint: str) -> None:
     done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise JudgingError(f"{complaint} ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); the training packages are needed")
+        raise JudgingError(
+            f"{complaint} ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); the training "
+            "packages are needed"
+        )

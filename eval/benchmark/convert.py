@@ -1,7 +1,7 @@
 """Take a bundle's networks back to torch, for the plain pipeline: `python -m eval.benchmark.convert --bundle DIR --output DIR`.
 
-ONNX files that torch's exporter wrote keep the names of the state dict; the export of this project stores large weights as half
-floats named `NAME_half`. Layer sizes follow from the shapes of the weights:
+ONNX files that torch's exporter wrote keep the names of the state dict; the export of this project stores
+large weights as half floats named `NAME_half`. Layer sizes follow from the shapes of the weights:
 
 | names | network |
 |---|---|
@@ -37,14 +37,18 @@ Weights = Mapping[str, Tensor]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert every member of a bundle; the exit code is 0, or 2 where one cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m eval.benchmark.convert", description="Take a bundle's networks back to torch.")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.benchmark.convert", description="Take a bundle's networks back to torch."
+    )
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     arguments = parser.parse_args(argv)
     try:
         arguments.output.mkdir(parents=True, exist_ok=True)
         for member in read_bundle(arguments.bundle).members:
-            difference = convert(member.path, member.window_zyx, arguments.output / f"{member.path.stem}.safetensors")
+            difference = convert(
+                member.path, member.window_zyx, arguments.output / f"{member.path.stem}.safetensors"
+            )
             sys.stdout.write(f"{member.path.name}: torch's logits within {difference:.1e} of onnxruntime's\n")
     except JudgingError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -56,7 +60,8 @@ def convert(source: Path, window_zyx: Zyx, target: Path) -> float:
     """Write one network; returns the largest difference of a logit.
 
     Raises:
-        JudgingError: it is neither of the networks above, a weight is missing or left over, or the logits differ.
+        JudgingError: it is neither of the networks above, a weight is missing or left over, or the logits
+            differ.
     """
     weights = read_weights(source)
     kind, arguments = describe(weights, source)
@@ -64,7 +69,10 @@ def convert(source: Path, window_zyx: Zyx, target: Path) -> float:
     fill(network, weights, source)
     difference = largest_difference(network, source, window_zyx)
     if not difference <= SAME:
-        raise JudgingError(f"{source}: torch's logits differ from onnxruntime's by {difference:.2g}; this is a fault of the conversion")
+        raise JudgingError(
+            f"{source}: torch's logits differ from onnxruntime's by {difference:.2g}; this is a fault of the "
+            "conversion"
+        )
     save_network(target, network, arguments)
     return difference
 
@@ -79,7 +87,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         model = onnx.load(path)
     except Exception as error:  # protobuf has classes of its own
         raise JudgingError(f"{path}: cannot be read as ONNX ({error})") from error
-    arrays = {weight.name.removesuffix(HALF): numpy_helper.to_array(weight) for weight in model.graph.initializer}
+    arrays = {
+        weight.name.removesuffix(HALF): numpy_helper.to_array(weight) for weight in model.graph.initializer
+    }
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items() if "." in name}
 
 
@@ -94,7 +104,8 @@ def describe(weights: Weights, path: Path) -> tuple[str, dict[str, Any]]:
     if _chain(0) + UP in weights:
         return "DynUNet", _plain_unet(weights)
     raise JudgingError(
-        f"{path}: holds neither a SegResNet nor a plain U-Net of MONAI, exported by torch; the plain pipeline knows no other"
+        f"{path}: holds neither a SegResNet nor a plain U-Net of MONAI, exported by torch; the plain "
+        "pipeline knows no other"
     )
 
 
@@ -109,7 +120,9 @@ def fill(network: nn.Module, weights: Weights, path: Path) -> None:
     with torch.no_grad():
         for name, tensor in weights.items():
             if name not in names or names[name].shape != tensor.shape:
-                raise JudgingError(f"{path}: {name} of shape {tuple(tensor.shape)} has no place in {type(network).__name__}")
+                raise JudgingError(
+                    f"{path}: {name} of shape {tuple(tensor.shape)} has no place in {type(network).__name__}"
+                )
             names[name].copy_(tensor)
             filled.add(id(names[name]))
     missing = next((name for name, parameter in names.items() if id(parameter) not in filled), None)
@@ -136,7 +149,9 @@ def _segresnet(weights: Weights) -> dict[str, Any]:
         "in_channels": first.shape[1],
         "out_channels": weights[f"up_layers.{levels - 2}.head.weight"].shape[0],
         "norm": "instance",
-        "blocks_down": [_count(weights, f"encoder.layers.{level}.blocks.{{}}.conv1.weight") for level in range(levels)],
+        "blocks_down": [
+            _count(weights, f"encoder.layers.{level}.blocks.{{}}.conv1.weight") for level in range(levels)
+        ],
         "dsdepth": 1,
     }
 

@@ -32,7 +32,12 @@ def window_seconds(record: Json, network: Network, folder: Path, threads: int) -
         JudgingError: a network cannot be timed.
     """
     plan = record["report"]["cases"][0]["plan"]
-    about = {"bundle_sha256": network.sha256, "backend": plan["backend"], "precisions": plan["precisions"], "threads": threads}
+    about = {
+        "bundle_sha256": network.sha256,
+        "backend": plan["backend"],
+        "precisions": plan["precisions"],
+        "threads": threads,
+    }
     path = folder / f"window-{network.name}.json"
     try:
         kept: Json = json.loads(path.read_text(encoding="utf-8"))
@@ -40,7 +45,9 @@ def window_seconds(record: Json, network: Network, folder: Path, threads: int) -
         kept = {}
     if kept.get("about") != about:
         taken = {
-            member.path.name: _time_alone(member.path, plan["backend"], plan["precisions"][member.path.name], threads)
+            member.path.name: _time_alone(
+                member.path, plan["backend"], plan["precisions"][member.path.name], threads
+            )
             for member in read_bundle(network.bundle).members
         }
         kept = {"about": about, "seconds": taken}
@@ -49,10 +56,22 @@ def window_seconds(record: Json, network: Network, folder: Path, threads: int) -
 
 
 def _time_alone(path: Path, backend: str, precision: str, threads: int) -> float:
-    command = [sys.executable, "-m", "eval.benchmark.network_time", "--onnx", str(path), "--backend", backend, "--precision", precision]
+    command = [
+        sys.executable,
+        "-m",
+        "eval.benchmark.network_time",
+        "--onnx",
+        str(path),
+        "--backend",
+        backend,
+        "--precision",
+        precision,
+    ]
     done = subprocess.run([*command, "--threads", str(threads)], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise JudgingError(f"{path}: cannot be timed alone ({(done.stderr.strip().splitlines() or ['no message'])[-1]})")
+        raise JudgingError(
+            f"{path}: cannot be timed alone ({(done.stderr.strip().splitlines() or ['no message'])[-1]})"
+        )
     return float(json.loads(done.stdout)["seconds"])
 
 
@@ -73,9 +92,20 @@ def startup(scan: Scan, network: Network, target: Path) -> Json:
 
 
 def _import_seconds(words: list[str]) -> float:
-    """What `-X importtime` counts for all modules together. Modules that are imported by another thread count too."""
-    done = subprocess.run([sys.executable, "-X", "importtime", *words], cwd=ROOT, capture_output=True, text=True)
-    return sum(int(microseconds) for microseconds in re.findall(r"^import time:\s+(\d+) \|", done.stderr, re.MULTILINE)) / 1e6
+    """What `-X importtime` counts for all modules together.
+
+    Modules that are imported by another thread count too.
+    """
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    return (
+        sum(
+            int(microseconds)
+            for microseconds in re.findall(r"^import time:\s+(\d+) \|", done.stderr, re.MULTILINE)
+        )
+        / 1e6
+    )
 
 
 def folder_run(cases: int, scan: Scan, network: Network, output: Path, threads: int) -> Json:
@@ -91,7 +121,12 @@ def folder_run(cases: int, scan: Scan, network: Network, output: Path, threads: 
     task = Task(
         folder=output / "folders",
         name=f"{network.name}-{scan.name}-{cases}-run",
-        about={"bundle_sha256": network.sha256, "scan_bytes": scan.path.stat().st_size, "cases": cases, "threads": threads},
+        about={
+            "bundle_sha256": network.sha256,
+            "scan_bytes": scan.path.stat().st_size,
+            "cases": cases,
+            "threads": threads,
+        },
         command=command_of(OURS, network, Scan(name=scan.name, path=folder), target, threads),
         report=report_of(target),
         cwd=ROOT,

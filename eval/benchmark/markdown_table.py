@@ -25,7 +25,10 @@ def _row(entries: Sequence[Entry], entry: Entry) -> list[str]:
     figures: list[str] = []
     for what, digits in (("wall_s", 1), ("cpu_s", 1), ("peak_mb", 0)):
         figures += [f"{getattr(entry, what):.{digits}f}", _times(ratio(entries, entry, what))]
-    agreed = [f"{a.dice:.4f} ({a.labels} labels)" if (a := entry.agreement.get(other)) else "" for other in (PLAIN, EVEN)]
+    agreed = [
+        f"{a.dice:.4f} ({a.labels} labels)" if (a := entry.agreement.get(other)) else ""
+        for other in (PLAIN, EVEN)
+    ]
     return [*who, *figures, str(entry.windows), f"{entry.others:.2f}", *agreed]
 
 
@@ -48,7 +51,17 @@ def floor_table(entries: Sequence[Entry]) -> str:
                     f"{entry.wall_s / entry.floor_s:.2f}",
                 ]
             )
-    header = ("network", "CT", "contestant", "windows", "network s", "read + write s", "floor s", "wall s", "wall / floor")
+    header = (
+        "network",
+        "CT",
+        "contestant",
+        "windows",
+        "network s",
+        "read + write s",
+        "floor s",
+        "wall s",
+        "wall / floor",
+    )
     return _markdown(header, rows)
 
 
@@ -56,7 +69,12 @@ def stages_table(entries: Sequence[Entry]) -> str:
     """Seconds of each stage."""
     names = [name for name in dict.fromkeys(name for entry in entries for name in entry.seconds)]
     rows = [
-        [entry.network, entry.scan, entry.contestant, *(f"{entry.seconds[name]:.2f}" if name in entry.seconds else "" for name in names)]
+        [
+            entry.network,
+            entry.scan,
+            entry.contestant,
+            *(f"{entry.seconds[name]:.2f}" if name in entry.seconds else "" for name in names),
+        ]
         for entry in ordered(entries)
         if not entry.stopped
     ]
@@ -69,13 +87,16 @@ def extras_text(extras: Json) -> str:
     if start := extras.get("startup"):
         lines.append(
             f"- `predict.py --help`: {start['help_wall_s']:.2f} s on the clock (median of {start['runs']}), "
-            f"imports {start['help_import_s']:.3f} s (`-X importtime`); imports of a whole run {start['run_import_s']:.2f} s"
+            f"imports {start['help_import_s']:.3f} s (`-X importtime`); imports of a whole run "
+            f"{start['run_import_s']:.2f} s"
         )
     for folder in extras.get("folders", []):
         cold_s = folder["cases"] * folder["cold_wall_s"]
         lines.append(
-            f"- a folder of {folder['cases']} × {folder['scan']} with {folder['network']}: {folder['wall_s']:.1f} s, "
-            f"{folder['wall_s'] / cold_s:.2f} of {folder['cases']} cold runs ({folder['cases']} × {folder['cold_wall_s']:.1f} s)"
+            f"- a folder of {folder['cases']} × {folder['scan']} with {folder['network']}: "
+            f"{folder['wall_s']:.1f} s, "
+            f"{folder['wall_s'] / cold_s:.2f} of {folder['cases']} cold runs ({folder['cases']} × "
+            f"{folder['cold_wall_s']:.1f} s)"
         )
     return "\n".join(lines)
 
@@ -85,7 +106,14 @@ def ordered(entries: Sequence[Entry]) -> list[Entry]:
     scans = list(dict.fromkeys(entry.scan for entry in entries))
     networks = list(dict.fromkeys(entry.network for entry in entries))
     who = list(CONTESTANTS)
-    return sorted(entries, key=lambda entry: (networks.index(entry.network), scans.index(entry.scan), who.index(entry.contestant)))
+    return sorted(
+        entries,
+        key=lambda entry: (
+            networks.index(entry.network),
+            scans.index(entry.scan),
+            who.index(entry.contestant),
+        ),
+    )
 
 
 def _times(value: float) -> str:

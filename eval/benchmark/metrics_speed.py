@@ -58,7 +58,9 @@ def _abdomen(phase: float) -> LabelMap:
         box, places = [], []
         for axis, (centre, half) in enumerate(zip(centre_mm, half_mm, strict=True)):
             size = SPACING_ZYX_MM[axis]
-            start, stop = (int(np.clip((centre + side * 1.3 * half) / size, 0, SHAPE_ZYX[axis])) for side in (-1, 1))
+            start, stop = (
+                int(np.clip((centre + side * 1.3 * half) / size, 0, SHAPE_ZYX[axis])) for side in (-1, 1)
+            )
             box.append(slice(start, stop))
             places.append((np.arange(start, stop) * size - centre) / half)
         z, y, x = np.ix_(*places)
@@ -67,12 +69,21 @@ def _abdomen(phase: float) -> LabelMap:
     return labels
 
 
-def time_ours(pair: LabelPair, challenge: Challenge, with_hd95: bool) -> tuple[Timing, dict[str, StructureScore]]:
-    """Score a case as `score` does, boxes included, with as many threads as processors; the best of three runs."""
+def time_ours(
+    pair: LabelPair, challenge: Challenge, with_hd95: bool
+) -> tuple[Timing, dict[str, StructureScore]]:
+    """Score a case as `score` does, boxes included, with as many threads as processors.
+
+    The best of three runs.
+    """
     runs = []
     for _ in range(3):
         fresh = LabelPair(prediction=pair.prediction, truth=pair.truth, spacing_zyx_mm=pair.spacing_zyx_mm)
-        runs.append(_timed(lambda fresh=fresh: score_case(fresh, challenge, with_hd95=with_hd95, threads=processors())))  # type: ignore[misc]
+        runs.append(
+            _timed(
+                lambda fresh=fresh: score_case(fresh, challenge, with_hd95=with_hd95, threads=processors())
+            )
+        )  # type: ignore[misc]
     wall_s, cpu_s, scores = min(runs, key=lambda run: run[0])
     what = "LeanSeg: DSC, NSD, HD95" if with_hd95 else "LeanSeg: DSC, NSD"
     return Timing(what=what, wall_s=wall_s, cpu_s=cpu_s), scores
@@ -99,7 +110,9 @@ def _surface_distance() -> ModuleType:
     try:
         return importlib.import_module("surface_distance")
     except ImportError as error:
-        raise JudgingError("the package surface-distance is not installed; pip install surface-distance, or add --alone") from error
+        raise JudgingError(
+            "the package surface-distance is not installed; pip install surface-distance, or add --alone"
+        ) from error
 
 
 def _reference_score(package: Any, pair: LabelPair, challenge: Challenge, name: str) -> StructureScore:  # noqa: ANN401
@@ -122,4 +135,6 @@ def _timed(work: Callable[[], dict[str, StructureScore]]) -> tuple[float, float,
 def challenge_to_time() -> Challenge:
     """FLARE22's organs and tolerances without its special cases, which `surface-distance` knows nothing of."""
     flare22 = CHALLENGES["flare22"]
-    return Challenge(labels=flare22.labels, short_names=flare22.short_names, tolerances_mm=flare22.tolerances_mm)
+    return Challenge(
+        labels=flare22.labels, short_names=flare22.short_names, tolerances_mm=flare22.tolerances_mm
+    )

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print `{"seconds": …}`, the fastest of all runs after one that does not count: whatever disturbs a run makes it slower."""
-    parser = argparse.ArgumentParser(prog="python -m eval.benchmark.network_time", description="Time a network alone.")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.benchmark.network_time", description="Time a network alone."
+    )
     parser.add_argument("--onnx", type=Path, required=True)
     parser.add_argument("--backend", choices=("openvino", "onnxruntime"), required=True)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
@@ -56,7 +58,9 @@ def _onnxruntime(arguments: argparse.Namespace) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     if arguments.threads:
         options.intra_op_num_threads = arguments.threads
-    session = onnxruntime.InferenceSession(arguments.onnx.read_bytes(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        arguments.onnx.read_bytes(), options, providers=["CPUExecutionProvider"]
+    )
     given = session.get_inputs()[0]
     window = _noise(given.shape)
     return lambda: session.run(None, {given.name: window})

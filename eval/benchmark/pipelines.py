@@ -101,7 +101,9 @@ class Benchmark:
         record = do(self.task(contestant, network, scan, repeat), self.timeout_s)
         well = bool(record["exit_code"] == 0)
         outcome = (
-            f"{record['wall_s']:.1f} s, {record['peak_mb']:.0f} MiB" if well else record["stopped"] or f"exit code {record['exit_code']}"
+            f"{record['wall_s']:.1f} s, {record['peak_mb']:.0f} MiB"
+            if well
+            else record["stopped"] or f"exit code {record['exit_code']}"
         )
         self.say(f"{network.name}, {scan.name}, {contestant}, run {repeat + 1}: {outcome}")
         if well and contestant == OURS:
@@ -114,11 +116,21 @@ class Benchmark:
         extras: Json = _read_json(self.output / "extras.json")
         if "startup" not in extras:
             extras["startup"] = startup(scan, network, self.output / "labels" / "startup")
-        cold = [r for repeat in range(self.repeats) if (r := self.task(OURS, network, scan, repeat).record()) and r["exit_code"] == 0]
+        cold = [
+            r
+            for repeat in range(self.repeats)
+            if (r := self.task(OURS, network, scan, repeat).record()) and r["exit_code"] == 0
+        ]
         if cases and cold:
             record = folder_run(cases, scan, network, self.output, self.threads)
             cold_s = sorted(r["wall_s"] for r in cold)[len(cold) // 2]
-            told = {"network": network.name, "scan": scan.name, "cases": cases, "wall_s": record["wall_s"], "cold_wall_s": cold_s}
+            told = {
+                "network": network.name,
+                "scan": scan.name,
+                "cases": cases,
+                "wall_s": record["wall_s"],
+                "cold_wall_s": cold_s,
+            }
             extras["folders"] = [told]
             self.say(f"folder of {cases}: {record['wall_s']:.1f} s")
         write_json(self.output / "extras.json", extras)
@@ -134,7 +146,10 @@ class Benchmark:
                 files = [labels_of(who, self._target(who, network, scan), scan) for who in (one, other)]
                 if other not in compared_with(one) or not all(file.exists() for file in files):
                     continue
-                name, stamps = SEPARATOR.join((network.name, scan.name, one, other)), [file.stat().st_mtime for file in files]
+                name, stamps = (
+                    SEPARATOR.join((network.name, scan.name, one, other)),
+                    [file.stat().st_mtime for file in files],
+                )
                 if kept.get(name, {}).get("stamps") != stamps:
                     first, second = (read_labels(file).labels for file in files)
                     kept[name] = {"stamps": stamps, **asdict(agreement(first, second, right_of))}
@@ -170,14 +185,30 @@ def write_results(benchmark: Benchmark, extras: Json) -> str:
     """Write `benchmark.md`, `benchmark.json` and the pictures; returns the Markdown."""
     # `plain-even` is there to compare labels with; how long it takes is plain-fp32's affair.
     found, output = [entry for entry in benchmark.entries() if entry.contestant != EVEN], benchmark.output
-    parts = ["## Side by side", contestants_table(found), "## Above the floor", floor_table(found), "## Stages", stages_table(found)]
-    text = "\n\n".join([*parts, "## Start-up and folders", extras_text(extras), "## Machine", provenance(output)]) + "\n"
+    parts = [
+        "## Side by side",
+        contestants_table(found),
+        "## Above the floor",
+        floor_table(found),
+        "## Stages",
+        stages_table(found),
+    ]
+    text = (
+        "\n\n".join(
+            [*parts, "## Start-up and folders", extras_text(extras), "## Machine", provenance(output)]
+        )
+        + "\n"
+    )
     (output / "benchmark.md").write_text(text, encoding="utf-8")
     draw_stages(found, output / "benchmark-stages.png")
     traces: dict[Key, Trace] = {}
     for record in sorted(read_records(output / "runs"), key=lambda record: record["wall_s"], reverse=True):
         about = record["about"]
-        path = output / "runs" / f"{about['network']}-{about['scan']}-{about['contestant']}-{about['repeat']}.csv"
+        path = (
+            output
+            / "runs"
+            / f"{about['network']}-{about['scan']}-{about['contestant']}-{about['repeat']}.csv"
+        )
         if record["exit_code"] == 0 and about["contestant"] != EVEN and path.exists():
             traces[about["network"], about["scan"], about["contestant"]] = read_trace(path)
     keys = [(entry.network, entry.scan, entry.contestant) for entry in ordered(found)]
@@ -192,7 +223,9 @@ def provenance(output: Path) -> str:
     versions: dict[str, str] = {}
     for record in records:
         versions |= record["report"].get("versions", {})
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    revision = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
     lines = [
         f"- {processors()} processors ({_processor_name()}), {platform.system()} {platform.machine()}",
         f"- tables written at revision {revision or 'unknown'}",

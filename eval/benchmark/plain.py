@@ -1,13 +1,16 @@
 """The plain PyTorch + MONAI pipeline, as a user of both writes it: what `predict.py` is measured against.
 
-    python -m eval.benchmark.plain --image ct.nii.gz --output labels.nii.gz --bundle DIR --weights DIR --report run.json
+    python -m eval.benchmark.plain --image ct.nii.gz --output labels.nii.gz --bundle DIR --weights DIR
+    --report run.json
 
-The published pipelines (FLARE23 low-resource ensemble, FLARE22 winner) without their crops: the whole image is brought to each
-network's spacing, MONAI's sliding window inferer runs it, probabilities are averaged over the networks and brought to the image's own
-grid for all classes, and the largest wins. Left and right are not told apart, nothing is cleaned up.
+The published pipelines (FLARE23 low-resource ensemble, FLARE22 winner) without their crops: the whole image
+is brought to each network's spacing, MONAI's sliding window inferer runs it, probabilities are averaged over
+the networks and brought to the image's own grid for all classes, and the largest wins. Left and right are not
+told apart, nothing is cleaned up.
 
-Kept lean where that costs its user nothing: inference mode, the memory layout that proved fastest, torch's `interpolate` where MONAI's
-`Spacing` takes longer, networks on one grid averaged before their probabilities are enlarged.
+Kept lean where that costs its user nothing: inference mode, the memory layout that proved fastest, torch's
+`interpolate` where MONAI's `Spacing` takes longer, networks on one grid averaged before their probabilities
+are enlarged.
 
 Images and probabilities are (z, y, x) and (channels, z, y, x), fp32.
 """
@@ -53,12 +56,20 @@ class Stages:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Segment one image; the exit code is 0, or 2 for wrong input."""
-    parser = argparse.ArgumentParser(prog="python -m eval.benchmark.plain", description="The plain PyTorch + MONAI pipeline.")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.benchmark.plain", description="The plain PyTorch + MONAI pipeline."
+    )
     parser.add_argument("--image", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="label map to write; merged pairs have the right side's id")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="label map to write; merged pairs have the right side's id"
+    )
     parser.add_argument("--bundle", type=Path, required=True, help="says spacings, windows, intensities")
-    parser.add_argument("--weights", type=Path, required=True, help="folder that eval.benchmark.convert wrote")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: autocast (default: %(default)s)")
+    parser.add_argument(
+        "--weights", type=Path, required=True, help="folder that eval.benchmark.convert wrote"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: autocast (default: %(default)s)"
+    )
     parser.add_argument("--even", action="store_true", help="spread windows as nnU-Net and predict.py do")
     parser.add_argument("--threads", type=int, default=0, help="default: torch's")
     parser.add_argument("--report", type=Path, required=True, help="seconds of the stages, as JSON")
@@ -68,11 +79,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.even:
         utils.dense_patch_slices = even_slices
     try:
-        stages = segment(arguments.image, arguments.output, read_bundle(arguments.bundle), arguments.weights, arguments.precision)
+        stages = segment(
+            arguments.image,
+            arguments.output,
+            read_bundle(arguments.bundle),
+            arguments.weights,
+            arguments.precision,
+        )
     except JudgingError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    report = {"cases": [{"seconds": stages.seconds, "windows_run": stages.windows}], "versions": {"torch": torch.__version__}}
+    report = {
+        "cases": [{"seconds": stages.seconds, "windows_run": stages.windows}],
+        "versions": {"torch": torch.__version__},
+    }
     arguments.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
 
@@ -91,7 +111,10 @@ def segment(image: Path, output: Path, bundle: BundleFacts, weights: Path, preci
         for member, network in zip(bundle.members, networks, strict=True):
             probabilities = member_probabilities(hu, (z, y, x), member, network, stages)
             if mean is not None and probabilities.shape != mean.shape:
-                raise JudgingError(f"{member.path}: lies on another grid than the first network; the plain pipeline averages on one")
+                raise JudgingError(
+                    f"{member.path}: lies on another grid than the first network; the plain pipeline "
+                    "averages on one"
+                )
             mean = probabilities if mean is None else mean.add_(probabilities)
             del probabilities
         assert mean is not None
@@ -105,11 +128,17 @@ def segment(image: Path, output: Path, bundle: BundleFacts, weights: Path, preci
     return stages
 
 
-def member_probabilities(hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts, network: nn.Module, stages: Stages) -> Tensor:
+def member_probabilities(
+    hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts, network: nn.Module, stages: Stages
+) -> Tensor:
     """Probabilities of the whole image on a network's grid."""
     with stages.stage("preprocess"):
         shrunk = shrink(hu, spacing_zyx_mm, member)
-        network_input = shrunk.clamp_(member.lower_hu, member.upper_hu).sub_(member.shift_hu).div_(member.scale_hu)[None, None]
+        network_input = (
+            shrunk.clamp_(member.lower_hu, member.upper_hu)
+            .sub_(member.shift_hu)
+            .div_(member.scale_hu)[None, None]
+        )
 
     def predictor(window: Tensor) -> Tensor:
         stages.windows += 1
@@ -129,7 +158,10 @@ def member_probabilities(hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts,
 
 
 def even_slices(
-    image_size: Sequence[int], patch_size: Sequence[int], scan_interval: Sequence[int], return_slice: bool = True
+    image_size: Sequence[int],
+    patch_size: Sequence[int],
+    scan_interval: Sequence[int],
+    return_slice: bool = True,
 ) -> list[tuple[slice, ...]]:
     """In place of MONAI's own: as many windows, but evenly spread between first and last, where MONAI moves only the last one back.
 
@@ -140,19 +172,34 @@ def even_slices(
         gaps = ceil((size - window) / step) if size > window else 0
         starts.append([round(i * (size - window) / gaps) for i in range(gaps + 1)] if gaps else [0])
     corners = product(*starts)
-    return [tuple(slice(start, start + window) for start, window in zip(corner, patch_size, strict=True)) for corner in corners]
+    return [
+        tuple(slice(start, start + window) for start, window in zip(corner, patch_size, strict=True))
+        for corner in corners
+    ]
 
 
 def shrink(hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts) -> Tensor:
-    """The image on a network's grid, edge to edge; `area` first averages whole blocks of voxels that fit into one of the network's."""
-    size: Zyx = tuple(max(1, round(n * s / t)) for n, s, t in zip(hu.shape, spacing_zyx_mm, member.spacing_zyx_mm, strict=True))  # type: ignore[assignment]
+    """The image on a network's grid, edge to edge.
+
+    `area` first averages whole blocks of voxels that fit into one of the network's.
+    """
+    size: Zyx = tuple(
+        max(1, round(n * s / t))
+        for n, s, t in zip(hu.shape, spacing_zyx_mm, member.spacing_zyx_mm, strict=True)
+    )  # type: ignore[assignment]
     batch = hu[None, None]
-    factors = [n // m if member.interpolation == "area" and n >= m else 1 for n, m in zip(hu.shape, size, strict=True)]
+    factors = [
+        n // m if member.interpolation == "area" and n >= m else 1
+        for n, m in zip(hu.shape, size, strict=True)
+    ]
     if max(factors) > 1:
         batch = functional.avg_pool3d(batch, factors, ceil_mode=True)
-    # The scale is that of the whole blocks' edges, so that a last block that is not full does not shift the grid.
+    # The scale is that of the whole blocks' edges, so that a last block that is not full does not shift the
+    # grid.
     scale = [m / (n / f) * (1 + 1e-9) for n, m, f in zip(hu.shape, size, factors, strict=True)]
-    shrunk = functional.interpolate(batch, scale_factor=scale, mode="trilinear", recompute_scale_factor=False)[0, 0]
+    shrunk = functional.interpolate(
+        batch, scale_factor=scale, mode="trilinear", recompute_scale_factor=False
+    )[0, 0]
     assert shrunk.shape == size, "the scale gives the size"
     return shrunk
 

@@ -16,7 +16,8 @@ from eval.scoring.metrics import LabelMap, dice_per_label
 
 START = "start"
 STAGES = (START, "read", "localize", "preprocess", "networks", "restore", "clean up", "write")
-"""In the order in which they are drawn. `start` is all that is in no stage: the interpreter, imports, loading networks."""
+"""In the order in which they are drawn. `start` is all that is in no stage: the interpreter, imports, loading
+networks."""
 Key = tuple[str, str, str]
 """Network, scan, contestant."""
 BESIDES_START = {"load networks"}
@@ -66,24 +67,34 @@ class Entry:
 def read_records(folder: Path) -> list[Json]:
     """All records of runs in a folder, those of the smallest scans first."""
     records = [
-        json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")) if not path.name.endswith("-report.json")
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+        if not path.name.endswith("-report.json")
     ]
-    return sorted((record for record in records if "about" in record), key=lambda record: record["about"]["scan_bytes"])
+    return sorted(
+        (record for record in records if "about" in record), key=lambda record: record["about"]["scan_bytes"]
+    )
 
 
-def entries(records: Iterable[Json], window_s: Mapping[str, float], agreements: Mapping[Key, Mapping[str, Agreement]]) -> list[Entry]:
+def entries(
+    records: Iterable[Json], window_s: Mapping[str, float], agreements: Mapping[Key, Mapping[str, Agreement]]
+) -> list[Entry]:
     """One entry for each network, scan and contestant.
 
     Args:
         records: of runs.
-        window_s: network to seconds of one window of it alone, as `predict.py` runs it; the mean of its members.
+        window_s: network to seconds of one window of it alone, as `predict.py` runs it; the mean of its
+            members.
         agreements: of the label maps.
     """
     groups: dict[Key, list[Json]] = {}
     for record in records:
         about = record["about"]
         groups.setdefault((about["network"], about["scan"], about["contestant"]), []).append(record)
-    return [_entry(key, group, window_s.get(key[0], math.nan), agreements.get(key, {})) for key, group in groups.items()]
+    return [
+        _entry(key, group, window_s.get(key[0], math.nan), agreements.get(key, {}))
+        for key, group in groups.items()
+    ]
 
 
 def _entry(key: Key, records: Sequence[Json], window_s: float, agreed: Mapping[str, Agreement]) -> Entry:
@@ -91,7 +102,11 @@ def _entry(key: Key, records: Sequence[Json], window_s: float, agreed: Mapping[s
     good = [record for record in records if record["exit_code"] == 0]
     told = good or records
     stages = [stages_of(record) for record in told]
-    seconds = {name: median([stage.get(name, 0.0) for stage in stages]) for name in STAGES if any(name in stage for stage in stages)}
+    seconds = {
+        name: median([stage.get(name, 0.0) for stage in stages])
+        for name in STAGES
+        if any(name in stage for stage in stages)
+    }
     windows = max(windows_of(record) for record in told)
     io_s = seconds.get("read", math.nan) + seconds.get("write", math.nan)
     return Entry(

@@ -1,8 +1,8 @@
 """CTs to measure on: one phantom from chest to pelvis, cut or continued to as many slices as asked for.
 
-A scan longer than the phantom goes on with its mirror image, head to head and foot to foot, so that every slice shows a body and
-no seam a jump; a shorter one is cut around the organs. All are 512×512 voxels of 0.65 mm, which the body
-fills, slices 1.25 mm apart, stored along L, P, S.
+A scan longer than the phantom goes on with its mirror image, head to head and foot to foot, so that every
+slice shows a body and no seam a jump; a shorter one is cut around the organs. All are 512×512 voxels of 0.65
+mm, which the body fills, slices 1.25 mm apart, stored along L, P, S.
 """
 
 import subprocess
@@ -37,7 +37,9 @@ def given_scans(paths: Sequence[Path]) -> list[Scan]:
     Raises:
         JudgingError: a file is missing, or two have one name.
     """
-    scans = [Scan(name=path.name.removesuffix(".gz").removesuffix(".nii"), path=path.resolve()) for path in paths]
+    scans = [
+        Scan(name=path.name.removesuffix(".gz").removesuffix(".nii"), path=path.resolve()) for path in paths
+    ]
     for scan in scans:
         if not scan.path.is_file():
             raise JudgingError(f"{scan.path}: no such file")
@@ -53,7 +55,10 @@ def phantom_scans(slices: Sequence[int], folder: Path) -> list[Scan]:
         JudgingError: the training package, which draws the phantom, cannot run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    scans = [Scan(name=f"{SIDE}×{SIDE}×{count}", path=folder / f"phantom-{SIDE}x{SIDE}x{count}.nii.gz") for count in slices]
+    scans = [
+        Scan(name=f"{SIDE}×{SIDE}×{count}", path=folder / f"phantom-{SIDE}x{SIDE}x{count}.nii.gz")
+        for count in slices
+    ]
     todo = [(scan, count) for scan, count in zip(scans, slices, strict=True) if not scan.path.exists()]
     if todo:
         hu, labels = _phantom(folder / "phantom")
@@ -70,7 +75,8 @@ def stack(hu: NDArray[np.int16], labels: NDArray[np.uint8], count: int) -> NDArr
         labels: of the same shape; where not 0, organs.
         count: slices of the result.
 
-    Example: three slices a, b, c become seven as a, b, c, c, b, a, a; and one as the middle one of those that hold organs.
+    Example: three slices a, b, c become seven as a, b, c, c, b, a, a; and one as the middle one of those that
+        hold organs.
     """
     depth = len(hu)
     if count > depth:
@@ -107,10 +113,25 @@ def _phantom(folder: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     images = sorted(folder.glob("imagesTr/*.nii.gz"))
     if not images:
         spacing = [str(mm) for mm in SPACING_ZYX_MM]
-        command = [sys.executable, "-m", "training", "phantom", "--cases", "1", "--seed", str(SEED), "--coverage", "chest to pelvis"]
-        done = subprocess.run([*command, "--spacing-zyx-mm", *spacing, "-o", str(folder)], capture_output=True, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "training",
+            "phantom",
+            "--cases",
+            "1",
+            "--seed",
+            str(SEED),
+            "--coverage",
+            "chest to pelvis",
+        ]
+        done = subprocess.run(
+            [*command, "--spacing-zyx-mm", *spacing, "-o", str(folder)], capture_output=True, text=True
+        )
         if done.returncode:
-            raise JudgingError(f"the phantom cannot be drawn ({done.stderr.strip().splitlines()[-1:]}); give CTs with --ct")
+            raise JudgingError(
+                f"the phantom cannot be drawn ({done.stderr.strip().splitlines()[-1:]}); give CTs with --ct"
+            )
         images = sorted(folder.glob("imagesTr/*.nii.gz"))
     labels = folder / "labelsTr" / f"{images[0].name.removesuffix('_0000.nii.gz')}.nii.gz"
     return _canonical(images[0]).astype(np.int16), _canonical(labels).astype(np.uint8)

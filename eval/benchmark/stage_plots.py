@@ -17,13 +17,22 @@ from eval.measuring.trace import OWN_RAM, Trace
 STAGE_COLOURS = dict(
     zip(STAGES, ("#999999", "#56b4e9", "#f0e442", "#cc79a7", "#0072b2", "#d55e00", "#009e73", "#000000"), strict=True)
 )  # fmt: skip
-LINES = {OURS: ("#0072b2", "-"), BARE: ("#0072b2", ":"), PLAIN: ("#d55e00", "-"), PLAIN_BF16: ("#e69f00", "--"), EVEN: ("#d55e00", ":")}
+LINES = {
+    OURS: ("#0072b2", "-"),
+    BARE: ("#0072b2", ":"),
+    PLAIN: ("#d55e00", "-"),
+    PLAIN_BF16: ("#e69f00", "--"),
+    EVEN: ("#d55e00", ":"),
+}
 NAMED_SHARE = 0.05
 DPI = 150
 
 
 def draw_stages(entries: Sequence[Entry], path: Path) -> None:
-    """One bar a contestant, stages end to end; one panel for each network and scan, each with its own scale of seconds."""
+    """One bar a contestant, stages end to end.
+
+    One panel for each network and scan, each with its own scale of seconds.
+    """
     panels = _panels([entry for entry in entries if entry.seconds and not entry.stopped])
     heights = [len(group) + 1.2 for group in panels.values()]
     figure, axes = _figure(len(panels), (10, 0.9 + 0.42 * sum(heights)), heights)
@@ -36,9 +45,15 @@ def draw_stages(entries: Sequence[Entry], path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     if axes:
         axes[-1].set_xlabel("wall time (s)", fontsize=9)
-        present = [name for name in STAGES if any(name in entry.seconds for group in panels.values() for entry in group)]
+        present = [
+            name
+            for name in STAGES
+            if any(name in entry.seconds for group in panels.values() for entry in group)
+        ]
         handles = [axes[0].barh(0, 0, color=STAGE_COLOURS[name], label=name) for name in present]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(present), fontsize=8, frameon=False)
+        figure.legend(
+            handles=handles, loc="outside upper center", ncols=len(present), fontsize=8, frameon=False
+        )
     figure.savefig(path, dpi=DPI)
 
 
@@ -49,7 +64,9 @@ def _bar(axis: Axes, place: int, entry: Entry, longest_s: float) -> None:
         axis.barh(place, width, left=left, height=0.72, color=STAGE_COLOURS[name])
         if width > NAMED_SHARE * longest_s:
             colour = "black" if name in ("start", "read", "localize", "preprocess") else "white"
-            axis.text(left + width / 2, place, f"{width:.1f}", ha="center", va="center", fontsize=7, color=colour)
+            axis.text(
+                left + width / 2, place, f"{width:.1f}", ha="center", va="center", fontsize=7, color=colour
+            )
         left += width
     axis.text(left + 0.008 * longest_s, place, f"{entry.wall_s:.1f} s", va="center", fontsize=8)
     axis.set_xlim(0, 1.09 * longest_s)
@@ -72,7 +89,14 @@ def draw_memory(traces: Mapping[tuple[str, str, str], Trace], path: Path) -> Non
             values = trace.values[OWN_RAM]
             known = ~np.isnan(values) & (trace.times_s >= 0)
             colour, style = LINES[contestant]
-            axis.plot(trace.times_s[known], values[known], color=colour, linestyle=style, linewidth=1.4, label=contestant)
+            axis.plot(
+                trace.times_s[known],
+                values[known],
+                color=colour,
+                linestyle=style,
+                linewidth=1.4,
+                label=contestant,
+            )
         axis.set_ylim(bottom=0)
         axis.set_xlim(left=0)
         axis.set_ylabel("resident MiB", fontsize=9)

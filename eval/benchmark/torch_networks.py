@@ -14,7 +14,9 @@ KINDS = {"SegResNetDS": SegResNetDS, "DynUNet": DynUNet}
 
 def save_network(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
     """Write a network; `arguments` are those of its class."""
-    safetensors.torch.save_model(network, str(path), {"kind": type(network).__name__, "arguments": json.dumps(arguments)})
+    safetensors.torch.save_model(
+        network, str(path), {"kind": type(network).__name__, "arguments": json.dumps(arguments)}
+    )
 
 
 def load_network(path: Path) -> nn.Module:

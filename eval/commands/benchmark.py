@@ -1,4 +1,6 @@
-"""Measure speed side by side with others: of the metrics, or of whole pipelines. `benchmark metrics --help`, `benchmark inference --help`.
+"""Measure speed side by side with others: of the metrics, or of whole pipelines.
+
+`benchmark metrics --help`, `benchmark inference --help`.
 
 exit codes: 0 measured; 1 values differ, or a run failed; 2 wrong input
 """
@@ -16,7 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, module in WHAT.items():
         summary = (module.__doc__ or "").splitlines()[0].rstrip(".")
         formatter = argparse.RawDescriptionHelpFormatter
-        module.configure(subparsers.add_parser(name, help=summary, description=module.__doc__, formatter_class=formatter))
+        module.configure(
+            subparsers.add_parser(name, help=summary, description=module.__doc__, formatter_class=formatter)
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:

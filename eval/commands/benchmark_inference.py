@@ -1,9 +1,10 @@
 """Measure `predict.py` beside the plain PyTorch + MONAI pipeline, each a cold process on the same CT with the same weights.
 
-The CTs are phantoms of 512×512 voxels, or given with --ct. Networks: `small` is the small plain U-Net of the FLARE22 winner with random
-weights, good for speed only; `embedded` is bundles/default; or the folder of a bundle. Tables go to benchmark.md, pictures to
-benchmark-stages.png and benchmark-memory.png in the output folder. Every run is recorded there: a call that was interrupted goes on where
-it stopped, and calls with the same --output add to the same tables.
+The CTs are phantoms of 512×512 voxels, or given with --ct. Networks: `small` is the small plain U-Net of the
+FLARE22 winner with random weights, good for speed only; `embedded` is bundles/default; or the folder of a
+bundle. Tables go to benchmark.md, pictures to benchmark-stages.png and benchmark-memory.png in the output
+folder. Every run is recorded there: a call that was interrupted goes on where it stopped, and calls with the
+same --output add to the same tables.
 
 The plain pipeline needs the training packages (torch, MONAI, onnx).
 
@@ -25,14 +26,64 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="folder for everything; made if missing")
-    add("--slices", type=_at_least_one, nargs="+", default=[100, 300, 1000], metavar="N", help="of the phantoms (default: 100 300 1000)")
-    add("--ct", type=Path, nargs="+", metavar="FILE", help="measure on these CTs instead (.nii.gz, stored along L, P, S)")
-    add("--networks", nargs="+", default=[SMALL, EMBEDDED], metavar="NAME", help="small, embedded or bundle folders (default: both)")
-    add("--contestants", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS), metavar="NAME", help=_listed())
-    add("--repeats", type=int, default=3, metavar="N", help="runs of each; 0 only prepares CTs and networks (default: %(default)s)")
-    add("--threads", type=int, default=0, metavar="N", help="of the networks (default: as each library chooses)")
-    add("--timeout", type=float, default=3600.0, metavar="S", help="seconds after which a run is stopped (default: %(default)s)")
-    add("--folder", type=int, default=0, metavar="N", help="also run a folder of N times the first CT with the last network")
+    add(
+        "--slices",
+        type=_at_least_one,
+        nargs="+",
+        default=[100, 300, 1000],
+        metavar="N",
+        help="of the phantoms (default: 100 300 1000)",
+    )
+    add(
+        "--ct",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="measure on these CTs instead (.nii.gz, stored along L, P, S)",
+    )
+    add(
+        "--networks",
+        nargs="+",
+        default=[SMALL, EMBEDDED],
+        metavar="NAME",
+        help="small, embedded or bundle folders (default: both)",
+    )
+    add(
+        "--contestants",
+        nargs="+",
+        choices=list(CONTESTANTS),
+        default=list(CONTESTANTS),
+        metavar="NAME",
+        help=_listed(),
+    )
+    add(
+        "--repeats",
+        type=int,
+        default=3,
+        metavar="N",
+        help="runs of each; 0 only prepares CTs and networks (default: %(default)s)",
+    )
+    add(
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the networks (default: as each library chooses)",
+    )
+    add(
+        "--timeout",
+        type=float,
+        default=3600.0,
+        metavar="S",
+        help="seconds after which a run is stopped (default: %(default)s)",
+    )
+    add(
+        "--folder",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also run a folder of N times the first CT with the last network",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,9 +1,9 @@
 """Measure how long the metrics take on a case of 512×512×300 voxels with 13 organs, from label maps in memory.
 
 The case is made up, or given with --pred and --truth (FLARE22 labels). The `surface-distance` package of
-google-deepmind (pip install surface-distance) then does the same organ by organ on the full volume, and the largest
-difference between its values and ours is told. Wall time tells what users wait, CPU time what the work costs when
-other programs keep the machine busy.
+google-deepmind (pip install surface-distance) then does the same organ by organ on the full volume, and the
+largest difference between its values and ours is told. Wall time tells what users wait, CPU time what the
+work costs when other programs keep the machine busy.
 
 exit codes: 0 measured; 1 values differ from surface-distance's; 2 wrong input
 """
@@ -26,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--pred", type=Path, metavar="FILE", help="predicted label map to measure on")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="its truth")
-    parser.add_argument("--alone", action="store_true", help="leave out surface-distance, which takes a minute or more")
+    parser.add_argument(
+        "--alone", action="store_true", help="leave out surface-distance, which takes a minute or more"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     pair, challenge = _pair(arguments), challenge_to_time()
     size = "×".join(str(n) for n in reversed(pair.truth.shape))
     held = len(pair.truth_boxes)
-    sys.stdout.write(f"{size} voxels, {held} structures, {processors()} processors\n{'':<36}{'wall s':>8}{'CPU s':>8}\n")
+    sys.stdout.write(
+        f"{size} voxels, {held} structures, {processors()} processors\n{'':<36}{'wall s':>8}{'CPU s':>8}\n"
+    )
     fast, _ = time_ours(pair, challenge, with_hd95=False)
     _say(fast)
     full, ours = time_ours(pair, challenge, with_hd95=True)
@@ -45,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     _say(reference)
     apart = _largest_difference(ours, theirs)
     sys.stdout.write(
-        f"faster: {reference.wall_s / full.wall_s:.1f} times on the clock, {reference.cpu_s / full.cpu_s:.1f} times in CPU time\n"
+        f"faster: {reference.wall_s / full.wall_s:.1f} times on the clock, "
+        f"{reference.cpu_s / full.cpu_s:.1f} times in CPU time\n"
     )
     sys.stdout.write(f"largest difference of a value: {apart:.1e}\n")
     return 0 if apart <= SAME else 1
@@ -59,7 +64,10 @@ def _pair(arguments: argparse.Namespace) -> LabelPair:
     prediction, truth = read_labels(arguments.pred), read_labels(arguments.truth)
     difference = grid_difference(prediction.grid, truth.grid)
     if difference:
-        raise JudgingError(f"{arguments.pred}: is not on the grid of {arguments.truth}: {difference}; give two maps of one case")
+        raise JudgingError(
+            f"{arguments.pred}: is not on the grid of {arguments.truth}: {difference}; give two maps of one "
+            "case"
+        )
     return LabelPair(prediction=prediction.labels, truth=truth.labels, spacing_zyx_mm=truth.spacing_zyx_mm)
 
 
@@ -67,7 +75,11 @@ def _largest_difference(ours: dict[str, StructureScore], theirs: dict[str, Struc
     """Over all values; where surface-distance gives NaN, for two empty masks, there is nothing to compare."""
     differences = [0.0]
     for name, score in theirs.items():
-        for mine, other in ((ours[name].dice, score.dice), (ours[name].nsd, score.nsd), (ours[name].hd95_mm, score.hd95_mm)):
+        for mine, other in (
+            (ours[name].dice, score.dice),
+            (ours[name].nsd, score.nsd),
+            (ours[name].hd95_mm, score.hd95_mm),
+        ):
             if not math.isnan(other) and mine != other:
                 differences.append(abs(mine - other))
     return max(differences)

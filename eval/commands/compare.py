@@ -1,10 +1,11 @@
 """Compare two score tables of the same cases, organ by organ: is B better than A?
 
-Prints and writes, for each structure and metric, the mean difference B − A with its 95 % bootstrap confidence interval,
-and p values of the Wilcoxon signed-rank and the paired t test, as tested and corrected after Holm over the structures.
-A star marks a corrected Wilcoxon p value below 0.05. Tests need at least 6 cases.
+Prints and writes, for each structure and metric, the mean difference B − A with its 95 % bootstrap confidence
+interval, and p values of the Wilcoxon signed-rank and the paired t test, as tested and corrected after Holm
+over the structures. A star marks a corrected Wilcoxon p value below 0.05. Tests need at least 6 cases.
 
-exit codes: 0 compared; 1 compared, but cases that only one table has were left out and are named; 2 wrong input
+exit codes: 0 compared; 1 compared, but cases that only one table has were left out and are named; 2 wrong
+input
 """
 
 import argparse
@@ -26,9 +27,17 @@ COLUMNS = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("a", type=Path, metavar="A.csv", help="score table, written by `python -m eval score`")
+    parser.add_argument(
+        "a", type=Path, metavar="A.csv", help="score table, written by `python -m eval score`"
+    )
     parser.add_argument("b", type=Path, metavar="B.csv", help="score table of the same cases")
-    parser.add_argument("--metrics", nargs="+", choices=[str(m) for m in Metric], default=["DSC", "NSD"], help="(default: DSC NSD)")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=[str(m) for m in Metric],
+        default=["DSC", "NSD"],
+        help="(default: DSC NSD)",
+    )
     parser.add_argument("--output", type=Path, metavar="CSV", help="table to write as well")
     parser.add_argument("--force", action="store_true", help="replace an existing output file")
 
@@ -44,7 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(comparison_text(first, second, rows))
     lonely = sorted(set(first.names) ^ set(second.names))
     for name in lonely:
-        sys.stderr.write(f"left out: {name} is only in {first.path if name in first.names else second.path}\n")
+        sys.stderr.write(
+            f"left out: {name} is only in {first.path if name in first.names else second.path}\n"
+        )
     return 1 if lonely else 0
 
 
@@ -54,7 +65,8 @@ def comparison_text(first: ScoreTable, second: ScoreTable, rows: Sequence[Compar
     for metric in dict.fromkeys(row.metric for row in rows):
         lines += [
             "",
-            f"{metric:<20}{'cases':>6}{'A':>10}{'B':>10}{'B − A':>10}  {'95 % CI':<20}{'Wilcoxon':>10}{'Holm':>10}{'t':>10}{'Holm':>10}",
+            f"{metric:<20}{'cases':>6}{'A':>10}{'B':>10}{'B − A':>10}  "
+            f"{'95 % CI':<20}{'Wilcoxon':>10}{'Holm':>10}{'t':>10}{'Holm':>10}",
         ]
         lines += [_line(row) for row in rows if row.metric is metric]
     if all(row.cases < LEAST_CASES for row in rows):
@@ -84,5 +96,7 @@ def _cells(row: Comparison) -> dict[str, str]:
     cells = {}
     for header, field in COLUMNS.items():
         value = getattr(row, field)
-        cells[header] = str(value) if not isinstance(value, float) else "" if math.isnan(value) else f"{value:.6g}"
+        cells[header] = (
+            str(value) if not isinstance(value, float) else "" if math.isnan(value) else f"{value:.6g}"
+        )
     return cells

@@ -1,13 +1,14 @@
 """Run a submission's container once per case, cold, as organisers do, and measure what it takes.
 
 Each image of DIR is given to a new container of IMAGE as /workspace/inputs/CASE_0000.nii.gz; it must write
-/workspace/outputs/CASE.nii.gz on the image's grid and exit with 0 within the time limit. Good label maps are collected
-in the output folder, to be scored with `python -m eval score`; a case that failed, ran out of time or memory, or wrote
-no valid label map is named, has none, and so scores 0.
+/workspace/outputs/CASE.nii.gz on the image's grid and exit with 0 within the time limit. Good label maps are
+collected in the output folder, to be scored with `python -m eval score`; a case that failed, ran out of time
+or memory, or wrote no valid label map is named, has none, and so scores 0.
 
-Containers run locked down (no network, read-only but for /tmp and outputs/, inputs read-only, no capabilities), or with
---official-command exactly as the FLARE organisers' program runs them. Writes RESULTS, whose first columns are the
-organisers', and beside it NAME_cases/ with a log and a trace of samples per case. Without --gpu the GPU columns are empty.
+Containers run locked down (no network, read-only but for /tmp and outputs/, inputs read-only, no
+capabilities), or with --official-command exactly as the FLARE organisers' program runs them. Writes RESULTS,
+whose first columns are the organisers', and beside it NAME_cases/ with a log and a trace of samples per case.
+Without --gpu the GPU columns are empty.
 
 exit codes: 0 all cases ended well; 1 some did not and are named; 2 wrong input, or docker does not work
 """
@@ -31,14 +32,37 @@ from model.labels import FLARE23, LABEL_SETS
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("image", metavar="IMAGE", help="image as docker knows it, leanseg:latest")
-    parser.add_argument("--input", type=Path, required=True, metavar="DIR", help="folder of images, CASE_0000.nii.gz")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the label maps, made if need be")
-    parser.add_argument("--results", type=Path, required=True, metavar="CSV", help="table to write, one row per case")
+    parser.add_argument(
+        "--input", type=Path, required=True, metavar="DIR", help="folder of images, CASE_0000.nii.gz"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the label maps, made if need be"
+    )
+    parser.add_argument(
+        "--results", type=Path, required=True, metavar="CSV", help="table to write, one row per case"
+    )
     parser.add_argument("--gpu", metavar="N", help="GPU to give and to watch: index or UUID (default: none)")
-    parser.add_argument("--memory", metavar="SIZE", help="memory limit of a container (default: 28g with --gpu, 8g without)")
-    parser.add_argument("--limit", type=float, default=3600.0, metavar="S", help="seconds after which a case is stopped (default: 3600)")
-    parser.add_argument("--labels", choices=sorted(LABEL_SETS), default=FLARE23.name, help="labels allowed (default: %(default)s)")
-    parser.add_argument("--official-command", action="store_true", help="run the organisers' command to the letter, not locked down")
+    parser.add_argument(
+        "--memory", metavar="SIZE", help="memory limit of a container (default: 28g with --gpu, 8g without)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=3600.0,
+        metavar="S",
+        help="seconds after which a case is stopped (default: 3600)",
+    )
+    parser.add_argument(
+        "--labels",
+        choices=sorted(LABEL_SETS),
+        default=FLARE23.name,
+        help="labels allowed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--official-command",
+        action="store_true",
+        help="run the organisers' command to the letter, not locked down",
+    )
     parser.add_argument("--force", action="store_true", help="replace existing results and label maps")
 
 
@@ -48,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.limit <= 0:
         raise JudgingError(f"--limit is {arguments.limit:g}, must be more than 0 s")
     if arguments.memory and not re.fullmatch(r"[1-9]\d*[bkmg]?", arguments.memory, re.IGNORECASE):
-        raise JudgingError(f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m")
+        raise JudgingError(
+            f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m"
+        )
     images = _images(arguments.input)
     check_writable((results_path, *(_output(arguments.output, image) for image in images)), arguments.force)
     if arguments.output.resolve() == arguments.input.resolve():
@@ -87,7 +113,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder")
-    images = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file())
+    images = sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file()
+    )
     if not images:
         raise JudgingError(f"{folder}: holds no .nii.gz or .nii images")
     names = [output_name(image) for image in images]

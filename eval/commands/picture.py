@@ -1,9 +1,9 @@
 """Draw a CT with labels in three planes: axial, coronal, sagittal, where most structures show.
 
-Organs are transparent overlays with a contour of the same colour, the truth, if given, is a dashed white contour and
-the legend then tells each organ's Dice coefficient in the whole volume. Patient's right is on the left, yellow ticks
-at the edges say where the other planes lie. Of a stack of a few slices, too thin to be seen from the front, up to three
-axial slices are drawn instead.
+Organs are transparent overlays with a contour of the same colour, the truth, if given, is a dashed white
+contour and the legend then tells each organ's Dice coefficient in the whole volume. Patient's right is on the
+left, yellow ticks at the edges say where the other planes lie. Of a stack of a few slices, too thin to be
+seen from the front, up to three axial slices are drawn instead.
 
 exit codes: 0 drawn; 2 wrong input, nothing written
 """
@@ -29,13 +29,26 @@ FORMATS = (".png", ".pdf", ".svg")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
-        "--image", type=Path, required=True, metavar="CT", help="the CT, in HU: a file, or a folder that holds one DICOM series"
+        "--image",
+        type=Path,
+        required=True,
+        metavar="CT",
+        help="the CT, in HU: a file, or a folder that holds one DICOM series",
     )
-    parser.add_argument("--labels", type=Path, required=True, metavar="PRED", help="label map on the CT's grid")
+    parser.add_argument(
+        "--labels", type=Path, required=True, metavar="PRED", help="label map on the CT's grid"
+    )
     parser.add_argument("--truth", type=Path, metavar="TRUTH", help="true label map on the CT's grid")
-    parser.add_argument("--label-set", choices=sorted(LABEL_SETS), default=FLARE23.name, help="what the labels mean (default: %(default)s)")
+    parser.add_argument(
+        "--label-set",
+        choices=sorted(LABEL_SETS),
+        default=FLARE23.name,
+        help="what the labels mean (default: %(default)s)",
+    )
     parser.add_argument("--title", help="heading (default: name of the CT's file)")
-    parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg"
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing picture")
 
 
@@ -71,7 +84,10 @@ def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> LabelMap:
         raise JudgingError(f"{path}: is not on the CT's grid: {difference}; give the label map of this CT")
     highest = int(volume.labels.max())
     if highest > label_set.max_id:
-        raise JudgingError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}; choose another --label-set")
+        raise JudgingError(
+            f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}; choose another "
+            "--label-set"
+        )
     return np.asarray(sitk.GetArrayFromImage(labels), np.uint8)
 
 

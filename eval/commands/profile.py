@@ -1,9 +1,13 @@
-"""Run a command and draw what it takes over time: GPU memory, GPU and CPU utilization, RAM; its own and the machine's.
+"""Run a command and draw what it takes over time: GPU memory, GPU and CPU utilization, RAM.
 
-    python -m eval profile --output run.png -- python predict.py --input ct/ --output labels/ --report run.json
+Its own and the machine's.
 
-If the command is told to write `--report run.json`, as predict.py can, the stages it tells of are drawn under the
-curves, one row each; neighbouring cases have different shades. The samples are written beside the picture as NAME.csv.
+    python -m eval profile --output run.png -- python predict.py --input ct/ --output labels/ --report
+    run.json
+
+If the command is told to write `--report run.json`, as predict.py can, the stages it tells of are drawn under
+the curves, one row each; neighbouring cases have different shades. The samples are written beside the picture
+as NAME.csv.
 
 exit codes: the command's own; 2 also for wrong input, nothing written
 """
@@ -28,10 +32,14 @@ MOST_LETTERS = 110
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg"
+    )
     parser.add_argument("--gpu", default="0", metavar="N", help="GPU to watch: index or UUID (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace existing files")
-    parser.add_argument("program", nargs="+", metavar="COMMAND", help="the command and its arguments, after --")
+    parser.add_argument(
+        "program", nargs="+", metavar="COMMAND", help="the command and its arguments, after --"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,14 +77,29 @@ def _heading(program: Sequence[str]) -> str:
 
 def profile_text(trace: Trace) -> str:
     """Figures for a terminal; what was not taken is left out."""
-    lines = [f"time              {trace.duration_s:10.2f} s   ({trace.samples} samples, at most {trace.longest_gap_s:.2f} s apart)"]
+    lines = [
+        f"time              {trace.duration_s:10.2f} s   ({trace.samples} samples, at most "
+        f"{trace.longest_gap_s:.2f} s apart)"
+    ]
     if trace.stopped_after_s is not None:
-        lines.append(f"the sampler stopped {trace.stopped_after_s:.1f} s after the start: the figures are about that time only")
+        lines.append(
+            f"the sampler stopped {trace.stopped_after_s:.1f} s after the start: the figures are about that "
+            "time only"
+        )
     if trace.has(GPU):
         lines.append(f"GPU, before       {trace.baseline(GPU):10.0f} MB")
-    rows = (("GPU", GPU), ("GPU, its own", OWN_GPU), ("RAM", RAM), ("RAM, its own", OWN_RAM), ("CPU, its own", OWN_CPU))
+    rows = (
+        ("GPU", GPU),
+        ("GPU, its own", OWN_GPU),
+        ("RAM", RAM),
+        ("RAM, its own", OWN_RAM),
+        ("CPU, its own", OWN_CPU),
+    )
     for name, quantity in rows:
         unit = "%" if quantity == OWN_CPU else "MB"
         if trace.has(quantity):
-            lines.append(f"{name:<18}{trace.peak(quantity):10.0f} {unit} at most, {trace.integral(quantity):.0f} {unit}·s")
+            lines.append(
+                f"{name:<18}{trace.peak(quantity):10.0f} {unit} at most, {trace.integral(quantity):.0f} "
+                f"{unit}·s"
+            )
     return "\n".join(lines) + "\n"

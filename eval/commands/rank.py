@@ -1,14 +1,15 @@
 """Rank submissions against each other: per case and metric, averaged over metrics and cases.
 
-Each RESULTS_DIR is one submission, named after the folder, and holds its score table (`python -m eval score`, or the
-organisers') and its efficiency table (`python -m eval container`, or the organisers'), whatever they are called.
+Each RESULTS_DIR is one submission, named after the folder, and holds its score table (`python -m eval score`,
+or the organisers') and its efficiency table (`python -m eval container`, or the organisers'), whatever they
+are called.
 
 rules:
   flare22  DSC, NSD, time; half weight for GPU memory-time beyond 2 GB and for CPU utilization-time
   flare23  organ DSC and NSD, lesion DSC and NSD, time beyond 15 s, GPU memory-time beyond 4 GB
 
-Ties share a rank, missing and failed cases come last, and a metric that no submission has (no GPU, no lesion) is left
-out and named. Places in resamples of the cases tell how firm the ranking is.
+Ties share a rank, missing and failed cases come last, and a metric that no submission has (no GPU, no lesion)
+is left out and named. Places in resamples of the cases tell how firm the ranking is.
 
 exit codes: 0 ranked; 1 ranked, but submissions lack cases and are named; 2 wrong input, nothing written
 """
@@ -27,8 +28,19 @@ from eval.files import check_writable, write_csv
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("results", type=Path, nargs="+", metavar="RESULTS_DIR", help="folder with the two tables of a submission")
-    parser.add_argument("--rules", choices=sorted(RANKINGS), default="flare23", help="challenge year, see above (default: %(default)s)")
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="+",
+        metavar="RESULTS_DIR",
+        help="folder with the two tables of a submission",
+    )
+    parser.add_argument(
+        "--rules",
+        choices=sorted(RANKINGS),
+        default="flare23",
+        help="challenge year, see above (default: %(default)s)",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="CSV", help="ranking to write")
     parser.add_argument("--force", action="store_true", help="replace an existing ranking")
 
@@ -51,7 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"{metric.name} is left out: no submission has it\n")
     placings = rank(names, values, metrics)
     missing = {result.name: sum(not result.values.get(case) for case in cases) for result in results}
-    write_csv(arguments.output, columns(metrics), [_row(placing, len(cases), missing[placing.submission]) for placing in placings])
+    write_csv(
+        arguments.output,
+        columns(metrics),
+        [_row(placing, len(cases), missing[placing.submission]) for placing in placings],
+    )
     sys.stdout.write(ranking_text(placings, len(cases)))
     for name, count in missing.items():
         if count:
@@ -87,5 +103,8 @@ def ranking_text(placings: list[Placing], cases: int) -> str:
     lines = [f"{'place':>5}  {'submission':<{width}}{'mean rank':>10}  {'95 % of places':<16}first"]
     for placing in placings:
         spread = f"{placing.place_low:g} to {placing.place_high:g}"
-        lines.append(f"{placing.place:>5}  {placing.submission:<{width}}{placing.score:>10.3f}  {spread:<16}{placing.first_share:.0%}")
+        lines.append(
+            f"{placing.place:>5}  {placing.submission:<{width}}{placing.score:>10.3f}  "
+            f"{spread:<16}{placing.first_share:.0%}"
+        )
     return "\n".join([*lines, f"{cases} cases"]) + "\n"

@@ -1,8 +1,9 @@
 """Make a page to look at: a folder whose index.html opens in any browser, without a network.
 
-Headline figures, box plots per organ, a table of cases (worst first), efficiency, ranking and a comparison if given, and, where the
-images are given, each case in three planes with prediction, truth and errors, and in 3D if `make viewer` has fetched
-the viewer. Cases are found in the folders by the names in the score table (CASE_0000.nii.gz belongs to CASE).
+Headline figures, box plots per organ, a table of cases (worst first), efficiency, ranking and a comparison if
+given, and, where the images are given, each case in three planes with prediction, truth and errors, and in 3D
+if `make viewer` has fetched the viewer. Cases are found in the folders by the names in the score table
+(CASE_0000.nii.gz belongs to CASE).
 
 exit codes: 0 all went well; 1 the report is there, but cases could not be shown and are named; 2 wrong input
 """
@@ -21,10 +22,16 @@ from eval.report.page_data import Json, Tables, page_data
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html")
+    parser.add_argument(
+        "--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html"
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of CTs, CASE_0000.nii.gz")
-    parser.add_argument("--pred", type=Path, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz")
+    parser.add_argument(
+        "--pred", type=Path, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
+    )
     parser.add_argument("--truth", type=Path, metavar="DIR", help="folder of true label maps, CASE.nii.gz")
     parser.add_argument(
         "--efficiency",
@@ -32,14 +39,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="table written by `python -m eval container`, or the organisers'; curves come from the traces beside it",
     )
-    parser.add_argument("--compare", type=Path, metavar="CSV", help="score table of another submission, to show paired differences")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="CSV",
+        help="score table of another submission, to show paired differences",
+    )
     parser.add_argument("--ranking", type=Path, metavar="CSV", help="table written by `python -m eval rank`")
     parser.add_argument("--title", help="heading (default: name of the score table)")
     parser.add_argument(
-        "--plots", nargs="+", choices=FORMATS, default=[], metavar="KIND", help="also write the box plots for papers: pdf, png, svg"
+        "--plots",
+        nargs="+",
+        choices=FORMATS,
+        default=[],
+        metavar="KIND",
+        help="also write the box plots for papers: pdf, png, svg",
     )
-    parser.add_argument("--detail-mm", type=float, default=2.0, metavar="MM", help="average voxels up to about this size (default: 2)")
-    parser.add_argument("--jobs", type=int, default=processors(), metavar="N", help="cases prepared side by side (default: %(default)s)")
+    parser.add_argument(
+        "--detail-mm",
+        type=float,
+        default=2.0,
+        metavar="MM",
+        help="average voxels up to about this size (default: 2)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=processors(),
+        metavar="N",
+        help="cases prepared side by side (default: %(default)s)",
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing report")
 
 
@@ -51,7 +80,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     if not 0.1 <= arguments.detail_mm <= 20:
         raise JudgingError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
-    tables = Tables(scores=arguments.scores, efficiency=arguments.efficiency, compare=arguments.compare, ranking=arguments.ranking)
+    tables = Tables(
+        scores=arguments.scores,
+        efficiency=arguments.efficiency,
+        compare=arguments.compare,
+        ranking=arguments.ranking,
+    )
     data = page_data(tables, arguments.title or arguments.scores.stem)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
     with atomic_folder(output) as folder:
@@ -79,5 +113,7 @@ def _embed(data: Json, folders: Folders, folder: Path, arguments: argparse.Names
         case["volume"] = None if result.error else result.key
         case["volume_error"] = result.error
         failed += bool(result.error)
-        sys.stderr.write(f"[{done}/{len(files)}] {case['name']}{': not shown: ' + result.error if result.error else ''}\n")
+        sys.stderr.write(
+            f"[{done}/{len(files)}] {case['name']}{': not shown: ' + result.error if result.error else ''}\n"
+        )
     return failed

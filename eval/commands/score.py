@@ -1,16 +1,18 @@
 """Score predictions against truths, file by file of the same name.
 
-Writes one row per case to OUTPUT (NAME.csv) and mean, standard deviation, median and 95 % confidence interval per
-structure to NAME_summary.csv beside it, and prints the summary. A cell is empty where there is no figure: a structure
-that is not scored, the spread of a single case. The mean and interval of the row `organ mean` are
-of the mean of the organs' means; its SD and median, and its mean in `compare`, are of the cases' means, which differ
-where not every case has every organ.
+Writes one row per case to OUTPUT (NAME.csv) and mean, standard deviation, median and 95 % confidence interval
+per structure to NAME_summary.csv beside it, and prints the summary. A cell is empty where there is no figure:
+a structure that is not scored, the spread of a single case. The mean and interval of the row `organ mean` are
+of the mean of the organs' means; its SD and median, and its mean in `compare`, are of the cases' means, which
+differ where not every case has every organ.
 
 rules:
-  strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the set is an
+  strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the
+  set is an
             error, named, and scores 0
-  official  what the organisers' programs compute, to 4 decimals and with their column names; such a case has no scores
-  partial   strict, and structures that a truth does not hold are left out: for truths annotated in part
+  official  what the organisers' programs compute, to 4 decimals and with their column names; such a case has
+  no scores partial   strict, and structures that a truth does not hold are left out: for truths annotated in
+  part
 
 exit codes: 0 all cases scored; 1 some are in error and named; 2 wrong input, nothing written
 """
@@ -29,19 +31,58 @@ from eval.scoring.columns import ERROR, NAME, Metric, column, metrics_of, score_
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge_all, pair_files
 from eval.scoring.summary import LESION, ORGAN_MEAN, SummaryRow, summarize, value_of
 
-SUMMARY_COLUMNS = ["Structure", "Metric", "Cases", "Infinite", "Mean", "SD", "Median", "CI95_low", "CI95_high"]
+SUMMARY_COLUMNS = [
+    "Structure",
+    "Metric",
+    "Cases",
+    "Infinite",
+    "Mean",
+    "SD",
+    "Median",
+    "CI95_low",
+    "CI95_high",
+]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("--pred", type=Path, required=True, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz")
-    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="folder of true label maps of the same names")
-    parser.add_argument("--labels", choices=sorted(CHALLENGES), required=True, help="label set, with the challenge's tolerances")
-    parser.add_argument("--rules", choices=[str(r) for r in Rules], default=str(Rules.STRICT), help="see above (default: strict)")
-    parser.add_argument("--output", type=Path, required=True, metavar="CSV", help="table to write, one row per case")
-    parser.add_argument("--resample-truth", action="store_true", help="bring truths onto the prediction's grid: compare in physical space")
-    parser.add_argument("--no-hd95", action="store_true", help="leave out the 95th percentile of surface distances, which is quicker")
-    parser.add_argument("--jobs", type=int, metavar="N", help="cases scored side by side (default: as many as processors and memory allow)")
+    parser.add_argument(
+        "--pred", type=Path, required=True, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
+    )
+    parser.add_argument(
+        "--truth", type=Path, required=True, metavar="DIR", help="folder of true label maps of the same names"
+    )
+    parser.add_argument(
+        "--labels",
+        choices=sorted(CHALLENGES),
+        required=True,
+        help="label set, with the challenge's tolerances",
+    )
+    parser.add_argument(
+        "--rules",
+        choices=[str(r) for r in Rules],
+        default=str(Rules.STRICT),
+        help="see above (default: strict)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="CSV", help="table to write, one row per case"
+    )
+    parser.add_argument(
+        "--resample-truth",
+        action="store_true",
+        help="bring truths onto the prediction's grid: compare in physical space",
+    )
+    parser.add_argument(
+        "--no-hd95",
+        action="store_true",
+        help="leave out the 95th percentile of surface distances, which is quicker",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="cases scored side by side (default: as many as processors and memory allow)",
+    )
     parser.add_argument("--force", action="store_true", help="replace existing output files")
 
 
@@ -55,7 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
     cases = pair_files(arguments.pred, arguments.truth)
     rules, challenge = Rules(arguments.rules), CHALLENGES[arguments.labels]
     options = ScoreOptions(
-        challenge=arguments.labels, rules=rules, with_hd95=not arguments.no_hd95, resample_truth=arguments.resample_truth
+        challenge=arguments.labels,
+        rules=rules,
+        with_hd95=not arguments.no_hd95,
+        resample_truth=arguments.resample_truth,
     )
     results = []
     for result in judge_all(cases, options, arguments.jobs or affordable_jobs(cases, free_memory_bytes())):
@@ -69,11 +113,16 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(summary_text(rows))
     errors = [result for result in results if result.error]
     if errors:
-        sys.stderr.write(f"{len(errors)} of {len(results)} cases in error, the last: {errors[-1].name}: {errors[-1].error}\n")
+        sys.stderr.write(
+            f"{len(errors)} of {len(results)} cases in error, the last: {errors[-1].name}: "
+            f"{errors[-1].error}\n"
+        )
     return 1 if errors else 0
 
 
-def write_scores(path: Path, results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> None:
+def write_scores(
+    path: Path, results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
+) -> None:
     """Write one row per case; a value that is not scored becomes an empty cell."""
     rows = []
     for result in results:
@@ -97,7 +146,10 @@ def summary_text(rows: Sequence[SummaryRow]) -> str:
     """The summary of DSC and NSD side by side, for a terminal."""
     structures = list(dict.fromkeys(row.structure for row in rows))
     found = {(row.structure, row.metric): row for row in rows}
-    lines = [f"{'':<20}  {'DSC mean ± SD':<17}{'median':<8}{'95 % CI':<18}{'NSD mean ± SD':<17}{'median':<8}95 % CI"]
+    lines = [
+        f"{'':<20}  {'DSC mean ± SD':<17}{'median':<8}{'95 % CI':<18}{'NSD mean ± SD':<17}{'median':<8}95 % "
+        "CI"
+    ]
     for structure in structures:
         if structure in (ORGAN_MEAN, LESION):
             lines.append("-" * len(lines[0]))
@@ -119,7 +171,13 @@ def _figures(row: SummaryRow) -> str:
 def _summary_cells(row: SummaryRow) -> dict[str, str]:
     values = (row.mean, row.sd, row.median, row.low, row.high)
     named = dict(zip(SUMMARY_COLUMNS[4:], map(cell, values), strict=True))
-    return {"Structure": row.structure, "Metric": str(row.metric), "Cases": str(row.cases), "Infinite": str(row.infinite), **named}
+    return {
+        "Structure": row.structure,
+        "Metric": str(row.metric),
+        "Cases": str(row.cases),
+        "Infinite": str(row.infinite),
+        **named,
+    }
 
 
 def _progress(done: int, total: int, result: CaseScores) -> str:

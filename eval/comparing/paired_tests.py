@@ -1,9 +1,9 @@
 """Two score tables of the same cases, compared structure by structure as paired samples.
 
-For each structure and metric: the mean of the differences B − A over the cases that both score, its 95 % bootstrap
-confidence interval, a Wilcoxon signed-rank test and a paired t test. Testing many structures finds differences by
-chance, so p values are corrected after Holm over the structures of a metric and test; the organ mean, one test that
-sums them up, stands apart and is not corrected.
+For each structure and metric: the mean of the differences B − A over the cases that both score, its 95 %
+bootstrap confidence interval, a Wilcoxon signed-rank test and a paired t test. Testing many structures finds
+differences by chance, so p values are corrected after Holm over the structures of a metric and test; the
+organ mean, one test that sums them up, stands apart and is not corrected.
 
 Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of Statistics 6(2), 1979.
 """
@@ -70,7 +70,8 @@ def read_scores(path: Path) -> ScoreTable:
     """Read a table written by `score`, of any challenge and rules.
 
     Raises:
-        JudgingError: the file cannot be read, is no score table, names a case twice or holds something but numbers.
+        JudgingError: the file cannot be read, is no score table, names a case twice or holds something but
+            numbers.
     """
     columns, rows = read_csv(path)
     challenge, rules = _kind_of(path, columns)
@@ -104,28 +105,45 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
     try:
         return float(text) if text else math.nan
     except ValueError as error:
-        raise JudgingError(f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number") from error
+        raise JudgingError(
+            f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number"
+        ) from error
 
 
 def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) -> list[Comparison]:
     """Compare the cases that both tables have; metrics that one of them lacks are left out.
 
     Raises:
-        JudgingError: the tables are of different challenges, or have no case or none of the metrics in common.
+        JudgingError: the tables are of different challenges, or have no case or none of the metrics in
+            common.
     """
     if first.challenge != second.challenge:
-        raise JudgingError(f"{first.path} is of {first.challenge}, {second.path} of {second.challenge}; compare tables of one challenge")
+        raise JudgingError(
+            f"{first.path} is of {first.challenge}, {second.path} of {second.challenge}; compare tables of "
+            "one challenge"
+        )
     common = [name for name in first.names if name in set(second.names)]
     if not common:
         raise JudgingError(f"{first.path} and {second.path} have no case in common; score the same cases")
     rows_a, rows_b = ([table.names.index(name) for name in common] for table in (first, second))
-    shared = [metric for metric in metrics if all(any(key[1] is metric for key in table.values) for table in (first, second))]
+    shared = [
+        metric
+        for metric in metrics
+        if all(any(key[1] is metric for key in table.values) for table in (first, second))
+    ]
     if not shared:
-        raise JudgingError(f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; choose other --metrics")
+        raise JudgingError(
+            f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; choose other "
+            "--metrics"
+        )
     results = []
     for metric in shared:
-        a = {structure: column[rows_a] for (structure, kind), column in first.values.items() if kind is metric}
-        b = {structure: column[rows_b] for (structure, kind), column in second.values.items() if kind is metric}
+        a = {
+            structure: column[rows_a] for (structure, kind), column in first.values.items() if kind is metric
+        }
+        b = {
+            structure: column[rows_b] for (structure, kind), column in second.values.items() if kind is metric
+        }
         results += _compare_metric(metric, a, b)
     return results
 
@@ -134,7 +152,9 @@ def _compare_metric(metric: Metric, a: Mapping[str, Values], b: Mapping[str, Val
     rows = [compare_values(structure, metric, a[structure], b[structure]) for structure in a]
     wilcoxon = holm([row.wilcoxon_p for row in rows])
     t_test = holm([row.t_p for row in rows])
-    rows = [replace(row, wilcoxon_holm_p=w, t_holm_p=t) for row, w, t in zip(rows, wilcoxon, t_test, strict=True)]
+    rows = [
+        replace(row, wilcoxon_holm_p=w, t_holm_p=t) for row, w, t in zip(rows, wilcoxon, t_test, strict=True)
+    ]
     organs = [structure for structure in a if structure != TUMOR]
     return [*rows, compare_values(ORGAN_MEAN, metric, _case_means(a, b, organs), _case_means(b, a, organs))]
 
@@ -144,7 +164,9 @@ def _case_means(values: Mapping[str, Values], others: Mapping[str, Values], orga
     table, other = (np.stack([column[organ] for organ in organs]) for column in (values, others))
     both = np.isfinite(table) & np.isfinite(other)
     counts = both.sum(axis=0)
-    means: Values = np.divide(np.where(both, table, 0.0).sum(axis=0), counts, out=np.full(counts.shape, math.nan), where=counts > 0)
+    means: Values = np.divide(
+        np.where(both, table, 0.0).sum(axis=0), counts, out=np.full(counts.shape, math.nan), where=counts > 0
+    )
     return means
 
 
@@ -156,7 +178,9 @@ def compare_values(structure: str, metric: Metric, a: Values, b: Values) -> Comp
     cases = int(differences.size)
     low = high = wilcoxon_p = t_p = math.nan
     if cases > 1:
-        low, high = (float(end) for end in np.percentile(bootstrap_weights(cases) @ differences / cases, (2.5, 97.5)))
+        low, high = (
+            float(end) for end in np.percentile(bootstrap_weights(cases) @ differences / cases, (2.5, 97.5))
+        )
     if cases >= LEAST_CASES:
         wilcoxon_p, t_p = paired_tests(differences)
     return Comparison(
@@ -178,10 +202,11 @@ def compare_values(structure: str, metric: Metric, a: Values, b: Values) -> Comp
 def paired_tests(differences: Values) -> tuple[float, float]:
     """Two-sided p values of the Wilcoxon signed-rank test and the paired t test for differences of pairs.
 
-    Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon did. No difference anywhere gives 1 and 1;
-    the same difference everywhere gives 0 for the t test, since nothing scatters.
+    Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon did. No difference anywhere
+    gives 1 and 1; the same difference everywhere gives 0 for the t test, since nothing scatters.
     """
-    # Scores come with 4 decimals; what is smaller is rounding of the subtraction and would untie equal differences.
+    # Scores come with 4 decimals; what is smaller is rounding of the subtraction and would untie equal
+    # differences.
     differences = np.round(differences, 9)
     if not differences.any():
         return 1.0, 1.0

@@ -47,13 +47,16 @@ def read_results(folder: Path, rules: RankingRules) -> Results:
         if len(found) != 1:
             said = "no" if not found else f"{len(found)}"
             raise JudgingError(
-                f"{folder}: holds {said} {kind} table{'s' if len(found) > 1 else ''}; it must hold one (python -m eval {program})"
+                f"{folder}: holds {said} {kind} table{'s' if len(found) > 1 else ''}; it must hold one "
+                f"(python -m eval {program})"
             )
     accuracy, costs = _accuracy(read_scores(scores[0])), _costs(efficiency[0], rules)
     failed = {case for case, figures in costs.items() if not figures}
     wanted = [metric.name for metric in rules.metrics]
     values = {
-        case: {} if case in failed else {k: v for k, v in (accuracy.get(case, {}) | costs.get(case, {})).items() if k in wanted}
+        case: {}
+        if case in failed
+        else {k: v for k, v in (accuracy.get(case, {}) | costs.get(case, {})).items() if k in wanted}
         for case in accuracy.keys() | costs.keys()
     }
     return Results(name=folder.name or folder.resolve().name, values=values)
@@ -64,10 +67,16 @@ def _accuracy(table: ScoreTable) -> dict[str, dict[str, float]]:
     for row, name in enumerate(table.names):
         figures: dict[str, float] = {}
         for metric in (Metric.DSC, Metric.NSD):
-            per_structure = {structure: values[row] for (structure, kind), values in table.values.items() if kind is metric}
+            per_structure = {
+                structure: values[row] for (structure, kind), values in table.values.items() if kind is metric
+            }
             organs, lesion = mean_scores(per_structure)
             every = [value for value in per_structure.values() if not math.isnan(value)]
-            figures |= {f"Organ_{metric}": organs, f"Lesion_{metric}": lesion, str(metric): float(np.mean(every)) if every else math.nan}
+            figures |= {
+                f"Organ_{metric}": organs,
+                f"Lesion_{metric}": lesion,
+                str(metric): float(np.mean(every)) if every else math.nan,
+            }
         found[case_of(name)] = figures
     return found
 
@@ -75,16 +84,25 @@ def _accuracy(table: ScoreTable) -> dict[str, dict[str, float]]:
 def _costs(path: Path, rules: RankingRules) -> dict[str, dict[str, float]]:
     """Costs beyond the tolerances per case; none for a case that did not end well."""
     _, rows = read_csv(path)
-    return {case_of(row[NAME]): _cost(path, row, rules) if row.get(STATUS, "ok") == "ok" else {} for row in rows}
+    return {
+        case_of(row[NAME]): _cost(path, row, rules) if row.get(STATUS, "ok") == "ok" else {} for row in rows
+    }
 
 
 def _cost(path: Path, row: Mapping[str, str], rules: RankingRules) -> dict[str, float]:
     time_s, area = _number(path, row, "Time"), _number(path, row, EFFICIENCY_MARK)
-    above = dict(zip(LENIENT_MB, ("GPU_Above2GB_MBs", "GPU_Above4GB_MBs"), strict=True)).get(rules.lenient_mb, "")
+    above = dict(zip(LENIENT_MB, ("GPU_Above2GB_MBs", "GPU_Above4GB_MBs"), strict=True)).get(
+        rules.lenient_mb, ""
+    )
     excess = _number(path, row, above)
-    # The organisers' tables have no curve: a run that held its mean memory all the time is the least that it can have cost.
+    # The organisers' tables have no curve: a run that held its mean memory all the time is the least that it
+    # can have cost.
     excess = max(area - rules.lenient_mb * time_s, 0.0) if math.isnan(excess) else excess
-    return {"Time": max(time_s - rules.lenient_s, 0.0), "AUC_GPU": excess, "AUC_CPU": _number(path, row, "AUC_CPU_Time")}
+    return {
+        "Time": max(time_s - rules.lenient_s, 0.0),
+        "AUC_GPU": excess,
+        "AUC_CPU": _number(path, row, "AUC_CPU_Time"),
+    }
 
 
 def _number(path: Path, row: Mapping[str, str], header: str) -> float:
@@ -92,11 +110,15 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
     try:
         return float(text) if text else math.nan
     except ValueError as error:
-        raise JudgingError(f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number") from error
+        raise JudgingError(
+            f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number"
+        ) from error
 
 
 def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], dict[str, Numbers]]:
-    """Cases, and per metric the values of shape (submissions, cases); a metric that no submission has has only NaN.
+    """Cases, and per metric the values of shape (submissions, cases).
+
+    A metric that no submission has has only NaN.
 
     Raises:
         JudgingError: there is no case at all.
@@ -105,6 +127,8 @@ def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], 
     if not cases:
         raise JudgingError("the tables hold no cases; score some first")
     return cases, {
-        metric.name: np.array([[result.values.get(case, {}).get(metric.name, math.nan) for case in cases] for result in results])
+        metric.name: np.array(
+            [[result.values.get(case, {}).get(metric.name, math.nan) for case in cases] for result in results]
+        )
         for metric in rules.metrics
     }

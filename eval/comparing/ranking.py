@@ -1,7 +1,9 @@
 """Who is better: rank per case and metric, average over metrics and cases, as the FLARE challenges do.
 
-Each case is ranked by itself in each metric; 1 is the best. Submissions that tie share the mean of the ranks that they
-take: values 0.9, 0.8, 0.8 rank 1, 2.5, 2.5. What a submission lacks, or failed, comes last, behind everything that is
+Each case is ranked by itself in each metric; 1 is the best. Submissions that tie share the mean of the ranks
+that they
+take: values 0.9, 0.8, 0.8 rank 1, 2.5, 2.5. What a submission lacks, or failed, comes last, behind everything
+    that is
 there. How firm a place is shows in resamples of the cases with replacement.
 """
 
@@ -48,7 +50,9 @@ class RankingRules:
 
 RANKINGS: Mapping[str, RankingRules] = MappingProxyType(
     {
-        "flare22": RankingRules(metrics=_metrics(scores=("DSC", "NSD"), half_areas=True), lenient_s=0.0, lenient_mb=2048.0),
+        "flare22": RankingRules(
+            metrics=_metrics(scores=("DSC", "NSD"), half_areas=True), lenient_s=0.0, lenient_mb=2048.0
+        ),
         "flare23": RankingRules(
             metrics=_metrics(scores=("Organ_DSC", "Organ_NSD", "Lesion_DSC", "Lesion_NSD"), half_areas=False),
             lenient_s=15.0,
@@ -99,7 +103,9 @@ def places(scores: Numbers) -> NDArray[np.int64]:
     return np.asarray(stats.rankdata(np.round(scores, 9), method="min", axis=0), np.int64)
 
 
-def rank(submissions: Sequence[str], values: Mapping[str, Numbers], metrics: Sequence[RankedMetric]) -> list[Placing]:
+def rank(
+    submissions: Sequence[str], values: Mapping[str, Numbers], metrics: Sequence[RankedMetric]
+) -> list[Placing]:
     """Rank submissions, the best first.
 
     Args:
@@ -109,7 +115,9 @@ def rank(submissions: Sequence[str], values: Mapping[str, Numbers], metrics: Seq
     """
     ranks = {metric.name: case_ranks(values[metric.name], metric.more_is_better) for metric in metrics}
     weights = np.array([metric.weight for metric in metrics])
-    per_case = np.tensordot(weights / weights.sum(), np.stack([ranks[metric.name] for metric in metrics]), axes=1)
+    per_case = np.tensordot(
+        weights / weights.sum(), np.stack([ranks[metric.name] for metric in metrics]), axes=1
+    )
     scores = per_case.mean(axis=1)
     final = places(scores)
     resampled = places(per_case @ bootstrap_weights(per_case.shape[1]).T / per_case.shape[1])

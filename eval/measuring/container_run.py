@@ -69,11 +69,15 @@ def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
         JudgingError: there is no docker command, or it does not answer.
     """
     try:
-        return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        return subprocess.run(
+            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
     except FileNotFoundError as error:
         raise JudgingError("there is no docker command; install Docker or Podman's docker") from error
     except subprocess.TimeoutExpired as error:
-        raise JudgingError(f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon well?") from error
+        raise JudgingError(
+            f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon well?"
+        ) from error
 
 
 def check_image(image: str) -> None:
@@ -97,9 +101,46 @@ def command(options: ContainerOptions, name: str, folder: Path) -> list[str]:
     gpus = [] if options.gpu is None else [f"--gpus=device={options.gpu}"]
     if options.official:
         shared = [] if options.gpu is None else ["--shm-size=28gb"]
-        return [*start, *shared, "-m", options.memory, *gpus, "--name", name, "--rm", "-v", inputs, "-v", outputs, *end]
-    locks = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-    return [*start, *locks, "-m", options.memory, *gpus, "--name", name, "-v", f"{inputs}:ro", "-v", outputs, *end]
+        return [
+            *start,
+            *shared,
+            "-m",
+            options.memory,
+            *gpus,
+            "--name",
+            name,
+            "--rm",
+            "-v",
+            inputs,
+            "-v",
+            outputs,
+            *end,
+        ]
+    locks = [
+        "--network",
+        "none",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--cap-drop",
+        "ALL",
+        "--security-opt",
+        "no-new-privileges",
+    ]
+    return [
+        *start,
+        *locks,
+        "-m",
+        options.memory,
+        *gpus,
+        "--name",
+        name,
+        "-v",
+        f"{inputs}:ro",
+        "-v",
+        outputs,
+        *end,
+    ]
 
 
 def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
@@ -125,7 +166,9 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
             with atomic_path(case.output) as temporary:
                 shutil.copyfile(folder / "outputs" / case.output.name, temporary)
         remarks = "; ".join(part for part in (remark, sampling_remark(trace)) if part)
-        return CaseEfficiency(name=case.output.name, status=status, exit_code=run.exit_code, remark=remarks, trace=trace)
+        return CaseEfficiency(
+            name=case.output.name, status=status, exit_code=run.exit_code, remark=remarks, trace=trace
+        )
 
 
 @dataclass
@@ -146,7 +189,9 @@ class _Run:
         """Run, stop after the time limit, remove, whatever happens."""
         follower = threading.Thread(target=self._follow, args=(watch,), daemon=True)
         self.start_s = time.monotonic()
-        client = subprocess.Popen(command(self.options, self.name, self.folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        client = subprocess.Popen(
+            command(self.options, self.name, self.folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
         follower.start()
         try:
             self.exit_code = client.wait(self.options.limit_s)
@@ -168,7 +213,9 @@ class _Run:
         """Find the container's first process once it runs."""
         with suppress(JudgingError, OSError, subprocess.SubprocessError, ValueError):
             while not self.end_s:
-                state = docker("container", "inspect", "--format", "{{.State.Pid}} {{.Id}}", self.name).stdout.split()
+                state = docker(
+                    "container", "inspect", "--format", "{{.State.Pid}} {{.Id}}", self.name
+                ).stdout.split()
                 if len(state) == 2 and int(state[0]) > 0:
                     break
                 time.sleep(0.05)

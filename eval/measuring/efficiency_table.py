@@ -3,8 +3,8 @@
 EFFICIENCY.csv, one row per case. The organisers' columns come first and hold what their programs compute:
 
     Name                  CASE.nii.gz, the name of the label map
-    Time                  s from before `docker container run` until it returned; 3600 for a case that was stuck
-    MaxGPU_Mem            MB, of the whole device
+    Time                  s from before `docker container run` until it returned; 3600 for a case that was
+    stuck MaxGPU_Mem            MB, of the whole device
     AUC_GPU_Time          MB·s, sum of the samples × 0.1, whole
     MaxCPU_Utilization    percent of all the host's processors
     AUC_CPU_Time          percent·s, sum of the samples × 0.1
@@ -17,8 +17,8 @@ Ours follow. Integrals are true ones over the time stamps; `Own` is the containe
     ExitCode, Remark      the container's exit code; what was wrong, in one line
     Wall_s                seconds as measured, also of a case that was stuck
     GPU_Baseline_MB       of the device before the start; not subtracted anywhere
-    GPU_Integral_MBs, GPU_Above2GB_MBs, GPU_Above4GB_MBs   of the device; the parts of it above 2048 and 4096 MB
-    Time_Above15s_s       seconds beyond 15
+    GPU_Integral_MBs, GPU_Above2GB_MBs, GPU_Above4GB_MBs   of the device; the parts of it above 2048 and 4096
+    MB Time_Above15s_s       seconds beyond 15
     GPU_MaxUtilization_percent, OwnGPU_Max_MB, OwnGPU_Integral_MBs, CPU_Integral_percent_s, RAM_Integral_MBs,
     OwnRAM_Max_MB, OwnRAM_Integral_MBs
     OwnCPU_Max_percent    of one processor: 400 is four processors
@@ -27,8 +27,9 @@ Ours follow. Integrals are true ones over the time stamps; `Own` is the containe
 
 A figure that was not taken is an empty cell. Megabytes are MiB, as the organisers count.
 
-EFFICIENCY_cases/CASE.trace.csv: Time_s (since the start; the baseline before it is negative, the last row, empty, is
-the end), GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB, OwnCPU_percent, OwnRAM_MB. CASE.log: what the container said.
+EFFICIENCY_cases/CASE.trace.csv: Time_s (since the start; the baseline before it is negative, the last row,
+empty, is the end), GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB, OwnCPU_percent, OwnRAM_MB. CASE.log:
+what the container said.
 
 RANKING.csv, one row per submission, the best first:
 
@@ -37,7 +38,8 @@ RANKING.csv, one row per submission, the best first:
     Score                 mean rank over metrics, weighted, and cases; 1 is first everywhere
     Rank_METRIC           mean rank over the cases in one metric
     Cases, Missing        cases ranked, and of these the ones that the submission lacks or failed
-    Place_median, Place_low, Place_high, First_share   place in resamples of the cases: median, 2.5 and 97.5 percentile,
+    Place_median, Place_low, Place_high, First_share   place in resamples of the cases: median, 2.5 and 97.5
+    percentile,
                           and share of resamples in which it is first
 """
 
@@ -50,16 +52,28 @@ from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM
 from eval.scoring.columns import NAME
 
-OFFICIAL_COLUMNS = (NAME, "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time")
+OFFICIAL_COLUMNS = (
+    NAME,
+    "Time",
+    "MaxGPU_Mem",
+    "AUC_GPU_Time",
+    "MaxCPU_Utilization",
+    "AUC_CPU_Time",
+    "MaxRAM",
+    "AUC_RAM_Time",
+)
 STATUS, REMARK = "Status", "Remark"
 STUCK_S = 3600.0
 """The time that the organisers write for a container that does not end."""
 LENIENT_MB = (2048.0, 4096.0)
 LENIENT_S = 15.0
 OWN_COLUMNS = (
-    STATUS, "ExitCode", REMARK, "Wall_s", "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs", "GPU_Above4GB_MBs",
-    "Time_Above15s_s", "GPU_MaxUtilization_percent", "OwnGPU_Max_MB", "OwnGPU_Integral_MBs", "CPU_Integral_percent_s",
-    "RAM_Integral_MBs", "OwnRAM_Max_MB", "OwnRAM_Integral_MBs", "OwnCPU_Max_percent", "OwnCPU_Integral_percent_s",
+    STATUS, "ExitCode", REMARK, "Wall_s", "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs",
+    "GPU_Above4GB_MBs",
+    "Time_Above15s_s", "GPU_MaxUtilization_percent", "OwnGPU_Max_MB", "OwnGPU_Integral_MBs",
+    "CPU_Integral_percent_s",
+    "RAM_Integral_MBs", "OwnRAM_Max_MB", "OwnRAM_Integral_MBs", "OwnCPU_Max_percent",
+    "OwnCPU_Integral_percent_s",
     "Samples", "LongestGap_s",
 )  # fmt: skip
 
@@ -93,9 +107,15 @@ def efficiency_row(result: CaseEfficiency) -> dict[str, str]:
         official[peak] = _cell(trace.peak(quantity), 0 if quantity == GPU else 2)
         official[total] = _cell(trace.organisers_sum(quantity), digits)
     own["GPU_Baseline_MB"] = _cell(trace.baseline(GPU))
-    own["GPU_Above2GB_MBs"], own["GPU_Above4GB_MBs"] = (_cell(trace.integral(GPU, tolerance)) for tolerance in LENIENT_MB)
+    own["GPU_Above2GB_MBs"], own["GPU_Above4GB_MBs"] = (
+        _cell(trace.integral(GPU, tolerance)) for tolerance in LENIENT_MB
+    )
     own["GPU_MaxUtilization_percent"] = _cell(trace.peak(GPU_USE))
-    for stem, quantity, unit in (("OwnGPU", OWN_GPU, "MB"), ("OwnRAM", OWN_RAM, "MB"), ("OwnCPU", OWN_CPU, "percent")):
+    for stem, quantity, unit in (
+        ("OwnGPU", OWN_GPU, "MB"),
+        ("OwnRAM", OWN_RAM, "MB"),
+        ("OwnCPU", OWN_CPU, "percent"),
+    ):
         own[f"{stem}_Max_{unit}"] = _cell(trace.peak(quantity))
         own[f"{stem}_Integral_{'MBs' if unit == 'MB' else 'percent_s'}"] = _cell(trace.integral(quantity))
     own["GPU_Integral_MBs"], own["RAM_Integral_MBs"] = _cell(trace.integral(GPU)), _cell(trace.integral(RAM))

@@ -81,17 +81,29 @@ class Cgroup:
     def __init__(self, pid: int, cgroups: Path = CGROUPS, proc: Path = PROC) -> None:
         self._proc = proc
         self._line = _lines(proc / str(pid) / "cgroup")
-        paths = {name: path for _, names, path in (line.split(":", 2) for line in self._line) for name in names.split(",")}
+        paths = {
+            name: path
+            for _, names, path in (line.split(":", 2) for line in self._line)
+            for name in names.split(",")
+        }
         unified = cgroups / paths.get("", "/").lstrip("/")
         self._version = 2 if (unified / "memory.current").is_file() else 1
-        self._memory = unified if self._version == 2 else cgroups / "memory" / paths.get("memory", "/").lstrip("/")
-        self._cpu = unified if self._version == 2 else cgroups / "cpuacct" / paths.get("cpuacct", "/").lstrip("/")
+        self._memory = (
+            unified if self._version == 2 else cgroups / "memory" / paths.get("memory", "/").lstrip("/")
+        )
+        self._cpu = (
+            unified if self._version == 2 else cgroups / "cpuacct" / paths.get("cpuacct", "/").lstrip("/")
+        )
         self.memory_mb()
         self.cpu_s()
 
     def memory_mb(self) -> float:
         """What counts towards the container's limit, less the file cache that is not in use, as `docker stats` shows it."""
-        used, cache = ("memory.current", "inactive_file") if self._version == 2 else ("memory.usage_in_bytes", "total_inactive_file")
+        used, cache = (
+            ("memory.current", "inactive_file")
+            if self._version == 2
+            else ("memory.usage_in_bytes", "total_inactive_file")
+        )
         statistics = dict(line.split() for line in _lines(self._memory / "memory.stat"))
         return max(int((self._memory / used).read_text()) - int(statistics.get(cache, 0)), 0) / MIB
 
@@ -146,7 +158,10 @@ class HostProbe:
         return times.user, times.system, times.idle
 
     def take(self) -> Mapping[str, float]:
-        """CPU: 100 − idle % since the last sample, with the organisers' 0.1 s that keep the division whole. RAM: used, in MiB."""
+        """CPU: 100 − idle % since the last sample, with the organisers' 0.1 s that keep the division whole.
+
+        RAM: used, in MiB.
+        """
         now = self._times()
         spent = [after - before for after, before in zip(now, self._before, strict=True)]
         self._before = now
@@ -165,7 +180,11 @@ class GpuProbe:
         self._nvml = importlib.import_module(nvml_module)
         try:
             self._nvml.nvmlInit()
-            self._device = self._nvml.nvmlDeviceGetHandleByIndex(int(gpu)) if gpu.isdecimal() else self._nvml.nvmlDeviceGetHandleByUUID(gpu)
+            self._device = (
+                self._nvml.nvmlDeviceGetHandleByIndex(int(gpu))
+                if gpu.isdecimal()
+                else self._nvml.nvmlDeviceGetHandleByUUID(gpu)
+            )
         except self._nvml.NVMLError as error:
             raise NoGpuError(f"GPU {gpu} cannot be watched: {error}") from error
 
@@ -196,7 +215,9 @@ class GpuProbe:
     def _own_mb(self, program: Program | None) -> float | None:
         if program is None:
             return None
-        own = [p for p in self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device) if program.holds(p.pid)]
+        own = [
+            p for p in self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device) if program.holds(p.pid)
+        ]
         if any(process.usedGpuMemory is None for process in own):
             return None
         return float(sum(process.usedGpuMemory for process in own)) / MIB

@@ -1,7 +1,7 @@
 """A sampler in its own process, so that nothing that the judge does delays a sample.
 
-The process writes each sample to a file as it is taken: whatever becomes of the process, what it saw is there. Time is
-the system's monotonic clock, the same in all processes.
+The process writes each sample to a file as it is taken: whatever becomes of the process, what it saw is
+there. Time is the system's monotonic clock, the same in all processes.
 """
 
 import os
@@ -41,7 +41,8 @@ class SamplerOptions:
     gpu: str | None = None
     """Index or UUID; None for none."""
     container: bool = False
-    """The program is a container: all that is in the control group of its first process. Otherwise a process and its descendants."""
+    """The program is a container: all that is in the control group of its first process. Otherwise a process
+    and its descendants."""
     interval_s: float = INTERVAL_S
     """Sleep between samples."""
     nvml_module: str = "pynvml"
@@ -78,7 +79,8 @@ class Sampler:
     def __enter__(self) -> Self:
         context = get_context("spawn")
         self._folder = tempfile.TemporaryDirectory(prefix="leanseg-samples-")
-        # A pipe, not an event or a shared value: those wait for ever for a process that was killed while it held them.
+        # A pipe, not an event or a shared value: those wait for ever for a process that was killed while it
+        # held them.
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=sample, args=(self.options, self._path, other), daemon=True)
         self._process.start()
@@ -106,7 +108,9 @@ class Sampler:
         with suppress(OSError):
             self._pipe.send(pid)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._tell(STOP)
         self._process.join(5.0)
         if self._process.is_alive():
@@ -123,10 +127,16 @@ class Sampler:
 
 
 def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
-    """Take samples until told to stop, or until nobody is left to tell: query, write, sleep. Runs in a process of its own."""
+    """Take samples until told to stop, or until nobody is left to tell: query, write, sleep.
+
+    Runs in a process of its own.
+    """
     # Control-C reaches the whole group; the judge decides when sampling ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    host, gpu = HostProbe(), _quietly(lambda: GpuProbe(options.gpu, options.nvml_module) if options.gpu is not None else None)
+    host, gpu = (
+        HostProbe(),
+        _quietly(lambda: GpuProbe(options.gpu, options.nvml_module) if options.gpu is not None else None),
+    )
     program: Program | None = None
     own: ProgramProbe | None = None
     told: int | None = None
@@ -138,7 +148,12 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
                 own = None if program is None else ProgramProbe(program)
             now_s = time.monotonic()
             taken = {**host.take(), **(own.take(now_s) if own else {}), **(gpu.take(program) if gpu else {})}
-            stream.write(",".join([f"{now_s:.4f}", *(f"{taken[name]:.2f}" if name in taken else "" for name in QUANTITIES)]) + "\n")
+            stream.write(
+                ",".join(
+                    [f"{now_s:.4f}", *(f"{taken[name]:.2f}" if name in taken else "" for name in QUANTITIES)]
+                )
+                + "\n"
+            )
             told = _heard(pipe, options.interval_s)
 
 

@@ -1,7 +1,8 @@
 """What a run used over time: samples with time stamps, and the figures that follow from them.
 
-A trace is a table. Times are seconds since the command started, those before it are negative (the baseline). A value
-that could not be taken is NaN; a quantity that was never taken has no column worth reading (`Trace.has`).
+A trace is a table. Times are seconds since the command started, those before it are negative (the baseline).
+A value that could not be taken is NaN; a quantity that was never taken has no column worth reading
+(`Trace.has`).
 """
 
 import csv
@@ -66,15 +67,19 @@ class Trace:
         return float(values.max()) if values.size else math.nan
 
     def organisers_sum(self, quantity: str) -> float:
-        """The organisers' number: the sum of the samples times 0.1 s, however far apart the samples are; NaN without any."""
+        """The organisers' number: the sum of the samples times 0.1 s, however far apart the samples are.
+
+        NaN without any.
+        """
         values = self._known(quantity)[1]
         return float(values.sum()) * INTERVAL_S if values.size else math.nan
 
     def integral(self, quantity: str, tolerance: float = 0.0) -> float:
         """Area in quantity × seconds between the curve and a tolerance, where the curve is above it.
 
-        Samples are joined by straight lines, over lost samples too; before the first and after the last sample of the
-        run their values hold. Example: 0 MB at 0 s and 100 MB at 2 s, in a run of 3 s: 100 + 100 = 200 MB·s.
+        Samples are joined by straight lines, over lost samples too; before the first and after the last
+        sample of the run their values hold. Example: 0 MB at 0 s and 100 MB at 2 s, in a run of 3 s: 100 +
+        100 = 200 MB·s.
         """
         times, values = self._known(quantity)
         if not times.size:
@@ -119,12 +124,19 @@ def parse_samples(text: str, start_s: float, end_s: float) -> Trace:
     """The trace of a run from what its sampler wrote, cut-off last line or not.
 
     Args:
-        text: rows of time and `QUANTITIES`, without a header; what cannot be read as a number is a lost value.
+        text: rows of time and `QUANTITIES`, without a header; what cannot be read as a number is a lost
+            value.
         start_s: when the command started, by the clock of the samples.
         end_s: when it ended.
     """
-    rows = [[_number(cell) for cell in row] for row in csv.reader(text.splitlines()) if len(row) == 1 + len(QUANTITIES)]
-    table = np.array([row for row in rows if not math.isnan(row[0])], np.float64).reshape(-1, 1 + len(QUANTITIES))
+    rows = [
+        [_number(cell) for cell in row]
+        for row in csv.reader(text.splitlines())
+        if len(row) == 1 + len(QUANTITIES)
+    ]
+    table = np.array([row for row in rows if not math.isnan(row[0])], np.float64).reshape(
+        -1, 1 + len(QUANTITIES)
+    )
     values = {name: table[:, column] for column, name in enumerate(QUANTITIES, 1)}
     return Trace(times_s=table[:, 0] - start_s, values=values, duration_s=end_s - start_s)
 
@@ -139,7 +151,8 @@ def _number(text: str) -> float:
 def write_trace(path: Path, trace: Trace) -> None:
     """Write a trace as CSV; a last row without values tells when the command ended."""
     rows = [
-        {TIME: f"{time:.3f}"} | {name: "" if math.isnan(column[i]) else f"{column[i]:.1f}" for name, column in trace.values.items()}
+        {TIME: f"{time:.3f}"}
+        | {name: "" if math.isnan(column[i]) else f"{column[i]:.1f}" for name, column in trace.values.items()}
         for i, time in enumerate(trace.times_s)
         if time < trace.duration_s
     ]

@@ -71,7 +71,9 @@ def report_path(command: Sequence[str]) -> Path | None:
 
 
 def read_stages(path: Path, started_unix_s: float) -> list[Stage]:
-    """Stages of a run from its report, in the order of their starts; they overlap where the program works side by side.
+    """Stages of a run from its report, in the order of their starts.
+
+    They overlap where the program works side by side.
 
     Args:
         path: JSON, `{"cases": [{"spans_unix_s": [[stage, start, end], …]}, …]}`, times in seconds since 1970.
@@ -82,10 +84,19 @@ def read_stages(path: Path, started_unix_s: float) -> list[Stage]:
     """
     try:
         cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
-        spans = [(str(name), float(start), float(end), i) for i, case in enumerate(cases) for name, start, end in case["spans_unix_s"]]
+        spans = [
+            (str(name), float(start), float(end), i)
+            for i, case in enumerate(cases)
+            for name, start, end in case["spans_unix_s"]
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise JudgingError(f"{path}: is no report of a run (cases with spans of stages); no stages are marked") from error
+        raise JudgingError(
+            f"{path}: is no report of a run (cases with spans of stages); no stages are marked"
+        ) from error
     if any(start < started_unix_s - CLOCKS_S for _, start, _, _ in spans):
         raise JudgingError(f"{path}: is the report of an earlier run; no stages are marked")
-    stages = [Stage(name=name, start_s=start - started_unix_s, end_s=end - started_unix_s, case=i) for name, start, end, i in spans]
+    stages = [
+        Stage(name=name, start_s=start - started_unix_s, end_s=end - started_unix_s, case=i)
+        for name, start, end, i in spans
+    ]
     return sorted(stages, key=lambda stage: stage.start_s)

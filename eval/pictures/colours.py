@@ -1,8 +1,9 @@
 """Colours of structures, the same in every picture of the project.
 
-Chosen by search so that any two structures stay apart for readers with normal colour vision, protanopia, deuteranopia
-and tritanopia (simulated after Machado et al. 2009): at least 17 in CIE L*a*b* for any pair, 26 for structures that
-touch each other in the body. `tests/eval/pictures/test_colours.py` holds the colours to that.
+Chosen by search so that any two structures stay apart for readers with normal colour vision, protanopia,
+deuteranopia and tritanopia (simulated after Machado et al. 2009): at least 17 in CIE L*a*b* for any pair, 26
+for structures that touch each other in the body. `tests/eval/pictures/test_colours.py` holds the colours to
+that.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "prostate/uterus": "#c04b4b",
     }
 )
-"""Structure to colour as `#rrggbb`. The last four stand in sets or places where their colour's other owner does not."""
+"""Structure to colour as `#rrggbb`. The last four stand in sets or places where their colour's other owner
+does not."""
 
 UNKNOWN = "#ffffff"
 """Colour of what has no name here."""

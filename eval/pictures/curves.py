@@ -19,7 +19,8 @@ PANELS = (
     ("CPU (%)", (OWN_CPU, CPU)),
 )
 LABELS = {
-    OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device", OWN_RAM: "the command's", RAM: "whole host",
+    OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device", OWN_RAM: "the command's",
+    RAM: "whole host",
     OWN_CPU: "the command's, of one processor", CPU: "whole host, of all processors",
 }  # fmt: skip
 SHADES = ("#4d5866", "#a3adba")
@@ -29,10 +30,21 @@ PANEL_IN, STAGE_IN = 1.95, 0.26
 
 def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -> None:
     """Write the picture; quantities that were not taken have no panel."""
-    panels = [(name, kept) for name, quantities in PANELS if (kept := [q for q in quantities if trace.has(q)])]
-    rows_in = [*([PANEL_IN] * len(panels)), *([STAGE_IN * len({stage.name for stage in stages}) + 0.15] if stages else [])] or [PANEL_IN]
+    panels = [
+        (name, kept) for name, quantities in PANELS if (kept := [q for q in quantities if trace.has(q)])
+    ]
+    rows_in = [
+        *([PANEL_IN] * len(panels)),
+        *([STAGE_IN * len({stage.name for stage in stages}) + 0.15] if stages else []),
+    ] or [PANEL_IN]
     figure, rows = plt.subplots(
-        len(rows_in), 1, sharex=True, squeeze=False, figsize=(10, 1.0 + sum(rows_in)), height_ratios=rows_in, layout="constrained"
+        len(rows_in),
+        1,
+        sharex=True,
+        squeeze=False,
+        figsize=(10, 1.0 + sum(rows_in)),
+        height_ratios=rows_in,
+        layout="constrained",
     )
     try:
         axes = list(rows[:, 0])
@@ -53,7 +65,13 @@ def _panel(axis: Axes, trace: Trace, name: str, quantities: Sequence[str]) -> No
         whole = not LABELS[quantity].startswith("the command")
         values = trace.values[quantity]
         known = ~np.isnan(values)
-        axis.plot(trace.times_s[known], values[known], color=WHOLE_COLOUR if whole else OWN_COLOUR, linewidth=1.4, label=LABELS[quantity])
+        axis.plot(
+            trace.times_s[known],
+            values[known],
+            color=WHOLE_COLOUR if whole else OWN_COLOUR,
+            linewidth=1.4,
+            label=LABELS[quantity],
+        )
     axis.set_ylabel(name, fontsize=9)
     axis.set_ylim(bottom=0)
     axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=2, fontsize=8, frameon=False)

@@ -1,7 +1,7 @@
 """Planes through a body that show most of it, cut as a radiologist expects to see them.
 
-Volumes are (z, y, x) in canonical LPS order: z grows to the head, y to the back, x to the patient's left. A plane is
-a picture with its first row on top:
+Volumes are (z, y, x) in canonical LPS order: z grows to the head, y to the back, x to the patient's left. A
+plane is a picture with its first row on top:
 
     axial       rows front to back, columns patient's right to left     A on top,  R on the left
     coronal     rows head to feet,  columns patient's right to left     H on top,  R on the left
@@ -54,7 +54,10 @@ class Region:
 
 
 def canonical(image: sitk.Image) -> sitk.Image:
-    """The image with its axes permuted and flipped to LPS; nothing is interpolated, an oblique image stays oblique."""
+    """The image with its axes permuted and flipped to LPS.
+
+    Nothing is interpolated, an oblique image stays oblique.
+    """
     return sitk.DICOMOrient(image, "LPS")
 
 
@@ -73,8 +76,8 @@ def pixel_mm(plane: Plane, spacing_zyx_mm: tuple[float, float, float]) -> tuple[
 def most_informative(labels: LabelMap, plane: Plane) -> int:
     """Index of the plane that shows most structures at their largest.
 
-    Each structure counts with its area in the plane as a share of its largest area in any such plane, so that small
-    organs count as much as the liver. The middle plane if there are no labels.
+    Each structure counts with its area in the plane as a share of its largest area in any such plane, so that
+    small organs count as much as the liver. The middle plane if there are no labels.
     """
     others = tuple(axis for axis in range(3) if axis != plane.axis)
     scores = np.zeros(labels.shape[plane.axis])

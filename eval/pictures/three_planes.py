@@ -1,8 +1,8 @@
 """A CT with its labels in three planes, for a look, a talk or a paper.
 
-CT in the soft-tissue window, organs as transparent overlays with a contour of the same colour, the truth, if given, as a
-dashed white contour; patient's right on the left, physical proportions, one scale for all three planes. A stack too thin
-to be seen from the front is drawn as axial slices.
+CT in the soft-tissue window, organs as transparent overlays with a contour of the same colour, the truth, if
+given, as a dashed white contour; patient's right on the left, physical proportions, one scale for all three
+planes. A stack too thin to be seen from the front is drawn as axial slices.
 """
 
 from collections.abc import Sequence
@@ -109,7 +109,10 @@ def draw(scene: Scene, path: Path) -> None:
 
 
 def _views(scene: Scene) -> list[_View]:
-    """The three planes where most structures show; of a flat stack the first, the middle and the last slice with labels."""
+    """The three planes where most structures show.
+
+    Of a flat stack the first, the middle and the last slice with labels.
+    """
     guide = scene.labels if scene.truth is None or scene.labels.any() else scene.truth
     views = [_view(scene, plane, most_informative(guide, plane)) for plane in Plane]
     height_mm, width_mm = next(view for view in views if view.plane is Plane.CORONAL).size_mm
@@ -151,7 +154,9 @@ def _draw_view(axes: Axes, scene: Scene, view: _View, views: Sequence[_View], mm
     _mark_edges(axes, view)
     _mark_planes(axes, view, views, mm_per_in)
     position = f"{view.plane.title}  ·  {view.index + 1}/{scene.labels.shape[view.plane.axis]}"
-    heading = axes.annotate(position, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", ha="left", va="bottom")
+    heading = axes.annotate(
+        position, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", ha="left", va="bottom"
+    )
     heading.set(color=FAINT, fontsize=11)
     if view is views[0]:
         _scale_bar(axes, view)
@@ -168,17 +173,30 @@ def _overlay(axes: Axes, mask: NDArray[np.bool_], view: _View, colour: str) -> N
 def _outline(axes: Axes, mask: NDArray[np.bool_], view: _View) -> None:
     if mask.any():
         x_mm, y_mm, soft = _smooth(mask, view.pixel_mm)
-        axes.contour(x_mm, y_mm, soft, levels=[0.5], colors=[TRUTH_COLOUR], linewidths=1.2, linestyles=[(0, (3.0, 2.0))])
+        axes.contour(
+            x_mm,
+            y_mm,
+            soft,
+            levels=[0.5],
+            colors=[TRUTH_COLOUR],
+            linewidths=1.2,
+            linestyles=[(0, (3.0, 2.0))],
+        )
 
 
-def _smooth(mask: NDArray[np.bool_], size_mm: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _smooth(
+    mask: NDArray[np.bool_], size_mm: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Pixel centres in mm and a soft mask whose half-height line is the outline, on pixels of about `FINE_MM`."""
     padded = np.pad(mask.astype(np.float64), 1)
     factors = tuple(max(1, round(size / FINE_MM)) for size in size_mm)
     soft = ndimage.zoom(padded, factors, order=1, grid_mode=True, mode="grid-constant")
     fine_mm = [size / factor for size, factor in zip(size_mm, factors, strict=True)]
     soft = ndimage.gaussian_filter(soft, [SOFTNESS * max(size_mm) / fine for fine in fine_mm])
-    y_mm, x_mm = ((np.arange(count) + 0.5) * fine - size for count, fine, size in zip(soft.shape, fine_mm, size_mm, strict=True))
+    y_mm, x_mm = (
+        (np.arange(count) + 0.5) * fine - size
+        for count, fine, size in zip(soft.shape, fine_mm, size_mm, strict=True)
+    )
     return x_mm, y_mm, soft
 
 
@@ -190,7 +208,17 @@ def _mark_edges(axes: Axes, view: _View) -> None:
         (0.5, 0.015, "center", "bottom"),
     )
     for letter, (x, y, horizontal, vertical) in zip(view.plane.letters, places, strict=True):
-        text = axes.text(x, y, letter, color=TEXT, fontsize=13, fontweight="bold", ha=horizontal, va=vertical, transform=axes.transAxes)
+        text = axes.text(
+            x,
+            y,
+            letter,
+            color=TEXT,
+            fontsize=13,
+            fontweight="bold",
+            ha=horizontal,
+            va=vertical,
+            transform=axes.transAxes,
+        )
         text.set_path_effects([withStroke(linewidth=3, foreground=BACKGROUND)])
 
 
@@ -214,16 +242,35 @@ def _mark_planes(axes: Axes, view: _View, views: Sequence[_View], mm_per_in: flo
 
 def _scale_bar(axes: Axes, view: _View) -> None:
     height_mm, width_mm = view.size_mm
-    length_mm = next(length for length in (100.0, 50.0, 20.0, 10.0, 5.0) if length < width_mm * 0.4 or length == 5.0)
+    length_mm = next(
+        length for length in (100.0, 50.0, 20.0, 10.0, 5.0) if length < width_mm * 0.4 or length == 5.0
+    )
     left_mm, y_mm = 0.035 * width_mm, 0.955 * height_mm
     axes.plot((left_mm, left_mm + length_mm), (y_mm, y_mm), color=TEXT, linewidth=3, solid_capstyle="butt")
     label = f"{length_mm / 10:g} cm"
-    axes.text(left_mm + length_mm / 2, y_mm - 0.015 * height_mm, label, color=TEXT, fontsize=11, ha="center", va="bottom")
+    axes.text(
+        left_mm + length_mm / 2,
+        y_mm - 0.015 * height_mm,
+        label,
+        color=TEXT,
+        fontsize=11,
+        ha="center",
+        va="bottom",
+    )
 
 
 def _write_title(figure: Figure, scene: Scene, height_in: float) -> None:
     left = GAP_IN / WIDTH_IN
-    figure.text(left, 1 - 0.2 / height_in, scene.title, color=TEXT, fontsize=17, fontweight="bold", ha="left", va="top")
+    figure.text(
+        left,
+        1 - 0.2 / height_in,
+        scene.title,
+        color=TEXT,
+        fontsize=17,
+        fontweight="bold",
+        ha="left",
+        va="top",
+    )
     spacing = " × ".join(f"{size:.3g}" for size in reversed(scene.spacing_zyx_mm))
     size = " × ".join(str(count) for count in reversed(scene.labels.shape))
     line = f"{size} voxels of {spacing} mm   ·   window {WINDOW_LEVEL_HU:g}/{WINDOW_WIDTH_HU:g} HU"
@@ -232,8 +279,14 @@ def _write_title(figure: Figure, scene: Scene, height_in: float) -> None:
 
 def _draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
     shown = [scene.labels] if scene.truth is None else [scene.labels, scene.truth]
-    present = [name for name, label in scene.label_set.ids.items() if any(np.any(volume == label) for volume in shown)]
-    scores = {} if scene.truth is None else dice_per_label(scene.labels, scene.truth, scene.label_set.ids.values())
+    present = [
+        name
+        for name, label in scene.label_set.ids.items()
+        if any(np.any(volume == label) for volume in shown)
+    ]
+    scores = (
+        {} if scene.truth is None else dice_per_label(scene.labels, scene.truth, scene.label_set.ids.values())
+    )
     handles: list[Patch | Line2D] = []
     for name in present:
         colour = colour_of(name)
@@ -241,7 +294,9 @@ def _draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
         text = name if score is None else f"{score:.2f}  {name}"
         handles.append(Patch(facecolor=(*to_rgb(colour), 0.6), edgecolor=colour, linewidth=1.5, label=text))
     if scene.truth is not None:
-        handles.append(Line2D([], [], color=TRUTH_COLOUR, linewidth=1.4, linestyle=(0, (3.0, 2.0)), label="truth"))
+        handles.append(
+            Line2D([], [], color=TRUTH_COLOUR, linewidth=1.4, linestyle=(0, (3.0, 2.0)), label="truth")
+        )
     legend = figure.legend(
         handles=handles,
         title="DSC of the prediction" if scene.truth is not None else "structures",

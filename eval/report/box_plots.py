@@ -40,7 +40,9 @@ def _draw(axes: Axes, data: Json, metric: str) -> None:
     structures = data["structures"]
     scatter = np.random.default_rng(0)
     for place, structure in enumerate(structures):
-        values = [value for case in data["cases"] if isinstance(value := case["values"][metric][place], float | int)]
+        values = [
+            value for case in data["cases"] if isinstance(value := case["values"][metric][place], float | int)
+        ]
         if not values:
             continue
         axes.boxplot(
@@ -56,7 +58,13 @@ def _draw(axes: Axes, data: Json, metric: str) -> None:
         )
         places = place + scatter.uniform(-0.2, 0.2, len(values))
         axes.plot(places, values, "o", color=INK, markersize=2.6, alpha=0.55, markeredgewidth=0, zorder=3)
-    axes.set_xticks(range(len(structures)), [structure["name"] for structure in structures], rotation=38, ha="right", fontsize=7.5)
+    axes.set_xticks(
+        range(len(structures)),
+        [structure["name"] for structure in structures],
+        rotation=38,
+        ha="right",
+        fontsize=7.5,
+    )
     axes.set_ylabel(LABELS[metric], fontsize=8)
     axes.tick_params(axis="y", labelsize=7.5)
     axes.grid(axis="y", color="#d6dae1", linewidth=0.5)

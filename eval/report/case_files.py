@@ -46,12 +46,21 @@ def find_files(stems: Sequence[str], folders: Folders) -> list[CaseFiles]:
     Raises:
         JudgingError: a folder does not exist, or none of the folders holds a file of any case.
     """
-    images, predictions, truths = (_by_stem(folder) for folder in (folders.images, folders.predictions, folders.truths))
-    found = [CaseFiles(name=stem, image=images.get(stem), prediction=predictions.get(stem), truth=truths.get(stem)) for stem in stems]
+    images, predictions, truths = (
+        _by_stem(folder) for folder in (folders.images, folders.predictions, folders.truths)
+    )
+    found = [
+        CaseFiles(name=stem, image=images.get(stem), prediction=predictions.get(stem), truth=truths.get(stem))
+        for stem in stems
+    ]
     found = [files for files in found if files.image or files.prediction or files.truth]
-    given = [str(folder) for folder in (folders.images, folders.predictions, folders.truths) if folder is not None]
+    given = [
+        str(folder) for folder in (folders.images, folders.predictions, folders.truths) if folder is not None
+    ]
     if given and stems and not found:
-        raise JudgingError(f"{', '.join(given)}: hold no file of a case of the scores (the first is {stems[0]})")
+        raise JudgingError(
+            f"{', '.join(given)}: hold no file of a case of the scores (the first is {stems[0]})"
+        )
     return found
 
 
@@ -60,11 +69,18 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
         return {}
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder")
-    return {case_of(path.name): path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.name[0] != "."}
+    return {
+        case_of(path.name): path
+        for path in sorted(folder.iterdir())
+        if path.name.endswith(SUFFIXES) and path.name[0] != "."
+    }
 
 
 def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) -> Embedded:
-    """Write the script of one case, KEY.js; whatever is wrong with the case ends in `error`, never in an exception."""
+    """Write the script of one case, KEY.js.
+
+    Whatever is wrong with the case ends in `error`, never in an exception.
+    """
     key, files = numbered
     try:
         text = script_of(key, read_case(files, LABEL_SETS[options.label_set], options.detail_mm))
@@ -75,7 +91,9 @@ def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) 
     return Embedded(stem=files.name, key=key)
 
 
-def embed_all(cases: Sequence[CaseFiles], output: Path, options: EmbedOptions, jobs: int) -> Iterator[Embedded]:
+def embed_all(
+    cases: Sequence[CaseFiles], output: Path, options: EmbedOptions, jobs: int
+) -> Iterator[Embedded]:
     """Write the scripts of all cases, `jobs` at a time, each given out as soon as it is done, in any order.
 
     Raises:

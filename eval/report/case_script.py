@@ -1,8 +1,8 @@
 """A case as a browser can show it: cropped, thinned out, 8 bits per voxel, in a script that is loaded when looked at.
 
-Browsers let no page read files beside it that was itself opened as a file, but they let it load scripts. So each case
-is a script that calls `LeanSeg.receive` with the voxels, gzip-compressed and in base64. Arrays are (z, y, x) in
-canonical LPS order; the grid of an oblique image is shown upright.
+Browsers let no page read files beside it that was itself opened as a file, but they let it load scripts. So
+each case is a script that calls `LeanSeg.receive` with the voxels, gzip-compressed and in base64. Arrays are
+(z, y, x) in canonical LPS order; the grid of an oblique image is shown upright.
 """
 
 import base64
@@ -57,7 +57,9 @@ class CaseVolume:
             return tuple(size // 2 for size in self.ct.shape)
         guide = first
         if self.prediction is not None and self.truth is not None:
-            wrong = np.where(self.prediction != self.truth, np.maximum(self.prediction, self.truth), 0).astype(np.uint8)
+            wrong = np.where(
+                self.prediction != self.truth, np.maximum(self.prediction, self.truth), 0
+            ).astype(np.uint8)
             guide = wrong if wrong.any() else first
         return tuple(most_informative(guide, plane) for plane in Plane)
 
@@ -66,7 +68,8 @@ def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVo
     """Read a case and make it small: cropped to body and labels, voxels averaged up to about `detail_mm`.
 
     Raises:
-        JudgingError: a file cannot be read, holds labels outside the set, or the CT lies elsewhere than the prediction.
+        JudgingError: a file cannot be read, holds labels outside the set, or the CT lies elsewhere than the
+            prediction.
     """
     paths = [path for path in (files.image, files.prediction, files.truth) if path is not None]
     if not paths:
@@ -124,7 +127,9 @@ def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> Labe
 def _box(hu: Voxels, shown: NDArray[np.bool_], z_mm: float) -> Box:
     slices = np.flatnonzero(shown.any(axis=(1, 2)))
     margin = round(MARGIN_MM / z_mm)
-    first, stop = (max(0, int(slices[0]) - margin), int(slices[-1]) + 1 + margin) if slices.size else (0, hu.shape[0])
+    first, stop = (
+        (max(0, int(slices[0]) - margin), int(slices[-1]) + 1 + margin) if slices.size else (0, hu.shape[0])
+    )
     body = (hu[first:stop] > AIR_HU).mean(axis=0) > BODY_SHARE
     region = body_region(np.where(body, 0.0, 2 * AIR_HU), np.asarray(shown.any(axis=0)))
     return (slice(first, min(stop, hu.shape[0])), region.rows, region.columns)
@@ -132,9 +137,13 @@ def _box(hu: Voxels, shown: NDArray[np.bool_], z_mm: float) -> Box:
 
 def _averaged(voxels: Voxels, factors: tuple[int, ...]) -> Voxels:
     """Mean over blocks; incomplete blocks at the far ends are filled up with their last voxel."""
-    padded = np.pad(voxels, [(0, -size % factor) for size, factor in zip(voxels.shape, factors, strict=True)], mode="edge")
+    padded = np.pad(
+        voxels, [(0, -size % factor) for size, factor in zip(voxels.shape, factors, strict=True)], mode="edge"
+    )
     z, y, x = (size // factor for size, factor in zip(padded.shape, factors, strict=True))
-    blocks: Voxels = padded.reshape(z, factors[0], y, factors[1], x, factors[2]).mean(axis=(1, 3, 5), dtype=np.float32)
+    blocks: Voxels = padded.reshape(z, factors[0], y, factors[1], x, factors[2]).mean(
+        axis=(1, 3, 5), dtype=np.float32
+    )
     return blocks
 
 

@@ -18,7 +18,17 @@ from eval.report.page_data import Json
 from eval.report.viewer import viewer_script
 
 WEB = Path(__file__).with_name("web")
-SCRIPTS = ("base.js", "figures.js", "curves.js", "table.js", "contour.js", "slices.js", "case.js", "volume.js", "main.js")
+SCRIPTS = (
+    "base.js",
+    "figures.js",
+    "curves.js",
+    "table.js",
+    "contour.js",
+    "slices.js",
+    "case.js",
+    "volume.js",
+    "main.js",
+)
 MARK = '<meta name="generator" content="LeanSeg report">'
 """Tells a report from other pages."""
 
@@ -41,7 +51,10 @@ def page_of(data: Json) -> str:
 
 
 def write_page(folder: Path, data: Json) -> None:
-    """Write the page, and the viewer if it was fetched, into the folder of a report; `data` then says which."""
+    """Write the page, and the viewer if it was fetched, into the folder of a report.
+
+    `data` then says which.
+    """
     script = viewer_script()
     data["viewer"] = script is not None
     if script is not None:
@@ -64,7 +77,9 @@ def check_folder(path: Path, force: bool) -> None:
         if not force:
             raise JudgingError(f"{path}: exists already; choose another name or add --force to replace it")
         if not _is_report(path):
-            raise JudgingError(f"{path}: is no report of this program, so --force does not replace it; choose another name")
+            raise JudgingError(
+                f"{path}: is no report of this program, so --force does not replace it; choose another name"
+            )
 
 
 def _is_report(path: Path) -> bool:
@@ -77,7 +92,10 @@ def _is_report(path: Path) -> bool:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to write to; it takes the place of `path` when the block ends well and is removed if not."""
+    """A folder beside `path` to write to.
+
+    It takes the place of `path` when the block ends well and is removed if not.
+    """
     path = path.resolve()
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     former = temporary / "former"

@@ -27,7 +27,15 @@ from model.labels import TUMOR
 
 Json = dict[str, Any]
 
-EFFICIENCY_COLUMNS = ("Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time")
+EFFICIENCY_COLUMNS = (
+    "Time",
+    "MaxGPU_Mem",
+    "AUC_GPU_Time",
+    "MaxCPU_Utilization",
+    "AUC_CPU_Time",
+    "MaxRAM",
+    "AUC_RAM_Time",
+)
 """The organisers' columns, all but the name."""
 OWN_COLUMNS = ("OwnRAM_Max_MB",)
 """Of ours, if they are there."""
@@ -64,9 +72,13 @@ def page_data(tables: Tables, title: str) -> Json:
         "challenge": table.challenge,
         "metrics": [str(metric) for metric in metrics],
         "structures": _structures(challenge),
-        "cases": [{**_case(result, metrics, efficiency), "trace": traces.get(case_of(result.name))} for result in results],
+        "cases": [
+            {**_case(result, metrics, efficiency), "trace": traces.get(case_of(result.name))}
+            for result in results
+        ],
         "summary": [
-            {key: _plain(value) for key, value in asdict(row).items()} for row in summarize(results, challenge, metrics, Rules.STRICT)
+            {key: _plain(value) for key, value in asdict(row).items()}
+            for row in summarize(results, challenge, metrics, Rules.STRICT)
         ],
         "tolerances": _tolerances(table.challenge),
         "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
@@ -124,7 +136,10 @@ def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str
         "name": result.name,
         "stem": case_of(result.name),
         "error": "; ".join(part for part in (result.error, "" if taken is None else taken["ending"]) if part),
-        "values": {str(metric): [_plain(value_of(score, metric)) for score in result.scores.values()] for metric in metrics},
+        "values": {
+            str(metric): [_plain(value_of(score, metric)) for score in result.scores.values()]
+            for metric in metrics
+        },
         "organ_DSC": _plain(dice),
         "organ_NSD": _plain(nsd),
         "lesion_DSC": _plain(lesion_dice),
@@ -137,13 +152,17 @@ def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str
 def _comparison(path: Path, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
     """This submission against another one: differences are this minus other."""
     other = read_scores(path)
-    rows = [{key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)]
+    rows = [
+        {key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)
+    ]
     name = path.stem if path.stem != table.path.stem else path.resolve().parent.name
     return {"name": name, "rows": rows}
 
 
 def read_efficiency(path: Path) -> dict[str, Json]:
-    """Case to its figures, from a table with the organisers' columns; a column that is missing or a cell that is empty is null.
+    """Case to its figures, from a table with the organisers' columns.
+
+    A column that is missing or a cell that is empty is null.
 
     `ending` says how a case ended that did not end well, and is empty for the others.
 
@@ -155,7 +174,11 @@ def read_efficiency(path: Path) -> dict[str, Json]:
     if NAME not in columns or not known:
         raise JudgingError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
     known += [column for column in OWN_COLUMNS if column in columns]
-    return {case_of(row[NAME]): {column: _number(path, row, column) for column in known} | {"ending": _ending(row)} for row in rows}
+    return {
+        case_of(row[NAME]): {column: _number(path, row, column) for column in known}
+        | {"ending": _ending(row)}
+        for row in rows
+    }
 
 
 def _ending(row: Mapping[str, str]) -> str:
@@ -164,18 +187,26 @@ def _ending(row: Mapping[str, str]) -> str:
 
 
 def read_traces(path: Path) -> dict[str, Json]:
-    """Case to its curves, from the traces that `container` leaves beside its table; empty where there are none.
+    """Case to its curves, from the traces that `container` leaves beside its table.
+
+    Empty where there are none.
 
     Raises:
         JudgingError: a trace cannot be read.
     """
     folder = path.with_name(f"{path.stem}_cases")
     suffix = ".trace.csv"
-    return {case_of(trace.name.removesuffix(suffix)): _curves(read_trace(trace)) for trace in sorted(folder.glob(f"*{suffix}"))}
+    return {
+        case_of(trace.name.removesuffix(suffix)): _curves(read_trace(trace))
+        for trace in sorted(folder.glob(f"*{suffix}"))
+    }
 
 
 def _curves(trace: Trace) -> Json:
-    """Times and memory while the command ran; of many samples the highest of each few, so that no peak is lost."""
+    """Times and memory while the command ran.
+
+    Of many samples the highest of each few, so that no peak is lost.
+    """
     during = (trace.times_s >= 0) & (trace.times_s <= trace.duration_s)
     times = trace.times_s[during]
     few = max(1, -(-times.size // MOST_POINTS))
@@ -212,7 +243,9 @@ def _number(path: Path, row: Mapping[str, str], column: str) -> object:
     try:
         return _plain(float(text)) if text else None
     except ValueError as error:
-        raise JudgingError(f"{path}: {row[NAME]} has {text!r} in column {column}, must be a number") from error
+        raise JudgingError(
+            f"{path}: {row[NAME]} has {text!r} in column {column}, must be a number"
+        ) from error
 
 
 def _plain(value: object) -> object:

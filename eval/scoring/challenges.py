@@ -6,10 +6,11 @@ Three sets of rules:
     strict     the same metrics without the faults (the default)
     partial    strict, and structures that a truth does not hold at all are left out: truths annotated in part
 
-All of them give 1, 1 when a structure is in neither map and 0, 0 when it is in only one of them, set NSD to 0 when DSC
-is below a threshold, and look at long structures (aorta, inferior vena cava, esophagus) only on the slices that the
-truth annotates. The organisers' programs lose the topmost of these slices, and stop at a structure of one slice; `official`
-repeats the first fault and scores the second not at all, `strict` counts the slice.
+All of them give 1, 1 when a structure is in neither map and 0, 0 when it is in only one of them, set NSD to 0
+when DSC is below a threshold, and look at long structures (aorta, inferior vena cava, esophagus) only on the
+slices that the truth annotates. The organisers' programs lose the topmost of these slices, and stop at a
+structure of one slice; `official` repeats the first fault and scores the second not at all, `strict` counts
+the slice.
 
 Source: DSC_NSD_eval.py of the FLARE challenges (JunMa11/FLARE, MIT) and the challenge rules.
 """
@@ -87,19 +88,25 @@ UNSCORED = StructureScore(dice=nan, nsd=nan)
 
 _SHORT_NAMES = {
     "liver": "Liver", "right kidney": "RK", "spleen": "Spleen", "pancreas": "Pancreas", "aorta": "Aorta",
-    "inferior vena cava": "IVC", "right adrenal gland": "RAG", "left adrenal gland": "LAG", "gallbladder": "Gallbladder",
-    "esophagus": "Esophagus", "stomach": "Stomach", "duodenum": "Duodenum", "left kidney": "LK", "tumor": "Tumor",
+    "inferior vena cava": "IVC", "right adrenal gland": "RAG", "left adrenal gland": "LAG",
+    "gallbladder": "Gallbladder",
+    "esophagus": "Esophagus", "stomach": "Stomach", "duodenum": "Duodenum", "left kidney": "LK",
+    "tumor": "Tumor",
     "kidney": "Kidney", "bladder": "Bladder", "prostate/uterus": "Prostate",
 }  # fmt: skip
 _TOLERANCES_MM = {
-    "liver": 5.0, "right kidney": 3.0, "spleen": 3.0, "pancreas": 5.0, "aorta": 2.0, "inferior vena cava": 2.0,
-    "right adrenal gland": 2.0, "left adrenal gland": 2.0, "gallbladder": 2.0, "esophagus": 3.0, "stomach": 5.0,
+    "liver": 5.0, "right kidney": 3.0, "spleen": 3.0, "pancreas": 5.0, "aorta": 2.0,
+    "inferior vena cava": 2.0,
+    "right adrenal gland": 2.0, "left adrenal gland": 2.0, "gallbladder": 2.0, "esophagus": 3.0,
+    "stomach": 5.0,
     "duodenum": 7.0, "left kidney": 3.0, "tumor": 2.0, "bladder": 3.0, "prostate/uterus": 3.0,
 }  # fmt: skip
 _SLICED = frozenset(("aorta", "inferior vena cava", "esophagus"))
 
 
-def _challenge(labels: LabelSet, tolerances_mm: Mapping[str, float], *, since_flare22: bool = False) -> Challenge:
+def _challenge(
+    labels: LabelSet, tolerances_mm: Mapping[str, float], *, since_flare22: bool = False
+) -> Challenge:
     return Challenge(
         labels=labels,
         short_names=MappingProxyType({name: _SHORT_NAMES[name] for name in labels.names}),
@@ -137,7 +144,10 @@ def score_structure(
     surplus_ml = volume_difference_ml(prediction, truth, spacing_zyx_mm)
     if not prediction.any() or not truth.any():
         return StructureScore(
-            dice=overlap, nsd=overlap, hd95_mm=(0.0 if overlap else inf) if with_hd95 else nan, volume_difference_ml=surplus_ml
+            dice=overlap,
+            nsd=overlap,
+            hd95_mm=(0.0 if overlap else inf) if with_hd95 else nan,
+            volume_difference_ml=surplus_ml,
         )
     if overlap < least_dice and not with_hd95:
         return StructureScore(dice=overlap, nsd=0.0, volume_difference_ml=surplus_ml)
@@ -169,7 +179,10 @@ class LabelPair:
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.truth.shape:
-            raise ValueError(f"prediction has shape {self.prediction.shape}, truth {self.truth.shape}: they must be the same")
+            raise ValueError(
+                f"prediction has shape {self.prediction.shape}, truth {self.truth.shape}: they must be the "
+                "same"
+            )
 
     @cached_property
     def prediction_boxes(self) -> dict[int, Box]:
@@ -183,7 +196,12 @@ class LabelPair:
 
 
 def score_case(
-    pair: LabelPair, challenge: Challenge, rules: Rules = Rules.STRICT, *, with_hd95: bool = False, threads: int = 1
+    pair: LabelPair,
+    challenge: Challenge,
+    rules: Rules = Rules.STRICT,
+    *,
+    with_hd95: bool = False,
+    threads: int = 1,
 ) -> dict[str, StructureScore]:
     """Scores of every structure of a challenge in one case, in the order of their ids.
 
@@ -221,8 +239,9 @@ def score_case(
 def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0) -> Box:
     """A box around a structure in both maps, cut to the slices that the truth annotates.
 
-    The organisers write `z_lower:z_upper` with the index of the last slice, which Python leaves out. For a truth on
-    slices 40 to 60 `official` gives slices 40 to 59, the others 40 to 60; for one slice `official` gives none.
+    The organisers write `z_lower:z_upper` with the index of the last slice, which Python leaves out. For a
+    truth on slices 40 to 60 `official` gives slices 40 to 59, the others 40 to 60; for one slice `official`
+    gives none.
     """
     extent = truth_box[head_axis]
     stop = extent.stop - 1 if rules is Rules.OFFICIAL else extent.stop
@@ -231,7 +250,9 @@ def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0)
 
 
 def mean_scores(scores: Mapping[str, float]) -> tuple[float, float]:
-    """Mean over the organs, and the tumor's own value (NaN without one); structures not scored (NaN) are left out.
+    """Mean over the organs, and the tumor's own value (NaN without one).
+
+    Structures not scored (NaN) are left out.
 
     Args:
         scores: structure to its score, in a case or averaged over cases.

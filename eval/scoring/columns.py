@@ -2,9 +2,11 @@
 
     official, FLARE21     Name, DSC_1, NSD-1mm_1, DSC_2, NSD-1mm_2, …
     official, the rest    Name, Liver_DSC, RK_DSC, …, Liver_NSD, RK_NSD, …
-    strict, partial       Name, Liver_DSC, …, Liver_NSD, …, Liver_HD95_mm, …, Liver_VolumeDifference_ml, …, Error
+    strict, partial       Name, Liver_DSC, …, Liver_NSD, …, Liver_HD95_mm, …, Liver_VolumeDifference_ml, …,
 
-Under official rules `Error` is there only if a case has one, so that other programs find the organisers' columns.
+Error:
+Under official rules `Error` is there only if a case has one, so that other programs find the organisers'
+columns.
 """
 
 from collections.abc import Sequence
@@ -43,5 +45,7 @@ def metrics_of(rules: Rules, with_hd95: bool) -> tuple[Metric, ...]:
 def score_columns(challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> list[str]:
     """All score columns in their order, without `Name` and `Error`."""
     if rules is Rules.OFFICIAL and challenge.labels.name == "flare21":
-        return [column(challenge, name, metric, rules) for name in challenge.labels.names for metric in metrics]
+        return [
+            column(challenge, name, metric, rules) for name in challenge.labels.names for metric in metrics
+        ]
     return [column(challenge, name, metric, rules) for metric in metrics for name in challenge.labels.names]

@@ -5,11 +5,12 @@
     hd95_mm                    0 mm upwards, 0 is best; both empty: 0; one empty: infinity
     volume_difference_ml       prediction minus truth, any sign, 0 is best
 
-The surface metrics share one costly step, `surface_distances`, done once per pair of masks. Distances run between
-voxel corners that a surface passes, so that the work grows with the surface on which the two masks disagree and not
-with the volume around them.
+The surface metrics share one costly step, `surface_distances`, done once per pair of masks. Distances run
+between voxel corners that a surface passes, so that the work grows with the surface on which the two masks
+disagree and not with the volume around them.
 
-Definitions: Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and neck anatomy"
+Definitions: Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and neck
+    anatomy"
 (arXiv:1809.04430), as the `surface-distance` package of google-deepmind computes them.
 """
 
@@ -83,11 +84,16 @@ def label_boxes(labels: LabelMap) -> dict[int, Box]:
     seen = np.bitwise_or.reduce(labels[first : last + 1], axis=0)
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     starts = (first, int(rows[0]), int(columns[0]))
-    objects = ndimage.find_objects(labels[first : last + 1, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    objects = ndimage.find_objects(
+        labels[first : last + 1, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    )
     boxes: dict[int, Box] = {}
     for label, slices in enumerate(objects, start=1):
         if slices is not None:
-            z, y, x = (slice(part.start + start, part.stop + start) for part, start in zip(slices, starts, strict=True))
+            z, y, x = (
+                slice(part.start + start, part.stop + start)
+                for part, start in zip(slices, starts, strict=True)
+            )
             boxes[label] = (z, y, x)
     return boxes
 
@@ -96,12 +102,17 @@ def joined_boxes(first: Mapping[int, Box], second: Mapping[int, Box]) -> dict[in
     """Smallest box around each label's two boxes, or its only one."""
     joined = {**first, **second}
     for label in first.keys() & second.keys():
-        z, y, x = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first[label], second[label], strict=True))
+        z, y, x = (
+            slice(min(a.start, b.start), max(a.stop, b.stop))
+            for a, b in zip(first[label], second[label], strict=True)
+        )
         joined[label] = (z, y, x)
     return joined
 
 
-def surface_distances(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, limit_mm: float = math.inf) -> SurfaceDistances:
+def surface_distances(
+    prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, limit_mm: float = math.inf
+) -> SurfaceDistances:
     """Distances between the surfaces of two masks of shape (z, y, x), for the metrics below.
 
     Works fastest on masks cut to a box around both; the result does not depend on the cut.
@@ -114,7 +125,8 @@ def surface_distances(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, li
             `normalized_surface_dice`; `hd95_mm` needs the default.
 
     Raises:
-        ValueError: shapes differ, an array is not boolean or not three-dimensional, or a voxel size is not above 0.
+        ValueError: shapes differ, an array is not boolean or not three-dimensional, or a voxel size is not
+            above 0.
     """
     _check_masks(prediction, truth)
     if prediction.ndim != 3:
@@ -155,11 +167,16 @@ def normalized_surface_dice(distances: SurfaceDistances, tolerance_mm: float) ->
 
 
 def hd95_mm(distances: SurfaceDistances) -> float:
-    """95th percentile of the distances between two surfaces, weighted by area, the larger of both directions; in mm.
+    """95th percentile of the distances between two surfaces, weighted by area, the larger of both directions.
+
+    In mm.
 
     Both masks empty gives 0, only one empty gives infinity. Needs `surface_distances` without a limit.
     """
-    directions = ((distances.prediction_mm, distances.prediction_mm2), (distances.truth_mm, distances.truth_mm2))
+    directions = (
+        (distances.prediction_mm, distances.prediction_mm2),
+        (distances.truth_mm, distances.truth_mm2),
+    )
     if all(lengths.size == 0 for lengths, _ in directions):
         return 0.0
     return max(_weighted_percentile(lengths, areas, 0.95) for lengths, areas in directions)
@@ -176,7 +193,9 @@ def _masks_of(prediction: LabelMap, truth: LabelMap, label: int, box: Box | None
     return prediction[cut] == label, truth[cut] == label
 
 
-def _weighted_percentile(distances_mm: NDArray[np.float64], areas_mm2: NDArray[np.float64], share: float) -> float:
+def _weighted_percentile(
+    distances_mm: NDArray[np.float64], areas_mm2: NDArray[np.float64], share: float
+) -> float:
     if distances_mm.size == 0:
         return math.inf
     order = np.lexsort((areas_mm2, distances_mm))
@@ -189,9 +208,13 @@ def _check_masks(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Non
     _check_shapes(prediction, truth)
     for name, mask in (("prediction", prediction), ("truth", truth)):
         if mask.dtype != np.bool_:
-            raise ValueError(f"{name} mask holds {mask.dtype}, must be boolean: compare the label map with one label")
+            raise ValueError(
+                f"{name} mask holds {mask.dtype}, must be boolean: compare the label map with one label"
+            )
 
 
 def _check_shapes(prediction: NDArray[np.generic], truth: NDArray[np.generic]) -> None:
     if prediction.shape != truth.shape:
-        raise ValueError(f"prediction has shape {prediction.shape}, truth {truth.shape}: they must be the same")
+        raise ValueError(
+            f"prediction has shape {prediction.shape}, truth {truth.shape}: they must be the same"
+        )

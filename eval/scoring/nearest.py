@@ -4,11 +4,12 @@ Three ways, each for what the one before has not found:
 
     rings    look around every place, the nearest neighbours first; nearly all that a good segmentation needs
     tree     a k-d tree over the surface, up to some millimetres
-    far      the tree without a bound, or, where much is far away and a tree is slow, a distance map of the whole grid
+    far      the tree without a bound, or, where much is far away and a tree is slow, a distance map of the
+    whole grid
 
-A surface that fills its grid, such as a noisy label map has, begins with the distance map, and only what that finds near
-is looked at again. The map has single precision, which is why near distances, those that tolerances are about, never
-come from it.
+A surface that fills its grid, such as a noisy label map has, begins with the distance map, and only what that
+finds near is looked at again. The map has single precision, which is why near distances, those that
+tolerances are about, never come from it.
 
 Grids are (z, y, x); a place is a flat index into the grid.
 """
@@ -34,16 +35,20 @@ REACH = 3
 RING_STEPS = 120
 """Neighbours looked at before the tree is asked."""
 NEAR_VOXELS, NEAR_MM = 8, 10.0
-"""The tree is asked first for distances up to so many voxels, and at least so many mm: no tolerance is larger."""
+"""The tree is asked first for distances up to so many voxels, and at least so many mm: no tolerance is
+larger."""
 PLACES_PER_VOXEL = 0.25
 """With more places left than this share of the grid, a map comes first."""
 SINGLE_PRECISION = 1e-5
 """Relative error that a map's distances stay below."""
 PAIRS_PER_VOXEL = 10
-"""A tree may have to look at most of its places for each one far away; with more such pairs a map is quicker."""
+"""A tree may have to look at most of its places for each one far away; with more such pairs a map is
+quicker."""
 
 
-def distances_mm(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float = math.inf) -> Lengths:
+def distances_mm(
+    places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float = math.inf
+) -> Lengths:
     """Distance of each place to the nearest one where `surface` is True; 0 on it, infinity if it is empty.
 
     Args:
@@ -92,7 +97,9 @@ def _rings(spacing_zyx_mm: Spacing) -> tuple[tuple[float, tuple[Step, ...]], ...
     return tuple(rings)
 
 
-def _by_rings(places: Places, surface: NDArray[np.bool_], rings: list[tuple[float, tuple[Step, ...]]]) -> Lengths:
+def _by_rings(
+    places: Places, surface: NDArray[np.bool_], rings: list[tuple[float, tuple[Step, ...]]]
+) -> Lengths:
     """Distances found within the rings, infinity for the others."""
     padded = np.pad(surface, REACH)
     row, plane = padded.shape[2], padded.shape[1] * padded.shape[2]
@@ -112,9 +119,13 @@ def _by_rings(places: Places, surface: NDArray[np.bool_], rings: list[tuple[floa
 
 def _by_tree(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float) -> Lengths:
     """Distances up to the limit, infinity beyond."""
-    there, here = (np.stack(np.unravel_index(flat, surface.shape), axis=1) for flat in (np.flatnonzero(surface), places))
+    there, here = (
+        np.stack(np.unravel_index(flat, surface.shape), axis=1) for flat in (np.flatnonzero(surface), places)
+    )
     tree = cKDTree(there * spacing_zyx_mm, leafsize=32, balanced_tree=False)
-    nearest = np.asarray(tree.query(here * spacing_zyx_mm, distance_upper_bound=limit_mm * (1 + SINGLE_PRECISION))[1])
+    nearest = np.asarray(
+        tree.query(here * spacing_zyx_mm, distance_upper_bound=limit_mm * (1 + SINGLE_PRECISION))[1]
+    )
     hit = nearest < len(there)
     found = np.full(len(here), np.inf)
     found[hit] = _lengths(here[hit] - there[nearest[hit]], spacing_zyx_mm)
@@ -138,8 +149,13 @@ def _lengths(steps: NDArray[np.signedinteger], spacing_zyx_mm: Spacing) -> Lengt
 
 
 def _distance_map(surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> NDArray[np.float32]:
-    """Distance in mm of every place to the surface, flat. Costly, but the cost does not grow with the distances."""
+    """Distance in mm of every place to the surface, flat.
+
+    Costly, but the cost does not grow with the distances.
+    """
     image = sitk.GetImageFromArray(surface.view(np.uint8))
     image.SetSpacing(spacing_zyx_mm[::-1])
-    distances: NDArray[np.float32] = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True)).ravel()
+    distances: NDArray[np.float32] = sitk.GetArrayFromImage(
+        sitk.SignedMaurerDistanceMap(image, False, False, True)
+    ).ravel()
     return np.abs(distances)

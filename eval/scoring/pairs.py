@@ -12,14 +12,24 @@ from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES
 from eval.machine import processors
 from eval.pool import side_by_side
-from eval.scoring.challenges import CHALLENGES, LOST, UNSCORED, Challenge, LabelPair, Rules, StructureScore, score_case
+from eval.scoring.challenges import (
+    CHALLENGES,
+    LOST,
+    UNSCORED,
+    Challenge,
+    LabelPair,
+    Rules,
+    StructureScore,
+    score_case,
+)
 from eval.scoring.metrics import label_boxes
 from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels
 
 MEMORY_SHARE = 0.6
 """Share of the free memory that all scoring processes together may plan with."""
 WORKING_BYTES = 6
-"""Bytes that scoring needs per voxel of a file beside the file and its array: twice what was measured on whole bodies."""
+"""Bytes that scoring needs per voxel of a file beside the file and its array: twice what was measured on
+whole bodies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +51,8 @@ class ScoreOptions:
     rules: Rules = Rules.STRICT
     with_hd95: bool = True
     resample_truth: bool = False
-    """Bring a truth on another grid onto the prediction's before comparing, instead of calling it an error."""
+    """Bring a truth on another grid onto the prediction's before comparing, instead of calling it an
+    error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,17 +70,24 @@ def pair_files(prediction_dir: Path, truth_dir: Path) -> list[PairedCase]:
     """Pair the files of two folders by name, sorted by name; `.nii` and `.nii.gz` of a name belong together.
 
     Raises:
-        JudgingError: a folder does not exist, the truth's holds no label map, a case is there twice, or predictions have
-            quite other names than truths.
+        JudgingError: a folder does not exist, the truth's holds no label map, a case is there twice, or
+            predictions have quite other names than truths.
     """
     predictions, truths = _label_maps(prediction_dir), _label_maps(truth_dir)
     if not truths:
         raise JudgingError(f"{truth_dir}: holds no .nii.gz or .nii files to compare with")
     if predictions and not predictions.keys() & truths.keys():
         names = f"{next(iter(predictions.values())).name} there, {next(iter(truths.values())).name} here"
-        raise JudgingError(f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); name predictions like truths")
+        raise JudgingError(
+            f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); name predictions like "
+            "truths"
+        )
     return [
-        PairedCase(name=(truths.get(stem) or predictions[stem]).name, prediction=predictions.get(stem), truth=truths.get(stem))
+        PairedCase(
+            name=(truths.get(stem) or predictions[stem]).name,
+            prediction=predictions.get(stem),
+            truth=truths.get(stem),
+        )
         for stem in sorted(predictions.keys() | truths.keys())
     ]
 
@@ -92,8 +110,8 @@ def _label_maps(folder: Path) -> dict[str, Path]:
 def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScores:
     """Score one case; whatever is wrong with it ends in `error`, never in an exception.
 
-    Under official rules a case in error has no scores, as the organisers' program would stop; under the others it has
-    the worst ones (partial: for the structures that the truth holds).
+    Under official rules a case in error has no scores, as the organisers' program would stop; under the
+    others it has the worst ones (partial: for the structures that the truth holds).
     """
     challenge = CHALLENGES[options.challenge]
     truth: LabelVolume | None = None
@@ -119,14 +137,19 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dic
     return {name: LOST if label in held else UNSCORED for name, label in challenge.labels.ids.items()}
 
 
-def _compared(case: PairedCase, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int) -> CaseScores:
+def _compared(
+    case: PairedCase, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int
+) -> CaseScores:
     challenge = CHALLENGES[options.challenge]
     official = options.rules is Rules.OFFICIAL
     if options.resample_truth and grid_difference(prediction.grid, truth.grid):
         truth = onto_grid(truth, prediction.grid)
     difference = grid_difference(prediction.grid, truth.grid)
     if difference and not (official and prediction.labels.shape == truth.labels.shape):
-        raise JudgingError(f"prediction and truth lie on different grids: {difference}; --resample-truth compares in physical space")
+        raise JudgingError(
+            f"prediction and truth lie on different grids: {difference}; --resample-truth compares in "
+            "physical space"
+        )
     pair = LabelPair(
         prediction=prediction.labels,
         truth=truth.labels,
@@ -136,7 +159,9 @@ def _compared(case: PairedCase, prediction: LabelVolume, truth: LabelVolume, opt
     if not official:
         _check_labels(prediction.path, pair.prediction_boxes, challenge)
         _check_labels(truth.path, pair.truth_boxes, challenge)
-    scores = score_case(pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads)
+    scores = score_case(
+        pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads
+    )
     return CaseScores(name=case.name, scores=scores, error=_remarks(scores) if official else "")
 
 
@@ -144,25 +169,38 @@ def _check_labels(path: Path, held: Iterable[int], challenge: Challenge) -> None
     foreign = challenge.labels.foreign(held)
     if foreign:
         known = f"{challenge.labels.name} has 0 to {challenge.labels.max_id}"
-        raise JudgingError(f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file")
+        raise JudgingError(
+            f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file"
+        )
 
 
 def _remarks(scores: dict[str, StructureScore]) -> str:
     lost = [name for name, score in scores.items() if score.dice != score.dice]
-    return f"not scored: {', '.join(lost)} on one slice of the truth, where the organisers' program stops" if lost else ""
+    return (
+        f"not scored: {', '.join(lost)} on one slice of the truth, where the organisers' program stops"
+        if lost
+        else ""
+    )
 
 
 def judge_all(cases: Sequence[PairedCase], options: ScoreOptions, jobs: int) -> Iterator[CaseScores]:
-    """Score cases in `jobs` processes, each given out as soon as it is done, in any order; a single one in as many threads.
+    """Score cases in `jobs` processes, each given out as soon as it is done, in any order.
+
+    A single one in as many threads.
 
     Raises:
         JudgingError: memory did not suffice.
     """
-    yield from side_by_side(partial(judge, options=options, threads=jobs if len(cases) == 1 else 1), cases, jobs)
+    yield from side_by_side(
+        partial(judge, options=options, threads=jobs if len(cases) == 1 else 1), cases, jobs
+    )
 
 
 def affordable_jobs(cases: Sequence[PairedCase], memory_bytes: int) -> int:
-    """How many cases fit side by side into memory, judged by the largest; from 1 to the number of processors."""
+    """How many cases fit side by side into memory, judged by the largest.
+
+    From 1 to the number of processors.
+    """
     needed = max((_bytes_needed(case) for case in cases), default=1)
     return max(1, min(processors(), int(memory_bytes * MEMORY_SHARE / max(needed, 1))))
 

@@ -1,4 +1,7 @@
-"""Many cases in few numbers: mean, spread, median and confidence interval per structure; organs and lesion apart."""
+"""Many cases in few numbers: mean, spread, median and confidence interval per structure.
+
+Organs and lesion apart.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,23 +54,33 @@ def value_of(score: StructureScore, metric: Metric) -> float:
     }[metric]
 
 
-def summarize(results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> list[SummaryRow]:
+def summarize(
+    results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
+) -> list[SummaryRow]:
     """Summary of each metric and structure, then the organ mean and, where the challenge has one, the lesion.
 
-    DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers do. Under official rules the
-    means are rounded too before the organ mean is taken, so that it is the leaderboard's.
+    DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers do. Under official rules
+    the means are rounded too before the organ mean is taken, so that it is the leaderboard's.
     """
     weights = bootstrap_weights(len(results))
     return [
         row
         for metric in metrics
         for row in _summarize_metric(
-            {name: np.array([value_of(r.scores[name], metric) for r in results]) for name in challenge.labels.names}, metric, weights, rules
+            {
+                name: np.array([value_of(r.scores[name], metric) for r in results])
+                for name in challenge.labels.names
+            },
+            metric,
+            weights,
+            rules,
         )
     ]
 
 
-def _summarize_metric(values: Mapping[str, Table], metric: Metric, weights: Table, rules: Rules) -> list[SummaryRow]:
+def _summarize_metric(
+    values: Mapping[str, Table], metric: Metric, weights: Table, rules: Rules
+) -> list[SummaryRow]:
     rounded = {name: np.round(column, DECIMALS) for name, column in values.items()}
     rows = [summarize_values(name, metric, column, weights) for name, column in rounded.items()]
     organs = [name for name in rounded if name != TUMOR]
@@ -136,7 +149,10 @@ def _column_means(table: Table) -> Table:
 
 
 def _weighted_means(table: Table, weights: Table) -> Table:
-    """Mean of each column's finite numbers in each resample; shape (resamples, columns), NaN where none was drawn."""
+    """Mean of each column's finite numbers in each resample.
+
+    Shape (resamples, columns), NaN where none was drawn.
+    """
     finite = np.isfinite(table)
     counts = weights @ finite.astype(np.float64)
     sums = weights @ np.where(finite, table, 0.0)

@@ -1,10 +1,11 @@
 """How much surface lies in each 2×2×2 neighbourhood of a mask: the table behind the normalized surface Dice.
 
-A mask's surface is looked at from the corners of its voxels. Around each corner lie eight voxels, of which some belong
-to the mask: 256 neighbourhoods, each a *neighbour code*. Marching cubes puts up to four triangles, *surface elements*
-or *surfels*, into each of them. Only their area is needed here, and a triangle's area follows from its normal's
-components without their signs. Nine such normals occur; one letter stands for each, and a code is a word of letters.
-A neighbourhood and its complement hold the same triangles, so 128 words say everything about 256 codes.
+A mask's surface is looked at from the corners of its voxels. Around each corner lie eight voxels, of which
+some belong to the mask: 256 neighbourhoods, each a *neighbour code*. Marching cubes puts up to four
+triangles, *surface elements* or *surfels*, into each of them. Only their area is needed here, and a
+triangle's area follows from its normal's components without their signs. Nine such normals occur; one letter
+stands for each, and a code is a word of letters. A neighbourhood and its complement hold the same triangles,
+so 128 words say everything about 256 codes.
 
     code   voxels of the neighbourhood in the mask     word    area with 1 mm voxels
     0      none                                        -       0, no surface passes
@@ -12,9 +13,11 @@ A neighbourhood and its complement hold the same triangles, so 128 words say eve
     3      two that share a face: an edge              rr      2·√8/8 = 0.707 mm²
     15     the four on one side: a flat face           xx      1 mm²
 
-Arrays are (z, y, x); the code's bits count x first, as in the organisers' programs, whose arrays are (x, y, z).
+Arrays are (z, y, x); the code's bits count x first, as in the organisers' programs, whose arrays are (x, y,
+z).
 
-Source: numbers of the `surface-distance` package (google-deepmind, Apache-2.0), which the FLARE organisers use too.
+Source: numbers of the `surface-distance` package (google-deepmind, Apache-2.0), which the FLARE organisers
+    use too.
 """
 
 import numpy as np
@@ -61,8 +64,8 @@ def surfel_areas_mm2(spacing_zyx_mm: Spacing) -> NDArray[np.float64]:
 def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Neighbour code of each voxel corner of a mask of shape (z, y, x); shape (z+2, y+2, x+2), contiguous.
 
-    Outside the array counts as outside the mask. A mask has one corner more than voxels along each axis; the last
-    entry along each axis is no corner and always 0. An empty mask gives zeros.
+    Outside the array counts as outside the mask. A mask has one corner more than voxels along each axis; the
+    last entry along each axis is no corner and always 0. An empty mask gives zeros.
 
     Example, one voxel: its eight corners see it in eight places, so each bit occurs once.
 
@@ -71,7 +74,8 @@ def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     padded = np.zeros([size + 2 for size in mask.shape], np.uint8)
     padded[1:-1, 1:-1, 1:-1] = mask
     row, plane = padded.shape[2], padded.shape[1] * padded.shape[2]
-    # As one long line of voxels, which is quick: what would wrap around to the next row or plane meets only padding.
+    # As one long line of voxels, which is quick: what would wrap around to the next row or plane meets only
+    # padding.
     voxels = padded.ravel()
     along_x = np.left_shift(voxels[:-1], 4, dtype=np.uint8)
     along_x |= voxels[1:]

@@ -33,8 +33,8 @@ def output_name(name: str) -> str:
 def find_cases(source: Path) -> list[Case]:
     """The cases in a folder, by name; or the one case that a file or a DICOM folder is.
 
-    Folders are searched for images and for folders that hold DICOM files; hidden files do not count. Cases whose results would have the
-    same name have a `problem`.
+    Folders are searched for images and for folders that hold DICOM files; hidden files do not count. Cases
+    whose results would have the same name have a `problem`.
 
     Raises:
         UsageError: there is nothing of that name, or no image in it.
@@ -57,7 +57,9 @@ def find_cases(source: Path) -> list[Case]:
 
 def _images_in(folder: Path) -> list[Path]:
     inside = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    images = [entry for entry in inside if image_suffix(entry.name) or (entry.is_dir() and holds_dicom(entry))]
+    images = [
+        entry for entry in inside if image_suffix(entry.name) or (entry.is_dir() and holds_dicom(entry))
+    ]
     if any(not image_suffix(entry.name) and entry.is_file() and is_dicom(entry) for entry in inside):
         return [folder.resolve(), *(entry for entry in images if not entry.is_dir())]
     return images
@@ -71,7 +73,10 @@ def check_folders(source: Path, output: Path) -> None:
     """
     inner, outer = source.resolve(), output.resolve()
     if inner == outer or outer in inner.parents:
-        raise UsageError(f"{output}: the input {source} lies in the output folder; give a folder for results alone with --output")
+        raise UsageError(
+            f"{output}: the input {source} lies in the output folder; give a folder for results alone with "
+            "--output"
+        )
 
 
 def prepare_output(output: Path) -> None:
@@ -87,5 +92,6 @@ def prepare_output(output: Path) -> None:
         try_folder(output)
     except OSError as error:
         raise OutputError(
-            f"{output}: cannot be written ({reason(error)}); make it writable or give another folder with --output"
+            f"{output}: cannot be written ({reason(error)}); make it writable or give another folder with "
+            "--output"
         ) from error

@@ -1,7 +1,7 @@
 """A folder of cases: the next one is read while one is segmented, the last one is written in the background.
 
-Whatever happens to one case is its own affair: the others go on. Only an output folder that cannot be written any more and a device
-that does not work end the run.
+Whatever happens to one case is its own affair: the others go on. Only an output folder that cannot be written
+any more and a device that does not work end the run.
 """
 
 import logging
@@ -131,12 +131,16 @@ class Batch:
                     except DeviceError:
                         settle_last()
                         raise
-                volume = None  # Where there is room for one image only, this one goes before the next one is read.
+                volume = (
+                    None  # Where there is room for one image only, this one goes before the next one is read.
+                )
                 outcome.account = predictor.account() if labels is not None else {}
                 outcome.warnings += notes
                 notes.clear()
                 settle_last()
-                written = writer.submit(_nothing if labels is None else partial(_write, self.output, outcome, labels))
+                written = writer.submit(
+                    _nothing if labels is None else partial(_write, self.output, outcome, labels)
+                )
                 labels = None  # The writer alone holds them from here on, and lets go of them.
                 settle_last = partial(self._settle, outcome, written)
             predictor.close()
@@ -161,7 +165,9 @@ class Batch:
             if isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError):
                 raise
         except MemoryError:
-            outcome.fail(f"{outcome.case.path}: does not fit into this machine's memory; crop the image first")
+            outcome.fail(
+                f"{outcome.case.path}: does not fit into this machine's memory; crop the image first"
+            )
         except Exception as error:
             fault = f"{type(error).__name__}: {one_line(error)}"
             outcome.fail(f"{outcome.case.path}: {fault}; this is a fault of the program, run it with --debug")
@@ -180,7 +186,9 @@ class Batch:
             self.console.say(f"{name}: skipped, {outcome.case.output_name} is there")
         else:
             total = sum(outcome.timings.seconds.values())
-            self.console.say(f"{name} -> {printable(outcome.case.output_name)}: {outcome.timings}; {total:.1f} s")
+            self.console.say(
+                f"{name} -> {printable(outcome.case.output_name)}: {outcome.timings}; {total:.1f} s"
+            )
 
 
 def naming(case: Case, error: BaseException) -> str:
@@ -191,7 +199,10 @@ def naming(case: Case, error: BaseException) -> str:
 
 def begin(cases: Sequence[Case]) -> list[Outcome]:
     """An outcome for each case, failed where its problem is known already."""
-    return [Outcome(case=case, error=case.problem, status="failed" if case.problem else "not run") for case in cases]
+    return [
+        Outcome(case=case, error=case.problem, status="failed" if case.problem else "not run")
+        for case in cases
+    ]
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
@@ -202,7 +213,9 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     """`3 cases: 2 segmented, 1 failed; 12.3 s`."""
     counts = Counter(outcome.status for outcome in outcomes)
-    parts = ", ".join(f"{counts[status]} {status}" for status in ("segmented", "failed", "skipped") if counts[status])
+    parts = ", ".join(
+        f"{counts[status]} {status}" for status in ("segmented", "failed", "skipped") if counts[status]
+    )
     return f"{len(outcomes)} case{'s' * (len(outcomes) != 1)}: {parts}; {seconds:.1f} s"
 
 
@@ -215,7 +228,10 @@ def _read(outcome: Outcome) -> Volume:
 
 
 def _image_mb(outcome: Outcome) -> float:
-    """MiB of a case's voxels, from its header; 0 where it cannot be read, which is found out when it is its turn."""
+    """MiB of a case's voxels, from its header.
+
+    0 where it cannot be read, which is found out when it is its turn.
+    """
     try:
         header = read_header(outcome.case.path)
         return image_mb(header.geometry.size_zyx, header.voxel_bytes)

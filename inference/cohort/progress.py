@@ -24,12 +24,17 @@ class Console:
         self._print(self._err, text + "\n")
 
     def progress(self, done: int, total: int, doing: str = "") -> None:
-        """Draw how many of the cases are done, e.g. `[######      ] 2/4 liver_03.nii.gz`; nothing for one case or off a terminal."""
+        """Draw how many of the cases are done, e.g. `[######      ] 2/4 liver_03.nii.gz`.
+
+        Nothing for one case or off a terminal.
+        """
         if total < 2 or not self._err.isatty():
             return
         filled = WIDTH * done // total
         self._clear()
-        self._bar = "" if done == total else f"[{'#' * filled}{' ' * (WIDTH - filled)}] {done}/{total} {doing}"[:79]
+        self._bar = (
+            "" if done == total else f"[{'#' * filled}{' ' * (WIDTH - filled)}] {done}/{total} {doing}"[:79]
+        )
         self._write(self._err, self._bar)
 
     def _print(self, stream: TextIO, text: str) -> None:

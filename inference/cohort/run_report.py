@@ -29,10 +29,14 @@ def check_report(path: Path) -> None:
     try:
         try_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({reason(error)}); give another file with --report") from error
+        raise OutputError(
+            f"{path}: cannot be written ({reason(error)}); give another file with --report"
+        ) from error
 
 
-def write_report(path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence[Outcome], seconds: float) -> None:
+def write_report(
+    path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence[Outcome], seconds: float
+) -> None:
     """Write the report of a run; cases that were not come to are in it as "not run".
 
     Raises:
@@ -53,7 +57,9 @@ def write_report(path: Path, call: Call, bundle: ModelBundle, outcomes: Sequence
 
 def _versions() -> dict[str, str]:
     """Versions of the packages that were used: heavy ones are loaded only where a session needs them."""
-    return {name: str(getattr(sys.modules[name], "__version__", "?")) for name in PACKAGES if name in sys.modules}
+    return {
+        name: str(getattr(sys.modules[name], "__version__", "?")) for name in PACKAGES if name in sys.modules
+    }
 
 
 def _case(outcome: Outcome) -> dict[str, Any]:
@@ -65,7 +71,9 @@ def _case(outcome: Outcome) -> dict[str, Any]:
         "error": outcome.error and printable(outcome.error),
         "warnings": [printable(warning) for warning in outcome.warnings],
         "seconds": {stage: round(seconds, 3) for stage, seconds in outcome.timings.seconds.items()},
-        "spans_unix_s": [[stage, round(start, 3), round(end, 3)] for stage, start, end in outcome.timings.spans],
+        "spans_unix_s": [
+            [stage, round(start, 3), round(end, 3)] for stage, start, end in outcome.timings.spans
+        ],
         "size_zyx": geometry and list(geometry.size_zyx),
         "spacing_zyx_mm": geometry and list(geometry.spacing_zyx_mm),
         **outcome.account,

@@ -2,8 +2,8 @@
 
 Only whole axes are permuted and flipped, which loses nothing; what is oblique stays in the direction matrix.
 
-A scan stored with rows running to the left, columns to anterior and slices to superior ("LAS") becomes canonical by
-turning its y axis around: `Orientation(axes=(0, 1, 2), flipped=(False, True, False))`.
+A scan stored with rows running to the left, columns to anterior and slices to superior ("LAS") becomes
+canonical by turning its y axis around: `Orientation(axes=(0, 1, 2), flipped=(False, True, False))`.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ T = TypeVar("T", bound=np.generic)
 class Orientation:
     """How a stored array (z, y, x of the file) becomes canonical.
 
-    Both methods return views. Voxel `[a, b, c]` of the canonical array is found by turning round the flipped canonical axes and
-    reading canonical axis `n` along stored axis `axes[n]`.
+    Both methods return views. Voxel `[a, b, c]` of the canonical array is found by turning round the flipped
+    canonical axes and reading canonical axis `n` along stored axis `axes[n]`.
     """
 
     axes: tuple[int, int, int]
@@ -47,11 +47,17 @@ class Orientation:
 def orientation_of(geometry: Geometry) -> Orientation:
     """The permutation and flips that bring a grid's axes closest to canonical LPS.
 
-    Closest: of the six permutations the one with the largest sum of |cosines|; ties go to the fewest moved axes.
+    Closest: of the six permutations the one with the largest sum of |cosines|; ties go to the fewest moved
+        axes.
     """
     cosines = geometry.matrix[::-1, ::-1]  # [world z, y, x][array z, y, x]
-    z, y, x = max(permutations(range(3)), key=lambda axes: round(sum(abs(cosines[world, axis]) for world, axis in enumerate(axes)), 9))
-    return Orientation(axes=(z, y, x), flipped=(bool(cosines[0, z] < 0), bool(cosines[1, y] < 0), bool(cosines[2, x] < 0)))
+    z, y, x = max(
+        permutations(range(3)),
+        key=lambda axes: round(sum(abs(cosines[world, axis]) for world, axis in enumerate(axes)), 9),
+    )
+    return Orientation(
+        axes=(z, y, x), flipped=(bool(cosines[0, z] < 0), bool(cosines[1, y] < 0), bool(cosines[2, x] < 0))
+    )
 
 
 def orient(geometry: Geometry, orientation: Orientation) -> Geometry:

@@ -28,7 +28,8 @@ from inference.imaging.orientation import Orientation, orient, orientation_of
 from inference.imaging.writing import write_labels
 
 __all__ = [
-    "Box", "Geometry", "Header", "Orientation", "Volume", "crop", "paste", "read_header", "read_volume", "to_canonical", "write_labels",
+    "Box", "Geometry", "Header", "Orientation", "Volume", "crop", "paste", "read_header", "read_volume",
+    "to_canonical", "write_labels",
 ]  # fmt: skip
 
 
@@ -79,14 +80,17 @@ def read_header(path: Path) -> Header:
         return Header(geometry=geometry, voxel_bytes=voxel_bytes)
     image = _header(read, path)
     stored = image.stored
-    return Header(geometry=image.geometry, voxel_bytes=expected_bytes(stored.dtype, stored.slope, stored.intercept))
+    return Header(
+        geometry=image.geometry, voxel_bytes=expected_bytes(stored.dtype, stored.slope, stored.intercept)
+    )
 
 
 def read_volume(path: Path) -> Volume:
     """Read a `.nii`, `.nii.gz`, `.mha`, `.mhd` or `.nrrd` file, or a folder that holds a DICOM series.
 
     Raises:
-        InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names file and remedy.
+        InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names
+            file and remedy.
     """
     read = _reader(path)
     if read is None:
@@ -109,12 +113,17 @@ def _reader(path: Path) -> Callable[[Path], ImageFile] | None:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
-        raise InputError(f"{path}: is neither a file nor a folder; give an image file or a folder with a DICOM series")
+        raise InputError(
+            f"{path}: is neither a file nor a folder; give an image file or a folder with a DICOM series"
+        )
     suffix = image_suffix(path.name)
     if stat.S_ISDIR(kind) or (not suffix and is_dicom(path)):
         return None
     if not suffix:
-        raise InputError(f"{path}: is of no known format; give .nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM series")
+        raise InputError(
+            f"{path}: is of no known format; give .nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM "
+            "series"
+        )
     return READERS[suffix.lower()]
 
 

@@ -22,7 +22,9 @@ TEMPORARY = ".leanseg-"
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> None:
-    """Write a label map as `.nii.gz`, uint8, on the grid given; its header is that of the NIfTI file the grid came from, if any.
+    """Write a label map as `.nii.gz`, uint8, on the grid given.
+
+    Its header is that of the NIfTI file the grid came from, if any.
 
     The file appears under its name when it is complete, and an older one stays until then.
 
@@ -35,7 +37,9 @@ def write_labels(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> N
         OutputError: the folder cannot be written, or the disk is full. Nothing is left behind.
     """
     if labels.shape != geometry.size_zyx or labels.dtype != np.uint8:
-        raise ValueError(f"labels are {labels.dtype} {labels.shape}, the grid needs uint8 {geometry.size_zyx}")
+        raise ValueError(
+            f"labels are {labels.dtype} {labels.shape}, the grid needs uint8 {geometry.size_zyx}"
+        )
     if not path.name.endswith(".nii.gz"):
         raise ValueError(f"{path}: labels are written as .nii.gz")
     with whole_file(path) as file:

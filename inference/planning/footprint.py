@@ -1,6 +1,7 @@
 """What a run keeps in memory, item by item: the figures under a plan. Sizes are in MiB.
 
-Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/planning/test_planner.py` holds them against real peaks.
+Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/planning/test_planner.py` holds
+them against real peaks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ MIB = 2.0**20
 LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 150.0, "onnxruntime": 145.0, "cuda": 900.0}
 """Python, numpy, SimpleITK, cc3d and the runtime's own code, loaded. CUDA's figure is an estimate."""
 ACTIVATIONS_PER_VOXEL = 140
-"""float32 values that a network holds at a time per voxel of its window where the bundle does not say; 136 measured with onnxruntime
-on a U-Net with 16 channels in the first stage."""
+"""float32 values that a network holds at a time per voxel of its window where the bundle does not say; 136
+measured with onnxruntime on a U-Net with 16 channels in the first stage."""
 PARTS_BOX_MM = (300.0, 250.0, 300.0)
 """What kidneys, liver or aorta fill along z, y, x at most, in an adult."""
 PARTS_BYTES = 6
@@ -39,14 +40,19 @@ class Way:
 
 
 def ways(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> dict[str, Way]:
-    """How each network of a bundle is run, by its file; `forced` overrides the precision that the manifest allows, None does not."""
+    """How each network of a bundle is run, by its file.
+
+    `forced` overrides the precision that the manifest allows, None does not.
+    """
     found = {}
     for network in bundle.manifest.networks().values():
         path, precision = bundle.path_of(network), effective_precision(backend, forced or network.precision)
         fp16_path = bundle.fp16_path_of(network)
         if backend == "cuda" and forced is None and fp16_path is not None:
             path, precision = fp16_path, "fp16"
-        found[network.file] = Way(path=path, precision=precision, memory_mb=network_mb(network, backend, precision, path))
+        found[network.file] = Way(
+            path=path, precision=precision, memory_mb=network_mb(network, backend, precision, path)
+        )
     return found
 
 
@@ -94,25 +100,35 @@ class Footprint:
             networks_mb: of the networks loaded at a time, as far as they lie in host memory.
         """
         image = f"image ({'int16' if self.voxel_bytes == VOXEL_BYTES else 'float32'})"
-        always = {"libraries": LIBRARIES_MB[backend], image: _mb(self.image_zyx, self.voxel_bytes), "networks": networks_mb}
+        always = {
+            "libraries": LIBRARIES_MB[backend],
+            image: _mb(self.image_zyx, self.voxel_bytes),
+            "networks": networks_mb,
+        }
         return {
             "networks": {
                 **always,
                 "labels (uint8)": _mb(self.image_zyx, 1),
-                "probabilities (float32)": sum(self._buffer_mb(grid, members[0]) for grid, members in self.groups),
+                "probabilities (float32)": sum(
+                    self._buffer_mb(grid, members[0]) for grid, members in self.groups
+                ),
                 "input slices (float32)": sum(self._input_mb(grid, members) for grid, members in self.groups),
                 "window": max(self._window_mb(member) for _, members in self.groups for member in members),
                 "other grids": self._other_grids_mb(),
                 "kept (float32)": sum(_mb(grid, 4 * self.channels) for grid in self.kept),
                 "restoration": self._restoration_mb(),
             },
-            # Labels and their next version, while left and right are told apart, parts removed, axes turned back.
+            # Labels and their next version, while left and right are told apart, parts removed, axes turned
+            # back.
             "clean-up": {**always, "labels (uint8)": 2 * _mb(self.image_zyx, 1), "parts": self._parts_mb()},
         }
 
     def _parts_mb(self) -> float:
         """Numbers of connected parts in the box of the largest structures that have a rule or two sides, a mask and its halves."""
-        sides = (min(n, mm / spacing) for n, mm, spacing in zip(self.image_zyx, PARTS_BOX_MM, self.spacing_zyx_mm, strict=True))
+        sides = (
+            min(n, mm / spacing)
+            for n, mm, spacing in zip(self.image_zyx, PARTS_BOX_MM, self.spacing_zyx_mm, strict=True)
+        )
         return prod(sides) * PARTS_BYTES / MIB
 
     def _buffer_mb(self, grid: Zyx, member: Member) -> float:
@@ -142,7 +158,13 @@ class Footprint:
         word = 1 if self.channels <= 8 else 2 if self.channels <= 16 else 4 * -(-self.channels // 32)
         of_grid = depth * height * width * (1 + 2 * word)
         of_input = depth * self.region_zyx[1] * self.region_zyx[2] * 3
-        return (of_grid + of_input + BATCH_VOXELS * 200 + 8 * BATCH_VOXELS * 3 + 3 * height * width * 4 * self.channels) / MIB
+        return (
+            of_grid
+            + of_input
+            + BATCH_VOXELS * 200
+            + 8 * BATCH_VOXELS * 3
+            + 3 * height * width * 4 * self.channels
+        ) / MIB
 
 
 def _slab(grid: Zyx, member: Member) -> Zyx:

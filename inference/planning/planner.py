@@ -1,7 +1,8 @@
 """From a memory budget, a bundle and an image's header to a plan, before any voxel is loaded.
 
-The plan says what is kept where, in which type, and what both peaks will be at most. Sizes are in MiB (`_mb`). What the
-estimates stand on is in `inference.planning.footprint`; tests compare them with measured peaks.
+The plan says what is kept where, in which type, and what both peaks will be at most. Sizes are in MiB
+(`_mb`). What the estimates stand on is in `inference.planning.footprint`; tests compare them with measured
+peaks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,8 @@ from model.bundle import ModelBundle
 from model.manifest import Member, Zyx
 
 CUDA_CONTEXT_MB = 500
-"""GPU memory of a CUDA context with cuDNN loaded, which no setting limits. Not measured on our own; onnxruntime users report 300 to 500."""
+"""GPU memory of a CUDA context with cuDNN loaded, which no setting limits. Not measured on our own;
+onnxruntime users report 300 to 500."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,14 +116,18 @@ class InferencePlan:
                 f"  windows      {_by(group.window_zyx)}, {group.order}; {group.windows} at most",
                 f"  slab         up to {group.slab} slices of float32 probabilities, in host memory",
             ]
-        lines.append(f"loaded         {self.at_once} network{'s' * (self.at_once > 1)} at a time{', tight' * self.tight}")
+        lines.append(
+            f"loaded         {self.at_once} network{'s' * (self.at_once > 1)} at a "
+            f"time{', tight' * self.tight}"
+        )
         for stage, items in self.host.items():
             parts = ", ".join(f"{what} {mb:.0f}" for what, mb in items.items() if mb >= 0.5)
             lines.append(f"host, {stage:<8} {ceil(sum(items.values()))} MiB: {parts}")
         lines.append(f"host memory    {self.host_mb} of {self.budget.host_mb} MiB")
         if self.gpu:
             lines.append(
-                f"GPU memory     {self.gpu_mb} of {self.budget.gpu_mb} MiB: {', '.join(f'{k} {v:.0f}' for k, v in self.gpu.items())}"
+                f"GPU memory     {self.gpu_mb} of {self.budget.gpu_mb} MiB: "
+                f"{', '.join(f'{k} {v:.0f}' for k, v in self.gpu.items())}"
             )
         return "\n".join(lines)
 
@@ -137,13 +143,19 @@ class Planner:
     budget: Budget = Budget()
 
     def plan(
-        self, stored: Geometry, region_zyx: Zyx | None = None, *, voxel_bytes: int = VOXEL_BYTES, small: bool = False
+        self,
+        stored: Geometry,
+        region_zyx: Zyx | None = None,
+        *,
+        voxel_bytes: int = VOXEL_BYTES,
+        small: bool = False,
     ) -> InferencePlan:
         """The fastest plan that keeps the budget.
 
         Args:
             stored: the image's grid, as in its header.
-            region_zyx: size of the region that is segmented, in canonical orientation; None for the whole image, before that is known.
+            region_zyx: size of the region that is segmented, in canonical orientation; None for the whole
+                image, before that is known.
             voxel_bytes: what a voxel of the image takes, 2 for int16, 4 for float32.
             small: only the smallest plan, after a device ran out of memory.
 
@@ -167,7 +179,9 @@ class Planner:
         ]
         raise BudgetError(f"the memory budget cannot be kept; at least needed: {', '.join(over)}")
 
-    def _plans(self, stored: Geometry, region_zyx: Zyx | None = None, voxel_bytes: int = VOXEL_BYTES) -> Iterator[InferencePlan]:
+    def _plans(
+        self, stored: Geometry, region_zyx: Zyx | None = None, voxel_bytes: int = VOXEL_BYTES
+    ) -> Iterator[InferencePlan]:
         """All plans, the fastest first, the smallest last."""
         canonical = orient(stored, orientation_of(stored))
         networks = self.bundle.manifest.networks()
@@ -175,10 +189,14 @@ class Planner:
             for at_once in sorted({len(networks), 1}, reverse=True):
                 yield self._estimate(canonical, region_zyx or canonical.size_zyx, voxel_bytes, at_once, keep)
 
-    def _estimate(self, canonical: Geometry, region: Zyx, voxel_bytes: int, at_once: int, keep: bool) -> InferencePlan:
+    def _estimate(
+        self, canonical: Geometry, region: Zyx, voxel_bytes: int, at_once: int, keep: bool
+    ) -> InferencePlan:
         manifest = self.bundle.manifest
         groups = grouped_members(self.bundle)
-        grids = [model_size(region, canonical.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
+        grids = [
+            model_size(region, canonical.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups
+        ]
         networks = ways(self.bundle, self.backend, self.precision)
         loaded = largest_mb(networks, at_once)
         on_gpu = self.backend == "cuda"
@@ -205,7 +223,10 @@ class Planner:
 
 
 def looked_at_twice(bundle: ModelBundle) -> int:
-    """How many groups' probabilities the recipe looks at twice, see `inference.segmentation`; it is the first ones."""
+    """How many groups' probabilities the recipe looks at twice, see `inference.segmentation`.
+
+    It is the first ones.
+    """
     manifest = bundle.manifest
     groups = len(grouped_members(bundle))
     if manifest.crop_after_first and groups > 1:
@@ -224,7 +245,10 @@ def grouped_members(bundle: ModelBundle) -> list[list[Member]]:
 def group_plan(grid_zyx: Zyx, members: list[Member]) -> GroupPlan:
     """What a group's members have in common, and how many windows they need at most."""
     member = members[0]
-    z, y, x = (window_starts(size, window, member.overlap) for size, window in zip(grid_zyx, member.window_zyx, strict=True))
+    z, y, x = (
+        window_starts(size, window, member.overlap)
+        for size, window in zip(grid_zyx, member.window_zyx, strict=True)
+    )
     centre_first = member.window_strategy == "centre_first"
     level = min(9, len(y) * len(x)) if centre_first else len(y) * len(x)
     return GroupPlan(

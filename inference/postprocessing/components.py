@@ -1,7 +1,8 @@
 """Clean-up of label maps: connected components along all axes or along head-foot, minimum sizes, tumor far from organs.
 
-Arrays are (z, y, x) uint8 label maps in canonical orientation, so that axis 0 runs from foot to head. One pass finds the
-bounding box of every label; all further work is done within the boxes of the structures that have a rule.
+Arrays are (z, y, x) uint8 label maps in canonical orientation, so that axis 0 runs from foot to head. One
+pass finds the bounding box of every label; all further work is done within the boxes of the structures that
+have a rule.
 """
 
 from collections.abc import Mapping
@@ -24,8 +25,12 @@ BLOCK_MM = 3.0
 """Distances to organs are measured between blocks of about this size."""
 
 
-def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, postprocessing: Mapping[str, PostProcessing], label_set: LabelSet) -> U8:
-    """A copy of a label map without the voxels that the rules of its structures refuse; these become background.
+def clean_up(
+    labels: U8, spacing_zyx_mm: ZyxMm, postprocessing: Mapping[str, PostProcessing], label_set: LabelSet
+) -> U8:
+    """A copy of a label map without the voxels that the rules of its structures refuse.
+
+    These become background.
 
     Args:
         labels: (z, y, x), ids of `label_set`, left and right already split.
@@ -41,7 +46,9 @@ def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, postprocessing: Mapping[str, Pos
         raise ValueError(f"label set {label_set.name} has no {', '.join(unknown)}")
     cleaned = labels.copy()
     boxes = {label_id: found.box for label_id, found in find_labels(labels).items()}
-    ruled = [(label_set.ids[name], rule) for name, rule in postprocessing.items() if label_set.ids[name] in boxes]
+    ruled = [
+        (label_set.ids[name], rule) for name, rule in postprocessing.items() if label_set.ids[name] in boxes
+    ]
     for label_id, rule in ruled:
         crop = cleaned[boxes[label_id].slices]
         mask = crop == label_id
@@ -79,10 +86,13 @@ def without_small_parts(mask: Mask, min_voxels: float) -> Mask:
 
 
 def longest_run(mask: Mask) -> Mask:
-    """The voxels in the longest unbroken run of slices along z that hold any; of equals the run with the most voxels.
+    """The voxels in the longest unbroken run of slices along z that hold any.
 
-    Slices that hold the structure, foot to head: `. # # . # # # .` keeps the three on the right. Other than a connected
-    component, a run keeps parts that lie side by side in the same slices (FLARE23 low-resource ensemble).
+    Of equals the run with the most voxels.
+
+    Slices that hold the structure, foot to head: `. # # . # # # .` keeps the three on the right. Other than a
+    connected component, a run keeps parts that lie side by side in the same slices (FLARE23 low-resource
+    ensemble).
     """
     per_slice = np.count_nonzero(mask, axis=(1, 2))
     edges = np.diff(np.concatenate(([False], per_slice > 0, [False])).astype(np.int8))
@@ -98,8 +108,8 @@ def longest_run(mask: Mask) -> Mask:
 def remove_far(labels: U8, label_id: int, box: Box, spacing_zyx_mm: ZyxMm, reach_mm: float) -> None:
     """Take away, in place, the connected parts of a label that lie farther than `reach_mm` from every other label.
 
-    Distances are between the centres of blocks of about `BLOCK_MM`. Where there is no other label at all, nothing can be
-    said and nothing is taken away.
+    Distances are between the centres of blocks of about `BLOCK_MM`. Where there is no other label at all,
+    nothing can be said and nothing is taken away.
 
     Args:
         labels: (z, y, x).
@@ -112,13 +122,17 @@ def remove_far(labels: U8, label_id: int, box: Box, spacing_zyx_mm: ZyxMm, reach
         return
     around = tuple(
         slice(max(0, part.start - margin), part.stop + margin)
-        for part, margin in zip(box.slices, (int(np.ceil((reach_mm + BLOCK_MM) / s)) for s in spacing_zyx_mm), strict=True)
+        for part, margin in zip(
+            box.slices, (int(np.ceil((reach_mm + BLOCK_MM) / s)) for s in spacing_zyx_mm), strict=True
+        )
     )
     crop = labels[around]
     near, factors = _near_blocks(crop, label_id, spacing_zyx_mm, reach_mm)
     parts, sizes = _parts(crop == label_id)
     stays = np.zeros(sizes.size, bool)
-    rows, columns = (np.arange(size) // factor for size, factor in zip(crop.shape[1:], factors[1:], strict=True))
+    rows, columns = (
+        np.arange(size) // factor for size, factor in zip(crop.shape[1:], factors[1:], strict=True)
+    )
     for z, plane in enumerate(parts):
         stays[plane[near[z // factors[0]][np.ix_(rows, columns)]]] = True
     crop[_chosen(parts, ~stays & (sizes > 0))] = 0
@@ -133,8 +147,12 @@ def _near_blocks(crop: U8, label_id: int, spacing_zyx_mm: ZyxMm, reach_mm: float
     if not organs.any():
         return organs, factors
     image = sitk.GetImageFromArray(organs.view(np.uint8))
-    image.SetSpacing([factor * spacing for factor, spacing in zip(factors, spacing_zyx_mm, strict=True)][::-1])
-    distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    image.SetSpacing(
+        [factor * spacing for factor, spacing in zip(factors, spacing_zyx_mm, strict=True)][::-1]
+    )
+    distance = sitk.SignedMaurerDistanceMap(
+        image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
+    )
     return np.asarray(sitk.GetArrayViewFromImage(distance) <= reach_mm, bool), factors
 
 
@@ -143,7 +161,10 @@ def _holds_other(labels: U8, label_id: int) -> bool:
 
 
 def _parts(mask: Mask) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
-    """The number of each voxel's part, 0 outside, and the voxels of each part; the background counts as 0 voxels."""
+    """The number of each voxel's part, 0 outside, and the voxels of each part.
+
+    The background counts as 0 voxels.
+    """
     parts, count = cc3d.connected_components(mask, connectivity=TOUCHING, return_N=True)
     return parts, count_values(parts, count)
 

@@ -30,7 +30,8 @@ class Found:
 def find_labels(labels: U8) -> dict[int, Found]:
     """Every label above 0 with its box, number of voxels and centre, in the order of the ids.
 
-    Slices, rows and columns without any label are left out before counting starts, so that air costs next to nothing.
+    Slices, rows and columns without any label are left out before counting starts, so that air costs next to
+    nothing.
     """
     start, stop = _foreground(labels)
     if start == stop:
@@ -52,7 +53,10 @@ def find_labels(labels: U8) -> dict[int, Found]:
 def box_around(boxes: Sequence[Box]) -> Box:
     """The smallest box that holds all of the given ones, at least one."""
     starts, stops = np.array([box.start_zyx for box in boxes]), np.array([box.stop_zyx for box in boxes])
-    (a, b, c), (d, e, f) = (int(index) for index in starts.min(axis=0)), (int(index) for index in stops.max(axis=0))
+    (a, b, c), (d, e, f) = (
+        (int(index) for index in starts.min(axis=0)),
+        (int(index) for index in stops.max(axis=0)),
+    )
     return Box(start_zyx=(a, b, c), stop_zyx=(d, e, f))
 
 
@@ -68,8 +72,9 @@ def look_up(table: U8, labels: U8) -> U8:
 def count_values(numbers: NDArray[np.unsignedinteger], highest: int) -> Ints:
     """How often each of 1 to `highest` occurs in an array (z, y, x); 0 is not counted. Shape (highest + 1,).
 
-    Slice by slice, which saves memory, and only over the range of numbers in a slice, which saves time: connected parts
-    are numbered in the order in which they begin, so that a slice of a map in a million crumbs holds few of all numbers.
+    Slice by slice, which saves memory, and only over the range of numbers in a slice, which saves time:
+    connected parts are numbered in the order in which they begin, so that a slice of a map in a million
+    crumbs holds few of all numbers.
     """
     counts = np.zeros(highest + 1, np.int64)
     for plane in numbers:
@@ -91,10 +96,17 @@ def _foreground(labels: U8) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _statistics(crop: U8) -> tuple[Ints, Ints, NDArray[np.float64]]:
-    """Of the labels 0 to n - 1: voxels (n,), inclusive bounds (n, 6) as z, z, y, y, x, x, mean index (n, 3)."""
+    """Of the labels 0 to n.
+
+    1: voxels (n,), inclusive bounds (n, 6) as z, z, y, y, x, x, mean index (n, 3).
+    """
     if crop.size > 256:
         statistics = cc3d.statistics(crop, no_slice_conversion=True)
-        return statistics["voxel_counts"].astype(np.int64), statistics["bounding_boxes"].astype(np.int64), statistics["centroids"]
+        return (
+            statistics["voxel_counts"].astype(np.int64),
+            statistics["bounding_boxes"].astype(np.int64),
+            statistics["centroids"],
+        )
     # cc3d takes no label that is not below the number of voxels.
     counts = np.bincount(crop.ravel())
     boxes, centres = np.zeros((counts.size, 6), np.int64), np.zeros((counts.size, 3))

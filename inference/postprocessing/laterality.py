@@ -1,11 +1,13 @@
 """Merged kidneys and adrenal glands become right and left, by anatomy in world coordinates.
 
-Arrays are (z, y, x) uint8 in canonical orientation. The middle of the patient is the aorta's centre line, level by level.
-Without an aorta it is the middle of the body, else a line beside the inferior vena cava, else what the other organs'
-places suggest, else the middle of the image. `inference.postprocessing.sides` decides for each connected part.
+Arrays are (z, y, x) uint8 in canonical orientation. The middle of the patient is the aorta's centre line,
+level by level. Without an aorta it is the middle of the body, else a line beside the inferior vena cava, else
+what the other organs' places suggest, else the middle of the image. `inference.postprocessing.sides` decides
+for each connected part.
 
-Adrenals follow the kidneys: these show best how far the patient is rotated, and the middle at the adrenals' level is
-taken half-way between the aorta and the middle between the kidneys. An adrenal keeps its place when the kidney does not.
+Adrenals follow the kidneys: these show best how far the patient is rotated, and the middle at the adrenals'
+level is taken half-way between the aorta and the middle between the kidneys. An adrenal keeps its place when
+the kidney does not.
 
 Source: FLARE23 low-resource ensemble, "the aorta's centre line and the two largest kidney components".
 """
@@ -48,7 +50,8 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
             `output.channels` (under softmax, where `background` comes first, that is the channel's index).
         geometry: grid of `channel_labels`.
         output: what the channels mean and which ids are to be written.
-        body: the middle of the body, from `inference.postprocessing.midline.body_middle`, for label maps without an aorta.
+        body: the middle of the body, from `inference.postprocessing.midline.body_middle`, for label maps
+            without an aorta.
 
     Returns:
         A new (z, y, x) uint8 array with ids of `output.labels`.
@@ -64,7 +67,12 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
     if not any(_is_merged(pair, number, label_set) for pair in label_set.pairs):
         return labels
     found = find_labels(channel_labels)
-    scene = _Scene(channels=channel_labels, found={n: found[i] for n, i in number.items() if i in found}, number=number, geometry=geometry)
+    scene = _Scene(
+        channels=channel_labels,
+        found={n: found[i] for n, i in number.items() if i in found},
+        number=number,
+        geometry=geometry,
+    )
     line = _midline(scene, body)
     for pair in sorted(label_set.pairs, key=lambda pair: pair != KIDNEYS):
         line = _split(labels, scene, pair, label_set, line)
@@ -79,7 +87,13 @@ def _midline(scene: _Scene, body: Midline | None) -> Midline:
     """The best middle at hand."""
     aorta, cava = _vessel(scene, "aorta"), _vessel(scene, "inferior vena cava")
     beside_cava = replace(cava, shift_mm=CAVA_TO_MIDDLE_MM) if cava else None
-    return aorta or body or beside_cava or middle_by_organs(scene.found, scene.geometry) or middle_of_image(scene.geometry)
+    return (
+        aorta
+        or body
+        or beside_cava
+        or middle_by_organs(scene.found, scene.geometry)
+        or middle_of_image(scene.geometry)
+    )
 
 
 def _vessel(scene: _Scene, name: str) -> Midline | None:
@@ -110,12 +124,21 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
     middle, sides = assign_sides(parts, anatomy, line.exact)
     own_line = replace(line, shift_mm=line.shift_mm + middle)
     if merged:
-        _write(labels, ranks, box, sides, (label_set.ids[pair.right], label_set.ids[pair.left]), (own_line, scene.geometry))
+        _write(
+            labels,
+            ranks,
+            box,
+            sides,
+            (label_set.ids[pair.right], label_set.ids[pair.left]),
+            (own_line, scene.geometry),
+        )
     between = gap_middle(parts, anatomy) if pair == KIDNEYS and line.exact and not middle else None
     return replace(own_line, shift_mm=own_line.shift_mm + between / 2) if between is not None else own_line
 
 
-def _write(labels: U8, ranks: U8, box: Box, sides: list[Side], ids: tuple[int, int], place: tuple[Midline, Geometry]) -> None:
+def _write(
+    labels: U8, ranks: U8, box: Box, sides: list[Side], ids: tuple[int, int], place: tuple[Midline, Geometry]
+) -> None:
     """Right and left id over the parts of a pair: whole parts to their side, voxels of cut parts and of crumbs to their own."""
     right, left = np.array(ids, np.uint8)
     side_of, by_voxel = np.full(256, right), np.zeros(256, np.uint8)

@@ -1,8 +1,9 @@
 """The patient's middle as a line that runs head-foot, and how far to the left of it a voxel lies.
 
-Arrays are (z, y, x) in canonical orientation; positions are LPS millimetres. The line is a list of points, level after
-level; `left_xy` is the direction to the patient's left in the transverse plane. A voxel's *lateral* coordinate is its
-distance from the line's point at its own level along that direction: positive on the left, negative on the right.
+Arrays are (z, y, x) in canonical orientation; positions are LPS millimetres. The line is a list of points,
+level after level; `left_xy` is the direction to the patient's left in the transverse plane. A voxel's
+*lateral* coordinate is its distance from the line's point at its own level along that direction: positive on
+the left, negative on the right.
 
     one slice, 10 mm a voxel     . R R . . L L
                                  . R R o . L L      o: the line at this level (aorta)
@@ -33,12 +34,15 @@ BODY_ABOVE_HU = -300.0
 BODY_STEP_MM = 4.0
 
 USUAL_PLACE_MM: Mapping[str, tuple[float, float]] = {
-    "liver": (-70, 25), "gallbladder": (-70, 20), "inferior vena cava": (-20, 10), "duodenum": (-17, 15), "bladder": (0, 15),
-    "prostate/uterus": (0, 15), "esophagus": (10, 15), "aorta": (12, 10), "pancreas": (25, 20), "stomach": (45, 30),
+    "liver": (-70, 25), "gallbladder": (-70, 20), "inferior vena cava": (-20, 10), "duodenum": (-17, 15),
+    "bladder": (0, 15),
+    "prostate/uterus": (0, 15), "esophagus": (10, 15), "aorta": (12, 10), "pancreas": (25, 20),
+    "stomach": (45, 30),
     "spleen": (105, 15), "right kidney": (-72, 12), "left kidney": (72, 12), "right adrenal gland": (-36, 10),
     "left adrenal gland": (42, 10),
 }  # fmt: skip
-"""How far to the left of the middle an organ's centre usually lies, and how much that varies; rounded from three adults."""
+"""How far to the left of the middle an organ's centre usually lies, and how much that varies; rounded from
+three adults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +50,15 @@ class Midline:
     """A line through the patient's middle."""
 
     points_mm: F64
-    """(n, 3) as x, y, z in mm, n at least 1, z rising. Above and below, the line goes on straight up and down."""
+    """(n, 3) as x, y, z in mm, n at least 1, z rising. Above and below, the line goes on straight up and
+    down."""
     left_xy: tuple[float, float] = STRAIGHT
     """Unit vector."""
     shift_mm: float = 0.0
     """How far to the left of `points_mm` the middle lies."""
     exact: bool = True
-    """Whether a vessel gave the line, level by level; False for a guess from the body, other organs or the image."""
+    """Whether a vessel gave the line, level by level; False for a guess from the body, other organs or the
+    image."""
 
     def lateral_mm(self, index_zyx: Index, geometry: Geometry) -> F64:
         """Signed distance (n,) of voxels from the line; positive on the patient's left."""
@@ -80,7 +86,11 @@ def line_through(labels: U8, label: int, found: Found, geometry: Geometry) -> Mi
     held = np.flatnonzero(mask.any(axis=(1, 2)))
     across_x = _median_index(np.count_nonzero(mask, axis=1)[held])
     across_y = _median_index(np.count_nonzero(mask, axis=2)[held])
-    return _smooth_line(np.stack([held, across_y, across_x], axis=1) + found.box.start_zyx, geometry, geometry.spacing_zyx_mm[0])
+    return _smooth_line(
+        np.stack([held, across_y, across_x], axis=1) + found.box.start_zyx,
+        geometry,
+        geometry.spacing_zyx_mm[0],
+    )
 
 
 def body_middle(image_hu: Voxels, geometry: Geometry) -> Midline | None:
@@ -113,7 +123,11 @@ def middle_by_organs(organs: Mapping[str, Found], geometry: Geometry) -> Midline
     Organs cut by the image's left or right edge have no centre to go by; they count only where all are cut.
     """
     known = {name: found for name, found in organs.items() if name in USUAL_PLACE_MM}
-    whole = {name: f for name, f in known.items() if f.box.start_zyx[2] > 0 and f.box.stop_zyx[2] < geometry.size_zyx[2]}
+    whole = {
+        name: f
+        for name, f in known.items()
+        if f.box.start_zyx[2] > 0 and f.box.stop_zyx[2] < geometry.size_zyx[2]
+    }
     used = whole or known
     if not used:
         return None
@@ -135,7 +149,10 @@ def _along_slices(point_mm: F64, geometry: Geometry) -> Midline:
 
 
 def _smooth_line(index_zyx: F64, geometry: Geometry, step_mm: float) -> Midline:
-    """A line through one point per slice (n, 3), its y and x the median of those around it; slices are `step_mm` apart."""
+    """A line through one point per slice (n, 3), its y and x the median of those around it.
+
+    Slices are `step_mm` apart.
+    """
     radius = min(round(SMOOTHED_OVER_MM / 2 / step_mm), len(index_zyx) - 1)
     padded = np.pad(index_zyx[:, 1:], ((radius, radius), (0, 0)), mode="reflect")
     across = np.median(sliding_window_view(padded, 2 * radius + 1, axis=0), axis=-1)
@@ -153,7 +170,9 @@ def _affine(index_zyx: Index, steps_zyx: F64, origin: float) -> F64:
 
 
 def _median_index(counts: NDArray[np.intp]) -> F64:
-    """Median position (n,) of the voxels counted per index (n, size); between two indices where half lies on each side.
+    """Median position (n,) of the voxels counted per index (n, size).
+
+    Between two indices where half lies on each side.
 
     `_median_index([[0, 2, 2, 0], [1, 1, 1, 0]])` is [1.5, 1.0].
     """

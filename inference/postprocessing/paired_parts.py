@@ -1,7 +1,8 @@
 """Connected parts of a merged pair, and where each lies across the patient's middle.
 
-`ranks` are (z, y, x) uint8 within a box of the image: 0 outside the organ, 1 the largest part, 2 the next and so on.
-Voxels are visited some slices at a time, so that their coordinates never take more than a few tens of MiB.
+`ranks` are (z, y, x) uint8 within a box of the image: 0 outside the organ, 1 the largest part, 2 the next and
+so on. Voxels are visited some slices at a time, so that their coordinates never take more than a few tens of
+MiB.
 """
 
 from collections.abc import Iterator
@@ -22,13 +23,15 @@ LARGEST = 32
 """Parts that are looked at one by one."""
 VOXELS_AT_ONCE = 1 << 20
 ELONGATED = 3.0
-"""Ratio of variances from which on the long axis of all voxels in the transverse plane is that of two organs, not of one."""
+"""Ratio of variances from which on the long axis of all voxels in the transverse plane is that of two organs,
+not of one."""
 
 
 def rank_parts(mask: Mask) -> tuple[U8, int]:
     """The rank of each voxel's part (z, y, x), and how many parts have a rank of their own, at most `LARGEST`.
 
-    All smaller parts share the rank after the last. Parts touch with their faces: kidneys that meet at an edge stay two.
+    All smaller parts share the rank after the last. Parts touch with their faces: kidneys that meet at an
+    edge stay two.
     """
     parts, count = cc3d.connected_components(mask, connectivity=6, return_N=True)
     sizes = count_values(parts, count)
@@ -73,7 +76,8 @@ def measure_parts(ranks: U8, count: int, box: Box, geometry: Geometry, line: Mid
 def left_direction(mask: Mask, geometry: Geometry) -> tuple[float, float]:
     """The patient's left (x, y) in the transverse plane: the long axis of both organs together.
 
-    One organ alone has no clear long axis there; then, and where the axis is more than 45° off, the world's is taken.
+    One organ alone has no clear long axis there; then, and where the axis is more than 45° off, the world's
+    is taken.
     """
     to_world = geometry.matrix * geometry.spacing_zyx_mm[::-1]
     variances, axes = np.linalg.eigh((to_world @ _covariance(mask)[::-1, ::-1] @ to_world.T)[:2, :2])

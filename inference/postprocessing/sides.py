@@ -1,7 +1,7 @@
 """To which side the parts of a paired organ belong, decided from where each part lies across the patient's middle.
 
-Positions are *lateral* millimetres as in `inference.postprocessing.midline`: positive on the patient's left. What is decided, for
-kidneys (adrenals alike, with smaller distances and without the last two cases):
+Positions are *lateral* millimetres as in `inference.postprocessing.midline`: positive on the patient's left.
+What is decided, for kidneys (adrenals alike, with smaller distances and without the last two cases):
 
 | parts found | decision |
 |---|---|
@@ -13,9 +13,9 @@ kidneys (adrenals alike, with smaller distances and without the last two cases):
 | one on the middle while one about as large lies on a side | whole, to the other side: a pelvic kidney |
 | two whole kidneys above each other on one side, the other side empty | crossed ectopia: the lower one is the other side's |
 
-A kidney is named after the side that it comes from, which its ureter tells; labels hold no ureter. In crossed ectopia
-the displaced kidney nearly always lies below the other one, hence the last rule. Where the two are fused, no border can be
-seen and the whole stays on the side where it lies.
+A kidney is named after the side that it comes from, which its ureter tells; labels hold no ureter. In crossed
+ectopia the displaced kidney nearly always lies below the other one, hence the last rule. Where the two are
+fused, no border can be seen and the whole stays on the side where it lies.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ CENTRES_MM: F64 = np.arange(-REACH_MM + BIN_MM / 2, REACH_MM, BIN_MM)
 """Lateral position of the middle of each bin of a profile."""
 
 COMPARABLE = 0.25
-"""Share of the largest part's volume from which on another part may be the other organ rather than a crumb."""
+"""Share of the largest part's volume from which on another part may be the other organ rather than a
+crumb."""
 EMPTY = 0.1
 """Share of the largest part's volume below which a side counts as empty."""
 NEGLIGIBLE = 0.02
@@ -60,9 +61,11 @@ class Anatomy:
     """Distances that tell one organ from two; those of kidneys are the defaults."""
 
     gap_mm: float = 30.0
-    """Parts with at least this of nothing between them are two organs: vertebrae and great vessels lie there."""
+    """Parts with at least this of nothing between them are two organs: vertebrae and great vessels lie
+    there."""
     depth_mm: float = 20.0
-    """Mean distance beyond the middle from which on what reaches across is an organ of its own, not a bulge."""
+    """Mean distance beyond the middle from which on what reaches across is an organ of its own, not a
+    bulge."""
     whole_mm: float = 70.0
     """Height of a whole organ along head-foot."""
     whole_mm3: float = 50_000.0
@@ -106,13 +109,18 @@ class Part:
         return min(share, 1 - share)
 
 
-def assign_sides(parts: Sequence[Part], anatomy: Anatomy, trust_line: bool = True) -> tuple[float, list[Side]]:
-    """Side of each part, and the lateral position (mm) of the middle that the parts themselves show; 0 is the line's.
+def assign_sides(
+    parts: Sequence[Part], anatomy: Anatomy, trust_line: bool = True
+) -> tuple[float, list[Side]]:
+    """Side of each part, and the lateral position (mm) of the middle that the parts themselves show.
+
+    0 is the line's.
 
     Args:
         parts: largest first.
         anatomy: of the organ.
-        trust_line: False where the line is a guess: a gap between two organs then says better where the middle is.
+        trust_line: False where the line is a guess: a gap between two organs then says better where the
+            middle is.
     """
     between = gap_middle(parts, anatomy)
     middle = 0.0 if between is None or (trust_line and not _one_sided(parts)) else between
@@ -128,7 +136,9 @@ def assign_sides(parts: Sequence[Part], anatomy: Anatomy, trust_line: bool = Tru
 
 
 def gap_middle(parts: Sequence[Part], anatomy: Anatomy) -> float | None:
-    """Lateral position (mm) of the middle of the widest gap between organs at the same levels; None where none is wide enough.
+    """Lateral position (mm) of the middle of the widest gap between organs at the same levels.
+
+    None where none is wide enough.
 
     Reach of four parts, right to left: `aaa bb....ccc dd` has its middle between b and c.
     """
@@ -171,7 +181,11 @@ def _crossed(parts: Sequence[Part], anatomy: Anatomy) -> bool:
 def _is_displaced(central: Part, beside: Part, middle_mm: float) -> bool:
     """Whether one part lies on the middle while another, about as large, lies on a side."""
     as_large = beside.volume_mm3 >= AS_LARGE * central.volume_mm3
-    return as_large and central.across_share(middle_mm) >= ON_THE_MIDDLE and beside.across_share(middle_mm) < NEGLIGIBLE
+    return (
+        as_large
+        and central.across_share(middle_mm) >= ON_THE_MIDDLE
+        and beside.across_share(middle_mm) < NEGLIGIBLE
+    )
 
 
 def _side_of(part: Part, middle_mm: float, anatomy: Anatomy) -> Side:

@@ -23,7 +23,8 @@ def image_statistics(array: Voxels) -> ImageStatistics:
     """Mean and deviation over the box around all voxels that are not 0, as nnU-Net's crop and z-score have it.
 
     Args:
-        array: (z, y, x). Voxels that are NaN or infinite are left out; an image of zeros has mean 0 and deviation 0.
+        array: (z, y, x). Voxels that are NaN or infinite are left out; an image of zeros has mean 0 and
+            deviation 0.
     """
     box: list[slice] = []
     for axis in range(3):
@@ -34,16 +35,26 @@ def image_statistics(array: Voxels) -> ImageStatistics:
         box.append(slice(int(filled[0]), int(filled[-1]) + 1))
     inside = array[tuple(box)]
     count, total, squares = 0, 0.0, 0.0
-    shift = float(np.nan_to_num(inside[tuple(n // 2 for n in inside.shape)]))  # keeps the sum of squares small
+    shift = float(
+        np.nan_to_num(inside[tuple(n // 2 for n in inside.shape)])
+    )  # keeps the sum of squares small
     for plane in inside:
         values = plane[np.isfinite(plane)].astype(np.float64) - shift
-        count, total, squares = count + values.size, total + float(values.sum()), squares + float(values @ values)
+        count, total, squares = (
+            count + values.size,
+            total + float(values.sum()),
+            squares + float(values @ values),
+        )
     if not count:
         return ImageStatistics(mean=0.0, std=0.0)
-    return ImageStatistics(mean=total / count + shift, std=float(np.sqrt(max(0.0, squares / count - (total / count) ** 2))))
+    return ImageStatistics(
+        mean=total / count + shift, std=float(np.sqrt(max(0.0, squares / count - (total / count) ** 2)))
+    )
 
 
-def normalize(array: Voxels, intensity: Intensity, statistics: ImageStatistics | None = None) -> NDArray[np.float32]:
+def normalize(
+    array: Voxels, intensity: Intensity, statistics: ImageStatistics | None = None
+) -> NDArray[np.float32]:
     """Network input of an image.
 
     Args:
@@ -85,7 +96,10 @@ def _standardize(values: NDArray[np.float32], mean: float, std: float) -> NDArra
 
 
 def _logistic(values: NDArray[np.float32], lower: float, upper: float) -> NDArray[np.float32]:
-    """`1 / (1 + exp(-t))` with t from -1 at `lower` to 1 at `upper`, in place; far values saturate without overflow."""
+    """`1 / (1 + exp(-t))` with t from -1 at `lower` to 1 at `upper`, in place.
+
+    Far values saturate without overflow.
+    """
     values -= lower
     values *= -2.0 / (upper - lower)
     values += 1.0

@@ -16,7 +16,9 @@ AIR_HU = -500.0
 
 
 class ModelImage:
-    """A region on a network's grid. Holds only the slices that were asked for last, so that memory does not grow with the scan.
+    """A region on a network's grid.
+
+    Holds only the slices that were asked for last, so that memory does not grow with the scan.
 
     Args:
         region: in canonical orientation.
@@ -34,7 +36,10 @@ class ModelImage:
         self._held: F32 = np.zeros((0, *self.size_zyx[1:]), np.float32)
 
     def slices(self, first: int, stop: int) -> F32:
-        """Slices `first` to before `stop` of the normalized image (z, y, x), not to be changed; made once if asked for in rising order."""
+        """Slices `first` to before `stop` of the normalized image (z, y, x), not to be changed.
+
+        Made once if asked for in rising order.
+        """
         held = self._first + len(self._held)
         if (first, stop) == (self._first, held):
             return self._held
@@ -51,7 +56,9 @@ class ModelImage:
 
     def _make(self, first: int, stop: int) -> F32:
         def part(start: int, end: int) -> F32:
-            resampled = resample_slices(self._region.array, self.size_zyx, first + start, first + end, self._network.interpolation)
+            resampled = resample_slices(
+                self._region.array, self.size_zyx, first + start, first + end, self._network.interpolation
+            )
             return normalize(resampled, self._network.intensity, self._statistics)
 
         return np.concatenate(spread(part, stop - first))

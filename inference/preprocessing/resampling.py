@@ -4,13 +4,15 @@ Both grids cover the same box edge to edge, so along each axis with `n` input an
 
     input index = (output index + 0.5) * n / m - 0.5
 
-clamped to the first and last voxel's centre. Four voxels become two: output 0 lies at input 0.5, output 1 at 2.5.
+clamped to the first and last voxel's centre. Four voxels become two: output 0 lies at input 0.5, output 1 at
+2.5.
 
     input    |  0  |  1  |  2  |  3  |
     output   |     0     |     1     |
 
-Every kind of interpolation is a sum over a few input voxels along one axis after the other (`Taps`), and one output
-slice depends on nothing but the input slices under it: slices may be made in any order and in any grouping, with the same bits.
+Every kind of interpolation is a sum over a few input voxels along one axis after the other (`Taps`), and one
+output slice depends on nothing but the input slices under it: slices may be made in any order and in any
+grouping, with the same bits.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +35,9 @@ MANY_TAPS = 12
 
 def model_size(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, target_zyx_mm: ZyxMm) -> Zyx:
     """Voxels of the model grid: `max(1, round(n * spacing / target))` along each axis."""
-    z, y, x = (max(1, round(n * s / t)) for n, s, t in zip(size_zyx, spacing_zyx_mm, target_zyx_mm, strict=True))
+    z, y, x = (
+        max(1, round(n * s / t)) for n, s, t in zip(size_zyx, spacing_zyx_mm, target_zyx_mm, strict=True)
+    )
     return z, y, x
 
 
@@ -43,26 +47,34 @@ def resample_image(array: Voxels, size_zyx: Zyx, interpolation: Interpolation = 
     Args:
         array: (z, y, x), finite; a view will do.
         size_zyx: size of the result.
-        interpolation: `area` first averages whole blocks of voxels along axes where an output voxel covers at least two
-            of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over edge voxels repeated,
-            clipped to the range of the input.
+        interpolation: `area` first averages whole blocks of voxels along axes where an output voxel covers at
+            least two of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline
+            over edge voxels repeated, clipped to the range of the input.
 
     Returns:
-        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array` then.
+        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array`
+        then.
     """
     if array.shape == tuple(size_zyx):
         return array.astype(np.float32, copy=False)
     return resample_slices(array, size_zyx, 0, size_zyx[0], interpolation)
 
 
-def resample_slices(array: Voxels, size_zyx: Zyx, start: int, stop: int, interpolation: Interpolation = "linear") -> F32:
+def resample_slices(
+    array: Voxels, size_zyx: Zyx, start: int, stop: int, interpolation: Interpolation = "linear"
+) -> F32:
     """Slices `start` to `stop` (exclusive) of `resample_image(array, size_zyx, interpolation)`, without making the others."""
-    along_z, along_y, along_x = (taps(n, m, interpolation) for n, m in zip(array.shape, size_zyx, strict=True))
+    along_z, along_y, along_x = (
+        taps(n, m, interpolation) for n, m in zip(array.shape, size_zyx, strict=True)
+    )
     result = np.empty((stop - start, *size_zyx[1:]), np.float32)
     planes: dict[int, F32] = {}
     for k in range(start, stop):
         indices, weights = along_z.index[k], along_z.weight[k]
-        planes = {int(i): planes[int(i)] if int(i) in planes else in_plane(array[i], along_y, along_x) for i in indices}
+        planes = {
+            int(i): planes[int(i)] if int(i) in planes else in_plane(array[i], along_y, along_x)
+            for i in indices
+        }
         np.multiply(planes[int(indices[0])], weights[0], out=result[k - start])
         for i, weight in zip(indices[1:], weights[1:], strict=True):
             if weight:
@@ -73,7 +85,10 @@ def resample_slices(array: Voxels, size_zyx: Zyx, start: int, stop: int, interpo
 
 
 def resample_labels(array: NDArray[np.uint8], size_zyx: Zyx) -> NDArray[np.uint8]:
-    """Bring a label map to another size over the same field of view; each voxel takes the label it lies in."""
+    """Bring a label map to another size over the same field of view.
+
+    Each voxel takes the label it lies in.
+    """
     z, y, x = ((2 * np.arange(m) + 1) * n // (2 * m) for n, m in zip(array.shape, size_zyx, strict=True))
     return array[np.ix_(z, y, x)]
 
@@ -82,9 +97,15 @@ def resample_geometry(geometry: Geometry, size_zyx: Zyx) -> Geometry:
     """The grid of a resampled image: same edges, so its first voxel's centre moves by half the difference of voxels."""
     z, y, x = (n / m for n, m in zip(geometry.size_zyx, size_zyx, strict=True))
     sz, sy, sx = geometry.spacing_zyx_mm
-    at_x, at_y, at_z = (float(value) for value in geometry.to_world((0.5 * z - 0.5, 0.5 * y - 0.5, 0.5 * x - 0.5)))
+    at_x, at_y, at_z = (
+        float(value) for value in geometry.to_world((0.5 * z - 0.5, 0.5 * y - 0.5, 0.5 * x - 0.5))
+    )
     return replace(
-        geometry, size_zyx=size_zyx, spacing_zyx_mm=(sz * z, sy * y, sx * x), origin_xyz_mm=(at_x, at_y, at_z), nifti_header=None
+        geometry,
+        size_zyx=size_zyx,
+        spacing_zyx_mm=(sz * z, sy * y, sx * x),
+        origin_xyz_mm=(at_x, at_y, at_z),
+        nifti_header=None,
     )
 
 
@@ -102,7 +123,9 @@ class Taps:
     @property
     def is_identity(self) -> bool:
         """Whether the output is the input."""
-        return len(self.index) == self.size and bool(np.all(self.weight[:, 0] == 1) and np.all(self.index[:, 0] == np.arange(self.size)))
+        return len(self.index) == self.size and bool(
+            np.all(self.weight[:, 0] == 1) and np.all(self.index[:, 0] == np.arange(self.size))
+        )
 
     def dense(self) -> F32:
         """The same as a matrix of shape (m, size)."""
@@ -127,7 +150,9 @@ def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
         return _area(centre, factor, size)
     below = np.clip(np.floor(centre), 0, max(0, size - 2)).astype(np.intp)
     share = np.clip(centre - below, 0.0, 1.0)
-    return _as_taps(np.stack([below, np.minimum(below + 1, size - 1)], axis=1), np.stack([1 - share, share], axis=1), size)
+    return _as_taps(
+        np.stack([below, np.minimum(below + 1, size - 1)], axis=1), np.stack([1 - share, share], axis=1), size
+    )
 
 
 def in_plane(plane: Voxels, along_y: Taps, along_x: Taps) -> F32:
@@ -148,7 +173,10 @@ def _combine_rows(plane: Voxels, along: Taps) -> F32:
 
 
 def _area(centre: NDArray[np.float64], factor: int, size: int) -> Taps:
-    """Linear interpolation between the means of blocks of `factor` voxels; a last block that is not full is the mean of what it has."""
+    """Linear interpolation between the means of blocks of `factor` voxels.
+
+    A last block that is not full is the mean of what it has.
+    """
     blocks = -(-size // factor)
     position = np.clip((centre + 0.5) / factor - 0.5, 0, blocks - 1)
     below = np.clip(np.floor(position), 0, max(0, blocks - 2)).astype(np.intp)
@@ -165,11 +193,17 @@ def _area(centre: NDArray[np.float64], factor: int, size: int) -> Taps:
 def _cubic(centre: NDArray[np.float64], size: int) -> Taps:
     """The cubic B-spline through all voxels: four basis functions, each spread by the spline's inverse filter.
 
-    Its coefficients are `sqrt(3) * pole**|k|` around each voxel (Unser 1993); beyond the edges the edge voxel repeats.
+    Its coefficients are `sqrt(3) * pole**|k|` around each voxel (Unser 1993); beyond the edges the edge voxel
+    repeats.
     """
     base = np.floor(centre).astype(np.intp)
     t = (centre - base)[:, None]
-    basis = np.concatenate([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6
+    basis = (
+        np.concatenate(
+            [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1
+        )
+        / 6
+    )
     inverse = np.sqrt(3.0) * SPLINE_POLE ** np.abs(np.arange(-SPLINE_REACH, SPLINE_REACH + 1))
     inverse /= inverse.sum()
     weight = np.stack([np.convolve(row, inverse) for row in basis])

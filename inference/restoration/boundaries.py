@@ -1,16 +1,19 @@
 """From the model grid back to the input grid: class probabilities are interpolated, then the winner is taken.
 
-Nearest-neighbour labels would show the model grid's steps on the organs' surfaces. But to interpolate all classes at
-every voxel takes minutes and gigabytes, and is needed at boundaries only:
+Nearest-neighbour labels would show the model grid's steps on the organs' surfaces. But to interpolate all
+classes at every voxel takes minutes and gigabytes, and is needed at boundaries only:
 
-- A voxel between eight model voxels that one class wins with more than half of the probability goes to that class:
-  interpolation is a weighted mean, so the class keeps more than half. `SURE` leaves room for float32's rounding.
-- At the other voxels a class can win only if one of the eight model voxels gives it at least 1/classes; only such classes
-  are interpolated.
+- A voxel between eight model voxels that one class wins with more than half of the probability goes to that
+  class: interpolation is a weighted mean, so the class keeps more than half. `SURE` leaves room for float32's
+      rounding.
+- At the other voxels a class can win only if one of the eight model voxels gives it at least 1/classes; only
+  such classes are interpolated.
 
-So the result is, voxel for voxel, that of interpolating everything. It comes slab by slab from slabs of the model grid.
+So the result is, voxel for voxel, that of interpolating everything. It comes slab by slab from slabs of the
+model grid.
 
-Shapes: probabilities (channels, z, y, x) float32; decisions (z, y, x) uint8, 0 = background, then as `decide` says.
+Shapes: probabilities (channels, z, y, x) float32; decisions (z, y, x) uint8, 0 = background, then as `decide`
+    says.
 """
 
 from collections.abc import Iterator
@@ -29,7 +32,8 @@ Index = NDArray[np.intp]
 Activation = Literal["softmax", "sigmoid"]
 
 SURE = 1e-4
-"""How far from one half a probability must be to be sure; rounding moves an interpolated one by less than 1e-6."""
+"""How far from one half a probability must be to be sure; rounding moves an interpolated one by less than
+1e-6."""
 UNDECIDED = 255
 """Stands for "interpolate here" among decisions; there are never so many channels."""
 CROWDED = 5
@@ -41,8 +45,9 @@ BATCH_VOXELS = 1 << 18
 def decide(probabilities: F32, activation: Activation) -> U8:
     """The winning channel of each voxel; probabilities (channels, ...), result (...).
 
-    Under softmax the channel with the largest probability, the first of equals. Under sigmoid 0 where no channel is above
-    0.5, else 1 + the last channel that is (nnU-Net's regions: later ones lie inside earlier ones).
+    Under softmax the channel with the largest probability, the first of equals. Under sigmoid 0 where no
+    channel is above 0.5, else 1 + the last channel that is (nnU-Net's regions: later ones lie inside earlier
+    ones).
     """
     if activation == "softmax":
         return np.asarray(probabilities.argmax(axis=0), np.uint8)
@@ -57,17 +62,27 @@ class Restorer:
 
     Args:
         grid_zyx: size of the model grid.
-        out: (z, y, x) on the input grid over the same box; any view. Every voxel is written once the last slab is in.
+        out: (z, y, x) on the input grid over the same box; any view. Every voxel is written once the last
+            slab is in.
         activation: see `decide`.
         part: first and one past the last of the output slices to write; None for all.
     """
 
-    def __init__(self, grid_zyx: Zyx, out: U8, activation: Activation, part: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, grid_zyx: Zyx, out: U8, activation: Activation, part: tuple[int, int] | None = None
+    ) -> None:
         self._out = out
         self._activation: Activation = activation
         self._z, self._y, self._x = (axis_positions(m, n) for m, n in zip(grid_zyx, out.shape, strict=True))
-        self._written, self._stop = part or (0, len(self._z))  # The next output slice to write, and the one after the last.
-        self.needs = (int(self._z.low[self._written]), int(self._z.high[self._stop - 1]) + 1) if part else (0, grid_zyx[0])
+        self._written, self._stop = part or (
+            0,
+            len(self._z),
+        )  # The next output slice to write, and the one after the last.
+        self.needs = (
+            (int(self._z.low[self._written]), int(self._z.high[self._stop - 1]) + 1)
+            if part
+            else (0, grid_zyx[0])
+        )
         """First and one past the last of the model slices to be given."""
         self._received = self.needs[0]  # The next model slice.
         self._last: F32 | None = None  # The last model slice received, (channels, 1, y, x).
@@ -112,7 +127,10 @@ class _Boundary:
         self._possible = _any_of_eight(np.concatenate(possible, axis=1))
 
     def _classify(self, first: int, stop: int) -> NDArray[np.unsignedinteger]:
-        """Fill `_planes` for some slices of the slab: what neighbours in the slice agree on; and the channels possible in them."""
+        """Fill `_planes` for some slices of the slab: what neighbours in the slice agree on.
+
+        And the channels possible in them.
+        """
         sure, possible = classify(self._slab[:, first:stop], self._activation)
         self._planes[first:stop] = _agreeing(_agreeing(sure, self._x, 2), self._y, 1)
         return possible
@@ -170,7 +188,11 @@ class _Boundary:
         height, width = self._slab.shape[2:]
         zs, ys, xs = self._z, self._y, self._x
         corner = (zs.low[z] * height + ys.low[y]) * width + xs.low[x]
-        steps = ((zs.high - zs.low)[z] * (height * width), (ys.high - ys.low)[y] * width, (xs.high - xs.low)[x])
+        steps = (
+            (zs.high - zs.low)[z] * (height * width),
+            (ys.high - ys.low)[y] * width,
+            (xs.high - xs.low)[x],
+        )
         shares = (zs.share[z], ys.share[y], xs.share[x])
         possible = self._possible.reshape(self._possible.shape[0], -1)[:, corner]
 
@@ -181,7 +203,9 @@ class _Boundary:
             here = np.flatnonzero(possible[word] & possible.dtype.type(1 << bit))
             if not len(here):
                 continue
-            value = _at_corners(probabilities, corner[here], [step[here] for step in steps], [share[here] for share in shares])
+            value = _at_corners(
+                probabilities, corner[here], [step[here] for step in steps], [share[here] for share in shares]
+            )
             wins = value > best[here]
             here = here[wins]
             decisions[here] = channel + (self._activation == "sigmoid")
@@ -194,8 +218,8 @@ def classify(slab: F32, activation: Activation) -> tuple[U8, NDArray[np.unsigned
     """What each model voxel settles by itself, and which channels could win near it.
 
     Returns:
-        Sure decisions (z, y, x), `UNDECIDED` where there is none; and channels that may win next to the voxel as bits,
-        (words, z, y, x), channel c in bit c % bits of word c // bits.
+        Sure decisions (z, y, x), `UNDECIDED` where there is none; and channels that may win next to the voxel
+        as bits, (words, z, y, x), channel c in bit c % bits of word c // bits.
     """
     channels, depth = slab.shape[:2]
     dtype = np.dtype(np.uint8 if channels <= 8 else np.uint16 if channels <= 16 else np.uint32)
@@ -217,7 +241,10 @@ def classify(slab: F32, activation: Activation) -> tuple[U8, NDArray[np.unsigned
 
 
 def _agreeing(decisions: U8, positions: Axis, axis: int) -> U8:
-    """Decisions between neighbours along one axis: what both say, `UNDECIDED` where they differ; a new array."""
+    """Decisions between neighbours along one axis: what both say, `UNDECIDED` where they differ.
+
+    A new array.
+    """
     low = np.take(decisions, positions.low, axis)
     low |= np.negative((low != np.take(decisions, positions.high, axis)).view(np.uint8))
     return low

@@ -1,9 +1,9 @@
 """Linear interpolation of probabilities between two grids that span the same box edge to edge.
 
-Voxel i of n on the finer grid lies at (i + 0.5) * m / n - 0.5 of m on the other, held at the outermost voxels' centres
-beyond them (nnU-Net's convention, as in `inference.preprocessing.resampling`). Every voxel's value is computed by the same float32
-operations in the same order (z, then y, then x) wherever it is computed, so that parts of an image, or single voxels,
-come out bit for bit as the whole image does.
+Voxel i of n on the finer grid lies at (i + 0.5) * m / n - 0.5 of m on the other, held at the outermost
+voxels' centres beyond them (nnU-Net's convention, as in `inference.preprocessing.resampling`). Every voxel's
+value is computed by the same float32 operations in the same order (z, then y, then x) wherever it is
+computed, so that parts of an image, or single voxels, come out bit for bit as the whole image does.
 """
 
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class Axis:
 def axis_positions(size_in: int, size_out: int) -> Axis:
     """Linear interpolation from `size_in` to `size_out` voxels over the same length.
 
-    From 2 to 4 voxels: output voxels lie at -0.25, 0.25, 0.75, 1.25 of the input, so `low` is 0 0 0 1, `high` 0 1 1 1,
-    `share` 0 0.25 0.75 0.
+    From 2 to 4 voxels: output voxels lie at -0.25, 0.25, 0.75, 1.25 of the input, so `low` is 0 0 0 1, `high`
+    0 1 1 1, `share` 0 0.25 0.75 0.
     """
     position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
     position = np.clip(position, 0, size_in - 1)
@@ -52,7 +52,10 @@ def axis_positions(size_in: int, size_out: int) -> Axis:
 
 
 def blend(low: F32, high: F32, share: F32 | np.float32) -> F32:
-    """`low + (high - low) * share`, overwriting `low`; exactly `low` where both are equal or the share is 0."""
+    """`low + (high - low) * share`, overwriting `low`.
+
+    Exactly `low` where both are equal or the share is 0.
+    """
     step = high - low
     step *= share
     low += step
@@ -66,7 +69,10 @@ def interpolate_axis(array: F32, positions: Axis, axis: int) -> F32:
 
 
 def interpolate(array: F32, size_zyx: Zyx) -> F32:
-    """Interpolate the last three axes of an array to another size; the array itself where it has that size."""
+    """Interpolate the last three axes of an array to another size.
+
+    The array itself where it has that size.
+    """
     for axis, size in zip((-3, -2, -1), size_zyx, strict=True):
         if array.shape[axis] != size:
             array = interpolate_axis(array, axis_positions(array.shape[axis], size), axis)

@@ -1,6 +1,7 @@
 """What one network takes in memory, measured in a process of its own: `python -m inference.runtime.network_memory FILE BACKEND PRECISION Z Y X`.
 
-Export calls `measure_network` and writes the answer into the manifest (`Network.memory_mb`), so that plans need not guess.
+Export calls `measure_network` and writes the answer into the manifest (`Network.memory_mb`), so that plans
+need not guess.
 """
 
 import subprocess
@@ -32,8 +33,18 @@ def measure_network(path: Path, shape: Zyx, backend: Backend, precision: Precisi
     Raises:
         DeviceError: it cannot be loaded or run.
     """
-    words = [sys.executable, "-m", "inference.runtime.network_memory", str(path.resolve()), backend, precision, *map(str, shape)]
-    child = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[2])
+    words = [
+        sys.executable,
+        "-m",
+        "inference.runtime.network_memory",
+        str(path.resolve()),
+        backend,
+        precision,
+        *map(str, shape),
+    ]
+    child = subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[2]
+    )
     if child.returncode != 0:
         reason = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         raise DeviceError(f"{path.name}: its memory could not be measured ({reason})")

@@ -93,8 +93,8 @@ def _processor() -> str:
 def _bf16_pays(processor: str) -> bool:
     """Whether bf16 is faster than fp32: with AMX tiles, or AMD's AVX-512.
 
-    Intel's AVX-512 alone has bf16 too, but multiplies no faster with it: an Emerald Rapids whose AMX is hidden, as in many virtual
-    machines, took 1.65 times as long in bf16 for three networks.
+    Intel's AVX-512 alone has bf16 too, but multiplies no faster with it: an Emerald Rapids whose AMX is
+    hidden, as in many virtual machines, took 1.65 times as long in bf16 for three networks.
     """
     words = set(processor.split())
     return "amx_bf16" in words or {"AuthenticAMD", "avx512_bf16"} <= words
@@ -121,7 +121,8 @@ class Settings:
     precision: Precision = "fp32"
     """Lowest precision that the result allows (`Network.precision`)."""
     gpu_limit_mb: int = 0
-    """Most GPU memory in MiB that this network's arena may take, the CUDA context not counted; 0 for no limit."""
+    """Most GPU memory in MiB that this network's arena may take, the CUDA context not counted; 0 for no
+    limit."""
     tight: bool = False
     """Take convolutions that need little working memory rather than the fastest."""
 
@@ -139,7 +140,9 @@ def open_session(path: Path, backend: Backend, settings: Settings) -> Session:
         return OnnxRuntimeSession(path, settings, cuda=backend == "cuda")
     except DeviceError:
         raise
-    except Exception as error:  # The libraries raise types of their own, which cannot be named without importing them.
+    except (
+        Exception
+    ) as error:  # The libraries raise types of their own, which cannot be named without importing them.
         if is_out_of_memory(error):
             raise DeviceMemoryError(f"{path.name}: does not fit into the memory of {backend}") from error
         raise DeviceError(f"{path.name}: {backend} cannot load it ({_first_line(error)})") from error
@@ -152,7 +155,10 @@ class OpenVinoSession:
         core = load_library("openvino").Core()
         low = effective_precision("openvino", settings.precision) == "bf16"
         self.precision: Precision = "bf16" if low else "fp32"
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if low else "f32"}
+        options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if low else "f32",
+        }
         if settings.threads > 0:
             options["INFERENCE_NUM_THREADS"] = settings.threads
         self._compiled: Any = core.compile_model(core.read_model(path.read_bytes()), "CPU", options)
@@ -189,7 +195,9 @@ class OnnxRuntimeSession:
         self._session: Any = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
         # onnxruntime goes on with the CPU when CUDA's libraries do not load; that must not pass for a GPU.
         if cuda and "CUDAExecutionProvider" not in self._session.get_providers():
-            raise DeviceError("onnxruntime could not load CUDA: its libraries or the driver do not fit this onnxruntime-gpu")
+            raise DeviceError(
+                "onnxruntime could not load CUDA: its libraries or the driver do not fit this onnxruntime-gpu"
+            )
         self._buffers: Any = Buffers(self._session, "cuda" if cuda else "cpu")
 
     def run(self, window: F32) -> F32:
@@ -248,7 +256,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _why_no_cuda() -> str:
-    """Why CUDA cannot be used here, or nothing. Asks the driver for devices, which creates no context on any of them."""
+    """Why CUDA cannot be used here, or nothing.
+
+    Asks the driver for devices, which creates no context on any of them.
+    """
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -270,7 +281,8 @@ def _import_openvino() -> ModuleType:
     tools = "openvino.tools.ovc"
     keep_out = "openvino" not in sys.modules
     if keep_out:
-        # None makes the import of the tools raise ImportError, which openvino's __init__ expects where they are left out.
+        # None makes the import of the tools raise ImportError, which openvino's __init__ expects where they
+        # are left out.
         sys.modules[tools] = None  # type: ignore[assignment]
     try:
         import openvino

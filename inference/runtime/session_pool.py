@@ -19,7 +19,9 @@ class Sessions:
         precision: overrides what the manifest allows; None does not.
     """
 
-    def __init__(self, bundle: ModelBundle, backend: Backend, *, threads: int, precision: Precision | None) -> None:
+    def __init__(
+        self, bundle: ModelBundle, backend: Backend, *, threads: int, precision: Precision | None
+    ) -> None:
         self.backend = backend
         self.at_once = len(bundle.manifest.networks())
         self.gpu_limit_mb = 0
@@ -63,7 +65,9 @@ class Sessions:
                 gpu_limit_mb=self._share_mb(network),
                 tight=self.tight,
             )
-            session = self._open[network.file] = open_session(self._ways[network.file].path, self.backend, settings)
+            session = self._open[network.file] = open_session(
+                self._ways[network.file].path, self.backend, settings
+            )
         self._open.move_to_end(network.file)
         return session
 
@@ -74,4 +78,7 @@ class Sessions:
 
     def _share_mb(self, network: Network) -> int:
         """The network's part of what all that are loaded at a time may take on the GPU, by what each needs."""
-        return int(self.gpu_limit_mb * min(1.0, self._ways[network.file].memory_mb / largest_mb(self._ways, self.at_once)))
+        return int(
+            self.gpu_limit_mb
+            * min(1.0, self._ways[network.file].memory_mb / largest_mb(self._ways, self.at_once))
+        )

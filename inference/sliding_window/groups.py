@@ -1,12 +1,13 @@
 """Windows times members to probabilities, slab by slab: memory does not grow with the length of the scan.
 
-Windows run in rows from feet to head. As soon as no later row touches a slice, its probabilities are final and are handed on.
-Members that share a grid and windows form a group with one buffer, a window deep. Groups on coarser grids are interpolated
-to the finest one's.
+Windows run in rows from feet to head. As soon as no later row touches a slice, its probabilities are final
+and are handed on. Members that share a grid and windows form a group with one buffer, a window deep. Groups
+on coarser grids are interpolated to the finest one's.
 
 Probabilities, not logits, are averaged: over mirrored copies, over overlapping windows, over members (FLARE23
-low-resource ensemble). All means are running means (`placement.RunningMean`), taken in one order whatever the plan: row, member,
-window, group. So slabs hold bit for bit what the whole volume at once would, and networks that agree give exactly what
+low-resource ensemble). All means are running means (`placement.RunningMean`), taken in one order whatever the
+plan: row, member, window, group. So slabs hold bit for bit what the whole volume at once would, and networks
+    that agree give exactly what
 they agree on.
 
 Shapes: images (z, y, x), slabs (channels, slices, y, x), all float32 in canonical orientation.
@@ -26,7 +27,13 @@ from inference.restoration.interpolation import axis_positions, interpolate, int
 from inference.runtime.session import Session
 from inference.sliding_window.one_window import window_probabilities
 from inference.sliding_window.order import CentreFirst, FullGrid, Relevance, Rows, WindowCount
-from inference.sliding_window.placement import RunningMean, importance_map, read_window, update_mean, window_starts
+from inference.sliding_window.placement import (
+    RunningMean,
+    importance_map,
+    read_window,
+    update_mean,
+    window_starts,
+)
 from model.labels import BACKGROUND
 from model.manifest import Member, Zyx
 
@@ -57,7 +64,10 @@ class Stream(Protocol):
         ...
 
     def slabs(self, first: int, stop: int) -> Iterator[F32]:
-        """Slices `first` to before `stop` from feet to head; each slab may be changed, and holds until the next is asked for."""
+        """Slices `first` to before `stop` from feet to head.
+
+        Each slab may be changed, and holds until the next is asked for.
+        """
         ...
 
 
@@ -152,7 +162,9 @@ class _Row:
         window = read_window(self._rows.voxels, here, member.window_zyx)
         probabilities = window_probabilities(window, member, self._of.session(), group.activation)
         if len(probabilities) != len(group.channels):
-            raise UsageError(f"{member.file}: has {len(probabilities)} channels, the manifest names {len(group.channels)}")
+            raise UsageError(
+                f"{member.file}: has {len(probabilities)} channels, the manifest names {len(group.channels)}"
+            )
         self._buffer.add(probabilities, self._importance, here)
         return probabilities
 
@@ -221,6 +233,12 @@ def grouped(members: Sequence[Member]) -> list[list[Member]]:
     """Members in groups that share grid, windows and strategy, in the order of the first of each."""
     groups: dict[object, list[Member]] = {}
     for member in members:
-        key = (member.spacing_zyx_mm, member.window_zyx, member.overlap, member.importance, member.window_strategy)
+        key = (
+            member.spacing_zyx_mm,
+            member.window_zyx,
+            member.overlap,
+            member.importance,
+            member.window_strategy,
+        )
         groups.setdefault(key, []).append(member)
     return list(groups.values())

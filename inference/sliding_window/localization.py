@@ -1,7 +1,7 @@
 """Region of interest: where a low-resolution network sees organs.
 
-The members then look at this box only, which saves most of their windows on a large field of view (FLARE23 low-resource
-ensemble).
+The members then look at this box only, which saves most of their windows on a large field of view (FLARE23
+low-resource ensemble).
 """
 
 import logging
@@ -36,7 +36,8 @@ def organ_mask(image: Image, localization: Localization, session: Callable[[], S
     Args:
         image: on the localization grid.
         localization: the network's windows and axes.
-        session: opens the network; its first channel is the background, or it has a single one for all organs.
+        session: opens the network; its first channel is the background, or it has a single one for all
+            organs.
     """
     member = Member(
         file=localization.file,
@@ -54,7 +55,8 @@ def organ_mask(image: Image, localization: Localization, session: Callable[[], S
 class _TwoChannels:
     """Logits of background and organs.
 
-    A single channel gets a background of logit 0 beside it: their softmax is the single one's sigmoid. Several organs are united.
+    A single channel gets a background of logit 0 beside it: their softmax is the single one's sigmoid.
+    Several organs are united.
     """
 
     def __init__(self, session: Session) -> None:
@@ -62,7 +64,9 @@ class _TwoChannels:
 
     def run(self, window: F32) -> F32:
         logits = self._session.run(window)
-        background, organs = (logits[:, :1], logits[:, 1:]) if logits.shape[1] > 1 else (np.zeros_like(logits), logits)
+        background, organs = (
+            (logits[:, :1], logits[:, 1:]) if logits.shape[1] > 1 else (np.zeros_like(logits), logits)
+        )
         return np.concatenate([background, np.logaddexp.reduce(organs, axis=1, keepdims=True)], axis=1)
 
     def close(self) -> None:
@@ -87,12 +91,16 @@ def bounding_box(mask: Mask) -> Box | None:
 
 
 def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box:
-    """The box of voxels of an image that the members shall look at; the whole image, with a warning, where nothing was found.
+    """The box of voxels of an image that the members shall look at.
+
+    The whole image, with a warning, where nothing was found.
 
     Args:
-        organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image edge to edge.
+        organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image
+            edge to edge.
         geometry: of the image, canonical.
-        localization: how far the box reaches beyond the organs, and along which axes it is as long as the image.
+        localization: how far the box reaches beyond the organs, and along which axes it is as long as the
+            image.
     """
     found = bounding_box(organs)
     if found is None:
@@ -123,7 +131,9 @@ def neighbourhood(organs: Mask, geometry: Geometry, box: Box, margin_mm: float) 
         (z, y, x) on that grid, the part of it that the box touches.
     """
     near = organs.copy()
-    for axis, (size, spacing, cells) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, organs.shape, strict=True)):
+    for axis, (size, spacing, cells) in enumerate(
+        zip(geometry.size_zyx, geometry.spacing_zyx_mm, organs.shape, strict=True)
+    ):
         lines = np.moveaxis(near, axis, 0)
         reached = lines.copy()
         for step in range(1, min(cells, ceil(margin_mm / (size * spacing / cells)) + 1)):

@@ -26,7 +26,9 @@ def to_network_axes(window: F32, axes: str) -> F32:
 
 def from_network_axes(window: F32, axes: str) -> F32:
     """Undo `to_network_axes`; a view."""
-    return np.moveaxis(np.flip(window, _opposite(axes)), [-3, -2, -1], [AXIS_LETTERS[letter] - 3 for letter in axes])
+    return np.moveaxis(
+        np.flip(window, _opposite(axes)), [-3, -2, -1], [AXIS_LETTERS[letter] - 3 for letter in axes]
+    )
 
 
 def _opposite(axes: str) -> tuple[int, ...]:
@@ -60,7 +62,9 @@ def mirrorings(axes: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def window_probabilities(window: F32, member: Member, session: Session, activation: Activation) -> F32:
-    """Mean probabilities over all mirrored copies of a window. The array may be overwritten by the session's next run.
+    """Mean probabilities over all mirrored copies of a window.
+
+    The array may be overwritten by the session's next run.
 
     Args:
         window: (z, y, x) of size `member.window_zyx`.

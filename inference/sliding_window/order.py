@@ -1,4 +1,6 @@
-"""Which windows of an image are run: all of a grid, or the middle of the body first; and which hold nothing to find.
+"""Which windows of an image are run: all of a grid, or the middle of the body first.
+
+And which hold nothing to find.
 
 Arrays are (z, y, x); window starts may be negative, see `placement.window_starts`.
 """
@@ -15,7 +17,8 @@ from model.manifest import Member, Zyx
 
 F32 = NDArray[np.float32]
 RunWindow = Callable[[Zyx], F32 | None]
-"""Runs the window with this start and takes its result in; its probabilities, or None where it was skipped."""
+"""Runs the window with this start and takes its result in; its probabilities, or None where it was
+skipped."""
 
 LEAST_FOREGROUND = 1000
 LEAST_ANTERIOR = 500
@@ -47,7 +50,9 @@ class FullGrid:
     """Every window of the grid, from front to back, then from right to left."""
 
     def __init__(self, member: Member, size_zyx: Zyx) -> None:
-        self._y, self._x = (window_starts(size_zyx[axis], member.window_zyx[axis], member.overlap) for axis in (1, 2))
+        self._y, self._x = (
+            window_starts(size_zyx[axis], member.window_zyx[axis], member.overlap) for axis in (1, 2)
+        )
 
     def row(self, z: int, run: RunWindow) -> int:
         """Run the windows that begin at slice `z`; returns how many were left out unseen: none."""
@@ -60,14 +65,15 @@ class FullGrid:
 class CentreFirst:
     """Three by three windows around the middle of each level, the centre first (FLARE22 winner, efficient inference).
 
-    Neighbours overlap by half. The eight around the centre are left out where its result shows that they hold nothing:
+    Neighbours overlap by half. The eight around the centre are left out where its result shows that they hold
+    nothing:
 
     - under 1000 foreground voxels: then the next level is left out too;
     - under 500 foreground voxels in its anterior 60 %;
     - nothing but aorta, vena cava and esophagus, none of which touches its anterior or posterior edge.
 
-    What lies outside the nine windows is background. Voxels are counted on the model's grid, as published. A level that is
-    looked at again is left out again, whatever levels came before it this time.
+    What lies outside the nine windows is background. Voxels are counted on the model's grid, as published. A
+    level that is looked at again is left out again, whatever levels came before it this time.
     """
 
     member: Member
@@ -106,13 +112,20 @@ class CentreFirst:
             return False
         if np.count_nonzero(foreground[:, : round(ANTERIOR * foreground.shape[1])]) < LEAST_ANTERIOR:
             return False
-        return bool((foreground & (best_other >= best_tube)).any() or foreground[:, 0].any() or foreground[:, -1].any())
+        return bool(
+            (foreground & (best_other >= best_tube)).any()
+            or foreground[:, 0].any()
+            or foreground[:, -1].any()
+        )
 
 
 def three_starts(size: int, window: int) -> tuple[int, ...]:
-    """Starts of three half-overlapping windows around the middle of an axis, inside the image; fewer where they coincide.
+    """Starts of three half-overlapping windows around the middle of an axis, inside the image.
 
-    Size 20, window 8: 2, 6, 10. Size 12: 0, 2, 4, since the outer ones would stick out. Size 8 or less: one window.
+    Fewer where they coincide.
+
+    Size 20, window 8: 2, 6, 10. Size 12: 0, 2, 4, since the outer ones would stick out. Size 8 or less: one
+    window.
     """
     middle = (size - window) // 2
     if size <= window:
@@ -125,7 +138,8 @@ class Relevance:
 
     Args:
         air: value of the normalized image up to which a voxel is air; None where air cannot be told.
-        region: (z, y, x) where organs may be, on any grid that spans the image edge to edge; None for everywhere.
+        region: (z, y, x) where organs may be, on any grid that spans the image edge to edge; None for
+            everywhere.
     """
 
     def __init__(self, air: float | None = None, region: NDArray[np.bool_] | None = None) -> None:
@@ -135,9 +149,14 @@ class Relevance:
     def __call__(self, rows: Rows, start: Zyx, window_zyx: Zyx) -> bool:
         """Whether the window holds more than air and touches the region."""
         (z, y, x), _ = covered(start, window_zyx, rows.size_zyx)
-        if self._region is not None and not self._region[tuple(touched((z, y, x), rows.size_zyx, self._region.shape))].any():
+        if (
+            self._region is not None
+            and not self._region[tuple(touched((z, y, x), rows.size_zyx, self._region.shape))].any()
+        ):
             return False
-        return self._air is None or bool(rows.voxels[z.start - rows.origin : z.stop - rows.origin, y, x].max() > self._air)
+        return self._air is None or bool(
+            rows.voxels[z.start - rows.origin : z.stop - rows.origin, y, x].max() > self._air
+        )
 
 
 def touched(inside: Slices, size: Zyx, other: tuple[int, ...]) -> Iterator[slice]:

@@ -1,7 +1,7 @@
 """Where a network's windows lie in an image, and how much each of them says about a voxel.
 
-Arrays are (z, y, x); a window's *start* is the index of its first voxel in the image and is negative where the image is
-smaller than the window.
+Arrays are (z, y, x); a window's *start* is the index of its first voxel in the image and is negative where
+the image is smaller than the window.
 """
 
 from functools import lru_cache
@@ -18,13 +18,15 @@ F32 = NDArray[np.float32]
 Slices = tuple[slice, slice, slice]
 
 MIN_IMPORTANCE = 1e-3
-"""Least importance of a voxel relative to the window's centre, so that weights never vanish (MONAI's floor)."""
+"""Least importance of a voxel relative to the window's centre, so that weights never vanish (MONAI's
+floor)."""
 
 
 def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     """First voxels of the windows along one axis: as few as the overlap allows, evenly spread, first and last flush.
 
-    Ten voxels, windows of four, half overlapping: at most 2 voxels from start to start, 6 to go, so four windows::
+    Ten voxels, windows of four, half overlapping: at most 2 voxels from start to start, 6 to go, so four
+    windows::
 
         voxel   0 1 2 3 4 5 6 7 8 9
         0       # # # #
@@ -32,14 +34,16 @@ def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
         4               # # # #
         6                   # # # #
 
-    With size 110, window 64, overlap 0.5 the starts are 0, 23, 46 (nnU-Net `compute_steps_for_sliding_window`).
-    An image smaller than the window gets one window with the image in its middle: size 3, window 8 starts at -2. nnU-Net
-    and MONAI pad symmetrically too, in training as in inference, so networks know images that lie so.
+    With size 110, window 64, overlap 0.5 the starts are 0, 23, 46 (nnU-Net
+    `compute_steps_for_sliding_window`). An image smaller than the window gets one window with the image in
+    its middle: size 3, window 8 starts at -2. nnU-Net and MONAI pad symmetrically too, in training as in
+    inference, so networks know images that lie so.
 
     Args:
         size: voxels of the image along the axis, at least 1.
         window: voxels of the window along the axis.
-        overlap: share of a window that the next one covers again, 0 to 0.9; neighbours overlap at least so much.
+        overlap: share of a window that the next one covers again, 0 to 0.9; neighbours overlap at least so
+            much.
     """
     if size <= window:
         return (-((window - size) // 2),)
@@ -59,7 +63,9 @@ def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]
 
 
 def read_window(image: F32, start: Zyx, window_zyx: Zyx) -> F32:
-    """Copy one window out of a normalized image; what lies outside is 0, as nnU-Net and MONAI pad normalized images.
+    """Copy one window out of a normalized image.
+
+    What lies outside is 0, as nnU-Net and MONAI pad normalized images.
 
     Args:
         image: (z, y, x).
@@ -75,10 +81,12 @@ def read_window(image: F32, start: Zyx, window_zyx: Zyx) -> F32:
 
 @lru_cache(maxsize=8)
 def importance_map(kind: Literal["gaussian", "constant"], window_zyx: Zyx) -> F32:
-    """How much a window's output counts at each of its voxels; (z, y, x), above 0, largest in the middle, read-only.
+    """How much a window's output counts at each of its voxels.
 
-    `gaussian` has sigma = 1/8 of the window along each axis (nnU-Net). It is centred between the two middle voxels of an
-    even axis, where nnU-Net takes the later one, so that a mirrored window counts the same.
+    (z, y, x), above 0, largest in the middle, read-only.
+
+    `gaussian` has sigma = 1/8 of the window along each axis (nnU-Net). It is centred between the two middle
+    voxels of an even axis, where nnU-Net takes the later one, so that a mirrored window counts the same.
     """
     weights = np.ones(window_zyx, np.float32)
     if kind == "gaussian":
@@ -95,9 +103,10 @@ def importance_map(kind: Literal["gaussian", "constant"], window_zyx: Zyx) -> F3
 class RunningMean:
     """Weighted mean of overlapping windows, kept as a mean at every moment.
 
-    `mean += (value - mean) * weight / total weight so far` instead of sums that are divided at the end: windows that agree
-    on a voxel then give exactly the value that they agree on (the difference is 0), so that a network that returns its
-    input reconstructs an image bit for bit whatever the overlap and importance. It also needs no last pass over all classes.
+    `mean += (value - mean) * weight / total weight so far` instead of sums that are divided at the end:
+    windows that agree on a voxel then give exactly the value that they agree on (the difference is 0), so
+    that a network that returns its input reconstructs an image bit for bit whatever the overlap and
+    importance. It also needs no last pass over all classes.
     """
 
     def __init__(self, channels: int, size_zyx: Zyx) -> None:
@@ -128,7 +137,10 @@ class RunningMean:
         spread(slices, z.stop - z.start)
 
     def advance(self, slices: int) -> None:
-        """Forget the first slices; those after them move to the front and what follows them is empty again."""
+        """Forget the first slices.
+
+        Those after them move to the front and what follows them is empty again.
+        """
         depth = self.weight.shape[0]
         kept = max(0, depth - slices)
         for k in range(kept):

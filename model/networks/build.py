@@ -1,8 +1,8 @@
 """From a `NetworkSpec` to a torch module.
 
-Every network maps (batch, in_channels, z, y, x) to logits (batch, out_channels, z, y, x) in evaluation, and in training
-to a list of logits, full resolution first, each next one with half the sides (deep supervision); with `dsdepth` 1 the
-list's only item comes bare, as in evaluation.
+Every network maps (batch, in_channels, z, y, x) to logits (batch, out_channels, z, y, x) in evaluation, and
+in training to a list of logits, full resolution first, each next one with half the sides (deep supervision);
+with `dsdepth` 1 the list's only item comes bare, as in evaluation.
 """
 
 from monai.networks.nets import SegResNetDS

@@ -23,13 +23,17 @@ class PlainUNetSpec:
         if len(self.filters) < 3:
             raise ValueError(f"filters: must be of three levels or more, are {len(self.filters)}")
         if len(self.strides_zyx) != len(self.filters) - 1:
-            raise ValueError(f"strides_zyx: must be one fewer than the {len(self.filters)} filters, are {len(self.strides_zyx)}")
+            raise ValueError(
+                f"strides_zyx: must be one fewer than the {len(self.filters)} filters, are "
+                f"{len(self.strides_zyx)}"
+            )
 
 
 FLARE22_SMALL = PlainUNetSpec(
     out_channels=14, filters=(16, 32, 64, 128, 256), strides_zyx=((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 )  # fmt: skip
-"""The small network of the FLARE22 winner: windows of 32×128×192, 134 GFLOP each, 5.6 M parameters (5.4 M as published)."""
+"""The small network of the FLARE22 winner: windows of 32×128×192, 134 GFLOP each, 5.6 M parameters (5.4 M as
+published)."""
 
 
 def build_plain_unet(spec: PlainUNetSpec) -> nn.Module:

@@ -11,7 +11,8 @@ class NetworkSpec:
     """A network's family and size; `model.schema.parse` and `dump` take it from and to a plain mapping."""
 
     family: Literal["segresnet"]
-    """`segresnet`: residual encoder, one residual block a level in the decoder (MONAI `SegResNetDS`, instance norm)."""
+    """`segresnet`: residual encoder, one residual block a level in the decoder (MONAI `SegResNetDS`, instance
+    norm)."""
     out_channels: int
     """Logits per voxel, background included under softmax."""
     in_channels: int = 1
@@ -21,7 +22,8 @@ class NetworkSpec:
     blocks_down: tuple[int, ...] = (1, 2, 2, 4, 4)
     """Residual blocks of each encoder level; resolution halves between levels."""
     dsdepth: int = 4
-    """Decoder levels with an output of their own for deep supervision in training, from full resolution down; 1 is none."""
+    """Decoder levels with an output of their own for deep supervision in training, from full resolution down;
+    1 is none."""
 
     def __post_init__(self) -> None:
         for name in ("out_channels", "in_channels", "init_filters"):
@@ -29,9 +31,14 @@ class NetworkSpec:
             if not 1 <= value <= 1024:
                 raise ValueError(f"{name}: must be 1 to 1024, is {value}")
         if not 2 <= len(self.blocks_down) <= 8 or not all(1 <= blocks <= 16 for blocks in self.blocks_down):
-            raise ValueError(f"blocks_down: must be 2 to 8 levels of 1 to 16 blocks, is {list(self.blocks_down)}")
+            raise ValueError(
+                f"blocks_down: must be 2 to 8 levels of 1 to 16 blocks, is {list(self.blocks_down)}"
+            )
         if not 1 <= self.dsdepth <= len(self.blocks_down) - 1:
-            raise ValueError(f"dsdepth: must be 1 to {len(self.blocks_down) - 1} for {len(self.blocks_down)} levels, is {self.dsdepth}")
+            raise ValueError(
+                f"dsdepth: must be 1 to {len(self.blocks_down) - 1} for {len(self.blocks_down)} levels, is "
+                f"{self.dsdepth}"
+            )
 
     @property
     def stride(self) -> int:
@@ -45,4 +52,7 @@ class NetworkSpec:
             ValueError: a side is not a multiple of `stride`.
         """
         if any(side % self.stride for side in window_zyx):
-            raise ValueError(f"must be multiples of {self.stride} for {len(self.blocks_down)} levels, is {list(window_zyx)}")
+            raise ValueError(
+                f"must be multiples of {self.stride} for {len(self.blocks_down)} levels, is "
+                f"{list(window_zyx)}"
+            )

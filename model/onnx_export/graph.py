@@ -1,7 +1,7 @@
 """From a torch network to one self-contained ONNX file, refused unless onnxruntime computes what torch computes.
 
-The graph computes in fp32 with a fixed window; weights are stored as half floats, which halves the file. Two things are
-checked before a file counts as done:
+The graph computes in fp32 with a fixed window; weights are stored as half floats, which halves the file. Two
+things are checked before a file counts as done:
 
 1. the file against torch with the same rounded weights: logits and argmax (is the translation right?);
 2. torch with rounded weights against torch with the original ones: argmax (did rounding change anything?).
@@ -63,7 +63,9 @@ class Parity:
     """Share of voxels whose most probable channel is the same, 0 to 1; of the worst window."""
 
 
-def export_onnx(network: nn.Module, window_zyx: Zyx, path: Path, windows: Windows, in_channels: int = 1) -> Parity:
+def export_onnx(
+    network: nn.Module, window_zyx: Zyx, path: Path, windows: Windows, in_channels: int = 1
+) -> Parity:
     """Write a network to an ONNX file and prove that it is the same network.
 
     Args:
@@ -87,7 +89,9 @@ def export_onnx(network: nn.Module, window_zyx: Zyx, path: Path, windows: Window
         store_weights_as_half(path)
         rounding = compare(torch_predict(rounded), torch_predict(original), windows)
         if rounding.agreement < ROUNDING_AGREEMENT:
-            raise ParityError(f"{path.name}: half-float weights change {1 - rounding.agreement:.2%} of voxels; not exported")
+            raise ParityError(
+                f"{path.name}: half-float weights change {1 - rounding.agreement:.2%} of voxels; not exported"
+            )
         return verify_onnx(path, rounded, windows)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -145,8 +149,8 @@ def bf16_is_safe(network: nn.Module, windows: Windows) -> bool:
 def export_fp16(network: nn.Module, path: Path, fp16: Path, windows: Windows) -> bool:
     """Write a second file of an exported network that computes in fp16, for GPUs, unless computing so changes the result.
 
-    torch computes in half floats what the file will, since onnxruntime has no such kernels for the CPU: it computes the file's graph
-    in fp32, which shows that the graph is right and not that half floats suffice.
+    torch computes in half floats what the file will, since onnxruntime has no such kernels for the CPU: it
+    computes the file's graph in fp32, which shows that the graph is right and not that half floats suffice.
 
     Args:
         network: what was exported; left as it was.
@@ -179,14 +183,18 @@ def _torch_half_predict(network: nn.Module) -> Predict:
     return predict
 
 
-def synthetic_windows(window_zyx: Zyx, in_channels: int = 1, seed: int = 0) -> tuple[NDArray[np.float32], ...]:
+def synthetic_windows(
+    window_zyx: Zyx, in_channels: int = 1, seed: int = 0
+) -> tuple[NDArray[np.float32], ...]:
     """Windows to compare on when no image is at hand: noise, and something like a body with organs in air."""
     rng = np.random.default_rng(seed)
     shape = (1, in_channels, *window_zyx)
     noise = rng.random(shape, np.float32)
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in window_zyx), indexing="ij")
     body = (y / 0.7) ** 2 + (x / 0.9) ** 2 + 0 * z < 1
-    smooth = ndimage.gaussian_filter(rng.standard_normal(window_zyx, np.float32), [max(1, side / 12) for side in window_zyx])
+    smooth = ndimage.gaussian_filter(
+        rng.standard_normal(window_zyx, np.float32), [max(1, side / 12) for side in window_zyx]
+    )
     organs = 0.5 + 0.1 * np.round(2 * smooth / smooth.std())
     image = np.where(body, np.clip(organs, 0, 1), 0) + 0.02 * rng.standard_normal(window_zyx, np.float32)
     bodylike = np.tile(np.clip(image, 0, 1).astype(np.float32), (1, in_channels, 1, 1, 1))
@@ -218,7 +226,10 @@ def onnxruntime_predict(path: Path) -> Predict:
 
 
 def store_weights_as_half(path: Path) -> None:
-    """Turn the file's large fp32 weights into half floats, each followed by a cast to fp32; the graph computes as before."""
+    """Turn the file's large fp32 weights into half floats, each followed by a cast to fp32.
+
+    The graph computes as before.
+    """
     model = onnx.load(path)
     kept, casts = [], []
     for weight in model.graph.initializer:
@@ -227,7 +238,11 @@ def store_weights_as_half(path: Path) -> None:
             kept.append(weight)
             continue
         kept.append(numpy_helper.from_array(values.astype(np.float16), f"{weight.name}_half"))
-        casts.append(helper.make_node("Cast", [f"{weight.name}_half"], [weight.name], f"{weight.name}_cast", to=TensorProto.FLOAT))
+        casts.append(
+            helper.make_node(
+                "Cast", [f"{weight.name}_half"], [weight.name], f"{weight.name}_cast", to=TensorProto.FLOAT
+            )
+        )
     nodes = [*casts, *model.graph.node]
     del model.graph.initializer[:], model.graph.node[:]
     model.graph.initializer.extend(kept)
@@ -269,16 +284,22 @@ def write_fp16(path: Path, fp16: Path) -> None:
 
 
 def _halve(tensor: onnx.TensorProto) -> None:
-    """Store an fp32 tensor as half floats; those that are too large become infinite, and show in the comparison."""
+    """Store an fp32 tensor as half floats.
+
+    Those that are too large become infinite, and show in the comparison.
+    """
     if tensor.data_type == TensorProto.FLOAT:
         with np.errstate(over="ignore"):
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+            tensor.CopyFrom(
+                numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name)
+            )
 
 
 def _write(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
     with _quiet_exporter():
         torch.onnx.export(
-            network, (torch.zeros(shape),), path, input_names=[INPUT], output_names=[OUTPUT], opset_version=OPSET, dynamo=True,
+            network, (torch.zeros(shape),), path, input_names=[INPUT], output_names=[OUTPUT],
+            opset_version=OPSET, dynamo=True,
             external_data=False, verbose=False,
         )  # fmt: skip
     model = onnx.load(path)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-# Without a GPU, 2D canvases are drawn many times faster by the processor itself than by a software GPU; only WebGL needs one.
+# Without a GPU, 2D canvases are drawn many times faster by the processor itself than by a software GPU; only
+# WebGL needs one.
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--enable-unsafe-swiftshader",
-    "--hide-scrollbars", "--no-first-run", "--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe",
+    "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--hide-scrollbars", "--no-first-run", "--disable-extensions", "--disable-background-networking",
+    "--remote-debugging-pipe",
 )  # fmt: skip
 PATIENCE_S = 120
 """For one answer: on a busy machine without a GPU the first 3D picture takes its time."""
@@ -23,14 +26,20 @@ KEYS = {"Escape": 27, "ArrowDown": 40}
 
 
 def program() -> str:
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
+        None,
+    )
     if found is None:
         pytest.skip("no browser (apt-get install chromium)")
     return found
 
 
 class Browser:
-    """One page of a browser; what it writes to its console as an error and the addresses that it asks for are kept."""
+    """One page of a browser.
+
+    What it writes to its console as an error and the addresses that it asks for are kept.
+    """
 
     def __init__(self, profile: Path, width: int = 1440, height: int = 900):
         ours_in, theirs_out = os.pipe()
@@ -40,7 +49,13 @@ class Browser:
         self.asked: list[str] = []
         # The browser reads from descriptor 3 and writes to 4.
         command = 'exec 3<&"$0" 4>&"$1"; shift 1; exec "$@"'
-        arguments = [program(), *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
+        arguments = [
+            program(),
+            *FLAGS,
+            f"--user-data-dir={profile}",
+            f"--window-size={width},{height}",
+            "about:blank",
+        ]
         self._process = subprocess.Popen(
             ["bash", "-c", command, str(theirs_in), str(theirs_out), *arguments],
             pass_fds=(theirs_in, theirs_out),
@@ -55,7 +70,13 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Runtime", "Log", "Page", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     def call(self, method: str, timeout_s: float = PATIENCE_S, **parameters):
         self._id += 1
@@ -99,14 +120,18 @@ class Browser:
                 self.errors.append(f"asked the network for {self.asked[-1]}")
 
     def do(self, script: str, timeout_s: float = PATIENCE_S):
-        answer = self.call("Runtime.evaluate", timeout_s, expression=script, awaitPromise=True, returnByValue=True)
+        answer = self.call(
+            "Runtime.evaluate", timeout_s, expression=script, awaitPromise=True, returnByValue=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def wait(self, condition: str, timeout_s: float = PATIENCE_S) -> None:
         """Until a condition holds in the page, which looks again and again by itself."""
         look = f"const look = () => (({condition}) ? done(true) : Date.now() < end ? setTimeout(look, 20) : done(false)); look();"
-        held = self.do(f"new Promise((done) => {{ const end = Date.now() + {timeout_s * 1000}; {look} }})", 2 * timeout_s)
+        held = self.do(
+            f"new Promise((done) => {{ const end = Date.now() + {timeout_s * 1000}; {look} }})", 2 * timeout_s
+        )
         assert held, f"still not so: {condition}; {self.errors}"
 
     def open(self, page: Path) -> None:
@@ -120,9 +145,12 @@ class Browser:
         return path
 
     def key(self, name: str) -> None:
-        # Without its code the browser tells the page of a key, but does nothing itself: Escape would close no dialog.
+        # Without its code the browser tells the page of a key, but does nothing itself: Escape would close no
+        # dialog.
         for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=KEYS[name])
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=KEYS[name]
+            )
 
     def close(self) -> None:
         self._process.kill()

@@ -22,7 +22,10 @@ READY = "document.getElementById('case').dataset.ready"
 
 def table(path, cases: int):
     generator = np.random.default_rng(5)
-    rows = [f"case{i:03d}.nii.gz," + ",".join(f"{value:.4f}" for value in generator.uniform(0.3, 1, 26)) for i in range(cases)]
+    rows = [
+        f"case{i:03d}.nii.gz," + ",".join(f"{value:.4f}" for value in generator.uniform(0.3, 1, 26))
+        for i in range(cases)
+    ]
     rows[0] = "case000.nii.gz," + ",".join(["0.0"] * 26)
     errors = ["missing: there is <b>no</b> prediction"] + [""] * (cases - 1)
     lines = [f"{row},{error}" for row, error in zip(rows, errors, strict=True)]
@@ -31,7 +34,10 @@ def table(path, cases: int):
 
 
 def report(folder, cases: int, curves: int):
-    """A report with all its sections, and as many curves; images are taken from the folders pred, truth and images."""
+    """A report with all its sections, and as many curves.
+
+    Images are taken from the folders pred, truth and images.
+    """
     times = [f"case{i:03d}.nii.gz,{10 + i},{1000 + 200 * i}" for i in range(cases)]
     (folder / "times.csv").write_text("\n".join(["Name,Time,MaxGPU_Mem", *times]) + "\n")
     (folder / "times_cases").mkdir()
@@ -40,10 +46,17 @@ def report(folder, cases: int, curves: int):
     for i in range(curves):
         (folder / "times_cases" / f"case{i:03d}.trace.csv").write_text("\n".join(trace) + "\n")
     header = "Place,Submission,Score,Rank_DSC,Cases,Missing,Place_median,Place_low,Place_high,First_share"
-    (folder / "ranking.csv").write_text(f"{header}\n1,ours,1.2,1.2,12,0,1,1,2,0.9\n2,theirs,1.8,1.8,12,0,2,1,2,0.1\n")
+    (folder / "ranking.csv").write_text(
+        f"{header}\n1,ours,1.2,1.2,12,0,1,1,2,0.9\n2,theirs,1.8,1.8,12,0,2,1,2,0.1\n"
+    )
     table(folder / "scores.csv", cases)
     table(folder / "other.csv", cases)
-    tables = {"--scores": "scores.csv", "--compare": "other.csv", "--efficiency": "times.csv", "--ranking": "ranking.csv"}
+    tables = {
+        "--scores": "scores.csv",
+        "--compare": "other.csv",
+        "--efficiency": "times.csv",
+        "--ranking": "ranking.csv",
+    }
     folders = {f"--{name}": name for name in ("images", "pred", "truth") if (folder / name).is_dir()}
     options = [part for option, name in (tables | folders).items() for part in (option, str(folder / name))]
     assert main(["report", *options, "--output", str(folder / "report"), "--jobs", "1"]) == 0
@@ -97,12 +110,20 @@ def test_the_table_sorts_and_filters(page, browser):
     assert browser.do(means) == sorted(browser.do(means))
     browser.do("document.querySelectorAll('#table thead button')[1].click()")
     assert browser.do(means) == sorted(browser.do(means), reverse=True)
-    assert browser.do("document.querySelectorAll('#table thead th')[1].getAttribute('aria-sort')") == "descending"
+    assert (
+        browser.do("document.querySelectorAll('#table thead th')[1].getAttribute('aria-sort')")
+        == "descending"
+    )
     browser.do("document.querySelectorAll('#table thead button')[0].click()")
     assert browser.do(NAMES) == [f"case{i:03d}" for i in range(12)]
-    browser.do("const s = document.getElementById('search'); s.value = 'CASE01'; s.dispatchEvent(new Event('input'))")
+    browser.do(
+        "const s = document.getElementById('search'); s.value = 'CASE01'; s.dispatchEvent(new Event('input'))"
+    )
     assert browser.do(NAMES) == ["case010", "case011"]
-    browser.do("s.value = ''; const k = document.getElementById('state'); k.value = 'error'; k.dispatchEvent(new Event('input'))")
+    browser.do(
+        "s.value = ''; const k = document.getElementById('state'); k.value = 'error'; k.dispatchEvent(new "
+        "Event('input'))"
+    )
     assert browser.do(NAMES) == ["case000"]
     assert browser.do("document.getElementById('count').textContent") == "1 of 12 cases"
 
@@ -114,7 +135,10 @@ def pixels(browser, plane: int) -> str:
 
 def test_a_case_opens_and_scrolls(page, browser):
     browser.open(page)
-    browser.do("[...document.querySelectorAll('#table .link')].find((link) => link.textContent === 'case001').click()")
+    browser.do(
+        "[...document.querySelectorAll('#table .link')].find((link) => link.textContent === "
+        "'case001').click()"
+    )
     browser.wait(f"{READY} === 'case001'")
     before = pixels(browser, 0)
     index = browser.do("LeanSeg.now.index[2]")
@@ -130,7 +154,11 @@ def test_a_case_opens_and_scrolls(page, browser):
     # Bare CT: grey everywhere but for the letters at the edges, which are grey too but for a tint.
     tint = "(() => { const c = LeanSeg.now.canvases[0], d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let most = 0;"
     assert (
-        browser.do(tint + "for (let i = 0; i < d.length; i += 4) most = Math.max(most, Math.abs(d[i] - d[i + 2])); return most; })()") < 20
+        browser.do(
+            tint
+            + "for (let i = 0; i < d.length; i += 4) most = Math.max(most, Math.abs(d[i] - d[i + 2])); return most; })()"
+        )
+        < 20
     )
     browser.key("Escape")
     browser.wait("!document.getElementById('case').open")
@@ -154,7 +182,8 @@ def test_the_3d_view_shows_organs_and_follows(page, browser):
         "(() => { const { gl } = LeanSeg.solid.nv; LeanSeg.solid.nv.drawScene();"
         "const [w, h] = [gl.drawingBufferWidth, gl.drawingBufferHeight];"
         "const p = new Uint8Array(4 * w * h); gl.readPixels(0, 0, w, h, gl.RGBA, gl.UNSIGNED_BYTE, p);"
-        "let n = 0; for (let i = 0; i < p.length; i += 4) n += Math.max(p[i], p[i + 1], p[i + 2]) > 60; return n / (w * h); })()"
+        "let n = 0; for (let i = 0; i < p.length; i += 4) n += Math.max(p[i], p[i + 1], p[i + 2]) > 60; "
+        "return n / (w * h); })()"
     )
     assert browser.do(inked) > 0.05
     browser.do("LeanSeg.go(LeanSeg.PLANES[0], 4)")

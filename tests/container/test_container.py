@@ -17,7 +17,9 @@ from tests.places import ROOT
 pytestmark = [
     pytest.mark.container,
     pytest.mark.skipif(
-        subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0 if shutil.which("docker") else True,
+        subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0
+        if shutil.which("docker")
+        else True,
         reason="no docker command that works",
     ),
 ]
@@ -28,7 +30,9 @@ GEOMETRY = ("GetSize", "GetSpacing", "GetOrigin", "GetDirection")
 
 
 def docker(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=1200, cwd=cwd)
+    return subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, check=False, timeout=1200, cwd=cwd
+    )
 
 
 def run_container(*arguments: str) -> subprocess.CompletedProcess:
@@ -66,7 +70,10 @@ def listing(folder: Path) -> dict[str, str]:
 
 def check_result(bench: Path) -> None:
     assert [path.name for path in (bench / "outputs").iterdir()] == ["case.nii.gz"]
-    ct, labels = sitk.ReadImage(str(bench / "inputs" / "case_0000.nii.gz")), sitk.ReadImage(str(bench / "outputs" / "case.nii.gz"))
+    ct, labels = (
+        sitk.ReadImage(str(bench / "inputs" / "case_0000.nii.gz")),
+        sitk.ReadImage(str(bench / "outputs" / "case.nii.gz")),
+    )
     for what in GEOMETRY:
         assert getattr(ct, what)() == getattr(labels, what)()
     found = set(np.unique(sitk.GetArrayViewFromImage(labels)).tolist())
@@ -82,13 +89,27 @@ def test_the_organisers_command(image, bench):
         f"docker container run -m 8G --name {NAME} --rm -v $PWD/inputs/:/workspace/inputs/ "
         f'-v $PWD/outputs/:/workspace/outputs/ {image} /bin/bash -c "sh predict.sh" '
     )
-    run = subprocess.run(command, shell=True, cwd=bench, capture_output=True, text=True, check=False, timeout=600)
+    run = subprocess.run(
+        command, shell=True, cwd=bench, capture_output=True, text=True, check=False, timeout=600
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     check_result(bench)
     assert listing(bench / "inputs") == before
 
 
-LOCKED = ("--network", "none", "--read-only", "--tmpfs", "/tmp", "--user", "1234:1234", "--cap-drop", "ALL", "-m", "8g")
+LOCKED = (
+    "--network",
+    "none",
+    "--read-only",
+    "--tmpfs",
+    "/tmp",
+    "--user",
+    "1234:1234",
+    "--cap-drop",
+    "ALL",
+    "-m",
+    "8g",
+)
 
 
 def test_locked_down(image, bench):
@@ -104,7 +125,9 @@ def test_locked_down(image, bench):
 def test_compressed_dicom_is_unpacked_by_a_second_process(image, bench, options):
     """Under another user on a read-only system, and by the interpreter that may write to an `outputs/` of root's."""
     (bench / "inputs" / "case_0000.nii.gz").unlink()
-    write_series(bench / "inputs" / "case", [(0.0, 0.0, 3.0 * i) for i in range(4)], size=(64, 64), compressor="JPEG")
+    write_series(
+        bench / "inputs" / "case", [(0.0, 0.0, 3.0 * i) for i in range(4)], size=(64, 64), compressor="JPEG"
+    )
     (bench / "outputs").chmod(0o777 if options else 0o755)
     mounts = ("-v", f"{bench}/inputs:/workspace/inputs:ro", "-v", f"{bench}/outputs:/workspace/outputs")
     run = run_container(*options, *mounts, image)

@@ -42,11 +42,16 @@ def plain(volume, bundle):
 def test_slabs_and_boundaries_give_what_the_plain_computation_gives(monkeypatch):
     embedded = load_bundle(BUNDLE)
     member = replace(embedded.manifest.members[0], skip_air=False)
-    bundle = replace(embedded, manifest=replace(embedded.manifest, members=(member,), localization=None, postprocessing=None))
+    bundle = replace(
+        embedded,
+        manifest=replace(embedded.manifest, members=(member,), localization=None, postprocessing=None),
+    )
     canonical, _ = to_canonical(read_volume(CT))
     volume = crop(canonical, Box(start_zyx=(30, 0, 10), stop_zyx=(112, 101, 80)))
     seen = []
-    monkeypatch.setattr("inference.predictor.split_pairs", lambda channels, *args: seen.append(channels.copy()) or channels)
+    monkeypatch.setattr(
+        "inference.predictor.split_pairs", lambda channels, *args: seen.append(channels.copy()) or channels
+    )
     predictor = Predictor(bundle, device="openvino", threads=2, precision="fp32")
     predictor.predict(volume, Timings())
     (channels,) = seen

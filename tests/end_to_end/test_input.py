@@ -24,7 +24,9 @@ NAME = "case.nii.gz"
 
 
 def nifti(array=CT, name=NAME, **changes):
-    return lambda folder: write_nifti(folder / name, array, spacing=changes.pop("spacing", SPACING), **changes)
+    return lambda folder: write_nifti(
+        folder / name, array, spacing=changes.pop("spacing", SPACING), **changes
+    )
 
 
 def series(*runs, **options):
@@ -71,13 +73,36 @@ def dicom_below(folder):
 
 # Row of docs/input.md: how the input is made, and what the warning says.
 WORKS = {
-    "axes not quite at right angles": (nifti(qform_code=0, srow=(-1, 0.05, 0, 10, 0, -1.5, 0, 20, 0, 0, 2.5, 30)), "not at right angles"),
-    "sform and qform disagree": (nifti(qoffset=(50, 20, 30)), "sform and qform disagree; the sform was taken"),
-    "sform not at right angles, qform is": (nifti(srow=(-1, 0.05, 0, 10, 0, -1.5, 0, 20, 0, 0, 2.5, 30)), "the qform was taken"),
+    "axes not quite at right angles": (
+        nifti(qform_code=0, srow=(-1, 0.05, 0, 10, 0, -1.5, 0, 20, 0, 0, 2.5, 30)),
+        "not at right angles",
+    ),
+    "sform and qform disagree": (
+        nifti(qoffset=(50, 20, 30)),
+        "sform and qform disagree; the sform was taken",
+    ),
+    "sform not at right angles, qform is": (
+        nifti(srow=(-1, 0.05, 0, 10, 0, -1.5, 0, 20, 0, 0, 2.5, 30)),
+        "the qform was taken",
+    ),
     "no sform and no qform": (nifti(qform_code=0, sform_code=0), "no orientation"),
-    "spacing zero, sform right": (nifti(spacing=(0, 1.5, 2.5), srow=SROW), "that of the sform was taken: 1 × 1.5 × 2.5 mm"),
-    "spacing negative, sform right": (nifti(spacing=(-1, 1.5, 2.5), srow=SROW), "that of the sform was taken"),
-    "lengths in metres": (nifti(spacing=(0.001, 0.0015, 0.0025), units=1, qoffset=(0.01, 0.02, 0.03), srow=[s / 1000 for s in SROW]), None),
+    "spacing zero, sform right": (
+        nifti(spacing=(0, 1.5, 2.5), srow=SROW),
+        "that of the sform was taken: 1 × 1.5 × 2.5 mm",
+    ),
+    "spacing negative, sform right": (
+        nifti(spacing=(-1, 1.5, 2.5), srow=SROW),
+        "that of the sform was taken",
+    ),
+    "lengths in metres": (
+        nifti(
+            spacing=(0.001, 0.0015, 0.0025),
+            units=1,
+            qoffset=(0.01, 0.02, 0.03),
+            srow=[s / 1000 for s in SROW],
+        ),
+        None,
+    ),
     "float64 voxels": (nifti(CT.astype(np.float64)), None),
     "unsigned voxels": (nifti((CT + 1024).astype(np.uint16), intercept=-1024), None),
     "slope and intercept": (nifti(((CT + 1024) // 2).astype(np.int16), slope=2, intercept=-1024), None),
@@ -94,9 +119,15 @@ WORKS = {
     "slices of 10 mm": (nifti(CT[::3], spacing=(1, 1.5, 10)), None),
     "DICOM with a tilted gantry": (series(straight(4, lean=1.0)), "gantry tilted by 18.4°"),
     "DICOM slices unevenly spaced": (series([*straight(3), (0, 0, 12)]), "3.00 to 6.00 mm apart"),
-    "DICOM folder with a second, shorter series": (series(straight(4), straight(2)), "2 DICOM series in one folder (4, 2 images)"),
+    "DICOM folder with a second, shorter series": (
+        series(straight(4), straight(2)),
+        "2 DICOM series in one folder (4, 2 images)",
+    ),
     "DICOM with compressed pixels": (series(straight(4), size=(48, 64), compressor="JPEG2000"), None),
-    "enhanced DICOM, all slices in one file": (dicom_file(enhanced(CT + 1024, [2.5 * i for i in range(len(CT))])), None),
+    "enhanced DICOM, all slices in one file": (
+        dicom_file(enhanced(CT + 1024, [2.5 * i for i in range(len(CT))])),
+        None,
+    ),
     "DICOM folder one level down": (dicom_below, None),
     "name with spaces and unicode": (nifti(name="Fall 7 – Mädchen 腹部.nii.gz"), None),
     "symbolic link to an image": (link, None),
@@ -139,7 +170,9 @@ def lonely_header(folder):
 
 
 def vectors(folder):
-    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.int16), isVector=True), str(folder / "case.mha"))
+    sitk.WriteImage(
+        sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.int16), isVector=True), str(folder / "case.mha")
+    )
 
 
 def damaged_slice(folder):
@@ -156,7 +189,10 @@ REFUSED = {
     "truncated .mha": (cut(".mha"), "is truncated"),
     "truncated .nrrd": (cut(".nrrd"), "is truncated"),
     "corrupt .nii.gz": (corrupt, "compressed data are damaged"),
-    "more voxels than the header says": (nifti(voxels((5, 6, 7)), size_xyz=(5, 6, 5)), "more voxels than its header says"),
+    "more voxels than the header says": (
+        nifti(voxels((5, 6, 7)), size_xyz=(5, 6, 5)),
+        "more voxels than its header says",
+    ),
     "2D image": (packed(nifti_header((5, 6)), bytes(60)), "2D image (5 × 6)"),
     "4D image": (packed(nifti_header((5, 6, 7, 2)), bytes(840)), "4D image (5 × 6 × 7 × 2)"),
     "RGB image": (packed(nifti_header(dtype=128), bytes(630)), "colour image"),
@@ -167,7 +203,10 @@ REFUSED = {
         "claims 54,000,000,000,000 bytes",
     ),
     "spacing zero, no sform": (nifti(spacing=(1, 0, 2), sform_code=0), "set a spacing above 0"),
-    "spacing that no CT has": (nifti(np.repeat(CT, 4, axis=0), spacing=(1, 1, 900)), "field of view of 0.048 × 0.04 × 43 m"),
+    "spacing that no CT has": (
+        nifti(np.repeat(CT, 4, axis=0), spacing=(1, 1, 900)),
+        "field of view of 0.048 × 0.04 × 43 m",
+    ),
     "singular sform": (nifti(qform_code=0, srow=(0,) * 12), "no usable orientation"),
     "header of a two-file image": (nifti(magic=b"ni1\0"), "two-file image"),
     "broken link": (lambda folder: (folder / NAME).symlink_to(folder / "nowhere"), "No such file"),
@@ -182,10 +221,17 @@ REFUSED = {
         dicom_file(enhanced(np.zeros((2, 2, 3), np.int16), (0, 3), JPEG_LOSSLESS)),
         "holds 2 frames of compressed pixels",
     ),
-    "DICOM with two series of one length": (series(straight(3), straight(3)), "holds 2 DICOM series (3, 3 images)"),
+    "DICOM with two series of one length": (
+        series(straight(3), straight(3)),
+        "holds 2 DICOM series (3, 3 images)",
+    ),
     "DICOM with several images at one place": (series([*straight(3), (0, 0, 6)]), "lie at the same place"),
 }
-TESTED_ELSEWHERE = {"file without permission", "more than the memory budget allows", "two inputs with one output name"}
+TESTED_ELSEWHERE = {
+    "file without permission",
+    "more than the memory budget allows",
+    "two inputs with one output name",
+}
 
 
 class Threshold:
@@ -225,12 +271,19 @@ def folders(tmp_path):
 
 
 def call(folders, bundle):
-    return predict.main(["--input", str(folders[0]), "--output", str(folders[1]), "--bundle", str(bundle.folder)])
+    return predict.main(
+        ["--input", str(folders[0]), "--output", str(folders[1]), "--bundle", str(bundle.folder)]
+    )
 
 
 def rows():
     sections = TABLE.read_text(encoding="utf-8").split("\n## ")[1:3]
-    return [line.split("|")[1].strip() for section in sections for line in section.splitlines() if line.startswith("| ")]
+    return [
+        line.split("|")[1].strip()
+        for section in sections
+        for line in section.splitlines()
+        if line.startswith("| ")
+    ]
 
 
 def test_the_table_and_the_tests_have_the_same_rows():
@@ -264,7 +317,9 @@ def test_works(row, folders, bundle, predictor, capfd, monkeypatch):
         assert not labels.array.any()
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.slow if LARGE[row][0] > 1000 else ()) for row in LARGE])
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=pytest.mark.slow if LARGE[row][0] > 1000 else ()) for row in LARGE]
+)
 def test_works_large(row, folders, bundle, monkeypatch):
     size = LARGE[row]
     path = folders[0] / NAME

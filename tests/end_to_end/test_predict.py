@@ -63,8 +63,13 @@ def bench_for_all():
 
 @pytest.fixture
 def as_nobody(monkeypatch):
-    """A block in which file permissions count even where the tests run as root. Nothing can be loaded in it, so no real predictor."""
-    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: SimpleNamespace(close=lambda: None))
+    """A block in which file permissions count even where the tests run as root.
+
+    Nothing can be loaded in it, so no real predictor.
+    """
+    monkeypatch.setattr(
+        "inference.command.Predictor", lambda *args, **options: SimpleNamespace(close=lambda: None)
+    )
 
     @contextmanager
     def block():
@@ -86,12 +91,33 @@ def write_case(path):
 
 
 def call(bench, bundle, *options):
-    return predict.main(["--input", str(bench / "inputs"), "--output", str(bench / "outputs"), "--bundle", str(bundle), *options])
+    return predict.main(
+        [
+            "--input",
+            str(bench / "inputs"),
+            "--output",
+            str(bench / "outputs"),
+            "--bundle",
+            str(bundle),
+            *options,
+        ]
+    )
 
 
 def start(command, cwd, **options):
-    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        **options,
+    )
 
 
 def run(command, cwd, **options):
@@ -101,7 +127,11 @@ def run(command, cwd, **options):
 
 
 def listing(folder):
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def names(folder):
@@ -117,11 +147,17 @@ def keep_signals():
 
 def test_the_command_line_is_understood():
     parsed = predict.parse(["--input", "a", "--threads", "2", "--device", "cpu"])
-    assert (parsed.input, parsed.output, parsed.bundle) == (Path("a"), Path("outputs"), ROOT / "bundles" / "default")
+    assert (parsed.input, parsed.output, parsed.bundle) == (
+        Path("a"),
+        Path("outputs"),
+        ROOT / "bundles" / "default",
+    )
     assert (parsed.threads, parsed.device) == (2, "cpu")
 
 
-@pytest.mark.parametrize("argv", [["--threads", "0"], ["--device", "tpu"], ["--wrong"], ["--input"], ["a.nii.gz"]])
+@pytest.mark.parametrize(
+    "argv", [["--threads", "0"], ["--device", "tpu"], ["--wrong"], ["--input"], ["a.nii.gz"]]
+)
 def test_a_wrong_command_line_ends_in_2(argv, capsys):
     with pytest.raises(SystemExit) as ended:
         predict.parse(argv)
@@ -133,7 +169,9 @@ def test_one_case_from_start_to_end(bench, bundle, capsys):
     assert call(bench, bundle) == 0
     assert names(bench / "outputs") == ["case.nii.gz"]
     assert listing(bench / "inputs") == before
-    image, labels = (sitk.ReadImage(str(bench / name)) for name in ("inputs/case_0000.nii.gz", "outputs/case.nii.gz"))
+    image, labels = (
+        sitk.ReadImage(str(bench / name)) for name in ("inputs/case_0000.nii.gz", "outputs/case.nii.gz")
+    )
     for what in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(labels, what)() == getattr(image, what)()
     found = sitk.GetArrayFromImage(labels)
@@ -167,7 +205,8 @@ def test_a_budget_that_cannot_be_kept_is_refused(bench, bundle, capsys):
         assert call(bench, bundle, "--host-memory-mb", "100", *options) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(
-            f"error: {bench / 'inputs' / 'case_0000.nii.gz'}: the memory budget cannot be kept; at least needed: host memory"
+            f"error: {bench / 'inputs' / 'case_0000.nii.gz'}: the memory budget cannot be kept; at least "
+            "needed: host memory"
         )
     assert names(bench / "outputs") == []
 
@@ -275,7 +314,11 @@ def break_manifest(folder):
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
-    [(remove_bundle, "no bundle here"), (alter_network, "was altered"), (break_manifest, "manifest.json: cannot be read as JSON")],
+    [
+        (remove_bundle, "no bundle here"),
+        (alter_network, "was altered"),
+        (break_manifest, "manifest.json: cannot be read as JSON"),
+    ],
 )
 def test_a_wrong_bundle_ends_in_2_with_one_line(bench, bundle, tmp_path, capsys, spoil, message):
     copy = tmp_path / "copy"
@@ -323,7 +366,9 @@ def test_a_full_disk_ends_in_2_and_leaves_no_partial_file(bench, bundle):
 def test_sigterm_leaves_only_whole_files(bench, bundle):
     for i in range(40):
         shutil.copy(bench / "inputs" / "case_0000.nii.gz", bench / "inputs" / f"more_{i:02}.nii.gz")
-    process = start([sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle), "--report", "run.json"], bench)
+    process = start(
+        [sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle), "--report", "run.json"], bench
+    )
     patience = time.monotonic() + 60
     while not names(bench / "outputs") and time.monotonic() < patience:
         time.sleep(0.01)
@@ -348,8 +393,12 @@ def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
     assert '"status": "skipped"' in (bench / "run.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("where", "message"), [("nowhere/run.json", "nowhere: no such folder"), ("inputs", "inputs: is a folder")])
-def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(bench, bundle, capsys, where, message):
+@pytest.mark.parametrize(
+    ("where", "message"), [("nowhere/run.json", "nowhere: no such folder"), ("inputs", "inputs: is a folder")]
+)
+def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(
+    bench, bundle, capsys, where, message
+):
     assert call(bench, bundle, "--report", str(bench / where)) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
@@ -357,7 +406,9 @@ def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(bench, 
     assert names(bench / "outputs") == []
 
 
-def test_a_report_without_permission_is_noticed_before_anything_runs(bench_for_all, bundle, capsys, as_nobody):
+def test_a_report_without_permission_is_noticed_before_anything_runs(
+    bench_for_all, bundle, capsys, as_nobody
+):
     with as_nobody:
         assert call(bench_for_all, bundle, "--report", str(bench_for_all / "inputs" / "run.json")) == 2
     out, err = capsys.readouterr()

@@ -1,6 +1,7 @@
 """NVML as far as `eval.measuring.probes` calls it, with one GPU of 8 GiB: index 0, UUID GPU-fake.
 
-Every fifth memory query fails, the device holds 1 GiB for somebody else, and each process that exists holds 256 MiB.
+Every fifth memory query fails, the device holds 1 GiB for somebody else, and each process that exists holds
+256 MiB.
 """
 
 import itertools

@@ -25,17 +25,23 @@ def real(name: str) -> Path:
 
 def surface_distance():
     """The reference package, without the warnings about scipy names that it uses."""
-    package = pytest.importorskip("surface_distance", reason="surface-distance is not installed (pip install surface-distance)")
+    package = pytest.importorskip(
+        "surface_distance", reason="surface-distance is not installed (pip install surface-distance)"
+    )
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*scipy.ndimage.*")
     return package
 
 
-def blob(generator: np.random.Generator, shape: tuple[int, ...], smooth: float = 1.5, share: float = 0.5) -> NDArray[np.bool_]:
+def blob(
+    generator: np.random.Generator, shape: tuple[int, ...], smooth: float = 1.5, share: float = 0.5
+) -> NDArray[np.bool_]:
     noise = ndimage.gaussian_filter(generator.normal(size=shape), smooth)
     return noise > np.quantile(noise, 1 - share)
 
 
-def organs(generator: np.random.Generator, labels: int, shape: tuple[int, int, int] = (20, 26, 28)) -> NDArray[np.uint8]:
+def organs(
+    generator: np.random.Generator, labels: int, shape: tuple[int, int, int] = (20, 26, 28)
+) -> NDArray[np.uint8]:
     """A label map of touching blobs, one per label."""
     noise = np.stack([ndimage.gaussian_filter(generator.normal(size=shape), 2.0) for _ in range(labels + 1)])
     return np.argmax(noise, axis=0).astype(np.uint8)
@@ -63,7 +69,9 @@ def write(
     return path
 
 
-def organisers_scores(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], spacing_zyx_mm, labels: int) -> list[tuple[float, float]]:
+def organisers_scores(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], spacing_zyx_mm, labels: int
+) -> list[tuple[float, float]]:
     """DSC and NSD of labels 1 to `labels`, rounded, by the procedure of the FLARE22-24 programs: arrays (x, y, z)."""
     package = surface_distance()
     prediction, truth, spacing = prediction.transpose(2, 1, 0), truth.transpose(2, 1, 0), spacing_zyx_mm[::-1]
@@ -79,6 +87,10 @@ def organisers_scores(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], s
             true, mask = (volume[:, :, slices.min() : slices.max()] for volume in (true, mask))
         overlap = package.compute_dice_coefficient(true, mask)
         distances = None if overlap < 0.2 else package.compute_surface_distances(true, mask, spacing)
-        near = 0.0 if distances is None else package.compute_surface_dice_at_tolerance(distances, ORGANISERS_TOLERANCES_MM[label - 1])
+        near = (
+            0.0
+            if distances is None
+            else package.compute_surface_dice_at_tolerance(distances, ORGANISERS_TOLERANCES_MM[label - 1])
+        )
         scores.append((round(float(overlap), 4), round(float(near), 4)))
     return scores

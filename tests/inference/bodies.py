@@ -1,6 +1,7 @@
 """Bodies of ellipsoids with a name each, drawn into label maps, for tests of left and right.
 
-Patient coordinates in mm: x to the left, y to posterior, z up, the aorta at (0, 0) unless a case says otherwise.
+Patient coordinates in mm: x to the left, y to posterior, z up, the aorta at (0, 0) unless a case says
+otherwise.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,10 @@ class Ball:
 
 
 KIDNEY_R, KIDNEY_L = Ball(RIGHT, (-70, 30, 0)), Ball(LEFT, (70, 30, 10))
-ADRENAL_R, ADRENAL_L = Ball(RIGHT_ADRENAL, (-38, 8, 62), (12, 12, 15)), Ball(LEFT_ADRENAL, (40, 4, 55), (12, 12, 15))
+ADRENAL_R, ADRENAL_L = (
+    Ball(RIGHT_ADRENAL, (-38, 8, 62), (12, 12, 15)),
+    Ball(LEFT_ADRENAL, (40, 4, 55), (12, 12, 15)),
+)
 AORTA = Ball("aorta", (0, 0, 0), (10, 10, 1e6))
 CAVA = Ball("inferior vena cava", (-26, -8, 0), (12, 10, 1e6))
 LIVER, SPLEEN = Ball("liver", (-75, -30, 75), (70, 60, 40)), Ball("spleen", (105, 30, 70), (24, 30, 30))
@@ -35,7 +39,8 @@ NORMAL = (LIVER, SPLEEN, CAVA, AORTA, KIDNEY_R, KIDNEY_L, ADRENAL_R, ADRENAL_L)
 SPINELESS = tuple(ball for ball in NORMAL if ball not in (AORTA, CAVA))
 HORSESHOE = (
     AORTA, CAVA, ADRENAL_R, ADRENAL_L,
-    Ball(BOTH, (-55, 30, 0)), Ball(BOTH, (55, 30, 0)), Ball(BOTH, (0, -22, -35), (60, 11, 14)), Ball(BOTH, (-44, 5, -35), (18, 30, 12)),
+    Ball(BOTH, (-55, 30, 0)), Ball(BOTH, (55, 30, 0)), Ball(BOTH, (0, -22, -35), (60, 11, 14)),
+    Ball(BOTH, (-44, 5, -35), (18, 30, 12)),
     Ball(BOTH, (44, 5, -35), (18, 30, 12)),
 )  # fmt: skip
 
@@ -92,7 +97,8 @@ CASES = {
     "horseshoe without adrenals, patient turned back": Case(HORSESHOE[:2] + HORSESHOE[4:], turned=-28, right=0.97),
     "an infant's horseshoe": Case(
         (
-            Ball("aorta", (0, 0, 0), (5, 5, 1e6)), Ball(BOTH, (-18, 10, 0), (9, 9, 18)), Ball(BOTH, (18, 10, 0), (9, 9, 18)),
+            Ball("aorta", (0, 0, 0), (5, 5, 1e6)), Ball(BOTH, (-18, 10, 0), (9, 9, 18)),
+            Ball(BOTH, (18, 10, 0), (9, 9, 18)),
             Ball(BOTH, (0, 10, -10), (20, 5, 6)),
         ),
         right=0.97,
@@ -140,7 +146,9 @@ CASES = {
 def draw(case: Case, step_mm: float = 4.0) -> tuple[np.ndarray, Geometry]:
     """Label map (z, y, x) with FLARE23 ids and its grid."""
     (z0, z1), (x0, x1) = case.box
-    z, y, x = np.meshgrid(*(np.arange(a, b, step_mm) for a, b in ((z0, z1), (-120, 120), (x0, x1))), indexing="ij")
+    z, y, x = np.meshgrid(
+        *(np.arange(a, b, step_mm) for a, b in ((z0, z1), (-120, 120), (x0, x1))), indexing="ij"
+    )
     geometry = Geometry(size_zyx=z.shape, spacing_zyx_mm=(step_mm,) * 3, origin_xyz_mm=(x0, -120.0, z0))
     turn, tilt = np.deg2rad([case.turned, case.tilted])
     x, y = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
@@ -148,7 +156,9 @@ def draw(case: Case, step_mm: float = 4.0) -> tuple[np.ndarray, Geometry]:
     x = x - case.bend(z) if case.bend else x
     labels = np.zeros(z.shape, np.uint8)
     for ball in case.body:
-        inside = sum(((at - c) / r) ** 2 for at, c, r in zip((x, y, z), ball.centre, ball.radii, strict=True)) <= 1
+        inside = (
+            sum(((at - c) / r) ** 2 for at, c, r in zip((x, y, z), ball.centre, ball.radii, strict=True)) <= 1
+        )
         if ball.name == BOTH:
             labels[inside] = np.where(x[inside] > 0, FLARE23.ids[LEFT], FLARE23.ids[RIGHT])
         else:

@@ -31,12 +31,23 @@ def hu(labels):
 
 
 def member(**changes):
-    common = {"file": "member.onnx", "spacing_zyx_mm": (2.5, 1.5, 1.0), "window_zyx": WINDOW, "intensity": INTENSITY}
+    common = {
+        "file": "member.onnx",
+        "spacing_zyx_mm": (2.5, 1.5, 1.0),
+        "window_zyx": WINDOW,
+        "intensity": INTENSITY,
+    }
     return Member(**(common | changes))
 
 
 def localization(**changes):
-    common = {"file": "roi.onnx", "spacing_zyx_mm": (4.0, 4.0, 4.0), "window_zyx": WINDOW, "intensity": INTENSITY, "margin_mm": 5.0}
+    common = {
+        "file": "roi.onnx",
+        "spacing_zyx_mm": (4.0, 4.0, 4.0),
+        "window_zyx": WINDOW,
+        "intensity": INTENSITY,
+        "margin_mm": 5.0,
+    }
     return Localization(**(common | changes))
 
 
@@ -52,8 +63,17 @@ def make_bundle(folder, members=None, thresholds=THRESHOLDS, **changes):
                 write(bands((1, 1, *turned), levels), staged, file)
 
     def make_manifest(files):
-        provenance = Provenance(recipe="none", git_revision="none", data="none", licence="none", intended_use="tests")
-        common = {"name": "bands", "modality": "CT", "output": OUTPUT, "members": members, "provenance": provenance, "files": files}
+        provenance = Provenance(
+            recipe="none", git_revision="none", data="none", licence="none", intended_use="tests"
+        )
+        common = {
+            "name": "bands",
+            "modality": "CT",
+            "output": OUTPUT,
+            "members": members,
+            "provenance": provenance,
+            "files": files,
+        }
         return Manifest(**(common | changes))
 
     return write_bundle(folder, write_files, make_manifest)

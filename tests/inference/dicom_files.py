@@ -26,12 +26,23 @@ def element(tag, kind, value, syntax=EXPLICIT):
 def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", **changes):
     """A DICOM file of our own making; `pixels` (rows, columns) as stored."""
     stored = pixels.astype(pixels.dtype.newbyteorder(">" if syntax == BIG else "<")).tobytes()
-    values = {"stored": 16, "high": 15, "signed": 1, "slope": "1", "intercept": "-1024", "samples": 1, "rows": pixels.shape[0]} | changes
+    values = {
+        "stored": 16,
+        "high": 15,
+        "signed": 1,
+        "slope": "1",
+        "intercept": "-1024",
+        "samples": 1,
+        "rows": pixels.shape[0],
+    } | changes
     elements = [
         (0x0020000E, "UI", "1.2.3"), (0x00200032, "DS", f"0\\0\\{z}"), (0x00200037, "DS", "1\\0\\0\\0\\1\\0"),
-        (0x00280002, "US", values["samples"]), (0x00280010, "US", values["rows"]), (0x00280011, "US", pixels.shape[1]),
-        (0x00280030, "DS", "0.8\\0.7"), (0x00280100, "US", pixels.itemsize * 8), (0x00280101, "US", values["stored"]),
-        (0x00280102, "US", values["high"]), (0x00280103, "US", values["signed"]), (0x00281052, "DS", values["intercept"]),
+        (0x00280002, "US", values["samples"]), (0x00280010, "US", values["rows"]),
+        (0x00280011, "US", pixels.shape[1]),
+        (0x00280030, "DS", "0.8\\0.7"), (0x00280100, "US", pixels.itemsize * 8),
+        (0x00280101, "US", values["stored"]),
+        (0x00280102, "US", values["high"]), (0x00280103, "US", values["signed"]),
+        (0x00281052, "DS", values["intercept"]),
         (0x00281053, "DS", values["slope"]), (0x7FE00010, "OW", stored),
     ]  # fmt: skip
     meta = element(0x00020010, "UI", syntax + "\0" * (len(syntax) % 2))
@@ -41,8 +52,15 @@ def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", **changes):
 def packed_junk():
     """A DICOM file whose compressed pixels are none: one fragment of text."""
     mark = struct.Struct("<HHI")
-    junk = mark.pack(0xFFFE, 0xE000, 0) + mark.pack(0xFFFE, 0xE000, 12) + b"no JPEG here" + mark.pack(0xFFFE, 0xE0DD, 0)
-    head = dicom(np.zeros((2, 3), np.int16), JPEG_LOSSLESS)[:-16]  # without the length of the pixels and the pixels
+    junk = (
+        mark.pack(0xFFFE, 0xE000, 0)
+        + mark.pack(0xFFFE, 0xE000, 12)
+        + b"no JPEG here"
+        + mark.pack(0xFFFE, 0xE0DD, 0)
+    )
+    head = dicom(np.zeros((2, 3), np.int16), JPEG_LOSSLESS)[
+        :-16
+    ]  # without the length of the pixels and the pixels
     return head + struct.pack("<I", 0xFFFFFFFF) + junk
 
 
@@ -52,7 +70,10 @@ def sequence(tag, *items, syntax=EXPLICIT):
 
 
 def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None):
-    """An enhanced CT: pixels (frames, rows, columns) as stored, one file; a frame's place and rescaling stand in its functional groups."""
+    """An enhanced CT: pixels (frames, rows, columns) as stored, one file.
+
+    A frame's place and rescaling stand in its functional groups.
+    """
 
     def of(tag, *elements):
         return sequence(tag, b"".join(element(*e, syntax) for e in elements), syntax=syntax)
@@ -66,11 +87,15 @@ def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None):
         for z, intercept in zip(zs, intercepts or ["-1024"] * len(zs), strict=True)
     ]  # fmt: skip
     elements = [
-        (0x0020000E, "UI", "1.2.3"), (0x00280002, "US", 1), (0x00280008, "IS", str(len(pixels))), (0x00280010, "US", pixels.shape[1]),
-        (0x00280011, "US", pixels.shape[2]), (0x00280100, "US", 16), (0x00280101, "US", 16), (0x00280102, "US", 15),
+        (0x0020000E, "UI", "1.2.3"), (0x00280002, "US", 1), (0x00280008, "IS", str(len(pixels))),
+        (0x00280010, "US", pixels.shape[1]),
+        (0x00280011, "US", pixels.shape[2]), (0x00280100, "US", 16), (0x00280101, "US", 16),
+        (0x00280102, "US", 15),
         (0x00280103, "US", 1),
     ]  # fmt: skip
     body = b"".join(element(*e, syntax) for e in elements)
-    body += sequence(0x52009229, shared, syntax=syntax) + sequence(0x52009230, *frames[:described], syntax=syntax)
+    body += sequence(0x52009229, shared, syntax=syntax) + sequence(
+        0x52009230, *frames[:described], syntax=syntax
+    )
     body += element(0x7FE00010, "OW", pixels.astype("<i2").tobytes(), syntax)
     return PREFIX + element(0x00020010, "UI", syntax + "\0" * (len(syntax) % 2)) + body

@@ -11,7 +11,12 @@ WINDOW = (8, 10, 12)
 
 
 def member(**changes):
-    common = {"file": "a.onnx", "spacing_zyx_mm": (2.0, 1.0, 1.0), "window_zyx": WINDOW, "intensity": Intensity(scheme="zscore")}
+    common = {
+        "file": "a.onnx",
+        "spacing_zyx_mm": (2.0, 1.0, 1.0),
+        "window_zyx": WINDOW,
+        "intensity": Intensity(scheme="zscore"),
+    }
     return Member(**(common | changes))
 
 

@@ -6,11 +6,25 @@ import struct
 import numpy as np
 import SimpleITK as sitk
 
-CODES = {"u1": 2, "i2": 4, "i4": 8, "f4": 16, "f8": 64, "i1": 256, "u2": 512, "u4": 768, "i8": 1024, "u8": 1280}
+CODES = {
+    "u1": 2,
+    "i2": 4,
+    "i4": 8,
+    "f4": 16,
+    "f8": 64,
+    "i1": 256,
+    "u2": 512,
+    "u4": 768,
+    "i8": 1024,
+    "u8": 1280,
+}
 
 
 def nifti_header(size_xyz=(5, 6, 7), dtype="i2", order="<", **changes):
-    """348 bytes; an LPS image of 2 x 3 x 4 mm with sform and qform (both scanner) unless changed by keyword."""
+    """348 bytes.
+
+    An LPS image of 2 x 3 x 4 mm with sform and qform (both scanner) unless changed by keyword.
+    """
     ndim = changes.pop("ndim", len(size_xyz))
     spacing = changes.pop("spacing", (2.0, 3.0, 4.0))
     values = {
@@ -43,7 +57,16 @@ def nifti_header(size_xyz=(5, 6, 7), dtype="i2", order="<", **changes):
     return bytes(raw)
 
 
-def write_nifti2(path, array, order="<", spacing=(2.0, 3.0, 4.0), srow=None, quatern=(0, 0, 1), origin=(10, 20, 30), codes=(1, 1)):
+def write_nifti2(
+    path,
+    array,
+    order="<",
+    spacing=(2.0, 3.0, 4.0),
+    srow=None,
+    quatern=(0, 0, 1),
+    origin=(10, 20, 30),
+    codes=(1, 1),
+):
     """Write a NIfTI-2 file of an array (z, y, x) of int16; an LPS image unless changed."""
     raw = bytearray(544)
     struct.pack_into(f"{order}i8s2h", raw, 0, 540, b"n+2\0\r\n\x1a\n", 4, 16)
@@ -53,7 +76,9 @@ def write_nifti2(path, array, order="<", spacing=(2.0, 3.0, 4.0), srow=None, qua
     struct.pack_into(f"{order}2i", raw, 344, *codes)
     struct.pack_into(f"{order}6d", raw, 352, *quatern, *origin)
     x, y, z = spacing
-    struct.pack_into(f"{order}12d", raw, 400, *(srow or (-x, 0, 0, origin[0], 0, -y, 0, origin[1], 0, 0, z, origin[2])))
+    struct.pack_into(
+        f"{order}12d", raw, 400, *(srow or (-x, 0, 0, origin[0], 0, -y, 0, origin[1], 0, 0, z, origin[2]))
+    )
     struct.pack_into(f"{order}i", raw, 500, 2)
     data = bytes(raw) + array.astype(f"{order}i2").tobytes()
     path.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
@@ -69,14 +94,21 @@ def write_nifti(path, array=None, order="<", **changes):
     """Write a NIfTI file; the header may lie about the array (z, y, x)."""
     array = voxels() if array is None else np.asarray(array)
     code = array.dtype.kind + str(array.dtype.itemsize)
-    header = nifti_header(changes.pop("size_xyz", array.shape[::-1]), changes.pop("dtype", code), order, **changes)
+    header = nifti_header(
+        changes.pop("size_xyz", array.shape[::-1]), changes.pop("dtype", code), order, **changes
+    )
     data = header + bytes(4) + array.astype(array.dtype.newbyteorder(order)).tobytes()
     path.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
     return path
 
 
-def write_series(folder, positions, uid="1.2.3.1", orientation=(1, 0, 0, 0, 1, 0), number=1, size=(3, 4), compressor=None):
-    """Write one DICOM CT slice (4 x 3 voxels of 2 x 2 mm unless said) at each position; its voxels are the slice's number in the list."""
+def write_series(
+    folder, positions, uid="1.2.3.1", orientation=(1, 0, 0, 0, 1, 0), number=1, size=(3, 4), compressor=None
+):
+    """Write one DICOM CT slice (4 x 3 voxels of 2 x 2 mm unless said) at each position.
+
+    Its voxels are the slice's number in the list.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()

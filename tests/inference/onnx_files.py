@@ -32,7 +32,9 @@ def tensor(name, values):
 
 def identity(shape, scale):
     """Logits = scale times image."""
-    return graph([helper.make_node("Mul", ["image", "scale"], ["logits"])], [tensor("scale", scale)], shape, 1)
+    return graph(
+        [helper.make_node("Mul", ["image", "scale"], ["logits"])], [tensor("scale", scale)], shape, 1
+    )
 
 
 def convolution(shape, channels, seed=0):
@@ -45,7 +47,8 @@ def convolution(shape, channels, seed=0):
 def bands(shape, thresholds):
     """Logits such that class c wins where thresholds[c - 1] < image < thresholds[c]; linear, steep.
 
-    With logit_c = s * (c * v - sum of the first c thresholds) class c beats c - 1 exactly where v > thresholds[c - 1].
+    With logit_c = s * (c * v - sum of the first c thresholds) class c beats c - 1 exactly where v >
+    thresholds[c - 1].
     """
     scale = 200.0
     slopes = np.arange(len(thresholds) + 1, dtype=np.float32).reshape(-1, 1, 1, 1, 1) * scale

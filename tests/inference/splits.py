@@ -15,7 +15,9 @@ from model.manifest import Output, PairNames
 
 def output_of(labels: LabelSet, channels: tuple[str, ...], activation="softmax") -> Output:
     pairs = tuple(PairNames(merged=p.merged, right=p.right, left=p.left) for p in labels.pairs)
-    return Output(label_set=labels.name, labels=dict(labels.ids), channels=channels, pairs=pairs, activation=activation)
+    return Output(
+        label_set=labels.name, labels=dict(labels.ids), channels=channels, pairs=pairs, activation=activation
+    )
 
 
 OUTPUT = output_of(FLARE23, merged_channels(FLARE23))

@@ -38,7 +38,11 @@ def volume_of(labels, spacing=SPACING):
 
 
 def dice(a, b, label):
-    return 2 * np.count_nonzero((a == label) & (b == label)) / (np.count_nonzero(a == label) + np.count_nonzero(b == label))
+    return (
+        2
+        * np.count_nonzero((a == label) & (b == label))
+        / (np.count_nonzero(a == label) + np.count_nonzero(b == label))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +105,19 @@ def test_an_ensemble_of_other_grids_windows_and_axes(tmp_path):
     members = [
         member(),
         member(file="b.onnx", window_zyx=(10, 12, 20), axes="RAS", mirror_axes=("x", "y"), weight=0.4),
-        member(file="c.onnx", spacing_zyx_mm=(3.0, 2.0, 2.0), axes="LPS", overlap=0.0, importance="constant", weight=0.3),
+        member(
+            file="c.onnx",
+            spacing_zyx_mm=(3.0, 2.0, 2.0),
+            axes="LPS",
+            overlap=0.0,
+            importance="constant",
+            weight=0.3,
+        ),
     ]
     truth = abdomen()
-    found = Predictor(make_bundle(tmp_path / "b", members), device="onnxruntime", threads=1).predict(volume_of(truth), Timings())
+    found = Predictor(make_bundle(tmp_path / "b", members), device="onnxruntime", threads=1).predict(
+        volume_of(truth), Timings()
+    )
     for label in np.unique(truth)[1:]:
         assert dice(found, truth, label) > 0.9, FLARE23.name_of(label)
 
@@ -112,7 +125,9 @@ def test_an_ensemble_of_other_grids_windows_and_axes(tmp_path):
 def test_postprocessing_removes_what_the_manifest_says(tmp_path):
     truth = abdomen()
     rules = {"tumor": PostProcessing(min_voxels=10_000)}
-    found = Predictor(make_bundle(tmp_path / "b", postprocessing=rules), device="cpu", threads=1).predict(volume_of(truth), Timings())
+    found = Predictor(make_bundle(tmp_path / "b", postprocessing=rules), device="cpu", threads=1).predict(
+        volume_of(truth), Timings()
+    )
     tumor = FLARE23.ids["tumor"]
     np.testing.assert_array_equal(found, np.where(truth == tumor, 0, truth))
 

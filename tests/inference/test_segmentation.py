@@ -29,7 +29,13 @@ def predict(bundle, labels, **options):
 
 def manifest(**changes):
     provenance = Provenance(recipe="", git_revision="", data="", licence="", intended_use="")
-    common = {"name": "", "modality": "CT", "output": OUTPUT, "members": (member(),), "provenance": provenance}
+    common = {
+        "name": "",
+        "modality": "CT",
+        "output": OUTPUT,
+        "members": (member(),),
+        "provenance": provenance,
+    }
     return Manifest(**(common | {"files": {"member.onnx": "0" * 64}} | changes))
 
 
@@ -64,7 +70,9 @@ def test_kept_gives_out_again_what_it_saw():
 
 @pytest.mark.parametrize("softmax", [True, False])
 def test_cleaned_moves_probability_to_the_background(softmax):
-    probabilities = np.array([[0.2, 0.2, 0.2], [0.8, 0.1, 0.8], [0.0, 0.7, 0.0]], np.float32).reshape(3, 3, 1, 1)
+    probabilities = np.array([[0.2, 0.2, 0.2], [0.8, 0.1, 0.8], [0.0, 0.7, 0.0]], np.float32).reshape(
+        3, 3, 1, 1
+    )
     decisions = np.array([1, 2, 1], np.uint8).reshape(3, 1, 1) + (not softmax)
     removed = np.array([False, False, True]).reshape(3, 1, 1)
     stream = Cleaned(FakeStream(probabilities), decisions, removed, softmax)
@@ -100,7 +108,10 @@ def test_crop_after_the_first_member_saves_windows_and_nothing_else(tmp_path, ke
     cropped, some_windows = predict(bundle, truth, budget=Budget(host_mb=host_mb))
     np.testing.assert_array_equal(cropped, every)
     assert some_windows.plan.keep == keep
-    assert some_windows.windows.run + some_windows.windows.skipped < all_windows.windows.run + all_windows.windows.skipped
+    assert (
+        some_windows.windows.run + some_windows.windows.skipped
+        < all_windows.windows.run + all_windows.windows.skipped
+    )
 
 
 def test_a_tumor_far_above_is_looked_at_by_all_members(tmp_path):
@@ -138,7 +149,10 @@ def test_levels_left_out_by_the_first_look_stay_out_of_the_second(tmp_path, monk
     """Centre first, a few voxels of liver at the feet: the level above them is left out, and a look that begins there must know it."""
     truth = np.pad(abdomen(), ((8, 40), (0, 0), (0, 0)))
     truth[2:4, 10:14, 10:14] = LIVER
-    members = [member(window_zyx=(8, 40, 48), window_strategy="centre_first", overlap=0.0, skip_air=False), TWO[1]]
+    members = [
+        member(window_zyx=(8, 40, 48), window_strategy="centre_first", overlap=0.0, skip_air=False),
+        TWO[1],
+    ]
     bundle = make_bundle(tmp_path / "b", members, crop_after_first=True)
     monkeypatch.setattr("inference.segmentation.organ_slices", lambda *args: (8, 40))
     kept, record = predict(bundle, truth)
@@ -151,7 +165,10 @@ def test_levels_left_out_by_the_first_look_stay_out_of_the_second(tmp_path, monk
 def test_rules_count_voxels_of_the_image():
     decisions = np.zeros((4, 4, 4), np.uint8)
     decisions[:2, :2, :2] = 1  # 8 voxels of 8 mm3 are 64 of the image's 1 mm3.
-    model, image = (Geometry(size_zyx=size, spacing_zyx_mm=(mm, mm, mm)) for size, mm in (((4, 4, 4), 2.0), ((8, 8, 8), 1.0)))
+    model, image = (
+        Geometry(size_zyx=size, spacing_zyx_mm=(mm, mm, mm))
+        for size, mm in (((4, 4, 4), 2.0), ((8, 8, 8), 1.0))
+    )
     for voxels, removed in ((64, False), (65, True)):
         rules = manifest(postprocessing={"liver": PostProcessing(min_voxels=voxels)})
         assert removed_by_rules(decisions, model, image, rules).any() == removed

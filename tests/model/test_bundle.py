@@ -28,12 +28,15 @@ def document() -> dict:
         },
         "members": [
             {
-                "file": "member0.onnx", "spacing_zyx_mm": [2.5, 0.8, 0.8], "window_zyx": [40, 224, 192], "intensity": WINDOW, "axes": "SPL",
-                "interpolation": "cubic", "precision": "bf16", "overlap": 0.5, "importance": "gaussian", "window_strategy": "centre_first",
+                "file": "member0.onnx", "spacing_zyx_mm": [2.5, 0.8, 0.8], "window_zyx": [40, 224, 192],
+                "intensity": WINDOW, "axes": "SPL",
+                "interpolation": "cubic", "precision": "bf16", "overlap": 0.5, "importance": "gaussian",
+                "window_strategy": "centre_first",
                 "mirror_axes": ["x", "y"], "weight": 2,
             },
             {
-                "file": "member1.onnx", "spacing_zyx_mm": [1, 1, 1], "window_zyx": [224, 224, 224], "axes": "RAS",
+                "file": "member1.onnx", "spacing_zyx_mm": [1, 1, 1], "window_zyx": [224, 224, 224],
+                "axes": "RAS",
                 "intensity": {"scheme": "clip_zscore", "lower": -970.5, "upper": 298.5, "mean": 93.3, "std": 136.2},
             },
         ],
@@ -141,7 +144,11 @@ def test_the_crop_after_the_first_member_needs_one_mean_of_all():
 @pytest.mark.parametrize(("count", "fits"), [(254, True), (255, False)])
 def test_label_maps_hold_254_structures(count, fits):
     names = [f"s{i}" for i in range(1, count + 1)]
-    output = {"label_set": "many", "labels": {name: i for i, name in enumerate(names, start=1)}, "channels": ["background", *names]}
+    output = {
+        "label_set": "many",
+        "labels": {name: i for i, name in enumerate(names, start=1)},
+        "channels": ["background", *names],
+    }
     tree = document() | {"output": output, "postprocessing": {}}
     if fits:
         assert len(parse(Manifest, tree).output.channels) == 255
@@ -175,7 +182,9 @@ def bundle(tmp_path):
         for name in ("member0.onnx", "member1.onnx", "roi.onnx"):
             (folder / name).write_bytes(name.encode())
 
-    return write_bundle(tmp_path / "bundle", write_files, lambda files: parse(Manifest, document() | {"files": dict(files)}))
+    return write_bundle(
+        tmp_path / "bundle", write_files, lambda files: parse(Manifest, document() | {"files": dict(files)})
+    )
 
 
 def test_what_was_written_is_read_and_verified(bundle):

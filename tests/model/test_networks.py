@@ -33,10 +33,13 @@ def test_same_torch_seed_same_weights():
 
 
 def test_parameters_of_the_smallest_network_counted_by_hand():
-    # Levels of 1 and 2 channels. First convolution 27; blocks 2·27 + 2·2 and 2·4·27 + 2·4; down 2·27; up 2·27;
-    # decoder block 2·27 + 2·2; head 1·2 + 2.
+    # Levels of 1 and 2 channels. First convolution 27; blocks 2·27 + 2·2 and 2·4·27 + 2·4; down 2·27; up
+    # 2·27; decoder block 2·27 + 2·2; head 1·2 + 2.
     spec = NetworkSpec(family="segresnet", out_channels=2, init_filters=1, blocks_down=(1, 1), dsdepth=1)
-    assert sum(parameter.numel() for parameter in build(spec).parameters()) == 27 + (54 + 4) + 54 + (216 + 8) + 54 + (54 + 4) + 4
+    assert (
+        sum(parameter.numel() for parameter in build(spec).parameters())
+        == 27 + (54 + 4) + 54 + (216 + 8) + 54 + (54 + 4) + 4
+    )
 
 
 @pytest.mark.parametrize(

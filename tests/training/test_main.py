@@ -23,20 +23,64 @@ def recipe_file(tmp_path):
 
 
 def train_words(recipe_file, cubes, output, *more):
-    words = ["train", str(recipe_file), "--data", str(cubes), "--output", str(output), "--device", "cpu", "--precision", "fp32"]
+    words = [
+        "train",
+        str(recipe_file),
+        "--data",
+        str(cubes),
+        "--output",
+        str(output),
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+    ]
     return [*words, *map(str, more)]
 
 
 def test_train_writes_checkpoints_and_resume_finds_them(recipe_file, cubes, tmp_path):
     output = tmp_path / "run"
-    assert main(train_words(recipe_file, cubes, output, "--seed", 5, "--steps", 4, "--validation", cubes, "--set", "name=other")) == 0
+    assert (
+        main(
+            train_words(
+                recipe_file,
+                cubes,
+                output,
+                "--seed",
+                5,
+                "--steps",
+                4,
+                "--validation",
+                cubes,
+                "--set",
+                "name=other",
+            )
+        )
+        == 0
+    )
     _, info = load_checkpoint(output / LAST)
     assert (info.seed, info.step, info.recipe.optimizer.steps, info.recipe.name) == (5, 4, 4, "other")
     assert info.cases == ("case0", "case1")
     assert info.data == "cubes"
     assert (output / BEST).exists()
     assert (
-        main(train_words(recipe_file, cubes, output, "--seed", 5, "--steps", 4, "--set", "name=other", "--validation", 0, "--resume")) == 0
+        main(
+            train_words(
+                recipe_file,
+                cubes,
+                output,
+                "--seed",
+                5,
+                "--steps",
+                4,
+                "--set",
+                "name=other",
+                "--validation",
+                0,
+                "--resume",
+            )
+        )
+        == 0
     )
 
 
@@ -84,7 +128,10 @@ def test_an_interruption_is_no_traceback(recipe_file, cubes, tmp_path, capsys, m
     assert capsys.readouterr().err.endswith("error: interrupted\n")
 
 
-@pytest.mark.parametrize("words", [[], ["trian"], ["train"], ["train", "demo", "--precision", "fp64", "--data", "a", "--output", "b"]])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["trian"], ["train"], ["train", "demo", "--precision", "fp64", "--data", "a", "--output", "b"]],
+)
 def test_a_wrong_call_exits_with_2(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main(words)
@@ -95,7 +142,11 @@ def test_a_wrong_call_exits_with_2(words, capsys):
 def test_the_cases_are_split_the_same_whatever_the_seed(recipe_file, cubes, tmp_path):
     held = set()
     for seed in (1, 2, 3):
-        main(train_words(recipe_file, cubes, tmp_path / str(seed), "--seed", seed, "--steps", 1, "--validation", 0.5))
+        main(
+            train_words(
+                recipe_file, cubes, tmp_path / str(seed), "--seed", seed, "--steps", 1, "--validation", 0.5
+            )
+        )
         held.add(load_checkpoint(tmp_path / str(seed) / LAST)[1].cases)
     assert len(held) == 1
 

@@ -17,7 +17,13 @@ DOCUMENT: dict[str, Any] = {
     "channels": "plain",
     "spacing_zyx_mm": [2, 2, 2],
     "patch_zyx": [16, 16, 16],
-    "network": {"family": "segresnet", "out_channels": 5, "init_filters": 4, "blocks_down": [1, 1], "dsdepth": 1},
+    "network": {
+        "family": "segresnet",
+        "out_channels": 5,
+        "init_filters": 4,
+        "blocks_down": [1, 1],
+        "dsdepth": 1,
+    },
     "optimizer": {"steps": 8, "learning_rate": 0.01, "warmup_steps": 2},
     "validation": {"every_steps": 4, "cases": 1},
     "checkpoint_every_steps": 4,
@@ -33,11 +39,16 @@ def grid_case(channels: NDArray[np.uint8], image: NDArray[np.floating] | None = 
     """A case on the network's grid; without an image each channel has a brightness of its own."""
     image = channels / 8 if image is None else image
     return GridCase(
-        name="case", image=image.astype(np.float16), channels=channels, points=channel_points(channels, np.random.default_rng(0))
+        name="case",
+        image=image.astype(np.float16),
+        channels=channels,
+        points=channel_points(channels, np.random.default_rng(0)),
     )
 
 
-def write_case(folder: Path, name: str, hu: NDArray[np.int16], labels: NDArray[np.uint8], orientation: str = "LPS") -> None:
+def write_case(
+    folder: Path, name: str, hu: NDArray[np.int16], labels: NDArray[np.uint8], orientation: str = "LPS"
+) -> None:
     """Add a case of 2 mm voxels to a data-set folder, its files stored in another orientation if asked."""
     for array, place in ((hu, f"imagesTr/{name}_0000.nii.gz"), (labels, f"labelsTr/{name}.nii.gz")):
         image = sitk.GetImageFromArray(array)

@@ -37,7 +37,10 @@ class GridCase:
 
 
 def channel_points(channels: NDArray[np.uint8], rng: np.random.Generator) -> tuple[NDArray[np.int16], ...]:
-    """For each channel that is present, in order, up to `POINTS_PER_CHANNEL` of its voxels, evenly drawn; (n, 3) each."""
+    """For each channel that is present, in order, up to `POINTS_PER_CHANNEL` of its voxels, evenly drawn.
+
+    (n, 3) each.
+    """
     found = []
     flat = channels.reshape(-1)
     for channel in np.flatnonzero(np.bincount(flat, minlength=256)):
@@ -49,7 +52,11 @@ def channel_points(channels: NDArray[np.uint8], rng: np.random.Generator) -> tup
 
 
 def draw_patch(
-    case: GridCase, patch_zyx: Zyx, augmentation: Augmentation, rng: np.random.Generator, background_share: float | None = None
+    case: GridCase,
+    patch_zyx: Zyx,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    background_share: float | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """One varied patch and the channel of each of its voxels, both of shape `patch_zyx`."""
     if rng.random() < augmentation.slab_chance:
@@ -71,11 +78,21 @@ def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generat
     start = int(points[rng.integers(len(points)), 0]) - int(rng.integers(thickness))
     start = min(max(start, 0), depth - thickness)
     inside = slice(start, start + thickness)
-    left = (points[(points[:, 0] >= start) & (points[:, 0] < inside.stop)] - np.array([start, 0, 0], np.int16) for points in case.points)
-    return replace(case, image=case.image[inside], channels=case.channels[inside], points=tuple(points for points in left if len(points)))
+    left = (
+        points[(points[:, 0] >= start) & (points[:, 0] < inside.stop)] - np.array([start, 0, 0], np.int16)
+        for points in case.points
+    )
+    return replace(
+        case,
+        image=case.image[inside],
+        channels=case.channels[inside],
+        points=tuple(points for points in left if len(points)),
+    )
 
 
-def draw_centre(case: GridCase, patch_zyx: Zyx, rng: np.random.Generator, background_share: float | None = None) -> NDArray[np.float64]:
+def draw_centre(
+    case: GridCase, patch_zyx: Zyx, rng: np.random.Generator, background_share: float | None = None
+) -> NDArray[np.float64]:
     """A voxel of a channel drawn evenly from those present, moved inwards so that the patch stays in the image where it fits.
 
     Args:
@@ -98,7 +115,10 @@ def draw_centre(case: GridCase, patch_zyx: Zyx, rng: np.random.Generator, backgr
 
 
 def draw_pose(augmentation: Augmentation, rng: np.random.Generator) -> NDArray[np.float64] | None:
-    """Matrix from offsets in the patch to offsets in the image, (3, 3): axial rotation and scaling; None for neither."""
+    """Matrix from offsets in the patch to offsets in the image, (3, 3): axial rotation and scaling.
+
+    None for neither.
+    """
     if rng.random() >= augmentation.affine_chance:
         return None
     angle = math.radians(rng.uniform(-augmentation.rotation_deg, augmentation.rotation_deg))
@@ -113,12 +133,15 @@ def cut(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The patch around `centre`, seen through `matrix`; beyond the image it is 0 (air) and background."""
     half = np.array(patch_zyx) / 2
-    # Voxel i of a patch lies at i - half + 0.5 from its middle; the centre is a corner between voxels, hence whole numbers.
+    # Voxel i of a patch lies at i - half + 0.5 from its middle; the centre is a corner between voxels, hence
+    # whole numbers.
     centre = np.round(centre - half) + half if matrix is None else centre
     reach = half if matrix is None else np.abs(matrix) @ half + 2
     low = np.floor(centre - reach).astype(int)
     high = np.ceil(centre + reach).astype(int)
-    inside = tuple(slice(max(0, a), max(0, min(b, n))) for a, b, n in zip(low, high, case.image.shape, strict=True))
+    inside = tuple(
+        slice(max(0, a), max(0, min(b, n))) for a, b, n in zip(low, high, case.image.shape, strict=True)
+    )
     image, channels = case.image[inside].astype(np.float32), case.channels[inside]
     if matrix is None:
         margin = [(s.start - a, b - s.stop) for a, b, s in zip(low, high, inside, strict=True)]
@@ -131,8 +154,13 @@ def cut(
     )
 
 
-def vary_intensity(image: NDArray[np.float32], augmentation: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Blur, noise, contrast, brightness and gamma, each with its own chance; the result is clipped to [0, 1] again."""
+def vary_intensity(
+    image: NDArray[np.float32], augmentation: Augmentation, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Blur, noise, contrast, brightness and gamma, each with its own chance.
+
+    The result is clipped to [0, 1] again.
+    """
     if rng.random() < augmentation.blur_chance:
         # Another sigma along each axis: thick slices blur along z only.
         image = ndimage.gaussian_filter(image, rng.uniform(0, augmentation.blur_voxels, size=3), truncate=3)
@@ -141,7 +169,9 @@ def vary_intensity(image: NDArray[np.float32], augmentation: Augmentation, rng: 
         image = image + sigma * rng.standard_normal(image.shape, dtype=np.float32)
     if rng.random() < augmentation.intensity_chance:
         mean = image.mean()
-        image = (image - mean) * np.float32(1 + rng.uniform(-augmentation.contrast, augmentation.contrast)) + mean
+        image = (image - mean) * np.float32(
+            1 + rng.uniform(-augmentation.contrast, augmentation.contrast)
+        ) + mean
     if rng.random() < augmentation.intensity_chance:
         image = image + np.float32(rng.uniform(-augmentation.shift, augmentation.shift))
     image = np.clip(image, 0, 1)

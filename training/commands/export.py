@@ -62,22 +62,35 @@ class Exported:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `export`."""
-    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="members of the ensemble, in order")
-    parser.add_argument("--localization", type=Path, metavar="CHECKPOINT", help="network that finds the region of interest")
+    parser.add_argument(
+        "checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="members of the ensemble, in order"
+    )
+    parser.add_argument(
+        "--localization", type=Path, metavar="CHECKPOINT", help="network that finds the region of interest"
+    )
     parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="data set whose first case is compared on as well (default: synthetic windows)"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="data set whose first case is compared on as well (default: synthetic windows)",
     )
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
     parser.add_argument("--licence", default="not stated", help="licence of the weights")
-    parser.add_argument("--intended-use", default="Research only; not a medical device.", help="what the model is for")
+    parser.add_argument(
+        "--intended-use", default="Research only; not a medical device.", help="what the model is for"
+    )
     parser.add_argument(
         "--keep",
         choices=get_args(Keep),
         default="longest_1d",
         help="of each organ: its longest run of slices (method of the FLARE23 ensemble) or largest connected part (default: %(default)s)",
     )
-    parser.add_argument("--no-fp16", action="store_true", help="leave out the second file of each member, with which GPUs compute in fp16")
+    parser.add_argument(
+        "--no-fp16",
+        action="store_true",
+        help="leave out the second file of each member, with which GPUs compute in fp16",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
 
 
@@ -101,7 +114,9 @@ def run(args: argparse.Namespace) -> None:
     def write_files(folder: Path) -> None:
         # The localization network runs a few small windows: a second file would cost more than it saves.
         for file, trained in files.items():
-            exported[file] = _export(trained, folder / file, args.data, fp16=not args.no_fp16 and file != LOCALIZATION)
+            exported[file] = _export(
+                trained, folder / file, args.data, fp16=not args.no_fp16 and file != LOCALIZATION
+            )
 
     def network(file: str) -> dict[str, Any]:
         return _network(files[file].recipe, file) | vars(exported[file])
@@ -143,11 +158,22 @@ def check_ensemble(members: Sequence[Trained], localization: Trained | None) -> 
     first = members[0]
     for member in members:
         if member.recipe.channels == "foreground":
-            raise ExportError(f"{member.path}: finds the foreground only (recipe {member.recipe.name}); give it with --localization")
-        if (member.recipe.label_set, member.recipe.channel_names) != (first.recipe.label_set, first.recipe.channel_names):
-            raise ExportError(f"{member.path}: has other channels than {first.path}; members of an ensemble must agree")
+            raise ExportError(
+                f"{member.path}: finds the foreground only (recipe {member.recipe.name}); give it with "
+                "--localization"
+            )
+        if (member.recipe.label_set, member.recipe.channel_names) != (
+            first.recipe.label_set,
+            first.recipe.channel_names,
+        ):
+            raise ExportError(
+                f"{member.path}: has other channels than {first.path}; members of an ensemble must agree"
+            )
     if localization is not None and localization.recipe.channels != "foreground":
-        raise ExportError(f"{localization.path}: names organs (recipe {localization.recipe.name}), so it does not serve for localization")
+        raise ExportError(
+            f"{localization.path}: names organs (recipe {localization.recipe.name}), so it does not serve "
+            "for localization"
+        )
 
 
 def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[NDArray[np.float32], ...]:
@@ -170,8 +196,8 @@ def output_of(recipe: Recipe) -> Output:
 def postprocessing_of(recipe: Recipe, keep: Keep) -> dict[str, PostProcessing]:
     """Clean-up for those structures that the label set has.
 
-    `longest_1d` is that of the FLARE23 low-resource ensemble, for the organs that it names; `largest_3d` keeps one connected part of
-    every organ; under either small tumors are removed as that ensemble does.
+    `longest_1d` is that of the FLARE23 low-resource ensemble, for the organs that it names; `largest_3d`
+    keeps one connected part of every organ; under either small tumors are removed as that ensemble does.
     """
     organs = LONGEST_RUN if keep == "longest_1d" else recipe.labels.organs
     steps = {name: PostProcessing(keep=keep) for name in organs}
@@ -193,7 +219,10 @@ def provenance_of(trained: Sequence[Trained], licence: str, intended_use: str) -
 
 
 def _origin(trained: Trained) -> str:
-    """E.g. `demo (seed 0, 400 steps)`; with the hash of the checkpoint that its weights started from, if there was one."""
+    """E.g. `demo (seed 0, 400 steps)`.
+
+    With the hash of the checkpoint that its weights started from, if there was one.
+    """
     info = trained.info
     start = f", from checkpoint sha256:{info.init_sha256}" if info.init_sha256 else ""
     return f"{info.recipe.name} (seed {info.seed}, {info.step} steps{start})"
@@ -202,7 +231,13 @@ def _origin(trained: Trained) -> str:
 def git_revision() -> str:
     """Commit of the source that is running, or `unknown` where there is no git."""
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return found.stdout.strip()
@@ -231,7 +266,8 @@ def _export(trained: Trained, path: Path, data: Path | None, *, fp16: bool) -> E
     has_fp16 = fp16 and export_fp16(trained.network, path, beside, body)
     logger.info(
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same; precision down to %s%s", path.name,
-        path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision, ", fp16 on GPUs" * has_fp16,
+        path.stat().st_size / 2**20, parity.largest_difference, 100 * parity.agreement, precision,
+        ", fp16 on GPUs" * has_fp16,
     )  # fmt: skip
     memory_mb = measure_memory(path, trained.recipe.patch_zyx, precision)
     return Exported(precision=precision, fp16_file=beside.name if has_fp16 else None, memory_mb=memory_mb)

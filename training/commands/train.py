@@ -20,26 +20,51 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `train`."""
     parser.add_argument("recipe", help="name of a recipe in training/recipes, or a YAML file")
-    parser.add_argument("--data", type=Path, required=True, action="append", help="data-set folder (imagesTr, labelsTr); may be repeated")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        action="append",
+        help="data-set folder (imagesTr, labelsTr); may be repeated",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log.jsonl")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output")
-    parser.add_argument("--init", type=Path, metavar="CHECKPOINT", help="start from these weights instead of random ones")
-    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default 0)")
-    parser.add_argument("--steps", type=int, help="optimizer steps instead of the recipe's; the schedule follows")
     parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE", help="e.g. optimizer.learning_rate=1e-3"
+        "--init", type=Path, metavar="CHECKPOINT", help="start from these weights instead of random ones"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default 0)")
+    parser.add_argument(
+        "--steps", type=int, help="optimizer steps instead of the recipe's; the schedule follows"
     )
     parser.add_argument(
-        "--validation", default="0.1", metavar="DIR|FRACTION", help="held-out data set, or share of --data (default 0.1; 0 is none)"
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="e.g. optimizer.learning_rate=1e-3",
+    )
+    parser.add_argument(
+        "--validation",
+        default="0.1",
+        metavar="DIR|FRACTION",
+        help="held-out data set, or share of --data (default 0.1; 0 is none)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="default: the fastest that is safe here"
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="default: the fastest that is safe here",
     )
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
     parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default 1)")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs")
-    parser.add_argument("--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs"
+    )
+    parser.add_argument(
+        "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -56,7 +81,8 @@ def run(args: argparse.Namespace) -> None:
         torch.set_num_threads(args.threads)
     cases, held_out = _cases(args)
     info = RunInfo(
-        recipe=recipe, step=0, seed=args.seed, precision=_precision(args.precision, device), cases=tuple(case.name for case in cases),
+        recipe=recipe, step=0, seed=args.seed, precision=_precision(args.precision, device),
+        cases=tuple(case.name for case in cases),
         data="; ".join(_data_name(folder) for folder in args.data),
     )  # fmt: skip
     args.output.mkdir(parents=True, exist_ok=True)
@@ -65,12 +91,18 @@ def run(args: argparse.Namespace) -> None:
     else:
         state = start_run(info, device, args.output, args.init)
     logger.info(
-        "%s: %d cases, %d held out, %d steps from %d, %s in %s", recipe.name, len(cases), len(held_out), recipe.optimizer.steps,
+        "%s: %d cases, %d held out, %d steps from %d, %s in %s", recipe.name, len(cases), len(held_out),
+        recipe.optimizer.steps,
         state.info.step, device, info.precision,
     )  # fmt: skip
     share = len(held_out) / (len(cases) + len(held_out))
     store = CaseStore(cases, recipe, args.cache_mb * (1 - share), args.cache)
-    train(state, store, CaseStore(held_out, recipe, args.cache_mb * share, args.cache) if held_out else None, args.workers)
+    train(
+        state,
+        store,
+        CaseStore(held_out, recipe, args.cache_mb * share, args.cache) if held_out else None,
+        args.workers,
+    )
     logger.info("done: %s", args.output / (BEST if held_out else LAST))
 
 
@@ -78,7 +110,9 @@ def _check(args: argparse.Namespace) -> None:
     if args.resume and args.init:
         raise RecipeError("--resume goes on from the run's own weights: leave out --init")
     if not args.resume and (args.output / LAST).exists():
-        raise CheckpointError(f"{args.output}: already holds a run; go on with --resume, or choose another --output")
+        raise CheckpointError(
+            f"{args.output}: already holds a run; go on with --resume, or choose another --output"
+        )
     if args.workers < 1 or (args.threads is not None and args.threads < 1):
         raise RecipeError("--workers and --threads: must be 1 or more")
     if args.seed < 0:
@@ -92,7 +126,9 @@ def _cases(args: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseF
     except ValueError:
         return cases, labelled_cases(Path(args.validation))
     if not 0 <= fraction < 1:
-        raise RecipeError(f"--validation: must be a folder, or a share from 0 to below 1, is {args.validation}")
+        raise RecipeError(
+            f"--validation: must be a folder, or a share from 0 to below 1, is {args.validation}"
+        )
     # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
     return split_cases(cases, fraction, seed=0)
 

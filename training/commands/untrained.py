@@ -21,7 +21,8 @@ INTENSITY = Intensity(scheme="clip_zscore", lower=-160.0, upper=240.0, mean=80.0
 """Of the order of what abdominal organs have; untrained weights know no better."""
 FILE = "member-1.onnx"
 SPREAD = 0.1
-"""Deviation of norms and biases from what they begin as, so that no two of them are the same and one stands for the other in the file."""
+"""Deviation of norms and biases from what they begin as, so that no two of them are the same and one stands
+for the other in the file."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ def run(args: argparse.Namespace) -> None:
     logger.info("done: %s", bundle.folder)
 
 
-def write_untrained(folder: Path, spec: PlainUNetSpec, window_zyx: Zyx, *, seed: int, overwrite: bool = False) -> ModelBundle:
+def write_untrained(
+    folder: Path, spec: PlainUNetSpec, window_zyx: Zyx, *, seed: int, overwrite: bool = False
+) -> ModelBundle:
     """Write a bundle of one plain U-Net with random weights for the first channels of FLARE22.
 
     Raises:
@@ -59,7 +62,8 @@ def write_untrained(folder: Path, spec: PlainUNetSpec, window_zyx: Zyx, *, seed:
         memory.update(measure_memory(staged / FILE, window_zyx, "bf16"))
 
     def make_manifest(files: Mapping[str, str]) -> Manifest:
-        # A trained network of this kind proved safe in bf16; one that has no opinion anywhere cannot be asked.
+        # A trained network of this kind proved safe in bf16; one that has no opinion anywhere cannot be
+        # asked.
         member = Member(
             file=FILE, spacing_zyx_mm=SPACING_ZYX_MM, window_zyx=window_zyx, intensity=INTENSITY, precision="bf16", memory_mb=memory
         )  # fmt: skip
@@ -96,4 +100,8 @@ def random_network(spec: PlainUNetSpec, seed: int) -> nn.Module:
 
 def _output(channels: int) -> Output:
     names = tuple(FLARE22.names)[: channels - 1]
-    return Output(label_set=FLARE22.name, labels={name: FLARE22.ids[name] for name in names}, channels=(BACKGROUND, *names))
+    return Output(
+        label_set=FLARE22.name,
+        labels={name: FLARE22.ids[name] for name in names},
+        channels=(BACKGROUND, *names),
+    )

@@ -28,13 +28,17 @@ def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
     for index in range(recipe.optimizer.batch_size):
         case = store.load(case_of(step * recipe.optimizer.batch_size + index, len(store), seed))
         rng = np.random.default_rng((seed, 2, step, index))
-        image, channels = draw_patch(case, recipe.patch_zyx, recipe.augmentation, rng, recipe.background_share)
+        image, channels = draw_patch(
+            case, recipe.patch_zyx, recipe.augmentation, rng, recipe.background_share
+        )
         images.append(image)
         targets.append(channels)
     return torch.from_numpy(np.stack(images)).unsqueeze(1), torch.from_numpy(np.stack(targets))
 
 
-def batches(store: CaseStore, recipe: Recipe, seed: int, first_step: int, workers: int) -> Iterator[tuple[int, Batch]]:
+def batches(
+    store: CaseStore, recipe: Recipe, seed: int, first_step: int, workers: int
+) -> Iterator[tuple[int, Batch]]:
     """Steps from `first_step` to the recipe's last and their batches, made ahead by threads (numpy and scipy release the lock)."""
     steps = iter(range(first_step, recipe.optimizer.steps))
     waiting: deque[tuple[int, Future[Batch]]] = deque()

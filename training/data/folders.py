@@ -1,7 +1,8 @@
 """A data-set folder in nnU-Net's layout, brought to the network's grid and kept in memory.
 
-`imagesTr/CASE_0000.nii.gz` (HU), `labelsTr/CASE.nii.gz` (ids of the recipe's label set), `dataset.json`. Each case is
-resampled and normalised at first use, by the functions that inference uses, and kept as half floats as far as memory allows.
+`imagesTr/CASE_0000.nii.gz` (HU), `labelsTr/CASE.nii.gz` (ids of the recipe's label set), `dataset.json`. Each
+case is resampled and normalised at first use, by the functions that inference uses, and kept as half floats
+as far as memory allows.
 """
 
 import hashlib
@@ -56,7 +57,9 @@ def labelled_cases(folder: Path) -> tuple[CaseFiles, ...]:
     return tuple(cases)
 
 
-def split_cases(cases: Sequence[CaseFiles], fraction: float, seed: int) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+def split_cases(
+    cases: Sequence[CaseFiles], fraction: float, seed: int
+) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
     """Training and held-out cases; the share `fraction` is held out, at least one case unless it is 0.
 
     Raises:
@@ -67,7 +70,9 @@ def split_cases(cases: Sequence[CaseFiles], fraction: float, seed: int) -> tuple
         raise DataError(f"{len(cases)} case(s): too few to hold out {held_out} for validation")
     order = np.random.default_rng((seed, 0)).permutation(len(cases))
     chosen = set(order[:held_out].tolist())
-    return tuple(c for i, c in enumerate(cases) if i not in chosen), tuple(c for i, c in enumerate(cases) if i in chosen)
+    return tuple(c for i, c in enumerate(cases) if i not in chosen), tuple(
+        c for i, c in enumerate(cases) if i in chosen
+    )
 
 
 def recipe_table(recipe: Recipe) -> Table:
@@ -82,7 +87,9 @@ def recipe_table(recipe: Recipe) -> Table:
 class CaseStore:
     """Cases on a recipe's grid, loaded at first use; safe to use from several threads."""
 
-    def __init__(self, cases: Sequence[CaseFiles], recipe: Recipe, cache_mb: float, cache_folder: Path | None = None) -> None:
+    def __init__(
+        self, cases: Sequence[CaseFiles], recipe: Recipe, cache_mb: float, cache_folder: Path | None = None
+    ) -> None:
         self.cases = tuple(cases)
         self._recipe = recipe
         self._table = recipe_table(recipe)
@@ -98,7 +105,8 @@ class CaseStore:
         """Case `index` on the grid.
 
         Raises:
-            DataError: its files cannot be read, do not fit each other, or hold an id that the label set lacks.
+            DataError: its files cannot be read, do not fit each other, or hold an id that the label set
+                lacks.
         """
         with self._lock:
             kept = self._kept.get(index)
@@ -137,13 +145,23 @@ class CaseStore:
         highest = int(labels.max(initial=0))
         if highest > self._recipe.labels.max_id:
             raise DataError(
-                f"{files.labels}: holds id {highest}, label set {self._recipe.labels.name} ends at {self._recipe.labels.max_id}"
+                f"{files.labels}: holds id {highest}, label set {self._recipe.labels.name} ends at "
+                f"{self._recipe.labels.max_id}"
             )
         return image.astype(np.float16), self._table[labels]
 
     def _key(self, files: CaseFiles) -> str:
         """Changes with everything that the arrays depend on."""
         recipe = self._recipe
-        depends = [recipe.label_set, recipe.channels, recipe.spacing_zyx_mm, INTERPOLATION, dump(recipe.intensity)]
-        stamps = [(path.stat().st_size, path.stat().st_mtime_ns, str(path.resolve())) for path in (files.image, files.labels)]
+        depends = [
+            recipe.label_set,
+            recipe.channels,
+            recipe.spacing_zyx_mm,
+            INTERPOLATION,
+            dump(recipe.intensity),
+        ]
+        stamps = [
+            (path.stat().st_size, path.stat().st_mtime_ns, str(path.resolve()))
+            for path in (files.image, files.labels)
+        ]
         return hashlib.sha256(json.dumps([depends, stamps]).encode()).hexdigest()[:16]

@@ -16,11 +16,14 @@ CORNER_TOLERANCE_MM = 1.0
 """How far image and labels may differ in where a corner of the volume lies."""
 
 
-def read_on_grid(image_path: Path, labels_path: Path, recipe: Recipe) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def read_on_grid(
+    image_path: Path, labels_path: Path, recipe: Recipe
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Image, normalised to [0, 1], and label ids on the recipe's grid; both (z, y, x).
 
     Raises:
-        DataError: a file cannot be read, image and labels lie on different grids, or a label is not a whole number from 0 to 255.
+        DataError: a file cannot be read, image and labels lie on different grids, or a label is not a whole
+            number from 0 to 255.
     """
     image, labels = _read(image_path), _read(labels_path)
     _check_same_grid(image, labels, labels_path)
@@ -38,9 +41,14 @@ def _read(path: Path) -> Volume:
 
 def _check_same_grid(image: Volume, labels: Volume, path: Path) -> None:
     if image.array.shape != labels.array.shape:
-        raise DataError(f"{path}: size (z, y, x) {labels.array.shape} differs from its image's {image.array.shape}")
+        raise DataError(
+            f"{path}: size (z, y, x) {labels.array.shape} differs from its image's {image.array.shape}"
+        )
     for corner in ((0, 0, 0), image.array.shape):
-        if np.abs(image.geometry.to_world(corner) - labels.geometry.to_world(corner)).max() > CORNER_TOLERANCE_MM:
+        if (
+            np.abs(image.geometry.to_world(corner) - labels.geometry.to_world(corner)).max()
+            > CORNER_TOLERANCE_MM
+        ):
             raise DataError(f"{path}: lies elsewhere than its image (origin, spacing or direction differ)")
 
 

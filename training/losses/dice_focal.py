@@ -18,9 +18,9 @@ SMOOTH = 1e-5
 def dice_focal_loss(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
     """Dice loss of the structures that are in the batch, plus focal loss of all voxels; a scalar.
 
-    Dice, 1 - 2·Σpy / (Σp + Σy), is averaged over the foreground channels that the target holds: a channel that is absent
-    would add a constant near 1 and no direction. Where it is predicted all the same, the focal term says so. Of a target
-    without any structure only the focal term remains.
+    Dice, 1 - 2·Σpy / (Σp + Σy), is averaged over the foreground channels that the target holds: a channel
+    that is absent would add a constant near 1 and no direction. Where it is predicted all the same, the focal
+    term says so. Of a target without any structure only the focal term remains.
     """
     log_probability = functional.log_softmax(logits.float(), dim=1)
     target = target.long().unsqueeze(1)

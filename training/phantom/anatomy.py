@@ -20,7 +20,8 @@ IDS = FLARE23.ids
 
 # Later organs win where two overlap; thin and small ones come last so that they are not eaten.
 PRIORITY = (
-    "liver", "spleen", "right kidney", "left kidney", "stomach", "gallbladder", "duodenum", "pancreas", "inferior vena cava", "aorta",
+    "liver", "spleen", "right kidney", "left kidney", "stomach", "gallbladder", "duodenum", "pancreas",
+    "inferior vena cava", "aorta",
     "esophagus", "right adrenal gland", "left adrenal gland",
 )  # fmt: skip
 OPTIONAL = ("right kidney", "left kidney", "gallbladder", "spleen")
@@ -44,14 +45,19 @@ _BUILDERS: dict[str, Callable[[Site], Field]] = {
 # Who yields to whom, and the fat between them, mm.
 _MAKE_ROOM = (
     ("liver", "right kidney", 1.0, 7.0), ("liver", "stomach", 0.3, 3.0), ("liver", "gallbladder", 0.0, 0.1),
-    ("liver", "right adrenal gland", 1.0, 3.0), ("spleen", "left kidney", 1.0, 6.0), ("stomach", "spleen", 1.0, 4.0),
+    ("liver", "right adrenal gland", 1.0, 3.0), ("spleen", "left kidney", 1.0, 6.0),
+    ("stomach", "spleen", 1.0, 4.0),
     ("stomach", "left kidney", 3.0, 8.0), ("stomach", "pancreas", 0.8, 4.0),
-    ("pancreas", "inferior vena cava", 0.3, 2.0), ("pancreas", "aorta", 2.0, 6.0), ("pancreas", "duodenum", 0.0, 0.5),
+    ("pancreas", "inferior vena cava", 0.3, 2.0), ("pancreas", "aorta", 2.0, 6.0),
+    ("pancreas", "duodenum", 0.0, 0.5),
     ("pancreas", "left kidney", 1.5, 5.0), ("pancreas", "spleen", 0.5, 2.0),
-    ("duodenum", "inferior vena cava", 0.3, 2.0), ("duodenum", "aorta", 0.5, 3.0), ("duodenum", "right kidney", 1.0, 4.0),
-    ("duodenum", "gallbladder", 0.5, 2.0), ("stomach", "gallbladder", 0.5, 2.0), ("stomach", "aorta", 3.0, 5.0),
+    ("duodenum", "inferior vena cava", 0.3, 2.0), ("duodenum", "aorta", 0.5, 3.0),
+    ("duodenum", "right kidney", 1.0, 4.0),
+    ("duodenum", "gallbladder", 0.5, 2.0), ("stomach", "gallbladder", 0.5, 2.0),
+    ("stomach", "aorta", 3.0, 5.0),
     ("stomach", "left adrenal gland", 2.0, 4.0),
-    ("gallbladder", "right kidney", 2.0, 4.0), ("liver", "duodenum", 0.8, 4.0), ("liver", "pancreas", 1.5, 5.0),
+    ("gallbladder", "right kidney", 2.0, 4.0), ("liver", "duodenum", 0.8, 4.0),
+    ("liver", "pancreas", 1.5, 5.0),
 )  # fmt: skip
 
 # Courses of the large vessels inside the liver: (x, y, z, radius), mm.
@@ -94,8 +100,14 @@ def paint_organs(canvas: Canvas, site: Site, fields: Organs, tissues: Tissues) -
 
 def _solid(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissues) -> None:
     """An organ of one tissue, with a faint mottle."""
-    tissue = {"inferior vena cava": "cava", "right adrenal gland": "adrenal", "left adrenal gland": "adrenal"}.get(name, name)
-    mottle = np.float32(tissues[tissue]) + np.float32(site.rng.uniform(1, 4)) * site.frame.noise(field.region, 18, site.rng)
+    tissue = {
+        "inferior vena cava": "cava",
+        "right adrenal gland": "adrenal",
+        "left adrenal gland": "adrenal",
+    }.get(name, name)
+    mottle = np.float32(tissues[tissue]) + np.float32(site.rng.uniform(1, 4)) * site.frame.noise(
+        field.region, 18, site.rng
+    )
     if name == "spleen" and tissues.phase == "arterial":
         # Red and white pulp fill at different speed: stripes in the first half minute.
         mottle = mottle + np.float32(site.rng.uniform(5, 28)) * site.frame.noise(field.region, 14, site.rng)
@@ -128,7 +140,9 @@ def _aorta(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissues
 def _liver(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissues) -> None:
     """Parenchyma with patchy fat, hepatic and portal veins, all of them labelled liver."""
     region, rng = field.region, site.rng
-    patchy = np.float32(rng.uniform(1, 6)) * site.frame.noise(region, 60, rng) + np.float32(2) * site.frame.noise(region, 14, rng)
+    patchy = np.float32(rng.uniform(1, 6)) * site.frame.noise(region, 60, rng) + np.float32(
+        2
+    ) * site.frame.noise(region, 14, rng)
     canvas.paint(field, np.float32(tissues["liver"]) + patchy, label=IDS[name])
     for paths, tissue in ((_HEPATIC_VEINS, "hepatic vein"), (_PORTAL_VEINS, "portal vein")):
         for path in paths:
@@ -138,27 +152,39 @@ def _liver(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissues
             canvas.paint(vessel, tissues[tissue], within=IDS[name])
     twigs = np.hypot(site.frame.noise(region, 30, rng), site.frame.noise(region, 30, rng)) - np.float32(0.11)
     twigs = np.maximum(true_distance(site.frame, twigs), field.distance + np.float32(8))
-    canvas.paint(Field(region, twigs), tissues["portal vein"] * 0.6 + tissues["liver"] * 0.4, within=IDS[name])
+    canvas.paint(
+        Field(region, twigs), tissues["portal vein"] * 0.6 + tissues["liver"] * 0.4, within=IDS[name]
+    )
 
 
 def _kidney(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissues) -> None:
     """Cortex outside, pyramids of medulla between columns of cortex, sometimes a cyst."""
     region, rng = field.region, site.rng
     canvas.paint(field, tissues["renal cortex"], label=IDS[name])
-    pyramids = smooth_max(field.distance + np.float32(6), np.float32(3) * (np.float32(-0.25) - site.frame.noise(region, 17, rng)), 2)
+    pyramids = smooth_max(
+        field.distance + np.float32(6),
+        np.float32(3) * (np.float32(-0.25) - site.frame.noise(region, 17, rng)),
+        2,
+    )
     canvas.paint(Field(region, pyramids), tissues["renal medulla"], within=IDS[name])
     if rng.random() < 0.18:
         _blobs(canvas, site, field, label=IDS[name], hu=float(rng.uniform(0, 20)), radius_mm=(3, 16))
 
 
-def _blobs(canvas: Canvas, site: Site, field: Field, *, label: int, hu: float, radius_mm: tuple[float, float]) -> None:
+def _blobs(
+    canvas: Canvas, site: Site, field: Field, *, label: int, hu: float, radius_mm: tuple[float, float]
+) -> None:
     """One to three balls inside an organ that stay part of it: simple cysts, gallstones."""
     region, rng = field.region, site.rng
     inside = np.flatnonzero(field.distance < -2)
     for _ in range(int(rng.integers(1, 4)) if inside.size else 0):
         place = np.unravel_index(int(inside[rng.integers(inside.size)]), region.shape)
         radius = float(rng.uniform(*radius_mm))
-        ball = ellipsoid(region, (float(region.x[place]), float(region.y[place]), float(region.z[place])), (radius, radius, radius))
+        ball = ellipsoid(
+            region,
+            (float(region.x[place]), float(region.y[place]), float(region.z[place])),
+            (radius, radius, radius),
+        )
         canvas.paint(Field(region, ball), hu, within=label)
 
 
@@ -168,7 +194,9 @@ def _hollow(canvas: Canvas, site: Site, name: str, field: Field, tissues: Tissue
     wall, thick, kinds, odds = _HOLLOW[name]
     canvas.paint(field, tissues[wall], label=IDS[name])
     if name == "gallbladder":
-        canvas.paint(Field(field.region, field.distance + np.float32(thick)), tissues["gallbladder"], within=IDS[name])
+        canvas.paint(
+            Field(field.region, field.distance + np.float32(thick)), tissues["gallbladder"], within=IDS[name]
+        )
         if rng.random() < 0.15:
             _blobs(canvas, site, field, label=IDS[name], hu=float(rng.uniform(70, 450)), radius_mm=(2, 7))
         return
@@ -185,7 +213,12 @@ def _folds(site: Site, field: Field, depth_mm: float) -> Field:
 
 
 _HOLLOW: dict[str, tuple[str, float, tuple[str, ...], tuple[float, ...]]] = {
-    "stomach": ("stomach wall", 4.0, ("mixed", "food", "fluid", "contrast", "gas", "collapsed"), (0.38, 0.26, 0.16, 0.08, 0.06, 0.06)),
+    "stomach": (
+        "stomach wall",
+        4.0,
+        ("mixed", "food", "fluid", "contrast", "gas", "collapsed"),
+        (0.38, 0.26, 0.16, 0.08, 0.06, 0.06),
+    ),
     "duodenum": ("stomach wall", 2.6, ("collapsed", "fluid", "mixed", "contrast"), (0.48, 0.30, 0.14, 0.08)),
     "gallbladder": ("gallbladder wall", 1.4, ("fluid",), (1.0,)),
     "esophagus": ("esophagus", 4.0, ("collapsed", "gas", "mixed", "fluid"), (0.5, 0.35, 0.08, 0.07)),

@@ -13,7 +13,16 @@ from training.phantom.tissue import Tissues
 from training.phantom.torso import true_distance
 
 
-def fill_lumen(canvas: Canvas, site: Site, field: Field, tissues: Tissues, *, wall_mm: float, kind: str, within: int | None = None) -> None:
+def fill_lumen(
+    canvas: Canvas,
+    site: Site,
+    field: Field,
+    tissues: Tissues,
+    *,
+    wall_mm: float,
+    kind: str,
+    within: int | None = None,
+) -> None:
     """Paint the content of a hollow organ: `kind` is gas, fluid, contrast, stool, food, mixed or collapsed."""
     rng, region = site.rng, field.region
     if region.empty or kind == "collapsed":
@@ -44,7 +53,9 @@ def paint_bowel(canvas: Canvas, site: Site, tissues: Tissues, organs: dict[str, 
     _paint_twigs_in_fat(canvas, site, tissues, taken)
     contrast = site.rng.random() < 0.25
     # In the lean, bowel fills what fat does not.
-    loops = float(np.interp(site.torso.habitus.visceral, [0.2, 1.0, 2.0], [44, 26, 15])) * float(site.rng.uniform(0.7, 1.2))
+    loops = float(np.interp(site.torso.habitus.visceral, [0.2, 1.0, 2.0], [44, 26, 15])) * float(
+        site.rng.uniform(0.7, 1.2)
+    )
     for _ in range(int(loops)):
         _small_bowel_loop(canvas, site, tissues, taken, contrast=contrast)
     _bladder(canvas, site, tissues)
@@ -56,7 +67,9 @@ def _paint_twigs_in_fat(canvas: Canvas, site: Site, tissues: Tissues, taken: Fie
     region = site.frame.region((-115, -125, -230), (115, -10, 70))
     if region.empty:
         return
-    web = np.hypot(site.frame.noise(region, 30, site.rng), site.frame.noise(region, 30, site.rng)) - np.float32(0.085)
+    web = np.hypot(
+        site.frame.noise(region, 30, site.rng), site.frame.noise(region, 30, site.rng)
+    ) - np.float32(0.085)
     web = np.maximum(true_distance(site.frame, web), site.torso.belly[region.slices] + np.float32(4))
     canvas.paint(carve(Field(region, web), taken, 2.0, 1.0), tissues["portal vein"] * 0.7)
 
@@ -110,12 +123,19 @@ def _colon(canvas: Canvas, site: Site, tissues: Tissues, taken: Field) -> None:
     for course in courses:
         spread = rng.normal(0, 4, (len(course), 3))
         spread[[0, -1]] = 0
-        field = site.path_field(moved(course, (0, 0, 0), wide, spread), spacing_mm=4, bumps=[(26, 3.2), (14, 1.5)])
+        field = site.path_field(
+            moved(course, (0, 0, 0), wide, spread), spacing_mm=4, bumps=[(26, 3.2), (14, 1.5)]
+        )
         field = _fit(site, field, taken)
         if field.region.empty:
             continue
         canvas.paint(field, tissues["bowel wall"])
-        kind = str(rng.choice(["stool", "gas", "mixed", "collapsed", "fluid", "contrast"], p=[0.45, 0.2, 0.15, 0.1, 0.05, 0.05]))
+        kind = str(
+            rng.choice(
+                ["stool", "gas", "mixed", "collapsed", "fluid", "contrast"],
+                p=[0.45, 0.2, 0.15, 0.1, 0.05, 0.05],
+            )
+        )
         fill_lumen(canvas, site, field, tissues, wall_mm=2.2, kind=kind)
 
 
@@ -124,7 +144,9 @@ def _fit(site: Site, field: Field, taken: Field) -> Field:
     if field.region.empty:
         return field
     inside = smooth_max(field.distance, site.torso.belly[field.region.slices] + np.float32(2.5), 4)
-    return carve(Field(field.region, inside), taken, float(site.rng.uniform(0.3, 3.0)) * site.torso.habitus.visceral)
+    return carve(
+        Field(field.region, inside), taken, float(site.rng.uniform(0.3, 3.0)) * site.torso.habitus.visceral
+    )
 
 
 def _bladder(canvas: Canvas, site: Site, tissues: Tissues) -> None:
@@ -132,7 +154,9 @@ def _bladder(canvas: Canvas, site: Site, tissues: Tissues) -> None:
     region = site.frame.region((-60, -120, -310), (60, -10, -200))
     if region.empty:
         return
-    distance = site.rough(region, ellipsoid(region, (0, -72, -258), (44 * fill, 30 * fill, 34 * fill)), [(50, 2)])
+    distance = site.rough(
+        region, ellipsoid(region, (0, -72, -258), (44 * fill, 30 * fill, 34 * fill)), [(50, 2)]
+    )
     canvas.paint(Field(region, distance), tissues["bowel wall"])
     canvas.paint(Field(region, distance + np.float32(3)), tissues["urine"])
 
@@ -140,14 +164,27 @@ def _bladder(canvas: Canvas, site: Site, tissues: Tissues) -> None:
 def paint_vessels(canvas: Canvas, site: Site, tissues: Tissues) -> None:
     """Portal system, branches of the aorta and the iliac vessels; arteries over veins."""
     veins = (
-        [(76, -14, 34, 3.5), (48, -38, 18, 4), (18, -56, 8, 4.5), (-8, -60, -4, 6), (-18, -56, 10, 6.5), (-32, -54, 24, 6.5)],
+        [
+            (76, -14, 34, 3.5),
+            (48, -38, 18, 4),
+            (18, -56, 8, 4.5),
+            (-8, -60, -4, 6),
+            (-18, -56, 10, 6.5),
+            (-32, -54, 24, 6.5),
+        ],
         [(-8, -60, -4, 6), (-8, -66, -40, 5.5), (-12, -76, -90, 4.5), (-30, -84, -140, 3)],
     )
     cava = (
         [(-22, -36, 0, 4), (-2, -45, -10, 3.6), (14, -45, -14, 3.6), (34, -22, -18, 4), (52, -2, -20, 4)],
         [(-22, -34, -22, 4), (-36, -20, -28, 4), (-54, -2, -32, 4)],
         [(-14, -32, -130, 7.5), (-32, -30, -165, 6.5), (-58, -52, -215, 6.5), (-72, -80, -280, 6.5)],
-        [(-14, -32, -130, 7.5), (18, -24, -150, 6.5), (40, -32, -175, 6.5), (58, -54, -215, 6.5), (72, -80, -280, 6.5)],
+        [
+            (-14, -32, -130, 7.5),
+            (18, -24, -150, 6.5),
+            (40, -32, -175, 6.5),
+            (58, -54, -215, 6.5),
+            (72, -80, -280, 6.5),
+        ],
     )
     arteries = (
         [(8, -32, 12, 4.5), (7, -46, 12, 4.2), (4, -55, 14, 4)],

@@ -1,9 +1,9 @@
 """Painting coarse distance fields onto the voxels of the scan.
 
-A field is drawn on the coarse grid and interpolated to the voxels; a signed distance is smooth, so an organ's surface stays
-sharp and lies where it should to a fraction of a voxel. Each paint mixes its HU with what is there by the share of the voxel
-that it fills (partial volume), judged with the voxel's extent along the surface normal: thick slices blur slanted surfaces as
-a scanner does. Arrays are (z, y, x).
+A field is drawn on the coarse grid and interpolated to the voxels; a signed distance is smooth, so an organ's
+surface stays sharp and lies where it should to a fraction of a voxel. Each paint mixes its HU with what is
+there by the share of the voxel that it fills (partial volume), judged with the voxel's extent along the
+surface normal: thick slices blur slanted surfaces as a scanner does. Arrays are (z, y, x).
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def overlap(a: Region, b: Region) -> tuple[Slices, Slices] | None:
 
 
 def carve(field: Field, obstacle: Field, gap_mm: float | FloatArray, seam_mm: float = 5.0) -> Field:
-    """A field that keeps a gap (a number, or an array on its region) from another one; the edge is rounded over `seam_mm`."""
+    """A field that keeps a gap (a number, or an array on its region) from another one.
+
+    The edge is rounded over `seam_mm`.
+    """
     boxes = overlap(field.region, obstacle.region)
     if boxes is None:
         return field
@@ -54,7 +57,8 @@ def carve(field: Field, obstacle: Field, gap_mm: float | FloatArray, seam_mm: fl
 class Canvas:
     """Image (HU, float32) and labels (uint8) of one scan while it is drawn.
 
-    `spacing_zyx_mm` is the voxel spacing, `blur_zyx_mm` the width over which the scanner averages, at least one voxel.
+    `spacing_zyx_mm` is the voxel spacing, `blur_zyx_mm` the width over which the scanner averages, at least
+    one voxel.
     """
 
     def __init__(
@@ -70,12 +74,18 @@ class Canvas:
         self.image = np.full(shape, -1000.0, dtype=np.float32)
         self.labels = np.zeros(shape, dtype=np.uint8)
         self._blur = blur_zyx_mm
-        self._positions = [(np.arange(n) * s + o) / frame.step_mm for n, s, o in zip(shape, spacing_zyx_mm, offset_zyx_mm, strict=True)]
+        self._positions = [
+            (np.arange(n) * s + o) / frame.step_mm
+            for n, s, o in zip(shape, spacing_zyx_mm, offset_zyx_mm, strict=True)
+        ]
 
-    def paint(self, field: Field, hu: float | FloatArray, *, label: int | None = None, within: int | None = None) -> None:
+    def paint(
+        self, field: Field, hu: float | FloatArray, *, label: int | None = None, within: int | None = None
+    ) -> None:
         """Fill the inside of a field with `hu` (a number, or an array on the field's region).
 
-        With `label`, the inside takes that label. With `within`, only voxels that have that label now are touched.
+        With `label`, the inside takes that label. With `within`, only voxels that have that label now are
+        touched.
         """
         if field.region.empty:
             return
@@ -98,12 +108,22 @@ class Canvas:
         for begin in range(0, local[0].size, chunk):
             part = [local[0][begin : begin + chunk], local[1], local[2]]
             planes = slice(targets[0].start + begin, targets[0].start + begin + part[0].size)
-            self._mix(resample(share, part), _sample(tissue, part), (planes, targets[1], targets[2]), label, within)
+            self._mix(
+                resample(share, part), _sample(tissue, part), (planes, targets[1], targets[2]), label, within
+            )
 
     def _mix(
-        self, level: FloatArray, tissue: FloatArray | float, box: tuple[slice, slice, slice], label: int | None, within: int | None
+        self,
+        level: FloatArray,
+        tissue: FloatArray | float,
+        box: tuple[slice, slice, slice],
+        label: int | None,
+        within: int | None,
     ) -> None:
-        """Blend one block: `level` is the signed distance in voxel extents, so 0.5 - level is the filled share."""
+        """Blend one block: `level` is the signed distance in voxel extents, so 0.5.
+
+        Level is the filled share.
+        """
         image, labels = self.image[box], self.labels[box]
         inside = level < 0
         alpha = np.subtract(np.float32(0.5), level, out=level)
@@ -127,7 +147,8 @@ def _share(field: Field, blur_zyx_mm: tuple[float, float, float], step_mm: float
     if min(d.shape) < 2:
         return np.asarray(np.clip(d / np.float32(min(blur_zyx_mm)), -2, 2))
     extent = gradient_norm(d, [width / step_mm for width in blur_zyx_mm])
-    # A true distance stays within these bounds; kinks and steps of an approximate one must not smear its tissue about.
+    # A true distance stays within these bounds; kinks and steps of an approximate one must not smear its
+    # tissue about.
     np.clip(extent, 0.3 * min(blur_zyx_mm), 1.3 * max(blur_zyx_mm), out=extent)
     return np.asarray(np.clip(d / extent, -2, 2))
 

@@ -19,7 +19,8 @@ from training.phantom.torso import Habitus, random_habitus
 _FINEST_STEP_MM, _COARSEST_STEP_MM = 2.0, 4.0
 _MARGIN_STEPS = 4
 
-# Head-foot range of the scan in canonical mm: lower end, upper end (means), and how often each examination is drawn.
+# Head-foot range of the scan in canonical mm: lower end, upper end (means), and how often each examination is
+# drawn.
 _COVERAGE = {
     "abdomen": (-135.0, 140.0, 0.42),
     "upper abdomen": (-75.0, 145.0, 0.16),
@@ -33,7 +34,10 @@ COVERAGES = tuple(_COVERAGE)
 
 @dataclass(frozen=True, kw_only=True)
 class PhantomCase:
-    """A synthetic CT with its truth. Arrays are (z, y, x); spacing, origin and direction are in LPS world millimetres."""
+    """A synthetic CT with its truth. Arrays are (z, y, x).
+
+    Spacing, origin and direction are in LPS world millimetres.
+    """
 
     image: npt.NDArray[np.int16]
     """Hounsfield units."""
@@ -62,7 +66,8 @@ def phantom_case(
         rng: source of all randomness; the same state gives the same case.
         shape: number of voxels (z, y, x); by default what the coverage and the body need.
         spacing_zyx_mm: voxel spacing; by default 0.6–1.0 mm in the plane and 1–5 mm between slices.
-        coverage: one of the examinations ("abdomen", "upper abdomen", "abdomen and pelvis", "chest to pelvis", "slab").
+        coverage: one of the examinations ("abdomen", "upper abdomen", "abdomen and pelvis", "chest to
+            pelvis", "slab").
         phase: "unenhanced", "arterial" or "portal".
         anatomy: a body whose organs replace the procedural ones.
 
@@ -77,7 +82,9 @@ def phantom_case(
     coverage = coverage or drawn
     if anatomy is not None:
         pose, habitus = anatomy.pose(pose), anatomy.habitus(habitus)
-    low_mm, high_mm = _extent(rng, pose, habitus, coverage, anatomy.range_mm if anatomy else (-np.inf, np.inf))
+    low_mm, high_mm = _extent(
+        rng, pose, habitus, coverage, anatomy.range_mm if anatomy else (-np.inf, np.inf)
+    )
     shape, first_voxel = _grid(rng, low_mm, high_mm, spacing_zyx_mm, shape)
     scanner = random_scanner(rng, spacing_zyx_mm[0])
     canvas = _canvas(pose, shape, spacing_zyx_mm, first_voxel, scanner.blur_mm)
@@ -109,7 +116,11 @@ def phantom_case(
 
 def _draw_spacing(rng: np.random.Generator) -> tuple[float, float, float]:
     plane = round(float(rng.uniform(0.6, 1.0)), 4)
-    between = float(rng.choice([1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.75, 5.0], p=[0.06, 0.08, 0.08, 0.16, 0.22, 0.16, 0.08, 0.16]))
+    between = float(
+        rng.choice(
+            [1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.75, 5.0], p=[0.06, 0.08, 0.08, 0.16, 0.22, 0.16, 0.08, 0.16]
+        )
+    )
     return between, plane, plane
 
 
@@ -167,8 +178,13 @@ def _canvas(
     # Anatomy need not be drawn much finer than it is scanned.
     step = float(np.clip(0.8 * min(spacing_zyx_mm), _FINEST_STEP_MM, _COARSEST_STEP_MM))
     margin = _MARGIN_STEPS * step
-    size = [int(np.ceil(((n - 1) * s + 2 * margin) / step)) + 1 for n, s in zip(shape, spacing_zyx_mm, strict=True)]
-    frame = Frame(pose=pose, origin_xyz_mm=first_voxel - margin, step_mm=step, shape=(size[0], size[1], size[2]))
+    size = [
+        int(np.ceil(((n - 1) * s + 2 * margin) / step)) + 1
+        for n, s in zip(shape, spacing_zyx_mm, strict=True)
+    ]
+    frame = Frame(
+        pose=pose, origin_xyz_mm=first_voxel - margin, step_mm=step, shape=(size[0], size[1], size[2])
+    )
     plane = max(blur_mm, spacing_zyx_mm[1])
     return Canvas(
         frame=frame,

@@ -35,7 +35,10 @@ ALL_ORIENTATIONS = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Which cases to draw; case `index` depends on the seed and on what all cases share, never on the number of cases."""
+    """Which cases to draw.
+
+    Case `index` depends on the seed and on what all cases share, never on the number of cases.
+    """
 
     cases: int
     seed: int = 0
@@ -51,7 +54,9 @@ class Cohort:
 
     def __post_init__(self) -> None:
         if self.cases < 1 or self.first_index < 0 or self.seed < 0 or not 0 <= self.anatomy_share <= 1:
-            raise ValueError("cases must be at least 1, seed and first index at least 0, the anatomy share between 0 and 1")
+            raise ValueError(
+                "cases must be at least 1, seed and first index at least 0, the anatomy share between 0 and 1"
+            )
         if self.spacing_zyx_mm is not None and not all(0.3 <= s <= 20 for s in self.spacing_zyx_mm):
             raise ValueError(f"spacing must be at least 0.3 and at most 20 mm, is {self.spacing_zyx_mm}")
 
@@ -60,15 +65,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the `phantom` command."""
     parser.add_argument("--cases", type=int, required=True, metavar="N", help="number of cases to write")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default 0)")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing")
-    parser.add_argument("--anatomy", type=Path, metavar="DIR", help="label maps (*.nii.gz, FLARE ids) to deform and fill")
-    parser.add_argument("--anatomy-share", type=float, default=0.5, metavar="P", help="share of cases made from label maps (default 0.5)")
-    parser.add_argument("--coverage", choices=COVERAGES, help="examination of all cases (default: drawn for each)")
     parser.add_argument(
-        "--spacing-zyx-mm", type=float, nargs=3, metavar=("Z", "Y", "X"), help="spacing of all cases (default: drawn for each)"
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing"
+    )
+    parser.add_argument(
+        "--anatomy", type=Path, metavar="DIR", help="label maps (*.nii.gz, FLARE ids) to deform and fill"
+    )
+    parser.add_argument(
+        "--anatomy-share",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="share of cases made from label maps (default 0.5)",
+    )
+    parser.add_argument(
+        "--coverage", choices=COVERAGES, help="examination of all cases (default: drawn for each)"
+    )
+    parser.add_argument(
+        "--spacing-zyx-mm",
+        type=float,
+        nargs=3,
+        metavar=("Z", "Y", "X"),
+        help="spacing of all cases (default: drawn for each)",
     )
     parser.add_argument("--workers", type=int, default=1, metavar="W", help="processes (default 1)")
-    parser.add_argument("--first-index", type=int, default=0, metavar="I", help="number of the first case, to extend a folder (default 0)")
+    parser.add_argument(
+        "--first-index",
+        type=int,
+        default=0,
+        metavar="I",
+        help="number of the first case, to extend a folder (default 0)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -108,7 +135,15 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
     for number, record in enumerate(_each(make, indices, workers), start=1):
         records.append(record)
         seconds = record.pop("seconds")
-        log.info("%d/%d %s: %s, %s, %.1f s", number, cohort.cases, record["name"], record["coverage"], record["phase"], seconds)
+        log.info(
+            "%d/%d %s: %s, %s, %.1f s",
+            number,
+            cohort.cases,
+            record["name"],
+            record["coverage"],
+            record["phase"],
+            seconds,
+        )
     _write_json(output, records, cohort.seed)
 
 
@@ -130,7 +165,9 @@ def load_anatomy(folder: Path) -> list[AnatomyMap]:
     for path in sorted(folder.glob("*.nii.gz")):
         image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkUInt8), "LPS")
         x, y, z = image.GetSpacing()
-        bodies.append(anatomy_from_labels(path.name.removesuffix(".nii.gz"), sitk.GetArrayFromImage(image), (z, y, x)))
+        bodies.append(
+            anatomy_from_labels(path.name.removesuffix(".nii.gz"), sitk.GetArrayFromImage(image), (z, y, x))
+        )
     if not bodies:
         raise ValueError(f"no label map (*.nii.gz) in {folder}")
     return bodies

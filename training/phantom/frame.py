@@ -1,9 +1,10 @@
 """The coarse grid on which anatomy is drawn, and its mapping into the canonical patient.
 
-The canonical patient is a coordinate system in millimetres: x to the patient's left, y to the back, z to the head, with the
-origin in the centre of the first lumbar vertebral body. A frame covers the scanned box with a regular grid (about 2 mm) and
-knows for each of its points where it lies in the canonical patient, after pose, body size and a smooth random warp. Shapes
-are functions of canonical coordinates, so one warp moves all neighbours together and organs stay where they belong.
+The canonical patient is a coordinate system in millimetres: x to the patient's left, y to the back, z to the
+head, with the origin in the centre of the first lumbar vertebral body. A frame covers the scanned box with a
+regular grid (about 2 mm) and knows for each of its points where it lies in the canonical patient, after pose,
+body size and a smooth random warp. Shapes are functions of canonical coordinates, so one warp moves all
+neighbours together and organs stay where they belong.
 
 Arrays are (z, y, x), float32.
 """
@@ -50,7 +51,8 @@ class Pose:
     def to_canonical(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Canonical coordinates (x, y, z) in mm of (…, 3) scanner points in mm."""
         moved = points + self.displacement(points)
-        # Written out, since BLAS may round differently with another number of threads and a case must not change with it.
+        # Written out, since BLAS may round differently with another number of threads and a case must not
+        # change with it.
         turned = sum(moved[..., i, None] * self.rotation[i] for i in range(3))
         return np.asarray(turned / np.asarray(self.size_xyz))
 
@@ -68,7 +70,11 @@ def random_pose(rng: np.random.Generator, *, warp: float = 1.0) -> Pose:
     """Draw a body size, a small rotation, a mild scoliosis and a smooth warp (`warp` scales the last)."""
     size = float(np.clip(rng.normal(0.985, 0.055), 0.84, 1.15))
     girth = float(np.clip(rng.normal(1.0, 0.055), 0.87, 1.16))
-    size_xyz = (size * girth, size * girth * float(rng.normal(1.0, 0.05)), size * float(rng.normal(1.0, 0.04)))
+    size_xyz = (
+        size * girth,
+        size * girth * float(rng.normal(1.0, 0.05)),
+        size * float(rng.normal(1.0, 0.04)),
+    )
     ax, ay, az = np.deg2rad(rng.normal(0.0, [3.0, 2.0, 4.0]))
     rotation = _rotation(float(ax), float(ay), float(az))
     count = 10
@@ -76,7 +82,8 @@ def random_pose(rng: np.random.Generator, *, warp: float = 1.0) -> Pose:
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     waves = 2 * np.pi * direction / wavelength[:, None]
-    # Amplitude grows with wavelength so that the strain, and with it the risk of folding, is the same for every wave.
+    # Amplitude grows with wavelength so that the strain, and with it the risk of folding, is the same for
+    # every wave.
     amplitudes = warp * rng.normal(0.0, 1.0, (count, 3)) * wavelength[:, None] / 165.0
     scoliosis = np.array([[0.0, 0.0, 2 * np.pi / rng.uniform(300.0, 600.0)]])
     # The lumbar spine curves forward, the chest back: one wave along the body, at its foremost in L3.
@@ -128,10 +135,18 @@ class Region:
 class Frame:
     """The coarse grid of one scan.
 
-    `origin_xyz_mm` is the scanner coordinate of grid point 0, `step_mm` the grid spacing, `shape` the size (z, y, x).
+    `origin_xyz_mm` is the scanner coordinate of grid point 0, `step_mm` the grid spacing, `shape` the size
+    (z, y, x).
     """
 
-    def __init__(self, *, pose: Pose, origin_xyz_mm: npt.NDArray[np.float64], step_mm: float, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        *,
+        pose: Pose,
+        origin_xyz_mm: npt.NDArray[np.float64],
+        step_mm: float,
+        shape: tuple[int, int, int],
+    ) -> None:
         self.pose = pose
         self.origin_xyz_mm = np.asarray(origin_xyz_mm, dtype=np.float64)
         self.step_mm = step_mm
@@ -152,14 +167,24 @@ class Frame:
     def halved(self) -> Frame:
         """A grid over the same box with twice the spacing; its point i is point 2i of this one."""
         size = [n // 2 + 1 for n in self.shape]
-        return Frame(pose=self.pose, origin_xyz_mm=self.origin_xyz_mm, step_mm=2 * self.step_mm, shape=(size[0], size[1], size[2]))
+        return Frame(
+            pose=self.pose,
+            origin_xyz_mm=self.origin_xyz_mm,
+            step_mm=2 * self.step_mm,
+            shape=(size[0], size[1], size[2]),
+        )
 
     def whole(self) -> Region:
         """The whole grid as a region."""
         x, y, z = self._coordinates
         return Region((slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2])), x, y, z)
 
-    def region(self, low_xyz: tuple[float, float, float], high_xyz: tuple[float, float, float], margin_mm: float = 6.0) -> Region:
+    def region(
+        self,
+        low_xyz: tuple[float, float, float],
+        high_xyz: tuple[float, float, float],
+        margin_mm: float = 6.0,
+    ) -> Region:
         """The part of the grid that covers a canonical box, given by two corners in mm, with a margin."""
         reach = margin_mm + 0.6 * _REGION_STRIDE * self.step_mm
         inside = np.ones(self._sparse[0].shape, dtype=bool)
@@ -172,7 +197,9 @@ class Frame:
                 nothing = np.zeros((0, 0, 0), dtype=np.float32)
                 return Region((slice(0, 0), slice(0, 0), slice(0, 0)), nothing, nothing, nothing)
             first = max(0, (hits[0] - 1) * _REGION_STRIDE)
-            slices.append(slice(int(first), int(min(self.shape[axis_index], (hits[-1] + 1) * _REGION_STRIDE + 1))))
+            slices.append(
+                slice(int(first), int(min(self.shape[axis_index], (hits[-1] + 1) * _REGION_STRIDE + 1)))
+            )
         box: Slices = (slices[0], slices[1], slices[2])
         x, y, z = (c[box] for c in self._coordinates)
         return Region(box, x, y, z)
@@ -190,14 +217,20 @@ class Frame:
 def resample(values: FloatArray, positions: Sequence[FloatArray], *, cubic: bool = False) -> FloatArray:
     """Sample a (z, y, x) array on the lattice of three position lists, in units of its index.
 
-    Linear by default; `cubic` smooths with uniform cubic B-splines (positions must then stay one sample inside).
+    Linear by default; `cubic` smooths with uniform cubic B-splines (positions must then stay one sample
+    inside).
     """
     for axis, position in enumerate(positions):
         base = np.clip(np.floor(position).astype(np.intp), 0, max(values.shape[axis] - 2, 0))
         t: FloatArray = (position - base).astype(np.float32)
         taps: list[tuple[int, FloatArray]]
         if cubic:
-            taps = [(-1, (1 - t) ** 3 / 6), (0, (3 * t**3 - 6 * t**2 + 4) / 6), (1, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6), (2, t**3 / 6)]
+            taps = [
+                (-1, (1 - t) ** 3 / 6),
+                (0, (3 * t**3 - 6 * t**2 + 4) / 6),
+                (1, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6),
+                (2, t**3 / 6),
+            ]
         else:
             taps = [(0, 1 - t), (1, t)]
         weight_shape = [1, 1, 1]

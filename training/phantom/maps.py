@@ -1,8 +1,8 @@
 """Anatomy from label maps: real organ shapes, deformed, in place of the procedural ones.
 
-A map holds only the thirteen organs, in FLARE ids. It is carried into the canonical patient: the spine, which is not in the
-map, is taken to lie behind the aorta; the trunk is then fitted around the organs' extent, and everything else is drawn as in
-a procedural case.
+A map holds only the thirteen organs, in FLARE ids. It is carried into the canonical patient: the spine, which
+is not in the map, is taken to lie behind the aorta; the trunk is then fitted around the organs' extent, and
+everything else is drawn as in a procedural case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ from training.phantom.torso import Habitus, Torso
 
 _PAD_MM = 18.0
 _CANONICAL_KIDNEYS_Z_MM = -28.0
-_AORTA_MM = ((-121, 3, -34), (-50, 9, -33), (0, 8, -32), (40, 7, -30), (80, 11, -26), (125, 18, -19), (180, 23, -14), (235, 25, -12))
+_AORTA_MM = (
+    (-121, 3, -34),
+    (-50, 9, -33),
+    (0, 8, -32),
+    (40, 7, -30),
+    (80, 11, -26),
+    (125, 18, -19),
+    (180, 23, -14),
+    (235, 25, -12),
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,8 @@ class AnatomyMap:
     dome_mm: float
     left_drop_mm: float
     range_mm: tuple[float, float]
-    """Canonical heights between which the map can be trusted: infinite where no organ is cut by the map's end."""
+    """Canonical heights between which the map can be trusted: infinite where no organ is cut by the map's
+    end."""
 
     def habitus(self, drawn: Habitus) -> Habitus:
         """The drawn trunk with the diaphragm at this body's height."""
@@ -66,7 +76,9 @@ class AnatomyMap:
         return [name for name, i in FLARE23.ids.items() if name not in self.organs and i <= 13]
 
 
-def anatomy_from_labels(name: str, labels: npt.NDArray[np.uint8], spacing_zyx_mm: tuple[float, float, float]) -> AnatomyMap:
+def anatomy_from_labels(
+    name: str, labels: npt.NDArray[np.uint8], spacing_zyx_mm: tuple[float, float, float]
+) -> AnatomyMap:
     """Prepare a label map (z, y, x) in LPS axes: x to the left, y to the back, z to the head.
 
     Raises:
@@ -85,7 +97,9 @@ def anatomy_from_labels(name: str, labels: npt.NDArray[np.uint8], spacing_zyx_mm
         mask = labels == label
         if label <= 13 and mask.any():
             organs[organ] = _organ_map(mask, spacing)
-    scale = _trunk_scale(np.isin(labels, [ids[n] for n in ("liver", "spleen", "stomach")]), spacing, origin_z, heights, centre)
+    scale = _trunk_scale(
+        np.isin(labels, [ids[n] for n in ("liver", "spleen", "stomach")]), spacing, origin_z, heights, centre
+    )
     rows = np.arange(labels.shape[0]) * spacing[0] - origin_z
     right_top = rows[(labels == ids["liver"]).any((1, 2))].max() + 3.0
     left = np.isin(labels, (ids["spleen"], ids["stomach"])).any((1, 2))
@@ -101,7 +115,10 @@ def anatomy_from_labels(name: str, labels: npt.NDArray[np.uint8], spacing_zyx_mm
         scale_xyz=scale,
         dome_mm=float(right_top),
         left_drop_mm=float(np.clip(right_top - left_top, 0.0, 40.0)),
-        range_mm=(float(rows[0]) if labels[0].any() else -np.inf, float(rows[-1]) if labels[-1].any() else np.inf),
+        range_mm=(
+            float(rows[0]) if labels[0].any() else -np.inf,
+            float(rows[-1]) if labels[-1].any() else np.inf,
+        ),
     )
 
 
@@ -121,7 +138,9 @@ def _spine_line(
     canonical = np.asarray(_AORTA_MM, dtype=np.float64)
     centre = np.empty((len(knots), 2))
     for axis in range(2):
-        offset = np.array([p[axis] for p in points]) - np.interp(rows, canonical[:, 0], canonical[:, 1 + axis])
+        offset = np.array([p[axis] for p in points]) - np.interp(
+            rows, canonical[:, 0], canonical[:, 1 + axis]
+        )
         smooth = ndimage.gaussian_filter1d(offset, 30 / spacing[0], mode="nearest")
         centre[:, axis] = np.interp(knots, rows, smooth)
     return knots, centre
@@ -153,10 +172,14 @@ def _organ_map(mask: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64]) ->
     crop = mask[found]
     for axis, (s, p, size) in enumerate(zip(found, pad, mask.shape, strict=True)):
         for ends, cut in (((p, 0), s.start == 0), ((0, p), s.stop == size)):
-            crop = np.pad(crop, [ends if i == axis else (0, 0) for i in range(3)], mode="edge" if cut else "constant")
+            crop = np.pad(
+                crop, [ends if i == axis else (0, 0) for i in range(3)], mode="edge" if cut else "constant"
+            )
     outside = ndimage.distance_transform_edt(~crop, sampling=spacing)
     inside = ndimage.distance_transform_edt(crop, sampling=spacing)
-    distance = (outside - inside).astype(np.float32) + np.where(crop, 0.5, -0.5).astype(np.float32) * np.float32(spacing.min())
+    distance = (outside - inside).astype(np.float32) + np.where(crop, 0.5, -0.5).astype(
+        np.float32
+    ) * np.float32(spacing.min())
     smooth = ndimage.gaussian_filter(distance, 0.6)
     return OrganMap(smooth, (int(start[0]), int(start[1]), int(start[2])))
 
@@ -167,11 +190,19 @@ def sample_organs(frame: Frame, anatomy: AnatomyMap) -> dict[str, Field]:
     scale = anatomy.scale_xyz
     z = whole.z * np.float32(scale[2])
     knots = anatomy.heights_mm
-    map_x = whole.x * np.float32(scale[0]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 0]).astype(np.float32)
-    map_y = whole.y * np.float32(scale[1]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 1]).astype(np.float32)
+    map_x = whole.x * np.float32(scale[0]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 0]).astype(
+        np.float32
+    )
+    map_y = whole.y * np.float32(scale[1]) + np.interp(z, knots, anatomy.centre_xy_mm[:, 1]).astype(
+        np.float32
+    )
     map_z = z + np.float32(anatomy.origin_z_mm)
     index = [c / np.float32(s) for c, s in zip((map_z, map_y, map_x), anatomy.spacing_zyx_mm, strict=True)]
-    return {name: field for name, organ in anatomy.organs.items() if (field := _sample(whole, index, organ)) is not None}
+    return {
+        name: field
+        for name, organ in anatomy.organs.items()
+        if (field := _sample(whole, index, organ)) is not None
+    }
 
 
 def _sample(whole: Region, index: list[FloatArray], organ: OrganMap) -> Field | None:

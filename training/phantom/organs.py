@@ -1,7 +1,8 @@
 """The thirteen organs as distance fields in the canonical patient.
 
-Each builder takes a :class:`Site` (frame, trunk, random generator) and returns a field: a signed distance in mm on the box of
-the coarse grid that the organ can occupy. Positions are canonical millimetres (x left, y back, z head; origin in L1).
+Each builder takes a :class:`Site` (frame, trunk, random generator) and returns a field: a signed distance in
+mm on the box of the coarse grid that the organ can occupy. Positions are canonical millimetres (x left, y
+back, z head; origin in L1).
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ import numpy.typing as npt
 from training.phantom.bones import spine_block
 from training.phantom.canvas import Field
 from training.phantom.frame import FloatArray, Frame, Region
-from training.phantom.shapes import Point, curve, ellipsoid, path_bounds, slab_segment, smooth_max, smooth_min, tube
+from training.phantom.shapes import (
+    Point,
+    curve,
+    ellipsoid,
+    path_bounds,
+    slab_segment,
+    smooth_max,
+    smooth_min,
+    tube,
+)
 from training.phantom.torso import Torso
 
 
@@ -58,11 +68,16 @@ class Site:
             return Field(region, region.x)
         # Noise on top of a distance that ends at too small a value would make islands out there.
         swing = 3.5 * float(np.sqrt(sum(amplitude**2 for _, amplitude in bumps)))
-        return Field(region, self.rough(region, tube(self.frame, region, path, flatten, reach_mm + swing), bumps))
+        return Field(
+            region, self.rough(region, tube(self.frame, region, path, flatten, reach_mm + swing), bumps)
+        )
 
 
 def moved(
-    points: Sequence[Sequence[float]], by: Point, scale: float = 1.0, spread: npt.NDArray[np.float64] | None = None
+    points: Sequence[Sequence[float]],
+    by: Point,
+    scale: float = 1.0,
+    spread: npt.NDArray[np.float64] | None = None,
 ) -> list[list[float]]:
     """Control points displaced by `by`, radii times `scale`, each point with its own `spread` if given."""
     result = np.array(points, dtype=np.float64)
@@ -91,7 +106,9 @@ def liver(site: Site) -> Field:
     belly = site.torso.belly[region.slices] + np.float32(rng.uniform(0.3, 2.0))
     tip, reach = float(np.clip(rng.normal(-50, 17), -90, -15)), float(rng.normal(66, 20))
     # Height of the lower surface from right to left, and how far back the liver goes.
-    low = np.interp(x, [-115, -85, -50, -20, 15, 60, 100], [tip, tip + 8, tip + 38, 6, 14, 52, 95]).astype(np.float32)
+    low = np.interp(x, [-115, -85, -50, -20, 15, 60, 100], [tip, tip + 8, tip + 38, 6, 14, 52, 95]).astype(
+        np.float32
+    )
     low = low + np.clip(-60 - y, -60, 60) * np.float32(0.22)
     # Lower down the right lobe keeps more to the side, which leaves room for duodenum and pancreas.
     across = x + np.clip(8 - z, 0, 70) * np.float32(0.55)
@@ -102,7 +119,10 @@ def liver(site: Site) -> Field:
     shape = site.rough(region, shape, [(80, 4.0), (35, 1.6)])
     hilum = ellipsoid(region, (-22, -55, 14), (20, 9, 16))
     shape = smooth_max(shape, -hilum, 8)
-    fissure = np.maximum(np.abs(x - 8 + (y + 70) * np.float32(0.2)) - np.float32(rng.uniform(0.5, 3)), np.maximum(z - 48, y + 62))
+    fissure = np.maximum(
+        np.abs(x - 8 + (y + 70) * np.float32(0.2)) - np.float32(rng.uniform(0.5, 3)),
+        np.maximum(z - 48, y + 62),
+    )
     shape = smooth_max(shape, -fissure, 4)
     shape = smooth_max(shape, -spine_block(region) + 7, 8)
     return Field(region, smooth_max(shape, belly, 5))
@@ -129,7 +149,9 @@ def kidney(site: Site, side: int) -> tuple[Field, Field]:
     size = site.factor(0.09)
     dx, dy, dz = site.jitter(5)
     centre = (side * 73 + dx, 10 + dy, (-34 if side < 0 else -22) + dz)
-    region = site.frame.region((centre[0] - 45, centre[1] - 42, centre[2] - 70), (centre[0] + 45, centre[1] + 42, centre[2] + 70))
+    region = site.frame.region(
+        (centre[0] - 45, centre[1] - 42, centre[2] - 70), (centre[0] + 45, centre[1] + 42, centre[2] + 70)
+    )
     if region.empty:
         return Field(region, region.x), Field(region, region.x)
     turn = tilt(site.rng.normal(-12, 4), side * site.rng.normal(13, 4), side * site.rng.normal(28, 8))
@@ -148,13 +170,18 @@ def stomach(site: Site) -> Field:
     rng = site.rng
     fill = float(rng.uniform(0.68, 1.12))
     points = [
-        (66, -4, 94, 25), (65, -24, 80, 35), (63, -54, 50, 33), (55, -72, 16, 29), (36, -80, -8, 24), (12, -82, -14, 20),
+        (66, -4, 94, 25), (65, -24, 80, 35), (63, -54, 50, 33), (55, -72, 16, 29), (36, -80, -8, 24),
+        (12, -82, -14, 20),
         (-10, -78, -8, 16), (-28, -72, -2, 9),
     ]  # fmt: skip
     spread = rng.normal(0, 5, (len(points), 3))
     spread[-1] *= 0.3
-    spread[:, 2] += np.linspace(0, 1, len(points)) ** 2 * rng.normal(-4, 8) * (np.arange(len(points)) < len(points) - 1)
-    field = site.path_field(moved(points, (0, 0, 0), fill, spread), spacing_mm=4, bumps=[(45, 3.0), (22, 1.5)], reach_mm=12)
+    spread[:, 2] += (
+        np.linspace(0, 1, len(points)) ** 2 * rng.normal(-4, 8) * (np.arange(len(points)) < len(points) - 1)
+    )
+    field = site.path_field(
+        moved(points, (0, 0, 0), fill, spread), spacing_mm=4, bumps=[(45, 3.0), (22, 1.5)], reach_mm=12
+    )
     if field.region.empty:
         return field
     belly = site.torso.belly[field.region.slices]
@@ -164,12 +191,15 @@ def stomach(site: Site) -> Field:
 def duodenum(site: Site) -> Field:
     """The C-loop from the pylorus around the head of the pancreas, across the midline below it, up to the first jejunal loop."""
     points = [
-        (-28, -72, -2, 9), (-42, -64, 4, 12), (-54, -52, -8, 11), (-56, -44, -34, 11.5), (-52, -42, -58, 12), (-38, -46, -70, 11),
+        (-28, -72, -2, 9), (-42, -64, 4, 12), (-54, -52, -8, 11), (-56, -44, -34, 11.5), (-52, -42, -58, 12),
+        (-38, -46, -70, 11),
         (-12, -53, -72, 10), (10, -55, -69, 9.5), (28, -50, -56, 10), (34, -50, -34, 10),
     ]  # fmt: skip
     spread = site.rng.normal(0, 3.0, (len(points), 3))
     spread[0] = 0
-    return site.path_field(moved(points, site.jitter(2), 0.95 * site.factor(0.1), spread), bumps=[(18, 1.2)], reach_mm=12)
+    return site.path_field(
+        moved(points, site.jitter(2), 0.95 * site.factor(0.1), spread), bumps=[(18, 1.2)], reach_mm=12
+    )
 
 
 def pancreas(site: Site) -> Field:
@@ -177,10 +207,13 @@ def pancreas(site: Site) -> Field:
     size = 0.93 * site.factor(0.12)
     spread = site.rng.normal(0, 2.5, (7, 3))
     points = [
-        (-34, -56, -46, 11), (-33, -58, -30, 14.5), (-22, -62, -14, 13), (-2, -69, 0, 9.5), (20, -64, 10, 10.5), (46, -44, 20, 11),
+        (-34, -56, -46, 11), (-33, -58, -30, 14.5), (-22, -62, -14, 13), (-2, -69, 0, 9.5),
+        (20, -64, 10, 10.5), (46, -44, 20, 11),
         (74, -18, 30, 10.5),
     ]  # fmt: skip
-    body = site.path_field(moved(points, site.jitter(2), size, spread), flatten=(1.05, 0.92, 1.15), reach_mm=16)
+    body = site.path_field(
+        moved(points, site.jitter(2), size, spread), flatten=(1.05, 0.92, 1.15), reach_mm=16
+    )
     if body.region.empty:
         return body
     uncinate = ellipsoid(body.region, (-20, -50, -40), (15, 8, 15))
@@ -194,7 +227,8 @@ def aorta(site: Site) -> Field:
     """From the chest to the bifurcation at L4, slightly left of the midline in the abdomen."""
     width = site.factor(0.1)
     points = [
-        (3, -34, -121, 8), (6, -34, -90, 8.5), (9, -33, -50, 9), (8, -32, 0, 9.8), (7, -30, 40, 10.5), (11, -26, 80, 11.5),
+        (3, -34, -121, 8), (6, -34, -90, 8.5), (9, -33, -50, 9), (8, -32, 0, 9.8), (7, -30, 40, 10.5),
+        (11, -26, 80, 11.5),
         (18, -19, 125, 12), (23, -14, 180, 12.5), (25, -12, 235, 13), (22, -22, 265, 14),
     ]  # fmt: skip
     spread = np.repeat(site.rng.normal(0, 1.8, (len(points), 1)), 3, axis=1) * np.array([1.0, 0.3, 0.0])
@@ -204,12 +238,15 @@ def aorta(site: Site) -> Field:
 def vena_cava(site: Site) -> Field:
     """Right of the aorta; behind the liver it comes forward and ends in the right atrium."""
     points = [
-        (-14, -32, -130, 8.5), (-19, -33, -100, 9), (-21, -34, -50, 9.5), (-22, -36, 0, 10), (-24, -40, 40, 10.5),
+        (-14, -32, -130, 8.5), (-19, -33, -100, 9), (-21, -34, -50, 9.5), (-22, -36, 0, 10),
+        (-24, -40, 40, 10.5),
         (-26, -46, 75, 11), (-24, -52, 105, 11.5), (-20, -55, 124, 12),
     ]  # fmt: skip
     flat = float(site.rng.uniform(0.6, 1.0))
     spread = site.rng.normal(0, 1.5, (len(points), 3)) * np.array([1, 0.6, 0])
-    return site.path_field(moved(points, (0, 0, 0), site.factor(0.1), spread), flatten=(1.25, flat, 1.0), reach_mm=12)
+    return site.path_field(
+        moved(points, (0, 0, 0), site.factor(0.1), spread), flatten=(1.25, flat, 1.0), reach_mm=12
+    )
 
 
 def adrenal(site: Site, side: int) -> Field:
@@ -218,7 +255,9 @@ def adrenal(site: Site, side: int) -> Field:
     apex = (-29 + dx, -22 + dy) if side < 0 else (31 + dx, -24 + dy)
     centre_z = (36 if side < 0 else 28) + dz
     height = 17 * site.factor(0.12)
-    region = site.frame.region((apex[0] - 40, apex[1] - 25, centre_z - 32), (apex[0] + 40, apex[1] + 45, centre_z + 32))
+    region = site.frame.region(
+        (apex[0] - 40, apex[1] - 25, centre_z - 32), (apex[0] + 40, apex[1] + 45, centre_z + 32)
+    )
     if region.empty:
         return Field(region, region.x)
     # The plates lean: lower down the limbs sit further apart from the spine.
@@ -229,10 +268,14 @@ def adrenal(site: Site, side: int) -> Field:
     medial = (apex[0] + side * 1.0, apex[1] + limb)
     lateral = (apex[0] + side * limb * 0.62, apex[1] + limb * 0.85)
     body = slab_segment(shifted, apex, medial, thick)
-    second = slab_segment(shifted, apex, lateral, thick) + np.clip(region.z - np.float32(centre_z + 4), 0, 12) * np.float32(0.25)
+    second = slab_segment(shifted, apex, lateral, thick) + np.clip(
+        region.z - np.float32(centre_z + 4), 0, 12
+    ) * np.float32(0.25)
     distance = smooth_min(body, second, 2.5)
     if side > 0:
-        distance = smooth_min(distance, slab_segment(shifted, apex, (apex[0] - 3.0, apex[1] - 7.0), thick + 0.5), 2.5)
+        distance = smooth_min(
+            distance, slab_segment(shifted, apex, (apex[0] - 3.0, apex[1] - 7.0), thick + 0.5), 2.5
+        )
     distance = smooth_max(distance, np.abs(region.z - np.float32(centre_z)) - np.float32(height), 5)
     return Field(region, site.rough(region, distance, [(18, 0.7)]))
 
@@ -241,15 +284,27 @@ def gallbladder(site: Site) -> Field:
     """A pear under the right lobe, its bottom forward and down."""
     size = site.factor(0.18)
     dx, dy, dz = site.jitter(5)
-    points = [(-44, -62, 8, 4.5), (-52, -68, -4, 9), (-62, -78, -18, 14), (-68, -86, -30, 14.5), (-70, -90, -38, 11)]
+    points = [
+        (-44, -62, 8, 4.5),
+        (-52, -68, -4, 9),
+        (-62, -78, -18, 14),
+        (-68, -86, -30, 14.5),
+        (-70, -90, -38, 11),
+    ]
     return site.path_field(moved(points, (dx, dy, dz), size), bumps=[(30, 1.0)], reach_mm=12)
 
 
 def esophagus(site: Site) -> Field:
     """Behind the heart, through the hiatus in front of the aorta, to the stomach."""
     points = [
-        (42, -24, 78, 9), (27, -34, 86, 9), (14, -42, 100, 9), (6, -40, 122, 9), (2, -35, 160, 8.5), (0, -30, 200, 8),
+        (42, -24, 78, 9), (27, -34, 86, 9), (14, -42, 100, 9), (6, -40, 122, 9), (2, -35, 160, 8.5),
+        (0, -30, 200, 8),
         (2, -28, 250, 8), (3, -30, 300, 8),
     ]  # fmt: skip
     spread = site.rng.normal(0, 1.5, (len(points), 3)) * np.array([1, 0.6, 0])
-    return site.path_field(moved(points, (0, 0, 0), site.factor(0.13), spread), flatten=(1.15, 0.9, 1.0), bumps=[(25, 0.8)], reach_mm=12)
+    return site.path_field(
+        moved(points, (0, 0, 0), site.factor(0.13), spread),
+        flatten=(1.15, 0.9, 1.0),
+        bumps=[(25, 0.8)],
+        reach_mm=12,
+    )

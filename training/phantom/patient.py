@@ -24,9 +24,18 @@ def draw_missing(rng: np.random.Generator) -> list[str]:
 
 
 def paint_patient(
-    canvas: Canvas, habitus: Habitus, tissues: Tissues, rng: np.random.Generator, *, missing: list[str], anatomy: AnatomyMap | None
+    canvas: Canvas,
+    habitus: Habitus,
+    tissues: Tissues,
+    rng: np.random.Generator,
+    *,
+    missing: list[str],
+    anatomy: AnatomyMap | None,
 ) -> list[dict[str, object]]:
-    """Paint a whole patient, with procedural organs or those of a label map; returns what tumors were painted."""
+    """Paint a whole patient, with procedural organs or those of a label map.
+
+    Returns what tumors were painted.
+    """
     torso = build_torso(canvas.frame, habitus, rng)
     if anatomy is None:
         organs = build_organs(Site(canvas.frame, torso, rng), missing)

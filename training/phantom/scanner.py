@@ -27,7 +27,8 @@ class Scanner:
     blur_mm: float
     """Width over which the kernel averages in the plane."""
     padding_hu: int | None
-    """Value outside the circle that was reconstructed, where the grid is a square around it; None fills the corners with air."""
+    """Value outside the circle that was reconstructed, where the grid is a square around it; None fills the
+    corners with air."""
     sharpen: float
     """Edge enhancement of a sharp kernel: overshoot as a share of the edge."""
 
@@ -52,7 +53,10 @@ def paint_table(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     whole = frame.whole()
     x, y = frame.pose.to_scanner(np.array([0.0, 0.0, 0.0]))[:2]
     # The table is straight in the scanner, so it is drawn there and not in the warped patient.
-    axes = [frame.origin_xyz_mm[i] + np.arange(n) * frame.step_mm for i, n in zip((2, 1, 0), frame.shape, strict=True)]
+    axes = [
+        frame.origin_xyz_mm[i] + np.arange(n) * frame.step_mm
+        for i, n in zip((2, 1, 0), frame.shape, strict=True)
+    ]
     yy = axes[1][None, :, None].astype(np.float32)
     xx = axes[2][None, None, :].astype(np.float32)
     below = np.where(torso.skin < 0, yy, -np.inf).max()
@@ -73,7 +77,11 @@ def paint_arms(canvas: Canvas, rng: np.random.Generator, tissues_hu: dict[str, f
     out = float(rng.uniform(188, 205))
     for side in (-1, 1):
         course = ((out, 10, 330), (out + 8, 10, 80), (out - 8, -20, -120), (out - 25, -50, -300))
-        arm = tube(frame, whole, curve([(side * x, y, z, r) for (x, y, z), r in zip(course, (44, 40, 33, 28), strict=True)], 8.0))
+        arm = tube(
+            frame,
+            whole,
+            curve([(side * x, y, z, r) for (x, y, z), r in zip(course, (44, 40, 33, 28), strict=True)], 8.0),
+        )
         bone = curve([(side * x, y, z, r) for (x, y, z), r in zip(course, (12, 11, 9, 8), strict=True)], 4.0)
         for inset, name in ((0.0, "skin"), (2.0, "fat"), (9.0, "muscle")):
             canvas.paint(Field(whole, arm + np.float32(inset)), tissues_hu[name])
@@ -89,7 +97,9 @@ def finish(
     out = np.empty(image.shape, dtype=np.int16)
     sigma = [scanner.grain_mm / s for s in spacing_zyx_mm[1:]]
     # Filtering lowers the deviation by a known factor; measured once on a small patch instead of derived.
-    probe = ndimage.gaussian_filter(rng.standard_normal((1, 128, 128), dtype=np.float32), (0, *sigma), truncate=2.5)
+    probe = ndimage.gaussian_filter(
+        rng.standard_normal((1, 128, 128), dtype=np.float32), (0, *sigma), truncate=2.5
+    )
     gain = np.float32(scanner.noise_hu / max(float(probe.std()), 1e-3))
     for first in range(0, image.shape[0], _CHUNK_SLICES):
         part = image[first : first + _CHUNK_SLICES]

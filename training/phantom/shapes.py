@@ -1,7 +1,7 @@
 """Signed distances of simple bodies, in canonical millimetres: negative inside, positive outside.
 
-The functions take coordinate arrays (z, y, x) and return an array of the same shape. They are distances near the surface and
-only roughly so far away, which is all that drawing needs.
+The functions take coordinate arrays (z, y, x) and return an array of the same shape. They are distances near
+the surface and only roughly so far away, which is all that drawing needs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ Point = tuple[float, float, float]
 FAR_MM = np.float32(60.0)
 
 
-def ellipsoid(region: Region, centre: Point, radii: Point, tilt: npt.NDArray[np.float64] | None = None) -> FloatArray:
+def ellipsoid(
+    region: Region, centre: Point, radii: Point, tilt: npt.NDArray[np.float64] | None = None
+) -> FloatArray:
     """Ellipsoid with semi-axes in mm; `tilt` is a 3×3 rotation of its axes."""
-    dx, dy, dz = region.x - np.float32(centre[0]), region.y - np.float32(centre[1]), region.z - np.float32(centre[2])
+    dx, dy, dz = (
+        region.x - np.float32(centre[0]),
+        region.y - np.float32(centre[1]),
+        region.z - np.float32(centre[2]),
+    )
     if tilt is not None:
         t = tilt.astype(np.float32)
         dx, dy, dz = (t[0, i] * dx + t[1, i] * dy + t[2, i] * dz for i in range(3))
@@ -45,8 +51,13 @@ def smooth_max(a: FloatArray, b: FloatArray, radius: float) -> FloatArray:
     return -smooth_min(-a, -b, radius)
 
 
-def curve(points: Sequence[Sequence[float]] | npt.NDArray[np.float64], spacing_mm: float) -> npt.NDArray[np.float64]:
-    """Smooth curve through control points; rows (x, y, z, …), any further columns (a radius) are interpolated with them."""
+def curve(
+    points: Sequence[Sequence[float]] | npt.NDArray[np.float64], spacing_mm: float
+) -> npt.NDArray[np.float64]:
+    """Smooth curve through control points.
+
+    Rows (x, y, z, …), any further columns (a radius) are interpolated with them.
+    """
     control = np.asarray(points, dtype=np.float64)
     chord = np.linalg.norm(np.diff(control[:, :3], axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(np.maximum(chord, 1e-3))])
@@ -55,12 +66,17 @@ def curve(points: Sequence[Sequence[float]] | npt.NDArray[np.float64], spacing_m
 
 
 def tube(
-    frame: Frame, region: Region, path: npt.NDArray[np.float64], flatten: Point = (1.0, 1.0, 1.0), reach_mm: float = 6.0
+    frame: Frame,
+    region: Region,
+    path: npt.NDArray[np.float64],
+    flatten: Point = (1.0, 1.0, 1.0),
+    reach_mm: float = 6.0,
 ) -> FloatArray:
     """Tube along a densely sampled path of rows (x, y, z, radius), mm.
 
-    `flatten` divides distances along x, y and z: (1.3, 0.8, 1) makes a vessel wider than deep. Only the neighbourhood of each
-    sample is touched, so long thin paths stay cheap: further than `reach_mm` from the surface the distance stays at that.
+    `flatten` divides distances along x, y and z: (1.3, 0.8, 1) makes a vessel wider than deep. Only the
+    neighbourhood of each sample is touched, so long thin paths stay cheap: further than `reach_mm` from the
+    surface the distance stays at that.
     """
     result = np.full(region.shape, reach_mm, dtype=np.float32)
     if region.empty:
@@ -92,7 +108,9 @@ def path_bounds(path: npt.NDArray[np.float64], flatten: Point = (1.0, 1.0, 1.0))
     return (float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))
 
 
-def superellipse(x: FloatArray, y: FloatArray, half_x: FloatArray, half_y: FloatArray, power: float) -> FloatArray:
+def superellipse(
+    x: FloatArray, y: FloatArray, half_x: FloatArray, half_y: FloatArray, power: float
+) -> FloatArray:
     """Rounded rectangle in the axial plane with half-axes in mm (they may vary from voxel to voxel)."""
     p = np.float32(power)
     level = ((np.abs(x) / half_x) ** p + (np.abs(y) / half_y) ** p) ** np.float32(1 / power)
@@ -100,12 +118,19 @@ def superellipse(x: FloatArray, y: FloatArray, half_x: FloatArray, half_y: Float
     return result
 
 
-def slab_segment(region: Region, start: tuple[float, float], end: tuple[float, float], thickness: float) -> FloatArray:
+def slab_segment(
+    region: Region, start: tuple[float, float], end: tuple[float, float], thickness: float
+) -> FloatArray:
     """A plate parallel to z: distance in the axial plane from the segment start-end (x, y), less half the thickness."""
     (x0, y0), (x1, y1) = start, end
     ux, uy = x1 - x0, y1 - y0
     length = max(ux * ux + uy * uy, 1e-6)
-    t = np.clip(((region.x - np.float32(x0)) * np.float32(ux) + (region.y - np.float32(y0)) * np.float32(uy)) / np.float32(length), 0, 1)
+    t = np.clip(
+        ((region.x - np.float32(x0)) * np.float32(ux) + (region.y - np.float32(y0)) * np.float32(uy))
+        / np.float32(length),
+        0,
+        1,
+    )
     dx = region.x - np.float32(x0) - t * np.float32(ux)
     dy = region.y - np.float32(y0) - t * np.float32(uy)
     result: FloatArray = np.sqrt(dx * dx + dy * dy) - np.float32(thickness / 2)
@@ -115,8 +140,8 @@ def slab_segment(region: Region, start: tuple[float, float], end: tuple[float, f
 def profile(z: FloatArray, knots: Sequence[tuple[float, float]]) -> FloatArray:
     """Piecewise linear function of z from (z, value) knots in ascending z, e.g. the half-width of the trunk.
 
-    Constant beyond the knots. Looked up in a table of quarter millimetres: several times faster than interpolating millions
-    of voxels.
+    Constant beyond the knots. Looked up in a table of quarter millimetres: several times faster than
+    interpolating millions of voxels.
     """
     heights, values = (np.array(column, dtype=np.float64) for column in zip(*knots, strict=True))
     table = np.interp(np.arange(heights[0], heights[-1] + 0.25, 0.25), heights, values).astype(np.float32)
@@ -125,7 +150,10 @@ def profile(z: FloatArray, knots: Sequence[tuple[float, float]]) -> FloatArray:
 
 
 def slope(values: FloatArray, axis: int) -> FloatArray:
-    """Twice the difference per grid step along an axis; one-sided at the ends, where it is doubled to match."""
+    """Twice the difference per grid step along an axis.
+
+    One-sided at the ends, where it is doubled to match.
+    """
     result = np.empty_like(values)
 
     def at(first: int | None, last: int | None) -> tuple[slice, ...]:

@@ -1,7 +1,7 @@
 """The trunk: skin, fat, muscle wall, the abdominal cavity with the diaphragm above it, and lungs.
 
-All later parts take their bearings from a :class:`Torso`: the cavity's wall shapes liver and spleen, ribs run in the wall, and
-bowel fills what is left.
+All later parts take their bearings from a :class:`Torso`: the cavity's wall shapes liver and spleen, ribs run
+in the wall, and bowel fills what is left.
 """
 
 from __future__ import annotations
@@ -17,12 +17,23 @@ from training.phantom.tissue import Tissues
 
 # Half-axes of the cavity and the height of its centre over the spine, by z.
 HALF_WIDTH_MM = (
-    (-290, 92), (-220, 102), (-165, 117), (-110, 122), (-60, 118), (0, 124), (60, 131), (130, 128), (200, 118), (260, 96), (320, 50),
+    (-290, 92), (-220, 102), (-165, 117), (-110, 122), (-60, 118), (0, 124), (60, 131), (130, 128),
+    (200, 118), (260, 96), (320, 50),
 )  # fmt: skip
 HALF_DEPTH_MM = ((-290, 76), (-165, 80), (-60, 84), (40, 92), (110, 96), (200, 90), (270, 66), (320, 38))
 CENTRE_Y_MM = ((-290, -42), (0, -38), (120, -36), (320, -15))
 # Muscle wall at the flanks and the back (hips and buttocks below), and at the front.
-WALL_MM = ((-290, 50), (-200, 52), (-150, 42), (-110, 24), (-60, 17), (0, 15), (100, 13), (200, 18), (300, 40))
+WALL_MM = (
+    (-290, 50),
+    (-200, 52),
+    (-150, 42),
+    (-110, 24),
+    (-60, 17),
+    (0, 15),
+    (100, 13),
+    (200, 18),
+    (300, 40),
+)
 FRONT_WALL_MM = ((-290, 18), (-200, 11), (-60, 10), (0, 9.5), (60, 10), (100, 12), (200, 18), (300, 40))
 # Centre (x, y, z) and radii of left and right ventricle, right and left atrium, mm.
 _CHAMBERS_MM = (
@@ -113,13 +124,18 @@ def _half_fields(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> tu
     behind = np.clip((y / half_y + np.float32(0.75)) / np.float32(0.6), 0, 1)
     wall = profile(z_line, WALL_MM) * behind + profile(z_line, FRONT_WALL_MM) * (1 - behind)
     # The straight muscles of the belly leave a seam in the midline.
-    wall = wall * np.float32(habitus.muscle) - np.float32(4) * (1 - behind) * np.exp(-((region.x / 9) ** 2)) * (z_line < 60)
-    # The back muscles beside the spine stand out behind the cavity; without them the spinous processes would lie outside.
+    wall = wall * np.float32(habitus.muscle) - np.float32(4) * (1 - behind) * np.exp(
+        -((region.x / 9) ** 2)
+    ) * (z_line < 60)
+    # The back muscles beside the spine stand out behind the cavity; without them the spinous processes would
+    # lie outside.
     wide = profile(z_line, ((-290, 30), (-100, 34), (60, 32), (150, 26)))
     deep = profile(z_line, ((-290, 24), (-60, 27), (60, 24), (150, 20))) * np.float32(habitus.muscle)
     back = superellipse(np.abs(region.x) - np.float32(33), region.y - np.float32(50), wide, deep, 2.4)
     muscle = smooth_min(cavity - wall, true_distance(frame, back), 14.0)
-    depth = np.float32(habitus.fat_mm) * profile(z_line, ((-290, 1.2), (-120, 1.25), (-40, 1.1), (60, 0.75), (150, 0.6), (300, 0.6)))
+    depth = np.float32(habitus.fat_mm) * profile(
+        z_line, ((-290, 1.2), (-120, 1.25), (-40, 1.1), (60, 0.75), (150, 0.6), (300, 0.6))
+    )
     depth *= np.float32(1.0) + np.float32(0.25) * np.clip(y / half_y, -1, 1)
     skin = muscle - depth - np.float32(4.0)
     skin += frame.noise(region, 90.0, rng) * np.float32(min(4.0, 0.12 * habitus.fat_mm + 0.5))
@@ -128,7 +144,10 @@ def _half_fields(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> tu
 
 
 def _dome_height(region: Region, v: FloatArray, u: FloatArray, habitus: Habitus) -> FloatArray:
-    """Height of the diaphragm over each axial point; u and v are the point's position in the cavity, -1 to 1."""
+    """Height of the diaphragm over each axial point.
+
+    U and v are the point's position in the cavity, -1 to 1.
+    """
     x, y = region.x, region.y
     left = 1 / (1 + np.exp(-(x - 8) / np.float32(14)))
     top = np.float32(habitus.dome_mm) - np.float32(habitus.left_drop_mm) * left
@@ -148,11 +167,17 @@ def paint_torso(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     whole = frame.whole()
     strands = frame.noise(whole, 14.0, rng)
     texture = frame.noise(whole, 7.0, rng)
-    fat = np.float32(tissues["fat"]) + np.float32(5) * texture + np.float32(rng.uniform(4, 14)) * np.clip(strands - 1.1, 0, None)
+    fat = (
+        np.float32(tissues["fat"])
+        + np.float32(5) * texture
+        + np.float32(rng.uniform(4, 14)) * np.clip(strands - 1.1, 0, None)
+    )
     canvas.paint(Field(whole, torso.skin), tissues["skin"])
     canvas.paint(Field(whole, torso.skin + np.float32(2.2)), fat)
     # Fat between the fibres: more of it in weak muscles.
-    marbling = np.float32(rng.uniform(4, 16) / torso.habitus.muscle) * (frame.noise(whole, 9.0, rng) - np.float32(0.3))
+    marbling = np.float32(rng.uniform(4, 16) / torso.habitus.muscle) * (
+        frame.noise(whole, 9.0, rng) - np.float32(0.3)
+    )
     muscle = np.float32(tissues["muscle"]) - np.clip(marbling, -4, 60)
     canvas.paint(Field(whole, torso.muscle), muscle)
     flank = np.abs(np.abs(torso.cavity - np.float32(8.5)) - np.float32(3.2)) - np.float32(0.7)
@@ -160,7 +185,11 @@ def paint_torso(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     flank = np.maximum(flank, np.float32(-130) - whole.z)
     flank = np.maximum(flank, np.float32(2) * (np.float32(rng.normal(0, 0.7)) - frame.noise(whole, 50, rng)))
     canvas.paint(Field(whole, flank), tissues["fat"])
-    visceral = fat + np.float32(rng.normal(0, 4)) + np.float32(rng.choice([0, 0, 0, 8, 20])) * np.clip(strands, 0, None)
+    visceral = (
+        fat
+        + np.float32(rng.normal(0, 4))
+        + np.float32(rng.choice([0, 0, 0, 8, 20])) * np.clip(strands, 0, None)
+    )
     if torso.habitus.belly_fluid:
         visceral = np.float32(tissues["fluid"]) + texture
     canvas.paint(Field(whole, torso.cavity), visceral)
@@ -173,15 +202,22 @@ def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     if chest.empty:
         return
     above, cavity = torso.above_dome[chest.slices], torso.cavity[chest.slices]
-    canvas.paint(Field(chest, smooth_max(cavity + np.float32(1), -above - np.float32(0.3), 3)), tissues["muscle"])
+    canvas.paint(
+        Field(chest, smooth_max(cavity + np.float32(1), -above - np.float32(0.3), 3)), tissues["muscle"]
+    )
     lift = torso.habitus.dome_mm - 124
     core = smooth_min(
         ellipsoid(chest, (2, -30, 190), (24, 52, 150)),
-        smooth_min(ellipsoid(chest, (22, -62, 132 + lift), (58, 44, 46)), ellipsoid(chest, (0, 2, 180), (26, 22, 400)), 12),
+        smooth_min(
+            ellipsoid(chest, (22, -62, 132 + lift), (58, 44, 46)),
+            ellipsoid(chest, (0, 2, 180), (26, 22, 400)),
+            12,
+        ),
         14,
     )
     middle = np.maximum(cavity, np.maximum(core, -above + np.float32(2)))
-    # The rounded seam keeps lung out of the narrow recess between diaphragm and wall, which is closed at rest.
+    # The rounded seam keeps lung out of the narrow recess between diaphragm and wall, which is closed at
+    # rest.
     recess = float(rng.uniform(8, 30))
     lung = smooth_max(smooth_max(cavity + np.float32(2), np.float32(2.6) - above, recess), -core, 5)
     hu = np.float32(tissues["lung"]) + np.float32(22) * frame.noise(chest, 35, rng)
@@ -194,8 +230,13 @@ def paint_lungs(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.G
     canvas.paint(Field(chest, vessels), tissues["portal vein"] * 0.9)
     if torso.habitus.effusion_mm > 0:
         level = np.float32(52 - torso.habitus.effusion_mm)
-        fluid = np.maximum(lung + np.float32(0.5), level - chest.y + np.float32(0.15) * (chest.z - np.float32(60)))
-        canvas.paint(Field(chest, np.maximum(fluid, np.float32(rng.uniform(-1, 1) * 90) * np.sign(chest.x) - 45)), tissues["fluid"])
+        fluid = np.maximum(
+            lung + np.float32(0.5), level - chest.y + np.float32(0.15) * (chest.z - np.float32(60))
+        )
+        canvas.paint(
+            Field(chest, np.maximum(fluid, np.float32(rng.uniform(-1, 1) * 90) * np.sign(chest.x) - 45)),
+            tissues["fluid"],
+        )
     _paint_heart(canvas, torso, tissues, rng)
 
 
@@ -207,7 +248,11 @@ def _paint_heart(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.
         return
     above = torso.above_dome[region.slices]
     wobble = frame.noise(region, 45, rng) * np.float32(2.5)
-    heart = smooth_min(ellipsoid(region, (28, -66, 130 + lift), (48, 38, 36)), ellipsoid(region, (-10, -52, 140 + lift), (32, 32, 40)), 14)
+    heart = smooth_min(
+        ellipsoid(region, (28, -66, 130 + lift), (48, 38, 36)),
+        ellipsoid(region, (-10, -52, 140 + lift), (32, 32, 40)),
+        14,
+    )
     heart = smooth_max(heart + wobble, np.float32(4) - above, 5)
     canvas.paint(Field(region, heart), tissues["myocardium"])
     for x, y, z, *radii in _CHAMBERS_MM:

@@ -15,7 +15,8 @@ TUMOR = FLARE23.ids["tumor"]
 
 # Where tumors are looked for, and how often; "belly" is the fat between organs (nodes, implants).
 _SITES = {
-    "liver": 0.34, "right kidney": 0.1, "left kidney": 0.1, "pancreas": 0.13, "spleen": 0.03, "stomach": 0.07, "belly": 0.17,
+    "liver": 0.34, "right kidney": 0.1, "left kidney": 0.1, "pancreas": 0.13, "spleen": 0.03, "stomach": 0.07,
+    "belly": 0.17,
     "right adrenal gland": 0.03, "left adrenal gland": 0.03,
 }  # fmt: skip
 
@@ -60,7 +61,9 @@ def _seat(site: Site, fields: Organs, name: str, diameter: float) -> Point | Non
     return float(region.x[place]), float(region.y[place]), float(region.z[place])
 
 
-def _paint_one(canvas: Canvas, site: Site, centre: Point, diameter: float, tissues: Tissues, name: str) -> bool:
+def _paint_one(
+    canvas: Canvas, site: Site, centre: Point, diameter: float, tissues: Tissues, name: str
+) -> bool:
     rng = site.rng
     radius = diameter / 2
     region = site.frame.region(
@@ -73,17 +76,27 @@ def _paint_one(canvas: Canvas, site: Site, centre: Point, diameter: float, tissu
     stretch /= np.prod(stretch) ** (1 / 3)
     radii = (radius * float(stretch[0]), radius * float(stretch[1]), radius * float(stretch[2]))
     distance = ellipsoid(region, centre, radii, tilt(*rng.uniform(0, 180, 3)))
-    distance = site.rough(region, distance, [(max(diameter, 14), 0.07 * diameter), (9, min(1.2, 0.03 * diameter))])
+    distance = site.rough(
+        region, distance, [(max(diameter, 14), 0.07 * diameter), (9, min(1.2, 0.03 * diameter))]
+    )
     distance = np.maximum(distance, site.torso.cavity[region.slices] - np.float32(2))
     if not (distance < 0).any():
         return False
-    base = tissues["tumor"] if name != "liver" else min(tissues["tumor"], tissues["liver"] - float(rng.uniform(15, 55)))
+    base = (
+        tissues["tumor"]
+        if name != "liver"
+        else min(tissues["tumor"], tissues["liver"] - float(rng.uniform(15, 55)))
+    )
     mottle = np.float32(rng.uniform(2, 12)) * site.frame.noise(region, max(8.0, diameter / 2), rng)
     before = int((canvas.labels == TUMOR).sum()) if diameter < 10 else -1
     canvas.paint(Field(region, distance), np.float32(base) + mottle, label=TUMOR)
     if rng.random() < 0.35:
         canvas.paint(Field(region, distance), tissues["tumor rim"] + mottle, within=TUMOR)
-        canvas.paint(Field(region, distance + np.float32(max(2.0, diameter * 0.12))), np.float32(base) + mottle, within=TUMOR)
+        canvas.paint(
+            Field(region, distance + np.float32(max(2.0, diameter * 0.12))),
+            np.float32(base) + mottle,
+            within=TUMOR,
+        )
     if diameter > 18 and rng.random() < 0.5:
         core = distance + np.float32(radius * rng.uniform(0.35, 0.6)) + 2 * site.frame.noise(region, 14, rng)
         canvas.paint(Field(region, core), tissues["necrosis"], within=TUMOR)

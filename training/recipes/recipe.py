@@ -1,6 +1,7 @@
 """Training recipes: what a network is, what it sees and how it is trained, in one YAML file.
 
-`load_recipe` refuses unknown, missing and out-of-range fields with the field's name: `optimizer.steps: must be above 0, is -5`.
+`load_recipe` refuses unknown, missing and out-of-range fields with the field's name: `optimizer.steps: must
+be above 0, is -5`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,8 @@ from training.training_errors import RecipeError
 RECIPES = Path(__file__).parent
 FOREGROUND = "foreground"
 INTERPOLATION: Literal["area"] = "area"
-"""How images are brought to the network's grid, in training and at inference (`model.manifest.Network.interpolation`)."""
+"""How images are brought to the network's grid, in training and at inference
+(`model.manifest.Network.interpolation`)."""
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
@@ -72,7 +74,10 @@ class Optimizer:
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Chances are per patch, 0 to 1. Intensities are in network units: 1 is the whole width of the HU window."""
+    """Chances are per patch, 0 to 1.
+
+    Intensities are in network units: 1 is the whole width of the HU window.
+    """
 
     affine_chance: float = 0.5
     """Chance of rotation and scaling together."""
@@ -81,11 +86,13 @@ class Augmentation:
     scale: float = 0.15
     """Largest relative change of size in the axial plane; along z a quarter of it."""
     slab_chance: float = 0.0
-    """Chance that only a slab of the image is left, as in a short field of view, so that organs are learned without their surroundings."""
+    """Chance that only a slab of the image is left, as in a short field of view, so that organs are learned
+    without their surroundings."""
     slab_voxels: tuple[int, int] = (16, 48)
     """Least and largest thickness of such a slab along z."""
     flip_axes: tuple[Literal["z", "y", "x"], ...] = ()
-    """Axes mirrored with chance 0.5 each. Along x the liver changes sides: not for networks that name organs."""
+    """Axes mirrored with chance 0.5 each. Along x the liver changes sides: not for networks that name
+    organs."""
     shift: float = 0.05
     """Largest change of brightness."""
     contrast: float = 0.15
@@ -107,7 +114,9 @@ class Augmentation:
         for name in ("affine_chance", "slab_chance", "intensity_chance", "noise_chance", "blur_chance"):
             _between(name, getattr(self, name), 0, 1)
         if not 1 <= self.slab_voxels[0] <= self.slab_voxels[1]:
-            raise ValueError(f"slab_voxels: must be two whole numbers from 1, the lower first, is {list(self.slab_voxels)}")
+            raise ValueError(
+                f"slab_voxels: must be two whole numbers from 1, the lower first, is {list(self.slab_voxels)}"
+            )
         _between("rotation_deg", self.rotation_deg, 0, 180)
         for name in ("scale", "shift", "contrast", "gamma", "noise"):
             _between(name, getattr(self, name), 0, 0.9)
@@ -142,7 +151,8 @@ class Recipe:
     label_set: str
     """Label set that the truth follows, e.g. flare23."""
     channels: Literal["merged", "plain", "foreground"]
-    """`merged`: one channel for each left/right pair; `plain`: one for each structure; `foreground`: one for all together."""
+    """`merged`: one channel for each left/right pair; `plain`: one for each structure; `foreground`: one for
+    all together."""
     spacing_zyx_mm: ZyxMm
     """Voxel size of the network's grid."""
     patch_zyx: Zyx
@@ -154,8 +164,9 @@ class Recipe:
     hu_window: tuple[float, float] = (-250.0, 250.0)
     """HU that become 0 and 1; values beyond are clipped."""
     background_share: float | None = None
-    """Share of patches centred on the background, 0 to 1; the others are centred on each structure equally often. None: the
-    background counts as one structure among the others, and what lies far from all organs is hardly seen."""
+    """Share of patches centred on the background, 0 to 1; the others are centred on each structure equally
+    often. None: the background counts as one structure among the others, and what lies far from all organs is
+    hardly seen."""
     loss: Loss = field(default_factory=Loss)
     """What is minimised."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -181,7 +192,10 @@ class Recipe:
             raise ValueError(f"patch_zyx: {error}") from error
         wanted = len(self.channel_names)
         if self.network.out_channels != wanted:
-            raise ValueError(f"network.out_channels: must be {wanted} for {self.channels} {self.label_set}, is {self.network.out_channels}")
+            raise ValueError(
+                f"network.out_channels: must be {wanted} for {self.channels} {self.label_set}, is "
+                f"{self.network.out_channels}"
+            )
 
     @property
     def labels(self) -> LabelSet:
@@ -231,7 +245,9 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
         raise RecipeError(f"recipe {name_or_path}: no such file, and not one of {known}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"recipe {path}: cannot be read as YAML ({' '.join(str(error).split())})") from error
+        raise RecipeError(
+            f"recipe {path}: cannot be read as YAML ({' '.join(str(error).split())})"
+        ) from error
     if not isinstance(document, dict):
         raise RecipeError(f"recipe {path}: must be a mapping of fields")
     try:

@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file each, its metadata one JSON text; reading one executes nothing.
 
-Tensors are named `network.…` for weights, and in `last.safetensors` also `exp_avg.…` and `exp_avg_sq.…` for AdamW's
-moments. Together with the steps and the seed they are all that a run needs to go on exactly as if it had not stopped.
+Tensors are named `network.…` for weights, and in `last.safetensors` also `exp_avg.…` and `exp_avg_sq.…` for
+AdamW's moments. Together with the steps and the seed they are all that a run needs to go on exactly as if it
+had not stopped.
 """
 
 import json
@@ -46,7 +47,8 @@ class RunInfo:
     scaler: Mapping[str, float] = field(default_factory=dict)
     """State of the gradient scaler; empty without fp16."""
     updates: int | None = None
-    """Steps that changed the weights, which AdamW counts: the gradient scaler leaves some out. None in older files: all of them."""
+    """Steps that changed the weights, which AdamW counts: the gradient scaler leaves some out. None in older
+    files: all of them."""
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None:
@@ -85,10 +87,16 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) 
     Raises:
         CheckpointError: the weights belong to another network; the first tensor that does not fit is named.
     """
-    weights = {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+    weights = {
+        name.removeprefix("network."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("network.")
+    }
     wanted = network.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         have, want = (tuple(table[name].shape) if name in table else "nothing" for table in (weights, wanted))
         if have != want:
-            raise CheckpointError(f"{path}: belongs to another network ({name} is {have}, this network wants {want})")
+            raise CheckpointError(
+                f"{path}: belongs to another network ({name} is {have}, this network wants {want})"
+            )
     network.load_state_dict(weights)

@@ -37,11 +37,19 @@ def train(run: Run, store: CaseStore, held_out: CaseStore | None, workers: int) 
             loss = training_step(run, step, batch)
             done = step + 1
             last = done == steps
-            run.info = replace(run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates)
+            run.info = replace(
+                run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates
+            )
             run.log({"loss": loss, "learning_rate": learning_rate(step, recipe.optimizer)})
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if bar.disable and (done % LOG_EVERY_STEPS == 0 or last):
-                logger.info("step %d/%d: loss %.4f, %.2f s a step", done, steps, loss, (time.monotonic() - started) / (done - first))
+                logger.info(
+                    "step %d/%d: loss %.4f, %.2f s a step",
+                    done,
+                    steps,
+                    loss,
+                    (time.monotonic() - started) / (done - first),
+                )
             if held_out is not None and (done % recipe.validation.every_steps == 0 or last):
                 _validate(run, held_out)
             if done % recipe.checkpoint_every_steps == 0 or last:
@@ -67,7 +75,10 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     loss = deep_supervision_loss(levels, target, run.info.recipe.loss)
     value = float(loss.detach())
     if not math.isfinite(value):
-        raise TrainingError(f"the loss of step {step + 1} is {value}; lower optimizer.learning_rate, or train with --precision fp32")
+        raise TrainingError(
+            f"the loss of step {step + 1} is {value}; lower optimizer.learning_rate, or train with "
+            "--precision fp32"
+        )
     run.optimizer.zero_grad(set_to_none=True)
     run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     run.scaler.unscale_(run.optimizer)
@@ -85,7 +96,12 @@ def _validate(run: Run, held_out: CaseStore) -> None:
         return
     mean = sum(dice.values()) / len(dice)
     run.log({"dice": dice, "mean_dice": mean})
-    logger.info("step %d: validation Dice %.4f (%s)", run.info.step, mean, ", ".join(f"{name} {value:.3f}" for name, value in dice.items()))
+    logger.info(
+        "step %d: validation Dice %.4f (%s)",
+        run.info.step,
+        mean,
+        ", ".join(f"{name} {value:.3f}" for name, value in dice.items()),
+    )
     is_best = run.info.best_dice is None or mean > run.info.best_dice
     run.info = replace(run.info, dice=dice, best_dice=mean if is_best else run.info.best_dice)
     if is_best:

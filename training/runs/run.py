@@ -47,10 +47,14 @@ class Run:
 
     def save(self, name: str, *, moments: bool) -> None:
         """Write a checkpoint; with AdamW's moments the run can be taken up from it."""
-        tensors: dict[str, Tensor] = {f"network.{key}": tensor for key, tensor in self.network.state_dict().items()}
+        tensors: dict[str, Tensor] = {
+            f"network.{key}": tensor for key, tensor in self.network.state_dict().items()
+        }
         if moments and self.optimizer.state:
             for key, parameter in self.network.named_parameters():
-                tensors.update({f"{moment}.{key}": self.optimizer.state[parameter][moment] for moment in MOMENTS})
+                tensors.update(
+                    {f"{moment}.{key}": self.optimizer.state[parameter][moment] for moment in MOMENTS}
+                )
         save_checkpoint(self.folder / name, tensors, self.info)
 
 
@@ -70,22 +74,30 @@ def start_run(info: RunInfo, device: torch.device, folder: Path, init: Path | No
         # Measured: a step is up to a third faster so. On GPUs instance norm gets slower.
         network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     options = info.recipe.optimizer
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+    )
     scaler = torch.amp.GradScaler(device.type, enabled=info.precision == "fp16")
-    return Run(info=info, network=network.train(), optimizer=optimizer, scaler=scaler, device=device, folder=folder)
+    return Run(
+        info=info, network=network.train(), optimizer=optimizer, scaler=scaler, device=device, folder=folder
+    )
 
 
 def resume_run(info: RunInfo, device: torch.device, folder: Path) -> Run:
     """The run that `folder` holds, as it was at its last checkpoint.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or set of cases.
+        CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or set of
+            cases.
     """
     path = folder / LAST
     tensors, stored = load_checkpoint(path)
     for name in ("recipe", "seed", "precision", "cases"):
         if getattr(stored, name) != getattr(info, name):
-            raise CheckpointError(f"{path}: was written with another {name}; resume with the same one, or choose another --output")
+            raise CheckpointError(
+                f"{path}: was written with another {name}; resume with the same one, or choose another "
+                "--output"
+            )
     run = start_run(stored, device, folder)
     load_weights(run.network, tensors, path)
     updates = stored.step if stored.updates is None else stored.updates
@@ -93,7 +105,9 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path) -> Run:
         _restore_moments(run, tensors, updates, path)
     if stored.scaler:
         # Metadata know floats only, and torch wants its counts as integers.
-        run.scaler.load_state_dict({name: type(value)(stored.scaler[name]) for name, value in run.scaler.state_dict().items()})
+        run.scaler.load_state_dict(
+            {name: type(value)(stored.scaler[name]) for name, value in run.scaler.state_dict().items()}
+        )
     _forget_log_after(folder / LOG, stored.step)
     return run
 

@@ -20,9 +20,15 @@ from training.recipes.recipe import Recipe
 
 
 def validate(
-    network: nn.Module, store: CaseStore, recipe: Recipe, device: torch.device, autocast: AbstractContextManager[object]
+    network: nn.Module,
+    store: CaseStore,
+    recipe: Recipe,
+    device: torch.device,
+    autocast: AbstractContextManager[object],
 ) -> dict[str, float]:
-    """Mean Dice of each foreground channel over the held-out cases, 0 to 1; a channel that no case holds is left out.
+    """Mean Dice of each foreground channel over the held-out cases, 0 to 1.
+
+    A channel that no case holds is left out.
 
     A case counts for a channel only if its truth holds it.
     """
@@ -37,20 +43,33 @@ def validate(
     return mean_dice(scores, recipe.channel_names)
 
 
-def predict_channels(network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device) -> NDArray[np.uint8]:
+def predict_channels(
+    network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device
+) -> NDArray[np.uint8]:
     """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
     image = torch.from_numpy(case.image.astype(np.float32))[None, None]
     logits = sliding_window_inference(
-        image, window_zyx, 1, network, overlap=overlap, mode="gaussian", sw_device=device, device=torch.device("cpu")
+        image,
+        window_zyx,
+        1,
+        network,
+        overlap=overlap,
+        mode="gaussian",
+        sw_device=device,
+        device=torch.device("cpu"),
     )
     channels: NDArray[np.uint8] = logits[0].argmax(0).to(torch.uint8).numpy()
     return channels
 
 
-def case_dice(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], channel_names: Sequence[str]) -> dict[str, float]:
+def case_dice(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], channel_names: Sequence[str]
+) -> dict[str, float]:
     """Dice of each foreground channel that the truth holds."""
     present = [channel for channel in np.unique(truth).tolist() if channel > 0]
-    return {channel_names[channel]: score for channel, score in dice_per_label(prediction, truth, present).items()}
+    return {
+        channel_names[channel]: score for channel, score in dice_per_label(prediction, truth, present).items()
+    }
 
 
 def mean_dice(scores: Sequence[Mapping[str, float]], channel_names: Sequence[str]) -> dict[str, float]:

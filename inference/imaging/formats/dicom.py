@@ -1,7 +1,10 @@
-"""DICOM: a folder that holds one series, or a single file; enhanced images with many frames count as so many slices.
+"""DICOM: a folder that holds one series, or a single file.
 
-The slices are put in order by their positions; images that do not make one stack are refused. Plain pixels are read here; packed ones
-(JPEG and the like) in `inference.imaging.formats.unpack`, after the structure of their file was found sound.
+Enhanced images with many frames count as so many slices.
+
+The slices are put in order by their positions; images that do not make one stack are refused. Plain pixels
+are read here; packed ones (JPEG and the like) in `inference.imaging.formats.unpack`, after the structure of
+their file was found sound.
 """
 
 from collections import defaultdict
@@ -20,7 +23,8 @@ from inference.imaging.formats.voxels import VoxelSink, expected_bytes
 
 SAME_PLACE_MM = 1e-3
 UNEVEN = 0.05
-"""Share of the usual distance by which neighbouring slices may be nearer or farther before the user is told."""
+"""Share of the usual distance by which neighbouring slices may be nearer or farther before the user is
+told."""
 TILT_DEGREES = 0.5
 
 
@@ -39,21 +43,28 @@ def holds_dicom(folder: Path) -> bool:
 
 
 def read_series_header(path: Path) -> tuple[Geometry, int]:
-    """The grid of a series, and the bytes that a voxel is expected to take (`voxels.expected_bytes`); see `read_series`."""
+    """The grid of a series, and the bytes that a voxel is expected to take (`voxels.expected_bytes`).
+
+    See `read_series`.
+    """
     images, warnings = _choose(path)
-    return _grid(path, images, warnings)[0], max(expected_bytes(image.stored, image.slope, image.intercept) for image in images)
+    return _grid(path, images, warnings)[0], max(
+        expected_bytes(image.stored, image.slope, image.intercept) for image in images
+    )
 
 
 def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
     """Read the series in a folder (or one level below it), or one file; rescaled to HU as the files say.
 
-    Of several series, the one with the most images is taken, with a warning. Images of another size or orientation are another series.
+    Of several series, the one with the most images is taken, with a warning. Images of another size or
+    orientation are another series.
 
     Returns:
         The array (z, y, x), its grid and warnings.
 
     Raises:
-        InputError: no DICOM files, several series of the same length, colour, slices that do not make one stack, damage.
+        InputError: no DICOM files, several series of the same length, colour, slices that do not make one
+            stack, damage.
     """
     images, warnings = _choose(path)
     geometry, notes = _grid(path, images, warnings)
@@ -72,7 +83,11 @@ def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
 
 def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
     """Images of the series to read, in order, and warnings."""
-    files = [path] if path.is_file() else [file for sub in _with_folders_in(path) for file in _files_in(sub) if is_dicom(file)]
+    files = (
+        [path]
+        if path.is_file()
+        else [file for sub in _with_folders_in(path) for file in _files_in(sub) if is_dicom(file)]
+    )
     groups: dict[tuple[bool, *tuple[object, ...]], list[DicomImage]] = defaultdict(list)
     without = 0
     for file in files:
@@ -82,7 +97,9 @@ def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
             turned = tuple(np.round(image.orientation, 2)) if image.orientation else None
             groups[image.samples > 1, image.series_uid, image.rows, image.columns, turned].append(image)
     if not groups:
-        raise InputError(f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT")
+        raise InputError(
+            f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"
+        )
     # Colour last: what a workstation saves beside a CT is no CT.
     (is_colour, *_), series = min(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
     if is_colour:
@@ -90,8 +107,15 @@ def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
     counts = sorted((len(group) for group in groups.values()), reverse=True)
     listed = ", ".join(map(str, counts))
     if sum(len(group) == len(series) for key, group in groups.items() if not key[0]) > 1:
-        raise InputError(f"{path}: holds {len(groups)} DICOM series ({listed} images), none the longest; give each a folder of its own")
-    warnings = [f"{len(groups)} DICOM series in one folder ({listed} images); the longest was taken"] if len(groups) > 1 else []
+        raise InputError(
+            f"{path}: holds {len(groups)} DICOM series ({listed} images), none the longest; give each a "
+            "folder of its own"
+        )
+    warnings = (
+        [f"{len(groups)} DICOM series in one folder ({listed} images); the longest was taken"]
+        if len(groups) > 1
+        else []
+    )
     warnings += [f"{without} DICOM files without an image were left out"] if without else []
     return _in_order(path, series), warnings
 
@@ -102,19 +126,27 @@ def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
         return images
     for image in images:
         if image.position_mm is None or image.orientation is None:
-            raise InputError(f"{image.path}: does not say where it lies; export the series again as original images, one a slice")
+            raise InputError(
+                f"{image.path}: does not say where it lies; export the series again as original images, one "
+                "a slice"
+            )
     normal = _normal(images[0])
     images = sorted(images, key=lambda image: float(np.dot(image.position_mm or (), normal)))
     apart = np.diff([float(np.dot(image.position_mm or (), normal)) for image in images])
     if apart.min() < SAME_PLACE_MM:
-        raise InputError(f"{path}: several of its images lie at the same place (several phases?); give one phase a folder")
+        raise InputError(
+            f"{path}: several of its images lie at the same place (several phases?); give one phase a folder"
+        )
     return images
 
 
 def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tuple[Geometry, tuple[str, ...]]:
     first = images[0]
     if first.orientation is None or first.position_mm is None or first.spacing_yx_mm is None:
-        raise InputError(f"{path}: says nothing about its place or the size of its pixels; export the series again as original images")
+        raise InputError(
+            f"{path}: says nothing about its place or the size of its pixels; export the series again as "
+            "original images"
+        )
     row, column, normal = np.array(first.orientation[:3]), np.array(first.orientation[3:]), _normal(first)
     between = first.thickness_mm or 1.0
     if len(images) > 1:
@@ -125,20 +157,31 @@ def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tupl
         warnings = [*warnings, "one slice that does not say how thick it is; 1 mm was taken"]
     spacing = spaced(path, np.array([first.spacing_yx_mm[1], first.spacing_yx_mm[0], between]))
     size = (len(images), first.rows, first.columns)
-    return mended_geometry(path, size, spacing, np.array(first.position_mm), np.stack([row, column, normal], axis=1), warnings)
+    return mended_geometry(
+        path, size, spacing, np.array(first.position_mm), np.stack([row, column, normal], axis=1), warnings
+    )
 
 
 def _unevenness(steps: NDArray[np.float64], normal: NDArray[np.float64]) -> list[str]:
-    """Warnings about slices that are not a straight, even stack; `steps` from slice to slice in mm, shape (n - 1, 3)."""
+    """Warnings about slices that are not a straight, even stack.
+
+    `steps` from slice to slice in mm, shape (n - 1, 3).
+    """
     warnings = []
     apart = steps @ normal
     if np.abs(apart / np.median(apart) - 1).max() > UNEVEN:
         nearest, farthest = apart.min(), apart.max()
-        warnings.append(f"slices are {nearest:.2f} to {farthest:.2f} mm apart (is one missing?); they were taken as evenly spaced")
+        warnings.append(
+            f"slices are {nearest:.2f} to {farthest:.2f} mm apart (is one missing?); they were taken as "
+            "evenly spaced"
+        )
     drift = float(np.linalg.norm(steps - apart[:, None] * normal, axis=1).max())
     tilt = float(np.degrees(np.arctan2(drift, np.median(apart))))
     if tilt > TILT_DEGREES:
-        warnings.append(f"slices are shifted against one another (gantry tilted by {tilt:.1f}°); they were taken as a straight stack")
+        warnings.append(
+            f"slices are shifted against one another (gantry tilted by {tilt:.1f}°); they were taken as a "
+            "straight stack"
+        )
     return warnings
 
 
@@ -159,7 +202,10 @@ def _pixels(image: DicomImage) -> NDArray[np.generic]:
         raise InputError(f"{image.path}: cannot be read ({reason(error)})") from error
     if raw.size != count:
         raise InputError(f"{image.path}: is truncated; copy the series again")
-    unused, above = 8 * image.stored.itemsize - image.bits_stored, 8 * image.stored.itemsize - 1 - image.high_bit
+    unused, above = (
+        8 * image.stored.itemsize - image.bits_stored,
+        8 * image.stored.itemsize - 1 - image.high_bit,
+    )
     if unused:  # overlays may lie in the other bits; shifting to and fro also carries the sign
         raw = (raw.astype(image.stored.newbyteorder("=")) << above) >> unused
     return raw

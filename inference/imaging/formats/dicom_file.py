@@ -1,7 +1,8 @@
 """The header of one DICOM file, read with distrust: whatever claims to reach beyond the file is refused.
 
-Only what a CT slice needs is kept. Sequences are walked for their structure, so that the decoder for packed pixels (GDCM) never sees a
-length that is not so; of their contents, what describes the frames of an enhanced image (DICOM PS3.3, functional groups) is kept.
+Only what a CT slice needs is kept. Sequences are walked for their structure, so that the decoder for packed
+pixels (GDCM) never sees a length that is not so; of their contents, what describes the frames of an enhanced
+image (DICOM PS3.3, functional groups) is kept.
 """
 
 import mmap
@@ -28,15 +29,30 @@ _MACROS = {0x00209113, 0x00209116, 0x00289110, 0x00289145}
 """Of functional groups: where a frame lies, how it is turned, the size of its pixels, its rescaling."""
 _PLAIN = {_IMPLICIT, _BIG_ENDIAN, "1.2.840.10008.1.2.1"}
 _JPEG = "1.2.840.10008.1.2.4."
-_GDCM_UNPACKS = {*(_JPEG + kind for kind in ("50", "51", "57", "70", "80", "81", "90", "91")), "1.2.840.10008.1.2.5"}
+_GDCM_UNPACKS = {
+    *(_JPEG + kind for kind in ("50", "51", "57", "70", "80", "81", "90", "91")),
+    "1.2.840.10008.1.2.5",
+}
 """Transfer syntaxes: JPEG, JPEG-LS, JPEG 2000 and run lengths (DICOM PS3.6)."""
 _WANTED = {
-    0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID", 0x00200032: "ImagePositionPatient",
-    0x00200037: "ImageOrientationPatient", 0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames", 0x00280010: "Rows",
-    0x00280011: "Columns", 0x00280030: "PixelSpacing", 0x00280100: "BitsAllocated", 0x00280101: "BitsStored", 0x00280102: "HighBit",
-    0x00280103: "PixelRepresentation", 0x00281052: "RescaleIntercept", 0x00281053: "RescaleSlope", _SYNTAX: "TransferSyntaxUID",
+    0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID",
+    0x00200032: "ImagePositionPatient",
+    0x00200037: "ImageOrientationPatient", 0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames",
+    0x00280010: "Rows",
+    0x00280011: "Columns", 0x00280030: "PixelSpacing", 0x00280100: "BitsAllocated", 0x00280101: "BitsStored",
+    0x00280102: "HighBit",
+    0x00280103: "PixelRepresentation", 0x00281052: "RescaleIntercept", 0x00281053: "RescaleSlope",
+    _SYNTAX: "TransferSyntaxUID",
 }  # fmt: skip
-_NUMBERS = {"SamplesPerPixel", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"}
+_NUMBERS = {
+    "SamplesPerPixel",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +87,8 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
     """Read the header of a DICOM file.
 
     Returns:
-        Its image, or its frames in the order of the file; nothing if it holds none, as a directory or a report does.
+        Its image, or its frames in the order of the file; nothing if it holds none, as a directory or a
+        report does.
 
     Raises:
         InputError: the file is damaged, or of a kind that is not read.
@@ -86,7 +103,9 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     except (_DamagedError, ValueError, struct.error, IndexError) as error:
-        raise InputError(f"{path}: is damaged or no DICOM image ({error}); copy the series again, or remove the file") from error
+        raise InputError(
+            f"{path}: is damaged or no DICOM image ({error}); copy the series again, or remove the file"
+        ) from error
 
 
 class _DamagedError(Exception):
@@ -122,8 +141,13 @@ class _Walk:
         self.order = ">" if self.syntax == _BIG_ENDIAN else "<"
         self._walk(at, end, explicit=self.syntax != _IMPLICIT, into=self.raw)
 
-    def _walk(self, at: int, end: int, *, explicit: bool, into: _Kept, only_group: int | None = None, depth: int = 0) -> int:
-        """Elements from `at` to `end` or to the end of their item, wanted ones kept in `into`; the value is the byte after them."""
+    def _walk(
+        self, at: int, end: int, *, explicit: bool, into: _Kept, only_group: int | None = None, depth: int = 0
+    ) -> int:
+        """Elements from `at` to `end` or to the end of their item, wanted ones kept in `into`.
+
+        The value is the byte after them.
+        """
         while at < end:
             group, element = struct.unpack_from(f"{self.order}HH", self._data, at)
             if only_group is not None and group != only_group:
@@ -136,7 +160,9 @@ class _Walk:
                 self.pixels = start, UNDEFINED
                 at = self._items(start, end, fragments=True)
             elif length == UNDEFINED:
-                at = self._items(start, end, explicit=explicit and kind != b"UN", depth=depth + 1, of=tag, into=into)
+                at = self._items(
+                    start, end, explicit=explicit and kind != b"UN", depth=depth + 1, of=tag, into=into
+                )
             elif start + length > end:
                 raise _DamagedError("an element reaches beyond the file")
             else:
@@ -161,9 +187,20 @@ class _Walk:
         return kind, int(struct.unpack_from(f"{self.order}H", self._data, at + 6)[0]), at + 8
 
     def _items(
-        self, at: int, end: int, *, explicit: bool = True, fragments: bool = False, depth: int = 0, of: int = 0, into: _Kept = None
+        self,
+        at: int,
+        end: int,
+        *,
+        explicit: bool = True,
+        fragments: bool = False,
+        depth: int = 0,
+        of: int = 0,
+        into: _Kept = None,
     ) -> int:
-        """Items of the sequence `of`, or fragments of packed pixels; the value is the byte after the sequence."""
+        """Items of the sequence `of`, or fragments of packed pixels.
+
+        The value is the byte after the sequence.
+        """
         if depth > DEEPEST:
             raise _DamagedError("sequences are nested too deep")
         while at < end:
@@ -171,7 +208,11 @@ class _Walk:
             tag, at = group << 16 | element, at + 8
             if tag == _SEQUENCE_END:
                 return at
-            if tag != _ITEM or (length == UNDEFINED and fragments) or (length != UNDEFINED and at + length > end):
+            if (
+                tag != _ITEM
+                or (length == UNDEFINED and fragments)
+                or (length != UNDEFINED and at + length > end)
+            ):
                 raise _DamagedError("a sequence is broken")
             if fragments:
                 at += length
@@ -190,14 +231,21 @@ class _Walk:
 
 def _images(path: Path, walk: _Walk) -> list[DicomImage]:
     values = _named(walk.raw)
-    number = {name: int(struct.unpack(f"{walk.order}H", values[name][:2])[0]) for name in _NUMBERS & set(values)}
+    number = {
+        name: int(struct.unpack(f"{walk.order}H", values[name][:2])[0]) for name in _NUMBERS & set(values)
+    }
     if walk.pixels is None:
         return []
     if not {"Rows", "Columns"} <= set(number):
         raise _DamagedError("pixels without rows and columns")
     bits = number.get("BitsAllocated", 16)
     rows, columns, frames = number["Rows"], number["Columns"], int(_float(values, "NumberOfFrames", 1.0))
-    if not (0 < rows <= LARGEST_SIDE and 0 < columns <= LARGEST_SIDE and 0 < frames <= LARGEST_SIDE and bits in (8, 16, 32)):
+    if not (
+        0 < rows <= LARGEST_SIDE
+        and 0 < columns <= LARGEST_SIDE
+        and 0 < frames <= LARGEST_SIDE
+        and bits in (8, 16, 32)
+    ):
         raise _DamagedError(f"an image of {columns} × {rows} × {frames} pixels of {bits} bits")
     samples, (start, length) = number.get("SamplesPerPixel", 1), walk.pixels
     is_packed = walk.syntax not in _PLAIN
@@ -215,7 +263,8 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
         raise _DamagedError(f"{stored} bits up to bit {high} of {bits}")
     common: dict[str, Any] = {
         "path": path, "series_uid": values.get("SeriesInstanceUID", b"").decode("ascii", "replace").strip(" \0"), "rows": rows,
-        "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high, "is_packed": is_packed,
+        "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
+        "is_packed": is_packed,
         "stored": np.dtype(f"{walk.order}{'i' if number.get('PixelRepresentation', 0) else 'u'}{bits // 8}"),
     }  # fmt: skip
     return [

@@ -7,7 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.geometry import ORTHONORMAL_WITHIN, Geometry, Zyx, ZyxMm, as_direction, closest_orthonormal, skewness
+from inference.geometry import (
+    ORTHONORMAL_WITHIN,
+    Geometry,
+    Zyx,
+    ZyxMm,
+    as_direction,
+    closest_orthonormal,
+    skewness,
+)
 from inference.imaging.formats.voxels import StoredVoxels
 
 SHORTEST_MM, LONGEST_MM = 0.01, 1000.0
@@ -28,7 +36,12 @@ class ImageFile:
 
 
 def mended_geometry(
-    path: Path, size: Zyx, spacing: ZyxMm, origin: NDArray[np.float64], matrix: NDArray[np.float64], warnings: list[str]
+    path: Path,
+    size: Zyx,
+    spacing: ZyxMm,
+    origin: NDArray[np.float64],
+    matrix: NDArray[np.float64],
+    warnings: list[str],
 ) -> tuple[Geometry, tuple[str, ...]]:
     """A grid whose direction is the orthonormal one next to `matrix`; warns if that is another one.
 
@@ -37,14 +50,23 @@ def mended_geometry(
     """
     direction = closest_orthonormal(matrix)
     if direction is None or not np.isfinite(origin).all():
-        raise InputError(f"{path}: its header has no usable orientation (axes are not independent); export it again")
+        raise InputError(
+            f"{path}: its header has no usable orientation (axes are not independent); export it again"
+        )
     if any(n * s > LONGEST_VIEW_MM for n, s in zip(size, spacing, strict=True) if n > 1):
         view = " × ".join(f"{n * s / 1000:.2g}" for n, s in zip(size[::-1], spacing[::-1], strict=True))
-        raise InputError(f"{path}: its header is damaged (a field of view of {view} m); set the right spacing")
+        raise InputError(
+            f"{path}: its header is damaged (a field of view of {view} m); set the right spacing"
+        )
     if skewness(matrix) > ORTHONORMAL_WITHIN:
-        warnings.append(f"axes are not at right angles (by {skewness(matrix):.2g}); the closest right-angled grid was taken")
+        warnings.append(
+            f"axes are not at right angles (by {skewness(matrix):.2g}); the closest right-angled grid was "
+            "taken"
+        )
     x, y, z = (float(value) for value in origin)
-    geometry = Geometry(size_zyx=size, spacing_zyx_mm=spacing, origin_xyz_mm=(x, y, z), direction=as_direction(direction))
+    geometry = Geometry(
+        size_zyx=size, spacing_zyx_mm=spacing, origin_xyz_mm=(x, y, z), direction=as_direction(direction)
+    )
     return geometry, tuple(warnings)
 
 
@@ -67,7 +89,9 @@ def spaced(path: Path, spacing_xyz_mm: NDArray[np.float64]) -> ZyxMm:
         InputError: they are something else.
     """
     if spacing_xyz_mm.shape != (3,) or not all(SHORTEST_MM <= s <= LONGEST_MM for s in spacing_xyz_mm):
-        raise InputError(f"{path}: its header has spacing {spacing_xyz_mm.tolist()} mm, which no CT has; set the right one")
+        raise InputError(
+            f"{path}: its header has spacing {spacing_xyz_mm.tolist()} mm, which no CT has; set the right one"
+        )
     x, y, z = (float(s) for s in spacing_xyz_mm)
     return z, y, x
 
@@ -79,8 +103,13 @@ def file_beside(path: Path, name: str) -> Path:
         InputError: the name is another place, a list or a pattern, or there is no such file.
     """
     if name.upper().startswith("LIST") or "%" in name or not name.isprintable() or Path(name).name != name:
-        raise InputError(f"{path}: its voxels lie in several files or in another folder ({name}); convert it to one .nii.gz file")
+        raise InputError(
+            f"{path}: its voxels lie in several files or in another folder ({name}); convert it to one "
+            ".nii.gz file"
+        )
     data = path.with_name(name)
     if not data.is_file():
-        raise InputError(f"{path}: its voxels should lie in {name} beside it, which is not there; copy both files")
+        raise InputError(
+            f"{path}: its voxels should lie in {name} beside it, which is not there; copy both files"
+        )
     return data

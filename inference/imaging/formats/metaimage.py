@@ -13,7 +13,8 @@ from inference.imaging.formats.voxels import StoredVoxels
 LONGEST_HEADER = 1 << 16
 BLANK = " \t\r"
 _TYPES = {
-    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4",
+    "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4",
+    "MET_UINT": "u4", "MET_LONG": "i4",
     "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
 _ALIASES = {
@@ -31,7 +32,11 @@ def read_metaimage(path: Path) -> ImageFile:
     """
     fields, after = _fields(path)
     missing = [key for key in ("ElementSpacing", "TransformMatrix", "Offset") if key not in fields]
-    warnings = [f"no {' nor '.join(missing)} in the header; 1 mm along left, posterior, superior was taken"] if missing else []
+    warnings = (
+        [f"no {' nor '.join(missing)} in the header; 1 mm along left, posterior, superior was taken"]
+        if missing
+        else []
+    )
     size = sized(path, _numbers(path, fields, "DimSize", ""))
     spacing = spaced(path, _numbers(path, fields, "ElementSpacing", "1 1 1"))
     # One row of the file is one axis of the image; SimpleITK has axes as columns.
@@ -51,7 +56,10 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
         end = text.find(b"\n", at)
         key, equals, value = text[at:end].decode(errors="replace").partition("=")
         if end < 0 or not equals:
-            raise InputError(f"{path}: is not a MetaImage, whatever its name says, or its header is damaged; export it again")
+            raise InputError(
+                f"{path}: is not a MetaImage, whatever its name says, or its header is damaged; export it "
+                "again"
+            )
         fields[_ALIASES.get(key.strip(BLANK), key.strip(BLANK))] = value.strip(BLANK)
         at = end + 1
     return fields, at
@@ -61,8 +69,13 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: tuple[int, int
     if fields.get("ElementNumberOfChannels", "1") != "1":
         raise InputError(f"{path}: is a colour or vector image; give the CT itself, one value a voxel")
     if fields.get("ElementType") not in _TYPES or not _is_true(fields, "BinaryData", "True"):
-        raise InputError(f"{path}: its voxels are of a type that is not read ({fields.get('ElementType')}); convert it to .nii.gz")
-    dtype = np.dtype((">" if _is_true(fields, "BinaryDataByteOrderMSB", "False") else "<") + _TYPES[fields["ElementType"]])
+        raise InputError(
+            f"{path}: its voxels are of a type that is not read ({fields.get('ElementType')}); convert it to "
+            ".nii.gz"
+        )
+    dtype = np.dtype(
+        (">" if _is_true(fields, "BinaryDataByteOrderMSB", "False") else "<") + _TYPES[fields["ElementType"]]
+    )
     compression: Compression = "zlib" if _is_true(fields, "CompressedData", "False") else "none"
     name = fields["ElementDataFile"]
     if name.upper() == "LOCAL":
@@ -70,17 +83,25 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: tuple[int, int
     data = file_beside(path, name)
     try:
         offset = int(fields.get("HeaderSize", "0"))
-        offset = offset if offset >= 0 else data.stat().st_size - int(np.prod(size, dtype=object)) * dtype.itemsize
+        offset = (
+            offset if offset >= 0 else data.stat().st_size - int(np.prod(size, dtype=object)) * dtype.itemsize
+        )
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: its header is damaged (HeaderSize = {fields.get('HeaderSize')}); export it again") from error
+        raise InputError(
+            f"{path}: its header is damaged (HeaderSize = {fields.get('HeaderSize')}); export it again"
+        ) from error
     return StoredVoxels(path=data, size_zyx=size, dtype=dtype, compression=compression, offset=max(0, offset))
 
 
-def _numbers(path: Path, fields: dict[str, str], key: str, default: str, count: int = 3) -> NDArray[np.float64]:
+def _numbers(
+    path: Path, fields: dict[str, str], key: str, default: str, count: int = 3
+) -> NDArray[np.float64]:
     words = fields.get(key, default).split()
     dimensions = fields.get("NDims", "3")
     if dimensions != "3":
-        raise InputError(f"{path}: is a {dimensions}D image ({fields.get('DimSize', '')}); give one 3D image a case")
+        raise InputError(
+            f"{path}: is a {dimensions}D image ({fields.get('DimSize', '')}); give one 3D image a case"
+        )
     try:
         values = np.array([float(word) for word in words], np.float64)
     except ValueError:

@@ -17,7 +17,18 @@ from inference.imaging.formats.voxels import StoredVoxels
 Order = Literal["<", ">"]
 EXTENSION_FLAG_BYTES = 4
 """Between the header and the first voxel, at least."""
-_NUMBERS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+_NUMBERS = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
 _COLOURS = {128, 2304}
 
 
@@ -77,7 +88,9 @@ def _fields(path: Path, raw: bytes) -> np.void:
             return header
         if magic == b"ni" + version + b"\0":
             raise InputError(f"{path}: is the header of a two-file image; convert it to one .nii.gz file")
-    raise InputError(f"{path}: is not a NIfTI image, whatever its name says; export it again or name it after its format")
+    raise InputError(
+        f"{path}: is not a NIfTI image, whatever its name says; export it again or name it after its format"
+    )
 
 
 def _header_bytes(raw: bytes, order: Order) -> int:
@@ -103,10 +116,16 @@ def _number_type(path: Path, header: np.void) -> np.dtype[np.generic]:
     if code in _COLOURS:
         raise InputError(f"{path}: is a colour image; give the CT itself, not a picture of it")
     if code not in _NUMBERS:
-        raise InputError(f"{path}: its voxels are of a type that is not read (NIfTI type {code}); convert it to int16 or float32")
+        raise InputError(
+            f"{path}: its voxels are of a type that is not read (NIfTI type {code}); convert it to int16 or "
+            "float32"
+        )
     dtype: np.dtype[np.generic] = np.dtype(header.dtype["datatype"].byteorder + _NUMBERS[code])
     if int(header["bitpix"]) not in (0, 8 * dtype.itemsize):
-        raise InputError(f"{path}: its header is damaged (type {dtype.name} but {int(header['bitpix'])} bits a voxel); export it again")
+        raise InputError(
+            f"{path}: its header is damaged (type {dtype.name} but {int(header['bitpix'])} bits a voxel); "
+            "export it again"
+        )
     return dtype
 
 
@@ -115,5 +134,7 @@ def _scaling(path: Path, header: np.void) -> tuple[float, float]:
     if slope == 0 or not np.isfinite(slope):  # the standard: slope 0 means no scaling
         return 1.0, 0.0
     if not np.isfinite(intercept) or abs(slope) > 1e20 or abs(intercept) > 1e20:
-        raise InputError(f"{path}: its header is damaged (slope {slope:g}, intercept {intercept:g}); export it again")
+        raise InputError(
+            f"{path}: its header is damaged (slope {slope:g}, intercept {intercept:g}); export it again"
+        )
     return slope, intercept

@@ -1,7 +1,8 @@
 """The grid that a NIfTI header describes, in LPS.
 
-Of the two descriptions, sform and qform, the same one is believed as in ITK: the sform if its code is 1 (scanner) or the
-qform has none, and the qform otherwise; with neither, index axes are taken for LPS axes. Spacing is that of `pixdim`.
+Of the two descriptions, sform and qform, the same one is believed as in ITK: the sform if its code is 1
+(scanner) or the qform has none, and the qform otherwise; with neither, index axes are taken for LPS axes.
+Spacing is that of `pixdim`.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ class _Form:
 
     @property
     def is_usable(self) -> bool:
-        return bool(np.isfinite(self.axes).all() and np.isfinite(self.origin).all() and np.all(self.lengths > 0))
+        return bool(
+            np.isfinite(self.axes).all() and np.isfinite(self.origin).all() and np.all(self.lengths > 0)
+        )
 
     @property
     def is_straight(self) -> bool:
@@ -55,17 +58,23 @@ def read_grid(path: Path, header: np.void, size: Zyx) -> tuple[Geometry, tuple[s
         warnings.append("sform and qform disagree")
     form = _chosen(path, sform, qform, prefer_sform=int(header["sform_code"]) == SCANNER, warnings=warnings)
     spacing = _spacing(path, pixdim, sform if form is sform else None, warnings)
-    geometry, notes = mended_geometry(path, size, spaced(path, spacing), LPS_OF_RAS @ form.origin, LPS_OF_RAS @ form.axes, warnings)
+    geometry, notes = mended_geometry(
+        path, size, spaced(path, spacing), LPS_OF_RAS @ form.origin, LPS_OF_RAS @ form.axes, warnings
+    )
     return geometry, notes
 
 
-def _chosen(path: Path, sform: _Form | None, qform: _Form | None, *, prefer_sform: bool, warnings: list[str]) -> _Form:
+def _chosen(
+    path: Path, sform: _Form | None, qform: _Form | None, *, prefer_sform: bool, warnings: list[str]
+) -> _Form:
     if sform is None and qform is None:
         warnings.append("no orientation in the header; axes were taken for left, posterior, superior")
         return _Form(axes=LPS_OF_RAS, lengths=np.ones(3), origin=np.zeros(3))
     if sform is not None and (qform is None or (prefer_sform and sform.is_straight)):
         if not sform.is_usable:
-            raise InputError(f"{path}: its header has no usable orientation (the sform is singular); export it again")
+            raise InputError(
+                f"{path}: its header has no usable orientation (the sform is singular); export it again"
+            )
         chosen, name = sform, "sform"
     else:
         assert qform is not None, "one of the two is there"
@@ -82,13 +91,20 @@ def _spacing(path: Path, pixdim: F64, sform: _Form | None, warnings: list[str]) 
     good = np.isfinite(pixdim) & (pixdim > 0)
     if sform is None:
         if not good.all():
-            raise InputError(f"{path}: its header has spacing {_numbers(pixdim)} mm and nothing to mend it with; set a spacing above 0")
+            raise InputError(
+                f"{path}: its header has spacing {_numbers(pixdim)} mm and nothing to mend it with; set a "
+                "spacing above 0"
+            )
         return pixdim
     if not good.all():
-        warnings.append(f"spacing in the header is {_numbers(pixdim)} mm; that of the sform was taken: {_numbers(sform.lengths)} mm")
+        warnings.append(
+            f"spacing in the header is {_numbers(pixdim)} mm; that of the sform was taken: "
+            f"{_numbers(sform.lengths)} mm"
+        )
     elif np.any(np.abs(sform.lengths / pixdim - 1) > 0.01):
         warnings.append(
-            f"spacing in the header is {_numbers(pixdim)} mm but {_numbers(sform.lengths)} mm in the sform; the first was taken"
+            f"spacing in the header is {_numbers(pixdim)} mm but {_numbers(sform.lengths)} mm in the sform; "
+            "the first was taken"
         )
     return np.where(good, pixdim, sform.lengths)
 
@@ -100,7 +116,10 @@ def _sform(header: np.void, unit: float) -> _Form:
 
 
 def _qform(header: np.void, pixdim: F64, unit: float) -> _Form:
-    """The rotation of the quaternion; its third axis turned around where pixdim[0] is below 0 (NIfTI-1 standard)."""
+    """The rotation of the quaternion.
+
+    Its third axis turned around where pixdim[0] is below 0 (NIfTI-1 standard).
+    """
     b, c, d = header["quatern"].astype(np.float64)
     rest = 1.0 - (b * b + c * c + d * d)
     if rest < 1e-7:  # a half turn, perhaps with rounding

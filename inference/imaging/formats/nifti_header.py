@@ -53,7 +53,9 @@ def header_layout(order: Literal["<", ">"], header_bytes: int = HEADER_BYTES) ->
     """Layout of the fields used in a byte order, of NIfTI-1 or, with 540 bytes, of NIfTI-2."""
     fields = _FIELDS if header_bytes == HEADER_BYTES else _FIELDS_2
     formats, offsets = [form for form, _ in fields.values()], [at for _, at in fields.values()]
-    layout = np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": header_bytes})
+    layout = np.dtype(
+        {"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": header_bytes}
+    )
     return layout.newbyteorder(order)
 
 

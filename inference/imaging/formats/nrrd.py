@@ -44,9 +44,17 @@ def read_nrrd(path: Path) -> ImageFile:
     fields, after = _fields(path)
     if fields.get("dimension") != "3":
         raise InputError(
-            f"{path}: is a {fields.get('dimension', '?')}D or colour image ({fields.get('sizes', '')}); give one 3D image a case"
+            f"{path}: is a {fields.get('dimension', '?')}D or colour image ({fields.get('sizes', '')}); give "
+            "one 3D image a case"
         )
-    if set(fields.get("kinds", "").lower().split()) & {"vector", "list", "rgb-color", "rgba-color", "complex", "covariant-vector"}:
+    if set(fields.get("kinds", "").lower().split()) & {
+        "vector",
+        "list",
+        "rgb-color",
+        "rgba-color",
+        "complex",
+        "covariant-vector",
+    }:
         raise InputError(f"{path}: is a colour, vector or time image; give one 3D image a case")
     size = sized(path, np.array(_floats(path, "sizes", fields.get("sizes", ""))))
     spacing, origin, matrix, warnings = _grid(path, fields)
@@ -59,7 +67,10 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     with path.open("rb") as file:
         text = file.read(LONGEST_HEADER)
     if not re.match(rb"NRRD000\d\r?\n", text):
-        raise InputError(f"{path}: is not an NRRD image, whatever its name says; export it again or name it after its format")
+        raise InputError(
+            f"{path}: is not an NRRD image, whatever its name says; export it again or name it after its "
+            "format"
+        )
     fields: dict[str, str] = {}
     at = 0
     while True:
@@ -77,19 +88,35 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
             fields[{"datafile": "data file"}.get(key.lower(), key.lower())] = value.strip()
 
 
-def _grid(path: Path, fields: dict[str, str]) -> tuple[ZyxMm, NDArray[np.float64], NDArray[np.float64], list[str]]:
+def _grid(
+    path: Path, fields: dict[str, str]
+) -> tuple[ZyxMm, NDArray[np.float64], NDArray[np.float64], list[str]]:
     if "space directions" not in fields:
         spacing = spaced(path, np.array(_floats(path, "spacings", fields.get("spacings", "1 1 1"))))
-        return spacing, np.zeros(3), np.eye(3), ["no orientation in the header; axes were taken for left, posterior, superior"]
+        return (
+            spacing,
+            np.zeros(3),
+            np.eye(3),
+            ["no orientation in the header; axes were taken for left, posterior, superior"],
+        )
     signs = _TO_LPS.get(fields.get("space", "lps").lower())
     if signs is None:
-        raise InputError(f"{path}: its world axes are not read ({fields['space']}); convert it to left-posterior-superior")
+        raise InputError(
+            f"{path}: its world axes are not read ({fields['space']}); convert it to left-posterior-superior"
+        )
     missing = [key for key in ("space", "space origin") if key not in fields]
-    warnings = [f"no {' nor '.join(missing)} in the header; left-posterior-superior and 0 were taken"] if missing else []
+    warnings = (
+        [f"no {' nor '.join(missing)} in the header; left-posterior-superior and 0 were taken"]
+        if missing
+        else []
+    )
     columns = np.array(_floats(path, "space directions", fields["space directions"]))
     origin = np.array(_floats(path, "space origin", fields.get("space origin", "(0,0,0)")))
     if columns.size != 9 or origin.size != 3:
-        raise InputError(f"{path}: its header is damaged (space directions {fields['space directions'][:80]}); export it again")
+        raise InputError(
+            f"{path}: its header is damaged (space directions {fields['space directions'][:80]}); export it "
+            "again"
+        )
     columns = columns.reshape(3, 3).T * np.array(signs, np.float64)[:, None]
     lengths = np.linalg.norm(columns, axis=0)
     return spaced(path, lengths), origin * signs, columns / lengths, warnings

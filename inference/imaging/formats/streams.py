@@ -14,7 +14,10 @@ _WINDOW_BITS = {"zlib": 15, "gzip": 31}
 
 
 class ByteStream:
-    """Plain, zlib or gzip bytes of an open file, read in pieces; gzip members that follow one another are one stream."""
+    """Plain, zlib or gzip bytes of an open file, read in pieces.
+
+    Gzip members that follow one another are one stream.
+    """
 
     def __init__(self, file: BinaryIO, path: Path, compression: Compression) -> None:
         self._file = file
@@ -40,7 +43,9 @@ class ByteStream:
         return b"".join(pieces)
 
     def rest(self, most: int) -> int:
-        """How many bytes follow, counted up to `most`; a packed stream's checksum is compared when its end is reached.
+        """How many bytes follow, counted up to `most`.
+
+        A packed stream's checksum is compared when its end is reached.
 
         Raises:
             InputError: the rest is damaged or cut off.
@@ -64,13 +69,17 @@ class ByteStream:
         try:
             piece: bytes = inflate.decompress(rest, most)
         except zlib.error as error:
-            raise InputError(f"{self._path}: its compressed data are damaged ({one_line(error)}); copy or export it again") from error
+            raise InputError(
+                f"{self._path}: its compressed data are damaged ({one_line(error)}); copy or export it again"
+            ) from error
         self._require(bool(rest or piece or inflate.eof))
         return piece
 
     def _require(self, more: bool) -> None:
         if not more:
-            raise InputError(f"{self._path}: is truncated: it ends before its last voxel; copy or export it again")
+            raise InputError(
+                f"{self._path}: is truncated: it ends before its last voxel; copy or export it again"
+            )
 
 
 class GzipSink:

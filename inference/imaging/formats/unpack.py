@@ -1,7 +1,7 @@
 """Compressed DICOM pixels, unpacked by GDCM in a process of its own: damaged ones can crash it, which must not end the run.
 
-The process reads paths from its standard input, each after its length, and answers each with a line (`int16 262144`, or `error` and why)
-and the values. It ends with its input.
+The process reads paths from its standard input, each after its length, and answers each with a line (`int16
+262144`, or `error` and why) and the values. It ends with its input.
 """
 
 import os
@@ -27,7 +27,10 @@ _LENGTH = struct.Struct("<I")
 
 
 class Unpacker:
-    """Unpacks files, one after another, in a process that is started for the first of them. Made by `unpacker`."""
+    """Unpacks files, one after another, in a process that is started for the first of them.
+
+    Made by `unpacker`.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,11 +51,15 @@ class Unpacker:
             if kind == "error":
                 raise InputError(f"{path}: its pixels cannot be unpacked ({rest}); export the series again")
             if int(rest) != count:
-                raise InputError(f"{path}: holds {int(rest)} pixels, its header says {count}; export the series again")
+                raise InputError(
+                    f"{path}: holds {int(rest)} pixels, its header says {count}; export the series again"
+                )
             values = np.frombuffer(self._read(process, count * np.dtype(kind).itemsize), kind)
         except (OSError, EOFError, ValueError, TypeError) as error:
             self.close()
-            raise InputError(f"{path}: its pixels are so damaged that unpacking them failed; export the series again") from error
+            raise InputError(
+                f"{path}: its pixels are so damaged that unpacking them failed; export the series again"
+            ) from error
         finally:
             watch.cancel()
         return values
@@ -89,10 +96,14 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
     root = Path(__file__).resolve().parents[3]
     try:
         # What the unpackers print on their own is for nobody.
-        return subprocess.Popen(COMMAND, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            COMMAND, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
     except OSError as error:
         remedy = "allow more processes, or convert the series to one .nii.gz file"
-        raise InputError(f"{path}: no process to unpack its pixels can be started ({reason(error)}); {remedy}") from error
+        raise InputError(
+            f"{path}: no process to unpack its pixels can be started ({reason(error)}); {remedy}"
+        ) from error
 
 
 @contextmanager

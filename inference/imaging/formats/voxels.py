@@ -1,7 +1,7 @@
 """Voxels out of a file, a few megabytes at a time, never trusting its header.
 
-A header may claim what the file does not hold: the claim is compared with the file's size before memory is taken, and
-a stream that ends early, fails its checksum or cannot be unpacked is an `InputError`.
+A header may claim what the file does not hold: the claim is compared with the file's size before memory is
+taken, and a stream that ends early, fails its checksum or cannot be unpacked is an `InputError`.
 """
 
 from dataclasses import dataclass
@@ -68,9 +68,13 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
     except OSError as error:
         raise InputError(f"{stored.path}: cannot be read ({reason(error)})") from error
     except MemoryError as error:
-        raise InputError(f"{stored.path}: {count:,} voxels do not fit into this machine's memory; crop the image first") from error
+        raise InputError(
+            f"{stored.path}: {count:,} voxels do not fit into this machine's memory; crop the image first"
+        ) from error
     if surplus >= stored.size_zyx[2] * stored.dtype.itemsize:
-        raise InputError(f"{stored.path}: holds more voxels than its header says: one of them is damaged; export it again")
+        raise InputError(
+            f"{stored.path}: holds more voxels than its header says: one of them is damaged; export it again"
+        )
     return _finite(sink.values.reshape(stored.size_zyx))
 
 

@@ -47,7 +47,14 @@ def test_a_run_is_made_once_unless_it_is_about_something_else(tmp_path):
     code = "open('count', 'a').write('x'); open('report.json', 'w').write('{\"cases\": []}')"
 
     def task(about):
-        return Task(folder=tmp_path / "runs", name="run", about=about, command=python(code), report=tmp_path / "report.json", cwd=tmp_path)
+        return Task(
+            folder=tmp_path / "runs",
+            name="run",
+            about=about,
+            command=python(code),
+            report=tmp_path / "report.json",
+            cwd=tmp_path,
+        )
 
     first = do(task({"threads": 1}), 100)
     assert do(task({"threads": 1}), 100) == first
@@ -58,7 +65,14 @@ def test_a_run_is_made_once_unless_it_is_about_something_else(tmp_path):
 
 
 def test_a_half_written_record_is_no_record(tmp_path):
-    task = Task(folder=tmp_path, name="run", about={}, command=python("pass"), report=tmp_path / "none.json", cwd=tmp_path)
+    task = Task(
+        folder=tmp_path,
+        name="run",
+        about={},
+        command=python("pass"),
+        report=tmp_path / "none.json",
+        cwd=tmp_path,
+    )
     task.record_path.write_text('{"about": {', encoding="utf-8")
     assert task.record() is None
     assert do(task, 100)["report"] == {}

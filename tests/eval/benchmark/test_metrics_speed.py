@@ -13,11 +13,15 @@ def test_both_ways_give_the_same_scores():
     generator = np.random.default_rng(0)
     truth = organs(generator, 13)
     pair = LabelPair(prediction=disturbed(generator, truth), truth=truth, spacing_zyx_mm=SPACING_ZYX_MM)
-    ours, theirs = time_ours(pair, challenge_to_time(), with_hd95=True), time_reference(pair, challenge_to_time())
+    ours, theirs = (
+        time_ours(pair, challenge_to_time(), with_hd95=True),
+        time_reference(pair, challenge_to_time()),
+    )
     for name, score in theirs[1].items():
         assert ours[1][name].dice == pytest.approx(score.dice)
         assert ours[1][name].hd95_mm == pytest.approx(score.hd95_mm)
-        # The package looks at (z, y, x) arrays here, and its elements depend a little on the order of the axes.
+        # The package looks at (z, y, x) arrays here, and its elements depend a little on the order of the
+        # axes.
         assert ours[1][name].nsd == pytest.approx(score.nsd, abs=0.01)
     assert ours[0].wall_s > 0
 

@@ -30,7 +30,11 @@ def unlike(network):
     return network.eval()
 
 
-@pytest.mark.parametrize("make", [lambda: random_network(UNET, seed=1), lambda: unlike(build(SEGRESNET))], ids=["U-Net", "SegResNet"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: random_network(UNET, seed=1), lambda: unlike(build(SEGRESNET))],
+    ids=["U-Net", "SegResNet"],
+)
 def test_a_network_comes_back_from_its_onnx_file(tmp_path, make):
     torch.manual_seed(0)
     network = make()
@@ -67,7 +71,8 @@ def test_half_floats_become_floats(tmp_path):
 
 def facts(interpolation, spacing_zyx_mm):
     return MemberFacts(
-        path=None, spacing_zyx_mm=spacing_zyx_mm, window_zyx=WINDOW, overlap=0.5, importance="gaussian", interpolation=interpolation,
+        path=None, spacing_zyx_mm=spacing_zyx_mm, window_zyx=WINDOW, overlap=0.5, importance="gaussian",
+        interpolation=interpolation,
         lower_hu=0, upper_hu=1, shift_hu=0, scale_hu=1,
     )  # fmt: skip
 
@@ -82,10 +87,14 @@ def test_the_image_is_brought_to_the_grid_that_predict_has(interpolation, spacin
 
 def test_probabilities_are_enlarged_as_predict_has_it():
     small = np.random.default_rng(0).random((3, 5, 6, 7), np.float32)
-    np.testing.assert_allclose(enlarge(torch.from_numpy(small), (9, 20, 8)).numpy(), interpolate(small, (9, 20, 8)), atol=1e-5)
+    np.testing.assert_allclose(
+        enlarge(torch.from_numpy(small), (9, 20, 8)).numpy(), interpolate(small, (9, 20, 8)), atol=1e-5
+    )
 
 
-@pytest.mark.parametrize(("size", "window", "overlap"), [(110, 64, 0.5), (8, 8, 0.5), (121, 80, 0.5), (100, 32, 0.25)])
+@pytest.mark.parametrize(
+    ("size", "window", "overlap"), [(110, 64, 0.5), (8, 8, 0.5), (121, 80, 0.5), (100, 32, 0.25)]
+)
 def test_even_windows_lie_where_predict_puts_them(size, window, overlap):
     found = even_slices((size,), (window,), (int(window * (1 - overlap)),))
     assert tuple(part.start for (part,) in found) == window_starts(size, window, overlap)

@@ -14,7 +14,13 @@ SECONDS = {"read": 1.0, "networks": 6.0, "write": 0.5}
 
 def record(contestant, wall_s, repeat=0, scan="big", scan_bytes=2, exit_code=0, stopped="", seconds=SECONDS):
     return {
-        "about": {"contestant": contestant, "network": "small", "scan": scan, "scan_bytes": scan_bytes, "repeat": repeat},
+        "about": {
+            "contestant": contestant,
+            "network": "small",
+            "scan": scan,
+            "scan_bytes": scan_bytes,
+            "repeat": repeat,
+        },
         "exit_code": exit_code,
         "stopped": stopped,
         "wall_s": wall_s,
@@ -30,7 +36,10 @@ RECORDS = [record(OURS, 9.0, 0), record(OURS, 30.0, 1), record(OURS, 10.0, 2), r
 
 def test_what_is_in_no_stage_is_the_start():
     assert stages_of(record(OURS, 10.0)) == {"start": 2.5, **SECONDS}
-    assert stages_of(record(PLAIN, 10.0, seconds={"load networks": 2.0, "networks": 6.0})) == {"start": 4.0, "networks": 6.0}
+    assert stages_of(record(PLAIN, 10.0, seconds={"load networks": 2.0, "networks": 6.0})) == {
+        "start": 4.0,
+        "networks": 6.0,
+    }
 
 
 def test_medians_ratios_and_the_floor():
@@ -43,7 +52,9 @@ def test_medians_ratios_and_the_floor():
 
 
 def test_a_run_that_failed_is_no_figure():
-    ours, plain = entries([RECORDS[0], record(PLAIN, 5.0, exit_code=-9, stopped="out of memory: held 9 MiB")], {}, {})
+    ours, plain = entries(
+        [RECORDS[0], record(PLAIN, 5.0, exit_code=-9, stopped="out of memory: held 9 MiB")], {}, {}
+    )
     assert plain.stopped == "out of memory: held 9 MiB"
     assert math.isnan(ratio([ours, plain], plain, "wall_s"))
     row = contestants_table([ours, plain]).splitlines()[-1]
@@ -73,9 +84,18 @@ def test_agreement_is_the_mean_dice_of_labels_that_either_has(one, other, right_
 def test_tables_say_it_in_markdown():
     found = entries(RECORDS, {"small": 0.25}, {("small", "big", OURS): {PLAIN: Agreement(0.99, 3)}})
     lines = contestants_table(found).splitlines()
-    assert lines[2] == "| small | big | predict.py | 3 | 10.0 | 1.00 | 20.0 | 1.00 | 1000 | 1.00 | 12 | 0.50 | 0.9900 (3 labels) |  |"
-    assert lines[3] == "| small | big | plain-fp32 | 1 | 40.0 | 4.00 | 80.0 | 4.00 | 4000 | 4.00 | 12 | 0.50 |  |  |"
-    assert floor_table(found).splitlines()[2] == "| small | big | predict.py | 12 | 3.00 | 1.50 | 4.50 | 10.00 | 2.22 |"
+    assert (
+        lines[2]
+        == "| small | big | predict.py | 3 | 10.0 | 1.00 | 20.0 | 1.00 | 1000 | 1.00 | 12 | 0.50 | 0.9900 (3 labels) |  |"
+    )
+    assert (
+        lines[3]
+        == "| small | big | plain-fp32 | 1 | 40.0 | 4.00 | 80.0 | 4.00 | 4000 | 4.00 | 12 | 0.50 |  |  |"
+    )
+    assert (
+        floor_table(found).splitlines()[2]
+        == "| small | big | predict.py | 12 | 3.00 | 1.50 | 4.50 | 10.00 | 2.22 |"
+    )
     assert stages_table(found).splitlines()[2] == "| small | big | predict.py | 2.50 | 1.00 | 6.00 | 0.50 |"
 
 
@@ -89,7 +109,9 @@ def test_pictures_are_drawn_also_of_nothing(tmp_path):
     times = np.arange(5.0)
     values = {name: np.full(5, np.nan) for name in QUANTITIES} | {OWN_RAM: times * 100}
     draw_stages(entries(RECORDS, {}, {}), tmp_path / "stages.png")
-    draw_memory({("small", "big", OURS): Trace(times_s=times, values=values, duration_s=4.0)}, tmp_path / "memory.png")
+    draw_memory(
+        {("small", "big", OURS): Trace(times_s=times, values=values, duration_s=4.0)}, tmp_path / "memory.png"
+    )
     draw_stages([], tmp_path / "none.png")
     sizes = [(tmp_path / name).stat().st_size for name in ("stages.png", "memory.png", "none.png")]
     assert min(sizes[:2]) > sizes[2] > 0

@@ -13,7 +13,12 @@ def column(values):
 
 @pytest.mark.parametrize(
     ("count", "expected"),
-    [(2, [3, 4]), (5, [1, 2, 3, 4, 5]), (7, [1, 2, 3, 4, 5, 5, 4]), (12, [1, 2, 3, 4, 5, 5, 4, 3, 2, 1, 1, 2])],
+    [
+        (2, [3, 4]),
+        (5, [1, 2, 3, 4, 5]),
+        (7, [1, 2, 3, 4, 5, 5, 4]),
+        (12, [1, 2, 3, 4, 5, 5, 4, 3, 2, 1, 1, 2]),
+    ],
 )
 def test_a_scan_is_cut_around_the_organs_or_goes_on_with_its_mirror_image(count, expected):
     organs = column([0, 0, 0, 1, 0]).astype(np.uint8)

@@ -23,10 +23,31 @@ def write_ct(path):
 
 
 def test_wrong_input_is_refused_before_anything_runs(tmp_path, capsys):
-    assert main(["benchmark", "inference", "--output", str(tmp_path / "out"), "--ct", str(tmp_path / "none.nii.gz")]) == 2
+    assert (
+        main(
+            [
+                "benchmark",
+                "inference",
+                "--output",
+                str(tmp_path / "out"),
+                "--ct",
+                str(tmp_path / "none.nii.gz"),
+            ]
+        )
+        == 2
+    )
     assert "no such file" in capsys.readouterr().err
     ct = str(write_ct(tmp_path / "ct.nii.gz"))
-    command = ["benchmark", "inference", "--output", str(tmp_path / "out"), "--ct", ct, "--networks", str(tmp_path)]
+    command = [
+        "benchmark",
+        "inference",
+        "--output",
+        str(tmp_path / "out"),
+        "--ct",
+        ct,
+        "--networks",
+        str(tmp_path),
+    ]
     assert main(command) == 2
     assert "no bundle here" in capsys.readouterr().err
     assert main(["benchmark", "inference", "--output", ct]) == 2
@@ -57,9 +78,14 @@ def test_from_end_to_end_and_once_more(tmp_path, capsys):
     # A bundle without localization and clean-up has no bare variant.
     assert len(made) == len(CONTESTANTS) - 1
     assert "of 2 cold runs" in table
-    agreed = {name.split("|", 2)[2]: value["dice"] for name, value in json.loads((output / "agreement.json").read_text()).items()}
+    agreed = {
+        name.split("|", 2)[2]: value["dice"]
+        for name, value in json.loads((output / "agreement.json").read_text()).items()
+    }
     assert agreed["predict.py|plain-even"] > 0.99
-    assert {"benchmark.md", "benchmark-stages.png", "benchmark-memory.png"} <= {path.name for path in output.iterdir()}
+    assert {"benchmark.md", "benchmark-stages.png", "benchmark-memory.png"} <= {
+        path.name for path in output.iterdir()
+    }
     before = [path.stat().st_mtime_ns for path in made]
     made[0].unlink()
     assert main(command) == 0

@@ -10,7 +10,8 @@ from eval.volumes import read_labels
 from tests.eval.made import disturbed, organisers_scores, organs, write
 
 SHORT = [
-    "Liver", "RK", "Spleen", "Pancreas", "Aorta", "IVC", "RAG", "LAG", "Gallbladder", "Esophagus", "Stomach", "Duodenum", "LK", "Tumor",
+    "Liver", "RK", "Spleen", "Pancreas", "Aorta", "IVC", "RAG", "LAG", "Gallbladder", "Esophagus", "Stomach",
+    "Duodenum", "LK", "Tumor",
 ]  # fmt: skip
 GENERATOR = np.random.default_rng(21)
 SPACING_ZYX_MM = (2.5, 0.75, 1.5)
@@ -28,7 +29,14 @@ def folders(tmp_path):
 
 
 def score(folder, *more: str, labels: str = "flare22") -> int:
-    paths = ["--pred", str(folder / "pred"), "--truth", str(folder / "truth"), "--output", str(folder / "scores.csv")]
+    paths = [
+        "--pred",
+        str(folder / "pred"),
+        "--truth",
+        str(folder / "truth"),
+        "--output",
+        str(folder / "scores.csv"),
+    ]
     return main(["score", *paths, "--labels", labels, "--jobs", "1", *more])
 
 
@@ -73,7 +81,11 @@ def test_the_summary_is_that_of_the_table(folders):
     assert float(summary["liver", "DSC"]["Mean"]) == pytest.approx(np.mean(liver), abs=1e-4)
     assert float(summary["liver", "DSC"]["SD"]) == pytest.approx(np.std(liver, ddof=1), abs=1e-4)
     assert float(summary["liver", "DSC"]["Median"]) == np.median(liver)
-    assert float(summary["liver", "DSC"]["CI95_low"]) < np.mean(liver) < float(summary["liver", "DSC"]["CI95_high"])
+    assert (
+        float(summary["liver", "DSC"]["CI95_low"])
+        < np.mean(liver)
+        < float(summary["liver", "DSC"]["CI95_high"])
+    )
     assert (summary["liver", "HD95_mm"]["Cases"], summary["liver", "HD95_mm"]["Infinite"]) == ("2", "1")
     every = [float(row[f"{organ}_NSD"]) for row in rows for organ in SHORT[:13]]
     assert float(summary["organ mean", "NSD"]["Mean"]) == pytest.approx(np.mean(every), abs=1e-4)
@@ -83,7 +95,11 @@ def test_official_scores_and_columns(folders):
     (folders / "truth" / "b.nii.gz").unlink()
     assert score(folders, "--rules", "official") == 0
     rows = table(folders / "scores.csv")
-    assert list(rows[0]) == ["Name", *(f"{organ}_DSC" for organ in SHORT[:13]), *(f"{organ}_NSD" for organ in SHORT[:13])]
+    assert list(rows[0]) == [
+        "Name",
+        *(f"{organ}_DSC" for organ in SHORT[:13]),
+        *(f"{organ}_NSD" for organ in SHORT[:13]),
+    ]
     for row in rows:
         maps = [read_labels(folders / folder / row["Name"]).labels for folder in ("pred", "truth")]
         found = [(float(row[f"{organ}_DSC"]), float(row[f"{organ}_NSD"])) for organ in SHORT[:13]]
@@ -101,7 +117,10 @@ def test_official_columns_of_the_first_challenge(tmp_path):
     for folder in ("pred", "truth"):
         write(tmp_path / folder / "a.nii.gz", organs(GENERATOR, 4))
     score(tmp_path, "--rules", "official", labels="flare21")
-    assert list(table(tmp_path / "scores.csv")[0]) == ["Name", *(f"{kind}_{i}" for i in (1, 2, 3, 4) for kind in ("DSC", "NSD-1mm"))]
+    assert list(table(tmp_path / "scores.csv")[0]) == [
+        "Name",
+        *(f"{kind}_{i}" for i in (1, 2, 3, 4) for kind in ("DSC", "NSD-1mm")),
+    ]
 
 
 def test_the_lesion_stands_apart(tmp_path, capsys):
@@ -122,7 +141,12 @@ def test_nothing_is_overwritten_unless_asked(folders, capsys):
     assert (folders / "scores_summary.csv").read_text(encoding="utf-8") == "mine"
     assert not (folders / "scores.csv").exists()
     assert score(folders, "--force") == 1
-    assert sorted(path.name for path in folders.iterdir()) == ["pred", "scores.csv", "scores_summary.csv", "truth"]
+    assert sorted(path.name for path in folders.iterdir()) == [
+        "pred",
+        "scores.csv",
+        "scores_summary.csv",
+        "truth",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +160,11 @@ def test_nothing_is_overwritten_unless_asked(folders, capsys):
 )
 def test_wrong_input_gives_one_line_and_2(folders, capsys, change, words):
     options = {"--pred": "pred", "--truth": "truth", "--output": "scores.csv", "--jobs": "1", **change}
-    argv = [part for name, value in options.items() for part in (name, value if name == "--jobs" else str(folders / value))]
+    argv = [
+        part
+        for name, value in options.items()
+        for part in (name, value if name == "--jobs" else str(folders / value))
+    ]
     assert main(["score", *argv, "--labels", "flare22"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ")
@@ -145,8 +173,16 @@ def test_wrong_input_gives_one_line_and_2(folders, capsys, change, words):
 
 
 def test_help_tells_what_it_does(capsys):
-    commands = {"score": "official", "compare": "Wilcoxon", "picture": "axial", "benchmark": "whole pipelines"}
-    for argv, words in [(["--help"], "COMMAND"), *(([name, "--help"], words) for name, words in commands.items())]:
+    commands = {
+        "score": "official",
+        "compare": "Wilcoxon",
+        "picture": "axial",
+        "benchmark": "whole pipelines",
+    }
+    for argv, words in [
+        (["--help"], "COMMAND"),
+        *(([name, "--help"], words) for name, words in commands.items()),
+    ]:
         with pytest.raises(SystemExit) as stop:
             main(argv)
         assert stop.value.code == 0

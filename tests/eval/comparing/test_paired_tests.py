@@ -17,7 +17,10 @@ def write_scores(path, values: np.ndarray, names=None, columns=ORGANS):
     """A table of a made challenge: the same values for DSC and NSD; shape (cases, organs)."""
     names = names or [f"case_{i}.nii.gz" for i in range(len(values))]
     headers = [f"{organ}_{kind}" for kind in ("DSC", "NSD") for organ in columns]
-    rows = [{"Name": name, **dict(zip(headers, map(str, [*row, *row]), strict=True))} for name, row in zip(names, values, strict=True)]
+    rows = [
+        {"Name": name, **dict(zip(headers, map(str, [*row, *row]), strict=True))}
+        for name, row in zip(names, values, strict=True)
+    ]
     write_csv(path, ["Name", *headers], rows)
     return path
 
@@ -92,7 +95,9 @@ def test_cases_that_only_one_table_has_are_named(tables, capsys, tmp_path):
 
 def test_rows_are_paired_by_name_not_by_place(tables, tmp_path):
     first, _, a, _ = tables
-    turned = write_scores(tmp_path / "turned.csv", a[::-1], [f"case_{i}.nii.gz" for i in reversed(range(len(a)))])
+    turned = write_scores(
+        tmp_path / "turned.csv", a[::-1], [f"case_{i}.nii.gz" for i in reversed(range(len(a)))]
+    )
     assert all(row.difference == 0 for row in compare(read_scores(first), read_scores(turned), [Metric.DSC]))
 
 
@@ -104,8 +109,17 @@ def test_rows_are_paired_by_name_not_by_place(tables, tmp_path):
         ("Name,Time,MaxGPU_Mem\na,1,2\n", "has not the columns of a score table"),
         ("Name,Liver_DSC\na,1,2\n", "longer or shorter"),
         ("Name," + ",".join(f"{o}_{k}" for k in ("DSC", "NSD") for o in ORGANS) + "\n", "no rows"),
-        ("Name," + ",".join(f"{o}_{k}" for k in ("DSC", "NSD") for o in ORGANS) + "\na,x,1,1,1,1,1,1,1\n", "'x' in column Liver_DSC"),
-        ("Name," + ",".join(f"{o}_{k}" for k in ("DSC", "NSD") for o in ORGANS) + "\n" + "a,1,1,1,1,1,1,1,1\n" * 2, "two rows"),
+        (
+            "Name," + ",".join(f"{o}_{k}" for k in ("DSC", "NSD") for o in ORGANS) + "\na,x,1,1,1,1,1,1,1\n",
+            "'x' in column Liver_DSC",
+        ),
+        (
+            "Name,"
+            + ",".join(f"{o}_{k}" for k in ("DSC", "NSD") for o in ORGANS)
+            + "\n"
+            + "a,1,1,1,1,1,1,1,1\n" * 2,
+            "two rows",
+        ),
     ],
 )
 def test_files_that_are_no_score_tables(tmp_path, content, words):
@@ -119,7 +133,9 @@ def test_files_that_are_no_score_tables(tmp_path, content, words):
 def test_tables_of_other_challenges_or_cases(tables, tmp_path):
     first, _, a, _ = tables
     with pytest.raises(JudgingError, match="no case in common"):
-        compare(read_scores(first), read_scores(write_scores(tmp_path / "o.csv", a[:2], ["x", "y"])), [Metric.DSC])
+        compare(
+            read_scores(first), read_scores(write_scores(tmp_path / "o.csv", a[:2], ["x", "y"])), [Metric.DSC]
+        )
     with pytest.raises(JudgingError, match="none of HD95_mm"):
         compare(read_scores(first), read_scores(first), [Metric.HD95])
     organs = "Liver RK Spleen Pancreas Aorta IVC RAG LAG Gallbladder Esophagus Stomach Duodenum LK"

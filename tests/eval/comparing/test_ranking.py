@@ -37,12 +37,17 @@ def test_weights_decide():
     values = {"DSC": np.array([[0.9], [0.8]]), "Time": np.array([[20.0], [10.0]])}
     half = RankedMetric(name="Time", weight=0.5, more_is_better=False)
     assert [p.place for p in rank(["a", "b"], values, [DSC, TIME])] == [1, 1]
-    assert [(p.submission, round(p.score, 4)) for p in rank(["a", "b"], values, [DSC, half])] == [("a", 1.3333), ("b", 1.6667)]
+    assert [(p.submission, round(p.score, 4)) for p in rank(["a", "b"], values, [DSC, half])] == [
+        ("a", 1.3333),
+        ("b", 1.6667),
+    ]
 
 
 def test_a_place_won_everywhere_is_firm_and_one_won_by_chance_is_not():
     generator = np.random.default_rng(7)
-    values = {"DSC": np.stack([np.full(30, 0.95), generator.uniform(0.5, 0.9, 30), generator.uniform(0.5, 0.9, 30)])}
+    values = {
+        "DSC": np.stack([np.full(30, 0.95), generator.uniform(0.5, 0.9, 30), generator.uniform(0.5, 0.9, 30)])
+    }
     first, second, third = rank(["best", "x", "y"], values, [DSC])
     assert (first.submission, first.place_low, first.place_high, first.first_share) == ("best", 1, 1, 1)
     assert (second.place_low, third.place_high) == (2, 3)
@@ -57,7 +62,10 @@ def test_cases_are_found_by_any_name(name):
 def submission(folder, scores: dict[str, float], seconds: float, gpu: str, status: str = "") -> str:
     folder.mkdir()
     columns = [f"{name}_{metric}" for metric in ("DSC", "NSD") for name in FLARE23]
-    lines = [",".join(["Name", *columns]), *(",".join([f"{case}.nii.gz", *[str(s)] * len(columns)]) for case, s in scores.items())]
+    lines = [
+        ",".join(["Name", *columns]),
+        *(",".join([f"{case}.nii.gz", *[str(s)] * len(columns)]) for case, s in scores.items()),
+    ]
     (folder / "dsc.csv").write_text("\n".join(lines) + "\n")
     rows = [f"{case}_0000.nii.gz,{seconds},5000,{gpu},50,100,9000,90000,{status or 'ok'}" for case in scores]
     header = "Name,Time,MaxGPU_Mem,AUC_GPU_Time,MaxCPU_Utilization,AUC_CPU_Time,MaxRAM,AUC_RAM_Time,Status"
@@ -75,12 +83,19 @@ def test_tolerances_make_ties(tmp_path, capsys):
     one = submission(tmp_path / "one", {"a": 0.9, "b": 0.9}, 12, "40000")
     two = submission(tmp_path / "two", {"a": 0.9, "b": 0.9}, 14, "50000")
     assert main(["rank", one, two, "--output", str(tmp_path / "ranking.csv")]) == 0
-    assert [(row["Place"], row["Score"], row["Rank_Time"], row["Rank_AUC_GPU"]) for row in table(tmp_path / "ranking.csv")] == [
-        ("1", "1.5000", "1.5000", "1.5000")
-    ] * 2
+    assert [
+        (row["Place"], row["Score"], row["Rank_Time"], row["Rank_AUC_GPU"])
+        for row in table(tmp_path / "ranking.csv")
+    ] == [("1", "1.5000", "1.5000", "1.5000")] * 2
     assert "2 cases" in capsys.readouterr().out
-    assert main(["rank", one, two, "--output", str(tmp_path / "ranking.csv"), "--rules", "flare22", "--force"]) == 0
-    assert [(row["Submission"], row["Rank_Time"]) for row in table(tmp_path / "ranking.csv")] == [("one", "1.0000"), ("two", "2.0000")]
+    assert (
+        main(["rank", one, two, "--output", str(tmp_path / "ranking.csv"), "--rules", "flare22", "--force"])
+        == 0
+    )
+    assert [(row["Submission"], row["Rank_Time"]) for row in table(tmp_path / "ranking.csv")] == [
+        ("one", "1.0000"),
+        ("two", "2.0000"),
+    ]
 
 
 def test_failed_and_absent_cases_come_last_and_are_named(tmp_path, capsys):

@@ -36,7 +36,9 @@ def image(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("image")
     (folder / "predict.sh").write_text(SCRIPT)
     (folder / "Dockerfile").write_text(f"FROM {BASE}\nWORKDIR /workspace\nCOPY predict.sh .\n")
-    built = subprocess.run(["docker", "build", "-t", NAME, str(folder)], capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        ["docker", "build", "-t", NAME, str(folder)], capture_output=True, text=True, check=False
+    )
     assert built.returncode == 0, built.stderr
     return f"{NAME}:latest"
 
@@ -45,8 +47,29 @@ def image(tmp_path_factory) -> str:
 def test_four_ways_to_end(image, tmp_path, official):
     for case in ("good", "fails", "hungry", "hangs"):
         write(tmp_path / "images" / f"{case}_0000.nii.gz", np.full((3, 4, 5), 2, np.uint8))
-    paths = ["--input", str(tmp_path / "images"), "--output", str(tmp_path / "pred"), "--results", str(tmp_path / "efficiency.csv")]
-    assert main(["container", image, *paths, "--memory", "200m", "--limit", "25", *(["--official-command"] if official else [])]) == 1
+    paths = [
+        "--input",
+        str(tmp_path / "images"),
+        "--output",
+        str(tmp_path / "pred"),
+        "--results",
+        str(tmp_path / "efficiency.csv"),
+    ]
+    assert (
+        main(
+            [
+                "container",
+                image,
+                *paths,
+                "--memory",
+                "200m",
+                "--limit",
+                "25",
+                *(["--official-command"] if official else []),
+            ]
+        )
+        == 1
+    )
     with (tmp_path / "efficiency.csv").open(newline="") as stream:
         rows = {row["Name"].removesuffix(".nii.gz"): row for row in csv.DictReader(stream)}
     ends = {name: row["Status"] for name, row in rows.items()}
@@ -55,6 +78,9 @@ def test_four_ways_to_end(image, tmp_path, official):
     assert 57 < float(rows["good"]["OwnRAM_Max_MB"]) < 200
     assert rows["hangs"]["Time"] == "3600.0"
     left = subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", "name=leanseg-eval-"], capture_output=True, text=True, check=True
+        ["docker", "ps", "--all", "--quiet", "--filter", "name=leanseg-eval-"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert left.stdout == ""

@@ -13,7 +13,8 @@ from model.labels import FLARE23
 from tests.eval.made import write
 
 OPTIONS = ContainerOptions(image="team:latest", memory="8G", labels=FLARE23)
-# Takes what follows the mounts for granted: no container, the same folders. `inspect` knows of none, so no exit code from there.
+# Takes what follows the mounts for granted: no container, the same folders. `inspect` knows of none, so no
+# exit code from there.
 DOCKER = """#!/bin/sh
 case "$1 $2" in
     "image inspect") [ "$3" = team ]; exit ;;
@@ -46,8 +47,18 @@ def folder(tmp_path, monkeypatch):
 
 def run(folder, *cases: str, image: str = "team", more: tuple[str, ...] = ()) -> int:
     for case in cases:
-        write(folder / "images" / f"{case}_0000.nii.gz", np.full((3, 4, 5), 99 if case == "odd" else 2, np.uint8))
-    paths = ["--input", str(folder / "images"), "--output", str(folder / "pred"), "--results", str(folder / "efficiency.csv")]
+        write(
+            folder / "images" / f"{case}_0000.nii.gz",
+            np.full((3, 4, 5), 99 if case == "odd" else 2, np.uint8),
+        )
+    paths = [
+        "--input",
+        str(folder / "images"),
+        "--output",
+        str(folder / "pred"),
+        "--results",
+        str(folder / "efficiency.csv"),
+    ]
     return main(["container", image, *paths, *more])
 
 
@@ -55,7 +66,8 @@ def test_the_organisers_command_is_theirs_to_the_letter(tmp_path):
     official = ContainerOptions(image="team:latest", memory="28G", gpu="1", official=True, labels=FLARE23)
     assert " ".join(command(official, "team", tmp_path)) == (
         "docker container run --shm-size=28gb -m 28G --gpus=device=1 --name team --rm "
-        f"-v {tmp_path}/inputs/:/workspace/inputs/ -v {tmp_path}/outputs/:/workspace/outputs/ team:latest /bin/bash -c sh predict.sh"
+        f"-v {tmp_path}/inputs/:/workspace/inputs/ -v {tmp_path}/outputs/:/workspace/outputs/ team:latest "
+        "/bin/bash -c sh predict.sh"
     )
 
 
@@ -77,17 +89,21 @@ def test_every_ending_is_told(folder, capsys):
     with (folder / "efficiency.csv").open(newline="") as stream:
         rows = {row["Name"].removesuffix(".nii.gz"): row for row in csv.DictReader(stream)}
     assert {name: row["Status"] for name, row in rows.items()} == {
-        "good": "ok", "fails": "failed", "hungry": "out of memory", "silent": "no output", "nosy": "failed", "odd": "invalid output",
+        "good": "ok", "fails": "failed", "hungry": "out of memory", "silent": "no output", "nosy": "failed",
+        "odd": "invalid output",
     }  # fmt: skip
     assert list(rows["good"])[:8] == [
-        "Name", "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM", "AUC_RAM_Time",
+        "Name", "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM",
+        "AUC_RAM_Time",
     ]  # fmt: skip
     assert (rows["fails"]["ExitCode"], rows["fails"]["Remark"]) == ("3", "exit code 3: error: out of ideas")
     assert "inputs/" in rows["nosy"]["Remark"]
     assert "label 99" in rows["odd"]["Remark"]
     assert {row["MaxGPU_Mem"] for row in rows.values()} == {""}
     assert [path.name for path in (folder / "pred").iterdir()] == ["good.nii.gz"]
-    assert (folder / "efficiency_cases" / "fails.log").read_text(encoding="utf-8") == "error: out of ideas\n1 case: 1 failed\n"
+    assert (folder / "efficiency_cases" / "fails.log").read_text(
+        encoding="utf-8"
+    ) == "error: out of ideas\n1 case: 1 failed\n"
     assert (folder / "efficiency_cases" / "good.trace.csv").is_file()
     out, err = capsys.readouterr()
     assert "1 of 6 cases ended well" in out
@@ -106,7 +122,10 @@ def test_a_case_that_hangs_is_stopped_and_costs_an_hour(folder):
 
 @pytest.mark.parametrize(
     ("case", "image", "said"),
-    [("good", "other", "no such image"), ("broken", "team", "could not start a container of team: docker: no such device")],
+    [
+        ("good", "other", "no such image"),
+        ("broken", "team", "could not start a container of team: docker: no such device"),
+    ],
 )
 def test_a_fault_of_the_set_up_is_no_fault_of_the_submission(folder, capsys, case, image, said):
     assert run(folder, case, image=image) == 2
@@ -124,7 +143,10 @@ def test_a_folder_without_images_is_one_line(folder, capsys):
     assert "images: no such folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("shape", "status"), [((3, 4, 5), Status.OK), ((3, 4, 6), Status.INVALID_OUTPUT), (None, Status.NO_OUTPUT)])
+@pytest.mark.parametrize(
+    ("shape", "status"),
+    [((3, 4, 5), Status.OK), ((3, 4, 6), Status.INVALID_OUTPUT), (None, Status.NO_OUTPUT)],
+)
 def test_what_counts_as_a_label_map(tmp_path, shape, status):
     image = write(tmp_path / "a_0000.nii.gz", np.zeros((3, 4, 5), np.int16))
     if shape:

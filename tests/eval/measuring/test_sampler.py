@@ -18,7 +18,9 @@ FAKE = "tests.eval.fake_nvml"
 HUNGRY = "import time; held = bytearray(80_000_000); end = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
 
 
-@pytest.mark.parametrize(("gpu", "problem"), [("0", None), ("GPU-fake", None), ("1", "Invalid Argument"), ("GPU-x", "Not Found")])
+@pytest.mark.parametrize(
+    ("gpu", "problem"), [("0", None), ("GPU-fake", None), ("1", "Invalid Argument"), ("GPU-x", "Not Found")]
+)
 def test_a_gpu_is_found_by_index_or_uuid(gpu, problem):
     said = why_no_gpu(gpu, FAKE)
     assert said is None if problem is None else problem in said
@@ -87,7 +89,11 @@ def cgroup(root: Path, version: int) -> Cgroup:
             "memory/pod/memory.stat": "cache 1\ntotal_inactive_file 10485760",
             "cpuacct/pod/cpuacct.usage": "2500000000",
         },
-        2: {"pod/memory.current": "52428800", "pod/memory.stat": "inactive_file 10485760", "pod/cpu.stat": "usage_usec 2500000"},
+        2: {
+            "pod/memory.current": "52428800",
+            "pod/memory.stat": "inactive_file 10485760",
+            "pod/cpu.stat": "usage_usec 2500000",
+        },
     }[version]
     lines = {1: "4:memory:/pod\n2:cpu,cpuacct:/pod\n0::/pod\n", 2: "0::/pod\n"}[version]
     for name, text in files.items():

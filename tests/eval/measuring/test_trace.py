@@ -8,7 +8,9 @@ from eval.measuring.trace import GPU, OWN_GPU, QUANTITIES, RAM, Trace, parse_sam
 
 
 def trace(samples: dict[float, float], duration_s: float) -> Trace:
-    return Trace(times_s=np.array(list(samples)), values={GPU: np.array(list(samples.values()))}, duration_s=duration_s)
+    return Trace(
+        times_s=np.array(list(samples)), values={GPU: np.array(list(samples.values()))}, duration_s=duration_s
+    )
 
 
 def test_the_integral_follows_the_time_stamps_and_the_organisers_sum_does_not():
@@ -49,7 +51,10 @@ def test_the_baseline_is_kept_apart_from_the_run():
 
 def test_nothing_taken_is_not_a_number():
     empty = trace({}, 2.0)
-    assert all(math.isnan(figure) for figure in (empty.peak(GPU), empty.integral(GPU), empty.organisers_sum(GPU), empty.baseline(GPU)))
+    assert all(
+        math.isnan(figure)
+        for figure in (empty.peak(GPU), empty.integral(GPU), empty.organisers_sum(GPU), empty.baseline(GPU))
+    )
     assert empty.longest_gap_s == 2.0
     assert empty.stopped_after_s is None
 

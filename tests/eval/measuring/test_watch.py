@@ -24,7 +24,12 @@ pathlib.Path('run.json').write_text(json.dumps({'cases': [{'spans_unix_s': [['re
 
 @pytest.mark.parametrize(
     ("command", "path"),
-    [(["a", "--report", "run.json"], "run.json"), (["a", "--report=run.json", "b"], "run.json"), (["a", "--report"], None), (["a"], None)],
+    [
+        (["a", "--report", "run.json"], "run.json"),
+        (["a", "--report=run.json", "b"], "run.json"),
+        (["a", "--report"], None),
+        (["a"], None),
+    ],
 )
 def test_the_report_is_found_in_the_command(command, path):
     assert (report_path(command) and str(report_path(command))) == path
@@ -38,7 +43,10 @@ def test_stages_are_where_the_time_was_spent(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["{}", "no json", '{"cases": [{}]}', '{"cases": [1]}', '{"cases": [{"spans_unix_s": [["read", 1]]}]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "no json", '{"cases": [{}]}', '{"cases": [1]}', '{"cases": [{"spans_unix_s": [["read", 1]]}]}'],
+)
 def test_another_file_is_no_report(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(JudgingError, match="is no report"):
@@ -78,6 +86,8 @@ def test_everything_is_drawn_and_so_is_nothing(tmp_path):
     values = {name: 1000 + 500 * np.sin(times + i) for i, name in enumerate(QUANTITIES)}
     full = Trace(times_s=times, values=values, duration_s=10.0)
     draw_curves(full, read_stages(tmp_path / "run.json", 1000.0), "all", tmp_path / "all.png")
-    draw_curves(Trace(times_s=np.array([]), values={}, duration_s=1.0), [], "nothing", tmp_path / "nothing.pdf")
+    draw_curves(
+        Trace(times_s=np.array([]), values={}, duration_s=1.0), [], "nothing", tmp_path / "nothing.pdf"
+    )
     assert (tmp_path / "all.png").stat().st_size > 20_000
     assert (tmp_path / "nothing.pdf").is_file()

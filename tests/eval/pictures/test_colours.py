@@ -11,16 +11,28 @@ from model.labels import FLARE23, LABEL_SETS
 # Machado, Oliveira and Fernandes 2009, severity 1; on linear RGB.
 VISION = {
     "normal": np.eye(3),
-    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
-    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
-    "tritanopia": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
 }
-TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
 NEIGHBOURS = [
-    ("liver", "gallbladder"), ("liver", "right kidney"), ("liver", "inferior vena cava"), ("liver", "stomach"), ("liver", "tumor"),
-    ("spleen", "left kidney"), ("spleen", "stomach"), ("spleen", "pancreas"), ("aorta", "inferior vena cava"), ("aorta", "esophagus"),
-    ("pancreas", "duodenum"), ("pancreas", "stomach"), ("pancreas", "tumor"), ("duodenum", "gallbladder"), ("esophagus", "stomach"),
-    ("right kidney", "right adrenal gland"), ("left kidney", "left adrenal gland"), ("inferior vena cava", "duodenum"),
+    ("liver", "gallbladder"), ("liver", "right kidney"), ("liver", "inferior vena cava"),
+    ("liver", "stomach"), ("liver", "tumor"),
+    ("spleen", "left kidney"), ("spleen", "stomach"), ("spleen", "pancreas"), ("aorta", "inferior vena cava"),
+    ("aorta", "esophagus"),
+    ("pancreas", "duodenum"), ("pancreas", "stomach"), ("pancreas", "tumor"), ("duodenum", "gallbladder"),
+    ("esophagus", "stomach"),
+    ("right kidney", "right adrenal gland"), ("left kidney", "left adrenal gland"),
+    ("inferior vena cava", "duodenum"),
 ]  # fmt: skip
 
 

@@ -59,7 +59,10 @@ def patient(tmp_path):
     labels = np.zeros(hu.shape, np.uint8)
     labels[2:8, 8:20, 6:18] = 1
     labels[:, 18:22, 20:24] = 5
-    return [write(tmp_path / f"{name}.nii.gz", a) for name, a in (("ct_0000", hu), ("pred", labels), ("truth", np.roll(labels, 1, 2)))]
+    return [
+        write(tmp_path / f"{name}.nii.gz", a)
+        for name, a in (("ct_0000", hu), ("pred", labels), ("truth", np.roll(labels, 1, 2)))
+    ]
 
 
 def picture(ct, labels, *more: str) -> int:
@@ -98,7 +101,8 @@ def test_a_flat_stack_is_drawn_as_axial_slices(patient):
         scene = Scene(ct_hu=ct, labels=labels, spacing_zyx_mm=spacing_mm, label_set=FLARE23, title="")
         return [(view.plane, view.index) for view in _views(scene)]
 
-    # Ten slices of 1 mm are a quarter of the picture's 40 mm; of 0.1 mm, 1 mm in all. Labels lie on slices 1 to 9.
+    # Ten slices of 1 mm are a quarter of the picture's 40 mm; of 0.1 mm, 1 mm in all. Labels lie on slices 1
+    # to 9.
     assert [plane for plane, _ in planes(1.0)] == list(Plane)
     assert planes(0.1) == [(Plane.AXIAL, 1), (Plane.AXIAL, 5), (Plane.AXIAL, 9)]
 
@@ -112,14 +116,22 @@ def test_a_dicom_folder_and_labels_stored_in_another_order(patient, tmp_path):
     for z in range(image.GetDepth()):
         part = image[:, :, z]
         position = "\\".join(str(mm) for mm in image.TransformIndexToPhysicalPoint((0, 0, z)))
-        tags = {"0008|0060": "CT", "0020|000e": "1.2.3", "0020|0013": str(z), "0020|0032": position, "0020|0037": "1\\0\\0\\0\\1\\0"}
+        tags = {
+            "0008|0060": "CT",
+            "0020|000e": "1.2.3",
+            "0020|0013": str(z),
+            "0020|0032": position,
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+        }
         for tag, value in tags.items():
             part.SetMetaData(tag, value)
         # Names run the other way than the slices.
         writer.SetFileName(str(tmp_path / "series" / f"{99 - z}.dcm"))
         writer.Execute(part)
     assert grid_difference(read_image(tmp_path / "series"), image) is None
-    assert np.array_equal(sitk.GetArrayFromImage(read_image(tmp_path / "series")), sitk.GetArrayFromImage(image))
+    assert np.array_equal(
+        sitk.GetArrayFromImage(read_image(tmp_path / "series")), sitk.GetArrayFromImage(image)
+    )
     sitk.WriteImage(sitk.DICOMOrient(read_image(labels), "RAS"), str(tmp_path / "ras.nii.gz"))
     assert picture(tmp_path / "series", tmp_path / "ras.nii.gz", "--output", str(tmp_path / "a.png")) == 0
 
@@ -148,9 +160,15 @@ def test_wrong_input_gives_one_line_and_2(patient, tmp_path, capsys):
 
 def test_a_real_abdomen(tmp_path):
     folder = real("ct_abdomen")
-    assert picture(folder / "ct_0000.nii.gz", folder / "labels.nii.gz", "--output", str(tmp_path / "a.png")) == 0
+    assert (
+        picture(folder / "ct_0000.nii.gz", folder / "labels.nii.gz", "--output", str(tmp_path / "a.png")) == 0
+    )
     drawn = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.png")))[..., :3].astype(int)
     # The liver is on the left half of the picture of the axial plane, in its colour or near it.
-    reddish = (drawn[..., 0] > 120) & (drawn[..., 0] - drawn[..., 2] > 40) & (np.abs(drawn[..., 1] - drawn[..., 2]) < 25)
+    reddish = (
+        (drawn[..., 0] > 120)
+        & (drawn[..., 0] - drawn[..., 2] > 40)
+        & (np.abs(drawn[..., 1] - drawn[..., 2]) < 25)
+    )
     axial = reddish[:, : drawn.shape[1] // 4]
     assert axial[:, : axial.shape[1] // 2].sum() > 3 * axial[:, axial.shape[1] // 2 :].sum()

@@ -32,18 +32,35 @@ def cohort(tmp_path):
         write(tmp_path / "pred" / f"{name}.nii.gz", disturbed(generator, truth))
         write(tmp_path / "images" / f"{name}_0000.nii.gz", (truth * 15).astype(np.int16))
     write(tmp_path / "truth" / "c<&.nii.gz", truth)
-    rows = [("a.nii.gz", [0.9] * 26, ""), ("b.nii.gz", [0.8] * 25 + [""], ""), ("c<&.nii.gz", [0.0] * 26, "missing: no </script> here")]
+    rows = [
+        ("a.nii.gz", [0.9] * 26, ""),
+        ("b.nii.gz", [0.8] * 25 + [""], ""),
+        ("c<&.nii.gz", [0.0] * 26, "missing: no </script> here"),
+    ]
     scores(tmp_path / "scores.csv", rows)
     return tmp_path
 
 
 def report(folder, *more, scores="scores.csv", jobs=1):
-    return main(["report", "--scores", str(folder / scores), "--output", str(folder / "report"), "--jobs", str(jobs), *map(str, more)])
+    return main(
+        [
+            "report",
+            "--scores",
+            str(folder / scores),
+            "--output",
+            str(folder / "report"),
+            "--jobs",
+            str(jobs),
+            *map(str, more),
+        ]
+    )
 
 
 def data_of(folder):
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    return page, json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    return page, json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    )
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -64,11 +81,19 @@ def test_a_report_holds_its_cases(cohort, jobs):
 
 
 def test_how_a_container_ended_is_told_with_the_case(cohort):
-    times = ["Name,Time,MaxGPU_Mem,Status,Remark,OwnRAM_Max_MB", "a.nii.gz,12,,ok,,480", "b.nii.gz,3600,,timeout,stopped after 20 s,"]
+    times = [
+        "Name,Time,MaxGPU_Mem,Status,Remark,OwnRAM_Max_MB",
+        "a.nii.gz,12,,ok,,480",
+        "b.nii.gz,3600,,timeout,stopped after 20 s,",
+    ]
     (cohort / "times.csv").write_text("\n".join([*times, "c<&.nii.gz,9,,out of memory,,8192"]) + "\n")
     assert report(cohort, "--efficiency", cohort / "times.csv") == 0
     cases = data_of(cohort)[1]["cases"]
-    assert [case["error"] for case in cases] == ["", "timeout: stopped after 20 s", "missing: no </script> here; out of memory"]
+    assert [case["error"] for case in cases] == [
+        "",
+        "timeout: stopped after 20 s",
+        "missing: no </script> here; out of memory",
+    ]
     assert [case["efficiency"]["OwnRAM_Max_MB"] for case in cases] == [480, None, 8192]
 
 

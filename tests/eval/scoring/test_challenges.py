@@ -3,7 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from eval.scoring.challenges import CHALLENGES, LabelPair, Rules, StructureScore, annotated_slices, mean_scores, score_case
+from eval.scoring.challenges import (
+    CHALLENGES,
+    LabelPair,
+    Rules,
+    StructureScore,
+    annotated_slices,
+    mean_scores,
+    score_case,
+)
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organisers_scores, organs
 
 FLARE22, FLARE23 = CHALLENGES["flare22"], CHALLENGES["flare23"]
@@ -11,7 +19,9 @@ AORTA, ESOPHAGUS, LIVER = 5, 10, 1
 
 
 def scores_of(prediction, truth, challenge=FLARE23, rules=Rules.STRICT, **more) -> dict[str, StructureScore]:
-    return score_case(LabelPair(prediction=prediction, truth=truth, spacing_zyx_mm=SPACING_ZYX_MM), challenge, rules, **more)
+    return score_case(
+        LabelPair(prediction=prediction, truth=truth, spacing_zyx_mm=SPACING_ZYX_MM), challenge, rules, **more
+    )
 
 
 def block(label: int, z: slice) -> np.ndarray:
@@ -36,7 +46,9 @@ def test_official_scores_are_the_organisers(seed):
     prediction[prediction == 9] = truth[truth == 9] = 0  # in neither
     prediction[truth == 8] = np.where(np.arange(np.count_nonzero(truth == 8)) % 12, 0, 8)  # DSC below 0.2
     scores = scores_of(prediction, truth, rules=Rules.OFFICIAL)
-    assert [(round(s.dice, 4), round(s.nsd, 4)) for s in scores.values()] == organisers_scores(prediction, truth, SPACING_ZYX_MM, 14)
+    assert [(round(s.dice, 4), round(s.nsd, 4)) for s in scores.values()] == organisers_scores(
+        prediction, truth, SPACING_ZYX_MM, 14
+    )
 
 
 @pytest.mark.parametrize("rules", [Rules.STRICT, Rules.OFFICIAL])
@@ -50,7 +62,8 @@ def test_structures_in_neither_or_one_of_the_maps(rules):
 
 
 def test_nsd_is_0_below_a_dsc_of_a_fifth():
-    # Slices 0-9 of the prediction, 9-11 of the truth: DSC 2·1/(10+3) = 0.154, though much of it is within 5 mm.
+    # Slices 0-9 of the prediction, 9-11 of the truth: DSC 2·1/(10+3) = 0.154, though much of it is within 5
+    # mm.
     truth, prediction = block(LIVER, slice(9, 12)), block(LIVER, slice(0, 10))
     score = scores_of(prediction, truth)["liver"]
     assert score.dice == pytest.approx(2 / 13)
@@ -64,7 +77,9 @@ def test_long_structures_are_scored_on_the_slices_of_the_truth():
     truth, prediction = block(AORTA, slice(4, 8)), block(AORTA, slice(0, 12))
     for rules in Rules:
         assert scores_of(prediction, truth, rules=rules)["aorta"].dice == 1.0
-    liver = scores_of(np.where(prediction > 0, LIVER, 0).astype(np.uint8), np.where(truth > 0, LIVER, 0).astype(np.uint8))["liver"]
+    liver = scores_of(
+        np.where(prediction > 0, LIVER, 0).astype(np.uint8), np.where(truth > 0, LIVER, 0).astype(np.uint8)
+    )["liver"]
     assert liver.dice == pytest.approx(2 * 4 / 16)
 
 
@@ -109,7 +124,9 @@ def test_threads_change_nothing():
     generator = np.random.default_rng(2)
     truth = organs(generator, 14)
     prediction = disturbed(generator, truth)
-    assert scores_of(prediction, truth, with_hd95=True, threads=3) == scores_of(prediction, truth, with_hd95=True)
+    assert scores_of(prediction, truth, with_hd95=True, threads=3) == scores_of(
+        prediction, truth, with_hd95=True
+    )
 
 
 def test_without_hd95_the_rest_is_the_same():
@@ -123,7 +140,11 @@ def test_without_hd95_the_rest_is_the_same():
 
 def test_different_shapes_are_refused():
     with pytest.raises(ValueError, match="shape"):
-        LabelPair(prediction=np.zeros((2, 2, 2), np.uint8), truth=np.zeros((2, 2, 3), np.uint8), spacing_zyx_mm=SPACING_ZYX_MM)
+        LabelPair(
+            prediction=np.zeros((2, 2, 2), np.uint8),
+            truth=np.zeros((2, 2, 3), np.uint8),
+            spacing_zyx_mm=SPACING_ZYX_MM,
+        )
 
 
 def test_organ_mean_and_lesion_stand_apart():

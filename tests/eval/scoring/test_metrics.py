@@ -56,12 +56,15 @@ def test_surface_distances_refuse_planes_and_flat_voxels():
 
 
 def test_two_voxels_two_millimetres_apart():
-    # Along x, voxels of 1 mm: each has 8 corners; the 4 that face the other voxel are 1 mm from it, the 4 others 2 mm.
+    # Along x, voxels of 1 mm: each has 8 corners; the 4 that face the other voxel are 1 mm from it, the 4
+    # others 2 mm.
     distances = surface_distances(voxel(2, 2, 2), voxel(2, 2, 4), (1.0, 1.0, 1.0))
     assert sorted(distances.prediction_mm) == sorted(distances.truth_mm) == [1.0] * 4 + [2.0] * 4
     assert distances.truth_mm2.sum() == pytest.approx(8 * math.sqrt(3) / 8)
     assert normalized_surface_dice(distances, 0.9) == 0.0
-    assert normalized_surface_dice(distances, 1.0) == pytest.approx(0.5)  # a distance of just the tolerance counts
+    assert normalized_surface_dice(distances, 1.0) == pytest.approx(
+        0.5
+    )  # a distance of just the tolerance counts
     assert normalized_surface_dice(distances, 2.0) == pytest.approx(1.0)
     assert hd95_mm(distances) == 2.0
 
@@ -82,7 +85,8 @@ def test_a_block_one_layer_too_thick():
     assert dice(prediction, truth) == pytest.approx(2 * 1000 / 2100)
     assert distances.truth_mm.max() == 2.0
     assert normalized_surface_dice(distances, 2.0) == 1.0
-    # The two tops of 100 mm² are too far apart; all surfaces together have 1000 and 1080 mm², less where edges are cut.
+    # The two tops of 100 mm² are too far apart; all surfaces together have 1000 and 1080 mm², less where
+    # edges are cut.
     assert normalized_surface_dice(distances, 1.9) == pytest.approx(1 - 200 / 2080, abs=0.02)
     assert volume_difference_ml(prediction, truth, (2.0, 1.0, 1.0)) == pytest.approx(0.2)
     assert volume_difference_ml(truth, prediction, (2.0, 1.0, 1.0)) == pytest.approx(-0.2)
@@ -112,7 +116,11 @@ def pairs(count: int):
         prediction = near if number % 3 == 0 else blob(generator, shape, generator.uniform(0, 1.5))
         if truth.any() and prediction.any():
             # As single-precision numbers, as they stand in NIfTI headers.
-            yield prediction, truth, tuple(float(s) for s in np.round(generator.uniform(0.5, 5, 3), 1).astype(np.float32))
+            yield (
+                prediction,
+                truth,
+                tuple(float(s) for s in np.round(generator.uniform(0.5, 5, 3), 1).astype(np.float32)),
+            )
 
 
 def test_all_agrees_with_surface_distance():
@@ -121,7 +129,9 @@ def test_all_agrees_with_surface_distance():
     for prediction, truth, spacing in pairs(60):
         ours = surface_distances(prediction, truth, spacing)
         # The package's surface elements depend on the order of the axes; the organisers' is x, y, z.
-        theirs = package.compute_surface_distances(truth.transpose(2, 1, 0), prediction.transpose(2, 1, 0), spacing[::-1])
+        theirs = package.compute_surface_distances(
+            truth.transpose(2, 1, 0), prediction.transpose(2, 1, 0), spacing[::-1]
+        )
         assert np.sort(ours.truth_mm) == pytest.approx(theirs["distances_gt_to_pred"], abs=1e-9)
         assert hd95_mm(ours) == pytest.approx(package.compute_robust_hausdorff(theirs, 95), abs=1e-9)
         assert dice(prediction, truth) == pytest.approx(package.compute_dice_coefficient(truth, prediction))
@@ -135,7 +145,9 @@ def test_all_agrees_with_surface_distance():
 
 
 def test_agrees_with_monai():
-    torch = pytest.importorskip("torch", reason="torch is not installed: the judges need it only to compare with MONAI")
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: the judges need it only to compare with MONAI"
+    )
     monai = pytest.importorskip("monai.metrics", reason="MONAI is not installed")
     generator = np.random.default_rng(5)
     truth = blob(generator, (12, 14, 16), 2.0, 0.3)
@@ -146,20 +158,31 @@ def test_agrees_with_monai():
     distances = surface_distances(prediction, truth, spacing)
     assert dice(prediction, truth) == pytest.approx(float(monai.compute_dice(*theirs)), abs=1e-6)
     for tolerance in (1.0, 2.0, 3.0):
-        surface_dice = monai.compute_surface_dice(*theirs, [tolerance], True, spacing=spacing[::-1], use_subvoxels=True)
+        surface_dice = monai.compute_surface_dice(
+            *theirs, [tolerance], True, spacing=spacing[::-1], use_subvoxels=True
+        )
         assert normalized_surface_dice(distances, tolerance) == pytest.approx(float(surface_dice), abs=1e-6)
 
 
 def test_hausdorff_of_shifted_blocks_agrees_with_monai():
-    # MONAI measures between voxel centres and does not weigh by area; for a block shifted by whole voxels both give the shift.
-    torch = pytest.importorskip("torch", reason="torch is not installed: the judges need it only to compare with MONAI")
+    # MONAI measures between voxel centres and does not weigh by area; for a block shifted by whole voxels
+    # both give the shift.
+    torch = pytest.importorskip(
+        "torch", reason="torch is not installed: the judges need it only to compare with MONAI"
+    )
     monai = pytest.importorskip("monai.metrics", reason="MONAI is not installed")
     truth, prediction = np.zeros((24, 24, 24), bool), np.zeros((24, 24, 24), bool)
     truth[4:16, 4:16, 4:16] = True
     prediction[4:16, 4:16, 8:20] = True
     theirs = [torch.from_numpy(mask.transpose(2, 1, 0).copy())[None, None] for mask in (prediction, truth)]
-    expected = monai.compute_hausdorff_distance(*theirs, include_background=True, percentile=95, spacing=(2.0, 1.0, 1.0))
-    assert hd95_mm(surface_distances(prediction, truth, (1.0, 1.0, 2.0))) == pytest.approx(float(expected)) == 8.0
+    expected = monai.compute_hausdorff_distance(
+        *theirs, include_background=True, percentile=95, spacing=(2.0, 1.0, 1.0)
+    )
+    assert (
+        hd95_mm(surface_distances(prediction, truth, (1.0, 1.0, 2.0)))
+        == pytest.approx(float(expected))
+        == 8.0
+    )
 
 
 def test_boxes_of_labels():
@@ -169,7 +192,11 @@ def test_boxes_of_labels():
     boxes = label_boxes(labels)
     assert boxes == {2: (slice(1, 4), slice(2, 5), slice(3, 4)), 200: (slice(4, 5), slice(5, 6), slice(6, 7))}
     assert label_boxes(np.zeros((3, 3, 3), np.uint8)) == {}
-    assert joined_boxes({1: boxes[2]}, {1: boxes[200], 2: boxes[2]})[1] == (slice(1, 5), slice(2, 6), slice(3, 7))
+    assert joined_boxes({1: boxes[2]}, {1: boxes[200], 2: boxes[2]})[1] == (
+        slice(1, 5),
+        slice(2, 6),
+        slice(3, 7),
+    )
 
 
 def test_dice_per_label_is_the_dice_of_each_label():

@@ -34,7 +34,10 @@ def test_a_distance_of_just_the_limit_is_within_it():
     surface[0, 0, 0] = True
     for spacing in (0.1, 0.3, 0.7, float(np.float32(0.7))):
         limits = np.arange(40) * spacing
-        assert [distances_mm(np.array([i]), surface, (1.0, 1.0, spacing), limit)[0] for i, limit in enumerate(limits)] == list(limits)
+        assert [
+            distances_mm(np.array([i]), surface, (1.0, 1.0, spacing), limit)[0]
+            for i, limit in enumerate(limits)
+        ] == list(limits)
 
 
 def test_nothing_is_infinitely_far_and_a_surface_is_no_distance_from_itself():

@@ -8,7 +8,15 @@ import SimpleITK as sitk
 from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes, processors
 from eval.scoring.challenges import Rules
-from eval.scoring.pairs import CaseScores, PairedCase, ScoreOptions, affordable_jobs, judge, judge_all, pair_files
+from eval.scoring.pairs import (
+    CaseScores,
+    PairedCase,
+    ScoreOptions,
+    affordable_jobs,
+    judge,
+    judge_all,
+    pair_files,
+)
 from eval.volumes import grid_difference, onto_grid, read_labels
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, real, write
 
@@ -20,10 +28,16 @@ PREDICTION = disturbed(GENERATOR, TRUTH)
 def case(folder: Path, prediction=PREDICTION, truth=TRUTH, **geometry) -> PairedCase:
     """A case whose prediction has another geometry."""
     pred = None if prediction is None else write(folder / "pred" / "a.nii.gz", prediction, **geometry)
-    return PairedCase(name="a.nii.gz", prediction=pred, truth=None if truth is None else write(folder / "truth" / "a.nii.gz", truth))
+    return PairedCase(
+        name="a.nii.gz",
+        prediction=pred,
+        truth=None if truth is None else write(folder / "truth" / "a.nii.gz", truth),
+    )
 
 
-def judged(case: PairedCase, rules: Rules = Rules.STRICT, challenge: str = "flare22", **options) -> CaseScores:
+def judged(
+    case: PairedCase, rules: Rules = Rules.STRICT, challenge: str = "flare22", **options
+) -> CaseScores:
     return judge(case, ScoreOptions(challenge=challenge, rules=rules, **options))
 
 
@@ -54,7 +68,10 @@ def test_files_are_paired_by_name(tmp_path):
 def test_folders_that_do_not_serve(tmp_path):
     write(tmp_path / "truth" / "a.nii", TRUTH)
     (tmp_path / "empty").mkdir()
-    for pred, truth, words in (("none", "truth", "none: no such folder"), ("empty", "empty", "holds no .nii.gz")):
+    for pred, truth, words in (
+        ("none", "truth", "none: no such folder"),
+        ("empty", "empty", "holds no .nii.gz"),
+    ):
         with pytest.raises(JudgingError, match=words):
             pair_files(tmp_path / pred, tmp_path / truth)
     write(tmp_path / "others" / "case_1_0000.nii.gz", TRUTH)
@@ -119,7 +136,9 @@ def test_labels_outside_the_set(tmp_path):
     assert judged(case(tmp_path, foreign), Rules.OFFICIAL).scores["spleen"].dice > 0.5
 
 
-@pytest.mark.parametrize(("value", "words"), [(-1024.0, "is this an image"), (300.0, "0 to 255"), (1.5, "not whole")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(-1024.0, "is this an image"), (300.0, "0 to 255"), (1.5, "not whole")]
+)
 def test_files_that_are_no_label_maps(tmp_path, value, words):
     wrong = PREDICTION.astype(np.float32)
     wrong[0, 0, 0] = value
@@ -147,7 +166,10 @@ def test_partial_rules_lose_only_what_the_truth_holds(tmp_path):
     whole = judged(case(tmp_path, truth=truth), Rules.PARTIAL)
     assert [name for name, score in whole.scores.items() if not math.isnan(score.dice)] == ["liver", "spleen"]
     lost = judged(case(tmp_path, prediction=None, truth=truth), Rules.PARTIAL)
-    assert {name: score.dice for name, score in lost.scores.items() if not math.isnan(score.dice)} == {"liver": 0.0, "spleen": 0.0}
+    assert {name: score.dice for name, score in lost.scores.items() if not math.isnan(score.dice)} == {
+        "liver": 0.0,
+        "spleen": 0.0,
+    }
 
 
 def test_the_organisers_program_stops_at_one_slice_and_so_it_is_told(tmp_path):
@@ -187,7 +209,9 @@ def test_parallel_processes_give_what_one_gives(tmp_path):
             write(tmp_path / "pred" / f"{name}.nii.gz", PREDICTION)
     cases = pair_files(tmp_path / "pred", tmp_path / "truth")
     options = ScoreOptions(challenge="flare22", with_hd95=False)
-    alone, together = (sorted(judge_all(cases, options, jobs), key=lambda result: result.name) for jobs in (1, 2))
+    alone, together = (
+        sorted(judge_all(cases, options, jobs), key=lambda result: result.name) for jobs in (1, 2)
+    )
     assert [(r.name, r.error, dice_of(r)) for r in alone] == [(r.name, r.error, dice_of(r)) for r in together]
     assert [bool(result.error) for result in together] == [False, True, False]
 
@@ -220,11 +244,16 @@ def test_a_real_label_map_with_flipped_rows(tmp_path):
 
 def test_a_real_oblique_label_map_is_its_own_equal(tmp_path):
     path = real("label_maps/ts_s0327_label13.nii.gz")
-    result = judge(PairedCase(name=path.name, prediction=path, truth=path), ScoreOptions(challenge="flare22", resample_truth=True))
+    result = judge(
+        PairedCase(name=path.name, prediction=path, truth=path),
+        ScoreOptions(challenge="flare22", resample_truth=True),
+    )
     assert not result.error
     assert dice_of(result) == [1.0] * 13
     assert [score.hd95_mm for score in result.scores.values()] == [0.0] * 13
 
 
 def test_spacing_is_that_of_the_header(tmp_path):
-    assert read_labels(write(tmp_path / "a.nii.gz", TRUTH)).spacing_zyx_mm == tuple(float(np.float32(s)) for s in SPACING_ZYX_MM)
+    assert read_labels(write(tmp_path / "a.nii.gz", TRUTH)).spacing_zyx_mm == tuple(
+        float(np.float32(s)) for s in SPACING_ZYX_MM
+    )

@@ -14,7 +14,10 @@ FLARE21, FLARE23 = CHALLENGES["flare21"], CHALLENGES["flare23"]
 def results(challenge, *cases: list[float]) -> list[CaseScores]:
     names = challenge.labels.names
     return [
-        CaseScores(name=f"{i}", scores={name: StructureScore(dice=v, nsd=v / 2) for name, v in zip(names, values, strict=True)})
+        CaseScores(
+            name=f"{i}",
+            scores={name: StructureScore(dice=v, nsd=v / 2) for name, v in zip(names, values, strict=True)},
+        )
         for i, values in enumerate(cases)
     ]
 
@@ -24,7 +27,9 @@ def rows_of(*args) -> dict[tuple[str, str], object]:
 
 
 def test_figures_by_hand():
-    rows = rows_of(results(FLARE21, [0.9, 0.8, 0.7, 0.6], [0.7, 0.8, 0.5, 0.0]), FLARE21, [Metric.DSC], Rules.STRICT)
+    rows = rows_of(
+        results(FLARE21, [0.9, 0.8, 0.7, 0.6], [0.7, 0.8, 0.5, 0.0]), FLARE21, [Metric.DSC], Rules.STRICT
+    )
     liver, mean = rows["liver", "DSC"], rows["organ mean", "DSC"]
     assert (liver.cases, liver.mean, liver.median) == (2, pytest.approx(0.8), pytest.approx(0.8))
     assert liver.sd == pytest.approx(math.sqrt(0.02))
@@ -58,7 +63,9 @@ def test_one_case_has_no_spread_and_no_case_no_figures():
 
 
 def test_infinite_values_are_counted_and_left_out():
-    row = summarize_values("liver", Metric.HD95, np.array([3.0, math.inf, 5.0, math.nan]), bootstrap_weights(4))
+    row = summarize_values(
+        "liver", Metric.HD95, np.array([3.0, math.inf, 5.0, math.nan]), bootstrap_weights(4)
+    )
     assert (row.cases, row.infinite, row.mean) == (2, 1, 4.0)
     assert 3.0 <= row.low < row.high <= 5.0
 

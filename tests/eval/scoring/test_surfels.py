@@ -36,5 +36,7 @@ def test_a_neighbourhood_and_its_complement_hold_the_same_area():
 
 @pytest.mark.parametrize("spacing_zyx_mm", [(1.0, 1.0, 1.0), (5.0, 0.7, 0.9)])
 def test_areas_are_those_of_surface_distance(spacing_zyx_mm):
-    theirs = surface_distance().metrics.lookup_tables.create_table_neighbour_code_to_surface_area(spacing_zyx_mm[::-1])
+    theirs = surface_distance().metrics.lookup_tables.create_table_neighbour_code_to_surface_area(
+        spacing_zyx_mm[::-1]
+    )
     assert surfel_areas_mm2(spacing_zyx_mm) == pytest.approx(theirs)

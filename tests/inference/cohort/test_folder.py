@@ -133,7 +133,9 @@ def test_nothing_to_do_is_a_wrong_call(folders, name):
         find_cases(folders[0] / name)
 
 
-@pytest.mark.parametrize(("source", "output"), [("a", "a"), ("a/b", "a"), ("a/b/c.nii.gz", "a"), ("a/b/c.nii.gz", "a/b")])
+@pytest.mark.parametrize(
+    ("source", "output"), [("a", "a"), ("a/b", "a"), ("a/b/c.nii.gz", "a"), ("a/b/c.nii.gz", "a/b")]
+)
 def test_input_inside_output_is_a_wrong_call(tmp_path, source, output):
     with pytest.raises(UsageError, match="lies in the output folder"):
         check_folders(tmp_path / source, tmp_path / output)
@@ -179,7 +181,9 @@ def test_every_case_has_its_line_and_its_file(folders, console):
     assert labels.GetOrigin() == sitk.ReadImage(str(folders[0] / "a_0000.nii.gz")).GetOrigin()
 
 
-@pytest.mark.parametrize("error", [InputError("case 2 is bad"), RuntimeError("a\nbug"), MemoryError(), DeviceMemoryError("case 2")])
+@pytest.mark.parametrize(
+    "error", [InputError("case 2 is bad"), RuntimeError("a\nbug"), MemoryError(), DeviceMemoryError("case 2")]
+)
 def test_one_failing_case_never_harms_another(folders, console, error):
     for name in ("1.nii.gz", "2.nii.gz", "3.nii.gz"):
         write_nifti(folders[0] / name)
@@ -213,7 +217,9 @@ def test_an_unreadable_case_never_harms_another(folders, console, bad):
     (folders[0] / f"{bad}.nii.gz").write_bytes(b"")
     outcomes, _ = run(folders, console)
     assert written(folders) == [f"{name}.nii.gz" for name in "123" if name != bad]
-    assert [outcome.status for outcome in outcomes] == ["failed" if name == bad else "segmented" for name in "123"]
+    assert [outcome.status for outcome in outcomes] == [
+        "failed" if name == bad else "segmented" for name in "123"
+    ]
 
 
 def test_a_traceback_is_shown_only_when_asked_for(folders, console):
@@ -237,7 +243,9 @@ def test_no_predictor_is_made_for_nothing_to_do(folders, console):
     write_nifti(folders[0] / "a.nii.gz")
     (folders[1] / "a.nii.gz").write_bytes(b"kept")
     outcomes = begin(find_cases(folders[0]))
-    Batch(output=folders[1], console=console, skip_existing=True).run(outcomes, lambda: pytest.fail("made a predictor"))
+    Batch(output=folders[1], console=console, skip_existing=True).run(
+        outcomes, lambda: pytest.fail("made a predictor")
+    )
     assert lines(console)[0] == ["a.nii.gz: skipped, a.nii.gz is there"]
 
 
@@ -284,7 +292,9 @@ def test_the_next_case_is_not_read_ahead_where_memory_is_short(folders, console,
     for name in "123":
         write_nifti(folders[0] / f"{name}.nii.gz")
     read = []
-    monkeypatch.setattr("inference.cohort.folder.read_volume", lambda path: read.append(path.name) or read_volume(path))
+    monkeypatch.setattr(
+        "inference.cohort.folder.read_volume", lambda path: read.append(path.name) or read_volume(path)
+    )
 
     class Watches(Threshold):
         def predict(self, volume, timings):
@@ -381,7 +391,13 @@ def test_report(folders, console, tmp_path):
     (folders[0] / "b.nii.gz").write_bytes(b"")
     outcomes, _ = run(folders, console)
     bundle = SimpleNamespace(manifest=SimpleNamespace(name="fake"), sha256="0" * 64)
-    write_report(tmp_path / "run.json", Call(input=folders[0], output=folders[1], bundle=tmp_path), bundle, outcomes, 1.5)
+    write_report(
+        tmp_path / "run.json",
+        Call(input=folders[0], output=folders[1], bundle=tmp_path),
+        bundle,
+        outcomes,
+        1.5,
+    )
     report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert report["bundle"] == {"name": "fake", "sha256": "0" * 64}
     assert report["versions"]["numpy"] == np.__version__
@@ -389,7 +405,11 @@ def test_report(folders, console, tmp_path):
     good, bad = report["cases"]
     assert (good["status"], good["output"], good["size_zyx"]) == ("segmented", "a.nii.gz", [7, 6, 5])
     assert set(good["seconds"]) == {"read", "networks", "write"}
-    assert [name for name, start, end in good["spans_unix_s"] if start <= end] == ["read", "networks", "write"]
+    assert [name for name, start, end in good["spans_unix_s"] if start <= end] == [
+        "read",
+        "networks",
+        "write",
+    ]
     assert good["windows_run"] == 1
     assert (bad["status"], bad["size_zyx"]) == ("failed", None)
     assert "0 bytes" in bad["error"]

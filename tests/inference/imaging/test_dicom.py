@@ -12,7 +12,18 @@ from inference.errors import InputError
 from inference.imaging.formats import unpack
 from inference.imaging.formats.dicom_file import read_dicom_file
 from inference.imaging.volume import read_header, read_volume
-from tests.inference.dicom_files import BIG, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, PREFIX, dicom, element, enhanced, packed_junk
+from tests.inference.dicom_files import (
+    BIG,
+    EXPLICIT,
+    HTJ2K,
+    IMPLICIT,
+    JPEG_LOSSLESS,
+    PREFIX,
+    dicom,
+    element,
+    enhanced,
+    packed_junk,
+)
 from tests.inference.images import write_series
 
 
@@ -23,7 +34,9 @@ def straight(count, step=3.0):
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
 def test_plain_pixels_by_hand(tmp_path, syntax):
     for i in range(2):
-        (tmp_path / f"{i}.dcm").write_bytes(dicom(np.array([[0, 1024, 2048]], np.int16) + i, syntax, z=5.0 * i))
+        (tmp_path / f"{i}.dcm").write_bytes(
+            dicom(np.array([[0, 1024, 2048]], np.int16) + i, syntax, z=5.0 * i)
+        )
     volume = read_volume(tmp_path)
     assert volume.array.tolist() == [[[-1024, 0, 1024]], [[-1023, 1, 1025]]]
     assert volume.array.dtype == np.int16
@@ -33,9 +46,13 @@ def test_plain_pixels_by_hand(tmp_path, syntax):
 
 def test_overlay_bits_are_not_pixels(tmp_path):
     """12 bits of 16: the upper four hold something else, and bit 11 is the sign."""
-    (tmp_path / "a.dcm").write_bytes(dicom(np.array([[0x1001, 0xF7FF, 0x0FFF]], np.uint16), stored=12, high=11, intercept="0"))
+    (tmp_path / "a.dcm").write_bytes(
+        dicom(np.array([[0x1001, 0xF7FF, 0x0FFF]], np.uint16), stored=12, high=11, intercept="0")
+    )
     assert read_volume(tmp_path).array.ravel().tolist() == [1, 2047, -1]
-    (tmp_path / "a.dcm").write_bytes(dicom(np.array([[0x1001, 0xF7FF, 0x0FFF]], np.uint16), stored=12, high=11, intercept="0", signed=0))
+    (tmp_path / "a.dcm").write_bytes(
+        dicom(np.array([[0x1001, 0xF7FF, 0x0FFF]], np.uint16), stored=12, high=11, intercept="0", signed=0)
+    )
     assert read_volume(tmp_path).array.ravel().tolist() == [1, 2047, 4095]
 
 
@@ -52,7 +69,9 @@ def test_slices_are_sorted_by_their_place(tmp_path, order):
 
 
 def test_a_coronal_stack(tmp_path):
-    folder = write_series(tmp_path / "s", [(0.0, 3.0 * i, 0.0) for i in range(3)], orientation=(1, 0, 0, 0, 0, -1))
+    folder = write_series(
+        tmp_path / "s", [(0.0, 3.0 * i, 0.0) for i in range(3)], orientation=(1, 0, 0, 0, 0, -1)
+    )
     volume = read_volume(folder)
     assert volume.array[:, 0, 0].tolist() == [0, 1, 2]
     assert volume.geometry.direction == (1, 0, 0, 0, 0, 1, 0, -1, 0)
@@ -68,13 +87,17 @@ def test_a_scout_in_the_same_series_is_left_out(tmp_path):
 
 def test_files_without_an_image_are_left_out(tmp_path):
     folder = write_series(tmp_path / "s", straight(3))
-    (folder / "report.dcm").write_bytes(PREFIX + element(0x00020010, "UI", EXPLICIT + "\0") + element(0x00080060, "CS", "SR"))
+    (folder / "report.dcm").write_bytes(
+        PREFIX + element(0x00020010, "UI", EXPLICIT + "\0") + element(0x00080060, "CS", "SR")
+    )
     assert read_volume(folder).warnings == ("1 DICOM files without an image were left out",)
 
 
 def test_sequences_are_walked_over(tmp_path):
     mark = struct.Struct("<HHI")
-    item = mark.pack(0xFFFE, 0xE000, 0xFFFFFFFF) + element(0x00080060, "CS", "CT") + mark.pack(0xFFFE, 0xE00D, 0)
+    item = (
+        mark.pack(0xFFFE, 0xE000, 0xFFFFFFFF) + element(0x00080060, "CS", "CT") + mark.pack(0xFFFE, 0xE00D, 0)
+    )
     endless = struct.pack("<HH2s2xI", 0x0008, 0x1140, b"SQ", 0xFFFFFFFF) + item + mark.pack(0xFFFE, 0xE0DD, 0)
     inside = element(0x00081140, "SQ", mark.pack(0xFFFE, 0xE000, 10) + element(0x00280010, "US", 99))
     for extra in (endless, inside):
@@ -94,7 +117,12 @@ def test_sequences_are_walked_over(tmp_path):
         (dicom(np.zeros((2, 3), np.int16), slope="one"), "could not convert"),
         (dicom(np.zeros((2, 3), np.int16), slope="nan"), "RescaleSlope"),
         (dicom(np.zeros((2, 9), np.uint8), samples=3, stored=8, high=7), "fewer pixels"),
-        (dicom(np.zeros((2, 3), np.int16), extra=struct.pack("<HH2s2xI", 8, 0x1140, b"SQ", 0xFFFFFFFF) * 40), "is damaged"),
+        (
+            dicom(
+                np.zeros((2, 3), np.int16), extra=struct.pack("<HH2s2xI", 8, 0x1140, b"SQ", 0xFFFFFFFF) * 40
+            ),
+            "is damaged",
+        ),
     ],
 )
 def test_damaged_files_are_refused_and_named(tmp_path, content, message):
@@ -115,7 +143,9 @@ def test_colour_is_refused(tmp_path):
 
 def test_images_without_a_place_are_refused(tmp_path):
     for i in range(2):
-        data = dicom(np.zeros((2, 3), np.int16)).replace(struct.pack("<HH", 0x20, 0x32), struct.pack("<HH", 0x20, 0x31))
+        data = dicom(np.zeros((2, 3), np.int16)).replace(
+            struct.pack("<HH", 0x20, 0x32), struct.pack("<HH", 0x20, 0x31)
+        )
         (tmp_path / f"{i}.dcm").write_bytes(data)
     with pytest.raises(InputError, match="does not say where it lies"):
         read_volume(tmp_path)
@@ -125,9 +155,13 @@ def test_images_without_a_place_are_refused(tmp_path):
 def test_frames_of_an_enhanced_image_are_slices(tmp_path, syntax):
     """Three frames in the order 1, 0, 2 of their places, the last with an intercept of its own."""
     pixels = np.arange(18, dtype=np.int16).reshape(3, 2, 3) + 1024
-    (tmp_path / "a.dcm").write_bytes(enhanced(pixels, (102.5, 100.0, 105.0), syntax, ["-1024", "-1024", "-1000"]))
+    (tmp_path / "a.dcm").write_bytes(
+        enhanced(pixels, (102.5, 100.0, 105.0), syntax, ["-1024", "-1024", "-1000"])
+    )
     volume = read_volume(tmp_path)
-    assert volume.array.tolist() == (pixels[[1, 0, 2]] - np.array([1024, 1024, 1000]).reshape(3, 1, 1)).tolist()
+    assert (
+        volume.array.tolist() == (pixels[[1, 0, 2]] - np.array([1024, 1024, 1000]).reshape(3, 1, 1)).tolist()
+    )
     assert volume.array.dtype == np.int16
     assert volume.geometry.spacing_zyx_mm == (2.5, 0.8, 0.7)
     assert volume.geometry.origin_xyz_mm == (-10, 20, 100)
@@ -147,7 +181,10 @@ def test_one_frame_says_how_thick_it_is(tmp_path):
         ({"zs": (0, 0, 3)}, "several of its images lie at the same place"),
         ({"zs": (0, 3, 6), "described": 2}, "3 frames, of which 2 are described"),
         ({"zs": (0, 3, 6), "described": 0}, "does not say where it lies"),
-        ({"zs": (0, 3, 6), "syntax": "1.2.840.10008.1.2.4.70"}, "holds 3 frames of compressed pixels; convert"),
+        (
+            {"zs": (0, 3, 6), "syntax": "1.2.840.10008.1.2.4.70"},
+            "holds 3 frames of compressed pixels; convert",
+        ),
     ],
 )
 def test_frames_that_are_no_stack_are_refused(tmp_path, changes, message):
@@ -158,15 +195,22 @@ def test_frames_that_are_no_stack_are_refused(tmp_path, changes, message):
 
 @pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
 def test_losslessly_compressed_pixels(tmp_path, compressor):
-    packed, plain = (write_series(tmp_path / str(c), straight(3), size=(48, 64), compressor=c) for c in (compressor, None))
-    assert [image.is_packed for path in sorted(packed.iterdir()) for image in read_dicom_file(path)] == [True] * 3
+    packed, plain = (
+        write_series(tmp_path / str(c), straight(3), size=(48, 64), compressor=c) for c in (compressor, None)
+    )
+    assert [image.is_packed for path in sorted(packed.iterdir()) for image in read_dicom_file(path)] == [
+        True
+    ] * 3
     np.testing.assert_array_equal(read_volume(packed).array, read_volume(plain).array)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (dicom(np.zeros((2, 3), np.int16), HTJ2K), "not read (1.2.840.10008.1.2.4.201); convert the series to one .nii.gz file"),
+        (
+            dicom(np.zeros((2, 3), np.int16), HTJ2K),
+            "not read (1.2.840.10008.1.2.4.201); convert the series to one .nii.gz file",
+        ),
         (dicom(np.zeros((2, 3), np.int16), JPEG_LOSSLESS), "compressed pixels that are not in fragments"),
         (packed_junk(), "its pixels cannot be unpacked"),
     ],
@@ -181,7 +225,13 @@ def test_compressed_pixels_that_cannot_be_unpacked(tmp_path, data, message):
 
 @pytest.mark.parametrize(
     "script",
-    ["import os; os.abort()", "import sys; sys.stdin.buffer.read()", "print('int16 3072')", "print('nonsense')", "print('nonsense 3072')"],
+    [
+        "import os; os.abort()",
+        "import sys; sys.stdin.buffer.read()",
+        "print('int16 3072')",
+        "print('nonsense')",
+        "print('nonsense 3072')",
+    ],
 )
 def test_what_unpacks_may_crash_or_hang(tmp_path, monkeypatch, script):
     """As JPEG decoders do on damaged pixels: the case is refused, and the next one finds a new process."""
@@ -189,7 +239,9 @@ def test_what_unpacks_may_crash_or_hang(tmp_path, monkeypatch, script):
     with monkeypatch.context() as patch:
         patch.setattr(unpack, "COMMAND", (sys.executable, "-c", script))
         patch.setattr(unpack, "PATIENCE_S", 1.0)
-        with pytest.raises(InputError, match=r"1_000\.dcm: its pixels are so damaged that unpacking them failed; export"):
+        with pytest.raises(
+            InputError, match=r"1_000\.dcm: its pixels are so damaged that unpacking them failed; export"
+        ):
             read_volume(folder)
     assert read_volume(folder).array.shape == (2, 48, 64)
 
@@ -221,7 +273,9 @@ def test_a_process_that_cannot_be_started_is_no_damage(tmp_path, monkeypatch):
 
     folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
     monkeypatch.setattr(subprocess, "Popen", start)
-    with pytest.raises(InputError, match=r"can be started \(Resource temporarily unavailable\); allow more processes"):
+    with pytest.raises(
+        InputError, match=r"can be started \(Resource temporarily unavailable\); allow more processes"
+    ):
         read_volume(folder)
 
 

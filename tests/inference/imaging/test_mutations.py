@@ -1,7 +1,7 @@
 """Thousands of files with flipped bits: no crash, no hang, no wrong geometry.
 
-A mutated file is either refused in one line, or read. What is read without a warning has the geometry that SimpleITK reads from the same
-file, where SimpleITK reads it at all.
+A mutated file is either refused in one line, or read. What is read without a warning has the geometry that
+SimpleITK reads from the same file, where SimpleITK reads it at all.
 """
 
 import gzip
@@ -78,12 +78,17 @@ def test_headers(tmp_path, suffix):
         if volume is not None and not volume.warnings and not is_where_simpleitk_has_it(volume, path):
             elsewhere.append(seed)
     assert elsewhere == []
-    assert min(outcomes["refused"], outcomes["read"]) > SEEDS[suffix] / 20, "the mutations are too strong or too weak to say anything"
+    assert min(outcomes["refused"], outcomes["read"]) > SEEDS[suffix] / 20, (
+        "the mutations are too strong or too weak to say anything"
+    )
 
 
 @pytest.mark.timeout(300)
 def test_packed_streams(tmp_path):
-    """A flipped bit in a gzip stream is noticed by its checksum; in its first ten bytes it may be without effect."""
+    """A flipped bit in a gzip stream is noticed by its checksum.
+
+    In its first ten bytes it may be without effect.
+    """
     path = tmp_path / "image.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(voxels()), str(path))
     original, array = path.read_bytes(), voxels()

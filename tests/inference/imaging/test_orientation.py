@@ -10,7 +10,12 @@ from inference.imaging.volume import Volume, crop, paste, to_canonical
 
 def volume(direction, size_zyx=(2, 3, 4)):
     array = np.arange(24, dtype=np.int16).reshape(size_zyx)
-    geometry = Geometry(size_zyx=size_zyx, spacing_zyx_mm=(5.0, 0.7, 0.8), origin_xyz_mm=(10.0, -20.0, 30.0), direction=direction)
+    geometry = Geometry(
+        size_zyx=size_zyx,
+        spacing_zyx_mm=(5.0, 0.7, 0.8),
+        origin_xyz_mm=(10.0, -20.0, 30.0),
+        direction=direction,
+    )
     return Volume(array=array, geometry=geometry)
 
 
@@ -86,7 +91,9 @@ def test_paste_undoes_a_crop():
     assert whole.dtype == np.uint8
 
 
-@pytest.mark.parametrize(("start", "stop"), [((0, 0, 0), (1, 0, 1)), ((-1, 0, 0), (1, 1, 1)), ((2, 0, 0), (1, 1, 1))])
+@pytest.mark.parametrize(
+    ("start", "stop"), [((0, 0, 0), (1, 0, 1)), ((-1, 0, 0), (1, 1, 1)), ((2, 0, 0), (1, 1, 1))]
+)
 def test_an_empty_or_negative_box_is_refused(start, stop):
     with pytest.raises(ValueError, match="box: must not be empty"):
         Box(start_zyx=start, stop_zyx=stop)

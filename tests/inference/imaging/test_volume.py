@@ -15,7 +15,8 @@ from inference.imaging.volume import read_header, read_volume, write_labels
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 
 REAL = [
-    "ct_abdomen/ct_0000.nii.gz", "ct_3slice/ct_0000.nii.gz", "ct_sarcoma/STS_002/ct_0000.nii.gz", "ct_sarcoma/STS_003/ct_0000.nii.gz",
+    "ct_abdomen/ct_0000.nii.gz", "ct_3slice/ct_0000.nii.gz", "ct_sarcoma/STS_002/ct_0000.nii.gz",
+    "ct_sarcoma/STS_003/ct_0000.nii.gz",
     "mr_abdomen/mr_0000.nii.gz", "ct_slab_dicom/labels.nii.gz", "label_maps/ts_s0327_label13.nii.gz",
 ]  # fmt: skip
 HEADER = ("GetSize", "GetSpacing", "GetOrigin", "GetDirection")
@@ -73,7 +74,9 @@ def test_a_dicom_series_is_read_as_simpleitk_reads_it(shared):
 
 def test_dicom_and_its_labels_lie_at_the_same_place(shared):
     """The labels are stored with flipped rows; in the world both grids cover the same voxels."""
-    ct, labels = (read_header(shared / "ct_slab_dicom" / name).geometry for name in ("series", "labels.nii.gz"))
+    ct, labels = (
+        read_header(shared / "ct_slab_dicom" / name).geometry for name in ("series", "labels.nii.gz")
+    )
     last = ct.size_zyx[1] - 1
     assert np.allclose(ct.to_world((0, 0, 0)), labels.to_world((0, last, 0)))
     assert np.allclose(ct.to_world((19, last, 511)), labels.to_world((19, 0, 511)))
@@ -103,7 +106,9 @@ def test_orientations_of_every_format_survive_the_way_through(tmp_path, directio
 
 
 def test_labels_without_a_nifti_header_are_on_the_same_grid(tmp_path, oblique):
-    geometry = Geometry(size_zyx=(2, 3, 4), spacing_zyx_mm=(5.0, 0.8, 0.7), origin_xyz_mm=(1.0, 2.0, 3.0), direction=oblique)
+    geometry = Geometry(
+        size_zyx=(2, 3, 4), spacing_zyx_mm=(5.0, 0.8, 0.7), origin_xyz_mm=(1.0, 2.0, 3.0), direction=oblique
+    )
     write_labels(tmp_path / "labels.nii.gz", np.zeros((2, 3, 4), np.uint8), geometry)
     size, spacing, origin, direction = header_of(tmp_path / "labels.nii.gz")
     assert size == (4, 3, 2)
@@ -117,7 +122,11 @@ def test_labels_without_a_nifti_header_are_on_the_same_grid(tmp_path, oblique):
 def test_sform_and_qform_are_chosen_as_in_itk(tmp_path, codes):
     """The sform swaps x and y against the qform, so a wrong choice shows."""
     path = write_nifti(
-        tmp_path / "image.nii", qform_code=codes[0], sform_code=codes[1], spacing=(2, 2, 4), srow=(0, -2, 0, 1, -2, 0, 0, 2, 0, 0, 4, 3)
+        tmp_path / "image.nii",
+        qform_code=codes[0],
+        sform_code=codes[1],
+        spacing=(2, 2, 4),
+        srow=(0, -2, 0, 1, -2, 0, 0, 2, 0, 0, 4, 3),
     )
     volume = assert_same_as_simpleitk(path)
     disagree = ["disagree" in warning for warning in volume.warnings]
@@ -128,7 +137,9 @@ def test_sform_and_qform_are_chosen_as_in_itk(tmp_path, codes):
 @pytest.mark.parametrize("quatern", [(0, 0, 1), (1, 0, 0), (0, 0, 0), (0.5, 0.5, 0.5), (0.1, -0.7, 0.2)])
 @pytest.mark.parametrize("hand", [1, -1])
 def test_quaternions(tmp_path, quatern, hand):
-    assert_same_as_simpleitk(write_nifti(tmp_path / "image.nii", sform_code=0, quatern=quatern, pixdim=(hand, 2, 3, 4, 0, 0, 0, 0)))
+    assert_same_as_simpleitk(
+        write_nifti(tmp_path / "image.nii", sform_code=0, quatern=quatern, pixdim=(hand, 2, 3, 4, 0, 0, 0, 0))
+    )
 
 
 def test_voxel_values_by_hand(tmp_path):
@@ -139,7 +150,10 @@ def test_voxel_values_by_hand(tmp_path):
     assert volume.geometry.origin_xyz_mm == (-10.0, -20.0, 30.0)
 
 
-@pytest.mark.parametrize("array", [np.full((1, 1, 2), 40_000, "u2"), np.full((1, 1, 2), -40_000, "i4"), np.full((1, 1, 2), 2**40, "i8")])
+@pytest.mark.parametrize(
+    "array",
+    [np.full((1, 1, 2), 40_000, "u2"), np.full((1, 1, 2), -40_000, "i4"), np.full((1, 1, 2), 2**40, "i8")],
+)
 def test_whole_numbers_that_do_not_fit_become_float(tmp_path, array):
     read = read_volume(write_nifti(tmp_path / "image.nii", array)).array
     assert read.dtype == np.float32
@@ -174,7 +188,9 @@ def test_writing_the_same_labels_gives_the_same_bytes(tmp_path):
 )
 def test_labels_that_do_not_belong_to_the_grid_are_refused(tmp_path, labels, message):
     with pytest.raises(ValueError, match=message):
-        write_labels(tmp_path / "a.nii.gz", labels, Geometry(size_zyx=(2, 3, 4), spacing_zyx_mm=(1.0, 1.0, 1.0)))
+        write_labels(
+            tmp_path / "a.nii.gz", labels, Geometry(size_zyx=(2, 3, 4), spacing_zyx_mm=(1.0, 1.0, 1.0))
+        )
 
 
 def test_an_older_result_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
@@ -195,7 +211,11 @@ def test_an_older_result_stays_until_the_new_one_is_whole(tmp_path, monkeypatch)
 def test_results_are_as_readable_as_the_umask_says(tmp_path):
     old = os.umask(0o022)
     try:
-        write_labels(tmp_path / "a.nii.gz", np.zeros((1, 1, 1), np.uint8), Geometry(size_zyx=(1, 1, 1), spacing_zyx_mm=(1.0, 1.0, 1.0)))
+        write_labels(
+            tmp_path / "a.nii.gz",
+            np.zeros((1, 1, 1), np.uint8),
+            Geometry(size_zyx=(1, 1, 1), spacing_zyx_mm=(1.0, 1.0, 1.0)),
+        )
     finally:
         os.umask(old)
     assert (tmp_path / "a.nii.gz").stat().st_mode & 0o777 == 0o644
@@ -228,7 +248,15 @@ def test_reading_leaves_the_folder_of_the_input_alone(shared, tmp_path):
 
 @pytest.mark.parametrize(
     ("dtype", "changes", "bytes_each"),
-    [("i2", {}, 2), ("u1", {}, 2), ("i2", {"intercept": -1024}, 2), ("i2", {"slope": 0.5}, 4), ("f4", {}, 4), ("f8", {}, 4), ("i4", {}, 4)],
+    [
+        ("i2", {}, 2),
+        ("u1", {}, 2),
+        ("i2", {"intercept": -1024}, 2),
+        ("i2", {"slope": 0.5}, 4),
+        ("f4", {}, 4),
+        ("f8", {}, 4),
+        ("i4", {}, 4),
+    ],
 )
 def test_the_header_tells_what_a_voxel_will_take(tmp_path, dtype, changes, bytes_each):
     path = write_nifti(tmp_path / "image.nii", voxels(dtype=dtype), **changes)
@@ -248,7 +276,11 @@ def test_no_more_voxels_along_an_axis_than_a_label_map_can_have(tmp_path, name):
             image.SetSpacing((0.1, 0.1, 0.1))
             sitk.WriteImage(image, str(tmp_path / name))
         if count == 32767:
-            write_labels(tmp_path / "labels.nii.gz", np.zeros(array.shape, np.uint8), read_volume(tmp_path / name).geometry)
+            write_labels(
+                tmp_path / "labels.nii.gz",
+                np.zeros(array.shape, np.uint8),
+                read_volume(tmp_path / name).geometry,
+            )
             assert sitk.ReadImage(str(tmp_path / "labels.nii.gz")).GetSize() == (32767, 1, 1)
         else:
             with pytest.raises(InputError, match=r"its header is damaged .*32768"):
@@ -266,7 +298,9 @@ def test_nifti_2_is_read_as_nifti_1_is(tmp_path, order, codes):
     """Checked against nibabel too, which is not among the test packages: 40 random headers, positions equal to 1e-12 mm."""
     form = {"qform_code": codes[0], "sform_code": codes[1]}
     one = read_volume(write_nifti(tmp_path / "1.nii.gz", order=order, quatern=(0.5, 0.5, 0.5), **form))
-    two = read_volume(write_nifti2(tmp_path / "2.nii.gz", voxels(), order, quatern=(0.5, 0.5, 0.5), codes=codes))
+    two = read_volume(
+        write_nifti2(tmp_path / "2.nii.gz", voxels(), order, quatern=(0.5, 0.5, 0.5), codes=codes)
+    )
     np.testing.assert_array_equal(two.array, one.array)
     assert two.geometry == one.geometry
     write_labels(tmp_path / "labels.nii.gz", two.array.astype(np.uint8), two.geometry)

@@ -37,14 +37,23 @@ def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("peaks")
     guess = make_bundle(folder / "guess", [member(window_zyx=WINDOW, overlap=0.0)])
     measured = measure_network(guess.folder / "member.onnx", WINDOW, "onnxruntime", "fp32")
-    return make_bundle(folder / "measured", [member(window_zyx=WINDOW, overlap=0.0, memory_mb={"onnxruntime-fp32": measured})]).folder
+    return make_bundle(
+        folder / "measured",
+        [member(window_zyx=WINDOW, overlap=0.0, memory_mb={"onnxruntime-fp32": measured})],
+    ).folder
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks are read from /proc, which only Linux has")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="peaks are read from /proc, which only Linux has"
+)
 @pytest.mark.parametrize(("slices", "side"), [(8, 128), (40, 256), (120, 256), (60, 512), (300, 384)])
 def test_the_peak_is_within_the_budget_and_near_the_estimate(bundle, slices, side):
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(bundle), str(slices), str(side)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, str(bundle), str(slices), str(side)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     peak, estimate = json.loads(run.stdout)
     assert 0.75 * estimate <= peak <= estimate

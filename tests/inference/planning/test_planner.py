@@ -12,11 +12,15 @@ GEOMETRY = Geometry(size_zyx=(300, 512, 512), spacing_zyx_mm=(2.0, 0.8, 0.8))
 
 
 def planner(folder, members=None, backend="onnxruntime", budget=None, **changes):
-    return Planner(bundle=make_bundle(folder / "b", members, **changes), backend=backend, budget=budget or Budget())
+    return Planner(
+        bundle=make_bundle(folder / "b", members, **changes), backend=backend, budget=budget or Budget()
+    )
 
 
 def test_the_plan_says_what_will_happen(tmp_path):
-    plan = planner(tmp_path, [member(spacing_zyx_mm=(4.0, 1.2, 1.2), window_zyx=(32, 128, 192))]).plan(GEOMETRY)
+    plan = planner(tmp_path, [member(spacing_zyx_mm=(4.0, 1.2, 1.2), window_zyx=(32, 128, 192))]).plan(
+        GEOMETRY
+    )
     (group,) = plan.groups
     assert group.grid_zyx == (150, 341, 341)
     # 150 slices by windows of 32, steps of 16: 9 rows; 341 by 128, steps of 64: 5; by 192, steps of 96: 3.
@@ -30,7 +34,9 @@ def test_the_plan_says_what_will_happen(tmp_path):
 
 
 def test_the_header_may_have_any_orientation(tmp_path):
-    turned = Geometry(size_zyx=(512, 300, 512), spacing_zyx_mm=(0.8, 2.0, 0.8), direction=(1, 0, 0, 0, 0, 1, 0, -1, 0))
+    turned = Geometry(
+        size_zyx=(512, 300, 512), spacing_zyx_mm=(0.8, 2.0, 0.8), direction=(1, 0, 0, 0, 0, 1, 0, -1, 0)
+    )
     plans = planner(tmp_path)
     assert plans.plan(turned).groups[0].grid_zyx == plans.plan(GEOMETRY).groups[0].grid_zyx
 
@@ -38,7 +44,8 @@ def test_the_header_may_have_any_orientation(tmp_path):
 def test_memory_of_a_slab_does_not_grow_with_the_scan(tmp_path):
     plans = planner(tmp_path, [member(window_zyx=(32, 128, 192))])
     short, long = (
-        plans.plan(Geometry(size_zyx=(slices, 512, 512), spacing_zyx_mm=(2.5, 0.8, 0.8))).host["networks"] for slices in (100, 1000)
+        plans.plan(Geometry(size_zyx=(slices, 512, 512), spacing_zyx_mm=(2.5, 0.8, 0.8))).host["networks"]
+        for slices in (100, 1000)
     )
     growing = {what for what in short if long[what] > short[what]}
     assert growing == {"image (int16)", "labels (uint8)"}
@@ -48,9 +55,15 @@ def test_a_budget_that_cannot_be_kept_names_the_smallest_that_can(tmp_path):
     with pytest.raises(BudgetError, match="--host-memory-mb") as caught:
         planner(tmp_path, budget=Budget(host_mb=200)).plan(GEOMETRY)
     needed = int(str(caught.value).rsplit(" ", 1)[1].rstrip(")"))
-    assert Planner(bundle=make_bundle(tmp_path / "c"), backend="onnxruntime", budget=Budget(host_mb=needed)).plan(GEOMETRY).fits
+    assert (
+        Planner(bundle=make_bundle(tmp_path / "c"), backend="onnxruntime", budget=Budget(host_mb=needed))
+        .plan(GEOMETRY)
+        .fits
+    )
     with pytest.raises(BudgetError):
-        Planner(bundle=make_bundle(tmp_path / "d"), backend="onnxruntime", budget=Budget(host_mb=needed - 1)).plan(GEOMETRY)
+        Planner(
+            bundle=make_bundle(tmp_path / "d"), backend="onnxruntime", budget=Budget(host_mb=needed - 1)
+        ).plan(GEOMETRY)
 
 
 def test_networks_are_loaded_one_after_another_where_memory_is_short(tmp_path):
@@ -63,7 +76,10 @@ def test_networks_are_loaded_one_after_another_where_memory_is_short(tmp_path):
     apart = planner(tmp_path / "2", members, backend="cuda", budget=Budget(gpu_mb=2000)).plan(GEOMETRY)
     assert (apart.at_once, apart.tight) == (1, True)
     assert plans.plan(GEOMETRY, small=True).at_once == 1
-    with pytest.raises(BudgetError, match=rf"GPU memory {CUDA_CONTEXT_MB + 900} MiB \(--gpu-memory-mb {CUDA_CONTEXT_MB + 900}\)"):
+    with pytest.raises(
+        BudgetError,
+        match=rf"GPU memory {CUDA_CONTEXT_MB + 900} MiB \(--gpu-memory-mb {CUDA_CONTEXT_MB + 900}\)",
+    ):
         planner(tmp_path / "3", members, backend="cuda", budget=Budget(gpu_mb=1000)).plan(GEOMETRY)
 
 
@@ -89,4 +105,7 @@ def test_networks_by_measurement_or_estimate(tmp_path):
 
 
 def test_centre_first_runs_nine_windows_a_level_at_most():
-    assert group_plan((32, 400, 400), [member(window_zyx=(32, 64, 64), window_strategy="centre_first")]).windows == 9
+    assert (
+        group_plan((32, 400, 400), [member(window_zyx=(32, 64, 64), window_strategy="centre_first")]).windows
+        == 9
+    )

@@ -22,7 +22,8 @@ def clean(labels: np.ndarray, structure: str, spacing=ONE_MM, **rule) -> np.ndar
     return clean_up(labels, spacing, {structure: PostProcessing(**rule)}, FLARE23)
 
 
-# Parts ----------------------------------------------------------------------------------------------------------------
+# Parts
+# ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,10 @@ def test_largest_part(before, after):
     [
         ((".", "#", "#", ".", "#", "#", "#", "."), (".", ".", ".", ".", "#", "#", "#", ".")),
         (("#", "#", ".", "#"), ("#", "#", ".", ".")),
-        (("#..#", "...#", "....", ".##."), ("#..#", "...#", "....", "....")),  # parts side by side stay together
+        (
+            ("#..#", "...#", "....", ".##."),
+            ("#..#", "...#", "....", "...."),
+        ),  # parts side by side stay together
         (("#..", "...", "##."), ("...", "...", "##.")),  # of equal runs the one with more voxels
         (("#..", "...", "#.."), ("#..", "...", "...")),  # then the lower one
         (("###",), ("###",)),
@@ -55,7 +59,10 @@ def test_longest_run(before, after):
     assert np.array_equal(longest_run(slices(*before)), slices(*after))
 
 
-@pytest.mark.parametrize(("least", "after"), [(1, "#.##.###"), (2, "..##.###"), (2.5, ".....###"), (3, ".....###"), (4, "........")])
+@pytest.mark.parametrize(
+    ("least", "after"),
+    [(1, "#.##.###"), (2, "..##.###"), (2.5, ".....###"), (3, ".....###"), (4, "........")],
+)
 def test_small_parts_go(least, after):
     assert np.array_equal(without_small_parts(slices("#.##.###"), least), slices(after))
 
@@ -69,7 +76,8 @@ def test_steps_follow_the_order_of_the_fields():
     assert kept(mask, 1.0, PostProcessing(min_voxels=6, min_volume_mm3=3.0)).sum() == 4
 
 
-# Label maps -----------------------------------------------------------------------------------------------------------
+# Label maps
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_only_named_structures_change():
@@ -100,7 +108,9 @@ def test_tumor_of_under_100_voxels_in_total_goes(voxels, left):
     assert np.count_nonzero(clean(labels, "tumor", min_voxels=100)) == left
 
 
-@pytest.mark.parametrize(("spacing", "parts"), [((1.0, 1.0, 1.0), 1), ((2.0, 1.0, 1.0), 2), ((0.5, 0.5, 0.5), 0)])
+@pytest.mark.parametrize(
+    ("spacing", "parts"), [((1.0, 1.0, 1.0), 1), ((2.0, 1.0, 1.0), 2), ((0.5, 0.5, 0.5), 0)]
+)
 def test_minimum_volume_is_in_mm3(spacing, parts):
     """Parts of 4 and 8 voxels against 8 mm³."""
     labels = np.zeros((1, 1, 20), np.uint8)
@@ -119,7 +129,8 @@ def test_a_structure_that_was_not_found():
     assert np.array_equal(clean(labels, "liver", keep="largest_3d", min_voxels=5), labels)
 
 
-# Tumor and organs -----------------------------------------------------------------------------------------------------
+# Tumor and organs
+# -----------------------------------------------------------------------------------------------------
 
 
 def body_with_tumors(*at_x: int) -> np.ndarray:
@@ -132,10 +143,14 @@ def body_with_tumors(*at_x: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (5.0, 1.0, 1.0), (3.0, 3.0, 1.0)])
-@pytest.mark.parametrize(("reach", "stay"), [(5.0, [10]), (20.0, [10, 22]), (40.0, [10, 22, 40]), (100.0, [10, 22, 40, 70])])
+@pytest.mark.parametrize(
+    ("reach", "stay"), [(5.0, [10]), (20.0, [10, 22]), (40.0, [10, 22, 40]), (100.0, [10, 22, 40, 70])]
+)
 def test_tumors_far_from_organs_go(reach, stay, spacing):
     labels = body_with_tumors(10, 22, 40, 70)
-    assert np.array_equal(clean(labels, "tumor", spacing, max_distance_to_organs_mm=reach), body_with_tumors(*stay))
+    assert np.array_equal(
+        clean(labels, "tumor", spacing, max_distance_to_organs_mm=reach), body_with_tumors(*stay)
+    )
 
 
 def test_a_part_that_reaches_an_organ_stays_whole():
@@ -154,11 +169,15 @@ def test_what_is_no_organ_holds_no_tumor():
     """A crumb of liver beside the tumor is removed first, whatever the order of the rules."""
     labels = body_with_tumors(60)
     labels[5, 5, 64] = LIVER
-    rules = {"tumor": PostProcessing(max_distance_to_organs_mm=10.0), "liver": PostProcessing(keep="largest_3d")}
+    rules = {
+        "tumor": PostProcessing(max_distance_to_organs_mm=10.0),
+        "liver": PostProcessing(keep="largest_3d"),
+    }
     assert np.array_equal(clean_up(labels, ONE_MM, rules, FLARE23), body_with_tumors())
 
 
-# What a map holds -----------------------------------------------------------------------------------------------------
+# What a map holds
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (2, 3, 4), (7, 9, 11)])

@@ -72,7 +72,10 @@ def test_adrenals_alone_are_merged():
 
 def test_sigmoid_channels_begin_at_one():
     truth, geometry = draw(CASES["two kidneys"])
-    assert np.array_equal(split_pairs(MERGE[truth], geometry, output_of(FLARE23, merged_channels(FLARE23)[1:], "sigmoid")), truth)
+    assert np.array_equal(
+        split_pairs(MERGE[truth], geometry, output_of(FLARE23, merged_channels(FLARE23)[1:], "sigmoid")),
+        truth,
+    )
 
 
 def test_another_label_set():
@@ -81,7 +84,9 @@ def test_another_label_set():
     for name, label_id in FLARE23.ids.items():
         to_amos[label_id] = AMOS22.ids.get(name, 0)
     amos, channels = to_amos[truth], merged_channels(AMOS22)
-    assert np.array_equal(split_pairs(channel_table(AMOS22, channels)[amos], geometry, output_of(AMOS22, channels)), amos)
+    assert np.array_equal(
+        split_pairs(channel_table(AMOS22, channels)[amos], geometry, output_of(AMOS22, channels)), amos
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 1, 1)])

@@ -34,7 +34,9 @@ def drop(labels: np.ndarray, *names: str) -> np.ndarray:
     return np.where(gone[labels], np.uint8(0), labels)
 
 
-def cut(labels: np.ndarray, geometry: Geometry, axis: int, start: int, stop: int) -> tuple[np.ndarray, Geometry]:
+def cut(
+    labels: np.ndarray, geometry: Geometry, axis: int, start: int, stop: int
+) -> tuple[np.ndarray, Geometry]:
     part = labels[(slice(None),) * axis + (slice(start, stop),)]
     corner = [0, 0, 0]
     corner[axis] = start

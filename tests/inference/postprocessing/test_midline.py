@@ -6,7 +6,13 @@ import pytest
 from inference.geometry import Box, Geometry
 from inference.imaging.volume import read_volume, to_canonical
 from inference.postprocessing.label_statistics import Found
-from inference.postprocessing.midline import Midline, body_middle, line_through, middle_by_organs, middle_of_image
+from inference.postprocessing.midline import (
+    Midline,
+    body_middle,
+    line_through,
+    middle_by_organs,
+    middle_of_image,
+)
 from model.labels import FLARE23
 from tests.places import SHARED_DATA
 
@@ -24,7 +30,15 @@ def found(labels: np.ndarray) -> Found:
 def test_lateral_distance_as_in_the_picture():
     line = Midline(points_mm=np.array([[40.0, 10.0, 0.0]]))
     x = np.arange(7)
-    assert line.lateral_mm((np.zeros(7, int), np.zeros(7, int), x), GRID).tolist() == [-40, -30, -20, -10, 0, 10, 20]
+    assert line.lateral_mm((np.zeros(7, int), np.zeros(7, int), x), GRID).tolist() == [
+        -40,
+        -30,
+        -20,
+        -10,
+        0,
+        10,
+        20,
+    ]
 
 
 def test_the_line_is_followed_from_level_to_level_and_goes_straight_on_beyond_its_ends():
@@ -67,7 +81,11 @@ def test_organs_place_the_middle():
 
 
 def test_middle_of_the_image_runs_along_its_slices():
-    tilted = Geometry(size_zyx=(5, 5, 5), spacing_zyx_mm=(1.0,) * 3, direction=(0.8, 0.0, 0.6, 0.0, 1.0, 0.0, -0.6, 0.0, 0.8))
+    tilted = Geometry(
+        size_zyx=(5, 5, 5),
+        spacing_zyx_mm=(1.0,) * 3,
+        direction=(0.8, 0.0, 0.6, 0.0, 1.0, 0.0, -0.6, 0.0, 0.8),
+    )
     z = np.arange(5)
     assert middle_of_image(tilted).lateral_mm((z, np.full(5, 2), np.full(5, 2)), tilted) == pytest.approx(0)
 
@@ -78,7 +96,9 @@ def ct_of_a_body(centre_x: int) -> tuple[np.ndarray, Geometry]:
     body = ((x - centre_x) / 30) ** 2 + ((y - 25) / 20) ** 2 < 1
     arm = ((x - centre_x - 40) / 5) ** 2 + ((y - 25) / 5) ** 2 < 1
     couch = y > 52
-    return np.where(body | arm | couch, 40, -1000).astype(np.int16), Geometry(size_zyx=z.shape, spacing_zyx_mm=(5.0, 4.0, 4.0))
+    return np.where(body | arm | couch, 40, -1000).astype(np.int16), Geometry(
+        size_zyx=z.shape, spacing_zyx_mm=(5.0, 4.0, 4.0)
+    )
 
 
 def test_body_middle_without_arm_and_couch():
@@ -92,7 +112,10 @@ def test_body_middle_without_arm_and_couch():
 def test_no_middle_where_one_flank_is_in_view():
     image, geometry = ct_of_a_body(45)
     flank = np.ascontiguousarray(image[:, :, :50])
-    assert body_middle(flank[:, :50], Geometry(size_zyx=(6, 50, 50), spacing_zyx_mm=geometry.spacing_zyx_mm)) is None
+    assert (
+        body_middle(flank[:, :50], Geometry(size_zyx=(6, 50, 50), spacing_zyx_mm=geometry.spacing_zyx_mm))
+        is None
+    )
 
 
 def test_no_body():
@@ -107,7 +130,8 @@ def test_body_of_a_real_ct():
     line = body_middle(image.array, image.geometry)
     assert line is not None
     sides = [
-        np.mean(line.lateral_mm(np.nonzero(labels.array == FLARE23.ids[f"{side} kidney"]), image.geometry)) for side in ("right", "left")
+        np.mean(line.lateral_mm(np.nonzero(labels.array == FLARE23.ids[f"{side} kidney"]), image.geometry))
+        for side in ("right", "left")
     ]
     assert -95 < sides[0] < -55
     assert 55 < sides[1] < 95

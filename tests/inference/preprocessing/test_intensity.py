@@ -45,14 +45,19 @@ def test_an_image_of_nothing_but_nan_is_finite():
 
 def test_statistics_leave_out_the_empty_margin():
     image = np.zeros((5, 6, 7), np.int16)
-    image[1:3, 2:4, 3:5] = [[[2, 4], [4, 6]], [[2, 4], [0, 10]]]  # the 0 inside counts: mean 32/8, squares 192/8
+    image[1:3, 2:4, 3:5] = [
+        [[2, 4], [4, 6]],
+        [[2, 4], [0, 10]],
+    ]  # the 0 inside counts: mean 32/8, squares 192/8
     assert image_statistics(image) == ImageStatistics(mean=4.0, std=pytest.approx(np.sqrt(192 / 8 - 16)))
 
 
 def test_statistics_are_precise_far_from_zero():
     image = np.random.default_rng(1).normal(1e4, 1.0, (20, 20, 20)).astype(np.float32)
     found = image_statistics(image)
-    assert (found.mean, found.std) == pytest.approx((image.mean(dtype=np.float64), image.std(dtype=np.float64)), rel=1e-6)
+    assert (found.mean, found.std) == pytest.approx(
+        (image.mean(dtype=np.float64), image.std(dtype=np.float64)), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("value", [0, np.nan])

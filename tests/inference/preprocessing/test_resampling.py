@@ -5,7 +5,13 @@ import pytest
 import scipy.ndimage
 
 from inference.geometry import Geometry
-from inference.preprocessing.resampling import model_size, resample_geometry, resample_image, resample_labels, resample_slices
+from inference.preprocessing.resampling import (
+    model_size,
+    resample_geometry,
+    resample_image,
+    resample_labels,
+    resample_slices,
+)
 
 SIZES = [(7, 9, 30), (26, 5, 4), (1, 1, 1), (13, 8, 50), (13, 17, 21)]
 
@@ -37,9 +43,17 @@ def test_linear_by_hand(values, size, expected):
     ("values", "size", "expected"),
     [
         ((0, 10, 20, 60), 2, (5, 40)),  # means of pairs; linear between points gives the same
-        ((0, 0, 9, 0, 0, 0), 2, (3, 0)),  # a bright voxel that falls between two points is not lost: linear gives 0
+        (
+            (0, 0, 9, 0, 0, 0),
+            2,
+            (3, 0),
+        ),  # a bright voxel that falls between two points is not lost: linear gives 0
         ((0, 9, 0, 0), 3, (1.5, 4.5, 0)),  # less than two voxels to one: linear, at 0.17, 1.5 and 2.83
-        ((2, 4, 6, 8, 10), 2, (3.5, 8.125)),  # blocks (2, 4), (6, 8), (10): outputs lie at block 0.125 and 1.375
+        (
+            (2, 4, 6, 8, 10),
+            2,
+            (3.5, 8.125),
+        ),  # blocks (2, 4), (6, 8), (10): outputs lie at block 0.125 and 1.375
     ],
 )
 def test_area_by_hand(values, size, expected):
@@ -56,7 +70,9 @@ def test_linear_misses_what_area_keeps():
 @pytest.mark.parametrize(("interpolation", "order"), [("linear", 1), ("cubic", 3)])
 def test_same_as_scipy_and_so_as_nnunet(image, size, interpolation, order):
     zoom = [m / n for n, m in zip(image.shape, size, strict=True)]
-    expected = scipy.ndimage.zoom(image, zoom, order=order, mode="nearest", grid_mode=True).clip(image.min(), image.max())
+    expected = scipy.ndimage.zoom(image, zoom, order=order, mode="nearest", grid_mode=True).clip(
+        image.min(), image.max()
+    )
     assert np.allclose(resample_image(image, size, interpolation), expected, atol=5e-6)
 
 
@@ -70,7 +86,9 @@ def test_same_size_is_the_same_image(interpolation):
 
 @pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
 def test_a_constant_image_stays_constant(interpolation):
-    assert np.allclose(resample_image(np.full((9, 10, 11), -1000, np.int16), (4, 25, 5), interpolation), -1000, atol=1e-3)
+    assert np.allclose(
+        resample_image(np.full((9, 10, 11), -1000, np.int16), (4, 25, 5), interpolation), -1000, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
@@ -111,7 +129,9 @@ def test_model_size(size, spacing, target, expected):
 
 
 def test_both_grids_have_the_same_edges(oblique):
-    geometry = Geometry(size_zyx=(10, 8, 6), spacing_zyx_mm=(2.0, 1.0, 3.0), origin_xyz_mm=(5.0, 6.0, 7.0), direction=oblique)
+    geometry = Geometry(
+        size_zyx=(10, 8, 6), spacing_zyx_mm=(2.0, 1.0, 3.0), origin_xyz_mm=(5.0, 6.0, 7.0), direction=oblique
+    )
     small = resample_geometry(geometry, (5, 8, 4))
     assert small.spacing_zyx_mm == (4.0, 1.0, 4.5)
     for a, b in [((-0.5,) * 3, (-0.5,) * 3), ((9.5, 7.5, 5.5), (4.5, 7.5, 3.5))]:

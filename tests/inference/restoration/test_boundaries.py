@@ -56,7 +56,13 @@ def random_probabilities(seed, grid, activation, channels=4, rough=1.0):
     return values / values.sum(axis=0)
 
 
-SIZES = [((4, 5, 6), (9, 7, 13)), ((9, 8, 7), (4, 5, 3)), ((3, 9, 5), (8, 4, 5)), ((1, 6, 6), (5, 9, 3)), ((5, 4, 4), (1, 1, 1))]
+SIZES = [
+    ((4, 5, 6), (9, 7, 13)),
+    ((9, 8, 7), (4, 5, 3)),
+    ((3, 9, 5), (8, 4, 5)),
+    ((1, 6, 6), (5, 9, 3)),
+    ((5, 4, 4), (1, 1, 1)),
+]
 
 
 @pytest.mark.parametrize(("grid", "size"), SIZES)
@@ -73,10 +79,14 @@ def test_equals_the_computation_voxel_by_voxel(grid, size, activation):
 def test_slabs_give_what_interpolating_everything_gives(seed, activation, monkeypatch):
     random = np.random.default_rng(seed)
     monkeypatch.setattr(restoration, "BATCH_VOXELS", int(random.integers(5, 2000)))
-    monkeypatch.setattr(restoration, "CROWDED", int(random.choice([0, 2, 5, 1_000_000])))  # Voxel by voxel, mixed, boxes only.
+    monkeypatch.setattr(
+        restoration, "CROWDED", int(random.choice([0, 2, 5, 1_000_000]))
+    )  # Voxel by voxel, mixed, boxes only.
     grid = tuple(int(n) for n in random.integers(1, 20, 3))
     size = tuple(int(n) for n in random.integers(1, 40, 3))
-    probabilities = random_probabilities(seed, grid, activation, channels=int(random.choice([2, 9, 14, 40])), rough=5.0)
+    probabilities = random_probabilities(
+        seed, grid, activation, channels=int(random.choice([2, 9, 14, 40])), rough=5.0
+    )
     cuts = sorted({int(n) for n in random.integers(1, grid[0] + 1, 3)} - {grid[0]})
     expected = plain(probabilities, size, activation)
     np.testing.assert_array_equal(by_slabs(probabilities, size, activation, cuts), expected)
@@ -111,7 +121,11 @@ def test_only_boundaries_are_interpolated(monkeypatch):
     counted = []
     monkeypatch.setattr(restoration, "CROWDED", 0)
     interpolated = restoration._Boundary._interpolated
-    monkeypatch.setattr(restoration._Boundary, "_interpolated", lambda self, at: counted.append(len(at)) or interpolated(self, at))
+    monkeypatch.setattr(
+        restoration._Boundary,
+        "_interpolated",
+        lambda self, at: counted.append(len(at)) or interpolated(self, at),
+    )
     found = by_slabs(probabilities, (20, 20, 20), "softmax", [4])
     assert np.all(found == (np.arange(20) >= 10))
     assert sum(counted) == 20 * 20 * 2  # The two columns between model columns 4 and 5.
@@ -121,7 +135,9 @@ def test_a_view_turned_and_flipped_is_written_in_place():
     probabilities = random_probabilities(5, (6, 5, 4), "softmax")
     stored = np.zeros((8, 9, 10), np.uint8)
     Restorer((6, 5, 4), stored.transpose(2, 0, 1)[::-1], "softmax").add(probabilities)
-    np.testing.assert_array_equal(stored.transpose(2, 0, 1)[::-1], plain(probabilities, (10, 8, 9), "softmax"))
+    np.testing.assert_array_equal(
+        stored.transpose(2, 0, 1)[::-1], plain(probabilities, (10, 8, 9), "softmax")
+    )
 
 
 @pytest.mark.skipif(not LABELS.exists(), reason=f"no label map at {LABELS}")
@@ -140,7 +156,9 @@ def test_decide_by_hand():
 
 
 def test_classify_by_hand():
-    probabilities = np.array([[0.9, 0.4, 0.1], [0.05, 0.35, 0.2], [0.05, 0.25, 0.7]], np.float32).reshape(3, 1, 1, 3)
+    probabilities = np.array([[0.9, 0.4, 0.1], [0.05, 0.35, 0.2], [0.05, 0.25, 0.7]], np.float32).reshape(
+        3, 1, 1, 3
+    )
     sure, possible = classify(probabilities, "softmax")
     assert sure[0, 0].tolist() == [0, 255, 2]
     assert possible[0, 0, 0].tolist() == [0b001, 0b011, 0b100]

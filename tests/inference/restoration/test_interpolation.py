@@ -35,7 +35,9 @@ def test_same_size_changes_nothing():
 
 def test_linear_functions_are_kept():
     ramp = np.broadcast_to(np.arange(10, dtype=np.float32), (1, 2, 3, 10))
-    np.testing.assert_allclose(interpolate(ramp, (2, 3, 20))[0, 0, 0, 1:-1], np.arange(1, 19) / 2 - 0.25, atol=1e-6)
+    np.testing.assert_allclose(
+        interpolate(ramp, (2, 3, 20))[0, 0, 0, 1:-1], np.arange(1, 19) / 2 - 0.25, atol=1e-6
+    )
 
 
 def test_a_part_is_interpolated_as_in_the_whole():

@@ -28,7 +28,9 @@ def test_a_file_that_cannot_be_run(tmp_path):
         measure_network(path, WINDOW, "onnxruntime", "fp32")
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux lets a process count its peak anew")
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="only Linux lets a process count its peak anew"
+)
 def test_the_peak_can_be_counted_anew():
     reset_peak()
     before = peak_mb()

@@ -40,7 +40,10 @@ def test_both_backends_agree_on_a_convolution(window, tmp_path):
 def test_bf16_where_it_pays(window, tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "_bf16_pays", lambda processor: True)
     path = write(convolution(WINDOW, channels=3), tmp_path)
-    full, low = (open_session(path, "openvino", Settings(threads=1, precision=precision)) for precision in ("fp32", "bf16"))
+    full, low = (
+        open_session(path, "openvino", Settings(threads=1, precision=precision))
+        for precision in ("fp32", "bf16")
+    )
     assert (full.precision, low.precision) == ("fp32", "bf16")
     np.testing.assert_allclose(low.run(window), full.run(window), atol=0.1)
 

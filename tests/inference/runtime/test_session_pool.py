@@ -23,7 +23,10 @@ GEOMETRY = Geometry(size_zyx=(12, 40, 48), spacing_zyx_mm=(2.5, 1.5, 1.0))
 
 
 class FakeDevice:
-    """Opens fake networks and remembers it; those of the backends in `full` run out of memory while more than `fit` are open."""
+    """Opens fake networks and remembers it.
+
+    Those of the backends in `full` run out of memory while more than `fit` are open.
+    """
 
     def __init__(self, full=(), fit=0):
         self.full, self.fit = full, fit
@@ -61,7 +64,11 @@ def device(monkeypatch):
     fake = FakeDevice()
     monkeypatch.setattr(sessions_module, "open_session", fake)
     monkeypatch.setattr(predictor_module, "load_library", lambda backend: None)
-    monkeypatch.setattr(predictor_module, "select_backend", lambda device: {"auto": "cuda", "cpu": "onnxruntime"}.get(device, device))
+    monkeypatch.setattr(
+        predictor_module,
+        "select_backend",
+        lambda device: {"auto": "cuda", "cpu": "onnxruntime"}.get(device, device),
+    )
     return fake
 
 
@@ -92,7 +99,9 @@ def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
     bundle = make_bundle(tmp_path / "b", MEMBERS)
     held = []
     clean_up = predictor_module.clean_up
-    monkeypatch.setattr(predictor_module, "clean_up", lambda *args: held.append(len(device.open)) or clean_up(*args))
+    monkeypatch.setattr(
+        predictor_module, "clean_up", lambda *args: held.append(len(device.open)) or clean_up(*args)
+    )
     run(bundle, "cuda", release=True)
     run(bundle, "cuda")
     assert held == [0, 3]
@@ -130,7 +139,10 @@ def test_gpus_compute_in_fp16_where_the_bundle_can(device, tmp_path, options, fi
 def test_the_cpu_that_goes_on_computes_in_its_own_precision(device, tmp_path):
     device.full = ("cuda",)
     run(make_bundle(tmp_path / "b", HALF), "auto")
-    assert [(name, backend) for name, backend, _ in device.opened] == [("a.onnx", "onnxruntime"), ("b.onnx", "onnxruntime")]
+    assert [(name, backend) for name, backend, _ in device.opened] == [
+        ("a.onnx", "onnxruntime"),
+        ("b.onnx", "onnxruntime"),
+    ]
 
 
 @pytest.mark.parametrize(("precision", "tf32"), [("fp32", "0"), (None, None)])
@@ -168,7 +180,9 @@ def test_few_slices_are_told_once_however_often_a_case_is_tried(device, tmp_path
     device.full = ("cuda",)
     predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="auto")
     with caplog.at_level(logging.WARNING):
-        predictor.predict(Volume(array=hu(abdomen()[5:7]), geometry=replace(GEOMETRY, size_zyx=(2, 40, 48))), Timings())
+        predictor.predict(
+            Volume(array=hu(abdomen()[5:7]), geometry=replace(GEOMETRY, size_zyx=(2, 40, 48))), Timings()
+        )
     assert "GOING ON WITH THE CPU" in caplog.text
     assert caplog.text.count("has only 2 slices") == 1
 
@@ -221,6 +235,8 @@ def test_what_does_not_fit_together_is_not_loaded_ahead(device, tmp_path):
     assert device.open == []
     sessions.load_all(180)
     assert len(device.open) == 3
-    plan = Planner(bundle=make_bundle(tmp_path / "c", MEMBERS), backend="onnxruntime").plan(GEOMETRY, small=True)
+    plan = Planner(bundle=make_bundle(tmp_path / "c", MEMBERS), backend="onnxruntime").plan(
+        GEOMETRY, small=True
+    )
     sessions.follow(plan)
     assert device.open == ["2.onnx"]

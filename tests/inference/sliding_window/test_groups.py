@@ -8,7 +8,13 @@ from inference.restoration.interpolation import interpolate
 from inference.sliding_window.groups import Group, Mean, Pass, grouped
 from inference.sliding_window.one_window import activate, window_probabilities
 from inference.sliding_window.order import Relevance
-from inference.sliding_window.placement import RunningMean, importance_map, read_window, update_mean, window_starts
+from inference.sliding_window.placement import (
+    RunningMean,
+    importance_map,
+    read_window,
+    update_mean,
+    window_starts,
+)
 from tests.inference.fakes import WINDOW, FakeImage, constant, lopsided, member, pointwise
 
 CHANNELS = ("background", "liver", "spleen")
@@ -16,7 +22,12 @@ CHANNELS = ("background", "liver", "spleen")
 
 def group_of(image, members_and_sessions, channels=CHANNELS, activation="softmax", relevant=None):
     passes = [
-        Pass(member=each, image=FakeImage(image), session=lambda session=session: session, relevant=relevant or Relevance())
+        Pass(
+            member=each,
+            image=FakeImage(image),
+            session=lambda session=session: session,
+            relevant=relevant or Relevance(),
+        )
         for each, session in members_and_sessions
     ]
     return Group(passes=passes, channels=channels, activation=activation)
@@ -31,13 +42,21 @@ def whole(group):
     first = group.passes[0]
     size = first.image.size_zyx
     fused = RunningMean(len(group.channels), size)
-    zs, ys, xs = (window_starts(n, w, first.member.overlap) for n, w in zip(size, first.member.window_zyx, strict=True))
+    zs, ys, xs = (
+        window_starts(n, w, first.member.overlap) for n, w in zip(size, first.member.window_zyx, strict=True)
+    )
     for z in zs:
         for each in group.passes:
-            importance = importance_map(each.member.importance, each.member.window_zyx) * np.float32(each.member.weight)
+            importance = importance_map(each.member.importance, each.member.window_zyx) * np.float32(
+                each.member.weight
+            )
             for start in ((z, y, x) for y in ys for x in xs):
                 window = read_window(each.image.array, start, each.member.window_zyx)
-                fused.add(window_probabilities(window, each.member, each.session(), group.activation), importance, start)
+                fused.add(
+                    window_probabilities(window, each.member, each.session(), group.activation),
+                    importance,
+                    start,
+                )
     return fused.mean
 
 
@@ -50,7 +69,9 @@ def random_image(seed, size):
 def test_windows_give_what_the_whole_image_gives(size, activation):
     image = random_image(2, size)
     group = group_of(image, [(member(overlap=0.4), pointwise())], CHANNELS[:2], activation)
-    np.testing.assert_array_equal(streamed(group), activate(np.stack([np.zeros_like(image), image]), activation))
+    np.testing.assert_array_equal(
+        streamed(group), activate(np.stack([np.zeros_like(image), image]), activation)
+    )
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.75, 0.9])
@@ -59,7 +80,10 @@ def test_slabs_are_bit_for_bit_the_whole_volume(overlap, importance):
     image = random_image(3, (37, 15, 17))
     members = [
         (member(overlap=overlap, importance=importance), lopsided(0)),
-        (member(overlap=overlap, importance=importance, weight=0.7, axes="RAS", mirror_axes=("x",)), lopsided(1)),
+        (
+            member(overlap=overlap, importance=importance, weight=0.7, axes="RAS", mirror_axes=("x",)),
+            lopsided(1),
+        ),
     ]
     group = group_of(image, members)
     np.testing.assert_array_equal(streamed(group), whole(group))
@@ -73,14 +97,20 @@ def test_a_range_of_slices_is_the_same_as_in_the_whole(first, stop):
     assert group.count.run < 2 * 10 * 4
 
 
-@pytest.mark.parametrize("sizes", [((20, 30, 25), (10, 15, 30)), ((9, 10, 12), (30, 9, 9)), ((5, 40, 30), (1, 8, 8))])
+@pytest.mark.parametrize(
+    "sizes", [((20, 30, 25), (10, 15, 30)), ((9, 10, 12), (30, 9, 9)), ((5, 40, 30), (1, 8, 8))]
+)
 def test_groups_on_other_grids_are_bit_for_bit_the_whole_volume(sizes):
-    groups = [group_of(random_image(i, size), [(member(weight=1 + i), lopsided(i))]) for i, size in enumerate(sizes)]
+    groups = [
+        group_of(random_image(i, size), [(member(weight=1 + i), lopsided(i))]) for i, size in enumerate(sizes)
+    ]
     mean = Mean(groups)
     grid = max(sizes, key=np.prod)
     driver, other = sorted(groups, key=lambda group: group.grid_zyx != grid)
     expected = whole(driver)
-    update_mean(expected, interpolate(whole(other), grid), np.float32(other.weight / (driver.weight + other.weight)))
+    update_mean(
+        expected, interpolate(whole(other), grid), np.float32(other.weight / (driver.weight + other.weight))
+    )
     assert mean.grid_zyx == grid
     np.testing.assert_array_equal(streamed(mean), expected)
 
@@ -92,14 +122,23 @@ def test_two_constant_networks_give_the_weighted_mean():
     together = group_of(image, [(member(weight=3), first), (member(weight=1), second)], CHANNELS[:2])
     np.testing.assert_allclose(streamed(together)[1], 11 / 16, rtol=1e-6)
     coarse = np.zeros((5, 6, 7), np.float32)
-    apart = Mean([group_of(image, [(member(weight=3), first)], CHANNELS[:2]), group_of(coarse, [(member(), second)], CHANNELS[:2])])
+    apart = Mean(
+        [
+            group_of(image, [(member(weight=3), first)], CHANNELS[:2]),
+            group_of(coarse, [(member(), second)], CHANNELS[:2]),
+        ]
+    )
     np.testing.assert_allclose(streamed(apart)[1], 11 / 16, rtol=1e-6)
 
 
 def test_networks_that_agree_give_exactly_what_they_agree_on():
     image = random_image(6, (21, 14, 13))
-    group = group_of(image, [(member(weight=0.3), pointwise()), (member(weight=1.7), pointwise())], CHANNELS[:2])
-    np.testing.assert_array_equal(streamed(group), activate(np.stack([np.zeros_like(image), image]), "softmax"))
+    group = group_of(
+        image, [(member(weight=0.3), pointwise()), (member(weight=1.7), pointwise())], CHANNELS[:2]
+    )
+    np.testing.assert_array_equal(
+        streamed(group), activate(np.stack([np.zeros_like(image), image]), "softmax")
+    )
 
 
 def test_skipped_windows_leave_background():

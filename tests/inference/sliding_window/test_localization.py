@@ -5,7 +5,12 @@ import logging
 import numpy as np
 
 from inference.geometry import Box, Geometry
-from inference.sliding_window.localization import bounding_box, neighbourhood, region_of_interest, without_specks
+from inference.sliding_window.localization import (
+    bounding_box,
+    neighbourhood,
+    region_of_interest,
+    without_specks,
+)
 from tests.inference.bundles import localization
 
 
@@ -36,11 +41,14 @@ def test_nothing_found():
 
 
 def test_one_voxel():
-    assert bounding_box(without_specks(block((1, 4, 4), np.s_[0, 2, 3]))) == Box(start_zyx=(0, 2, 3), stop_zyx=(1, 3, 4))
+    assert bounding_box(without_specks(block((1, 4, 4), np.s_[0, 2, 3]))) == Box(
+        start_zyx=(0, 2, 3), stop_zyx=(1, 3, 4)
+    )
 
 
 def test_region_in_image_voxels_with_margin():
-    # 4 mm grid over 100 voxels of 1 mm in y and x, 40 slices of 2.5 mm: y 12 mm to 24 mm with 10 mm around it.
+    # 4 mm grid over 100 voxels of 1 mm in y and x, 40 slices of 2.5 mm: y 12 mm to 24 mm with 10 mm around
+    # it.
     mask, image = block((25, 25, 25), np.s_[5:10, 3:6, 0:4]), grid((40, 100, 100), (2.5, 1.0, 1.0))
     box = region_of_interest(mask, image, localization(margin_mm=10.0))
     assert box == Box(start_zyx=(0, 2, 0), stop_zyx=(40, 34, 26))
@@ -50,7 +58,9 @@ def test_region_in_image_voxels_with_margin():
 
 def test_whole_image_with_a_warning_where_nothing_was_found(caplog):
     with caplog.at_level(logging.WARNING):
-        box = region_of_interest(np.zeros((5, 5, 5), bool), grid((10, 20, 30), (1.0, 1.0, 1.0)), localization())
+        box = region_of_interest(
+            np.zeros((5, 5, 5), bool), grid((10, 20, 30), (1.0, 1.0, 1.0)), localization()
+        )
     assert box == Box(start_zyx=(0, 0, 0), stop_zyx=(10, 20, 30))
     assert "no organ" in caplog.text
 

@@ -5,10 +5,20 @@ import itertools
 import numpy as np
 import pytest
 
-from inference.sliding_window.one_window import activate, from_network_axes, mirrorings, to_network_axes, window_probabilities
+from inference.sliding_window.one_window import (
+    activate,
+    from_network_axes,
+    mirrorings,
+    to_network_axes,
+    window_probabilities,
+)
 from tests.inference.fakes import WINDOW, FakeSession, constant, member, pointwise
 
-ALL_AXES = ["".join(letters) for order in itertools.permutations(("SI", "PA", "LR")) for letters in itertools.product(*order)]
+ALL_AXES = [
+    "".join(letters)
+    for order in itertools.permutations(("SI", "PA", "LR"))
+    for letters in itertools.product(*order)
+]
 
 
 def test_activations():
@@ -37,7 +47,9 @@ def test_axes_by_hand():
     window[1, 0, 3] = 1  # Top, front, left.
     turned = to_network_axes(window, "RAS")
     assert turned.shape == (4, 3, 2)
-    assert np.argwhere(turned).tolist() == [[0, 2, 1]]  # Left is where "towards the right" begins; front is where "anterior" ends.
+    assert np.argwhere(turned).tolist() == [
+        [0, 2, 1]
+    ]  # Left is where "towards the right" begins; front is where "anterior" ends.
 
 
 @pytest.mark.parametrize("axes", ["SPL", "RAS", "LPS", "IAR", "AIL"])
@@ -50,7 +62,11 @@ def test_axes_and_mirroring_do_not_matter_to_an_equivariant_network(axes, mirror
 
 
 def test_mirroring_averages_probabilities_of_flipped_copies():
-    ramp = FakeSession(lambda window: np.stack([np.zeros_like(window), np.broadcast_to(np.arange(12, dtype=np.float32), WINDOW)]))
+    ramp = FakeSession(
+        lambda window: np.stack(
+            [np.zeros_like(window), np.broadcast_to(np.arange(12, dtype=np.float32), WINDOW)]
+        )
+    )
     found = window_probabilities(np.zeros(WINDOW, np.float32), member(mirror_axes=("x",)), ramp, "softmax")
     once = 1 / (1 + np.exp(-np.arange(12.0)))
     np.testing.assert_allclose(found[1, 3, 3], (once + once[::-1]) / 2, rtol=1e-6)

@@ -34,7 +34,9 @@ def test_full_grid():
     assert run == [(3, y, x) for _, y, x in NINE]
 
 
-@pytest.mark.parametrize(("size", "starts"), [(20, (2, 6, 10)), (12, (0, 2, 4)), (9, (0, 1)), (8, (0,)), (5, (-1,))])
+@pytest.mark.parametrize(
+    ("size", "starts"), [(20, (2, 6, 10)), (12, (0, 2, 4)), (9, (0, 1)), (8, (0,)), (5, (-1,))]
+)
 def test_three_starts_by_hand(size, starts):
     assert three_starts(size, 8) == starts
 
@@ -53,7 +55,10 @@ def test_no_foreground_skips_the_others_and_the_next_level():
 
 
 def test_a_level_that_was_left_out_is_left_out_again():
-    """Levels 0, 4, 8, 12: 4 and 12 are left out after nearly empty ones; a second look from 4 on runs 8 alone."""
+    """Levels 0, 4, 8, 12: 4 and 12 are left out after nearly empty ones.
+
+    A second look from 4 on runs 8 alone.
+    """
     little = result(liver=np.s_[0, 0:31, 0:32])
     strategy = CentreFirst(member(window_zyx=WINDOW, overlap=0.5), SIZE, CHANNELS)
     for levels, expected in (((0, 4, 8, 12), [0, 8]), ((4, 8, 12), [8]), ((12,), [])):

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from inference.sliding_window.placement import RunningMean, covered, importance_map, read_window, window_starts
+from inference.sliding_window.placement import (
+    RunningMean,
+    covered,
+    importance_map,
+    read_window,
+    window_starts,
+)
 from tests.inference.fakes import all_starts
 
 
@@ -79,7 +85,9 @@ def test_identity_and_twofold_are_reconstructed_bit_for_bit(seed):
         same = reconstruct(image, window, overlap, kind, lambda w: w)
         np.testing.assert_array_equal(same.mean[0], image)
         assert np.all(same.weight > 0)
-        np.testing.assert_array_equal(reconstruct(image, window, overlap, kind, lambda w: 2 * w).mean[0], 2 * image)
+        np.testing.assert_array_equal(
+            reconstruct(image, window, overlap, kind, lambda w: 2 * w).mean[0], 2 * image
+        )
 
 
 def test_running_mean_weighs_by_importance():

@@ -1,7 +1,8 @@
 """What each way to run fewer windows costs (Dice) and saves (windows), on phantoms with a network that makes no mistakes.
 
-The network tells structures by the HU that they are painted with, on the phantom's own grid, so that every difference to the
-truth is the doing of a window that was not run. Seen when this was written (windows run, mean Dice):
+The network tells structures by the HU that they are painted with, on the phantom's own grid, so that every
+difference to the truth is the doing of a window that was not run. Seen when this was written (windows run,
+mean Dice):
 
 | variant | windows | Dice |
 |---|---|---|
@@ -41,7 +42,9 @@ def phantom():
     around = ((0, 0), (12, 12), (12, 12))  # The field of view of a large patient.
     truth = np.pad(case.labels, around)
     painted = np.where(
-        (np.pad(case.image, around, constant_values=-1000) > -500) | (truth > 0), LOWER_HU + STEP_HU * (truth + 0.5), -1000
+        (np.pad(case.image, around, constant_values=-1000) > -500) | (truth > 0),
+        LOWER_HU + STEP_HU * (truth + 0.5),
+        -1000,
     ).astype(np.int16)
     return Volume(array=painted, geometry=Geometry(size_zyx=painted.shape, spacing_zyx_mm=SPACING)), truth
 
@@ -59,7 +62,10 @@ VARIANTS = {
     "cropped, outside skipped": ([networks()], {"localization": localization(**REGION, skip_outside=True)}),
     "centre first": ([networks(window_strategy="centre_first")], {}),
     "two members": ([networks(), networks(file="b.onnx")], {}),
-    "two members, cropped after the first": ([networks(), networks(file="b.onnx")], {"crop_after_first": True}),
+    "two members, cropped after the first": (
+        [networks(), networks(file="b.onnx")],
+        {"crop_after_first": True},
+    ),
 }
 """Least mean Dice, and most windows as a share of those of the variant named."""
 EXPECTED = {
@@ -79,7 +85,9 @@ def results(phantom, tmp_path_factory):
     volume, truth = phantom
     found = {}
     for name, (members, changes) in VARIANTS.items():
-        bundle = make_bundle(tmp_path_factory.mktemp("skipping") / "b", members, THRESHOLDS, output=OUTPUT, **changes)
+        bundle = make_bundle(
+            tmp_path_factory.mktemp("skipping") / "b", members, THRESHOLDS, output=OUTPUT, **changes
+        )
         predictor = Predictor(bundle, device="onnxruntime", threads=1)
         labels = predictor.predict(volume, Timings())
         found[name] = (predictor.record.windows.run, mean_dice(labels, truth))
@@ -89,7 +97,10 @@ def results(phantom, tmp_path_factory):
 
 def mean_dice(labels, truth):
     ids = np.unique(truth)[1:]
-    shared, one, other = (np.bincount(a.ravel(), minlength=256)[ids] for a in (np.where(labels == truth, truth, 0), labels, truth))
+    shared, one, other = (
+        np.bincount(a.ravel(), minlength=256)[ids]
+        for a in (np.where(labels == truth, truth, 0), labels, truth)
+    )
     return float(np.mean(2 * shared / (one + other)))
 
 

@@ -28,7 +28,9 @@ WINDOW = (8, 8, 16)
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return build(NetworkSpec(family="segresnet", out_channels=3, init_filters=8, blocks_down=(1, 1), dsdepth=1)).eval()
+    return build(
+        NetworkSpec(family="segresnet", out_channels=3, init_filters=8, blocks_down=(1, 1), dsdepth=1)
+    ).eval()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,11 @@ def test_the_file_is_self_contained_with_a_fixed_window_and_our_opset(exported):
 
 def test_large_weights_are_stored_as_half_floats(exported):
     weights = {w.name: numpy_helper.to_array(w) for w in onnx.load(exported[0]).graph.initializer}
-    assert all((values.dtype == np.float16) == (values.size >= 256) for values in weights.values() if values.dtype.kind == "f")
+    assert all(
+        (values.dtype == np.float16) == (values.size >= 256)
+        for values in weights.values()
+        if values.dtype.kind == "f"
+    )
     assert any(values.dtype == np.float16 for values in weights.values())
 
 
@@ -110,7 +116,10 @@ class Weights(nn.Module):
     [
         (Untranslatable(), "onnxruntime and torch disagree"),
         (Weights(1e6), "holds weights that half floats cannot"),
-        (Weights(1.0, 1.0001), "half-float weights change 100"),  # channel 1 wins everywhere, and ties once rounded
+        (
+            Weights(1.0, 1.0001),
+            "half-float weights change 100",
+        ),  # channel 1 wins everywhere, and ties once rounded
     ],
 )
 def test_a_faulty_network_is_refused_and_nothing_is_left(faulty, message, tmp_path):
@@ -121,7 +130,9 @@ def test_a_faulty_network_is_refused_and_nothing_is_left(faulty, message, tmp_pa
 
 def test_compare_by_hand():
     def one(window):
-        return np.array([[1.0, 0.0], [0.0, 4.0]]).reshape(1, 2, 2)  # voxel 0 is channel 0, voxel 1 is channel 1
+        return np.array([[1.0, 0.0], [0.0, 4.0]]).reshape(
+            1, 2, 2
+        )  # voxel 0 is channel 0, voxel 1 is channel 1
 
     def other(window):
         return np.array([[1.0, 5.0], [0.0, 4.0]]).reshape(1, 2, 2)
@@ -135,7 +146,9 @@ def test_not_a_number_is_no_agreement(network, exported, tmp_path):
     model = onnx.load(exported[0])
     for weight in model.graph.initializer:
         if weight.data_type == onnx.TensorProto.FLOAT16:
-            weight.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(weight), np.nan), weight.name))
+            weight.CopyFrom(
+                numpy_helper.from_array(np.full_like(numpy_helper.to_array(weight), np.nan), weight.name)
+            )
     onnx.save(model, tmp_path / "nan.onnx")
     with pytest.raises(ParityError):
         verify_onnx(tmp_path / "nan.onnx", network, synthetic_windows(WINDOW))
@@ -159,7 +172,10 @@ def test_synthetic_windows_are_network_input():
 
 
 class Enlarging(nn.Module):
-    """Halves and enlarges again, which becomes a `Resize` with factors that must stay fp32; the constant lies in a node of its own."""
+    """Halves and enlarges again, which becomes a `Resize` with factors that must stay fp32.
+
+    The constant lies in a node of its own.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,19 +196,29 @@ def test_a_second_file_computes_in_fp16(network, tmp_path, make):
     assert (tmp_path / "a.onnx").read_bytes() == before
     assert all(parameter.dtype == torch.float32 for parameter in subject.parameters())
     model = onnx.load(tmp_path / "a.fp16.onnx")
-    assert {value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)} == {onnx.TensorProto.FLOAT}
+    assert {value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)} == {
+        onnx.TensorProto.FLOAT
+    }
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
-    convolutions = {name for node in model.graph.node if node.op_type.startswith("Conv") for name in node.output}
+    convolutions = {
+        name for node in model.graph.node if node.op_type.startswith("Conv") for name in node.output
+    }
     types = {value.type.tensor_type.elem_type for value in inferred if value.name in convolutions}
     assert types == {onnx.TensorProto.FLOAT16}
     assert any(node.op_type == "Resize" for node in model.graph.node) == (make is Enlarging)
-    found, expected = onnxruntime_predict(tmp_path / "a.fp16.onnx")(windows[0]), torch_predict(subject)(windows[0])
+    found, expected = (
+        onnxruntime_predict(tmp_path / "a.fp16.onnx")(windows[0]),
+        torch_predict(subject)(windows[0]),
+    )
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
 
 
 def test_no_file_where_fp16_changes_the_result(tmp_path):
-    """Channel 1 wins everywhere with 60 000 x 27; half floats end at 65 504, so that it ties with channel 0 there."""
+    """Channel 1 wins everywhere with 60 000 x 27.
+
+    Half floats end at 65 504, so that it ties with channel 0 there.
+    """
     steep, window = Weights(50_000.0, 60_000.0).eval(), np.ones((1, 1, *WINDOW), np.float32)
     export_onnx(steep, WINDOW, tmp_path / "a.onnx", [window])
     assert not export_fp16(steep, tmp_path / "a.onnx", tmp_path / "a.fp16.onnx", [window])

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from tests.training.tiny import grid_case
-from training.augmentation.patches import channel_points, cut, draw_centre, draw_patch, draw_pose, draw_slab, vary_intensity
+from training.augmentation.patches import (
+    channel_points,
+    cut,
+    draw_centre,
+    draw_patch,
+    draw_pose,
+    draw_slab,
+    vary_intensity,
+)
 from training.recipes.recipe import Augmentation
 
 STILL = Augmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
@@ -35,7 +43,10 @@ def test_the_background_can_have_a_share_of_its_own():
     channels[9:11, 9, 9] = 2
     case = grid_case(channels, channels)
     rng = np.random.default_rng(0)
-    drawn = [int(channels[tuple(draw_centre(case, (2, 2, 2), rng, background_share=0.5).astype(int))]) for _ in range(2000)]
+    drawn = [
+        int(channels[tuple(draw_centre(case, (2, 2, 2), rng, background_share=0.5).astype(int))])
+        for _ in range(2000)
+    ]
     # A half, and a quarter for each structure: standard deviations 22 and 19.
     assert np.bincount(drawn) == pytest.approx([1000, 500, 500], abs=110)
 
@@ -133,7 +144,9 @@ def test_poses_stay_in_their_limits_and_leave_z_out_of_the_rotation():
     angles = [np.degrees(np.arctan2(pose[2, 1], pose[1, 1])) for pose in poses]
     assert 0.8 <= min(in_plane) < 0.85 < 1.15 < max(in_plane) <= 1.2
     assert -10 <= min(angles) < -8 < 8 < max(angles) <= 10
-    assert all(0.95 <= pose[0, 0] <= 1.05 and not pose[0, 1:].any() and not pose[1:, 0].any() for pose in poses)
+    assert all(
+        0.95 <= pose[0, 0] <= 1.05 and not pose[0, 1:].any() and not pose[1:, 0].any() for pose in poses
+    )
 
 
 def test_intensity_changes_stay_between_0_and_1_and_do_change():
@@ -154,7 +167,9 @@ def test_nothing_is_changed_where_no_chance_is_given():
 
 def test_flips_turn_image_and_channels_together():
     case = ramp_case()
-    flip_x = Augmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0, flip_axes=("x",))
+    flip_x = Augmentation(
+        affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0, flip_axes=("x",)
+    )
     patches = [draw_patch(case, (6, 8, 10), flip_x, np.random.default_rng(seed)) for seed in range(20)]
     turned = [np.array_equal(channels, case.channels[..., ::-1]) for _, channels in patches]
     assert 0 < sum(turned) < 20
@@ -164,7 +179,9 @@ def test_flips_turn_image_and_channels_together():
 
 def test_the_same_generator_gives_the_same_patch():
     case = ramp_case()
-    one, same, other = (draw_patch(case, (4, 4, 4), Augmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8))
+    one, same, other = (
+        draw_patch(case, (4, 4, 4), Augmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
+    )
     np.testing.assert_array_equal(one[0], same[0])
     np.testing.assert_array_equal(one[1], same[1])
     assert not np.array_equal(one[0], other[0])

@@ -22,7 +22,9 @@ def checkpoints(tmp_path_factory):
     """Untrained networks: two members, a localization network, and a member with other channels."""
     folder = tmp_path_factory.mktemp("checkpoints")
     other = {"label_set": "flare22", "network": {**DOCUMENT["network"], "out_channels": 14}}
-    for seed, (name, fields) in enumerate({"one": {}, "two": {"name": "fine"}, "roi": FOREGROUND, "other": other}.items()):
+    for seed, (name, fields) in enumerate(
+        {"one": {}, "two": {"name": "fine"}, "roi": FOREGROUND, "other": other}.items()
+    ):
         recipe = tiny_recipe(**fields)
         torch.manual_seed(seed)
         tensors = {f"network.{key}": tensor for key, tensor in build(recipe.network).state_dict().items()}
@@ -38,7 +40,16 @@ def words(checkpoints, output, *names, **options):
 
 def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     output = tmp_path / "bundle"
-    call = words(checkpoints, output, "one", "two", localization=checkpoints / "roi", data=cubes, licence="CC0-1.0", name="tiny")
+    call = words(
+        checkpoints,
+        output,
+        "one",
+        "two",
+        localization=checkpoints / "roi",
+        data=cubes,
+        licence="CC0-1.0",
+        name="tiny",
+    )
     assert main(call) == 0
     manifest = load_bundle(output).manifest
     assert [member.file for member in manifest.members] == ["member-1.onnx", "member-2.onnx"]
@@ -49,14 +60,19 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     assert manifest.members[0].spacing_zyx_mm == (2, 2, 2)
     assert manifest.members[0].window_zyx == (16, 16, 16)
     assert manifest.members[0].interpolation == "area"
-    assert all(network.memory_mb and network.memory_mb["onnxruntime-fp32"] > 0 for network in manifest.networks().values())
+    assert all(
+        network.memory_mb and network.memory_mb["onnxruntime-fp32"] > 0
+        for network in manifest.networks().values()
+    )
     assert manifest.members[0].intensity == tiny_recipe().intensity
     assert manifest.output.channels == ("background", "liver", "kidney", "spleen", "pancreas")
     assert manifest.postprocessing is not None
     assert {name: step.keep for name, step in manifest.postprocessing.items()} == dict.fromkeys(
         ("liver", "spleen", "pancreas"), "longest_1d"
     )
-    assert manifest.provenance.recipe == "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
+    assert (
+        manifest.provenance.recipe == "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
+    )
     assert (manifest.provenance.data, manifest.provenance.licence) == ("cubes", "CC0-1.0")
     assert str(tmp_path) not in json.dumps((output / "manifest.json").read_text(encoding="utf-8"))
 
@@ -71,12 +87,16 @@ def test_weights_that_were_not_drawn_leave_a_trace(checkpoints, tmp_path):
     tensors, info = load_checkpoint(checkpoints / "one")
     save_checkpoint(tmp_path / "tuned", tensors, replace(info, init_sha256="c" * 64))
     found = provenance_of([load_trained(tmp_path / "tuned"), load_trained(checkpoints / "one")], "", "")
-    assert found.recipe == f"tiny (seed 0, 8 steps, from checkpoint sha256:{'c' * 64}), tiny (seed 0, 8 steps)"
+    assert (
+        found.recipe == f"tiny (seed 0, 8 steps, from checkpoint sha256:{'c' * 64}), tiny (seed 0, 8 steps)"
+    )
 
 
 def test_one_connected_part_of_every_organ_can_be_kept():
     steps = postprocessing_of(tiny_recipe(), "largest_3d")
-    assert {name: step.keep for name, step in steps.items()} == dict.fromkeys(tiny_recipe().labels.organs, "largest_3d")
+    assert {name: step.keep for name, step in steps.items()} == dict.fromkeys(
+        tiny_recipe().labels.organs, "largest_3d"
+    )
 
 
 def test_a_disagreement_leaves_nothing_behind(checkpoints, tmp_path, capsys, monkeypatch):

@@ -13,7 +13,8 @@ def test_the_published_small_network():
 
 
 @pytest.mark.parametrize(
-    ("filters", "strides", "message"), [((2, 4, 8), ((2, 2, 2),), "one fewer"), ((2, 4), ((2, 2, 2),), "three levels")]
+    ("filters", "strides", "message"),
+    [((2, 4, 8), ((2, 2, 2),), "one fewer"), ((2, 4), ((2, 2, 2),), "three levels")],
 )
 def test_sizes_that_make_no_network_are_refused(filters, strides, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,7 @@
-"""Data-set folders: found, split, oriented, resampled, relabelled, cached; faulty ones are refused with the file's name."""
+"""Data-set folders: found, split, oriented, resampled, relabelled, cached.
+
+Faulty ones are refused with the file's name.
+"""
 
 import numpy as np
 import pytest
@@ -74,9 +77,15 @@ def test_downsampling_averages_whole_blocks(tmp_path):
 
 
 def test_merged_and_foreground_tables():
-    merged = recipe_table(tiny_recipe(label_set="flare23", channels="merged", network={"family": "segresnet", "out_channels": 13}))
+    merged = recipe_table(
+        tiny_recipe(
+            label_set="flare23", channels="merged", network={"family": "segresnet", "out_channels": 13}
+        )
+    )
     assert merged[[0, 1, 2, 13, 7, 8, 14]].tolist() == [0, 1, 2, 2, 7, 7, 12]
-    foreground = recipe_table(tiny_recipe(channels="foreground", network={"family": "segresnet", "out_channels": 2}))
+    foreground = recipe_table(
+        tiny_recipe(channels="foreground", network={"family": "segresnet", "out_channels": 2})
+    )
     assert foreground[:6].tolist() == [0, 1, 1, 1, 1, 0]
 
 

@@ -42,7 +42,9 @@ def test_certain_and_wrong_costs_the_whole_dice_and_the_logit_gap():
 
 def test_a_channel_that_the_target_lacks_does_not_count_in_the_dice_term():
     # Three channels at 1/3: Dice of channel 1 is 2·(1/3) / (2/3 + 1) = 0.4; channel 2 is not there.
-    assert dice_focal_loss(torch.zeros(1, 3, 1, 1, 2), SECOND, Loss(focal_weight=0)).item() == pytest.approx(0.6, abs=1e-4)
+    assert dice_focal_loss(torch.zeros(1, 3, 1, 1, 2), SECOND, Loss(focal_weight=0)).item() == pytest.approx(
+        0.6, abs=1e-4
+    )
 
 
 def test_a_target_without_structures_has_the_focal_term_only_and_a_finite_gradient():
@@ -61,4 +63,6 @@ def test_levels_weigh_one_and_a_half_and_the_target_keeps_each_first_voxel():
     loss = Loss(dice_weight=0, focal_gamma=0)
     # The coarse level is certain of channel 1, which is what voxel (0, 0, 0) says: it costs nothing.
     assert deep_supervision_loss([fine, coarse], target, loss).item() == pytest.approx(math.log(2), abs=1e-4)
-    assert deep_supervision_loss([fine, -coarse], target, loss).item() == pytest.approx(math.log(2) + 100 / 2, abs=1e-2)
+    assert deep_supervision_loss([fine, -coarse], target, loss).item() == pytest.approx(
+        math.log(2) + 100 / 2, abs=1e-2
+    )

@@ -23,8 +23,10 @@ LABEL_MAPS = SHARED_DATA / "label_maps"
 
 # What radiology books and healthy cohorts give, widened to the extremes that a phantom may draw, mL.
 PLAUSIBLE_ML = {
-    "liver": (850, 2900), "spleen": (70, 500), "right kidney": (70, 300), "left kidney": (70, 300), "pancreas": (35, 150),
-    "gallbladder": (8, 100), "stomach": (90, 800), "aorta": (40, 220), "inferior vena cava": (30, 170), "duodenum": (30, 160),
+    "liver": (850, 2900), "spleen": (70, 500), "right kidney": (70, 300), "left kidney": (70, 300),
+    "pancreas": (35, 150),
+    "gallbladder": (8, 100), "stomach": (90, 800), "aorta": (40, 220), "inferior vena cava": (30, 170),
+    "duodenum": (30, 160),
     "right adrenal gland": (1.5, 13), "left adrenal gland": (1.5, 13), "esophagus": (5, 70),
 }  # fmt: skip
 
@@ -32,7 +34,10 @@ PLAUSIBLE_ML = {
 @pytest.fixture(scope="module")
 def cases():
     """Three whole abdomens, coarse enough to be quick."""
-    return [phantom_case(np.random.default_rng([5, i]), spacing_zyx_mm=COARSE, coverage="abdomen") for i in range(3)]
+    return [
+        phantom_case(np.random.default_rng([5, i]), spacing_zyx_mm=COARSE, coverage="abdomen")
+        for i in range(3)
+    ]
 
 
 def volume_ml(case, name):
@@ -60,7 +65,10 @@ def test_organ_volumes_are_those_of_adults(cases, name):
 @pytest.mark.parametrize("phase", ["unenhanced", "arterial", "portal"])
 def test_phases_order_the_organs_as_contrast_does(phase):
     case = phantom_case(np.random.default_rng([2, 1]), spacing_zyx_mm=COARSE, coverage="abdomen", phase=phase)
-    hu = {name: float(np.median(case.image[case.labels == IDS[name]])) for name in ("liver", "aorta", "spleen", "left kidney")}
+    hu = {
+        name: float(np.median(case.image[case.labels == IDS[name]]))
+        for name in ("liver", "aorta", "spleen", "left kidney")
+    }
     assert 10 < hu["liver"] < 150
     if phase == "unenhanced":
         assert abs(hu["aorta"] - hu["liver"]) < 60
@@ -93,7 +101,12 @@ def test_nobody_loses_both_kidneys_and_some_lose_something():
     drawn = [draw_missing(np.random.default_rng(i)) for i in range(3000)]
     assert not any({"left kidney", "right kidney"} <= set(missing) for missing in drawn)
     assert 0.1 < np.mean([bool(missing) for missing in drawn]) < 0.35
-    assert {name for missing in drawn for name in missing} == {"left kidney", "right kidney", "gallbladder", "spleen"}
+    assert {name for missing in drawn for name in missing} == {
+        "left kidney",
+        "right kidney",
+        "gallbladder",
+        "spleen",
+    }
 
 
 def test_shape_and_spacing_can_be_pinned():
@@ -131,7 +144,10 @@ def test_same_seed_same_bytes_and_a_case_does_not_depend_on_its_neighbours(tmp_p
     write_dataset(tmp_path / "a", Cohort(cases=3, seed=4, **SMALL))
     write_dataset(tmp_path / "b", Cohort(cases=1, seed=4, first_index=2, **SMALL))
     write_dataset(tmp_path / "c", Cohort(cases=1, seed=5, first_index=2, **SMALL))
-    files = [folder / "imagesTr" / "phantom_00002_0000.nii.gz" for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "c")]
+    files = [
+        folder / "imagesTr" / "phantom_00002_0000.nii.gz"
+        for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "c")
+    ]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].read_bytes() != files[2].read_bytes()
     labels = [tmp_path / d / "labelsTr" / "phantom_00002.nii.gz" for d in "ab"]
@@ -160,7 +176,14 @@ def test_extending_a_folder_keeps_the_earlier_cases_listed(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "bad", [{"cases": 0}, {"first_index": -1}, {"seed": -1}, {"anatomy_share": 1.5}, {"spacing_zyx_mm": (0.0, 1.0, 1.0)}]
+    "bad",
+    [
+        {"cases": 0},
+        {"first_index": -1},
+        {"seed": -1},
+        {"anatomy_share": 1.5},
+        {"spacing_zyx_mm": (0.0, 1.0, 1.0)},
+    ],
 )
 def test_impossible_requests_are_refused(bad):
     with pytest.raises(ValueError, match="at least"):
@@ -189,7 +212,9 @@ def test_label_maps_keep_their_organs_sizes():
     body = next(b for b in load_anatomy(LABEL_MAPS) if "s0328" in b.name)
     image = sitk.ReadImage(str(LABEL_MAPS / f"{body.name}.nii.gz"))
     source = sitk.GetArrayViewFromImage(image)
-    case = phantom_case(np.random.default_rng([1, 4]), spacing_zyx_mm=(4.0, 4.0, 4.0), coverage="abdomen", anatomy=body)
+    case = phantom_case(
+        np.random.default_rng([1, 4]), spacing_zyx_mm=(4.0, 4.0, 4.0), coverage="abdomen", anatomy=body
+    )
     assert case.info["anatomy"] == body.name
     for name in ("liver", "right kidney", "left kidney", "stomach", "pancreas"):
         if name not in case.info["missing"] and not case.info["tumors"]:
@@ -200,11 +225,19 @@ def test_label_maps_keep_their_organs_sizes():
 def test_a_painted_sphere_has_its_volume_and_its_hu():
     pose = random_pose(np.random.default_rng(0), warp=0.0)
     pose = type(pose)(
-        size_xyz=(1.0, 1.0, 1.0), rotation=np.eye(3), waves=pose.waves, phases=pose.phases, amplitudes_mm=np.zeros_like(pose.amplitudes_mm)
+        size_xyz=(1.0, 1.0, 1.0),
+        rotation=np.eye(3),
+        waves=pose.waves,
+        phases=pose.phases,
+        amplitudes_mm=np.zeros_like(pose.amplitudes_mm),
     )
     frame = Frame(pose=pose, origin_xyz_mm=np.array([-40.0, -40.0, -40.0]), step_mm=2.0, shape=(41, 41, 41))
     canvas = Canvas(
-        frame=frame, shape=(60, 60, 60), spacing_zyx_mm=(1.2, 1.2, 1.2), blur_zyx_mm=(1.2, 1.2, 1.2), offset_zyx_mm=(4.0, 4.0, 4.0)
+        frame=frame,
+        shape=(60, 60, 60),
+        spacing_zyx_mm=(1.2, 1.2, 1.2),
+        blur_zyx_mm=(1.2, 1.2, 1.2),
+        offset_zyx_mm=(4.0, 4.0, 4.0),
     )
     region = frame.region((-25, -25, -25), (25, 25, 25))
     canvas.paint(Field(region, ellipsoid(region, (0, 0, 0), (20, 20, 20))), 60.0, label=1)

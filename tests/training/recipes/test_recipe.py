@@ -34,14 +34,23 @@ def test_demo_roi_is_binary():
         ({"optimiser": {}}, "optimiser: unknown field"),
         ({"optimizer": {"steps": 0}}, "optimizer.steps: must be 1 to 1e+07, is 0"),
         ({"optimizer": {}}, "optimizer.steps: missing"),
-        ({"optimizer": {"steps": 10, "learning_rate": "fast"}}, "optimizer.learning_rate: must be float, is str 'fast'"),
+        (
+            {"optimizer": {"steps": 10, "learning_rate": "fast"}},
+            "optimizer.learning_rate: must be float, is str 'fast'",
+        ),
         ({"label_set": "flare99"}, "label_set: must be one of"),
         ({"patch_zyx": [16, 16, 15]}, "patch_zyx: must be multiples of 2 for 2 levels"),
         ({"network": {"family": "unet", "out_channels": 5}}, "network.family: must be one of segresnet"),
-        ({"network": {**DOCUMENT["network"], "out_channels": 4}}, "network.out_channels: must be 5 for plain flare21, is 4"),
+        (
+            {"network": {**DOCUMENT["network"], "out_channels": 4}},
+            "network.out_channels: must be 5 for plain flare21, is 4",
+        ),
         ({"hu_window": [250, -250]}, "hu_window: lower must be below upper"),
         ({"spacing_zyx_mm": [2, 2]}, "spacing_zyx_mm: must be a list of 3, has 2"),
-        ({"augmentation": {"slab_voxels": [16, 8]}}, "augmentation.slab_voxels: must be two whole numbers from 1, the lower first"),
+        (
+            {"augmentation": {"slab_voxels": [16, 8]}},
+            "augmentation.slab_voxels: must be two whole numbers from 1, the lower first",
+        ),
         ({"augmentation": {"flip_axes": ["w"]}}, "augmentation.flip_axes[0]: must be one of z, y, x"),
         ({"loss": {"focal_gamma": -1}}, "loss.focal_gamma: must be 0 to 5, is -1"),
         ({"validation": {"overlap": 1.0}}, "validation.overlap: must be 0 to 0.9, is 1"),
@@ -54,7 +63,9 @@ def test_a_faulty_field_is_named(changes, message):
 
 
 def test_overrides_replace_fields_and_leave_the_document_alone():
-    recipe = recipe_from(DOCUMENT, ["optimizer.learning_rate=1e-3", "patch_zyx=[8, 8, 8]", "loss.focal_gamma=0"])
+    recipe = recipe_from(
+        DOCUMENT, ["optimizer.learning_rate=1e-3", "patch_zyx=[8, 8, 8]", "loss.focal_gamma=0"]
+    )
     assert recipe.optimizer.learning_rate == 0.001
     assert recipe.patch_zyx == (8, 8, 8)
     assert recipe.loss.focal_gamma == 0
@@ -68,7 +79,10 @@ def test_a_faulty_override_is_refused(override):
         recipe_from(DOCUMENT, [override])
 
 
-@pytest.mark.parametrize(("text", "message"), [("name: [", "cannot be read as YAML"), ("- a", "must be a mapping"), (None, "no such file")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("name: [", "cannot be read as YAML"), ("- a", "must be a mapping"), (None, "no such file")],
+)
 def test_a_file_that_is_no_recipe_is_refused_in_one_line(tmp_path, text, message):
     path = tmp_path / "recipe.yaml"
     if text is not None:

@@ -10,7 +10,15 @@ from training.runs import checkpoints
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.training_errors import CheckpointError
 
-INFO = RunInfo(recipe=tiny_recipe(), step=3, seed=1, precision="fp32", cases=("a", "b"), best_dice=0.5, dice={"liver": 0.5})
+INFO = RunInfo(
+    recipe=tiny_recipe(),
+    step=3,
+    seed=1,
+    precision="fp32",
+    cases=("a", "b"),
+    best_dice=0.5,
+    dice={"liver": 0.5},
+)
 
 
 def network_tensors(recipe):
@@ -61,7 +69,9 @@ def foreign(path):
 
 
 def faulty(path):
-    safetensors.torch.save_file({"a": torch.ones(1)}, path, metadata={checkpoints.FORMAT: '{"step": "three"}'})
+    safetensors.torch.save_file(
+        {"a": torch.ones(1)}, path, metadata={checkpoints.FORMAT: '{"step": "three"}'}
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +96,9 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, make, message):
 
 def test_weights_of_another_network_are_refused_naming_the_first_tensor(tmp_path):
     wider = tiny_recipe(network={**INFO.recipe.network.__dict__, "init_filters": 8, "blocks_down": [1, 1]})
-    with pytest.raises(CheckpointError, match=r"belongs to another network \(encoder\.conv_init\.weight is \(8, 1, 3, 3, 3\)"):
+    with pytest.raises(
+        CheckpointError, match=r"belongs to another network \(encoder\.conv_init\.weight is \(8, 1, 3, 3, 3\)"
+    ):
         load_weights(build(INFO.recipe.network), network_tensors(wider), tmp_path)
 
 

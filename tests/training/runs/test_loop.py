@@ -20,7 +20,10 @@ CPU = torch.device("cpu")
 
 def info_of(cubes, recipe=None, **fields):
     cases = tuple(case.name for case in labelled_cases(cubes))
-    return RunInfo(**{"recipe": recipe or tiny_recipe(), "step": 0, "seed": 1, "precision": "fp32", "cases": cases} | fields)
+    return RunInfo(
+        **{"recipe": recipe or tiny_recipe(), "step": 0, "seed": 1, "precision": "fp32", "cases": cases}
+        | fields
+    )
 
 
 def run_to_end(run, cubes, held_out=False):
@@ -65,7 +68,10 @@ def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(cubes, tmp_path
 
 
 class Overflowing(torch.amp.GradScaler):
-    """Scales gradients in fp32 as those in fp16 are; in the first and the fifth step they overflow, so that these are left out."""
+    """Scales gradients in fp32 as those in fp16 are.
+
+    In the first and the fifth step they overflow, so that these are left out.
+    """
 
     def __init__(self, device, enabled):
         super().__init__(device, init_scale=1024.0, growth_interval=2)
@@ -104,7 +110,9 @@ def test_steps_that_the_gradient_scaler_left_out_stay_left_out(cubes, tmp_path, 
 
 
 def test_it_learns_one_case_by_heart(cubes, tmp_path):
-    recipe = tiny_recipe(optimizer={"steps": 60, "learning_rate": 0.02, "warmup_steps": 2}, augmentation={"affine_chance": 0.0})
+    recipe = tiny_recipe(
+        optimizer={"steps": 60, "learning_rate": 0.02, "warmup_steps": 2}, augmentation={"affine_chance": 0.0}
+    )
     run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
     losses = [line["loss"] for line in log_of(tmp_path) if "loss" in line]
     assert len(losses) == 60
@@ -129,11 +137,17 @@ def test_init_takes_the_weights_and_nothing_else(cubes, tmp_path):
     second = start_run(replace(info, seed=2), CPU, tmp_path / "second", tmp_path / "first" / LAST)
     assert second.info.step == 0
     assert second.info.init_sha256 == file_sha256(tmp_path / "first" / LAST)
-    assert all(torch.equal(tensor, tensors[f"network.{name}"]) for name, tensor in second.network.state_dict().items())
+    assert all(
+        torch.equal(tensor, tensors[f"network.{name}"])
+        for name, tensor in second.network.state_dict().items()
+    )
     assert run_to_end(second, cubes)[1].init_sha256 == second.info.init_sha256
 
 
-@pytest.mark.parametrize("changed", [{"seed": 2}, {"cases": ("case0",)}, {"precision": "bf16"}, {"recipe": tiny_recipe(name="other")}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 2}, {"cases": ("case0",)}, {"precision": "bf16"}, {"recipe": tiny_recipe(name="other")}],
+)
 def test_another_run_is_not_resumed(cubes, tmp_path, changed):
     info = info_of(cubes)
     run_to_end(start_run(info, CPU, tmp_path), cubes)
