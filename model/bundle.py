@@ -13,10 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.manifest import Manifest, Network
+from model.arrays import Zyx
+from model.manifest.document import FORMAT_VERSION, Manifest
+from model.manifest.network import Member, Network
+from model.onnx_header import FLOAT, OnnxFileError, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
 MANIFEST = "manifest.json"
+OPSETS = range(9, 25)
+"""Versions of ONNX's operators that onnxruntime and OpenVINO both run."""
 
 
 class BundleError(ValueError):
@@ -63,13 +68,71 @@ def load_bundle(folder: Path) -> ModelBundle:
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
+    if isinstance(document, dict) and document.get("format_version") != FORMAT_VERSION:
+        found = document.get("format_version", "missing")
+        wanted = f"this release reads {FORMAT_VERSION}, is {found}"
+        raise BundleError(f"{path}: format_version: {wanted}; make the bundle anew from its checkpoints")
     try:
         manifest = parse(Manifest, document)
     except SchemaError as error:
         raise BundleError(f"{path}: {error}") from error
     for file, digest in manifest.files.items():
         verify_file(folder / file, digest)
+    for where, network in manifest.networks().items():
+        for file in network.files.values():
+            verify_network(folder / file, where, network, manifest)
     return ModelBundle(folder=folder, manifest=manifest)
+
+
+def verify_network(path: Path, where: str, network: Network, manifest: Manifest) -> None:
+    """Hold what an ONNX file says of itself against the manifest.
+
+    Args:
+        path: of the file.
+        where: place of the network in the manifest, e.g. `members[0]`.
+        network: what the manifest says of it.
+        manifest: says how many channels go in and come out.
+
+    Raises:
+        BundleError: inputs, outputs, shapes, types or opset are not what the manifest and the engine want.
+    """
+    try:
+        header = read_onnx_header(path)
+    except (OnnxFileError, OSError) as error:
+        raise BundleError(f"{path}: {error}; fetch the bundle again") from error
+    if header.external_data:
+        raise BundleError(
+            f"{path}: keeps weights in another file, which has no hash; save it as a single file"
+        )
+    if header.opset not in OPSETS:
+        known = f"{OPSETS.start} to {OPSETS.stop - 1}"
+        raise BundleError(f"{path}: uses opset {header.opset}, this release runs {known}; export it again")
+    if len(header.inputs) != 1 or len(header.outputs) != 1:
+        found = f"{len(header.inputs)} inputs and {len(header.outputs)} outputs"
+        raise BundleError(f"{path}: has {found}, a network of a bundle has one of each")
+    channels = len(manifest.inputs)
+    _check_value(path, "input", header.inputs[0], channels, network.input_shape, where)
+    classes = len(manifest.output.channels) if isinstance(network, Member) else None
+    _check_value(path, "output", header.outputs[0], classes, network.input_shape, where)
+
+
+def _check_value(
+    path: Path, what: str, value: OnnxValue, channels: int | None, window: Zyx, where: str
+) -> None:
+    """Refuse an input or output whose shape or type is not what the manifest says; None stands for any channels."""
+    wanted = (1, channels, *window)
+    fits = len(value.shape) == len(wanted) and all(
+        side is None or want is None or side == want for side, want in zip(value.shape, wanted, strict=True)
+    )
+    if not fits:
+        found = _by(value.shape)
+        raise BundleError(f"{path}: its {what} is {found}, {where} in {MANIFEST} says {_by(wanted)}")
+    if value.element_type != FLOAT:
+        raise BundleError(f"{path}: its {what} is not float32; export it again")
+
+
+def _by(shape: tuple[int | None, ...]) -> str:
+    return "×".join("any" if side is None else str(side) for side in shape)
 
 
 def verify_file(path: Path, digest: str) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
+
+from model.arrays import U8
 
 BACKGROUND = "background"
-TUMOR = "tumor"
-
-Table = NDArray[np.uint8]
+Table = U8
+"""What each of the 256 values of a label map becomes; `table[label_map]`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +42,16 @@ class LabelSet:
         name: short name, as on the command line.
         ids: structure name to id, 1 to 255; background is always 0 and not listed.
         pairs: the left/right pairs among the structures.
+        lesions: the structures that are no organs: tumors and the like, which may be anywhere or nowhere.
 
     Raises:
-        ValueError: an id outside 1 to 255, an id used twice, or a pair whose sides are not in `ids`.
+        ValueError: an id outside 1 to 255, an id used twice, or a pair or lesion that is not in `ids`.
     """
 
     name: str
     ids: Mapping[str, int]
     pairs: tuple[Pair, ...] = ()
+    lesions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
@@ -64,6 +66,13 @@ class LabelSet:
             for side in (pair.right, pair.left):
                 if side not in self.ids:
                     raise ValueError(f"label set {self.name}: {side} of pair {pair.merged} is not in the set")
+        for lesion in self.lesions:
+            if lesion not in self.ids:
+                raise ValueError(f"label set {self.name}: lesion {lesion} is not in the set")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let label sets travel between processes, which a `MappingProxyType` cannot."""
+        return _rebuilt, (self.name, dict(self.ids), self.pairs, self.lesions)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,8 +81,8 @@ class LabelSet:
 
     @property
     def organs(self) -> tuple[str, ...]:
-        """Structure names in the order of their ids, without the tumor."""
-        return tuple(name for name in self.names if name != TUMOR)
+        """Structure names in the order of their ids, without the lesions."""
+        return tuple(name for name in self.names if name not in self.lesions)
 
     @property
     def max_id(self) -> int:
@@ -102,21 +111,28 @@ class LabelSet:
         return next((pair for pair in self.pairs if pair.merged == merged), None)
 
 
-def _flare(name: str, *extra: str) -> LabelSet:
+def _rebuilt(
+    name: str, ids: Mapping[str, int], pairs: tuple[Pair, ...], lesions: tuple[str, ...]
+) -> LabelSet:
+    return LabelSet(name=name, ids=ids, pairs=pairs, lesions=lesions)
+
+
+def _flare(name: str, *lesions: str) -> LabelSet:
     organs = (
         "liver", "right kidney", "spleen", "pancreas", "aorta", "inferior vena cava", "right adrenal gland",
         "left adrenal gland", "gallbladder", "esophagus", "stomach", "duodenum", "left kidney",
     )  # fmt: skip
     return LabelSet(
         name=name,
-        ids={organ: i for i, organ in enumerate((*organs, *extra), start=1)},
+        ids={organ: i for i, organ in enumerate((*organs, *lesions), start=1)},
         pairs=(KIDNEYS, ADRENALS),
+        lesions=lesions,
     )
 
 
 FLARE21 = LabelSet(name="flare21", ids={"liver": 1, "kidney": 2, "spleen": 3, "pancreas": 4})
 FLARE22 = _flare("flare22")
-FLARE23 = _flare("flare23", TUMOR)
+FLARE23 = _flare("flare23", "tumor")
 AMOS22 = LabelSet(
     name="amos22",
     ids={
@@ -161,7 +177,7 @@ def channel_table(labels: LabelSet, channels: Sequence[str]) -> Table:
     Raises:
         ValueError: a channel is neither background, a structure of the set nor one of its pairs.
     """
-    table = np.zeros(256, np.uint8)
+    table: Table = np.zeros(256, np.uint8)
     for index, channel in enumerate(channels):
         if channel == BACKGROUND:
             continue

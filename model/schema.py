@@ -1,10 +1,16 @@
-"""From parsed JSON or YAML to frozen dataclasses, strictly, naming the field that is wrong; and back.
+"""From parsed JSON or YAML to frozen dataclasses, strictly, naming every field that is wrong; and back.
 
 Used for bundle manifests and training recipes, so that both refuse unknown, missing and ill-typed fields in
 the same
-words: `members[0].overlap: must be 0 to 0.9, is 1.2`. Value checks live in each dataclass's `__post_init__`,
-    which
-raises `ValueError("overlap: must be ...")`; the parser puts the path in front.
+words: `members[0].weight: must be above 0, is -1`. Value checks live in each dataclass's `__post_init__`,
+    which raises
+`ValueError("weight: must be ...")`; the parser puts the path in front. All faults of a document are found at
+once.
+
+**Tagged unions** let a scheme be a class of its own: each class of the union has a first field
+`kind: Literal["name"] = "name"`, and a document says which one it means by that name:
+
+    resampling: Linear | Area        {"kind": "area"}  →  Area()
 """
 
 import dataclasses
@@ -13,10 +19,21 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+KIND = "kind"
+
+Hint = Any
+"""A type annotation, for which Python has no narrower type."""
 
 
 class SchemaError(ValueError):
-    """A field of a document is unknown, missing, of the wrong type or out of range; the message names it."""
+    """Fields of a document are unknown, missing, of the wrong type or out of range.
+
+    The message names each of them.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 def parse(cls: type[T], document: object, where: str = "") -> T:
@@ -26,26 +43,34 @@ def parse(cls: type[T], document: object, where: str = "") -> T:
 
     Args:
         cls: a dataclass whose annotations are str, int, float, bool, Literal, dataclasses, `tuple[...]`,
-            `Mapping[str, ...]` and unions of these with None.
+            `Mapping[str, ...]`, and unions of these: at most one of each JSON type, or dataclasses told apart
+            by kind.
         document: what the JSON or YAML parser returned.
         where: path of the document inside a larger one, for messages.
 
     Raises:
-        SchemaError: naming the faulty field.
+        SchemaError: naming all faulty fields.
     """
     if not isinstance(document, Mapping):
-        raise SchemaError(f"{where or 'document'}: must be a mapping, is {_kind(document)}")
+        raise SchemaError(f"{where or 'document'}: must be a mapping, is {_shown(document)}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in document:
-        if key not in fields:
-            raise SchemaError(f"{_join(where, str(key))}: unknown field; known are {', '.join(fields)}")
+    faults = [
+        f"{_join(where, str(key))}: unknown field; known are {', '.join(fields)}"
+        for key in document
+        if key not in fields
+    ]
     values = {}
     for name, field in fields.items():
-        if name in document:
-            values[name] = _value(hints[name], document[name], _join(where, name))
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise SchemaError(f"{_join(where, name)}: missing")
+        try:
+            if name in document:
+                values[name] = _value(hints[name], document[name], _join(where, name))
+            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                faults.append(f"{_join(where, name)}: missing")
+        except SchemaError as error:
+            faults += error.faults
+    if faults:
+        raise SchemaError(*faults)
     try:
         return cls(**values)
     except SchemaError:
@@ -66,12 +91,23 @@ def dump(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     return value
 
 
-def _value(hint: Any, value: object, where: str) -> object:  # noqa: ANN401 - a type annotation has no narrower type
-    origin = get_origin(hint)
+def kind_of(cls: type) -> str | None:
+    """The name by which documents choose a class of a tagged union; None for other classes."""
+    hint: Any = get_type_hints(cls).get(KIND)
+    origin: Any = get_origin(hint)
+    return str(get_args(hint)[0]) if origin is Literal else None
+
+
+def union_members(hint: Hint) -> tuple[Hint, ...]:
+    """The types that a `Union` or `X | Y` joins; the type alone where it is none."""
+    origin: Any = get_origin(hint)
+    return get_args(hint) if origin in (Union, types.UnionType) else (hint,)
+
+
+def _value(hint: Hint, value: object, where: str) -> object:
+    origin: Any = get_origin(hint)
     if origin in (Union, types.UnionType):
-        if value is None and type(None) in get_args(hint):
-            return None
-        return _value(next(arg for arg in get_args(hint) if arg is not type(None)), value, where)
+        return _of_union(union_members(hint), value, where)
     if origin is Literal:
         if value not in get_args(hint):
             raise SchemaError(f"{where}: must be one of {', '.join(map(str, get_args(hint)))}, is {value!r}")
@@ -80,36 +116,90 @@ def _value(hint: Any, value: object, where: str) -> object:  # noqa: ANN401 - a 
         return _tuple(get_args(hint), value, where)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise SchemaError(f"{where}: must be a mapping, is {_kind(value)}")
+            raise SchemaError(f"{where}: must be a mapping, is {_shown(value)}")
         item_hint = get_args(hint)[1]
-        return {str(key): _value(item_hint, item, f"{where}.{key}") for key, item in value.items()}
+        return dict(
+            zip(
+                map(str, value),
+                _all([(item_hint, item, f"{where}.{key}") for key, item in value.items()]),
+                strict=True,
+            )
+        )
     if dataclasses.is_dataclass(hint):
         return parse(hint, value, where)  # type: ignore[arg-type]
     return _scalar(hint, value, where)
 
 
-def _tuple(args: tuple[Any, ...], value: object, where: str) -> tuple[object, ...]:
+def _of_union(hints: tuple[Hint, ...], value: object, where: str) -> object:
+    if value is None and type(None) in hints:
+        return None
+    classes = [hint for hint in hints if dataclasses.is_dataclass(hint)]
+    others = [hint for hint in hints if hint is not type(None) and hint not in classes]
+    if len(classes) > 1 and (isinstance(value, Mapping) or not others):
+        return parse(_chosen(classes, value, where), value, where)
+    if classes and (isinstance(value, Mapping) or not others):
+        return parse(classes[0], value, where)  # type: ignore[arg-type]
+    is_list = isinstance(value, list | tuple)
+    origins: list[Any] = [get_origin(hint) for hint in others]
+    fitting = [hint for hint, origin in zip(others, origins, strict=True) if (origin is tuple) == is_list]
+    for hint in fitting[:-1]:
+        try:
+            return _value(hint, value, where)
+        except SchemaError:
+            continue
+    return _value((fitting or others)[-1], value, where)
+
+
+def _chosen(classes: list[Hint], value: object, where: str) -> type:
+    """The class of a tagged union that a document names."""
+    by_kind = {kind_of(cls): cls for cls in classes}
+    known = ", ".join(map(str, by_kind))
+    if not isinstance(value, Mapping):
+        raise SchemaError(f"{where}: must be a mapping with a kind, one of {known}; is {_shown(value)}")
+    if KIND not in value:
+        raise SchemaError(f"{where}.{KIND}: missing; known are {known}")
+    if value[KIND] not in by_kind:
+        raise SchemaError(f"{where}.{KIND}: must be one of {known}, is {value[KIND]!r}")
+    chosen: type = by_kind[value[KIND]]
+    return chosen
+
+
+def _tuple(args: tuple[Hint, ...], value: object, where: str) -> tuple[object, ...]:
     if not isinstance(value, list | tuple):
-        raise SchemaError(f"{where}: must be a list, is {_kind(value)}")
+        raise SchemaError(f"{where}: must be a list, is {_shown(value)}")
     if args[-1] is Ellipsis:
-        return tuple(_value(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(_all([(args[0], item, f"{where}[{i}]") for i, item in enumerate(value)]))
     if len(value) != len(args):
         raise SchemaError(f"{where}: must be a list of {len(args)}, has {len(value)}")
     return tuple(
-        _value(arg, item, f"{where}[{i}]") for i, (arg, item) in enumerate(zip(args, value, strict=True))
+        _all([(arg, item, f"{where}[{i}]") for i, (arg, item) in enumerate(zip(args, value, strict=True))])
     )
+
+
+def _all(items: list[tuple[Hint, object, str]]) -> list[object]:
+    """The values of several places, or the faults of all of them."""
+    values: list[object] = []
+    faults: list[str] = []
+    for hint, item, where in items:
+        try:
+            values.append(_value(hint, item, where))
+        except SchemaError as error:
+            faults += error.faults
+    if faults:
+        raise SchemaError(*faults)
+    return values
 
 
 def _scalar(hint: type, value: object, where: str) -> object:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    # bool is an int to Python, but `overlap: true` is a mistake.
+    # bool is an int to Python, but `weight: true` is a mistake.
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise SchemaError(f"{where}: must be {hint.__name__}, is {_kind(value)}")
+        raise SchemaError(f"{where}: must be {hint.__name__}, is {_shown(value)}")
     return value
 
 
-def _kind(value: object) -> str:
+def _shown(value: object) -> str:
     return "null" if value is None else f"{type(value).__name__} {value!r}"[:80]
 
 

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -79,11 +80,8 @@ def time_ours(
     runs = []
     for _ in range(3):
         fresh = LabelPair(prediction=pair.prediction, truth=pair.truth, spacing_zyx_mm=pair.spacing_zyx_mm)
-        runs.append(
-            _timed(
-                lambda fresh=fresh: score_case(fresh, challenge, with_hd95=with_hd95, threads=processors())
-            )
-        )  # type: ignore[misc]
+        score = partial(score_case, fresh, challenge, with_hd95=with_hd95, threads=processors())
+        runs.append(_timed(score))
     wall_s, cpu_s, scores = min(runs, key=lambda run: run[0])
     what = "LeanSeg: DSC, NSD, HD95" if with_hd95 else "LeanSeg: DSC, NSD"
     return Timing(what=what, wall_s=wall_s, cpu_s=cpu_s), scores

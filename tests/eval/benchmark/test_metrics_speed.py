@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
+from eval.benchmark import metrics_speed as benchmark
 from eval.benchmark.metrics_speed import challenge_to_time, synthetic_pair, time_ours, time_reference
-from eval.benchmark.metrics_speed import metrics_speed as benchmark
 from eval.scoring.challenges import LabelPair
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, surface_distance, write
 

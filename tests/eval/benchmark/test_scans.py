@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from eval.benchmark.metrics_speed import scans
+from eval.benchmark import scans
 from eval.benchmark.scans import AIR_HU, given_scans, in_square, phantom_scans, stack
 from eval.eval_errors import JudgingError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from inference.restoration import boundaries as restoration
 from inference.restoration.boundaries import Restorer, classify, decide
-from inference.restoration.boundaries import boundaries as restoration
 from inference.restoration.interpolation import interpolate
 from tests.places import SHARED_DATA
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from inference.errors import DeviceError, DeviceMemoryError
+from inference.runtime import session as runtime
 from inference.runtime.session import Settings, cuda_options, is_out_of_memory, open_session, select_backend
-from inference.runtime.session import session as runtime
 from tests.inference.onnx_files import convolution, identity, write
 
 BACKENDS = ["openvino", "onnxruntime"]

@@ -12,8 +12,8 @@ from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.planning.planner import Budget, Planner
 from inference.predictor import Predictor
+from inference.runtime import session_pool as sessions_module
 from inference.runtime.session import cuda_options
-from inference.runtime.session import session_pool as sessions_module
 from inference.runtime.session_pool import Sessions
 from inference.timing import Timings
 from tests.inference.bundles import THRESHOLDS, abdomen, hu, make_bundle, member

@@ -1,0 +1,31 @@
+"""Value checks of documents; each raises the `ValueError` that `model.schema.parse` puts the path in front of."""
+
+import math
+
+
+def check(condition: bool, message: str) -> None:
+    """Refuse a document with a message that begins with the field's name.
+
+    Raises:
+        ValueError: the condition does not hold.
+    """
+    if not condition:
+        raise ValueError(message)
+
+
+def check_between(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number outside a range, both ends included.
+
+    Raises:
+        ValueError: it is outside, or not a number.
+    """
+    check(low <= value <= high, f"{name}: must be {low:g} to {high:g}, is {value:g}")
+
+
+def check_finite(name: str, value: float) -> None:
+    """Refuse infinity and NaN.
+
+    Raises:
+        ValueError: the value is one of them.
+    """
+    check(math.isfinite(value), f"{name}: must be finite, is {value}")

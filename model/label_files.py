@@ -1,0 +1,98 @@
+"""A user's own label set, from a file beside the data: `labels.json`, or nnU-Net's `dataset.json`.
+
+    {"name": "abdomen", "labels": {"liver": 1, "right kidney": 2, "left kidney": 3, "cyst": 4},
+     "pairs": [{"merged": "kidney", "right": "right kidney", "left": "left kidney"}], "lesions": ["cyst"]}
+
+`labels` maps structures to ids, background 0 may be among them; `pairs` and `lesions` may be left out, and
+may stand in a `dataset.json` too. nnU-Net's regions (a list of ids for a structure) take their ids from
+`regions_class_order`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model.labels import BACKGROUND, LABEL_SETS, LabelSet, Pair
+from model.schema import SchemaError, parse
+
+FILES = ("labels.json", "dataset.json")
+"""Names under which a label set is looked for in a folder, the first one first."""
+IGNORE = "ignore"
+"""nnU-Net's name for voxels that nobody annotated; no structure."""
+
+
+class LabelSetError(ValueError):
+    """A label set is not known or its file is faulty. The message is one line for the user."""
+
+
+def find_label_set(name_or_path: str | Path) -> LabelSet:
+    """A built-in label set by its name, or one from a file, or from a folder that holds such a file.
+
+    Args:
+        name_or_path: e.g. `flare23`, `labels.json`, `data/train`.
+
+    Raises:
+        LabelSetError: neither a known name nor a usable file.
+    """
+    known = LABEL_SETS.get(str(name_or_path))
+    if known is not None:
+        return known
+    path = Path(name_or_path)
+    if path.is_dir():
+        path = next((path / name for name in FILES if (path / name).is_file()), path / FILES[0])
+    if not path.is_file():
+        names = ", ".join(LABEL_SETS)
+        raise LabelSetError(f"{name_or_path}: no label set of this name and no file; known are {names}")
+    return read_label_set(path)
+
+
+def read_label_set(path: Path) -> LabelSet:
+    """The label set that a file states.
+
+    Raises:
+        LabelSetError: it cannot be read, or states no label set.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabelSetError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(document, Mapping) or not isinstance(document.get("labels"), Mapping):
+        raise LabelSetError(f'{path}: states no label set; "labels" must map structures to ids')
+    try:
+        return _label_set(document, default_name=path.absolute().parent.name)
+    except (SchemaError, ValueError) as error:
+        raise LabelSetError(f"{path}: {error}") from error
+
+
+def _label_set(document: Mapping[str, Any], default_name: str) -> LabelSet:
+    labels = dict(document["labels"])
+    if all(key.isdecimal() for key in labels):  # The older form turns names and ids around.
+        labels = {str(name): int(key) for key, name in labels.items()}
+    labels.pop(BACKGROUND, None)
+    labels.pop(IGNORE, None)
+    if any(isinstance(ids, list) for ids in labels.values()):
+        labels = _regions(labels, document.get("regions_class_order"))
+    ids = {name: _whole(name, label_id) for name, label_id in labels.items()}
+    lesions = document.get("lesions", [])
+    if not isinstance(lesions, list):
+        raise SchemaError("lesions: must be a list of structures")
+    return LabelSet(
+        name=str(document.get("name", default_name)),
+        ids=ids,
+        pairs=tuple(parse(Pair, pair, f"pairs[{i}]") for i, pair in enumerate(document.get("pairs", []))),
+        lesions=tuple(str(lesion) for lesion in lesions),
+    )
+
+
+def _regions(labels: Mapping[str, Any], order: object) -> dict[str, Any]:
+    """Regions with the ids that are written for them, as nnU-Net does: the n-th region by the n-th id."""
+    if not isinstance(order, list) or len(order) != len(labels):
+        raise SchemaError("regions_class_order: must be a list of one id for each region")
+    return dict(zip(labels, order, strict=True))
+
+
+def _whole(name: str, label_id: object) -> int:
+    if not isinstance(label_id, int) or isinstance(label_id, bool):
+        raise SchemaError(f"labels.{name}: must be a whole number, is {label_id!r}")
+    return label_id

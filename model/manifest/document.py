@@ -1,0 +1,147 @@
+"""The whole of a bundle's `manifest.json`: everything that inference must know about a model, and nothing executable.
+
+Arrays are (z, y, x) in canonical LPS orientation: z towards superior, y towards posterior, x towards the
+patient's left. `spacing_zyx_mm` and `window_zyx` are always in that order; `axes` says how a window is turned
+for the network.
+
+What others' models are in these words:
+
+| made by | axes | intensity | normalized | resampling | averaged | restored |
+|---|---|---|---|---|---|---|
+| LeanSeg recipes | SPL | window | after resampling | area | probabilities | linear |
+| nnU-Net v2, CT | SPL | clip_zscore | before resampling | separate_axis (cubic) | logits | separate_axis (linear) |
+| nnU-Net v2, MR | SPL | zscore | before resampling | separate_axis (cubic) | logits | separate_axis (linear) |
+| MONAI Auto3DSeg SegResNet, CT | RAS | window_sigmoid | after resampling | linear | probabilities | linear |
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from model.checks import check
+from model.manifest.clean_up import CleanUpStep
+from model.manifest.fusion import Fusion, MeanFusion
+from model.manifest.intensity import Intensity
+from model.manifest.network import Localization, Member, Network, lies_inside
+from model.manifest.output import Output
+from model.manifest.resampling import LinearResampling, Resampling, Restoration, SeparateAxisResampling
+
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One channel of a case: a file `CASE_0000`, `CASE_0001` … each, in this order."""
+
+    name: str
+    """What it is called, e.g. `CT`, `T2`."""
+    modality: Literal["CT", "MR", "PET", "other"]
+    """What its values are; CT: Hounsfield units, in which air and the body's outline can be told."""
+    intensity: Intensity
+    """How its values become network input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What happens to a case before windows are cut from it."""
+
+    orientation: Literal["canonical", "stored"] = "canonical"
+    """`canonical`: arrays are turned to S, P, L first. `stored`: they stay as the file has them, which
+    nnU-Net's readers do; `axes` is then relative to the file's own."""
+    crop: Literal["none", "nonzero"] = "none"
+    """`nonzero`: to the box around voxels that are not 0 in any channel (nnU-Net)."""
+    normalize: Literal["before_resampling", "after_resampling"] = "after_resampling"
+    """Whether voxels are normalized in the image's grid (nnU-Net) or in the network's."""
+    resampling: Resampling = field(default_factory=LinearResampling)
+    """How an image is brought to a network's grid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a model came from and what it is for."""
+
+    recipe: str
+    """How it was trained, or what it was imported from."""
+    git_revision: str
+    """Of the program that made the bundle."""
+    data: str
+    """What it was trained on."""
+    licence: str
+    """Of the weights."""
+    intended_use: str
+    """What it is for, and what not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The whole of `manifest.json`."""
+
+    format_version: int = FORMAT_VERSION
+    """2."""
+    name: str
+    """Of the bundle."""
+    inputs: tuple[Input, ...]
+    """The channels of a case."""
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    """What happens to a case before windows are cut from it."""
+    members: tuple[Member, ...]
+    """The networks of the ensemble."""
+    fusion: Fusion = field(default_factory=MeanFusion)
+    """How members become one result."""
+    restoration: Restoration = field(default_factory=LinearResampling)
+    """How the result is interpolated from the network's grid to the image's."""
+    output: Output
+    """What channels mean and which label map is written."""
+    postprocessing: tuple[CleanUpStep, ...] = ()
+    """Clean-up steps, in order."""
+    localization: Localization | None = None
+    """A network that finds the region of interest first."""
+    provenance: Provenance
+    """Where the model came from."""
+    files: Mapping[str, str]
+    """SHA-256 of every file of the bundle except the manifest, in hexadecimal."""
+
+    def __post_init__(self) -> None:
+        version = self.format_version
+        check(version == FORMAT_VERSION, f"format_version: this release reads {FORMAT_VERSION}, is {version}")
+        check(bool(self.inputs), "inputs: must have at least one")
+        check(bool(self.members), "members: must have at least one")
+        for where, network in self.networks().items():
+            for name, file in network.files.items():
+                check(file in self.files, f"{where}.{name}: {file!r} has no hash in files")
+            given = network.intensities
+            check(
+                given is None or len(given) == len(self.inputs),
+                f"{where}.intensities: must be one for each of the {len(self.inputs)} inputs",
+            )
+        for file, digest in self.files.items():
+            valid = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
+            check(lies_inside(file), f"files.{file}: must lie in the bundle")
+            check(valid, f"files.{file}: must be 64 hexadecimal digits, is {digest!r}")
+        for index, step in enumerate(self.postprocessing):
+            for structure in step.structures:
+                known = structure in self.output.labels
+                check(known, f"postprocessing[{index}].structures: {structure} is not among output.labels")
+        if isinstance(self.restoration, SeparateAxisResampling):
+            kinds = {self.restoration.in_plane, self.restoration.along}
+            check("cubic" not in kinds, "restoration: must be linear or nearest along each axis, is cubic")
+
+    def networks(self) -> dict[str, Network]:
+        """Every network by its place in the manifest, e.g. `members[0]`."""
+        found: dict[str, Network] = {f"members[{i}]": member for i, member in enumerate(self.members)}
+        if self.localization is not None:
+            found["localization"] = self.localization
+        return found
+
+    def intensities_of(self, network: Network) -> tuple[Intensity, ...]:
+        """How each channel's values become this network's input."""
+        return network.intensities or tuple(channel.intensity for channel in self.inputs)
+
+    def resampling_of(self, network: Network) -> Resampling:
+        """How images are brought to this network's grid."""
+        return network.resampling or self.preprocessing.resampling
+
+    @property
+    def ct_channel(self) -> int | None:
+        """The first input that is a CT, by which air and the body's outline are told; None where there is none."""
+        return next((i for i, channel in enumerate(self.inputs) if channel.modality == "CT"), None)

@@ -1,0 +1,49 @@
+"""How the outputs of mirrored copies, overlapping windows, members and groups of members become one.
+
+All are weighted means. A *group* is the members that share grid and windows; groups on coarser grids are
+brought to the finest one's before the mean.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scores = Literal["probabilities", "logits"]
+"""What is averaged and restored: probabilities (FLARE23 low-resource ensemble) or logits (nnU-Net)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanFusion:
+    """The mean over all members."""
+
+    kind: Literal["mean"] = "mean"
+    of: Scores = "probabilities"
+    """What is averaged, over mirrored copies, windows, members and groups alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstThenOrgansFusion:
+    """The first member runs alone; where it found no lesion above or below the organs, the others see only the
+    organs' slices (method A). Then the mean."""
+
+    kind: Literal["first_then_organs"] = "first_then_organs"
+    of: Scores = "probabilities"
+    """What is averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanedGroupsFusion:
+    """`postprocessing` is applied to each group's own result before the groups are averaged (method C).
+
+    What is averaged is probabilities: a structure that clean-up removes has probability 0 there.
+    """
+
+    kind: Literal["cleaned_groups"] = "cleaned_groups"
+
+
+Fusion = MeanFusion | FirstThenOrgansFusion | CleanedGroupsFusion
+"""How members become one result."""
+
+
+def fused_scores(fusion: Fusion) -> Scores:
+    """What a fusion averages."""
+    return "probabilities" if isinstance(fusion, CleanedGroupsFusion) else fusion.of

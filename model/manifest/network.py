@@ -1,0 +1,107 @@
+"""One ONNX file and what it wants: where it looks, in which voxels, how precisely; as a member or for localization."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from model.arrays import Zyx, ZyxMm
+from model.checks import check, check_between
+from model.manifest.intensity import Intensity
+from model.manifest.resampling import Resampling
+from model.manifest.tiling import AxisName, Tiling
+
+Precision = Literal["fp32", "bf16", "fp16"]
+AXIS_LETTERS: Mapping[str, int] = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
+"""Canonical array axis that a letter of `axes` runs along."""
+MOST_MB = 1 << 24
+"""Of a network's memory; beyond 16 TiB a number is a mistake, infinity and NaN too."""
+
+
+def lies_inside(file: str) -> bool:
+    """Whether a path of a manifest stays in the bundle's folder."""
+    return bool(file) and not file.startswith("/") and "\\" not in file and ".." not in file.split("/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """One ONNX file with a single input (batch, channels, *window) and a single output of logits (batch, channels, *window)."""
+
+    file: str
+    """Path of the ONNX file relative to the manifest."""
+    spacing_zyx_mm: ZyxMm
+    """Voxel size that it was trained on, in canonical axes."""
+    window_zyx: Zyx
+    """Voxels that it sees at a time, in canonical axes."""
+    axes: str = "SPL"
+    """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's
+    right."""
+    intensities: tuple[Intensity, ...] | None = None
+    """Instead of those of `inputs`, one for each channel."""
+    resampling: Resampling | None = None
+    """Instead of that of `preprocessing`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Lowest precision in which `file` may be computed: agreement with fp32 was shown."""
+    fp16_file: str | None = None
+    """The same network as an ONNX file that computes in fp16, for GPUs, with float32 input and output.
+    Missing where agreement with fp32 was not shown."""
+    memory_mb: Mapping[str, int] | None = None
+    """Peak memory in MiB of loading the network and running one window, by way to run it, e.g.
+    `openvino-bf16`, `onnxruntime-fp32`; measured when the bundle was made. Missing: estimated from the
+    window."""
+
+    def __post_init__(self) -> None:
+        for name, file in self.files.items():
+            check(lies_inside(file), f"{name}: must lie in the bundle, is {file!r}")
+        spacing, window = self.spacing_zyx_mm, self.window_zyx
+        check(all(0.1 <= s <= 20 for s in spacing), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {spacing}")
+        check(all(1 <= w <= 1024 for w in window), f"window_zyx: must be 1 to 1024 voxels, is {window}")
+        along = [AXIS_LETTERS.get(letter) for letter in self.axes]
+        each_once = sorted(a for a in along if a is not None) == [0, 1, 2]
+        check(each_once, f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}")
+        for way, mb in (self.memory_mb or {}).items():
+            allowed = f"must be above 0 and at most {MOST_MB} MiB"
+            check(0 < mb <= MOST_MB, f"memory_mb.{way}: {allowed}, is {str(mb)[:20]}")
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The network's files by the field that names them."""
+        return {"file": self.file, **({"fp16_file": self.fp16_file} if self.fp16_file else {})}
+
+    @property
+    def input_shape(self) -> Zyx:
+        """The window in the network's own axis order."""
+        a, b, c = (self.window_zyx[AXIS_LETTERS[letter]] for letter in self.axes)
+        return a, b, c
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member(Network):
+    """One model of an ensemble."""
+
+    tiling: Tiling = field(default_factory=Tiling)
+    """How the image is covered by its windows."""
+    weight: float = 1.0
+    """Share of this member in the mean, relative to the others."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.weight > 0 and math.isfinite(self.weight), f"weight: must be above 0, is {self.weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localization(Network):
+    """A low-resolution network whose foreground bounds the region that the members look at."""
+
+    margin_mm: float = 20.0
+    """How far the region reaches beyond the organs found."""
+    crop_axes: tuple[AxisName, ...] = ("y", "x")
+    """Axes along which the region is cut; method A cuts x and y only, since a tumor can be anywhere along
+    head-foot."""
+    skip_outside: bool = False
+    """Windows farther than `margin_mm` from the organs found are not run; not for bundles that look for
+    lesions anywhere."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_between("margin_mm", self.margin_mm, 0, 500)

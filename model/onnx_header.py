@@ -1,0 +1,190 @@
+"""What an ONNX file says of itself, without the packages that run or edit it: inputs, outputs, opset, where weights lie.
+
+ONNX files are Protocol Buffers messages: fields of `number, kind, value`, where a value is a number or a run of bytes
+that may be a message again. Only the few fields below are looked into; weights are passed over by their length.
+Field numbers are those of `onnx.proto` (ONNX 1.x, stable since 2017).
+"""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MODEL_GRAPH, MODEL_OPSET = 7, 8
+OPSET_DOMAIN, OPSET_VERSION = 1, 2
+GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT = 1, 5, 11, 12
+NODE_OP_TYPE, NODE_DOMAIN = 4, 7
+TENSOR_NAME, TENSOR_DATA_LOCATION = 8, 14
+VALUE_NAME, VALUE_TYPE = 1, 2
+TYPE_TENSOR = 1
+TENSOR_ELEMENT, TENSOR_SHAPE = 1, 2
+SHAPE_DIMENSION, DIMENSION_VALUE = 1, 1
+
+EXTERNAL = 1
+"""Of a tensor's data location: in another file."""
+FLOAT, FLOAT16 = 1, 10
+"""Of a tensor's element type."""
+
+
+NO_MODEL = "not an ONNX model, or damaged"
+
+
+class OnnxFileError(ValueError):
+    """A file is not an ONNX model, or a damaged one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxValue:
+    """An input or output of a network."""
+
+    name: str
+    element_type: int
+    """`FLOAT`, `FLOAT16` or another number of ONNX's `TensorProto.DataType`."""
+    shape: tuple[int | None, ...]
+    """Sides; None where the file leaves one open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxHeader:
+    """What a file says of itself."""
+
+    opset: int
+    """Of the standard operators; 0 where the file names none."""
+    inputs: tuple[OnnxValue, ...]
+    """Without those that are weights."""
+    outputs: tuple[OnnxValue, ...]
+    operators: frozenset[str]
+    """Types of the operators used; those of another domain as `domain.Type`."""
+    external_data: bool
+    """Whether weights lie in other files."""
+
+
+def read_onnx_header(path: Path) -> OnnxHeader:
+    """Read what an ONNX file says of itself.
+
+    Raises:
+        OnnxFileError: it is none, or damaged.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            # Mapped and not read: a file may be hundreds of megabytes of weights that are passed over.
+            return parse_onnx_header(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except ValueError as error:  # An empty file cannot be mapped.
+            raise OnnxFileError(NO_MODEL) from error
+
+
+def parse_onnx_header(data: bytes | mmap.mmap) -> OnnxHeader:
+    """The same from a file's bytes.
+
+    Raises:
+        OnnxFileError: they are no ONNX model.
+    """
+    try:
+        return _model(memoryview(data))
+    except (IndexError, UnicodeDecodeError, TypeError) as error:
+        raise OnnxFileError(NO_MODEL) from error
+
+
+def _model(data: memoryview) -> OnnxHeader:
+    opset, graphs = 0, []
+    for number, value in _fields(data):
+        if number == MODEL_GRAPH:
+            graphs.append(_bytes(value))
+        elif number == MODEL_OPSET:
+            entry = dict(_fields(_bytes(value)))
+            if _text(entry.get(OPSET_DOMAIN, b"")) in ("", "ai.onnx"):
+                opset = _number(entry.get(OPSET_VERSION, 0))
+    if len(graphs) != 1:
+        raise OnnxFileError(NO_MODEL)
+    inputs, outputs, weights, operators, external = [], [], set(), set(), False
+    for number, value in _fields(graphs[0]):
+        if number == GRAPH_INPUT:
+            inputs.append(_value_info(_bytes(value)))
+        elif number == GRAPH_OUTPUT:
+            outputs.append(_value_info(_bytes(value)))
+        elif number == GRAPH_INITIALIZER:
+            tensor = dict(_fields(_bytes(value)))
+            weights.add(_text(tensor.get(TENSOR_NAME, b"")))
+            external |= tensor.get(TENSOR_DATA_LOCATION) == EXTERNAL
+        elif number == GRAPH_NODE:
+            node = dict(_fields(_bytes(value)))
+            domain, kind = _text(node.get(NODE_DOMAIN, b"")), _text(node.get(NODE_OP_TYPE, b""))
+            operators.add(kind if domain in ("", "ai.onnx") else f"{domain}.{kind}")
+    return OnnxHeader(
+        opset=opset,
+        inputs=tuple(each for each in inputs if each.name not in weights),
+        outputs=tuple(outputs),
+        operators=frozenset(operators),
+        external_data=external,
+    )
+
+
+def _value_info(data: memoryview) -> OnnxValue:
+    entry = dict(_fields(data))
+    tensor = dict(_fields(_bytes(dict(_fields(_bytes(entry.get(VALUE_TYPE, b"")))).get(TYPE_TENSOR, b""))))
+    shape: list[int | None] = []
+    for number, value in _fields(_bytes(tensor.get(TENSOR_SHAPE, b""))):
+        if number == SHAPE_DIMENSION:
+            side = dict(_fields(_bytes(value))).get(DIMENSION_VALUE)
+            shape.append(None if side is None else _number(side))
+    return OnnxValue(
+        name=_text(entry.get(VALUE_NAME, b"")),
+        element_type=_number(tensor.get(TENSOR_ELEMENT, 0)),
+        shape=tuple(shape),
+    )
+
+
+Field = int | memoryview
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, Field]]:
+    """Numbers and values of a message's fields, in the order in which they stand."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value: Field
+            value, at = _varint(data, at)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+            value, at = data[at : at + length], at + length
+        elif kind == 2:
+            length, at = _varint(data, at)
+            value, at = data[at : at + length], at + length
+        else:
+            raise OnnxFileError(NO_MODEL)
+        if at > len(data):
+            raise OnnxFileError(NO_MODEL)
+        yield key >> 3, value
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """A number in groups of seven bits, the lowest first, and the place after it."""
+    value, shift = 0, 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise OnnxFileError(NO_MODEL)
+
+
+def _bytes(value: Field | bytes) -> memoryview:
+    if isinstance(value, int):
+        raise OnnxFileError(NO_MODEL)
+    return memoryview(value)
+
+
+def _text(value: Field | bytes) -> str:
+    return bytes(_bytes(value)).decode("utf-8")
+
+
+def _number(value: Field | bytes) -> int:
+    if not isinstance(value, int):
+        raise OnnxFileError(NO_MODEL)
+    return value
