@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inference.geometry import Box
-from inference.imaging.volume import crop, read_volume, to_canonical
+from inference.imaging.volume import crop, to_canonical
+from inference.imaging.reading import read_volume
 from inference.predictor import Predictor
 from inference.preprocessing.model_image import ModelImage
 from inference.restoration.boundaries import decide

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 import predict
-from inference.imaging.volume import read_header, read_volume
+from inference.imaging.reading import open_image, read_volume
 from inference.predictor import Predictor
 from model.bundle import load_bundle
 from tests.inference.bundles import abdomen, hu, make_bundle
@@ -333,7 +333,7 @@ def test_works_large(row, folders, bundle, monkeypatch):
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     voxels_mb = np.prod(size) * 2 / 2**20
     assert grown_mb < 2 * voxels_mb + 100
-    assert read_header(folders[1] / NAME).geometry.size_zyx == size
+    assert open_image(folders[1] / NAME).geometry.size_zyx == size
 
 
 @pytest.mark.parametrize("row", REFUSED)

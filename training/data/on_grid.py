@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.imaging.volume import Volume, read_volume, to_canonical
+from inference.imaging.volume import Volume, to_canonical
+from inference.imaging.reading import read_volume
 from inference.preprocessing.intensity import normalize
 from inference.preprocessing.resampling import model_size, resample_image, resample_labels
 from training.recipes.recipe import INTERPOLATION, Recipe

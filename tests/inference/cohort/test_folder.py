@@ -18,7 +18,7 @@ from inference.cohort.folder import Batch, begin, exit_code, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.errors import DeviceError, DeviceMemoryError, InputError, OutputError, UsageError
-from inference.imaging.volume import read_volume
+from inference.imaging.reading import read_volume
 from tests.inference.images import voxels, write_nifti
 
 running_as_root = os.getuid() == 0

@@ -11,7 +11,7 @@ import pytest
 from inference.errors import InputError
 from inference.imaging.formats import unpack
 from inference.imaging.formats.dicom_file import read_dicom_file
-from inference.imaging.volume import read_header, read_volume
+from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import (
     BIG,
     EXPLICIT,
@@ -41,7 +41,7 @@ def test_plain_pixels_by_hand(tmp_path, syntax):
     assert volume.array.tolist() == [[[-1024, 0, 1024]], [[-1023, 1, 1025]]]
     assert volume.array.dtype == np.int16
     assert volume.geometry.spacing_zyx_mm == (5.0, 0.8, 0.7)
-    assert volume.geometry == read_header(tmp_path).geometry
+    assert volume.geometry == open_image(tmp_path).geometry
 
 
 def test_overlay_bits_are_not_pixels(tmp_path):
@@ -166,7 +166,7 @@ def test_frames_of_an_enhanced_image_are_slices(tmp_path, syntax):
     assert volume.geometry.spacing_zyx_mm == (2.5, 0.8, 0.7)
     assert volume.geometry.origin_xyz_mm == (-10, 20, 100)
     assert volume.warnings == ()
-    assert volume.geometry == read_header(tmp_path / "a.dcm").geometry
+    assert volume.geometry == open_image(tmp_path / "a.dcm").geometry
 
 
 def test_one_frame_says_how_thick_it_is(tmp_path):

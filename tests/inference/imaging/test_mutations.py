@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from inference.errors import InputError
-from inference.imaging.volume import read_volume
+from inference.imaging.reading import read_volume
 from tests.inference.dicom_files import EXPLICIT, IMPLICIT, enhanced
 from tests.inference.images import voxels, write_nifti2, write_series
 

@@ -7,7 +7,8 @@ import pytest
 
 from inference.geometry import Geometry, as_direction
 from inference.imaging.orientation import orient, orientation_of
-from inference.imaging.volume import read_volume, to_canonical
+from inference.imaging.reading import read_volume
+from inference.imaging.volume import to_canonical
 from model.labels import FLARE23
 from tests.inference.bodies import LEFT, RIGHT, RIGHT_ADRENAL
 from tests.inference.splits import SIDED, assert_split, check_all_orientations, rotation

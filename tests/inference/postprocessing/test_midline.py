@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from inference.geometry import Box, Geometry
-from inference.imaging.volume import read_volume, to_canonical
+from inference.imaging.reading import read_volume
+from inference.imaging.volume import to_canonical
 from inference.postprocessing.label_statistics import Found
 from inference.postprocessing.midline import (
     Midline,

@@ -1,0 +1,108 @@
+"""From a path to a volume: the format is found by its name, the header read once, voxels only when they are asked for."""
+
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from inference.errors import InputError, reason
+from inference.geometry import Geometry
+from inference.imaging.formats.dicom import is_dicom, open_series
+from inference.imaging.formats.image_file import ImageFile
+from inference.imaging.formats.metaimage import read_metaimage
+from inference.imaging.formats.nifti import read_nifti
+from inference.imaging.formats.nrrd import read_nrrd
+from inference.imaging.formats.voxels import expected_bytes, read_voxels
+from inference.imaging.volume import Volume
+
+READERS: Mapping[str, Callable[[Path], ImageFile]] = MappingProxyType(
+    {
+        ".nii.gz": read_nifti,
+        ".nii": read_nifti,
+        ".mha": read_metaimage,
+        ".mhd": read_metaimage,
+        ".nrrd": read_nrrd,
+        ".nhdr": read_nrrd,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedImage:
+    """An image whose header was read and found sound; its voxels are still on disk."""
+
+    geometry: Geometry
+    voxel_bytes: int
+    """What a voxel is expected to take in memory: 2 for int16, 4 for float32."""
+    read: Callable[[], Volume]
+    """Reads the voxels.
+
+    Raises `InputError` where the file is damaged or may not be read.
+    """
+
+
+def open_image(path: Path) -> OpenedImage:
+    """Read the header of a `.nii`, `.nii.gz`, `.mha`, `.mhd` or `.nrrd` file, or of a folder that holds a DICOM series.
+
+    Raises:
+        InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names file
+            and remedy.
+    """
+    read = _reader(path)
+    if read is None:
+        series = open_series(path)
+
+        def slices() -> Volume:
+            return Volume(array=series.read(), geometry=series.geometry, warnings=series.warnings)
+
+        return OpenedImage(geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices)
+    image = _header(read, path)
+    stored = image.stored
+
+    def voxels() -> Volume:
+        array, more = read_voxels(stored)
+        return Volume(array=array, geometry=image.geometry, warnings=(*image.warnings, *more))
+
+    bytes_each = expected_bytes(stored.dtype, stored.slope, stored.intercept)
+    return OpenedImage(geometry=image.geometry, voxel_bytes=bytes_each, read=voxels)
+
+
+def read_volume(path: Path) -> Volume:
+    """Read an image with its voxels; see `open_image`.
+
+    Raises:
+        InputError: see `open_image`.
+    """
+    return open_image(path).read()
+
+
+def image_suffix(name: str) -> str:
+    """The ending by which a file's format is known, as it stands in the name; empty for other files."""
+    return next((name[-len(suffix) :] for suffix in READERS if name.lower().endswith(suffix)), "")
+
+
+def _reader(path: Path) -> Callable[[Path], ImageFile] | None:
+    """The reader for a file by its name; None for DICOM."""
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+    if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
+        raise InputError(
+            f"{path}: is neither a file nor a folder; give an image file or a folder with a DICOM series"
+        )
+    suffix = image_suffix(path.name)
+    if stat.S_ISDIR(kind) or (not suffix and is_dicom(path)):
+        return None
+    if not suffix:
+        known = ".nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM series"
+        raise InputError(f"{path}: is of no known format; give {known}")
+    return READERS[suffix.lower()]
+
+
+def _header(read: Callable[[Path], ImageFile], path: Path) -> ImageFile:
+    try:
+        return read(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error

@@ -1,0 +1,163 @@
+"""Scores of an image that come in slabs from feet to head, so that memory does not grow with the length of the scan.
+
+| stream | what it gives |
+|---|---|
+| `groups.Group` | the mean of members that share grid and windows, from the networks |
+| `Mean` | the weighted mean of several streams, on the finest one's grid |
+| `Kept` | another stream, held in memory to be given out again |
+| `Cleaned` | another stream, without what clean-up removes from its own result |
+
+Shapes: slabs (classes, slices, y, x) float32.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from inference.restoration.interpolation import axis_positions, interpolate, interpolate_axis
+from inference.sliding_window.running_mean import update_mean
+from model.arrays import F32, U8, Mask, Zyx
+
+SLICES_AT_ONCE = 16
+"""Slices of kept scores that are given out at a time."""
+
+
+class Stream(Protocol):
+    """Scores of an image that come in slabs, as often as they are asked for."""
+
+    @property
+    def grid_zyx(self) -> Zyx:
+        """Size of the grid that the scores lie on."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """Share in a mean with other streams."""
+        ...
+
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """Slices `first` to before `stop` from feet to head.
+
+        Each slab may be changed, and holds until the next is asked for.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The weighted mean of several streams on the grid of the finest one, to which the others are interpolated."""
+
+    streams: Sequence[Stream]
+
+    @property
+    def grid_zyx(self) -> Zyx:
+        """See `Stream`."""
+        return max((stream.grid_zyx for stream in self.streams), key=lambda size: float(np.prod(size)))
+
+    @property
+    def weight(self) -> float:
+        """See `Stream`."""
+        return sum(stream.weight for stream in self.streams)
+
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """See `Stream`."""
+        driver, *others = sorted(self.streams, key=lambda stream: stream.grid_zyx != self.grid_zyx)
+        readers = [_Reader(stream, self.grid_zyx, first, stop) for stream in others]
+        for slab in driver.slabs(first, stop):
+            total = driver.weight
+            for reader in readers:
+                total += reader.weight
+                reader.blend_into(slab, np.float32(reader.weight / total))
+            yield slab
+
+
+class _Reader:
+    """Reads a stream on another grid a few slices at a time."""
+
+    def __init__(self, stream: Stream, grid_zyx: Zyx, first: int, stop: int) -> None:
+        self.weight = stream.weight
+        self._z = axis_positions(stream.grid_zyx[0], grid_zyx[0])
+        self._next = first  # Slice of the target grid that comes next.
+        self._origin = int(self._z.low[first])  # Slice of the stream's grid that `_held` begins with.
+        self._slabs = stream.slabs(self._origin, int(self._z.high[stop - 1]) + 1)
+        self._held: F32 = np.zeros((0, 0, 0, 0), np.float32)
+
+    def blend_into(self, slab: F32, share: np.float32) -> None:
+        """Move the next slices of the mean (classes, slices, y, x) towards this stream's by `share`."""
+        z = self._z.part(self._next, self._next + slab.shape[1])
+        self._fill(int(z.low[0]), int(z.high[-1]) + 1)
+        z = self._z.part(self._next, self._next + slab.shape[1], self._origin)
+        depth, height, width = slab.shape[1:]
+        for mean, held in zip(slab, self._held, strict=True):
+            update_mean(mean, interpolate(interpolate_axis(held, z, 0), (depth, height, width)), share)
+        self._next += depth
+
+    def _fill(self, first: int, stop: int) -> None:
+        """Hold the stream's slices `first` to before `stop`."""
+        parts = [self._held] if self._held.size else []
+        end = self._origin + self._held.shape[1]
+        while end < stop:
+            parts.append(next(self._slabs).copy())
+            end += parts[-1].shape[1]
+        self._held = np.concatenate(parts, axis=1)[:, first - self._origin :]
+        self._origin = first
+
+
+class Kept:
+    """A stream whose slabs stay in memory, to be given out again. Each slice may be changed in its second look only."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._held: F32 | None = None
+        self.grid_zyx: Zyx = stream.grid_zyx
+        self.weight: float = stream.weight
+
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """See `Stream`; the first call must ask for all slices and take all slabs."""
+        if self._held is not None:
+            for start in range(first, stop, SLICES_AT_ONCE):
+                yield self._held[:, start : min(start + SLICES_AT_ONCE, stop)]
+            return
+        assert (first, stop) == (0, self.grid_zyx[0]), "the first look is at everything"
+        done = 0
+        for slab in self._stream.slabs(first, stop):
+            if self._held is None:
+                self._held = np.empty((len(slab), *self.grid_zyx), np.float32)
+            self._held[:, done : done + slab.shape[1]] = slab
+            done += slab.shape[1]
+            yield slab
+
+
+class Cleaned:
+    """A stream of probabilities in which removed voxels have none left for the structure that was removed.
+
+    Args:
+        stream: what is cleaned.
+        decisions: (z, y, x) winners of the stream, see `winners.decide`.
+        removed: (z, y, x) voxels whose winner is removed.
+        softmax: whether what the structure had goes to the background, channel 0.
+    """
+
+    def __init__(self, stream: Stream, decisions: U8, removed: Mask, softmax: bool) -> None:
+        self._stream = stream
+        self._decisions = decisions
+        self._removed = removed
+        self._softmax = softmax
+        self.grid_zyx: Zyx = stream.grid_zyx
+        self.weight: float = stream.weight
+
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """See `Stream`."""
+        for slab in self._stream.slabs(first, stop):
+            part = slice(first, first + slab.shape[1])
+            first = part.stop
+            z, y, x = np.nonzero(self._removed[part])
+            if len(z):
+                # Under sigmoid there is no background among the channels, so that decision n is channel n - 1.
+                channel = self._decisions[part][z, y, x] - (not self._softmax)
+                if self._softmax:
+                    slab[0, z, y, x] += slab[channel, z, y, x]
+                slab[channel, z, y, x] = 0
+            yield slab
