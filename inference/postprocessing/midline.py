@@ -21,8 +21,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from inference.geometry import Geometry
-from inference.postprocessing.label_statistics import U8, Found
-from model.arrays import F64, Voxels
+from inference.postprocessing.label_statistics import Found
+from model.arrays import F64, U8, Voxels
 
 Index = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
 """The z, y and x of n voxels, as `np.nonzero` gives them."""

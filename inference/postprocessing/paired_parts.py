@@ -11,10 +11,10 @@ import cc3d
 import numpy as np
 
 from inference.geometry import Box, Geometry
-from inference.postprocessing.label_statistics import U8, count_values
+from inference.postprocessing.label_statistics import count_values
 from inference.postprocessing.midline import STRAIGHT, Index, Midline
 from inference.postprocessing.sides import BIN_MM, CENTRES_MM, REACH_MM, Part
-from model.arrays import F64, Mask
+from model.arrays import F64, U8, Mask
 
 LARGEST = 32
 """Parts that are looked at one by one."""

@@ -178,13 +178,13 @@ def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
     """
     if size == new_size:
         return Taps(index=np.arange(size)[:, None], weight=np.ones((size, 1), np.float32), size=size)
-    centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
+    centre = np.asarray((np.arange(new_size) + 0.5) * size / new_size - 0.5, np.float64)
     if interpolation == "cubic":
         return _cubic(centre, size)
     if interpolation == "nearest":
         # In nnU-Net's order of operations: half-way between two voxels rounding decides.
-        centre = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
-        nearest = np.clip(np.floor(centre + 0.5), 0, size - 1).astype(np.intp)
+        as_nnunet = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
+        nearest = np.clip(np.floor(as_nnunet + 0.5), 0, size - 1).astype(np.intp)
         return _as_taps(nearest[:, None], np.ones((new_size, 1)), size)
     factor = size // new_size if interpolation == "area" else 1
     if factor > 1:

@@ -1,0 +1,203 @@
+"""One case, from its files to its label map: each step gives a value, or says why there is none."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from inference.cohort.cases import Case
+from inference.cohort.outcome import Outcome, account_of, naming
+from inference.errors import DeviceError, DeviceMemoryError, InputError, LeanSegError, one_line, printable
+from inference.geometry import Geometry
+from inference.imaging.reading import OpenedImage, open_image
+from inference.imaging.volume import Volume
+from inference.imaging.writing import write_labels
+from inference.planning.plan import InferencePlan
+from inference.predictor import Segmented
+from inference.timing import Timings
+
+SAME_GRID_MM = 1e-2
+"""How far corresponding corners of two channels may lie apart."""
+T = TypeVar("T")
+
+
+class Predicts(Protocol):
+    """What a cohort needs of `inference.predictor.Predictor`."""
+
+    def predict(
+        self, volume: Volume, plan: InferencePlan | None = None, timings: Timings | None = None
+    ) -> Segmented:
+        """Segment one case."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+Admit = Callable[["OpenedCase"], InferencePlan | None]
+"""Plans a case from its header, so that it is refused before its voxels are read; None leaves the plan to the predictor.
+
+Raises `BudgetError` where no plan keeps the budget.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a step has no value."""
+
+    reason: str
+    """One printable line."""
+    trace: str = ""
+    """The traceback, where it is a fault of the program."""
+    ends_run: DeviceError | None = None
+    """The device does not work, which no other case would change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedCase:
+    """A case whose headers were read; its voxels are still on disk."""
+
+    case: Case
+    images: tuple[OpenedImage, ...]
+    """One for each channel, on the same grid."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid of all channels."""
+        return self.images[0].geometry
+
+    @property
+    def voxel_bytes(self) -> int:
+        """What a voxel is expected to take in memory, all channels together."""
+        return sum(image.voxel_bytes for image in self.images)
+
+    def read(self, timings: Timings) -> Volume:
+        """The case with its voxels.
+
+        Raises:
+            InputError: a file is damaged or may not be read.
+        """
+        with timings.stage("read"):
+            first, *others = (image.read() for image in self.images)
+        return Volume(
+            array=first.array,
+            geometry=first.geometry,
+            warnings=tuple(dict.fromkeys(note for volume in (first, *others) for note in volume.warnings)),
+            further=tuple(volume.array for volume in others),
+        )
+
+
+def open_case(case: Case) -> OpenedCase:
+    """Read the headers of a case's channels.
+
+    Raises:
+        InputError: one cannot be read, or they lie on different grids.
+    """
+    images = tuple(open_image(path) for path in case.paths)
+    first = images[0].geometry
+    for path, image in zip(case.further, images[1:], strict=True):
+        if not _same_grid(first, image.geometry):
+            raise InputError(f"{path}: lies on another grid than {case.path.name}; resample it to that one")
+    return OpenedCase(case=case, images=images)
+
+
+def _same_grid(one: Geometry, other: Geometry) -> bool:
+    if one.size_zyx != other.size_zyx:
+        return False
+    last = tuple(size - 1 for size in one.size_zyx)
+    corners = [(0, 0, 0), (last[0], 0, 0), (0, last[1], 0), (0, 0, last[2])]
+    apart = abs(one.to_world(corners) - other.to_world(corners)).max()
+    return bool(apart <= SAME_GRID_MM)
+
+
+def attempt(case: Case, step: Callable[[], T]) -> T | Failure:
+    """The value of a step, or why there is none. What ends a program (Ctrl-C) is not caught."""
+    try:
+        return step()
+    except LeanSegError as error:
+        ends = isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError)
+        return Failure(
+            reason=printable(naming(case, error)),
+            ends_run=error if ends and isinstance(error, DeviceError) else None,
+        )
+    except MemoryError:
+        return Failure(reason=f"{printable(str(case.path))}: {NO_MEMORY}")
+    except Exception as error:
+        fault = (
+            f"{type(error).__name__}: {one_line(error)}; this is a fault of the program, run it with --debug"
+        )
+        return Failure(reason=printable(f"{case.path}: {fault}"), trace=traceback.format_exc().rstrip())
+
+
+NO_MEMORY = "does not fit into this machine's memory; crop the image first"
+
+
+def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:
+    """One case from its files to its label map, one step after the other.
+
+    Args:
+        case: what is segmented.
+        predictor: has the networks.
+        output: an existing folder for the label map.
+        admit: plans the case from its header.
+
+    Raises:
+        OutputError: the label map cannot be written.
+        DeviceError: the device does not work, which no other case would change.
+    """
+    timings = Timings()
+
+    def segment() -> tuple[Volume, Segmented]:
+        opened = open_case(case)
+        plan = admit(opened)
+        volume = opened.read(timings)
+        return volume, predictor.predict(volume, plan, timings)
+
+    result = attempt(case, segment)
+    if isinstance(result, Failure):
+        if result.ends_run is not None:
+            raise result.ends_run
+        return failed_step(case, result, timings)
+    volume, segmented = result
+    return write_case(case, volume.geometry, volume.warnings, segmented, output)
+
+
+def write_case(
+    case: Case, geometry: Geometry, notes: tuple[str, ...], segmented: Segmented, output: Path
+) -> Outcome:
+    """Write a case's label map and say what became of it.
+
+    Args:
+        case: what was segmented.
+        geometry: the image's grid.
+        notes: warnings of reading.
+        segmented: the result.
+        output: an existing folder.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with segmented.timings.stage("write"):
+        write_labels(output / case.output_name, segmented.labels, geometry)
+    return Outcome(
+        case=case,
+        status="segmented",
+        warnings=(*notes, *segmented.warnings),
+        timings=segmented.timings,
+        geometry=geometry,
+        account=account_of(segmented),
+    )
+
+
+def failed_step(case: Case, failure: Failure, timings: Timings, geometry: Geometry | None = None) -> Outcome:
+    """The outcome of a case of which a step failed."""
+    return Outcome(
+        case=case,
+        status="failed",
+        error=failure.reason,
+        trace=failure.trace,
+        timings=timings,
+        geometry=geometry,
+    )

@@ -1,0 +1,129 @@
+"""How one case is run, and what that takes at most."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from inference.runtime.backends import Backend
+from inference.runtime.session_pool import Loading
+from model.arrays import Zyx
+from model.manifest.network import Precision
+
+CUDA_CONTEXT_MB = 500
+"""GPU memory of a CUDA context with cuDNN loaded, which no setting limits.
+
+Not measured on our own; onnxruntime users report 300 to 500.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a run may take at most."""
+
+    host_mb: int = 8192
+    gpu_mb: int = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupPlan:
+    """Members that share a grid and windows."""
+
+    files: tuple[str, ...]
+    grid_zyx: Zyx
+    window_zyx: Zyx
+    order: str
+    """Which windows run, and in which order."""
+    slab: int
+    """Slices that become final at a time, at most."""
+    windows: int
+    """Windows of all members together, at most; mirrored copies count as one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferencePlan:
+    """How one case is run."""
+
+    backend: Backend
+    precisions: Mapping[str, Precision]
+    """Precision of each network file."""
+    groups: tuple[GroupPlan, ...]
+    at_once: int
+    """Networks that are loaded at a time."""
+    tight: bool
+    """Convolutions with little working memory."""
+    keep: bool
+    """Scores that are looked at twice stay in host memory instead of being computed again."""
+    host: Mapping[str, Mapping[str, float]]
+    """MiB of host memory by stage and by what takes it."""
+    gpu: Mapping[str, float]
+    """MiB of GPU memory by what takes it; empty on the CPU."""
+    budget: Budget
+
+    @property
+    def host_mb(self) -> int:
+        """Estimated peak of host memory, of the whole process."""
+        return ceil(max(sum(items.values()) for items in self.host.values()))
+
+    @property
+    def gpu_mb(self) -> int:
+        """Estimated peak of GPU memory, the context included."""
+        return ceil(sum(self.gpu.values()))
+
+    @property
+    def windows(self) -> int:
+        """Windows at most, of all members."""
+        return sum(group.windows for group in self.groups)
+
+    @property
+    def fits(self) -> bool:
+        """Whether both peaks are within the budget."""
+        return self.host_mb <= self.budget.host_mb and self.gpu_mb <= self.budget.gpu_mb
+
+    @property
+    def spare_mb(self) -> float:
+        """MiB of the host's budget that the case leaves to others, such as the next one."""
+        return self.budget.host_mb - self.host_mb
+
+    @property
+    def loading(self) -> Loading:
+        """How many networks are in memory at a time, and with how much of it."""
+        limit = max(1, self.budget.gpu_mb - CUDA_CONTEXT_MB) if self.gpu else 0
+        return Loading(at_once=self.at_once, gpu_limit_mb=limit, tight=self.tight)
+
+    def as_json(self) -> dict[str, object]:
+        """The plan's main figures for a report."""
+        return {
+            "backend": self.backend,
+            "precisions": dict(self.precisions),
+            "networks_at_once": self.at_once,
+            "windows": self.windows,
+            "host_mb": self.host_mb,
+            "gpu_mb": self.gpu_mb,
+            "host_budget_mb": self.budget.host_mb,
+            "gpu_budget_mb": self.budget.gpu_mb,
+        }
+
+    def describe(self) -> str:
+        """Several lines for a user."""
+        lines = [f"device         {self.backend}, {', '.join(sorted(set(self.precisions.values())))}"]
+        for group in self.groups:
+            lines += [
+                f"networks       {', '.join(group.files)}",
+                f"  grid         {_by(group.grid_zyx)} voxels (z, y, x) at most",
+                f"  windows      {_by(group.window_zyx)}, {group.order}; {group.windows} at most",
+                f"  slab         up to {group.slab} slices of float32 scores, in host memory",
+            ]
+        plural = "s" * (self.at_once > 1)
+        lines.append(f"loaded         {self.at_once} network{plural} at a time{', tight' * self.tight}")
+        for stage, items in self.host.items():
+            parts = ", ".join(f"{what} {mb:.0f}" for what, mb in items.items() if mb >= 0.5)
+            lines.append(f"host, {stage:<8} {ceil(sum(items.values()))} MiB: {parts}")
+        lines.append(f"host memory    {self.host_mb} of {self.budget.host_mb} MiB")
+        if self.gpu:
+            parts = ", ".join(f"{what} {mb:.0f}" for what, mb in self.gpu.items())
+            lines.append(f"GPU memory     {self.gpu_mb} of {self.budget.gpu_mb} MiB: {parts}")
+        return "\n".join(lines)
+
+
+def _by(size: Zyx) -> str:
+    return "×".join(map(str, size))
