@@ -45,7 +45,8 @@ from model.manifest.fusion import CleanedGroupsFusion
 from model.manifest.network import Precision
 
 FEW_SLICES = 3
-"""Up to so many from feet to head a network that learned from whole scans has little to go by; the user is warned."""
+"""Up to so many from feet to head a network that learned from whole scans has little to go by; the user is
+warned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,8 @@ class Predictor:
         self._may_leave_gpu = device == "auto"
         self._small = False
         self._use(select_backend(device))
-        # While the first case is read, load what can be; but no CUDA context before the first window is ready.
+        # While the first case is read, load what can be; but no CUDA context before the first window is
+        # ready.
         if self.backend == "cuda":
             load_library("cuda")
         else:

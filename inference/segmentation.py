@@ -6,8 +6,8 @@
 | `first_then_organs` | first member → decisions | the others, mean with the first, on the organs' slices |
 | `cleaned_groups` | each group → what its clean-up removes | mean of all groups without that |
 
-Scores that are looked at twice stay in memory or are computed again, whichever the plan says; the result is the same.
-Arrays are (z, y, x).
+Scores that are looked at twice stay in memory or are computed again, whichever the plan says; the result is
+the same. Arrays are (z, y, x).
 """
 
 from collections.abc import Sequence

@@ -119,7 +119,10 @@ def verify_network(path: Path, where: str, network: Network, manifest: Manifest)
 def _check_value(
     path: Path, what: str, value: OnnxValue, channels: int | None, window: Zyx, where: str
 ) -> None:
-    """Refuse an input or output whose shape or type is not what the manifest says; None stands for any channels."""
+    """Refuse an input or output whose shape or type is not what the manifest says.
+
+    None stands for any channels.
+    """
     wanted = (1, channels, *window)
     fits = len(value.shape) == len(wanted) and all(
         side is None or want is None or side == want for side, want in zip(value.shape, wanted, strict=True)

@@ -1,4 +1,7 @@
-"""Value checks of documents; each raises the `ValueError` that `model.schema.parse` puts the path in front of."""
+"""Value checks of documents.
+
+Each raises the `ValueError` that `model.schema.parse` puts the path in front of.
+"""
 
 import math
 

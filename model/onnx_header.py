@@ -1,8 +1,8 @@
 """What an ONNX file says of itself, without the packages that run or edit it: inputs, outputs, opset, where weights lie.
 
-ONNX files are Protocol Buffers messages: fields of `number, kind, value`, where a value is a number or a run of bytes
-that may be a message again. Only the few fields below are looked into; weights are passed over by their length.
-Field numbers are those of `onnx.proto` (ONNX 1.x, stable since 2017).
+ONNX files are Protocol Buffers messages: fields of `number, kind, value`, where a value is a number or a run
+of bytes that may be a message again. Only the few fields below are looked into; weights are passed over by
+their length. Field numbers are those of `onnx.proto` (ONNX 1.x, stable since 2017).
 """
 
 import mmap

@@ -44,8 +44,8 @@ def output_name(name: str) -> str:
 def find_cases(source: Path, channels: int = 1) -> list[Case]:
     """The cases in a folder, by name; or the one case that a file or a DICOM folder is.
 
-    Folders are searched for images and for folders that hold DICOM files; hidden files do not count. Cases whose
-    results would have the same name, or that lack a channel, have a `problem`.
+    Folders are searched for images and for folders that hold DICOM files; hidden files do not count. Cases
+    whose results would have the same name, or that lack a channel, have a `problem`.
 
     Args:
         source: a folder, a file (with several channels: of the first one) or a DICOM folder.

@@ -1,7 +1,7 @@
 """A folder of cases: the next one is read while one is segmented, the last one is written in the background.
 
-Whatever happens to one case is its own affair: the others go on. Only an output folder that cannot be written any more
-and a device that does not work end the run.
+Whatever happens to one case is its own affair: the others go on. Only an output folder that cannot be written
+any more and a device that does not work end the run.
 """
 
 from collections.abc import Callable, Sequence

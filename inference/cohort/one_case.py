@@ -37,7 +37,8 @@ class Predicts(Protocol):
 
 
 Admit = Callable[["OpenedCase"], InferencePlan | None]
-"""Plans a case from its header, so that it is refused before its voxels are read; None leaves the plan to the predictor.
+"""Plans a case from its header, so that it is refused before its voxels are read; None leaves the plan to the
+predictor.
 
 Raises `BudgetError` where no plan keeps the budget.
 """

@@ -46,8 +46,8 @@ def open_image(path: Path) -> OpenedImage:
     """Read the header of a `.nii`, `.nii.gz`, `.mha`, `.mhd` or `.nrrd` file, or of a folder that holds a DICOM series.
 
     Raises:
-        InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names file
-            and remedy.
+        InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names
+            file and remedy.
     """
     read = _reader(path)
     if read is None:

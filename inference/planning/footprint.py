@@ -26,9 +26,11 @@ PARTS_BOX_MM = (300.0, 250.0, 300.0)
 """What kidneys, liver or aorta fill along z, y, x at most, in an adult."""
 PARTS_BYTES = 6
 VOXEL_BYTES = 2
-"""What a voxel of a channel takes: int16, as CT has it; images with fractions are float32 and take twice that."""
+"""What a voxel of a channel takes: int16, as CT has it; images with fractions are float32 and take twice
+that."""
 HOLES_BYTES = 6
-"""What a voxel takes while the holes of the mask for normalization are filled: component numbers, two masks."""
+"""What a voxel takes while the holes of the mask for normalization are filled: component numbers, two
+masks."""
 SPLINE_TAPS = 2 * SPLINE_REACH + 4
 SPLINE_THREADS = 4
 """Threads that resample at a time, for the estimate."""
@@ -84,7 +86,8 @@ class Footprint:
                 "kept (float32)": sum(_mb(grid, 4 * self._channels) for grid in self.kept),
                 "restoration": self._restoration_mb(),
             },
-            # Labels and their next version, while left and right are told apart, components removed, axes turned back.
+            # Labels and their next version, while left and right are told apart, components removed, axes
+            # turned back.
             "clean-up": {**always, "labels (uint8)": 2 * _mb(self.image_zyx, 1), "parts": self._parts_mb()},
         }
         if self._needs_mask:

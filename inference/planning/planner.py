@@ -1,7 +1,7 @@
 """From a memory budget, a bundle and an image's header to a plan, before any voxel is loaded.
 
-The plan says what is kept where, in which type, and what both peaks will be at most. Sizes are in MiB (`_mb`). What the
-estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
+The plan says what is kept where, in which type, and what both peaks will be at most. Sizes are in MiB
+(`_mb`). What the estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
 """
 
 from collections.abc import Iterator
@@ -47,10 +47,10 @@ class Planner:
 
         Args:
             stored: the image's grid, as in its header.
-            region_zyx: size of the region that is segmented, in the orientation in which it is looked at; None for
-                the whole image, before that is known.
-            voxel_bytes: what a voxel of the image takes, all channels together: 2 for each that is int16, 4 for
-                float32; None for int16.
+            region_zyx: size of the region that is segmented, in the orientation in which it is looked at;
+                None for the whole image, before that is known.
+            voxel_bytes: what a voxel of the image takes, all channels together: 2 for each that is int16, 4
+                for float32; None for int16.
             small: only the smallest plan, after a device ran out of memory.
 
         Raises:
@@ -107,7 +107,10 @@ class Planner:
 
 
 def looked_at_twice(manifest: Manifest) -> int:
-    """How many groups' scores the fusion looks at twice, see `inference.segmentation`; it is the first ones."""
+    """How many groups' scores the fusion looks at twice, see `inference.segmentation`.
+
+    It is the first ones.
+    """
     groups = len(grouped_members(manifest))
     if isinstance(manifest.fusion, FirstThenOrgansFusion) and groups > 1:
         return 1

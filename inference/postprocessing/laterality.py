@@ -47,7 +47,8 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
     """Label ids from fused channels, with each merged pair split into right and left.
 
     Args:
-        channel_labels: (z, y, x) in canonical orientation; 0 is background and n the n-th of `output.structures`.
+        channel_labels: (z, y, x) in canonical orientation; 0 is background and n the n-th of
+            `output.structures`.
         geometry: grid of `channel_labels`.
         output: what the channels mean and which ids are to be written.
         body: the middle of the body, from `inference.postprocessing.midline.body_middle`, for label maps

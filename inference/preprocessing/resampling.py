@@ -52,12 +52,14 @@ def resample_image(array: Voxels, size_zyx: Zyx, along: Along = "linear") -> F32
     Args:
         array: (z, y, x), finite; a view will do.
         size_zyx: size of the result.
-        along: `area` first averages whole blocks of voxels along axes where an output voxel covers at least two of
-            the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over edge voxels
-            repeated, clipped to the range of the input; `nearest` takes the voxel that the output's centre lies in.
+        along: `area` first averages whole blocks of voxels along axes where an output voxel covers at least
+            two of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over
+            edge voxels repeated, clipped to the range of the input; `nearest` takes the voxel that the
+            output's centre lies in.
 
     Returns:
-        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array` then.
+        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array`
+        then.
     """
     if array.shape == tuple(size_zyx):
         return array.astype(np.float32, copy=False)
@@ -83,8 +85,8 @@ def resample_slices(
         stop: one past its last.
         along: see `resample_image`.
         prepare: applied to each slice of the image before it is resampled.
-        limits: lowest and highest value of the whole image, prepared, to which a cubic result is clipped; found out
-            where they are not given.
+        limits: lowest and highest value of the whole image, prepared, to which a cubic result is clipped;
+            found out where they are not given.
     """
     kinds = (along,) * 3 if isinstance(along, str) else along
     along_z, along_y, along_x = (

@@ -1,7 +1,7 @@
 """What the voxels of a network's grid settle by themselves: where one class is sure to win, and which others may.
 
-Between eight voxels of the grid every score is a weighted mean of theirs, with weights that are the same for all
-channels. So, without interpolating anything:
+Between eight voxels of the grid every score is a weighted mean of theirs, with weights that are the same for
+all channels. So, without interpolating anything:
 
 | scores | sure between eight voxels | may win between eight voxels |
 |---|---|---|
@@ -9,18 +9,19 @@ channels. So, without interpolating anything:
 | logits, softmax | a class that wins at all eight | a class within `REACH` of the winner at one of them, or see below |
 | sigmoid | what all eight agree on, no score being near the threshold | a channel that is on at one of them |
 
-*Probabilities.* A mean of values above one half is above one half, and two classes cannot both be. The winner has at
-least 1/classes, and no mean is larger than the largest value in it.
+*Probabilities.* A mean of values above one half is above one half, and two classes cannot both be. The winner
+has at least 1/classes, and no mean is larger than the largest value in it.
 
-*Logits.* If class c has the largest logit at all eight voxels, then for every class k the differences c − k are at
-least 0 there, so is their weighted mean, and that is the difference of the means: c wins, whether or not logits are
-made probabilities first. A class k that wins at none of the eight may win between them all the same, as the third class
-does half-way between logits (10, 0, 9) and (0, 10, 9): 5, 5, 9. But a class that is more than `REACH` below the winner
-at all eight stays more than `REACH` below the *ceiling*, the mean of the winners' logits; so where the best class that
-was interpolated reaches the ceiling less `REACH`, none that was left out can win. Elsewhere all are interpolated.
+*Logits.* If class c has the largest logit at all eight voxels, then for every class k the differences c − k
+are at least 0 there, so is their weighted mean, and that is the difference of the means: c wins, whether or
+not logits are made probabilities first. A class k that wins at none of the eight may win between them all the
+same, as the third class does half-way between logits (10, 0, 9) and (0, 10, 9): 5, 5, 9. But a class that is
+more than `REACH` below the winner at all eight stays more than `REACH` below the *ceiling*, the mean of the
+winners' logits; so where the best class that was interpolated reaches the ceiling less `REACH`, none that was
+left out can win. Elsewhere all are interpolated.
 
-"Sure" leaves room for float32: each of the three steps of an interpolation adds at most 5 roundings of 2⁻²⁴ of the
-largest score, so two classes' results move against each other by less than 2e-6 of it.
+"Sure" leaves room for float32: each of the three steps of an interpolation adds at most 5 roundings of 2⁻²⁴
+of the largest score, so two classes' results move against each other by less than 2e-6 of it.
 
 Shapes: scores (channels, z, y, x) float32; sure (z, y, x) uint8.
 """
@@ -36,12 +37,13 @@ from model.arrays import F32, U8
 Bits = NDArray[np.unsignedinteger]
 
 SURE_PROBABILITY = 1e-4
-"""How far from one half a probability must be to be sure; rounding moves an interpolated one by less than 1e-6."""
+"""How far from one half a probability must be to be sure; rounding moves an interpolated one by less than
+1e-6."""
 SURE_LOGIT = 1e-5
 """How far apart two logits must be to be sure which is larger, as a share of the largest logit."""
 REACH = 10.0
-"""A class this far below the winner in logits is left out at first. Any value gives the same result; this one leaves
-few voxels to be looked at twice, and few classes to be interpolated."""
+"""A class this far below the winner in logits is left out at first. Any value gives the same result; this one
+leaves few voxels to be looked at twice, and few classes to be interpolated."""
 UNDECIDED = 255
 """Stands for "interpolate here" among decisions; there are never so many channels."""
 

@@ -14,8 +14,8 @@ from model.manifest.fusion import Scores, fused_scores
 from model.manifest.output import Sigmoid
 
 UNSEEN_LOGIT = 10.0
-"""Logit of the background, and minus that of everything else under sigmoid, where no window was run: its probability
-is 0.9999 or more beside logits of 0."""
+"""Logit of the background, and minus that of everything else under sigmoid, where no window was run: its
+probability is 0.9999 or more beside logits of 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Rule:
 
     scores: Scores
     softmax: bool
-    """The largest score wins, the first of equals; else every channel is on or off, and the last one that is on wins."""
+    """The largest score wins, the first of equals; else every channel is on or off, and the last one that is
+    on wins."""
     order: tuple[int, ...]
     """Channels in rising priority; of use under sigmoid only."""
 

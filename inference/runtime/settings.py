@@ -16,6 +16,7 @@ class Settings:
     precision: Precision = "fp32"
     """Lowest precision that the result allows (`Network.precision`)."""
     gpu_limit_mb: int = 0
-    """Most GPU memory in MiB that this network's arena may take, the CUDA context not counted; 0 for no limit."""
+    """Most GPU memory in MiB that this network's arena may take, the CUDA context not counted; 0 for no
+    limit."""
     tight: bool = False
     """Take convolutions that need little working memory rather than the fastest."""

@@ -1,11 +1,11 @@
 """Windows times members to scores, slab by slab.
 
-Windows run in rows from feet to head. As soon as no later row touches a slice, its scores are final and are handed on.
-Members that share a grid and windows form a group with one buffer, a window deep.
+Windows run in rows from feet to head. As soon as no later row touches a slice, its scores are final and are
+handed on. Members that share a grid and windows form a group with one buffer, a window deep.
 
-All means (over mirrored copies, overlapping windows and members) are running means (`running_mean.RunningMean`), taken
-in one order whatever the plan: row, member, window, group. So slabs hold bit for bit what the whole volume at once
-would, and networks that agree give exactly what they agree on.
+All means (over mirrored copies, overlapping windows and members) are running means
+(`running_mean.RunningMean`), taken in one order whatever the plan: row, member, window, group. So slabs hold
+bit for bit what the whole volume at once would, and networks that agree give exactly what they agree on.
 
 Shapes: images (channels, z, y, x), slabs (classes, slices, y, x), all float32.
 """

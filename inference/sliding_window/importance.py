@@ -15,9 +15,12 @@ NNUNET_TRUNCATE = 4.0
 
 @lru_cache(maxsize=8)
 def importance_map(importance: Importance, window_zyx: Zyx) -> F32:
-    """How much a window's output counts at each of its voxels; (z, y, x), above 0, largest in the middle, read-only.
+    """How much a window's output counts at each of its voxels.
 
-    The Gaussian is centred between the two middle voxels of an even axis, where nnU-Net's lies on the later one.
+    (z, y, x), above 0, largest in the middle, read-only.
+
+    The Gaussian is centred between the two middle voxels of an even axis, where nnU-Net's lies on the later
+    one.
     """
     weights = np.ones(window_zyx, np.float32)
     if isinstance(importance, GaussianImportance):

@@ -39,7 +39,8 @@ def organ_mask(
     Args:
         image: on the localization grid.
         localization: the network's windows and axes.
-        session: opens the network; its first channel is the background, or it has a single one for all organs.
+        session: opens the network; its first channel is the background, or it has a single one for all
+            organs.
         threads: work on slices.
     """
     member = Member(
@@ -96,10 +97,11 @@ def region_of_interest(organs: Mask, geometry: Geometry, localization: Localizat
     """The box of voxels of an image that the members shall look at; None where nothing was found.
 
     Args:
-        organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image edge
-            to edge.
+        organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image
+            edge to edge.
         geometry: of the image.
-        localization: how far the box reaches beyond the organs, and along which axes it is as long as the image.
+        localization: how far the box reaches beyond the organs, and along which axes it is as long as the
+            image.
     """
     found = bounding_box(organs)
     if found is None:

@@ -63,7 +63,9 @@ def mirrorings(axes: Sequence[int]) -> list[tuple[int, ...]]:
 
 
 def window_scores(window: F32, member: Member, session: Session, rule: Rule, threads: Threads) -> F32:
-    """Mean scores over all mirrored copies of a window. The array may be overwritten by the session's next run.
+    """Mean scores over all mirrored copies of a window.
+
+    The array may be overwritten by the session's next run.
 
     Args:
         window: (channels, *member.window_zyx).

@@ -61,9 +61,9 @@ class AllWindowsOrder:
 class CentreFirstOrder:
     """Three by three windows around the middle of each level, the centre first (`CentreFirst` of the manifest).
 
-    Neighbours overlap by half. The eight around the centre are left out where its result shows that they hold nothing.
-    What lies outside the nine windows is background. Voxels are counted on the network's grid, as published. A level
-    that is looked at again is left out again, whatever levels came before it this time.
+    Neighbours overlap by half. The eight around the centre are left out where its result shows that they hold
+    nothing. What lies outside the nine windows is background. Voxels are counted on the network's grid, as
+    published. A level that is looked at again is left out again, whatever levels came before it this time.
     """
 
     centre_first: CentreFirst
@@ -150,7 +150,8 @@ class Relevance:
 
     Args:
         air: how air is told; None where it cannot be.
-        region: (z, y, x) where organs may be, on any grid that spans the image edge to edge; None for everywhere.
+        region: (z, y, x) where organs may be, on any grid that spans the image edge to edge; None for
+            everywhere.
     """
 
     def __init__(self, air: Air | None = None, region: Mask | None = None) -> None:

@@ -58,7 +58,9 @@ def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]
 
 
 def read_window(image: F32, start: Zyx, window_zyx: Zyx) -> F32:
-    """Copy one window out of a normalized image; what lies outside is 0, as nnU-Net and MONAI pad normalized images.
+    """Copy one window out of a normalized image.
+
+    What lies outside is 0, as nnU-Net and MONAI pad normalized images.
 
     Args:
         image: (channels, z, y, x).

@@ -106,7 +106,10 @@ class _Reader:
 
 
 class Kept:
-    """A stream whose slabs stay in memory, to be given out again. Each slice may be changed in its second look only."""
+    """A stream whose slabs stay in memory, to be given out again.
+
+    Each slice may be changed in its second look only.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -155,7 +158,8 @@ class Cleaned:
             first = part.stop
             z, y, x = np.nonzero(self._removed[part])
             if len(z):
-                # Under sigmoid there is no background among the channels, so that decision n is channel n - 1.
+                # Under sigmoid there is no background among the channels, so that decision n is channel n -
+                # 1.
                 channel = self._decisions[part][z, y, x] - (not self._softmax)
                 if self._softmax:
                     slab[0, z, y, x] += slab[channel, z, y, x]

@@ -143,5 +143,8 @@ class Manifest:
 
     @property
     def ct_channel(self) -> int | None:
-        """The first input that is a CT, by which air and the body's outline are told; None where there is none."""
+        """The first input that is a CT, by which air and the body's outline are told.
+
+        None where there is none.
+        """
         return next((i for i, channel in enumerate(self.inputs) if channel.modality == "CT"), None)

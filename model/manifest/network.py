@@ -1,4 +1,7 @@
-"""One ONNX file and what it wants: where it looks, in which voxels, how precisely; as a member or for localization."""
+"""One ONNX file and what it wants: where it looks, in which voxels, how precisely.
+
+As a member or for localization.
+"""
 
 import math
 from collections.abc import Mapping

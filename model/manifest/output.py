@@ -20,7 +20,10 @@ class Softmax:
 
 @dataclass(frozen=True, kw_only=True)
 class Sigmoid:
-    """Channels that are on or off by themselves (above probability 0.5); where several are on, one has priority."""
+    """Channels that are on or off by themselves (above probability 0.5).
+
+    Where several are on, one has priority.
+    """
 
     kind: Literal["sigmoid"] = "sigmoid"
     priority: tuple[int, ...] | None = None
