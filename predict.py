@@ -30,7 +30,8 @@ def parse(argv: Sequence[str] | None = None) -> Call:
     """Understand the command line; ends the program with exit code 2 where it is wrong."""
     parser = argparse.ArgumentParser(
         prog="predict.py",
-        description="Segment organs and tumors in abdominal CTs. Writes one label map (.nii.gz, on the grid of its image) a case.",
+        description="Segment organs and tumors in abdominal CTs. Writes one label map (.nii.gz) a case, on the "
+        "grid of its image.",
         epilog="Exit codes: 0 all cases segmented, 1 some failed, 2 wrong call. Not a medical device.",
     )
     add = parser.add_argument

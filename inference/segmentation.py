@@ -62,7 +62,7 @@ class Segmentation:
     """Grows with the windows run and skipped."""
 
     def write(self, out: U8) -> None:
-        """Write the region's decisions into a view of the label map: 0 is background, n the n-th structure."""
+        """Write the region's decisions into a view of the map: 0 is background, n the n-th structure."""
         manifest = self.bundle.manifest
         groups: list[Stream] = [self._group(members) for members in grouped_members(manifest)]
         if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(groups) > 1:
@@ -122,7 +122,7 @@ class Segmentation:
         return Kept(stream) if self.plan.keep else stream
 
     def _cleaned(self, stream: Stream) -> Stream:
-        """A stream without what the manifest's clean-up removes from its own result, judged on its own grid."""
+        """A stream without what clean-up removes from its own result, judged on its own grid."""
         rule = self._rule
         with self.timings.stage("networks"):
             decisions = np.concatenate([decide(slab, rule) for slab in stream.slabs(0, stream.grid_zyx[0])])

@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, without the packages that run or edit it: inputs, outputs, opset, where weights lie.
+"""What an ONNX file says of itself, read without the packages that run or edit such files.
 
 ONNX files are Protocol Buffers messages: fields of `number, kind, value`, where a value is a number or a run
 of bytes that may be a message again. Only the few fields below are looked into; weights are passed over by
@@ -13,6 +13,7 @@ from pathlib import Path
 MODEL_GRAPH, MODEL_OPSET = 7, 8
 OPSET_DOMAIN, OPSET_VERSION = 1, 2
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT = 1, 5, 11, 12
+GRAPH_FIELDS = (GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT)
 NODE_OP_TYPE, NODE_DOMAIN = 4, 7
 TENSOR_NAME, TENSOR_DATA_LOCATION = 8, 14
 VALUE_NAME, VALUE_TYPE = 1, 2
@@ -20,6 +21,8 @@ TYPE_TENSOR = 1
 TENSOR_ELEMENT, TENSOR_SHAPE = 1, 2
 SHAPE_DIMENSION, DIMENSION_VALUE = 1, 1
 
+STANDARD = ("", "ai.onnx")
+"""Names of the domain of standard operators."""
 EXTERNAL = 1
 """Of a tensor's data location: in another file."""
 FLOAT, FLOAT16 = 1, 10
@@ -93,31 +96,30 @@ def _model(data: memoryview) -> OnnxHeader:
             graphs.append(_bytes(value))
         elif number == MODEL_OPSET:
             entry = dict(_fields(_bytes(value)))
-            if _text(entry.get(OPSET_DOMAIN, b"")) in ("", "ai.onnx"):
+            if _text(entry.get(OPSET_DOMAIN, b"")) in STANDARD:
                 opset = _number(entry.get(OPSET_VERSION, 0))
     if len(graphs) != 1:
         raise OnnxFileError(NO_MODEL)
-    inputs, outputs, weights, operators, external = [], [], set(), set(), False
+    graph: dict[int, list[memoryview]] = {number: [] for number in GRAPH_FIELDS}
     for number, value in _fields(graphs[0]):
-        if number == GRAPH_INPUT:
-            inputs.append(_value_info(_bytes(value)))
-        elif number == GRAPH_OUTPUT:
-            outputs.append(_value_info(_bytes(value)))
-        elif number == GRAPH_INITIALIZER:
-            tensor = dict(_fields(_bytes(value)))
-            weights.add(_text(tensor.get(TENSOR_NAME, b"")))
-            external |= tensor.get(TENSOR_DATA_LOCATION) == EXTERNAL
-        elif number == GRAPH_NODE:
-            node = dict(_fields(_bytes(value)))
-            domain, kind = _text(node.get(NODE_DOMAIN, b"")), _text(node.get(NODE_OP_TYPE, b""))
-            operators.add(kind if domain in ("", "ai.onnx") else f"{domain}.{kind}")
+        if number in graph:
+            graph[number].append(_bytes(value))
+    tensors = [dict(_fields(data)) for data in graph[GRAPH_INITIALIZER]]
+    weights = {_text(tensor.get(TENSOR_NAME, b"")) for tensor in tensors}
+    inputs = [_value_info(data) for data in graph[GRAPH_INPUT]]
     return OnnxHeader(
         opset=opset,
         inputs=tuple(each for each in inputs if each.name not in weights),
-        outputs=tuple(outputs),
-        operators=frozenset(operators),
-        external_data=external,
+        outputs=tuple(_value_info(data) for data in graph[GRAPH_OUTPUT]),
+        operators=frozenset(_operator(data) for data in graph[GRAPH_NODE]),
+        external_data=any(tensor.get(TENSOR_DATA_LOCATION) == EXTERNAL for tensor in tensors),
     )
+
+
+def _operator(data: memoryview) -> str:
+    node = dict(_fields(data))
+    domain, kind = _text(node.get(NODE_DOMAIN, b"")), _text(node.get(NODE_OP_TYPE, b""))
+    return kind if domain in STANDARD else f"{domain}.{kind}"
 
 
 def _value_info(data: memoryview) -> OnnxValue:

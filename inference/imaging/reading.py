@@ -1,4 +1,4 @@
-"""From a path to a volume: the format is found by its name, the header read once, voxels only when they are asked for."""
+"""From a path to a volume: the header is read once, voxels only when they are asked for."""
 
 import stat
 from collections.abc import Callable, Mapping
@@ -43,7 +43,9 @@ class OpenedImage:
 
 
 def open_image(path: Path) -> OpenedImage:
-    """Read the header of a `.nii`, `.nii.gz`, `.mha`, `.mhd` or `.nrrd` file, or of a folder that holds a DICOM series.
+    """Read the header of an image file, or of a folder that holds a DICOM series.
+
+    The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`.
 
     Raises:
         InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names

@@ -106,7 +106,7 @@ class Footprint:
         )
 
     def _parts_mb(self) -> float:
-        """Component numbers in the box of the largest structure that is split or cleaned, a mask and its halves."""
+        """Component numbers, a mask and its halves, in the box of the largest structure."""
         sides = (
             min(n, mm / spacing)
             for n, mm, spacing in zip(self.image_zyx, PARTS_BOX_MM, self.spacing_zyx_mm, strict=True)

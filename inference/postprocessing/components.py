@@ -1,4 +1,4 @@
-"""Clean-up of label maps: connected components along all axes or along head-foot, minimum sizes, tumor far from organs.
+"""Clean-up of label maps: connected components, runs of slices, minimum sizes, lesions far from organs.
 
 Arrays are (z, y, x) uint8 label maps in canonical orientation, so that axis 0 runs from foot to head. One
 pass finds the bounding box of every label; all further work is done within the boxes of the structures that
@@ -118,7 +118,7 @@ def longest_run(mask: Mask) -> Mask:
 
 
 def remove_far(labels: U8, label_id: int, box: Box, spacing_zyx_mm: ZyxMm, reach_mm: float) -> None:
-    """Take away, in place, the connected parts of a label that lie farther than `reach_mm` from every other label.
+    """Remove, in place, connected components of a label farther than `reach_mm` from every other label.
 
     Distances are between the centres of blocks of about `BLOCK_MM`. Where there is no other label at all,
     nothing can be said and nothing is taken away.

@@ -154,7 +154,11 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
 def _write(
     labels: U8, ranks: U8, box: Box, sides: list[Side], ids: tuple[int, int], place: tuple[Midline, Geometry]
 ) -> None:
-    """Right and left id over the parts of a pair: whole parts to their side, voxels of cut parts and of crumbs to their own."""
+    """Write right and left ids over the parts of a pair.
+
+    Whole parts get the id of their side; of parts that are cut, and of crumbs, each voxel gets that of its
+    own.
+    """
     right, left = np.array(ids, np.uint8)
     side_of, by_voxel = np.full(256, right), np.zeros(256, np.uint8)
     side_of[1 : len(sides) + 1] = [left if side is Side.LEFT else right for side in sides]

@@ -94,7 +94,7 @@ def line_through(labels: U8, label: int, found: Found, geometry: Geometry) -> Mi
 
 
 def body_middle(image_hu: Voxels, geometry: Geometry) -> Midline | None:
-    """The middle of the body in each slice of a CT, seen on every 4 mm or so: its skin, bones and organs, without couch and arms.
+    """The middle of the body, without couch and arms, in each slice of a CT, seen every 4 mm or so.
 
     Args:
         image_hu: (z, y, x) in canonical orientation, HU.

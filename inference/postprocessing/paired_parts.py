@@ -25,7 +25,7 @@ not of one."""
 
 
 def rank_parts(mask: Mask) -> tuple[U8, int]:
-    """The rank of each voxel's part (z, y, x), and how many parts have a rank of their own, at most `LARGEST`.
+    """The rank of each voxel's part (z, y, x), and how many parts are ranked, at most `LARGEST`.
 
     All smaller parts share the rank after the last. Parts touch with their faces: kidneys that meet at an
     edge stay two.
@@ -44,7 +44,7 @@ def rank_parts(mask: Mask) -> tuple[U8, int]:
 
 
 def voxels(ranks: U8, box: Box) -> Iterator[tuple[Index, Index, U8]]:
-    """The ranked voxels: their index in `ranks`, their index in the image that `box` is of, and their rank (n,)."""
+    """The ranked voxels: their index in `ranks`, their index in the image, and their rank (n,)."""
     step = max(1, VOXELS_AT_ONCE // (ranks.shape[1] * ranks.shape[2]))
     z0, y0, x0 = box.start_zyx
     for first in range(0, ranks.shape[0], step):

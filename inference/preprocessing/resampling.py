@@ -76,7 +76,7 @@ def resample_slices(
     prepare: Prepare | None = None,
     limits: tuple[float, float] | None = None,
 ) -> F32:
-    """Slices `start` to `stop` (exclusive) of `resample_image(array, size_zyx, along)`, without making the others.
+    """Slices `start` to before `stop` of `resample_image(array, size_zyx, along)`, without the others.
 
     Args:
         array: see `resample_image`.
@@ -132,7 +132,10 @@ def resample_labels(array: U8, size_zyx: Zyx) -> U8:
 
 
 def resample_geometry(geometry: Geometry, size_zyx: Zyx) -> Geometry:
-    """The grid of a resampled image: same edges, so its first voxel's centre moves by half the difference of voxels."""
+    """The grid of a resampled image.
+
+    Its edges stay, so its first voxel's centre moves by half the difference between old and new voxel.
+    """
     z, y, x = (n / m for n, m in zip(geometry.size_zyx, size_zyx, strict=True))
     sz, sy, sx = geometry.spacing_zyx_mm
     at_x, at_y, at_z = (
@@ -234,7 +237,7 @@ def _area(centre: F64, factor: int, size: int) -> Taps:
 
 
 def _cubic(centre: F64, size: int) -> Taps:
-    """The cubic B-spline through all voxels: four basis functions, each spread by the spline's inverse filter.
+    """The cubic B-spline through all voxels: four basis functions, convolved with the inverse filter.
 
     Its coefficients are `sqrt(3) * pole**|k|` around each voxel (Unser 1993); beyond the edges the edge voxel
     repeats.

@@ -85,7 +85,7 @@ class Restorer:
         self._last = slab[:, -1:].copy()
 
     def _write(self, slab: F32, origin: int, stop: int) -> None:
-        """Write the output slices before `stop`, which lie between slices of the slab that begins at `origin`."""
+        """Write the output slices before `stop`, which lie in the slab that begins at slice `origin`."""
         stop = min(stop, self._stop)
         if stop <= self._written:
             return
@@ -142,7 +142,7 @@ class _Boundary:
             yield part, decisions
 
     def _settle_crowded(self, plane: U8, k: int) -> None:
-        """Where much of output slice `k` is undecided, interpolate the box around it, which costs less by the voxel."""
+        """Where much of output slice `k` is undecided, interpolate the box around it, which costs less."""
         undecided = plane == UNDECIDED
         count = np.count_nonzero(undecided)
         if count * CROWDED < len(self._x):

@@ -1,12 +1,12 @@
-"""What the voxels of a network's grid settle by themselves: where one class is sure to win, and which others may.
+"""What the voxels of a network's grid settle by themselves: which class is sure to win, which may.
 
 Between eight voxels of the grid every score is a weighted mean of theirs, with weights that are the same for
 all channels. So, without interpolating anything:
 
 | scores | sure between eight voxels | may win between eight voxels |
 |---|---|---|
-| probabilities, softmax | a class with more than half of the probability at all eight | a class with at least 1/classes at one of them |
-| logits, softmax | a class that wins at all eight | a class within `REACH` of the winner at one of them, or see below |
+| probabilities, softmax | a class above one half at all eight | one with at least 1/classes at one of them |
+| logits, softmax | a class that wins at all eight | a class within `REACH` of the winner at one; see below |
 | sigmoid | what all eight agree on, no score being near the threshold | a channel that is on at one of them |
 
 *Probabilities.* A mean of values above one half is above one half, and two classes cannot both be. The winner

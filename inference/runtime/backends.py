@@ -4,7 +4,7 @@
 |---|---|---|
 | `openvino` | CPU | bf16 where the processor is faster in it and the manifest allows it, else fp32 |
 | `onnxruntime` | CPU | fp32; the reference |
-| `cuda` | NVIDIA GPU through onnxruntime-gpu | that of the ONNX file: fp16 where there is one, unless fp32 was asked for |
+| `cuda` | NVIDIA GPU, onnxruntime-gpu | fp16 where the bundle has such a file and fp32 was not asked for |
 
 The libraries are imported when a session is opened, since they are the slowest part of a cold start.
 """
@@ -41,7 +41,10 @@ def select_backend(device: Device | Backend) -> Backend:
 
 
 def load_library(backend: Backend) -> ModuleType:
-    """Load what runs a backend's networks, without touching the device: the slow part of a cold start that can be done early."""
+    """Load what runs a backend's networks, without touching the device.
+
+    It is the slow part of a cold start that can be done early.
+    """
     if backend == "openvino":
         return _import_openvino()
     import onnxruntime
@@ -74,7 +77,7 @@ def _why_no_cuda() -> str:
 
 
 def _import_openvino() -> ModuleType:
-    """Import OpenVINO without its conversion tools, whose import alone tries to send a report (openvino-telemetry)."""
+    """Import OpenVINO without its conversion tools, whose import tries to send a report (telemetry)."""
     tools = "openvino.tools.ovc"
     keep_out = "openvino" not in sys.modules
     if keep_out:

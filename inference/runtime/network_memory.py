@@ -1,4 +1,4 @@
-"""What a network takes in memory: `python -m inference.runtime.network_memory FILE [--allowed bf16] [--shape N ...]`.
+"""What a network takes in memory: `python -m inference.runtime.network_memory FILE [--allowed bf16]`.
 
 Prints one JSON object: MiB by way to run it, e.g. {"onnxruntime-fp32": 360, "openvino-bf16": 194}. Whoever
 makes a bundle starts this program and writes the answer into the manifest (`Network.memory_mb`), so that

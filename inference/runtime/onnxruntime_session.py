@@ -48,7 +48,7 @@ class OnnxRuntimeSession:
 
 
 class Buffers:
-    """Input and output of one shape that stay on the device, so that nothing is allocated from window to window."""
+    """Input and output that stay on the device, so that nothing is allocated from window to window."""
 
     def __init__(self, session: Any, device: str, shape: tuple[int, ...]) -> None:  # noqa: ANN401 - an onnxruntime.InferenceSession, imported lazily
         from onnxruntime import OrtValue

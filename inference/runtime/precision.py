@@ -8,7 +8,10 @@ from model.manifest.network import Precision
 
 
 def effective_precision(backend: Backend, allowed: Precision) -> Precision:
-    """The precision that a backend computes an fp32 file in where results allow `allowed`, judged without loading the backend."""
+    """The precision that a backend computes an fp32 file in, where results allow `allowed`.
+
+    It is judged without loading the backend.
+    """
     return "bf16" if backend == "openvino" and allowed == "bf16" and _bf16_pays(_processor()) else "fp32"
 
 

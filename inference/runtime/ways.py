@@ -51,7 +51,7 @@ def largest_mb(networks: Mapping[str, Way], count: int) -> float:
 
 
 def network_mb(network: Network, backend: Backend, precision: Precision, path: Path) -> float:
-    """Memory of a network, loaded and running one window: measured by export, else estimated from file and window."""
+    """Memory of a network, loaded and running one window: as the manifest says, else estimated."""
     measured = network.memory_mb or {}
     for way in (f"{backend}-{precision}", f"{backend}-fp32", "onnxruntime-fp32"):
         if way in measured:

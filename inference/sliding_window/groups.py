@@ -111,7 +111,7 @@ class Group:
 
 
 class _Row:
-    """Runs windows of one row for one member and adds them to the group's buffer, which begins where the row does."""
+    """Runs windows of one row for one member and adds them to the group's buffer."""
 
     def __init__(self, group: Group, of: Pass, buffer: RunningMean, rows: Rows) -> None:
         self._group, self._of, self._buffer, self._rows = group, of, buffer, rows

@@ -58,7 +58,11 @@ def activate(logits: F32, softmax: bool, threads: Threads) -> F32:
 
 
 def mirrorings(axes: Sequence[int]) -> list[tuple[int, ...]]:
-    """All combinations of flips over the axes, the unflipped first: [(), (0,), (1,), (0, 1)] for axes 0 and 1."""
+    """All combinations of flips over the axes, the unflipped first.
+
+    >>> mirrorings([0, 1])
+    [(), (0,), (1,), (0, 1)]
+    """
     return list(chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1)))
 
 

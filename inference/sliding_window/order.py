@@ -59,7 +59,9 @@ class AllWindowsOrder:
 
 @dataclass
 class CentreFirstOrder:
-    """Three by three windows around the middle of each level, the centre first (`CentreFirst` of the manifest).
+    """Three by three windows around the middle of each level, the centre first.
+
+    See `model.manifest.tiling.CentreFirst`.
 
     Neighbours overlap by half. The eight around the centre are left out where its result shows that they hold
     nothing. What lies outside the nine windows is background. Voxels are counted on the network's grid, as

@@ -18,7 +18,9 @@ floor)."""
 
 
 def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
-    """First voxels of the windows along one axis: as few as the overlap allows, evenly spread, first and last flush.
+    """First voxels of the windows along one axis: as few as the overlap allows, evenly spread.
+
+    The first and the last window are flush with the image's ends.
 
     Ten voxels, windows of four, half overlapping: at most 2 voxels from start to start, 6 to go, so four
     windows::

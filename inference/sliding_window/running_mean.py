@@ -62,7 +62,10 @@ class RunningMean:
 
 
 def update_mean(mean: F32, value: F32, share: F32 | np.float32) -> None:
-    """Move a mean towards a new value in place: `mean += (value - mean) * share`, share = its weight / total weight."""
+    """Move a mean towards a new value in place: `mean += (value - mean) * share`.
+
+    The share is the new value's weight over the total weight so far.
+    """
     step: NDArray[Any] = value - mean
     step *= share
     mean += step

@@ -1,4 +1,4 @@
-"""Scores of an image that come in slabs from feet to head, so that memory does not grow with the length of the scan.
+"""Scores of an image in slabs from feet to head, so that memory does not grow with the scan.
 
 | stream | what it gives |
 |---|---|
@@ -47,7 +47,7 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Mean:
-    """The weighted mean of several streams on the grid of the finest one, to which the others are interpolated."""
+    """The weighted mean of several streams, interpolated to the grid of the finest one."""
 
     streams: Sequence[Stream]
 

@@ -30,7 +30,10 @@ class LargestComponent(_Step):
 
 @dataclass(frozen=True, kw_only=True)
 class LongestRun(_Step):
-    """Of the slices along z that hold the structure, keep the longest unbroken run (method A, "1D components")."""
+    """Keep the longest unbroken run of slices along z that hold the structure.
+
+    Source: FLARE23 low-resource ensemble, "largest 1D component".
+    """
 
     kind: Literal["longest_run"] = "longest_run"
 

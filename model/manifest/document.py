@@ -1,4 +1,4 @@
-"""The whole of a bundle's `manifest.json`: everything that inference must know about a model, and nothing executable.
+"""The whole of a bundle's `manifest.json`: all that inference must know, and nothing executable.
 
 Arrays are (z, y, x) in canonical LPS orientation: z towards superior, y towards posterior, x towards the
 patient's left. `spacing_zyx_mm` and `window_zyx` are always in that order; `axes` says how a window is turned
@@ -6,12 +6,12 @@ for the network.
 
 What others' models are in these words:
 
-| made by | axes | intensity | normalized | resampling | averaged | restored |
-|---|---|---|---|---|---|---|
-| LeanSeg recipes | SPL | window | after resampling | area | probabilities | linear |
-| nnU-Net v2, CT | SPL | clip_zscore | before resampling | separate_axis (cubic) | logits | separate_axis (linear) |
-| nnU-Net v2, MR | SPL | zscore | before resampling | separate_axis (cubic) | logits | separate_axis (linear) |
-| MONAI Auto3DSeg SegResNet, CT | RAS | window_sigmoid | after resampling | linear | probabilities | linear |
+| made by | axes | intensity | normalized | resampling | averaged |
+|---|---|---|---|---|---|
+| LeanSeg recipes | SPL | window | after resampling | area | probabilities |
+| nnU-Net v2, CT | SPL | clip_zscore | before resampling | separate_axis | logits |
+| nnU-Net v2, MR | SPL | zscore | before resampling | separate_axis | logits |
+| MONAI Auto3DSeg SegResNet, CT | RAS | window_sigmoid | after resampling | linear | probabilities |
 """
 
 from collections.abc import Mapping

@@ -22,8 +22,12 @@ class MeanFusion:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstThenOrgansFusion:
-    """The first member runs alone; where it found no lesion above or below the organs, the others see only the
-    organs' slices (method A). Then the mean."""
+    """The first member runs alone and decides what the others see. Then the mean.
+
+    Where it found no lesion above or below the organs, the others see only the organs' slices, else
+    everything.
+    Source: FLARE23 low-resource ensemble.
+    """
 
     kind: Literal["first_then_organs"] = "first_then_organs"
     of: Scores = "probabilities"
@@ -32,9 +36,10 @@ class FirstThenOrgansFusion:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanedGroupsFusion:
-    """`postprocessing` is applied to each group's own result before the groups are averaged (method C).
+    """`postprocessing` is applied to each group's own result before the groups are averaged.
 
-    What is averaged is probabilities: a structure that clean-up removes has probability 0 there.
+    Source: AMOS22, large batches and large patches. What is averaged is probabilities: a structure that
+        clean-up removes has probability 0 there.
     """
 
     kind: Literal["cleaned_groups"] = "cleaned_groups"

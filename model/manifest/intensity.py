@@ -46,7 +46,7 @@ class WindowSigmoidIntensity(_Bounded):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipZscoreIntensity(_Bounded):
-    """Clip to [lower, upper], subtract `mean`, divide by `std`: percentiles and moments of the training data."""
+    """Clip to [lower, upper], subtract `mean`, divide by `std`, all figures of the training data."""
 
     kind: Literal["clip_zscore"] = "clip_zscore"
     mean: float

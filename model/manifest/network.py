@@ -28,7 +28,7 @@ def lies_inside(file: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """One ONNX file with a single input (batch, channels, *window) and a single output of logits (batch, channels, *window)."""
+    """One ONNX file: input (batch, channels, *window), output logits (batch, classes, *window)."""
 
     file: str
     """Path of the ONNX file relative to the manifest."""
@@ -99,8 +99,8 @@ class Localization(Network):
     margin_mm: float = 20.0
     """How far the region reaches beyond the organs found."""
     crop_axes: tuple[AxisName, ...] = ("y", "x")
-    """Axes along which the region is cut; method A cuts x and y only, since a tumor can be anywhere along
-    head-foot."""
+    """Axes along which the region is cut; the FLARE23 low-resource ensemble cuts x and y only,
+    since a tumor can be anywhere along head-foot."""
     skip_outside: bool = False
     """Windows farther than `margin_mm` from the organs found are not run; not for bundles that look for
     lesions anywhere."""

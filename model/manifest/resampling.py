@@ -65,11 +65,14 @@ promise that winners between grid points can be told from the grid points alone.
 
 
 def separate_axis(from_zyx_mm: ZyxMm, to_zyx_mm: ZyxMm, above_ratio: float) -> int | None:
-    """The axis that `SeparateAxisResampling` resamples apart, 0 to 2; None for none (nnU-Net
-    `determine_do_sep_z_and_axis`).
+    """The axis that `SeparateAxisResampling` resamples apart, 0 to 2; None for none.
 
-    >>> separate_axis((5.0, 0.8, 0.8), (1.5, 1.5, 1.5), 3.0), separate_axis((2.0, 1.0, 1.0), (2.0, 2.0, 2.0), 3.0)
-    (0, None)
+    Source: `determine_do_sep_z_and_axis` of nnU-Net.
+
+    >>> separate_axis((5.0, 0.8, 0.8), (1.5, 1.5, 1.5), 3.0)
+    0
+    >>> separate_axis((2.0, 1.0, 1.0), (2.0, 2.0, 2.0), 3.0) is None
+    True
     """
     for spacing in (from_zyx_mm, to_zyx_mm):
         largest = max(spacing)

@@ -1,4 +1,4 @@
-"""Where a network's windows lie, in which order they run, which are left out, and how much each counts where."""
+"""Where a network's windows lie, in which order they run, which are left out, what each counts."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,7 +10,10 @@ AxisName = Literal["z", "y", "x"]
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianImportance:
-    """A bell centred between the two middle voxels of an even axis, so that a mirrored window counts the same."""
+    """A Gaussian centred between the two middle voxels of an even axis.
+
+    A mirrored window counts the same.
+    """
 
     kind: Literal["gaussian"] = "gaussian"
     sigma: float = 0.125
@@ -25,9 +28,10 @@ class GaussianImportance:
 
 @dataclass(frozen=True, kw_only=True)
 class NnunetImportance:
-    """nnU-Net's map to the bit: centred on voxel n // 2, cut off at four sigmas, scaled to 10, rounded to half floats.
+    """nnU-Net's map to the bit.
 
-    Zeros take the smallest value that is not 0.
+    It is centred on voxel n // 2, cut off at four sigmas, scaled to 10 and rounded to half floats. Zeros take
+    the smallest value that is not 0.
     """
 
     kind: Literal["nnunet_gaussian"] = "nnunet_gaussian"
@@ -58,7 +62,9 @@ class AllWindows:
 
 @dataclass(frozen=True, kw_only=True)
 class CentreFirst:
-    """Three by three windows around the middle of each level, the centre first (FLARE22 winner, efficient inference).
+    """Three by three windows around the middle of each level, the centre first.
+
+    Source: FLARE22 winner, efficient inference.
 
     The eight around the centre are left out where its result shows that they hold nothing.
     """
