@@ -1,0 +1,22 @@
+"""LeanSeg from Python, in four lines.
+
+    bundle = load_bundle(Path("bundles/default"))
+    volume = read_volume(Path("ct_0000.nii.gz"))
+    segmented = Predictor(bundle).predict(volume)
+    write_labels(Path("ct.nii.gz"), segmented.labels, volume.geometry)
+
+Importing this module puts the folder of the programs first on `sys.path`, once.
+"""
+
+import sys
+
+from leanseg.programs import importable
+
+sys.path.insert(0, importable())
+
+from inference.imaging.volume import read_volume
+from inference.imaging.writing import write_labels
+from inference.predictor import Predictor
+from model.bundle import load_bundle
+
+__all__ = ["Predictor", "load_bundle", "read_volume", "write_labels"]
