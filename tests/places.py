@@ -5,10 +5,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("model", "inference", "training", "eval", "leanseg")
+SOURCES = [
+    ROOT / "predict.py",
+    *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))),
+]
 CROPS = ROOT / "tests" / "data"
 """Crops of real images, in the project; see the README there."""
 SHARED_DATA = ROOT.parent / "shared" / "data"
 """The whole images, beside the project; only tests of their size need them, and skip where they are not."""
+
+
+def module_name(path: Path) -> str:
+    """The name by which a source file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def real_data(name: str) -> Path:

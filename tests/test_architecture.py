@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.places import ROOT
+from tests.places import PACKAGES, ROOT, SOURCES, module_name
 
-PACKAGES = ("model", "inference", "training", "eval", "leanseg")
 OURS = {*PACKAGES, "predict"}
 STDLIB = set(sys.stdlib_module_names)
 
@@ -161,11 +160,6 @@ REPEATED = {
 the user types."""
 
 
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def within(module: str, prefix: str) -> bool:
     return module == prefix or module.startswith(prefix + ".")
 
@@ -178,11 +172,6 @@ def is_module(name: str) -> bool:
     return where(name).with_suffix(".py").is_file() or where(name).is_dir()
 
 
-def sources() -> list[Path]:
-    return [ROOT / "predict.py", *(path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py")))]
-
-
-SOURCES = sources()
 TREES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 
 

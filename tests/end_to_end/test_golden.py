@@ -20,8 +20,8 @@ CPU = Path("/proc/cpuinfo")
 SAME_INSTRUCTIONS = CPU.exists() and " avx512f " in CPU.read_text(encoding="utf-8")
 """Whether this processor sums as the one that made the files."""
 OTHERWISE = 0.001
-"""Share of the labelled voxels that another processor's way of summing may change; it was 0.0009 at most between
-one thread and two."""
+"""Share of the labelled voxels that another order of summing may change; one thread instead of two changed
+0.0008."""
 
 
 @pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
