@@ -1,6 +1,6 @@
 """LeanSeg from Python, in four lines.
 
-    bundle = load_bundle(Path("bundles/default"))
+    bundle = load_bundle(EMBEDDED_BUNDLE)
     volume = read_volume(Path("ct_0000.nii.gz"))
     segmented = Predictor(bundle).predict(volume)
     write_labels(Path("ct.nii.gz"), segmented.labels, volume.geometry)
@@ -10,7 +10,7 @@ Importing this module puts the folder of the programs first on `sys.path`, once.
 
 import sys
 
-from leanseg.programs import importable
+from leanseg.programs import folder, importable
 
 sys.path.insert(0, importable())
 
@@ -19,4 +19,7 @@ from inference.imaging.writing import write_labels
 from inference.predictor import Predictor
 from model.bundle import load_bundle
 
-__all__ = ["Predictor", "load_bundle", "read_volume", "write_labels"]
+EMBEDDED_BUNDLE = folder() / "bundles" / "default"
+"""The bundle that LeanSeg comes with."""
+
+__all__ = ["EMBEDDED_BUNDLE", "Predictor", "load_bundle", "read_volume", "write_labels"]

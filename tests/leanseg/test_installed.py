@@ -1,11 +1,12 @@
 """The wheel, installed into an environment of its own beside the packages of the running one."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
-from pathlib import Path
 
 import pytest
 
@@ -99,15 +100,11 @@ def test_the_embedded_bundle_segments(environment, tmp_path):
     assert (ran.returncode, (tmp_path / "out" / "phantom.nii.gz").exists()) == (0, True), ran.stderr
 
 
-def test_four_lines_of_python(environment, tmp_path):
+def test_the_readmes_lines_of_python(environment, tmp_path):
     image = ROOT / "examples" / "phantom" / "imagesTr" / "phantom_0000.nii.gz"
-    bundle = ROOT / "bundles" / "default"
-    source = f"""
-from pathlib import Path
-from leanseg.api import Predictor, load_bundle, read_volume, write_labels
-volume = read_volume(Path({str(image)!r}))
-segmented = Predictor(load_bundle(Path({str(bundle)!r}))).predict(volume)
-write_labels(Path("labels.nii.gz"), segmented.labels, volume.geometry)
-"""
+    shutil.copy(image, tmp_path / "my_ct.nii.gz")
+    (source,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     ran = run(environment, "python", "-c", source, cwd=tmp_path)
-    assert (ran.returncode, Path(tmp_path / "labels.nii.gz").exists()) == (0, True), ran.stderr
+    assert (ran.returncode, (tmp_path / "labels.nii.gz").exists()) == (0, True), ran.stderr
