@@ -116,7 +116,7 @@ def section(cls: type) -> list[str]:
     parts = [f"## {cls.__name__}"]
     if kind is not None:
         parts.append(f"`{KIND}: {kind}`")
-    parts.append(prose(inspect.cleandoc(cls.__doc__ or "")))
+    parts.append(prose(docstring_parts(cls)[0]))
     hints, texts = get_type_hints(cls), field_texts(cls)
     fields = [field for field in dataclasses.fields(cls) if field.name != KIND or kind is None]
     items = [item(field, hints[field.name], texts.get(field.name, "")) for field in fields]
@@ -158,12 +158,36 @@ def default_of(field: "dataclasses.Field[Any]") -> str:
         value = field.default_factory()
     else:
         return "required"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and is_plain(value):
+        kind = kind_of(type(value))
+        return f"default `{kind}`" if kind else "default: its own defaults"
     return f"default `{json.dumps(dump(value), ensure_ascii=False)}`"
 
 
+def is_plain(value: object) -> bool:
+    """Whether a dataclass has no field that differs from its default."""
+    fields = dataclasses.fields(value)  # type: ignore[arg-type]
+    missing = dataclasses.MISSING
+    return not any(f.default is missing and f.default_factory is missing for f in fields) and (
+        type(value)() == value
+    )
+
+
+def docstring_parts(cls: type) -> tuple[str, dict[str, str]]:
+    """A class's explanation, and what its section `Args:` says of each field."""
+    explanation, *sections = re.split(r"\n\n(?=\w+:\n)", inspect.cleandoc(cls.__doc__ or ""))
+    texts = {}
+    for text in sections:
+        title, _, body = text.partition("\n")
+        if title == "Args:":
+            items = re.split(r"\n(?=\w+:)", textwrap.dedent(body))
+            texts = {name: rest.strip() for name, _, rest in (entry.partition(":") for entry in items)}
+    return explanation, texts
+
+
 def field_texts(cls: type) -> dict[str, str]:
-    """Field to the string that stands under it in the source, of the class and of those it is built on."""
-    texts: dict[str, str] = {}
+    """Field to its explanation: the string under it in the source, else its line in `Args:`."""
+    texts = docstring_parts(cls)[1]
     for base in reversed(cls.__mro__):
         if not dataclasses.is_dataclass(base):
             continue

@@ -14,7 +14,7 @@ from leanseg.programs import folder, importable
 
 sys.path.insert(0, importable())
 
-from inference.imaging.volume import read_volume
+from inference.imaging.reading import read_volume
 from inference.imaging.writing import write_labels
 from inference.predictor import Predictor
 from model.bundle import load_bundle

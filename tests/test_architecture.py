@@ -71,9 +71,7 @@ RULES: Mapping[str, Rule] = {
         },
         {"torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"},
     ),
-    "training.commands": Rule(
-        {"training", "model", "inference.runtime", "inference.errors"}, {"torch", "numpy"}
-    ),
+    "training.commands": Rule({"training", "model", "inference.runtime", "inference.errors"}, {"torch"}),
     "training.__main__": Rule({"training.training_errors", "leanseg.command_line"}),
     "eval": Rule(
         {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"},

@@ -18,7 +18,7 @@ COMMANDS = {
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),
     "phantom": Command(
-        module="training.phantom.data_folder", summary="make procedural CTs with truth", needs=".venv"
+        module="training.commands.phantom", summary="make procedural CTs with truth", needs=".venv"
     ),
     "untrained": Command(
         module="training.commands.untrained",

@@ -11,12 +11,22 @@ from docs.generate import HERE, PAGES, Page, reachable, render
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """A ball."""
+    """A ball.
+
+    Args:
+        radius_mm: not looked at, for the string under the field is nearer.
+        holes: how many
+            there are.
+
+    Raises:
+        ValueError: too many holes.
+    """
 
     kind: Literal["round"] = "round"
     radius_mm: float = 2.0
     """Half of
     its width."""
+    holes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +54,7 @@ class Box(Named):
     things: tuple[Round | Flat, ...] = ()
     """In any order."""
     first: Round = field(default_factory=Round)
+    second: Round = field(default_factory=lambda: Round(holes=9))
     size_zyx: tuple[int, int, int] | None = None
     colours: Mapping[str, Literal["red", "blue"]]
 
@@ -61,7 +72,8 @@ What is in the box.
 
 - **`name`** (text; required): What it is called.
 - **`things`** (list of: [round](#round) or [flat](#flat); default `[]`): In any order.
-- **`first`** ([round](#round); default `{"kind": "round", "radius_mm": 2.0}`)
+- **`first`** ([round](#round); default `round`)
+- **`second`** ([round](#round); default `{"kind": "round", "radius_mm": 2.0, "holes": 9}`)
 - **`size_zyx`** (null or list of 3: whole number; default `null`)
 - **`colours`** (mapping from name to: `red` or `blue`; required)
 
@@ -72,6 +84,7 @@ What is in the box.
 A ball.
 
 - **`radius_mm`** (number; default `2.0`): Half of its width.
+- **`holes`** (whole number; default `0`): how many there are.
 
 ## Flat
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from inference.imaging.volume import read_volume
+from inference.imaging.reading import read_volume
 from inference.predictor import Predictor
 from model.bundle import load_bundle
 from tests.places import ROOT, real_data

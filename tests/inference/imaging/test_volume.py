@@ -11,7 +11,8 @@ import SimpleITK as sitk
 
 from inference.errors import InputError, OutputError
 from inference.geometry import Geometry
-from inference.imaging.volume import read_header, read_volume, write_labels
+from inference.imaging.reading import open_image, read_volume
+from inference.imaging.writing import write_labels
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 from tests.places import real_data, whole_data
 
@@ -27,7 +28,7 @@ def assert_same_as_simpleitk(path, image=None):
     image = image or sitk.ReadImage(str(path))
     volume = read_volume(path)
     assert np.array_equal(volume.array, sitk.GetArrayViewFromImage(image))
-    assert volume.geometry == read_header(path).geometry
+    assert volume.geometry == open_image(path).geometry
     assert volume.geometry.size_zyx == image.GetSize()[::-1]
     assert volume.geometry.spacing_zyx_mm == pytest.approx(image.GetSpacing()[::-1])
     assert volume.geometry.origin_xyz_mm == pytest.approx(image.GetOrigin())
@@ -56,7 +57,7 @@ def test_real_images_are_read_as_simpleitk_reads_them(data, name):
 
 @pytest.mark.parametrize("name", REAL)
 def test_labels_have_the_very_header_of_their_image(name, tmp_path):
-    geometry = read_header(real_data(name)).geometry
+    geometry = open_image(real_data(name)).geometry
     path = tmp_path / "labels.nii.gz"
     write_labels(path, np.full(geometry.size_zyx, 3, np.uint8), geometry)
     assert header_of(path) == header_of(real_data(name))
@@ -78,7 +79,7 @@ def test_a_dicom_series_is_read_as_simpleitk_reads_it(data):
 def test_dicom_and_its_labels_lie_at_the_same_place():
     """The labels are stored with flipped rows; in the world both grids cover the same voxels."""
     ct, labels = (
-        read_header(real_data("ct_slab_dicom") / name).geometry for name in ("series", "labels.nii.gz")
+        open_image(real_data("ct_slab_dicom") / name).geometry for name in ("series", "labels.nii.gz")
     )
     slices, last, right = (size - 1 for size in ct.size_zyx)
     assert np.allclose(ct.to_world((0, 0, 0)), labels.to_world((0, last, 0)))
@@ -118,7 +119,7 @@ def test_labels_without_a_nifti_header_are_on_the_same_grid(tmp_path, oblique):
     assert spacing == pytest.approx((0.7, 0.8, 5.0), rel=1e-7)
     assert origin == (1.0, 2.0, 3.0)
     assert direction == pytest.approx(oblique, abs=1e-7)
-    assert read_header(tmp_path / "labels.nii.gz").geometry.direction == pytest.approx(oblique, abs=1e-7)
+    assert open_image(tmp_path / "labels.nii.gz").geometry.direction == pytest.approx(oblique, abs=1e-7)
 
 
 @pytest.mark.parametrize("codes", [(q, s) for q in range(3) for s in range(3)])
@@ -234,7 +235,7 @@ def test_a_big_endian_header_is_kept_big_endian(tmp_path):
 
 def test_a_grid_that_was_changed_forgets_the_files_header(tmp_path):
     """A crop keeps its own size and origin, not those of the file it was cut from."""
-    geometry = read_header(write_nifti(tmp_path / "image.nii")).geometry
+    geometry = open_image(write_nifti(tmp_path / "image.nii")).geometry
     part = replace(geometry, size_zyx=(1, 2, 3), nifti_header=None)
     write_labels(tmp_path / "labels.nii.gz", np.zeros((1, 2, 3), np.uint8), part)
     assert header_of(tmp_path / "labels.nii.gz")[0] == (3, 2, 1)
@@ -263,7 +264,7 @@ def test_reading_leaves_the_folder_of_the_input_alone(tmp_path):
 )
 def test_the_header_tells_what_a_voxel_will_take(tmp_path, dtype, changes, bytes_each):
     path = write_nifti(tmp_path / "image.nii", voxels(dtype=dtype), **changes)
-    assert read_header(path).voxel_bytes == bytes_each
+    assert open_image(path).voxel_bytes == bytes_each
     assert read_volume(path).array.itemsize <= bytes_each
 
 
@@ -292,7 +293,7 @@ def test_no_more_voxels_along_an_axis_than_a_label_map_can_have(tmp_path, name):
 
 def test_the_header_of_a_series_tells_what_a_voxel_will_take(tmp_path):
     write_series(tmp_path, [(0, 0, 0), (0, 0, 3)])
-    assert read_header(tmp_path).voxel_bytes == read_volume(tmp_path).array.itemsize == 2
+    assert open_image(tmp_path).voxel_bytes == read_volume(tmp_path).array.itemsize == 2
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
