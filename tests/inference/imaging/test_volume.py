@@ -299,7 +299,7 @@ def test_the_header_of_a_series_tells_what_a_voxel_will_take(tmp_path):
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("codes", [(0, 1), (1, 0)])
 def test_nifti_2_is_read_as_nifti_1_is(tmp_path, order, codes):
-    """Checked against nibabel too, which is not among the test packages: 40 random headers, positions equal to 1e-12 mm."""
+    """Checked against nibabel too, which is not among the test packages: 40 headers, equal to 1e-12 mm."""
     form = {"qform_code": codes[0], "sform_code": codes[1]}
     one = read_volume(write_nifti(tmp_path / "1.nii.gz", order=order, quatern=(0.5, 0.5, 0.5), **form))
     two = read_volume(
