@@ -107,7 +107,7 @@ def _is_absent(module: str | None) -> bool:
 
 def _remedy(program: str, command: str, needs: Needs) -> str:
     if installed():
-        return f"run pip install 'leanseg[{EXTRAS[needs]}]'"
+        return f"run pip install '.[{EXTRAS[needs]}]' in the clone that LeanSeg was installed from"
     return f"run `make {needs}`, then .venv/bin/{program} {command}"
 
 

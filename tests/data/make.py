@@ -1,7 +1,7 @@
 """Cut the images of this folder out of the whole ones: `python tests/data/make.py FOLDER_OF_WHOLE_IMAGES`.
 
-Run once; kept to say exactly what was cut. Voxel values, types on disk, spacing, direction and place in the world
-are those of the source.
+Run once; kept to say exactly what was cut. Voxel values, types on disk, spacing, direction and place in the
+world are those of the source.
 """
 
 import gzip
@@ -50,7 +50,7 @@ def cut_images(whole: Path) -> None:
 
 
 def thin_label_maps(whole: Path) -> None:
-    """Every second voxel, beginning where the canonical (LPS) axes begin: what tests have always looked at."""
+    """Every second voxel, counted from where the canonical (LPS) axes begin."""
     for name in THINNED:
         image = sitk.ReadImage(str(whole / name))
         stored = sitk.DICOMOrientImageFilter_GetOrientationFromDirectionCosines(image.GetDirection())
@@ -59,7 +59,7 @@ def thin_label_maps(whole: Path) -> None:
 
 
 def cut_series(whole: Path) -> None:
-    """Slices with fewer rows and columns, packed by JPEG 2000 without loss as they were, moved in the world."""
+    """Slices with fewer rows and columns, packed by JPEG 2000 without loss, as the whole ones are."""
     name, (x, y, first), (x_end, y_end, end) = SERIES
     reader = sitk.ImageSeriesReader()
     files = reader.GetGDCMSeriesFileNames(str(whole / name))[first:end]
