@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) test test-slow container-test training viewer lint requirements clean
+.PHONY: help demo $(VENV) test test-slow container-test training viewer lint docs requirements clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
@@ -34,6 +34,9 @@ viewer: build/viewer/niivue.umd.js ## fetch the 3D viewer of reports (needs npm)
 
 lint: $(VENV)/.dev ## mend what ruff can mend, then check
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/mypy
+
+docs: $(VENV)/.training ## write docs/manifest.md and docs/recipes.md from the docstrings
+	@$(BIN)/python docs/generate.py
 
 requirements: $(VENV)/.dev ## pin and hash the runtime packages anew
 	@$(PIP) install uv

@@ -26,12 +26,12 @@ TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
 
-def parse(argv: Sequence[str] | None = None) -> Call:
+def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Call:
     """Understand the command line; ends the program with exit code 2 where it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="predict.py",
-        description="Segment organs and tumors in abdominal CTs. Writes one label map (.nii.gz) a case, on the "
-        "grid of its image.",
+        prog=program,
+        description="Segment organs and tumors in abdominal CTs. "
+        "Writes one label map (.nii.gz, on the grid of its image) a case.",
         epilog="Exit codes: 0 all cases segmented, 1 some failed, 2 wrong call. Not a medical device.",
     )
     add = parser.add_argument
@@ -109,9 +109,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; the value is its exit code."""
-    call = parse(argv)
+def main(argv: Sequence[str] | None = None, program: str = "predict.py") -> int:
+    """Run the program, whose name in messages is `program`; the value is its exit code."""
+    call = parse(argv, program)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show

@@ -1,50 +1,176 @@
-"""The house rules of who may import whom, read from the source with `ast`, so that a broken rule fails without running it."""
+"""Who may import whom, folder by folder, read from the source with `ast`.
+
+model says what a model is, inference runs it, training makes it, eval judges it from outside, and leanseg is
+the installed command. A module that needs more than its rule allows stands in the wrong folder, or the rule
+changes here, with a reason.
+"""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.places import ROOT
+from tests.places import PACKAGES, ROOT, SOURCES, module_name
 
-OURS = {"model", "inference", "training", "eval", "predict"}
+OURS = {*PACKAGES, "predict"}
 STDLIB = set(sys.stdlib_module_names)
-INFERENCE_PACKAGES = {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}
+
 HEAVY = {"onnxruntime", "openvino"}
-LEAN_MODEL = {"model.labels", "model.bundle", "model.manifest", "model.schema"}
+"""Runtimes that take long to import: only where a session is made, inside a function."""
 
-# Where a module lies: its first matching prefix gives what of ours, and which third-party packages (None:
-# any), it may import.
-RULES: tuple[tuple[str, set[str], set[str] | None], ...] = (
-    ("predict", {"inference", "model.bundle"}, set()),
-    *((name, LEAN_MODEL, {"numpy"}) for name in sorted(LEAN_MODEL)),
-    ("model", {"model"}, None),
-    ("inference", {"inference", *LEAN_MODEL}, INFERENCE_PACKAGES),
-    ("training", {"training", "model", "inference", "eval.scoring.metrics"}, None),
-    ("eval", {"eval", "model.labels"}, None),
-)
-# Imports of ours that happen inside functions: the subcommands of the two command lines load only what they
-# need.
-LAZY_ALLOWED = {"training.__main__", "eval.__main__"}
+LEAN_MODEL = {
+    "model.arrays",
+    "model.bundle",
+    "model.case_names",
+    "model.checks",
+    "model.label_files",
+    "model.labels",
+    "model.manifest",
+    "model.onnx_header",
+    "model.schema",
+}
+"""What a model is, in numpy and the standard library."""
 
 
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+class Rule(NamedTuple):
+    """What the modules of a folder may import beside the standard library."""
+
+    ours: set[str]
+    """Modules of this project, and what lies in them."""
+    packages: frozenset[str] | set[str] = frozenset()
+    """Third-party packages."""
+
+
+RULES: Mapping[str, Rule] = {
+    "predict": Rule({"inference", "model.bundle"}),
+    "leanseg": Rule({"leanseg"}),
+    "leanseg.api": Rule(
+        {"leanseg.programs", "inference.predictor", "inference.imaging", "model.bundle"},
+    ),
+    "model": Rule(LEAN_MODEL, {"numpy"}),
+    "model.networks": Rule({"model.networks", *LEAN_MODEL}, {"torch", "monai"}),
+    "model.onnx_export": Rule(
+        {"model.onnx_export", "model.networks", *LEAN_MODEL},
+        {"torch", "onnx", "onnxruntime", "numpy", "scipy"},
+    ),
+    "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}),
+    "training": Rule(
+        {
+            "training",
+            "model",
+            "eval.scoring.metrics",
+            "inference.imaging",
+            "inference.preprocessing",
+            "inference.geometry",
+            "inference.errors",
+        },
+        {"torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"},
+    ),
+    "training.commands": Rule({"training", "model", "inference.runtime", "inference.errors"}, {"torch"}),
+    "training.__main__": Rule({"training.training_errors", "leanseg.command_line"}),
+    "eval": Rule(
+        {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"},
+        {"numpy", "scipy", "SimpleITK", "matplotlib", "psutil"},
+    ),
+    "eval.benchmark": Rule(
+        {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"},
+        {
+            *("numpy", "SimpleITK", "matplotlib", "psutil"),
+            *("torch", "monai", "onnx", "onnxruntime", "openvino", "safetensors"),
+        },
+    ),
+    "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line"}, {"SimpleITK"}),
+}
+"""Module or folder to its rule; the longest name that a module lies in counts."""
+
+TOOLS = {"inference.errors", "inference.geometry", "inference.threads", "inference.timing"}
+"""What every stage of inference may use, and itself uses no stage."""
+
+STAGES: Mapping[str, set[str]] = {
+    "inference.imaging.formats": set(),
+    "inference.imaging": {"inference.imaging.formats"},
+    "inference.preprocessing": {"inference.imaging"},
+    "inference.restoration": set(),
+    "inference.runtime": set(),
+    "inference.sliding_window": {
+        "inference.preprocessing",
+        "inference.restoration",
+        "inference.runtime",
+    },
+    "inference.planning": {
+        "inference.imaging",
+        "inference.preprocessing",
+        "inference.restoration",
+        "inference.runtime",
+        "inference.sliding_window",
+    },
+    "inference.postprocessing": set(),
+    "inference.segmentation": {
+        "inference.imaging",
+        "inference.preprocessing",
+        "inference.restoration",
+        "inference.runtime",
+        "inference.sliding_window",
+        "inference.planning",
+        "inference.postprocessing",
+    },
+    "inference.predictor": {
+        "inference.imaging",
+        "inference.preprocessing",
+        "inference.runtime",
+        "inference.sliding_window",
+        "inference.planning",
+        "inference.postprocessing",
+        "inference.segmentation",
+    },
+    "inference.cohort": {
+        "inference.call",
+        "inference.imaging",
+        "inference.imaging.formats",
+        "inference.planning",
+        "inference.runtime",
+        "inference.predictor",
+    },
+    "inference.command": {
+        "inference.call",
+        "inference.imaging",
+        "inference.planning",
+        "inference.runtime",
+        "inference.predictor",
+        "inference.cohort",
+    },
+}
+"""Inside inference: a stage to the stages below it that it may import, beside the tools. Each line names only
+what stands above it."""
+
+REPEATED = {
+    "__init__": "Python asks for it",
+    "__main__": "Python asks for it",
+    "intensity": "the manifest states it, preprocessing does it",
+    "resampling": "the manifest states it, preprocessing does it",
+}
+"""File names that stand more than once in the tree, and why. Files of the folders `commands` are called what
+the user types."""
 
 
 def within(module: str, prefix: str) -> bool:
     return module == prefix or module.startswith(prefix + ".")
 
 
-def sources() -> list[Path]:
-    found = [ROOT / "predict.py"]
-    for package in sorted(OURS - {"predict"}):
-        found += sorted((ROOT / package).rglob("*.py"))
-    return [path for path in found if path.exists()]
+def where(module: str) -> Path:
+    return ROOT / Path(*module.split("."))
+
+
+def is_module(name: str) -> bool:
+    return where(name).with_suffix(".py").is_file() or where(name).is_dir()
+
+
+TREES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 
 
 def imports_of(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
@@ -53,33 +179,44 @@ def imports_of(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
             yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: relative import"
-            # `from model import labels` may name a module; `from model.labels import X` names one before the
-            # X.
             for alias in node.names:
+                # `from model import labels` names a module, `from model.labels import X` one before the X.
                 full = f"{node.module}.{alias.name}"
-                is_module = (ROOT / Path(*full.split("."))).with_suffix(".py").exists() or (
-                    ROOT / Path(*full.split("."))
-                ).is_dir()
-                yield node, full if is_module else str(node.module)
+                yield node, full if is_module(full) else str(node.module)
+
+
+def rule_of(module: str) -> Rule:
+    return RULES[max((prefix for prefix in RULES if within(module, prefix)), key=len)]
+
+
+def folder_of(module: str) -> str:
+    """The folder that a module lies in; a module at the root of its package stands for itself."""
+    if where(module).is_dir():
+        return module
+    folder = module.rpartition(".")[0]
+    return module if folder in ("", *PACKAGES) else folder
 
 
 def broken_rules(module: str, tree: ast.AST) -> list[str]:
-    ours, packages = next((ours, packages) for prefix, ours, packages in RULES if within(module, prefix))
+    rule = rule_of(module)
+    stage = folder_of(module)
     broken = []
     for node, imported in imports_of(tree):
         top = imported.split(".")[0]
         if top in OURS:
-            allowed = any(within(imported, prefix) for prefix in ours)
+            allowed = any(within(imported, prefix) for prefix in rule.ours)
+            if allowed and top == "inference" and stage in STAGES:
+                allowed = folder_of(imported) in STAGES[stage] | TOOLS | {stage}
         else:
-            allowed = top in STDLIB or packages is None or top in packages
+            allowed = top in STDLIB or top in rule.packages
         if not allowed:
             broken.append(f"{module}:{node.lineno} imports {imported}")
     return broken
 
 
-@pytest.mark.parametrize("path", sources(), ids=module_name)
-def test_imports_follow_the_table(path):
-    assert broken_rules(module_name(path), ast.parse(path.read_text(encoding="utf-8"))) == []
+@pytest.mark.parametrize("module", TREES)
+def test_imports_follow_the_table(module):
+    assert broken_rules(module, TREES[module]) == []
 
 
 @pytest.mark.parametrize(
@@ -89,39 +226,129 @@ def test_imports_follow_the_table(path):
         ("inference.sliding_window.placement", "from training.recipes.recipe import Recipe"),
         ("inference.sliding_window.placement", "from eval.scoring.metrics import dice"),
         ("inference.sliding_window.placement", "from model.networks import spec"),
-        ("inference.sliding_window.placement", "from model import export"),
         ("inference.sliding_window.placement", "import scipy.ndimage"),
+        ("inference.sliding_window.placement", "from inference.predictor import Predictor"),
+        ("inference.sliding_window.placement", "from inference.planning.planner import Budget"),
+        ("inference.imaging.formats.nifti", "from inference.imaging import volume"),
+        ("inference.runtime.session", "from inference.planning.planner import Budget"),
+        ("inference.postprocessing.sides", "from inference.cohort.cases import Case"),
+        ("inference.predictor", "from inference.cohort.folder import Outcome"),
+        ("inference.command", "from leanseg.command_line import dispatch"),
         ("model.labels", "import SimpleITK"),
         ("model.bundle", "import torch"),
+        ("model.bundle", "from model.networks import spec"),
+        ("model.manifest.document", "from model.onnx_export.graph import export_onnx"),
+        ("model.networks.build", "import SimpleITK"),
+        ("model.onnx_export.graph", "from inference.runtime.session import Backend"),
         ("predict", "import numpy"),
         ("predict", "from model.labels import FLARE22"),
         ("eval.scoring.metrics", "from inference.imaging.volume import read_volume"),
         ("eval.scoring.metrics", "from model.bundle import load_bundle"),
-        ("training.trainer", "from eval.report import render"),
+        ("eval.scoring.metrics", "import torch"),
+        ("eval.commands.score", "from leanseg.command_line import Command"),
+        ("training.runs.loop", "from eval.report import page"),
+        ("training.runs.loop", "from inference.runtime.session import Backend"),
+        ("training.commands.export", "from inference.predictor import Predictor"),
+        ("training.__main__", "import torch"),
+        ("leanseg.command_line", "from eval.eval_errors import JudgingError"),
+        ("leanseg.command_line", "import numpy"),
+        ("leanseg.api", "from training.recipes.recipe import load_recipe"),
     ],
 )
 def test_a_broken_rule_is_found(module, line):
-    assert broken_rules(module, ast.parse(line)) == [
-        f"{module}:1 imports {next(imports_of(ast.parse(line)))[1]}"
-    ]
+    assert is_module(module)
+    ((_, imported),) = imports_of(ast.parse(line))
+    assert broken_rules(module, ast.parse(line)) == [f"{module}:1 imports {imported}"]
 
 
-@pytest.mark.parametrize("path", sources(), ids=module_name)
-def test_only_heavy_runtimes_and_subcommands_are_imported_inside_functions(path):
-    module = module_name(path)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    late = set()
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            late |= {imported for _, imported in imports_of(function)}
+def test_the_rules_name_only_what_exists():
+    named = {name for prefix, rule in RULES.items() for name in (prefix, *rule.ours)}
+    named |= {name for stage, below in STAGES.items() for name in (stage, *below)} | TOOLS | LEAN_MODEL
+    assert [name for name in sorted(named) if not is_module(name)] == []
+
+
+def test_the_rules_name_only_packages_that_are_used():
+    unused = {}
+    for prefix, rule in RULES.items():
+        used = {
+            imported.split(".")[0]
+            for module, tree in TREES.items()
+            if within(module, prefix)
+            for _, imported in imports_of(tree)
+        }
+        if rule.packages - used:
+            unused[prefix] = rule.packages - used
+    assert unused == {}
+
+
+def test_every_part_of_inference_has_its_place():
+    parts = {folder_of(module) for module in TREES if module.startswith("inference.")}
+    assert parts - STAGES.keys() - TOOLS - {"inference.call"} == set()
+
+
+def test_stages_stand_below_one_another():
+    above: set[str] = {"inference.call"}
+    for stage, below in STAGES.items():
+        assert below <= above, stage
+        above.add(stage)
+
+
+def folder_imports() -> dict[str, set[str]]:
+    """Folder to the other folders that it imports; modules at the root of a package count as folders."""
+    graph: dict[str, set[str]] = {}
+    for module, tree in TREES.items():
+        targets = graph.setdefault(folder_of(module), set())
+        targets |= {folder_of(name) for _, name in imports_of(tree) if name.split(".")[0] in OURS}
+    return {folder: targets - {folder} for folder, targets in graph.items()}
+
+
+def circles(graph: Mapping[str, set[str]]) -> set[tuple[str, ...]]:
+    """The groups of nodes that reach each other."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        reached[start], pending = set(), [start]
+        while pending:
+            new = graph.get(pending.pop(), set()) - reached[start]
+            reached[start] |= new
+            pending += new
+    groups = (
+        tuple(sorted(b for b in ends if a in reached.get(b, ()))) for a, ends in reached.items() if a in ends
+    )
+    return set(groups)
+
+
+def test_no_two_folders_import_each_other():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}}) == {("b", "c")}
+    assert circles(folder_imports()) == set()
+
+
+def test_file_names_stand_once():
+    counted = Counter(path.stem for path in SOURCES if path.parent.name != "commands")
+    repeated = {name for name, times in counted.items() if times > 1}
+    assert repeated == set(REPEATED)
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_only_heavy_runtimes_are_imported_inside_functions(module):
+    late = {
+        imported
+        for function in ast.walk(TREES[module])
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for _, imported in imports_of(function)
+    }
     allowed = HEAVY | ({"inference"} if module == "predict" else set())
-    late = {name for name in late if name.split(".")[0] not in allowed}
-    assert module in LAZY_ALLOWED or not late
+    assert {name for name in late if name.split(".")[0] not in allowed} == set()
 
 
-@pytest.mark.parametrize("path", [p for p in sources() if p.name == "__init__.py"], ids=module_name)
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.name == "__init__.py"], ids=module_name)
 def test_packages_are_empty(path):
     assert path.read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize("module", ["model.networks.spec", "training.recipes.recipe", "training.__main__"])
+def test_what_describes_a_network_or_a_run_needs_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def import_microseconds() -> dict[str, int]:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from model.labels import FLARE23
 from tests.inference.images import write_series
-from tests.places import ROOT
+from tests.places import ROOT, real_data
 
 pytestmark = [
     pytest.mark.container,
@@ -23,8 +23,6 @@ pytestmark = [
         reason="no docker command that works",
     ),
 ]
-REAL_CT = ROOT.parent / "shared" / "data" / "ct_abdomen" / "ct_0000.nii.gz"
-PHANTOM = ROOT / "examples" / "phantom" / "imagesTr" / "phantom_0000.nii.gz"
 NAME = "leanseg-test"
 GEOMETRY = ("GetSize", "GetSpacing", "GetOrigin", "GetDirection")
 
@@ -60,7 +58,7 @@ def bench(tmp_path) -> Path:
     """A folder with `inputs/` holding one CT and an empty `outputs/`, as organisers make them."""
     (tmp_path / "inputs").mkdir()
     (tmp_path / "outputs").mkdir()
-    shutil.copy(REAL_CT if REAL_CT.exists() else PHANTOM, tmp_path / "inputs" / "case_0000.nii.gz")
+    shutil.copy(real_data("ct_abdomen/ct_0000.nii.gz"), tmp_path / "inputs" / "case_0000.nii.gz")
     return tmp_path
 
 
@@ -148,7 +146,7 @@ def test_an_unwritable_output_folder_is_one_clear_line(image, bench):
 
 def test_what_is_in_the_image(image):
     assert docker("image", "inspect", "--format", "{{.Config.User}}", image).stdout.strip() == "1000:1000"
-    absent = ("torch", "monai", "scipy", "openvino_telemetry", "training", "eval")
+    absent = ("torch", "monai", "scipy", "openvino_telemetry", "training", "eval", "leanseg")
     script = f"import importlib.util; print([name for name in {absent} if importlib.util.find_spec(name)])"
     run = run_container("--network", "none", image, "python3", "-c", script)
     assert run.stdout.strip() == "[]", run.stdout + run.stderr

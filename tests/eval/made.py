@@ -9,18 +9,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tests.places import SHARED_DATA
+from tests.places import real_data
 
-DATA = SHARED_DATA
 SPACING_ZYX_MM = (2.5, 0.8, 0.9)
 ORGANISERS_TOLERANCES_MM = (5, 3, 3, 5, 2, 2, 2, 2, 2, 3, 5, 7, 3, 2)
 
 
 def real(name: str) -> Path:
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"no real data at {path}")
-    return path
+    return real_data(name)
 
 
 def surface_distance():

@@ -3,16 +3,6 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.places import SHARED_DATA
-
-
-@pytest.fixture(scope="session")
-def shared():
-    """The folder of real images."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("the real images in ../shared/data are not here")
-    return SHARED_DATA
-
 
 def every_orientation():
     """The 48 directions whose index axes run along world axes: six permutations by eight flips."""

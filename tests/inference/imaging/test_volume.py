@@ -14,6 +14,7 @@ from inference.geometry import Geometry
 from inference.imaging.reading import open_image, read_volume
 from inference.imaging.writing import write_labels
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
+from tests.places import real_data, whole_data
 
 REAL = [
     "ct_abdomen/ct_0000.nii.gz", "ct_3slice/ct_0000.nii.gz", "ct_sarcoma/STS_002/ct_0000.nii.gz",
@@ -49,23 +50,25 @@ def grid_image(direction, dtype=np.int16):
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_images_are_read_as_simpleitk_reads_them(shared, name):
-    assert assert_same_as_simpleitk(shared / name).warnings == ()
+@pytest.mark.parametrize("data", [real_data, whole_data])
+def test_real_images_are_read_as_simpleitk_reads_them(data, name):
+    assert assert_same_as_simpleitk(data(name)).warnings == ()
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_labels_have_the_very_header_of_their_image(shared, name, tmp_path):
-    geometry = open_image(shared / name).geometry
+def test_labels_have_the_very_header_of_their_image(name, tmp_path):
+    geometry = open_image(real_data(name)).geometry
     path = tmp_path / "labels.nii.gz"
     write_labels(path, np.full(geometry.size_zyx, 3, np.uint8), geometry)
-    assert header_of(path) == header_of(shared / name)
+    assert header_of(path) == header_of(real_data(name))
     result = sitk.ReadImage(str(path))
     assert (result.GetPixelIDTypeAsString(), result.GetDimension()) == ("8-bit unsigned integer", 3)
     assert set(np.unique(sitk.GetArrayViewFromImage(result)).tolist()) == {3}
 
 
-def test_a_dicom_series_is_read_as_simpleitk_reads_it(shared):
-    folder = shared / "ct_slab_dicom" / "series"
+@pytest.mark.parametrize("data", [real_data, whole_data])
+def test_a_dicom_series_is_read_as_simpleitk_reads_it(data):
+    folder = data("ct_slab_dicom") / "series"
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
     volume = assert_same_as_simpleitk(folder, reader.Execute())
@@ -73,14 +76,14 @@ def test_a_dicom_series_is_read_as_simpleitk_reads_it(shared):
     assert read_volume(folder.parent).geometry == volume.geometry, "one level further up is fine"
 
 
-def test_dicom_and_its_labels_lie_at_the_same_place(shared):
+def test_dicom_and_its_labels_lie_at_the_same_place():
     """The labels are stored with flipped rows; in the world both grids cover the same voxels."""
     ct, labels = (
-        open_image(shared / "ct_slab_dicom" / name).geometry for name in ("series", "labels.nii.gz")
+        open_image(real_data("ct_slab_dicom") / name).geometry for name in ("series", "labels.nii.gz")
     )
-    last = ct.size_zyx[1] - 1
+    slices, last, right = (size - 1 for size in ct.size_zyx)
     assert np.allclose(ct.to_world((0, 0, 0)), labels.to_world((0, last, 0)))
-    assert np.allclose(ct.to_world((19, last, 511)), labels.to_world((19, 0, 511)))
+    assert np.allclose(ct.to_world((slices, last, right)), labels.to_world((slices, 0, right)))
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr"])
@@ -238,12 +241,12 @@ def test_a_grid_that_was_changed_forgets_the_files_header(tmp_path):
     assert header_of(tmp_path / "labels.nii.gz")[0] == (3, 2, 1)
 
 
-def test_reading_leaves_the_folder_of_the_input_alone(shared, tmp_path):
+def test_reading_leaves_the_folder_of_the_input_alone(tmp_path):
     folder = tmp_path / "inputs"
     folder.mkdir()
-    shutil.copy(shared / "ct_3slice" / "ct_0000.nii.gz", folder)
+    shutil.copy(real_data("mr_abdomen/mr_0000.nii.gz"), folder)
     before = {entry: entry.stat().st_mtime_ns for entry in folder.iterdir()}
-    read_volume(folder / "ct_0000.nii.gz")
+    read_volume(folder / "mr_0000.nii.gz")
     assert {entry: entry.stat().st_mtime_ns for entry in folder.iterdir()} == before
 
 
@@ -296,7 +299,7 @@ def test_the_header_of_a_series_tells_what_a_voxel_will_take(tmp_path):
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("codes", [(0, 1), (1, 0)])
 def test_nifti_2_is_read_as_nifti_1_is(tmp_path, order, codes):
-    """Checked against nibabel too, which is not among the test packages: 40 random headers, positions equal to 1e-12 mm."""
+    """Checked against nibabel too, which is not among the test packages: 40 headers, equal to 1e-12 mm."""
     form = {"qform_code": codes[0], "sform_code": codes[1]}
     one = read_volume(write_nifti(tmp_path / "1.nii.gz", order=order, quatern=(0.5, 0.5, 0.5), **form))
     two = read_volume(

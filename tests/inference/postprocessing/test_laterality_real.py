@@ -12,21 +12,14 @@ from inference.imaging.volume import to_canonical
 from model.labels import FLARE23
 from tests.inference.bodies import LEFT, RIGHT, RIGHT_ADRENAL
 from tests.inference.splits import SIDED, assert_split, check_all_orientations, rotation
-from tests.places import SHARED_DATA
-
-LABEL_MAPS = SHARED_DATA / "label_maps"
+from tests.places import real_data
 
 
 @pytest.fixture(scope="module", params=["ts_s0327", "ts_s0328"])
 def body(request) -> tuple[np.ndarray, Geometry]:
     """A real body at 3 mm in canonical orientation: labels with FLARE23 ids, and their grid."""
-    path = LABEL_MAPS / f"{request.param}_label13.nii.gz"
-    if not path.exists():
-        pytest.skip(f"no label maps of real bodies at {LABEL_MAPS}")
-    volume, _ = to_canonical(read_volume(path))
-    labels = np.ascontiguousarray(volume.array[::2, ::2, ::2]).astype(np.uint8)
-    spacing = tuple(2 * s for s in volume.geometry.spacing_zyx_mm)
-    return labels, replace(volume.geometry, size_zyx=labels.shape, spacing_zyx_mm=spacing)
+    volume, _ = to_canonical(read_volume(real_data(f"label_maps/{request.param}_label13.nii.gz")))
+    return np.ascontiguousarray(volume.array).astype(np.uint8), volume.geometry
 
 
 def drop(labels: np.ndarray, *names: str) -> np.ndarray:

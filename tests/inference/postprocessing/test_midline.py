@@ -15,9 +15,8 @@ from inference.postprocessing.midline import (
     middle_of_image,
 )
 from model.labels import FLARE23
-from tests.places import SHARED_DATA
+from tests.places import real_data
 
-CT = SHARED_DATA / "ct_abdomen"
 GRID = Geometry(size_zyx=(4, 5, 7), spacing_zyx_mm=(5.0, 10.0, 10.0))
 
 
@@ -124,10 +123,8 @@ def test_no_body():
 
 
 def test_body_of_a_real_ct():
-    if not CT.exists():
-        pytest.skip(f"no CT at {CT}")
-    image, _ = to_canonical(read_volume(CT / "ct_0000.nii.gz"))
-    labels, _ = to_canonical(read_volume(CT / "labels.nii.gz"))
+    image, _ = to_canonical(read_volume(real_data("ct_abdomen/ct_0000.nii.gz")))
+    labels, _ = to_canonical(read_volume(real_data("ct_abdomen/labels.nii.gz")))
     line = body_middle(image.array, image.geometry)
     assert line is not None
     sides = [

@@ -9,9 +9,7 @@ import SimpleITK as sitk
 from inference.restoration import boundaries as restoration
 from inference.restoration.boundaries import Restorer, classify, decide
 from inference.restoration.interpolation import interpolate
-from tests.places import SHARED_DATA
-
-LABELS = SHARED_DATA / "label_maps" / "ts_s0327_label13.nii.gz"
+from tests.places import real_data
 
 
 def by_hand(probabilities, size, activation):
@@ -140,10 +138,10 @@ def test_a_view_turned_and_flipped_is_written_in_place():
     )
 
 
-@pytest.mark.skipif(not LABELS.exists(), reason=f"no label map at {LABELS}")
 @pytest.mark.parametrize("size", [(60, 100, 120), (20, 90, 40), (45, 30, 150)])
 def test_real_anatomy(size):
-    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(LABELS)))[150:190, 20:140:2, 30:190:2]
+    path = real_data("label_maps/ts_s0327_label13.nii.gz")
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[65:105, 10:70, 15:95]
     hard = (labels == np.arange(14).reshape(-1, 1, 1, 1)).astype(np.float32)
     soft = sum(np.roll(hard, shift, axis) for shift in (-1, 0, 1) for axis in (1, 2, 3)) / np.float32(9)
     np.testing.assert_array_equal(by_slabs(soft, size, "softmax", [7, 20, 21]), plain(soft, size, "softmax"))

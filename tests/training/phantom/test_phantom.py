@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from model.labels import FLARE23
-from tests.places import SHARED_DATA
+from tests.places import real_data
 from training.phantom.canvas import Canvas, Field, carve
 from training.phantom.case import phantom_case
 from training.phantom.data_folder import ALL_ORIENTATIONS, Cohort, load_anatomy, to_sitk, write_dataset
@@ -19,7 +19,7 @@ from training.phantom.shapes import ellipsoid
 IDS = FLARE23.ids
 SMALL = {"coverage": "slab", "spacing_zyx_mm": (8.0, 7.0, 7.0)}
 COARSE = (5.0, 4.0, 4.0)
-LABEL_MAPS = SHARED_DATA / "label_maps"
+LABEL_MAPS = real_data("label_maps")
 
 # What radiology books and healthy cohorts give, widened to the extremes that a phantom may draw, mL.
 PLAUSIBLE_ML = {
@@ -207,7 +207,6 @@ def test_a_map_without_aorta_cannot_be_oriented():
         anatomy_from_labels("odd", labels, (3.0, 3.0, 3.0))
 
 
-@pytest.mark.skipif(not LABEL_MAPS.is_dir(), reason="real label maps are not beside this checkout")
 def test_label_maps_keep_their_organs_sizes():
     body = next(b for b in load_anatomy(LABEL_MAPS) if "s0328" in b.name)
     image = sitk.ReadImage(str(LABEL_MAPS / f"{body.name}.nii.gz"))

@@ -1,0 +1,122 @@
+"""One dispatcher for every command line of this project: `python -m eval`, `python -m training`, `leanseg`.
+
+A command is a module with two functions:
+
+    def add_arguments(parser: argparse.ArgumentParser) -> None: ...
+    def run(arguments: argparse.Namespace) -> int | None: ...      # the exit code; None is 0
+
+Its docstring is what `COMMAND --help` prints above the options. Only the module of the command asked for is
+imported, so that `--help` is instant and a command needs no package that only its neighbours use.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from leanseg.programs import installed
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+Needs = Literal[".venv", "training"]
+EXTRAS: Mapping[Needs, str] = {".venv": "eval", "training": "training"}
+"""Make target to the extra of the installed package that brings the same packages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command of a program."""
+
+    module: str
+    """Where its `add_arguments` and `run` are, e.g. `eval.commands.score`."""
+    summary: str
+    """Its line in the program's help: lower case, no full stop."""
+    needs: Needs
+    """The make target that brings the packages it imports."""
+
+
+def dispatch(
+    program: str,
+    description: str,
+    commands: Mapping[str, Command],
+    argv: Sequence[str],
+    *,
+    epilog: str | None = None,
+    refusals: Mapping[type[Exception], int],
+    interrupted: str = "error: interrupted",
+) -> int:
+    """Run the command that the first word of `argv` names.
+
+    Args:
+        program: what the user typed, e.g. `python -m eval`.
+        description: the first line of the program's help.
+        commands: name to command.
+        argv: the words after the program.
+        epilog: what the program's help ends with, printed as it stands.
+        refusals: class of error to exit code; such an error becomes one line on stderr. The first class
+            that fits counts. `ModuleNotFoundError` stands for a package that is not installed. What is
+            not named here, or is a module of the project that is missing, is a fault of the program and
+            keeps its traceback.
+        interrupted: line on stderr after Ctrl-C; the exit code is 130.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: help was asked for (0), or the words are not understood (2).
+    """
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    try:
+        parser = argparse.ArgumentParser(
+            prog=program,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+        for name, command in commands.items():
+            subparser = subparsers.add_parser(
+                name, help=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter
+            )
+            if name == asked:
+                module = importlib.import_module(command.module)
+                subparser.description = module.__doc__
+                module.add_arguments(subparser)
+        arguments = parser.parse_args(argv)
+        return int(module.run(arguments) or 0)
+    except KeyboardInterrupt:
+        return _stop(interrupted, INTERRUPTED)
+    except tuple(refusals) as error:
+        code = next(code for kind, code in refusals.items() if isinstance(error, kind))
+        if not isinstance(error, ModuleNotFoundError):
+            return _stop(f"error: {_one_line(error)}", code)
+        if asked is None or not _is_absent(error.name):
+            raise
+        remedy = _remedy(program, asked, commands[asked].needs)
+        return _stop(f"error: {error.name} is not installed for {sys.executable}; {remedy}", code)
+
+
+def _is_absent(module: str | None) -> bool:
+    """Whether the package that a module belongs to is not there at all."""
+    return module is not None and importlib.util.find_spec(module.partition(".")[0]) is None
+
+
+def _remedy(program: str, command: str, needs: Needs) -> str:
+    if installed():
+        return f"run pip install '.[{EXTRAS[needs]}]' in the clone that LeanSeg was installed from"
+    return f"run `make {needs}`, then .venv/bin/{program} {command}"
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'file system'}: {error.strerror}"
+    return str(error)
+
+
+def _stop(message: str, code: int) -> int:
+    sys.stderr.write(f"{message}\n")
+    return code

@@ -1,0 +1,22 @@
+"""A command that ends as it is asked to."""
+
+import errno
+import os
+
+
+def add_arguments(parser):
+    parser.add_argument("action")
+
+
+def run(arguments):
+    errors = {
+        "value": ValueError("too small"),
+        "unicode": UnicodeError("no such letter"),
+        "file": FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "there"),
+        "disk": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        "bare": OSError("nowhere"),
+        "ctrl-c": KeyboardInterrupt(),
+    }
+    if arguments.action in errors:
+        raise errors[arguments.action]
+    return {"none": None, "seven": 7}[arguments.action]
