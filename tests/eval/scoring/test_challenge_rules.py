@@ -162,9 +162,7 @@ def test_a_long_structure_on_one_slice_is_more_than_the_organisers_can_score(rul
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_slices_lie_across_the_head_axis(axis):
     label = CHALLENGES["flare23"].labels.ids["aorta"]
-    prediction, truth = (
-        np.moveaxis(column(label, *slices), 0, axis) for slices in (range(10), (3, 4, 5, 6))
-    )
+    prediction, truth = (np.moveaxis(column(label, *slices), 0, axis) for slices in (range(10), (3, 4, 5, 6)))
     assert of("aorta", prediction, truth, head_axis=axis).dice == 1.0
     # Taken across another axis, the cut removes nothing: 10 slices against 4.
     assert of("aorta", prediction, truth, head_axis=(axis + 1) % 3).dice == pytest.approx(2 * 4 / 14)

@@ -205,7 +205,10 @@ def pairs(count: int):
 
 def test_who_is_the_truth_does_not_matter():
     for prediction, truth, spacing in pairs(12):
-        one, other = surface_distances(prediction, truth, spacing), surface_distances(truth, prediction, spacing)
+        one, other = (
+            surface_distances(prediction, truth, spacing),
+            surface_distances(truth, prediction, spacing),
+        )
         assert dice(prediction, truth) == dice(truth, prediction)
         assert hd95_mm(one) == hd95_mm(other)
         for tolerance_mm in (0.0, 1.0, 3.0):
@@ -242,7 +245,9 @@ def test_a_larger_tolerance_never_scores_less():
 
 def test_boxes_are_the_smallest_that_hold_a_label():
     generator = np.random.default_rng(2)
-    labels = np.where(generator.random((6, 7, 8)) < 0.05, generator.integers(1, 5, (6, 7, 8)), 0).astype(np.uint8)
+    labels = np.where(generator.random((6, 7, 8)) < 0.05, generator.integers(1, 5, (6, 7, 8)), 0).astype(
+        np.uint8
+    )
     boxes = label_boxes(labels)
     assert sorted(boxes) == sorted(set(labels.ravel().tolist()) - {0})
     for label, box in boxes.items():

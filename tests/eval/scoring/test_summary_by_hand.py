@@ -162,9 +162,7 @@ def test_an_infinite_distance_of_one_organ_is_counted_with_the_organ_mean():
     ],
 )
 def test_when_means_are_rounded(rules, expected):
-    results = cohort(
-        FLARE21, {"liver": 0.33333, "kidney": 0.3334}, {"liver": 0.33333, "kidney": 0.66672}
-    )
+    results = cohort(FLARE21, {"liver": 0.33333, "kidney": 0.3334}, {"liver": 0.33333, "kidney": 0.66672})
     mean = table(results, FLARE21, rules=rules)[ORGAN_MEAN, Metric.DSC].mean
     assert mean == pytest.approx(expected, abs=1e-9)
 
