@@ -13,8 +13,14 @@ from eval.pool import side_by_side
 from tests.eval.command_line import call, files_in
 
 
-class Interrupted(Exception):
+class BreakOffError(Exception):
     pass
+
+
+def write_half(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half of")
+        raise BreakOffError
 
 
 @pytest.mark.parametrize("former", [None, "former"])
@@ -22,9 +28,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, former):
     path = tmp_path / "table.csv"
     if former is not None:
         path.write_text(former)
-    with pytest.raises(Interrupted), atomic_path(path) as temporary:
-        temporary.write_text("half of")
-        raise Interrupted
+    with pytest.raises(BreakOffError):
+        write_half(path)
     assert files_in(tmp_path) == ([] if former is None else ["table.csv"])
     assert former is None or path.read_text() == former
     with atomic_path(path) as temporary:

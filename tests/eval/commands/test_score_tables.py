@@ -38,8 +38,8 @@ def write_pair(folder, name, prediction, truth, **geometry):
 def test_every_cell_of_a_table_by_hand(tmp_path):
     # Liver of 20 voxels moved by 5 along x: DSC 2·15/40. The ends are 5 mm off and the tolerance is 1 mm:
     # of the 21 places along x in each of the two maps, 16 are on the other and one more is 1 mm from it.
-    # Kidney twice as long as it is, spleen only predicted, pancreas in neither map. The last place of a bar has
-    # less than a twentieth of its surface, so that HD95 is the distance of the last but one.
+    # Kidney twice as long as it is, spleen only predicted, pancreas in neither map. The last place of a bar
+    # has less than a twentieth of its surface, so that HD95 is the distance of the last but one.
     prediction = row_of_voxels((LIVER, 5, 25), (KIDNEY, 26, 34), (SPLEEN, 35, 36))
     truth = row_of_voxels((LIVER, 0, 20), (KIDNEY, 26, 30))
     write_pair(tmp_path, "a.nii.gz", prediction, truth)

@@ -1,6 +1,6 @@
 """More ways for a container to end, with a `docker` on PATH that is a script and tells of ends as engines do.
 
-Its container does what the name of the case says and leaves a note, `state`, that `inspect` and `events` read.
+Its container does what the name of the case says and leaves a note, `state`, that `inspect` reads.
 """
 
 import os

@@ -72,7 +72,8 @@ def test_densities_are_greys_of_the_soft_tissue_window(tmp_path, hu, grey):
 
 def test_body_and_labels_are_kept_with_a_margin_and_the_rest_is_not(tmp_path):
     case = embedded(tmp_path, image=ct(), pred=labels())
-    # 12 mm above and below the liver's slices 15 to 24; the body's rows 4 to 19 and columns 5 to 24 with 4 pixels.
+    # 12 mm above and below the liver's slices 15 to 24; the body's rows 4 to 19 and columns 5 to 24, and 4
+    # pixels around them.
     assert case["size"] == [20 + 8, 16 + 8, 10 + 24]
     assert case["spacing_mm"] == [1.0, 1.0, 1.0]
     assert np.count_nonzero(voxels(case, "prediction") == 1) == 10 * 6 * 8

@@ -1,6 +1,6 @@
 """The challenges' rules, one by one, each on a case that can be drawn.
 
-A structure is a bar of voxels along x: the truth on columns 0 to 19, say, and the prediction a little further on.
+A structure is a bar of voxels along x, the prediction a little further on than the truth.
 """
 
 import math

@@ -63,7 +63,7 @@ def test_mean_deviation_and_median(values, cases, infinite, mean, sd, median):
 @pytest.mark.parametrize(
     ("values", "low", "high"),
     [
-        # Two cases: resamples are both the first (a quarter), both the second (a quarter), one of each (half).
+        # Two cases: a quarter of the resamples is twice the first, a quarter twice the second.
         ([0.0, 1.0], 0.0, 1.0),
         ([0.5, 0.5, 0.5], 0.5, 0.5),
         # Three cases: all three the lowest has a chance of 1 in 27, more than 2.5 %.

@@ -15,7 +15,7 @@ SHAPES = [(1, 1, 1), (1, 1, 7), (1, 6, 5), (4, 3, 5), (6, 6, 6)]
 
 
 def slow_codes(mask: np.ndarray) -> np.ndarray:
-    """Bit 4·bx + 2·by + bz is set if the voxel before (1) or behind (0) the corner along x, y, z is inside."""
+    """Bit 4·bx + 2·by + bz: is the voxel before (1) or behind (0) the corner along x, y, z inside?"""
     codes = np.zeros([size + 2 for size in mask.shape], np.uint8)
     for corner in itertools.product(*(range(size + 1) for size in mask.shape)):
         for before in itertools.product((0, 1), repeat=3):
@@ -61,7 +61,7 @@ def test_every_neighbourhood_has_its_own_code():
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 2, 2), (1, 3, 5), (4, 2, 3)])
 def test_the_surface_of_a_block_is_its_faces_edges_and_corners(size, spacing):
-    """A corner has an eighth of three faces' diagonal sum, an edge's place half a diagonal, a face's place a face."""
+    """A corner has an eighth of the length of (yz, xz, xy), a place on an edge half a diagonal, on a face a face."""
     (nz, ny, nx), (sz, sy, sx) = size, spacing
     corners_mm2 = 8 * math.sqrt((sy * sz) ** 2 + (sx * sz) ** 2 + (sx * sy) ** 2) / 8
     edges_mm2 = 4 * (
