@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from eval.benchmark.stage_plots import draw_stages
 from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace
 from eval.measuring.watch import Stage
-from eval.pictures.colours import COLOURS, colour_of
+from eval.pictures.colours import COLOURS
 from eval.pictures.curves import OWN_COLOUR, WHOLE_COLOUR, draw_curves
 from eval.pictures.planes import Plane, body_region, cut, most_informative
 from eval.pictures.three_planes import BACKGROUND, Scene, draw
@@ -87,7 +87,7 @@ def test_a_structure_is_covered_with_its_colour_and_nothing_else_is(tmp_path, st
     everywhere = (slice(4, 16),) * 3
     picture = drawn(tmp_path, scene(labels={structure: everywhere}))
     # 42 % of the colour over the middle grey.
-    blend = 0.42 * rgb(colour_of(structure)) + 0.58 * 128
+    blend = 0.42 * rgb(COLOURS[structure]) + 0.58 * 128
     assert picture[168 + 300, 27 + 300] == pytest.approx(blend, abs=4)
     assert picture[168 + 30, 27 + 60] == pytest.approx([128] * 3, abs=4)
 
@@ -97,7 +97,7 @@ def test_right_is_left_and_the_head_is_on_top(tmp_path):
     corner = (slice(12, 20), slice(0, 8), slice(0, 8))
     picture = drawn(tmp_path, scene(labels={"liver": corner}))
     side = round((16 - 2.6 - 4 * 0.18) / 3 * 150)
-    blend = 0.42 * rgb(colour_of("liver")) + 0.58 * 128
+    blend = 0.42 * rgb(COLOURS["liver"]) + 0.58 * 128
     for number in range(3):
         left = 27 + number * (side + 27)
         inside = picture[168 + round(0.2 * side), left + round(0.2 * side)]
@@ -179,9 +179,9 @@ def test_a_table_of_one_row_is_no_body():
 
 @pytest.mark.parametrize("name", FLARE23.names)
 def test_colours_are_six_digits(name):
-    assert colour_of(name) == COLOURS[name]
-    assert len(colour_of(name)) == 7
-    assert rgb(colour_of(name)).max() <= 255
+    assert len(COLOURS[name]) == 7
+    assert COLOURS[name][0] == "#"
+    assert rgb(COLOURS[name]).max() <= 255
 
 
 def trace(*quantities: str) -> Trace:

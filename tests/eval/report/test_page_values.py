@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eval.measuring.trace import GPU, OWN_RAM, QUANTITIES, RAM, TIME, Trace, write_trace
-from eval.pictures.colours import colour_of
+from eval.pictures.colours import COLOURS
 from eval.scoring.challenges import CHALLENGES
 from eval.scoring.columns import Metric
 from tests.eval.command_line import assert_refused, call, files_in
@@ -52,7 +52,7 @@ def test_structures_come_with_their_names_colours_and_tolerances(tmp_path, name)
     for each in data["structures"]:
         assert each["short"] == challenge.short_names[each["name"]]
         assert each["id"] == challenge.labels.ids[each["name"]]
-        assert each["colour"] == colour_of(each["name"])
+        assert each["colour"] == COLOURS[each["name"]]
         assert each["tolerance_mm"] == challenge.tolerances_mm[each["name"]]
 
 

@@ -61,7 +61,7 @@ def test_every_neighbourhood_has_its_own_code():
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("size", [(1, 1, 1), (2, 2, 2), (1, 3, 5), (4, 2, 3)])
 def test_the_surface_of_a_block_is_its_faces_edges_and_corners(size, spacing):
-    """A corner has an eighth of the length of (yz, xz, xy), a place on an edge half a diagonal, on a face a face."""
+    """A corner has an eighth of |(yz, xz, xy)|, a place on an edge half a diagonal, one on a face a face."""
     (nz, ny, nx), (sz, sy, sx) = size, spacing
     corners_mm2 = 8 * math.sqrt((sy * sz) ** 2 + (sx * sz) ** 2 + (sx * sy) ** 2) / 8
     edges_mm2 = 4 * (
