@@ -182,7 +182,7 @@ def test_the_floor_by_hand():
     ]
 
 
-def test_start_up_is_told_in_a_line():
+def test_start_up_is_one_line():
     text = extras_text(
         {"startup": {"runs": 5, "help_wall_s": 0.234, "help_import_s": 0.1, "run_import_s": 1.5}}
     )

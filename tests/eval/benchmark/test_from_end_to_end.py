@@ -151,7 +151,7 @@ def test_from_runs_to_a_page_and_once_more(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("root")
-def test_a_contestant_that_fails_is_told_and_stays_out_of_the_ratios(tmp_path):
+def test_a_contestant_that_fails_is_named_and_has_no_ratios(tmp_path):
     said: list[str] = []
     made = benchmark(tmp_path, said, case="hard", contestants=[OURS, PLAIN])
     assert made.run_all() is False

@@ -131,12 +131,12 @@ def trace(**values: float) -> Trace:
         ({"own_cpu": 150.0}, ["150 %", "300 %·s"], ["RAM"]),
     ],
 )
-def test_only_what_was_taken_is_told(values, there, absent):
+def test_only_what_was_sampled_is_printed(values, there, absent):
     text = profile_text(trace(**values))
     assert all(part in text for part in there)
     assert not [part for part in absent if part in text]
 
 
-def test_a_sampler_that_stopped_is_told_of():
+def test_a_sampler_that_stopped_is_mentioned():
     stopped = Trace(times_s=np.array([0.0, 1.0]), values={}, duration_s=100.0)
     assert "1.0 s after the start" in profile_text(stopped)

@@ -179,7 +179,7 @@ def test_a_docker_that_is_not_there_or_does_not_answer(tmp_path, monkeypatch):
 
 @pytest.fixture
 def own_signals():
-    """The command takes SIGTERM as Control-C; here it must not do so for good."""
+    """The command makes SIGTERM raise KeyboardInterrupt; afterwards this process must not."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)

@@ -102,7 +102,7 @@ def test_without_a_gpu_its_columns_are_empty():
     )
 
 
-def test_of_a_sampler_that_stopped_only_the_time_is_told():
+def test_after_a_sampler_stopped_only_the_time_is_given():
     stopped = steady(60.0, times=[0.0, 1.0, 2.0])
     row = efficiency_row(case(stopped))
     assert sorted(name for name, cell in row.items() if cell) == sorted(

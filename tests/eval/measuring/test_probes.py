@@ -44,7 +44,7 @@ class Program:
         ((1.0, 0.5), (10.0, 10.5), 0.0),  # a process that ended took its time along
     ],
 )
-def test_processor_time_is_told_in_percent_of_one_processor(cpu_s, times_s, percent):
+def test_processor_time_is_in_percent_of_one_processor(cpu_s, times_s, percent):
     probe = ProgramProbe(Program(*cpu_s))
     assert probe.take(times_s[0]) == {OWN_RAM: 100.0}
     assert probe.take(times_s[1]) == {OWN_RAM: 100.0, OWN_CPU: pytest.approx(percent)}
@@ -185,7 +185,7 @@ def test_the_file_cache_of_a_container_is_not_its_memory(tmp_path, current, inac
 
 
 class Pipe:
-    """Says to the sampler what is next, None for nothing; after that, that the judge is gone."""
+    """Hands the sampler one message after the other, None for silence; then the other end is closed."""
 
     def __init__(self, *said: int | None) -> None:
         self._said = list(said)
@@ -210,7 +210,7 @@ class Pipe:
 
 @pytest.fixture
 def interrupts():
-    """The sampler leaves Control-C to the judge; here it must not do so for good."""
+    """The sampler ignores Control-C, which its parent handles; afterwards this process must not."""
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
@@ -227,7 +227,7 @@ def sampled(tmp_path, *said, **options):
 @pytest.mark.parametrize(
     ("said", "samples"), [((STOP,), 1), ((), 1), ((None, STOP), 2), ((None, None, None), 4)]
 )
-def test_a_sampler_goes_on_until_it_is_told_to_stop_or_nobody_is_there(tmp_path, said, samples):
+def test_a_sampler_runs_until_it_hears_stop_or_its_parent_is_gone(tmp_path, said, samples):
     found = sampled(tmp_path, *said)
     assert found.times_s.size == samples
     assert (found.times_s[1:] >= found.times_s[:-1]).all()

@@ -15,7 +15,7 @@ from model.labels import FLARE23
 
 LIVER = 1
 WIDTH = 2400
-"""Of a picture of three planes: 16 inches of 150 pixels."""
+"""Pixels across a picture of three planes: 16 inches of 150 pixels."""
 
 
 def rgb(colour: str) -> np.ndarray:
