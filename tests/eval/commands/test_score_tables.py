@@ -1,0 +1,198 @@
+"""Score tables from end to end: what is written for which files, and that everything else reads it back."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+from eval.comparing.paired_tests import compare, read_scores
+from eval.scoring.challenges import CHALLENGES, Rules
+from eval.scoring.columns import Metric, column, metrics_of, score_columns
+from tests.eval.command_line import call, columns_of, files_in, rows_of
+from tests.eval.made import write
+
+CUBE = (1.0, 1.0, 1.0)
+LIVER, KIDNEY, SPLEEN, PANCREAS = 1, 2, 3, 4
+
+
+def row_of_voxels(*runs: tuple[int, int, int], length: int = 40) -> np.ndarray:
+    """A 1×1×N label map; each run is (label, start, stop)."""
+    labels = np.zeros((1, 1, length), np.uint8)
+    for label, start, stop in runs:
+        labels[..., start:stop] = label
+    return labels
+
+
+def score(folder, *more, labels="flare21", output="scores.csv", jobs=1):
+    paths = ("--pred", folder / "pred", "--truth", folder / "truth", "--output", folder / output)
+    return call("score", *paths, "--labels", labels, "--jobs", jobs, *more)
+
+
+def write_pair(folder, name, prediction, truth, **geometry):
+    for side, labels in (("pred", prediction), ("truth", truth)):
+        if labels is not None:
+            write(folder / side / name, labels, CUBE, **(geometry if side == "pred" else {}))
+
+
+def test_every_cell_of_a_table_by_hand(tmp_path):
+    # Liver of 20 voxels moved by 5 along x: DSC 2·15/40. The ends are 5 mm off and the tolerance is 1 mm:
+    # of the 21 places along x in each of the two maps, 16 are on the other and one more is 1 mm from it.
+    # Kidney twice as long as it is, spleen only predicted, pancreas in neither map. The last place of a bar
+    # has less than a twentieth of its surface, so that HD95 is the distance of the last but one.
+    prediction = row_of_voxels((LIVER, 5, 25), (KIDNEY, 26, 34), (SPLEEN, 35, 36))
+    truth = row_of_voxels((LIVER, 0, 20), (KIDNEY, 26, 30))
+    write_pair(tmp_path, "a.nii.gz", prediction, truth)
+    assert score(tmp_path) == 0
+    (row,) = rows_of(tmp_path / "scores.csv")
+    cells = {name: row[name] for name in row if name.endswith("_DSC")}
+    assert cells == {"Liver_DSC": "0.75", "Kidney_DSC": "0.6667", "Spleen_DSC": "0.0", "Pancreas_DSC": "1.0"}
+    assert (row["Liver_HD95_mm"], row["Kidney_HD95_mm"]) == ("4.0", "3.0")
+    assert (row["Spleen_HD95_mm"], row["Pancreas_HD95_mm"]) == ("inf", "0.0")
+    # In thousandths of a ml: 20 − 20, 8 − 4, 1 − 0, 0 − 0.
+    volumes = [row[f"{organ}_VolumeDifference_ml"] for organ in ("Liver", "Kidney", "Spleen", "Pancreas")]
+    assert [float(cell) for cell in volumes] == [0.0, 0.004, 0.001, 0.0]
+    # A place between two voxels has four edges of √2/2 mm², one at an end four corners of √3/8 mm².
+    middle, end = 4 * math.sqrt(2) / 2, math.sqrt(3) / 2
+    near, every = 2 * (16 * middle + end), 2 * (19 * middle + 2 * end)
+    assert float(row["Liver_NSD"]) == pytest.approx(near / every, abs=1e-4)
+    assert row["Error"] == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "rules"), [(labels, rules) for labels in CHALLENGES for rules in Rules], ids=str
+)
+def test_a_table_of_any_challenge_and_rules_is_read_back(tmp_path, labels, rules):
+    challenge = CHALLENGES[labels]
+    length = 3 * len(challenge.labels.ids)
+    runs = [(label, 3 * i, 3 * i + 2) for i, label in enumerate(challenge.labels.ids.values())]
+    truth = np.repeat(row_of_voxels(*runs, length=length), 3, axis=0)
+    write_pair(tmp_path, "a.nii.gz", np.roll(truth, 1, axis=2), truth)
+    write_pair(tmp_path, "b.nii.gz", truth, truth)
+    assert score(tmp_path, "--rules", rules, labels=labels) == 0
+    metrics = metrics_of(rules, with_hd95=True)
+    assert columns_of(tmp_path / "scores.csv")[1:] == [
+        *score_columns(challenge, metrics, rules),
+        *([] if rules is Rules.OFFICIAL else ["Error"]),
+    ]
+    table = read_scores(tmp_path / "scores.csv")
+    assert table.names == ("a.nii.gz", "b.nii.gz")
+    assert {key[0] for key in table.values} == set(challenge.labels.names)
+    assert {key[1] for key in table.values} == set(metrics)
+    rows = rows_of(tmp_path / "scores.csv")
+    for (structure, metric), values in table.values.items():
+        header = column(challenge, structure, metric, rules)
+        assert values.tolist() == [float(row[header]) for row in rows]
+    # Two voxels moved by one: half of them are in common.
+    assert {values[0] for (_, metric), values in table.values.items() if metric is Metric.DSC} == {0.5}
+    assert {values[1] for (_, metric), values in table.values.items() if metric is Metric.DSC} == {1.0}
+    assert {row.difference for row in compare(table, table, metrics)} == {0.0}
+
+
+GOOD = row_of_voxels((LIVER, 0, 10), (SPLEEN, 20, 30))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "geometry", "words"),
+    [
+        (None, {}, "missing"),
+        (row_of_voxels((LIVER, 0, 10), (77, 20, 30)), {}, "label 77"),
+        (row_of_voxels((LIVER, 0, 10), length=39), {}, "sizes differ"),
+        (GOOD, {"origin_xyz_mm": (-100.0, -80.0, 41.0)}, "1.00 mm apart"),
+        (GOOD.astype(np.int16) * -1, {}, "is this an image"),
+        (GOOD.astype(np.float32) / 2, {}, "whole numbers"),
+    ],
+    ids=["missing", "foreign label", "other size", "other place", "negative", "fractions"],
+)
+@pytest.mark.parametrize(
+    ("rules", "cells"),
+    [("strict", ["0.0", "0.0", "0.0", "0.0"]), ("partial", ["0.0", "", "0.0", ""])],
+)
+def test_a_case_in_error_loses_what_its_rules_count(
+    tmp_path, capsys, prediction, geometry, words, rules, cells
+):
+    write_pair(tmp_path, "a.nii.gz", GOOD, GOOD)
+    write_pair(tmp_path, "b.nii.gz", prediction, GOOD, **geometry)
+    assert score(tmp_path, "--rules", rules) == 1
+    good, bad = rows_of(tmp_path / "scores.csv")
+    assert (good["Liver_DSC"], good["Error"]) == ("1.0", "")
+    assert [bad[f"{organ}_DSC"] for organ in ("Liver", "Kidney", "Spleen", "Pancreas")] == cells
+    assert words in bad["Error"]
+    err = capsys.readouterr().err
+    assert "b.nii.gz" in err
+    assert words in err
+
+
+def test_a_prediction_without_a_truth_is_in_error(tmp_path):
+    write_pair(tmp_path, "a.nii.gz", GOOD, GOOD)
+    write_pair(tmp_path, "b.nii.gz", GOOD, None)
+    assert score(tmp_path) == 1
+    rows = rows_of(tmp_path / "scores.csv")
+    assert [row["Name"] for row in rows] == ["a.nii.gz", "b.nii.gz"]
+    assert "extra" in rows[1]["Error"]
+
+
+def test_a_truth_on_another_grid_is_compared_in_physical_space_when_asked(tmp_path, capsys):
+    # The truth's voxels are twice as long along x: 10 of its voxels are 20 of the prediction's.
+    write(tmp_path / "pred" / "a.nii.gz", row_of_voxels((LIVER, 0, 20)), CUBE, (0.5, 0.5, 0.5))
+    write(
+        tmp_path / "truth" / "a.nii.gz", row_of_voxels((LIVER, 0, 10), length=20), (1, 1, 2), (1.0, 0.5, 0.5)
+    )
+    assert score(tmp_path) == 1
+    assert "--resample-truth" in capsys.readouterr().err
+    assert score(tmp_path, "--resample-truth", "--force") == 0
+    assert rows_of(tmp_path / "scores.csv")[0]["Liver_DSC"] == "1.0"
+
+
+def test_without_hd95_its_columns_are_not_there(tmp_path):
+    write_pair(tmp_path, "a.nii.gz", GOOD, GOOD)
+    assert score(tmp_path, "--no-hd95") == 0
+    assert not [name for name in columns_of(tmp_path / "scores.csv") if "HD95" in name]
+    assert {row["Metric"] for row in rows_of(tmp_path / "scores_summary.csv")} == {
+        "DSC", "NSD", "VolumeDifference_ml",
+    }  # fmt: skip
+
+
+def test_the_order_of_rows_is_that_of_names_however_many_work(tmp_path):
+    for name in ("c.nii.gz", "a.nii", "b.nii.gz"):
+        write_pair(tmp_path, name, GOOD, GOOD)
+    assert score(tmp_path, "--no-hd95", jobs=2) == 0
+    assert [row["Name"] for row in rows_of(tmp_path / "scores.csv")] == ["a.nii", "b.nii.gz", "c.nii.gz"]
+
+
+def test_the_summary_of_two_cases_by_hand(tmp_path):
+    # Liver DSC 1 and 2·5/20; the interval of two cases runs from one to the other.
+    write_pair(tmp_path, "a.nii.gz", GOOD, GOOD)
+    write_pair(tmp_path, "b.nii.gz", row_of_voxels((LIVER, 5, 15), (SPLEEN, 20, 30)), GOOD)
+    assert score(tmp_path, "--no-hd95") == 0
+    rows = {(row["Structure"], row["Metric"]): row for row in rows_of(tmp_path / "scores_summary.csv")}
+    liver = rows["liver", "DSC"]
+    assert [liver[name] for name in ("Cases", "Mean", "Median", "CI95_low", "CI95_high")] == [
+        "2", "0.75", "0.75", "0.5", "1.0",
+    ]  # fmt: skip
+    assert liver["SD"] == str(round(0.5 / math.sqrt(2), 4))
+    # Kidney and pancreas, in no map, are 1 in every case: (0.75 + 1 + 1 + 1) / 4.
+    assert rows["organ mean", "DSC"]["Mean"] == "0.9375"
+    assert ("lesion", "DSC") not in rows
+
+
+def test_a_truth_without_structures_leaves_partial_rules_nothing_to_say(tmp_path, capsys):
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels(), row_of_voxels())
+    assert score(tmp_path, "--rules", "partial") == 0
+    (row,) = rows_of(tmp_path / "scores.csv")
+    assert {row[name] for name in row if name != "Name"} == {""}
+    out, err = capsys.readouterr()
+    assert "not scored" in out
+    assert "not scored" in err
+
+
+def test_tables_are_plain_csv_of_unix_lines(tmp_path):
+    write_pair(tmp_path, "a, b.nii.gz", GOOD, GOOD)
+    assert score(tmp_path) == 0
+    raw = (tmp_path / "scores.csv").read_bytes()
+    assert b"\r" not in raw
+    assert raw.endswith(b"\n")
+    assert next(csv.DictReader(raw.decode().splitlines()))["Name"] == "a, b.nii.gz"
+    assert files_in(tmp_path) == [
+        "pred/a, b.nii.gz", "scores.csv", "scores_summary.csv", "truth/a, b.nii.gz",
+    ]  # fmt: skip

@@ -1,0 +1,246 @@
+"""More ways for a container to end, with a `docker` on PATH that is a script and tells of ends as engines do.
+
+Its container does what the name of the case says and leaves a note, `state`, that `inspect` reads.
+"""
+
+import os
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from eval.eval_errors import JudgingError
+from eval.measuring import container_run
+from eval.measuring.container_run import (
+    ContainerCase,
+    ContainerOptions,
+    check_image,
+    command,
+    docker,
+    judge_output,
+    run_case,
+)
+from eval.measuring.efficiency import Status
+from model.labels import AMOS22, FLARE22, FLARE23
+from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
+from tests.eval.made import write
+
+LABELS = np.full((3, 4, 5), 2, np.uint8)
+DOCKER = """#!/bin/sh
+here=@HERE@
+echo "$*" >> "$here/calls"
+note() { echo "$1" > "$here/state"; }
+case "$1 $2" in
+    "image inspect") exit 0 ;;
+    "info "*) exit 0 ;;
+    "container inspect") case "$4" in *ExitCode*) cat "$here/state" 2>/dev/null ;; esac; exit ;;
+    "events "*) cat "$here/events" 2>/dev/null; exit 0 ;;
+    "container run")
+        for word; do case "$word" in *:/workspace/outputs/*) mounted=${word%%/outputs/*} ;; esac; done
+        cd "$mounted" || exit 125
+        rm -f "$here/state" "$here/events"
+        for file in inputs/*; do name=${file##*/}; out=outputs/${name%_0000.nii.gz}.nii.gz; done
+        case "$name" in
+            good*) cp "$file" "$out"; note "0 false" ;;
+            quiet*) note "4 false"; exit 4 ;;
+            oom*) cp "$file" "$out"; note "137 true"; exit 137 ;;
+            hides*) cp "$file" "$out"; note "9 false"; exit 0 ;;
+            removed*) echo "start" > "$here/events"; echo "die 3" >> "$here/events"; exit 0 ;;
+            linked*) ln -s /etc/hostname "$out"; note "0 false" ;;
+            moved*) cp "@OTHER@" "$out"; note "0 false" ;;
+            text*) echo "no label map" > "$out"; note "0 false" ;;
+            wrongly*) cp "$file" outputs/other.nii.gz; note "0 false" ;;
+            both*) echo "first"; echo "Error: no memory of it" >&2; echo "bye"; note "1 false"; exit 1 ;;
+        esac ;;
+    "rm "*) exit 0 ;;
+    *) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with the docker above first on PATH, and samplers that do not wait for a baseline."""
+    other = write(tmp_path / "other.nii.gz", LABELS, origin_xyz_mm=(0.0, 0.0, 0.0))
+    script = tmp_path / "bin" / "docker"
+    script.parent.mkdir()
+    script.write_text(DOCKER.replace("@HERE@", str(tmp_path)).replace("@OTHER@", str(other)))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("eval.measuring.sampler.BASELINE_S", 0.0)
+    return tmp_path
+
+
+def options(**more) -> ContainerOptions:
+    return ContainerOptions(**{"image": "team:latest", "memory": "8g", "labels": FLARE23, **more})
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "exit_code", "remark"),
+    [
+        ("good", Status.OK, 0, ""),
+        ("quiet", Status.FAILED, 4, "exit code 4: nothing was said"),
+        ("oom", Status.OUT_OF_MEMORY, 137, "8g of memory"),
+        ("hides", Status.FAILED, 9, "exit code 9"),  # the client said 0, the engine knows better
+        ("removed", Status.FAILED, 3, "exit code 3"),  # only the engine's events tell
+        ("linked", Status.NO_OUTPUT, 0, "outputs/linked.nii.gz"),
+        ("moved", Status.INVALID_OUTPUT, 0, "mm apart"),
+        ("text", Status.INVALID_OUTPUT, 0, "outputs/text.nii.gz: cannot be read"),
+        ("wrongly", Status.NO_OUTPUT, 0, "outputs/wrongly.nii.gz"),
+        ("both", Status.FAILED, 1, "Error: no memory of it"),
+    ],
+)
+def test_how_a_case_ended(folder, name, status, exit_code, remark):
+    image = write(folder / f"{name}_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / f"{name}.nii.gz", log=folder / f"{name}.log")
+    result = run_case(case, options())
+    assert (result.name, result.status, result.exit_code) == (f"{name}.nii.gz", status, exit_code)
+    assert remark in result.remark
+    assert case.output.exists() is (status is Status.OK)
+    assert result.trace.duration_s > 0
+    assert not [path for path in files_in(folder) if path.startswith(".")]
+
+
+def test_the_container_is_asked_for_by_one_name_and_removed_in_the_end(folder):
+    image = write(folder / "good_0000.nii.gz", LABELS)
+    run_case(ContainerCase(image=image, output=folder / "good.nii.gz", log=folder / "log"), options())
+    calls = (folder / "calls").read_text().splitlines()
+    started = next(line for line in calls if line.startswith("container run")).split()
+    name = started[started.index("--name") + 1]
+    assert f"rm --force {name}" in calls
+    assert all(name in line for line in calls if line.startswith(("container", "rm")))
+
+
+@pytest.mark.parametrize(
+    ("more", "there", "absent"),
+    [
+        ({}, ["--network none", "--read-only", "--cap-drop ALL", "-m 8g"], ["--gpus", "--rm", "--shm-size"]),
+        ({"gpu": "0"}, ["--gpus=device=0", "--network none"], ["--shm-size"]),
+        ({"official": True}, ["--rm", "-m 8g"], ["--network", "--read-only", "--shm-size", ":ro"]),
+        ({"official": True, "gpu": "GPU-1"}, ["--gpus=device=GPU-1", "--shm-size=28gb"], ["--network"]),
+        ({"memory": "512m"}, ["-m 512m"], []),
+    ],
+)
+def test_what_the_command_asks_of_docker(tmp_path, more, there, absent):
+    line = " ".join(command(options(**more), "name", tmp_path))
+    assert line.startswith("docker container run ")
+    assert line.endswith(" team:latest /bin/bash -c sh predict.sh")
+    assert all(part in line for part in there)
+    assert not [part for part in absent if part in line]
+
+
+@pytest.mark.parametrize(
+    ("labels", "label", "status"),
+    [
+        (FLARE23, 14, Status.OK),
+        (FLARE22, 14, Status.INVALID_OUTPUT),
+        (AMOS22, 15, Status.OK),
+        (AMOS22, 16, Status.INVALID_OUTPUT),
+        (FLARE22, 0, Status.OK),
+    ],
+)
+def test_a_label_map_holds_only_labels_of_its_set(tmp_path, labels, label, status):
+    image = write(tmp_path / "a_0000.nii.gz", LABELS)
+    written = write(tmp_path / "a.nii.gz", np.full((3, 4, 5), label, np.uint8))
+    found, remark = judge_output(written, image, labels)
+    assert found is status
+    assert (str(label) in remark) is (status is not Status.OK)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("#!/bin/sh\n[ $1 = info ] || exit 1\n", "no such image"),
+        ("#!/bin/sh\necho 'Cannot connect to the daemon' >&2\nexit 1\n", "Cannot connect to the daemon"),
+    ],
+)
+def test_an_image_that_cannot_be_run(tmp_path, monkeypatch, script, said):
+    (tmp_path / "docker").write_text(script)
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(JudgingError, match=said):
+        check_image("team")
+
+
+def test_a_docker_that_is_not_there_or_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(JudgingError, match="no docker command"):
+        docker("info")
+    (tmp_path / "docker").write_text(f"#!/bin/sh\nexec {shutil.which('sleep', path='/bin:/usr/bin')} 30\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setattr(container_run, "PATIENCE_S", 0.1)
+    started_s = time.monotonic()
+    with pytest.raises(JudgingError, match="docker info has not answered"):
+        docker("info")
+    assert time.monotonic() - started_s < 10
+
+
+@pytest.fixture
+def own_signals():
+    """The command makes SIGTERM raise KeyboardInterrupt; afterwards this process must not."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def container(folder, *more) -> tuple[object, ...]:
+    paths = ("--input", folder / "images", "--output", folder / "pred", "--results", folder / "e.csv")
+    return ("container", "team", *paths, *more)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_run_over_three_cases(folder, capsys):
+    for name in ("good1", "quiet", "good2"):
+        write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
+    (folder / "images" / "notes.txt").write_text("none of ours")
+    assert call(*container(folder, "--gpu", "0", "--memory", "4g")) == 1
+    rows = rows_of(folder / "e.csv")
+    assert [(row["Name"], row["Status"]) for row in rows] == [
+        ("good1.nii.gz", "ok"),
+        ("good2.nii.gz", "ok"),
+        ("quiet.nii.gz", "failed"),
+    ]
+    assert columns_of(folder / "e.csv")[0] == "Name"
+    assert files_in(folder / "pred") == ["good1.nii.gz", "good2.nii.gz"]
+    assert len(files_in(folder / "e_cases")) == 6
+    out, err = capsys.readouterr()
+    assert "2 of 3 cases" in out
+    assert [line[:5] for line in err.splitlines() if line.startswith("[")] == ["[1/3]", "[2/3]", "[3/3]"]
+    assert "--gpus=device=0" in (folder / "calls").read_text()
+    assert "-m 4g" in (folder / "calls").read_text()
+    # With --force a case that fails now leaves no label map of the time before.
+    for name in ("good1", "good2"):
+        (folder / "images" / f"{name}_0000.nii.gz").unlink()
+    write(folder / "pred" / "quiet.nii.gz", LABELS)
+    assert call(*container(folder, "--force")) == 1
+    assert "quiet.nii.gz" not in files_in(folder / "pred")
+
+
+@pytest.mark.parametrize(
+    ("images", "more", "said"),
+    [
+        ((), (), "no .nii.gz"),
+        (("a.nii.gz", "a_0000.nii.gz"), (), "a.nii.gz; keep one"),
+        (("a.nii", "a.nii.gz"), (), "keep one"),
+        (("a.nii.gz",), ("--limit", "-1"), "--limit"),
+        (("a.nii.gz",), ("--limit", "soon"), "--limit"),
+        (("a.nii.gz",), ("--memory", "8 GB"), "--memory"),
+        (("a.nii.gz",), ("--memory", "8.5g"), "--memory"),
+        (("a.nii.gz",), ("--labels", "flare99"), "flare99"),
+        (("a.nii.gz",), ("--results", "none/e.csv"), "none: no such folder"),
+        (("a.nii.gz",), ("--output", "none/pred"), "none: no such folder"),
+        (("a_0000.nii.gz",), ("--output", "images"), "input folder"),
+        (("a_0000.nii.gz",), ("--results", "notes.txt"), "exists already"),
+    ],
+)
+def test_wrong_calls_start_no_container(folder, monkeypatch, capsys, images, more, said):
+    monkeypatch.chdir(folder)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "images").mkdir()
+    for name in images:
+        write(folder / "images" / name, LABELS)
+    before = files_in(folder)
+    assert_refused(capsys, container(folder, *more), said)
+    assert files_in(folder) == before

@@ -1,0 +1,256 @@
+"""The values in a report's page, worked out from tables of two or three cases."""
+
+import numpy as np
+import pytest
+
+from eval.measuring.trace import GPU, OWN_RAM, QUANTITIES, RAM, TIME, Trace, write_trace
+from eval.pictures.colours import COLOURS
+from eval.scoring.challenges import CHALLENGES
+from eval.scoring.columns import Metric
+from tests.eval.command_line import assert_refused, call, files_in
+from tests.eval.report.reports import data_in, report, write_scores
+
+RANKING = (
+    "Place,Submission,Score,Rank_Time,Cases,Missing,Place_median,Place_low,Place_high,First_share\n"
+    "1,ours,1.2500,1.5000,2,0,1,1,2,0.7500\n2,theirs,1.7500,1.5000,2,0,2,1,2,0.2500\n"
+)
+
+
+def data_of(folder, *more):
+    assert report(folder, *more) == 0
+    return data_in(folder)
+
+
+def test_a_case_has_its_values_in_the_order_of_structures(tmp_path):
+    write_scores(
+        tmp_path / "scores.csv",
+        {
+            "a_0000.nii.gz": {"Liver_DSC": 0.9, "Kidney_DSC": 0.7, "Liver_HD95_mm": "inf", "Spleen_NSD": ""},
+            "b.nii.gz": {"Error": "missing: there is none"},
+        },
+    )
+    data = data_of(tmp_path)
+    first, second = data["cases"]
+    assert (first["name"], first["stem"], first["error"]) == ("a_0000.nii.gz", "a", "")
+    assert first["values"]["DSC"] == [0.9, 0.7, 0.5, 0.5]
+    assert first["values"]["NSD"] == [0.5, 0.5, None, 0.5]
+    assert first["values"]["HD95_mm"] == ["inf", 0.5, 0.5, 0.5]
+    assert first["organ_DSC"] == pytest.approx((0.9 + 0.7 + 0.5 + 0.5) / 4)
+    assert first["organ_NSD"] == 0.5
+    assert first["lesion_DSC"] is None
+    assert second["error"] == "missing: there is none"
+    assert (first["volume"], first["efficiency"], first["trace"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", CHALLENGES)
+def test_structures_come_with_their_names_colours_and_tolerances(tmp_path, name):
+    write_scores(tmp_path / "scores.csv", {"a": {}}, name)
+    data = data_of(tmp_path)
+    challenge = CHALLENGES[name]
+    assert data["challenge"] == name
+    assert [each["name"] for each in data["structures"]] == list(challenge.labels.names)
+    for each in data["structures"]:
+        assert each["short"] == challenge.short_names[each["name"]]
+        assert each["id"] == challenge.labels.ids[each["name"]]
+        assert each["colour"] == COLOURS[each["name"]]
+        assert each["tolerance_mm"] == challenge.tolerances_mm[each["name"]]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "names"),
+    [
+        ((Metric.DSC, Metric.NSD), ["DSC", "NSD"]),
+        ((Metric.DSC, Metric.NSD, Metric.VOLUME_DIFFERENCE), ["DSC", "NSD", "VolumeDifference_ml"]),
+        (tuple(Metric), ["DSC", "NSD", "HD95_mm", "VolumeDifference_ml"]),
+    ],
+)
+def test_only_metrics_of_the_table_are_shown(tmp_path, metrics, names):
+    write_scores(tmp_path / "scores.csv", {"a": {}}, metrics=metrics)
+    data = data_of(tmp_path)
+    assert data["metrics"] == names
+    assert list(data["cases"][0]["values"]) == names
+    assert {row["metric"] for row in data["summary"]} == set(names)
+
+
+def test_the_summary_has_null_for_what_there_is_not(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {"Liver_DSC": 0.9, "Kidney_DSC": "", "Liver_HD95_mm": "inf"}})
+    rows = {(row["structure"], row["metric"]): row for row in data_of(tmp_path)["summary"]}
+    liver = rows["liver", "DSC"]
+    assert (liver["cases"], liver["mean"], liver["median"]) == (1, 0.9, 0.9)
+    assert (liver["sd"], liver["low"], liver["high"]) == (None, None, None)
+    assert (rows["kidney", "DSC"]["cases"], rows["kidney", "DSC"]["mean"]) == (0, None)
+    assert rows["liver", "HD95_mm"]["infinite"] == 1
+    assert rows["organ mean", "DSC"]["mean"] == pytest.approx((0.9 + 0.5 + 0.5) / 3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "tolerances"),
+    [
+        ("flare21", {}),
+        ("flare22", {"MaxGPU_Mem": 2048.0}),
+        ("flare23", {"MaxGPU_Mem": 4096.0, "Time": 15.0}),
+        ("amos22", {}),
+    ],
+)
+def test_tolerances_of_efficiency_are_the_challenges(tmp_path, challenge, tolerances):
+    write_scores(tmp_path / "scores.csv", {"a": {}}, challenge)
+    data = data_of(tmp_path)
+    assert data["tolerances"] == tolerances
+    assert (data["lesion"] is None) is (challenge != "flare23")
+
+
+def test_the_lesion_of_a_case_stands_apart(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {"Tumor_DSC": 0.1, "Tumor_NSD": 0.2}}, "flare23")
+    (case,) = data_of(tmp_path)["cases"]
+    assert (case["organ_DSC"], case["lesion_DSC"], case["lesion_NSD"]) == (0.5, 0.1, 0.2)
+
+
+def test_efficiency_is_found_by_the_name_of_the_case(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a.nii.gz": {}, "b.nii.gz": {}, "c.nii.gz": {}})
+    (tmp_path / "e.csv").write_text(
+        "Name,Time,MaxGPU_Mem,Status,Remark,OwnRAM_Max_MB\n"
+        "a_0000.nii.gz,12.5,,ok,,480\nb,3600,5000,timeout,stopped after 20 s,\n"
+    )
+    cases = data_of(tmp_path, "--efficiency", tmp_path / "e.csv")["cases"]
+    first, second, third = (case["efficiency"] for case in cases)
+    assert (first["Time"], first["MaxGPU_Mem"], first["OwnRAM_Max_MB"]) == (12.5, None, 480)
+    assert (second["Time"], second["MaxGPU_Mem"], second["OwnRAM_Max_MB"]) == (3600, 5000, None)
+    assert third is None
+    assert [case["error"] for case in cases] == ["", "timeout: stopped after 20 s", ""]
+
+
+@pytest.mark.parametrize("samples", [5, 400, 401, 1000, 2345])
+def test_curves_are_thinned_but_keep_their_peaks(tmp_path, samples):
+    write_scores(tmp_path / "scores.csv", {"a": {}, "b": {}})
+    (tmp_path / "e.csv").write_text("Name,Time\na,1\n")
+    times = np.arange(samples) * 0.1
+    values = {name: np.full(samples, np.nan) for name in QUANTITIES}
+    values[RAM] = 1000.0 + np.arange(samples)
+    values[GPU] = np.where(np.arange(samples) == samples // 2, 8000.0, 300.0)
+    (tmp_path / "e_cases").mkdir()
+    write_trace(
+        tmp_path / "e_cases" / "a.trace.csv",
+        Trace(times_s=times, values=values, duration_s=float(times[-1]) + 0.05),
+    )
+    first, second = data_of(tmp_path, "--efficiency", tmp_path / "e.csv")["cases"]
+    curves = first["trace"]
+    assert second["trace"] is None
+    assert len({len(curve) for curve in curves.values()}) == 1
+    assert len(curves[TIME]) <= 400
+    assert samples <= len(curves[TIME]) * -(-samples // 400) < samples + -(-samples // 400)
+    assert (max(curves[GPU]), min(curves[GPU])) == (8000.0, 300.0)
+    assert curves[RAM] == sorted(curves[RAM])
+    assert curves[RAM][-1] == 1000.0 + samples - 1
+    assert set(curves[OWN_RAM]) == {None}
+
+
+def test_a_comparison_is_this_minus_the_other(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {"Liver_DSC": 0.9}, "b": {"Liver_DSC": 0.7}})
+    write_scores(tmp_path / "other.csv", {"a": {"Liver_DSC": 0.8}, "b": {"Liver_DSC": 0.7}})
+    comparison = data_of(tmp_path, "--compare", tmp_path / "other.csv")["comparison"]
+    assert comparison["name"] == "other"
+    rows = {(row["structure"], row["metric"]): row for row in comparison["rows"]}
+    liver = rows["liver", "DSC"]
+    assert (liver["mean_a"], liver["mean_b"], liver["difference"]) == pytest.approx((0.75, 0.8, 0.05))
+    assert liver["wilcoxon_p"] is None
+    assert rows["spleen", "NSD"]["difference"] == 0.0
+
+
+def test_another_table_of_the_same_name_is_called_after_its_folder(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {}})
+    (tmp_path / "theirs").mkdir()
+    write_scores(tmp_path / "theirs" / "scores.csv", {"a": {}})
+    data = data_of(tmp_path, "--compare", tmp_path / "theirs" / "scores.csv")
+    assert data["comparison"]["name"] == "theirs"
+
+
+def test_a_ranking_is_shown_as_it_is_written(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {}})
+    (tmp_path / "r.csv").write_text(RANKING)
+    rows = data_of(tmp_path, "--ranking", tmp_path / "r.csv")["ranking"]
+    assert [(row["Place"], row["Submission"], row["Rank_Time"]) for row in rows] == [
+        ("1", "ours", "1.5000"),
+        ("2", "theirs", "1.5000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "title"),
+    [((), "scores"), (("--title", "Ours & <theirs>"), "Ours & <theirs>"), (("--title", 'a"b'), 'a"b')],
+)
+def test_the_title_is_text_whatever_is_in_it(tmp_path, more, title):
+    write_scores(tmp_path / "scores.csv", {"</script><b>": {"Error": "<!-- & -->"}})
+    data = data_of(tmp_path, *more)
+    assert data["title"] == title
+    assert data["cases"][0]["name"] == "</script><b>"
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<theirs>" not in page
+    assert "<b>" not in page.split('id="data"')[1].split("</script>")[0]
+    assert 'content="LeanSeg report"' in page
+    assert "@DATA@" not in page
+
+
+@pytest.mark.parametrize("kinds", [("png",), ("pdf", "svg")])
+def test_box_plots_for_papers(tmp_path, kinds):
+    write_scores(
+        tmp_path / "scores.csv", {"a": {"Liver_HD95_mm": "inf", "Kidney_DSC": ""}, "b": {"Kidney_DSC": ""}}
+    )
+    data_of(tmp_path, "--plots", *kinds)
+    metrics = ("DSC", "HD95_mm", "NSD", "VolumeDifference_ml")
+    assert files_in(tmp_path / "report" / "plots") == sorted(f"{m}.{kind}" for m in metrics for kind in kinds)
+    starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+    for kind in kinds:
+        assert (tmp_path / "report" / "plots" / f"DSC.{kind}").read_bytes().startswith(starts[kind])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--scores", "none.csv"), "none.csv: no such file"),
+        (("--scores", "height.csv"), "height.csv: "),
+        (("--efficiency", "height.csv"), "height.csv: "),
+        (("--efficiency", "nameless.csv"), "nameless.csv: "),
+        (("--efficiency", "words.csv"), "'long' in column Time"),
+        (("--efficiency", "traced.csv"), "a.trace.csv: "),
+        (("--ranking", "height.csv"), "height.csv: "),
+        (("--ranking", "nobody.csv"), "nobody.csv: "),
+        (("--compare", "strangers.csv"), "no case in common"),
+        (("--images", "none"), "none: no such folder"),
+        (("--images", "empty"), "no file of a case"),
+        (("--jobs", "0"), "--jobs is 0"),
+        (("--detail-mm", "21"), "--detail-mm is 21"),
+        (("--plots", "bmp"), "bmp"),
+        (("--output", "none/report"), "no such folder"),
+        (("--output", "scores.csv"), "is a file"),
+        (("--output", "mine"), "exists already"),
+        (("--output", "mine", "--force"), "is no report"),
+    ],
+)
+def test_wrong_calls_leave_no_report(tmp_path, monkeypatch, capsys, more, said):
+    monkeypatch.chdir(tmp_path)
+    write_scores(tmp_path / "scores.csv", {"a": {}})
+    write_scores(tmp_path / "strangers.csv", {"z": {}})
+    tables = {
+        "height.csv": "Name,Height\na,1\n",
+        "nameless.csv": "Time,MaxGPU_Mem\n1,2\n",
+        "words.csv": "Name,Time\na,long\n",
+        "traced.csv": "Name,Time\na,1\n",
+        "traced_cases/a.trace.csv": "Time_s\n1\n",
+        "nobody.csv": RANKING.splitlines()[0] + "\n",
+        "mine/notes.txt": "mine",
+    }
+    for folder in ("empty", "mine", "traced_cases"):
+        (tmp_path / folder).mkdir()
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text)
+    before = files_in(tmp_path)
+    words = ("report", "--scores", "scores.csv", "--output", "report", *more)
+    assert_refused(capsys, words, said)
+    assert files_in(tmp_path) == before
+
+
+def test_an_empty_folder_of_that_name_is_taken(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {}})
+    (tmp_path / "report").mkdir()
+    assert report(tmp_path) == 0
+    assert call("report", "--scores", tmp_path / "scores.csv", "--output", tmp_path / "report") == 2

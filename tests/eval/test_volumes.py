@@ -1,0 +1,193 @@
+"""Reading images and label maps, and comparing where they lie."""
+
+import gzip
+import itertools
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from eval.eval_errors import JudgingError
+from eval.volumes import grid_difference, onto_grid, read_image, read_labels
+from tests.eval.made import write
+
+LABELS = np.zeros((4, 5, 6), np.uint8)
+LABELS[1:3, 1:4, 2:5] = 7
+TURNED = (0, -1, 0, 1, 0, 0, 0, 0, 1)
+"""Columns along y, rows against x."""
+
+
+def image(shape=(4, 5, 6), spacing_zyx_mm=(2.5, 0.8, 0.9), origin=(0.0, 0.0, 0.0), direction=None):
+    made = sitk.GetImageFromArray(np.zeros(shape, np.uint8))
+    made.SetSpacing(spacing_zyx_mm[::-1])
+    made.SetOrigin(origin)
+    if direction is not None:
+        made.SetDirection(direction)
+    return made
+
+
+def write_series(folder, uid: str, slices: int = 3):
+    """A DICOM series of black slices."""
+    folder.mkdir(exist_ok=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for z in range(slices):
+        part = sitk.Image((4, 4), sitk.sitkInt16)
+        for tag, value in {
+            "0008|0060": "CT",
+            "0020|000e": uid,
+            "0020|0013": str(z),
+            "0020|0032": f"0\\0\\{z}",
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+        }.items():
+            part.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{uid}-{z}.dcm"))
+        writer.Execute(part)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".nrrd"])
+@pytest.mark.parametrize("pixel", [np.uint8, np.int8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+def test_label_maps_of_any_format_and_pixel_type(tmp_path, suffix, pixel):
+    volume = read_labels(write(tmp_path / f"a{suffix}", LABELS.astype(pixel)))
+    assert volume.labels.dtype == np.uint8
+    assert np.array_equal(volume.labels, LABELS)
+    assert volume.spacing_zyx_mm == pytest.approx((2.5, 0.8, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (-1, "-1 to 7"),
+        (256, "0 to 256"),
+        (0.5, "whole numbers"),
+        (np.nan, "label map"),
+        (np.inf, "label map"),
+    ],
+)
+def test_what_is_no_label_map(tmp_path, value, said):
+    # As MetaImage: of NIfTI, ITK reads 0 where a number is not finite.
+    wrong = LABELS.astype(np.float32)
+    wrong[0, 0, 0] = value
+    with pytest.raises(JudgingError, match=f"a.mha.*{said}"):
+        read_labels(write(tmp_path / "a.mha", wrong))
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_vector"),
+    [((5, 6), False), ((2, 4, 5, 6), False), ((4, 5, 6, 3), True)],
+    ids=["a slice", "over time", "colours"],
+)
+def test_only_one_three_dimensional_image_will_do(tmp_path, shape, is_vector):
+    path = tmp_path / "a.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros(shape, np.uint8), isVector=is_vector), str(path))
+    with pytest.raises(JudgingError, match="three-dimensional"):
+        read_image(path)
+
+
+def test_folders_of_dicom_slices(tmp_path):
+    write_series(tmp_path / "one", "1.2.3")
+    assert read_image(tmp_path / "one").GetSize() == (4, 4, 3)
+    write_series(tmp_path / "one", "1.2.4")
+    with pytest.raises(JudgingError, match="2 DICOM series"):
+        read_image(tmp_path / "one")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(JudgingError, match="holds no DICOM series"):
+        read_image(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.mha", "a"])
+@pytest.mark.parametrize("content", [b"", b"none of this is an image"])
+def test_files_that_are_no_images(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(JudgingError, match="cannot be read") as refused:
+        read_image(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
+    path.unlink()
+    with pytest.raises(JudgingError, match="no such file"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("lost", [1, 10, 100])
+def test_a_file_that_lacks_its_last_bytes_is_refused(tmp_path, lost):
+    plain = write(tmp_path / "a.nii", LABELS)
+    whole = plain.read_bytes()
+    plain.write_bytes(whole[:-lost])
+    packed = tmp_path / "b.nii.gz"
+    packed.write_bytes(gzip.compress(whole[:-lost]))
+    for path in (plain, packed):
+        with pytest.raises(JudgingError, match="cannot be read"):
+            read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({}, None),
+        ({"shape": (4, 5, 7)}, "6×5×4 and 7×5×4"),
+        ({"origin": (0.0, 0.0, 2.5)}, "2.50 mm"),
+        ({"origin": (0.0, 3.0, 4.0)}, "5.00 mm"),
+        ({"origin": (0.01, 0.0, 0.0)}, None),
+        ({"origin": (0.05, 0.0, 0.0)}, "0.05 mm"),
+        ({"spacing_zyx_mm": (2.6, 0.8, 0.9)}, "0.30 mm"),
+        ({"spacing_zyx_mm": (2.5001, 0.8, 0.9)}, None),
+        ({"direction": (1, 0, 0, 0, 1, 0, 0, 0, -1)}, "15.00 mm"),
+        ({"direction": TURNED}, "mm apart"),
+    ],
+)
+def test_grids_differ_by_size_or_by_where_their_corners_lie(other, said):
+    # 4 slices of 2.5 mm: the outermost centres are 7.5 mm apart, so a flip moves them by 15 mm at most.
+    difference = grid_difference(image(), image(**other))
+    assert (difference is None) if said is None else said in difference
+    assert (grid_difference(image(**other), image()) is None) is (difference is None)
+
+
+@pytest.mark.parametrize(
+    ("direction", "axis"),
+    [
+        ((1, 0, 0, 0, 1, 0, 0, 0, 1), 0),
+        ((1, 0, 0, 0, 1, 0, 0, 0, -1), 0),
+        ((1, 0, 0, 0, 0, 1, 0, -1, 0), 1),
+        ((0, 0, 1, 0, 1, 0, -1, 0, 0), 2),
+        ((1, 0, 0, 0, 0.8, -0.6, 0, 0.6, 0.8), 0),
+        ((1, 0, 0, 0, 0.6, -0.8, 0, 0.8, 0.6), 1),
+    ],
+)
+def test_the_head_is_along_the_axis_that_runs_closest_to_it(tmp_path, direction, axis):
+    assert read_labels(write(tmp_path / "a.nii.gz", LABELS, direction=direction)).head_axis == axis
+
+
+@pytest.mark.parametrize("stored", ["LPS", "RAI", "ASL", "SPR"])
+def test_a_map_moved_onto_another_order_of_axes_and_back(tmp_path, stored):
+    volume = read_labels(write(tmp_path / "a.nii.gz", LABELS))
+    turned = onto_grid(volume, sitk.DICOMOrient(volume.as_image(), stored))
+    assert np.count_nonzero(turned.labels == 7) == np.count_nonzero(LABELS == 7)
+    assert np.array_equal(onto_grid(turned, volume.grid).labels, LABELS)
+
+
+def test_labels_outside_the_other_grid_are_no_small_loss(tmp_path):
+    volume = read_labels(
+        write(tmp_path / "a.nii.gz", np.full((4, 5, 6), 1, np.uint8), (10, 10, 10), (0, 0, 0))
+    )
+    # The other image lacks the topmost of four slices: 30 voxels of 1 ml.
+    with pytest.raises(JudgingError, match=r"a\.nii\.gz: 30\.0 ml"):
+        onto_grid(volume, image((3, 5, 6), (10.0, 10.0, 10.0)))
+    assert onto_grid(volume, image((5, 5, 6), (10.0, 10.0, 10.0))).labels.sum() == 4 * 5 * 6
+
+
+def test_finer_voxels_take_the_label_nearest_to_their_centre(tmp_path):
+    # Voxels of 2 mm, centres at 0, 2, 4 mm; on a grid of 1 mm that starts at −0.5 mm there are two for each.
+    volume = read_labels(
+        write(tmp_path / "a.nii.gz", np.array([[[1, 2, 3]]], np.uint8), (1, 1, 2), (0, 0, 0))
+    )
+    moved = onto_grid(volume, image((1, 1, 6), (1.0, 1.0, 1.0), (-0.5, 0.0, 0.0)))
+    assert moved.labels.ravel().tolist() == [1, 1, 2, 2, 3, 3]
+
+
+def test_labels_as_an_image_keep_their_geometry(tmp_path):
+    for number, signs in enumerate(itertools.product((1, -1), repeat=3)):
+        path = write(tmp_path / f"{number}.nii.gz", LABELS, direction=np.diag(signs).ravel().tolist())
+        volume = read_labels(path)
+        assert grid_difference(volume.as_image(), read_image(path)) is None
+        assert np.array_equal(sitk.GetArrayFromImage(volume.as_image()), LABELS)
