@@ -23,7 +23,7 @@ COMMANDS = {
     "report": "make a page to look at: figures, cases in slices and in 3D",
     "benchmark": "measure speed side by side with others: metrics, inference",
 }
-"""Command to its one-line help; `eval/commands/NAME.py` has `configure(parser)` and `run(arguments)`."""
+"""Command to its one-line help; `eval/commands/NAME.py` has `add_arguments(parser)` and `run(arguments)`."""
 
 EPILOG = """\
 from a container to a page, for one submission:
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name == _command_of(arguments):
             module = importlib.import_module(f"eval.commands.{name}")
             subparser.description = module.__doc__
-            module.configure(subparser)
+            module.add_arguments(subparser)
     parsed = parser.parse_args(arguments)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:

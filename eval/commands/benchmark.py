@@ -12,13 +12,13 @@ from eval.commands import benchmark_inference, benchmark_metrics
 WHAT = {"metrics": benchmark_metrics, "inference": benchmark_inference}
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     subparsers = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     for name, module in WHAT.items():
         summary = (module.__doc__ or "").splitlines()[0].rstrip(".")
         formatter = argparse.RawDescriptionHelpFormatter
-        module.configure(
+        module.add_arguments(
             subparsers.add_parser(name, help=summary, description=module.__doc__, formatter_class=formatter)
         )
 

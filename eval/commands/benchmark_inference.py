@@ -22,7 +22,7 @@ from eval.benchmark.scans import given_scans, phantom_scans
 from eval.eval_errors import JudgingError
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="folder for everything; made if missing")

@@ -22,7 +22,7 @@ from eval.volumes import grid_difference, read_labels
 SAME = 1e-6
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--pred", type=Path, metavar="FILE", help="predicted label map to measure on")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="its truth")

@@ -25,7 +25,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "a", type=Path, metavar="A.csv", help="score table, written by `python -m eval score`"

@@ -29,7 +29,7 @@ from eval.measuring.trace import write_trace
 from model.labels import FLARE23, LABEL_SETS
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("image", metavar="IMAGE", help="image as docker knows it, leanseg:latest")
     parser.add_argument(

@@ -26,7 +26,7 @@ from model.labels import FLARE23, LABEL_SETS, LabelSet
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "--image",

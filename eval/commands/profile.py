@@ -30,7 +30,7 @@ MOST_LETTERS = 110
 """Of a heading."""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg"

@@ -26,7 +26,7 @@ from eval.eval_errors import JudgingError
 from eval.files import check_writable, write_csv
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "results",

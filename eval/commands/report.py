@@ -20,7 +20,7 @@ from eval.report.page import atomic_folder, check_folder, write_page
 from eval.report.page_data import Json, Tables, page_data
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`"

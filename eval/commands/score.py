@@ -44,7 +44,7 @@ SUMMARY_COLUMNS = [
 ]
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "--pred", type=Path, required=True, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
