@@ -8,16 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
+from model.case_names import split_channel
 
 SUFFIXES = (".nii.gz", ".nii")
-"""Of images and label maps."""
+"""Endings of the files that hold images and label maps."""
 
 
 def case_of(name: str) -> str:
-    """A case's name in any folder or table: of CASE_0000.nii.gz, CASE.nii.gz and CASE it is CASE."""
-    return next(
-        (name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name
-    ).removesuffix("_0000")
+    """Name of the case that an image, a label map or a row of a table belongs to.
+
+    Only the number of a first channel is taken off: label maps of the FLARE challenges end in numbers
+    themselves.
+
+    >>> [case_of(name) for name in ("A_0001_0000.nii.gz", "A_0001.nii.gz", "A_0001")]
+    ['A_0001', 'A_0001', 'A_0001']
+    """
+    stem = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+    case, channel = split_channel(stem)
+    return case if channel == 0 else stem
 
 
 def check_writable(paths: Sequence[Path], force: bool) -> None:

@@ -15,8 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
-from eval.scoring.metrics import LabelMap
-from eval.scoring.surfels import Spacing
+from model.arrays import U8, ZyxMm
 
 SAME_GRID_VOXELS = 0.05
 """Corners of two grids may differ by this share of the smallest voxel size: rounding in headers, not
@@ -28,13 +27,13 @@ class LabelVolume:
     """A label map and where it lies."""
 
     path: Path
-    labels: LabelMap
+    labels: U8
     """Shape (z, y, x)."""
     grid: sitk.Image
     """An image with the geometry; its voxels are not looked at."""
 
     @property
-    def spacing_zyx_mm(self) -> Spacing:
+    def spacing_zyx_mm(self) -> ZyxMm:
         """Voxel size in the order of the array's axes."""
         x, y, z = self.grid.GetSpacing()
         return (z, y, x)
@@ -128,7 +127,7 @@ def read_labels(path: Path) -> LabelVolume:
     return LabelVolume(path=path, labels=_as_labels(sitk.GetArrayFromImage(image), path), grid=image)
 
 
-def _as_labels(voxels: NDArray[np.generic], path: Path) -> LabelMap:
+def _as_labels(voxels: NDArray[np.generic], path: Path) -> U8:
     if voxels.dtype == np.uint8:
         return np.asarray(voxels, np.uint8)
     low, high = float(voxels.min()), float(voxels.max())

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.eval_errors import JudgingError
-
-Zyx = tuple[int, int, int]
-ZyxMm = tuple[float, float, float]
+from model.arrays import Zyx, ZyxMm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,10 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from eval.benchmark.bundle_facts import Zyx, read_bundle
+from eval.benchmark.bundle_facts import read_bundle
 from eval.benchmark.torch_networks import KINDS, save_network
 from eval.eval_errors import JudgingError
+from model.arrays import Zyx
 
 HALF = "_half"
 UP = "upsample.transp_conv.conv.weight"

@@ -15,6 +15,7 @@ from eval.benchmark.cold_runs import Json, Task, do, write_json
 from eval.benchmark.contestants import OURS, ROOT, Network, command_of, report_of
 from eval.benchmark.scans import Scan
 from eval.eval_errors import JudgingError
+from model.case_names import channel_stem
 
 HELP_RUNS = 5
 
@@ -113,7 +114,7 @@ def folder_run(cases: int, scan: Scan, network: Network, output: Path, threads: 
     folder = output / "folders" / f"{network.name}-{scan.name}-{cases}"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(cases):
-        link = folder / f"case{number:02d}_0000.nii.gz"
+        link = folder / f"{channel_stem(f'case{number:02d}', 0)}.nii.gz"
         if not link.exists():
             _same_file(scan.path, link)
     target = output / "labels" / f"{network.name}-{scan.name}-folder"

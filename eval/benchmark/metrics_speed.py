@@ -14,7 +14,7 @@ import numpy as np
 from eval.eval_errors import JudgingError
 from eval.machine import processors
 from eval.scoring.challenges import CHALLENGES, Challenge, LabelPair, StructureScore, score_case
-from eval.scoring.metrics import LabelMap
+from model.arrays import U8
 from model.labels import FLARE22
 
 SHAPE_ZYX = (300, 512, 512)
@@ -53,7 +53,7 @@ def synthetic_pair() -> LabelPair:
     return LabelPair(prediction=_abdomen(phase=0.7), truth=_abdomen(phase=0.0), spacing_zyx_mm=SPACING_ZYX_MM)
 
 
-def _abdomen(phase: float) -> LabelMap:
+def _abdomen(phase: float) -> U8:
     labels = np.zeros(SHAPE_ZYX, np.uint8)
     for name, (centre_mm, half_mm) in _ORGANS_MM.items():
         box, places = [], []

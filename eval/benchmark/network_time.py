@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from model.arrays import F32
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +67,7 @@ def _onnxruntime(arguments: argparse.Namespace) -> Callable[[], object]:
     return lambda: session.run(None, {given.name: window})
 
 
-def _noise(shape: list[int]) -> NDArray[np.float32]:
+def _noise(shape: list[int]) -> F32:
     return np.random.default_rng(0).random(shape, np.float32)
 
 

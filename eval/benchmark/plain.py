@@ -34,9 +34,10 @@ from monai.inferers import sliding_window_inference, utils
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eval.benchmark.bundle_facts import BundleFacts, MemberFacts, Zyx, ZyxMm, read_bundle
+from eval.benchmark.bundle_facts import BundleFacts, MemberFacts, read_bundle
 from eval.benchmark.torch_networks import load_network
 from eval.eval_errors import JudgingError
+from model.arrays import Zyx, ZyxMm
 
 
 @dataclass

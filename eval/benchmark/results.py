@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.benchmark.cold_runs import Json
 from eval.benchmark.contestants import BARE, EVEN, OURS, PLAIN, PLAIN_BF16
-from eval.scoring.metrics import LabelMap, dice_per_label
+from eval.scoring.metrics import dice_per_label, label_boxes
+from model.arrays import U8
 
 START = "start"
 STAGES = (START, "read", "localize", "preprocess", "networks", "restore", "clean up", "write")
@@ -160,7 +160,7 @@ def ratio(entries_of: Sequence[Entry], entry: Entry, what: str) -> float:
     return math.nan
 
 
-def agreement(one: LabelMap, other: LabelMap, right_of: Mapping[int, int]) -> Agreement:
+def agreement(one: U8, other: U8, right_of: Mapping[int, int]) -> Agreement:
     """How two maps (z, y, x) of one shape agree; 1 where both are empty.
 
     Args:
@@ -172,14 +172,10 @@ def agreement(one: LabelMap, other: LabelMap, right_of: Mapping[int, int]) -> Ag
     for left, right in right_of.items():
         table[left] = right
     first, second = table[one], table[other]
-    ids = sorted((set(_present(first)) | set(_present(second))) - {0})
+    ids = sorted(label_boxes(first).keys() | label_boxes(second).keys())
     if not ids:
         return Agreement(1.0, 0)
     return Agreement(float(np.mean(list(dice_per_label(first, second, ids).values()))), len(ids))
-
-
-def _present(labels: NDArray[np.uint8]) -> list[int]:
-    return [int(label) for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256))]
 
 
 def compared_with(contestant: str) -> tuple[str, ...]:

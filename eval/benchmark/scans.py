@@ -16,6 +16,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
+from eval.files import case_of
+from model.arrays import U8
 
 SIDE = 512
 SPACING_ZYX_MM = (1.25, 0.65, 0.65)
@@ -67,7 +69,7 @@ def phantom_scans(slices: Sequence[int], folder: Path) -> list[Scan]:
     return scans
 
 
-def stack(hu: NDArray[np.int16], labels: NDArray[np.uint8], count: int) -> NDArray[np.int16]:
+def stack(hu: NDArray[np.int16], labels: U8, count: int) -> NDArray[np.int16]:
     """As many slices as asked for.
 
     Args:
@@ -109,7 +111,7 @@ def write_scan(path: Path, hu: NDArray[np.int16]) -> None:
     partial.replace(path)
 
 
-def _phantom(folder: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+def _phantom(folder: Path) -> tuple[NDArray[np.int16], U8]:
     images = sorted(folder.glob("imagesTr/*.nii.gz"))
     if not images:
         spacing = [str(mm) for mm in SPACING_ZYX_MM]
@@ -133,7 +135,7 @@ def _phantom(folder: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
                 f"the phantom cannot be drawn ({done.stderr.strip().splitlines()[-1:]}); give CTs with --ct"
             )
         images = sorted(folder.glob("imagesTr/*.nii.gz"))
-    labels = folder / "labelsTr" / f"{images[0].name.removesuffix('_0000.nii.gz')}.nii.gz"
+    labels = folder / "labelsTr" / f"{case_of(images[0].name)}.nii.gz"
     return _canonical(images[0]).astype(np.int16), _canonical(labels).astype(np.uint8)
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from eval.comparing.paired_tests import LEAST_CASES, Comparison, ScoreTable, compare, read_scores
 from eval.files import check_writable, write_csv
+from eval.label_sets import LABEL_SETS_HELP
 from eval.scoring.columns import Metric
+from eval.scoring.own_labels import find_challenge
 
 COLUMNS = {
     "Structure": "structure", "Metric": "metric", "Cases": "cases", "Mean_A": "mean_a", "Mean_B": "mean_b",
@@ -38,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["DSC", "NSD"],
         help="(default: DSC NSD)",
     )
+    parser.add_argument(
+        "--labels",
+        metavar="SET",
+        help=f"label set of both tables: {LABEL_SETS_HELP} (default: told from the tables' columns)",
+    )
     parser.add_argument("--output", type=Path, metavar="CSV", help="table to write as well")
     parser.add_argument("--force", action="store_true", help="replace an existing output file")
 
@@ -46,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, print and write."""
     if arguments.output:
         check_writable((arguments.output,), arguments.force)
-    first, second = read_scores(arguments.a), read_scores(arguments.b)
+    challenge = find_challenge(arguments.labels) if arguments.labels else None
+    first, second = read_scores(arguments.a, challenge), read_scores(arguments.b, challenge)
     rows = compare(first, second, [Metric(metric) for metric in arguments.metrics])
     if arguments.output:
         write_csv(arguments.output, list(COLUMNS), [_cells(row) for row in rows])

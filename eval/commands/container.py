@@ -21,12 +21,13 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, check_writable
+from eval.label_sets import LABEL_SETS_HELP, find_labels
 from eval.measuring.container_run import ContainerCase, ContainerOptions, check_image, output_name, run_case
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import efficiency_row, write_efficiency
 from eval.measuring.sampler import why_no_gpu
 from eval.measuring.trace import write_trace
-from model.labels import FLARE23, LABEL_SETS
+from model.labels import FLARE23
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
-        choices=sorted(LABEL_SETS),
+        metavar="SET",
         default=FLARE23.name,
-        help="labels allowed (default: %(default)s)",
+        help=f"labels that a label map may hold: {LABEL_SETS_HELP} (default: %(default)s)",
     )
     parser.add_argument(
         "--official-command",
@@ -75,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise JudgingError(
             f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m"
         )
+    labels = find_labels(arguments.labels)
     images = _images(arguments.input)
     check_writable((results_path, *(_output(arguments.output, image) for image in images)), arguments.force)
     if arguments.output.resolve() == arguments.input.resolve():
@@ -86,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         gpu=arguments.gpu,
         official=arguments.official_command,
         limit_s=arguments.limit,
-        labels=LABEL_SETS[arguments.labels],
+        labels=labels,
     )
     problem = "no GPU was asked for (--gpu)" if arguments.gpu is None else why_no_gpu(arguments.gpu)
     if problem:

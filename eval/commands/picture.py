@@ -17,11 +17,13 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of, check_writable
+from eval.label_sets import LABEL_SETS_HELP, check_labels, find_labels
 from eval.pictures.planes import canonical
 from eval.pictures.three_planes import Scene, draw
-from eval.scoring.metrics import LabelMap
+from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_image, read_labels
-from model.labels import FLARE23, LABEL_SETS, LabelSet
+from model.arrays import U8
+from model.labels import FLARE23, LabelSet
 
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -41,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truth", type=Path, metavar="TRUTH", help="true label map on the CT's grid")
     parser.add_argument(
         "--label-set",
-        choices=sorted(LABEL_SETS),
+        metavar="SET",
         default=FLARE23.name,
-        help="what the labels mean (default: %(default)s)",
+        help=f"what the labels mean: {LABEL_SETS_HELP} (default: %(default)s)",
     )
     parser.add_argument("--title", help="heading (default: name of the CT's file)")
     parser.add_argument(
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output.suffix.lower() not in FORMATS:
         raise JudgingError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
     check_writable((output,), arguments.force)
-    label_set = LABEL_SETS[arguments.label_set]
+    label_set = find_labels(arguments.label_set)
     ct = canonical(read_image(arguments.image))
     x_mm, y_mm, z_mm = ct.GetSpacing()
     scene = Scene(
@@ -75,19 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> LabelMap:
+def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> U8:
     """Labels on the canonical CT's grid, in whatever order of axes they are stored."""
     volume = read_labels(path)
     labels = canonical(volume.as_image())
     difference = grid_difference(labels, ct)
     if difference:
         raise JudgingError(f"{path}: is not on the CT's grid: {difference}; give the label map of this CT")
-    highest = int(volume.labels.max())
-    if highest > label_set.max_id:
-        raise JudgingError(
-            f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}; choose another "
-            "--label-set"
-        )
+    check_labels(path, label_boxes(volume.labels), label_set, "choose another --label-set")
     return np.asarray(sitk.GetArrayFromImage(labels), np.uint8)
 
 

@@ -24,6 +24,8 @@ from eval.comparing.rank_table import gather, read_results
 from eval.comparing.ranking import RANKINGS, Placing, RankedMetric, rank
 from eval.eval_errors import JudgingError
 from eval.files import check_writable, write_csv
+from eval.label_sets import LABEL_SETS_HELP
+from eval.scoring.own_labels import find_challenge
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="flare23",
         help="challenge year, see above (default: %(default)s)",
     )
+    parser.add_argument(
+        "--labels",
+        metavar="SET",
+        help=f"label set of the score tables: {LABEL_SETS_HELP} (default: told from the tables' columns)",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="CSV", help="ranking to write")
     parser.add_argument("--force", action="store_true", help="replace an existing ranking")
 
@@ -49,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read all tables, rank, write."""
     check_writable((arguments.output,), arguments.force)
     rules = RANKINGS[arguments.rules]
-    results = [read_results(folder, rules) for folder in arguments.results]
+    challenge = find_challenge(arguments.labels) if arguments.labels else None
+    results = [read_results(folder, rules, challenge) for folder in arguments.results]
     names = [result.name for result in results]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

@@ -10,14 +10,19 @@ exit codes: 0 all went well; 1 the report is there, but cases could not be shown
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from eval.comparing.paired_tests import read_scores
 from eval.eval_errors import JudgingError
+from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import processors
 from eval.report.box_plots import FORMATS, write_plots
 from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
+from eval.report.case_script import CaseFiles
 from eval.report.page import atomic_folder, check_folder, write_page
 from eval.report.page_data import Json, Tables, page_data
+from eval.scoring.own_labels import find_challenge
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score table of another submission, to show paired differences",
     )
     parser.add_argument("--ranking", type=Path, metavar="CSV", help="table written by `python -m eval rank`")
+    parser.add_argument(
+        "--labels",
+        metavar="SET",
+        help=f"label set of the scores and maps: {LABEL_SETS_HELP} (default: told from the score table's columns)",
+    )
     parser.add_argument("--title", help="heading (default: name of the score table)")
     parser.add_argument(
         "--plots",
@@ -80,16 +90,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     if not 0.1 <= arguments.detail_mm <= 20:
         raise JudgingError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
+    challenge = find_challenge(arguments.labels) if arguments.labels else None
     tables = Tables(
-        scores=arguments.scores,
+        scores=read_scores(arguments.scores, challenge),
         efficiency=arguments.efficiency,
-        compare=arguments.compare,
+        compare=read_scores(arguments.compare, challenge) if arguments.compare else None,
         ranking=arguments.ranking,
     )
     data = page_data(tables, arguments.title or arguments.scores.stem)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
+    options = EmbedOptions(labels=tables.scores.challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:
-        failed = _embed(data, folders, folder, arguments)
+        files = find_files([case["stem"] for case in data["cases"]], folders)
+        failed = _embed(data["cases"], files, folder, options, arguments.jobs)
         write_page(folder, data)
         if arguments.plots:
             write_plots(data, folder, arguments.plots)
@@ -99,21 +112,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _embed(data: Json, folders: Folders, folder: Path, arguments: argparse.Namespace) -> int:
-    """Write the volumes of all cases and note them in the data; the number of cases that failed."""
-    cases = {case["stem"]: case for case in data["cases"]}
-    files = find_files(list(cases), folders)
+def _embed(
+    cases: Sequence[Json], files: Sequence[CaseFiles], folder: Path, options: EmbedOptions, jobs: int
+) -> int:
+    """Write the volumes of all cases that have files and note them with the cases; how many failed."""
     if not files:
         return 0
     (folder / "cases").mkdir()
-    options = EmbedOptions(label_set=data["challenge"], detail_mm=arguments.detail_mm)
+    case_of_stem = {case["stem"]: case for case in cases}
     failed = 0
-    for done, result in enumerate(embed_all(files, folder / "cases", options, arguments.jobs), start=1):
-        case = cases[result.stem]
+    for done, result in enumerate(embed_all(files, folder / "cases", options, jobs), start=1):
+        case = case_of_stem[result.stem]
         case["volume"] = None if result.error else result.key
         case["volume_error"] = result.error
         failed += bool(result.error)
-        sys.stderr.write(
-            f"[{done}/{len(files)}] {case['name']}{': not shown: ' + result.error if result.error else ''}\n"
-        )
+        remark = f": not shown: {result.error}" if result.error else ""
+        sys.stderr.write(f"[{done}/{len(files)}] {case['name']}{remark}\n")
     return failed

@@ -25,11 +25,14 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import check_writable, write_csv
+from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
 from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
 from eval.scoring.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
+from eval.scoring.own_labels import find_challenge
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge_all, pair_files
-from eval.scoring.summary import LESION, ORGAN_MEAN, SummaryRow, summarize, value_of
+from eval.scoring.summary import LESION, LESION_MEAN, ORGAN_MEAN, SummaryRow, summarize, value_of
+from model.labels import LabelSet
 
 SUMMARY_COLUMNS = [
     "Structure",
@@ -54,9 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
-        choices=sorted(CHALLENGES),
+        metavar="SET",
         required=True,
-        help="label set, with the challenge's tolerances",
+        help=f"label set, scored with its challenge's tolerances: {LABEL_SETS_HELP}",
     )
     parser.add_argument(
         "--rules",
@@ -93,10 +96,15 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable((output, summary_path), arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
+    rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
+    if rules is Rules.OFFICIAL and arguments.labels not in CHALLENGES:
+        raise JudgingError(
+            "--rules official repeats the organisers' programs, which know no label set of your own; choose "
+            "strict or partial"
+        )
     cases = pair_files(arguments.pred, arguments.truth)
-    rules, challenge = Rules(arguments.rules), CHALLENGES[arguments.labels]
     options = ScoreOptions(
-        challenge=arguments.labels,
+        challenge=challenge,
         rules=rules,
         with_hd95=not arguments.no_hd95,
         resample_truth=arguments.resample_truth,
@@ -104,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = []
     for result in judge_all(cases, options, arguments.jobs or affordable_jobs(cases, free_memory_bytes())):
         results.append(result)
-        sys.stderr.write(_progress(len(results), len(cases), result) + "\n")
+        sys.stderr.write(_progress(len(results), len(cases), result, challenge.labels) + "\n")
     results.sort(key=lambda result: result.name)
     metrics = metrics_of(rules, options.with_hd95)
     write_scores(output, results, challenge, metrics, rules)
@@ -151,7 +159,7 @@ def summary_text(rows: Sequence[SummaryRow]) -> str:
         "CI"
     ]
     for structure in structures:
-        if structure in (ORGAN_MEAN, LESION):
+        if structure in (ORGAN_MEAN, LESION, LESION_MEAN):
             lines.append("-" * len(lines[0]))
         cells = [_figures(found[structure, metric]) for metric in (Metric.DSC, Metric.NSD)]
         lines.append(f"{structure:<20}  {cells[0]}{cells[1]}".rstrip())
@@ -180,8 +188,12 @@ def _summary_cells(row: SummaryRow) -> dict[str, str]:
     }
 
 
-def _progress(done: int, total: int, result: CaseScores) -> str:
-    organ, tumor = mean_scores({name: score.dice for name, score in result.scores.items()})
-    scores = "not scored" if math.isnan(organ) else f"organ DSC {organ:.4f}"
-    lesion = "" if math.isnan(tumor) else f", lesion DSC {tumor:.4f}"
-    return f"[{done}/{total}] {result.name}: {scores}{lesion}{'; ERROR: ' + result.error if result.error else ''}"
+def _progress(done: int, total: int, result: CaseScores, labels: LabelSet) -> str:
+    means = mean_scores({name: score.dice for name, score in result.scores.items()}, labels)
+    scores = ", ".join(
+        f"{what} DSC {mean:.4f}"
+        for what, mean in zip(("organ", "lesion"), means, strict=True)
+        if not math.isnan(mean)
+    )
+    error = f"; ERROR: {result.error}" if result.error else ""
+    return f"[{done}/{total}] {result.name}: {scores or 'not scored'}{error}"

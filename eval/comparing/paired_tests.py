@@ -9,12 +9,11 @@ Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from eval.eval_errors import JudgingError
@@ -22,12 +21,10 @@ from eval.files import read_csv
 from eval.scoring.challenges import CHALLENGES, Challenge, Rules
 from eval.scoring.columns import NAME, Metric, column, score_columns
 from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
-from model.labels import TUMOR
+from model.arrays import F64
 
 LEAST_CASES = 6
 """With fewer pairs no Wilcoxon test can give a p value below 0.05; tests are not reported."""
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +32,10 @@ class ScoreTable:
     """Scores read back from a table."""
 
     path: Path
-    challenge: str
+    challenge: Challenge
     names: tuple[str, ...]
     """Cases, in the order of the rows."""
-    values: Mapping[tuple[str, Metric], Values]
+    values: Mapping[tuple[str, Metric], F64]
     """Structure and metric to one number per case, NaN if not scored."""
 
 
@@ -66,15 +63,20 @@ class Comparison:
     t_holm_p: float
 
 
-def read_scores(path: Path) -> ScoreTable:
-    """Read a table written by `score`, of any challenge and rules.
+def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
+    """Read a table written by `score`, under any rules.
+
+    Args:
+        path: the table.
+        challenge: what it holds scores of; None finds the challenge by the columns, which only those that come
+            with the program can be.
 
     Raises:
-        JudgingError: the file cannot be read, is no score table, names a case twice or holds something but
-            numbers.
+        JudgingError: the file cannot be read, is no score table of the challenge, names a case twice or holds
+            something else than numbers.
     """
     columns, rows = read_csv(path)
-    challenge, rules = _kind_of(path, columns)
+    challenge, rules = _kind_of(path, columns, CHALLENGES.values() if challenge is None else (challenge,))
     names = tuple(row[NAME] for row in rows)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -87,17 +89,27 @@ def read_scores(path: Path) -> ScoreTable:
             header = column(challenge, structure, metric, rules)
             if header in columns:
                 values[structure, metric] = np.array([_number(path, row, header) for row in rows])
-    return ScoreTable(path=path, challenge=challenge.labels.name, names=names, values=values)
+    return ScoreTable(path=path, challenge=challenge, names=names, values=values)
 
 
-def _kind_of(path: Path, columns: Sequence[str]) -> tuple[Challenge, Rules]:
+def _kind_of(path: Path, columns: Sequence[str], known: Iterable[Challenge]) -> tuple[Challenge, Rules]:
     """The challenge with most structures whose columns are all there, and the rules that name columns so."""
+    challenges = sorted(known, key=lambda challenge: -len(challenge.labels.ids))
     if NAME in columns:
-        for challenge in sorted(CHALLENGES.values(), key=lambda challenge: -len(challenge.labels.ids)):
+        for challenge in challenges:
             for rules in (Rules.STRICT, Rules.OFFICIAL):
                 if set(score_columns(challenge, (Metric.DSC, Metric.NSD), rules)) <= set(columns):
                     return challenge, rules
-    raise JudgingError(f"{path}: has not the columns of a score table; write it with `python -m eval score`")
+    if len(challenges) == 1:
+        (challenge,) = challenges
+        raise JudgingError(
+            f"{path}: has not the columns of a score table of {challenge.labels.name}; name the label set that "
+            "it was scored with (--labels)"
+        )
+    raise JudgingError(
+        f"{path}: has not the columns of a score table; write it with `python -m eval score`, and name a label "
+        "set of your own with --labels"
+    )
 
 
 def _number(path: Path, row: Mapping[str, str], header: str) -> float:
@@ -119,8 +131,8 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
     """
     if first.challenge != second.challenge:
         raise JudgingError(
-            f"{first.path} is of {first.challenge}, {second.path} of {second.challenge}; compare tables of "
-            "one challenge"
+            f"{first.path} is of {first.challenge.labels.name}, {second.path} of "
+            f"{second.challenge.labels.name}; compare tables of one challenge"
         )
     common = [name for name in first.names if name in set(second.names)]
     if not common:
@@ -144,33 +156,36 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
         b = {
             structure: column[rows_b] for (structure, kind), column in second.values.items() if kind is metric
         }
-        results += _compare_metric(metric, a, b)
+        results += _compare_metric(metric, a, b, first.challenge.labels.organs)
     return results
 
 
-def _compare_metric(metric: Metric, a: Mapping[str, Values], b: Mapping[str, Values]) -> list[Comparison]:
+def _compare_metric(
+    metric: Metric, a: Mapping[str, F64], b: Mapping[str, F64], organs: Sequence[str]
+) -> list[Comparison]:
     rows = [compare_values(structure, metric, a[structure], b[structure]) for structure in a]
     wilcoxon = holm([row.wilcoxon_p for row in rows])
     t_test = holm([row.t_p for row in rows])
     rows = [
         replace(row, wilcoxon_holm_p=w, t_holm_p=t) for row, w, t in zip(rows, wilcoxon, t_test, strict=True)
     ]
-    organs = [structure for structure in a if structure != TUMOR]
+    if not organs:
+        return rows
     return [*rows, compare_values(ORGAN_MEAN, metric, _case_means(a, b, organs), _case_means(b, a, organs))]
 
 
-def _case_means(values: Mapping[str, Values], others: Mapping[str, Values], organs: Sequence[str]) -> Values:
+def _case_means(values: Mapping[str, F64], others: Mapping[str, F64], organs: Sequence[str]) -> F64:
     """Mean over a case's organs, of those that both tables score."""
     table, other = (np.stack([column[organ] for organ in organs]) for column in (values, others))
     both = np.isfinite(table) & np.isfinite(other)
     counts = both.sum(axis=0)
-    means: Values = np.divide(
+    means: F64 = np.divide(
         np.where(both, table, 0.0).sum(axis=0), counts, out=np.full(counts.shape, math.nan), where=counts > 0
     )
     return means
 
 
-def compare_values(structure: str, metric: Metric, a: Values, b: Values) -> Comparison:
+def compare_values(structure: str, metric: Metric, a: F64, b: F64) -> Comparison:
     """Compare one metric of one structure; `a` and `b` hold one number per case, in the same order."""
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
@@ -199,7 +214,7 @@ def compare_values(structure: str, metric: Metric, a: Values, b: Values) -> Comp
     )
 
 
-def paired_tests(differences: Values) -> tuple[float, float]:
+def paired_tests(differences: F64) -> tuple[float, float]:
     """Two-sided p values of the Wilcoxon signed-rank test and the paired t test for differences of pairs.
 
     Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon did. No difference anywhere

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from eval.comparing.paired_tests import ScoreTable, read_scores
-from eval.comparing.ranking import Numbers, RankingRules
+from eval.comparing.ranking import RankingRules
 from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
-from eval.scoring.challenges import mean_scores
+from eval.scoring.challenges import Challenge, mean_scores
 from eval.scoring.columns import NAME, Metric
+from model.arrays import F64
 
 EFFICIENCY_MARK = "AUC_GPU_Time"
 """The column that tells an efficiency table."""
@@ -28,8 +29,13 @@ class Results:
     """Case, without suffixes, to metric to value."""
 
 
-def read_results(folder: Path, rules: RankingRules) -> Results:
+def read_results(folder: Path, rules: RankingRules, challenge: Challenge | None = None) -> Results:
     """Read the score table and the efficiency table in a folder, whatever they are called.
+
+    Args:
+        folder: of one submission.
+        rules: which metrics are ranked, and what costs nothing.
+        challenge: what the scores are of; None finds it by the columns, as `read_scores` does.
 
     Raises:
         JudgingError: there is not exactly one of each, or they cannot be read.
@@ -50,7 +56,7 @@ def read_results(folder: Path, rules: RankingRules) -> Results:
                 f"{folder}: holds {said} {kind} table{'s' if len(found) > 1 else ''}; it must hold one "
                 f"(python -m eval {program})"
             )
-    accuracy, costs = _accuracy(read_scores(scores[0])), _costs(efficiency[0], rules)
+    accuracy, costs = _accuracy(read_scores(scores[0], challenge)), _costs(efficiency[0], rules)
     failed = {case for case, figures in costs.items() if not figures}
     wanted = [metric.name for metric in rules.metrics]
     values = {
@@ -70,7 +76,7 @@ def _accuracy(table: ScoreTable) -> dict[str, dict[str, float]]:
             per_structure = {
                 structure: values[row] for (structure, kind), values in table.values.items() if kind is metric
             }
-            organs, lesion = mean_scores(per_structure)
+            organs, lesion = mean_scores(per_structure, table.challenge.labels)
             every = [value for value in per_structure.values() if not math.isnan(value)]
             figures |= {
                 f"Organ_{metric}": organs,
@@ -115,7 +121,7 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
         ) from error
 
 
-def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], dict[str, Numbers]]:
+def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], dict[str, F64]]:
     """Cases, and per metric the values of shape (submissions, cases).
 
     A metric that no submission has has only NaN.

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from eval.scoring.summary import bootstrap_weights
-
-Numbers = NDArray[np.float64]
+from model.arrays import F64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ class Placing:
     """Share of the resamples in which it is first, ties included."""
 
 
-def case_ranks(values: Numbers, more_is_better: bool) -> Numbers:
+def case_ranks(values: F64, more_is_better: bool) -> F64:
     """Ranks of submissions in each case.
 
     Args:
@@ -97,14 +96,14 @@ def case_ranks(values: Numbers, more_is_better: bool) -> Numbers:
     return np.asarray(stats.rankdata(cost, method="average", axis=0), np.float64)
 
 
-def places(scores: Numbers) -> NDArray[np.int64]:
+def places(scores: F64) -> NDArray[np.int64]:
     """Places by mean rank along the first axis; ties share the better place: 1, 2, 2, 4."""
     # Sums of halves and thirds of ranks differ in the last digits though they are equal.
     return np.asarray(stats.rankdata(np.round(scores, 9), method="min", axis=0), np.int64)
 
 
 def rank(
-    submissions: Sequence[str], values: Mapping[str, Numbers], metrics: Sequence[RankedMetric]
+    submissions: Sequence[str], values: Mapping[str, F64], metrics: Sequence[RankedMetric]
 ) -> list[Placing]:
     """Rank submissions, the best first.
 

@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
+from eval.label_sets import foreign_label
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import STOPPED_S
+from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import LabelSet
 
@@ -284,10 +284,8 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
         return Status.INVALID_OUTPUT, str(error).replace(f"{output}", f"outputs/{output.name}")
     if difference:
         return Status.INVALID_OUTPUT, f"the label map is not on the image's grid: {difference}"
-    foreign = labels.foreign(np.unique(written.labels).tolist())
-    if foreign:
-        return Status.INVALID_OUTPUT, f"holds label {foreign[0]}, {labels.name} has 0 to {labels.max_id}"
-    return Status.OK, ""
+    wrong = foreign_label(label_boxes(written.labels), labels)
+    return (Status.INVALID_OUTPUT, wrong) if wrong else (Status.OK, "")
 
 
 def _complaint(text: str) -> str:

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
 from eval.files import read_csv, write_csv
-
-Numbers = NDArray[np.float64]
+from model.arrays import F64
 
 TIME = "Time_s"
 GPU = "GPU_MB"
@@ -39,8 +37,8 @@ STOPPED_S = 5.0
 class Trace:
     """Samples of a run, in the order of time."""
 
-    times_s: Numbers
-    values: Mapping[str, Numbers]
+    times_s: F64
+    values: Mapping[str, F64]
     """Quantity to one number per time, NaN where a sample was lost."""
     duration_s: float
     """How long the command ran."""
@@ -49,7 +47,7 @@ class Trace:
         """Whether the quantity was taken at least once while the command ran."""
         return bool(self._known(quantity)[0].size)
 
-    def _known(self, quantity: str) -> tuple[Numbers, Numbers]:
+    def _known(self, quantity: str) -> tuple[F64, F64]:
         """Times and values of the samples during the run that were not lost."""
         values = self.values.get(quantity, np.full_like(self.times_s, math.nan))
         kept = (self.times_s >= 0) & (self.times_s <= self.duration_s) & ~np.isnan(values)
@@ -112,7 +110,7 @@ class Trace:
         return self.samples - self._known(quantity)[0].size if self.has(quantity) else 0
 
 
-def _with_crossings(times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
+def _with_crossings(times: F64, values: F64) -> tuple[F64, F64]:
     """Insert the points at which straight lines between samples cross zero."""
     crossing = np.flatnonzero(values[:-1] * values[1:] < 0)
     share = values[crossing] / (values[crossing] - values[crossing + 1])

@@ -6,8 +6,11 @@ for structures that touch each other in the body. `tests/eval/pictures/test_colo
 that.
 """
 
+import colorsys
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from model.labels import LabelSet
 
 COLOURS: Mapping[str, str] = MappingProxyType(
     {
@@ -34,10 +37,26 @@ COLOURS: Mapping[str, str] = MappingProxyType(
 """Structure to colour as `#rrggbb`. The last four stand in sets or places where their colour's other owner
 does not."""
 
-UNKNOWN = "#ffffff"
-"""Colour of what has no name here."""
+PALETTE = tuple(dict.fromkeys(COLOURS.values()))
+"""For structures that have no colour above, in this order: 14 colours, each well apart from the others."""
+GOLDEN_TURN = 0.618034
+"""Steps of so many turns around the circle of hues never come close to a former one early."""
 
 
-def colour_of(structure: str) -> str:
-    """Colour of a structure as `#rrggbb`; white for one that the project does not know."""
-    return COLOURS.get(structure, UNKNOWN)
+def colours_of(labels: LabelSet) -> dict[str, str]:
+    """Colour of each structure of a label set as `#rrggbb`, in the order of their ids.
+
+    Structures that have a colour of their own keep it. The others take, by the order of their ids, what these
+    leave of the palette, and then one hue after the other, alternately light and dark.
+
+    >>> colours_of(LabelSet(name="own", ids={"cyst": 1, "liver": 2}))
+    {'cyst': '#a06e00', 'liver': '#c04b4b'}
+    """
+    known = {COLOURS[name] for name in labels.names if name in COLOURS}
+    free = iter([*(colour for colour in PALETTE if colour not in known), *map(_hue, range(len(labels.ids)))])
+    return {name: COLOURS[name] if name in COLOURS else next(free) for name in labels.names}
+
+
+def _hue(index: int) -> str:
+    rgb = colorsys.hls_to_rgb(index * GOLDEN_TURN % 1.0, (0.7, 0.45)[index % 2], 0.75)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)

@@ -10,15 +10,12 @@ plane is a picture with its first row on top:
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
-from eval.scoring.metrics import LabelMap
+from model.arrays import U8, Mask, Voxels, ZyxMm
 
-Voxels = NDArray[Any]
 AIR_HU = -500.0
 
 
@@ -67,13 +64,13 @@ def cut(volume: Voxels, plane: Plane, index: int) -> Voxels:
     return picture if plane is Plane.AXIAL else picture[::-1]
 
 
-def pixel_mm(plane: Plane, spacing_zyx_mm: tuple[float, float, float]) -> tuple[float, float]:
+def pixel_mm(plane: Plane, spacing_zyx_mm: ZyxMm) -> tuple[float, float]:
     """Height and width of a plane's pixels in mm."""
     height, width = (size for axis, size in enumerate(spacing_zyx_mm) if axis != plane.axis)
     return height, width
 
 
-def most_informative(labels: LabelMap, plane: Plane) -> int:
+def most_informative(labels: U8, plane: Plane) -> int:
     """Index of the plane that shows most structures at their largest.
 
     Each structure counts with its area in the plane as a share of its largest area in any such plane, so that
@@ -87,7 +84,7 @@ def most_informative(labels: LabelMap, plane: Plane) -> int:
     return int(np.argmax(scores)) if scores.any() else labels.shape[plane.axis] // 2
 
 
-def body_region(picture_hu: Voxels, labelled: NDArray[np.bool_], margin: int = 4) -> Region:
+def body_region(picture_hu: Voxels, labelled: Mask, margin: int = 4) -> Region:
     """The smallest part of a plane that holds the body (above −500 HU) and all labels, with a margin in pixels.
 
     The whole plane if there is neither.
@@ -103,7 +100,7 @@ def body_region(picture_hu: Voxels, labelled: NDArray[np.bool_], margin: int = 4
     )
 
 
-def _mostly(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _mostly(body: Mask) -> Mask:
     """Without rows and columns that hold next to nothing: the table, tubes, noise."""
     busy_rows = body.mean(axis=1, keepdims=True) > 0.06
     busy_columns = body.mean(axis=0, keepdims=True) > 0.06

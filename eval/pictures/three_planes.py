@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from eval.pictures.colours import colour_of
-from eval.pictures.planes import Plane, Region, Voxels, body_region, cut, most_informative, pixel_mm
-from eval.scoring.metrics import LabelMap, dice_per_label
+from eval.pictures.colours import colours_of
+from eval.pictures.planes import Plane, Region, body_region, cut, most_informative, pixel_mm
+from eval.scoring.metrics import dice_per_label
+from model.arrays import F64, U8, Mask, Voxels, ZyxMm
 from model.labels import LabelSet
 
 WINDOW_LEVEL_HU, WINDOW_WIDTH_HU = 40.0, 400.0
@@ -48,11 +48,11 @@ class Scene:
     """What is drawn; all arrays (z, y, x) in canonical LPS order and of one shape."""
 
     ct_hu: Voxels
-    labels: LabelMap
-    spacing_zyx_mm: tuple[float, float, float]
+    labels: U8
+    spacing_zyx_mm: ZyxMm
     label_set: LabelSet
     title: str
-    truth: LabelMap | None = None
+    truth: U8 | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +145,9 @@ def _draw_view(axes: Axes, scene: Scene, view: _View, views: Sequence[_View], mm
     )
     picture = view.of(scene.labels)
     truth = None if scene.truth is None else view.of(scene.truth)
-    for name, label in scene.label_set.ids.items():
-        _overlay(axes, picture == label, view, colour_of(name))
+    for name, colour in colours_of(scene.label_set).items():
+        label = scene.label_set.ids[name]
+        _overlay(axes, picture == label, view, colour)
         if truth is not None:
             _outline(axes, truth == label, view)
     axes.set(xlim=(0, width_mm), ylim=(height_mm, 0), aspect="equal")
@@ -162,7 +163,7 @@ def _draw_view(axes: Axes, scene: Scene, view: _View, views: Sequence[_View], mm
         _scale_bar(axes, view)
 
 
-def _overlay(axes: Axes, mask: NDArray[np.bool_], view: _View, colour: str) -> None:
+def _overlay(axes: Axes, mask: Mask, view: _View, colour: str) -> None:
     if not mask.any():
         return
     x_mm, y_mm, soft = _smooth(mask, view.pixel_mm)
@@ -170,7 +171,7 @@ def _overlay(axes: Axes, mask: NDArray[np.bool_], view: _View, colour: str) -> N
     axes.contour(x_mm, y_mm, soft, levels=[0.5], colors=[colour], linewidths=1.5)
 
 
-def _outline(axes: Axes, mask: NDArray[np.bool_], view: _View) -> None:
+def _outline(axes: Axes, mask: Mask, view: _View) -> None:
     if mask.any():
         x_mm, y_mm, soft = _smooth(mask, view.pixel_mm)
         axes.contour(
@@ -184,9 +185,7 @@ def _outline(axes: Axes, mask: NDArray[np.bool_], view: _View) -> None:
         )
 
 
-def _smooth(
-    mask: NDArray[np.bool_], size_mm: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _smooth(mask: Mask, size_mm: tuple[float, float]) -> tuple[F64, F64, F64]:
     """Pixel centres in mm and a soft mask whose half-height line is the outline, on pixels of about `FINE_MM`."""
     padded = np.pad(mask.astype(np.float64), 1)
     factors = tuple(max(1, round(size / FINE_MM)) for size in size_mm)
@@ -288,8 +287,9 @@ def _draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
         {} if scene.truth is None else dice_per_label(scene.labels, scene.truth, scene.label_set.ids.values())
     )
     handles: list[Patch | Line2D] = []
+    colours = colours_of(scene.label_set)
     for name in present:
-        colour = colour_of(name)
+        colour = colours[name]
         score = scores.get(scene.label_set.ids[name])
         text = name if score is None else f"{score:.2f}  {name}"
         handles.append(Patch(facecolor=(*to_rgb(colour), 0.6), edgecolor=colour, linewidth=1.5, label=text))

@@ -9,7 +9,7 @@ from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
-from model.labels import LABEL_SETS
+from model.labels import LabelSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,8 @@ class Folders:
 class EmbedOptions:
     """How volumes are embedded."""
 
-    label_set: str
-    """A key of `model.labels.LABEL_SETS`."""
+    labels: LabelSet
+    """What the label maps may hold."""
     detail_mm: float
 
 
@@ -83,7 +83,7 @@ def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) 
     """
     key, files = numbered
     try:
-        text = script_of(key, read_case(files, LABEL_SETS[options.label_set], options.detail_mm))
+        text = script_of(key, read_case(files, options.labels, options.detail_mm))
     except JudgingError as error:
         return Embedded(stem=files.name, key=key, error=str(error))
     with atomic_path(output / f"{key}.js") as temporary:

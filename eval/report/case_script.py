@@ -13,20 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
-from eval.pictures.planes import AIR_HU, Plane, Voxels, body_region, canonical, most_informative
+from eval.label_sets import check_labels
+from eval.pictures.planes import AIR_HU, Plane, body_region, canonical, most_informative
 from eval.pictures.three_planes import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
-from eval.scoring.metrics import Box, LabelMap
-from eval.scoring.surfels import Spacing
+from eval.scoring.metrics import Box, label_boxes
 from eval.volumes import grid_difference, onto_grid, read_image, read_labels
+from model.arrays import U8, Mask, Voxels, ZyxMm
 from model.labels import LabelSet
 
 MARGIN_MM = 12.0
 """What is shown above and below the labels."""
 BODY_SHARE = 0.3
 """A pixel is part of the body's outline if it is body on this share of the slices."""
+CONVERT = "convert the file, or name its label set with --labels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,11 @@ class CaseFiles:
 class CaseVolume:
     """What is embedded of a case; all arrays of one shape (z, y, x)."""
 
-    ct: NDArray[np.uint8]
+    ct: U8
     """The soft-tissue window, 0 its lower and 255 its upper end."""
-    prediction: LabelMap | None
-    truth: LabelMap | None
-    spacing_zyx_mm: Spacing
+    prediction: U8 | None
+    truth: U8 | None
+    spacing_zyx_mm: ZyxMm
 
     @property
     def start_zyx(self) -> tuple[int, ...]:
@@ -110,21 +111,19 @@ def script_of(key: str, volume: CaseVolume) -> str:
     return f"LeanSeg.receive({json.dumps(fields)});\n"
 
 
-def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> LabelMap | None:
+def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> U8 | None:
     if path is None:
         return None
     volume = read_labels(path)
     if grid_difference(volume.grid, grid):
         volume = onto_grid(volume, grid)
-    highest = int(volume.labels.max())
-    if highest > label_set.max_id:
-        raise JudgingError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}")
+    check_labels(path, label_boxes(volume.labels), label_set, CONVERT)
     image = sitk.GetImageFromArray(volume.labels)
     image.CopyInformation(grid)
     return np.asarray(sitk.GetArrayFromImage(canonical(image)), np.uint8)
 
 
-def _box(hu: Voxels, shown: NDArray[np.bool_], z_mm: float) -> Box:
+def _box(hu: Voxels, shown: Mask, z_mm: float) -> Box:
     slices = np.flatnonzero(shown.any(axis=(1, 2)))
     margin = round(MARGIN_MM / z_mm)
     first, stop = (
@@ -147,7 +146,7 @@ def _averaged(voxels: Voxels, factors: tuple[int, ...]) -> Voxels:
     return blocks
 
 
-def _thinned(labels: LabelMap, factors: tuple[int, ...]) -> LabelMap:
+def _thinned(labels: U8, factors: tuple[int, ...]) -> U8:
     """The label nearest to the middle of each block, of the same shape as `_averaged` gives."""
     places = [
         np.minimum(np.arange(-(-size // factor)) * factor + factor // 2, size - 1)
@@ -156,10 +155,10 @@ def _thinned(labels: LabelMap, factors: tuple[int, ...]) -> LabelMap:
     return np.ascontiguousarray(labels[np.ix_(*places)])
 
 
-def _windowed(hu: Voxels) -> NDArray[np.uint8]:
+def _windowed(hu: Voxels) -> U8:
     low = WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2
     return np.rint(np.clip((hu - low) / WINDOW_WIDTH_HU, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def _packed(voxels: NDArray[np.uint8]) -> str:
+def _packed(voxels: U8) -> str:
     return base64.b64encode(gzip.compress(voxels.tobytes(), compresslevel=6, mtime=0)).decode()

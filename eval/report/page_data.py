@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from eval.comparing.paired_tests import ScoreTable, compare, read_scores
+from eval.comparing.paired_tests import ScoreTable, compare
 from eval.comparing.ranking import RANKINGS
 from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency import Status
 from eval.measuring.efficiency_table import REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
-from eval.pictures.colours import colour_of
-from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, StructureScore, mean_scores
+from eval.pictures.colours import colours_of
+from eval.scoring.challenges import DECIMALS, Challenge, Rules, StructureScore, mean_scores
 from eval.scoring.columns import ERROR, NAME, Metric
 from eval.scoring.pairs import CaseScores
-from eval.scoring.summary import LESION, summarize, value_of
-from model.labels import TUMOR
+from eval.scoring.summary import lesion_row, summarize, value_of
+from model.labels import LabelSet
 
 Json = dict[str, Any]
 
@@ -49,9 +49,10 @@ MOST_POINTS = 400
 class Tables:
     """The tables that a report is made from."""
 
-    scores: Path
+    scores: ScoreTable
     efficiency: Path | None = None
-    compare: Path | None = None
+    compare: ScoreTable | None = None
+    """Scores of another submission."""
     ranking: Path | None = None
 
 
@@ -61,39 +62,42 @@ def page_data(tables: Tables, title: str) -> Json:
     Raises:
         JudgingError: a table cannot be read or is of another kind.
     """
-    table = read_scores(tables.scores)
-    challenge = CHALLENGES[table.challenge]
+    table, challenge = tables.scores, tables.scores.challenge
     metrics = [metric for metric in Metric if any(key[1] is metric for key in table.values)]
     results = _results(table)
     efficiency = {} if tables.efficiency is None else read_efficiency(tables.efficiency)
     traces = {} if tables.efficiency is None else read_traces(tables.efficiency)
     return {
         "title": title,
-        "challenge": table.challenge,
+        "challenge": challenge.labels.name,
         "metrics": [str(metric) for metric in metrics],
         "structures": _structures(challenge),
         "cases": [
-            {**_case(result, metrics, efficiency), "trace": traces.get(case_of(result.name))}
+            {
+                **_case(result, challenge.labels, metrics, efficiency),
+                "trace": traces.get(case_of(result.name)),
+            }
             for result in results
         ],
         "summary": [
             {key: _plain(value) for key, value in asdict(row).items()}
             for row in summarize(results, challenge, metrics, Rules.STRICT)
         ],
-        "tolerances": _tolerances(table.challenge),
+        "tolerances": _tolerances(challenge),
         "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
         "ranking": None if tables.ranking is None else read_ranking(tables.ranking),
-        "lesion": LESION if TUMOR in challenge.labels.ids else None,
+        "lesion": lesion_row(challenge.labels),
     }
 
 
 def _structures(challenge: Challenge) -> list[Json]:
+    colours = colours_of(challenge.labels)
     return [
         {
             "name": name,
             "short": challenge.short_names[name],
             "id": challenge.labels.ids[name],
-            "colour": colour_of(name),
+            "colour": colours[name],
             "tolerance_mm": challenge.tolerances_mm[name],
         }
         for name in challenge.labels.names
@@ -128,9 +132,11 @@ def _results(table: ScoreTable) -> list[CaseScores]:
     ]
 
 
-def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str, Json]) -> Json:
-    dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()})
-    nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()})
+def _case(
+    result: CaseScores, labels: LabelSet, metrics: Sequence[Metric], efficiency: Mapping[str, Json]
+) -> Json:
+    dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()}, labels)
+    nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()}, labels)
     taken = efficiency.get(case_of(result.name))
     return {
         "name": result.name,
@@ -149,13 +155,13 @@ def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str
     }
 
 
-def _comparison(path: Path, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
+def _comparison(other: ScoreTable, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
     """This submission against another one: differences are this minus other."""
-    other = read_scores(path)
     rows = [
         {key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)
     ]
-    name = path.stem if path.stem != table.path.stem else path.resolve().parent.name
+    same = other.path.stem == table.path.stem
+    name = other.path.resolve().parent.name if same else other.path.stem
     return {"name": name, "rows": rows}
 
 
@@ -230,9 +236,9 @@ def read_ranking(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _tolerances(challenge: str) -> dict[str, float]:
+def _tolerances(challenge: Challenge) -> dict[str, float]:
     """What a case may take before it counts against the submission: MB and s."""
-    rules = RANKINGS.get(challenge)
+    rules = RANKINGS.get(challenge.labels.name)
     if rules is None:
         return {}
     return {"MaxGPU_Mem": rules.lenient_mb, **({"Time": rules.lenient_s} if rules.lenient_s else {})}

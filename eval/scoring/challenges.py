@@ -15,20 +15,18 @@ the slice.
 Source: DSC_NSD_eval.py of the FLARE challenges (JunMa11/FLARE, MIT) and the challenge rules.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from math import inf, nan
+from math import inf, isnan, nan
 from types import MappingProxyType
 
 import numpy as np
 
 from eval.scoring.metrics import (
     Box,
-    LabelMap,
-    Mask,
     dice,
     hd95_mm,
     joined_boxes,
@@ -37,7 +35,7 @@ from eval.scoring.metrics import (
     surface_distances,
     volume_difference_ml,
 )
-from eval.scoring.surfels import Spacing
+from model.arrays import U8, Mask, ZyxMm
 from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, LabelSet
 
 NOWHERE: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
@@ -66,6 +64,8 @@ class Challenge:
     """Structures scored only on the slices that the truth annotates."""
     least_dice: float = 0.0
     """Below this DSC, NSD is 0."""
+    numbered_columns: bool = False
+    """Whether the organisers' columns name structures by their ids: `DSC_1` instead of `Liver_DSC`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +109,8 @@ def _challenge(
 ) -> Challenge:
     return Challenge(
         labels=labels,
-        short_names=MappingProxyType({name: _SHORT_NAMES[name] for name in labels.names}),
-        tolerances_mm=MappingProxyType({name: tolerances_mm[name] for name in labels.names}),
+        short_names={name: _SHORT_NAMES[name] for name in labels.names},
+        tolerances_mm={name: tolerances_mm[name] for name in labels.names},
         sliced=_SLICED if since_flare22 else frozenset(),
         least_dice=0.2 if since_flare22 else 0.0,
     )
@@ -118,7 +118,7 @@ def _challenge(
 
 CHALLENGES: Mapping[str, Challenge] = MappingProxyType(
     {
-        "flare21": _challenge(FLARE21, dict.fromkeys(FLARE21.names, 1.0)),
+        "flare21": replace(_challenge(FLARE21, dict.fromkeys(FLARE21.names, 1.0)), numbered_columns=True),
         "flare22": _challenge(FLARE22, _TOLERANCES_MM, since_flare22=True),
         "flare23": _challenge(FLARE23, _TOLERANCES_MM, since_flare22=True),
         # AMOS22 publishes no tolerances; these are FLARE's, and ours for bladder and prostate/uterus.
@@ -130,7 +130,7 @@ CHALLENGES: Mapping[str, Challenge] = MappingProxyType(
 def score_structure(
     prediction: Mask,
     truth: Mask,
-    spacing_zyx_mm: Spacing,
+    spacing_zyx_mm: ZyxMm,
     tolerance_mm: float,
     *,
     least_dice: float = 0.0,
@@ -168,11 +168,11 @@ class LabelPair:
         ValueError: shapes differ.
     """
 
-    prediction: LabelMap
+    prediction: U8
     """Shape (z, y, x)."""
-    truth: LabelMap
+    truth: U8
     """Of the same shape and voxel order."""
-    spacing_zyx_mm: Spacing
+    spacing_zyx_mm: ZyxMm
     """Voxel size of the truth."""
     head_axis: int = 0
     """Array axis from feet to head; the organisers take the first for granted."""
@@ -249,13 +249,21 @@ def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0)
     return (z, y, x)
 
 
-def mean_scores(scores: Mapping[str, float]) -> tuple[float, float]:
-    """Mean over the organs, and the tumor's own value (NaN without one).
+def mean_scores(scores: Mapping[str, float], labels: LabelSet) -> tuple[float, float]:
+    """Mean over the organs of a label set, and mean over its lesions; NaN where there is nothing to average.
 
-    Structures not scored (NaN) are left out.
+    Structures that are not scored (NaN) are left out.
 
     Args:
         scores: structure to its score, in a case or averaged over cases.
+        labels: which structures are organs and which are lesions.
     """
-    organs = [value for name, value in scores.items() if name != "tumor" and not np.isnan(value)]
-    return float(np.mean(organs)) if organs else nan, scores.get("tumor", nan)
+    organs, lesions = (
+        [scores[name] for name in names if not isnan(scores.get(name, nan))]
+        for names in (labels.organs, labels.lesions)
+    )
+    return _mean(organs), _mean(lesions)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else nan

@@ -29,7 +29,7 @@ class Metric(StrEnum):
 
 def column(challenge: Challenge, structure: str, metric: Metric, rules: Rules = Rules.STRICT) -> str:
     """Name of the column that holds one metric of one structure."""
-    if rules is Rules.OFFICIAL and challenge.labels.name == "flare21":
+    if rules is Rules.OFFICIAL and challenge.numbered_columns:
         stem = "NSD-1mm" if metric is Metric.NSD else metric
         return f"{stem}_{challenge.labels.ids[structure]}"
     return f"{challenge.short_names[structure]}_{metric}"
@@ -44,7 +44,7 @@ def metrics_of(rules: Rules, with_hd95: bool) -> tuple[Metric, ...]:
 
 def score_columns(challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> list[str]:
     """All score columns in their order, without `Name` and `Error`."""
-    if rules is Rules.OFFICIAL and challenge.labels.name == "flare21":
+    if rules is Rules.OFFICIAL and challenge.numbered_columns:
         return [
             column(challenge, name, metric, rules) for name in challenge.labels.names for metric in metrics
         ]

@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from eval.scoring.nearest import distances_mm
-from eval.scoring.surfels import Spacing, neighbour_codes, surfel_areas_mm2
+from eval.scoring.surfels import neighbour_codes, surfel_areas_mm2
+from model.arrays import F64, U8, Mask, ZyxMm
 
-Mask = NDArray[np.bool_]
-LabelMap = NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
 
 
@@ -37,17 +36,17 @@ class SurfaceDistances:
     Both arrays of a mask are one-dimensional, in the same order, and empty where the mask is empty.
     """
 
-    prediction_mm: NDArray[np.float64]
+    prediction_mm: F64
     """Distance to the truth's surface, infinite where that is empty or beyond the limit asked for."""
-    prediction_mm2: NDArray[np.float64]
+    prediction_mm2: F64
     """Area of the element."""
-    truth_mm: NDArray[np.float64]
+    truth_mm: F64
     """Distance to the prediction's surface, likewise."""
-    truth_mm2: NDArray[np.float64]
+    truth_mm2: F64
     """Area of the element."""
 
 
-def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+def dice(prediction: Mask, truth: Mask) -> float:
     """Sørensen-Dice coefficient of two masks of the same shape, any number of dimensions; 0 to 1.
 
     Both empty gives 1, only one empty gives 0.
@@ -60,7 +59,7 @@ def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     return 2.0 * float(np.count_nonzero(prediction & truth)) / float(total) if total else 1.0
 
 
-def dice_per_label(prediction: LabelMap, truth: LabelMap, ids: Iterable[int]) -> dict[int, float]:
+def dice_per_label(prediction: U8, truth: U8, ids: Iterable[int]) -> dict[int, float]:
     """Dice of each label of two label maps of shape (z, y, x), each worked on in its bounding box.
 
     A label in neither map gives 1, in only one of them 0.
@@ -74,7 +73,7 @@ def dice_per_label(prediction: LabelMap, truth: LabelMap, ids: Iterable[int]) ->
     return {label: dice(*_masks_of(prediction, truth, label, boxes.get(label))) for label in wanted}
 
 
-def label_boxes(labels: LabelMap) -> dict[int, Box]:
+def label_boxes(labels: U8) -> dict[int, Box]:
     """Smallest box around each label of a label map of shape (z, y, x); labels that it lacks are left out."""
     # Looked for only where the map holds anything: projections are quicker than a search for labels.
     planes = np.flatnonzero(labels.any(axis=(1, 2)))
@@ -111,7 +110,7 @@ def joined_boxes(first: Mapping[int, Box], second: Mapping[int, Box]) -> dict[in
 
 
 def surface_distances(
-    prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, limit_mm: float = math.inf
+    prediction: Mask, truth: Mask, spacing_zyx_mm: ZyxMm, limit_mm: float = math.inf
 ) -> SurfaceDistances:
     """Distances between the surfaces of two masks of shape (z, y, x), for the metrics below.
 
@@ -182,20 +181,18 @@ def hd95_mm(distances: SurfaceDistances) -> float:
     return max(_weighted_percentile(lengths, areas, 0.95) for lengths, areas in directions)
 
 
-def volume_difference_ml(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing) -> float:
+def volume_difference_ml(prediction: Mask, truth: Mask, spacing_zyx_mm: ZyxMm) -> float:
     """Volume of the prediction minus volume of the truth, in ml; two empty masks give 0."""
     voxels = np.count_nonzero(prediction) - np.count_nonzero(truth)
     return float(voxels) * math.prod(spacing_zyx_mm) / 1000.0
 
 
-def _masks_of(prediction: LabelMap, truth: LabelMap, label: int, box: Box | None) -> tuple[Mask, Mask]:
+def _masks_of(prediction: U8, truth: U8, label: int, box: Box | None) -> tuple[Mask, Mask]:
     cut = box if box is not None else (slice(0, 0),) * 3
     return prediction[cut] == label, truth[cut] == label
 
 
-def _weighted_percentile(
-    distances_mm: NDArray[np.float64], areas_mm2: NDArray[np.float64], share: float
-) -> float:
+def _weighted_percentile(distances_mm: F64, areas_mm2: F64, share: float) -> float:
     if distances_mm.size == 0:
         return math.inf
     order = np.lexsort((areas_mm2, distances_mm))
@@ -204,7 +201,7 @@ def _weighted_percentile(
     return float(distances_mm[order[min(index, order.size - 1)]])
 
 
-def _check_masks(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+def _check_masks(prediction: Mask, truth: Mask) -> None:
     _check_shapes(prediction, truth)
     for name, mask in (("prediction", prediction), ("truth", truth)):
         if mask.dtype != np.bool_:

@@ -24,10 +24,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from eval.scoring.surfels import Spacing
+from model.arrays import F32, F64, Mask, ZyxMm
 
 Places = NDArray[np.intp]
-Lengths = NDArray[np.float64]
 Step = tuple[int, int, int]
 
 REACH = 3
@@ -46,9 +45,7 @@ PAIRS_PER_VOXEL = 10
 quicker."""
 
 
-def distances_mm(
-    places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float = math.inf
-) -> Lengths:
+def distances_mm(places: Places, surface: Mask, spacing_zyx_mm: ZyxMm, limit_mm: float = math.inf) -> F64:
     """Distance of each place to the nearest one where `surface` is True; 0 on it, infinity if it is empty.
 
     Args:
@@ -79,7 +76,7 @@ def distances_mm(
 
 
 @lru_cache(maxsize=64)
-def _rings(spacing_zyx_mm: Spacing) -> tuple[tuple[float, tuple[Step, ...]], ...]:
+def _rings(spacing_zyx_mm: ZyxMm) -> tuple[tuple[float, tuple[Step, ...]], ...]:
     """Steps to neighbours by their length in mm, shortest first, without gaps: no shorter step is missing."""
     complete_mm = (REACH + 1) * min(spacing_zyx_mm)
     steps_of: dict[float, list[Step]] = defaultdict(list)
@@ -97,9 +94,7 @@ def _rings(spacing_zyx_mm: Spacing) -> tuple[tuple[float, tuple[Step, ...]], ...
     return tuple(rings)
 
 
-def _by_rings(
-    places: Places, surface: NDArray[np.bool_], rings: list[tuple[float, tuple[Step, ...]]]
-) -> Lengths:
+def _by_rings(places: Places, surface: Mask, rings: list[tuple[float, tuple[Step, ...]]]) -> F64:
     """Distances found within the rings, infinity for the others."""
     padded = np.pad(surface, REACH)
     row, plane = padded.shape[2], padded.shape[1] * padded.shape[2]
@@ -117,7 +112,7 @@ def _by_rings(
     return found
 
 
-def _by_tree(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float) -> Lengths:
+def _by_tree(places: Places, surface: Mask, spacing_zyx_mm: ZyxMm, limit_mm: float) -> F64:
     """Distances up to the limit, infinity beyond."""
     there, here = (
         np.stack(np.unravel_index(flat, surface.shape), axis=1) for flat in (np.flatnonzero(surface), places)
@@ -133,29 +128,27 @@ def _by_tree(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing
     return found
 
 
-def _far(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> Lengths:
+def _far(places: Places, surface: Mask, spacing_zyx_mm: ZyxMm) -> F64:
     if places.size * np.count_nonzero(surface) > PAIRS_PER_VOXEL * surface.size:
         return _distance_map(surface, spacing_zyx_mm)[places].astype(np.float64)
     return _by_tree(places, surface, spacing_zyx_mm, math.inf)
 
 
-def _lengths(steps: NDArray[np.signedinteger], spacing_zyx_mm: Spacing) -> Lengths:
+def _lengths(steps: NDArray[np.signedinteger], spacing_zyx_mm: ZyxMm) -> F64:
     """Lengths in mm of steps of whole voxels, shape (n, 3), so that none is off a tolerance by rounding of coordinates.
 
     Summed x first, as in the organisers' programs, for the last bit's sake.
     """
-    lengths: Lengths = np.sqrt(((steps * spacing_zyx_mm)[:, ::-1] ** 2).sum(axis=1))
+    lengths: F64 = np.sqrt(((steps * spacing_zyx_mm)[:, ::-1] ** 2).sum(axis=1))
     return lengths
 
 
-def _distance_map(surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> NDArray[np.float32]:
+def _distance_map(surface: Mask, spacing_zyx_mm: ZyxMm) -> F32:
     """Distance in mm of every place to the surface, flat.
 
     Costly, but the cost does not grow with the distances.
     """
     image = sitk.GetImageFromArray(surface.view(np.uint8))
     image.SetSpacing(spacing_zyx_mm[::-1])
-    distances: NDArray[np.float32] = sitk.GetArrayFromImage(
-        sitk.SignedMaurerDistanceMap(image, False, False, True)
-    ).ravel()
+    distances: F32 = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True)).ravel()
     return np.abs(distances)

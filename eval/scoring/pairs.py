@@ -1,7 +1,7 @@
 """From two folders to scored cases: who belongs to whom, what is wrong with whom, all of them in parallel."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,10 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES
+from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
 from eval.scoring.challenges import (
-    CHALLENGES,
     LOST,
     UNSCORED,
     Challenge,
@@ -30,6 +30,7 @@ MEMORY_SHARE = 0.6
 WORKING_BYTES = 6
 """Bytes that scoring needs per voxel of a file beside the file and its array: twice what was measured on
 whole bodies."""
+CONVERT = "choose another --labels or convert the file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ class PairedCase:
 class ScoreOptions:
     """How cases are scored."""
 
-    challenge: str
-    """A key of `eval.scoring.challenges.CHALLENGES`."""
+    challenge: Challenge
+    """Structures, tolerances and special cases."""
     rules: Rules = Rules.STRICT
     with_hd95: bool = True
     resample_truth: bool = False
@@ -113,7 +114,7 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
     Under official rules a case in error has no scores, as the organisers' program would stop; under the
     others it has the worst ones (partial: for the structures that the truth holds).
     """
-    challenge = CHALLENGES[options.challenge]
+    challenge = options.challenge
     truth: LabelVolume | None = None
     try:
         if case.truth is not None:
@@ -140,7 +141,7 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dic
 def _compared(
     case: PairedCase, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int
 ) -> CaseScores:
-    challenge = CHALLENGES[options.challenge]
+    challenge = options.challenge
     official = options.rules is Rules.OFFICIAL
     if options.resample_truth and grid_difference(prediction.grid, truth.grid):
         truth = onto_grid(truth, prediction.grid)
@@ -157,21 +158,12 @@ def _compared(
         head_axis=0 if official else truth.head_axis,
     )
     if not official:
-        _check_labels(prediction.path, pair.prediction_boxes, challenge)
-        _check_labels(truth.path, pair.truth_boxes, challenge)
+        check_labels(prediction.path, pair.prediction_boxes, challenge.labels, CONVERT)
+        check_labels(truth.path, pair.truth_boxes, challenge.labels, CONVERT)
     scores = score_case(
         pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads
     )
     return CaseScores(name=case.name, scores=scores, error=_remarks(scores) if official else "")
-
-
-def _check_labels(path: Path, held: Iterable[int], challenge: Challenge) -> None:
-    foreign = challenge.labels.foreign(held)
-    if foreign:
-        known = f"{challenge.labels.name} has 0 to {challenge.labels.max_id}"
-        raise JudgingError(
-            f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file"
-        )
 
 
 def _remarks(scores: dict[str, StructureScore]) -> str:

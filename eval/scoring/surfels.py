@@ -21,9 +21,8 @@ Source: numbers of the `surface-distance` package (google-deepmind, Apache-2.0),
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Spacing = tuple[float, float, float]
+from model.arrays import F64, U8, Mask, ZyxMm
 
 _NORMALS_XYZ = {
     "a": (0.125, 0.125, 0.125),
@@ -48,7 +47,7 @@ _WORDS_OF_FIRST_128 = (
 )
 
 
-def surfel_areas_mm2(spacing_zyx_mm: Spacing) -> NDArray[np.float64]:
+def surfel_areas_mm2(spacing_zyx_mm: ZyxMm) -> F64:
     """Surface area in mm² of each neighbour code; shape (256,), 0 for codes 0 and 255 (outside and inside).
 
     Args:
@@ -61,7 +60,7 @@ def surfel_areas_mm2(spacing_zyx_mm: Spacing) -> NDArray[np.float64]:
     return np.array(half + half[::-1])
 
 
-def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def neighbour_codes(mask: Mask) -> U8:
     """Neighbour code of each voxel corner of a mask of shape (z, y, x); shape (z+2, y+2, x+2), contiguous.
 
     Outside the array counts as outside the mask. A mask has one corner more than voxels along each axis; the
