@@ -153,6 +153,7 @@ def member_probabilities(
             predictor=predictor,
             overlap=member.overlap,
             mode=member.importance,
+            sigma_scale=member.sigma,
         )
     result: Tensor = probabilities[0]
     return result
