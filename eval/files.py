@@ -1,4 +1,4 @@
-"""Names of cases, and writing results: never half a file, never over another one unless asked."""
+"""Names of cases, and result files: written whole or not at all, and never over another one unless asked."""
 
 import csv
 import os
@@ -29,7 +29,7 @@ def case_of(name: str) -> str:
 
 
 def check_writable(paths: Sequence[Path], force: bool) -> None:
-    """Refuse, before any work is done, what could not be written at its end.
+    """Refuse output paths that cannot be written, before any work is done.
 
     Raises:
         JudgingError: a file exists and `force` is not set, a folder stands in its place, or its folder does
@@ -48,9 +48,9 @@ def check_writable(paths: Sequence[Path], force: bool) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to.
+    """A temporary path in the folder of `path` to write to.
 
-    It takes the place of `path` when the block ends well and is removed if not.
+    When the block ends without an exception, the file replaces `path`; otherwise it is removed.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -75,7 +75,8 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Column names and rows of a table.
 
     Raises:
-        JudgingError: there is no such file, or it is no table of text with a header and full rows.
+        JudgingError: there is no such file, it is no CSV table, or a row has more or fewer cells than the
+            header.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:

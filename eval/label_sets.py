@@ -1,4 +1,4 @@
-"""Label sets as commands take them, and the check of label maps against them."""
+"""Label sets as the commands' options name them, and the check of label maps against a label set."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -12,7 +12,7 @@ LABEL_SETS_HELP = (
     f"{', '.join(sorted(LABEL_SETS))}, or your own: a labels.json, nnU-Net's dataset.json, "
     "or a folder that holds one of them"
 )
-"""What an option that names a label set may be, for the commands' help."""
+"""Help text of options that name a label set: the values that they take."""
 
 
 def find_labels(name_or_path: str) -> LabelSet:
@@ -28,14 +28,14 @@ def find_labels(name_or_path: str) -> LabelSet:
 
 
 def foreign_label(held: Iterable[int], labels: LabelSet) -> str:
-    """What is wrong with a label map that holds a label outside the set, in words; empty if nothing is.
+    """The complaint about a label map with a label that the set does not have; empty if all labels are known.
 
     >>> foreign_label([0, 4, 7], LabelSet(name="own", ids={"a": 1, "b": 2, "c": 4}))
     'holds label 7, own has 0 to 2, 4'
 
     Args:
-        held: the labels of the map, background among them or not.
-        labels: those that it may hold.
+        held: the labels that occur in the map, with or without background.
+        labels: the set that it should follow.
     """
     foreign = labels.foreign(held)
     return (
@@ -44,10 +44,10 @@ def foreign_label(held: Iterable[int], labels: LabelSet) -> str:
 
 
 def check_labels(path: Path, held: Iterable[int], labels: LabelSet, remedy: str) -> None:
-    """Refuse a label map that holds a label outside the set.
+    """Refuse a label map with a label that the set does not have.
 
     Raises:
-        JudgingError: it does; the message ends with the remedy.
+        JudgingError: there is such a label; the message ends with the remedy.
     """
     if wrong := foreign_label(held, labels):
         raise JudgingError(f"{path}: {wrong}; {remedy}")

@@ -1,9 +1,9 @@
-"""Two score tables of the same cases, compared structure by structure as paired samples.
+"""Comparison of two score tables of the same cases, structure by structure, as paired samples.
 
-For each structure and metric: the mean of the differences B − A over the cases that both score, its 95 %
-bootstrap confidence interval, a Wilcoxon signed-rank test and a paired t test. Testing many structures finds
-differences by chance, so p values are corrected after Holm over the structures of a metric and test; the
-organ mean, one test that sums them up, stands apart and is not corrected.
+For each structure and metric there are the mean of the differences B − A over the cases that both tables
+score, its 95 % bootstrap confidence interval, a Wilcoxon signed-rank test and a paired t test. Tests of many
+structures find differences by chance, so the p values of a metric and test are corrected over the structures
+by Holm's method. The organ mean is a single test that sums them up; it is not corrected.
 
 Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of Statistics 6(2), 1979.
 """
@@ -24,7 +24,7 @@ from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
 from model.arrays import F64
 
 LEAST_CASES = 6
-"""With fewer pairs no Wilcoxon test can give a p value below 0.05; tests are not reported."""
+"""With fewer pairs a Wilcoxon test cannot give a p value below 0.05, so no tests are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,35 +32,42 @@ class ScoreTable:
     """Scores read back from a table."""
 
     path: Path
+    """The file."""
     challenge: Challenge
+    """Label set and scoring that its columns belong to."""
     names: tuple[str, ...]
-    """Cases, in the order of the rows."""
+    """Names of the cases, in the order of the rows."""
     values: Mapping[tuple[str, Metric], F64]
-    """Structure and metric to one number per case, NaN if not scored."""
+    """Structure and metric to one number for each case; NaN if it was not scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One metric of one structure in two tables; NaN where the cases do not allow a figure."""
+    """One metric of one structure in two tables; figures are NaN where there are too few cases for them."""
 
     structure: str
     metric: Metric
     cases: int
-    """Cases that both tables score with a finite number."""
+    """Number of cases that both tables score with a finite number."""
     mean_a: float
+    """Mean of the first table over these cases."""
     mean_b: float
+    """Mean of the second table."""
     difference: float
-    """Mean of B − A."""
+    """Mean of the differences B − A."""
     low: float
     """Lower end of the 95 % bootstrap confidence interval of the difference."""
     high: float
     """Upper end."""
     wilcoxon_p: float
-    """Two-sided, as tested; 1 if no case differs."""
+    """Two-sided p value of the Wilcoxon test, uncorrected; 1 if no case differs."""
     t_p: float
+    """Two-sided p value of the paired t test, uncorrected."""
     wilcoxon_holm_p: float
-    """Corrected over the structures of the metric; NaN for the organ mean."""
+    """The p value of the Wilcoxon test corrected over the structures of the metric; NaN for the organ
+    mean."""
     t_holm_p: float
+    """The p value of the t test, corrected likewise."""
 
 
 def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
@@ -68,8 +75,7 @@ def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
 
     Args:
         path: the table.
-        challenge: what it holds scores of; None finds the challenge by the columns, which only those that come
-            with the program can be.
+        challenge: whose columns it has; None finds out which of the built-in challenges it is.
 
     Raises:
         JudgingError: the file cannot be read, is no score table of the challenge, names a case twice or holds
@@ -93,7 +99,7 @@ def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
 
 
 def _kind_of(path: Path, columns: Sequence[str], known: Iterable[Challenge]) -> tuple[Challenge, Rules]:
-    """The challenge with most structures whose columns are all there, and the rules that name columns so."""
+    """The largest challenge whose columns are all there, and the rules that name columns so."""
     challenges = sorted(known, key=lambda challenge: -len(challenge.labels.ids))
     if NAME in columns:
         for challenge in challenges:
@@ -103,12 +109,12 @@ def _kind_of(path: Path, columns: Sequence[str], known: Iterable[Challenge]) -> 
     if len(challenges) == 1:
         (challenge,) = challenges
         raise JudgingError(
-            f"{path}: has not the columns of a score table of {challenge.labels.name}; name the label set that "
-            "it was scored with (--labels)"
+            f"{path}: has not the columns of a score table of {challenge.labels.name}; name the label set "
+            "that it was scored with (--labels)"
         )
     raise JudgingError(
-        f"{path}: has not the columns of a score table; write it with `python -m eval score`, and name a label "
-        "set of your own with --labels"
+        f"{path}: has not the columns of a score table; write it with `python -m eval score`, "
+        "and name a label set of your own with --labels"
     )
 
 
@@ -123,10 +129,10 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
 
 
 def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) -> list[Comparison]:
-    """Compare the cases that both tables have; metrics that one of them lacks are left out.
+    """Compare the cases that both tables have; metrics that one of the tables lacks are left out.
 
     Raises:
-        JudgingError: the tables are of different challenges, or have no case or none of the metrics in
+        JudgingError: the tables belong to different challenges, or have no case or none of the metrics in
             common.
     """
     if first.challenge != second.challenge:
@@ -145,8 +151,8 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
     ]
     if not shared:
         raise JudgingError(
-            f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; choose other "
-            "--metrics"
+            f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; "
+            "choose other --metrics"
         )
     results = []
     for metric in shared:
@@ -175,7 +181,7 @@ def _compare_metric(
 
 
 def _case_means(values: Mapping[str, F64], others: Mapping[str, F64], organs: Sequence[str]) -> F64:
-    """Mean over a case's organs, of those that both tables score."""
+    """Mean of each case over the organs that both tables score in it."""
     table, other = (np.stack([column[organ] for organ in organs]) for column in (values, others))
     both = np.isfinite(table) & np.isfinite(other)
     counts = both.sum(axis=0)
@@ -186,7 +192,7 @@ def _case_means(values: Mapping[str, F64], others: Mapping[str, F64], organs: Se
 
 
 def compare_values(structure: str, metric: Metric, a: F64, b: F64) -> Comparison:
-    """Compare one metric of one structure; `a` and `b` hold one number per case, in the same order."""
+    """Compare one metric of one structure; `a` and `b` hold one number for each case, in the same order."""
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
     differences = b - a
@@ -217,11 +223,11 @@ def compare_values(structure: str, metric: Metric, a: F64, b: F64) -> Comparison
 def paired_tests(differences: F64) -> tuple[float, float]:
     """Two-sided p values of the Wilcoxon signed-rank test and the paired t test for differences of pairs.
 
-    Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon did. No difference anywhere
-    gives 1 and 1; the same difference everywhere gives 0 for the t test, since nothing scatters.
+    Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon proposed. If no pair differs,
+    both p values are 1; if all pairs differ by the same amount, that of the t test is 0, since there is no
+    spread.
     """
-    # Scores come with 4 decimals; what is smaller is rounding of the subtraction and would untie equal
-    # differences.
+    # Scores have 4 decimals; smaller digits come from the subtraction and would untie equal differences.
     differences = np.round(differences, 9)
     if not differences.any():
         return 1.0, 1.0
@@ -232,9 +238,9 @@ def paired_tests(differences: F64) -> tuple[float, float]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction; p values that are NaN stay so and are not counted.
+    """Holm's step-down correction of p values; NaN stays NaN and is not counted.
 
-    Example: 0.01, 0.04, 0.03 become 0.03 (×3), 0.06 (as large as the one before) and 0.06 (×2).
+    Example: 0.01, 0.04, 0.03 become 0.03 (×3), 0.06 (no less than the one before) and 0.06 (×2).
     """
     corrected = list(p_values)
     order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])

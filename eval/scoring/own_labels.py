@@ -1,4 +1,4 @@
-"""How a label set of the user's own is scored: plain DSC and NSD, without the special cases of any challenge.
+"""Scoring of a user's own label set: plain DSC and NSD, without the special cases of any challenge.
 
 The file that states the set may give tolerances of the NSD, for some structures or for all:
 
@@ -17,13 +17,13 @@ from model.label_files import find_label_file
 from model.labels import LABEL_SETS, LabelSet
 
 DEFAULT_TOLERANCE_MM = 2.0
-"""Tolerance of the NSD where nothing else is stated: that of the FLARE challenges for vessels, small organs and
-tumors, so that a good score means a close surface."""
+"""Tolerance of the NSD where the file states none; the FLARE challenges use it for vessels, small organs and
+tumors."""
 TOLERANCES = "tolerances_mm"
 
 
 def find_challenge(name_or_path: str) -> Challenge:
-    """How a label set is scored: as its challenge does, or plainly where it is the user's own.
+    """The scoring of a label set: that of its challenge, or the plain one for a user's own set.
 
     Args:
         name_or_path: a challenge, e.g. `flare23`, or a label file, or a folder that holds one.

@@ -1,7 +1,4 @@
-"""Many cases in few numbers: mean, spread, median and confidence interval per structure.
-
-Organs and lesion apart.
-"""
+"""Mean, spread, median and confidence interval of the scores of structures, organs and lesions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +13,9 @@ from model.arrays import F64
 from model.labels import LabelSet
 
 RESAMPLES = 10_000
+"""Number of bootstrap resamples."""
 SEED = 20220101
+"""Seed of the resamples; fixed, so that the same scores have the same intervals."""
 ORGAN_MEAN = "organ mean"
 LESION, LESION_MEAN = "lesion", "lesion mean"
 """The row of the only lesion of a label set, and that of several together."""
@@ -24,19 +23,22 @@ LESION, LESION_MEAN = "lesion", "lesion mean"
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryRow:
-    """One metric of one structure over all cases. NaN where the number of cases does not allow a figure."""
+    """One metric of one structure over all cases; figures are NaN where there are too few cases for them."""
 
     structure: str
     """Name of a structure, `organ mean` (mean of the organs' means), `lesion` or `lesion mean`."""
     metric: Metric
     cases: int
-    """Cases that the figures rest on: scored and finite."""
+    """Number of cases that the figures are computed from: those with a finite score."""
     infinite: int
-    """Cases left out of the figures since the value is infinite (HD95 of a structure that one map lacks)."""
+    """Number of cases left out because the value is infinite (HD95 of a structure that one of the maps
+    lacks)."""
     mean: float
+    """Mean over the cases; in rows of several structures, mean of the structures' means."""
     sd: float
     """Sample standard deviation; of the cases' own means where the row is a mean over structures."""
     median: float
+    """Median; in rows of several structures, median of the cases' own means."""
     low: float
     """Lower end of the 95 % bootstrap confidence interval of the mean."""
     high: float
@@ -63,10 +65,10 @@ def value_of(score: StructureScore, metric: Metric) -> float:
 def summarize(
     results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
 ) -> list[SummaryRow]:
-    """Summary of each metric and structure, then the organ mean and, where the challenge has one, the lesion.
+    """For each metric, a row for each structure, one for all organs and one for all lesions.
 
-    DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers do. Under official rules
-    the means are rounded too before the organ mean is taken, so that it is the leaderboard's.
+    DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers' programs do. Under
+    official rules the structures' means are rounded too before they are averaged, as on the leaderboard.
     """
     weights = bootstrap_weights(len(results))
     return [
@@ -102,7 +104,14 @@ def _summarize_metric(
 
 
 def summarize_values(structure: str, metric: Metric, values: F64, weights: F64) -> SummaryRow:
-    """Summary of one metric of one structure; `values` has one number per case, NaN if not scored."""
+    """Summary of one metric of one structure.
+
+    Args:
+        structure: name of the row.
+        metric: name of the metric.
+        values: one number for each case; NaN if it was not scored.
+        weights: what `bootstrap_weights` gives for as many cases.
+    """
     finite = values[np.isfinite(values)]
     low, high = _interval(_weighted_means(values[:, None], weights)[:, 0])
     return SummaryRow(
@@ -119,7 +128,7 @@ def summarize_values(structure: str, metric: Metric, values: F64, weights: F64) 
 
 
 def bootstrap_weights(cases: int, resamples: int = RESAMPLES) -> F64:
-    """How often each case is drawn in each of many resamples with replacement; shape (resamples, cases)."""
+    """Number of times that each case is drawn in each resample with replacement; shape (resamples, cases)."""
     if cases == 0:
         return np.zeros((resamples, 0))
     generator = np.random.default_rng(SEED)
@@ -159,9 +168,9 @@ def _column_means(table: F64) -> F64:
 
 
 def _weighted_means(table: F64, weights: F64) -> F64:
-    """Mean of each column's finite numbers in each resample.
+    """Mean of the finite numbers of each column in each resample; shape (resamples, columns).
 
-    Shape (resamples, columns), NaN where none was drawn.
+    NaN where no finite number was drawn.
     """
     finite = np.isfinite(table)
     counts = weights @ finite.astype(np.float64)
