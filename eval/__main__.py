@@ -1,7 +1,7 @@
 """Judge a submission from outside, as an organiser does: `python -m eval COMMAND --help`.
 
-Exit codes: 0 all went well; 1 the work was done, but cases were in error and are named; 2 the input was wrong
-and nothing was written.
+Exit codes: 0 all went well; 1 the work was done, but some cases were in error and are named; 2 the input was
+wrong and nothing was written.
 """
 
 import argparse
@@ -35,7 +35,8 @@ and between submissions:
   python -m eval compare team/scores.csv other/scores.csv
   python -m eval rank team other --output ranking.csv
 
-python -m eval COMMAND --help explains each. exit codes: 0 all went well; 1 done, but cases were in error and are named; 2 wrong input
+python -m eval COMMAND --help explains each.
+exit codes: 0 all went well; 1 done, but some cases were in error and are named; 2 wrong input
 """
 
 

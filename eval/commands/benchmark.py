@@ -1,6 +1,8 @@
-"""Measure speed side by side with others: of the metrics, or of whole pipelines.
+"""Measure speed beside that of others: of the metrics, or of whole pipelines.
 
-`benchmark metrics --help`, `benchmark inference --help`.
+See `benchmark metrics --help` and `benchmark inference --help`. Both need packages beyond those of `make
+.venv`: `make training` sets up torch, MONAI and onnx for `inference`; `make test` sets up surface-distance
+for `metrics`.
 
 exit codes: 0 measured; 1 values differ, or a run failed; 2 wrong input
 """
@@ -24,5 +26,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure and print the figures."""
     return int(WHAT[arguments.what].run(arguments))

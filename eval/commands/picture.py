@@ -1,9 +1,9 @@
-"""Draw a CT with labels in three planes: axial, coronal, sagittal, where most structures show.
+"""Draw a CT with its labels in an axial, a coronal and a sagittal plane, where most structures are visible.
 
-Organs are transparent overlays with a contour of the same colour, the truth, if given, is a dashed white
-contour and the legend then tells each organ's Dice coefficient in the whole volume. Patient's right is on the
-left, yellow ticks at the edges say where the other planes lie. Of a stack of a few slices, too thin to be
-seen from the front, up to three axial slices are drawn instead.
+Structures are transparent overlays with a contour of the same colour. The truth, if given, is a dashed white
+contour, and the legend then shows each structure's Dice coefficient in the whole volume. The patient's right
+is on the left; yellow ticks at the edges mark the other planes. A stack of few slices, too thin to be seen
+from the front, is drawn as up to three axial slices.
 
 exit codes: 0 drawn; 2 wrong input, nothing written
 """
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read, check and draw."""
+    """Read the files, check them and draw the picture."""
     output: Path = arguments.output
     if output.suffix.lower() not in FORMATS:
         raise JudgingError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> U8:
-    """Labels on the canonical CT's grid, in whatever order of axes they are stored."""
+    """A label map turned to the canonical orientation and checked against the CT's grid."""
     volume = read_labels(path)
     labels = canonical(volume.as_image())
     difference = grid_difference(labels, ct)

@@ -1,11 +1,12 @@
-"""Make a page to look at: a folder whose index.html opens in any browser, without a network.
+"""Make a report to look at: a folder whose index.html opens in any browser, without a network.
 
-Headline figures, box plots per organ, a table of cases (worst first), efficiency, ranking and a comparison if
-given, and, where the images are given, each case in three planes with prediction, truth and errors, and in 3D
-if `make viewer` has fetched the viewer. Cases are found in the folders by the names in the score table
-(CASE_0000.nii.gz belongs to CASE).
+It shows headline figures, box plots of each structure and a table of cases, worst first; efficiency, a
+ranking and a comparison, if their tables are given; and, if folders of images or label maps are given, each
+case in three planes with prediction, truth and errors, and in 3D if `make viewer` has fetched the viewer.
+Files are found in the folders by the names of the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
 
-exit codes: 0 all went well; 1 the report is there, but cases could not be shown and are named; 2 wrong input
+exit codes: 0 all went well; 1 the report was made, but some cases could not be shown and are named; 2 wrong
+input
 """
 
 import argparse
@@ -42,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--efficiency",
         type=Path,
         metavar="CSV",
-        help="table written by `python -m eval container`, or the organisers'; curves come from the traces beside it",
+        help="table written by `python -m eval container`, or the organisers'; "
+        "curves are drawn from the traces beside it",
     )
     parser.add_argument(
         "--compare",
@@ -54,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         metavar="SET",
-        help=f"label set of the scores and maps: {LABEL_SETS_HELP} (default: told from the score table's columns)",
+        help=f"label set of the scores and label maps: {LABEL_SETS_HELP} "
+        "(default: found by the table's columns)",
     )
     parser.add_argument("--title", help="heading (default: name of the score table)")
     parser.add_argument(
@@ -63,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         default=[],
         metavar="KIND",
-        help="also write the box plots for papers: pdf, png, svg",
+        help="also write the box plots as files for papers: pdf, png, svg",
     )
     parser.add_argument(
         "--detail-mm",
@@ -77,13 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=processors(),
         metavar="N",
-        help="cases prepared side by side (default: %(default)s)",
+        help="cases prepared at the same time (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing report")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read everything, write the report, name the cases that it cannot show."""
+    """Read the tables, write the report, name the cases that cannot be shown."""
     output: Path = arguments.output
     check_folder(output, arguments.force)
     if arguments.jobs < 1:
@@ -115,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _embed(
     cases: Sequence[Json], files: Sequence[CaseFiles], folder: Path, options: EmbedOptions, jobs: int
 ) -> int:
-    """Write the volumes of all cases that have files and note them with the cases; how many failed."""
+    """Write the volumes of all cases that have files and enter them in the cases; returns how many failed."""
     if not files:
         return 0
     (folder / "cases").mkdir()

@@ -1,18 +1,23 @@
-"""Score predictions against truths, file by file of the same name.
+"""Score predicted label maps against true ones; files of the same name belong together.
 
-Writes one row per case to OUTPUT (NAME.csv) and mean, standard deviation, median and 95 % confidence interval
-per structure to NAME_summary.csv beside it, and prints the summary. A cell is empty where there is no figure:
-a structure that is not scored, the spread of a single case. The mean and interval of the row `organ mean` are
-of the mean of the organs' means; its SD and median, and its mean in `compare`, are of the cases' means, which
-differ where not every case has every organ.
+Writes one row per case to OUTPUT (NAME.csv), and to NAME_summary.csv beside it the mean, standard deviation,
+median and 95 % confidence interval of each structure; prints the summary. A cell is empty where there is no
+figure: for a structure that is not scored, or the spread of a single case. In the row `organ mean`, mean and
+interval belong to the mean of the organs' means; SD and median (and the mean that `compare` shows) belong to
+the cases' own means, which differ from it if not every case has every organ.
 
 rules:
   strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the
-  set is an
-            error, named, and scores 0
-  official  what the organisers' programs compute, to 4 decimals and with their column names; such a case has
-  no scores partial   strict, and structures that a truth does not hold are left out: for truths annotated in
-  part
+            set is an error, is named, and scores 0
+  official  what the organisers' programs compute, to 4 decimals and with their column names; a case in error
+            has no scores
+  partial   strict, but structures that a truth does not hold are not scored: for truths in which only some
+            structures are annotated
+
+label sets of your own:
+  --labels takes a labels.json, nnU-Net's dataset.json, or a folder that holds one of them. Every structure is
+  then scored by plain DSC and by NSD with a tolerance of 2 mm; "tolerances_mm": {"liver": 5} in the file
+  states others. Rules are strict or partial.
 
 exit codes: 0 all cases scored; 1 some are in error and named; 2 wrong input, nothing written
 """
@@ -73,18 +78,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resample-truth",
         action="store_true",
-        help="bring truths onto the prediction's grid: compare in physical space",
+        help="resample truths onto the prediction's grid, to compare in physical space",
     )
     parser.add_argument(
         "--no-hd95",
         action="store_true",
-        help="leave out the 95th percentile of surface distances, which is quicker",
+        help="leave out the 95th percentile of surface distances, which is faster",
     )
     parser.add_argument(
         "--jobs",
         type=int,
         metavar="N",
-        help="cases scored side by side (default: as many as processors and memory allow)",
+        help="cases scored at the same time (default: as many as processors and memory allow)",
     )
     parser.add_argument("--force", action="store_true", help="replace existing output files")
 
@@ -131,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
 def write_scores(
     path: Path, results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
 ) -> None:
-    """Write one row per case; a value that is not scored becomes an empty cell."""
+    """Write one row per case; a score that does not exist becomes an empty cell."""
     rows = []
     for result in results:
         row = {NAME: result.name, ERROR: result.error}
@@ -146,12 +151,12 @@ def write_scores(
 
 
 def cell(value: float) -> str:
-    """A number as it stands in tables: 4 decimals, empty for "not scored", `inf` for infinite."""
+    """A number as tables show it: 4 decimals, an empty cell for NaN, `inf` for infinity."""
     return "" if math.isnan(value) else str(round(value, DECIMALS))
 
 
 def summary_text(rows: Sequence[SummaryRow]) -> str:
-    """The summary of DSC and NSD side by side, for a terminal."""
+    """The summary of DSC and NSD side by side, as the terminal shows it."""
     structures = list(dict.fromkeys(row.structure for row in rows))
     found = {(row.structure, row.metric): row for row in rows}
     lines = [

@@ -2,10 +2,10 @@
 
 There are three ways, each for the places that the one before has left over:
 
-    rings    look around every place, nearest neighbours first; nearly all that a good segmentation needs
+    rings    look around every place, nearest neighbours first; a good segmentation needs little more
     tree     a k-d tree over the surface, up to some millimetres
-    far      the tree without a bound, or, where too many places are far away for a tree, a distance map of the
-             whole grid
+    far      the tree without a bound, or, where too many places are far away for a tree, a distance map of
+             the whole grid
 
 Where the places fill much of the grid, as in a noisy label map, the distance map comes first and only what it
 finds near the surface is looked at again. The map has single precision, so near distances, to which
