@@ -19,7 +19,8 @@ from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of, check_writable
 from eval.label_sets import LABEL_SETS_HELP, check_labels, find_labels
 from eval.pictures.planes import canonical
-from eval.pictures.three_planes import Scene, draw
+from eval.pictures.scene import Scene
+from eval.pictures.three_planes import draw
 from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_image, read_labels
 from model.arrays import U8

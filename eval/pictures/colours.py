@@ -1,9 +1,9 @@
 """Colours of structures, the same in every picture of the project.
 
-Chosen by search so that any two structures stay apart for readers with normal colour vision, protanopia,
-deuteranopia and tritanopia (simulated after Machado et al. 2009): at least 17 in CIE L*a*b* for any pair, 26
-for structures that touch each other in the body. `tests/eval/pictures/test_colours.py` holds the colours to
-that.
+The colours were found by a search so that any two structures can be told apart by readers with normal colour
+vision, protanopia, deuteranopia and tritanopia (simulated after Machado et al. 2009): they are at least 17
+apart in CIE L*a*b*, and 26 for structures that touch each other in the body.
+`tests/eval/pictures/test_colours.py` checks this.
 """
 
 import colorsys
@@ -34,20 +34,20 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "prostate/uterus": "#c04b4b",
     }
 )
-"""Structure to colour as `#rrggbb`. The last four stand in sets or places where their colour's other owner
-does not."""
+"""Structure to colour as `#rrggbb`. The last four share their colours with structures that are not in the
+same label sets, or lie elsewhere in the body."""
 
 PALETTE = tuple(dict.fromkeys(COLOURS.values()))
-"""For structures that have no colour above, in this order: 14 colours, each well apart from the others."""
+"""Colours of structures without a colour of their own, in this order: 14 that can be told apart."""
 GOLDEN_TURN = 0.618034
-"""Steps of so many turns around the circle of hues never come close to a former one early."""
+"""Steps of this share of a turn spread hues evenly around the circle, however many there are."""
 
 
 def colours_of(labels: LabelSet) -> dict[str, str]:
     """Colour of each structure of a label set as `#rrggbb`, in the order of their ids.
 
-    Structures that have a colour of their own keep it. The others take, by the order of their ids, what these
-    leave of the palette, and then one hue after the other, alternately light and dark.
+    Structures with a colour of their own keep it. The others take, in the order of their ids, the colours
+    that are left of the palette, and after these one hue after another, alternately light and dark.
 
     >>> colours_of(LabelSet(name="own", ids={"cyst": 1, "liver": 2}))
     {'cyst': '#a06e00', 'liver': '#c04b4b'}

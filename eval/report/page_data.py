@@ -1,4 +1,4 @@
-"""What the page shows, as values that JSON can hold: scores, summary, comparison, efficiency, ranking.
+"""Data of a report's page in a form for JSON: scores, summary, comparison, efficiency, ranking.
 
 Missing numbers become null, infinite ones the text "inf".
 """
@@ -36,28 +36,31 @@ EFFICIENCY_COLUMNS = (
     "MaxRAM",
     "AUC_RAM_Time",
 )
-"""The organisers' columns, all but the name."""
+"""The organisers' columns that a report shows."""
 OWN_COLUMNS = ("OwnRAM_Max_MB",)
-"""Of ours, if they are there."""
+"""Our own columns that it shows, if the table has them."""
 RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
 """The columns of a ranking that a report shows, beside one per metric."""
 MOST_POINTS = 400
-"""Points of a curve; more do not show."""
+"""Largest number of points of a curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """The tables that a report is made from."""
+    """Tables that a report is made from."""
 
     scores: ScoreTable
+    """Scores of the submission."""
     efficiency: Path | None = None
+    """Its efficiency table."""
     compare: ScoreTable | None = None
     """Scores of another submission."""
     ranking: Path | None = None
+    """A ranking of several submissions."""
 
 
 def page_data(tables: Tables, title: str) -> Json:
-    """Everything of the page but the pictures.
+    """All data of the page but the volumes.
 
     Raises:
         JudgingError: a table cannot be read or is of another kind.
@@ -105,7 +108,7 @@ def _structures(challenge: Challenge) -> list[Json]:
 
 
 def _results(table: ScoreTable) -> list[CaseScores]:
-    """The table as the scorer had it."""
+    """The scores of each case, from a score table."""
     columns, rows = read_csv(table.path)
     errors = {row[NAME]: row[ERROR] for row in rows} if ERROR in columns else {}
     structures = dict.fromkeys(structure for structure, _ in table.values)
@@ -156,7 +159,7 @@ def _case(
 
 
 def _comparison(other: ScoreTable, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
-    """This submission against another one: differences are this minus other."""
+    """This submission against another one; differences are this one minus the other."""
     rows = [
         {key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)
     ]
@@ -166,11 +169,9 @@ def _comparison(other: ScoreTable, table: ScoreTable, metrics: Sequence[Metric])
 
 
 def read_efficiency(path: Path) -> dict[str, Json]:
-    """Case to its figures, from a table with the organisers' columns.
+    """Name of a case to its figures, from a table with the organisers' columns; empty cells become null.
 
-    A column that is missing or a cell that is empty is null.
-
-    `ending` says how a case ended that did not end well, and is empty for the others.
+    `ending` says how a case ended that did not end well; it is empty for the others.
 
     Raises:
         JudgingError: the table cannot be read, lacks `Name` or has none of the organisers' columns.
@@ -193,9 +194,7 @@ def _ending(row: Mapping[str, str]) -> str:
 
 
 def read_traces(path: Path) -> dict[str, Json]:
-    """Case to its curves, from the traces that `container` leaves beside its table.
-
-    Empty where there are none.
+    """Name of a case to its curves, from the traces that `container` leaves beside its table, if any.
 
     Raises:
         JudgingError: a trace cannot be read.
@@ -209,10 +208,7 @@ def read_traces(path: Path) -> dict[str, Json]:
 
 
 def _curves(trace: Trace) -> Json:
-    """Times and memory while the command ran.
-
-    Of many samples the highest of each few, so that no peak is lost.
-    """
+    """Times and memory while the command ran; many samples are reduced to the highest of each few."""
     during = (trace.times_s >= 0) & (trace.times_s <= trace.duration_s)
     times = trace.times_s[during]
     few = max(1, -(-times.size // MOST_POINTS))
@@ -225,7 +221,7 @@ def _curves(trace: Trace) -> Json:
 
 
 def read_ranking(path: Path) -> list[dict[str, str]]:
-    """Rows of a ranking, best first.
+    """Rows of a ranking, the best first.
 
     Raises:
         JudgingError: the table cannot be read, is no ranking or has no rows.
@@ -237,7 +233,7 @@ def read_ranking(path: Path) -> list[dict[str, str]]:
 
 
 def _tolerances(challenge: Challenge) -> dict[str, float]:
-    """What a case may take before it counts against the submission: MB and s."""
+    """Memory in MB and time in s that cost a case nothing in the challenge's ranking."""
     rules = RANKINGS.get(challenge.labels.name)
     if rules is None:
         return {}
@@ -255,7 +251,7 @@ def _number(path: Path, row: Mapping[str, str], column: str) -> object:
 
 
 def _plain(value: object) -> object:
-    """A value that JSON can hold."""
+    """The value in a form that JSON can hold."""
     if not isinstance(value, float):
         return str(value) if isinstance(value, Metric) else value
     if math.isnan(value):

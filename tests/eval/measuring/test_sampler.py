@@ -26,6 +26,11 @@ def test_a_gpu_is_found_by_index_or_uuid(gpu, problem):
     assert said is None if problem is None else problem in said
 
 
+def test_a_missing_package_names_the_make_target():
+    said = why_no_gpu("0", "tests.eval.no_such_module")
+    assert said == "GPU 0 cannot be watched: nvidia-ml-py is not installed (make .venv sets it up)"
+
+
 def test_a_machine_without_nvml_says_so():
     said = why_no_gpu("0", "tests.eval.no_nvml")
     assert "driver" in said
