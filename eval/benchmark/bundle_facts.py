@@ -1,8 +1,8 @@
-"""What the benchmark needs to know of a bundle, read from its `manifest.json` (version 2) as any outsider would.
+"""The facts of a bundle that the benchmark needs, read from its `manifest.json` (version 2) by an outsider.
 
 The plain pipeline does less than a manifest can say. What it does not do is refused by the name that the
-manifest has for it, so that nothing is compared that is not the same computation. Localization, clean-up and the
-skipping of windows of air are left aside: they are what `predict.py` does to be quick.
+manifest has for it, so that nothing is compared that is not the same computation. Localization, clean-up and
+the skipping of windows of air are left aside: they are what `predict.py` does to be quick.
 """
 
 import json
@@ -61,7 +61,7 @@ class BundleFacts:
     """Id of each left structure whose pair is one channel, to that of the right one."""
 
 
-class _Unknown(Exception):
+class _UnknownPartError(Exception):
     """The manifest asks for what the plain pipeline does not do; the message says for what."""
 
 
@@ -75,7 +75,7 @@ def read_bundle(folder: Path) -> BundleFacts:
     try:
         manifest: Json = json.loads(path.read_text(encoding="utf-8"))
         return _facts(folder, manifest)
-    except _Unknown as error:
+    except _UnknownPartError as error:
         raise JudgingError(f"{path}: {error}, which the plain pipeline does not know") from error
     except (OSError, ValueError) as error:
         raise JudgingError(f"{path}: cannot be read as a bundle's manifest ({error})") from error
@@ -86,11 +86,11 @@ def read_bundle(folder: Path) -> BundleFacts:
 def _facts(folder: Path, manifest: Json) -> BundleFacts:
     _expect("format_version", manifest["format_version"], (FORMAT_VERSION,))
     if len(manifest["inputs"]) != 1:
-        raise _Unknown(f"has {len(manifest['inputs'])} inputs")
+        raise _UnknownPartError(f"has {len(manifest['inputs'])} inputs")
     _check_steps(manifest)
     weights = {float(member.get("weight", 1.0)) for member in manifest["members"]}
     if len(weights) > 1:
-        raise _Unknown("has members of different weight")
+        raise _UnknownPartError("has members of different weight")
     output = manifest["output"]
     ids: dict[str, int] = {"background": 0, **output["labels"]}
     pairs = [pair for pair in output.get("pairs", []) if pair["merged"] in output["channels"]]
@@ -117,7 +117,7 @@ def _check_steps(manifest: Json) -> None:
     output = manifest["output"]
     _expect("output.activation.kind", output.get("activation", {}).get("kind", "softmax"), ("softmax",))
     if output.get("written_as"):
-        raise _Unknown("has output.written_as")
+        raise _UnknownPartError("has output.written_as")
 
 
 def _member(folder: Path, manifest: Json, index: int) -> MemberFacts:
@@ -133,7 +133,7 @@ def _member(folder: Path, manifest: Json, index: int) -> MemberFacts:
     )
     _expect(f"{where}: resampling.kind", resampling.get("kind", "linear"), ("linear", "area"))
     if tiling.get("mirror_axes"):
-        raise _Unknown(f"has {where}.tiling.mirror_axes")
+        raise _UnknownPartError(f"has {where}.tiling.mirror_axes")
     intensity: Json = (member.get("intensities") or [manifest["inputs"][0]["intensity"]])[0]
     _expect(f"{where}: intensity.kind", intensity["kind"], ("window", "clip_zscore"))
     lower, upper = float(intensity["lower"]), float(intensity["upper"])
@@ -155,4 +155,4 @@ def _member(folder: Path, manifest: Json, index: int) -> MemberFacts:
 
 def _expect(name: str, value: object, known: Iterable[object]) -> None:
     if value not in known:
-        raise _Unknown(f"has {name} {value!r}")
+        raise _UnknownPartError(f"has {name} {value!r}")

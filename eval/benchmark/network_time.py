@@ -1,4 +1,4 @@
-"""Seconds that a network alone takes for one window, run as `predict.py` runs it: the floor under any pipeline.
+"""Time of a network alone for one window, run as `predict.py` runs it: no pipeline can be faster.
 
 python -m eval.benchmark.network_time --onnx FILE --backend openvino --precision fp32 --runs 10
 """
@@ -17,7 +17,10 @@ from model.arrays import F32
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print `{"seconds": …}`, the fastest of all runs after one that does not count: whatever disturbs a run makes it slower."""
+    """Print `{"seconds": …}`, the time of the fastest run.
+
+    The first run does not count, and every disturbance makes a run slower.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m eval.benchmark.network_time", description="Time a network alone."
     )

@@ -20,7 +20,7 @@ AIR_HU = -500.0
 
 
 class Plane(Enum):
-    """An anatomical plane: the array axis that it cuts; the letters of its left, right, top and bottom edge."""
+    """An anatomical plane: the array axis that it cuts, and the letters of its four edges."""
 
     AXIAL = (0, "RLAP")
     CORONAL = (1, "RLHF")

@@ -70,9 +70,8 @@ def test_half_floats_become_floats(tmp_path):
 
 def facts(interpolation, spacing_zyx_mm):
     return MemberFacts(
-        path=None, spacing_zyx_mm=spacing_zyx_mm, window_zyx=WINDOW, overlap=0.5, importance="gaussian", sigma=0.125,
-        interpolation=interpolation,
-        lower_hu=0, upper_hu=1, shift_hu=0, scale_hu=1,
+        path=None, spacing_zyx_mm=spacing_zyx_mm, window_zyx=WINDOW, overlap=0.5, importance="gaussian",
+        sigma=0.125, interpolation=interpolation, lower_hu=0, upper_hu=1, shift_hu=0, scale_hu=1,
     )  # fmt: skip
 
 

@@ -15,7 +15,10 @@ from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, R
 
 FAKE = "tests.eval.fake_nvml"
 # Busy to its end, so that there is processor time to see between any two samples.
-HUNGRY = "import time; held = bytearray(80_000_000); end = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
+HUNGRY = """import time
+held = bytearray(80_000_000)
+end = time.monotonic() + 2
+while time.monotonic() < end: pass"""
 
 
 @pytest.mark.parametrize(
