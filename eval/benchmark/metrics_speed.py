@@ -50,7 +50,7 @@ class Timing:
 
 
 def synthetic_pair() -> LabelPair:
-    """A made-up abdomen of 512×512×300 voxels with 13 uneven ellipsoids, and a slightly shifted prediction."""
+    """A made-up abdomen of 512×512×300 voxels with 13 uneven ellipsoids, and a prediction close to it."""
     return LabelPair(prediction=_abdomen(phase=0.7), truth=_abdomen(phase=0.0), spacing_zyx_mm=SPACING_ZYX_MM)
 
 

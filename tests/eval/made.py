@@ -72,7 +72,7 @@ def write(
 def organisers_scores(
     prediction: NDArray[np.uint8], truth: NDArray[np.uint8], spacing_zyx_mm, labels: int
 ) -> list[tuple[float, float]]:
-    """Rounded DSC and NSD of labels 1 to `labels`, as the FLARE22-24 programs compute them on (x, y, z) arrays."""
+    """Rounded DSC and NSD of labels 1 to `labels`, by the procedure of the FLARE22-24 programs."""
     package = surface_distance()
     prediction, truth, spacing = prediction.transpose(2, 1, 0), truth.transpose(2, 1, 0), spacing_zyx_mm[::-1]
     scores = []
