@@ -20,7 +20,7 @@ OURS, BARE, PLAIN, PLAIN_BF16, EVEN = (
     "predict.py-bare",
     "plain-fp32",
     "plain-bf16",
-    "plain-even",
+    "plain-same-windows",
 )
 CONTESTANTS = {
     OURS: "predict.py as users call it",

@@ -133,14 +133,14 @@ class Benchmark:
         if cases and cold:
             record = folder_run(cases, scan, network, self.output, self.threads)
             cold_s = sorted(r["wall_s"] for r in cold)[len(cold) // 2]
-            told = {
+            figures = {
                 "network": network.name,
                 "scan": scan.name,
                 "cases": cases,
                 "wall_s": record["wall_s"],
                 "cold_wall_s": cold_s,
             }
-            extras["folders"] = [told]
+            extras["folders"] = [figures]
             self.say(f"folder of {cases}: {record['wall_s']:.1f} s")
         write_json(self.output / "extras.json", extras)
         return extras
@@ -192,7 +192,7 @@ def prepare(names: Sequence[str], contestants: Sequence[str], output: Path) -> l
 
 def write_results(benchmark: Benchmark, extras: Json) -> str:
     """Write `benchmark.md`, `benchmark.json` and the pictures; returns the Markdown."""
-    # `plain-even` serves to compare labels; plain-fp32 shows the time that the plain pipeline takes.
+    # `plain-same-windows` serves to compare labels; plain-fp32 shows the time that the plain pipeline takes.
     found, output = [entry for entry in benchmark.entries() if entry.contestant != EVEN], benchmark.output
     parts = [
         "## Side by side",

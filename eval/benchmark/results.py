@@ -106,24 +106,24 @@ def entries(
 def _entry(key: Key, records: Sequence[Json], window_s: float, agreed: Mapping[str, Agreement]) -> Entry:
     network, scan, contestant = key
     good = [record for record in records if record["exit_code"] == 0]
-    told = good or records
-    stages = [stages_of(record) for record in told]
+    counted = good or records
+    stages = [stages_of(record) for record in counted]
     seconds = {
         name: median([stage.get(name, 0.0) for stage in stages])
         for name in STAGES
         if any(name in stage for stage in stages)
     }
-    windows = max(windows_of(record) for record in told)
+    windows = max(windows_of(record) for record in counted)
     io_s = seconds.get("read", math.nan) + seconds.get("write", math.nan)
     return Entry(
         network=network,
         scan=scan,
         contestant=contestant,
-        runs=len(told),
-        wall_s=median([record["wall_s"] for record in told]),
-        cpu_s=median([record["cpu_s"] for record in told]),
-        peak_mb=median([record["peak_mb"] for record in told]),
-        others=median([record["others"] for record in told]),
+        runs=len(counted),
+        wall_s=median([record["wall_s"] for record in counted]),
+        cpu_s=median([record["cpu_s"] for record in counted]),
+        peak_mb=median([record["peak_mb"] for record in counted]),
+        others=median([record["others"] for record in counted]),
         windows=windows,
         seconds=seconds,
         stopped="" if good else records[0]["stopped"] or f"exit code {records[0]['exit_code']}",

@@ -140,12 +140,12 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
     )
     program: Program | None = None
     own: ProgramProbe | None = None
-    told: int | None = None
+    message: int | None = None
     with path.open("a", encoding="utf-8", buffering=1) as stream:
         pipe.send(os.getpid())
-        while told != STOP:
-            if told is not None:
-                program = _quietly(partial(_program, told, options.container))
+        while message != STOP:
+            if message is not None:
+                program = _quietly(partial(_program, message, options.container))
                 own = None if program is None else ProgramProbe(program)
             now_s = time.monotonic()
             taken = {**host.take(), **(own.take(now_s) if own else {}), **(gpu.take(program) if gpu else {})}
@@ -155,7 +155,7 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
                 )
                 + "\n"
             )
-            told = _heard(pipe, options.interval_s)
+            message = _heard(pipe, options.interval_s)
 
 
 def _heard(pipe: Connection, patience_s: float) -> int | None:
