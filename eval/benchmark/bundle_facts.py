@@ -1,8 +1,8 @@
-"""The facts of a bundle that the benchmark needs, read from its `manifest.json` (version 2) by an outsider.
+"""Facts of a bundle, read from its `manifest.json` (version 2) independently of this project's own reader.
 
 The plain pipeline does less than a manifest can say. What it does not do is refused by the name that the
-manifest has for it, so that nothing is compared that is not the same computation. Localization, clean-up and
-the skipping of windows of air are left aside: they are what `predict.py` does to be quick.
+manifest has for it, so that both programs compute the same. Localization, clean-up and the skipping of windows
+of air are ignored: they belong to what is compared.
 """
 
 import json

@@ -191,7 +191,7 @@ def prepare(names: Sequence[str], contestants: Sequence[str], output: Path) -> l
 
 
 def write_results(benchmark: Benchmark, extras: Json) -> str:
-    """Write `benchmark.md`, `benchmark.json` and the pictures; returns the Markdown."""
+    """Write `benchmark.md` and the pictures; returns the Markdown."""
     # `plain-same-windows` serves to compare labels; plain-fp32 shows the time that the plain pipeline takes.
     found, output = [entry for entry in benchmark.entries() if entry.contestant != EVEN], benchmark.output
     parts = [

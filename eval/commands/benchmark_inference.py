@@ -24,15 +24,17 @@ from eval.eval_errors import JudgingError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add = parser.add_argument
-    add(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder for all files; made if it is missing",
+    """Declare the options of the command."""
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for all files, made if need be"
     )
+    _add_subjects(parser)
+    _add_run_options(parser)
+
+
+def _add_subjects(parser: argparse.ArgumentParser) -> None:
+    """Declare what is measured: CTs, networks, contestants."""
+    add = parser.add_argument
     add(
         "--slices",
         type=_at_least_one,
@@ -63,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=_listed(),
     )
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how it is measured."""
+    add = parser.add_argument
     add(
         "--repeats",
         type=int,

@@ -28,11 +28,40 @@ from eval.scoring.own_labels import find_challenge
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument(
-        "--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`"
-    )
+    _add_inputs(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html"
+    )
+    parser.add_argument("--title", help="heading (default: name of the score table)")
+    parser.add_argument(
+        "--plots",
+        nargs="+",
+        choices=FORMATS,
+        default=[],
+        metavar="KIND",
+        help="also write the box plots as files for papers: pdf, png, svg",
+    )
+    parser.add_argument(
+        "--detail-mm",
+        type=float,
+        default=2.0,
+        metavar="MM",
+        help="average voxels up to about this size (default: 2)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=processors(),
+        metavar="N",
+        help="cases prepared at the same time (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing report")
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that name tables, folders and their label set."""
+    parser.add_argument(
+        "--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`"
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of CTs, CASE_0000.nii.gz")
     parser.add_argument(
@@ -59,30 +88,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"label set of the scores and label maps: {LABEL_SETS_HELP} "
         "(default: found by the table's columns)",
     )
-    parser.add_argument("--title", help="heading (default: name of the score table)")
-    parser.add_argument(
-        "--plots",
-        nargs="+",
-        choices=FORMATS,
-        default=[],
-        metavar="KIND",
-        help="also write the box plots as files for papers: pdf, png, svg",
-    )
-    parser.add_argument(
-        "--detail-mm",
-        type=float,
-        default=2.0,
-        metavar="MM",
-        help="average voxels up to about this size (default: 2)",
-    )
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=processors(),
-        metavar="N",
-        help="cases prepared at the same time (default: %(default)s)",
-    )
-    parser.add_argument("--force", action="store_true", help="replace an existing report")
 
 
 def run(arguments: argparse.Namespace) -> int:
