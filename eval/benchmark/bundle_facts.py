@@ -1,8 +1,8 @@
 """Facts of a bundle, read from its `manifest.json` (version 2) independently of this project's own reader.
 
 The plain pipeline does less than a manifest can say. What it does not do is refused by the name that the
-manifest has for it, so that both programs compute the same. Localization, clean-up and the skipping of windows
-of air are ignored: they belong to what is compared.
+manifest has for it, so that both programs compute the same. Localization, clean-up and the skipping of
+windows of air are ignored: they belong to what is compared.
 """
 
 import json
