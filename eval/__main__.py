@@ -1,6 +1,6 @@
 """Judge a submission from outside, as an organiser does: `python -m eval COMMAND --help`.
 
-Exit codes: 0 all went well; 1 the work was done, but cases were in error and are named; 2 the input was wrong
+Exit codes: 0 all went well; 1 the work was done, but some cases were in error and are named; 2 the input was wrong
 and nothing was written, or a package is missing; 130 interrupted.
 """
 
@@ -9,11 +9,6 @@ from collections.abc import Sequence
 
 from eval.eval_errors import JudgingError
 from leanseg.command_line import Command, dispatch
-
-try:
-    import SimpleITK as sitk
-except ModuleNotFoundError:  # the command that needs it says so
-    sitk = None
 
 COMMANDS = {
     name: Command(module=f"eval.commands.{name}", summary=summary, needs=".venv")
@@ -40,7 +35,7 @@ and between submissions:
   {program} rank team other --output ranking.csv
 
 {program} COMMAND --help explains each.
-exit codes: 0 all went well; 1 done, but cases were in error and are named; 2 wrong input
+exit codes: 0 all went well; 1 done, but some cases were in error and are named; 2 wrong input
 """
 
 
@@ -51,8 +46,6 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m eval") -> 
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
-    if sitk is not None:
-        sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return dispatch(
         program,
         "Judge a submission from outside, as an organiser does.",

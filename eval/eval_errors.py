@@ -1,9 +1,9 @@
-"""Errors that a user can cause and mend.
+"""Errors that a user can cause and put right.
 
     ValueError
     └── JudgingError     the message is one line that names the file or option and says what to do
 
-Everything else that is raised is a fault of the program.
+Every other exception is a fault of the program.
 """
 
 

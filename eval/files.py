@@ -1,4 +1,4 @@
-"""Names of cases, and writing results: never half a file, never over another one unless asked."""
+"""Names of cases, and result files: written whole or not at all, and never over another one unless asked."""
 
 import csv
 import os
@@ -8,20 +8,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
+from model.case_names import split_channel
 
 SUFFIXES = (".nii.gz", ".nii")
-"""Of images and label maps."""
+"""Endings of the files that hold images and label maps."""
 
 
 def case_of(name: str) -> str:
-    """A case's name in any folder or table: of CASE_0000.nii.gz, CASE.nii.gz and CASE it is CASE."""
-    return next(
-        (name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name
-    ).removesuffix("_0000")
+    """Name of the case that an image, a label map or a row of a table belongs to.
+
+    Only the number of a first channel is taken off: label maps of the FLARE challenges end in numbers
+    themselves.
+
+    >>> [case_of(name) for name in ("A_0001_0000.nii.gz", "A_0001.nii.gz", "A_0001")]
+    ['A_0001', 'A_0001', 'A_0001']
+    """
+    stem = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+    case, channel = split_channel(stem)
+    return case if channel == 0 else stem
 
 
 def check_writable(paths: Sequence[Path], force: bool) -> None:
-    """Refuse, before any work is done, what could not be written at its end.
+    """Refuse output paths that cannot be written, before any work is done.
 
     Raises:
         JudgingError: a file exists and `force` is not set, a folder stands in its place, or its folder does
@@ -40,9 +48,9 @@ def check_writable(paths: Sequence[Path], force: bool) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to.
+    """A temporary path in the folder of `path` to write to.
 
-    It takes the place of `path` when the block ends well and is removed if not.
+    When the block ends without an exception, the file replaces `path`; otherwise it is removed.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -67,7 +75,8 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Column names and rows of a table.
 
     Raises:
-        JudgingError: there is no such file, or it is no table of text with a header and full rows.
+        JudgingError: there is no such file, it is no CSV table, or a row has more or fewer cells than the
+            header.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:

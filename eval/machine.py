@@ -1,10 +1,11 @@
-"""What this process may use of the machine."""
+"""How much of the machine this process may use."""
 
 import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 LIMIT_FILES = (
+    # Control groups of version 2, then of version 1.
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )
@@ -18,7 +19,7 @@ def processors() -> int:
 
 
 def free_memory_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int:
-    """Memory that this process may still take: what the machine has available, or less where a container limits it.
+    """Bytes of memory that this process may still take: what is free, or less where a container limits it.
 
     On systems without /proc, half of the machine's memory.
     """

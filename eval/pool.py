@@ -1,4 +1,4 @@
-"""Work on many cases in parallel processes, each result given out as soon as it is there."""
+"""Work on many cases in parallel processes, which yields each result as soon as it is ready."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +16,17 @@ Result = TypeVar("Result")
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: int) -> Iterator[Result]:
-    """Results of `work` on all items, `jobs` at a time, in any order.
+    """Results of `work` on all items, `jobs` at a time, in the order in which they are finished.
 
-    In this process if there is nothing to share.
+    A single item, or a single job, is worked on in this process.
 
     Args:
-        work: can be pickled, as its items and results can.
-        items: what to work on.
-        jobs: processes, 1 or more.
+        work: a function that can be pickled, as its items and results can.
+        items: the arguments of the calls.
+        jobs: number of processes, 1 or more.
 
     Raises:
-        JudgingError: memory did not suffice.
+        JudgingError: a process ran out of memory.
     """
     if jobs == 1 or len(items) < 2:
         yield from map(work, items)
@@ -39,12 +39,14 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
             for future in as_completed(futures):
                 yield future.result()
         except (BrokenProcessPool, MemoryError) as error:
-            raise JudgingError("a process failed, most likely for want of memory; lower --jobs") from error
+            raise JudgingError(
+                "a process failed, most likely because memory ran out; lower --jobs"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and warnings of the image library out of the progress."""
+    """Leave Ctrl-C to the parent process, and keep the image library's warnings out of the progress lines."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)

@@ -1,4 +1,4 @@
-"""Images and label maps as the judges see them: read, checked, compared in physical space.
+"""Images and label maps: read, checked, and compared in physical space.
 
 Arrays are (z, y, x), `size_xyz` and world coordinates are SimpleITK's: x, y, z, LPS, mm.
 """
@@ -15,26 +15,26 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
-from eval.scoring.metrics import LabelMap
-from eval.scoring.surfels import Spacing
+from model.arrays import U8, ZyxMm
 
 SAME_GRID_VOXELS = 0.05
-"""Corners of two grids may differ by this share of the smallest voxel size: rounding in headers, not
-misplacement."""
+"""Two grids are the same if no corner differs by more than this share of the smallest voxel size, which is
+what rounding in headers does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelVolume:
-    """A label map and where it lies."""
+    """A label map and its grid in physical space."""
 
     path: Path
-    labels: LabelMap
-    """Shape (z, y, x)."""
+    """The file that it was read from."""
+    labels: U8
+    """Label of each voxel; shape (z, y, x)."""
     grid: sitk.Image
-    """An image with the geometry; its voxels are not looked at."""
+    """An image with this geometry; only its header is used."""
 
     @property
-    def spacing_zyx_mm(self) -> Spacing:
+    def spacing_zyx_mm(self) -> ZyxMm:
         """Voxel size in the order of the array's axes."""
         x, y, z = self.grid.GetSpacing()
         return (z, y, x)
@@ -52,6 +52,11 @@ class LabelVolume:
         return 2 - int(np.argmax(direction[2]))
 
 
+def without_itk_warnings() -> None:
+    """Keep ITK from writing warnings to the terminal: what matters is checked and said in one line."""
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
 def read_image(path: Path) -> sitk.Image:
     """Read a three-dimensional image from a file, or from a folder that holds one DICOM series.
 
@@ -60,6 +65,7 @@ def read_image(path: Path) -> sitk.Image:
     """
     if not path.exists():
         raise JudgingError(f"{path}: no such file")
+    without_itk_warnings()
     try:
         image = sitk.ReadImage(_series(path) if path.is_dir() else str(path))
     except RuntimeError as error:
@@ -91,7 +97,7 @@ def _series(folder: Path) -> list[str]:
 
 
 def _check_complete(path: Path, image: sitk.Image) -> None:
-    """Refuse a truncated or damaged NIfTI file, for which ITK makes up the missing voxels without a word."""
+    """Refuse a truncated or damaged NIfTI file, whose missing voxels ITK would fill in without a warning."""
     if not image.HasMetaDataKey("vox_offset"):
         return
     bits = (
@@ -119,16 +125,16 @@ def _bytes_in_gzip(path: Path) -> int:
 
 
 def read_labels(path: Path) -> LabelVolume:
-    """Read a label map of any pixel type that holds whole numbers from 0 to 255.
+    """Read a label map of any pixel type whose values are whole numbers from 0 to 255.
 
     Raises:
-        JudgingError: the file cannot be read or holds something else.
+        JudgingError: the file cannot be read or holds other values.
     """
     image = read_image(path)
     return LabelVolume(path=path, labels=_as_labels(sitk.GetArrayFromImage(image), path), grid=image)
 
 
-def _as_labels(voxels: NDArray[np.generic], path: Path) -> LabelMap:
+def _as_labels(voxels: NDArray[np.generic], path: Path) -> U8:
     if voxels.dtype == np.uint8:
         return np.asarray(voxels, np.uint8)
     low, high = float(voxels.min()), float(voxels.max())
@@ -143,7 +149,7 @@ def _as_labels(voxels: NDArray[np.generic], path: Path) -> LabelMap:
 
 
 def grid_difference(first: sitk.Image, second: sitk.Image) -> str | None:
-    """What differs between the grids of two images, in words; None if they are the same grid."""
+    """The difference between the grids of two images, in words; None if the grids are the same."""
     if first.GetSize() != second.GetSize():
         return f"sizes differ, {_times(first.GetSize())} and {_times(second.GetSize())} voxels"
     last = [size - 1 for size in first.GetSize()]
@@ -167,10 +173,10 @@ def grid_difference(first: sitk.Image, second: sitk.Image) -> str | None:
 
 
 def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
-    """A label map on another grid, each voxel taking the label nearest in physical space.
+    """A label map resampled onto another grid: each voxel takes the label nearest in physical space.
 
     Raises:
-        JudgingError: labels of the volume lie outside the grid and would be lost.
+        JudgingError: some labels lie outside the grid and would be lost.
     """
     moved = sitk.GetArrayFromImage(
         sitk.Resample(volume.as_image(), grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
@@ -178,14 +184,14 @@ def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
     lost_ml = _volume_outside_ml(volume, grid)
     if lost_ml > 0:
         raise JudgingError(
-            f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, which does not cover "
-            "them"
+            f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, "
+            "which does not cover them"
         )
     return LabelVolume(path=volume.path, labels=moved, grid=grid)
 
 
 def _volume_outside_ml(volume: LabelVolume, grid: sitk.Image) -> float:
-    """Volume of the labels whose voxel centres lie outside another grid."""
+    """Volume in ml of the labels whose voxel centres lie outside another grid."""
     covered = sitk.Image(grid.GetSize(), sitk.sitkUInt8)
     covered.CopyInformation(grid)
     seen = sitk.Resample(

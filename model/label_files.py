@@ -36,15 +36,25 @@ def find_label_set(name_or_path: str | Path) -> LabelSet:
         LabelSetError: neither a known name nor a usable file.
     """
     known = LABEL_SETS.get(str(name_or_path))
-    if known is not None:
-        return known
-    path = Path(name_or_path)
-    if path.is_dir():
-        path = next((path / name for name in FILES if (path / name).is_file()), path / FILES[0])
-    if not path.is_file():
+    return read_label_set(find_label_file(name_or_path)) if known is None else known
+
+
+def find_label_file(path: str | Path) -> Path:
+    """The file that states a user's own label set: the path itself, or the first of `FILES` in a folder.
+
+    Raises:
+        LabelSetError: there is none.
+    """
+    given = Path(path)
+    if given.is_file():
+        return given
+    if not given.is_dir():
         names = ", ".join(LABEL_SETS)
-        raise LabelSetError(f"{name_or_path}: no label set of this name and no file; known are {names}")
-    return read_label_set(path)
+        raise LabelSetError(f"{path}: no label set of this name and no file; known are {names}")
+    found = next((given / name for name in FILES if (given / name).is_file()), None)
+    if found is None:
+        raise LabelSetError(f"{path}: holds no {' or '.join(FILES)} that would state a label set")
+    return found
 
 
 def read_label_set(path: Path) -> LabelSet:

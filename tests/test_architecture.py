@@ -84,7 +84,7 @@ RULES: Mapping[str, Rule] = {
             *("torch", "monai", "onnx", "onnxruntime", "openvino", "safetensors"),
         },
     ),
-    "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line"}, {"SimpleITK"}),
+    "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line"}, set()),
 }
 """Module or folder to its rule; the longest name that a module lies in counts."""
 

@@ -1,4 +1,7 @@
-"""One cold run of a program: how long, how much, and a record on disk so that an interrupted benchmark goes on where it stopped."""
+"""One run of a program in a new process: its time and memory, and a record on disk.
+
+The records let an interrupted benchmark continue where it stopped.
+"""
 
 import json
 import os
@@ -20,47 +23,49 @@ from eval.measuring.trace import OWN_RAM, Trace, write_trace
 
 MIB = 1024 * 1024
 LOOK_S = 0.05
+"""Seconds of sleep between looks at the run's limits."""
 SAMPLE_S = 0.2
-"""Sleep between samples of memory; looking costs time of the processors that are measured."""
+"""Seconds of sleep between samples of memory; sampling takes time of the processors that are measured."""
 SPARE_MB = 1024.0
-"""Left to the rest of the machine when a run's memory is limited by what is free."""
+"""Free memory in MiB that a run may not use, so that the rest of the machine keeps working."""
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """When a run is stopped."""
+    """Limits beyond which a run is stopped."""
 
     memory_mb: float
-    """Resident memory of the process."""
+    """Resident memory of the process in MiB."""
     seconds: float
+    """Wall time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a run took."""
+    """Time and memory of a run."""
 
     exit_code: int
+    """Exit code of the process; negative if a signal ended it."""
     wall_s: float
-    """From before the process was started until it had ended."""
+    """Seconds from before the process was started until it had ended."""
     cpu_s: float
-    """User and system time of the process and all that it waited for."""
+    """User and system seconds of the process and of the processes that it waited for."""
     peak_mb: float
-    """MiB of resident memory at most, all processes together."""
+    """Largest resident memory of all its processes together, in MiB."""
     stopped: str
     """Why it was stopped; empty if it ended by itself."""
     others: float
-    """Processors that other programs kept busy meanwhile, on average; the run would be faster without
-    them."""
+    """Number of processors that other programs kept busy meanwhile, on average, which makes a run slower."""
 
 
 def free_limits(seconds: float) -> Limits:
-    """All the memory that is free now, less what the rest of the machine needs."""
+    """Limits of a run: the memory that is free now, less a reserve, and some seconds."""
     return Limits(memory_mb=free_memory_bytes() / MIB - SPARE_MB, seconds=seconds)
 
 
 def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tuple[Measured, Trace]:
-    """Run a command from start to end, its output going to a file.
+    """Run a command, with its output going to a file, and measure it.
 
     Raises:
         JudgingError: it cannot be started.
@@ -95,7 +100,7 @@ def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tup
 
 
 def _busy_s() -> float:
-    """Seconds that all processors together have been busy since the machine started."""
+    """Seconds for which all processors together have been busy since the machine started."""
     times = psutil.cpu_times()
     return float(
         sum(times)
@@ -107,7 +112,7 @@ def _busy_s() -> float:
 
 
 def _wait(program: "subprocess.Popen[bytes]", start_s: float, limits: Limits) -> tuple[float, float, str]:
-    """CPU seconds, peak MiB of the process itself, and why it was stopped."""
+    """CPU seconds of a run, peak MiB of the process itself, and why it was stopped."""
     peak_mb, stopped = 0.0, ""
     while True:
         pid, status, usage = os.wait4(program.pid, os.WNOHANG)
@@ -115,7 +120,7 @@ def _wait(program: "subprocess.Popen[bytes]", start_s: float, limits: Limits) ->
             program.returncode = os.waitstatus_to_exitcode(status)
             return usage.ru_utime + usage.ru_stime, peak_mb, stopped
         held_mb, high_mb = _resident_mb(program.pid)
-        # A program may begin to count its peak anew, so the highest that was ever read counts.
+        # A program may reset its peak, so the highest value that was ever read counts.
         peak_mb = max(peak_mb, high_mb)
         if not stopped and held_mb > limits.memory_mb:
             stopped = f"out of memory: held {held_mb:.0f} MiB, {limits.memory_mb:.0f} MiB were free"
@@ -127,7 +132,7 @@ def _wait(program: "subprocess.Popen[bytes]", start_s: float, limits: Limits) ->
 
 
 def _resident_mb(pid: int) -> tuple[float, float]:
-    """MiB that a process holds now and held at most; zeros where the system does not tell."""
+    """MiB that a process holds now, and its peak; zeros if the system does not show them."""
     fields = {"VmRSS": 0.0, "VmHWM": 0.0}
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
@@ -139,30 +144,33 @@ def _resident_mb(pid: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A run to make, and where its record lies."""
+    """A run to make, and the files of its record."""
 
     folder: Path
+    """Folder of the record."""
     name: str
-    """Of the record: unlike that of every other task."""
+    """Name of the record, unlike that of every other task."""
     about: Json
-    """What was run on what: a record about anything else is not taken for this task's."""
+    """Everything that the run depends on; a record with other values is not that of this task."""
     command: Sequence[str]
+    """Command line."""
     report: Path
-    """JSON that the command writes; of no account if it writes none."""
+    """JSON file that the command may write."""
     cwd: Path
+    """Folder in which the command runs."""
 
     @property
     def record_path(self) -> Path:
-        """Where the record is."""
+        """File of the record."""
         return self.folder / f"{self.name}.json"
 
     @property
     def trace_path(self) -> Path:
-        """Where the samples are."""
+        """File of the samples."""
         return self.folder / f"{self.name}.csv"
 
     def record(self) -> Json | None:
-        """The record of the run, if it was made."""
+        """The record of the run; None if it was not made yet."""
         try:
             record: Json = json.loads(self.record_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -171,7 +179,7 @@ class Task:
 
 
 def do(task: Task, seconds: float) -> Json:
-    """The record of a task, which is run if it was not yet."""
+    """The record of a task; the task is run first if it has none."""
     record = task.record()
     if record is not None:
         return record
@@ -190,7 +198,7 @@ def do(task: Task, seconds: float) -> Json:
 
 
 def write_json(path: Path, document: Json) -> None:
-    """Write a document whole or not at all."""
+    """Write a JSON document, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

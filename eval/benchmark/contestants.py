@@ -1,4 +1,4 @@
-"""Who runs, by which command line."""
+"""The contestants of the benchmark, their command lines, and the networks that they run."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.benchmark.cold_runs import write_json
-from eval.benchmark.scans import Scan
+from eval.benchmark.scans import TRAINING_PACKAGES, Scan
 from eval.eval_errors import JudgingError
 from eval.files import case_of
 
@@ -20,14 +20,14 @@ OURS, BARE, PLAIN, PLAIN_BF16, EVEN = (
     "predict.py-bare",
     "plain-fp32",
     "plain-bf16",
-    "plain-even",
+    "plain-same-windows",
 )
 CONTESTANTS = {
     OURS: "predict.py as users call it",
-    BARE: "predict.py without localization and clean-up, which the plain pipeline has not either",
+    BARE: "predict.py without localization and clean-up, as the plain pipeline",
     PLAIN: "PyTorch and MONAI, fp32",
     PLAIN_BF16: "PyTorch and MONAI, bf16 autocast",
-    EVEN: "PyTorch and MONAI, fp32, windows spread as predict.py spreads them, to compare labels",
+    EVEN: "PyTorch and MONAI, fp32, windows where predict.py has them, to compare labels",
 }
 MODES = {
     PLAIN: ("--precision", "fp32"),
@@ -42,24 +42,26 @@ class Network:
     """A bundle to run."""
 
     name: str
+    """Name in tables and file names."""
     bundle: Path
+    """Folder of the bundle."""
     bare: Path | None
-    """The bundle without localization and clean-up; None if it has neither."""
+    """Folder of a copy without localization and clean-up; None if the bundle has neither."""
     weights: Path
-    """For the plain pipeline; `prepare_weights` fills it."""
+    """Folder of the weights for the plain pipeline, which `prepare_weights` fills."""
 
     @property
     def sha256(self) -> str:
-        """Of the manifest, which holds the hashes of all files."""
+        """Hash of the manifest, which itself holds the hashes of all files."""
         return hashlib.sha256((self.bundle / "manifest.json").read_bytes()).hexdigest()
 
 
 def prepare_network(name: str, folder: Path) -> Network:
-    """Make what is needed to run a network: its bundle, the bundle without its extras.
+    """Prepare a network: its bundle, and the bundle without localization and clean-up.
 
     Args:
         name: `small`, `embedded`, or the folder of a bundle.
-        folder: where to keep what is made; what is there is used again.
+        folder: for the files that are made; those that exist already are used again.
 
     Raises:
         JudgingError: there is no such bundle, or the small network cannot be made.
@@ -83,16 +85,16 @@ def prepare_network(name: str, folder: Path) -> Network:
 
 
 def prepare_weights(network: Network) -> None:
-    """Take the networks back to torch, where that was not done.
+    """Convert the networks to torch, unless that was done before.
 
     Raises:
-        JudgingError: torch is not installed, or does not compute what onnxruntime does.
+        JudgingError: torch is not installed, or does not give the results of onnxruntime.
     """
     done = network.weights / "done.json"
     if done.exists() and json.loads(done.read_text(encoding="utf-8")) == {"sha256": network.sha256}:
         return
     command = ["eval.benchmark.convert", "--bundle", str(network.bundle), "--output", str(network.weights)]
-    _run_tool(command, "the networks cannot be taken to torch")
+    _run_tool(command, "the networks cannot be converted to torch")
     write_json(done, {"sha256": network.sha256})
 
 
@@ -101,10 +103,10 @@ def command_of(contestant: str, network: Network, scan: Scan, target: Path, thre
 
     Args:
         contestant: one of `CONTESTANTS`.
-        network: to run.
-        scan: to run on; or a folder of scans, for `predict.py`.
-        target: label map to write; `predict.py` writes it into a folder of this name.
-        threads: of the networks; 0 leaves the number to the library.
+        network: the network that it runs.
+        scan: the CT that it segments; for `predict.py` also a folder of CTs.
+        target: path of the label map without suffix; `predict.py` writes into a folder of this name.
+        threads: number of threads of the networks; 0 leaves it to the library.
     """
     report = ["--report", str(report_of(target))]
     if contestant in (OURS, BARE):
@@ -160,6 +162,5 @@ def _run_tool(words: list[str], complaint: str) -> None:
     done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise JudgingError(
-            f"{complaint} ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); the training "
-            "packages are needed"
+            f"{complaint} ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); {TRAINING_PACKAGES}"
         )

@@ -1,14 +1,16 @@
-"""Take a bundle's networks back to torch, for the plain pipeline: `python -m eval.benchmark.convert --bundle DIR --output DIR`.
+"""Convert a bundle's networks to torch, for the plain pipeline.
 
-ONNX files that torch's exporter wrote keep the names of the state dict; the export of this project stores
-large weights as half floats named `NAME_half`. Layer sizes follow from the shapes of the weights:
+    python -m eval.benchmark.convert --bundle DIR --output DIR
+
+ONNX files of torch's exporter keep the names of the state dict; the export of this project stores large
+weights as half floats named `NAME_half`. Layer sizes follow from the shapes of the weights:
 
 | names | network |
 |---|---|
 | `encoder.…`, `up_layers.…` | MONAI `SegResNetDS`, instance norm |
 | `skip_layers.…`, `output_block.…` | MONAI `DynUNet`, instance norm, kernels 3×3×3 (nnU-Net's plain U-Net) |
 
-Each network must give onnxruntime's logits before it is written, as MEMBER.safetensors.
+A network is written, as MEMBER.safetensors, only if it gives onnxruntime's logits.
 """
 
 import argparse
@@ -24,21 +26,22 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from eval.benchmark.bundle_facts import Zyx, read_bundle
+from eval.benchmark.bundle_facts import read_bundle
 from eval.benchmark.torch_networks import KINDS, save_network
 from eval.eval_errors import JudgingError
+from model.arrays import Zyx
 
 HALF = "_half"
 UP = "upsample.transp_conv.conv.weight"
 SAME = 1e-3
-"""Largest difference of a logit from onnxruntime's, relative to the largest logit or to 1."""
+"""Largest accepted difference of a logit from onnxruntime's, relative to the largest logit or to 1."""
 Weights = Mapping[str, Tensor]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Convert every member of a bundle; the exit code is 0, or 2 where one cannot be."""
+    """Convert every member of a bundle; the exit code is 0, or 2 if one cannot be converted."""
     parser = argparse.ArgumentParser(
-        prog="python -m eval.benchmark.convert", description="Take a bundle's networks back to torch."
+        prog="python -m eval.benchmark.convert", description="Convert a bundle's networks to torch."
     )
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
@@ -57,10 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def convert(source: Path, window_zyx: Zyx, target: Path) -> float:
-    """Write one network; returns the largest difference of a logit.
+    """Convert one network and write it; returns the largest difference of a logit from onnxruntime's.
 
     Raises:
-        JudgingError: it is neither of the networks above, a weight is missing or left over, or the logits
+        JudgingError: it is none of the known networks, a weight is missing or left over, or the logits
             differ.
     """
     weights = read_weights(source)
@@ -70,22 +73,22 @@ def convert(source: Path, window_zyx: Zyx, target: Path) -> float:
     difference = largest_difference(network, source, window_zyx)
     if not difference <= SAME:
         raise JudgingError(
-            f"{source}: torch's logits differ from onnxruntime's by {difference:.2g}; this is a fault of the "
-            "conversion"
+            f"{source}: torch's logits differ from onnxruntime's by {difference:.2g}; "
+            "this is a fault of the conversion"
         )
     save_network(target, network, arguments)
     return difference
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """All weights of an ONNX file by their name in the state dict, as fp32.
+    """Name in the state dict to weights in fp32, for all weights of an ONNX file.
 
     Raises:
         JudgingError: the file cannot be read.
     """
     try:
         model = onnx.load(path)
-    except Exception as error:  # protobuf has classes of its own
+    except Exception as error:  # protobuf raises exceptions of its own
         raise JudgingError(f"{path}: cannot be read as ONNX ({error})") from error
     arrays = {
         weight.name.removesuffix(HALF): numpy_helper.to_array(weight) for weight in model.graph.initializer
@@ -97,7 +100,7 @@ def describe(weights: Weights, path: Path) -> tuple[str, dict[str, Any]]:
     """Class of the network that the weights belong to, and the arguments that build it.
 
     Raises:
-        JudgingError: it is none of those known.
+        JudgingError: it is none of the known networks.
     """
     if "encoder.conv_init.weight" in weights:
         return "SegResNetDS", _segresnet(weights)
@@ -110,10 +113,10 @@ def describe(weights: Weights, path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def fill(network: nn.Module, weights: Weights, path: Path) -> None:
-    """Copy weights by name; a module that stands under two names in the network may be named by either.
+    """Copy weights into a network by name; a module with two names may be given by either.
 
     Raises:
-        JudgingError: one has no place, or is missing.
+        JudgingError: a weight has no place in the network, or is missing.
     """
     names = dict(network.named_parameters(remove_duplicate=False))
     filled = set()
@@ -131,7 +134,10 @@ def fill(network: nn.Module, weights: Weights, path: Path) -> None:
 
 
 def largest_difference(network: nn.Module, path: Path, window_zyx: Zyx, seed: int = 0) -> float:
-    """Of any logit of torch from onnxruntime's for one window of noise, relative to the largest logit or to 1."""
+    """Largest difference of a logit between torch and onnxruntime, for one window of noise.
+
+    It is relative to the largest logit, or to 1 if that is larger.
+    """
     window = np.random.default_rng(seed).random((1, 1, *window_zyx), np.float32)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     expected = np.asarray(session.run(None, {session.get_inputs()[0].name: window})[0])
@@ -157,7 +163,10 @@ def _segresnet(weights: Weights) -> dict[str, Any]:
 
 
 def _plain_unet(weights: Weights) -> dict[str, Any]:
-    """Levels hang in a chain of `next_layer`; strides are the sizes of the transposed convolutions."""
+    """Arguments of `DynUNet`, whose levels are nested as `next_layer`.
+
+    Strides are the kernel sizes of the transposed convolutions.
+    """
     levels = 0
     while _chain(levels) + UP in weights:
         levels += 1

@@ -1,4 +1,4 @@
-"""What is measured beside the contestants: start-up, a folder of cases against cold runs, networks alone."""
+"""Further measurements: start-up, a folder of cases against single runs, and networks alone."""
 
 import json
 import os
@@ -15,18 +15,19 @@ from eval.benchmark.cold_runs import Json, Task, do, write_json
 from eval.benchmark.contestants import OURS, ROOT, Network, command_of, report_of
 from eval.benchmark.scans import Scan
 from eval.eval_errors import JudgingError
+from model.case_names import channel_stem
 
 HELP_RUNS = 5
 
 
 def window_seconds(record: Json, network: Network, folder: Path, threads: int) -> float:
-    """Seconds of one window of a network alone, the mean of its members; measured once.
+    """Seconds for one window of a network alone, as the mean over its members; measured once and kept.
 
     Args:
-        record: a run of `predict.py`, which says what it ran the networks with.
-        network: whose members.
-        folder: where to keep the figure.
-        threads: of the network.
+        record: a run of `predict.py`, which says by which library and in which precision it ran the members.
+        network: the network.
+        folder: folder of the file with the figure.
+        threads: number of threads of the network; 0 leaves it to the library.
 
     Raises:
         JudgingError: a network cannot be timed.
@@ -76,7 +77,7 @@ def _time_alone(path: Path, backend: str, precision: str, threads: int) -> float
 
 
 def startup(scan: Scan, network: Network, target: Path) -> Json:
-    """Seconds until `predict.py --help` has ended, and of all imports of it and of a whole run."""
+    """Seconds that `predict.py --help` takes, and that the imports of it and of a whole run take."""
     wall_s = []
     for _ in range(HELP_RUNS):
         start_s = time.monotonic()
@@ -92,10 +93,7 @@ def startup(scan: Scan, network: Network, target: Path) -> Json:
 
 
 def _import_seconds(words: list[str]) -> float:
-    """What `-X importtime` counts for all modules together.
-
-    Modules that are imported by another thread count too.
-    """
+    """Seconds that `-X importtime` shows for all modules together, also those that other threads import."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *words], cwd=ROOT, capture_output=True, text=True
     )
@@ -109,11 +107,11 @@ def _import_seconds(words: list[str]) -> float:
 
 
 def folder_run(cases: int, scan: Scan, network: Network, output: Path, threads: int) -> Json:
-    """The record of `predict.py` on a folder with one scan under many names."""
+    """The record of `predict.py` on a folder that holds the same scan under several names."""
     folder = output / "folders" / f"{network.name}-{scan.name}-{cases}"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(cases):
-        link = folder / f"case{number:02d}_0000.nii.gz"
+        link = folder / f"{channel_stem(f'case{number:02d}', 0)}.nii.gz"
         if not link.exists():
             _same_file(scan.path, link)
     target = output / "labels" / f"{network.name}-{scan.name}-folder"
@@ -137,5 +135,5 @@ def folder_run(cases: int, scan: Scan, network: Network, output: Path, threads: 
 def _same_file(source: Path, link: Path) -> None:
     try:
         os.link(source, link)
-    except OSError:  # another file system
+    except OSError:  # Links do not reach into another file system.
         shutil.copyfile(source, link)

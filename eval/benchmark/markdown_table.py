@@ -1,4 +1,4 @@
-"""The benchmark in Markdown: contestants side by side, the floor, where the machine stood."""
+"""The tables of the benchmark in Markdown: contestants side by side, distance from the floor, stages."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from eval.benchmark.results import Entry, ratio
 
 
 def contestants_table(entries: Sequence[Entry]) -> str:
-    """Medians of wall time, CPU time and peak memory, each with how many times `predict.py`'s it is.
+    """Medians of wall time, CPU time and peak memory, each with its ratio to that of `predict.py` (×).
 
     `others` is the number of processors that other programs kept busy meanwhile.
     """
@@ -33,7 +33,7 @@ def _row(entries: Sequence[Entry], entry: Entry) -> list[str]:
 
 
 def floor_table(entries: Sequence[Entry]) -> str:
-    """What `predict.py` would take if there were nothing but networks, reading and writing, and what it takes."""
+    """Time of `predict.py` beside its floor: networks, reading and writing alone."""
     rows = []
     for entry in ordered(entries):
         if not math.isnan(entry.floor_s) and not entry.stopped:
@@ -82,7 +82,7 @@ def stages_table(entries: Sequence[Entry]) -> str:
 
 
 def extras_text(extras: Json) -> str:
-    """Start-up and folder, as far as they were measured."""
+    """Start-up and folders, if they were measured."""
     lines = []
     if start := extras.get("startup"):
         lines.append(
@@ -102,7 +102,7 @@ def extras_text(extras: Json) -> str:
 
 
 def ordered(entries: Sequence[Entry]) -> list[Entry]:
-    """By network, then scan as given, then contestant as listed."""
+    """Entries sorted by network and scan, in the order given, and by contestant, in the order listed."""
     scans = list(dict.fromkeys(entry.scan for entry in entries))
     networks = list(dict.fromkeys(entry.network for entry in entries))
     who = list(CONTESTANTS)

@@ -1,4 +1,4 @@
-"""How long the metrics take on a full-size case, and how long the `surface-distance` package takes for the same."""
+"""Time of the metrics on a case of full size, beside that of the `surface-distance` package."""
 
 import importlib
 import time
@@ -14,7 +14,7 @@ import numpy as np
 from eval.eval_errors import JudgingError
 from eval.machine import processors
 from eval.scoring.challenges import CHALLENGES, Challenge, LabelPair, StructureScore, score_case
-from eval.scoring.metrics import LabelMap
+from model.arrays import U8
 from model.labels import FLARE22
 
 SHAPE_ZYX = (300, 512, 512)
@@ -39,21 +39,22 @@ _ORGANS_MM = {
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One measured way of scoring."""
+    """The time of one way of scoring."""
 
     what: str
+    """Name of the program and its metrics."""
     wall_s: float
-    """As on the clock: what other programs take from the processors counts too."""
+    """Wall time, which is longer when other programs use the processors too."""
     cpu_s: float
-    """Time of this process on all processors together."""
+    """CPU time of this process on all processors together."""
 
 
 def synthetic_pair() -> LabelPair:
-    """A made-up abdomen of 512×512×300 voxels with 13 uneven ellipsoids, and a prediction some millimetres off."""
+    """A made-up abdomen of 512×512×300 voxels with 13 uneven ellipsoids, and a prediction close to it."""
     return LabelPair(prediction=_abdomen(phase=0.7), truth=_abdomen(phase=0.0), spacing_zyx_mm=SPACING_ZYX_MM)
 
 
-def _abdomen(phase: float) -> LabelMap:
+def _abdomen(phase: float) -> U8:
     labels = np.zeros(SHAPE_ZYX, np.uint8)
     for name, (centre_mm, half_mm) in _ORGANS_MM.items():
         box, places = [], []
@@ -73,10 +74,7 @@ def _abdomen(phase: float) -> LabelMap:
 def time_ours(
     pair: LabelPair, challenge: Challenge, with_hd95: bool
 ) -> tuple[Timing, dict[str, StructureScore]]:
-    """Score a case as `score` does, boxes included, with as many threads as processors.
-
-    The best of three runs.
-    """
+    """Score a case as `score` does, in as many threads as there are processors; the best of three runs."""
     runs = []
     for _ in range(3):
         fresh = LabelPair(prediction=pair.prediction, truth=pair.truth, spacing_zyx_mm=pair.spacing_zyx_mm)
@@ -88,7 +86,7 @@ def time_ours(
 
 
 def time_reference(pair: LabelPair, challenge: Challenge) -> tuple[Timing, dict[str, StructureScore]]:
-    """Score a case with `surface-distance`, organ by organ on the full volume: DSC, NSD and HD95, no special cases.
+    """Score a case with `surface-distance`: DSC, NSD and HD95, organ by organ on the full volume.
 
     Raises:
         JudgingError: the package is not installed.
@@ -109,7 +107,7 @@ def _surface_distance() -> ModuleType:
         return importlib.import_module("surface_distance")
     except ImportError as error:
         raise JudgingError(
-            "the package surface-distance is not installed; pip install surface-distance, or add --alone"
+            "the package surface-distance is not installed; `make test` sets it up, --alone does without it"
         ) from error
 
 
@@ -131,7 +129,7 @@ def _timed(work: Callable[[], dict[str, StructureScore]]) -> tuple[float, float,
 
 
 def challenge_to_time() -> Challenge:
-    """FLARE22's organs and tolerances without its special cases, which `surface-distance` knows nothing of."""
+    """FLARE22's organs and tolerances without its special cases, which `surface-distance` does not have."""
     flare22 = CHALLENGES["flare22"]
     return Challenge(
         labels=flare22.labels, short_names=flare22.short_names, tolerances_mm=flare22.tolerances_mm

@@ -1,4 +1,4 @@
-"""Seconds that a network alone takes for one window, run as `predict.py` runs it: the floor under any pipeline.
+"""Time of a network alone for one window, run as `predict.py` runs it: no pipeline can be faster.
 
 python -m eval.benchmark.network_time --onnx FILE --backend openvino --precision fp32 --runs 10
 """
@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from model.arrays import F32
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print `{"seconds": …}`, the fastest of all runs after one that does not count: whatever disturbs a run makes it slower."""
+    """Print `{"seconds": …}`, the time of the fastest run.
+
+    The first run does not count, and every disturbance makes a run slower.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m eval.benchmark.network_time", description="Time a network alone."
     )
@@ -66,7 +70,7 @@ def _onnxruntime(arguments: argparse.Namespace) -> Callable[[], object]:
     return lambda: session.run(None, {given.name: window})
 
 
-def _noise(shape: list[int]) -> NDArray[np.float32]:
+def _noise(shape: list[int]) -> F32:
     return np.random.default_rng(0).random(shape, np.float32)
 
 

@@ -1,15 +1,16 @@
-"""The benchmark of whole pipelines, from what the user asks for to tables and pictures.
+"""The benchmark of whole pipelines: runs, comparison of labels, tables and pictures.
 
-Everything is kept in the output folder, and what is there and still right is not done again:
+Everything is kept in the output folder, and what exists and is still valid is not done again:
 
-| folder | what |
+| folder or file | content |
 |---|---|
 | `scans/` | CTs |
 | `networks/` | bundles, weights for the plain pipeline, seconds of a network alone |
 | `runs/` | a record and samples of each run |
 | `labels/` | label maps and reports that the contestants wrote |
-| `folders/` | a folder of cases and its run |
-| `agreement.json`, `extras.json` | what follows |
+| `folders/` | a folder of cases and the record of its run |
+| `agreement.json` | agreement of the contestants' labels |
+| `extras.json` | start-up and folder |
 """
 
 import json
@@ -51,19 +52,27 @@ AGREEMENT, SEPARATOR = "agreement.json", "|"
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """What is measured, and where it is kept."""
+    """The measurements to make, and the folder in which they are kept."""
 
     output: Path
+    """Folder for everything."""
     scans: Sequence[Scan]
+    """CTs to run on."""
     networks: Sequence[Network]
+    """Networks to run."""
     contestants: Sequence[str]
+    """Those of `CONTESTANTS` that run."""
     repeats: int
+    """Number of runs of each contestant on each network and CT."""
     threads: int
+    """Threads of the networks; 0 leaves the number to the libraries."""
     timeout_s: float
+    """Seconds after which a run is stopped."""
     say: Say
+    """Called with each line of progress."""
 
     def task(self, contestant: str, network: Network, scan: Scan, repeat: int) -> Task:
-        """One run."""
+        """One run to make."""
         target = self._target(contestant, network, scan)
         return Task(
             folder=self.output / "runs",
@@ -86,7 +95,7 @@ class Benchmark:
         return self.output / "labels" / f"{network.name}-{scan.name}-{contestant}"
 
     def run_all(self) -> bool:
-        """Make all runs that were not made; whether all ended well."""
+        """Make all runs that are missing; returns whether all runs ended well."""
         well = True
         (self.output / "labels").mkdir(parents=True, exist_ok=True)
         for repeat in range(self.repeats):
@@ -111,7 +120,7 @@ class Benchmark:
         return well
 
     def run_extras(self, cases: int) -> Json:
-        """Start-up, and a folder of cases where the cold runs to compare with were made."""
+        """Measure start-up, and a folder of cases if there are single runs to compare it with."""
         scan, network = self.scans[0], self.networks[-1]
         extras: Json = _read_json(self.output / "extras.json")
         if "startup" not in extras:
@@ -124,20 +133,20 @@ class Benchmark:
         if cases and cold:
             record = folder_run(cases, scan, network, self.output, self.threads)
             cold_s = sorted(r["wall_s"] for r in cold)[len(cold) // 2]
-            told = {
+            figures = {
                 "network": network.name,
                 "scan": scan.name,
                 "cases": cases,
                 "wall_s": record["wall_s"],
                 "cold_wall_s": cold_s,
             }
-            extras["folders"] = [told]
+            extras["folders"] = [figures]
             self.say(f"folder of {cases}: {record['wall_s']:.1f} s")
         write_json(self.output / "extras.json", extras)
         return extras
 
     def compare_labels(self) -> None:
-        """Write how the contestants' labels agree, as far as both label maps are there."""
+        """Compare the labels of contestants and write their agreement, wherever both label maps exist."""
         path = self.output / AGREEMENT
         kept = _read_json(path)
         for network in self.networks:
@@ -156,7 +165,7 @@ class Benchmark:
                     write_json(path, kept)
 
     def entries(self) -> list[Entry]:
-        """What all runs in the output folder come to, this call's and earlier ones'."""
+        """The results of all runs in the output folder, of this call and of earlier ones."""
         window_s = {}
         for path in (self.output / "networks").glob("window-*.json"):
             seconds = _read_json(path)["seconds"]
@@ -169,10 +178,10 @@ class Benchmark:
 
 
 def prepare(names: Sequence[str], contestants: Sequence[str], output: Path) -> list[Network]:
-    """The networks, ready to run.
+    """Prepare networks to run.
 
     Raises:
-        JudgingError: one cannot be made.
+        JudgingError: one cannot be prepared.
     """
     networks = [prepare_network(name, output / "networks") for name in names]
     if MODES.keys() & set(contestants):
@@ -182,8 +191,8 @@ def prepare(names: Sequence[str], contestants: Sequence[str], output: Path) -> l
 
 
 def write_results(benchmark: Benchmark, extras: Json) -> str:
-    """Write `benchmark.md`, `benchmark.json` and the pictures; returns the Markdown."""
-    # `plain-even` is there to compare labels with; how long it takes is plain-fp32's affair.
+    """Write `benchmark.md` and the pictures; returns the Markdown."""
+    # `plain-same-windows` serves to compare labels; plain-fp32 shows the time that the plain pipeline takes.
     found, output = [entry for entry in benchmark.entries() if entry.contestant != EVEN], benchmark.output
     parts = [
         "## Side by side",
@@ -218,7 +227,7 @@ def write_results(benchmark: Benchmark, extras: Json) -> str:
 
 
 def provenance(output: Path) -> str:
-    """Machine and versions."""
+    """Machine, revision and versions of packages, as a list in Markdown."""
     records = read_records(output / "runs")
     versions: dict[str, str] = {}
     for record in records:

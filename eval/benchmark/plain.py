@@ -1,16 +1,15 @@
-"""The plain PyTorch + MONAI pipeline, as a user of both writes it: what `predict.py` is measured against.
+"""A plain PyTorch + MONAI pipeline, as a user of both would write it: `predict.py` is measured against it.
 
-    python -m eval.benchmark.plain --image ct.nii.gz --output labels.nii.gz --bundle DIR --weights DIR
-    --report run.json
+    python -m eval.benchmark.plain --bundle DIR --weights DIR --image CT --output LABELS --report JSON
 
-The published pipelines (FLARE23 low-resource ensemble, FLARE22 winner) without their crops: the whole image
-is brought to each network's spacing, MONAI's sliding window inferer runs it, probabilities are averaged over
-the networks and brought to the image's own grid for all classes, and the largest wins. Left and right are not
-told apart, nothing is cleaned up.
+It does what the published pipelines do (FLARE23 low-resource ensemble, FLARE22 winner), but without their
+crops: the whole image is resampled to the networks' spacing, MONAI's sliding window inferer runs each
+network, probabilities are averaged over the networks and resampled to the image's own grid for all classes,
+and the largest wins. Left and right are not told apart, and nothing is cleaned up.
 
-Kept lean where that costs its user nothing: inference mode, the memory layout that proved fastest, torch's
-`interpolate` where MONAI's `Spacing` takes longer, networks on one grid averaged before their probabilities
-are enlarged.
+It is kept fast where a user can have that for free: inference mode, the fastest memory layout, torch's
+`interpolate` where MONAI's `Spacing` takes longer, and networks on one grid that are averaged before their
+probabilities are resampled.
 
 Images and probabilities are (z, y, x) and (channels, z, y, x), fp32.
 """
@@ -34,21 +33,22 @@ from monai.inferers import sliding_window_inference, utils
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eval.benchmark.bundle_facts import BundleFacts, MemberFacts, Zyx, ZyxMm, read_bundle
+from eval.benchmark.bundle_facts import BundleFacts, MemberFacts, read_bundle
 from eval.benchmark.torch_networks import load_network
 from eval.eval_errors import JudgingError
+from model.arrays import Zyx, ZyxMm
 
 
 @dataclass
 class Stages:
-    """Seconds of each stage, and windows run."""
+    """Seconds of each stage, and number of windows run."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     windows: int = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the seconds of the block towards a stage."""
+        """Add the seconds of the block to a stage."""
         start_s = perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start_s
@@ -61,16 +61,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--image", type=Path, required=True)
     parser.add_argument(
-        "--output", type=Path, required=True, help="label map to write; merged pairs have the right side's id"
+        "--output",
+        type=Path,
+        required=True,
+        help="label map to write; a merged pair has the id of its right side",
     )
     parser.add_argument("--bundle", type=Path, required=True, help="says spacings, windows, intensities")
     parser.add_argument(
         "--weights", type=Path, required=True, help="folder that eval.benchmark.convert wrote"
     )
     parser.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: autocast (default: %(default)s)"
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="bf16 means autocast (default: %(default)s)",
     )
-    parser.add_argument("--even", action="store_true", help="spread windows as nnU-Net and predict.py do")
+    parser.add_argument(
+        "--even", action="store_true", help="spread windows evenly, as nnU-Net and predict.py do"
+    )
     parser.add_argument("--threads", type=int, default=0, help="default: torch's")
     parser.add_argument("--report", type=Path, required=True, help="seconds of the stages, as JSON")
     arguments = parser.parse_args(argv)
@@ -98,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def segment(image: Path, output: Path, bundle: BundleFacts, weights: Path, precision: str) -> Stages:
-    """Read, segment and write one image in LPS orientation."""
+    """Read an image that is stored along L, P, S, segment it, and write its label map."""
     stages = Stages()
     with stages.stage("load networks"):
         networks = [load_network(weights / f"{member.path.stem}.safetensors") for member in bundle.members]
@@ -112,8 +120,8 @@ def segment(image: Path, output: Path, bundle: BundleFacts, weights: Path, preci
             probabilities = member_probabilities(hu, (z, y, x), member, network, stages)
             if mean is not None and probabilities.shape != mean.shape:
                 raise JudgingError(
-                    f"{member.path}: lies on another grid than the first network; the plain pipeline "
-                    "averages on one"
+                    f"{member.path}: has another grid than the first network; "
+                    "the plain pipeline averages on one grid only"
                 )
             mean = probabilities if mean is None else mean.add_(probabilities)
             del probabilities
@@ -131,7 +139,7 @@ def segment(image: Path, output: Path, bundle: BundleFacts, weights: Path, preci
 def member_probabilities(
     hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts, network: nn.Module, stages: Stages
 ) -> Tensor:
-    """Probabilities of the whole image on a network's grid."""
+    """Probabilities of the whole image on a network's grid; shape (channels, z, y, x)."""
     with stages.stage("preprocess"):
         shrunk = shrink(hu, spacing_zyx_mm, member)
         network_input = (
@@ -152,6 +160,7 @@ def member_probabilities(
             predictor=predictor,
             overlap=member.overlap,
             mode=member.importance,
+            sigma_scale=member.sigma,
         )
     result: Tensor = probabilities[0]
     return result
@@ -163,9 +172,10 @@ def even_slices(
     scan_interval: Sequence[int],
     return_slice: bool = True,
 ) -> list[tuple[slice, ...]]:
-    """In place of MONAI's own: as many windows, but evenly spread between first and last, where MONAI moves only the last one back.
+    """Replacement of MONAI's `dense_patch_slices` that spreads the windows evenly from the first to the last.
 
-    Size 110, window 64, interval 32: MONAI has starts 0, 32, 46; these are 0, 23, 46.
+    There are as many windows as MONAI has, which moves only the last one back. For size 110, window 64 and
+    interval 32 MONAI has the starts 0, 32, 46; here they are 0, 23, 46.
     """
     starts = []
     for size, window, step in zip(image_size, patch_size, scan_interval, strict=True):
@@ -179,9 +189,9 @@ def even_slices(
 
 
 def shrink(hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts) -> Tensor:
-    """The image on a network's grid, edge to edge.
+    """The image on a network's grid, which spans it edge to edge.
 
-    `area` first averages whole blocks of voxels that fit into one of the network's.
+    Under `area`, whole blocks of voxels that fit into one of the network's voxels are averaged first.
     """
     size: Zyx = tuple(
         max(1, round(n * s / t))
@@ -194,8 +204,7 @@ def shrink(hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts) -> Tensor:
     ]
     if max(factors) > 1:
         batch = functional.avg_pool3d(batch, factors, ceil_mode=True)
-    # The scale is that of the whole blocks' edges, so that a last block that is not full does not shift the
-    # grid.
+    # The scale counts in whole blocks, so that an incomplete last block does not shift the grid.
     scale = [m / (n / f) * (1 + 1e-9) for n, m, f in zip(hu.shape, size, factors, strict=True)]
     shrunk = functional.interpolate(
         batch, scale_factor=scale, mode="trilinear", recompute_scale_factor=False
@@ -205,7 +214,7 @@ def shrink(hu: Tensor, spacing_zyx_mm: ZyxMm, member: MemberFacts) -> Tensor:
 
 
 def enlarge(probabilities: Tensor, size_zyx: tuple[int, ...]) -> Tensor:
-    """All classes' probabilities on another grid, edge to edge."""
+    """Probabilities of all classes on another grid that spans the same space, edge to edge."""
     return functional.interpolate(probabilities[None], size=size_zyx, mode="trilinear")[0]
 
 

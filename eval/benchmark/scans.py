@@ -1,8 +1,8 @@
-"""CTs to measure on: one phantom from chest to pelvis, cut or continued to as many slices as asked for.
+"""CTs to measure on: a phantom from chest to pelvis, cut or continued to any number of slices.
 
-A scan longer than the phantom goes on with its mirror image, head to head and foot to foot, so that every
-slice shows a body and no seam a jump; a shorter one is cut around the organs. All are 512×512 voxels of 0.65
-mm, which the body fills, slices 1.25 mm apart, stored along L, P, S.
+A scan longer than the phantom continues with its mirror image, head to head and foot to foot, so that every
+slice shows a body and no seam is visible; a shorter one is cut around the organs. All have slices of 512×512
+voxels of 0.65 mm, which the body fills, 1.25 mm apart, stored along L, P, S.
 """
 
 import subprocess
@@ -16,26 +16,29 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
+from eval.files import case_of
+from model.arrays import U8
 
 SIDE = 512
 SPACING_ZYX_MM = (1.25, 0.65, 0.65)
 AIR_HU = -1024
 SEED = 100
+TRAINING_PACKAGES = "if packages are missing, `make training` sets them up"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """A CT file and what the tables call it."""
+    """A CT file and its name in the tables."""
 
     name: str
     path: Path
 
 
 def given_scans(paths: Sequence[Path]) -> list[Scan]:
-    """Scans of the user's own.
+    """Scans that the user gives.
 
     Raises:
-        JudgingError: a file is missing, or two have one name.
+        JudgingError: a file is missing, or two files have the same name.
     """
     scans = [
         Scan(name=path.name.removesuffix(".gz").removesuffix(".nii"), path=path.resolve()) for path in paths
@@ -49,7 +52,7 @@ def given_scans(paths: Sequence[Path]) -> list[Scan]:
 
 
 def phantom_scans(slices: Sequence[int], folder: Path) -> list[Scan]:
-    """Phantoms of some numbers of slices in a folder; those that are there are used again.
+    """Phantoms with these numbers of slices, written to a folder; those that exist already are used again.
 
     Raises:
         JudgingError: the training package, which draws the phantom, cannot run.
@@ -67,16 +70,16 @@ def phantom_scans(slices: Sequence[int], folder: Path) -> list[Scan]:
     return scans
 
 
-def stack(hu: NDArray[np.int16], labels: NDArray[np.uint8], count: int) -> NDArray[np.int16]:
-    """As many slices as asked for.
+def stack(hu: NDArray[np.int16], labels: U8, count: int) -> NDArray[np.int16]:
+    """An image with another number of slices.
+
+    Example: three slices a, b, c become the seven slices a, b, c, c, b, a, a; or one slice, the middle one of
+    those with organs.
 
     Args:
-        hu: (z, y, x).
-        labels: of the same shape; where not 0, organs.
-        count: slices of the result.
-
-    Example: three slices a, b, c become seven as a, b, c, c, b, a, a; and one as the middle one of those that
-        hold organs.
+        hu: the image; shape (z, y, x).
+        labels: organs of the image, 0 elsewhere; of the same shape.
+        count: number of slices of the result.
     """
     depth = len(hu)
     if count > depth:
@@ -89,7 +92,7 @@ def stack(hu: NDArray[np.int16], labels: NDArray[np.uint8], count: int) -> NDArr
 
 
 def in_square(hu: NDArray[np.int16], side: int) -> NDArray[np.int16]:
-    """Slices of `side`×`side` voxels with the image in their middle, cut or with air around it."""
+    """The image in the middle of slices of `side`×`side` voxels, cut or with air around it."""
     square = np.full((len(hu), side, side), AIR_HU, np.int16)
     given, wanted = [], []
     for size in hu.shape[1:]:
@@ -101,7 +104,7 @@ def in_square(hu: NDArray[np.int16], side: int) -> NDArray[np.int16]:
 
 
 def write_scan(path: Path, hu: NDArray[np.int16]) -> None:
-    """Write a scan with the spacing of this module."""
+    """Write a scan with `SIDE`×`SIDE` voxels a slice and the spacing `SPACING_ZYX_MM`."""
     image = sitk.GetImageFromArray(in_square(hu, SIDE))
     image.SetSpacing(SPACING_ZYX_MM[::-1])
     partial = path.with_name(f".{path.name}")
@@ -109,7 +112,7 @@ def write_scan(path: Path, hu: NDArray[np.int16]) -> None:
     partial.replace(path)
 
 
-def _phantom(folder: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+def _phantom(folder: Path) -> tuple[NDArray[np.int16], U8]:
     images = sorted(folder.glob("imagesTr/*.nii.gz"))
     if not images:
         spacing = [str(mm) for mm in SPACING_ZYX_MM]
@@ -130,10 +133,11 @@ def _phantom(folder: Path) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         )
         if done.returncode:
             raise JudgingError(
-                f"the phantom cannot be drawn ({done.stderr.strip().splitlines()[-1:]}); give CTs with --ct"
+                f"the phantom cannot be drawn ({(done.stderr.strip().splitlines() or ['no message'])[-1]}); "
+                f"{TRAINING_PACKAGES}; or give CTs with --ct"
             )
         images = sorted(folder.glob("imagesTr/*.nii.gz"))
-    labels = folder / "labelsTr" / f"{images[0].name.removesuffix('_0000.nii.gz')}.nii.gz"
+    labels = folder / "labelsTr" / f"{case_of(images[0].name)}.nii.gz"
     return _canonical(images[0]).astype(np.int16), _canonical(labels).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Two pictures of a benchmark: where the time goes, and what memory does meanwhile."""
+"""The two pictures of a benchmark: time by stages, and memory over time."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,11 @@ from eval.measuring.trace import OWN_RAM, Trace
 
 # Okabe and Ito's colours, which readers with colour vision deficiencies tell apart.
 STAGE_COLOURS = dict(
-    zip(STAGES, ("#999999", "#56b4e9", "#f0e442", "#cc79a7", "#0072b2", "#d55e00", "#009e73", "#000000"), strict=True)
+    zip(
+        STAGES,
+        ("#999999", "#56b4e9", "#f0e442", "#cc79a7", "#0072b2", "#d55e00", "#009e73", "#000000"),
+        strict=True,
+    )
 )  # fmt: skip
 LINES = {
     OURS: ("#0072b2", "-"),
@@ -25,14 +29,12 @@ LINES = {
     EVEN: ("#d55e00", ":"),
 }
 NAMED_SHARE = 0.05
+"""Stages shorter than this share of the longest bar are drawn without a figure."""
 DPI = 150
 
 
 def draw_stages(entries: Sequence[Entry], path: Path) -> None:
-    """One bar a contestant, stages end to end.
-
-    One panel for each network and scan, each with its own scale of seconds.
-    """
+    """Draw a bar of stages for each contestant, in a panel for each network and scan."""
     panels = _panels([entry for entry in entries if entry.seconds and not entry.stopped])
     heights = [len(group) + 1.2 for group in panels.values()]
     figure, axes = _figure(len(panels), (10, 0.9 + 0.42 * sum(heights)), heights)
@@ -73,10 +75,10 @@ def _bar(axis: Axes, place: int, entry: Entry, longest_s: float) -> None:
 
 
 def draw_memory(traces: Mapping[tuple[str, str, str], Trace], path: Path) -> None:
-    """Resident memory over time, one line a contestant, one panel for each network and scan.
+    """Draw resident memory over time: a line for each contestant, in a panel for each network and scan.
 
     Args:
-        traces: by network, scan and contestant.
+        traces: network, scan and contestant to the samples of a run.
         path: picture to write.
     """
     panels: dict[tuple[str, str], list[tuple[str, Trace]]] = {}

@@ -1,4 +1,4 @@
-"""Networks of MONAI and how they are stored for the plain pipeline: weights as safetensors, with what builds the network as metadata."""
+"""Networks of MONAI as the plain pipeline stores them: weights as safetensors, arguments as metadata."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,14 @@ KINDS = {"SegResNetDS": SegResNetDS, "DynUNet": DynUNet}
 
 
 def save_network(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
-    """Write a network; `arguments` are those of its class."""
+    """Write a network; `arguments` are those with which its class was called."""
     safetensors.torch.save_model(
         network, str(path), {"kind": type(network).__name__, "arguments": json.dumps(arguments)}
     )
 
 
 def load_network(path: Path) -> nn.Module:
-    """The network that `save_network` wrote, in evaluation."""
+    """Read a network that `save_network` wrote; it is in evaluation mode."""
     with safetensors.safe_open(path, framework="pt") as stream:
         metadata = stream.metadata()
     network: nn.Module = KINDS[metadata["kind"]](**json.loads(metadata["arguments"]))

@@ -1,12 +1,13 @@
-"""Measure `predict.py` beside the plain PyTorch + MONAI pipeline, each a cold process on the same CT with the same weights.
+"""Measure `predict.py` beside a plain PyTorch + MONAI pipeline: new processes, same CT, same weights.
 
-The CTs are phantoms of 512×512 voxels, or given with --ct. Networks: `small` is the small plain U-Net of the
-FLARE22 winner with random weights, good for speed only; `embedded` is bundles/default; or the folder of a
-bundle. Tables go to benchmark.md, pictures to benchmark-stages.png and benchmark-memory.png in the output
-folder. Every run is recorded there: a call that was interrupted goes on where it stopped, and calls with the
-same --output add to the same tables.
+The CTs are phantoms with slices of 512×512 voxels, or given with --ct. The networks are `small`, the small
+plain U-Net of the FLARE22 winner with random weights, which shows speed only; `embedded`, which is
+bundles/default; or the folder of a bundle. Tables are written to benchmark.md, pictures to
+benchmark-stages.png and benchmark-memory.png in the output folder. Every run is recorded there: a call that
+was interrupted continues where it stopped, and calls with the same --output add to the same tables.
 
-The plain pipeline needs the training packages (torch, MONAI, onnx).
+The plain pipeline, the phantoms and the small network need torch, MONAI and onnx: `make training` sets them
+up.
 
 exit codes: 0 measured; 1 a run failed; 2 wrong input
 """
@@ -22,17 +23,25 @@ from eval.benchmark.scans import given_scans, phantom_scans
 from eval.eval_errors import JudgingError
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for all files, made if need be"
+    )
+    _add_subjects(parser)
+    _add_run_options(parser)
+
+
+def _add_subjects(parser: argparse.ArgumentParser) -> None:
+    """Declare what is measured: CTs, networks, contestants."""
     add = parser.add_argument
-    add("--output", type=Path, required=True, metavar="DIR", help="folder for everything; made if missing")
     add(
         "--slices",
         type=_at_least_one,
         nargs="+",
         default=[100, 300, 1000],
         metavar="N",
-        help="of the phantoms (default: 100 300 1000)",
+        help="numbers of slices of the phantoms (default: 100 300 1000)",
     )
     add(
         "--ct",
@@ -56,19 +65,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=_listed(),
     )
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how it is measured."""
+    add = parser.add_argument
     add(
         "--repeats",
         type=int,
         default=3,
         metavar="N",
-        help="runs of each; 0 only prepares CTs and networks (default: %(default)s)",
+        help="runs of each contestant; 0 only prepares CTs and networks (default: %(default)s)",
     )
     add(
         "--threads",
         type=int,
         default=0,
         metavar="N",
-        help="of the networks (default: as each library chooses)",
+        help="threads of the networks (default: as each library chooses)",
     )
     add(
         "--timeout",
@@ -82,17 +96,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="also run a folder of N times the first CT with the last network",
+        help="also run predict.py on a folder with N copies of the first CT, with the last network",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prepare, run what was not run, compare, print."""
+    """Prepare, make the runs that are missing, compare labels, print the tables."""
     output: Path = arguments.output.resolve()
     if output.exists() and not output.is_dir():
         raise JudgingError(f"{output}: is a file; give a folder with --output")
     output.mkdir(parents=True, exist_ok=True)
-    # Asked to end, as by a batch system, the run that is going on is stopped too.
+    # When a batch system asks this program to end, the run that it started must end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     scans = given_scans(arguments.ct) if arguments.ct else phantom_scans(arguments.slices, output / "scans")
     networks = prepare(arguments.networks, arguments.contestants, output)

@@ -1,9 +1,9 @@
-"""Measure how long the metrics take on a case of 512×512×300 voxels with 13 organs, from label maps in memory.
+"""Measure the time of the metrics on label maps in memory: 512×512×300 voxels with 13 organs.
 
-The case is made up, or given with --pred and --truth (FLARE22 labels). The `surface-distance` package of
-google-deepmind (pip install surface-distance) then does the same organ by organ on the full volume, and the
-largest difference between its values and ours is told. Wall time tells what users wait, CPU time what the
-work costs when other programs keep the machine busy.
+The case is made up, or given with --pred and --truth (FLARE22 labels). Then the `surface-distance` package of
+google-deepmind (set up by `make test`) computes the same, organ by organ on the full volume, and the largest
+difference between its values and ours is printed. Wall time is what a user waits; CPU time does not depend on
+other programs that keep the machine busy.
 
 exit codes: 0 measured; 1 values differ from surface-distance's; 2 wrong input
 """
@@ -22,7 +22,7 @@ from eval.volumes import grid_difference, read_labels
 SAME = 1e-6
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--pred", type=Path, metavar="FILE", help="predicted label map to measure on")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="its truth")
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure and print the figures."""
     pair, challenge = _pair(arguments), challenge_to_time()
     size = "×".join(str(n) for n in reversed(pair.truth.shape))
     held = len(pair.truth_boxes)
@@ -65,14 +65,14 @@ def _pair(arguments: argparse.Namespace) -> LabelPair:
     difference = grid_difference(prediction.grid, truth.grid)
     if difference:
         raise JudgingError(
-            f"{arguments.pred}: is not on the grid of {arguments.truth}: {difference}; give two maps of one "
-            "case"
+            f"{arguments.pred}: is not on the grid of {arguments.truth}: {difference}; "
+            "give two maps of one case"
         )
     return LabelPair(prediction=prediction.labels, truth=truth.labels, spacing_zyx_mm=truth.spacing_zyx_mm)
 
 
 def _largest_difference(ours: dict[str, StructureScore], theirs: dict[str, StructureScore]) -> float:
-    """Over all values; where surface-distance gives NaN, for two empty masks, there is nothing to compare."""
+    """Largest difference of any score but those of two empty masks, for which surface-distance gives NaN."""
     differences = [0.0]
     for name, score in theirs.items():
         for mine, other in (

@@ -1,8 +1,9 @@
 """Compare two score tables of the same cases, organ by organ: is B better than A?
 
-Prints and writes, for each structure and metric, the mean difference B − A with its 95 % bootstrap confidence
-interval, and p values of the Wilcoxon signed-rank and the paired t test, as tested and corrected after Holm
-over the structures. A star marks a corrected Wilcoxon p value below 0.05. Tests need at least 6 cases.
+For each structure and metric, prints (and writes, with --output) the mean difference B − A, its 95 %
+bootstrap confidence interval, and the p values of the Wilcoxon signed-rank test and the paired t test: as
+tested, and corrected over the structures by Holm's method. A star marks a corrected Wilcoxon p value below
+0.05. Tests need at least 6 cases.
 
 exit codes: 0 compared; 1 compared, but cases that only one table has were left out and are named; 2 wrong
 input
@@ -16,7 +17,9 @@ from pathlib import Path
 
 from eval.comparing.paired_tests import LEAST_CASES, Comparison, ScoreTable, compare, read_scores
 from eval.files import check_writable, write_csv
+from eval.label_sets import LABEL_SETS_HELP
 from eval.scoring.columns import Metric
+from eval.scoring.own_labels import find_challenge
 
 COLUMNS = {
     "Structure": "structure", "Metric": "metric", "Cases": "cases", "Mean_A": "mean_a", "Mean_B": "mean_b",
@@ -25,7 +28,7 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "a", type=Path, metavar="A.csv", help="score table, written by `python -m eval score`"
@@ -36,9 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=[str(m) for m in Metric],
         default=["DSC", "NSD"],
-        help="(default: DSC NSD)",
+        help="metrics to compare (default: DSC NSD)",
     )
-    parser.add_argument("--output", type=Path, metavar="CSV", help="table to write as well")
+    parser.add_argument(
+        "--labels",
+        metavar="SET",
+        help=f"label set of both tables: {LABEL_SETS_HELP} (default: found by the tables' columns)",
+    )
+    parser.add_argument("--output", type=Path, metavar="CSV", help="table to write, beside printing it")
     parser.add_argument("--force", action="store_true", help="replace an existing output file")
 
 
@@ -46,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, print and write."""
     if arguments.output:
         check_writable((arguments.output,), arguments.force)
-    first, second = read_scores(arguments.a), read_scores(arguments.b)
+    challenge = find_challenge(arguments.labels) if arguments.labels else None
+    first, second = read_scores(arguments.a, challenge), read_scores(arguments.b, challenge)
     rows = compare(first, second, [Metric(metric) for metric in arguments.metrics])
     if arguments.output:
         write_csv(arguments.output, list(COLUMNS), [_cells(row) for row in rows])
@@ -60,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def comparison_text(first: ScoreTable, second: ScoreTable, rows: Sequence[Comparison]) -> str:
-    """The comparison for a terminal, a table per metric."""
+    """The comparison as the terminal shows it, with a table for each metric."""
     lines = [f"A: {first.path}", f"B: {second.path}"]
     for metric in dict.fromkeys(row.metric for row in rows):
         lines += [

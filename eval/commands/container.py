@@ -1,13 +1,14 @@
-"""Run a submission's container once per case, cold, as organisers do, and measure what it takes.
+"""Run a submission's container once per case, as organisers do, and measure time, memory and processors.
 
-Each image of DIR is given to a new container of IMAGE as /workspace/inputs/CASE_0000.nii.gz; it must write
-/workspace/outputs/CASE.nii.gz on the image's grid and exit with 0 within the time limit. Good label maps are
-collected in the output folder, to be scored with `python -m eval score`; a case that failed, ran out of time
-or memory, or wrote no valid label map is named, has none, and so scores 0.
+Each image of DIR is given to a new container of IMAGE as /workspace/inputs/CASE_0000.nii.gz. The container
+must write /workspace/outputs/CASE.nii.gz on the image's grid and exit with code 0 within the time limit.
+Valid label maps are collected in the output folder, to be scored with `python -m eval score`. A case that
+failed, ran out of time or memory, or wrote no valid label map is named; it has no label map and therefore
+scores 0.
 
-Containers run locked down (no network, read-only but for /tmp and outputs/, inputs read-only, no
-capabilities), or with --official-command exactly as the FLARE organisers' program runs them. Writes RESULTS,
-whose first columns are the organisers', and beside it NAME_cases/ with a log and a trace of samples per case.
+Containers run locked down (no network, no capabilities, a read-only file system but for /tmp and outputs/),
+or with --official-command exactly as the FLARE organisers' program runs them. The table RESULTS (NAME.csv)
+begins with the organisers' columns; NAME_cases/ beside it holds a log and a trace of samples for each case.
 Without --gpu the GPU columns are empty.
 
 exit codes: 0 all cases ended well; 1 some did not and are named; 2 wrong input, or docker does not work
@@ -21,27 +22,36 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, check_writable
+from eval.label_sets import LABEL_SETS_HELP, find_labels
 from eval.measuring.container_run import ContainerCase, ContainerOptions, check_image, output_name, run_case
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import efficiency_row, write_efficiency
 from eval.measuring.sampler import why_no_gpu
 from eval.measuring.trace import write_trace
-from model.labels import FLARE23, LABEL_SETS
+from model.labels import FLARE23
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("image", metavar="IMAGE", help="image as docker knows it, leanseg:latest")
     parser.add_argument(
         "--input", type=Path, required=True, metavar="DIR", help="folder of images, CASE_0000.nii.gz"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for the label maps, made if need be"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the label maps, made if it is missing",
     )
     parser.add_argument(
         "--results", type=Path, required=True, metavar="CSV", help="table to write, one row per case"
     )
-    parser.add_argument("--gpu", metavar="N", help="GPU to give and to watch: index or UUID (default: none)")
+    parser.add_argument(
+        "--gpu",
+        metavar="N",
+        help="GPU that containers get and that is measured: index or UUID (default: none)",
+    )
     parser.add_argument(
         "--memory", metavar="SIZE", help="memory limit of a container (default: 28g with --gpu, 8g without)"
     )
@@ -54,20 +64,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
-        choices=sorted(LABEL_SETS),
+        metavar="SET",
         default=FLARE23.name,
-        help="labels allowed (default: %(default)s)",
+        help=f"labels that a label map may hold: {LABEL_SETS_HELP} (default: %(default)s)",
     )
     parser.add_argument(
         "--official-command",
         action="store_true",
-        help="run the organisers' command to the letter, not locked down",
+        help="run containers exactly as the organisers do, not locked down",
     )
     parser.add_argument("--force", action="store_true", help="replace existing results and label maps")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run all cases; the table is written anew after each."""
+    """Run all cases; the table is written again after each of them."""
     results_path: Path = arguments.results
     if arguments.limit <= 0:
         raise JudgingError(f"--limit is {arguments.limit:g}, must be more than 0 s")
@@ -75,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise JudgingError(
             f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m"
         )
+    labels = find_labels(arguments.labels)
     images = _images(arguments.input)
     check_writable((results_path, *(_output(arguments.output, image) for image in images)), arguments.force)
     if arguments.output.resolve() == arguments.input.resolve():
@@ -86,14 +97,14 @@ def run(arguments: argparse.Namespace) -> int:
         gpu=arguments.gpu,
         official=arguments.official_command,
         limit_s=arguments.limit,
-        labels=LABEL_SETS[arguments.labels],
+        labels=labels,
     )
     problem = "no GPU was asked for (--gpu)" if arguments.gpu is None else why_no_gpu(arguments.gpu)
     if problem:
         sys.stderr.write(f"{problem}: the GPU columns stay empty\n")
     folder = results_path.with_name(f"{results_path.stem}_cases")
     folder.mkdir(exist_ok=True)
-    # Asked to end, as by a batch system, we take along what we started.
+    # When a batch system asks this program to end, the container that it started must end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results: list[CaseEfficiency] = []
     for image in images:
@@ -136,7 +147,7 @@ def _output(folder: Path, image: Path) -> Path:
 
 
 def progress(result: CaseEfficiency) -> str:
-    """A case in one line: how it ended, time and peaks."""
+    """A case in one line: how it ended, its time, its peaks of memory."""
     row = efficiency_row(result)
     figures = [f"{row['Wall_s']} s"]
     for label, column in (("GPU", "MaxGPU_Mem"), ("own RAM", "OwnRAM_Max_MB")):

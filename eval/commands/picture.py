@@ -1,9 +1,9 @@
-"""Draw a CT with labels in three planes: axial, coronal, sagittal, where most structures show.
+"""Draw a CT with its labels in an axial, a coronal and a sagittal plane, where most structures are visible.
 
-Organs are transparent overlays with a contour of the same colour, the truth, if given, is a dashed white
-contour and the legend then tells each organ's Dice coefficient in the whole volume. Patient's right is on the
-left, yellow ticks at the edges say where the other planes lie. Of a stack of a few slices, too thin to be
-seen from the front, up to three axial slices are drawn instead.
+Structures are transparent overlays with a contour of the same colour. The truth, if given, is a dashed white
+contour, and the legend then shows each structure's Dice coefficient in the whole volume. The patient's right
+is on the left; yellow ticks at the edges mark the other planes. A stack of few slices, too thin to be seen
+from the front, is drawn as up to three axial slices.
 
 exit codes: 0 drawn; 2 wrong input, nothing written
 """
@@ -17,16 +17,19 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of, check_writable
+from eval.label_sets import LABEL_SETS_HELP, check_labels, find_labels
 from eval.pictures.planes import canonical
-from eval.pictures.three_planes import Scene, draw
-from eval.scoring.metrics import LabelMap
+from eval.pictures.scene import Scene
+from eval.pictures.three_planes import draw
+from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_image, read_labels
-from model.labels import FLARE23, LABEL_SETS, LabelSet
+from model.arrays import U8
+from model.labels import FLARE23, LabelSet
 
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "--image",
@@ -41,9 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truth", type=Path, metavar="TRUTH", help="true label map on the CT's grid")
     parser.add_argument(
         "--label-set",
-        choices=sorted(LABEL_SETS),
+        metavar="SET",
         default=FLARE23.name,
-        help="what the labels mean (default: %(default)s)",
+        help=f"what the labels mean: {LABEL_SETS_HELP} (default: %(default)s)",
     )
     parser.add_argument("--title", help="heading (default: name of the CT's file)")
     parser.add_argument(
@@ -53,12 +56,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read, check and draw."""
+    """Read the files, check them and draw the picture."""
     output: Path = arguments.output
     if output.suffix.lower() not in FORMATS:
         raise JudgingError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
     check_writable((output,), arguments.force)
-    label_set = LABEL_SETS[arguments.label_set]
+    label_set = find_labels(arguments.label_set)
     ct = canonical(read_image(arguments.image))
     x_mm, y_mm, z_mm = ct.GetSpacing()
     scene = Scene(
@@ -75,19 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> LabelMap:
-    """Labels on the canonical CT's grid, in whatever order of axes they are stored."""
+def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> U8:
+    """A label map turned to the canonical orientation and checked against the CT's grid."""
     volume = read_labels(path)
     labels = canonical(volume.as_image())
     difference = grid_difference(labels, ct)
     if difference:
         raise JudgingError(f"{path}: is not on the CT's grid: {difference}; give the label map of this CT")
-    highest = int(volume.labels.max())
-    if highest > label_set.max_id:
-        raise JudgingError(
-            f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}; choose another "
-            "--label-set"
-        )
+    check_labels(path, label_boxes(volume.labels), label_set, "choose another --label-set")
     return np.asarray(sitk.GetArrayFromImage(labels), np.uint8)
 
 

@@ -1,15 +1,12 @@
-"""Run a command and draw what it takes over time: GPU memory, GPU and CPU utilization, RAM.
+"""Run a command and draw its use of GPU memory, GPU, CPU and RAM over time, beside that of the whole machine.
 
-Its own and the machine's.
+    python -m eval profile --output run.png -- python predict.py --input ct --output labels --report run.json
 
-    python -m eval profile --output run.png -- python predict.py --input ct/ --output labels/ --report
-    run.json
+If the command has the option `--report FILE`, as predict.py has, the stages that the report names are drawn
+under the curves, one row each; successive cases have different shades. The samples are written beside the
+picture as NAME.csv.
 
-If the command is told to write `--report run.json`, as predict.py can, the stages it tells of are drawn under
-the curves, one row each; neighbouring cases have different shades. The samples are written beside the picture
-as NAME.csv.
-
-exit codes: the command's own; 2 also for wrong input, nothing written
+exit codes: the command's own; also 2 for wrong input, nothing written
 """
 
 import argparse
@@ -27,15 +24,17 @@ from eval.pictures.curves import draw_curves
 
 FORMATS = (".png", ".pdf", ".svg")
 MOST_LETTERS = 110
-"""Of a heading."""
+"""Longest heading of a picture."""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg"
     )
-    parser.add_argument("--gpu", default="0", metavar="N", help="GPU to watch: index or UUID (default: 0)")
+    parser.add_argument(
+        "--gpu", default="0", metavar="N", help="GPU that is measured: index or UUID (default: 0)"
+    )
     parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.add_argument(
         "program", nargs="+", metavar="COMMAND", help="the command and its arguments, after --"
@@ -43,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run, sample, draw."""
+    """Run the command, take samples, draw them."""
     output: Path = arguments.output
     if output.suffix.lower() not in FORMATS:
         raise JudgingError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     problem = why_no_gpu(arguments.gpu)
     if problem:
         sys.stderr.write(f"{problem}: no GPU curves\n")
-    # Asked to end, as by a batch system, we take along what we started.
+    # When a batch system asks this program to end, the command that it started must end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = profile(arguments.program, None if problem else arguments.gpu)
     report = report_path(arguments.program)
@@ -76,15 +75,15 @@ def _heading(program: Sequence[str]) -> str:
 
 
 def profile_text(trace: Trace) -> str:
-    """Figures for a terminal; what was not taken is left out."""
+    """The figures as the terminal shows them; quantities without samples are left out."""
     lines = [
         f"time              {trace.duration_s:10.2f} s   ({trace.samples} samples, at most "
         f"{trace.longest_gap_s:.2f} s apart)"
     ]
     if trace.stopped_after_s is not None:
         lines.append(
-            f"the sampler stopped {trace.stopped_after_s:.1f} s after the start: the figures are about that "
-            "time only"
+            f"the sampler stopped {trace.stopped_after_s:.1f} s after the start: "
+            "the figures cover only that time"
         )
     if trace.has(GPU):
         lines.append(f"GPU, before       {trace.baseline(GPU):10.0f} MB")

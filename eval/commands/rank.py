@@ -1,15 +1,15 @@
-"""Rank submissions against each other: per case and metric, averaged over metrics and cases.
+"""Rank submissions against each other: by case and metric, averaged over metrics and cases.
 
 Each RESULTS_DIR is one submission, named after the folder, and holds its score table (`python -m eval score`,
-or the organisers') and its efficiency table (`python -m eval container`, or the organisers'), whatever they
-are called.
+or the organisers') and its efficiency table (`python -m eval container`, or the organisers'). The files may
+have any names.
 
 rules:
   flare22  DSC, NSD, time; half weight for GPU memory-time beyond 2 GB and for CPU utilization-time
   flare23  organ DSC and NSD, lesion DSC and NSD, time beyond 15 s, GPU memory-time beyond 4 GB
 
-Ties share a rank, missing and failed cases come last, and a metric that no submission has (no GPU, no lesion)
-is left out and named. Places in resamples of the cases tell how firm the ranking is.
+Submissions that tie share a rank; missing and failed cases come last; a metric that no submission has (no
+GPU, no lesion) is left out and named. The places in resamples of the cases show how certain the ranking is.
 
 exit codes: 0 ranked; 1 ranked, but submissions lack cases and are named; 2 wrong input, nothing written
 """
@@ -24,9 +24,11 @@ from eval.comparing.rank_table import gather, read_results
 from eval.comparing.ranking import RANKINGS, Placing, RankedMetric, rank
 from eval.eval_errors import JudgingError
 from eval.files import check_writable, write_csv
+from eval.label_sets import LABEL_SETS_HELP
+from eval.scoring.own_labels import find_challenge
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "results",
@@ -41,6 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="flare23",
         help="challenge year, see above (default: %(default)s)",
     )
+    parser.add_argument(
+        "--labels",
+        metavar="SET",
+        help=f"label set of the score tables: {LABEL_SETS_HELP} (default: found by the tables' columns)",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="CSV", help="ranking to write")
     parser.add_argument("--force", action="store_true", help="replace an existing ranking")
 
@@ -49,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Read all tables, rank, write."""
     check_writable((arguments.output,), arguments.force)
     rules = RANKINGS[arguments.rules]
-    results = [read_results(folder, rules) for folder in arguments.results]
+    challenge = find_challenge(arguments.labels) if arguments.labels else None
+    results = [read_results(folder, rules, challenge) for folder in arguments.results]
     names = [result.name for result in results]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -76,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def columns(metrics: list[RankedMetric]) -> list[str]:
-    """Columns of the table; `eval.measuring.efficiency_table` says what they mean."""
+    """Columns of the table; `eval.measuring.efficiency_table` explains them."""
     per_metric = [f"Rank_{metric.name}" for metric in metrics]
     spread = ["Place_median", "Place_low", "Place_high", "First_share"]
     return ["Place", "Submission", "Score", *per_metric, "Cases", "Missing", *spread]
@@ -98,7 +106,7 @@ def _row(placing: Placing, cases: int, missing: int) -> dict[str, str]:
 
 
 def ranking_text(placings: list[Placing], cases: int) -> str:
-    """The ranking for a terminal."""
+    """The ranking as the terminal shows it."""
     width = max(10, *(len(placing.submission) for placing in placings)) + 2
     lines = [f"{'place':>5}  {'submission':<{width}}{'mean rank':>10}  {'95 % of places':<16}first"]
     for placing in placings:

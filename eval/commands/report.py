@@ -1,51 +1,37 @@
-"""Make a page to look at: a folder whose index.html opens in any browser, without a network.
+"""Make a report to look at: a folder whose index.html opens in any browser, without a network.
 
-Headline figures, box plots per organ, a table of cases (worst first), efficiency, ranking and a comparison if
-given, and, where the images are given, each case in three planes with prediction, truth and errors, and in 3D
-if `make viewer` has fetched the viewer. Cases are found in the folders by the names in the score table
-(CASE_0000.nii.gz belongs to CASE).
+It shows headline figures, box plots of each structure and a table of cases, worst first; efficiency, a
+ranking and a comparison, if their tables are given; and, if folders of images or label maps are given, each
+case in three planes with prediction, truth and errors, and in 3D if `make viewer` has fetched the viewer.
+Files are found in the folders by the names of the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
 
-exit codes: 0 all went well; 1 the report is there, but cases could not be shown and are named; 2 wrong input
+exit codes: 0 all went well; 1 the report was made, but some cases could not be shown and are named; 2 wrong
+input
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from eval.comparing.paired_tests import read_scores
 from eval.eval_errors import JudgingError
+from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import processors
 from eval.report.box_plots import FORMATS, write_plots
 from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
+from eval.report.case_script import CaseFiles
 from eval.report.page import atomic_folder, check_folder, write_page
 from eval.report.page_data import Json, Tables, page_data
+from eval.scoring.own_labels import find_challenge
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument(
-        "--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`"
-    )
+    _add_inputs(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html"
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of CTs, CASE_0000.nii.gz")
-    parser.add_argument(
-        "--pred", type=Path, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
-    )
-    parser.add_argument("--truth", type=Path, metavar="DIR", help="folder of true label maps, CASE.nii.gz")
-    parser.add_argument(
-        "--efficiency",
-        type=Path,
-        metavar="CSV",
-        help="table written by `python -m eval container`, or the organisers'; curves come from the traces beside it",
-    )
-    parser.add_argument(
-        "--compare",
-        type=Path,
-        metavar="CSV",
-        help="score table of another submission, to show paired differences",
-    )
-    parser.add_argument("--ranking", type=Path, metavar="CSV", help="table written by `python -m eval rank`")
     parser.add_argument("--title", help="heading (default: name of the score table)")
     parser.add_argument(
         "--plots",
@@ -53,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         default=[],
         metavar="KIND",
-        help="also write the box plots for papers: pdf, png, svg",
+        help="also write the box plots as files for papers: pdf, png, svg",
     )
     parser.add_argument(
         "--detail-mm",
@@ -67,29 +53,64 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=processors(),
         metavar="N",
-        help="cases prepared side by side (default: %(default)s)",
+        help="cases prepared at the same time (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing report")
 
 
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that name tables, folders and their label set."""
+    parser.add_argument(
+        "--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`"
+    )
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of CTs, CASE_0000.nii.gz")
+    parser.add_argument(
+        "--pred", type=Path, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
+    )
+    parser.add_argument("--truth", type=Path, metavar="DIR", help="folder of true label maps, CASE.nii.gz")
+    parser.add_argument(
+        "--efficiency",
+        type=Path,
+        metavar="CSV",
+        help="table written by `python -m eval container`, or the organisers'; "
+        "curves are drawn from the traces beside it",
+    )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="CSV",
+        help="score table of another submission, to show paired differences",
+    )
+    parser.add_argument("--ranking", type=Path, metavar="CSV", help="table written by `python -m eval rank`")
+    parser.add_argument(
+        "--labels",
+        metavar="SET",
+        help=f"label set of the scores and label maps: {LABEL_SETS_HELP} "
+        "(default: found by the table's columns)",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Read everything, write the report, name the cases that it cannot show."""
+    """Read the tables, write the report, name the cases that cannot be shown."""
     output: Path = arguments.output
     check_folder(output, arguments.force)
     if arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     if not 0.1 <= arguments.detail_mm <= 20:
         raise JudgingError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
+    challenge = find_challenge(arguments.labels) if arguments.labels else None
     tables = Tables(
-        scores=arguments.scores,
+        scores=read_scores(arguments.scores, challenge),
         efficiency=arguments.efficiency,
-        compare=arguments.compare,
+        compare=read_scores(arguments.compare, challenge) if arguments.compare else None,
         ranking=arguments.ranking,
     )
     data = page_data(tables, arguments.title or arguments.scores.stem)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
+    options = EmbedOptions(labels=tables.scores.challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:
-        failed = _embed(data, folders, folder, arguments)
+        files = find_files([case["stem"] for case in data["cases"]], folders)
+        failed = _embed(data["cases"], files, folder, options, arguments.jobs)
         write_page(folder, data)
         if arguments.plots:
             write_plots(data, folder, arguments.plots)
@@ -99,21 +120,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _embed(data: Json, folders: Folders, folder: Path, arguments: argparse.Namespace) -> int:
-    """Write the volumes of all cases and note them in the data; the number of cases that failed."""
-    cases = {case["stem"]: case for case in data["cases"]}
-    files = find_files(list(cases), folders)
+def _embed(
+    cases: Sequence[Json], files: Sequence[CaseFiles], folder: Path, options: EmbedOptions, jobs: int
+) -> int:
+    """Write the volumes of all cases that have files and enter them in the cases; returns how many failed."""
     if not files:
         return 0
     (folder / "cases").mkdir()
-    options = EmbedOptions(label_set=data["challenge"], detail_mm=arguments.detail_mm)
+    case_of_stem = {case["stem"]: case for case in cases}
     failed = 0
-    for done, result in enumerate(embed_all(files, folder / "cases", options, arguments.jobs), start=1):
-        case = cases[result.stem]
+    for done, result in enumerate(embed_all(files, folder / "cases", options, jobs), start=1):
+        case = case_of_stem[result.stem]
         case["volume"] = None if result.error else result.key
         case["volume_error"] = result.error
         failed += bool(result.error)
-        sys.stderr.write(
-            f"[{done}/{len(files)}] {case['name']}{': not shown: ' + result.error if result.error else ''}\n"
-        )
+        remark = f": not shown: {result.error}" if result.error else ""
+        sys.stderr.write(f"[{done}/{len(files)}] {case['name']}{remark}\n")
     return failed

@@ -1,18 +1,23 @@
-"""Score predictions against truths, file by file of the same name.
+"""Score predicted label maps against true ones; files of the same name belong together.
 
-Writes one row per case to OUTPUT (NAME.csv) and mean, standard deviation, median and 95 % confidence interval
-per structure to NAME_summary.csv beside it, and prints the summary. A cell is empty where there is no figure:
-a structure that is not scored, the spread of a single case. The mean and interval of the row `organ mean` are
-of the mean of the organs' means; its SD and median, and its mean in `compare`, are of the cases' means, which
-differ where not every case has every organ.
+Writes one row per case to OUTPUT (NAME.csv), and to NAME_summary.csv beside it the mean, standard deviation,
+median and 95 % confidence interval of each structure; prints the summary. A cell is empty where there is no
+figure: for a structure that is not scored, or the spread of a single case. In the row `organ mean`, mean and
+interval belong to the mean of the organs' means; SD and median (and the mean that `compare` shows) belong to
+the cases' own means, which differ from it if not every case has every organ.
 
 rules:
   strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the
-  set is an
-            error, named, and scores 0
-  official  what the organisers' programs compute, to 4 decimals and with their column names; such a case has
-  no scores partial   strict, and structures that a truth does not hold are left out: for truths annotated in
-  part
+            set is an error, is named, and scores 0
+  official  what the organisers' programs compute, to 4 decimals and with their column names; a case in error
+            has no scores
+  partial   strict, but structures that a truth does not hold are not scored: for truths in which only some
+            structures are annotated
+
+label sets of your own:
+  --labels takes a labels.json, nnU-Net's dataset.json, or a folder that holds one of them. Every structure is
+  then scored by plain DSC and by NSD with a tolerance of 2 mm; "tolerances_mm": {"liver": 5} in the file
+  states others. Rules are strict or partial.
 
 exit codes: 0 all cases scored; 1 some are in error and named; 2 wrong input, nothing written
 """
@@ -25,11 +30,14 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import check_writable, write_csv
+from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
 from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
 from eval.scoring.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
+from eval.scoring.own_labels import find_challenge
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge_all, pair_files
-from eval.scoring.summary import LESION, ORGAN_MEAN, SummaryRow, summarize, value_of
+from eval.scoring.summary import LESION, LESION_MEAN, ORGAN_MEAN, SummaryRow, summarize, value_of
+from model.labels import LabelSet
 
 SUMMARY_COLUMNS = [
     "Structure",
@@ -44,7 +52,7 @@ SUMMARY_COLUMNS = [
 ]
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
         "--pred", type=Path, required=True, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
@@ -54,9 +62,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
-        choices=sorted(CHALLENGES),
+        metavar="SET",
         required=True,
-        help="label set, with the challenge's tolerances",
+        help=f"label set, scored with its challenge's tolerances: {LABEL_SETS_HELP}",
     )
     parser.add_argument(
         "--rules",
@@ -70,18 +78,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resample-truth",
         action="store_true",
-        help="bring truths onto the prediction's grid: compare in physical space",
+        help="resample truths onto the prediction's grid, to compare in physical space",
     )
     parser.add_argument(
         "--no-hd95",
         action="store_true",
-        help="leave out the 95th percentile of surface distances, which is quicker",
+        help="leave out the 95th percentile of surface distances, which is faster",
     )
     parser.add_argument(
         "--jobs",
         type=int,
         metavar="N",
-        help="cases scored side by side (default: as many as processors and memory allow)",
+        help="cases scored at the same time (default: as many as processors and memory allow)",
     )
     parser.add_argument("--force", action="store_true", help="replace existing output files")
 
@@ -93,10 +101,15 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable((output, summary_path), arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
+    rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
+    if rules is Rules.OFFICIAL and arguments.labels not in CHALLENGES:
+        raise JudgingError(
+            "--rules official repeats the organisers' programs, which know no label set of your own; choose "
+            "strict or partial"
+        )
     cases = pair_files(arguments.pred, arguments.truth)
-    rules, challenge = Rules(arguments.rules), CHALLENGES[arguments.labels]
     options = ScoreOptions(
-        challenge=arguments.labels,
+        challenge=challenge,
         rules=rules,
         with_hd95=not arguments.no_hd95,
         resample_truth=arguments.resample_truth,
@@ -104,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = []
     for result in judge_all(cases, options, arguments.jobs or affordable_jobs(cases, free_memory_bytes())):
         results.append(result)
-        sys.stderr.write(_progress(len(results), len(cases), result) + "\n")
+        sys.stderr.write(_progress(len(results), len(cases), result, challenge.labels) + "\n")
     results.sort(key=lambda result: result.name)
     metrics = metrics_of(rules, options.with_hd95)
     write_scores(output, results, challenge, metrics, rules)
@@ -123,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
 def write_scores(
     path: Path, results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
 ) -> None:
-    """Write one row per case; a value that is not scored becomes an empty cell."""
+    """Write one row per case; a score that does not exist becomes an empty cell."""
     rows = []
     for result in results:
         row = {NAME: result.name, ERROR: result.error}
@@ -138,12 +151,12 @@ def write_scores(
 
 
 def cell(value: float) -> str:
-    """A number as it stands in tables: 4 decimals, empty for "not scored", `inf` for infinite."""
+    """A number as tables show it: 4 decimals, an empty cell for NaN, `inf` for infinity."""
     return "" if math.isnan(value) else str(round(value, DECIMALS))
 
 
 def summary_text(rows: Sequence[SummaryRow]) -> str:
-    """The summary of DSC and NSD side by side, for a terminal."""
+    """The summary of DSC and NSD side by side, as the terminal shows it."""
     structures = list(dict.fromkeys(row.structure for row in rows))
     found = {(row.structure, row.metric): row for row in rows}
     lines = [
@@ -151,7 +164,7 @@ def summary_text(rows: Sequence[SummaryRow]) -> str:
         "CI"
     ]
     for structure in structures:
-        if structure in (ORGAN_MEAN, LESION):
+        if structure in (ORGAN_MEAN, LESION, LESION_MEAN):
             lines.append("-" * len(lines[0]))
         cells = [_figures(found[structure, metric]) for metric in (Metric.DSC, Metric.NSD)]
         lines.append(f"{structure:<20}  {cells[0]}{cells[1]}".rstrip())
@@ -180,8 +193,12 @@ def _summary_cells(row: SummaryRow) -> dict[str, str]:
     }
 
 
-def _progress(done: int, total: int, result: CaseScores) -> str:
-    organ, tumor = mean_scores({name: score.dice for name, score in result.scores.items()})
-    scores = "not scored" if math.isnan(organ) else f"organ DSC {organ:.4f}"
-    lesion = "" if math.isnan(tumor) else f", lesion DSC {tumor:.4f}"
-    return f"[{done}/{total}] {result.name}: {scores}{lesion}{'; ERROR: ' + result.error if result.error else ''}"
+def _progress(done: int, total: int, result: CaseScores, labels: LabelSet) -> str:
+    means = mean_scores({name: score.dice for name, score in result.scores.items()}, labels)
+    scores = ", ".join(
+        f"{what} DSC {mean:.4f}"
+        for what, mean in zip(("organ", "lesion"), means, strict=True)
+        if not math.isnan(mean)
+    )
+    error = f"; ERROR: {result.error}" if result.error else ""
+    return f"[{done}/{total}] {result.name}: {scores or 'not scored'}{error}"

@@ -1,20 +1,19 @@
-"""Two score tables of the same cases, compared structure by structure as paired samples.
+"""Comparison of two score tables of the same cases, structure by structure, as paired samples.
 
-For each structure and metric: the mean of the differences B − A over the cases that both score, its 95 %
-bootstrap confidence interval, a Wilcoxon signed-rank test and a paired t test. Testing many structures finds
-differences by chance, so p values are corrected after Holm over the structures of a metric and test; the
-organ mean, one test that sums them up, stands apart and is not corrected.
+For each structure and metric there are the mean of the differences B − A over the cases that both tables
+score, its 95 % bootstrap confidence interval, a Wilcoxon signed-rank test and a paired t test. Tests of many
+structures find differences by chance, so the p values of a metric and test are corrected over the structures
+by Holm's method. The organ mean is a single test that sums them up; it is not corrected.
 
 Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of Statistics 6(2), 1979.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from eval.eval_errors import JudgingError
@@ -22,12 +21,10 @@ from eval.files import read_csv
 from eval.scoring.challenges import CHALLENGES, Challenge, Rules
 from eval.scoring.columns import NAME, Metric, column, score_columns
 from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
-from model.labels import TUMOR
+from model.arrays import F64
 
 LEAST_CASES = 6
-"""With fewer pairs no Wilcoxon test can give a p value below 0.05; tests are not reported."""
-
-Values = NDArray[np.float64]
+"""With fewer pairs a Wilcoxon test cannot give a p value below 0.05, so no tests are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,46 +32,57 @@ class ScoreTable:
     """Scores read back from a table."""
 
     path: Path
-    challenge: str
+    """The file."""
+    challenge: Challenge
+    """Label set and scoring that its columns belong to."""
     names: tuple[str, ...]
-    """Cases, in the order of the rows."""
-    values: Mapping[tuple[str, Metric], Values]
-    """Structure and metric to one number per case, NaN if not scored."""
+    """Names of the cases, in the order of the rows."""
+    values: Mapping[tuple[str, Metric], F64]
+    """Structure and metric to one number for each case; NaN if it was not scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One metric of one structure in two tables; NaN where the cases do not allow a figure."""
+    """One metric of one structure in two tables; figures are NaN where there are too few cases for them."""
 
     structure: str
     metric: Metric
     cases: int
-    """Cases that both tables score with a finite number."""
+    """Number of cases that both tables score with a finite number."""
     mean_a: float
+    """Mean of the first table over these cases."""
     mean_b: float
+    """Mean of the second table."""
     difference: float
-    """Mean of B − A."""
+    """Mean of the differences B − A."""
     low: float
     """Lower end of the 95 % bootstrap confidence interval of the difference."""
     high: float
     """Upper end."""
     wilcoxon_p: float
-    """Two-sided, as tested; 1 if no case differs."""
+    """Two-sided p value of the Wilcoxon test, uncorrected; 1 if no case differs."""
     t_p: float
+    """Two-sided p value of the paired t test, uncorrected."""
     wilcoxon_holm_p: float
-    """Corrected over the structures of the metric; NaN for the organ mean."""
+    """The p value of the Wilcoxon test corrected over the structures of the metric; NaN for the organ
+    mean."""
     t_holm_p: float
+    """The p value of the t test, corrected likewise."""
 
 
-def read_scores(path: Path) -> ScoreTable:
-    """Read a table written by `score`, of any challenge and rules.
+def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
+    """Read a table written by `score`, under any rules.
+
+    Args:
+        path: the table.
+        challenge: whose columns it has; None finds out which of the built-in challenges it is.
 
     Raises:
-        JudgingError: the file cannot be read, is no score table, names a case twice or holds something but
-            numbers.
+        JudgingError: the file cannot be read, is no score table of the challenge, names a case twice or holds
+            something else than numbers.
     """
     columns, rows = read_csv(path)
-    challenge, rules = _kind_of(path, columns)
+    challenge, rules = _kind_of(path, columns, CHALLENGES.values() if challenge is None else (challenge,))
     names = tuple(row[NAME] for row in rows)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -87,17 +95,27 @@ def read_scores(path: Path) -> ScoreTable:
             header = column(challenge, structure, metric, rules)
             if header in columns:
                 values[structure, metric] = np.array([_number(path, row, header) for row in rows])
-    return ScoreTable(path=path, challenge=challenge.labels.name, names=names, values=values)
+    return ScoreTable(path=path, challenge=challenge, names=names, values=values)
 
 
-def _kind_of(path: Path, columns: Sequence[str]) -> tuple[Challenge, Rules]:
-    """The challenge with most structures whose columns are all there, and the rules that name columns so."""
+def _kind_of(path: Path, columns: Sequence[str], known: Iterable[Challenge]) -> tuple[Challenge, Rules]:
+    """The largest challenge whose columns are all there, and the rules that name columns so."""
+    challenges = sorted(known, key=lambda challenge: -len(challenge.labels.ids))
     if NAME in columns:
-        for challenge in sorted(CHALLENGES.values(), key=lambda challenge: -len(challenge.labels.ids)):
+        for challenge in challenges:
             for rules in (Rules.STRICT, Rules.OFFICIAL):
                 if set(score_columns(challenge, (Metric.DSC, Metric.NSD), rules)) <= set(columns):
                     return challenge, rules
-    raise JudgingError(f"{path}: has not the columns of a score table; write it with `python -m eval score`")
+    if len(challenges) == 1:
+        (challenge,) = challenges
+        raise JudgingError(
+            f"{path}: has not the columns of a score table of {challenge.labels.name}; name the label set "
+            "that it was scored with (--labels)"
+        )
+    raise JudgingError(
+        f"{path}: has not the columns of a score table; write it with `python -m eval score`, "
+        "and name a label set of your own with --labels"
+    )
 
 
 def _number(path: Path, row: Mapping[str, str], header: str) -> float:
@@ -111,16 +129,16 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
 
 
 def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) -> list[Comparison]:
-    """Compare the cases that both tables have; metrics that one of them lacks are left out.
+    """Compare the cases that both tables have; metrics that one of the tables lacks are left out.
 
     Raises:
-        JudgingError: the tables are of different challenges, or have no case or none of the metrics in
+        JudgingError: the tables belong to different challenges, or have no case or none of the metrics in
             common.
     """
     if first.challenge != second.challenge:
         raise JudgingError(
-            f"{first.path} is of {first.challenge}, {second.path} of {second.challenge}; compare tables of "
-            "one challenge"
+            f"{first.path} is of {first.challenge.labels.name}, {second.path} of "
+            f"{second.challenge.labels.name}; compare tables of one challenge"
         )
     common = [name for name in first.names if name in set(second.names)]
     if not common:
@@ -133,8 +151,8 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
     ]
     if not shared:
         raise JudgingError(
-            f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; choose other "
-            "--metrics"
+            f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; "
+            "choose other --metrics"
         )
     results = []
     for metric in shared:
@@ -144,34 +162,37 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
         b = {
             structure: column[rows_b] for (structure, kind), column in second.values.items() if kind is metric
         }
-        results += _compare_metric(metric, a, b)
+        results += _compare_metric(metric, a, b, first.challenge.labels.organs)
     return results
 
 
-def _compare_metric(metric: Metric, a: Mapping[str, Values], b: Mapping[str, Values]) -> list[Comparison]:
+def _compare_metric(
+    metric: Metric, a: Mapping[str, F64], b: Mapping[str, F64], organs: Sequence[str]
+) -> list[Comparison]:
     rows = [compare_values(structure, metric, a[structure], b[structure]) for structure in a]
     wilcoxon = holm([row.wilcoxon_p for row in rows])
     t_test = holm([row.t_p for row in rows])
     rows = [
         replace(row, wilcoxon_holm_p=w, t_holm_p=t) for row, w, t in zip(rows, wilcoxon, t_test, strict=True)
     ]
-    organs = [structure for structure in a if structure != TUMOR]
+    if not organs:
+        return rows
     return [*rows, compare_values(ORGAN_MEAN, metric, _case_means(a, b, organs), _case_means(b, a, organs))]
 
 
-def _case_means(values: Mapping[str, Values], others: Mapping[str, Values], organs: Sequence[str]) -> Values:
-    """Mean over a case's organs, of those that both tables score."""
+def _case_means(values: Mapping[str, F64], others: Mapping[str, F64], organs: Sequence[str]) -> F64:
+    """Mean of each case over the organs that both tables score in it."""
     table, other = (np.stack([column[organ] for organ in organs]) for column in (values, others))
     both = np.isfinite(table) & np.isfinite(other)
     counts = both.sum(axis=0)
-    means: Values = np.divide(
+    means: F64 = np.divide(
         np.where(both, table, 0.0).sum(axis=0), counts, out=np.full(counts.shape, math.nan), where=counts > 0
     )
     return means
 
 
-def compare_values(structure: str, metric: Metric, a: Values, b: Values) -> Comparison:
-    """Compare one metric of one structure; `a` and `b` hold one number per case, in the same order."""
+def compare_values(structure: str, metric: Metric, a: F64, b: F64) -> Comparison:
+    """Compare one metric of one structure; `a` and `b` hold one number for each case, in the same order."""
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
     differences = b - a
@@ -199,14 +220,14 @@ def compare_values(structure: str, metric: Metric, a: Values, b: Values) -> Comp
     )
 
 
-def paired_tests(differences: Values) -> tuple[float, float]:
+def paired_tests(differences: F64) -> tuple[float, float]:
     """Two-sided p values of the Wilcoxon signed-rank test and the paired t test for differences of pairs.
 
-    Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon did. No difference anywhere
-    gives 1 and 1; the same difference everywhere gives 0 for the t test, since nothing scatters.
+    Pairs without a difference are left out of the Wilcoxon test, as Wilcoxon proposed. If no pair differs,
+    both p values are 1; if all pairs differ by the same amount, that of the t test is 0, since there is no
+    spread.
     """
-    # Scores come with 4 decimals; what is smaller is rounding of the subtraction and would untie equal
-    # differences.
+    # Scores have 4 decimals; smaller digits come from the subtraction and would untie equal differences.
     differences = np.round(differences, 9)
     if not differences.any():
         return 1.0, 1.0
@@ -217,9 +238,9 @@ def paired_tests(differences: Values) -> tuple[float, float]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction; p values that are NaN stay so and are not counted.
+    """Holm's step-down correction of p values; NaN stays NaN and is not counted.
 
-    Example: 0.01, 0.04, 0.03 become 0.03 (×3), 0.06 (as large as the one before) and 0.06 (×2).
+    Example: 0.01, 0.04, 0.03 become 0.03 (×3), 0.06 (no less than the one before) and 0.06 (×2).
     """
     corrected = list(p_values)
     order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])

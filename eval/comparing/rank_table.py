@@ -1,4 +1,4 @@
-"""From folders of tables to a ranking: which tables a folder holds, and the value of each metric in each case."""
+"""Input of a ranking: the tables in a submission's folder, and the value of each metric in each case."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,31 +8,38 @@ from pathlib import Path
 import numpy as np
 
 from eval.comparing.paired_tests import ScoreTable, read_scores
-from eval.comparing.ranking import Numbers, RankingRules
+from eval.comparing.ranking import RankingRules
 from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
-from eval.scoring.challenges import mean_scores
+from eval.scoring.challenges import Challenge, mean_scores
 from eval.scoring.columns import NAME, Metric
+from model.arrays import F64
 
 EFFICIENCY_MARK = "AUC_GPU_Time"
-"""The column that tells an efficiency table."""
+"""The column by which an efficiency table is recognised."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What one submission achieved; a case that failed or that a table lacks has no values."""
+    """Results of one submission; a case that failed, or that a table lacks, has no values."""
 
     name: str
+    """Name of the submission, which is that of its folder."""
     values: Mapping[str, Mapping[str, float]]
-    """Case, without suffixes, to metric to value."""
+    """Name of a case to metric to value."""
 
 
-def read_results(folder: Path, rules: RankingRules) -> Results:
+def read_results(folder: Path, rules: RankingRules, challenge: Challenge | None = None) -> Results:
     """Read the score table and the efficiency table in a folder, whatever they are called.
 
+    Args:
+        folder: folder of one submission.
+        rules: the metrics that are ranked, and what costs nothing.
+        challenge: label set of the scores; None finds it by the columns, as `read_scores` does.
+
     Raises:
-        JudgingError: there is not exactly one of each, or they cannot be read.
+        JudgingError: there is not exactly one table of each kind, or it cannot be read.
     """
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder")
@@ -50,7 +57,7 @@ def read_results(folder: Path, rules: RankingRules) -> Results:
                 f"{folder}: holds {said} {kind} table{'s' if len(found) > 1 else ''}; it must hold one "
                 f"(python -m eval {program})"
             )
-    accuracy, costs = _accuracy(read_scores(scores[0])), _costs(efficiency[0], rules)
+    accuracy, costs = _accuracy(read_scores(scores[0], challenge)), _costs(efficiency[0], rules)
     failed = {case for case, figures in costs.items() if not figures}
     wanted = [metric.name for metric in rules.metrics]
     values = {
@@ -70,7 +77,7 @@ def _accuracy(table: ScoreTable) -> dict[str, dict[str, float]]:
             per_structure = {
                 structure: values[row] for (structure, kind), values in table.values.items() if kind is metric
             }
-            organs, lesion = mean_scores(per_structure)
+            organs, lesion = mean_scores(per_structure, table.challenge.labels)
             every = [value for value in per_structure.values() if not math.isnan(value)]
             figures |= {
                 f"Organ_{metric}": organs,
@@ -82,7 +89,7 @@ def _accuracy(table: ScoreTable) -> dict[str, dict[str, float]]:
 
 
 def _costs(path: Path, rules: RankingRules) -> dict[str, dict[str, float]]:
-    """Costs beyond the tolerances per case; none for a case that did not end well."""
+    """Case to its costs beyond what is free; none for a case that did not end well."""
     _, rows = read_csv(path)
     return {
         case_of(row[NAME]): _cost(path, row, rules) if row.get(STATUS, "ok") == "ok" else {} for row in rows
@@ -95,8 +102,8 @@ def _cost(path: Path, row: Mapping[str, str], rules: RankingRules) -> dict[str, 
         rules.lenient_mb, ""
     )
     excess = _number(path, row, above)
-    # The organisers' tables have no curve: a run that held its mean memory all the time is the least that it
-    # can have cost.
+    # The organisers' tables have no curve of the memory. The lowest cost that fits them is that of a run
+    # which held its mean memory all the time.
     excess = max(area - rules.lenient_mb * time_s, 0.0) if math.isnan(excess) else excess
     return {
         "Time": max(time_s - rules.lenient_s, 0.0),
@@ -115,10 +122,10 @@ def _number(path: Path, row: Mapping[str, str], header: str) -> float:
         ) from error
 
 
-def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], dict[str, Numbers]]:
-    """Cases, and per metric the values of shape (submissions, cases).
+def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], dict[str, F64]]:
+    """Names of the cases, and metric to its values of shape (submissions, cases).
 
-    A metric that no submission has has only NaN.
+    A metric that no submission has is all NaN.
 
     Raises:
         JudgingError: there is no case at all.

@@ -1,10 +1,8 @@
-"""Who is better: rank per case and metric, average over metrics and cases, as the FLARE challenges do.
+"""Ranking of submissions as in the FLARE challenges: ranks per case and metric, averaged over both.
 
-Each case is ranked by itself in each metric; 1 is the best. Submissions that tie share the mean of the ranks
-that they
-take: values 0.9, 0.8, 0.8 rank 1, 2.5, 2.5. What a submission lacks, or failed, comes last, behind everything
-    that is
-there. How firm a place is shows in resamples of the cases with replacement.
+In each metric, every case is ranked by itself; rank 1 is the best. Submissions that tie share the mean of the
+ranks that they take: the values 0.9, 0.8, 0.8 have the ranks 1, 2.5, 2.5. Cases that a submission lacks or
+failed come last. Rankings of resamples of the cases, drawn with replacement, show how certain a place is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,8 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from eval.scoring.summary import bootstrap_weights
-
-Numbers = NDArray[np.float64]
+from model.arrays import F64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +22,11 @@ class RankedMetric:
     """One metric of a challenge's ranking."""
 
     name: str
+    """Name in the ranking table."""
     weight: float
+    """Weight in the mean over the metrics, relative to the others."""
     more_is_better: bool
+    """Whether the largest value ranks first."""
 
 
 def _metrics(*, scores: Sequence[str], half_areas: bool) -> tuple[RankedMetric, ...]:
@@ -39,13 +39,14 @@ def _metrics(*, scores: Sequence[str], half_areas: bool) -> tuple[RankedMetric, 
 
 @dataclass(frozen=True, kw_only=True)
 class RankingRules:
-    """How a challenge ranks."""
+    """The ranking scheme of a challenge."""
 
     metrics: tuple[RankedMetric, ...]
+    """What is ranked."""
     lenient_s: float
-    """Time that costs nothing."""
+    """Seconds that a case may take without a cost."""
     lenient_mb: float
-    """GPU memory that costs nothing, at every moment."""
+    """GPU memory in MiB that may be used at any moment without a cost."""
 
 
 RANKINGS: Mapping[str, RankingRules] = MappingProxyType(
@@ -60,7 +61,7 @@ RANKINGS: Mapping[str, RankingRules] = MappingProxyType(
         ),
     }
 )
-"""Challenge year to its ranking."""
+"""Challenge year to its ranking scheme."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,50 +69,54 @@ class Placing:
     """One submission in a ranking."""
 
     submission: str
+    """Name of the submission."""
     place: int
+    """Place, from 1; submissions that tie share the better one."""
     score: float
-    """Weighted mean rank."""
+    """Weighted mean rank over metrics and cases."""
     ranks: Mapping[str, float]
     """Metric to the mean rank over the cases."""
     place_median: float
-    """Of its places in the resamples."""
+    """Median of its places in the resamples."""
     place_low: float
-    """2.5 percentile."""
+    """2.5th percentile of its places in the resamples."""
     place_high: float
-    """97.5 percentile."""
+    """97.5th percentile."""
     first_share: float
     """Share of the resamples in which it is first, ties included."""
 
 
-def case_ranks(values: Numbers, more_is_better: bool) -> Numbers:
+def case_ranks(values: F64, more_is_better: bool) -> F64:
     """Ranks of submissions in each case.
 
     Args:
-        values: shape (submissions, cases); NaN is missing and ranks behind everything that is there.
+        values: shape (submissions, cases); missing values are NaN and rank behind all others.
         more_is_better: whether the largest value ranks first.
 
     Returns:
-        1 to the number of submissions; ties share the mean rank.
+        Ranks from 1 to the number of submissions, of the same shape; submissions that tie share the mean
+        rank.
     """
     cost = np.where(np.isnan(values), np.inf, -values if more_is_better else values)
     return np.asarray(stats.rankdata(cost, method="average", axis=0), np.float64)
 
 
-def places(scores: Numbers) -> NDArray[np.int64]:
+def places(scores: F64) -> NDArray[np.int64]:
     """Places by mean rank along the first axis; ties share the better place: 1, 2, 2, 4."""
-    # Sums of halves and thirds of ranks differ in the last digits though they are equal.
+    # Equal sums of halves and thirds of ranks may differ in their last digits.
     return np.asarray(stats.rankdata(np.round(scores, 9), method="min", axis=0), np.int64)
 
 
 def rank(
-    submissions: Sequence[str], values: Mapping[str, Numbers], metrics: Sequence[RankedMetric]
+    submissions: Sequence[str], values: Mapping[str, F64], metrics: Sequence[RankedMetric]
 ) -> list[Placing]:
     """Rank submissions, the best first.
 
     Args:
-        submissions: names.
-        values: metric to its values of shape (submissions, cases), tolerances taken off, NaN for missing.
-        metrics: what counts how much.
+        submissions: their names.
+        values: metric to its values of shape (submissions, cases), with what costs nothing taken off; NaN
+            where missing.
+        metrics: the metrics and their weights.
     """
     ranks = {metric.name: case_ranks(values[metric.name], metric.more_is_better) for metric in metrics}
     weights = np.array([metric.weight for metric in metrics])

@@ -1,4 +1,4 @@
-"""Run a submission's container on one case, cold, as organisers do, and say how it ended."""
+"""Run a new container of a submission on one case, as organisers do, and find out how it ended."""
 
 import shutil
 import subprocess
@@ -11,62 +11,71 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
+from eval.label_sets import foreign_label
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import STOPPED_S
+from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import LabelSet
 
 PATIENCE_S = 60.0
-"""For docker's own answers."""
+"""Longest wait for an answer of docker itself."""
 EVENT_S = 5.0
-"""For docker to tell of what has happened already."""
+"""Longest wait for docker's list of events that have happened already."""
 KILLED = 137
+"""Exit code of a process that was killed."""
 DOCKER_FAILED = 125
+"""Exit code with which docker reports a failure of its own."""
+LOCKS = (
+    "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
+    "--security-opt", "no-new-privileges",
+)  # fmt: skip
+"""What a container may not do, unless it is run as the organisers do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerOptions:
-    """How containers are run."""
+    """Options of all containers of a submission."""
 
     image: str
+    """Name of the image, as docker knows it."""
     memory: str
-    """Limit as docker takes it, 28g."""
+    """Memory limit in docker's notation, e.g. 28g."""
     gpu: str | None = None
-    """Index or UUID; None runs without a GPU."""
+    """Index or UUID of the GPU that containers get; None for none."""
     official: bool = False
-    """The organisers' command to the letter instead of ours, which is locked down."""
+    """Whether containers are run exactly as the organisers do; otherwise they are locked down."""
     limit_s: float = 3600.0
-    """A case that takes longer is stopped."""
+    """Seconds after which a case is stopped."""
     labels: LabelSet
-    """What a valid label map may hold."""
+    """Labels that a valid label map may hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerCase:
-    """One image, and where the results go."""
+    """One image, and the files of its results."""
 
     image: Path
+    """The image, which is copied into the container's inputs."""
     output: Path
-    """The label map; written only if it is valid and the container ended well."""
+    """Label map to write; written only if it is valid and the container ended well."""
     log: Path
-    """What the container says."""
+    """File for the container's output."""
 
 
 def output_name(image: Path) -> str:
-    """Name of the label map of an image: CASE_0000.nii.gz gives CASE.nii.gz."""
+    """Name of an image's label map: CASE.nii.gz for CASE_0000.nii.gz."""
     return f"{case_of(image.name)}.nii.gz"
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Ask docker something that it answers at once.
+    """Run a docker command that should return at once.
 
     Raises:
-        JudgingError: there is no docker command, or it does not answer.
+        JudgingError: there is no docker command, or it does not return within a minute.
     """
     try:
         return subprocess.run(
@@ -76,12 +85,12 @@ def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
         raise JudgingError("there is no docker command; install Docker or Podman's docker") from error
     except subprocess.TimeoutExpired as error:
         raise JudgingError(
-            f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon well?"
+            f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon running?"
         ) from error
 
 
 def check_image(image: str) -> None:
-    """Refuse, before any work is done, an image that docker does not have.
+    """Refuse an image that docker does not have, before any work is done.
 
     Raises:
         JudgingError: docker does not work or has no such image.
@@ -95,65 +104,28 @@ def check_image(image: str) -> None:
 
 
 def command(options: ContainerOptions, name: str, folder: Path) -> list[str]:
-    """The command that runs a container named `name` on `folder`/inputs and `folder`/outputs."""
+    """The command line that runs a container named `name` on `folder`/inputs and `folder`/outputs."""
     inputs, outputs = f"{folder}/inputs/:/workspace/inputs/", f"{folder}/outputs/:/workspace/outputs/"
     start, end = ["docker", "container", "run"], [options.image, "/bin/bash", "-c", "sh predict.sh"]
     gpus = [] if options.gpu is None else [f"--gpus=device={options.gpu}"]
+    limits = ["-m", options.memory, *gpus, "--name", name]
     if options.official:
         shared = [] if options.gpu is None else ["--shm-size=28gb"]
-        return [
-            *start,
-            *shared,
-            "-m",
-            options.memory,
-            *gpus,
-            "--name",
-            name,
-            "--rm",
-            "-v",
-            inputs,
-            "-v",
-            outputs,
-            *end,
-        ]
-    locks = [
-        "--network",
-        "none",
-        "--read-only",
-        "--tmpfs",
-        "/tmp",
-        "--cap-drop",
-        "ALL",
-        "--security-opt",
-        "no-new-privileges",
-    ]
-    return [
-        *start,
-        *locks,
-        "-m",
-        options.memory,
-        *gpus,
-        "--name",
-        name,
-        "-v",
-        f"{inputs}:ro",
-        "-v",
-        outputs,
-        *end,
-    ]
+        return [*start, *shared, *limits, "--rm", "-v", inputs, "-v", outputs, *end]
+    return [*start, *LOCKS, *limits, "-v", f"{inputs}:ro", "-v", outputs, *end]
 
 
 def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
-    """Run a new container on one image and judge what it wrote.
+    """Run a new container on one image and check the label map that it wrote.
 
     Raises:
-        JudgingError: docker could not start the container, which is no fault of the submission's.
+        JudgingError: docker could not start the container, for which the submission is not to blame.
     """
     with tempfile.TemporaryDirectory(prefix="leanseg-case-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (folder / "inputs").mkdir()
         (folder / "outputs").mkdir()
-        # The container's user is the submission's own choice, and organisers open the folder to it too.
+        # A submission chooses the user of its container; organisers let any user write to the folder too.
         folder.chmod(0o755)
         (folder / "outputs").chmod(0o777)
         shutil.copyfile(case.image, folder / "inputs" / case.image.name)
@@ -173,7 +145,7 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
 
 @dataclass
 class _Run:
-    """One container from start to removal."""
+    """One container, from its start to its removal."""
 
     options: ContainerOptions
     folder: Path
@@ -181,12 +153,13 @@ class _Run:
     start_s: float = 0.0
     end_s: float = 0.0
     exit_code: int | None = None
-    """None if it was stopped."""
+    """Exit code of the container; None if it was stopped."""
     out_of_memory: bool = False
     _seen: bool = False
+    """Whether docker has shown the container as running or ended."""
 
     def go(self, log: int, watch: Callable[[int], None]) -> None:
-        """Run, stop after the time limit, remove, whatever happens."""
+        """Run the container, stop it after the time limit, and remove it in any case."""
         follower = threading.Thread(target=self._follow, args=(watch,), daemon=True)
         self.start_s = time.monotonic()
         client = subprocess.Popen(
@@ -210,7 +183,7 @@ class _Run:
         self.out_of_memory |= self.exit_code == KILLED
 
     def _follow(self, watch: Callable[[int], None]) -> None:
-        """Find the container's first process once it runs."""
+        """Pass the container's first process to `watch` as soon as it runs."""
         with suppress(JudgingError, OSError, subprocess.SubprocessError, ValueError):
             while not self.end_s:
                 state = docker(
@@ -222,12 +195,15 @@ class _Run:
             else:
                 return
             self._seen = True
-            # On another machine, a virtual one included, the number is somebody else's process here.
+            # If docker runs on another machine, or in a virtual one, the number means another process here.
             if state[1] in Path(f"/proc/{state[0]}/cgroup").read_text(encoding="utf-8"):
                 watch(int(state[0]))
 
     def _look_back(self) -> None:
-        """Ask how the container ended: itself, or if it has removed itself and some engines then say 0, the engine's events."""
+        """Find out how the container ended, from itself or from the engine's events.
+
+        A container with `--rm` has removed itself, and some engines then return 0 whatever its exit code was.
+        """
         form = "{{.State.ExitCode}} {{.State.OOMKilled}}"
         state = docker("container", "inspect", "--format", form, self.name).stdout.split()
         if len(state) == 2 and self.exit_code != DOCKER_FAILED:
@@ -236,9 +212,9 @@ class _Run:
             self.exit_code = self._code_in_events() or 0
 
     def _code_in_events(self) -> int | None:
-        """The exit code with which the container died, as the engine's events tell; None if they do not."""
+        """The exit code of the container by the engine's events; None if they do not say."""
         form = '{{.Action}} {{index .Actor.Attributes "exitCode"}}'
-        # Events have no end unless told, and engines differ in how they take an end that has passed.
+        # The list of events has no end, and engines differ in what they make of an end in the past.
         since = f"{time.time() - (self.end_s - self.start_s) - 1:.3f}"
         ask = ["docker", "events", "--since", since, "--filter", f"container={self.name}", "--format", form]
         with subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as events:
@@ -253,7 +229,7 @@ class _Run:
 
     @property
     def never_started(self) -> bool:
-        """Whether docker itself failed."""
+        """Whether docker itself failed to start the container."""
         return self.exit_code == DOCKER_FAILED and not self._seen
 
 
@@ -274,7 +250,7 @@ def _ending(run: _Run, case: ContainerCase, folder: Path) -> tuple[Status, str]:
 
 
 def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, str]:
-    """Whether a label map is there, lies on its image's grid and holds only labels of the set."""
+    """Check that a label map exists, lies on its image's grid and holds only labels of the set."""
     if output.is_symlink() or not output.is_file():
         return Status.NO_OUTPUT, f"there is no outputs/{output.name}"
     try:
@@ -284,14 +260,12 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
         return Status.INVALID_OUTPUT, str(error).replace(f"{output}", f"outputs/{output.name}")
     if difference:
         return Status.INVALID_OUTPUT, f"the label map is not on the image's grid: {difference}"
-    foreign = labels.foreign(np.unique(written.labels).tolist())
-    if foreign:
-        return Status.INVALID_OUTPUT, f"holds label {foreign[0]}, {labels.name} has 0 to {labels.max_id}"
-    return Status.OK, ""
+    wrong = foreign_label(label_boxes(written.labels), labels)
+    return (Status.INVALID_OUTPUT, wrong) if wrong else (Status.OK, "")
 
 
 def _complaint(text: str) -> str:
-    """The last line that speaks of an error, or the last one at all: programs often end with a summary."""
+    """The last line that mentions an error, or else the last line: programs often end with a summary."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return [*lines, *errors][-1][:300] if lines else "nothing was said"

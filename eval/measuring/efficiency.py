@@ -1,4 +1,4 @@
-"""How the run of a case ended and what it took."""
+"""The result of running one case: how it ended, and the time and memory that it took."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from eval.measuring.trace import Trace
 
 
 class Status(StrEnum):
-    """How a case ended; all but `ok` score as if there were no label map."""
+    """How a case ended; all but `ok` are scored as if there were no label map."""
 
     OK = "ok"
     FAILED = "failed"
@@ -19,20 +19,23 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CaseEfficiency:
-    """One case."""
+    """The run of one case."""
 
     name: str
     """Name of the label map, as in score tables."""
     status: Status
+    """How it ended."""
     exit_code: int | None
-    """None if the program was stopped."""
+    """Exit code of the program; None if it was stopped."""
     remark: str
-    """What was wrong, in one line; empty if nothing was."""
+    """The fault in one line; empty if there was none."""
     trace: Trace
+    """Samples of what it used over time."""
 
 
 def sampling_remark(trace: Trace) -> str:
-    """What a reader of the figures must know about how they were sampled; empty if nothing."""
+    """A remark on gaps in the samples, for those who read the figures; empty if there are none."""
     if trace.stopped_after_s is None:
         return ""
-    return f"the sampler stopped {trace.stopped_after_s:.1f} s into {trace.duration_s:.1f} s: no figures but the time"
+    after, whole = f"{trace.stopped_after_s:.1f} s", f"{trace.duration_s:.1f} s"
+    return f"the sampler stopped {after} into {whole}: no figures but the time"

@@ -1,46 +1,50 @@
-"""The tables of `container`, `profile` and `rank`: what they are called and what is in them.
+"""Names and columns of the tables of `container`, `profile` and `rank`.
 
-EFFICIENCY.csv, one row per case. The organisers' columns come first and hold what their programs compute:
+EFFICIENCY.csv has one row per case. The organisers' columns come first and hold what their programs compute:
 
     Name                  CASE.nii.gz, the name of the label map
-    Time                  s from before `docker container run` until it returned; 3600 for a case that was
-    stuck MaxGPU_Mem            MB, of the whole device
-    AUC_GPU_Time          MB·s, sum of the samples × 0.1, whole
-    MaxCPU_Utilization    percent of all the host's processors
+    Time                  seconds from before `docker container run` until it returned; 3600 for a case that
+                          did not end
+    MaxGPU_Mem            MB, of the whole device
+    AUC_GPU_Time          MB·s, sum of the samples × 0.1, a whole number
+    MaxCPU_Utilization    percent of all processors of the host
     AUC_CPU_Time          percent·s, sum of the samples × 0.1
     MaxRAM                MB, of the whole host
-    AUC_RAM_Time          MB·s, sum of the samples × 0.1, whole
+    AUC_RAM_Time          MB·s, sum of the samples × 0.1, a whole number
 
-Ours follow. Integrals are true ones over the time stamps; `Own` is the container or command by itself:
+Our own columns follow. Integrals are exact, over the time stamps of the samples; `Own` stands for the
+container or command alone:
 
     Status                ok, failed, timeout, out of memory, no output, invalid output
-    ExitCode, Remark      the container's exit code; what was wrong, in one line
-    Wall_s                seconds as measured, also of a case that was stuck
-    GPU_Baseline_MB       of the device before the start; not subtracted anywhere
-    GPU_Integral_MBs, GPU_Above2GB_MBs, GPU_Above4GB_MBs   of the device; the parts of it above 2048 and 4096
-    MB Time_Above15s_s       seconds beyond 15
+    ExitCode, Remark      exit code of the container; the fault in one line
+    Wall_s                seconds as measured, also of a case that did not end
+    GPU_Baseline_MB       use of the device before the start; it is not subtracted anywhere
+    GPU_Integral_MBs      use of the device over time
+    GPU_Above2GB_MBs      the part of it above 2048 MB; likewise GPU_Above4GB_MBs above 4096 MB
+    Time_Above15s_s       seconds beyond 15
     GPU_MaxUtilization_percent, OwnGPU_Max_MB, OwnGPU_Integral_MBs, CPU_Integral_percent_s, RAM_Integral_MBs,
     OwnRAM_Max_MB, OwnRAM_Integral_MBs
-    OwnCPU_Max_percent    of one processor: 400 is four processors
+    OwnCPU_Max_percent    percent of one processor: 400 is four processors
     OwnCPU_Integral_percent_s
-    Samples, LongestGap_s samples taken, and the longest time without one
+    Samples               number of samples
+    LongestGap_s          longest time without a sample
 
-A figure that was not taken is an empty cell. Megabytes are MiB, as the organisers count.
+A cell is empty if its figure was not measured. Megabytes are MiB, as the organisers count them.
 
-EFFICIENCY_cases/CASE.trace.csv: Time_s (since the start; the baseline before it is negative, the last row,
-empty, is the end), GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB, OwnCPU_percent, OwnRAM_MB. CASE.log:
-what the container said.
+EFFICIENCY_cases/CASE.trace.csv has the columns Time_s, GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB,
+OwnCPU_percent and OwnRAM_MB. Times count from the start; the baseline before it has negative times, and a
+last row without values marks the end. EFFICIENCY_cases/CASE.log is the container's output.
 
-RANKING.csv, one row per submission, the best first:
+RANKING.csv has one row per submission, the best first:
 
-    Place                 ties share the better place
+    Place                 place; submissions that tie share the better one
     Submission            name of the folder
     Score                 mean rank over metrics, weighted, and cases; 1 is first everywhere
     Rank_METRIC           mean rank over the cases in one metric
-    Cases, Missing        cases ranked, and of these the ones that the submission lacks or failed
-    Place_median, Place_low, Place_high, First_share   place in resamples of the cases: median, 2.5 and 97.5
-    percentile,
-                          and share of resamples in which it is first
+    Cases, Missing        number of cases, and number of those that the submission lacks or failed
+    Place_median          median of its places in resamples of the cases
+    Place_low, Place_high 2.5th and 97.5th percentile of these places
+    First_share           share of the resamples in which it is first
 """
 
 import math
@@ -66,15 +70,14 @@ STATUS, REMARK = "Status", "Remark"
 STUCK_S = 3600.0
 """The time that the organisers write for a container that does not end."""
 LENIENT_MB = (2048.0, 4096.0)
+"""GPU memory in MiB that costs nothing in the rankings of FLARE22 and FLARE23."""
 LENIENT_S = 15.0
+"""Seconds that cost nothing in the ranking of FLARE23."""
 OWN_COLUMNS = (
     STATUS, "ExitCode", REMARK, "Wall_s", "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs",
-    "GPU_Above4GB_MBs",
-    "Time_Above15s_s", "GPU_MaxUtilization_percent", "OwnGPU_Max_MB", "OwnGPU_Integral_MBs",
-    "CPU_Integral_percent_s",
-    "RAM_Integral_MBs", "OwnRAM_Max_MB", "OwnRAM_Integral_MBs", "OwnCPU_Max_percent",
-    "OwnCPU_Integral_percent_s",
-    "Samples", "LongestGap_s",
+    "GPU_Above4GB_MBs", "Time_Above15s_s", "GPU_MaxUtilization_percent", "OwnGPU_Max_MB",
+    "OwnGPU_Integral_MBs", "CPU_Integral_percent_s", "RAM_Integral_MBs", "OwnRAM_Max_MB",
+    "OwnRAM_Integral_MBs", "OwnCPU_Max_percent", "OwnCPU_Integral_percent_s", "Samples", "LongestGap_s",
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Where samples come from: the GPU through NVML, the host through psutil, a program's own share through its cgroup or processes.
+"""Sources of samples: NVML for the GPU, psutil for the host, cgroups or processes for a program's own share.
 
-A probe returns what it could take; what it could not is missing from the answer and ends as a lost value.
+A probe returns the quantities that it could read; others are missing from its answer and become lost values.
 """
 
 import importlib
@@ -19,18 +19,18 @@ PROC = Path("/proc")
 
 
 class NoGpuError(Exception):
-    """There is no GPU to watch; the message says why in one line."""
+    """The GPU cannot be measured; the message says why in one line."""
 
 
 class Program(Protocol):
-    """The program that is watched."""
+    """The program that is measured."""
 
     def memory_mb(self) -> float:
-        """RAM that it holds, without what the system could drop at any time."""
+        """RAM in MiB that it holds, without caches that the system could drop at any time."""
         ...
 
     def cpu_s(self) -> float:
-        """Processor time that it has taken since it started, all its processes together."""
+        """Processor seconds that all its processes together have taken since it started."""
         ...
 
     def holds(self, pid: int) -> bool:
@@ -39,7 +39,7 @@ class Program(Protocol):
 
 
 class ProcessTree:
-    """A process and its descendants; a page shared by several of them counts once for each."""
+    """A process and its descendants; memory that several of them share counts once for each."""
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
@@ -47,7 +47,7 @@ class ProcessTree:
         self._processes: list[Any] = []
 
     def memory_mb(self) -> float:
-        """Sum of the resident memory of the processes there are now; the other answers are about these."""
+        """Sum of the resident memory in MiB of the processes that exist now; other answers refer to them."""
         total = 0
         try:
             self._processes = [self._root, *self._root.children(recursive=True)]
@@ -59,7 +59,7 @@ class ProcessTree:
         return total / MIB
 
     def cpu_s(self) -> float:
-        """Sum over the processes; one that has ended keeps what it had when last seen."""
+        """Sum of the processor seconds; a process that has ended counts with what it had when last seen."""
         for process in self._processes:
             with suppress(psutil.Error):
                 times = process.cpu_times()
@@ -67,12 +67,12 @@ class ProcessTree:
         return sum(self._cpu_s.values())
 
     def holds(self, pid: int) -> bool:
-        """Whether the process was one of them when memory was last asked for."""
+        """Whether the process was one of them when memory was last read."""
         return any(process.pid == pid for process in self._processes)
 
 
 class Cgroup:
-    """A container, through the files that the kernel keeps on its control group (version 1 or 2).
+    """A container, read from the kernel's files of its control group (version 1 or 2).
 
     Raises:
         OSError: the process has ended or the files cannot be read.
@@ -98,7 +98,7 @@ class Cgroup:
         self.cpu_s()
 
     def memory_mb(self) -> float:
-        """What counts towards the container's limit, less the file cache that is not in use, as `docker stats` shows it."""
+        """MiB that count towards the container's limit, less unused file cache, as in `docker stats`."""
         used, cache = (
             ("memory.current", "inactive_file")
             if self._version == 2
@@ -108,7 +108,7 @@ class Cgroup:
         return max(int((self._memory / used).read_text()) - int(statistics.get(cache, 0)), 0) / MIB
 
     def cpu_s(self) -> float:
-        """Processor time of all that ever ran in the container."""
+        """Processor seconds of everything that has run in the container."""
         if self._version == 1:
             return int((self._cpu / "cpuacct.usage").read_text()) / 1e9
         return int(dict(line.split() for line in _lines(self._cpu / "cpu.stat"))["usage_usec"]) / 1e6
@@ -126,14 +126,14 @@ def _lines(path: Path) -> list[str]:
 
 
 class ProgramProbe:
-    """The program's own RAM and CPU."""
+    """A program's own RAM and CPU."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self._before: tuple[float, float] | None = None
 
     def take(self, now_s: float) -> Mapping[str, float]:
-        """RAM in MiB, and CPU in percent of one processor since the last sample (400: four processors busy)."""
+        """RAM in MiB, and CPU since the last sample in percent of one processor (400: four are busy)."""
         taken = {}
         try:
             taken[OWN_RAM] = self._program.memory_mb()
@@ -147,7 +147,7 @@ class ProgramProbe:
 
 
 class HostProbe:
-    """CPU and RAM of the whole host, as the organisers take them."""
+    """CPU and RAM of the whole host, computed as the organisers do."""
 
     def __init__(self) -> None:
         self._before = self._times()
@@ -158,9 +158,9 @@ class HostProbe:
         return times.user, times.system, times.idle
 
     def take(self) -> Mapping[str, float]:
-        """CPU: 100 − idle % since the last sample, with the organisers' 0.1 s that keep the division whole.
+        """CPU in percent of all processors since the last sample, and used RAM in MiB.
 
-        RAM: used, in MiB.
+        The organisers add 0.1 s to the time, which avoids a division by 0.
         """
         now = self._times()
         spent = [after - before for after, before in zip(now, self._before, strict=True)]
@@ -169,15 +169,20 @@ class HostProbe:
 
 
 class GpuProbe:
-    """One GPU through NVML.
+    """One GPU, through NVML.
 
     Raises:
-        NoGpuError: there is no driver or no such GPU.
+        NoGpuError: there is no driver, no such GPU, or no package for NVML.
     """
 
     def __init__(self, gpu: str, nvml_module: str = "pynvml") -> None:
-        """Open a GPU by its index as `nvidia-smi` counts, or by its UUID."""
-        self._nvml = importlib.import_module(nvml_module)
+        """Open a GPU by its index, as `nvidia-smi` counts, or by its UUID."""
+        try:
+            self._nvml = importlib.import_module(nvml_module)
+        except ModuleNotFoundError as error:
+            raise NoGpuError(
+                f"GPU {gpu} cannot be watched: nvidia-ml-py is not installed (make .venv sets it up)"
+            ) from error
         try:
             self._nvml.nvmlInit()
             self._device = (
@@ -189,7 +194,7 @@ class GpuProbe:
             raise NoGpuError(f"GPU {gpu} cannot be watched: {error}") from error
 
     def take(self, program: Program | None) -> Mapping[str, float]:
-        """Memory of the device and of the program's processes in MiB, and utilization in percent."""
+        """MiB that the device and the program's processes hold, and utilization of the device in percent."""
         taken: dict[str, float] = {}
         readers: dict[str, Callable[[], float | None]] = {
             GPU: self._memory_mb,

@@ -1,7 +1,7 @@
-"""A sampler in its own process, so that nothing that the judge does delays a sample.
+"""A sampler in a process of its own, so that no work of this process delays a sample.
 
-The process writes each sample to a file as it is taken: whatever becomes of the process, what it saw is
-there. Time is the system's monotonic clock, the same in all processes.
+It writes each sample to a file as soon as it is taken, so that samples survive whatever happens to the
+sampler. Times are those of the system's monotonic clock, which all processes share.
 """
 
 import os
@@ -27,29 +27,30 @@ from eval.measuring.trace import INTERVAL_S, QUANTITIES, Trace, parse_samples
 Thing = TypeVar("Thing")
 
 BASELINE_S = 0.5
-"""How long is sampled before the command starts."""
+"""Seconds of sampling before the command starts."""
 STOP = 0
-"""Said to the sampler instead of a process."""
+"""Message that stops the sampler; any other number is a process to watch."""
 START_S = 60.0
-"""A sampler that has not taken its first sample by then will not."""
+"""Longest wait for the sampler's first sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerOptions:
-    """What to sample."""
+    """Options of a sampler."""
 
     gpu: str | None = None
-    """Index or UUID; None for none."""
+    """Index or UUID of the GPU to measure; None for none."""
     container: bool = False
-    """The program is a container: all that is in the control group of its first process. Otherwise a process
-    and its descendants."""
+    """Whether the program is a container: everything in the control group of its first process. Otherwise it
+    is that process and its descendants."""
     interval_s: float = INTERVAL_S
-    """Sleep between samples."""
+    """Seconds of sleep between samples."""
     nvml_module: str = "pynvml"
+    """Module that gives access to NVML."""
 
 
 def why_no_gpu(gpu: str, nvml_module: str = "pynvml") -> str | None:
-    """One line on why a GPU cannot be watched; None if it can."""
+    """The reason why a GPU cannot be measured, in one line; None if it can."""
     try:
         GpuProbe(gpu, nvml_module)
     except NoGpuError as error:
@@ -59,7 +60,7 @@ def why_no_gpu(gpu: str, nvml_module: str = "pynvml") -> str | None:
 
 @dataclass
 class Sampler:
-    """Samples while the block runs; `trace` then has the result.
+    """Takes samples while its `with` block runs; afterwards `trace` returns them.
 
     >>> with Sampler(SamplerOptions()) as sampler:    # doctest: +SKIP
     ...     start_s = time.monotonic()
@@ -79,8 +80,8 @@ class Sampler:
     def __enter__(self) -> Self:
         context = get_context("spawn")
         self._folder = tempfile.TemporaryDirectory(prefix="leanseg-samples-")
-        # A pipe, not an event or a shared value: those wait for ever for a process that was killed while it
-        # held them.
+        # A pipe and no event or shared value: those block for ever if a process is killed while it holds
+        # them.
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=sample, args=(self.options, self._path, other), daemon=True)
         self._process.start()
@@ -97,11 +98,11 @@ class Sampler:
 
     @property
     def pid(self) -> int | None:
-        """The sampler's own process."""
+        """Id of the sampler's own process."""
         return self._process.pid
 
     def watch(self, pid: int) -> None:
-        """Tell the sampler the first process of the program."""
+        """Let the sampler measure a program from now on; `pid` is its first process."""
         self._tell(pid)
 
     def _tell(self, pid: int) -> None:
@@ -122,16 +123,16 @@ class Sampler:
         self._folder.cleanup()
 
     def trace(self, start_s: float, end_s: float) -> Trace:
-        """What was sampled, with the time that `start_s` was as 0; to be asked for after the block."""
+        """The samples of a run, with times counted from `start_s`; to be called after the block."""
         return parse_samples(self._samples, start_s, end_s)
 
 
 def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
-    """Take samples until told to stop, or until nobody is left to tell: query, write, sleep.
+    """Take samples until the message to stop comes, or the process that would send it has ended.
 
-    Runs in a process of its own.
+    This runs in a process of its own.
     """
-    # Control-C reaches the whole group; the judge decides when sampling ends.
+    # Ctrl-C reaches the whole process group, but the parent process decides when sampling ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     host, gpu = (
         HostProbe(),
@@ -139,12 +140,12 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
     )
     program: Program | None = None
     own: ProgramProbe | None = None
-    told: int | None = None
+    message: int | None = None
     with path.open("a", encoding="utf-8", buffering=1) as stream:
         pipe.send(os.getpid())
-        while told != STOP:
-            if told is not None:
-                program = _quietly(partial(_program, told, options.container))
+        while message != STOP:
+            if message is not None:
+                program = _quietly(partial(_program, message, options.container))
                 own = None if program is None else ProgramProbe(program)
             now_s = time.monotonic()
             taken = {**host.take(), **(own.take(now_s) if own else {}), **(gpu.take(program) if gpu else {})}
@@ -154,11 +155,11 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
                 )
                 + "\n"
             )
-            told = _heard(pipe, options.interval_s)
+            message = _heard(pipe, options.interval_s)
 
 
 def _heard(pipe: Connection, patience_s: float) -> int | None:
-    """What the judge says within some seconds, if anything; a judge that is gone says to stop."""
+    """The message that arrives within some seconds, if any; `STOP` if the sender has ended."""
     try:
         return int(pipe.recv()) if pipe.poll(patience_s) else None
     except (EOFError, OSError):
@@ -167,12 +168,12 @@ def _heard(pipe: Connection, patience_s: float) -> int | None:
 
 def _program(pid: int, container: bool) -> Program:
     cgroup = _quietly(lambda: Cgroup(pid)) if container else None
-    # A container without a control group of its own is in ours; its files would tell of the judge too.
+    # A container without a control group of its own is in ours, whose files include this program.
     return ProcessTree(pid) if cgroup is None or cgroup.holds(os.getpid()) else cgroup
 
 
 def _quietly(make: Callable[[], Thing]) -> Thing | None:
-    """What a call makes, or None where the thing is not there (any more)."""
+    """The result of a call; None if what it opens does not exist, or no longer."""
     try:
         return make()
     except (OSError, ValueError, KeyError, NoGpuError, psutil.Error):

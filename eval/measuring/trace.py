@@ -1,8 +1,7 @@
-"""What a run used over time: samples with time stamps, and the figures that follow from them.
+"""Traces: samples of what a run used over time, and the figures that follow from them.
 
-A trace is a table. Times are seconds since the command started, those before it are negative (the baseline).
-A value that could not be taken is NaN; a quantity that was never taken has no column worth reading
-(`Trace.has`).
+A trace is a table. Times are seconds since the command started; the baseline before the start has negative
+times. A value that could not be read is NaN; a quantity that was never read is NaN throughout (`Trace.has`).
 """
 
 import csv
@@ -12,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
 from eval.files import read_csv, write_csv
-
-Numbers = NDArray[np.float64]
+from model.arrays import F64
 
 TIME = "Time_s"
 GPU = "GPU_MB"
@@ -28,58 +25,56 @@ RAM = "RAM_MB"
 OWN_CPU = "OwnCPU_percent"
 OWN_RAM = "OwnRAM_MB"
 QUANTITIES = (GPU, OWN_GPU, GPU_USE, CPU, RAM, OWN_CPU, OWN_RAM)
-"""Columns of a trace after `Time_s`; `eval.measuring.efficiency_table` says what they mean."""
+"""Columns of a trace after `Time_s`; `eval.measuring.efficiency_table` explains them."""
 INTERVAL_S = 0.1
-"""The organisers take a sample, then sleep so long; and count each sample as so long."""
+"""Seconds that the organisers' programs sleep after each sample, and for which they count it."""
 STOPPED_S = 5.0
-"""A sampler that took nothing in the last seconds of a run, so many or more, has stopped."""
+"""If there are no samples in this many last seconds of a run, the sampler has stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
     """Samples of a run, in the order of time."""
 
-    times_s: Numbers
-    values: Mapping[str, Numbers]
-    """Quantity to one number per time, NaN where a sample was lost."""
+    times_s: F64
+    """Seconds since the command started; shape (samples,)."""
+    values: Mapping[str, F64]
+    """Quantity to one number for each time; NaN where a value was lost."""
     duration_s: float
-    """How long the command ran."""
+    """Seconds that the command ran."""
 
     def has(self, quantity: str) -> bool:
-        """Whether the quantity was taken at least once while the command ran."""
+        """Whether the quantity was read at least once while the command ran."""
         return bool(self._known(quantity)[0].size)
 
-    def _known(self, quantity: str) -> tuple[Numbers, Numbers]:
-        """Times and values of the samples during the run that were not lost."""
+    def _known(self, quantity: str) -> tuple[F64, F64]:
+        """Times and values of a quantity during the run, without those that were lost."""
         values = self.values.get(quantity, np.full_like(self.times_s, math.nan))
         kept = (self.times_s >= 0) & (self.times_s <= self.duration_s) & ~np.isnan(values)
         return self.times_s[kept], values[kept]
 
     def baseline(self, quantity: str) -> float:
-        """Median of the samples before the command started; NaN without any."""
+        """Median of the samples before the command started; NaN if there are none."""
         values = self.values.get(quantity, np.full_like(self.times_s, math.nan))
         before = values[(self.times_s < 0) & ~np.isnan(values)]
         return float(np.median(before)) if before.size else math.nan
 
     def peak(self, quantity: str) -> float:
-        """Largest value while the command ran; NaN without any."""
+        """Largest value while the command ran; NaN if there are none."""
         values = self._known(quantity)[1]
         return float(values.max()) if values.size else math.nan
 
     def organisers_sum(self, quantity: str) -> float:
-        """The organisers' number: the sum of the samples times 0.1 s, however far apart the samples are.
-
-        NaN without any.
-        """
+        """The organisers' figure, sum of the samples × 0.1 s, however far apart they are; NaN without any."""
         values = self._known(quantity)[1]
         return float(values.sum()) * INTERVAL_S if values.size else math.nan
 
     def integral(self, quantity: str, tolerance: float = 0.0) -> float:
-        """Area in quantity × seconds between the curve and a tolerance, where the curve is above it.
+        """Area of the part of the curve above a tolerance, in units of the quantity × seconds.
 
-        Samples are joined by straight lines, over lost samples too; before the first and after the last
-        sample of the run their values hold. Example: 0 MB at 0 s and 100 MB at 2 s, in a run of 3 s: 100 +
-        100 = 200 MB·s.
+        Samples are joined by straight lines, also across lost ones; the curve is constant before the first
+        and after the last sample of the run. Example: 0 MB at 0 s and 100 MB at 2 s, in a run of 3 s, give
+        100 + 100 = 200 MB·s.
         """
         times, values = self._known(quantity)
         if not times.size:
@@ -92,28 +87,28 @@ class Trace:
 
     @property
     def samples(self) -> int:
-        """Samples taken while the command ran, lost values or not."""
+        """Number of samples while the command ran, with or without lost values."""
         return int(np.count_nonzero((self.times_s >= 0) & (self.times_s <= self.duration_s)))
 
     @property
     def longest_gap_s(self) -> float:
-        """Longest time without a sample within the run, its start and end included."""
+        """Longest time in seconds without a sample, from the start to the end of the run."""
         during = self.times_s[(self.times_s >= 0) & (self.times_s <= self.duration_s)]
         return float(np.diff(np.concatenate(([0.0], during, [self.duration_s]))).max())
 
     @property
     def stopped_after_s(self) -> float | None:
-        """When sampling ended though the command ran on; None if it did not."""
+        """Second at which sampling ended while the command still ran; None if it did not."""
         last = float(self.times_s[-1]) if self.times_s.size else 0.0
         return max(last, 0.0) if self.duration_s - last >= STOPPED_S else None
 
     def lost(self, quantity: str) -> int:
-        """Samples of the run in which this quantity, taken at other times, is missing."""
+        """Number of samples of the run without this quantity; 0 if it was never read."""
         return self.samples - self._known(quantity)[0].size if self.has(quantity) else 0
 
 
-def _with_crossings(times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
-    """Insert the points at which straight lines between samples cross zero."""
+def _with_crossings(times: F64, values: F64) -> tuple[F64, F64]:
+    """Insert the points in which the straight lines between samples cross zero."""
     crossing = np.flatnonzero(values[:-1] * values[1:] < 0)
     share = values[crossing] / (values[crossing] - values[crossing + 1])
     zeros_at = times[crossing] + share * (times[crossing + 1] - times[crossing])
@@ -121,13 +116,12 @@ def _with_crossings(times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def parse_samples(text: str, start_s: float, end_s: float) -> Trace:
-    """The trace of a run from what its sampler wrote, cut-off last line or not.
+    """The trace of a run from the text that its sampler wrote, whose last line may be incomplete.
 
     Args:
-        text: rows of time and `QUANTITIES`, without a header; what cannot be read as a number is a lost
-            value.
-        start_s: when the command started, by the clock of the samples.
-        end_s: when it ended.
+        text: rows of time and `QUANTITIES`, without a header; a cell that is no number is a lost value.
+        start_s: time at which the command started, by the clock of the samples.
+        end_s: time at which it ended.
     """
     rows = [
         [_number(cell) for cell in row]
@@ -149,7 +143,7 @@ def _number(text: str) -> float:
 
 
 def write_trace(path: Path, trace: Trace) -> None:
-    """Write a trace as CSV; a last row without values tells when the command ended."""
+    """Write a trace as CSV; a last row without values marks the end of the command."""
     rows = [
         {TIME: f"{time:.3f}"}
         | {name: "" if math.isnan(column[i]) else f"{column[i]:.1f}" for name, column in trace.values.items()}
@@ -160,7 +154,7 @@ def write_trace(path: Path, trace: Trace) -> None:
 
 
 def read_trace(path: Path) -> Trace:
-    """Read what `write_trace` wrote.
+    """Read a trace that `write_trace` wrote.
 
     Raises:
         JudgingError: it is no trace.

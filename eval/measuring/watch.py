@@ -1,4 +1,4 @@
-"""Run any local command and watch it: what it took over time, and the stages that it tells of."""
+"""Run a local command and measure it: what it uses over time, and the stages that its report names."""
 
 import json
 import subprocess
@@ -13,33 +13,37 @@ from eval.measuring.trace import Trace
 
 REPORT_OPTION = "--report"
 CLOCKS_S = 0.1
-"""Clocks of two processes are not further apart."""
+"""Seconds by which the clocks of two processes may differ at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stretch of a run."""
+    """One stage of a run, such as reading, on one case."""
 
     name: str
+    """Name of the stage in the report."""
     start_s: float
-    """Since the command started."""
+    """Seconds from the start of the command to that of the stage."""
     end_s: float
+    """Seconds from the start of the command to the end of the stage."""
     case: int
-    """Number of the case that it worked on, from 0."""
+    """Number of the case, from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What came out."""
+    """The measured run of a command."""
 
     exit_code: int
+    """Exit code of the command; negative if a signal ended it."""
     trace: Trace
+    """Samples of what it used."""
     started_unix_s: float
-    """When the command started, in seconds since 1970."""
+    """Start of the command, in seconds since 1970."""
 
 
 def profile(command: Sequence[str], gpu: str | None) -> Profile:
-    """Run a command, its output going where ours goes, and sample until it ends.
+    """Run a command, which writes to this program's own output, and take samples until it ends.
 
     Raises:
         JudgingError: the command cannot be started.
@@ -61,7 +65,7 @@ def profile(command: Sequence[str], gpu: str | None) -> Profile:
 
 
 def report_path(command: Sequence[str]) -> Path | None:
-    """The file that a command is told to report to, `--report run.json`; None if it is not."""
+    """The file that a command line names for its report (`--report run.json`); None if it names none."""
     for word, following in zip(command, [*command[1:], ""], strict=True):
         if word == REPORT_OPTION and following:
             return Path(following)
@@ -71,16 +75,14 @@ def report_path(command: Sequence[str]) -> Path | None:
 
 
 def read_stages(path: Path, started_unix_s: float) -> list[Stage]:
-    """Stages of a run from its report, in the order of their starts.
-
-    They overlap where the program works side by side.
+    """Stages of a run from its report, in the order of their starts; stages may overlap.
 
     Args:
         path: JSON, `{"cases": [{"spans_unix_s": [[stage, start, end], …]}, …]}`, times in seconds since 1970.
-        started_unix_s: when the command started.
+        started_unix_s: start of the command.
 
     Raises:
-        JudgingError: the file is no report, or one of another run.
+        JudgingError: the file is no report, or that of another run.
     """
     try:
         cases = json.loads(path.read_text(encoding="utf-8"))["cases"]

@@ -1,13 +1,16 @@
 """Colours of structures, the same in every picture of the project.
 
-Chosen by search so that any two structures stay apart for readers with normal colour vision, protanopia,
-deuteranopia and tritanopia (simulated after Machado et al. 2009): at least 17 in CIE L*a*b* for any pair, 26
-for structures that touch each other in the body. `tests/eval/pictures/test_colours.py` holds the colours to
-that.
+The colours were found by a search so that any two structures can be told apart by readers with normal colour
+vision, protanopia, deuteranopia and tritanopia (simulated after Machado et al. 2009): they are at least 17
+apart in CIE L*a*b*, and 26 for structures that touch each other in the body.
+`tests/eval/pictures/test_colours.py` checks this.
 """
 
+import colorsys
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from model.labels import LabelSet
 
 COLOURS: Mapping[str, str] = MappingProxyType(
     {
@@ -31,13 +34,29 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "prostate/uterus": "#c04b4b",
     }
 )
-"""Structure to colour as `#rrggbb`. The last four stand in sets or places where their colour's other owner
-does not."""
+"""Structure to colour as `#rrggbb`. The last four share their colours with structures that are not in the
+same label sets, or lie elsewhere in the body."""
 
-UNKNOWN = "#ffffff"
-"""Colour of what has no name here."""
+PALETTE = tuple(dict.fromkeys(COLOURS.values()))
+"""Colours of structures without a colour of their own, in this order: 14 that can be told apart."""
+GOLDEN_TURN = 0.618034
+"""Steps of this share of a turn spread hues evenly around the circle, however many there are."""
 
 
-def colour_of(structure: str) -> str:
-    """Colour of a structure as `#rrggbb`; white for one that the project does not know."""
-    return COLOURS.get(structure, UNKNOWN)
+def colours_of(labels: LabelSet) -> dict[str, str]:
+    """Colour of each structure of a label set as `#rrggbb`, in the order of their ids.
+
+    Structures with a colour of their own keep it. The others take, in the order of their ids, the colours
+    that are left of the palette, and after these one hue after another, alternately light and dark.
+
+    >>> colours_of(LabelSet(name="own", ids={"cyst": 1, "liver": 2}))
+    {'cyst': '#a06e00', 'liver': '#c04b4b'}
+    """
+    known = {COLOURS[name] for name in labels.names if name in COLOURS}
+    free = iter([*(colour for colour in PALETTE if colour not in known), *map(_hue, range(len(labels.ids)))])
+    return {name: COLOURS[name] if name in COLOURS else next(free) for name in labels.names}
+
+
+def _hue(index: int) -> str:
+    rgb = colorsys.hls_to_rgb(index * GOLDEN_TURN % 1.0, (0.7, 0.45)[index % 2], 0.75)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)

@@ -1,4 +1,4 @@
-"""Draw what a run took over time: GPU memory, utilization, RAM, with its stages named under it."""
+"""Draw what a run used over time (GPU memory, utilization, RAM), with its stages below."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +19,17 @@ PANELS = (
     ("CPU (%)", (OWN_CPU, CPU)),
 )
 LABELS = {
-    OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device", OWN_RAM: "the command's",
-    RAM: "whole host",
+    OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device",
+    OWN_RAM: "the command's", RAM: "whole host",
     OWN_CPU: "the command's, of one processor", CPU: "whole host, of all processors",
 }  # fmt: skip
 SHADES = ("#4d5866", "#a3adba")
-"""Of the stages of one case and the next."""
+"""Colours of the stages of successive cases, in turn."""
 PANEL_IN, STAGE_IN = 1.95, 0.26
 
 
 def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -> None:
-    """Write the picture; quantities that were not taken have no panel."""
+    """Draw a trace and the stages of its run into a file; quantities without samples have no panel."""
     panels = [
         (name, kept) for name, quantities in PANELS if (kept := [q for q in quantities if trace.has(q)])
     ]
@@ -79,7 +79,7 @@ def _panel(axis: Axes, trace: Trace, name: str, quantities: Sequence[str]) -> No
 
 
 def _draw_stages(axis: Axes, stages: Sequence[Stage]) -> None:
-    """A row per stage, in the order in which they first start, with a bar for each time it ran."""
+    """Draw a row for each stage, in the order of their first starts, with a bar for each time it ran."""
     names = list(dict.fromkeys(stage.name for stage in stages))
     for stage in stages:
         row, width = names.index(stage.name), stage.end_s - stage.start_s

@@ -1,7 +1,7 @@
-"""Planes through a body that show most of it, cut as a radiologist expects to see them.
+"""Planes through a body that show most of its structures, oriented as radiologists expect them.
 
-Volumes are (z, y, x) in canonical LPS order: z grows to the head, y to the back, x to the patient's left. A
-plane is a picture with its first row on top:
+Volumes are (z, y, x) in canonical LPS order: z grows towards the head, y towards the back, x towards the
+patient's left. A plane is a picture whose first row is on top:
 
     axial       rows front to back, columns patient's right to left     A on top,  R on the left
     coronal     rows head to feet,  columns patient's right to left     H on top,  R on the left
@@ -10,20 +10,17 @@ plane is a picture with its first row on top:
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
-from eval.scoring.metrics import LabelMap
+from model.arrays import U8, Mask, Voxels, ZyxMm
 
-Voxels = NDArray[Any]
 AIR_HU = -500.0
 
 
 class Plane(Enum):
-    """An anatomical plane: the array axis it cuts, and the letters at its left, right, top and bottom edge."""
+    """An anatomical plane: the array axis that it cuts, and the letters of its four edges."""
 
     AXIAL = (0, "RLAP")
     CORONAL = (1, "RLHF")
@@ -67,17 +64,17 @@ def cut(volume: Voxels, plane: Plane, index: int) -> Voxels:
     return picture if plane is Plane.AXIAL else picture[::-1]
 
 
-def pixel_mm(plane: Plane, spacing_zyx_mm: tuple[float, float, float]) -> tuple[float, float]:
+def pixel_mm(plane: Plane, spacing_zyx_mm: ZyxMm) -> tuple[float, float]:
     """Height and width of a plane's pixels in mm."""
     height, width = (size for axis, size in enumerate(spacing_zyx_mm) if axis != plane.axis)
     return height, width
 
 
-def most_informative(labels: LabelMap, plane: Plane) -> int:
-    """Index of the plane that shows most structures at their largest.
+def most_informative(labels: U8, plane: Plane) -> int:
+    """Index of the plane that shows the most structures at their largest; the middle one without labels.
 
     Each structure counts with its area in the plane as a share of its largest area in any such plane, so that
-    small organs count as much as the liver. The middle plane if there are no labels.
+    small organs count as much as the liver.
     """
     others = tuple(axis for axis in range(3) if axis != plane.axis)
     scores = np.zeros(labels.shape[plane.axis])
@@ -87,10 +84,13 @@ def most_informative(labels: LabelMap, plane: Plane) -> int:
     return int(np.argmax(scores)) if scores.any() else labels.shape[plane.axis] // 2
 
 
-def body_region(picture_hu: Voxels, labelled: NDArray[np.bool_], margin: int = 4) -> Region:
-    """The smallest part of a plane that holds the body (above −500 HU) and all labels, with a margin in pixels.
+def body_region(picture_hu: Voxels, labelled: Mask, margin: int = 4) -> Region:
+    """The smallest part of a plane that holds the body (above −500 HU) and all labels; all of it without any.
 
-    The whole plane if there is neither.
+    Args:
+        picture_hu: the plane, in HU.
+        labelled: True where there is a label; of the same shape.
+        margin: pixels that are added on each side.
     """
     inside = _mostly(picture_hu > AIR_HU) | labelled
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
@@ -103,8 +103,8 @@ def body_region(picture_hu: Voxels, labelled: NDArray[np.bool_], margin: int = 4
     )
 
 
-def _mostly(body: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Without rows and columns that hold next to nothing: the table, tubes, noise."""
+def _mostly(body: Mask) -> Mask:
+    """A mask without the rows and columns in which it is nearly empty, as of the table, tubes and noise."""
     busy_rows = body.mean(axis=1, keepdims=True) > 0.06
     busy_columns = body.mean(axis=0, keepdims=True) > 0.06
     return np.asarray(body & busy_rows & busy_columns)

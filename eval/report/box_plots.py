@@ -1,4 +1,4 @@
-"""The box plots of a report as files for papers: vector or bitmap, white ground, the project's colours."""
+"""The box plots of a report as files for papers: vector or bitmap graphics, in the report's colours."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ WIDTH_IN, HEIGHT_IN, DPI = 7.2, 3.0, 300
 
 
 def write_plots(data: Json, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write `plots/METRIC.FORMAT` into the folder of a report and return the paths."""
+    """Write `plots/METRIC.FORMAT` for each metric and format into a report's folder; returns the paths."""
     (folder / "plots").mkdir()
     written = []
     for metric in data["metrics"]:

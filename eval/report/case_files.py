@@ -1,4 +1,4 @@
-"""The volumes of a report: files found by name, turned into scripts in parallel, failures named and not fatal."""
+"""The volumes of a report: find the files of each case and turn them into scripts, in parallel."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
-from model.labels import LABEL_SETS
+from model.labels import LabelSet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folders:
-    """Where images and label maps lie; None if not given."""
+    """Folders of images and label maps; None if they are not given."""
 
     images: Path | None
     predictions: Path | None
@@ -23,25 +23,28 @@ class Folders:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions:
-    """How volumes are embedded."""
+    """Options of all volumes of a report."""
 
-    label_set: str
-    """A key of `model.labels.LABEL_SETS`."""
+    labels: LabelSet
+    """Labels that the label maps may hold."""
     detail_mm: float
+    """Voxels are averaged up to about this size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """What came out for one case."""
+    """The volume of one case."""
 
     stem: str
+    """Name of the case."""
     key: str
+    """Name of its script, without suffix."""
     error: str = ""
-    """Why there is no volume; empty if all is well."""
+    """Why there is no volume, in one line; empty if there is one."""
 
 
 def find_files(stems: Sequence[str], folders: Folders) -> list[CaseFiles]:
-    """The files of each case, in the order of the stems; a case without any file is left out.
+    """The files of each case, in the order of `stems`; a case without any file is left out.
 
     Raises:
         JudgingError: a folder does not exist, or none of the folders holds a file of any case.
@@ -77,13 +80,10 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
 
 
 def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) -> Embedded:
-    """Write the script of one case, KEY.js.
-
-    Whatever is wrong with the case ends in `error`, never in an exception.
-    """
+    """Write the script of one case, KEY.js; a fault of the case is reported in `error` and not raised."""
     key, files = numbered
     try:
-        text = script_of(key, read_case(files, LABEL_SETS[options.label_set], options.detail_mm))
+        text = script_of(key, read_case(files, options.labels, options.detail_mm))
     except JudgingError as error:
         return Embedded(stem=files.name, key=key, error=str(error))
     with atomic_path(output / f"{key}.js") as temporary:
@@ -94,10 +94,10 @@ def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) 
 def embed_all(
     cases: Sequence[CaseFiles], output: Path, options: EmbedOptions, jobs: int
 ) -> Iterator[Embedded]:
-    """Write the scripts of all cases, `jobs` at a time, each given out as soon as it is done, in any order.
+    """Write the scripts of all cases, `jobs` at a time; yields the cases as they are finished.
 
     Raises:
-        JudgingError: memory did not suffice.
+        JudgingError: a process ran out of memory.
     """
     numbered = [(f"{index:04d}", files) for index, files in enumerate(cases, start=1)]
     yield from side_by_side(partial(embed, output=output, options=options), numbered, jobs)

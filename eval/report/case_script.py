@@ -1,8 +1,8 @@
-"""A case as a browser can show it: cropped, thinned out, 8 bits per voxel, in a script that is loaded when looked at.
+"""The volume of a case as a script for the browser: cropped, reduced, with 8 bits per voxel.
 
-Browsers let no page read files beside it that was itself opened as a file, but they let it load scripts. So
-each case is a script that calls `LeanSeg.receive` with the voxels, gzip-compressed and in base64. Arrays are
-(z, y, x) in canonical LPS order; the grid of an oblique image is shown upright.
+A page that was opened as a file may not read other files, but it may load scripts. So each case is a script
+that calls `LeanSeg.receive` with the voxels, compressed by gzip and encoded in base64; it is loaded when the
+case is opened. Arrays are (z, y, x) in canonical LPS order; the grid of an oblique image is shown upright.
 """
 
 import base64
@@ -13,20 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
-from eval.pictures.planes import AIR_HU, Plane, Voxels, body_region, canonical, most_informative
-from eval.pictures.three_planes import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
-from eval.scoring.metrics import Box, LabelMap
-from eval.scoring.surfels import Spacing
+from eval.label_sets import check_labels
+from eval.pictures.lettering import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
+from eval.pictures.planes import AIR_HU, Plane, body_region, canonical, most_informative
+from eval.scoring.metrics import Box, label_boxes
 from eval.volumes import grid_difference, onto_grid, read_image, read_labels
+from model.arrays import U8, Mask, Voxels, ZyxMm
 from model.labels import LabelSet
 
 MARGIN_MM = 12.0
-"""What is shown above and below the labels."""
+"""Margin above and below the labels that is shown."""
 BODY_SHARE = 0.3
-"""A pixel is part of the body's outline if it is body on this share of the slices."""
+"""A pixel belongs to the body if it does so on this share of the slices."""
+CONVERT = "convert the file, or name its label set with --labels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,24 +35,31 @@ class CaseFiles:
     """The files of one case; without a CT the labels are shown on black."""
 
     name: str
+    """Name of the case."""
     image: Path | None
+    """The CT."""
     prediction: Path | None
+    """Predicted label map."""
     truth: Path | None
+    """True label map."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseVolume:
-    """What is embedded of a case; all arrays of one shape (z, y, x)."""
+    """The volume of a case that is embedded; all arrays have one shape (z, y, x)."""
 
-    ct: NDArray[np.uint8]
-    """The soft-tissue window, 0 its lower and 255 its upper end."""
-    prediction: LabelMap | None
-    truth: LabelMap | None
-    spacing_zyx_mm: Spacing
+    ct: U8
+    """The CT in the soft-tissue window, from 0 at its lower to 255 at its upper end."""
+    prediction: U8 | None
+    """Predicted labels."""
+    truth: U8 | None
+    """True labels."""
+    spacing_zyx_mm: ZyxMm
+    """Voxel size."""
 
     @property
     def start_zyx(self) -> tuple[int, ...]:
-        """Where to look first: the planes with most errors, or with most structures if there is nothing to compare."""
+        """Planes to show first: those with the most errors, or with the most structures if there are none."""
         first = self.truth if self.prediction is None else self.prediction
         if first is None:
             return tuple(size // 2 for size in self.ct.shape)
@@ -65,11 +73,11 @@ class CaseVolume:
 
 
 def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVolume:
-    """Read a case and make it small: cropped to body and labels, voxels averaged up to about `detail_mm`.
+    """Read a case and reduce it: cropped to body and labels, voxels averaged up to about `detail_mm`.
 
     Raises:
-        JudgingError: a file cannot be read, holds labels outside the set, or the CT lies elsewhere than the
-            prediction.
+        JudgingError: a file cannot be read, holds labels outside the set, or does not cover the same space as
+            the others.
     """
     paths = [path for path in (files.image, files.prediction, files.truth) if path is not None]
     if not paths:
@@ -110,21 +118,19 @@ def script_of(key: str, volume: CaseVolume) -> str:
     return f"LeanSeg.receive({json.dumps(fields)});\n"
 
 
-def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> LabelMap | None:
+def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> U8 | None:
     if path is None:
         return None
     volume = read_labels(path)
     if grid_difference(volume.grid, grid):
         volume = onto_grid(volume, grid)
-    highest = int(volume.labels.max())
-    if highest > label_set.max_id:
-        raise JudgingError(f"{path}: holds label {highest}, {label_set.name} has 0 to {label_set.max_id}")
+    check_labels(path, label_boxes(volume.labels), label_set, CONVERT)
     image = sitk.GetImageFromArray(volume.labels)
     image.CopyInformation(grid)
     return np.asarray(sitk.GetArrayFromImage(canonical(image)), np.uint8)
 
 
-def _box(hu: Voxels, shown: NDArray[np.bool_], z_mm: float) -> Box:
+def _box(hu: Voxels, shown: Mask, z_mm: float) -> Box:
     slices = np.flatnonzero(shown.any(axis=(1, 2)))
     margin = round(MARGIN_MM / z_mm)
     first, stop = (
@@ -136,7 +142,7 @@ def _box(hu: Voxels, shown: NDArray[np.bool_], z_mm: float) -> Box:
 
 
 def _averaged(voxels: Voxels, factors: tuple[int, ...]) -> Voxels:
-    """Mean over blocks; incomplete blocks at the far ends are filled up with their last voxel."""
+    """Means over blocks of voxels; incomplete blocks at the far ends are filled up with their last voxel."""
     padded = np.pad(
         voxels, [(0, -size % factor) for size, factor in zip(voxels.shape, factors, strict=True)], mode="edge"
     )
@@ -147,8 +153,8 @@ def _averaged(voxels: Voxels, factors: tuple[int, ...]) -> Voxels:
     return blocks
 
 
-def _thinned(labels: LabelMap, factors: tuple[int, ...]) -> LabelMap:
-    """The label nearest to the middle of each block, of the same shape as `_averaged` gives."""
+def _thinned(labels: U8, factors: tuple[int, ...]) -> U8:
+    """The label at the middle of each block; the result has the shape that `_averaged` gives."""
     places = [
         np.minimum(np.arange(-(-size // factor)) * factor + factor // 2, size - 1)
         for size, factor in zip(labels.shape, factors, strict=True)
@@ -156,10 +162,10 @@ def _thinned(labels: LabelMap, factors: tuple[int, ...]) -> LabelMap:
     return np.ascontiguousarray(labels[np.ix_(*places)])
 
 
-def _windowed(hu: Voxels) -> NDArray[np.uint8]:
+def _windowed(hu: Voxels) -> U8:
     low = WINDOW_LEVEL_HU - WINDOW_WIDTH_HU / 2
     return np.rint(np.clip((hu - low) / WINDOW_WIDTH_HU, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def _packed(voxels: NDArray[np.uint8]) -> str:
+def _packed(voxels: U8) -> str:
     return base64.b64encode(gzip.compress(voxels.tobytes(), compresslevel=6, mtime=0)).decode()

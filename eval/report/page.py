@@ -1,6 +1,6 @@
-"""A report as a folder: `index.html`, which holds everything but the volumes, a script per case, and the viewer.
+"""A report as a folder: a page with all tables and figures, a script for each volume, and the 3D viewer.
 
-report/index.html        style, scripts, tables and figures; opens on its own
+report/index.html        style, scripts, tables and figures; it can be opened by itself
 report/cases/0001.js     the volume of a case, loaded when the case is opened
 report/viewer/niivue.js  the 3D viewer, loaded when it is opened
 """
@@ -30,12 +30,12 @@ SCRIPTS = (
     "main.js",
 )
 MARK = '<meta name="generator" content="LeanSeg report">'
-"""Tells a report from other pages."""
+"""The line by which a report is recognised."""
 
 
 def page_of(data: Json) -> str:
     """The page with its data."""
-    # In a script element only "</script" and "<!--" mean anything to a browser; without "<" there are none.
+    # Inside a script element, browsers react only to "</script" and "<!--"; without "<" there is neither.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
         "@MARK@": MARK,
@@ -51,10 +51,7 @@ def page_of(data: Json) -> str:
 
 
 def write_page(folder: Path, data: Json) -> None:
-    """Write the page, and the viewer if it was fetched, into the folder of a report.
-
-    `data` then says which.
-    """
+    """Write the page into the folder of a report, and the viewer if it was fetched (`data["viewer"]`)."""
     script = viewer_script()
     data["viewer"] = script is not None
     if script is not None:
@@ -64,7 +61,7 @@ def write_page(folder: Path, data: Json) -> None:
 
 
 def check_folder(path: Path, force: bool) -> None:
-    """Refuse, before any work is done, a folder that could not be written or would replace something else.
+    """Refuse a folder that cannot be written, or is something else than a report, before any work is done.
 
     Raises:
         JudgingError: the folder exists and `force` is not set, it is no report, or its parent does not exist.
@@ -92,9 +89,9 @@ def _is_report(path: Path) -> bool:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` to write to.
+    """A temporary folder beside `path` to write to.
 
-    It takes the place of `path` when the block ends well and is removed if not.
+    When the block ends without an exception, the folder replaces `path`; otherwise it is removed.
     """
     path = path.resolve()
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))

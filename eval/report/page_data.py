@@ -1,4 +1,4 @@
-"""What the page shows, as values that JSON can hold: scores, summary, comparison, efficiency, ranking.
+"""Data of a report's page in a form for JSON: scores, summary, comparison, efficiency, ranking.
 
 Missing numbers become null, infinite ones the text "inf".
 """
@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from eval.comparing.paired_tests import ScoreTable, compare, read_scores
+from eval.comparing.paired_tests import ScoreTable, compare
 from eval.comparing.ranking import RANKINGS
 from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency import Status
 from eval.measuring.efficiency_table import REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
-from eval.pictures.colours import colour_of
-from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, StructureScore, mean_scores
+from eval.pictures.colours import colours_of
+from eval.scoring.challenges import DECIMALS, Challenge, Rules, StructureScore, mean_scores
 from eval.scoring.columns import ERROR, NAME, Metric
 from eval.scoring.pairs import CaseScores
-from eval.scoring.summary import LESION, summarize, value_of
-from model.labels import TUMOR
+from eval.scoring.summary import lesion_row, summarize, value_of
+from model.labels import LabelSet
 
 Json = dict[str, Any]
 
@@ -36,64 +36,71 @@ EFFICIENCY_COLUMNS = (
     "MaxRAM",
     "AUC_RAM_Time",
 )
-"""The organisers' columns, all but the name."""
+"""The organisers' columns that a report shows."""
 OWN_COLUMNS = ("OwnRAM_Max_MB",)
-"""Of ours, if they are there."""
+"""Our own columns that it shows, if the table has them."""
 RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
 """The columns of a ranking that a report shows, beside one per metric."""
 MOST_POINTS = 400
-"""Points of a curve; more do not show."""
+"""Largest number of points of a curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """The tables that a report is made from."""
+    """Tables that a report is made from."""
 
-    scores: Path
+    scores: ScoreTable
+    """Scores of the submission."""
     efficiency: Path | None = None
-    compare: Path | None = None
+    """Its efficiency table."""
+    compare: ScoreTable | None = None
+    """Scores of another submission."""
     ranking: Path | None = None
+    """A ranking of several submissions."""
 
 
 def page_data(tables: Tables, title: str) -> Json:
-    """Everything of the page but the pictures.
+    """All data of the page but the volumes.
 
     Raises:
         JudgingError: a table cannot be read or is of another kind.
     """
-    table = read_scores(tables.scores)
-    challenge = CHALLENGES[table.challenge]
+    table, challenge = tables.scores, tables.scores.challenge
     metrics = [metric for metric in Metric if any(key[1] is metric for key in table.values)]
     results = _results(table)
     efficiency = {} if tables.efficiency is None else read_efficiency(tables.efficiency)
     traces = {} if tables.efficiency is None else read_traces(tables.efficiency)
     return {
         "title": title,
-        "challenge": table.challenge,
+        "challenge": challenge.labels.name,
         "metrics": [str(metric) for metric in metrics],
         "structures": _structures(challenge),
         "cases": [
-            {**_case(result, metrics, efficiency), "trace": traces.get(case_of(result.name))}
+            {
+                **_case(result, challenge.labels, metrics, efficiency),
+                "trace": traces.get(case_of(result.name)),
+            }
             for result in results
         ],
         "summary": [
             {key: _plain(value) for key, value in asdict(row).items()}
             for row in summarize(results, challenge, metrics, Rules.STRICT)
         ],
-        "tolerances": _tolerances(table.challenge),
+        "tolerances": _tolerances(challenge),
         "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
         "ranking": None if tables.ranking is None else read_ranking(tables.ranking),
-        "lesion": LESION if TUMOR in challenge.labels.ids else None,
+        "lesion": lesion_row(challenge.labels),
     }
 
 
 def _structures(challenge: Challenge) -> list[Json]:
+    colours = colours_of(challenge.labels)
     return [
         {
             "name": name,
             "short": challenge.short_names[name],
             "id": challenge.labels.ids[name],
-            "colour": colour_of(name),
+            "colour": colours[name],
             "tolerance_mm": challenge.tolerances_mm[name],
         }
         for name in challenge.labels.names
@@ -101,7 +108,7 @@ def _structures(challenge: Challenge) -> list[Json]:
 
 
 def _results(table: ScoreTable) -> list[CaseScores]:
-    """The table as the scorer had it."""
+    """The scores of each case, from a score table."""
     columns, rows = read_csv(table.path)
     errors = {row[NAME]: row[ERROR] for row in rows} if ERROR in columns else {}
     structures = dict.fromkeys(structure for structure, _ in table.values)
@@ -128,9 +135,11 @@ def _results(table: ScoreTable) -> list[CaseScores]:
     ]
 
 
-def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str, Json]) -> Json:
-    dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()})
-    nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()})
+def _case(
+    result: CaseScores, labels: LabelSet, metrics: Sequence[Metric], efficiency: Mapping[str, Json]
+) -> Json:
+    dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()}, labels)
+    nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()}, labels)
     taken = efficiency.get(case_of(result.name))
     return {
         "name": result.name,
@@ -149,22 +158,20 @@ def _case(result: CaseScores, metrics: Sequence[Metric], efficiency: Mapping[str
     }
 
 
-def _comparison(path: Path, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
-    """This submission against another one: differences are this minus other."""
-    other = read_scores(path)
+def _comparison(other: ScoreTable, table: ScoreTable, metrics: Sequence[Metric]) -> Json:
+    """This submission against another one; differences are this one minus the other."""
     rows = [
         {key: _plain(value) for key, value in asdict(row).items()} for row in compare(other, table, metrics)
     ]
-    name = path.stem if path.stem != table.path.stem else path.resolve().parent.name
+    same = other.path.stem == table.path.stem
+    name = other.path.resolve().parent.name if same else other.path.stem
     return {"name": name, "rows": rows}
 
 
 def read_efficiency(path: Path) -> dict[str, Json]:
-    """Case to its figures, from a table with the organisers' columns.
+    """Name of a case to its figures, from a table with the organisers' columns; empty cells become null.
 
-    A column that is missing or a cell that is empty is null.
-
-    `ending` says how a case ended that did not end well, and is empty for the others.
+    `ending` says how a case ended that did not end well; it is empty for the others.
 
     Raises:
         JudgingError: the table cannot be read, lacks `Name` or has none of the organisers' columns.
@@ -187,9 +194,7 @@ def _ending(row: Mapping[str, str]) -> str:
 
 
 def read_traces(path: Path) -> dict[str, Json]:
-    """Case to its curves, from the traces that `container` leaves beside its table.
-
-    Empty where there are none.
+    """Name of a case to its curves, from the traces that `container` leaves beside its table, if any.
 
     Raises:
         JudgingError: a trace cannot be read.
@@ -203,10 +208,7 @@ def read_traces(path: Path) -> dict[str, Json]:
 
 
 def _curves(trace: Trace) -> Json:
-    """Times and memory while the command ran.
-
-    Of many samples the highest of each few, so that no peak is lost.
-    """
+    """Times and memory while the command ran; many samples are reduced to the highest of each few."""
     during = (trace.times_s >= 0) & (trace.times_s <= trace.duration_s)
     times = trace.times_s[during]
     few = max(1, -(-times.size // MOST_POINTS))
@@ -219,7 +221,7 @@ def _curves(trace: Trace) -> Json:
 
 
 def read_ranking(path: Path) -> list[dict[str, str]]:
-    """Rows of a ranking, best first.
+    """Rows of a ranking, the best first.
 
     Raises:
         JudgingError: the table cannot be read, is no ranking or has no rows.
@@ -230,9 +232,9 @@ def read_ranking(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _tolerances(challenge: str) -> dict[str, float]:
-    """What a case may take before it counts against the submission: MB and s."""
-    rules = RANKINGS.get(challenge)
+def _tolerances(challenge: Challenge) -> dict[str, float]:
+    """Memory in MB and time in s that cost a case nothing in the challenge's ranking."""
+    rules = RANKINGS.get(challenge.labels.name)
     if rules is None:
         return {}
     return {"MaxGPU_Mem": rules.lenient_mb, **({"Time": rules.lenient_s} if rules.lenient_s else {})}
@@ -249,7 +251,7 @@ def _number(path: Path, row: Mapping[str, str], column: str) -> object:
 
 
 def _plain(value: object) -> object:
-    """A value that JSON can hold."""
+    """The value in a form that JSON can hold."""
     if not isinstance(value, float):
         return str(value) if isinstance(value, Metric) else value
     if math.isnan(value):

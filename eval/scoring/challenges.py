@@ -1,34 +1,33 @@
-"""The organisers' rules for accuracy, to the letter, in one place.
+"""How the challenges score the accuracy of a case, following their organisers' programs.
 
-Three sets of rules:
+There are three sets of rules:
 
     official   what the organisers' programs compute, faults included, for comparison with leaderboards
     strict     the same metrics without the faults (the default)
-    partial    strict, and structures that a truth does not hold at all are left out: truths annotated in part
+    partial    strict, but structures that a truth does not hold are not scored: for truths in which only
+               some structures are annotated
 
-All of them give 1, 1 when a structure is in neither map and 0, 0 when it is in only one of them, set NSD to 0
-when DSC is below a threshold, and look at long structures (aorta, inferior vena cava, esophagus) only on the
-slices that the truth annotates. The organisers' programs lose the topmost of these slices, and stop at a
-structure of one slice; `official` repeats the first fault and scores the second not at all, `strict` counts
-the slice.
+All of them give DSC 1 and NSD 1 to a structure that is in neither map, and 0 and 0 if it is in only one of
+them. Where a challenge says so, NSD is 0 if DSC is below a threshold, and long structures (aorta, inferior
+vena cava, esophagus) are scored only on the slices that the truth annotates. The organisers' programs lose
+the topmost of these slices, and stop with an error at a structure of one slice: `official` repeats the first
+fault and leaves a structure of the second kind without a score, `strict` counts the slice.
 
 Source: DSC_NSD_eval.py of the FLARE challenges (JunMa11/FLARE, MIT) and the challenge rules.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from math import inf, nan
+from math import inf, isnan, nan
 from types import MappingProxyType
 
 import numpy as np
 
 from eval.scoring.metrics import (
     Box,
-    LabelMap,
-    Mask,
     dice,
     hd95_mm,
     joined_boxes,
@@ -37,7 +36,7 @@ from eval.scoring.metrics import (
     surface_distances,
     volume_difference_ml,
 )
-from eval.scoring.surfels import Spacing
+from model.arrays import U8, Mask, ZyxMm
 from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, LabelSet
 
 NOWHERE: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
@@ -46,7 +45,7 @@ DECIMALS = 4
 
 
 class Rules(StrEnum):
-    """Whose rules decide where organisers' code and good sense differ; see the module's docstring."""
+    """What is done where the organisers' programs have faults; see the module's docstring."""
 
     STRICT = "strict"
     OFFICIAL = "official"
@@ -58,48 +57,51 @@ class Challenge:
     """How one challenge scores its structures."""
 
     labels: LabelSet
+    """The structures."""
     short_names: Mapping[str, str]
-    """Structure to its name in the organisers' column names."""
+    """Structure to its name in the columns of score tables."""
     tolerances_mm: Mapping[str, float]
-    """Structure to the tolerance of its NSD."""
+    """Structure to the tolerance of its NSD, in mm."""
     sliced: frozenset[str] = frozenset()
     """Structures scored only on the slices that the truth annotates."""
     least_dice: float = 0.0
     """Below this DSC, NSD is 0."""
+    numbered_columns: bool = False
+    """Whether the organisers' columns name structures by their ids: `DSC_1` instead of `Liver_DSC`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StructureScore:
-    """Scores of one structure in one case; NaN is "not scored"."""
+    """Scores of one structure in one case; NaN stands for "not scored"."""
 
     dice: float
-    """0 to 1."""
+    """Sørensen-Dice coefficient (DSC), 0 to 1."""
     nsd: float
-    """0 to 1, at the structure's tolerance."""
+    """Normalized surface Dice at the structure's tolerance, 0 to 1."""
     hd95_mm: float = nan
-    """0 mm upwards, infinity if only one of the maps holds the structure, NaN if not asked for."""
+    """95th percentile of the surface distances in mm; infinite if only one of the maps holds the structure,
+    NaN if it was not computed."""
     volume_difference_ml: float = nan
-    """Prediction minus truth."""
+    """Volume of the prediction minus volume of the truth, in ml."""
 
 
 LOST = StructureScore(dice=0.0, nsd=0.0, hd95_mm=inf)
 """Score of a structure in a case that failed, under rules that count failures."""
 UNSCORED = StructureScore(dice=nan, nsd=nan)
+"""Score of a structure that the rules leave out."""
 
 _SHORT_NAMES = {
     "liver": "Liver", "right kidney": "RK", "spleen": "Spleen", "pancreas": "Pancreas", "aorta": "Aorta",
     "inferior vena cava": "IVC", "right adrenal gland": "RAG", "left adrenal gland": "LAG",
-    "gallbladder": "Gallbladder",
-    "esophagus": "Esophagus", "stomach": "Stomach", "duodenum": "Duodenum", "left kidney": "LK",
-    "tumor": "Tumor",
-    "kidney": "Kidney", "bladder": "Bladder", "prostate/uterus": "Prostate",
+    "gallbladder": "Gallbladder", "esophagus": "Esophagus", "stomach": "Stomach", "duodenum": "Duodenum",
+    "left kidney": "LK", "tumor": "Tumor", "kidney": "Kidney", "bladder": "Bladder",
+    "prostate/uterus": "Prostate",
 }  # fmt: skip
 _TOLERANCES_MM = {
     "liver": 5.0, "right kidney": 3.0, "spleen": 3.0, "pancreas": 5.0, "aorta": 2.0,
-    "inferior vena cava": 2.0,
-    "right adrenal gland": 2.0, "left adrenal gland": 2.0, "gallbladder": 2.0, "esophagus": 3.0,
-    "stomach": 5.0,
-    "duodenum": 7.0, "left kidney": 3.0, "tumor": 2.0, "bladder": 3.0, "prostate/uterus": 3.0,
+    "inferior vena cava": 2.0, "right adrenal gland": 2.0, "left adrenal gland": 2.0, "gallbladder": 2.0,
+    "esophagus": 3.0, "stomach": 5.0, "duodenum": 7.0, "left kidney": 3.0, "tumor": 2.0, "bladder": 3.0,
+    "prostate/uterus": 3.0,
 }  # fmt: skip
 _SLICED = frozenset(("aorta", "inferior vena cava", "esophagus"))
 
@@ -109,8 +111,8 @@ def _challenge(
 ) -> Challenge:
     return Challenge(
         labels=labels,
-        short_names=MappingProxyType({name: _SHORT_NAMES[name] for name in labels.names}),
-        tolerances_mm=MappingProxyType({name: tolerances_mm[name] for name in labels.names}),
+        short_names={name: _SHORT_NAMES[name] for name in labels.names},
+        tolerances_mm={name: tolerances_mm[name] for name in labels.names},
         sliced=_SLICED if since_flare22 else frozenset(),
         least_dice=0.2 if since_flare22 else 0.0,
     )
@@ -118,7 +120,7 @@ def _challenge(
 
 CHALLENGES: Mapping[str, Challenge] = MappingProxyType(
     {
-        "flare21": _challenge(FLARE21, dict.fromkeys(FLARE21.names, 1.0)),
+        "flare21": replace(_challenge(FLARE21, dict.fromkeys(FLARE21.names, 1.0)), numbered_columns=True),
         "flare22": _challenge(FLARE22, _TOLERANCES_MM, since_flare22=True),
         "flare23": _challenge(FLARE23, _TOLERANCES_MM, since_flare22=True),
         # AMOS22 publishes no tolerances; these are FLARE's, and ours for bladder and prostate/uterus.
@@ -130,15 +132,16 @@ CHALLENGES: Mapping[str, Challenge] = MappingProxyType(
 def score_structure(
     prediction: Mask,
     truth: Mask,
-    spacing_zyx_mm: Spacing,
+    spacing_zyx_mm: ZyxMm,
     tolerance_mm: float,
     *,
     least_dice: float = 0.0,
     with_hd95: bool = False,
 ) -> StructureScore:
-    """Scores of one structure from its two masks of shape (z, y, x), cut as the rules say.
+    """Scores of one structure from its two masks of shape (z, y, x), already cut to the slices that count.
 
-    Both empty: DSC 1, NSD 1, HD95 0. Only one empty: 0, 0, infinity. DSC below `least_dice`: NSD 0.
+    Two empty masks give DSC 1, NSD 1 and HD95 0; one empty mask gives 0, 0 and infinity. If DSC is below
+    `least_dice`, NSD is 0.
     """
     overlap = dice(prediction, truth)
     surplus_ml = volume_difference_ml(prediction, truth, spacing_zyx_mm)
@@ -168,20 +171,20 @@ class LabelPair:
         ValueError: shapes differ.
     """
 
-    prediction: LabelMap
-    """Shape (z, y, x)."""
-    truth: LabelMap
-    """Of the same shape and voxel order."""
-    spacing_zyx_mm: Spacing
+    prediction: U8
+    """Label map of shape (z, y, x)."""
+    truth: U8
+    """Label map of the same shape and voxel order."""
+    spacing_zyx_mm: ZyxMm
     """Voxel size of the truth."""
     head_axis: int = 0
-    """Array axis from feet to head; the organisers take the first for granted."""
+    """Array axis that runs from feet to head; the organisers' programs assume the first."""
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.truth.shape:
             raise ValueError(
-                f"prediction has shape {self.prediction.shape}, truth {self.truth.shape}: they must be the "
-                "same"
+                f"prediction has shape {self.prediction.shape}, truth {self.truth.shape}: "
+                "they must be the same"
             )
 
     @cached_property
@@ -206,11 +209,11 @@ def score_case(
     """Scores of every structure of a challenge in one case, in the order of their ids.
 
     Args:
-        pair: the label maps.
+        pair: the label maps of the case.
         challenge: structures, tolerances and special cases.
         rules: see the module's docstring.
         with_hd95: also compute the 95th percentile of the surface distances, which takes longer.
-        threads: structures worked on at the same time.
+        threads: number of structures that are scored at the same time.
     """
     boxes = joined_boxes(pair.prediction_boxes, pair.truth_boxes)
 
@@ -237,11 +240,11 @@ def score_case(
 
 
 def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0) -> Box:
-    """A box around a structure in both maps, cut to the slices that the truth annotates.
+    """The box around a structure in both maps, cut to the slices that the truth annotates.
 
-    The organisers write `z_lower:z_upper` with the index of the last slice, which Python leaves out. For a
-    truth on slices 40 to 60 `official` gives slices 40 to 59, the others 40 to 60; for one slice `official`
-    gives none.
+    The organisers' programs slice `z_lower:z_upper` with the index of the last slice, which Python excludes.
+    For a truth on slices 40 to 60 `official` gives slices 40 to 59, the other rules 40 to 60; for a truth on
+    a single slice `official` gives none.
     """
     extent = truth_box[head_axis]
     stop = extent.stop - 1 if rules is Rules.OFFICIAL else extent.stop
@@ -249,13 +252,21 @@ def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0)
     return (z, y, x)
 
 
-def mean_scores(scores: Mapping[str, float]) -> tuple[float, float]:
-    """Mean over the organs, and the tumor's own value (NaN without one).
+def mean_scores(scores: Mapping[str, float], labels: LabelSet) -> tuple[float, float]:
+    """Mean over the organs of a label set, and mean over its lesions; NaN where there is nothing to average.
 
-    Structures not scored (NaN) are left out.
+    Structures that are not scored (NaN) are left out.
 
     Args:
         scores: structure to its score, in a case or averaged over cases.
+        labels: which structures are organs and which are lesions.
     """
-    organs = [value for name, value in scores.items() if name != "tumor" and not np.isnan(value)]
-    return float(np.mean(organs)) if organs else nan, scores.get("tumor", nan)
+    organs, lesions = (
+        [scores[name] for name in names if not isnan(scores.get(name, nan))]
+        for names in (labels.organs, labels.lesions)
+    )
+    return _mean(organs), _mean(lesions)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else nan

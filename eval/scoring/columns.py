@@ -1,12 +1,11 @@
-"""Column names of score tables: written by `score`, read by everything else.
+"""Column names of score tables, which `score` writes and the other commands read.
 
-    official, FLARE21     Name, DSC_1, NSD-1mm_1, DSC_2, NSD-1mm_2, …
-    official, the rest    Name, Liver_DSC, RK_DSC, …, Liver_NSD, RK_NSD, …
-    strict, partial       Name, Liver_DSC, …, Liver_NSD, …, Liver_HD95_mm, …, Liver_VolumeDifference_ml, …,
+    official, FLARE21   Name, DSC_1, NSD-1mm_1, DSC_2, NSD-1mm_2, …
+    official, others    Name, Liver_DSC, RK_DSC, …, Liver_NSD, RK_NSD, …
+    strict, partial     Name, Liver_DSC, …, Liver_NSD, …, Liver_HD95_mm, …, Liver_VolumeDifference_ml, …
 
-Error:
-Under official rules `Error` is there only if a case has one, so that other programs find the organisers'
-columns.
+Strict and partial tables end with a column `Error`. Official ones have it only if a case has an error, so
+that other programs find the organisers' columns and no other.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ ERROR = "Error"
 
 
 class Metric(StrEnum):
-    """A score of a structure, by the name it has in tables; the value ends column names."""
+    """A score of a structure; the value is how the names of its columns end."""
 
     DSC = "DSC"
     NSD = "NSD"
@@ -29,22 +28,22 @@ class Metric(StrEnum):
 
 def column(challenge: Challenge, structure: str, metric: Metric, rules: Rules = Rules.STRICT) -> str:
     """Name of the column that holds one metric of one structure."""
-    if rules is Rules.OFFICIAL and challenge.labels.name == "flare21":
+    if rules is Rules.OFFICIAL and challenge.numbered_columns:
         stem = "NSD-1mm" if metric is Metric.NSD else metric
         return f"{stem}_{challenge.labels.ids[structure]}"
     return f"{challenge.short_names[structure]}_{metric}"
 
 
 def metrics_of(rules: Rules, with_hd95: bool) -> tuple[Metric, ...]:
-    """The metrics in a table, in their order."""
+    """The metrics of a table, in the order of its columns."""
     if rules is Rules.OFFICIAL:
         return (Metric.DSC, Metric.NSD)
     return (Metric.DSC, Metric.NSD, *((Metric.HD95,) if with_hd95 else ()), Metric.VOLUME_DIFFERENCE)
 
 
 def score_columns(challenge: Challenge, metrics: Sequence[Metric], rules: Rules) -> list[str]:
-    """All score columns in their order, without `Name` and `Error`."""
-    if rules is Rules.OFFICIAL and challenge.labels.name == "flare21":
+    """Names of all columns that hold scores, in their order; `Name` and `Error` are not among them."""
+    if rules is Rules.OFFICIAL and challenge.numbered_columns:
         return [
             column(challenge, name, metric, rules) for name in challenge.labels.names for metric in metrics
         ]

@@ -1,17 +1,16 @@
 """Overlap and surface metrics of two masks: pure functions, arrays (z, y, x), lengths in mm, volumes in ml.
 
-    dice                       0 to 1, 1 is best; both masks empty: 1
-    normalized_surface_dice    0 to 1, 1 is best; both empty: 1; one empty: 0
-    hd95_mm                    0 mm upwards, 0 is best; both empty: 0; one empty: infinity
+    dice                       0 to 1, 1 is best; both masks empty: 1; one empty: 0
+    normalized_surface_dice    0 to 1, 1 is best; both masks empty: 1; one empty: 0
+    hd95_mm                    0 mm upwards, 0 is best; both masks empty: 0; one empty: infinity
     volume_difference_ml       prediction minus truth, any sign, 0 is best
 
-The surface metrics share one costly step, `surface_distances`, done once per pair of masks. Distances run
-between voxel corners that a surface passes, so that the work grows with the surface on which the two masks
-disagree and not with the volume around them.
+The surface metrics share one costly step, `surface_distances`, which is done once for a pair of masks.
+Distances are measured between voxel corners through which a surface passes, so that the work grows with the
+surface on which the two masks disagree and not with the volume around them.
 
-Definitions: Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and neck
-    anatomy"
-(arXiv:1809.04430), as the `surface-distance` package of google-deepmind computes them.
+Source: Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and neck anatomy"
+(arXiv:1809.04430), as the `surface-distance` package of google-deepmind computes it.
 """
 
 import math
@@ -23,34 +22,34 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from eval.scoring.nearest import distances_mm
-from eval.scoring.surfels import Spacing, neighbour_codes, surfel_areas_mm2
+from eval.scoring.surfels import neighbour_codes, surfel_areas_mm2
+from model.arrays import F64, U8, Mask, ZyxMm
 
-Mask = NDArray[np.bool_]
-LabelMap = NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceDistances:
-    """How far each surface element of one mask is from the surface of the other, and how large it is.
+    """Distance of each surface element of one mask from the surface of the other, and the element's area.
 
-    Both arrays of a mask are one-dimensional, in the same order, and empty where the mask is empty.
+    Both arrays of a mask are one-dimensional and in the same order; they are empty if the mask is empty.
     """
 
-    prediction_mm: NDArray[np.float64]
-    """Distance to the truth's surface, infinite where that is empty or beyond the limit asked for."""
-    prediction_mm2: NDArray[np.float64]
-    """Area of the element."""
-    truth_mm: NDArray[np.float64]
-    """Distance to the prediction's surface, likewise."""
-    truth_mm2: NDArray[np.float64]
-    """Area of the element."""
+    prediction_mm: F64
+    """Distance of the prediction's elements to the truth's surface; infinite if that is empty or farther away
+    than the limit asked for."""
+    prediction_mm2: F64
+    """Area of the prediction's elements."""
+    truth_mm: F64
+    """Distance of the truth's elements to the prediction's surface, infinite likewise."""
+    truth_mm2: F64
+    """Area of the truth's elements."""
 
 
-def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Sørensen-Dice coefficient of two masks of the same shape, any number of dimensions; 0 to 1.
+def dice(prediction: Mask, truth: Mask) -> float:
+    """Sørensen-Dice coefficient, 0 to 1, of two masks of the same shape with any number of dimensions.
 
-    Both empty gives 1, only one empty gives 0.
+    Two empty masks give 1, one empty mask gives 0.
 
     Raises:
         ValueError: shapes differ, or an array is not boolean.
@@ -60,10 +59,10 @@ def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     return 2.0 * float(np.count_nonzero(prediction & truth)) / float(total) if total else 1.0
 
 
-def dice_per_label(prediction: LabelMap, truth: LabelMap, ids: Iterable[int]) -> dict[int, float]:
-    """Dice of each label of two label maps of shape (z, y, x), each worked on in its bounding box.
+def dice_per_label(prediction: U8, truth: U8, ids: Iterable[int]) -> dict[int, float]:
+    """Sørensen-Dice coefficient of each label of two label maps of shape (z, y, x).
 
-    A label in neither map gives 1, in only one of them 0.
+    A label in neither map gives 1, a label in only one of them 0.
 
     Raises:
         ValueError: shapes differ.
@@ -74,9 +73,9 @@ def dice_per_label(prediction: LabelMap, truth: LabelMap, ids: Iterable[int]) ->
     return {label: dice(*_masks_of(prediction, truth, label, boxes.get(label))) for label in wanted}
 
 
-def label_boxes(labels: LabelMap) -> dict[int, Box]:
+def label_boxes(labels: U8) -> dict[int, Box]:
     """Smallest box around each label of a label map of shape (z, y, x); labels that it lacks are left out."""
-    # Looked for only where the map holds anything: projections are quicker than a search for labels.
+    # Projections find the region that holds labels faster than `find_objects` walks through the whole map.
     planes = np.flatnonzero(labels.any(axis=(1, 2)))
     if planes.size == 0:
         return {}
@@ -99,7 +98,7 @@ def label_boxes(labels: LabelMap) -> dict[int, Box]:
 
 
 def joined_boxes(first: Mapping[int, Box], second: Mapping[int, Box]) -> dict[int, Box]:
-    """Smallest box around each label's two boxes, or its only one."""
+    """Smallest box around both boxes of each label; a label with one box keeps it."""
     joined = {**first, **second}
     for label in first.keys() & second.keys():
         z, y, x = (
@@ -111,18 +110,18 @@ def joined_boxes(first: Mapping[int, Box], second: Mapping[int, Box]) -> dict[in
 
 
 def surface_distances(
-    prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing, limit_mm: float = math.inf
+    prediction: Mask, truth: Mask, spacing_zyx_mm: ZyxMm, limit_mm: float = math.inf
 ) -> SurfaceDistances:
     """Distances between the surfaces of two masks of shape (z, y, x), for the metrics below.
 
-    Works fastest on masks cut to a box around both; the result does not depend on the cut.
+    This is fastest on masks that are cut to a box around both; the result does not depend on the cut.
 
     Args:
         prediction: the mask that is judged.
-        truth: the mask that it is judged by.
+        truth: the mask that it is compared with.
         spacing_zyx_mm: voxel size, each above 0.
-        limit_mm: distances above it may be given as infinity, which is quicker. A tolerance is enough for
-            `normalized_surface_dice`; `hd95_mm` needs the default.
+        limit_mm: larger distances may be given as infinity, which is faster. `normalized_surface_dice` needs
+            no more than its tolerance; `hd95_mm` needs the default.
 
     Raises:
         ValueError: shapes differ, an array is not boolean or not three-dimensional, or a voxel size is not
@@ -147,9 +146,9 @@ def surface_distances(
 
 
 def normalized_surface_dice(distances: SurfaceDistances, tolerance_mm: float) -> float:
-    """Share of both surfaces' area that lies within a tolerance (≤) of the other surface; 0 to 1.
+    """Share of the area of both surfaces that lies within a tolerance (≤) of the other surface; 0 to 1.
 
-    Both masks empty gives 1, only one empty gives 0.
+    Two empty masks give 1, one empty mask gives 0.
 
     Raises:
         ValueError: the tolerance is negative.
@@ -167,11 +166,10 @@ def normalized_surface_dice(distances: SurfaceDistances, tolerance_mm: float) ->
 
 
 def hd95_mm(distances: SurfaceDistances) -> float:
-    """95th percentile of the distances between two surfaces, weighted by area, the larger of both directions.
+    """95th percentile in mm of the surface distances, weighted by area; the larger one of both directions.
 
-    In mm.
-
-    Both masks empty gives 0, only one empty gives infinity. Needs `surface_distances` without a limit.
+    Two empty masks give 0, one empty mask gives infinity. The distances must have been computed without a
+    limit.
     """
     directions = (
         (distances.prediction_mm, distances.prediction_mm2),
@@ -182,20 +180,18 @@ def hd95_mm(distances: SurfaceDistances) -> float:
     return max(_weighted_percentile(lengths, areas, 0.95) for lengths, areas in directions)
 
 
-def volume_difference_ml(prediction: Mask, truth: Mask, spacing_zyx_mm: Spacing) -> float:
-    """Volume of the prediction minus volume of the truth, in ml; two empty masks give 0."""
+def volume_difference_ml(prediction: Mask, truth: Mask, spacing_zyx_mm: ZyxMm) -> float:
+    """Volume of the prediction minus volume of the truth, in ml; 0 for two empty masks."""
     voxels = np.count_nonzero(prediction) - np.count_nonzero(truth)
     return float(voxels) * math.prod(spacing_zyx_mm) / 1000.0
 
 
-def _masks_of(prediction: LabelMap, truth: LabelMap, label: int, box: Box | None) -> tuple[Mask, Mask]:
+def _masks_of(prediction: U8, truth: U8, label: int, box: Box | None) -> tuple[Mask, Mask]:
     cut = box if box is not None else (slice(0, 0),) * 3
     return prediction[cut] == label, truth[cut] == label
 
 
-def _weighted_percentile(
-    distances_mm: NDArray[np.float64], areas_mm2: NDArray[np.float64], share: float
-) -> float:
+def _weighted_percentile(distances_mm: F64, areas_mm2: F64, share: float) -> float:
     if distances_mm.size == 0:
         return math.inf
     order = np.lexsort((areas_mm2, distances_mm))
@@ -204,7 +200,7 @@ def _weighted_percentile(
     return float(distances_mm[order[min(index, order.size - 1)]])
 
 
-def _check_masks(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None:
+def _check_masks(prediction: Mask, truth: Mask) -> None:
     _check_shapes(prediction, truth)
     for name, mask in (("prediction", prediction), ("truth", truth)):
         if mask.dtype != np.bool_:

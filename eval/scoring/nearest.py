@@ -1,15 +1,15 @@
-"""How far places of a grid are from the nearest place of a surface on the same grid: exact, and quick where it matters.
+"""Exact distances from places of a grid to the nearest place of a surface on the same grid.
 
-Three ways, each for what the one before has not found:
+There are three ways, each for the places that the one before has left over:
 
-    rings    look around every place, the nearest neighbours first; nearly all that a good segmentation needs
+    rings    look around every place, nearest neighbours first; a good segmentation needs little more
     tree     a k-d tree over the surface, up to some millimetres
-    far      the tree without a bound, or, where much is far away and a tree is slow, a distance map of the
-    whole grid
+    far      the tree without a bound, or, where too many places are far away for a tree, a distance map of
+             the whole grid
 
-A surface that fills its grid, such as a noisy label map has, begins with the distance map, and only what that
-finds near is looked at again. The map has single precision, which is why near distances, those that
-tolerances are about, never come from it.
+Where the places fill much of the grid, as in a noisy label map, the distance map comes first and only what it
+finds near the surface is looked at again. The map has single precision, so near distances, to which
+tolerances apply, are never taken from it.
 
 Grids are (z, y, x); a place is a flat index into the grid.
 """
@@ -24,38 +24,34 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from eval.scoring.surfels import Spacing
+from model.arrays import F32, F64, Mask, ZyxMm
 
 Places = NDArray[np.intp]
-Lengths = NDArray[np.float64]
 Step = tuple[int, int, int]
 
 REACH = 3
-"""Rings go at most this many voxels along each axis."""
+"""Rings reach at most this many voxels along each axis."""
 RING_STEPS = 120
-"""Neighbours looked at before the tree is asked."""
+"""Number of neighbours that the rings look at before the tree takes over."""
 NEAR_VOXELS, NEAR_MM = 8, 10.0
-"""The tree is asked first for distances up to so many voxels, and at least so many mm: no tolerance is
-larger."""
+"""The tree searches up to this many voxels and at least this many mm first; no tolerance is larger."""
 PLACES_PER_VOXEL = 0.25
-"""With more places left than this share of the grid, a map comes first."""
+"""If the places left are more than this share of the grid, the distance map comes first."""
 SINGLE_PRECISION = 1e-5
-"""Relative error that a map's distances stay below."""
+"""Bound of the relative error of distances from the map."""
 PAIRS_PER_VOXEL = 10
-"""A tree may have to look at most of its places for each one far away; with more such pairs a map is
-quicker."""
+"""For a place far away a tree may have to look at most of the surface. Beyond this many pairs of place and
+surface place per voxel of the grid, the map is faster."""
 
 
-def distances_mm(
-    places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float = math.inf
-) -> Lengths:
-    """Distance of each place to the nearest one where `surface` is True; 0 on it, infinity if it is empty.
+def distances_mm(places: Places, surface: Mask, spacing_zyx_mm: ZyxMm, limit_mm: float = math.inf) -> F64:
+    """Distance in mm of each place to the nearest one on a surface; infinite if the surface is empty.
 
     Args:
         places: flat indices into `surface`.
-        surface: shape (z, y, x).
+        surface: True on the surface; shape (z, y, x).
         spacing_zyx_mm: distance between neighbours of the grid.
-        limit_mm: what is farther gets infinity; a low limit is quick.
+        limit_mm: larger distances are given as infinity; a low limit is faster.
     """
     found = np.where(surface.ravel()[places], 0.0, np.inf)
     left = np.flatnonzero(np.isinf(found))
@@ -79,8 +75,8 @@ def distances_mm(
 
 
 @lru_cache(maxsize=64)
-def _rings(spacing_zyx_mm: Spacing) -> tuple[tuple[float, tuple[Step, ...]], ...]:
-    """Steps to neighbours by their length in mm, shortest first, without gaps: no shorter step is missing."""
+def _rings(spacing_zyx_mm: ZyxMm) -> tuple[tuple[float, tuple[Step, ...]], ...]:
+    """Steps to neighbours by length in mm, shortest first, complete up to the longest one."""
     complete_mm = (REACH + 1) * min(spacing_zyx_mm)
     steps_of: dict[float, list[Step]] = defaultdict(list)
     reach = range(-REACH, REACH + 1)
@@ -97,10 +93,8 @@ def _rings(spacing_zyx_mm: Spacing) -> tuple[tuple[float, tuple[Step, ...]], ...
     return tuple(rings)
 
 
-def _by_rings(
-    places: Places, surface: NDArray[np.bool_], rings: list[tuple[float, tuple[Step, ...]]]
-) -> Lengths:
-    """Distances found within the rings, infinity for the others."""
+def _by_rings(places: Places, surface: Mask, rings: list[tuple[float, tuple[Step, ...]]]) -> F64:
+    """Distances in mm of the places that the rings find, infinity for the others."""
     padded = np.pad(surface, REACH)
     row, plane = padded.shape[2], padded.shape[1] * padded.shape[2]
     z, y, x = np.unravel_index(places, surface.shape)
@@ -117,8 +111,8 @@ def _by_rings(
     return found
 
 
-def _by_tree(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing, limit_mm: float) -> Lengths:
-    """Distances up to the limit, infinity beyond."""
+def _by_tree(places: Places, surface: Mask, spacing_zyx_mm: ZyxMm, limit_mm: float) -> F64:
+    """Distances in mm up to the limit, infinity beyond it."""
     there, here = (
         np.stack(np.unravel_index(flat, surface.shape), axis=1) for flat in (np.flatnonzero(surface), places)
     )
@@ -133,29 +127,28 @@ def _by_tree(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing
     return found
 
 
-def _far(places: Places, surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> Lengths:
+def _far(places: Places, surface: Mask, spacing_zyx_mm: ZyxMm) -> F64:
     if places.size * np.count_nonzero(surface) > PAIRS_PER_VOXEL * surface.size:
         return _distance_map(surface, spacing_zyx_mm)[places].astype(np.float64)
     return _by_tree(places, surface, spacing_zyx_mm, math.inf)
 
 
-def _lengths(steps: NDArray[np.signedinteger], spacing_zyx_mm: Spacing) -> Lengths:
-    """Lengths in mm of steps of whole voxels, shape (n, 3), so that none is off a tolerance by rounding of coordinates.
+def _lengths(steps: NDArray[np.signedinteger], spacing_zyx_mm: ZyxMm) -> F64:
+    """Lengths in mm of steps of whole voxels; shape (n, 3).
 
-    Summed x first, as in the organisers' programs, for the last bit's sake.
+    Computed from steps and not from coordinates, whose rounding could move a length across a tolerance; and
+    summed x first, so that the last bit is that of the organisers' programs.
     """
-    lengths: Lengths = np.sqrt(((steps * spacing_zyx_mm)[:, ::-1] ** 2).sum(axis=1))
+    lengths: F64 = np.sqrt(((steps * spacing_zyx_mm)[:, ::-1] ** 2).sum(axis=1))
     return lengths
 
 
-def _distance_map(surface: NDArray[np.bool_], spacing_zyx_mm: Spacing) -> NDArray[np.float32]:
-    """Distance in mm of every place to the surface, flat.
+def _distance_map(surface: Mask, spacing_zyx_mm: ZyxMm) -> F32:
+    """Distance in mm of every place of the grid to the surface, as a flat array.
 
-    Costly, but the cost does not grow with the distances.
+    This is slow, but does not become slower with the distances.
     """
     image = sitk.GetImageFromArray(surface.view(np.uint8))
     image.SetSpacing(spacing_zyx_mm[::-1])
-    distances: NDArray[np.float32] = sitk.GetArrayFromImage(
-        sitk.SignedMaurerDistanceMap(image, False, False, True)
-    ).ravel()
+    distances: F32 = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True)).ravel()
     return np.abs(distances)

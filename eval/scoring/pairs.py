@@ -1,7 +1,7 @@
-"""From two folders to scored cases: who belongs to whom, what is wrong with whom, all of them in parallel."""
+"""From two folders to scored cases: pair predictions with truths, check them, score them in parallel."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,10 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES
+from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
 from eval.scoring.challenges import (
-    CHALLENGES,
     LOST,
     UNSCORED,
     Challenge,
@@ -23,55 +23,60 @@ from eval.scoring.challenges import (
     score_case,
 )
 from eval.scoring.metrics import label_boxes
-from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels
+from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, without_itk_warnings
 
 MEMORY_SHARE = 0.6
-"""Share of the free memory that all scoring processes together may plan with."""
+"""Share of the free memory that all scoring processes together may use."""
 WORKING_BYTES = 6
-"""Bytes that scoring needs per voxel of a file beside the file and its array: twice what was measured on
-whole bodies."""
+"""Bytes per voxel that scoring needs beside the file and its array; twice what was measured on whole
+bodies."""
+CONVERT = "choose another --labels or convert the file"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedCase:
-    """A prediction and its truth; at most one of them is missing."""
+    """The files of a prediction and its truth; at most one of them is missing."""
 
     name: str
     """File name, as in the organisers' tables."""
     prediction: Path | None
+    """Predicted label map."""
     truth: Path | None
+    """True label map."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
     """How cases are scored."""
 
-    challenge: str
-    """A key of `eval.scoring.challenges.CHALLENGES`."""
+    challenge: Challenge
+    """Structures, tolerances and special cases."""
     rules: Rules = Rules.STRICT
+    """What is done with faulty cases, and where the organisers' programs have faults."""
     with_hd95: bool = True
+    """Whether the 95th percentile of the surface distances is computed."""
     resample_truth: bool = False
-    """Bring a truth on another grid onto the prediction's before comparing, instead of calling it an
-    error."""
+    """Whether a truth on another grid is resampled onto the prediction's; otherwise it is an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseScores:
-    """What came out for one case."""
+    """Scores of one case."""
 
     name: str
+    """File name, as in `PairedCase`."""
     scores: dict[str, StructureScore]
     """Structure to its scores, in the order of ids."""
     error: str = ""
-    """Why the case could not be scored as it should; one line, empty if all is well."""
+    """Why the case could not be scored properly, in one line; empty if it could."""
 
 
 def pair_files(prediction_dir: Path, truth_dir: Path) -> list[PairedCase]:
-    """Pair the files of two folders by name, sorted by name; `.nii` and `.nii.gz` of a name belong together.
+    """Pair the label maps of two folders by name, sorted by name; `.nii` and `.nii.gz` are alike.
 
     Raises:
-        JudgingError: a folder does not exist, the truth's holds no label map, a case is there twice, or
-            predictions have quite other names than truths.
+        JudgingError: a folder does not exist, the folder of truths holds no label map, a case stands twice in
+            a folder, or no prediction has the name of a truth.
     """
     predictions, truths = _label_maps(prediction_dir), _label_maps(truth_dir)
     if not truths:
@@ -79,8 +84,8 @@ def pair_files(prediction_dir: Path, truth_dir: Path) -> list[PairedCase]:
     if predictions and not predictions.keys() & truths.keys():
         names = f"{next(iter(predictions.values())).name} there, {next(iter(truths.values())).name} here"
         raise JudgingError(
-            f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); name predictions like "
-            "truths"
+            f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); "
+            "name predictions like truths"
         )
     return [
         PairedCase(
@@ -108,12 +113,12 @@ def _label_maps(folder: Path) -> dict[str, Path]:
 
 
 def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScores:
-    """Score one case; whatever is wrong with it ends in `error`, never in an exception.
+    """Score one case; a fault of the case is reported in `error` and raises no exception.
 
-    Under official rules a case in error has no scores, as the organisers' program would stop; under the
-    others it has the worst ones (partial: for the structures that the truth holds).
+    Under official rules a faulty case has no scores, since the organisers' program stops at it. Under strict
+    rules all its structures have the worst scores, under partial rules those that the truth holds.
     """
-    challenge = CHALLENGES[options.challenge]
+    challenge = options.challenge
     truth: LabelVolume | None = None
     try:
         if case.truth is not None:
@@ -128,7 +133,7 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
 
 
 def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dict[str, StructureScore]:
-    """Scores of a case in error under the rules."""
+    """Scores that the rules give to a case in error."""
     if rules is Rules.OFFICIAL:
         return dict.fromkeys(challenge.labels.names, UNSCORED)
     if rules is Rules.STRICT or truth is None:
@@ -140,7 +145,7 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dic
 def _compared(
     case: PairedCase, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int
 ) -> CaseScores:
-    challenge = CHALLENGES[options.challenge]
+    challenge = options.challenge
     official = options.rules is Rules.OFFICIAL
     if options.resample_truth and grid_difference(prediction.grid, truth.grid):
         truth = onto_grid(truth, prediction.grid)
@@ -157,21 +162,12 @@ def _compared(
         head_axis=0 if official else truth.head_axis,
     )
     if not official:
-        _check_labels(prediction.path, pair.prediction_boxes, challenge)
-        _check_labels(truth.path, pair.truth_boxes, challenge)
+        check_labels(prediction.path, pair.prediction_boxes, challenge.labels, CONVERT)
+        check_labels(truth.path, pair.truth_boxes, challenge.labels, CONVERT)
     scores = score_case(
         pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads
     )
     return CaseScores(name=case.name, scores=scores, error=_remarks(scores) if official else "")
-
-
-def _check_labels(path: Path, held: Iterable[int], challenge: Challenge) -> None:
-    foreign = challenge.labels.foreign(held)
-    if foreign:
-        known = f"{challenge.labels.name} has 0 to {challenge.labels.max_id}"
-        raise JudgingError(
-            f"{path}: holds label {foreign[0]}, {known}; choose another --labels or convert the file"
-        )
 
 
 def _remarks(scores: dict[str, StructureScore]) -> str:
@@ -184,12 +180,10 @@ def _remarks(scores: dict[str, StructureScore]) -> str:
 
 
 def judge_all(cases: Sequence[PairedCase], options: ScoreOptions, jobs: int) -> Iterator[CaseScores]:
-    """Score cases in `jobs` processes, each given out as soon as it is done, in any order.
-
-    A single one in as many threads.
+    """Score cases in `jobs` processes, a single one in `jobs` threads; yields them as they are finished.
 
     Raises:
-        JudgingError: memory did not suffice.
+        JudgingError: a process ran out of memory.
     """
     yield from side_by_side(
         partial(judge, options=options, threads=jobs if len(cases) == 1 else 1), cases, jobs
@@ -197,9 +191,9 @@ def judge_all(cases: Sequence[PairedCase], options: ScoreOptions, jobs: int) -> 
 
 
 def affordable_jobs(cases: Sequence[PairedCase], memory_bytes: int) -> int:
-    """How many cases fit side by side into memory, judged by the largest.
+    """Number of cases that fit into memory together, from 1 to the number of processors.
 
-    From 1 to the number of processors.
+    All are taken to be as large as the largest one.
     """
     needed = max((_bytes_needed(case) for case in cases), default=1)
     return max(1, min(processors(), int(memory_bytes * MEMORY_SHARE / max(needed, 1))))
@@ -207,6 +201,7 @@ def affordable_jobs(cases: Sequence[PairedCase], memory_bytes: int) -> int:
 
 def _bytes_needed(case: PairedCase) -> int:
     total = 0
+    without_itk_warnings()
     for path in (case.prediction, case.truth):
         if path is None:
             continue

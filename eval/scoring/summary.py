@@ -1,47 +1,55 @@
-"""Many cases in few numbers: mean, spread, median and confidence interval per structure.
-
-Organs and lesion apart.
-"""
+"""Mean, spread, median and confidence interval of the scores of structures, organs and lesions."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.scoring.challenges import DECIMALS, Challenge, Rules, StructureScore
 from eval.scoring.columns import Metric
 from eval.scoring.pairs import CaseScores
-from model.labels import TUMOR
+from model.arrays import F64
+from model.labels import LabelSet
 
 RESAMPLES = 10_000
+"""Number of bootstrap resamples."""
 SEED = 20220101
+"""Seed of the resamples; fixed, so that the same scores have the same intervals."""
 ORGAN_MEAN = "organ mean"
-LESION = "lesion"
-
-Table = NDArray[np.float64]
+LESION, LESION_MEAN = "lesion", "lesion mean"
+"""The row of the only lesion of a label set, and that of several together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryRow:
-    """One metric of one structure over all cases. NaN where the number of cases does not allow a figure."""
+    """One metric of one structure over all cases; figures are NaN where there are too few cases for them."""
 
     structure: str
-    """Name of a structure, `organ mean` (mean of the organs' means) or `lesion`."""
+    """Name of a structure, `organ mean` (mean of the organs' means), `lesion` or `lesion mean`."""
     metric: Metric
     cases: int
-    """Cases that the figures rest on: scored and finite."""
+    """Number of cases that the figures are computed from: those with a finite score."""
     infinite: int
-    """Cases left out of the figures since the value is infinite (HD95 of a structure that one map lacks)."""
+    """Number of cases left out because the value is infinite (HD95 of a structure that one of the maps
+    lacks)."""
     mean: float
+    """Mean over the cases; in rows of several structures, mean of the structures' means."""
     sd: float
-    """Sample standard deviation; of the cases' means for `organ mean`."""
+    """Sample standard deviation; of the cases' own means where the row is a mean over structures."""
     median: float
+    """Median; in rows of several structures, median of the cases' own means."""
     low: float
     """Lower end of the 95 % bootstrap confidence interval of the mean."""
     high: float
     """Upper end."""
+
+
+def lesion_row(labels: LabelSet) -> str | None:
+    """Name of the row that sums up the lesions of a label set; None if it has none."""
+    if not labels.lesions:
+        return None
+    return LESION if len(labels.lesions) == 1 else LESION_MEAN
 
 
 def value_of(score: StructureScore, metric: Metric) -> float:
@@ -57,10 +65,10 @@ def value_of(score: StructureScore, metric: Metric) -> float:
 def summarize(
     results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
 ) -> list[SummaryRow]:
-    """Summary of each metric and structure, then the organ mean and, where the challenge has one, the lesion.
+    """For each metric, a row for each structure, one for all organs and one for all lesions.
 
-    DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers do. Under official rules
-    the means are rounded too before the organ mean is taken, so that it is the leaderboard's.
+    DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers' programs do. Under
+    official rules the structures' means are rounded too before they are averaged, as on the leaderboard.
     """
     weights = bootstrap_weights(len(results))
     return [
@@ -72,6 +80,7 @@ def summarize(
                 for name in challenge.labels.names
             },
             metric,
+            challenge.labels,
             weights,
             rules,
         )
@@ -79,20 +88,30 @@ def summarize(
 
 
 def _summarize_metric(
-    values: Mapping[str, Table], metric: Metric, weights: Table, rules: Rules
+    values: Mapping[str, F64], metric: Metric, labels: LabelSet, weights: F64, rules: Rules
 ) -> list[SummaryRow]:
     rounded = {name: np.round(column, DECIMALS) for name, column in values.items()}
     rows = [summarize_values(name, metric, column, weights) for name, column in rounded.items()]
-    organs = [name for name in rounded if name != TUMOR]
-    table = np.stack([rounded[name] for name in organs], axis=1)
-    rows.append(_organ_mean(metric, table, weights, rules))
-    if TUMOR in rounded:
-        rows.append(summarize_values(LESION, metric, rounded[TUMOR], weights))
+    if labels.organs:
+        table = np.stack([rounded[name] for name in labels.organs], axis=1)
+        rows.append(_mean_over(ORGAN_MEAN, metric, table, weights, rules))
+    if len(labels.lesions) == 1:
+        rows.append(summarize_values(LESION, metric, rounded[labels.lesions[0]], weights))
+    elif labels.lesions:
+        table = np.stack([rounded[name] for name in labels.lesions], axis=1)
+        rows.append(_mean_over(LESION_MEAN, metric, table, weights, rules))
     return rows
 
 
-def summarize_values(structure: str, metric: Metric, values: Table, weights: Table) -> SummaryRow:
-    """Summary of one metric of one structure; `values` has one number per case, NaN if not scored."""
+def summarize_values(structure: str, metric: Metric, values: F64, weights: F64) -> SummaryRow:
+    """Summary of one metric of one structure.
+
+    Args:
+        structure: name of the row.
+        metric: name of the metric.
+        values: one number for each case; NaN if it was not scored.
+        weights: what `bootstrap_weights` gives for as many cases.
+    """
     finite = values[np.isfinite(values)]
     low, high = _interval(_weighted_means(values[:, None], weights)[:, 0])
     return SummaryRow(
@@ -108,16 +127,16 @@ def summarize_values(structure: str, metric: Metric, values: Table, weights: Tab
     )
 
 
-def bootstrap_weights(cases: int, resamples: int = RESAMPLES) -> Table:
-    """How often each case is drawn in each of many resamples with replacement; shape (resamples, cases)."""
+def bootstrap_weights(cases: int, resamples: int = RESAMPLES) -> F64:
+    """Number of times that each case is drawn in each resample with replacement; shape (resamples, cases)."""
     if cases == 0:
         return np.zeros((resamples, 0))
     generator = np.random.default_rng(SEED)
     return generator.multinomial(cases, np.full(cases, 1.0 / cases), size=resamples).astype(np.float64)
 
 
-def _organ_mean(metric: Metric, table: Table, weights: Table, rules: Rules) -> SummaryRow:
-    """Mean of the organs' means; `table` has shape (cases, organs)."""
+def _mean_over(name: str, metric: Metric, table: F64, weights: F64, rules: Rules) -> SummaryRow:
+    """Mean of the structures' means; `table` has shape (cases, structures)."""
     means = _column_means(table)
     if rules is Rules.OFFICIAL:
         means = np.round(means, DECIMALS)
@@ -127,7 +146,7 @@ def _organ_mean(metric: Metric, table: Table, weights: Table, rules: Rules) -> S
     low, high = _interval(_column_means(resampled.T))
     known = means[~np.isnan(means)]
     return SummaryRow(
-        structure=ORGAN_MEAN,
+        structure=name,
         metric=metric,
         cases=int(scored.size),
         infinite=int(np.isinf(table).any(axis=1).sum()),
@@ -139,28 +158,28 @@ def _organ_mean(metric: Metric, table: Table, weights: Table, rules: Rules) -> S
     )
 
 
-def _column_means(table: Table) -> Table:
+def _column_means(table: F64) -> F64:
     """Mean of the finite numbers of each column; NaN for a column without any."""
     finite = np.isfinite(table)
     counts = finite.sum(axis=0)
     sums = np.where(finite, table, 0.0).sum(axis=0)
-    means: Table = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
+    means: F64 = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
     return means
 
 
-def _weighted_means(table: Table, weights: Table) -> Table:
-    """Mean of each column's finite numbers in each resample.
+def _weighted_means(table: F64, weights: F64) -> F64:
+    """Mean of the finite numbers of each column in each resample; shape (resamples, columns).
 
-    Shape (resamples, columns), NaN where none was drawn.
+    NaN where no finite number was drawn.
     """
     finite = np.isfinite(table)
     counts = weights @ finite.astype(np.float64)
     sums = weights @ np.where(finite, table, 0.0)
-    means: Table = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
+    means: F64 = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
     return means
 
 
-def _interval(means: Table) -> tuple[float, float]:
+def _interval(means: F64) -> tuple[float, float]:
     known = means[~np.isnan(means)]
     if known.size == 0:
         return math.nan, math.nan

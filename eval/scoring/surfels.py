@@ -1,11 +1,11 @@
-"""How much surface lies in each 2×2×2 neighbourhood of a mask: the table behind the normalized surface Dice.
+"""Surface area in each 2×2×2 neighbourhood of a mask: the table behind the normalized surface Dice.
 
-A mask's surface is looked at from the corners of its voxels. Around each corner lie eight voxels, of which
-some belong to the mask: 256 neighbourhoods, each a *neighbour code*. Marching cubes puts up to four
-triangles, *surface elements* or *surfels*, into each of them. Only their area is needed here, and a
-triangle's area follows from its normal's components without their signs. Nine such normals occur; one letter
-stands for each, and a code is a word of letters. A neighbourhood and its complement hold the same triangles,
-so 128 words say everything about 256 codes.
+The surface of a mask is described at the corners of its voxels. Eight voxels meet at a corner, and any of
+them may belong to the mask: that makes 256 neighbourhoods, each with a number, its *neighbour code*. Marching
+cubes puts up to four triangles, *surface elements* or *surfels*, into each neighbourhood. Only their areas
+are needed here, and a triangle's area follows from the absolute components of its normal. Nine such normals
+occur. One letter stands for each of them, and a word of letters for the triangles of a neighbourhood. A
+neighbourhood and its complement have the same triangles, so 128 words describe all 256 codes.
 
     code   voxels of the neighbourhood in the mask     word    area with 1 mm voxels
     0      none                                        -       0, no surface passes
@@ -13,17 +13,16 @@ so 128 words say everything about 256 codes.
     3      two that share a face: an edge              rr      2·√8/8 = 0.707 mm²
     15     the four on one side: a flat face           xx      1 mm²
 
-Arrays are (z, y, x); the code's bits count x first, as in the organisers' programs, whose arrays are (x, y,
-z).
+Arrays are (z, y, x), but the bits of a code count x first, as in the organisers' programs with their
+(x, y, z) arrays.
 
-Source: numbers of the `surface-distance` package (google-deepmind, Apache-2.0), which the FLARE organisers
-    use too.
+Source: the table of the `surface-distance` package (google-deepmind, Apache-2.0), which the FLARE organisers
+use.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Spacing = tuple[float, float, float]
+from model.arrays import F64, U8, Mask, ZyxMm
 
 _NORMALS_XYZ = {
     "a": (0.125, 0.125, 0.125),
@@ -48,7 +47,7 @@ _WORDS_OF_FIRST_128 = (
 )
 
 
-def surfel_areas_mm2(spacing_zyx_mm: Spacing) -> NDArray[np.float64]:
+def surfel_areas_mm2(spacing_zyx_mm: ZyxMm) -> F64:
     """Surface area in mm² of each neighbour code; shape (256,), 0 for codes 0 and 255 (outside and inside).
 
     Args:
@@ -61,20 +60,20 @@ def surfel_areas_mm2(spacing_zyx_mm: Spacing) -> NDArray[np.float64]:
     return np.array(half + half[::-1])
 
 
-def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def neighbour_codes(mask: Mask) -> U8:
     """Neighbour code of each voxel corner of a mask of shape (z, y, x); shape (z+2, y+2, x+2), contiguous.
 
-    Outside the array counts as outside the mask. A mask has one corner more than voxels along each axis; the
+    What lies outside the array is outside the mask. Along each axis there is one corner more than voxels; the
     last entry along each axis is no corner and always 0. An empty mask gives zeros.
 
-    Example, one voxel: its eight corners see it in eight places, so each bit occurs once.
+    Example with one voxel: each of its eight corners sees it in another place, so each bit occurs once.
 
         neighbour_codes([[[True]]])[:2, :2, :2] == [[[1, 16], [4, 64]], [[2, 32], [8, 128]]]
     """
     padded = np.zeros([size + 2 for size in mask.shape], np.uint8)
     padded[1:-1, 1:-1, 1:-1] = mask
     row, plane = padded.shape[2], padded.shape[1] * padded.shape[2]
-    # As one long line of voxels, which is quick: what would wrap around to the next row or plane meets only
+    # Shifts along one flat line of voxels are fast; what wraps around to the next row or plane is only
     # padding.
     voxels = padded.ravel()
     along_x = np.left_shift(voxels[:-1], 4, dtype=np.uint8)

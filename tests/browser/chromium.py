@@ -1,4 +1,4 @@
-"""Drive a headless Chromium over its debugging pipe: JSON messages on file descriptors 3 and 4, no package needed."""
+"""Drive a headless Chromium over its debugging pipe: JSON messages on file descriptors 3 and 4."""
 
 import base64
 import json
@@ -127,8 +127,9 @@ class Browser:
         return answer["result"].get("value")
 
     def wait(self, condition: str, timeout_s: float = PATIENCE_S) -> None:
-        """Until a condition holds in the page, which looks again and again by itself."""
-        look = f"const look = () => (({condition}) ? done(true) : Date.now() < end ? setTimeout(look, 20) : done(false)); look();"
+        """Wait until a condition holds in the page, which checks it again and again by itself."""
+        again = "Date.now() < end ? setTimeout(look, 20) : done(false)"
+        look = f"const look = () => (({condition}) ? done(true) : {again}); look();"
         held = self.do(
             f"new Promise((done) => {{ const end = Date.now() + {timeout_s * 1000}; {look} }})", 2 * timeout_s
         )

@@ -152,14 +152,13 @@ def test_a_case_opens_and_scrolls(page, browser):
         assert pixels(browser, 0) != scrolled
         scrolled = pixels(browser, 0)
     # Bare CT: grey everywhere but for the letters at the edges, which are grey too but for a tint.
-    tint = "(() => { const c = LeanSeg.now.canvases[0], d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let most = 0;"
-    assert (
-        browser.do(
-            tint
-            + "for (let i = 0; i < d.length; i += 4) most = Math.max(most, Math.abs(d[i] - d[i + 2])); return most; })()"
-        )
-        < 20
+    tint = (
+        "(() => { const c = LeanSeg.now.canvases[0];"
+        "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let most = 0;"
+        "for (let i = 0; i < d.length; i += 4) most = Math.max(most, Math.abs(d[i] - d[i + 2]));"
+        "return most; })()"
     )
+    assert browser.do(tint) < 20
     browser.key("Escape")
     browser.wait("!document.getElementById('case').open")
 

@@ -68,7 +68,7 @@ def write(
 def organisers_scores(
     prediction: NDArray[np.uint8], truth: NDArray[np.uint8], spacing_zyx_mm, labels: int
 ) -> list[tuple[float, float]]:
-    """DSC and NSD of labels 1 to `labels`, rounded, by the procedure of the FLARE22-24 programs: arrays (x, y, z)."""
+    """Rounded DSC and NSD of labels 1 to `labels`, by the procedure of the FLARE22-24 programs."""
     package = surface_distance()
     prediction, truth, spacing = prediction.transpose(2, 1, 0), truth.transpose(2, 1, 0), spacing_zyx_mm[::-1]
     scores = []

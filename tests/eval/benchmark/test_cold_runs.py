@@ -14,7 +14,7 @@ def python(code):
 
 
 def test_a_run_is_measured(tmp_path):
-    code = "held = b'x' * (100 << 20); print('done'); assert sum(range(3_000_000)) and held[0]"
+    code = "held = b'x' * (100 << 20); print('done'); assert sum(range(12_000_000)) and held[0]"
     measured, trace = measure(python(code), PLENTY, tmp_path / "log", tmp_path)
     assert measured.exit_code == 0
     assert measured.stopped == ""

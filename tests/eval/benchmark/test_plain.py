@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from eval.benchmark.bundle_facts import MemberFacts, read_bundle
+from eval.benchmark.bundle_facts import MemberFacts
 from eval.benchmark.convert import convert, describe, fill, read_weights
 from eval.benchmark.plain import enlarge, even_slices, shrink
 from eval.benchmark.torch_networks import KINDS, load_network
@@ -14,7 +14,6 @@ from model.networks.build import build
 from model.networks.plain_unet import PlainUNetSpec
 from model.networks.spec import NetworkSpec
 from model.onnx_export.graph import export_onnx, synthetic_windows
-from tests.inference.bundles import make_bundle
 from training.commands.untrained import random_network
 
 WINDOW = (8, 16, 16)
@@ -72,8 +71,7 @@ def test_half_floats_become_floats(tmp_path):
 def facts(interpolation, spacing_zyx_mm):
     return MemberFacts(
         path=None, spacing_zyx_mm=spacing_zyx_mm, window_zyx=WINDOW, overlap=0.5, importance="gaussian",
-        interpolation=interpolation,
-        lower_hu=0, upper_hu=1, shift_hu=0, scale_hu=1,
+        sigma=0.125, interpolation=interpolation, lower_hu=0, upper_hu=1, shift_hu=0, scale_hu=1,
     )  # fmt: skip
 
 
@@ -99,13 +97,3 @@ def test_even_windows_lie_where_predict_puts_them(size, window, overlap):
     found = even_slices((size,), (window,), (int(window * (1 - overlap)),))
     assert tuple(part.start for (part,) in found) == window_starts(size, window, overlap)
     assert {part.stop - part.start for (part,) in found} == {window}
-
-
-def test_a_bundle_is_read_as_an_outsider_would(tmp_path):
-    bundle = read_bundle(make_bundle(tmp_path / "bundle").folder)
-    assert bundle.channel_ids == (0, 1, 2, 5, 14)
-    assert bundle.right_of == {13: 2}
-    (member,) = bundle.members
-    assert (member.shift_hu, member.scale_hu, member.window_zyx) == (-250.0, 500.0, (8, 16, 16))
-    with pytest.raises(JudgingError, match="manifest"):
-        read_bundle(tmp_path)

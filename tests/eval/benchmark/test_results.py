@@ -85,8 +85,8 @@ def test_tables_say_it_in_markdown():
     found = entries(RECORDS, {"small": 0.25}, {("small", "big", OURS): {PLAIN: Agreement(0.99, 3)}})
     lines = contestants_table(found).splitlines()
     assert (
-        lines[2]
-        == "| small | big | predict.py | 3 | 10.0 | 1.00 | 20.0 | 1.00 | 1000 | 1.00 | 12 | 0.50 | 0.9900 (3 labels) |  |"
+        lines[2] == "| small | big | predict.py | 3 | 10.0 | 1.00 | 20.0 | 1.00 | 1000 | 1.00 | 12 | 0.50 "
+        "| 0.9900 (3 labels) |  |"
     )
     assert (
         lines[3]

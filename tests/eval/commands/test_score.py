@@ -189,10 +189,11 @@ def test_help_tells_what_it_does(capsys):
         assert words in capsys.readouterr().out
 
 
-def test_an_unknown_label_set_is_refused(folders):
-    with pytest.raises(SystemExit) as stop:
-        score(folders, labels="flare99")
-    assert stop.value.code == 2
+def test_an_unknown_label_set_is_refused(folders, capsys):
+    assert score(folders, labels="flare99") == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "flare99: no label set of this name and no file; known are flare21" in err
 
 
 def test_nan_is_an_empty_cell():

@@ -1,4 +1,7 @@
-"""Real containers that end well, fail, hang and take too much memory: needs a `docker` command and the slim Python image."""
+"""Real containers that end well, fail, hang and take too much memory.
+
+They need a `docker` command and the slim Python image.
+"""
 
 import csv
 import shutil
@@ -13,7 +16,9 @@ from tests.eval.made import write
 BASE = "python:3.11-slim-bookworm"
 NAME = "leanseg-eval-test"
 SCRIPT = """case "$(ls inputs)" in
-    good*) cp inputs/good_0000.nii.gz outputs/good.nii.gz && exec python3 -c "import time; held = bytearray(60000000); time.sleep(2)" ;;
+    good*)
+        cp inputs/good_0000.nii.gz outputs/good.nii.gz
+        exec python3 -c "import time; held = bytearray(60000000); time.sleep(2)" ;;
     fails*) echo "out of ideas" >&2; exit 3 ;;
     hungry*) exec python3 -c "held = bytearray(900000000)" ;;
     hangs*) cp inputs/hangs_0000.nii.gz outputs/hangs.nii.gz; exec sleep 1000 ;;

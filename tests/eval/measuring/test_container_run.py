@@ -29,7 +29,9 @@ case "$1 $2" in
             hangs*) exec sleep 60 ;;
             silent*) exit 0 ;;
             nosy*) touch inputs/cache; exit 0 ;;
-            *) for file in inputs/*; do name=${file##*/}; cp "$file" "outputs/${name%_0000.nii.gz}.nii.gz"; done ;;
+            *) for file in inputs/*; do
+                    name=${file##*/}; cp "$file" "outputs/${name%_0000.nii.gz}.nii.gz"
+                done ;;
         esac ;;
     *) exit 1 ;;
 esac

@@ -15,7 +15,10 @@ from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, R
 
 FAKE = "tests.eval.fake_nvml"
 # Busy to its end, so that there is processor time to see between any two samples.
-HUNGRY = "import time; held = bytearray(80_000_000); end = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
+HUNGRY = """import time
+held = bytearray(80_000_000)
+end = time.monotonic() + 2
+while time.monotonic() < end: pass"""
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,11 @@ HUNGRY = "import time; held = bytearray(80_000_000); end = time.monotonic() + 2\
 def test_a_gpu_is_found_by_index_or_uuid(gpu, problem):
     said = why_no_gpu(gpu, FAKE)
     assert said is None if problem is None else problem in said
+
+
+def test_a_missing_package_names_the_make_target():
+    said = why_no_gpu("0", "tests.eval.no_such_module")
+    assert said == "GPU 0 cannot be watched: nvidia-ml-py is not installed (make .venv sets it up)"
 
 
 def test_a_machine_without_nvml_says_so():

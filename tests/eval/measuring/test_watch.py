@@ -19,7 +19,8 @@ REPORT = {
 SCRIPT = """import json, pathlib, time
 start = time.time()
 time.sleep(1)
-pathlib.Path('run.json').write_text(json.dumps({'cases': [{'spans_unix_s': [['read', start, start + 0.5]]}]}))"""
+case = {'spans_unix_s': [['read', start, start + 0.5]]}
+pathlib.Path('run.json').write_text(json.dumps({'cases': [case]}))"""
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from eval.pictures.colours import COLOURS, colour_of
-from model.labels import FLARE23, LABEL_SETS
+from eval.pictures.colours import COLOURS, PALETTE, colours_of
+from model.labels import FLARE23, LABEL_SETS, LabelSet
 
 # Machado, Oliveira and Fernandes 2009, severity 1; on linear RGB.
 VISION = {
@@ -59,4 +59,17 @@ def test_every_structure_has_a_colour_of_its_own():
         colours = [COLOURS[name] for name in labels.names]
         if labels.name != "amos22":  # prostate/uterus shares the liver's, at the other end of the body
             assert len(set(colours)) == len(colours)
-    assert colour_of("nothing of ours") == "#ffffff"
+
+
+def test_structures_of_other_sets_take_what_is_left_of_the_palette():
+    labels = LabelSet(name="own", ids={"cyst": 3, "liver": 1, "stent": 2})
+    assert colours_of(labels) == {"liver": "#c04b4b", "stent": "#a06e00", "cyst": "#7c50fc"}
+    assert PALETTE[:3] == ("#c04b4b", "#a06e00", "#7c50fc")
+
+
+def test_large_sets_go_on_with_other_hues():
+    labels = LabelSet(name="large", ids={f"bone {i}": i for i in range(1, 101)})
+    colours = list(colours_of(labels).values())
+    assert tuple(colours[:14]) == PALETTE
+    assert len(set(colours)) == 100
+    assert all(len(colour) == 7 and int(colour[1:], 16) >= 0 for colour in colours)

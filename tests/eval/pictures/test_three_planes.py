@@ -4,7 +4,7 @@ import SimpleITK as sitk
 
 from eval.__main__ import main
 from eval.pictures.planes import Plane, body_region, canonical, cut, most_informative, pixel_mm
-from eval.pictures.three_planes import Scene, _views
+from eval.pictures.scene import Scene, views_of
 from eval.volumes import grid_difference, read_image
 from model.labels import FLARE23
 from tests.eval.made import real, write
@@ -99,7 +99,7 @@ def test_a_flat_stack_is_drawn_as_axial_slices(patient):
     def planes(thickness_mm: float) -> list[tuple[Plane, int]]:
         spacing_mm = (thickness_mm, 1.0, 1.0)
         scene = Scene(ct_hu=ct, labels=labels, spacing_zyx_mm=spacing_mm, label_set=FLARE23, title="")
-        return [(view.plane, view.index) for view in _views(scene)]
+        return [(view.plane, view.index) for view in views_of(scene)]
 
     # Ten slices of 1 mm are a quarter of the picture's 40 mm; of 0.1 mm, 1 mm in all. Labels lie on slices 1
     # to 9.

@@ -12,6 +12,7 @@ from eval.scoring.challenges import (
     mean_scores,
     score_case,
 )
+from model.labels import LabelSet
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organisers_scores, organs
 
 FLARE22, FLARE23 = CHALLENGES["flare22"], CHALLENGES["flare23"]
@@ -148,7 +149,10 @@ def test_different_shapes_are_refused():
 
 
 def test_organ_mean_and_lesion_stand_apart():
-    organ, lesion = mean_scores({"liver": 0.9, "spleen": 0.7, "pancreas": math.nan, "tumor": 0.1})
+    scores = {"liver": 0.9, "spleen": 0.7, "pancreas": math.nan, "tumor": 0.1}
+    organ, lesion = mean_scores(scores, FLARE23.labels)
     assert organ == pytest.approx(0.8)
     assert lesion == 0.1
-    assert math.isnan(mean_scores({"liver": math.nan})[0])
+    assert all(math.isnan(mean) for mean in mean_scores({"liver": math.nan}, FLARE23.labels))
+    own = LabelSet(name="own", ids={"liver": 1, "cyst": 2, "metastasis": 3}, lesions=("cyst", "metastasis"))
+    assert mean_scores({"liver": 1.0, "cyst": 0.25, "metastasis": 0.75}, own) == (1.0, 0.5)

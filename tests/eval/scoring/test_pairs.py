@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes, processors
-from eval.scoring.challenges import Rules
+from eval.scoring.challenges import CHALLENGES, Rules
 from eval.scoring.pairs import (
     CaseScores,
     PairedCase,
@@ -38,7 +38,7 @@ def case(folder: Path, prediction=PREDICTION, truth=TRUTH, **geometry) -> Paired
 def judged(
     case: PairedCase, rules: Rules = Rules.STRICT, challenge: str = "flare22", **options
 ) -> CaseScores:
-    return judge(case, ScoreOptions(challenge=challenge, rules=rules, **options))
+    return judge(case, ScoreOptions(challenge=CHALLENGES[challenge], rules=rules, **options))
 
 
 def dice_of(result: CaseScores) -> list[float]:
@@ -208,7 +208,7 @@ def test_parallel_processes_give_what_one_gives(tmp_path):
         if name != "b":
             write(tmp_path / "pred" / f"{name}.nii.gz", PREDICTION)
     cases = pair_files(tmp_path / "pred", tmp_path / "truth")
-    options = ScoreOptions(challenge="flare22", with_hd95=False)
+    options = ScoreOptions(challenge=CHALLENGES["flare22"], with_hd95=False)
     alone, together = (
         sorted(judge_all(cases, options, jobs), key=lambda result: result.name) for jobs in (1, 2)
     )
@@ -246,7 +246,7 @@ def test_a_real_oblique_label_map_is_its_own_equal(tmp_path):
     path = real("label_maps/ts_s0327_label13.nii.gz")
     result = judge(
         PairedCase(name=path.name, prediction=path, truth=path),
-        ScoreOptions(challenge="flare22", resample_truth=True),
+        ScoreOptions(challenge=CHALLENGES["flare22"], resample_truth=True),
     )
     assert not result.error
     assert dice_of(result) == [1.0] * 13

@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from eval.scoring.challenges import CHALLENGES, Rules, StructureScore
+from eval.scoring.challenges import CHALLENGES, Challenge, Rules, StructureScore
 from eval.scoring.columns import Metric
 from eval.scoring.pairs import CaseScores
 from eval.scoring.summary import bootstrap_weights, summarize, summarize_values
+from model.labels import LabelSet
 
 FLARE21, FLARE23 = CHALLENGES["flare21"], CHALLENGES["flare23"]
 
@@ -36,6 +37,30 @@ def test_figures_by_hand():
     assert mean.mean == pytest.approx((0.8 + 0.8 + 0.6 + 0.3) / 4)
     assert mean.sd == pytest.approx(np.std([0.75, 0.5], ddof=1))
     assert ("lesion", "DSC") not in rows
+
+
+def test_several_lesions_have_a_mean_of_their_own():
+    labels = LabelSet(
+        name="own", ids={"liver": 1, "cyst": 2, "metastasis": 3}, lesions=("cyst", "metastasis")
+    )
+    own = Challenge(
+        labels=labels,
+        short_names={n: n for n in labels.names},
+        tolerances_mm=dict.fromkeys(labels.names, 2.0),
+    )
+    rows = rows_of(results(own, [1.0, 0.2, 0.4], [0.5, 0.6, math.nan]), own, [Metric.DSC], Rules.STRICT)
+    # The lesions' means are (0.2 + 0.6) / 2 and 0.4; the cases' means are 0.3 and 0.6.
+    assert rows["lesion mean", "DSC"].mean == pytest.approx(0.4)
+    assert rows["lesion mean", "DSC"].median == pytest.approx(0.45)
+    assert rows["organ mean", "DSC"].mean == pytest.approx(0.75)
+    assert ("lesion", "DSC") not in rows
+
+
+def test_a_set_without_organs_has_no_organ_mean():
+    labels = LabelSet(name="own", ids={"cyst": 1}, lesions=("cyst",))
+    own = Challenge(labels=labels, short_names={"cyst": "cyst"}, tolerances_mm={"cyst": 2.0})
+    rows = rows_of(results(own, [0.5]), own, [Metric.DSC], Rules.STRICT)
+    assert {structure for structure, _ in rows} == {"cyst", "lesion"}
 
 
 def test_the_tumor_is_not_among_the_organs():
