@@ -1,7 +1,7 @@
 """Judge a submission from outside, as an organiser does: `python -m eval COMMAND --help`.
 
-Exit codes: 0 all went well; 1 the work was done, but some cases were in error and are named; 2 the input was wrong
-and nothing was written, or a package is missing; 130 interrupted.
+Exit codes: 0 all went well; 1 the work was done, but some cases were in error and are named; 2 the input was
+wrong and nothing was written, or a package is missing; 130 interrupted.
 """
 
 import sys

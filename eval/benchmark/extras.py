@@ -115,7 +115,6 @@ def folder_run(cases: int, scan: Scan, network: Network, output: Path, threads: 
         if not link.exists():
             _same_file(scan.path, link)
     target = output / "labels" / f"{network.name}-{scan.name}-folder"
-    shutil.rmtree(target, ignore_errors=True)
     task = Task(
         folder=output / "folders",
         name=f"{network.name}-{scan.name}-{cases}-run",
@@ -129,6 +128,8 @@ def folder_run(cases: int, scan: Scan, network: Network, output: Path, threads: 
         report=report_of(target),
         cwd=ROOT,
     )
+    if task.record() is None:  # Results of a run that is recorded stay where they are.
+        shutil.rmtree(target, ignore_errors=True)
     return do(task, seconds=3600.0)
 
 
