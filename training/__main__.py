@@ -14,7 +14,7 @@ from training.training_errors import RecipeError
 COMMANDS = {
     "train": ("training.commands.train", "train a network by a recipe"),
     "export": ("training.commands.export", "make a bundle from checkpoints"),
-    "phantom": ("training.phantom.data_folder", "make procedural CTs with truth"),
+    "phantom": ("training.commands.phantom", "make procedural CTs with truth"),
     "untrained": ("training.commands.untrained", "make a bundle with random weights, to measure speed"),
 }
 

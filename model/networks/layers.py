@@ -56,9 +56,7 @@ def stacked(
 ) -> nn.Sequential:
     """Several convolutions of which the first one shrinks."""
     first = ConvNorm(in_channels, out_channels, kernel_zyx, stride_zyx)
-    return nn.Sequential(
-        first, *(ConvNorm(out_channels, out_channels, kernel_zyx) for _ in range(count - 1))
-    )
+    return nn.Sequential(first, *(ConvNorm(out_channels, out_channels, kernel_zyx) for _ in range(count - 1)))
 
 
 class ResidualBlock(nn.Module):

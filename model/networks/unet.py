@@ -112,9 +112,7 @@ def seunet(spec: SEUNetSpec) -> nn.Module:
     sources = (spec.in_channels, *channels)
     encoder = [_excited(spec, sources[i], channels[i], strides[i]) for i in range(spec.levels)]
     decoder = [
-        UpLevel(
-            channels[i + 1], channels[i], strides[i + 1], _excited(spec, 2 * channels[i], channels[i])
-        )
+        UpLevel(channels[i + 1], channels[i], strides[i + 1], _excited(spec, 2 * channels[i], channels[i]))
         for i in range(spec.levels - 1)
     ]
     heads: list[nn.Module] = [

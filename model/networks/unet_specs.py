@@ -39,7 +39,9 @@ class _UNet(Levels):
         for index, stride in enumerate(self.strides):
             check_each(f"strides[{index}]", stride, 3, 1, 8)
         if self.kernels is not None:
-            check(len(self.kernels) == levels, f"kernels: must be a list of {levels}, has {len(self.kernels)}")
+            check(
+                len(self.kernels) == levels, f"kernels: must be a list of {levels}, has {len(self.kernels)}"
+            )
             for index, kernel in enumerate(self.kernels):
                 check_each(f"kernels[{index}]", kernel, 3, 1, 15)
                 check(all(side % 2 for side in kernel), f"kernels[{index}]: must be odd, is {list(kernel)}")
