@@ -10,7 +10,7 @@ from inference.cohort.folder import Batch, Outcome, begin, exit_code, naming, su
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
-from inference.imaging.volume import read_header
+from inference.imaging.reading import read_header
 from inference.planning.planner import Budget, Planner
 from inference.predictor import Predictor
 from inference.runtime.session import Precision, select_backend

@@ -7,15 +7,12 @@ the world directions of the index axes x, y, z; so the centre of voxel (k, j, i)
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Zyx = tuple[int, int, int]
-ZyxMm = tuple[float, float, float]
-Voxels = NDArray[Any]
-"""Voxels of an image: int16 where that holds every value of its file, float32 else."""
+from model.arrays import F64, Zyx, ZyxMm
+
 Direction = tuple[float, float, float, float, float, float, float, float, float]
 
 IDENTITY: Direction = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -50,7 +47,7 @@ class Geometry:
             raise ValueError(f"direction: must be orthonormal, is {self.direction}")
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> F64:
         """Direction as an array of shape (3, 3)."""
         return np.array(self.direction, np.float64).reshape(3, 3)
 
@@ -59,7 +56,7 @@ class Geometry:
         """Volume of one voxel in millilitres."""
         return float(np.prod(self.spacing_zyx_mm)) / 1000.0
 
-    def to_world(self, index_zyx: ArrayLike) -> NDArray[np.float64]:
+    def to_world(self, index_zyx: ArrayLike) -> F64:
         """LPS position in mm (x, y, z) of a voxel index (z, y, x), which may be fractional.
 
         Shape (..., 3).
@@ -68,12 +65,12 @@ class Geometry:
         return np.asarray(self.origin_xyz_mm + steps @ self.matrix.T, np.float64)
 
 
-def skewness(matrix: NDArray[np.float64]) -> float:
+def skewness(matrix: F64) -> float:
     """Largest deviation of `matrix.T @ matrix` from the identity; NaN where the matrix is not finite."""
     return float(np.max(np.abs(matrix.T @ matrix - np.eye(3))))
 
 
-def closest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def closest_orthonormal(matrix: F64) -> F64 | None:
     """The orthonormal matrix nearest to one whose columns have length 1.
 
     None where none is near (axes almost in a plane).
@@ -84,7 +81,7 @@ def closest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64] | No
     return None if stretch[-1] < 0.5 else np.asarray(left @ right, np.float64)
 
 
-def as_direction(matrix: NDArray[np.float64]) -> Direction:
+def as_direction(matrix: F64) -> Direction:
     """A (3, 3) array as nine floats, with 0.0 for -0.0."""
     a, b, c, d, e, f, g, h, i = (float(value) + 0.0 for value in matrix.ravel())
     return a, b, c, d, e, f, g, h, i

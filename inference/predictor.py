@@ -15,7 +15,6 @@ import logging
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Box
@@ -39,10 +38,8 @@ from inference.sliding_window.localization import (
 from inference.sliding_window.order import WindowCount
 from inference.threads import use_threads
 from inference.timing import Timings
+from model.arrays import U8, Mask
 from model.bundle import ModelBundle
-
-U8 = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 FEW_SLICES = 3
 """Up to so many from feet to head a network that learned from whole scans has little to go by; the user is

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
@@ -30,13 +29,10 @@ from inference.runtime.session_pool import Sessions
 from inference.sliding_window.groups import Group, Mean, Pass, Stream
 from inference.sliding_window.order import Relevance, WindowCount
 from inference.timing import Timings
+from model.arrays import F32, U8, Mask
 from model.bundle import ModelBundle
 from model.labels import BACKGROUND, TUMOR
 from model.manifest import Manifest, Member, PostProcessing, Zyx
-
-F32 = NDArray[np.float32]
-U8 = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 SLICES_AT_ONCE = 16
 """Of probabilities that are given out again."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inference.errors import OutputError, UsageError, reason
 from inference.imaging.formats.dicom import holds_dicom, is_dicom
-from inference.imaging.volume import image_suffix
+from inference.imaging.reading import image_suffix
 from inference.imaging.writing import try_folder
 
 CHANNEL = "_0000"

@@ -15,17 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from inference.cohort.cases import Case
 from inference.cohort.progress import Console
 from inference.errors import DeviceError, DeviceMemoryError, LeanSegError, one_line, printable
 from inference.geometry import Geometry
-from inference.imaging.volume import Volume, read_header, read_volume
+from inference.imaging.reading import read_header, read_volume
+from inference.imaging.volume import Volume
 from inference.imaging.writing import write_labels
 from inference.planning.footprint import image_mb
 from inference.timing import Timings
+from model.arrays import U8
 
 Status = Literal["not run", "segmented", "failed", "skipped"]
 T = TypeVar("T")
@@ -34,7 +33,7 @@ T = TypeVar("T")
 class Predicts(Protocol):
     """What a batch needs of `inference.predictor.Predictor`."""
 
-    def predict(self, volume: Volume, timings: Timings) -> NDArray[np.uint8]:
+    def predict(self, volume: Volume, timings: Timings) -> U8:
         """Labels on the volume's own grid."""
         ...
 
@@ -239,7 +238,7 @@ def _image_mb(outcome: Outcome) -> float:
         return 0.0
 
 
-def _write(output: Path, outcome: Outcome, labels: NDArray[np.uint8]) -> None:
+def _write(output: Path, outcome: Outcome, labels: U8) -> None:
     """Write a case's result. Its status is set here, so that it is right however the run ends."""
     assert outcome.geometry is not None, "a case that was segmented was read"
     try:

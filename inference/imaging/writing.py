@@ -9,19 +9,19 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.errors import OutputError, reason
 from inference.geometry import Geometry
 from inference.imaging.formats.nifti_header import label_header
 from inference.imaging.formats.streams import GzipSink
+from model.arrays import U8
 
 SLICES_AT_ONCE = 16
 TEMPORARY = ".leanseg-"
 """What names of unfinished files begin with; they are hidden and do not end like an image."""
 
 
-def write_labels(path: Path, labels: NDArray[np.uint8], geometry: Geometry) -> None:
+def write_labels(path: Path, labels: U8, geometry: Geometry) -> None:
     """Write a label map as `.nii.gz`, uint8, on the grid given.
 
     Its header is that of the NIfTI file the grid came from, if any.

@@ -7,67 +7,19 @@ them against real peaks.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 from inference.restoration.boundaries import BATCH_VOXELS
-from inference.runtime.session import Backend, Precision, effective_precision
-from model.bundle import ModelBundle
-from model.manifest import Member, Network, Zyx, ZyxMm
+from inference.runtime.backends import Backend
+from model.manifest import Member, Zyx, ZyxMm
 
 MIB = 2.0**20
 LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 150.0, "onnxruntime": 145.0, "cuda": 900.0}
 """Python, numpy, SimpleITK, cc3d and the runtime's own code, loaded. CUDA's figure is an estimate."""
-ACTIVATIONS_PER_VOXEL = 140
-"""float32 values that a network holds at a time per voxel of its window where the bundle does not say; 136
-measured with onnxruntime on a U-Net with 16 channels in the first stage."""
 PARTS_BOX_MM = (300.0, 250.0, 300.0)
 """What kidneys, liver or aorta fill along z, y, x at most, in an adult."""
 PARTS_BYTES = 6
 VOXEL_BYTES = 2
 """Of the image: int16, as CT has it; images with fractions are float32 and take twice that."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How a network of a bundle is run on a backend."""
-
-    path: Path
-    """File to load."""
-    precision: Precision
-    """Of its computation."""
-    memory_mb: float
-    """Loaded and running one window."""
-
-
-def ways(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> dict[str, Way]:
-    """How each network of a bundle is run, by its file.
-
-    `forced` overrides the precision that the manifest allows, None does not.
-    """
-    found = {}
-    for network in bundle.manifest.networks().values():
-        path, precision = bundle.path_of(network), effective_precision(backend, forced or network.precision)
-        fp16_path = bundle.fp16_path_of(network)
-        if backend == "cuda" and forced is None and fp16_path is not None:
-            path, precision = fp16_path, "fp16"
-        found[network.file] = Way(
-            path=path, precision=precision, memory_mb=network_mb(network, backend, precision, path)
-        )
-    return found
-
-
-def largest_mb(networks: Mapping[str, Way], count: int) -> float:
-    """What the `count` networks that need most take together."""
-    return sum(sorted((way.memory_mb for way in networks.values()), reverse=True)[:count])
-
-
-def network_mb(network: Network, backend: Backend, precision: Precision, path: Path) -> float:
-    """Memory of a network, loaded and running one window: measured by export, else estimated from file and window."""
-    measured = network.memory_mb or {}
-    for way in (f"{backend}-{precision}", f"{backend}-fp32", "onnxruntime-fp32"):
-        if way in measured:
-            return float(measured[way])
-    return 2 * path.stat().st_size / MIB + _mb(network.window_zyx, 4 * ACTIVATIONS_PER_VOXEL)
 
 
 def image_mb(size_zyx: Zyx, bytes_each: int = VOXEL_BYTES) -> float:

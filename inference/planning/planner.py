@@ -14,7 +14,7 @@ from inference.geometry import Geometry
 from inference.imaging.orientation import orient, orientation_of
 from inference.planning.footprint import VOXEL_BYTES, Footprint, largest_mb, ways
 from inference.preprocessing.resampling import model_size
-from inference.runtime.session import Backend, Precision
+from inference.runtime.backends import Backend, Precision
 from inference.sliding_window.groups import grouped
 from inference.sliding_window.placement import window_starts
 from model.bundle import ModelBundle

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from inference.geometry import Box
 from inference.postprocessing.label_statistics import U8, count_values, find_labels
+from model.arrays import Mask
 from model.labels import LabelSet
 from model.manifest import PostProcessing, ZyxMm
-
-Mask = NDArray[np.bool_]
 
 TOUCHING = 26
 """Voxels that share a corner are one part: thin organs such as adrenals fall apart less."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.geometry import Box
+from model.arrays import F64, U8
 
-U8 = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 
@@ -95,7 +95,7 @@ def _foreground(labels: U8) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(int(index[0]) for index in held), tuple(int(index[-1]) + 1 for index in held)
 
 
-def _statistics(crop: U8) -> tuple[Ints, Ints, NDArray[np.float64]]:
+def _statistics(crop: U8) -> tuple[Ints, Ints, F64]:
     """Of the labels 0 to n.
 
     1: voxels (n,), inclusive bounds (n, 6) as z, z, y, y, x, x, mean index (n, 3).

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from inference.geometry import Geometry, Voxels
+from inference.geometry import Geometry
 from inference.postprocessing.label_statistics import U8, Found
+from model.arrays import F64, Voxels
 
-F64 = NDArray[np.float64]
 Index = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
 """The z, y and x of n voxels, as `np.nonzero` gives them."""
 

@@ -9,15 +9,12 @@ from collections.abc import Iterator
 
 import cc3d
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.geometry import Box, Geometry
 from inference.postprocessing.label_statistics import U8, count_values
 from inference.postprocessing.midline import STRAIGHT, Index, Midline
 from inference.postprocessing.sides import BIN_MM, CENTRES_MM, REACH_MM, Part
-
-F64 = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from model.arrays import F64, Mask
 
 LARGEST = 32
 """Parts that are looked at one by one."""

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
-from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from model.arrays import F64
 
 BIN_MM = 2.0
 REACH_MM = 400.0

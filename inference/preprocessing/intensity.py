@@ -1,105 +1,176 @@
-"""From voxel values to network input, by the four schemes of `model.manifest.Intensity`."""
+"""From voxel values to network input, by the schemes of `model.manifest.intensity`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+import cc3d
 import numpy as np
-from numpy.typing import NDArray
 
-from inference.geometry import Voxels
-from model.manifest import Intensity
+from model.arrays import F32, Mask, Voxels
+from model.manifest.intensity import (
+    ClipZscoreIntensity,
+    DivideIntensity,
+    Intensity,
+    WindowIntensity,
+    WindowSigmoidIntensity,
+    ZeroToOneIntensity,
+    ZscoreIntensity,
+)
 
 SMALLEST_STD = 1e-8
+"""What a standard deviation is at least, so that an image of one value becomes zeros (nnU-Net)."""
+Over = Literal["image", "nonzero", "nonzero_filled"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageStatistics:
-    """Mean and standard deviation of one image."""
+class ChannelStatistics:
+    """What one channel of an image holds, over the voxels that count."""
 
     mean: float
     std: float
+    lowest: float
+    highest: float
 
 
-def image_statistics(array: Voxels) -> ImageStatistics:
-    """Mean and deviation over the box around all voxels that are not 0, as nnU-Net's crop and z-score have it.
+NOTHING = ChannelStatistics(mean=0.0, std=0.0, lowest=0.0, highest=0.0)
+
+
+def channel_statistics(array: Voxels, over: Over = "image", filled: Mask | None = None) -> ChannelStatistics:
+    """Mean, deviation and range of one channel.
 
     Args:
-        array: (z, y, x). Voxels that are NaN or infinite are left out; an image of zeros has mean 0 and
-            deviation 0.
+        array: (z, y, x). Voxels that are NaN or infinite are left out; where none counts all figures are 0.
+        over: which voxels count, see `ZscoreIntensity.over`.
+        filled: (z, y, x), for `nonzero_filled` (`nonzero_filled`).
     """
-    box: list[slice] = []
-    for axis in range(3):
-        rest: tuple[int, int] = ((1, 2), (0, 2), (0, 1))[axis]
-        filled = np.flatnonzero((array[tuple(box)] != 0).any(axis=rest))
-        if not filled.size:
-            return ImageStatistics(mean=0.0, std=0.0)
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    inside = array[tuple(box)]
     count, total, squares = 0, 0.0, 0.0
-    shift = float(
-        np.nan_to_num(inside[tuple(n // 2 for n in inside.shape)])
-    )  # keeps the sum of squares small
-    for plane in inside:
-        values = plane[np.isfinite(plane)].astype(np.float64) - shift
-        count, total, squares = (
-            count + values.size,
-            total + float(values.sum()),
-            squares + float(values @ values),
-        )
+    lowest, highest = np.inf, -np.inf
+    shift = float(np.nan_to_num(array[tuple(n // 2 for n in array.shape)]))  # keeps the sum of squares small
+    for index, plane in enumerate(array):
+        counted = np.isfinite(plane)
+        if over == "nonzero":
+            counted &= plane != 0
+        elif over == "nonzero_filled" and filled is not None:
+            counted &= filled[index]
+        values = plane[counted].astype(np.float64) - shift
+        if values.size:
+            count, total, squares = (
+                count + values.size,
+                total + float(values.sum()),
+                squares + float(values @ values),
+            )
+            lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
     if not count:
-        return ImageStatistics(mean=0.0, std=0.0)
-    return ImageStatistics(
-        mean=total / count + shift, std=float(np.sqrt(max(0.0, squares / count - (total / count) ** 2)))
+        return NOTHING
+    std = float(np.sqrt(max(0.0, squares / count - (total / count) ** 2)))
+    return ChannelStatistics(
+        mean=total / count + shift, std=std, lowest=lowest + shift, highest=highest + shift
     )
 
 
+def nonzero_filled(channels: tuple[Voxels, ...]) -> Mask:
+    """Where any channel is not 0, with the holes in that mask filled (nnU-Net's mask for normalization); (z, y, x)."""
+    mask = channels[0] != 0
+    for channel in channels[1:]:
+        mask |= channel != 0
+    parts, count = cc3d.connected_components(~mask, connectivity=6, return_N=True)
+    outside = np.zeros(count + 1, bool)
+    for axis in range(3):
+        for edge in (0, -1):
+            outside[np.unique(np.take(parts, edge, axis))] = True
+    outside[0] = False
+    for plane, numbers in zip(mask, parts, strict=True):
+        plane |= ~outside[numbers] & (numbers > 0)
+    return np.asarray(mask, bool)
+
+
+def needs_filled(intensity: Intensity) -> bool:
+    """Whether a scheme asks for the mask of `nonzero_filled`."""
+    return isinstance(intensity, ZscoreIntensity) and intensity.over == "nonzero_filled"
+
+
+def needs_statistics(intensity: Intensity) -> bool:
+    """Whether a scheme asks for figures of the image itself."""
+    return isinstance(intensity, ZscoreIntensity | ZeroToOneIntensity)
+
+
+def statistics_over(intensity: Intensity) -> Over:
+    """The voxels over which a scheme's figures are taken."""
+    return intensity.over if isinstance(intensity, ZscoreIntensity) else "image"
+
+
 def normalize(
-    array: Voxels, intensity: Intensity, statistics: ImageStatistics | None = None
-) -> NDArray[np.float32]:
-    """Network input of an image.
+    array: Voxels,
+    intensity: Intensity,
+    statistics: ChannelStatistics | None = None,
+    filled: Mask | None = None,
+) -> F32:
+    """Network input of one channel.
 
     Args:
         array: any shape; voxels that are not finite become what the lowest value (+inf: the highest) becomes.
         intensity: the scheme and its figures.
-        statistics: of the whole image; only `zscore` needs them.
+        statistics: of the whole channel, for schemes that take their figures from the image.
+        filled: same shape; the voxels that `nonzero_filled` changes.
 
     Returns:
         A new float32 array of the same shape, finite everywhere.
 
     Raises:
-        ValueError: `zscore` without statistics.
+        ValueError: the scheme needs statistics, or the mask, and was given none.
     """
     values = array.astype(np.float32)
     if array.dtype != np.int16 and not np.isfinite(values).all():
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
-    if intensity.scheme == "zscore":
-        if statistics is None:
-            raise ValueError("zscore needs the statistics of the image")
-        return _standardize(values, statistics.mean, statistics.std)
-    lower, upper = _figure(intensity.lower), _figure(intensity.upper)
-    if intensity.scheme == "clip_zscore":
-        np.clip(values, lower, upper, out=values)
-        return _standardize(values, _figure(intensity.mean), _figure(intensity.std))
-    if intensity.scheme == "window":
-        np.clip(values, lower, upper, out=values)
-        values -= lower
-        values /= upper - lower
+    match intensity:
+        case WindowIntensity():
+            np.clip(values, intensity.lower, intensity.upper, out=values)
+            values -= intensity.lower
+            values /= intensity.upper - intensity.lower
+            return values
+        case WindowSigmoidIntensity():
+            return _logistic(values, intensity.lower, intensity.upper)
+        case ClipZscoreIntensity():
+            np.clip(values, intensity.lower, intensity.upper, out=values)
+            return _standardize(values, intensity.mean, intensity.std)
+        case ZscoreIntensity() | ZeroToOneIntensity():
+            return _by_image(values, intensity, statistics, filled)
+        case DivideIntensity():
+            values /= intensity.by
+            return values
+    return values
+
+
+def _by_image(
+    values: F32,
+    intensity: ZscoreIntensity | ZeroToOneIntensity,
+    statistics: ChannelStatistics | None,
+    filled: Mask | None,
+) -> F32:
+    if statistics is None:
+        raise ValueError(f"{intensity.kind} needs the statistics of the image")
+    if isinstance(intensity, ZeroToOneIntensity):
+        values -= statistics.lowest
+        values /= max(statistics.highest - statistics.lowest, SMALLEST_STD)
         return values
-    return _logistic(values, lower, upper)
+    if intensity.over == "image":
+        return _standardize(values, statistics.mean, statistics.std)
+    changed = values != 0 if intensity.over == "nonzero" else filled
+    if changed is None:
+        raise ValueError("zscore over nonzero_filled needs the mask")
+    return np.where(changed, _standardize(values.copy(), statistics.mean, statistics.std), values)
 
 
-def _standardize(values: NDArray[np.float32], mean: float, std: float) -> NDArray[np.float32]:
+def _standardize(values: F32, mean: float, std: float) -> F32:
     values -= mean
     values /= max(std, SMALLEST_STD)
     return values
 
 
-def _logistic(values: NDArray[np.float32], lower: float, upper: float) -> NDArray[np.float32]:
-    """`1 / (1 + exp(-t))` with t from -1 at `lower` to 1 at `upper`, in place.
-
-    Far values saturate without overflow.
-    """
+def _logistic(values: F32, lower: float, upper: float) -> F32:
+    """`1 / (1 + exp(-t))` with t from -1 at `lower` to 1 at `upper`, in place; far values saturate without overflow."""
     values -= lower
     values *= -2.0 / (upper - lower)
     values += 1.0
@@ -107,8 +178,3 @@ def _logistic(values: NDArray[np.float32], lower: float, upper: float) -> NDArra
     np.exp(values, out=values)
     values += 1.0
     return np.reciprocal(values, out=values)
-
-
-def _figure(value: float | None) -> float:
-    assert value is not None, "the manifest's check guarantees this figure"
-    return value

@@ -1,18 +1,77 @@
-"""A network's input, made a few slices at a time: resampled, then normalized, as in training."""
+"""A network's input, made a few slices at a time: resampled and normalized, in the order in which it was in training.
+
+Shapes: channels of an image (z, y, x), a network's input (channels, z, y, x) float32.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.imaging.volume import Volume
-from inference.preprocessing.intensity import ImageStatistics, normalize
-from inference.preprocessing.resampling import model_size, resample_slices
-from inference.threads import spread
-from model.manifest import Network, Zyx
-
-F32 = NDArray[np.float32]
+from inference.preprocessing.intensity import (
+    ChannelStatistics,
+    Over,
+    channel_statistics,
+    needs_statistics,
+    normalize,
+    statistics_over,
+)
+from inference.preprocessing.resampling import Prepare, model_size, resample_slices, value_range
+from inference.threads import Threads
+from model.arrays import F32, Voxels, Zyx, ZyxMm
+from model.manifest.document import Manifest
+from model.manifest.intensity import Intensity
+from model.manifest.network import Network
+from model.manifest.resampling import Resampling, along_axes
 
 AIR_HU = -500.0
 """Voxels up to here are air or lung: what is looked for lies above, fat included."""
+
+
+MakeSlices = Callable[[int, int], F32]
+"""Makes slices from one to before another of a channel's input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputScheme:
+    """How a network's input is made; networks with equal schemes share it."""
+
+    spacing_zyx_mm: ZyxMm
+    intensities: tuple[Intensity, ...]
+    """One for each channel."""
+    resampling: Resampling
+    normalize_first: bool
+    """Whether voxels are normalized in the image's grid, before they are resampled."""
+
+
+def input_scheme(manifest: Manifest, network: Network) -> InputScheme:
+    """How a network's input is made, by the manifest."""
+    return InputScheme(
+        spacing_zyx_mm=network.spacing_zyx_mm,
+        intensities=manifest.intensities_of(network),
+        resampling=manifest.resampling_of(network),
+        normalize_first=manifest.preprocessing.normalize == "before_resampling",
+    )
+
+
+@dataclass(frozen=True)
+class CaseStatistics:
+    """Figures of a whole case, taken when a scheme first asks for them and kept for the others."""
+
+    volume: Volume
+    _kept: dict[tuple[int, Over], ChannelStatistics] = field(default_factory=dict)
+
+    def of(self, channel: int, intensity: Intensity) -> ChannelStatistics | None:
+        """What a scheme needs to know of a channel; None where it needs nothing."""
+        if not needs_statistics(intensity):
+            return None
+        over = statistics_over(intensity)
+        if (channel, over) not in self._kept:
+            array = self.volume.channels[channel]
+            self._kept[channel, over] = channel_statistics(array, over, self.volume.filled)
+        return self._kept[channel, over]
 
 
 class ModelImage:
@@ -21,44 +80,93 @@ class ModelImage:
     Holds only the slices that were asked for last, so that memory does not grow with the scan.
 
     Args:
-        region: in canonical orientation.
-        network: says spacing, interpolation and intensity.
-        statistics: of the whole image, for intensities that need them.
+        region: what the network sees, in the orientation in which it is looked at.
+        scheme: how its input is made.
+        statistics: of the whole case.
+        threads: work on slices.
     """
 
-    def __init__(self, region: Volume, network: Network, statistics: ImageStatistics | None = None) -> None:
+    def __init__(
+        self, region: Volume, scheme: InputScheme, statistics: CaseStatistics, threads: Threads
+    ) -> None:
         self._region = region
-        self._network = network
+        self._scheme = scheme
         self._statistics = statistics
+        self._threads = threads
         geometry = region.geometry
-        self.size_zyx: Zyx = model_size(geometry.size_zyx, geometry.spacing_zyx_mm, network.spacing_zyx_mm)
+        self.size_zyx: Zyx = model_size(geometry.size_zyx, geometry.spacing_zyx_mm, scheme.spacing_zyx_mm)
+        self._along = along_axes(scheme.resampling, geometry.spacing_zyx_mm, scheme.spacing_zyx_mm)
         self._first = 0
-        self._held: F32 = np.zeros((0, *self.size_zyx[1:]), np.float32)
+        self._held: F32 = self._nothing()
 
     def slices(self, first: int, stop: int) -> F32:
-        """Slices `first` to before `stop` of the normalized image (z, y, x), not to be changed.
+        """Slices `first` to before `stop` of the input (channels, slices, y, x), not to be changed.
 
         Made once if asked for in rising order.
         """
-        held = self._first + len(self._held)
+        held = self._first + self._held.shape[1]
         if (first, stop) == (self._first, held):
             return self._held
         if not self._first <= first <= held <= stop:
-            self._held, held = self._held[:0], first
-        fresh = self._make(held, stop) if held < stop else self._held[:0]
-        self._held = np.concatenate([self._held[first - self._first if len(self._held) else 0 :], fresh])
+            self._held, held = self._nothing(), first
+            self._first = first
+        fresh = self._make(held, stop) if held < stop else self._nothing()
+        self._held = np.concatenate([self._held[:, first - self._first :], fresh], axis=1)
         self._first = first
         return self._held
 
-    def air(self) -> float:
-        """Value of the normalized image up to which a voxel is air."""
-        return float(normalize(np.full(1, AIR_HU, np.float32), self._network.intensity, self._statistics)[0])
+    def air(self, channel: int) -> float:
+        """Value of a CT channel's input up to which a voxel is air."""
+        intensity = self._scheme.intensities[channel]
+        statistics = self._statistics.of(channel, intensity)
+        air = np.full(1, AIR_HU, np.float32)
+        return float(normalize(air, intensity, statistics, np.ones(1, bool))[0])
+
+    def _nothing(self) -> F32:
+        return np.zeros((len(self._scheme.intensities), 0, *self.size_zyx[1:]), np.float32)
 
     def _make(self, first: int, stop: int) -> F32:
-        def part(start: int, end: int) -> F32:
-            resampled = resample_slices(
-                self._region.array, self.size_zyx, first + start, first + end, self._network.interpolation
-            )
-            return normalize(resampled, self._network.intensity, self._statistics)
+        count = len(self._scheme.intensities)
+        fresh = np.empty((count, stop - first, *self.size_zyx[1:]), np.float32)
+        for channel in range(count):
+            make = self._maker(channel)
 
-        return np.concatenate(spread(part, stop - first))
+            def part(start: int, end: int, channel: int = channel, make: MakeSlices = make) -> None:
+                fresh[channel, start:end] = make(first + start, first + end)
+
+            self._threads.spread(part, stop - first)
+        return fresh
+
+    def _maker(self, channel: int) -> MakeSlices:
+        """What makes slices of a channel; figures of the whole image are taken here, once."""
+        array, along, size = self._region.channels[channel], self._along, self.size_zyx
+        intensity = self._scheme.intensities[channel]
+        statistics = self._statistics.of(channel, intensity)
+        limits = self._limits[channel]
+        prepare = self._prepare(channel) if self._scheme.normalize_first else None
+
+        def make(start: int, stop: int) -> F32:
+            made = resample_slices(array, size, start, stop, along, prepare=prepare, limits=limits)
+            return made if prepare else normalize(made, intensity, statistics)
+
+        return make
+
+    def _prepare(self, channel: int) -> Prepare:
+        intensity = self._scheme.intensities[channel]
+        statistics = self._statistics.of(channel, intensity)
+        filled = self._region.filled
+
+        def prepare(plane: Voxels, index: int) -> F32:
+            return normalize(plane, intensity, statistics, None if filled is None else filled[index])
+
+        return prepare
+
+    @cached_property
+    def _limits(self) -> tuple[tuple[float, float] | None, ...]:
+        """Range of each channel, where a spline needs it."""
+        if self._along[0] != "cubic":
+            return (None,) * len(self._scheme.intensities)
+        return tuple(
+            value_range(array, self._prepare(channel) if self._scheme.normalize_first else None)
+            for channel, array in enumerate(self._region.channels)
+        )

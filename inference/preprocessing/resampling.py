@@ -15,16 +15,15 @@ output slice depends on nothing but the input slices under it: slices may be mad
 grouping, with the same bits.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.geometry import Geometry, Voxels, Zyx, ZyxMm
-
-F32 = NDArray[np.float32]
-Interpolation = Literal["linear", "area", "cubic"]
+from inference.geometry import Geometry
+from model.arrays import F32, F64, U8, Voxels, Zyx, ZyxMm
+from model.manifest.resampling import Interpolation
 
 SPLINE_POLE = np.sqrt(3.0) - 2.0
 SPLINE_REACH = 12
@@ -41,50 +40,87 @@ def model_size(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, target_zyx_mm: ZyxMm) -> Zy
     return z, y, x
 
 
-def resample_image(array: Voxels, size_zyx: Zyx, interpolation: Interpolation = "linear") -> F32:
+Along = Interpolation | tuple[Interpolation, ...]
+"""What is done along z, y and x, or along all three."""
+Prepare = Callable[[Voxels, int], F32]
+"""Makes of a slice (y, x) of the image and its index what is to be resampled."""
+
+
+def resample_image(array: Voxels, size_zyx: Zyx, along: Along = "linear") -> F32:
     """Bring an image to another size over the same field of view.
 
     Args:
         array: (z, y, x), finite; a view will do.
         size_zyx: size of the result.
-        interpolation: `area` first averages whole blocks of voxels along axes where an output voxel covers at
-            least two of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline
-            over edge voxels repeated, clipped to the range of the input.
+        along: `area` first averages whole blocks of voxels along axes where an output voxel covers at least two of
+            the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over edge voxels
+            repeated, clipped to the range of the input; `nearest` takes the voxel that the output's centre lies in.
 
     Returns:
-        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array`
-        then.
+        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array` then.
     """
     if array.shape == tuple(size_zyx):
         return array.astype(np.float32, copy=False)
-    return resample_slices(array, size_zyx, 0, size_zyx[0], interpolation)
+    return resample_slices(array, size_zyx, 0, size_zyx[0], along)
 
 
 def resample_slices(
-    array: Voxels, size_zyx: Zyx, start: int, stop: int, interpolation: Interpolation = "linear"
+    array: Voxels,
+    size_zyx: Zyx,
+    start: int,
+    stop: int,
+    along: Along = "linear",
+    *,
+    prepare: Prepare | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> F32:
-    """Slices `start` to `stop` (exclusive) of `resample_image(array, size_zyx, interpolation)`, without making the others."""
+    """Slices `start` to `stop` (exclusive) of `resample_image(array, size_zyx, along)`, without making the others.
+
+    Args:
+        array: see `resample_image`.
+        size_zyx: see `resample_image`.
+        start: first slice of the result.
+        stop: one past its last.
+        along: see `resample_image`.
+        prepare: applied to each slice of the image before it is resampled.
+        limits: lowest and highest value of the whole image, prepared, to which a cubic result is clipped; found out
+            where they are not given.
+    """
+    kinds = (along,) * 3 if isinstance(along, str) else along
     along_z, along_y, along_x = (
-        taps(n, m, interpolation) for n, m in zip(array.shape, size_zyx, strict=True)
+        taps(n, m, kind) for n, m, kind in zip(array.shape, size_zyx, kinds, strict=True)
     )
+    # A spline overshoots. What is resampled slice by slice is clipped slice by slice, as nnU-Net does.
+    by_slice = "cubic" in kinds[1:] and kinds[0] != "cubic"
+
+    def plane_of(index: int) -> F32:
+        plane = array[index] if prepare is None else prepare(array[index], index)
+        resampled = in_plane(plane, along_y, along_x)
+        return np.clip(resampled, plane.min(), plane.max()) if by_slice else resampled
+
     result = np.empty((stop - start, *size_zyx[1:]), np.float32)
     planes: dict[int, F32] = {}
     for k in range(start, stop):
         indices, weights = along_z.index[k], along_z.weight[k]
-        planes = {
-            int(i): planes[int(i)] if int(i) in planes else in_plane(array[i], along_y, along_x)
-            for i in indices
-        }
+        planes = {int(i): planes[int(i)] if int(i) in planes else plane_of(int(i)) for i in indices}
         np.multiply(planes[int(indices[0])], weights[0], out=result[k - start])
         for i, weight in zip(indices[1:], weights[1:], strict=True):
             if weight:
                 result[k - start] += planes[int(i)] * weight
-    if interpolation == "cubic":
-        np.clip(result, array.min(), array.max(), out=result)
+    if kinds[0] == "cubic":
+        low, high = limits or value_range(array, prepare)
+        np.clip(result, low, high, out=result)
     return result
 
 
-def resample_labels(array: NDArray[np.uint8], size_zyx: Zyx) -> NDArray[np.uint8]:
+def value_range(array: Voxels, prepare: Prepare | None = None) -> tuple[float, float]:
+    """Lowest and highest value of an image (z, y, x), each slice prepared."""
+    planes = (plane if prepare is None else prepare(plane, index) for index, plane in enumerate(array))
+    ranges = [(float(plane.min()), float(plane.max())) for plane in planes]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def resample_labels(array: U8, size_zyx: Zyx) -> U8:
     """Bring a label map to another size over the same field of view.
 
     Each voxel takes the label it lies in.
@@ -145,6 +181,11 @@ def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
     centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
     if interpolation == "cubic":
         return _cubic(centre, size)
+    if interpolation == "nearest":
+        # In nnU-Net's order of operations: half-way between two voxels rounding decides.
+        centre = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
+        nearest = np.clip(np.floor(centre + 0.5), 0, size - 1).astype(np.intp)
+        return _as_taps(nearest[:, None], np.ones((new_size, 1)), size)
     factor = size // new_size if interpolation == "area" else 1
     if factor > 1:
         return _area(centre, factor, size)
@@ -172,7 +213,7 @@ def _combine_rows(plane: Voxels, along: Taps) -> F32:
     return total
 
 
-def _area(centre: NDArray[np.float64], factor: int, size: int) -> Taps:
+def _area(centre: F64, factor: int, size: int) -> Taps:
     """Linear interpolation between the means of blocks of `factor` voxels.
 
     A last block that is not full is the mean of what it has.
@@ -190,7 +231,7 @@ def _area(centre: NDArray[np.float64], factor: int, size: int) -> Taps:
     return _as_taps(np.concatenate(index, axis=1), np.concatenate(weight, axis=1), size)
 
 
-def _cubic(centre: NDArray[np.float64], size: int) -> Taps:
+def _cubic(centre: F64, size: int) -> Taps:
     """The cubic B-spline through all voxels: four basis functions, each spread by the spline's inverse filter.
 
     Its coefficients are `sqrt(3) * pole**|k|` around each voxel (Unser 1993); beyond the edges the edge voxel
@@ -211,5 +252,5 @@ def _cubic(centre: NDArray[np.float64], size: int) -> Taps:
     return _as_taps(np.clip(index, 0, size - 1), weight, size)
 
 
-def _as_taps(index: NDArray[np.intp], weight: NDArray[np.float64], size: int) -> Taps:
+def _as_taps(index: NDArray[np.intp], weight: F64, size: int) -> Taps:
     return Taps(index=index, weight=weight.astype(np.float32), size=size)

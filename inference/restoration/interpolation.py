@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.manifest import Zyx
-
-F32 = NDArray[np.float32]
+from model.arrays import F32, Zyx
+from model.manifest.resampling import Interpolation
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,15 @@ class Axis:
         return len(self.low)
 
 
-def axis_positions(size_in: int, size_out: int) -> Axis:
-    """Linear interpolation from `size_in` to `size_out` voxels over the same length.
+def axis_positions(size_in: int, size_out: int, kind: Interpolation = "linear") -> Axis:
+    """Linear interpolation, or the nearest voxel, from `size_in` to `size_out` voxels over the same length.
 
     From 2 to 4 voxels: output voxels lie at -0.25, 0.25, 0.75, 1.25 of the input, so `low` is 0 0 0 1, `high`
     0 1 1 1, `share` 0 0.25 0.75 0.
     """
     position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
+    if kind == "nearest":
+        position = np.floor(position + 0.5)
     position = np.clip(position, 0, size_in - 1)
     low = np.floor(position).astype(np.intp)
     share = (position - low).astype(np.float32)

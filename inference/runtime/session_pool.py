@@ -1,16 +1,30 @@
 """The networks of a bundle, loaded when they are needed: all at once, or one after another where memory is short."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
-from inference.planning.footprint import largest_mb, ways
-from inference.planning.planner import InferencePlan
-from inference.runtime.session import Backend, Precision, Session, Settings, open_session
+from inference.runtime.backends import Backend
+from inference.runtime.session import Session, open_session
+from inference.runtime.settings import Settings
+from inference.runtime.ways import largest_mb, ways
 from model.bundle import ModelBundle
-from model.manifest import Network
+from model.manifest.network import Network, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How many networks are in memory at a time, and with how much of it; part of a plan."""
+
+    at_once: int
+    """Networks that are loaded at a time."""
+    gpu_limit_mb: int = 0
+    """What the networks' arenas may take together on a GPU; 0 for no limit."""
+    tight: bool = False
+    """Convolutions with little working memory."""
 
 
 class Sessions:
-    """Opens networks on first use and keeps the last `at_once` of them.
+    """Opens networks on first use and keeps those that were used last, as many as `loading` says.
 
     Args:
         bundle: the networks' files.
@@ -23,23 +37,21 @@ class Sessions:
         self, bundle: ModelBundle, backend: Backend, *, threads: int, precision: Precision | None
     ) -> None:
         self.backend = backend
-        self.at_once = len(bundle.manifest.networks())
-        self.gpu_limit_mb = 0
-        self.tight = False
+        self._loading = Loading(at_once=len(bundle.manifest.networks()))
         self._bundle = bundle
         self._threads = threads
         self._precision = precision
         self._ways = ways(bundle, backend, precision)
         self._open: OrderedDict[str, Session] = OrderedDict()
 
-    def follow(self, plan: InferencePlan) -> None:
+    def follow(self, loading: Loading) -> None:
         """Load as many networks, with as much memory, as a plan says."""
-        self.at_once, self.gpu_limit_mb, self.tight = plan.at_once, plan.gpu_limit_mb, plan.tight
-        while len(self._open) > self.at_once:
+        self._loading = loading
+        while len(self._open) > loading.at_once:
             self._open.popitem(last=False)[1].close()
 
     def load_all(self, limit_mb: float) -> None:
-        """Load all networks now, unless they are estimated to take more than `limit_mb` MiB: then each when it is needed.
+        """Load all networks now, unless they are estimated to take more than `limit_mb` MiB: then each when needed.
 
         Raises:
             DeviceError: one cannot be loaded.
@@ -57,17 +69,17 @@ class Sessions:
         """
         session = self._open.get(network.file)
         if session is None:
-            while len(self._open) >= self.at_once:
+            while len(self._open) >= self._loading.at_once:
                 self._open.popitem(last=False)[1].close()
             settings = Settings(
+                input_shape=(1, len(self._bundle.manifest.inputs), *network.input_shape),
                 threads=self._threads,
                 precision=self._precision or network.precision,
                 gpu_limit_mb=self._share_mb(network),
-                tight=self.tight,
+                tight=self._loading.tight,
             )
-            session = self._open[network.file] = open_session(
-                self._ways[network.file].path, self.backend, settings
-            )
+            session = open_session(self._ways[network.file].path, self.backend, settings)
+            self._open[network.file] = session
         self._open.move_to_end(network.file)
         return session
 
@@ -78,7 +90,5 @@ class Sessions:
 
     def _share_mb(self, network: Network) -> int:
         """The network's part of what all that are loaded at a time may take on the GPU, by what each needs."""
-        return int(
-            self.gpu_limit_mb
-            * min(1.0, self._ways[network.file].memory_mb / largest_mb(self._ways, self.at_once))
-        )
+        largest = largest_mb(self._ways, self._loading.at_once)
+        return int(self._loading.gpu_limit_mb * min(1.0, self._ways[network.file].memory_mb / largest))

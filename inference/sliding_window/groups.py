@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.errors import UsageError
 from inference.restoration.boundaries import Activation
@@ -34,10 +33,9 @@ from inference.sliding_window.placement import (
     update_mean,
     window_starts,
 )
+from model.arrays import F32
 from model.labels import BACKGROUND
 from model.manifest import Member, Zyx
-
-F32 = NDArray[np.float32]
 
 
 class Image(Protocol):

@@ -10,19 +10,18 @@ from math import ceil, floor
 
 import cc3d
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.geometry import Box, Geometry
 from inference.runtime.session import F32, Session
 from inference.sliding_window.groups import Group, Image, Pass
 from inference.sliding_window.order import touched
+from model.arrays import Mask
 from model.labels import BACKGROUND
 from model.manifest import Localization, Member
 
 LEAST_SHARE = 0.1
 """Connected parts of less than this share of the largest one are taken for specks."""
 AXES = "zyx"
-Mask = NDArray[np.bool_]
 
 OVERLAP = 0.25
 """Of the windows where the image is larger than one."""

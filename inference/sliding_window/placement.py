@@ -1,20 +1,16 @@
-"""Where a network's windows lie in an image, and how much each of them says about a voxel.
+"""Where a network's windows lie in an image, and how one is cut out of it.
 
 Arrays are (z, y, x); a window's *start* is the index of its first voxel in the image and is negative where
 the image is smaller than the window.
 """
 
-from functools import lru_cache
 from math import ceil
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.threads import spread
-from model.manifest import Zyx
+from model.arrays import F32, Zyx
 
-F32 = NDArray[np.float32]
 Slices = tuple[slice, slice, slice]
 
 MIN_IMPORTANCE = 1e-3
@@ -63,95 +59,15 @@ def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]
 
 
 def read_window(image: F32, start: Zyx, window_zyx: Zyx) -> F32:
-    """Copy one window out of a normalized image.
-
-    What lies outside is 0, as nnU-Net and MONAI pad normalized images.
+    """Copy one window out of a normalized image; what lies outside is 0, as nnU-Net and MONAI pad normalized images.
 
     Args:
-        image: (z, y, x).
+        image: (channels, z, y, x).
         start: may be negative, see `window_starts`.
-        window_zyx: size of the result.
+        window_zyx: size of the result, (channels, *window_zyx).
     """
-    depth, height, width = image.shape
+    channels, depth, height, width = image.shape
     of_image, of_window = covered(start, window_zyx, (depth, height, width))
-    out = np.zeros(window_zyx, np.float32)
-    out[of_window] = image[of_image]
+    out = np.zeros((channels, *window_zyx), np.float32)
+    out[:, *of_window] = image[:, *of_image]
     return out
-
-
-@lru_cache(maxsize=8)
-def importance_map(kind: Literal["gaussian", "constant"], window_zyx: Zyx) -> F32:
-    """How much a window's output counts at each of its voxels.
-
-    (z, y, x), above 0, largest in the middle, read-only.
-
-    `gaussian` has sigma = 1/8 of the window along each axis (nnU-Net). It is centred between the two middle
-    voxels of an even axis, where nnU-Net takes the later one, so that a mirrored window counts the same.
-    """
-    weights = np.ones(window_zyx, np.float32)
-    if kind == "gaussian":
-        for axis, length in enumerate(window_zyx):
-            offset = np.arange(length) - (length - 1) / 2
-            profile = np.exp(-0.5 * (offset / (length / 8)) ** 2).astype(np.float32)
-            weights *= profile.reshape([-1 if a == axis else 1 for a in range(3)])
-        weights /= weights.max()
-        np.maximum(weights, np.float32(MIN_IMPORTANCE), out=weights)
-    weights.flags.writeable = False
-    return weights
-
-
-class RunningMean:
-    """Weighted mean of overlapping windows, kept as a mean at every moment.
-
-    `mean += (value - mean) * weight / total weight so far` instead of sums that are divided at the end:
-    windows that agree on a voxel then give exactly the value that they agree on (the difference is 0), so
-    that a network that returns its input reconstructs an image bit for bit whatever the overlap and
-    importance. It also needs no last pass over all classes.
-    """
-
-    def __init__(self, channels: int, size_zyx: Zyx) -> None:
-        self.mean: F32 = np.zeros((channels, *size_zyx), np.float32)
-        """(channels, z, y, x); 0 where no window was added."""
-        self.weight: F32 = np.zeros(size_zyx, np.float32)
-        """(z, y, x): sum of the importance of all windows added."""
-
-    def add(self, values: F32, importance: F32, start: Zyx) -> None:
-        """Add one window.
-
-        Args:
-            values: (channels, z, y, x) of the window.
-            importance: (z, y, x) of the window, above 0.
-            start: where the window begins, see `window_starts`; what lies outside is left out.
-        """
-        depth, height, width = self.weight.shape
-        window = (importance.shape[0], importance.shape[1], importance.shape[2])
-        (z, y, x), (wz, wy, wx) = covered(start, window, (depth, height, width))
-
-        def slices(first: int, stop: int) -> None:
-            for k in range(first, stop):  # A slice of all classes at a time stays in the processor's cache.
-                weight = importance[wz.start + k, wy, wx]
-                total = self.weight[z.start + k, y, x]
-                total += weight
-                update_mean(self.mean[:, z.start + k, y, x], values[:, wz.start + k, wy, wx], weight / total)
-
-        spread(slices, z.stop - z.start)
-
-    def advance(self, slices: int) -> None:
-        """Forget the first slices.
-
-        Those after them move to the front and what follows them is empty again.
-        """
-        depth = self.weight.shape[0]
-        kept = max(0, depth - slices)
-        for k in range(kept):
-            self.weight[k] = self.weight[k + slices]
-            self.mean[:, k] = self.mean[:, k + slices]
-        self.weight[kept:] = 0
-        self.mean[:, kept:] = 0
-
-
-def update_mean(mean: F32, value: F32, share: F32 | np.float32) -> None:
-    """Move a mean towards a new value in place: `mean += (value - mean) * share`, share = its weight / total weight."""
-    step: NDArray[Any] = value - mean
-    step *= share
-    mean += step

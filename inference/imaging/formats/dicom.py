@@ -9,17 +9,19 @@ their file was found sound.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError, reason
-from inference.geometry import Geometry, Voxels
+from inference.geometry import Geometry
 from inference.imaging.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
 from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.unpack import unpacker
 from inference.imaging.formats.voxels import VoxelSink, expected_bytes
+from model.arrays import F64, Voxels
 
 SAME_PLACE_MM = 1e-3
 UNEVEN = 0.05
@@ -42,25 +44,44 @@ def holds_dicom(folder: Path) -> bool:
     return any(is_dicom(file) for sub in _with_folders_in(folder) for file in _files_in(sub))
 
 
-def read_series_header(path: Path) -> tuple[Geometry, int]:
-    """The grid of a series, and the bytes that a voxel is expected to take (`voxels.expected_bytes`).
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One series whose headers were read and make one stack; its pixels are still on disk."""
 
-    See `read_series`.
-    """
-    images, warnings = _choose(path)
-    return _grid(path, images, warnings)[0], max(
-        expected_bytes(image.stored, image.slope, image.intercept) for image in images
-    )
+    images: Sequence[DicomImage]
+    """Slices in order."""
+    geometry: Geometry
+    warnings: tuple[str, ...]
+
+    @property
+    def voxel_bytes(self) -> int:
+        """The bytes that a voxel is expected to take (`voxels.expected_bytes`)."""
+        return max(expected_bytes(image.stored, image.slope, image.intercept) for image in self.images)
+
+    def read(self) -> Voxels:
+        """The array (z, y, x), rescaled to HU as the files say.
+
+        Raises:
+            InputError: damage.
+        """
+        sink = VoxelSink(int(np.prod(self.geometry.size_zyx)))
+        at = 0
+        with unpacker() as unpacking:
+            for image in self.images:
+                count = image.rows * image.columns
+                if image.is_packed:
+                    sink.put(at, unpacking.values(image.path, count))
+                else:
+                    sink.put(at, _pixels(image), image.slope, image.intercept)
+                at += count
+        return sink.values.reshape(self.geometry.size_zyx)
 
 
-def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
-    """Read the series in a folder (or one level below it), or one file; rescaled to HU as the files say.
+def open_series(path: Path) -> Series:
+    """Read the headers of the series in a folder (or one level below it), or of one file.
 
     Of several series, the one with the most images is taken, with a warning. Images of another size or
     orientation are another series.
-
-    Returns:
-        The array (z, y, x), its grid and warnings.
 
     Raises:
         InputError: no DICOM files, several series of the same length, colour, slices that do not make one
@@ -68,17 +89,7 @@ def read_series(path: Path) -> tuple[Voxels, Geometry, tuple[str, ...]]:
     """
     images, warnings = _choose(path)
     geometry, notes = _grid(path, images, warnings)
-    sink = VoxelSink(int(np.prod(geometry.size_zyx)))
-    at = 0
-    with unpacker() as unpacking:
-        for image in images:
-            count = image.rows * image.columns
-            if image.is_packed:
-                sink.put(at, unpacking.values(image.path, count))
-            else:
-                sink.put(at, _pixels(image), image.slope, image.intercept)
-            at += count
-    return sink.values.reshape(geometry.size_zyx), geometry, notes
+    return Series(images=images, geometry=geometry, warnings=notes)
 
 
 def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
@@ -162,7 +173,7 @@ def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tupl
     )
 
 
-def _unevenness(steps: NDArray[np.float64], normal: NDArray[np.float64]) -> list[str]:
+def _unevenness(steps: F64, normal: F64) -> list[str]:
     """Warnings about slices that are not a straight, even stack.
 
     `steps` from slice to slice in mm, shape (n - 1, 3).
@@ -185,7 +196,7 @@ def _unevenness(steps: NDArray[np.float64], normal: NDArray[np.float64]) -> list
     return warnings
 
 
-def _normal(image: DicomImage) -> NDArray[np.float64]:
+def _normal(image: DicomImage) -> F64:
     orientation = image.orientation or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     normal = np.cross(orientation[:3], orientation[3:])
     return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-9), np.float64)

@@ -4,19 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.geometry import (
-    ORTHONORMAL_WITHIN,
-    Geometry,
-    Zyx,
-    ZyxMm,
-    as_direction,
-    closest_orthonormal,
-    skewness,
-)
+from inference.geometry import ORTHONORMAL_WITHIN, Geometry, as_direction, closest_orthonormal, skewness
 from inference.imaging.formats.voxels import StoredVoxels
+from model.arrays import F64, Zyx, ZyxMm
 
 SHORTEST_MM, LONGEST_MM = 0.01, 1000.0
 """Voxels of a CT; what lies outside is a damaged header, not a scan."""
@@ -39,8 +31,8 @@ def mended_geometry(
     path: Path,
     size: Zyx,
     spacing: ZyxMm,
-    origin: NDArray[np.float64],
-    matrix: NDArray[np.float64],
+    origin: F64,
+    matrix: F64,
     warnings: list[str],
 ) -> tuple[Geometry, tuple[str, ...]]:
     """A grid whose direction is the orthonormal one next to `matrix`; warns if that is another one.
@@ -70,7 +62,7 @@ def mended_geometry(
     return geometry, tuple(warnings)
 
 
-def sized(path: Path, sizes_xyz: NDArray[np.float64]) -> Zyx:
+def sized(path: Path, sizes_xyz: F64) -> Zyx:
     """Three whole sizes above 0 (x, y, z) as (z, y, x).
 
     Raises:
@@ -82,7 +74,7 @@ def sized(path: Path, sizes_xyz: NDArray[np.float64]) -> Zyx:
     return z, y, x
 
 
-def spaced(path: Path, spacing_xyz_mm: NDArray[np.float64]) -> ZyxMm:
+def spaced(path: Path, spacing_xyz_mm: F64) -> ZyxMm:
     """Three plausible spacings in mm (x, y, z) as (z, y, x).
 
     Raises:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.errors import InputError
 from inference.imaging.formats.image_file import ImageFile, file_beside, mended_geometry, sized, spaced
 from inference.imaging.formats.streams import Compression
 from inference.imaging.formats.voxels import StoredVoxels
+from model.arrays import F64
 
 LONGEST_HEADER = 1 << 16
 BLANK = " \t\r"
@@ -93,9 +93,7 @@ def _stored(path: Path, fields: dict[str, str], after: int, size: tuple[int, int
     return StoredVoxels(path=data, size_zyx=size, dtype=dtype, compression=compression, offset=max(0, offset))
 
 
-def _numbers(
-    path: Path, fields: dict[str, str], key: str, default: str, count: int = 3
-) -> NDArray[np.float64]:
+def _numbers(path: Path, fields: dict[str, str], key: str, default: str, count: int = 3) -> F64:
     words = fields.get(key, default).split()
     dimensions = fields.get("NDims", "3")
     if dimensions != "3":

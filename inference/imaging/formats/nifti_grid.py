@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.geometry import Geometry, Zyx, skewness
+from inference.geometry import Geometry, skewness
 from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.nifti_header import LPS_OF_RAS, SCANNER
+from model.arrays import F64, Zyx
 
-F64 = NDArray[np.float64]
 MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 """Metres and micrometres; everything else is taken for millimetres."""
 SKEWED = 1e-3

@@ -3,9 +3,9 @@
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.geometry import Geometry
+from model.arrays import F64
 
 HEADER_BYTES = 348
 VOXELS_AT = 352
@@ -90,7 +90,7 @@ def _fresh_header(geometry: Geometry) -> bytes:
     return bytes(raw)
 
 
-def _quaternion(rotation: NDArray[np.float64]) -> tuple[float, float, float]:
+def _quaternion(rotation: F64) -> tuple[float, float, float]:
     """b, c, d of the quaternion with a >= 0, from the eigenvector that stays stable for every rotation."""
     r = rotation
     symmetric = np.array(

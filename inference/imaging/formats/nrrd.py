@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.errors import InputError
-from inference.geometry import Zyx, ZyxMm
 from inference.imaging.formats.image_file import ImageFile, file_beside, mended_geometry, sized, spaced
 from inference.imaging.formats.streams import Compression
 from inference.imaging.formats.voxels import StoredVoxels
+from model.arrays import F64, Zyx, ZyxMm
 
 LONGEST_HEADER = 1 << 16
 _TYPES = {
@@ -88,9 +87,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
             fields[{"datafile": "data file"}.get(key.lower(), key.lower())] = value.strip()
 
 
-def _grid(
-    path: Path, fields: dict[str, str]
-) -> tuple[ZyxMm, NDArray[np.float64], NDArray[np.float64], list[str]]:
+def _grid(path: Path, fields: dict[str, str]) -> tuple[ZyxMm, F64, F64, list[str]]:
     if "space directions" not in fields:
         spacing = spaced(path, np.array(_floats(path, "spacings", fields.get("spacings", "1 1 1"))))
         return (

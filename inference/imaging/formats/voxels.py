@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError, reason
-from inference.geometry import Voxels, Zyx
 from inference.imaging.formats.streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
+from model.arrays import Voxels, Zyx
 
 CHUNK_VOXELS = 1 << 20
 
