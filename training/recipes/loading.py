@@ -6,12 +6,13 @@ faults are told at once.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
-from model.label_files import LabelSetError, find_label_set
+from model.label_files import FILES, LabelSetError, find_label_set
 from model.labels import LABEL_SETS, LabelSet
 from model.schema import SchemaError, dump, parse
 from training.recipes.recipe import Channels, Recipe, channel_names
@@ -85,12 +86,16 @@ def recipe_from(
     try:
         recipe = parse(Recipe, changed)
     except SchemaError as error:
-        depend_on_labels = ("network.out_channels", "inference.clean_up")
-        told = [fault for fault in error.faults if not (faults and fault.startswith(depend_on_labels))]
+        told = [fault for fault in error.faults if not (faults and _is_about_labels(fault))]
         raise RecipeError("; ".join([*faults, *told])) from error
     if faults:
         raise RecipeError("; ".join(faults))
     return recipe
+
+
+def _is_about_labels(fault: str) -> bool:
+    """Whether a fault is one of the label set that stands in for the one that was not found."""
+    return fault.startswith("network.out_channels: must be") or "is not in label set" in fault
 
 
 def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> None:
@@ -108,6 +113,8 @@ def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> N
         return
     if data is None:
         raise LabelSetError("data needs a data-set folder; give one with --data")
+    if not any((data / file).is_file() for file in FILES):
+        raise LabelSetError(f"{data}: has no {' or '.join(FILES)}, which `label_set: data` asks for")
     document["label_set"] = dump(find_label_set(data))
 
 
@@ -115,13 +122,14 @@ def _fill_in_channels(document: dict[str, Any]) -> None:
     """State the network's `out_channels` where the recipe leaves them to the label set."""
     network, stated = document.get("network"), document.get("label_set")
     channels: Any = document.get("channels")
-    if not isinstance(network, Mapping) or "out_channels" in network or channels not in get_args(Channels):
+    if not isinstance(network, Mapping) or "out_channels" in network:
         return
-    try:
-        labels = LABEL_SETS[stated] if isinstance(stated, str) else parse(LabelSet, stated)
-    except (KeyError, SchemaError):
-        return  # Parsing the whole recipe will tell.
-    document["network"] = {**network, "out_channels": len(channel_names(labels, channels))}
+    count = 1  # Anything, where parsing the whole recipe will tell what is wrong.
+    if channels in get_args(Channels):
+        with suppress(KeyError, SchemaError):
+            labels = LABEL_SETS[stated] if isinstance(stated, str) else parse(LabelSet, stated)
+            count = len(channel_names(labels, channels))
+    document["network"] = {**network, "out_channels": count}
 
 
 def replace_field(document: dict[str, Any], override: str) -> None:
