@@ -13,7 +13,7 @@ from model.networks.levels import FULL_RESOLUTION
 from model.networks.unet_specs import GROUPS, Norm
 
 SLOPE = 0.01
-"""Of leaky ReLU below 0."""
+"""Slope of leaky ReLU below 0."""
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
@@ -24,7 +24,7 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 
 
 class ConvNorm(nn.Module):
-    """Convolution, normalization and, unless `activate` is false, leaky ReLU; sides are divided by the stride."""
+    """Convolution, normalization and, if `activate`, leaky ReLU; sides are divided by the stride."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ def stacked(
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a path that averages blocks of voxels and, where channels change, maps them linearly.
+    """Two convolutions beside a path that averages blocks of voxels and, where needed, projects channels.
 
     nnU-Net's `BasicBlockD`, after He et al., "Bag of tricks" (2019), ResNet-D.
     """

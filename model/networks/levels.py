@@ -1,4 +1,4 @@
-"""What the networks' specifications have in common: channels, strides, windows and the levels of their outputs."""
+"""What all network specifications have in common: channels, strides, windows and output levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from model.arrays import Zyx
 from model.checks import check, check_between
 
 MOST_CHANNELS = 4096
-"""Of any layer; more is a mistake."""
+"""Largest width of a layer; more is a mistake."""
 FULL_RESOLUTION: Zyx = (1, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Levels:
-    """A network of resolution levels that answers at full resolution and, in training, at coarser ones too."""
+    """A network of resolution levels with logits at full resolution and, in training, at coarser ones."""
 
     out_channels: int
     """Logits per voxel, background included under softmax."""
@@ -32,7 +32,7 @@ class Levels:
 
     @property
     def outputs(self) -> int:
-        """How many levels have logits of their own in training, from full resolution down; 1 is none but that."""
+        """How many levels have logits of their own in training, from full resolution down."""
         raise NotImplementedError
 
     @property

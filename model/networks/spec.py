@@ -1,4 +1,4 @@
-"""What a network is, in plain values: enough to build it again from a checkpoint's metadata, and nothing executable.
+"""What a network is, in plain values from which a checkpoint's network is built again; nothing executable.
 
 A `NetworkSpec` is one class for each kind of network; `model.schema.parse` and `dump` take it from and to a
 plain mapping, and `model.networks.build` makes the torch module.
@@ -28,7 +28,7 @@ from model.networks.unet_specs import (
 
 @dataclass(frozen=True, kw_only=True)
 class SegResNetSpec(Levels):
-    """Residual encoder, one residual block a level in the decoder, encoder outputs added (MONAI `SegResNetDS`)."""
+    """MONAI's `SegResNetDS`: residual encoder, one residual block a decoder level, skips are added."""
 
     kind: Literal["segresnet"] = "segresnet"
     init_filters: int = 32

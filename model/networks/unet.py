@@ -1,4 +1,4 @@
-"""The U-Nets: an encoder whose levels shrink, a decoder that enlarges again and takes the encoder's output beside its own.
+"""The U-Nets: an encoder that shrinks, a decoder that enlarges, and skip connections between their levels.
 
 Every list is by level, full resolution first: `encoder.0`, `decoder.0` and `heads.0` work at full resolution.
 What nnU-Net calls decoder stage s of n is level n - 1 - s here; other differences of names are that its
@@ -24,7 +24,7 @@ from model.networks.unet_specs import PlainUNetSpec, ResidualUNetSpec, SEUNetSpe
 
 
 class UpLevel(nn.Module):
-    """One level of a decoder: enlarges what comes from below, joins the encoder's output of the level, and convolves."""
+    """One level of a decoder: enlarges what comes from below, joins the skip connection, and convolves."""
 
     def __init__(self, below: int, channels: int, stride_zyx: Zyx, block: nn.Module) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class UpLevel(nn.Module):
 class UNet(nn.Module):
     """Encoder, decoder and heads; (batch, in_channels, z, y, x) to logits (batch, out_channels, z, y, x).
 
-    Training gives a list of logits, full resolution first, one for each head; evaluation gives the first alone.
+    Training gives a list of logits, full resolution first, one for each head; evaluation the first alone.
 
     Args:
         stem: before the first level.

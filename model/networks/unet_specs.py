@@ -95,11 +95,11 @@ class PlainUNetSpec(_UNet):
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualUNetSpec(_UNet):
-    """nnU-Net's `ResidualEncoderUNet`: a convolution as stem, residual blocks (`BasicBlockD`), a plain decoder."""
+    """nnU-Net's `ResidualEncoderUNet`: a convolution, residual blocks (`BasicBlockD`), a plain decoder."""
 
     kind: Literal["residual_unet"] = "residual_unet"
     encoder_blocks: tuple[int, ...]
-    """Residual blocks of each encoder level, full resolution first; (1, 3, 4, 6, 6, 6) in nnU-Net's presets."""
+    """Residual blocks of each encoder level, full resolution first; 1, 3, 4, 6, 6, 6 in nnU-Net's presets."""
     decoder_convolutions: tuple[int, ...] | None = None
     """Convolutions of each decoder level, full resolution first, one fewer than levels; missing: 1."""
 
@@ -117,7 +117,7 @@ class ResidualUNetSpec(_UNet):
 
 @dataclass(frozen=True, kw_only=True)
 class SEUNetSpec(Levels):
-    """U-Net whose blocks end in squeeze-and-excitation (Hu et al. 2018), as LAMP cuts over devices (Zhu et al. 2020).
+    """U-Net whose blocks end in squeeze-and-excitation (Hu et al. 2018): LAMP's network (Zhu et al. 2020).
 
     A block is two 3×3×3 convolutions with norm and leaky ReLU, then the excitation. The paper leaves norm and
     reduction open.
@@ -129,7 +129,7 @@ class SEUNetSpec(Levels):
     levels: int = 5
     """Encoder blocks; there is one decoder block fewer. Resolution halves between levels."""
     stem_stride: Zyx = FULL_RESOLUTION
-    """By how much the first block is coarser than the image; (2, 2, 2) in LAMP's published program, whose last
+    """By how much the first block is coarser than the image; (2, 2, 2) in LAMP's published program. The last
     layer enlarges again."""
     reduction: int = 16
     """By how much squeeze-and-excitation narrows its channels, to one at least."""

@@ -1,4 +1,4 @@
-"""From a torch network to one self-contained ONNX file, refused unless onnxruntime computes what torch computes.
+"""From a torch network to one ONNX file, refused unless onnxruntime computes what torch computes.
 
 The graph computes in fp32 with a fixed window; weights are stored as half floats, which halves the file. Two
 things are checked before a file counts as done:
@@ -13,7 +13,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 
 import onnx
@@ -21,7 +20,11 @@ import torch
 from torch import nn
 
 from model.arrays import Zyx
-from model.onnx_export.half_precision import store_weights_as_half, with_rounded_weights
+from model.onnx_export.half_precision import (
+    store_weights_as_half,
+    with_folded_batch_norm,
+    with_rounded_weights,
+)
 from model.onnx_export.parity import (
     INPUT,
     OUTPUT,
@@ -60,7 +63,7 @@ def export_onnx(
     Raises:
         ParityError: they do not, or rounding the weights changes the output; nothing is left at `path`.
     """
-    original = deepcopy(network).cpu().eval()
+    original = with_folded_batch_norm(network)
     rounded = with_rounded_weights(original)
     windows = tuple(windows)
     try:
@@ -81,7 +84,10 @@ def export_onnx(
 
 
 def write_onnx(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
-    """Write a network's graph and weights for inputs of one shape; nothing about this machine goes into the file."""
+    """Write a network's graph and weights for inputs of one shape.
+
+    Nothing about the machine goes into the file.
+    """
     with _quiet_exporter():
         torch.onnx.export(
             network,
@@ -101,7 +107,7 @@ def write_onnx(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence what the exporter says about itself: that torchvision is missing, that it copies a deprecated class."""
+    """Silence the exporter: torchvision is missing, and it copies a deprecated class of its own."""
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     exporter.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""Half floats: as storage for the weights of every file, and to compute in where that changes next to nothing.
+"""Half floats: weights are stored so, and networks computed so where that changes next to nothing.
 
-`store_weights_as_half` halves a file that computes in fp32. `export_fp16` writes a second file that computes in
-fp16, for GPUs. `bf16_is_safe` says whether a CPU may compute in bf16, which needs no file of its own.
+`store_weights_as_half` halves a file that computes in fp32. `export_fp16` writes a second file that computes
+in fp16, for GPUs. `bf16_is_safe` says whether a CPU may compute in bf16, which needs no file of its own.
 """
 
 from copy import deepcopy
@@ -12,8 +12,10 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from model.arrays import F32
+from model.networks.layers import ConvNorm
 from model.onnx_export.parity import (
     INPUT,
     OUTPUT,
@@ -46,7 +48,7 @@ def bf16_is_safe(network: nn.Module, windows: Windows) -> bool:
 
 
 def export_fp16(network: nn.Module, path: Path, fp16: Path, windows: Windows) -> bool:
-    """Write a second file of an exported network that computes in fp16, unless computing so changes the result.
+    """Write a second file of an exported network that computes in fp16, unless that changes the result.
 
     torch computes in half floats what the file will, since onnxruntime has no such kernels for the CPU: it
     computes the file's graph in fp32, which shows that the graph is right and not that half floats suffice.
@@ -80,6 +82,19 @@ def _torch_half_predict(network: nn.Module) -> Predict:
         return logits
 
     return predict
+
+
+def with_folded_batch_norm(network: nn.Module) -> nn.Module:
+    """A copy for evaluation on the CPU, in which convolutions have taken up the batch norm behind them.
+
+    The exporter would fold them after weights were rounded, so that they would be rounded twice.
+    """
+    folded = deepcopy(network).cpu().eval()
+    for module in folded.modules():
+        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm3d):
+            module.convolution = fuse_conv_bn_eval(module.convolution, module.norm)
+            module.norm = nn.Identity()
+    return folded
 
 
 def with_rounded_weights(network: nn.Module) -> nn.Module:

@@ -33,7 +33,7 @@ class Parity:
     """How closely two ways to compute a network agree, over all windows compared."""
 
     largest_difference: float
-    """Of any logit, relative to the largest logit or to 1."""
+    """Largest difference of any logit, relative to the largest logit or to 1."""
     agreement: float
     """Share of voxels whose most probable channel is the same, 0 to 1; of the worst window."""
 

@@ -160,7 +160,10 @@ def test_a_host_without_torch_is_told_so():
 
 
 def test_only_the_command_asked_for_is_imported():
-    source = "import sys, training.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    source = (
+        "import sys, training.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "export" in done.stdout

@@ -22,7 +22,7 @@ def vary_appearance(
         image: a patch of network input.
         augmentation: chances and strengths, in the image's units.
         rng: source of randomness.
-        limits: to which the result is clipped; None where the image's values have no ends, as after a z-score.
+        limits: to which the result is clipped; None where values have no ends, as after a z-score.
     """
     if rng.random() < augmentation.blur_chance:
         # Another sigma along each axis: thick slices blur along z only.

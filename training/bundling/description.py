@@ -18,9 +18,9 @@ class Statement:
     """What nobody but the maker of a bundle knows."""
 
     name: str
-    """Of the bundle."""
+    """Name of the bundle."""
     licence: str
-    """Of the weights."""
+    """Licence of the weights."""
     intended_use: str
     """What it is for, and what not."""
 
@@ -113,7 +113,7 @@ def provenance_of(trained: Sequence[Trained], statement: Statement) -> Provenanc
 
 
 def _origin(trained: Trained) -> str:
-    """E.g. `demo (seed 0, 400 steps)`, with the hash of the checkpoint that it started from, if there was one."""
+    """E.g. `demo (seed 0, 400 steps)`, with the hash of the checkpoint that it started from, if any."""
     info = trained.info
     start = f", from checkpoint sha256:{info.init_sha256}" if info.init_sha256 else ""
     return f"{info.recipe.name} (seed {info.seed}, {info.step} steps{start})"

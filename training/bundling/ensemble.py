@@ -82,7 +82,9 @@ def write_ensemble(
 
 
 def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[F32, F32]:
-    """Inputs to compare on, each (1, 1, z, y, x): noise, and a body from the first case of a data set if one is given.
+    """Inputs to compare on, each (1, 1, z, y, x): noise, and a body.
+
+    The body is the middle of the first case of a data set if one is given, else made up.
 
     Raises:
         DataError: the case cannot be read.

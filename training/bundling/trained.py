@@ -39,7 +39,7 @@ def load_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
 
     Args:
         path: of the checkpoint.
-        overrides: fields of its recipe's `inference` section to replace, e.g. `inference.tiling.overlap=0.25`.
+        overrides: fields of its `inference` section to replace, e.g. `inference.tiling.overlap=0.25`.
 
     Raises:
         CheckpointError: it is missing, damaged or not one of ours.
@@ -61,8 +61,8 @@ def load_ensemble(
     Args:
         checkpoints: of the members, in order.
         localization: checkpoint of a recipe with `channels: foreground`.
-        overrides: fields of the recipes' `inference` sections to replace; those of `inference.localization` in
-            the localization network's recipe, the others in every member's.
+        overrides: fields of the `inference` sections to replace: those of `inference.localization` in the
+            localization network's recipe, the others in every member's.
 
     Raises:
         CheckpointError: a checkpoint is not usable.
@@ -95,7 +95,8 @@ def check_members(members: Sequence[Trained]) -> None:
         recipe = member.recipe
         if recipe.channels == FOREGROUND:
             raise ExportError(
-                f"{member.path}: finds the foreground only (recipe {recipe.name}); give it with --localization"
+                f"{member.path}: finds the foreground only (recipe {recipe.name}); give it with "
+                "--localization"
             )
         if (recipe.labels, recipe.channel_names) != (first.recipe.labels, first.recipe.channel_names):
             raise ExportError(

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="how the networks are run, instead of what their recipes say, e.g. inference.tiling.overlap=0.25",
+        help="how the networks are run, instead of as recipes say, e.g. inference.tiling.overlap=0.25",
     )
     parser.add_argument(
         "--no-fp16",

@@ -1,4 +1,4 @@
-"""`python -m training untrained`: a bundle with random weights, to measure time and memory of networks that nobody has trained here."""
+"""`python -m training untrained`: a bundle with random weights, to measure time and memory of a network."""
 
 import argparse
 import logging
@@ -27,12 +27,12 @@ FLARE22_SMALL = PlainUNetSpec(
     features=(16, 32, 64, 128, 256),
     strides=((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
 )
-"""The small network of the FLARE22 winner: windows of 32×128×192, 134 GFLOP each, 5.65 M parameters (136 G and
-5.4 M as published)."""
+"""The small network of the FLARE22 winner: windows of 32×128×192, 134 GFLOP each, 5.65 M parameters
+(published: 136 G and 5.4 M)."""
 WINDOW_ZYX: Zyx = (32, 128, 192)
 SPACING_ZYX_MM: ZyxMm = (4.0, 1.2, 1.2)
 INTENSITY = ClipZscoreIntensity(lower=-160.0, upper=240.0, mean=80.0, std=60.0)
-"""Of the order of what abdominal organs have; untrained weights know no better."""
+"""About what abdominal organs have; untrained weights know no better."""
 FILE = "member-1.onnx"
 SPREAD = 0.1
 """Deviation of norms and biases from what they begin as, so that no two of them are the same and one stands
@@ -104,7 +104,7 @@ def write_untrained(
 
 
 def random_network(spec: NetworkSpec, seed: int) -> nn.Module:
-    """A network with random weights that half floats hold exactly, so that storing them so changes nothing."""
+    """A network with random weights that half floats hold exactly, so that storage changes nothing."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(spec)

@@ -1,4 +1,4 @@
-"""Batches of patches, prepared in the background, each a function of (seed, step, index) and of nothing else."""
+"""Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""From files to a recipe's grid, by the very functions that inference uses: (z, y, x) towards superior, posterior, left."""
+"""From files to a recipe's grid, by the very functions that inference uses.
+
+Arrays are (z, y, x) towards superior, posterior, left.
+"""
 
 from pathlib import Path
 
@@ -31,8 +34,8 @@ def read_on_grid(image_path: Path, labels_path: Path, recipe: Recipe) -> tuple[F
     """A network's input and label ids on the recipe's grid; both (z, y, x).
 
     Raises:
-        DataError: a file cannot be read, image and labels lie on different grids, or the labels hold something
-            else than ids of the recipe's label set.
+        DataError: a file cannot be read, image and labels lie on different grids, or the labels hold
+            something else than ids of the recipe's label set.
     """
     image, labels = _read(image_path), _read(labels_path)
     _check_same_grid(image, labels, labels_path)

@@ -66,7 +66,7 @@ def draw_patch(case: GridCase, recipe: Recipe, rng: np.random.Generator) -> tupl
 
 
 def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generator) -> GridCase:
-    """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly from those present."""
+    """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly."""
     depth = len(case.image)
     thickness = min(depth, int(rng.integers(augmentation.slab_voxels[0], augmentation.slab_voxels[1] + 1)))
     points = case.points[rng.integers(len(case.points))]
@@ -88,7 +88,7 @@ def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generat
 def draw_centre(
     case: GridCase, patch_zyx: Zyx, rng: np.random.Generator, background_share: float | None = None
 ) -> F64:
-    """A voxel of a channel drawn evenly from those present, moved inwards so that the patch stays in the image.
+    """A voxel of a channel drawn evenly, moved inwards so that the patch stays in the image.
 
     Along an axis on which the image is shorter than the patch it is the image's middle.
 

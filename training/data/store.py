@@ -1,4 +1,4 @@
-"""Cases on a recipe's grid, brought there at first use by the functions that inference uses, and kept in memory.
+"""Cases on a recipe's grid, brought there at first use and kept in memory.
 
 Images whose values have ends by their intensity are kept as half floats, others as floats. What does not fit
 into memory is made again each time, or read from a folder of resampled cases.

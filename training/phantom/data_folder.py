@@ -143,7 +143,7 @@ def _write_case(index: int, *, cohort: Cohort, output: Path, bodies: list[Anatom
 
 
 def to_sitk(case: PhantomCase, voxels: npt.NDArray[np.generic], orientation: str = "LPS") -> sitk.Image:
-    """The case's image or labels with its geometry, stored along other axes (any of the 48 orientation codes)."""
+    """The case's image or labels with its geometry, stored along the axes of an orientation code (48)."""
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(case.spacing_xyz_mm)
     image.SetOrigin(case.origin_xyz_mm)

@@ -156,7 +156,7 @@ class Frame:
         self._sparse = [c[::stride, ::stride, ::stride] for c in self._coordinates]
 
     def _canonical_grid(self) -> list[FloatArray]:
-        """Canonical (x, y, z) at each grid point: the smooth mapping on sparse knots, interpolated between them."""
+        """Canonical (x, y, z) at each grid point: a smooth mapping on sparse knots, interpolated between."""
         knot_counts = [int(np.ceil((n - 1) * self.step_mm / _WARP_KNOTS_MM)) + 2 for n in self.shape]
         axes = [np.arange(n) * _WARP_KNOTS_MM for n in knot_counts]
         zz, yy, xx = np.meshgrid(*axes, indexing="ij")

@@ -1,4 +1,4 @@
-"""How the trained network is run: what export writes into the bundle's manifest, in the manifest's own parts."""
+"""How the trained network is run: what export writes into the manifest, in the manifest's own parts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -61,7 +61,7 @@ class Inference:
             check("cubic" not in kinds, "restoration: must be linear or nearest along each axis, is cubic")
 
     def clean_up_of(self, labels: LabelSet) -> tuple[CleanUpStep, ...]:
-        """The steps for a label set, with every structure named; steps that are left without one are dropped."""
+        """The steps for a label set, with every structure named; steps without any are dropped."""
         steps = default_clean_up(labels) if self.clean_up is None else self.clean_up
         named = (
             replace(step, structures=tuple(_named(step, labels))) for step in steps if _any(step, labels)
@@ -79,7 +79,7 @@ class Inference:
 
 
 def default_clean_up(labels: LabelSet) -> tuple[CleanUpStep, ...]:
-    """The longest run of slices of some organs, and no small lesions, for those structures that the set has."""
+    """The longest run of slices of some organs, and no small lesions, as far as the set has them."""
     organs = tuple(name for name in LONGEST_RUN if name in labels.ids)
     runs = (LongestRun(structures=organs),) if organs else ()
     return (*runs, MinVoxels(structures=(LESIONS,), voxels=SMALLEST_LESION_VOXELS))

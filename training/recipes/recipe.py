@@ -39,8 +39,8 @@ class Recipe:
     """One sentence on what it is for and where it comes from."""
     label_set: str | LabelSet
     """Label set that the truth follows: a built-in one by its name, e.g. flare23; a file beside the recipe;
-    `data` for the one beside the training data (`labels.json` or nnU-Net's `dataset.json`); or the set itself,
-    as files and `data` end up in checkpoints."""
+    `data` for the one beside the training data (`labels.json` or nnU-Net's `dataset.json`); or the set
+    itself, as files and `data` end up in checkpoints."""
     channels: Channels
     """`merged`: one channel for each left/right pair; `plain`: one for each structure; `foreground`: one for
     all together."""
@@ -101,7 +101,7 @@ class Recipe:
 
     @property
     def values_limits(self) -> tuple[float, float] | None:
-        """Lowest and highest value that an image can have after its intensity; None where it has no such ends."""
+        """Lowest and highest value of an image after its intensity; None where values have no ends."""
         return (0.0, 1.0) if isinstance(self.intensity, WindowIntensity) else None
 
     def _faults_of_images(self) -> list[str]:

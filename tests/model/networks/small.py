@@ -16,7 +16,11 @@ SMALL: tuple[NetworkSpec, ...] = (
         deep_supervision=3,
     ),
     ResidualUNetSpec(
-        out_channels=3, features=(4, 6, 8, 8), strides=STRIDES, encoder_blocks=(1, 2, 1, 1), deep_supervision=2
+        out_channels=3,
+        features=(4, 6, 8, 8),
+        strides=STRIDES,
+        encoder_blocks=(1, 2, 1, 1),
+        deep_supervision=2,
     ),
     SEUNetSpec(out_channels=3, init_filters=2, levels=3, deep_supervision=2, stem_stride=(2, 2, 2)),
 )

@@ -80,9 +80,7 @@ def test_without_deep_supervision_training_gives_a_list_of_one():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda norm: SegResNetSpec(
-            out_channels=2, init_filters=8, blocks_down=(1, 1), dsdepth=1, norm=norm
-        ),
+        lambda norm: SegResNetSpec(out_channels=2, init_filters=8, blocks_down=(1, 1), dsdepth=1, norm=norm),
         lambda norm: SEUNetSpec(out_channels=2, init_filters=8, levels=2, norm=norm),
     ],
 )

@@ -35,7 +35,7 @@ def test_it_is_called_in_the_repository_with_the_whole_path(monkeypatch, tmp_pat
         ("print('forty')", "answer was 'forty'"),
         ("print('[1, 2]')", r"answer was '\[1, 2\]'"),
         ("print('{}')", "answer was '{}'"),
-        ("print('{\"onnxruntime-fp32\": \"much\"}')", "much"),
+        ('print(\'{"onnxruntime-fp32": "much"}\')', "much"),
         ("print('{\"onnxruntime-fp32\": true}')", "true"),
     ],
 )

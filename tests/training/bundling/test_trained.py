@@ -24,8 +24,8 @@ def test_members_may_differ_in_grid_window_and_tiling(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"inference": {"fusion": {"kind": "cleaned_groups"}}}, r"states another inference\.fusion than .*one"),
-        ({"inference": {"clean_up": []}}, r"another inference\.clean_up than .*; say which with --set inferenc"),
+        ({"inference": {"fusion": {"kind": "cleaned_groups"}}}, r"another inference\.fusion than .*one"),
+        ({"inference": {"clean_up": []}}, r"inference\.clean_up than .*; say which with --set"),
         ({"modality": "MR"}, "was trained with modality MR, the first member with CT"),
         ({"normalize": "before_resampling"}, "was trained with normalize before_resampling"),
         ({"channels": "merged"}, None),

@@ -115,9 +115,7 @@ def test_a_disagreement_leaves_nothing_behind(checkpoints, tmp_path, capsys, mon
     ],
 )
 def test_what_makes_no_ensemble_is_refused(checkpoints, tmp_path, capsys, names, options, code, message):
-    options = {
-        name: value if name == "set" else checkpoints / value for name, value in options.items()
-    }
+    options = {name: value if name == "set" else checkpoints / value for name, value in options.items()}
     assert main(words(checkpoints, tmp_path / "bundle", *names, **options)) == code
     error = capsys.readouterr().err
     assert message in error

@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from model.bundle import load_bundle
@@ -20,7 +19,9 @@ def test_the_published_small_network():
 
 def test_the_command_writes_it(tmp_path, monkeypatch):
     called = []
-    monkeypatch.setattr(untrained, "write_untrained", lambda *args, **more: called.append((args, more)) or Bundle)
+    monkeypatch.setattr(
+        untrained, "write_untrained", lambda *args, **more: called.append((args, more)) or Bundle
+    )
     arguments = ["--output", str(tmp_path / "bundle"), "--seed", "3"]
     assert main(["untrained", *arguments]) == 0
     assert called == [((tmp_path / "bundle", FLARE22_SMALL, WINDOW_ZYX), {"seed": 3, "overwrite": False})]

@@ -55,21 +55,17 @@ def test_downsampling_averages_whole_blocks(tmp_path):
 
 
 def test_merged_and_foreground_tables():
-    merged = recipe_table(
-        tiny_recipe(
-            label_set="flare23", channels="merged", network=NETWORK
-        )
-    )
+    merged = recipe_table(tiny_recipe(label_set="flare23", channels="merged", network=NETWORK))
     assert merged[[0, 1, 2, 13, 7, 8, 14]].tolist() == [0, 1, 2, 2, 7, 7, 12]
-    foreground = recipe_table(
-        tiny_recipe(channels="foreground", network=NETWORK)
-    )
+    foreground = recipe_table(tiny_recipe(channels="foreground", network=NETWORK))
     assert foreground[:6].tolist() == [0, 1, 1, 1, 1, 0]
 
 
 def test_an_id_outside_the_label_set_is_refused(tmp_path):
     write_case(tmp_path, "case", np.zeros((2, 2, 2), np.int16), np.full((2, 2, 2), 9, np.uint8))
-    with pytest.raises(DataError, match=r"case\.nii\.gz: holds id 9, unknown to label set flare21; correct the labels"):
+    with pytest.raises(
+        DataError, match=r"case\.nii\.gz: holds id 9, unknown to label set flare21; correct the labels"
+    ):
         load_first(tmp_path)
 
 

@@ -40,7 +40,8 @@ def test_the_target_follows_the_networks_own_strides():
 
 
 @pytest.mark.parametrize(
-    ("weights", "expected"), [((1.0, 0.0), math.log(2)), ((0.5, 1.0), 1.5 * math.log(2)), (None, 1.5 * math.log(2))]
+    ("weights", "expected"),
+    [((1.0, 0.0), math.log(2)), ((0.5, 1.0), 1.5 * math.log(2)), (None, 1.5 * math.log(2))],
 )
 def test_weights_of_levels_can_be_stated(weights, expected):
     loss = Loss(terms=(FocalTerm(gamma=0),), level_weights=weights)
