@@ -205,12 +205,12 @@ class Frame:
         return Region(box, x, y, z)
 
     def noise(self, region: Region, wavelength_mm: float, rng: np.random.Generator) -> FloatArray:
-        """Smooth random field with unit standard deviation on a region; features of about `wavelength_mm`."""
+        """Smooth random field on a region: standard deviation about 0.65, features of about `wavelength_mm`."""
         knot_mm = wavelength_mm / 2.0
         sizes = [int(np.ceil(n * self.step_mm / knot_mm)) + 5 for n in region.shape]
         knots = rng.standard_normal(sizes, dtype=np.float32)
         positions = [1.0 + np.arange(n) * self.step_mm / knot_mm for n in region.shape]
-        # 1.9 undoes the loss of variance in three cubic B-spline smoothings.
+        # 1.9 makes up for much of the variance that three cubic B-spline smoothings take.
         return resample(knots, positions, cubic=True) * np.float32(1.9)
 
 

@@ -56,7 +56,13 @@ class Tissues:
 
 
 def random_tissues(rng: np.random.Generator, phase: str | None = None) -> Tissues:
-    """Draw a phase (unless given), each tissue's HU, and in some patients fatty organs or odd timing."""
+    """Draw a phase (unless given), each tissue's HU, and in some patients fatty organs or odd timing.
+
+    Raises:
+        ValueError: there is no such phase.
+    """
+    if phase is not None and phase not in PHASES:
+        raise ValueError(f"unknown phase {phase!r}; known: {', '.join(PHASES)}")
     draw = str(rng.choice(PHASES, p=[0.3, 0.2, 0.5]))
     phase = phase or draw
     column = PHASES.index(phase)
