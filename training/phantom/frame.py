@@ -205,7 +205,7 @@ class Frame:
         return Region(box, x, y, z)
 
     def noise(self, region: Region, wavelength_mm: float, rng: np.random.Generator) -> FloatArray:
-        """Smooth random field on a region: standard deviation about 0.65, features of about `wavelength_mm`."""
+        """Smooth random field on a region: deviation about 0.65, features of about `wavelength_mm`."""
         knot_mm = wavelength_mm / 2.0
         sizes = [int(np.ceil(n * self.step_mm / knot_mm)) + 5 for n in region.shape]
         knots = rng.standard_normal(sizes, dtype=np.float32)

@@ -100,9 +100,7 @@ def test_a_drawn_pose_and_trunk_take_the_bodys_measures(body):
 
 
 def test_sampled_organs_keep_their_volume(body):
-    straight = replace(
-        body, scale_xyz=(1.0, 1.0, 1.0), centre_xy_mm=np.full_like(body.centre_xy_mm, 0) + [160.0, 160.0]
-    )
+    straight = replace(body, scale_xyz=(1.0, 1.0, 1.0), centre_xy_mm=np.full_like(body.centre_xy_mm, 160.0))
     frame = plain_frame(half_mm=160.0, step_mm=4.0)
     fields = sample_organs(frame, straight)
     for name in ("liver", "spleen", "left kidney", "stomach"):
