@@ -1,20 +1,26 @@
-"""One call of `predict.py`, from the checks before anything runs to the exit code: the one place where errors become messages."""
+"""One call of `predict.py`, from the checks before anything runs to the exit code.
+
+This is the one place where errors become messages.
+"""
 
 import time
 import traceback
 from collections.abc import Sequence
 
 from inference.call import WRONG_CALL, Call
-from inference.cohort.cases import check_folders, find_cases, prepare_output
-from inference.cohort.folder import Batch, Outcome, begin, exit_code, naming, summary
+from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
+from inference.cohort.folder import FolderRun
+from inference.cohort.one_case import Admit, OpenedCase, open_case
+from inference.cohort.outcome import Outcome, exit_code, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
-from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
-from inference.imaging.reading import read_header
-from inference.planning.planner import Budget, Planner
+from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
+from inference.planning.plan import Budget, InferencePlan
+from inference.planning.planner import Planner
 from inference.predictor import Predictor
-from inference.runtime.session import Precision, select_backend
+from inference.runtime.backends import select_backend
 from model.bundle import BundleError, ModelBundle, load_bundle
+from model.manifest.network import Precision
 
 
 def run(call: Call) -> int:
@@ -32,31 +38,42 @@ def run(call: Call) -> int:
     except Exception as error:
         if call.debug:
             console.complain(traceback.format_exc().rstrip())
-        console.complain(
-            f"error: {type(error).__name__}: {one_line(error)}; this is a fault of the program, run it with "
-            "--debug"
-        )
+        fault = f"{type(error).__name__}: {one_line(error)}"
+        console.complain(f"error: {fault}; this is a fault of the program, run it with --debug")
         return WRONG_CALL
 
 
 def _run(call: Call, console: Console) -> int:
     start = time.perf_counter()
-    outcomes = begin(find_cases(call.input))
-    check_folders(call.input, call.output)
     bundle = load_bundle(call.bundle)
+    cases = find_cases(call.input, len(bundle.manifest.inputs))
+    check_folders(call.input, call.output)
+    planner = _planner(call, bundle)
     if call.plan:
-        return _tell_plans(outcomes, _planner(call, bundle), console)
+        return _tell_plans(cases, planner, console)
     prepare_output(call.output)
     if call.report is not None:
         check_report(call.report)
-    batch = Batch(output=call.output, console=console, skip_existing=call.skip_existing, debug=call.debug)
+    outcomes: list[Outcome] = []
+
+    def tell(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        _tell(outcome, console, debug=call.debug)
 
     def report() -> None:
         if call.report is not None:
-            write_report(call.report, call, bundle, outcomes, time.perf_counter() - start)
+            write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
+    folder = FolderRun(
+        output=call.output,
+        admit=_admit(call, planner),
+        open_predictor=lambda: _predictor(call, bundle, one_case=len(cases) == 1),
+        tell=tell,
+        progress=console.progress,
+        skip_existing=call.skip_existing,
+    )
     try:
-        batch.run(outcomes, lambda: _predictor(call, bundle, one_case=len(outcomes) == 1))
+        folder.run(cases)
     except BaseException:
         try:
             report()
@@ -70,37 +87,78 @@ def _run(call: Call, console: Console) -> int:
     return exit_code(outcomes)
 
 
+def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Every case's outcome in the order of the cases; those that were not come to are "not run"."""
+    known = {outcome.case.path: outcome for outcome in outcomes}
+    return [known.get(case.path) or Outcome(case=case, status="not run") for case in cases]
+
+
 def _limits(call: Call) -> tuple[Precision | None, Budget]:
     """The precision that is forced, if any, and the memory that may be taken."""
-    return None if call.precision == "auto" else call.precision, Budget(
-        host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb
-    )
+    budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
+    return None if call.precision == "auto" else call.precision, budget
 
 
 def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
     precision, budget = _limits(call)
     return Predictor(
-        bundle, device=call.device, threads=call.threads, precision=precision, budget=budget, release=one_case
+        bundle,
+        device=call.device,
+        threads=call.threads,
+        precision=precision,
+        budget=budget,
+        release=one_case,
     )
 
 
 def _planner(call: Call, bundle: ModelBundle) -> Planner:
     precision, budget = _limits(call)
-    return Planner(bundle=bundle, backend=select_backend(call.device), precision=precision, budget=budget)
+    backend = select_backend(call.device)
+    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget)
 
 
-def _tell_plans(outcomes: Sequence[Outcome], planner: Planner, console: Console) -> int:
+def _admit(call: Call, planner: Planner) -> Admit:
+    """Plans cases from their headers; where the GPU was the program's choice, the predictor may leave it."""
+
+    def admit(opened: OpenedCase) -> InferencePlan | None:
+        try:
+            return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
+        except BudgetError:
+            if call.device == "auto" and planner.backend == "cuda":
+                return None
+            raise
+
+    return admit
+
+
+def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
+    """One line for a case, and one for each warning."""
+    name = printable(outcome.case.path.name)
+    if debug and outcome.trace:
+        console.complain(outcome.trace)
+    for warning in outcome.warnings:
+        console.complain(f"warning: {name}: {warning}")
+    if outcome.error:
+        console.complain(f"error: {printable(outcome.error)}")
+    elif outcome.status == "skipped":
+        console.say(f"{name}: skipped, {outcome.case.output_name} is there")
+    else:
+        result = printable(outcome.case.output_name)
+        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s")
+
+
+def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> int:
     """Print the plan of each case, from its header alone; 1 if one cannot be read or planned."""
     code = 0
-    for outcome in outcomes:
+    for case in cases:
         try:
-            if outcome.error:
-                raise InputError(outcome.error)
-            header = read_header(outcome.case.path)
-            plan = planner.plan(header.geometry, voxel_bytes=header.voxel_bytes)
+            if case.problem:
+                raise InputError(case.problem)
+            opened = open_case(case)
+            plan = planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
         except LeanSegError as error:
-            console.complain(f"error: {naming(outcome.case, error)}")
+            console.complain(f"error: {naming(case, error)}")
             code = 1
         else:
-            console.say(f"{printable(outcome.case.path.name)}\n{plan.describe()}")
+            console.say(f"{printable(case.path.name)}\n{plan.describe()}")
     return code

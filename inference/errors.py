@@ -50,7 +50,10 @@ class DeviceMemoryError(DeviceError):
 
 
 def reason(error: BaseException) -> str:
-    """Why the system refused, on one line: without the number and path of an `OSError`, since the message around it names the file."""
+    """Why the system refused, on one line, without the number and path that an `OSError` carries.
+
+    The message around it names the file.
+    """
     return getattr(error, "strerror", None) or one_line(error)
 
 

@@ -1,32 +1,33 @@
-"""The whole recipe for one case: a volume goes in, labels on its own grid come out.
+"""The whole way of one case: a volume goes in, labels on its own grid come out.
 
 | step | grid | what |
 |---|---|---|
 | plan | | what is kept where, from the header alone |
-| turn | input | axes to canonical S, P, L |
+| turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0 |
 | localize | low resolution | box around the organs |
-| networks | model | resample and normalize, windows x members to class probabilities, slab by slab |
-| restore | input, in the box | interpolate probabilities, take the winner, slab by slab |
-| clean up | input | left/right, connected parts, small tumors |
+| networks | network | resample and normalize, windows × members to scores, slab by slab |
+| restore | input, in the box | interpolate scores, take the winner, slab by slab |
+| clean up | input | left and right, connected components, small lesions |
 | turn back | input | axes as stored |
 """
 
-import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
-from inference.geometry import Box
-from inference.imaging.volume import Volume, crop, to_canonical
-from inference.planning.planner import Budget, InferencePlan, Planner
+from inference.geometry import Box, Geometry
+from inference.imaging.orientation import Orientation
+from inference.imaging.volume import Volume, crop, nonzero_box, to_canonical
+from inference.planning.plan import Budget, InferencePlan
+from inference.planning.planner import Planner
 from inference.postprocessing.components import clean_up
 from inference.postprocessing.laterality import split_pairs
 from inference.postprocessing.midline import Midline, body_middle
-from inference.preprocessing.intensity import ImageStatistics, image_statistics
-from inference.preprocessing.model_image import ModelImage
+from inference.preprocessing.intensity import needs_filled, nonzero_filled
+from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
+from inference.runtime.backends import Backend, Device, load_library, select_backend
 from inference.runtime.process_memory import peak_mb, reset_peak
-from inference.runtime.session import Backend, Device, Precision, load_library, select_backend
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
 from inference.sliding_window.localization import (
@@ -36,28 +37,62 @@ from inference.sliding_window.localization import (
     without_specks,
 )
 from inference.sliding_window.order import WindowCount
-from inference.threads import use_threads
+from inference.threads import Threads
 from inference.timing import Timings
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
+from model.manifest.fusion import CleanedGroupsFusion
+from model.manifest.network import Precision
 
 FEW_SLICES = 3
 """Up to so many from feet to head a network that learned from whole scans has little to go by; the user is
-told."""
+warned."""
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True, kw_only=True)
+class Segmented:
+    """What came out of one case."""
+
+    labels: U8
+    """Label ids (z, y, x) on the volume's own grid, in its stored axis order."""
+    plan: InferencePlan
+    """How it was run."""
+    region: Box
+    """What the members looked at, in the orientation in which they did."""
+    timings: Timings
+    """Seconds of each step."""
+    windows: WindowCount
+    """Windows run and skipped."""
+    host_peak_mb: float
+    """Most memory of the whole process meanwhile, reading ahead included."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """A volume as the networks look at it."""
+
+    volume: Volume
+    """Turned, not cropped."""
+    orientation: Orientation | None
+    """What turns it back; None where it is as stored."""
+    box: Box
+    """What cropping leaves of it."""
+
+    @property
+    def cropped(self) -> Volume:
+        return crop(self.volume, self.box)
 
 
 @dataclass(kw_only=True)
-class Record:
-    """What was done for a case."""
+class _Attempt:
+    """One try at a case, and what it was warned of."""
 
     plan: InferencePlan
-    region: Box | None = None
-    """Of the canonical image."""
+    timings: Timings
     windows: WindowCount = field(default_factory=WindowCount)
-    host_peak_mb: float = 0.0
-    """Of the whole process, reading ahead included."""
+    warnings: list[str] = field(default_factory=list)
 
 
 class Predictor:
@@ -65,11 +100,11 @@ class Predictor:
 
     Args:
         bundle: manifest and files.
-        device: see `runtime.session.select_backend`.
-        threads: CPU threads of the networks; 0 leaves the number to the library.
+        device: see `runtime.backends.select_backend`.
+        threads: CPU threads; 0 for as many as this process may run on.
         precision: `fp32` forbids what the manifest allows; None does not.
         budget: memory that may be taken.
-        release: give back the networks' memory as soon as a case needs them no more, before post-processing.
+        release: give back the networks' memory as soon as a case needs them no more, before clean-up.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
@@ -85,16 +120,13 @@ class Predictor:
         budget: Budget | None = None,
         release: bool = False,
     ) -> None:
-        self.record: Record | None = None
-        """Of the last case."""
         self._bundle = bundle
-        self._threads = threads
+        self._threads = Threads(threads)
         self._precision: Precision | None = precision
         self._budget = budget or Budget()
         self._release = release
         self._may_leave_gpu = device == "auto"
         self._small = False
-        use_threads(threads)
         self._use(select_backend(device))
         # While the first case is read, load what can be; but no CUDA context before the first window is
         # ready.
@@ -105,144 +137,176 @@ class Predictor:
 
     def _use(self, backend: Backend) -> None:
         self.backend: Backend = backend
-        self._sessions = Sessions(self._bundle, backend, threads=self._threads, precision=self._precision)
+        self._sessions = Sessions(
+            self._bundle, backend, threads=self._threads.wanted, precision=self._precision
+        )
         self._planner = Planner(
             bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget
         )
 
-    def predict(self, volume: Volume, timings: Timings) -> U8:
-        """Label ids (z, y, x) on the volume's own grid, in its stored axis order.
+    def plan(self, geometry: Geometry, voxel_bytes: int | None = None) -> InferencePlan:
+        """How a case with this grid would be run, from its header alone.
+
+        Args:
+            geometry: as in the header.
+            voxel_bytes: what a voxel is expected to take, all channels together; None for int16.
+
+        Raises:
+            BudgetError: the memory budget cannot be kept.
+        """
+        return self._planner.plan(geometry, voxel_bytes=voxel_bytes, small=self._small)
+
+    def predict(
+        self, volume: Volume, plan: InferencePlan | None = None, timings: Timings | None = None
+    ) -> Segmented:
+        """Segment one case.
 
         When the device runs out of memory the case is tried once more with the smallest plan; then, if the
         device was the program's choice, on the CPU.
 
         Args:
             volume: as read.
-            timings: collects the seconds of each step.
+            plan: made from its header by `plan`; None makes it here.
+            timings: goes on counting where reading left off; None begins anew.
 
         Raises:
             BudgetError: the memory budget cannot be kept.
-            DeviceError: the device that was asked for cannot run the networks, or ran out of memory all the
-                same.
+            DeviceError: the device that was asked for cannot run the networks, or ran out of memory with the
+                smallest plan too.
         """
         reset_peak()
-        _warn_of_few_slices(volume)
+        notes: list[str] = []
+        timings = timings or Timings()
         while True:
             try:
-                labels = self._predict(volume, timings)
-                if self.record:
-                    self.record.host_peak_mb = peak_mb()
-                return labels
+                first = plan or self.plan(volume.geometry, volume.voxel_bytes)
+                segmented = self._predict(volume, _Attempt(plan=first, timings=timings, warnings=list(notes)))
+                return replace(segmented, host_peak_mb=peak_mb())
             except (BudgetError, DeviceError) as error:
                 self._sessions.close()
+                plan = None
                 if isinstance(error, DeviceMemoryError) and not self._small:
-                    logger.warning("%s; trying once more with a smaller plan", error)
+                    notes.append(f"{error}; trying once more with a smaller plan")
                     self._small = True
                 elif self.backend == "cuda" and self._may_leave_gpu:
-                    logger.warning("%s; GOING ON WITH THE CPU, which is slower", error)
+                    notes.append(f"{error}; GOING ON WITH THE CPU, which is slower")
                     self._small = False
                     self._use(select_backend("cpu"))
                 else:
                     raise
 
-    def room_mb(self, volume: Volume) -> float:
-        """MiB of the host's budget that a case leaves to others, such as the next one.
-
-        0 where its plan cannot be kept.
-        """
-        try:
-            plan = self._planner.plan(volume.geometry, voxel_bytes=volume.array.itemsize, small=self._small)
-            return self._budget.host_mb - plan.host_mb
-        except BudgetError:
-            return 0.0
-
-    def account(self) -> dict[str, object]:
-        """What was done for the last case, in JSON values."""
-        if self.record is None:
-            return {}
-        plan, windows = self.record.plan, self.record.windows
-        return {
-            "plan": plan.as_json(),
-            "region": self.record.region
-            and [list(self.record.region.start_zyx), list(self.record.region.stop_zyx)],
-            "windows_run": windows.run,
-            "windows_skipped": windows.skipped,
-            "host_peak_mb": round(self.record.host_peak_mb),
-        }
-
-    def _predict(self, volume: Volume, timings: Timings) -> U8:
-        manifest = self._bundle.manifest
-        voxel_bytes = volume.array.itemsize
-        self.record = Record(
-            plan=self._planner.plan(volume.geometry, voxel_bytes=voxel_bytes, small=self._small)
-        )
-        self._sessions.follow(self.record.plan)
-        canonical, orientation = to_canonical(volume)
-        statistics = image_statistics(canonical.array) if self._needs_statistics() else None
-        with timings.stage("localize"):
-            box, near_organs = self._region(canonical, statistics)
-        self.record.region = box
-        self.record.plan = self._planner.plan(
-            volume.geometry, box.size_zyx, voxel_bytes=voxel_bytes, small=self._small
-        )
-        channels = np.zeros(canonical.geometry.size_zyx, np.uint8)
-        Segmentation(
-            bundle=self._bundle,
-            sessions=self._sessions,
-            plan=self.record.plan,
-            region=crop(canonical, box),
-            statistics=statistics,
-            near_organs=near_organs,
-            timings=timings,
-            count=self.record.windows,
-        ).write(channels[box.slices])
-        if self._release:
-            self._sessions.close()
-        with timings.stage("clean up"):
-            labels = split_pairs(channels, canonical.geometry, manifest.output, self._middle(canonical))
-            del channels
-            if manifest.fuse != "after_postprocessing":
-                rules = manifest.postprocessing or {}
-                labels = clean_up(
-                    labels, canonical.geometry.spacing_zyx_mm, rules, manifest.output.as_label_set()
-                )
-            return np.ascontiguousarray(orientation.undo(labels))
-
     def close(self) -> None:
         """Give back the networks' memory."""
         self._sessions.close()
 
-    def _needs_statistics(self) -> bool:
-        return any(
-            network.intensity.scheme == "zscore" for network in self._bundle.manifest.networks().values()
+    def _predict(self, volume: Volume, attempt: _Attempt) -> Segmented:
+        self._sessions.follow(attempt.plan.loading)
+        view = self._view(volume)
+        attempt.warnings += _few_slices(volume)
+        statistics = CaseStatistics(view.cropped)
+        with attempt.timings.stage("localize"):
+            box, near_organs = self._region(view, statistics, attempt)
+        plan = self._planner.plan(
+            volume.geometry, box.size_zyx, voxel_bytes=volume.voxel_bytes, small=self._small
+        )
+        decisions = np.zeros(view.volume.geometry.size_zyx, np.uint8)
+        Segmentation(
+            bundle=self._bundle,
+            sessions=self._sessions,
+            plan=plan,
+            region=crop(view.volume, box),
+            statistics=statistics,
+            near_organs=near_organs,
+            timings=attempt.timings,
+            threads=self._threads,
+            count=attempt.windows,
+        ).write(decisions[box.slices])
+        if self._release:
+            self._sessions.close()
+        with attempt.timings.stage("clean up"):
+            sided = self._sided(decisions, volume, view)
+            del decisions  # Clean-up has two label maps in memory, as the plan says, and not three.
+            labels = self._cleaned(sided, volume)
+        return Segmented(
+            labels=labels,
+            plan=plan,
+            region=box,
+            timings=attempt.timings,
+            windows=attempt.windows,
+            host_peak_mb=0.0,
+            warnings=tuple(attempt.warnings),
         )
 
-    def _region(self, canonical: Volume, statistics: ImageStatistics | None) -> tuple[Box, Mask | None]:
+    def _view(self, volume: Volume) -> _View:
+        """The volume as the networks look at it."""
+        manifest = self._bundle.manifest
+        orientation = None
+        if manifest.preprocessing.orientation == "canonical":
+            volume, orientation = to_canonical(volume)
+        size = volume.geometry.size_zyx
+        box = Box(start_zyx=(0, 0, 0), stop_zyx=size)
+        if manifest.preprocessing.crop == "nonzero":
+            box = nonzero_box(volume)
+        networks = manifest.networks().values()
+        if any(needs_filled(each) for network in networks for each in manifest.intensities_of(network)):
+            volume = replace(volume, filled=nonzero_filled(volume.channels))
+        return _View(volume=volume, orientation=orientation, box=box)
+
+    def _region(self, view: _View, statistics: CaseStatistics, attempt: _Attempt) -> tuple[Box, Mask | None]:
         """The box to segment, and where within it windows may find something (None: everywhere)."""
         localization = self._bundle.manifest.localization
-        geometry = canonical.geometry
         if localization is None:
-            return Box(start_zyx=(0, 0, 0), stop_zyx=geometry.size_zyx), None
-        image = ModelImage(canonical, localization, statistics)
-        organs = without_specks(organ_mask(image, localization, lambda: self._sessions.get(localization)))
-        box = region_of_interest(organs, geometry, localization)
-        if not (localization.skip_outside and organs.any()):
-            return box, None
-        return box, neighbourhood(organs, geometry, box, localization.margin_mm)
+            return view.box, None
+        whole = view.cropped
+        scheme = input_scheme(self._bundle.manifest, localization)
+        image = ModelImage(whole, scheme, statistics, self._threads)
+        organs = without_specks(
+            organ_mask(image, localization, lambda: self._sessions.get(localization), self._threads)
+        )
+        box = region_of_interest(organs, whole.geometry, localization)
+        if box is None:
+            attempt.warnings.append("localization found no organ; the whole image is segmented")
+            return view.box, None
+        near = (
+            neighbourhood(organs, whole.geometry, box, localization.margin_mm)
+            if localization.skip_outside
+            else None
+        )
+        return _shifted(box, view.box.start_zyx), near
+
+    def _sided(self, decisions: U8, volume: Volume, view: _View) -> U8:
+        """Label ids (z, y, x), canonical, with left and right told apart."""
+        canonical, orientation = to_canonical(volume)
+        if view.orientation is None:
+            decisions = orientation.apply(decisions)
+        output = self._bundle.manifest.output
+        return split_pairs(decisions, canonical.geometry, output, self._middle(canonical))
+
+    def _cleaned(self, labels: U8, volume: Volume) -> U8:
+        """Canonical label ids cleaned up as the manifest says, and turned back to the stored grid."""
+        manifest = self._bundle.manifest
+        canonical, orientation = to_canonical(volume)
+        if not isinstance(manifest.fusion, CleanedGroupsFusion):
+            steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
+            labels = clean_up(labels, canonical.geometry.spacing_zyx_mm, steps, label_set)
+        return np.ascontiguousarray(orientation.undo(labels))
 
     def _middle(self, canonical: Volume) -> Midline | None:
         """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""
-        output = self._bundle.manifest.output
-        if self._bundle.manifest.modality != "CT" or not any(
-            pair.merged in output.channels for pair in output.pairs
-        ):
+        output, ct = self._bundle.manifest.output, self._bundle.manifest.ct_channel
+        written = {output.structure_of(channel) for channel in output.structures}
+        if ct is None or not any(pair.merged in written for pair in output.pairs):
             return None
-        return body_middle(canonical.array, canonical.geometry)
+        return body_middle(canonical.channels[ct], canonical.geometry)
 
 
-def _warn_of_few_slices(volume: Volume) -> None:
+def _few_slices(volume: Volume) -> list[str]:
     slices = to_canonical(volume)[0].geometry.size_zyx[0]
-    if slices <= FEW_SLICES:
-        logger.warning(
-            "has only %d slice%s from feet to head; expect poor labels", slices, "s" * (slices > 1)
-        )
+    if slices > FEW_SLICES:
+        return []
+    return [f"has only {slices} slice{'s' * (slices > 1)} from feet to head; expect poor labels"]
+
+
+def _shifted(box: Box, by_zyx: tuple[int, int, int]) -> Box:
+    (a, b, c), (d, e, f), (z, y, x) = box.start_zyx, box.stop_zyx, by_zyx
+    return Box(start_zyx=(a + z, b + y, c + x), stop_zyx=(d + z, e + y, f + x))

@@ -32,7 +32,8 @@ class Threads:
         """Do work on the parts of `range(size)`, one part a thread, at the same time.
 
         Args:
-            work: given the first item of a part and the one after its last; parts must not depend on each other.
+            work: given the first item of a part and the one after its last; parts must not depend on each
+                other.
             size: number of items.
 
         Returns:

@@ -1,6 +1,7 @@
 """What is to be segmented, under which name the result is written, and whether it can be."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,33 +9,47 @@ from inference.errors import OutputError, UsageError, reason
 from inference.imaging.formats.dicom import holds_dicom, is_dicom
 from inference.imaging.reading import image_suffix
 from inference.imaging.writing import try_folder
+from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
 
-CHANNEL = "_0000"
 FORMATS = ".nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM series"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One image to segment."""
+    """One patient image to segment."""
 
     path: Path
-    """A file, or a folder that holds a DICOM series."""
+    """Its first channel: a file, or a folder that holds a DICOM series."""
     output_name: str
+    further: tuple[Path, ...] = ()
+    """Its other channels, in order."""
     problem: str | None = None
     """Why it cannot be segmented, known before it is read."""
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All channels, in order."""
+        return (self.path, *self.further)
+
 
 def output_name(name: str) -> str:
-    """Name of the label map for an image: `CASE_0000.nii.gz` → `CASE.nii.gz`, `scan.mha` → `scan.nii.gz`, `NAME` → `NAME.nii.gz`."""
-    stem = name.removesuffix(image_suffix(name)) if image_suffix(name) else name.removesuffix(".dcm")
-    return (stem.removesuffix(CHANNEL) or stem or "case") + ".nii.gz"
+    """Name of the label map for an image.
+
+    `CASE_0000.nii.gz` → `CASE.nii.gz`, `scan.mha` → `scan.nii.gz`, `NAME` → `NAME.nii.gz`.
+    """
+    stem = _stem(name)
+    return (stem.removesuffix(FIRST_CHANNEL) or stem or "case") + ".nii.gz"
 
 
-def find_cases(source: Path) -> list[Case]:
+def find_cases(source: Path, channels: int = 1) -> list[Case]:
     """The cases in a folder, by name; or the one case that a file or a DICOM folder is.
 
     Folders are searched for images and for folders that hold DICOM files; hidden files do not count. Cases
-    whose results would have the same name have a `problem`.
+    whose results would have the same name, or that lack a channel, have a `problem`.
+
+    Args:
+        source: a folder, a file (with several channels: of the first one) or a DICOM folder.
+        channels: files that make a case: 1, or `CASE_0000`, `CASE_0001` … as many as the bundle has inputs.
 
     Raises:
         UsageError: there is nothing of that name, or no image in it.
@@ -43,16 +58,50 @@ def find_cases(source: Path) -> list[Case]:
         paths = [source.absolute()] if not source.is_dir() else _images_in(source)
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give the images with --input")
+        beside = list(paths[0].parent.iterdir()) if not source.is_dir() and channels > 1 else paths
     except (OSError, RuntimeError) as error:
         raise UsageError(f"{source}: cannot be read ({reason(error)})") from error
     if not paths:
         raise UsageError(f"{source}: holds no image; put in {FORMATS}")
-    cases = [Case(path=path, output_name=output_name(path.name)) for path in paths]
+    if channels == 1:
+        cases = [Case(path=path, output_name=output_name(path.name)) for path in paths]
+    else:
+        cases = _several_channels(paths, beside, channels)
     taken = Counter(case.output_name for case in cases)
     clash = "{}: its result would be named {} like that of another input; rename one of them"
     return [
-        case if taken[case.output_name] == 1 else replace(case, problem=clash.format(case.path, case.output_name)) for case in cases
-    ]  # fmt: skip
+        replace(case, problem=clash.format(case.path, case.output_name))
+        if taken[case.output_name] > 1 and case.problem is None
+        else case
+        for case in cases
+    ]
+
+
+def _several_channels(paths: Sequence[Path], beside: Sequence[Path], channels: int) -> list[Case]:
+    """One case for each name, with its channels from the files beside it."""
+    by_stem = {_stem(path.name): path for path in beside}
+    names: dict[str, Path] = {}
+    for path in paths:
+        names.setdefault(split_channel(_stem(path.name))[0], path)
+    cases = []
+    for name, first_seen in names.items():
+        stems = [channel_stem(name, channel) for channel in range(channels)]
+        found = [by_stem[stem] for stem in stems if stem in by_stem]
+        lacking = [stem for stem in stems if stem not in by_stem]
+        problem = None
+        if lacking:
+            problem = (
+                f"{first_seen}: its case lacks {', '.join(lacking)}; this bundle takes {channels} channels"
+            )
+        path, *further = found or [first_seen]
+        case = Case(path=path, output_name=f"{name}.nii.gz", further=tuple(further), problem=problem)
+        cases.append(case)
+    return cases
+
+
+def _stem(name: str) -> str:
+    suffix = image_suffix(name)
+    return name.removesuffix(suffix) if suffix else name.removesuffix(".dcm")
 
 
 def _images_in(folder: Path) -> list[Path]:

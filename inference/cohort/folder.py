@@ -4,265 +4,218 @@ Whatever happens to one case is its own affair: the others go on. Only an output
 any more and a device that does not work end the run.
 """
 
-import logging
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
 
 from inference.cohort.cases import Case
-from inference.cohort.progress import Console
-from inference.errors import DeviceError, DeviceMemoryError, LeanSegError, one_line, printable
+from inference.cohort.one_case import (
+    Admit,
+    Failure,
+    OpenedCase,
+    Predicts,
+    attempt,
+    failed_step,
+    open_case,
+    write_case,
+)
+from inference.cohort.outcome import Outcome, failed
+from inference.errors import one_line, printable
 from inference.geometry import Geometry
-from inference.imaging.reading import read_header, read_volume
 from inference.imaging.volume import Volume
-from inference.imaging.writing import write_labels
 from inference.planning.footprint import image_mb
+from inference.planning.plan import InferencePlan
+from inference.predictor import Segmented
 from inference.timing import Timings
-from model.arrays import U8
 
-Status = Literal["not run", "segmented", "failed", "skipped"]
-T = TypeVar("T")
-
-
-class Predicts(Protocol):
-    """What a batch needs of `inference.predictor.Predictor`."""
-
-    def predict(self, volume: Volume, timings: Timings) -> U8:
-        """Labels on the volume's own grid."""
-        ...
-
-    def room_mb(self, volume: Volume) -> float:
-        """MiB of the host's memory budget that a case leaves to others."""
-        ...
-
-    def account(self) -> Mapping[str, object]:
-        """What was done for the last case, for the report; JSON values."""
-        ...
-
-    def close(self) -> None:
-        """Give back what it holds."""
-        ...
+Tell = Callable[[Outcome], None]
+"""Takes each outcome as soon as it is known, in the order of the cases."""
+Progress = Callable[[int, int, str], None]
+"""Takes how many cases are done, of how many, and the name of the one that is begun."""
 
 
 @dataclass(kw_only=True)
-class Outcome:
-    """What became of one case."""
+class _Coming:
+    """A case that was opened, and perhaps is being read."""
 
     case: Case
     timings: Timings = field(default_factory=Timings)
-    geometry: Geometry | None = None
-    warnings: list[str] = field(default_factory=list)
-    account: Mapping[str, object] = field(default_factory=dict)
-    """What the predictor did."""
-    error: str | None = None
-    status: Status = "not run"
-
-    def fail(self, reason: str) -> None:
-        """Note why the case failed, on one line."""
-        self.error, self.status = printable(reason), "failed"
+    opened: OpenedCase | None = None
+    plan: InferencePlan | None = None
+    failure: Failure | None = None
+    """Why it cannot be read or run."""
+    reading: "Future[Volume | Failure] | None" = None
 
     @property
-    def labels_mb(self) -> float:
-        """MiB of its label map."""
-        return image_mb(self.geometry.size_zyx, bytes_each=1) if self.geometry else 0.0
+    def image_mb(self) -> float:
+        """MiB that its voxels are expected to take; 0 where it cannot be read."""
+        if self.opened is None or self.failure:
+            return 0.0
+        return image_mb(self.opened.geometry.size_zyx, self.opened.voxel_bytes)
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Its grid; None where its header could not be read."""
+        return None if self.opened is None else self.opened.geometry
+
+    def read(self) -> Volume | Failure:
+        """Its voxels, or why there are none."""
+        opened, failure = self.opened, self.failure
+        if failure is not None:
+            return failure
+        assert opened is not None, "a case that was not opened has failed"
+        return attempt(self.case, lambda: opened.read(self.timings))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
+class FolderRun:
     """How a folder of cases is run."""
 
     output: Path
     """An existing folder."""
-    console: Console
+    admit: Admit
+    """Plans a case from its header."""
+    open_predictor: Callable[[], Predicts]
+    """Makes the predictor; called once, while the first case is read."""
+    tell: Tell
+    progress: Progress
     skip_existing: bool = False
     """Leave out cases whose result is there."""
-    debug: bool = False
-    """Show tracebacks of failures."""
 
-    def run(self, outcomes: Sequence[Outcome], open_predictor: Callable[[], Predicts]) -> None:
-        """Segment cases one after another and write their label maps; one line a case.
-
-        Args:
-            outcomes: one for each case, from `begin`; filled in as the cases are done.
-            open_predictor: makes the predictor; called once, while the first case is read.
+    def run(self, cases: Sequence[Case]) -> None:
+        """Segment cases one after another and write their label maps.
 
         Raises:
             OutputError: a result could not be written; those before it are whole.
             DeviceError: the device that was asked for does not work; the results before it are whole.
         """
         todo = []
-        for outcome in outcomes:
-            if outcome.error:
-                self._tell(outcome)
-            elif self.skip_existing and (self.output / outcome.case.output_name).exists():
-                outcome.status = "skipped"
-                self._tell(outcome)
+        for case in cases:
+            if case.problem:
+                self.tell(failed(case, case.problem))
+            elif self.skip_existing and (self.output / case.output_name).exists():
+                self.tell(Outcome(case=case, status="skipped"))
             else:
-                todo.append(outcome)
+                todo.append(case)
         if todo:
-            self._work(todo, open_predictor)
+            self._work(todo)
 
-    def _work(self, todo: Sequence[Outcome], open_predictor: Callable[[], Predicts]) -> None:
+    def _work(self, todo: Sequence[Case]) -> None:
         """The assembly line: one thread reads, this one segments, one writes."""
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer, _collected_warnings() as notes:
-            reading: Future[Volume] | None = reader.submit(_read, todo[0])
-            settle_last: Callable[[], None] = _nothing
-            predictor = open_predictor()
-            for i, outcome in enumerate(todo):
-                self.console.progress(i, len(todo), outcome.case.path.name)
-                volume = self._isolated(outcome, reading.result if reading else partial(_read, outcome))
-                reading, labels = None, None
-                if volume:
-                    following = todo[i + 1 : i + 2]
-                    room = predictor.room_mb(volume) - sum(map(_image_mb, following))
-                    if i and room < todo[i - 1].labels_mb:
-                        settle_last()
-                        settle_last = _nothing
-                    reading = reader.submit(_read, following[0]) if following and room >= 0 else None
-                    try:
-                        labels = self._isolated(outcome, partial(predictor.predict, volume, outcome.timings))
-                    except DeviceError:
-                        settle_last()
-                        raise
-                volume = (
-                    None  # Where there is room for one image only, this one goes before the next one is read.
-                )
-                outcome.account = predictor.account() if labels is not None else {}
-                outcome.warnings += notes
-                notes.clear()
-                settle_last()
-                written = writer.submit(
-                    _nothing if labels is None else partial(_write, self.output, outcome, labels)
-                )
-                labels = None  # The writer alone holds them from here on, and lets go of them.
-                settle_last = partial(self._settle, outcome, written)
+        with ThreadPoolExecutor(1) as reader, _Writing(self.output, self.tell) as writing:
+            first = self._open(todo[0])
+            first.reading = reader.submit(first.read)
+            following: _Coming | None = first
+            predictor = self.open_predictor()
+            for done, case in enumerate(todo):
+                self.progress(done, len(todo), case.path.name)
+                coming, following = following, None
+                assert coming is not None, "each case is opened while the one before it is segmented"
+                volume = coming.reading.result() if coming.reading else coming.read()
+                coming.reading = None
+                if done + 1 < len(todo):
+                    following = self._open(todo[done + 1])
+                room = _room_mb(coming, volume) - (following.image_mb if following else 0.0)
+                if room < writing.labels_mb:
+                    writing.settle()
+                if following and room >= 0 and not isinstance(volume, Failure):
+                    following.reading = reader.submit(following.read)
+                result = self._segment(coming, volume, predictor)
+                notes = () if isinstance(volume, Failure) else volume.warnings
+                volume = None  # type: ignore[assignment]  # Gone before the next one is read, where room is short.
+                writing.settle()
+                writing.submit(coming, notes, result)
+                result = None  # type: ignore[assignment]  # The writer alone holds the labels from here on.
             predictor.close()
-            settle_last()
-            self.console.progress(len(todo), len(todo))
+        self.progress(len(todo), len(todo), "")
 
-    def _settle(self, outcome: Outcome, written: Future[None]) -> None:
-        """Wait for a case's result to be on disk and tell about it."""
-        written.result()
-        self._tell(outcome)
+    def _open(self, case: Case) -> _Coming:
+        """Read a case's header and plan it."""
+        opened = attempt(case, lambda: open_case(case))
+        if isinstance(opened, Failure):
+            return _Coming(case=case, failure=opened)
+        plan = attempt(case, lambda: self.admit(opened))
+        if isinstance(plan, Failure):
+            return _Coming(case=case, opened=opened, failure=plan)
+        return _Coming(case=case, opened=opened, plan=plan)
 
-    def _isolated(self, outcome: Outcome, step: Callable[[], T]) -> T | None:
-        """The value of a step; None if it failed, which is noted as the case's error.
+    def _segment(self, coming: _Coming, volume: Volume | Failure, predictor: Predicts) -> Segmented | Failure:
+        if isinstance(volume, Failure):
+            return volume
+        return attempt(coming.case, lambda: predictor.predict(volume, coming.plan, coming.timings))
+
+
+class _Writing:
+    """The case that is being written: one thread writes, and its outcome is told when it is on disk."""
+
+    def __init__(self, output: Path, tell: Tell) -> None:
+        self._output = output
+        self._tell = tell
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: Future[Outcome] | None = None
+        self._case: tuple[_Coming, tuple[str, ...]] | None = None
+        self.labels_mb = 0.0
+        """MiB of the label map that is being written."""
+
+    def __enter__(self) -> "_Writing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.settle()
+        finally:
+            self._pool.shutdown()
+
+    def submit(self, coming: _Coming, notes: tuple[str, ...], result: Segmented | Failure) -> None:
+        """Begin to write a case's label map; tell of a failure when its turn comes.
 
         Raises:
-            DeviceError: the device does not work, which no other case would change.
+            DeviceError: the device does not work; the case's outcome was told.
         """
+        case, geometry = coming.case, coming.geometry
+        if isinstance(result, Failure):
+            self._tell(failed_step(case, result, coming.timings, geometry))
+            if result.ends_run is not None:
+                raise result.ends_run
+            return
+        assert geometry is not None, "a case that was segmented was read"
+        self.labels_mb = image_mb(geometry.size_zyx, 1)
+        self._case = coming, (*notes, *result.warnings)
+        self._pending = self._pool.submit(write_case, case, geometry, notes, result, self._output)
+
+    def settle(self) -> None:
+        """Wait for the last case's result to be on disk, and tell about it.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        pending, about = self._pending, self._case
+        self._pending = self._case = None
+        self.labels_mb = 0.0
+        if pending is None or about is None:
+            return
+        coming, notes = about
         try:
-            return step()
-        except LeanSegError as error:
-            outcome.fail(naming(outcome.case, error))
-            if isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError):
-                raise
-        except MemoryError:
-            outcome.fail(
-                f"{outcome.case.path}: does not fit into this machine's memory; crop the image first"
-            )
+            self._tell(pending.result())
         except Exception as error:
-            fault = f"{type(error).__name__}: {one_line(error)}"
-            outcome.fail(f"{outcome.case.path}: {fault}; this is a fault of the program, run it with --debug")
-            if self.debug:
-                self.console.complain(traceback.format_exc().rstrip())
-        return None
-
-    def _tell(self, outcome: Outcome) -> None:
-        """One line for a case, and one for each warning."""
-        name = printable(outcome.case.path.name)
-        for warning in outcome.warnings:
-            self.console.complain(f"warning: {name}: {warning}")
-        if outcome.error:
-            self.console.complain(f"error: {printable(outcome.error)}")
-        elif outcome.status == "skipped":
-            self.console.say(f"{name}: skipped, {outcome.case.output_name} is there")
-        else:
-            total = sum(outcome.timings.seconds.values())
-            self.console.say(
-                f"{name} -> {printable(outcome.case.output_name)}: {outcome.timings}; {total:.1f} s"
+            reason = printable(one_line(error))
+            self._tell(
+                Outcome(
+                    case=coming.case,
+                    status="failed",
+                    error=reason,
+                    warnings=notes,
+                    timings=coming.timings,
+                    geometry=coming.geometry,
+                )
             )
+            raise
 
 
-def naming(case: Case, error: BaseException) -> str:
-    """An error's message on one line, with the case's path in front where it does not name it itself."""
-    path, message = printable(str(case.path)), one_line(error)
-    return message if path in message else f"{path}: {message}"
-
-
-def begin(cases: Sequence[Case]) -> list[Outcome]:
-    """An outcome for each case, failed where its problem is known already."""
-    return [
-        Outcome(case=case, error=case.problem, status="failed" if case.problem else "not run")
-        for case in cases
-    ]
-
-
-def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 if no case failed, else 1."""
-    return int(any(outcome.status == "failed" for outcome in outcomes))
-
-
-def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """`3 cases: 2 segmented, 1 failed; 12.3 s`."""
-    counts = Counter(outcome.status for outcome in outcomes)
-    parts = ", ".join(
-        f"{counts[status]} {status}" for status in ("segmented", "failed", "skipped") if counts[status]
-    )
-    return f"{len(outcomes)} case{'s' * (len(outcomes) != 1)}: {parts}; {seconds:.1f} s"
-
-
-def _read(outcome: Outcome) -> Volume:
-    with outcome.timings.stage("read"):
-        volume = read_volume(outcome.case.path)
-    outcome.geometry = volume.geometry
-    outcome.warnings += volume.warnings
-    return volume
-
-
-def _image_mb(outcome: Outcome) -> float:
-    """MiB of a case's voxels, from its header.
-
-    0 where it cannot be read, which is found out when it is its turn.
-    """
-    try:
-        header = read_header(outcome.case.path)
-        return image_mb(header.geometry.size_zyx, header.voxel_bytes)
-    except LeanSegError:
+def _room_mb(coming: _Coming, volume: Volume | Failure) -> float:
+    """MiB of the host's budget that a case leaves to others, such as the next one."""
+    if isinstance(volume, Failure) or coming.opened is None or coming.plan is None:
         return 0.0
-
-
-def _write(output: Path, outcome: Outcome, labels: U8) -> None:
-    """Write a case's result. Its status is set here, so that it is right however the run ends."""
-    assert outcome.geometry is not None, "a case that was segmented was read"
-    try:
-        with outcome.timings.stage("write"):
-            write_labels(output / outcome.case.output_name, labels, outcome.geometry)
-    except Exception as error:
-        outcome.fail(one_line(error))
-        raise
-    outcome.status = "segmented"
-
-
-def _nothing() -> None:
-    """Nothing to write or to wait for."""
-
-
-@contextmanager
-def _collected_warnings() -> Iterator[list[str]]:
-    """What `inference` logs at warning level or above, as a list that grows."""
-    notes: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: notes.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("inference")
-    logger.addHandler(handler)
-    try:
-        yield notes
-    finally:
-        logger.removeHandler(handler)
+    more = volume.voxel_bytes - coming.opened.voxel_bytes
+    return coming.plan.spare_mb - image_mb(volume.geometry.size_zyx, max(0, more))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.call import Call
-from inference.cohort.folder import Outcome
+from inference.cohort.outcome import Outcome
 from inference.errors import OutputError, printable, reason
 from inference.imaging.writing import try_folder, whole_file
 from inference.runtime.process_memory import peak_mb

@@ -13,7 +13,7 @@ import numpy as np
 from inference.errors import OutputError, reason
 from inference.geometry import Geometry
 from inference.imaging.formats.nifti_header import label_header
-from inference.imaging.formats.streams import GzipSink
+from inference.imaging.formats.packed_streams import GzipSink
 from model.arrays import U8
 
 SLICES_AT_ONCE = 16

@@ -8,9 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from inference.preprocessing.intensity import needs_filled
+from inference.preprocessing.model_image import input_scheme
+from inference.preprocessing.resampling import SPLINE_REACH
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
-from model.manifest import Member, Zyx, ZyxMm
+from model.arrays import Zyx, ZyxMm
+from model.manifest.document import Manifest
+from model.manifest.fusion import fused_scores
+from model.manifest.network import Member
+from model.manifest.resampling import along_axes
 
 MIB = 2.0**20
 LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 150.0, "onnxruntime": 145.0, "cuda": 900.0}
@@ -19,7 +26,14 @@ PARTS_BOX_MM = (300.0, 250.0, 300.0)
 """What kidneys, liver or aorta fill along z, y, x at most, in an adult."""
 PARTS_BYTES = 6
 VOXEL_BYTES = 2
-"""Of the image: int16, as CT has it; images with fractions are float32 and take twice that."""
+"""What a voxel of a channel takes: int16, as CT has it; images with fractions are float32 and take twice
+that."""
+HOLES_BYTES = 6
+"""What a voxel takes while the holes of the mask for normalization are filled: component numbers, two
+masks."""
+SPLINE_TAPS = 2 * SPLINE_REACH + 4
+SPLINE_THREADS = 4
+"""Threads that resample at a time, for the estimate."""
 
 
 def image_mb(size_zyx: Zyx, bytes_each: int = VOXEL_BYTES) -> float:
@@ -31,52 +45,68 @@ def image_mb(size_zyx: Zyx, bytes_each: int = VOXEL_BYTES) -> float:
 class Footprint:
     """What there is to keep."""
 
+    manifest: Manifest
     image_zyx: Zyx
+    """Size of the image, in the orientation in which it is looked at."""
     spacing_zyx_mm: ZyxMm
-    """Of the image."""
+    """Spacing of the image."""
     voxel_bytes: int
-    """Of the image's voxels."""
+    """What a voxel of the image takes, all channels together."""
     region_zyx: Zyx
-    """Of the image's grid, segmented."""
-    channels: int
+    """Size of what is segmented, on the image's grid."""
     groups: Sequence[tuple[Zyx, Sequence[Member]]]
     """Grid and members of each group."""
     kept: Sequence[Zyx]
-    """Grids of the groups whose probabilities are kept for the whole region."""
+    """Grids of the groups whose scores are kept for the whole region."""
 
     def host(self, backend: Backend, networks_mb: float) -> dict[str, dict[str, float]]:
         """MiB by stage and item.
 
         Args:
             backend: what runs the networks.
-            networks_mb: of the networks loaded at a time, as far as they lie in host memory.
+            networks_mb: what the networks loaded at a time take, as far as they lie in host memory.
         """
-        image = f"image ({'int16' if self.voxel_bytes == VOXEL_BYTES else 'float32'})"
+        inputs = len(self.manifest.inputs)
+        image = f"image ({'int16' if self.voxel_bytes == VOXEL_BYTES * inputs else 'float32'})"
         always = {
             "libraries": LIBRARIES_MB[backend],
             image: _mb(self.image_zyx, self.voxel_bytes),
             "networks": networks_mb,
+            "mask (bool)": _mb(self.image_zyx, 1) if self._needs_mask else 0.0,
         }
-        return {
+        stages = {
             "networks": {
                 **always,
                 "labels (uint8)": _mb(self.image_zyx, 1),
-                "probabilities (float32)": sum(
-                    self._buffer_mb(grid, members[0]) for grid, members in self.groups
-                ),
+                "scores (float32)": sum(self._buffer_mb(grid, members[0]) for grid, members in self.groups),
                 "input slices (float32)": sum(self._input_mb(grid, members) for grid, members in self.groups),
+                "resampling": max(self._resampling_mb(grid, members[0]) for grid, members in self.groups),
                 "window": max(self._window_mb(member) for _, members in self.groups for member in members),
                 "other grids": self._other_grids_mb(),
-                "kept (float32)": sum(_mb(grid, 4 * self.channels) for grid in self.kept),
+                "kept (float32)": sum(_mb(grid, 4 * self._channels) for grid in self.kept),
                 "restoration": self._restoration_mb(),
             },
-            # Labels and their next version, while left and right are told apart, parts removed, axes turned
-            # back.
+            # Labels and their next version, while left and right are told apart, components removed, axes
+            # turned back.
             "clean-up": {**always, "labels (uint8)": 2 * _mb(self.image_zyx, 1), "parts": self._parts_mb()},
         }
+        if self._needs_mask:
+            stages["mask"] = {**always, "its holes": _mb(self.image_zyx, HOLES_BYTES)}
+        return stages
+
+    @property
+    def _channels(self) -> int:
+        return len(self.manifest.output.channels)
+
+    @property
+    def _needs_mask(self) -> bool:
+        networks = self.manifest.networks().values()
+        return any(
+            needs_filled(each) for network in networks for each in self.manifest.intensities_of(network)
+        )
 
     def _parts_mb(self) -> float:
-        """Numbers of connected parts in the box of the largest structures that have a rule or two sides, a mask and its halves."""
+        """Component numbers, a mask and its halves, in the box of the largest structure."""
         sides = (
             min(n, mm / spacing)
             for n, mm, spacing in zip(self.image_zyx, PARTS_BOX_MM, self.spacing_zyx_mm, strict=True)
@@ -85,17 +115,24 @@ class Footprint:
 
     def _buffer_mb(self, grid: Zyx, member: Member) -> float:
         """Running mean and weights, a window deep."""
-        return _mb(_slab(grid, member), 4 * (self.channels + 1))
+        return _mb(_slab(grid, member), 4 * (self._channels + 1))
 
     def _input_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
         """The slices under a row of windows, and while the next ones are made those that stay."""
-        images = len({(member.intensity, member.interpolation) for member in members})
-        return 2 * images * _mb(_slab(grid, members[0]), 4)
+        schemes = len({input_scheme(self.manifest, member) for member in members})
+        return 2 * schemes * len(self.manifest.inputs) * _mb(_slab(grid, members[0]), 4)
+
+    def _resampling_mb(self, grid: Zyx, member: Member) -> float:
+        """Slices that a spline along z needs at a time, in each thread."""
+        resampling = self.manifest.resampling_of(member)
+        along_z = along_axes(resampling, self.spacing_zyx_mm, member.spacing_zyx_mm)[0]
+        planes = min(self.region_zyx[0], SPLINE_TAPS) if along_z == "cubic" else 0
+        return _mb((planes * SPLINE_THREADS, grid[1], grid[2]), 4)
 
     def _window_mb(self, member: Member) -> float:
-        """A window, and its probabilities where they are turned or averaged on the way."""
-        copies = 2 if member.mirror_axes else int(member.axes != "SPL")
-        return _mb(member.window_zyx, 4 * (1 + copies * self.channels))
+        """A window, and its scores where they are turned or averaged on the way."""
+        copies = 2 if member.tiling.mirror_axes else int(member.axes != "SPL")
+        return _mb(member.window_zyx, 4 * (len(self.manifest.inputs) + copies * self._channels))
 
     def _other_grids_mb(self) -> float:
         """Slabs of coarser groups that wait to be interpolated."""
@@ -104,19 +141,16 @@ class Footprint:
         return sum(waiting)
 
     def _restoration_mb(self) -> float:
-        """Of one slab: sure and possible channels, what neighbours agree on, the boundary voxels of a batch, the last slice."""
+        """What one slab needs: sure and possible channels, boundary voxels of a batch, the last slice."""
         grid, members = max(self.groups, key=lambda group: prod(group[0]))
         depth, height, width = _slab(grid, members[0])
-        word = 1 if self.channels <= 8 else 2 if self.channels <= 16 else 4 * -(-self.channels // 32)
-        of_grid = depth * height * width * (1 + 2 * word)
+        channels = self._channels
+        bits = 1 if channels <= 8 else 2 if channels <= 16 else 4 * -(-channels // 32)
+        ceiling = 8 if fused_scores(self.manifest.fusion) == "logits" else 0
+        of_grid = depth * height * width * (1 + 2 * bits + ceiling)
         of_input = depth * self.region_zyx[1] * self.region_zyx[2] * 3
-        return (
-            of_grid
-            + of_input
-            + BATCH_VOXELS * 200
-            + 8 * BATCH_VOXELS * 3
-            + 3 * height * width * 4 * self.channels
-        ) / MIB
+        batch = BATCH_VOXELS * 200 + 8 * BATCH_VOXELS * 3
+        return (of_grid + of_input + batch + 3 * height * width * 4 * channels) / MIB
 
 
 def _slab(grid: Zyx, member: Member) -> Zyx:

@@ -1,11 +1,11 @@
-"""Clean-up of label maps: connected components along all axes or along head-foot, minimum sizes, tumor far from organs.
+"""Clean-up of label maps: connected components, runs of slices, minimum sizes, lesions far from organs.
 
 Arrays are (z, y, x) uint8 label maps in canonical orientation, so that axis 0 runs from foot to head. One
 pass finds the bounding box of every label; all further work is done within the boxes of the structures that
 have a rule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import cc3d
 import numpy as np
@@ -13,10 +13,17 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from inference.geometry import Box
-from inference.postprocessing.label_statistics import U8, count_values, find_labels
-from model.arrays import Mask
+from inference.postprocessing.label_statistics import box_around, count_values, find_labels, look_up
+from model.arrays import U8, Mask, ZyxMm
 from model.labels import LabelSet
-from model.manifest import PostProcessing, ZyxMm
+from model.manifest.clean_up import (
+    CleanUpStep,
+    LargestComponent,
+    LongestRun,
+    MinComponentVolume,
+    MinVoxels,
+    NearOtherStructures,
+)
 
 TOUCHING = 26
 """Voxels that share a corner are one part: thin organs such as adrenals fall apart less."""
@@ -24,52 +31,58 @@ BLOCK_MM = 3.0
 """Distances to organs are measured between blocks of about this size."""
 
 
-def clean_up(
-    labels: U8, spacing_zyx_mm: ZyxMm, postprocessing: Mapping[str, PostProcessing], label_set: LabelSet
-) -> U8:
-    """A copy of a label map without the voxels that the rules of its structures refuse.
-
-    These become background.
+def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet) -> U8:
+    """A copy of a label map without the voxels that the steps refuse; these become background.
 
     Args:
         labels: (z, y, x), ids of `label_set`, left and right already split.
-        spacing_zyx_mm: of the grid of `labels`.
-        postprocessing: structure name to rule; structures that are not named stay as they are.
+        spacing_zyx_mm: grid of `labels`.
+        steps: what is done, in this order.
         label_set: names and ids.
 
     Raises:
-        ValueError: a rule for a structure that the set does not have.
+        ValueError: a step for a structure that the set does not have.
     """
-    unknown = sorted(set(postprocessing) - set(label_set.ids))
+    unknown = sorted({name for step in steps for name in step.structures} - set(label_set.ids))
     if unknown:
         raise ValueError(f"label set {label_set.name} has no {', '.join(unknown)}")
     cleaned = labels.copy()
     boxes = {label_id: found.box for label_id, found in find_labels(labels).items()}
-    ruled = [
-        (label_set.ids[name], rule) for name, rule in postprocessing.items() if label_set.ids[name] in boxes
-    ]
-    for label_id, rule in ruled:
-        crop = cleaned[boxes[label_id].slices]
-        mask = crop == label_id
-        crop[mask & ~kept(mask, float(np.prod(spacing_zyx_mm)), rule)] = 0
-    # Only now, so that a structure is not held near by what is no organ.
-    for label_id, rule in ruled:
-        if rule.max_distance_to_organs_mm is not None:
-            remove_far(cleaned, label_id, boxes[label_id], spacing_zyx_mm, rule.max_distance_to_organs_mm)
+    for step in steps:
+        ids = [label_set.ids[name] for name in step.structures if label_set.ids[name] in boxes]
+        if isinstance(step, NearOtherStructures):
+            for label_id in ids:
+                remove_far(cleaned, label_id, boxes[label_id], spacing_zyx_mm, step.distance_mm)
+            continue
+        together = isinstance(step, LargestComponent) and step.together
+        for group in [ids] if together and ids else [[label_id] for label_id in ids]:
+            crop = cleaned[box_around([boxes[label_id] for label_id in group]).slices]
+            mask = _mask_of(crop, group)
+            crop[mask & ~kept(mask, float(np.prod(spacing_zyx_mm)), step)] = 0
     return cleaned
 
 
-def kept(mask: Mask, voxel_mm3: float, rule: PostProcessing) -> Mask:
-    """The voxels of one structure (z, y, x) that its rule on parts and sizes keeps, in the order of the rule's fields."""
-    if rule.keep == "largest_3d":
-        mask = largest_part(mask)
-    elif rule.keep == "longest_1d":
-        mask = longest_run(mask)
-    if np.count_nonzero(mask) < rule.min_voxels:
-        return np.zeros_like(mask)
-    if rule.min_volume_mm3 > 0:
-        mask = without_small_parts(mask, rule.min_volume_mm3 / voxel_mm3)
-    return mask
+def _mask_of(labels: U8, ids: Sequence[int]) -> Mask:
+    if len(ids) == 1:
+        return np.asarray(labels == ids[0], bool)
+    table = np.zeros(256, np.uint8)
+    table[list(ids)] = 1
+    return look_up(table, labels).view(bool)
+
+
+def kept(mask: Mask, voxel_mm3: float, step: CleanUpStep) -> Mask:
+    """The voxels of a structure (z, y, x) that a step keeps, judged by the structure alone."""
+    match step:
+        case LargestComponent():
+            return largest_part(mask)
+        case LongestRun():
+            return longest_run(mask)
+        case MinVoxels():
+            return mask if np.count_nonzero(mask) >= step.voxels else np.zeros_like(mask)
+        case MinComponentVolume():
+            return without_small_parts(mask, step.mm3 / voxel_mm3)
+        case NearOtherStructures():
+            return mask
 
 
 def largest_part(mask: Mask) -> Mask:
@@ -105,7 +118,7 @@ def longest_run(mask: Mask) -> Mask:
 
 
 def remove_far(labels: U8, label_id: int, box: Box, spacing_zyx_mm: ZyxMm, reach_mm: float) -> None:
-    """Take away, in place, the connected parts of a label that lie farther than `reach_mm` from every other label.
+    """Remove, in place, connected components of a label farther than `reach_mm` from every other label.
 
     Distances are between the centres of blocks of about `BLOCK_MM`. Where there is no other label at all,
     nothing can be said and nothing is taken away.

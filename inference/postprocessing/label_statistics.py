@@ -61,7 +61,10 @@ def box_around(boxes: Sequence[Box]) -> Box:
 
 
 def look_up(table: U8, labels: U8) -> U8:
-    """`table[labels]` for a table of 256, slice by slice: numpy would make an index array of eight bytes a voxel."""
+    """`table[labels]` for a table of 256, slice by slice.
+
+    numpy would make an index array of eight bytes a voxel.
+    """
     answer = np.empty(labels.shape, np.uint8)
     answers = table.tobytes()
     for plane, source in zip(answer, labels, strict=True):

@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inference.geometry import Box, Geometry
-from inference.postprocessing.label_statistics import U8, Found, box_around, find_labels, look_up
+from inference.postprocessing.label_statistics import Found, box_around, find_labels, look_up
 from inference.postprocessing.midline import Midline, line_through, middle_by_organs, middle_of_image
 from inference.postprocessing.paired_parts import left_direction, measure_parts, rank_parts, voxels
 from inference.postprocessing.sides import ADRENAL, KIDNEY, Side, assign_sides, gap_middle
-from model.labels import ADRENALS, BACKGROUND, KIDNEYS, LabelSet, Pair, channel_ids
-from model.manifest import Output
+from model.arrays import U8
+from model.labels import ADRENALS, KIDNEYS, LabelSet, Pair, channel_ids
+from model.manifest.output import Output
 
 MIN_VESSEL_MM3 = 300.0
 """Less than this of an aorta or vena cava is too little to take the middle from."""
@@ -46,8 +47,8 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
     """Label ids from fused channels, with each merged pair split into right and left.
 
     Args:
-        channel_labels: (z, y, x) in canonical orientation; 0 is background and n the n-th structure among
-            `output.channels` (under softmax, where `background` comes first, that is the channel's index).
+        channel_labels: (z, y, x) in canonical orientation; 0 is background and n the n-th of
+            `output.structures`.
         geometry: grid of `channel_labels`.
         output: what the channels mean and which ids are to be written.
         body: the middle of the body, from `inference.postprocessing.midline.body_middle`, for label maps
@@ -57,8 +58,7 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
         A new (z, y, x) uint8 array with ids of `output.labels`.
     """
     label_set = output.as_label_set()
-    structures = [channel for channel in output.channels if channel != BACKGROUND]
-    number = {name: index for index, name in enumerate(structures, start=1)}
+    number, channel_labels = _by_structure(channel_labels, output)
     table = np.zeros(256, np.uint8)
     for name, index in number.items():
         table[index] = channel_ids(label_set, name)[0]
@@ -77,6 +77,21 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
     for pair in sorted(label_set.pairs, key=lambda pair: pair != KIDNEYS):
         line = _split(labels, scene, pair, label_set, line)
     return labels
+
+
+def _by_structure(channel_labels: U8, output: Output) -> tuple[dict[str, int], U8]:
+    """Names of what is written and the value of each, and the map in which they have these values.
+
+    Channels that are written as the same structure become one, those that are dropped become background.
+    """
+    written = [output.structure_of(channel) for channel in output.structures]
+    if len(set(written)) == len(written) and None not in written:
+        return {name: index for index, name in enumerate(written, start=1) if name}, channel_labels
+    number = {name: index for index, name in enumerate(dict.fromkeys(filter(None, written)), start=1)}
+    table = np.zeros(256, np.uint8)
+    for index, name in enumerate(written, start=1):
+        table[index] = number[name] if name else 0
+    return number, look_up(table, channel_labels)
 
 
 def _is_merged(pair: Pair, names: Mapping[str, object], label_set: LabelSet) -> bool:
@@ -139,7 +154,11 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
 def _write(
     labels: U8, ranks: U8, box: Box, sides: list[Side], ids: tuple[int, int], place: tuple[Midline, Geometry]
 ) -> None:
-    """Right and left id over the parts of a pair: whole parts to their side, voxels of cut parts and of crumbs to their own."""
+    """Write right and left ids over the parts of a pair.
+
+    Whole parts get the id of their side; of parts that are cut, and of crumbs, each voxel gets that of its
+    own.
+    """
     right, left = np.array(ids, np.uint8)
     side_of, by_voxel = np.full(256, right), np.zeros(256, np.uint8)
     side_of[1 : len(sides) + 1] = [left if side is Side.LEFT else right for side in sides]

@@ -21,8 +21,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from inference.geometry import Geometry
-from inference.postprocessing.label_statistics import U8, Found
-from model.arrays import F64, Voxels
+from inference.postprocessing.label_statistics import Found
+from model.arrays import F64, U8, Voxels
 
 Index = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
 """The z, y and x of n voxels, as `np.nonzero` gives them."""
@@ -94,7 +94,7 @@ def line_through(labels: U8, label: int, found: Found, geometry: Geometry) -> Mi
 
 
 def body_middle(image_hu: Voxels, geometry: Geometry) -> Midline | None:
-    """The middle of the body in each slice of a CT, seen on every 4 mm or so: its skin, bones and organs, without couch and arms.
+    """The middle of the body, without couch and arms, in each slice of a CT, seen every 4 mm or so.
 
     Args:
         image_hu: (z, y, x) in canonical orientation, HU.

@@ -11,10 +11,10 @@ import cc3d
 import numpy as np
 
 from inference.geometry import Box, Geometry
-from inference.postprocessing.label_statistics import U8, count_values
+from inference.postprocessing.label_statistics import count_values
 from inference.postprocessing.midline import STRAIGHT, Index, Midline
 from inference.postprocessing.sides import BIN_MM, CENTRES_MM, REACH_MM, Part
-from model.arrays import F64, Mask
+from model.arrays import F64, U8, Mask
 
 LARGEST = 32
 """Parts that are looked at one by one."""
@@ -25,7 +25,7 @@ not of one."""
 
 
 def rank_parts(mask: Mask) -> tuple[U8, int]:
-    """The rank of each voxel's part (z, y, x), and how many parts have a rank of their own, at most `LARGEST`.
+    """The rank of each voxel's part (z, y, x), and how many parts are ranked, at most `LARGEST`.
 
     All smaller parts share the rank after the last. Parts touch with their faces: kidneys that meet at an
     edge stay two.
@@ -44,7 +44,7 @@ def rank_parts(mask: Mask) -> tuple[U8, int]:
 
 
 def voxels(ranks: U8, box: Box) -> Iterator[tuple[Index, Index, U8]]:
-    """The ranked voxels: their index in `ranks`, their index in the image that `box` is of, and their rank (n,)."""
+    """The ranked voxels: their index in `ranks`, their index in the image, and their rank (n,)."""
     step = max(1, VOXELS_AT_ONCE // (ranks.shape[1] * ranks.shape[2]))
     z0, y0, x0 = box.start_zyx
     for first in range(0, ranks.shape[0], step):

@@ -1,4 +1,4 @@
-"""To which side the parts of a paired organ belong, decided from where each part lies across the patient's middle.
+"""To which side the parts of a paired organ belong, by where each lies across the patient's middle.
 
 Positions are *lateral* millimetres as in `inference.postprocessing.midline`: positive on the patient's left.
 What is decided, for kidneys (adrenals alike, with smaller distances and without the last two cases):
@@ -7,11 +7,11 @@ What is decided, for kidneys (adrenals alike, with smaller distances and without
 |---|---|
 | one or more on each side | each by the side on which most of it lies |
 | all on one side: one kidney, or fragments of one | all to that side |
-| all on one side, with a spine's width of nothing between them | one right, one left: the line is off, as in scoliosis |
-| one that reaches across, with a waist between two lobes, or deep into both sides | cut at the line: touching kidneys, horseshoe |
+| all on one side, a spine's width apart | one right, one left: the line is off, as in scoliosis |
+| one across, with a waist or deep into both sides | cut at the line: touching kidneys, horseshoe |
 | one that reaches across only a little | whole, to the side where most of it lies |
 | one on the middle while one about as large lies on a side | whole, to the other side: a pelvic kidney |
-| two whole kidneys above each other on one side, the other side empty | crossed ectopia: the lower one is the other side's |
+| two whole kidneys, one above the other, on one side | crossed ectopia: the lower is the other side's |
 
 A kidney is named after the side that it comes from, which its ureter tells; labels hold no ureter. In crossed
 ectopia the displaced kidney nearly always lies below the other one, hence the last rule. Where the two are

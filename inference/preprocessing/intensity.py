@@ -69,7 +69,10 @@ def channel_statistics(array: Voxels, over: Over = "image", filled: Mask | None 
 
 
 def nonzero_filled(channels: tuple[Voxels, ...]) -> Mask:
-    """Where any channel is not 0, with the holes in that mask filled (nnU-Net's mask for normalization); (z, y, x)."""
+    """Where any channel is not 0, with the holes in that mask filled (nnU-Net's mask for normalization).
+
+    (z, y, x).
+    """
     mask = channels[0] != 0
     for channel in channels[1:]:
         mask |= channel != 0
@@ -170,7 +173,10 @@ def _standardize(values: F32, mean: float, std: float) -> F32:
 
 
 def _logistic(values: F32, lower: float, upper: float) -> F32:
-    """`1 / (1 + exp(-t))` with t from -1 at `lower` to 1 at `upper`, in place; far values saturate without overflow."""
+    """`1 / (1 + exp(-t))` with t from -1 at `lower` to 1 at `upper`, in place.
+
+    Far values saturate without overflow.
+    """
     values -= lower
     values *= -2.0 / (upper - lower)
     values += 1.0

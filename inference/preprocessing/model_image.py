@@ -1,4 +1,4 @@
-"""A network's input, made a few slices at a time: resampled and normalized, in the order in which it was in training.
+"""A network's input, made a few slices at a time: resampled and normalized as in training.
 
 Shapes: channels of an image (z, y, x), a network's input (channels, z, y, x) float32.
 """

@@ -52,12 +52,14 @@ def resample_image(array: Voxels, size_zyx: Zyx, along: Along = "linear") -> F32
     Args:
         array: (z, y, x), finite; a view will do.
         size_zyx: size of the result.
-        along: `area` first averages whole blocks of voxels along axes where an output voxel covers at least two of
-            the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over edge voxels
-            repeated, clipped to the range of the input; `nearest` takes the voxel that the output's centre lies in.
+        along: `area` first averages whole blocks of voxels along axes where an output voxel covers at least
+            two of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over
+            edge voxels repeated, clipped to the range of the input; `nearest` takes the voxel that the
+            output's centre lies in.
 
     Returns:
-        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array` then.
+        float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array`
+        then.
     """
     if array.shape == tuple(size_zyx):
         return array.astype(np.float32, copy=False)
@@ -74,7 +76,7 @@ def resample_slices(
     prepare: Prepare | None = None,
     limits: tuple[float, float] | None = None,
 ) -> F32:
-    """Slices `start` to `stop` (exclusive) of `resample_image(array, size_zyx, along)`, without making the others.
+    """Slices `start` to before `stop` of `resample_image(array, size_zyx, along)`, without the others.
 
     Args:
         array: see `resample_image`.
@@ -83,8 +85,8 @@ def resample_slices(
         stop: one past its last.
         along: see `resample_image`.
         prepare: applied to each slice of the image before it is resampled.
-        limits: lowest and highest value of the whole image, prepared, to which a cubic result is clipped; found out
-            where they are not given.
+        limits: lowest and highest value of the whole image, prepared, to which a cubic result is clipped;
+            found out where they are not given.
     """
     kinds = (along,) * 3 if isinstance(along, str) else along
     along_z, along_y, along_x = (
@@ -130,7 +132,10 @@ def resample_labels(array: U8, size_zyx: Zyx) -> U8:
 
 
 def resample_geometry(geometry: Geometry, size_zyx: Zyx) -> Geometry:
-    """The grid of a resampled image: same edges, so its first voxel's centre moves by half the difference of voxels."""
+    """The grid of a resampled image.
+
+    Its edges stay, so its first voxel's centre moves by half the difference between old and new voxel.
+    """
     z, y, x = (n / m for n, m in zip(geometry.size_zyx, size_zyx, strict=True))
     sz, sy, sx = geometry.spacing_zyx_mm
     at_x, at_y, at_z = (
@@ -178,13 +183,13 @@ def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
     """
     if size == new_size:
         return Taps(index=np.arange(size)[:, None], weight=np.ones((size, 1), np.float32), size=size)
-    centre = (np.arange(new_size) + 0.5) * size / new_size - 0.5
+    centre = np.asarray((np.arange(new_size) + 0.5) * size / new_size - 0.5, np.float64)
     if interpolation == "cubic":
         return _cubic(centre, size)
     if interpolation == "nearest":
         # In nnU-Net's order of operations: half-way between two voxels rounding decides.
-        centre = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
-        nearest = np.clip(np.floor(centre + 0.5), 0, size - 1).astype(np.intp)
+        as_nnunet = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
+        nearest = np.clip(np.floor(as_nnunet + 0.5), 0, size - 1).astype(np.intp)
         return _as_taps(nearest[:, None], np.ones((new_size, 1)), size)
     factor = size // new_size if interpolation == "area" else 1
     if factor > 1:
@@ -232,7 +237,7 @@ def _area(centre: F64, factor: int, size: int) -> Taps:
 
 
 def _cubic(centre: F64, size: int) -> Taps:
-    """The cubic B-spline through all voxels: four basis functions, each spread by the spline's inverse filter.
+    """The cubic B-spline through all voxels: four basis functions, convolved with the inverse filter.
 
     Its coefficients are `sqrt(3) * pole**|k|` around each voxel (Unser 1993); beyond the edges the edge voxel
     repeats.

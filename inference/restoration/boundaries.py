@@ -1,9 +1,9 @@
 """From a network's grid back to the image's: scores are interpolated, then the winner is taken.
 
-Nearest-neighbour labels would show the coarse grid's steps on the organs' surfaces. But to interpolate all classes at
-every voxel takes minutes and gigabytes, and is needed at boundaries only: `candidates` says where one class is sure to
-win and, elsewhere, which ones may. So the result is, voxel for voxel, that of interpolating everything. It comes slab
-by slab from slabs of the network's grid.
+Nearest-neighbour labels would show the coarse grid's steps on the organs' surfaces. But to interpolate all
+classes at every voxel takes minutes and gigabytes, and is needed at boundaries only: `candidates` says where
+one class is sure to win and, elsewhere, which ones may. So the result is, voxel for voxel, that of
+interpolating everything. It comes slab by slab from slabs of the network's grid.
 
 Shapes: scores (channels, z, y, x) float32; decisions (z, y, x) uint8, see `winners.decide`.
 """
@@ -35,8 +35,8 @@ class Restorer:
 
     Args:
         grid_zyx: size of the network's grid.
-        out: (z, y, x) on the image's grid over the same box; any view. Every voxel is written once the last slab
-            is in.
+        out: (z, y, x) on the image's grid over the same box; any view. Every voxel is written once the last
+            slab is in.
         rule: what the scores are.
         threads: work on slices.
         part: first and one past the last of the output slices to write; None for all.
@@ -73,7 +73,10 @@ class Restorer:
         self._last: F32 | None = None  # Its last slice received, (channels, 1, y, x).
 
     def add(self, slab: F32) -> None:
-        """Take the next slices of the network's grid, from feet to head; (channels, slices, y, x), not kept."""
+        """Take the next slices of the network's grid, from feet to head.
+
+        (channels, slices, y, x), not kept.
+        """
         first, self._received = self._received, self._received + slab.shape[1]
         if self._last is not None:
             seam = np.concatenate([self._last, slab[:, :1]], axis=1)
@@ -82,7 +85,7 @@ class Restorer:
         self._last = slab[:, -1:].copy()
 
     def _write(self, slab: F32, origin: int, stop: int) -> None:
-        """Write the output slices before `stop`, which lie between slices of the slab that begins at `origin`."""
+        """Write the output slices before `stop`, which lie in the slab that begins at slice `origin`."""
         stop = min(stop, self._stop)
         if stop <= self._written:
             return
@@ -139,7 +142,7 @@ class _Boundary:
             yield part, decisions
 
     def _settle_crowded(self, plane: U8, k: int) -> None:
-        """Where much of output slice `k` is undecided, interpolate the box around it, which costs less by the voxel."""
+        """Where much of output slice `k` is undecided, interpolate the box around it, which costs less."""
         undecided = plane == UNDECIDED
         count = np.count_nonzero(undecided)
         if count * CROWDED < len(self._x):
@@ -275,7 +278,10 @@ def _has(possible: Bits, channel: int) -> NDArray[Any]:
 
 
 def _agreeing(decisions: U8, positions: Axis, axis: int) -> U8:
-    """Decisions between neighbours along one axis: what both say, `UNDECIDED` where they differ; a new array."""
+    """Decisions between neighbours along one axis: what both say, `UNDECIDED` where they differ.
+
+    A new array.
+    """
     low = np.take(decisions, positions.low, axis)
     low |= np.negative((low != np.take(decisions, positions.high, axis)).view(np.uint8))
     return low

@@ -1,8 +1,8 @@
-"""What a network takes in memory: `python -m inference.runtime.network_memory FILE [--allowed bf16] [--shape N ...]`.
+"""What a network takes in memory: `python -m inference.runtime.network_memory FILE [--allowed bf16]`.
 
-Prints one JSON object: MiB by way to run it, e.g. {"onnxruntime-fp32": 360, "openvino-bf16": 194}. Whoever makes a
-bundle starts this program and writes the answer into the manifest (`Network.memory_mb`), so that plans need not guess.
-Each way is measured in a process of its own.
+Prints one JSON object: MiB by way to run it, e.g. {"onnxruntime-fp32": 360, "openvino-bf16": 194}. Whoever
+makes a bundle starts this program and writes the answer into the manifest (`Network.memory_mb`), so that
+plans need not guess. Each way is measured in a process of its own.
 """
 
 import argparse
@@ -31,7 +31,9 @@ ON_THE_CPU: tuple[Backend, ...] = ("onnxruntime", "openvino")
 
 
 def measure_network(path: Path, allowed: Precision, shape: Sequence[int] = ()) -> dict[str, int]:
-    """Peak host memory in MiB of loading a network and running windows, by way; the libraries' own code not counted.
+    """Peak host memory in MiB of loading a network and running windows, by way.
+
+    The libraries' own code not counted.
 
     Args:
         path: ONNX file.

@@ -1,4 +1,4 @@
-"""The most memory that this process held, as the operating system counts it (resident, shared libraries included)."""
+"""The most memory that this process held: resident, shared libraries included, as the system counts."""
 
 import resource
 from contextlib import suppress

@@ -16,7 +16,7 @@ class Session(Protocol):
     """A network that is loaded and ready. Not safe to use from two threads at once."""
 
     def run(self, window: F32) -> F32:
-        """Logits (1, channels, z, y, x) of one window (1, channels, z, y, x), both in the network's own axis order.
+        """Logits (1, classes, z, y, x) of one window (1, channels, z, y, x), in the network's axis order.
 
         The array may be changed; the next run may overwrite it.
 

@@ -1,4 +1,4 @@
-"""The networks of a bundle, loaded when they are needed: all at once, or one after another where memory is short."""
+"""The networks of a bundle, loaded when needed: all at once, or in turn where memory is short."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Sessions:
             self._open.popitem(last=False)[1].close()
 
     def load_all(self, limit_mb: float) -> None:
-        """Load all networks now, unless they are estimated to take more than `limit_mb` MiB: then each when needed.
+        """Load all networks now, unless they are estimated to take more than `limit_mb` MiB.
 
         Raises:
             DeviceError: one cannot be loaded.
@@ -89,6 +89,6 @@ class Sessions:
             self._open.popitem()[1].close()
 
     def _share_mb(self, network: Network) -> int:
-        """The network's part of what all that are loaded at a time may take on the GPU, by what each needs."""
+        """The network's share, by what it needs, of what all that are loaded may take on the GPU."""
         largest = largest_mb(self._ways, self._loading.at_once)
         return int(self._loading.gpu_limit_mb * min(1.0, self._ways[network.file].memory_mb / largest))

@@ -4,7 +4,6 @@ The members then look at this box only, which saves most of their windows on a l
 low-resource ensemble).
 """
 
-import logging
 from collections.abc import Callable
 from math import ceil, floor
 
@@ -12,12 +11,15 @@ import cc3d
 import numpy as np
 
 from inference.geometry import Box, Geometry
-from inference.runtime.session import F32, Session
+from inference.restoration.winners import Rule
+from inference.runtime.session import Session
 from inference.sliding_window.groups import Group, Image, Pass
 from inference.sliding_window.order import touched
-from model.arrays import Mask
+from inference.threads import Threads
+from model.arrays import F32, Mask
 from model.labels import BACKGROUND
-from model.manifest import Localization, Member
+from model.manifest.network import Localization, Member
+from model.manifest.tiling import Tiling
 
 LEAST_SHARE = 0.1
 """Connected parts of less than this share of the largest one are taken for specks."""
@@ -26,10 +28,12 @@ AXES = "zyx"
 OVERLAP = 0.25
 """Of the windows where the image is larger than one."""
 
-logger = logging.getLogger(__name__)
+TWO_CLASSES = Rule(scores="probabilities", softmax=True, order=(0, 1))
 
 
-def organ_mask(image: Image, localization: Localization, session: Callable[[], Session]) -> Mask:
+def organ_mask(
+    image: Image, localization: Localization, session: Callable[[], Session], threads: Threads
+) -> Mask:
     """Where the localization network sees any organ; (z, y, x) on its grid.
 
     Args:
@@ -37,17 +41,17 @@ def organ_mask(image: Image, localization: Localization, session: Callable[[], S
         localization: the network's windows and axes.
         session: opens the network; its first channel is the background, or it has a single one for all
             organs.
+        threads: work on slices.
     """
     member = Member(
         file=localization.file,
         spacing_zyx_mm=localization.spacing_zyx_mm,
         window_zyx=localization.window_zyx,
-        intensity=localization.intensity,
         axes=localization.axes,
-        overlap=OVERLAP,
+        tiling=Tiling(overlap=OVERLAP),
     )
     once = Pass(member=member, image=image, session=lambda: _TwoChannels(session()))
-    group = Group(passes=[once], channels=(BACKGROUND, "organs"), activation="softmax")
+    group = Group(passes=[once], channels=(BACKGROUND, "organs"), rule=TWO_CLASSES, threads=threads)
     return np.concatenate([slab[1] > slab[0] for slab in group.slabs(0, image.size_zyx[0])])
 
 
@@ -89,22 +93,19 @@ def bounding_box(mask: Mask) -> Box | None:
     return Box(start_zyx=(z[0], y[0], x[0]), stop_zyx=(z[1], y[1], x[1]))
 
 
-def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box:
-    """The box of voxels of an image that the members shall look at.
-
-    The whole image, with a warning, where nothing was found.
+def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box | None:
+    """The box of voxels of an image that the members shall look at; None where nothing was found.
 
     Args:
         organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image
             edge to edge.
-        geometry: of the image, canonical.
+        geometry: of the image.
         localization: how far the box reaches beyond the organs, and along which axes it is as long as the
             image.
     """
     found = bounding_box(organs)
     if found is None:
-        logger.warning("localization found no organ; the whole image is segmented")
-        return Box(start_zyx=(0, 0, 0), stop_zyx=geometry.size_zyx)
+        return None
     start, stop = [], []
     for axis, (size, spacing) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, strict=True)):
         if AXES[axis] not in localization.crop_axes:

@@ -58,12 +58,18 @@ def activate(logits: F32, softmax: bool, threads: Threads) -> F32:
 
 
 def mirrorings(axes: Sequence[int]) -> list[tuple[int, ...]]:
-    """All combinations of flips over the axes, the unflipped first: [(), (0,), (1,), (0, 1)] for axes 0 and 1."""
+    """All combinations of flips over the axes, the unflipped first.
+
+    >>> mirrorings([0, 1])
+    [(), (0,), (1,), (0, 1)]
+    """
     return list(chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1)))
 
 
 def window_scores(window: F32, member: Member, session: Session, rule: Rule, threads: Threads) -> F32:
-    """Mean scores over all mirrored copies of a window. The array may be overwritten by the session's next run.
+    """Mean scores over all mirrored copies of a window.
+
+    The array may be overwritten by the session's next run.
 
     Args:
         window: (channels, *member.window_zyx).

@@ -11,16 +11,17 @@ from itertools import product
 
 import numpy as np
 
-from inference.sliding_window.placement import Slices, covered, window_starts
 from inference.restoration.winners import Rule
+from inference.sliding_window.placement import Slices, covered, window_starts
 from model.arrays import F32, Mask, Zyx
+from model.labels import BACKGROUND
 from model.manifest.network import Member
 from model.manifest.tiling import CentreFirst
-from model.labels import BACKGROUND
 
 RunWindow = Callable[[Zyx], F32 | None]
 """Runs the window with this start and takes its result in; its probabilities, or None where it was
 skipped."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -58,11 +59,13 @@ class AllWindowsOrder:
 
 @dataclass
 class CentreFirstOrder:
-    """Three by three windows around the middle of each level, the centre first (`CentreFirst` of the manifest).
+    """Three by three windows around the middle of each level, the centre first.
 
-    Neighbours overlap by half. The eight around the centre are left out where its result shows that they hold nothing.
-    What lies outside the nine windows is background. Voxels are counted on the network's grid, as published. A level
-    that is looked at again is left out again, whatever levels came before it this time.
+    See `model.manifest.tiling.CentreFirst`.
+
+    Neighbours overlap by half. The eight around the centre are left out where its result shows that they hold
+    nothing. What lies outside the nine windows is background. Voxels are counted on the network's grid, as
+    published. A level that is looked at again is left out again, whatever levels came before it this time.
     """
 
     centre_first: CentreFirst
@@ -94,9 +97,7 @@ class CentreFirstOrder:
         """Whether the centre's result (channels, z, y, x) calls for the windows around it."""
         settings = self.centre_first
         passing = [i for i, name in enumerate(self.channels) if name in settings.passing_through]
-        others = [
-            i for i, name in enumerate(self.channels) if i not in passing and name != BACKGROUND
-        ]
+        others = [i for i, name in enumerate(self.channels) if i not in passing and name != BACKGROUND]
         rest = scores[0] if self.rule.softmax else self.rule.threshold
         best_other = scores[others].max(axis=0, initial=-np.inf)
         best_passing = scores[passing].max(axis=0, initial=-np.inf)
@@ -151,7 +152,8 @@ class Relevance:
 
     Args:
         air: how air is told; None where it cannot be.
-        region: (z, y, x) where organs may be, on any grid that spans the image edge to edge; None for everywhere.
+        region: (z, y, x) where organs may be, on any grid that spans the image edge to edge; None for
+            everywhere.
     """
 
     def __init__(self, air: Air | None = None, region: Mask | None = None) -> None:

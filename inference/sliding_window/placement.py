@@ -7,7 +7,6 @@ the image is smaller than the window.
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.arrays import F32, Zyx
 
@@ -19,7 +18,9 @@ floor)."""
 
 
 def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
-    """First voxels of the windows along one axis: as few as the overlap allows, evenly spread, first and last flush.
+    """First voxels of the windows along one axis: as few as the overlap allows, evenly spread.
+
+    The first and the last window are flush with the image's ends.
 
     Ten voxels, windows of four, half overlapping: at most 2 voxels from start to start, 6 to go, so four
     windows::
@@ -59,7 +60,9 @@ def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]
 
 
 def read_window(image: F32, start: Zyx, window_zyx: Zyx) -> F32:
-    """Copy one window out of a normalized image; what lies outside is 0, as nnU-Net and MONAI pad normalized images.
+    """Copy one window out of a normalized image.
+
+    What lies outside is 0, as nnU-Net and MONAI pad normalized images.
 
     Args:
         image: (channels, z, y, x).

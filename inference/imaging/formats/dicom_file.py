@@ -222,7 +222,10 @@ class _Walk:
         return at
 
     def _kept_of(self, sequence: int, into: _Kept, depth: int) -> _Kept:
-        """Where an item's wanted elements are kept: those of each functional group apart, those of other sequences nowhere."""
+        """Where an item's wanted elements are kept.
+
+        Those of each functional group are kept apart, those of other sequences nowhere.
+        """
         if depth == 1 and sequence in self.groups:
             self.groups[sequence].append({})
             return self.groups[sequence][-1]
@@ -262,7 +265,9 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
     if not 0 < stored <= high + 1 <= bits:
         raise _DamagedError(f"{stored} bits up to bit {high} of {bits}")
     common: dict[str, Any] = {
-        "path": path, "series_uid": values.get("SeriesInstanceUID", b"").decode("ascii", "replace").strip(" \0"), "rows": rows,
+        "path": path,
+        "series_uid": values.get("SeriesInstanceUID", b"").decode("ascii", "replace").strip(" \0"),
+        "rows": rows,
         "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
         "is_packed": is_packed,
         "stored": np.dtype(f"{walk.order}{'i' if number.get('PixelRepresentation', 0) else 'u'}{bits // 8}"),
@@ -274,7 +279,10 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
 
 
 def _of_frames(walk: _Walk, values: Mapping[str, bytes], frames: int) -> list[dict[str, bytes]]:
-    """What the file says of each frame: the functional groups of an enhanced image beside what it says of the whole."""
+    """What the file says of each frame.
+
+    That is what the functional groups of an enhanced image say, and what is said of the whole image.
+    """
     shared, each = walk.groups[_SHARED_GROUPS][:1], walk.groups[_FRAME_GROUPS]
     if not each and frames == 1:
         each = [{}]

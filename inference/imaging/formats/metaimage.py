@@ -6,7 +6,7 @@ import numpy as np
 
 from inference.errors import InputError
 from inference.imaging.formats.image_file import ImageFile, file_beside, mended_geometry, sized, spaced
-from inference.imaging.formats.streams import Compression
+from inference.imaging.formats.packed_streams import Compression
 from inference.imaging.formats.voxels import StoredVoxels
 from model.arrays import F64
 

@@ -10,7 +10,7 @@ from inference.errors import InputError
 from inference.imaging.formats.image_file import MOST_VOXELS, ImageFile
 from inference.imaging.formats.nifti_grid import read_grid
 from inference.imaging.formats.nifti_header import HEADER_BYTES, HEADER_BYTES_2, header_layout
-from inference.imaging.formats.streams import ByteStream, Compression
+from inference.imaging.formats.packed_streams import ByteStream, Compression
 from inference.imaging.formats.voxels import StoredVoxels
 from model.arrays import Zyx
 

@@ -24,7 +24,7 @@ SKEWED = 1e-3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Form:
-    """A description of the grid in RAS millimetres: axes of length 1 as columns, lengths of a voxel's edges, first voxel."""
+    """The grid in RAS millimetres: axes of length 1 as columns, a voxel's edges, the first voxel."""
 
     axes: F64
     lengths: F64

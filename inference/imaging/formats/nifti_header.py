@@ -60,7 +60,10 @@ def header_layout(order: Literal["<", ">"], header_bytes: int = HEADER_BYTES) ->
 
 
 def label_header(geometry: Geometry) -> bytes:
-    """The 352 bytes before the voxels of an uint8 label map on a grid: those of the NIfTI file that it came from, if it did."""
+    """The 352 bytes before the voxels of a uint8 label map on a grid.
+
+    Where the grid came from a NIfTI file they are that file's own.
+    """
     z, y, x = geometry.size_zyx
     raw = bytearray(geometry.nifti_header or _fresh_header(geometry))
     order: Literal["<", ">"] = "<" if int.from_bytes(raw[:4], "little") == HEADER_BYTES else ">"

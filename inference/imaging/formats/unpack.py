@@ -1,4 +1,6 @@
-"""Compressed DICOM pixels, unpacked by GDCM in a process of its own: damaged ones can crash it, which must not end the run.
+"""Compressed DICOM pixels, unpacked by GDCM in a process of its own.
+
+Damaged pixels can crash it, which must not end the run.
 
 The process reads paths from its standard input, each after its length, and answers each with a line (`int16
 262144`, or `error` and why) and the values. It ends with its input.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError, reason
-from inference.imaging.formats.streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
+from inference.imaging.formats.packed_streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
 from model.arrays import Voxels, Zyx
 
 CHUNK_VOXELS = 1 << 20
@@ -92,7 +92,10 @@ def _check_claim(stored: StoredVoxels, claimed: int) -> None:
 
 
 class VoxelSink:
-    """Collects values piece by piece: int16 as long as every value is a whole number that fits, float32 from then on."""
+    """Collects values piece by piece.
+
+    They are int16 as long as every value is a whole number that fits, float32 from then on.
+    """
 
     def __init__(self, count: int) -> None:
         self.values: Voxels = np.empty(count, np.int16)

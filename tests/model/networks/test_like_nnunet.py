@@ -1,7 +1,7 @@
 """The plain and residual U-Nets compute what nnU-Net's own classes compute, with weights of the same values.
 
-Golden numbers: `PlainConvUNet` and `ResidualEncoderUNet` of dynamic-network-architectures 0.4.4 (nnU-Net 2.8),
-three convolutional levels below full resolution, unequal strides, kernels and layers a level, every parameter
+Golden numbers: `PlainConvUNet` and `ResidualEncoderUNet` of dynamic-network-architectures 0.4.4 (nnU-Net 2):
+three levels below full resolution, unequal strides, kernels and layers a level, every parameter
 `0.2 · sin(i + length of its name)` for its i-th value and the image `sin(i / 7)`; of each output level, full
 resolution first, eight values spread evenly.
 """
