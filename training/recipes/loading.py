@@ -95,7 +95,8 @@ def recipe_from(
 
 def _is_about_labels(fault: str) -> bool:
     """Whether a fault is one of the label set that stands in for the one that was not found."""
-    return fault.startswith("network.out_channels: must be") or "is not in label set" in fault
+    said = ("network.out_channels: must be", "is not in label set", "is not among the channels")
+    return any(part in fault for part in said)
 
 
 def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> None:

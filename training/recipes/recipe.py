@@ -11,6 +11,7 @@ from model.arrays import Zyx, ZyxMm
 from model.labels import BACKGROUND, LABEL_SETS, LabelSet, merged_channels
 from model.manifest.intensity import Intensity, WindowIntensity, ZscoreIntensity
 from model.manifest.resampling import AreaResampling, Resampling
+from model.manifest.tiling import CentreFirst
 from model.networks.spec import NetworkSpec
 from model.schema import SchemaError
 from training.recipes.augmentation_options import Augmentation
@@ -143,6 +144,10 @@ class Recipe:
         if found != wanted:
             of = f"{self.channels} {self.labels.name}"
             faults.append(f"network.out_channels: must be {wanted} for {of}, is {found}")
+        order = self.inference.tiling.order
+        for name in order.passing_through if isinstance(order, CentreFirst) else ():
+            if name not in self.channel_names:
+                faults.append(f"inference.tiling.order.passing_through: {name} is not among the channels")
         if self.inference.localization is not None and self.channels != FOREGROUND:
             faults.append("inference.localization: is for recipes with channels: foreground")
         return faults

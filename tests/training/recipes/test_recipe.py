@@ -149,6 +149,10 @@ def test_no_clean_up_is_a_choice_too():
         ({"checkpoint_every_steps": 0}, "checkpoint_every_steps: must be 1 to 1e+07, is 0"),
         ({"inference": {"tiling": {"overlap": 1}}}, "inference.tiling.overlap: must be 0 to 0.9, is 1"),
         ({"inference": {"tiling": {"order": {"kind": "spiral"}}}}, "inference.tiling.order.kind: must be"),
+        (
+            {"inference": {"tiling": {"order": {"kind": "centre_first", "passing_through": ["aorta"]}}}},
+            "inference.tiling.order.passing_through: aorta is not among the channels",
+        ),
         ({"inference": {"fusion": {"kind": "vote"}}}, "inference.fusion.kind: must be one of mean"),
         (
             {"inference": {"restoration": {"kind": "separate_axis"}}},
