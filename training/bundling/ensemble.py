@@ -38,14 +38,14 @@ def write_ensemble(
     fp16: bool = True,
     overwrite: bool = False,
 ) -> ModelBundle:
-    """Write a bundle of trained networks.
+    """Write a bundle of networks that `load_ensemble` found to fit together.
 
     Args:
         folder: where it shall lie.
-        members: of the ensemble, in order (`load_ensemble`).
-        localization: the network that finds the region of interest, if there is one.
+        members: of the ensemble, in order.
+        localization: the network that finds the region of interest, if any.
         statement: name, licence and use.
-        data: data-set folder whose first case is compared on; None: something made up.
+        data: data-set folder whose first case is compared on; None: made up.
         fp16: whether each member has a second file that computes in fp16.
         overwrite: replace a bundle that is already there.
 
@@ -61,7 +61,7 @@ def write_ensemble(
         windows = comparison_windows(trained.recipe, data)
         return NetworkToPack(network=trained.network, stated=stated, windows=windows, fp16=fp16)
 
-    logger.info("making %d windows to compare on", 2 * (len(members) + (localization is not None)))
+    logger.info("making windows to compare on")
     packing = [
         to_pack(member, member_of(member.recipe, f"member-{number}.onnx", first), fp16=fp16)
         for number, member in enumerate(members, start=1)
@@ -69,9 +69,8 @@ def write_ensemble(
     region = None
     if localization is not None:
         stated = localization_of(localization.recipe, LOCALIZATION_FILE, first)
-        # It runs a few small windows: a second file would cost more than it saves.
-        region = to_pack(localization, stated, fp16=False)
-    trained = (*members, *(item for item in (localization,) if item is not None))
+        region = to_pack(localization, stated, fp16=False)  # Few small windows: a second file does not pay.
+    trained = [*members, *([localization] if localization else [])]
 
     def make_manifest(
         packed: tuple[Member, ...], found: Localization | None, files: Mapping[str, str]

@@ -109,11 +109,12 @@ def _small_bowel_loop(canvas: Canvas, site: Site, tissues: Tissues, taken: Field
     fill_lumen(canvas, site, field, tissues, wall_mm=2.3, kind=kind)
 
 
-def _colon(canvas: Canvas, site: Site, tissues: Tissues, taken: Field) -> None:
-    rng = site.rng
-    wide = float(rng.uniform(0.7, 1.15))
-    sag, lift = float(rng.uniform(-25, 15)), float(rng.uniform(5, 50))
-    courses = (
+def _colon_courses(sag: float, lift: float) -> tuple[list[tuple[float, float, float, float]], ...]:
+    """Ascending, transverse, descending and sigmoid colon; (x, y, z, radius) in mm.
+
+    `sag` lowers the middle of the transverse colon, `lift` raises the left flexure.
+    """
+    return (
         [
             (-84, -50, -168, 22),
             (-95, -28, -135, 25),
@@ -146,7 +147,13 @@ def _colon(canvas: Canvas, site: Site, tissues: Tissues, taken: Field) -> None:
             (0, 22, -285, 16),
         ],
     )
-    for course in courses:
+
+
+def _colon(canvas: Canvas, site: Site, tissues: Tissues, taken: Field) -> None:
+    rng = site.rng
+    wide = float(rng.uniform(0.7, 1.15))
+    sag, lift = float(rng.uniform(-25, 15)), float(rng.uniform(5, 50))
+    for course in _colon_courses(sag, lift):
         spread = rng.normal(0, 4, (len(course), 3))
         spread[[0, -1]] = 0
         field = site.path_field(

@@ -61,10 +61,7 @@ class Site:
         bumps: Sequence[tuple[float, float]] = (),
         reach_mm: float = 6.0,
     ) -> Field:
-        """Tube through control points of (x, y, z, radius).
-
-        Its distance is known up to `reach_mm` outside, or further with bumps.
-        """
+        """Tube through control points (x, y, z, radius); distances are known up to `reach_mm` outside."""
         path = curve(points, spacing_mm)
         region = self.frame.region(*path_bounds(path, flatten))
         if region.empty:
