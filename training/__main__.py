@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
         program: what the user typed before them.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    logging.getLogger("training").setLevel(logging.INFO)
+    for part in ("training", "model"):
+        logging.getLogger(part).setLevel(logging.INFO)
     return dispatch(
         program,
         "Training tools.",

@@ -1,6 +1,10 @@
+import sys
+
 import pytest
 import torch
 
+from model.onnx_export import memory
+from tests.places import ROOT
 from tests.training.tiny import write_dataset
 
 
@@ -8,6 +12,12 @@ from tests.training.tiny import write_dataset
 def one_thread():
     """Networks of a few thousand weights are faster on one thread."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fake_memory_program(monkeypatch):
+    """Measuring takes seconds and is the engine's to test."""
+    monkeypatch.setattr(memory, "PROGRAM", (sys.executable, str(ROOT / "tests/fake_memory_program.py")))
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_train_writes_checkpoints_and_resume_finds_them(recipe_file, cubes, tmp_
         == 0
     )
     _, info = load_checkpoint(output / LAST)
-    assert (info.seed, info.step, info.recipe.optimizer.steps, info.recipe.name) == (5, 4, 4, "other")
+    assert (info.seed, info.step, info.recipe.stopping.steps, info.recipe.name) == (5, 4, 4, "other")
     assert info.cases == ("case0", "case1")
     assert info.data == "cubes"
     assert (output / BEST).exists()
@@ -87,9 +87,9 @@ def test_train_writes_checkpoints_and_resume_finds_them(recipe_file, cubes, tmp_
 @pytest.mark.parametrize(
     ("more", "code", "message"),
     [
-        (["--set", "optimizer.steps=-1"], 2, "optimizer.steps: must be"),
+        (["--set", "stopping.steps=-1"], 2, "stopping.steps: must be"),
         (["--set", "nothing"], 2, "--set nothing: must read field=value"),
-        (["--steps", "0"], 2, "optimizer.steps: must be"),
+        (["--steps", "0"], 2, "stopping.steps: must be"),
         (["--seed", "-1"], 2, "--seed: must be 0 or more"),
         (["--workers", "0"], 2, "--workers"),
         (["--validation", "1.5"], 2, "--validation: must be a folder, or a share"),
@@ -160,13 +160,16 @@ def test_a_host_without_torch_is_told_so():
 
 
 def test_only_the_command_asked_for_is_imported():
-    source = "import sys, training.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    source = (
+        "import sys, training.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "export" in done.stdout
 
 
 def test_the_tiny_recipe_is_the_file(recipe_file):
-    from training.recipes.recipe import load_recipe
+    from training.recipes.loading import load_recipe
 
     assert load_recipe(str(recipe_file)) == tiny_recipe()

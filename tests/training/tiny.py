@@ -7,9 +7,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from training.augmentation.patches import GridCase, channel_points
-from training.recipes.recipe import Recipe, recipe_from
+from training.data.sampling import GridCase, channel_points
+from training.recipes.loading import recipe_from
+from training.recipes.recipe import Recipe
 
+NETWORK: dict[str, Any] = {"kind": "segresnet", "init_filters": 4, "blocks_down": [1, 1], "dsdepth": 1}
 DOCUMENT: dict[str, Any] = {
     "name": "tiny",
     "description": "For tests.",
@@ -17,14 +19,10 @@ DOCUMENT: dict[str, Any] = {
     "channels": "plain",
     "spacing_zyx_mm": [2, 2, 2],
     "patch_zyx": [16, 16, 16],
-    "network": {
-        "family": "segresnet",
-        "out_channels": 5,
-        "init_filters": 4,
-        "blocks_down": [1, 1],
-        "dsdepth": 1,
-    },
-    "optimizer": {"steps": 8, "learning_rate": 0.01, "warmup_steps": 2},
+    "network": NETWORK,
+    "optimizer": {"kind": "adamw", "learning_rate": 0.01},
+    "schedule": {"kind": "warmup_cosine", "warmup_steps": 2},
+    "stopping": {"kind": "fixed_steps", "steps": 8},
     "validation": {"every_steps": 4, "cases": 1},
     "checkpoint_every_steps": 4,
 }

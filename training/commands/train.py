@@ -1,14 +1,14 @@
 """`python -m training train`: a recipe and a data set become checkpoints."""
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
 import torch
 
-from training.data.folders import CaseFiles, CaseStore, labelled_cases, split_cases
-from training.recipes.recipe import load_recipe
+from training.data.folders import CaseFiles, data_name, labelled_cases, split_cases
+from training.data.store import CaseStore
+from training.recipes.loading import load_recipe
 from training.runs.checkpoints import RunInfo
 from training.runs.loop import train
 from training.runs.run import BEST, LAST, resume_run, start_run
@@ -67,78 +67,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     """Train as the command line says.
 
     Raises:
-        TrainingError: recipe, data or checkpoint are not usable.
+        RecipeError: the recipe or the call is faulty.
+        TrainingError: data or checkpoint are not usable.
     """
-    steps = [] if args.steps is None else [f"optimizer.steps={args.steps}"]
-    recipe = load_recipe(args.recipe, [*args.overrides, *steps])
-    device = _device(args.device)
-    _check(args)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    cases, held_out = _cases(args)
+    steps = [] if arguments.steps is None else [f"stopping.steps={arguments.steps}"]
+    recipe = load_recipe(arguments.recipe, [*arguments.overrides, *steps], data=arguments.data[0])
+    device = _device(arguments.device)
+    _check(arguments)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    cases, held_out = _cases(arguments)
     info = RunInfo(
-        recipe=recipe, step=0, seed=args.seed, precision=_precision(args.precision, device),
+        recipe=recipe,
+        step=0,
+        seed=arguments.seed,
+        precision=_precision(arguments.precision, device),
         cases=tuple(case.name for case in cases),
-        data="; ".join(_data_name(folder) for folder in args.data),
-    )  # fmt: skip
-    args.output.mkdir(parents=True, exist_ok=True)
-    if args.resume:
-        state = resume_run(info, device, args.output)
-    else:
-        state = start_run(info, device, args.output, args.init)
-    logger.info(
-        "%s: %d cases, %d held out, %d steps from %d, %s in %s", recipe.name, len(cases), len(held_out),
-        recipe.optimizer.steps,
-        state.info.step, device, info.precision,
-    )  # fmt: skip
-    share = len(held_out) / (len(cases) + len(held_out))
-    store = CaseStore(cases, recipe, args.cache_mb * (1 - share), args.cache)
-    train(
-        state,
-        store,
-        CaseStore(held_out, recipe, args.cache_mb * share, args.cache) if held_out else None,
-        args.workers,
+        data="; ".join(data_name(folder) for folder in arguments.data),
     )
-    logger.info("done: %s", args.output / (BEST if held_out else LAST))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.resume:
+        state = resume_run(info, device, arguments.output)
+    else:
+        state = start_run(info, device, arguments.output, arguments.init)
+    logger.info(
+        "%s: %d cases, %d held out, %d steps from %d, %s in %s",
+        recipe.name,
+        len(cases),
+        len(held_out),
+        recipe.stopping.steps,
+        state.info.step,
+        device,
+        info.precision,
+    )
+    share = len(held_out) / (len(cases) + len(held_out))
+    store = CaseStore(cases, recipe, arguments.cache_mb * (1 - share), arguments.cache)
+    watched = CaseStore(held_out, recipe, arguments.cache_mb * share, arguments.cache) if held_out else None
+    train(state, store, watched, arguments.workers)
+    logger.info("done: %s", arguments.output / (BEST if held_out else LAST))
+    return 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    if args.resume and args.init:
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.resume and arguments.init:
         raise RecipeError("--resume goes on from the run's own weights: leave out --init")
-    if not args.resume and (args.output / LAST).exists():
+    if not arguments.resume and (arguments.output / LAST).exists():
         raise CheckpointError(
-            f"{args.output}: already holds a run; go on with --resume, or choose another --output"
+            f"{arguments.output}: already holds a run; go on with --resume, or choose another --output"
         )
-    if args.workers < 1 or (args.threads is not None and args.threads < 1):
+    if arguments.workers < 1 or (arguments.threads is not None and arguments.threads < 1):
         raise RecipeError("--workers and --threads: must be 1 or more")
-    if args.seed < 0:
-        raise RecipeError(f"--seed: must be 0 or more, is {args.seed}")
+    if arguments.seed < 0:
+        raise RecipeError(f"--seed: must be 0 or more, is {arguments.seed}")
 
 
-def _cases(args: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    cases = tuple(case for folder in args.data for case in labelled_cases(folder))
+def _cases(arguments: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    cases = tuple(case for folder in arguments.data for case in labelled_cases(folder))
     try:
-        fraction = float(args.validation)
+        fraction = float(arguments.validation)
     except ValueError:
-        return cases, labelled_cases(Path(args.validation))
+        return cases, labelled_cases(Path(arguments.validation))
     if not 0 <= fraction < 1:
         raise RecipeError(
-            f"--validation: must be a folder, or a share from 0 to below 1, is {args.validation}"
+            f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"
         )
     # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
     return split_cases(cases, fraction, seed=0)
-
-
-def _data_name(folder: Path) -> str:
-    try:
-        document = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return folder.name
-    return str(document.get("name", folder.name)) if isinstance(document, dict) else folder.name
 
 
 def _device(name: str) -> torch.device:

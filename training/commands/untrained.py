@@ -1,4 +1,4 @@
-"""`python -m training untrained`: a bundle with random weights, to measure time and memory of networks that nobody has trained here."""
+"""`python -m training untrained`: a bundle with random weights, to measure time and memory of a network."""
 
 import argparse
 import logging
@@ -8,17 +8,31 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model.bundle import ModelBundle, write_bundle
+from model.arrays import Zyx, ZyxMm
+from model.bundle import ModelBundle
 from model.labels import BACKGROUND, FLARE22
-from model.manifest import Intensity, Manifest, Member, Output, Provenance, Zyx, ZyxMm
-from model.networks.plain_unet import FLARE22_SMALL, PlainUNetSpec, build_plain_unet
-from model.onnx_export.graph import export_onnx, synthetic_windows
-from training.commands.export import git_revision, measure_memory
+from model.manifest.document import Input, Manifest, Provenance
+from model.manifest.intensity import ClipZscoreIntensity
+from model.manifest.network import Localization, Member
+from model.manifest.output import Output
+from model.networks.build import build
+from model.networks.spec import NetworkSpec
+from model.networks.unet_specs import PlainUNetSpec
+from model.onnx_export.packing import NetworkToPack, pack_bundle
+from model.onnx_export.parity import synthetic_windows
+from model.onnx_export.revision import git_revision
 
+FLARE22_SMALL = PlainUNetSpec(
+    out_channels=14,
+    features=(16, 32, 64, 128, 256),
+    strides=((1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
+)
+"""The small network of the FLARE22 winner: windows of 32×128×192, 134 GFLOP each, 5.65 M parameters
+(published: 136 G and 5.4 M)."""
 WINDOW_ZYX: Zyx = (32, 128, 192)
 SPACING_ZYX_MM: ZyxMm = (4.0, 1.2, 1.2)
-INTENSITY = Intensity(scheme="clip_zscore", lower=-160.0, upper=240.0, mean=80.0, std=60.0)
-"""Of the order of what abdominal organs have; untrained weights know no better."""
+INTENSITY = ClipZscoreIntensity(lower=-160.0, upper=240.0, mean=80.0, std=60.0)
+"""About what abdominal organs have; untrained weights know no better."""
 FILE = "member-1.onnx"
 SPREAD = 0.1
 """Deviation of norms and biases from what they begin as, so that no two of them are the same and one stands
@@ -34,44 +48,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     """Write the small network of the FLARE22 winner as a bundle.
 
     Raises:
         ParityError: onnxruntime and torch disagree; nothing is left behind.
+        MeasurementError: its memory could not be measured.
         BundleError: there is something else at `--output`.
     """
-    bundle = write_untrained(args.output, FLARE22_SMALL, WINDOW_ZYX, seed=args.seed, overwrite=args.overwrite)
+    bundle = write_untrained(
+        arguments.output, FLARE22_SMALL, WINDOW_ZYX, seed=arguments.seed, overwrite=arguments.overwrite
+    )
     logger.info("done: %s", bundle.folder)
+    return 0
 
 
 def write_untrained(
-    folder: Path, spec: PlainUNetSpec, window_zyx: Zyx, *, seed: int, overwrite: bool = False
+    folder: Path, spec: NetworkSpec, window_zyx: Zyx, *, seed: int, overwrite: bool = False
 ) -> ModelBundle:
-    """Write a bundle of one plain U-Net with random weights for the first channels of FLARE22.
+    """Write a bundle of one network with random weights for the first channels of FLARE22.
 
     Raises:
         ParityError: onnxruntime and torch disagree; nothing is left behind.
+        MeasurementError: its memory could not be measured.
         BundleError: there is something else at `folder`.
     """
-    network = random_network(spec, seed)
-    memory: dict[str, int] = {}
+    member = NetworkToPack(
+        network=random_network(spec, seed),
+        stated=Member(file=FILE, spacing_zyx_mm=SPACING_ZYX_MM, window_zyx=window_zyx),
+        windows=synthetic_windows(window_zyx, spec.in_channels),
+        fp16=False,
+        # A trained network of this kind proved safe; one that has no opinion anywhere cannot be asked.
+        precision="bf16",
+    )
 
-    def write_files(staged: Path) -> None:
-        export_onnx(network, window_zyx, staged / FILE, synthetic_windows(window_zyx))
-        memory.update(measure_memory(staged / FILE, window_zyx, "bf16"))
-
-    def make_manifest(files: Mapping[str, str]) -> Manifest:
-        # A trained network of this kind proved safe in bf16; one that has no opinion anywhere cannot be
-        # asked.
-        member = Member(
-            file=FILE, spacing_zyx_mm=SPACING_ZYX_MM, window_zyx=window_zyx, intensity=INTENSITY, precision="bf16", memory_mb=memory
-        )  # fmt: skip
+    def make_manifest(
+        members: tuple[Member, ...], _: Localization | None, files: Mapping[str, str]
+    ) -> Manifest:
         return Manifest(
-            name="untrained plain U-Net",
-            modality="CT",
+            name=f"untrained {spec.kind}",
+            inputs=(Input(name="CT", modality="CT", intensity=INTENSITY),),
             output=_output(spec.out_channels),
-            members=(member,),
+            members=members,
             provenance=Provenance(
                 recipe=f"random weights, seed {seed}",
                 git_revision=git_revision(),
@@ -82,14 +100,14 @@ def write_untrained(
             files=files,
         )
 
-    return write_bundle(folder, write_files, make_manifest, overwrite=overwrite)
+    return pack_bundle(folder, [member], None, make_manifest, overwrite=overwrite)
 
 
-def random_network(spec: PlainUNetSpec, seed: int) -> nn.Module:
-    """A network with random weights that half floats hold exactly, so that storing them so changes nothing."""
+def random_network(spec: NetworkSpec, seed: int) -> nn.Module:
+    """A network with random weights that half floats hold exactly, so that storage changes nothing."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build_plain_unet(spec)
+        network = build(spec)
         with torch.no_grad():
             for parameter in network.parameters():
                 if parameter.ndim == 1:
@@ -99,7 +117,7 @@ def random_network(spec: PlainUNetSpec, seed: int) -> nn.Module:
 
 
 def _output(channels: int) -> Output:
-    names = tuple(FLARE22.names)[: channels - 1]
+    names = FLARE22.names[: channels - 1]
     return Output(
         label_set=FLARE22.name,
         labels={name: FLARE22.ids[name] for name in names},

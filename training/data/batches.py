@@ -1,4 +1,4 @@
-"""Batches of patches, prepared in the background, each a function of (seed, step, index) and of nothing else."""
+"""Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.augmentation.patches import draw_patch
-from training.data.folders import CaseStore
+from training.data.sampling import draw_patch
+from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
 
 Batch = tuple[Tensor, Tensor]
@@ -17,7 +17,10 @@ Batch = tuple[Tensor, Tensor]
 
 
 def case_of(position: int, cases: int, seed: int) -> int:
-    """Which case the patch at this position of the run comes from: every epoch shows each case once, in an order of its own."""
+    """Which case the patch at this position of the run comes from.
+
+    Every epoch shows each case once, in an order of its own.
+    """
     epoch, place = divmod(position, cases)
     return int(np.random.default_rng((seed, 1, epoch)).permutation(cases)[place])
 
@@ -25,12 +28,10 @@ def case_of(position: int, cases: int, seed: int) -> int:
 def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
     """The batch of step `step`, counted from 0."""
     images, targets = [], []
-    for index in range(recipe.optimizer.batch_size):
-        case = store.load(case_of(step * recipe.optimizer.batch_size + index, len(store), seed))
-        rng = np.random.default_rng((seed, 2, step, index))
-        image, channels = draw_patch(
-            case, recipe.patch_zyx, recipe.augmentation, rng, recipe.background_share
-        )
+    size = recipe.sampling.batch_size
+    for index in range(size):
+        case = store.load(case_of(step * size + index, len(store), seed))
+        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)))
         images.append(image)
         targets.append(channels)
     return torch.from_numpy(np.stack(images)).unsqueeze(1), torch.from_numpy(np.stack(targets))
@@ -39,8 +40,11 @@ def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
 def batches(
     store: CaseStore, recipe: Recipe, seed: int, first_step: int, workers: int
 ) -> Iterator[tuple[int, Batch]]:
-    """Steps from `first_step` to the recipe's last and their batches, made ahead by threads (numpy and scipy release the lock)."""
-    steps = iter(range(first_step, recipe.optimizer.steps))
+    """Steps from `first_step` to the recipe's last and their batches.
+
+    They are made ahead by threads, since numpy and scipy release Python's lock.
+    """
+    steps = iter(range(first_step, recipe.stopping.steps))
     waiting: deque[tuple[int, Future[Batch]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
     try:

@@ -1,4 +1,4 @@
-"""One procedural patient: builds the organs, paints them with their inner structure, in a fixed order of priority."""
+"""One procedural patient: organs are built and painted with their inner structure, in order of priority."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ Organs = dict[str, Field]
 
 
 def build_organs(site: Site, missing: list[str]) -> Organs:
-    """Distance fields of all organs that this patient has, in order of priority, each making room for its neighbours."""
+    """Distance fields of the patient's organs, in order of priority, each making room for its neighbours."""
     built = {name: _BUILDERS[name](site) for name in PRIORITY}
     fields = {name: field for name, field in built.items() if name not in missing and not field.region.empty}
     for name, by, near, far in _MAKE_ROOM:

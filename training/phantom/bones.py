@@ -44,7 +44,7 @@ _T12 = 5
 
 
 def spine_block(region: Region) -> FloatArray:
-    """Vertebral bodies and the psoas beside them as one smooth column: what abdominal organs must go around."""
+    """Vertebral bodies and psoas as one smooth column: what abdominal organs must go around."""
     bodies = np.hypot(region.x, region.y - np.float32(2)) - np.float32(25)
     return smooth_min(bodies, psoas(region), 8)
 
@@ -59,7 +59,7 @@ def psoas(region: Region) -> FloatArray:
 
 
 def paint_back(canvas: Canvas, torso: Torso, tissues: Tissues, rng: np.random.Generator) -> None:
-    """Psoas, quadratus lumborum and the crura of the diaphragm, and the fat planes between the back muscles."""
+    """Psoas, quadratus lumborum, crura of the diaphragm, and the fat planes between the back muscles."""
     frame = canvas.frame
     region = frame.region((-100, -70, -290), (100, 80, 40))
     if not region.empty:

@@ -1,4 +1,4 @@
-"""Colon, small bowel, bladder and the vessels between organs: unlabelled neighbours that every real scan has."""
+"""Colon, small bowel, bladder and vessels between organs: unlabelled neighbours that every real scan has."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fill_lumen(
     kind: str,
     within: int | None = None,
 ) -> None:
-    """Paint the content of a hollow organ: `kind` is gas, fluid, contrast, stool, food, mixed or collapsed."""
+    """Paint what a hollow organ holds: `kind` is gas, fluid, contrast, stool, food, mixed or collapsed."""
     rng, region = site.rng, field.region
     if region.empty or kind == "collapsed":
         return
@@ -109,18 +109,51 @@ def _small_bowel_loop(canvas: Canvas, site: Site, tissues: Tissues, taken: Field
     fill_lumen(canvas, site, field, tissues, wall_mm=2.3, kind=kind)
 
 
+def _colon_courses(sag: float, lift: float) -> tuple[list[tuple[float, float, float, float]], ...]:
+    """Ascending, transverse, descending and sigmoid colon; (x, y, z, radius) in mm.
+
+    `sag` lowers the middle of the transverse colon, `lift` raises the left flexure.
+    """
+    return (
+        [
+            (-84, -50, -168, 22),
+            (-95, -28, -135, 25),
+            (-99, -18, -95, 23),
+            (-96, -22, -62, 21),
+            (-88, -42, -50, 20),
+        ],
+        [
+            (-88, -42, -50, 20),
+            (-74, -84, -62 + sag / 2, 20),
+            (-30, -104, -74 + sag, 20),
+            (20, -104, -70 + sag, 20),
+            (62, -94, -32 + sag / 2, 20),
+            (94, -58, lift - 10, 20),
+            (100, -22, lift, 18),
+        ],
+        [
+            (100, -22, lift, 18),
+            (103, 2, -20, 16),
+            (102, 4, -80, 15),
+            (96, -10, -130, 15),
+            (84, -34, -165, 15),
+        ],
+        [
+            (84, -34, -165, 15),
+            (58, -62, -190, 14),
+            (20, -48, -205, 14),
+            (4, -10, -215, 14),
+            (0, 14, -250, 17),
+            (0, 22, -285, 16),
+        ],
+    )
+
+
 def _colon(canvas: Canvas, site: Site, tissues: Tissues, taken: Field) -> None:
     rng = site.rng
     wide = float(rng.uniform(0.7, 1.15))
     sag, lift = float(rng.uniform(-25, 15)), float(rng.uniform(5, 50))
-    courses = (
-        [(-84, -50, -168, 22), (-95, -28, -135, 25), (-99, -18, -95, 23), (-96, -22, -62, 21), (-88, -42, -50, 20)],
-        [(-88, -42, -50, 20), (-74, -84, -62 + sag / 2, 20), (-30, -104, -74 + sag, 20), (20, -104, -70 + sag, 20),
-         (62, -94, -32 + sag / 2, 20), (94, -58, lift - 10, 20), (100, -22, lift, 18)],
-        [(100, -22, lift, 18), (103, 2, -20, 16), (102, 4, -80, 15), (96, -10, -130, 15), (84, -34, -165, 15)],
-        [(84, -34, -165, 15), (58, -62, -190, 14), (20, -48, -205, 14), (4, -10, -215, 14), (0, 14, -250, 17), (0, 22, -285, 16)],
-    )  # fmt: skip
-    for course in courses:
+    for course in _colon_courses(sag, lift):
         spread = rng.normal(0, 4, (len(course), 3))
         spread[[0, -1]] = 0
         field = site.path_field(

@@ -127,7 +127,7 @@ def _draw_spacing(rng: np.random.Generator) -> tuple[float, float, float]:
 def _extent(
     rng: np.random.Generator, pose: Pose, habitus: Habitus, coverage: str, range_mm: tuple[float, float]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Scanner box (x, y, z) in mm that holds the body with a loose margin, over the examined part of `range_mm`."""
+    """Scanner box (x, y, z) in mm that holds the body loosely, over the examined part of `range_mm`."""
     low, high = _COVERAGE[coverage][:2]
     if coverage == "slab":
         length = float(rng.uniform(45, 130))
@@ -155,7 +155,7 @@ def _grid(
     spacing_zyx_mm: tuple[float, float, float],
     shape: tuple[int, int, int] | None,
 ) -> tuple[tuple[int, int, int], npt.NDArray[np.float64]]:
-    """Number of voxels (z, y, x) and the scanner position (x, y, z) of the first one, centred on the wanted box."""
+    """Number of voxels (z, y, x) and scanner position (x, y, z) of the first one, centred on the box."""
     spacing = np.asarray(spacing_zyx_mm)[::-1]
     if shape is None:
         size = np.maximum(np.ceil((high_mm - low_mm) / spacing), 8).astype(int)

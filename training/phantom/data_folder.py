@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import logging
@@ -20,7 +19,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from model.labels import FLARE23
-from training.phantom.case import COVERAGES, PhantomCase, phantom_case
+from training.phantom.case import PhantomCase, phantom_case
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 
 log = logging.getLogger(__name__)
@@ -59,57 +58,6 @@ class Cohort:
             )
         if self.spacing_zyx_mm is not None and not all(0.3 <= s <= 20 for s in self.spacing_zyx_mm):
             raise ValueError(f"spacing must be at least 0.3 and at most 20 mm, is {self.spacing_zyx_mm}")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the `phantom` command."""
-    parser.add_argument("--cases", type=int, required=True, metavar="N", help="number of cases to write")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default 0)")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing"
-    )
-    parser.add_argument(
-        "--anatomy", type=Path, metavar="DIR", help="label maps (*.nii.gz, FLARE ids) to deform and fill"
-    )
-    parser.add_argument(
-        "--anatomy-share",
-        type=float,
-        default=0.5,
-        metavar="P",
-        help="share of cases made from label maps (default 0.5)",
-    )
-    parser.add_argument(
-        "--coverage", choices=COVERAGES, help="examination of all cases (default: drawn for each)"
-    )
-    parser.add_argument(
-        "--spacing-zyx-mm",
-        type=float,
-        nargs=3,
-        metavar=("Z", "Y", "X"),
-        help="spacing of all cases (default: drawn for each)",
-    )
-    parser.add_argument("--workers", type=int, default=1, metavar="W", help="processes (default 1)")
-    parser.add_argument(
-        "--first-index",
-        type=int,
-        default=0,
-        metavar="I",
-        help="number of the first case, to extend a folder (default 0)",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write what the parsed options ask for; returns the exit status."""
-    cohort = Cohort(
-        cases=args.cases,
-        seed=args.seed,
-        first_index=args.first_index,
-        anatomy_share=args.anatomy_share,
-        coverage=args.coverage,
-        spacing_zyx_mm=tuple(args.spacing_zyx_mm) if args.spacing_zyx_mm else None,
-    )
-    write_dataset(args.output, cohort, anatomy=args.anatomy, workers=args.workers)
-    return 0
 
 
 def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, workers: int = 1) -> None:
@@ -195,7 +143,7 @@ def _write_case(index: int, *, cohort: Cohort, output: Path, bodies: list[Anatom
 
 
 def to_sitk(case: PhantomCase, voxels: npt.NDArray[np.generic], orientation: str = "LPS") -> sitk.Image:
-    """The case's image or labels with its geometry, stored along other axes (any of the 48 orientation codes)."""
+    """The case's image or labels with its geometry, stored along the axes of an orientation code (48)."""
     image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(case.spacing_xyz_mm)
     image.SetOrigin(case.origin_xyz_mm)

@@ -156,7 +156,7 @@ class Frame:
         self._sparse = [c[::stride, ::stride, ::stride] for c in self._coordinates]
 
     def _canonical_grid(self) -> list[FloatArray]:
-        """Canonical (x, y, z) at each grid point: the smooth mapping on sparse knots, interpolated between them."""
+        """Canonical (x, y, z) at each grid point: a smooth mapping on sparse knots, interpolated between."""
         knot_counts = [int(np.ceil((n - 1) * self.step_mm / _WARP_KNOTS_MM)) + 2 for n in self.shape]
         axes = [np.arange(n) * _WARP_KNOTS_MM for n in knot_counts]
         zz, yy, xx = np.meshgrid(*axes, indexing="ij")
@@ -205,12 +205,12 @@ class Frame:
         return Region(box, x, y, z)
 
     def noise(self, region: Region, wavelength_mm: float, rng: np.random.Generator) -> FloatArray:
-        """Smooth random field with unit standard deviation on a region; features of about `wavelength_mm`."""
+        """Smooth random field on a region: deviation about 0.65, features of about `wavelength_mm`."""
         knot_mm = wavelength_mm / 2.0
         sizes = [int(np.ceil(n * self.step_mm / knot_mm)) + 5 for n in region.shape]
         knots = rng.standard_normal(sizes, dtype=np.float32)
         positions = [1.0 + np.arange(n) * self.step_mm / knot_mm for n in region.shape]
-        # 1.9 undoes the loss of variance in three cubic B-spline smoothings.
+        # 1.9 makes up for much of the variance that three cubic B-spline smoothings take.
         return resample(knots, positions, cubic=True) * np.float32(1.9)
 
 

@@ -67,7 +67,7 @@ class AnatomyMap:
         return replace(drawn, dome_mm=self.dome_mm, left_drop_mm=self.left_drop_mm)
 
     def pose(self, drawn: Pose) -> Pose:
-        """The drawn pose for this body: its own size, changed by somewhat less than the drawn size differs from 1."""
+        """The drawn pose for this body: its own size, changed by part of the drawn size's distance from 1."""
         sx, sy, sz = (scale * size**0.7 for scale, size in zip(self.scale_xyz, drawn.size_xyz, strict=True))
         return replace(drawn, size_xyz=(sx, sy, sz))
 
@@ -153,7 +153,7 @@ def _trunk_scale(
     heights: npt.NDArray[np.float64],
     centre: npt.NDArray[np.float64],
 ) -> tuple[float, float, float]:
-    """How much larger this body is than the canonical one, by how far organs reach to the sides and to the front."""
+    """How much larger this body is than the canonical one, by how far organs reach sideways and forwards."""
     zz, yy, xx = np.nonzero(organs)
     z = zz * spacing[0] - origin_z
     across = np.abs(xx * spacing[2] - np.interp(z, heights, centre[:, 0]))
@@ -223,7 +223,7 @@ def _sample(whole: Region, index: list[FloatArray], organ: OrganMap) -> Field | 
 
 
 def fit_trunk(torso: Torso, fields: dict[str, Field]) -> Torso:
-    """Move the diaphragm above the organs of the map, and the wall around them: no liver in the lung, no spleen in a rib."""
+    """Move diaphragm and wall around the organs of the map: no liver in the lung, no spleen in a rib."""
     above, cavity, belly = torso.above_dome.copy(), torso.cavity.copy(), torso.belly.copy()
     muscle = torso.muscle.copy()
     for name in ("liver", "spleen", "stomach", "right kidney", "left kidney", "gallbladder"):

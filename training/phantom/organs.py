@@ -61,7 +61,7 @@ class Site:
         bumps: Sequence[tuple[float, float]] = (),
         reach_mm: float = 6.0,
     ) -> Field:
-        """Tube through control points of (x, y, z, radius), its distance known up to `reach_mm` outside, or further with bumps."""
+        """Tube through control points (x, y, z, radius); distances are known up to `reach_mm` outside."""
         path = curve(points, spacing_mm)
         region = self.frame.region(*path_bounds(path, flatten))
         if region.empty:
@@ -189,7 +189,7 @@ def stomach(site: Site) -> Field:
 
 
 def duodenum(site: Site) -> Field:
-    """The C-loop from the pylorus around the head of the pancreas, across the midline below it, up to the first jejunal loop."""
+    """The C-loop from the pylorus around the pancreas's head, below it across the midline, to the jejunum."""
     points = [
         (-28, -72, -2, 9), (-42, -64, 4, 12), (-54, -52, -8, 11), (-56, -44, -34, 11.5), (-52, -42, -58, 12),
         (-38, -46, -70, 11),
@@ -203,7 +203,7 @@ def duodenum(site: Site) -> Field:
 
 
 def pancreas(site: Site) -> Field:
-    """Head in the duodenal loop, neck in front of the mesenteric vein, body over the spine, tail toward the spleen."""
+    """Head in the duodenal loop, neck before the mesenteric vein, body over the spine, tail to the spleen."""
     size = 0.93 * site.factor(0.12)
     spread = site.rng.normal(0, 2.5, (7, 3))
     points = [

@@ -1,4 +1,4 @@
-"""What the scanner adds: table, air, noise with the grain of a reconstruction kernel, and integer Hounsfield units."""
+"""What the scanner adds: table, air, noise with a reconstruction kernel's grain, integer Hounsfield units."""
 
 from __future__ import annotations
 

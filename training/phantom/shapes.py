@@ -121,7 +121,7 @@ def superellipse(
 def slab_segment(
     region: Region, start: tuple[float, float], end: tuple[float, float], thickness: float
 ) -> FloatArray:
-    """A plate parallel to z: distance in the axial plane from the segment start-end (x, y), less half the thickness."""
+    """A plate parallel to z: axial distance from the segment start-end (x, y), less half the thickness."""
     (x0, y0), (x1, y1) = start, end
     ux, uy = x1 - x0, y1 - y0
     length = max(ux * ux + uy * uy, 1e-6)
@@ -166,7 +166,7 @@ def slope(values: FloatArray, axis: int) -> FloatArray:
 
 
 def gradient_norm(values: FloatArray, weights_zyx: Sequence[float]) -> FloatArray:
-    """Length of the gradient after each axis is scaled by a weight (1 / grid step gives the plain gradient)."""
+    """Length of the gradient with each axis scaled by a weight (1 / grid step: the plain gradient)."""
     square = np.zeros(values.shape, dtype=np.float32)
     for axis, weight in enumerate(weights_zyx):
         part = slope(values, axis)

@@ -56,7 +56,13 @@ class Tissues:
 
 
 def random_tissues(rng: np.random.Generator, phase: str | None = None) -> Tissues:
-    """Draw a phase (unless given), each tissue's HU, and in some patients a fatty liver, a fatty pancreas or odd timing."""
+    """Draw a phase (unless given), each tissue's HU, and in some patients fatty organs or odd timing.
+
+    Raises:
+        ValueError: there is no such phase.
+    """
+    if phase is not None and phase not in PHASES:
+        raise ValueError(f"unknown phase {phase!r}; known: {', '.join(PHASES)}")
     draw = str(rng.choice(PHASES, p=[0.3, 0.2, 0.5]))
     phase = phase or draw
     column = PHASES.index(phase)
@@ -77,7 +83,7 @@ def random_tissues(rng: np.random.Generator, phase: str | None = None) -> Tissue
 
 
 def _randomise(values: dict[str, float], rng: np.random.Generator) -> None:
-    """Domain randomisation: shift soft tissues far beyond what patients show, so that no organ is known by its HU alone."""
+    """Shift soft tissues far beyond what patients show, so that no organ is known by its HU alone."""
     for name in values:
         if name not in ("lung", "fat", "cortical bone", "marrow"):
             values[name] += float(rng.normal(0, 25))

@@ -103,7 +103,7 @@ def true_distance(frame: Frame, level: FloatArray) -> FloatArray:
 
 
 def build_torso(frame: Frame, habitus: Habitus, rng: np.random.Generator) -> Torso:
-    """Compute the trunk's fields for one patient, on every second grid point: they are smooth, and as large as the scan."""
+    """Compute the trunk's fields for one patient, on every second grid point, since they are smooth."""
     half = frame.halved()
     fields = _half_fields(half, habitus, rng)
     positions = [np.arange(n) / 2.0 for n in frame.shape]

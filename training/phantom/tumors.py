@@ -38,7 +38,7 @@ def paint_tumors(canvas: Canvas, site: Site, fields: Organs, tissues: Tissues) -
 
 
 def _seat(site: Site, fields: Organs, name: str, diameter: float) -> Point | None:
-    """A random canonical point inside the organ (a quarter of the time near its surface, so that the tumor bulges out)."""
+    """A random canonical point inside the organ, in a quarter of cases so near its surface that it bulges."""
     if name == "belly":
         region = site.frame.region((-95, -105, -170), (95, 40, 40))
         if region.empty:

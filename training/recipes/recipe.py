@@ -1,143 +1,33 @@
-"""Training recipes: what a network is, what it sees and how it is trained, in one YAML file.
+"""Training recipes: what a network is, what it sees, how it is trained and how it is run.
 
-`load_recipe` refuses unknown, missing and out-of-range fields with the field's name: `optimizer.steps: must
-be above 0, is -5`.
+A recipe is a YAML file of sections; a section that can be done in several ways is a tagged union (`kind: …`).
+`training.recipes.loading` reads it, strictly: all unknown, missing and out-of-range fields are named at once.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
+from model.arrays import Zyx, ZyxMm
 from model.labels import BACKGROUND, LABEL_SETS, LabelSet, merged_channels
-from model.manifest import Intensity, Zyx, ZyxMm
+from model.manifest.intensity import Intensity, WindowIntensity, ZscoreIntensity
+from model.manifest.resampling import AreaResampling, Resampling
+from model.manifest.tiling import CentreFirst
 from model.networks.spec import NetworkSpec
-from model.schema import SchemaError, parse
-from training.training_errors import RecipeError
+from model.schema import SchemaError
+from training.recipes.augmentation_options import Augmentation
+from training.recipes.inference_options import Inference
+from training.recipes.loss_options import Loss
+from training.recipes.optimizer_options import AdamWOptimizer, Optimizer
+from training.recipes.sampling_options import Sampling
+from training.recipes.schedule_options import Schedule, WarmupCosineSchedule
+from training.recipes.stopping_options import Stopping
+from training.recipes.validation_options import Validation
 
-RECIPES = Path(__file__).parent
 FOREGROUND = "foreground"
-INTERPOLATION: Literal["area"] = "area"
-"""How images are brought to the network's grid, in training and at inference
-(`model.manifest.Network.interpolation`)."""
+SPACING_MM = (0.1, 20.0)
+"""Range of voxel sizes; what lies outside is a mistake of units."""
 
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name}: must be {low:g} to {high:g}, is {value:g}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loss:
-    """Dice + focal, summed over the levels of deep supervision with weight 1/2^i."""
-
-    focal_gamma: float = 2.0
-    """Exponent that plays down easy voxels; 0 makes the focal term cross entropy."""
-    dice_weight: float = 1.0
-    """Weight of the Dice term."""
-    focal_weight: float = 1.0
-    """Weight of the focal term."""
-
-    def __post_init__(self) -> None:
-        _between("focal_gamma", self.focal_gamma, 0, 5)
-        _between("dice_weight", self.dice_weight, 0, 100)
-        _between("focal_weight", self.focal_weight, 0, 100)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Optimizer:
-    """AdamW with linear warm-up and cosine decay to zero."""
-
-    steps: int
-    """Optimizer steps of the whole run; the schedule ends here."""
-    learning_rate: float = 2e-4
-    """Peak learning rate, reached at the end of the warm-up."""
-    weight_decay: float = 1e-5
-    """Decoupled weight decay."""
-    warmup_steps: int = 0
-    """Steps over which the learning rate rises from zero."""
-    batch_size: int = 1
-    """Patches per step."""
-    clip_norm: float = 1.0
-    """Gradients with a larger norm than this are scaled down to it."""
-
-    def __post_init__(self) -> None:
-        _between("steps", self.steps, 1, 10_000_000)
-        _between("learning_rate", self.learning_rate, 1e-8, 1)
-        _between("weight_decay", self.weight_decay, 0, 1)
-        _between("warmup_steps", self.warmup_steps, 0, 1_000_000)
-        _between("batch_size", self.batch_size, 1, 64)
-        _between("clip_norm", self.clip_norm, 1e-6, 1e6)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """Chances are per patch, 0 to 1.
-
-    Intensities are in network units: 1 is the whole width of the HU window.
-    """
-
-    affine_chance: float = 0.5
-    """Chance of rotation and scaling together."""
-    rotation_deg: float = 15.0
-    """Largest rotation in the axial plane, degrees, to either side."""
-    scale: float = 0.15
-    """Largest relative change of size in the axial plane; along z a quarter of it."""
-    slab_chance: float = 0.0
-    """Chance that only a slab of the image is left, as in a short field of view, so that organs are learned
-    without their surroundings."""
-    slab_voxels: tuple[int, int] = (16, 48)
-    """Least and largest thickness of such a slab along z."""
-    flip_axes: tuple[Literal["z", "y", "x"], ...] = ()
-    """Axes mirrored with chance 0.5 each. Along x the liver changes sides: not for networks that name
-    organs."""
-    shift: float = 0.05
-    """Largest change of brightness."""
-    contrast: float = 0.15
-    """Largest relative change of contrast about the patch's mean."""
-    gamma: float = 0.2
-    """Largest relative change of the exponent in value ** gamma."""
-    intensity_chance: float = 0.5
-    """Chance of each of shift, contrast and gamma."""
-    noise: float = 0.04
-    """Largest standard deviation of Gaussian noise."""
-    noise_chance: float = 0.3
-    """Chance of noise."""
-    blur_voxels: float = 1.0
-    """Largest sigma of Gaussian blur."""
-    blur_chance: float = 0.2
-    """Chance of blur."""
-
-    def __post_init__(self) -> None:
-        for name in ("affine_chance", "slab_chance", "intensity_chance", "noise_chance", "blur_chance"):
-            _between(name, getattr(self, name), 0, 1)
-        if not 1 <= self.slab_voxels[0] <= self.slab_voxels[1]:
-            raise ValueError(
-                f"slab_voxels: must be two whole numbers from 1, the lower first, is {list(self.slab_voxels)}"
-            )
-        _between("rotation_deg", self.rotation_deg, 0, 180)
-        for name in ("scale", "shift", "contrast", "gamma", "noise"):
-            _between(name, getattr(self, name), 0, 0.9)
-        _between("blur_voxels", self.blur_voxels, 0, 10)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Validation:
-    """How the run is watched."""
-
-    every_steps: int = 500
-    """Steps between validations; there is always one after the last step."""
-    cases: int = 8
-    """Held-out cases looked at each time, at most."""
-    overlap: float = 0.25
-    """Share of a window that neighbouring windows cover again."""
-
-    def __post_init__(self) -> None:
-        _between("every_steps", self.every_steps, 1, 10_000_000)
-        _between("cases", self.cases, 1, 100_000)
-        _between("overlap", self.overlap, 0, 0.9)
+Channels = Literal["merged", "plain", "foreground"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,128 +38,123 @@ class Recipe:
     """Short name, as on the command line."""
     description: str
     """One sentence on what it is for and where it comes from."""
-    label_set: str
-    """Label set that the truth follows, e.g. flare23."""
-    channels: Literal["merged", "plain", "foreground"]
+    label_set: str | LabelSet
+    """Label set that the truth follows: a built-in one by its name, e.g. flare23; a file beside the recipe;
+    `data` for the one beside the training data (`labels.json` or nnU-Net's `dataset.json`); or the set
+    itself, as files and `data` end up in checkpoints."""
+    channels: Channels
     """`merged`: one channel for each left/right pair; `plain`: one for each structure; `foreground`: one for
     all together."""
+    modality: Literal["CT", "MR", "PET", "other"] = "CT"
+    """What the image's values are; windows of air are skipped in CT only."""
     spacing_zyx_mm: ZyxMm
     """Voxel size of the network's grid."""
     patch_zyx: Zyx
-    """Size of a training patch, voxels, and of the window at inference."""
+    """Size of a training patch, voxels."""
+    intensity: Intensity = field(default_factory=lambda: WindowIntensity(lower=-250.0, upper=250.0))
+    """How an image's values become network input."""
+    resampling: Resampling = field(default_factory=AreaResampling)
+    """How an image is brought to the network's grid."""
+    normalize: Literal["before_resampling", "after_resampling"] = "after_resampling"
+    """Whether values are normalized in the image's grid (nnU-Net) or in the network's."""
     network: NetworkSpec
-    """The network; its `out_channels` must be the number of channels, background included."""
-    optimizer: Optimizer
-    """How the weights are changed."""
-    hu_window: tuple[float, float] = (-250.0, 250.0)
-    """HU that become 0 and 1; values beyond are clipped."""
-    background_share: float | None = None
-    """Share of patches centred on the background, 0 to 1; the others are centred on each structure equally
-    often. None: the background counts as one structure among the others, and what lies far from all organs is
-    hardly seen."""
+    """The network; `out_channels` may be left out: the number of channels, background included."""
     loss: Loss = field(default_factory=Loss)
     """What is minimised."""
+    optimizer: Optimizer = field(default_factory=AdamWOptimizer)
+    """How the weights are changed."""
+    schedule: Schedule = field(default_factory=WarmupCosineSchedule)
+    """How the learning rate changes."""
+    stopping: Stopping
+    """When the run is done."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """Which patches make a batch."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """How patches are varied."""
     validation: Validation = field(default_factory=Validation)
     """How the run is watched."""
     checkpoint_every_steps: int = 100
     """Steps between checkpoints, from which an interrupted run resumes."""
+    inference: Inference = field(default_factory=Inference)
+    """How the trained network is run."""
 
     def __post_init__(self) -> None:
-        if self.label_set not in LABEL_SETS:
-            raise ValueError(f"label_set: must be one of {', '.join(LABEL_SETS)}, is {self.label_set!r}")
-        for spacing in self.spacing_zyx_mm:
-            _between("spacing_zyx_mm", spacing, 0.1, 20)
-        if not self.hu_window[0] < self.hu_window[1]:
-            raise ValueError(f"hu_window: lower must be below upper, is {list(self.hu_window)}")
-        _between("checkpoint_every_steps", self.checkpoint_every_steps, 1, 10_000_000)
-        if self.background_share is not None:
-            _between("background_share", self.background_share, 0, 1)
-        try:
-            self.network.check_window(self.patch_zyx)
-        except ValueError as error:
-            raise ValueError(f"patch_zyx: {error}") from error
-        wanted = len(self.channel_names)
-        if self.network.out_channels != wanted:
-            raise ValueError(
-                f"network.out_channels: must be {wanted} for {self.channels} {self.label_set}, is "
-                f"{self.network.out_channels}"
-            )
+        faults = [*self._faults_of_images(), *self._faults_of_network(), *self._faults_of_inference()]
+        if not 1 <= self.checkpoint_every_steps <= 10_000_000:
+            faults.append(f"checkpoint_every_steps: must be 1 to 1e+07, is {self.checkpoint_every_steps}")
+        if faults:
+            raise SchemaError(*faults)
 
     @property
     def labels(self) -> LabelSet:
         """The label set that the truth follows."""
-        return LABEL_SETS[self.label_set]
+        return LABEL_SETS[self.label_set] if isinstance(self.label_set, str) else self.label_set
 
     @property
     def channel_names(self) -> tuple[str, ...]:
         """What each output channel stands for, background first."""
-        if self.channels == "foreground":
-            return (BACKGROUND, FOREGROUND)
-        return merged_channels(self.labels) if self.channels == "merged" else (BACKGROUND, *self.labels.names)
+        return channel_names(self.labels, self.channels)
 
     @property
-    def intensity(self) -> Intensity:
-        """How HU become network input."""
-        return Intensity(scheme="window", lower=self.hu_window[0], upper=self.hu_window[1])
+    def window_zyx(self) -> Zyx:
+        """Voxels that the network sees at a time when it is run."""
+        return self.inference.window_zyx or self.patch_zyx
+
+    @property
+    def values_limits(self) -> tuple[float, float] | None:
+        """Lowest and highest value of an image after its intensity; None where values have no ends."""
+        return (0.0, 1.0) if isinstance(self.intensity, WindowIntensity) else None
+
+    def _faults_of_images(self) -> list[str]:
+        faults = []
+        low, high = SPACING_MM
+        if not all(low <= spacing <= high for spacing in self.spacing_zyx_mm):
+            faults.append(f"spacing_zyx_mm: must be {low:g} to {high:g}, is {list(self.spacing_zyx_mm)}")
+        filled = isinstance(self.intensity, ZscoreIntensity) and self.intensity.over == "nonzero_filled"
+        if filled and self.normalize == "after_resampling":
+            faults.append("normalize: must be before_resampling for zscore over nonzero_filled")
+        return faults
+
+    def _faults_of_network(self) -> list[str]:
+        faults = []
+        windows = {"patch_zyx": self.patch_zyx, "inference.window_zyx": self.window_zyx}
+        for name, window in windows.items():
+            try:
+                self.network.check_window(window)
+            except ValueError as error:
+                faults.append(f"{name}: {error}")
+        if self.window_zyx == self.patch_zyx:
+            faults = faults[:1]
+        if self.network.in_channels != 1:
+            faults.append(
+                f"network.in_channels: must be 1, is {self.network.in_channels}; training reads the first "
+                "channel of a case only"
+            )
+        levels, weights = self.network.outputs, self.loss.level_weights
+        if weights is not None and len(weights) != levels:
+            faults.append(f"loss.level_weights: must be {levels} for this network, are {len(weights)}")
+        return faults
+
+    def _faults_of_inference(self) -> list[str]:
+        """Faults of what depends on the label set."""
+        if isinstance(self.label_set, str) and self.label_set not in LABEL_SETS:
+            return [f"label_set: must be one of {', '.join(LABEL_SETS)}, is {self.label_set!r}"]
+        faults = self.inference.unknown_structures(self.labels)
+        wanted, found = len(self.channel_names), self.network.out_channels
+        if found != wanted:
+            of = f"{self.channels} {self.labels.name}"
+            faults.append(f"network.out_channels: must be {wanted} for {of}, is {found}")
+        order = self.inference.tiling.order
+        for name in order.passing_through if isinstance(order, CentreFirst) else ():
+            if name not in self.channel_names:
+                faults.append(f"inference.tiling.order.passing_through: {name} is not among the channels")
+        if self.inference.localization is not None and self.channels != FOREGROUND:
+            faults.append("inference.localization: is for recipes with channels: foreground")
+        return faults
 
 
-def recipe_from(document: Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
-    """Build a recipe from a parsed document, with fields replaced as `optimizer.steps=100` says.
-
-    Raises:
-        RecipeError: naming the faulty field.
-    """
-    document = dict(document)
-    for override in overrides:
-        _override(document, override)
-    try:
-        return parse(Recipe, document)
-    except SchemaError as error:
-        raise RecipeError(str(error)) from error
-
-
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe: a file, or the name of one in `training/recipes`.
-
-    Raises:
-        RecipeError: no such recipe, not YAML, or a faulty field, which is named.
-    """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = RECIPES / f"{name_or_path}.yaml"
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-        raise RecipeError(f"recipe {name_or_path}: no such file, and not one of {known}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(
-            f"recipe {path}: cannot be read as YAML ({' '.join(str(error).split())})"
-        ) from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"recipe {path}: must be a mapping of fields")
-    try:
-        return recipe_from(document, overrides)
-    except RecipeError as error:
-        raise RecipeError(f"recipe {path.name}: {error}") from error
-
-
-def _override(document: dict[str, Any], override: str) -> None:
-    dotted, equals, text = override.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {override}: must read field=value")
-    *parents, last = dotted.split(".")
-    for parent in parents:
-        below = document.setdefault(parent, {})
-        if not isinstance(below, dict):
-            raise RecipeError(f"--set {override}: {parent} has no fields")
-        # A copy, so that the caller's document stays as it was.
-        document[parent] = dict(below)
-        document = document[parent]
-    # YAML 1.1 takes 1e-3 for text, and nobody writes 1.0e-3.
-    try:
-        document[last] = float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
-        document[last] = text
+def channel_names(labels: LabelSet, channels: Channels) -> tuple[str, ...]:
+    """What each output channel stands for, background first."""
+    if channels == "foreground":
+        return (BACKGROUND, FOREGROUND)
+    return merged_channels(labels) if channels == "merged" else (BACKGROUND, *labels.names)

@@ -18,7 +18,7 @@ from model.schema import SchemaError, dump, parse
 from training.recipes.recipe import Recipe
 from training.training_errors import CheckpointError
 
-FORMAT = "leanseg-checkpoint-1"
+FORMAT = "leanseg-checkpoint-2"
 """Name of the metadata entry: the only one, since safetensors writes several in any order."""
 
 

@@ -9,9 +9,10 @@ import torch
 from tqdm import tqdm
 
 from training.data.batches import Batch, batches
-from training.data.folders import CaseStore
-from training.losses.dice_focal import deep_supervision_loss
+from training.data.store import CaseStore
+from training.losses.supervision import deep_supervision_loss
 from training.optimization.schedule import learning_rate
+from training.recipes.recipe import Recipe
 from training.runs.run import BEST, LAST, Run
 from training.runs.validation import validate
 from training.training_errors import TrainingError
@@ -29,7 +30,7 @@ def train(run: Run, store: CaseStore, held_out: CaseStore | None, workers: int) 
         TrainingError: the loss is no longer a number.
     """
     recipe = run.info.recipe
-    steps, first, started = recipe.optimizer.steps, run.info.step, time.monotonic()
+    steps, first, started = recipe.stopping.steps, run.info.step, time.monotonic()
     source = batches(store, recipe, run.info.seed, first, workers)
     # disable=None: a bar on a terminal only; elsewhere plain lines.
     with tqdm(source, total=steps, initial=first, disable=None, unit="step", dynamic_ncols=True) as bar:
@@ -40,7 +41,7 @@ def train(run: Run, store: CaseStore, held_out: CaseStore | None, workers: int) 
             run.info = replace(
                 run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates
             )
-            run.log({"loss": loss, "learning_rate": learning_rate(step, recipe.optimizer)})
+            run.log({"loss": loss, "learning_rate": rate_of(step, recipe)})
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if bar.disable and (done % LOG_EVERY_STEPS == 0 or last):
                 logger.info(
@@ -62,17 +63,15 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     Raises:
         TrainingError: the loss is not a finite number.
     """
-    options = run.info.recipe.optimizer
+    recipe = run.info.recipe
     for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(step, options)
+        group["lr"] = rate_of(step, recipe)
     images, target = (tensor.to(run.device, non_blocking=True) for tensor in batch)
     if run.device.type == "cpu":
         images = images.to(memory_format=torch.channels_last_3d)
     with run.autocast():
-        output = run.network(images)
-    # Without deep supervision SegResNetDS returns its one level bare.
-    levels = [output] if isinstance(output, torch.Tensor) else output
-    loss = deep_supervision_loss(levels, target, run.info.recipe.loss)
+        levels = run.network(images)
+    loss = deep_supervision_loss(levels, target, recipe.loss, recipe.network.output_strides_zyx)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TrainingError(
@@ -82,10 +81,15 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     run.optimizer.zero_grad(set_to_none=True)
     run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     run.scaler.unscale_(run.optimizer)
-    torch.nn.utils.clip_grad_norm_(run.network.parameters(), options.clip_norm)
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.optimizer.clip_norm)
     run.scaler.step(run.optimizer)
     run.scaler.update()
     return value
+
+
+def rate_of(step: int, recipe: Recipe) -> float:
+    """Learning rate of a step, by the recipe."""
+    return learning_rate(step, recipe.optimizer.learning_rate, recipe.schedule, recipe.stopping.steps)
 
 
 def _validate(run: Run, held_out: CaseStore) -> None:

@@ -9,13 +9,12 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
-from numpy.typing import NDArray
 from torch import nn
 
 from eval.scoring.metrics import dice_per_label
-from model.manifest import Zyx
-from training.augmentation.patches import GridCase
-from training.data.folders import CaseStore
+from model.arrays import U8, Zyx
+from training.data.sampling import GridCase
+from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
 
 
@@ -28,9 +27,7 @@ def validate(
 ) -> dict[str, float]:
     """Mean Dice of each foreground channel over the held-out cases, 0 to 1.
 
-    A channel that no case holds is left out.
-
-    A case counts for a channel only if its truth holds it.
+    A case counts for a channel only if its truth holds it; a channel that no case holds is left out.
     """
     network.eval()
     scores = []
@@ -45,7 +42,7 @@ def validate(
 
 def predict_channels(
     network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device
-) -> NDArray[np.uint8]:
+) -> U8:
     """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
     image = torch.from_numpy(case.image.astype(np.float32))[None, None]
     logits = sliding_window_inference(
@@ -58,13 +55,11 @@ def predict_channels(
         sw_device=device,
         device=torch.device("cpu"),
     )
-    channels: NDArray[np.uint8] = logits[0].argmax(0).to(torch.uint8).numpy()
+    channels: U8 = logits[0].argmax(0).to(torch.uint8).numpy()
     return channels
 
 
-def case_dice(
-    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], channel_names: Sequence[str]
-) -> dict[str, float]:
+def case_dice(prediction: U8, truth: U8, channel_names: Sequence[str]) -> dict[str, float]:
     """Dice of each foreground channel that the truth holds."""
     present = [channel for channel in np.unique(truth).tolist() if channel > 0]
     return {

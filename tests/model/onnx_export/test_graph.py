@@ -8,19 +8,18 @@ from onnx import numpy_helper
 from torch import nn
 
 from model.networks.build import build
-from model.networks.spec import NetworkSpec
-from model.onnx_export.graph import (
-    OPSET,
+from model.networks.spec import SegResNetSpec
+from model.networks.unet_specs import SEUNetSpec
+from model.onnx_export.graph import OPSET, export_onnx
+from model.onnx_export.half_precision import bf16_is_safe, export_fp16, store_weights_as_half
+from model.onnx_export.parity import (
     ParityError,
     compare,
-    export_fp16,
-    export_onnx,
     onnxruntime_predict,
-    store_weights_as_half,
     synthetic_windows,
     torch_predict,
     verify_onnx,
-)  # fmt: skip
+)
 
 WINDOW = (8, 8, 16)
 
@@ -28,9 +27,7 @@ WINDOW = (8, 8, 16)
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    return build(
-        NetworkSpec(family="segresnet", out_channels=3, init_filters=8, blocks_down=(1, 1), dsdepth=1)
-    ).eval()
+    return build(SegResNetSpec(out_channels=3, init_filters=8, blocks_down=(1, 1), dsdepth=1)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +211,13 @@ def test_a_second_file_computes_in_fp16(network, tmp_path, make):
     np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
 
 
+def test_bf16_is_not_safe_where_it_makes_a_tie():
+    """Channel 1 wins everywhere by a thousandth of its logit, which is less than bf16 tells apart."""
+    window = np.ones((1, 1, *WINDOW), np.float32)
+    assert bf16_is_safe(Weights(1.0, 2.0), [window])
+    assert not bf16_is_safe(Weights(1.0, 1.001), [window])
+
+
 def test_no_file_where_fp16_changes_the_result(tmp_path):
     """Channel 1 wins everywhere with 60 000 x 27.
 
@@ -223,3 +227,19 @@ def test_no_file_where_fp16_changes_the_result(tmp_path):
     export_onnx(steep, WINDOW, tmp_path / "a.onnx", [window])
     assert not export_fp16(steep, tmp_path / "a.onnx", tmp_path / "a.fp16.onnx", [window])
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+
+
+def test_batch_norm_is_folded_before_weights_are_rounded(tmp_path):
+    """Folded by the exporter, weights would be rounded twice: logits differ by 6e-4 then."""
+    torch.manual_seed(0)
+    subject = build(SEUNetSpec(out_channels=3, init_filters=4, levels=2))
+    norms = [module for module in subject.modules() if isinstance(module, nn.BatchNorm3d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight.uniform_(0.2, 3)
+        for _ in range(20):
+            subject.train()(3 * torch.randn(2, 1, *WINDOW))
+    parity = export_onnx(subject.eval(), WINDOW, tmp_path / "a.onnx", synthetic_windows(WINDOW))
+    assert parity.largest_difference < 1e-5
+    assert "BatchNormalization" not in {node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node}
+    assert all(isinstance(norm, nn.BatchNorm3d) and norm.running_mean.any() for norm in norms)

@@ -1,35 +1,26 @@
 """`export` makes a bundle that loads, or nothing."""
 
 import json
-from dataclasses import replace
+import logging
 
 import pytest
-import torch
 
 from model.bundle import load_bundle
-from model.networks.build import build
+from model.manifest.clean_up import LongestRun
 from model.onnx_export import graph as onnx_export
-from tests.training.tiny import DOCUMENT, tiny_recipe
+from tests.training.checkpoints import write_checkpoint
+from tests.training.tiny import tiny_recipe
 from training.__main__ import main
-from training.commands.export import load_trained, postprocessing_of, provenance_of
-from training.runs.checkpoints import RunInfo, load_checkpoint, save_checkpoint
-
-FOREGROUND = {"channels": "foreground", "network": {**DOCUMENT["network"], "out_channels": 2}}
 
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
     """Untrained networks: two members, a localization network, and a member with other channels."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    other = {"label_set": "flare22", "network": {**DOCUMENT["network"], "out_channels": 14}}
-    for seed, (name, fields) in enumerate(
-        {"one": {}, "two": {"name": "fine"}, "roi": FOREGROUND, "other": other}.items()
-    ):
-        recipe = tiny_recipe(**fields)
-        torch.manual_seed(seed)
-        tensors = {f"network.{key}": tensor for key, tensor in build(recipe.network).state_dict().items()}
-        info = RunInfo(recipe=recipe, step=8, seed=seed, precision="fp32", cases=("a",), data="cubes")
-        save_checkpoint(folder / name, tensors, info)
+    write_checkpoint(folder / "one", seed=0)
+    write_checkpoint(folder / "two", seed=1, name="fine")
+    write_checkpoint(folder / "roi", seed=2, channels="foreground")
+    write_checkpoint(folder / "other", seed=3, label_set="flare22")
     return folder
 
 
@@ -38,7 +29,8 @@ def words(checkpoints, output, *names, **options):
     return ["export", *(str(checkpoints / name) for name in names), "--output", str(output), *more]
 
 
-def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
+def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="model")
     output = tmp_path / "bundle"
     call = words(
         checkpoints,
@@ -54,27 +46,22 @@ def test_an_ensemble_with_localization(checkpoints, cubes, tmp_path):
     manifest = load_bundle(output).manifest
     assert [member.file for member in manifest.members] == ["member-1.onnx", "member-2.onnx"]
     assert manifest.localization is not None
-    assert manifest.name == "tiny"
-    assert [member.fp16_file for member in manifest.members] == ["member-1.fp16.onnx", "member-2.fp16.onnx"]
     assert manifest.localization.fp16_file is None
+    assert manifest.name == "tiny"
     assert manifest.members[0].spacing_zyx_mm == (2, 2, 2)
     assert manifest.members[0].window_zyx == (16, 16, 16)
-    assert manifest.members[0].interpolation == "area"
-    assert all(
-        network.memory_mb and network.memory_mb["onnxruntime-fp32"] > 0
-        for network in manifest.networks().values()
-    )
-    assert manifest.members[0].intensity == tiny_recipe().intensity
+    assert manifest.preprocessing.resampling.kind == "area"
+    (image,) = manifest.inputs
+    assert (image.name, image.modality, image.intensity) == ("CT", "CT", tiny_recipe().intensity)
+    assert all(network.memory_mb["onnxruntime-fp32"] == 360 for network in manifest.networks().values())
     assert manifest.output.channels == ("background", "liver", "kidney", "spleen", "pancreas")
-    assert manifest.postprocessing is not None
-    assert {name: step.keep for name, step in manifest.postprocessing.items()} == dict.fromkeys(
-        ("liver", "spleen", "pancreas"), "longest_1d"
-    )
-    assert (
-        manifest.provenance.recipe == "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
-    )
+    assert manifest.postprocessing == (LongestRun(structures=("liver", "spleen", "pancreas")),)
+    origins = "tiny (seed 0, 8 steps), fine (seed 1, 8 steps), tiny (seed 2, 8 steps)"
+    assert manifest.provenance.recipe == origins
     assert (manifest.provenance.data, manifest.provenance.licence) == ("cubes", "CC0-1.0")
     assert str(tmp_path) not in json.dumps((output / "manifest.json").read_text(encoding="utf-8"))
+    for file in ("member-1.onnx", "member-2.onnx", "localization.onnx"):
+        assert any(message.startswith(f"{file}: measuring memory") for message in caplog.messages)
 
 
 def test_files_for_gpus_can_be_left_out(checkpoints, tmp_path):
@@ -83,20 +70,15 @@ def test_files_for_gpus_can_be_left_out(checkpoints, tmp_path):
     assert load_bundle(tmp_path / "bundle").manifest.members[0].fp16_file is None
 
 
-def test_weights_that_were_not_drawn_leave_a_trace(checkpoints, tmp_path):
-    tensors, info = load_checkpoint(checkpoints / "one")
-    save_checkpoint(tmp_path / "tuned", tensors, replace(info, init_sha256="c" * 64))
-    found = provenance_of([load_trained(tmp_path / "tuned"), load_trained(checkpoints / "one")], "", "")
-    assert (
-        found.recipe == f"tiny (seed 0, 8 steps, from checkpoint sha256:{'c' * 64}), tiny (seed 0, 8 steps)"
-    )
-
-
-def test_one_connected_part_of_every_organ_can_be_kept():
-    steps = postprocessing_of(tiny_recipe(), "largest_3d")
-    assert {name: step.keep for name, step in steps.items()} == dict.fromkeys(
-        tiny_recipe().labels.organs, "largest_3d"
-    )
+def test_how_networks_are_run_can_be_changed_after_training(checkpoints, tmp_path):
+    steps = "[{kind: largest_component, structures: [organs]}]"
+    call = words(checkpoints, tmp_path / "bundle", "one", localization=checkpoints / "roi")
+    changes = (f"inference.clean_up={steps}", "inference.localization.margin_mm=5")
+    assert main([*call, "--no-fp16", *(word for change in changes for word in ("--set", change))]) == 0
+    manifest = load_bundle(tmp_path / "bundle").manifest
+    assert [step.kind for step in manifest.postprocessing] == ["largest_component"]
+    assert manifest.postprocessing[0].structures == ("liver", "kidney", "spleen", "pancreas")
+    assert manifest.localization.margin_mm == 5
 
 
 def test_a_disagreement_leaves_nothing_behind(checkpoints, tmp_path, capsys, monkeypatch):
@@ -120,17 +102,21 @@ def test_a_disagreement_leaves_nothing_behind(checkpoints, tmp_path, capsys, mon
 
 
 @pytest.mark.parametrize(
-    ("names", "options", "message"),
+    ("names", "options", "code", "message"),
     [
-        (["one", "other"], {}, "has other channels than"),
-        (["roi"], {}, "finds the foreground only"),
-        (["one"], {"localization": "two"}, "does not serve for localization"),
-        (["three"], {}, "no such checkpoint"),
+        (["one", "other"], {}, 1, "has other channels than"),
+        (["roi"], {}, 1, "finds the foreground only"),
+        (["one"], {"localization": "two"}, 1, "does not serve for localization"),
+        (["three"], {}, 1, "no such checkpoint"),
+        (["one"], {"data": "nowhere"}, 1, "no data set here"),
+        (["one"], {"set": "patch_zyx=[8,8,8]"}, 2, "only fields of inference can change after training"),
+        (["one"], {"set": "inference.tiling.overlap=7"}, 2, "inference.tiling.overlap: must be 0 to 0.9"),
+        (["one"], {"set": "inference.localization.margin_mm=7"}, 2, "there is no localization network"),
     ],
 )
-def test_what_makes_no_ensemble_is_refused(checkpoints, tmp_path, capsys, names, options, message):
-    options = {name: checkpoints / value for name, value in options.items()}
-    assert main(words(checkpoints, tmp_path / "bundle", *names, **options)) == 1
+def test_what_makes_no_ensemble_is_refused(checkpoints, tmp_path, capsys, names, options, code, message):
+    options = {name: value if name == "set" else checkpoints / value for name, value in options.items()}
+    assert main(words(checkpoints, tmp_path / "bundle", *names, **options)) == code
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -1,24 +1,34 @@
-import pytest
 import torch
 
 from model.bundle import load_bundle
-from model.networks.plain_unet import FLARE22_SMALL, PlainUNetSpec, build_plain_unet
-from training.commands.untrained import random_network, write_untrained
+from model.networks.build import build
+from model.networks.unet_specs import PlainUNetSpec
+from training.__main__ import main
+from training.commands import untrained
+from training.commands.untrained import FLARE22_SMALL, WINDOW_ZYX, random_network, write_untrained
 
-TINY = PlainUNetSpec(out_channels=3, filters=(2, 4, 8), strides_zyx=((1, 2, 2), (2, 2, 2)))
+TINY = PlainUNetSpec(out_channels=3, features=(2, 4, 8), strides=((1, 2, 2), (2, 2, 2)))
 
 
 def test_the_published_small_network():
-    assert sum(parameter.numel() for parameter in build_plain_unet(FLARE22_SMALL).parameters()) == 5_644_318
+    FLARE22_SMALL.check_window(WINDOW_ZYX)
+    with torch.device("meta"):
+        network = build(FLARE22_SMALL)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 5_646_030
 
 
-@pytest.mark.parametrize(
-    ("filters", "strides", "message"),
-    [((2, 4, 8), ((2, 2, 2),), "one fewer"), ((2, 4), ((2, 2, 2),), "three levels")],
-)
-def test_sizes_that_make_no_network_are_refused(filters, strides, message):
-    with pytest.raises(ValueError, match=message):
-        PlainUNetSpec(out_channels=2, filters=filters, strides_zyx=strides)
+def test_the_command_writes_it(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(
+        untrained, "write_untrained", lambda *args, **more: called.append((args, more)) or Bundle
+    )
+    arguments = ["--output", str(tmp_path / "bundle"), "--seed", "3"]
+    assert main(["untrained", *arguments]) == 0
+    assert called == [((tmp_path / "bundle", FLARE22_SMALL, WINDOW_ZYX), {"seed": 3, "overwrite": False})]
+
+
+class Bundle:
+    folder = "bundle"
 
 
 def test_a_seed_is_a_network():

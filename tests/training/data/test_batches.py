@@ -7,9 +7,10 @@ import torch
 
 from tests.training.tiny import tiny_recipe
 from training.data.batches import batches, case_of, make_batch
-from training.data.folders import CaseStore, labelled_cases
+from training.data.folders import labelled_cases
+from training.data.store import CaseStore
 
-RECIPE = tiny_recipe(optimizer={"steps": 5, "batch_size": 2})
+RECIPE = tiny_recipe(stopping={"kind": "fixed_steps", "steps": 5}, sampling={"batch_size": 2})
 
 
 @pytest.fixture

@@ -8,13 +8,10 @@ import SimpleITK as sitk
 
 from model.labels import FLARE23
 from tests.places import real_data
-from training.phantom.canvas import Canvas, Field, carve
 from training.phantom.case import phantom_case
 from training.phantom.data_folder import ALL_ORIENTATIONS, Cohort, load_anatomy, to_sitk, write_dataset
-from training.phantom.frame import Frame, random_pose, resample
 from training.phantom.maps import anatomy_from_labels
 from training.phantom.patient import draw_missing
-from training.phantom.shapes import ellipsoid
 
 IDS = FLARE23.ids
 SMALL = {"coverage": "slab", "spacing_zyx_mm": (8.0, 7.0, 7.0)}
@@ -29,15 +26,6 @@ PLAUSIBLE_ML = {
     "duodenum": (30, 160),
     "right adrenal gland": (1.5, 13), "left adrenal gland": (1.5, 13), "esophagus": (5, 70),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def cases():
-    """Three whole abdomens, coarse enough to be quick."""
-    return [
-        phantom_case(np.random.default_rng([5, i]), spacing_zyx_mm=COARSE, coverage="abdomen")
-        for i in range(3)
-    ]
 
 
 def volume_ml(case, name):
@@ -219,45 +207,3 @@ def test_label_maps_keep_their_organs_sizes():
         if name not in case.info["missing"] and not case.info["tumors"]:
             expected = (source == IDS[name]).sum() * np.prod(image.GetSpacing()) / 1000
             assert 0.55 < volume_ml(case, name) / expected < 1.6, name
-
-
-def test_a_painted_sphere_has_its_volume_and_its_hu():
-    pose = random_pose(np.random.default_rng(0), warp=0.0)
-    pose = type(pose)(
-        size_xyz=(1.0, 1.0, 1.0),
-        rotation=np.eye(3),
-        waves=pose.waves,
-        phases=pose.phases,
-        amplitudes_mm=np.zeros_like(pose.amplitudes_mm),
-    )
-    frame = Frame(pose=pose, origin_xyz_mm=np.array([-40.0, -40.0, -40.0]), step_mm=2.0, shape=(41, 41, 41))
-    canvas = Canvas(
-        frame=frame,
-        shape=(60, 60, 60),
-        spacing_zyx_mm=(1.2, 1.2, 1.2),
-        blur_zyx_mm=(1.2, 1.2, 1.2),
-        offset_zyx_mm=(4.0, 4.0, 4.0),
-    )
-    region = frame.region((-25, -25, -25), (25, 25, 25))
-    canvas.paint(Field(region, ellipsoid(region, (0, 0, 0), (20, 20, 20))), 60.0, label=1)
-    expected = 4 / 3 * np.pi * 20**3
-    assert (canvas.labels == 1).sum() * 1.2**3 == pytest.approx(expected, rel=0.02)
-    assert canvas.image[30, 30, 30] == pytest.approx(60.0)
-    # Partial volume: the mean of the image knows the sphere's volume better than whole voxels do.
-    assert (canvas.image + 1000).sum() / 1060 * 1.2**3 == pytest.approx(expected, rel=0.01)
-
-
-def test_carving_leaves_the_gap():
-    pose = random_pose(np.random.default_rng(0), warp=0.0)
-    frame = Frame(pose=pose, origin_xyz_mm=np.array([-40.0, -40.0, -40.0]), step_mm=2.0, shape=(41, 41, 41))
-    whole = frame.whole()
-    organ, neighbour = (Field(whole, ellipsoid(whole, (x, 0, 0), (15, 15, 15))) for x in (-8, 8))
-    carved = carve(organ, neighbour, 2.0)
-    assert (carved.distance[neighbour.distance < 1.9] > 0).all()
-    assert (carved.distance < 0).any()
-
-
-def test_linear_resampling_reproduces_a_ramp():
-    ramp = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((5, 4, 3), np.float32)
-    sampled = resample(ramp, [np.array([0.0, 0.5, 3.25, 4.0]), np.array([0.0, 2.5]), np.array([1.0])])
-    np.testing.assert_allclose(sampled[:, 0, 0], [0.0, 0.5, 3.25, 4.0], atol=1e-6)

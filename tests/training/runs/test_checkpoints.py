@@ -5,7 +5,7 @@ import safetensors.torch
 import torch
 
 from model.networks.build import build
-from tests.training.tiny import tiny_recipe
+from tests.training.tiny import NETWORK, tiny_recipe
 from training.runs import checkpoints
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.training_errors import CheckpointError
@@ -95,7 +95,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, make, message):
 
 
 def test_weights_of_another_network_are_refused_naming_the_first_tensor(tmp_path):
-    wider = tiny_recipe(network={**INFO.recipe.network.__dict__, "init_filters": 8, "blocks_down": [1, 1]})
+    wider = tiny_recipe(network={**NETWORK, "init_filters": 8})
     with pytest.raises(
         CheckpointError, match=r"belongs to another network \(encoder\.conv_init\.weight is \(8, 1, 3, 3, 3\)"
     ):

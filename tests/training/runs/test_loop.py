@@ -8,7 +8,8 @@ import torch
 
 from model.bundle import file_sha256
 from tests.training.tiny import tiny_recipe
-from training.data.folders import CaseStore, labelled_cases
+from training.data.folders import labelled_cases
+from training.data.store import CaseStore
 from training.runs import loop
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
@@ -111,7 +112,9 @@ def test_steps_that_the_gradient_scaler_left_out_stay_left_out(cubes, tmp_path, 
 
 def test_it_learns_one_case_by_heart(cubes, tmp_path):
     recipe = tiny_recipe(
-        optimizer={"steps": 60, "learning_rate": 0.02, "warmup_steps": 2}, augmentation={"affine_chance": 0.0}
+        stopping={"kind": "fixed_steps", "steps": 60},
+        optimizer={"learning_rate": 0.02},
+        augmentation={"affine_chance": 0.0},
     )
     run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
     losses = [line["loss"] for line in log_of(tmp_path) if "loss" in line]

@@ -5,19 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.tiny import grid_case
-from training.augmentation.patches import (
-    channel_points,
-    cut,
-    draw_centre,
-    draw_patch,
-    draw_pose,
-    draw_slab,
-    vary_intensity,
-)
-from training.recipes.recipe import Augmentation
+from tests.training.tiny import grid_case, tiny_recipe
+from training.data.sampling import channel_points, draw_centre, draw_patch, draw_slab
+from training.recipes.augmentation_options import Augmentation
 
 STILL = Augmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
+
+
+def patch_of(case, patch_zyx, augmentation, rng):
+    """A patch by a recipe that has this size and augmentation."""
+    recipe = replace(tiny_recipe(), patch_zyx=patch_zyx, augmentation=augmentation)
+    return draw_patch(case, recipe, rng)
 
 
 def ramp_case(shape=(6, 8, 10)):
@@ -84,7 +82,7 @@ def test_patches_show_nothing_beyond_their_slab(chance, depths):
     case = grid_case(np.ones((20, 6, 6), np.uint8), np.ones((20, 6, 6)))
     augmentation = replace(STILL, slab_chance=chance, slab_voxels=(3, 5))
     rng = np.random.default_rng(0)
-    drawn = [draw_patch(case, (12, 6, 6), augmentation, rng) for _ in range(40)]
+    drawn = [patch_of(case, (12, 6, 6), augmentation, rng) for _ in range(40)]
     assert {int(image.any(axis=(1, 2)).sum()) for image, _ in drawn} == depths
     assert all(np.array_equal(image > 0, channels > 0) for image, channels in drawn)
 
@@ -99,78 +97,17 @@ def test_a_patch_near_the_border_is_moved_inwards():
     assert centres.max() <= 6
 
 
-def test_an_image_smaller_than_the_patch_lies_in_its_middle_with_air_around():
-    case = grid_case(np.ones((2, 4, 4), np.uint8), np.ones((2, 4, 4)))
-    centre = draw_centre(case, (4, 4, 4), np.random.default_rng(0))
-    image, channels = cut(case, centre, (4, 4, 4), None)
-    assert image[:, 0, 0].tolist() == [0, 1, 1, 0]
-    assert channels[:, 0, 0].tolist() == [0, 1, 1, 0]
-
-
-def test_without_pose_a_patch_is_a_plain_slice():
-    case = ramp_case()
-    image, channels = cut(case, np.array([3.0, 4.0, 5.0]), (2, 4, 6), None)
-    np.testing.assert_array_equal(image, case.image[2:4, 2:6, 2:8])
-    np.testing.assert_array_equal(channels, case.channels[2:4, 2:6, 2:8])
-
-
-def test_the_identity_pose_is_the_plain_slice():
-    case = ramp_case()
-    centre = np.array([3.0, 4.0, 5.0])
-    moved, still = cut(case, centre, (2, 4, 6), np.eye(3)), cut(case, centre, (2, 4, 6), None)
-    np.testing.assert_allclose(moved[0], still[0], atol=1e-6)
-    np.testing.assert_array_equal(moved[1], still[1])
-
-
-def test_a_quarter_turn_turns_the_axial_plane_only_and_image_and_channels_alike():
-    case = ramp_case((4, 8, 8))
-    quarter = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
-    image, channels = cut(case, np.array([2.0, 4.0, 4.0]), (4, 4, 4), quarter)
-    np.testing.assert_allclose(image, np.rot90(case.image[:, 2:6, 2:6], axes=(1, 2), k=-1), atol=1e-6)
-    np.testing.assert_array_equal(channels, np.rot90(case.channels[:, 2:6, 2:6], axes=(1, 2), k=-1))
-
-
-def test_a_scaled_pose_reaches_beyond_the_image_as_air():
-    case = grid_case(np.ones((4, 4, 4), np.uint8), np.ones((4, 4, 4)))
-    image, channels = cut(case, np.array([2.0, 2.0, 2.0]), (4, 4, 4), np.diag([1.0, 2.0, 2.0]))
-    assert image[1, 0].tolist() == [0, 0, 0, 0]
-    assert channels[1, 1].tolist() == [0, 1, 1, 0]
-
-
-def test_poses_stay_in_their_limits_and_leave_z_out_of_the_rotation():
-    rng = np.random.default_rng(0)
-    poses = [draw_pose(Augmentation(affine_chance=1, rotation_deg=10, scale=0.2), rng) for _ in range(200)]
-    in_plane = [np.hypot(pose[1, 1], pose[2, 1]) for pose in poses]
-    angles = [np.degrees(np.arctan2(pose[2, 1], pose[1, 1])) for pose in poses]
-    assert 0.8 <= min(in_plane) < 0.85 < 1.15 < max(in_plane) <= 1.2
-    assert -10 <= min(angles) < -8 < 8 < max(angles) <= 10
-    assert all(
-        0.95 <= pose[0, 0] <= 1.05 and not pose[0, 1:].any() and not pose[1:, 0].any() for pose in poses
-    )
-
-
-def test_intensity_changes_stay_between_0_and_1_and_do_change():
-    image = np.linspace(0, 1, 64, dtype=np.float32).reshape(4, 4, 4)
-    always = Augmentation(intensity_chance=1, noise_chance=1, blur_chance=1)
-    varied = [vary_intensity(image, always, np.random.default_rng(seed)) for seed in range(20)]
-    assert min(v.min() for v in varied) >= 0
-    assert max(v.max() for v in varied) <= 1
-    assert all(np.abs(v - image).max() > 0.005 and v.dtype == np.float32 for v in varied)
-
-
 def test_nothing_is_changed_where_no_chance_is_given():
     case = ramp_case()
-    image, channels = draw_patch(case, (6, 8, 10), STILL, np.random.default_rng(0))
+    image, channels = patch_of(case, (6, 8, 10), STILL, np.random.default_rng(0))
     np.testing.assert_array_equal(image, case.image)
     np.testing.assert_array_equal(channels, case.channels)
 
 
 def test_flips_turn_image_and_channels_together():
     case = ramp_case()
-    flip_x = Augmentation(
-        affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0, flip_axes=("x",)
-    )
-    patches = [draw_patch(case, (6, 8, 10), flip_x, np.random.default_rng(seed)) for seed in range(20)]
+    flip_x = replace(STILL, flip_axes=("x",))
+    patches = [patch_of(case, (6, 8, 10), flip_x, np.random.default_rng(seed)) for seed in range(20)]
     turned = [np.array_equal(channels, case.channels[..., ::-1]) for _, channels in patches]
     assert 0 < sum(turned) < 20
     for (image, _), was_turned in zip(patches, turned, strict=True):
@@ -180,8 +117,48 @@ def test_flips_turn_image_and_channels_together():
 def test_the_same_generator_gives_the_same_patch():
     case = ramp_case()
     one, same, other = (
-        draw_patch(case, (4, 4, 4), Augmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
+        patch_of(case, (4, 4, 4), Augmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(one[0], same[0])
     np.testing.assert_array_equal(one[1], same[1])
     assert not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize(
+    ("intensity", "clipped"),
+    [
+        ({"kind": "window", "lower": -250, "upper": 250}, True),
+        ({"kind": "clip_zscore", "lower": -900, "upper": 900, "mean": 0, "std": 300}, False),
+        ({"kind": "zscore"}, False),
+    ],
+)
+def test_patches_are_clipped_only_where_the_intensity_has_ends(intensity, clipped):
+    """A z-scored image has values on both sides of 0, all of which a network is to see."""
+    values = np.linspace(-3, 3, 512).reshape(8, 8, 8)
+    case = grid_case(np.ones((8, 8, 8), np.uint8), values)
+    recipe = replace(tiny_recipe(intensity=intensity), patch_zyx=(8, 8, 8), augmentation=STILL)
+    image, _ = draw_patch(case, recipe, np.random.default_rng(0))
+    np.testing.assert_array_equal(image, np.clip(case.image, 0, 1) if clipped else case.image)
+
+
+def test_a_case_of_background_alone_has_patches_too():
+    case = grid_case(np.zeros((8, 8, 8), np.uint8))
+    recipe = tiny_recipe(sampling={"background_share": 0.0}, patch_zyx=[4, 4, 4])
+    assert not draw_patch(case, recipe, np.random.default_rng(0))[1].any()
+
+
+def test_every_patch_shows_some_of_the_channel_that_it_was_centred_on():
+    channels = np.zeros((12, 12, 12), np.uint8)
+    channels[5:7, 5:7, 5:7] = 1
+    case = grid_case(channels)
+    recipe = replace(
+        tiny_recipe(sampling={"background_share": 0.0}), patch_zyx=(4, 4, 4), augmentation=Augmentation()
+    )
+    drawn = [draw_patch(case, recipe, np.random.default_rng(seed))[1] for seed in range(30)]
+    assert all((patch == 1).any() for patch in drawn)
+
+
+def test_the_memory_of_a_case_is_that_of_its_arrays():
+    case = grid_case(np.zeros((4, 4, 4), np.uint8))
+    # 64 half floats, 64 bytes, and the 64 points of the background, three int16 each.
+    assert case.nbytes == 128 + 64 + 64 * 6

@@ -1,0 +1,116 @@
+"""From networks and what is stated about them to a bundle: files, precision, memory, hashes, manifest.
+
+Used by everything that makes bundles: export of one's own checkpoints and importers of others' models.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from torch import nn
+
+from model.arrays import F32
+from model.bundle import ModelBundle, write_bundle
+from model.manifest.document import Manifest
+from model.manifest.network import Localization, Member, Network
+from model.onnx_export.graph import export_onnx
+from model.onnx_export.half_precision import bf16_is_safe, export_fp16
+from model.onnx_export.memory import measure_memory
+
+logger = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind", bound=Network)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkToPack(Generic[Kind]):
+    """A torch network and what the manifest will say about it."""
+
+    network: nn.Module
+    """Evaluation output: one tensor of logits."""
+    stated: Kind
+    """Its entry in the manifest, without what packing finds out: `precision`, `fp16_file`, `memory_mb`."""
+    windows: tuple[F32, ...]
+    """Inputs to compare on, (1, in_channels, *stated.input_shape); the last one looks like an image."""
+    fp16: bool = True
+    """Whether a second file is written that computes in fp16."""
+    precision: Literal["fp32", "bf16"] | None = None
+    """Lowest precision that is known to be safe; None: bf16 is tried."""
+
+
+MakeManifest = Callable[[tuple[Member, ...], Localization | None, Mapping[str, str]], Manifest]
+"""Makes the manifest, given its networks and each file's SHA-256."""
+
+
+def pack_bundle(
+    folder: Path,
+    members: Sequence[NetworkToPack[Member]],
+    localization: NetworkToPack[Localization] | None,
+    make_manifest: MakeManifest,
+    *,
+    overwrite: bool = False,
+) -> ModelBundle:
+    """Write a bundle of torch networks.
+
+    Args:
+        folder: where the bundle shall lie.
+        members: of the ensemble, in order.
+        localization: network that finds the region of interest, if there is one.
+        make_manifest: makes the manifest of what was packed.
+        overwrite: replace a bundle that is already there.
+
+    Raises:
+        ParityError: onnxruntime and torch disagree; nothing is left behind.
+        MeasurementError: the memory of a network could not be measured.
+        BundleError: there is something else at `folder`, or manifest and files do not fit together.
+    """
+    packed: list[Member] = []
+    found: list[Localization] = []
+
+    def write_files(staged: Path) -> None:
+        packed.extend(pack(member, staged) for member in members)
+        found.extend(pack(item, staged) for item in (localization,) if item is not None)
+        logger.info("checking files and manifest against each other")
+
+    def describe(files: Mapping[str, str]) -> Manifest:
+        return make_manifest(tuple(packed), found[0] if found else None, files)
+
+    return write_bundle(folder, write_files, describe, overwrite=overwrite)
+
+
+def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
+    """Write the files of one network; its entry in the manifest, complete.
+
+    Raises:
+        ParityError: onnxruntime and torch disagree.
+        MeasurementError: its memory could not be measured.
+    """
+    stated, path = item.stated, folder / item.stated.file
+    in_channels = item.windows[0].shape[1]
+    parity = export_onnx(item.network, stated.input_shape, path, item.windows, in_channels)
+    logger.info(
+        "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same",
+        path.name,
+        path.stat().st_size / 2**20,
+        parity.largest_difference,
+        100 * parity.agreement,
+    )
+    # Only on what looks like an image: in noise a trained network has no opinion, and near-ties flip.
+    image = item.windows[-1:]
+    precision = item.precision
+    if precision is None:
+        logger.info("%s: trying bf16", path.name)
+        precision = "bf16" if bf16_is_safe(item.network, image) else "fp32"
+    fp16_file = None
+    if item.fp16:
+        beside = path.with_suffix(".fp16.onnx")
+        logger.info("%s: trying fp16", path.name)
+        if export_fp16(item.network, path, beside, image):
+            fp16_file = Path(stated.file).with_suffix(".fp16.onnx").as_posix()
+    logger.info("%s: may be computed in %s%s", path.name, precision, " and fp16" * bool(fp16_file))
+    logger.info("%s: measuring memory", path.name)
+    memory_mb = measure_memory(path, precision)
+    logger.info("%s: %s", path.name, ", ".join(f"{way} {mb} MiB" for way, mb in memory_mb.items()))
+    return replace(stated, precision=precision, fp16_file=fp16_file, memory_mb=memory_mb)

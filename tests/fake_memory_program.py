@@ -1,0 +1,10 @@
+"""Stands in for `python -m inference.runtime.network_memory`: answers at once, and notes what it was called with."""
+
+import json
+import sys
+
+if __name__ == "__main__":
+    path, option, allowed = sys.argv[1:]
+    assert path.endswith(".onnx")
+    assert option == "--allowed"
+    sys.stdout.write(json.dumps({f"openvino-{allowed}": 194, "onnxruntime-fp32": 360}))

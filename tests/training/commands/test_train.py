@@ -1,0 +1,148 @@
+"""`train`: which run its words ask for, and what it says on the way."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tests.training.tiny import DOCUMENT, write_case
+from training.__main__ import main
+from training.commands import train as command
+from training.runs.checkpoints import load_checkpoint
+from training.runs.run import BEST, LAST, LOG
+from training.training_errors import TrainingError
+
+OWN = {"labels": {"background": 0, "right lung": 3, "left lung": 8}, "lesions": []}
+
+
+@pytest.fixture
+def lungs(tmp_path):
+    """Two cases of a user's own label set, which nnU-Net's dataset.json states."""
+    folder = tmp_path / "lungs"
+    for index in range(2):
+        labels = np.zeros((16, 16, 16), np.uint8)
+        labels[4:12, 4:12, 2:7], labels[4:12, 4:12, 9 + index : 14] = 3, 8
+        write_case(folder, f"case{index}", np.where(labels, -600, 50).astype(np.int16), labels)
+    (folder / "dataset.json").write_text(json.dumps({**OWN, "name": "lungs"}))
+    return folder
+
+
+def recipe_file(folder, **fields):
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**DOCUMENT, **fields}))
+    return str(path)
+
+
+def words(recipe, data, output, *more):
+    return ["train", recipe, "--data", str(data), "--output", str(output), "--device", "cpu", *more]
+
+
+def test_a_users_own_label_set_is_trained_on_and_kept_in_the_checkpoint(lungs, tmp_path):
+    recipe = recipe_file(tmp_path, label_set="data")
+    call = words(recipe, lungs, tmp_path / "run", "--steps", "2", "--validation", "0", "--precision", "fp32")
+    assert main(call) == 0
+    _, info = load_checkpoint(tmp_path / "run" / LAST)
+    assert info.recipe.labels.ids == {"right lung": 3, "left lung": 8}
+    assert info.recipe.channel_names == ("background", "right lung", "left lung")
+    assert info.data == "lungs"
+
+
+def test_a_run_that_found_its_set_beside_the_data_can_be_resumed(lungs, tmp_path):
+    recipe = recipe_file(tmp_path, label_set="data")
+    more = ("--steps", "2", "--validation", "0", "--precision", "fp32")
+    assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
+    assert main(words(recipe, lungs, tmp_path / "run", *more, "--resume")) == 0
+
+
+def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_path, capsys):
+    recipe = recipe_file(tmp_path)  # FLARE21 ends at 4.
+    assert main(words(recipe, lungs, tmp_path / "run", "--validation", "0")) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "labelsTr/case" in error
+    assert "holds id 8, unknown to label set flare21" in error
+
+
+def test_all_faults_of_a_recipe_are_told_before_data_is_looked_at(tmp_path, capsys):
+    recipe = recipe_file(tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"steps": 0})
+    assert main(words(recipe, tmp_path / "nowhere", tmp_path / "run")) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: recipe recipe.yaml: label_set: ")
+    for field in ("patch_zyx: must be a list of 3", "stopping.steps: must be 1"):
+        assert field in error
+    assert error.count("\n") == 1
+
+
+def test_a_line_says_what_is_trained_and_another_where_it_ended(cubes, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="training")
+    more = ("--steps", "2", "--validation", str(cubes), "--precision", "fp32")
+    assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
+    assert "tiny: 2 cases, 2 held out, 2 steps from 0, cpu in fp32" in caplog.messages
+    assert any(message.startswith("step 2/2: loss ") for message in caplog.messages)
+    assert any(message.startswith("step 2: validation Dice ") for message in caplog.messages)
+    assert caplog.messages[-1] == f"done: {tmp_path / 'run' / BEST}"
+
+
+def test_the_log_has_a_loss_and_a_rate_for_each_step_and_dice_for_each_validation(cubes, tmp_path):
+    more = ("--steps", "4", "--validation", str(cubes), "--precision", "fp32")
+    assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    # Two steps of warm-up to 0.01, then half a cosine over the other two.
+    assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005])
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if "mean_dice" in line] == [4]
+
+
+def test_several_data_sets_are_one(cubes, lungs, tmp_path):
+    recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
+    call = words(recipe, cubes, tmp_path / "run", "--data", str(lungs), "--steps", "1", "--validation", "0")
+    assert main(call) == 0
+    _, info = load_checkpoint(tmp_path / "run" / LAST)
+    assert info.cases == ("case0", "case1", "case0", "case1")
+    assert info.data == "cubes; lungs"
+
+
+def test_threads_are_the_ones_asked_for(cubes, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--threads", "3", "--steps", "1")
+    assert main([*call, "--validation", "0"]) == 0
+    assert asked == [3]
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "name", "expected"),
+    [(False, "auto", "cpu"), (True, "auto", "cuda"), (True, "cpu", "cpu"), (True, "cuda", "cuda")],
+)
+def test_the_device_is_the_gpu_where_there_is_one(monkeypatch, has_gpu, name, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    assert command._device(name).type == expected
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match="torch finds no usable NVIDIA GPU here"):
+        command._device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "bf16", "amx", "expected"),
+    [
+        ("cpu", True, False, "bf16"),
+        ("cpu", False, True, "bf16"),
+        ("cpu", False, False, "fp32"),
+        ("cuda", True, False, "bf16"),
+        ("cuda", False, False, "fp16"),
+    ],
+)
+def test_the_precision_is_the_fastest_that_the_device_computes_itself(
+    monkeypatch, device, bf16, amx, expected
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    assert command._precision("auto", torch.device(device)) == expected
+    assert command._precision("fp16", torch.device(device)) == "fp16"

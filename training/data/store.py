@@ -1,0 +1,112 @@
+"""Cases on a recipe's grid, brought there at first use and kept in memory.
+
+Images whose values have ends by their intensity are kept as half floats, others as floats. What does not fit
+into memory is made again each time, or read from a folder of resampled cases.
+"""
+
+import hashlib
+import json
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.arrays import U8
+from model.labels import Table, channel_table
+from model.schema import dump
+from training.data.folders import CaseFiles
+from training.data.on_grid import read_on_grid
+from training.data.sampling import GridCase, channel_points
+from training.recipes.recipe import FOREGROUND, Recipe
+
+
+def recipe_table(recipe: Recipe) -> Table:
+    """Table from label id to the recipe's channel, (256,)."""
+    if recipe.channels == FOREGROUND:
+        table = np.zeros(256, np.uint8)
+        table[list(recipe.labels.ids.values())] = 1
+        return table
+    return channel_table(recipe.labels, recipe.channel_names)
+
+
+class CaseStore:
+    """Cases on a recipe's grid, loaded at first use; safe to use from several threads.
+
+    Args:
+        cases: where they lie.
+        recipe: says the grid, the intensity and the channels.
+        cache_mb: memory for them, MiB.
+        cache_folder: where resampled cases are kept for later runs, too; None for nowhere.
+    """
+
+    def __init__(
+        self, cases: Sequence[CaseFiles], recipe: Recipe, cache_mb: float, cache_folder: Path | None = None
+    ) -> None:
+        self.cases = tuple(cases)
+        self._recipe = recipe
+        self._table = recipe_table(recipe)
+        self._free = cache_mb * 2**20
+        self._folder = cache_folder
+        self._kept: dict[int, GridCase] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def load(self, index: int) -> GridCase:
+        """Case `index` on the grid.
+
+        Raises:
+            DataError: its files cannot be read, do not fit each other, or hold an id that the label set
+                lacks.
+        """
+        with self._lock:
+            kept = self._kept.get(index)
+        if kept is not None:
+            return kept
+        case = self._read(self.cases[index])
+        with self._lock:
+            if index not in self._kept and case.nbytes <= self._free:
+                self._kept[index] = case
+                self._free -= case.nbytes
+        return case
+
+    def _read(self, files: CaseFiles) -> GridCase:
+        image, channels = self._arrays(files)
+        # Seeded by the name: the points do not depend on the order in which cases are loaded.
+        points = channel_points(channels, np.random.default_rng(zlib.crc32(files.name.encode())))
+        return GridCase(name=files.name, image=image, channels=channels, points=points)
+
+    def _arrays(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
+        if self._folder is None:
+            return self._resampled(files)
+        path = self._folder / f"{files.name}-{self._key(files)}.npz"
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as stored:
+                return stored["image"], stored["channels"]
+        image, channels = self._resampled(files)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{threading.get_ident()}.partial")
+        with partial.open("wb") as stream:
+            np.savez(stream, image=image, channels=channels)
+        partial.replace(path)
+        return image, channels
+
+    def _resampled(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
+        image, ids = read_on_grid(files.image, files.labels, self._recipe)
+        kept = np.float32 if self._recipe.values_limits is None else np.float16
+        return image.astype(kept, copy=False), self._table[ids]
+
+    def _key(self, files: CaseFiles) -> str:
+        """Changes with everything that the arrays depend on."""
+        recipe = self._recipe
+        parts = (recipe.labels, recipe.intensity, recipe.resampling)
+        depends = [recipe.channels, recipe.spacing_zyx_mm, recipe.normalize, *map(dump, parts)]
+        stamps = [
+            (path.stat().st_size, path.stat().st_mtime_ns, str(path.resolve()))
+            for path in (files.image, files.labels)
+        ]
+        return hashlib.sha256(json.dumps([depends, stamps]).encode()).hexdigest()[:16]

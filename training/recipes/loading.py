@@ -1,0 +1,166 @@
+"""From a YAML file to a `Recipe`.
+
+Recipes are found by name or path, fields are replaced as `--set` says, label sets are looked up, and all
+faults are told at once.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from model.label_files import FILES, LabelSetError, find_label_set
+from model.labels import LABEL_SETS, LabelSet
+from model.schema import SchemaError, dump, parse
+from training.recipes.recipe import Channels, Recipe, channel_names
+from training.training_errors import RecipeError
+
+RECIPES = Path(__file__).parent
+FROM_DATA = "data"
+"""What `label_set` reads where the set beside the training data is meant."""
+SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+def load_recipe(name_or_path: str, overrides: Sequence[str] = (), data: Path | None = None) -> Recipe:
+    """Read a recipe: a file, or the name of one in `training/recipes`.
+
+    Args:
+        name_or_path: e.g. `demo`, `mine.yaml`.
+        overrides: fields to replace, e.g. `stopping.steps=100`.
+        data: data-set folder whose label set is meant by `label_set: data`.
+
+    Raises:
+        RecipeError: no such recipe, not YAML, or faulty fields, which are all named.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = RECIPES / f"{name_or_path}.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise RecipeError(f"recipe {name_or_path}: no such file, and not one of {known}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"recipe {path}: cannot be read as YAML ({reason})") from error
+    if not isinstance(document, dict):
+        raise RecipeError(f"recipe {path}: must be a mapping of fields")
+    try:
+        return recipe_from(document, overrides, folder=path.parent, data=data)
+    except RecipeError as error:
+        raise RecipeError(f"recipe {path.name}: {error}") from error
+
+
+def recipe_from(
+    document: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    folder: Path | None = None,
+    data: Path | None = None,
+) -> Recipe:
+    """Build a recipe from a parsed document.
+
+    Args:
+        document: fields of the recipe; left as it is.
+        overrides: fields to replace, e.g. `stopping.steps=100`.
+        folder: where a label set that is given as a file is looked for, before the working directory.
+        data: data-set folder whose label set is meant by `label_set: data`.
+
+    Raises:
+        RecipeError: naming all faulty fields.
+    """
+    changed = dict(document)
+    for override in overrides:
+        replace_field(changed, override)
+    faults = []
+    try:
+        _find_labels(changed, folder or Path(), data)
+    except LabelSetError as error:
+        faults.append(f"label_set: {error}")
+        # Any known set lets the other fields be checked, too.
+        changed["label_set"] = next(iter(LABEL_SETS))
+    _fill_in_channels(changed)
+    try:
+        recipe = parse(Recipe, changed)
+    except SchemaError as error:
+        told = [fault for fault in error.faults if not (faults and _is_about_labels(fault))]
+        raise RecipeError("; ".join([*faults, *told])) from error
+    if faults:
+        raise RecipeError("; ".join(faults))
+    return recipe
+
+
+def _is_about_labels(fault: str) -> bool:
+    """Whether a fault is one of the label set that stands in for the one that was not found."""
+    said = ("network.out_channels: must be", "is not in label set", "is not among the channels")
+    return any(part in fault for part in said)
+
+
+def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> None:
+    """Put the label set itself in the place of a file's name or of `data`.
+
+    Raises:
+        LabelSetError: there is none, or its file is faulty.
+    """
+    stated = document.get("label_set")
+    if not isinstance(stated, str) or stated in LABEL_SETS:
+        return
+    if stated != FROM_DATA:
+        beside = folder / stated
+        document["label_set"] = dump(find_label_set(beside if beside.exists() else stated))
+        return
+    if data is None:
+        raise LabelSetError("data needs a data-set folder; give one with --data")
+    if not any((data / file).is_file() for file in FILES):
+        raise LabelSetError(f"{data}: has no {' or '.join(FILES)}, which `label_set: data` asks for")
+    document["label_set"] = dump(find_label_set(data))
+
+
+def _fill_in_channels(document: dict[str, Any]) -> None:
+    """State the network's `out_channels` where the recipe leaves them to the label set."""
+    network, stated = document.get("network"), document.get("label_set")
+    channels: Any = document.get("channels")
+    if not isinstance(network, Mapping) or "out_channels" in network:
+        return
+    count = 1  # Anything, where parsing the whole recipe will tell what is wrong.
+    if channels in get_args(Channels):
+        with suppress(KeyError, SchemaError):
+            labels = LABEL_SETS[stated] if isinstance(stated, str) else parse(LabelSet, stated)
+            count = len(channel_names(labels, channels))
+    document["network"] = {**network, "out_channels": count}
+
+
+def replace_field(document: dict[str, Any], override: str) -> None:
+    """Change one field of a document in place; the mappings inside it are copied first.
+
+    Args:
+        document: of nested mappings.
+        override: `a.b=value`, the value in YAML.
+
+    Raises:
+        RecipeError: it does not read so, or a part before the last one is no mapping.
+    """
+    dotted, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: must read field=value")
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        below = document.setdefault(parent, {})
+        if not isinstance(below, Mapping):
+            raise RecipeError(f"--set {override}: {parent} has no fields")
+        document[parent] = dict(below)
+        document = document[parent]
+    document[last] = _value(text)
+
+
+def _value(text: str) -> object:
+    """What YAML takes a text for; YAML 1.1 takes 1e-3 for a string, and nobody writes 1.0e-3."""
+    if SCIENTIFIC.fullmatch(text):
+        return float(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
