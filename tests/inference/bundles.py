@@ -25,9 +25,7 @@ OUTPUT = Output(
     pairs=FLARE23.pairs,
     lesions=FLARE23.lesions,
 )
-PROVENANCE = Provenance(
-    recipe="none", git_revision="none", data="none", licence="none", intended_use="tests"
-)
+PROVENANCE = Provenance(recipe="none", git_revision="none", data="none", licence="none", intended_use="tests")
 
 
 def hu(labels):
