@@ -47,11 +47,14 @@ def convolution(shape, channels, seed=0):
 def bands(shape, thresholds):
     """Logits such that class c wins where thresholds[c - 1] < image < thresholds[c]; linear, steep.
 
+    The image is the sum of its channels.
+
     With logit_c = s * (c * v - sum of the first c thresholds) class c beats c - 1 exactly where v >
     thresholds[c - 1].
     """
     scale = 200.0
     slopes = np.arange(len(thresholds) + 1, dtype=np.float32).reshape(-1, 1, 1, 1, 1) * scale
+    slopes = np.repeat(slopes, shape[1], axis=1)
     offsets = -scale * np.concatenate([[0], np.cumsum(thresholds)]).astype(np.float32)
     node = helper.make_node("Conv", ["image", "weights", "offsets"], ["logits"])
     return graph([node], [tensor("weights", slopes), tensor("offsets", offsets)], shape, len(thresholds) + 1)

@@ -153,7 +153,7 @@ def test_a_class_that_wins_at_no_voxel_may_win_between_two(low, high, crowded, m
 @pytest.mark.parametrize("crowded", ROOMS)
 @pytest.mark.parametrize(("high", "doubtful"), [((90, 99, 80), False), ((0, 100, 80), True)])
 def test_there_is_a_second_look_where_there_is_doubt_only(high, doubtful, crowded, monkeypatch):
-    """From (100, 0, 80) to (90, 99, 80) the best is 92.5 at least, the ceiling 99.75 at most, less 10 no doubt."""
+    """From (100, 0, 80) to (90, 99, 80) the best is 92.5 or more, the ceiling less 10 is 89.75 or less."""
     monkeypatch.setattr(restoration, "CROWDED", crowded)
     doubts = []
     in_doubt = restoration._Boundary._doubtful

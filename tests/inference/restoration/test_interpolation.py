@@ -22,7 +22,7 @@ def test_positions_by_hand():
 def test_nearest_positions_by_hand():
     up = axis_positions(2, 4, "nearest")
     assert (up.low.tolist(), up.high.tolist(), up.share.tolist()) == ([0, 0, 1, 1], [0, 0, 1, 1], [0] * 4)
-    # Output voxels lie at 0.25 and 1.75 of three, so at voxels 0 and 2; at 0.5 and 2.5 of four, so at 1 and 3.
+    # Output voxels lie at 0.25 and 1.75 of three: voxels 0 and 2; at 0.5 and 2.5 of four: voxels 1 and 3.
     assert axis_positions(3, 2, "nearest").low.tolist() == [0, 2]
     assert axis_positions(4, 2, "nearest").low.tolist() == [1, 3]
 
