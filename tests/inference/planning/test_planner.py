@@ -4,8 +4,10 @@ import pytest
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
-from inference.planning.footprint import ACTIVATIONS_PER_VOXEL, network_mb
-from inference.planning.planner import CUDA_CONTEXT_MB, Budget, Planner, group_plan
+from inference.planning.plan import CUDA_CONTEXT_MB, Budget
+from inference.planning.planner import Planner, group_plan
+from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
+from model.manifest.tiling import CentreFirst
 from tests.inference.bundles import localization, make_bundle, member
 
 GEOMETRY = Geometry(size_zyx=(300, 512, 512), spacing_zyx_mm=(2.0, 0.8, 0.8))
@@ -72,9 +74,9 @@ def test_networks_are_loaded_one_after_another_where_memory_is_short(tmp_path):
     together = plans.plan(GEOMETRY)
     assert together.at_once == 3
     assert together.gpu_mb == CUDA_CONTEXT_MB + 2700
-    assert together.gpu_limit_mb == 4096 - CUDA_CONTEXT_MB
+    assert together.loading.gpu_limit_mb == 4096 - CUDA_CONTEXT_MB
     apart = planner(tmp_path / "2", members, backend="cuda", budget=Budget(gpu_mb=2000)).plan(GEOMETRY)
-    assert (apart.at_once, apart.tight) == (1, True)
+    assert (apart.at_once, apart.tight) == (apart.loading.at_once, apart.loading.tight) == (1, True)
     assert plans.plan(GEOMETRY, small=True).at_once == 1
     with pytest.raises(
         BudgetError,
@@ -105,7 +107,4 @@ def test_networks_by_measurement_or_estimate(tmp_path):
 
 
 def test_centre_first_runs_nine_windows_a_level_at_most():
-    assert (
-        group_plan((32, 400, 400), [member(window_zyx=(32, 64, 64), window_strategy="centre_first")]).windows
-        == 9
-    )
+    assert group_plan((32, 400, 400), [member(window_zyx=(32, 64, 64), order=CentreFirst())]).windows == 9

@@ -1,4 +1,4 @@
-"""Networks loaded together or one after another, and what follows when memory runs out: with fake networks."""
+"""Networks loaded together or one after another, and what follows when memory runs out; fake networks."""
 
 from dataclasses import replace
 
