@@ -14,6 +14,7 @@ from model.bundle import load_bundle
 from tests.inference.bundles import abdomen, hu, make_bundle
 from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, enhanced, packed_junk
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
+from tests.inference.predictors import Threshold
 from tests.places import ROOT
 
 TABLE = ROOT / "docs" / "input.md"
@@ -234,23 +235,6 @@ TESTED_ELSEWHERE = {
 }
 
 
-class Threshold:
-    def __init__(self, *args, **options):
-        pass
-
-    def predict(self, volume, timings):
-        return (volume.array > 100).astype(np.uint8)
-
-    def room_mb(self, volume):
-        return 1e6
-
-    def account(self):
-        return {}
-
-    def close(self):
-        pass
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     return load_bundle(make_bundle(tmp_path_factory.mktemp("bundle") / "bands").folder)
@@ -327,7 +311,7 @@ def test_works_large(row, folders, bundle, monkeypatch):
         file.write(nifti_header(size[::-1], spacing=(0.7, 0.7, 1.0)) + bytes(4))
         for _ in range(size[0]):
             file.write(np.full(size[1:], 200, np.int16).tobytes())
-    monkeypatch.setattr("inference.command.Predictor", Threshold)
+    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: Threshold())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert call(folders, bundle) == 0
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
@@ -341,7 +325,7 @@ def test_refused(row, folders, bundle, capfd, monkeypatch):
     make, message = REFUSED[row]
     make(folders[0])
     (source,) = folders[0].iterdir()
-    monkeypatch.setattr("inference.command.Predictor", Threshold)
+    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: Threshold())
     assert call(folders, bundle) == 1
     out, err = capfd.readouterr()
     assert len(err.splitlines()) == 1

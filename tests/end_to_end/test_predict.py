@@ -351,7 +351,7 @@ def test_an_image_without_permission_ends_in_1(bench_for_all, bundle, capsys, as
 
 
 def test_a_full_disk_ends_in_2_and_leaves_no_partial_file(bench, bundle):
-    """Files may not grow beyond 200 bytes, which the operating system says like a full disk, in the middle of writing."""
+    """Files may not grow beyond 200 bytes, which ends writing in the middle as a full disk does."""
 
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
@@ -433,7 +433,7 @@ def test_a_case_that_could_not_be_written_is_a_failure_in_the_report(bench, bund
     def full(path, *args):
         raise OutputError(f"{path}: the disk is full")
 
-    monkeypatch.setattr("inference.cohort.folder.write_labels", full)
+    monkeypatch.setattr("inference.cohort.one_case.write_labels", full)
     assert call(bench, bundle, "--report", str(bench / "run.json")) == 2
     (case,) = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
     assert case["status"] == "failed"
@@ -443,7 +443,7 @@ def test_a_case_that_could_not_be_written_is_a_failure_in_the_report(bench, bund
 def test_cuda_that_does_not_load_ends_the_whole_call(bench, bundle, capsys, monkeypatch):
     """The driver shows a GPU, but onnxruntime's sessions come without the CUDA provider."""
     write_case(bench / "inputs" / "other.nii.gz")
-    monkeypatch.setattr("inference.runtime.session._why_no_cuda", lambda: "")
+    monkeypatch.setattr("inference.runtime.backends._why_no_cuda", lambda: "")
     monkeypatch.setattr("onnxruntime.preload_dlls", lambda: None)
     assert call(bench, bundle, "--device", "cuda") == 2
     out, err = capsys.readouterr()
