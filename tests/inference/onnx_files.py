@@ -39,7 +39,7 @@ def identity(shape, scale):
 
 def convolution(shape, channels, seed=0):
     """A 3×3×3 convolution with random weights."""
-    weights = np.random.default_rng(seed).normal(0, 0.2, (channels, 1, 3, 3, 3))
+    weights = np.random.default_rng(seed).normal(0, 0.2, (channels, shape[1], 3, 3, 3))
     node = helper.make_node("Conv", ["image", "weights"], ["logits"], pads=[1] * 6)
     return graph([node], [tensor("weights", weights)], shape, channels)
 
