@@ -23,8 +23,7 @@ class MeanFusion:
 @dataclass(frozen=True, kw_only=True)
 class FirstThenOrgansFusion:
     """The first member runs alone; where it found no lesion above or below the organs, the others see only the
-    organs' slices (method A). Then the mean.
-    """
+    organs' slices (method A). Then the mean."""
 
     kind: Literal["first_then_organs"] = "first_then_organs"
     of: Scores = "probabilities"
