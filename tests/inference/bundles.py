@@ -57,15 +57,21 @@ def localization(**changes):
     return Localization(**(common | changes))
 
 
-def make_bundle(folder, members=None, thresholds=THRESHOLDS, **changes):
-    """A bundle of bands networks; every network's file is written for its own window and axes."""
+def make_bundle(folder, members=None, thresholds=THRESHOLDS, make=bands, **changes):
+    """A bundle of bands networks; every network's file is written for its own window and axes.
+
+    `make` gives the members' networks from shape and thresholds.
+    """
     members = tuple(members or [member()])
+    channels = len(changes.get("inputs", (CT,)))
 
     def write_files(staged):
         for network in (*members, *filter(None, [changes.get("localization")])):
-            levels = thresholds[:1] if isinstance(network, Localization) else thresholds
+            shape = (1, channels, *network.input_shape)
+            localizes = isinstance(network, Localization)
+            model = bands(shape, thresholds[:1]) if localizes else make(shape, thresholds)
             for file in network.files.values():
-                write(bands((1, 1, *network.input_shape), levels), staged, file)
+                write(model, staged, file)
 
     def make_manifest(files):
         common = {

@@ -58,3 +58,27 @@ def bands(shape, thresholds):
     offsets = -scale * np.concatenate([[0], np.cumsum(thresholds)]).astype(np.float32)
     node = helper.make_node("Conv", ["image", "weights", "offsets"], ["logits"])
     return graph([node], [tensor("weights", slopes), tensor("offsets", offsets)], shape, len(thresholds) + 1)
+
+
+def regions(shape, thresholds):
+    """One logit for each threshold, above 0 where the sum of the image's channels is above the threshold."""
+    scale = 200.0
+    slopes = np.full((len(thresholds), shape[1], 1, 1, 1), scale)
+    offsets = -scale * np.asarray(thresholds, np.float32)
+    node = helper.make_node("Conv", ["image", "weights", "offsets"], ["logits"])
+    return graph([node], [tensor("weights", slopes), tensor("offsets", offsets)], shape, len(thresholds))
+
+
+def fixed(shape, logits):
+    """The same logits whatever the image: (channels, *window), or one number for each channel."""
+    values = np.broadcast_to(
+        np.asarray(logits, np.float32).reshape(len(logits), *np.shape(logits)[1:] or (1, 1, 1)),
+        (len(logits), *shape[2:]),
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["image", "axes"], ["sum"], keepdims=1),
+        helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "values"], ["logits"]),
+    ]
+    axes = numpy_helper.from_array(np.array([1], np.int64), "axes")
+    return graph(nodes, [axes, tensor("zero", 0.0), tensor("values", values[None])], shape, len(logits))

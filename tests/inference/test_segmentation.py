@@ -103,7 +103,7 @@ def test_keeping_and_computing_again_give_the_same(tmp_path, monkeypatch):
 
 
 def test_levels_left_out_by_the_first_look_stay_out_of_the_second(tmp_path, monkeypatch):
-    """Some voxels of liver at the feet: the level above is left out; a look that begins there must know it."""
+    """Some voxels of liver at the feet: the level above is left out, for a look that begins there too."""
     truth = np.pad(abdomen(), ((8, 40), (0, 0), (0, 0)))
     truth[2:4, 10:14, 10:14] = LIVER
     members = [
