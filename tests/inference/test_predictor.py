@@ -19,7 +19,7 @@ ORIENTATIONS = list(itertools.product(itertools.permutations(range(3)), itertool
 
 
 def stored(array, axes, signs, spacing=SPACING):
-    """A canonical array as a file might store it, and its grid; axis i of the file is the world's `axes[i]`."""
+    """A canonical array as a file might store it, and its grid; its axis i is the world's axis `axes[i]`."""
     turned = array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
     direction = np.zeros((3, 3))
     for i, (axis, sign) in enumerate(zip(axes, signs, strict=True)):

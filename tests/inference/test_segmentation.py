@@ -11,9 +11,10 @@ from inference.predictor import Predictor
 from inference.segmentation import organ_slices, removed_by_steps
 from model.labels import FLARE23
 from model.manifest.clean_up import LargestComponent, MinVoxels
-from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion
+from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, MeanFusion
 from model.manifest.tiling import CentreFirst
 from tests.inference.bundles import OUTPUT, abdomen, hu, localization, make_bundle, member
+from tests.inference.fakes import SCORES
 from tests.inference.manifests import manifest
 
 SPACING = (2.5, 1.5, 1.0)
@@ -55,13 +56,14 @@ def test_only_a_tumor_means_everything():
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_crop_after_the_first_member_saves_windows_and_nothing_else(tmp_path, keep):
+@pytest.mark.parametrize("of", SCORES)
+def test_crop_after_the_first_member_saves_windows_and_nothing_else(tmp_path, keep, of):
     truth = tall()
-    bundle = make_bundle(tmp_path / "crop", TWO, fusion=FirstThenOrgansFusion())
+    bundle = make_bundle(tmp_path / "crop", TWO, fusion=FirstThenOrgansFusion(of=of))
     planner = Planner(bundle=bundle, backend="onnxruntime")
     least = planner.plan(volume_of(truth).geometry, small=True).host_mb
     host_mb = 8192 if keep else least
-    every, all_windows = predict(make_bundle(tmp_path / "all", TWO), truth)
+    every, all_windows = predict(make_bundle(tmp_path / "all", TWO, fusion=MeanFusion(of=of)), truth)
     cropped, some_windows = predict(bundle, truth, budget=Budget(host_mb=host_mb))
     np.testing.assert_array_equal(cropped, every)
     assert some_windows.plan.keep == keep
