@@ -65,7 +65,7 @@ def test_the_first_channel_alone_stands_for_the_case(bench, bundle):
 
 
 def test_the_second_channel_matters(bench, bundle):
-    """Without it liver and kidneys (1 and 2) both show 1, which is liver; aorta and tumor (3 and 4) show 2."""
+    """Without it liver and kidneys (1, 2) both show 1, which is liver; aorta and tumor (3, 4) show 2."""
     write(bench, second=0 * SECOND)
     assert call(bench, bundle) == 0
     (labels,) = results(bench).values()

@@ -190,6 +190,34 @@ def test_a_plan_for_the_device_that_was_left_is_not_followed(device, tmp_path):
     assert predictor.predict(VOLUME, plan).plan.backend == "onnxruntime"
 
 
+def test_plans_made_before_memory_ran_out_are_not_followed_after(device, tmp_path):
+    """Cases of a folder are planned from their headers, by who knows nothing of the case before."""
+    device.full, device.fit = ("cuda",), 1
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    planned = Planner(bundle=bundle, backend="cuda").plan(GEOMETRY)
+    assert planned.at_once == 3
+    predictor = Predictor(bundle, device="cuda")
+    first, second = (predictor.predict(VOLUME, planned) for _ in range(2))
+    assert [len(segmented.warnings) for segmented in (first, second)] == [1, 0]
+    assert (first.plan.at_once, second.plan.at_once) == (1, 1)
+
+
+def test_plans_for_a_device_that_was_left_are_not_followed_later(device, tmp_path, monkeypatch):
+    device.broken = ("cuda",)
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    planned = Planner(bundle=bundle, backend="cuda").plan(GEOMETRY)
+    predictor = Predictor(bundle, device="auto")
+    predictor.predict(VOLUME, planned)
+    followed = []
+    follow = Sessions.follow
+    monkeypatch.setattr(
+        Sessions, "follow", lambda self, loading: followed.append(loading) or follow(self, loading)
+    )
+    segmented = predictor.predict(VOLUME, planned)
+    assert segmented.warnings == ()
+    assert [loading.gpu_limit_mb for loading in followed] == [0]
+
+
 def test_few_slices_are_told_once_however_often_a_case_is_tried(device, tmp_path):
     device.full = ("cuda",)
     predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="auto")
