@@ -121,6 +121,23 @@ def test_a_channel_that_is_missing_is_named(source, names, first, lacking):
     assert b.problem is None
 
 
+def test_a_channel_that_is_there_twice_is_named(source):
+    """Which of them is meant cannot be known."""
+    put(source, "a_0000.nii.gz", "a_0000.mha", "a_0001.nii.gz", "b_0000.nii.gz", "b_0001.nii.gz")
+    a, b = find_cases(source, 2)
+    assert a.problem == (
+        f"{source / 'a_0000.mha'}: is there a second time, as a_0000.nii.gz; keep one of them"
+    )
+    assert b.problem is None
+
+
+def test_a_file_that_is_given_by_name_is_the_one_that_is_meant(source):
+    put(source, "a_0000.nii.gz", "a_0000.mha", "a_0001.nii.gz", "a_0001.txt")
+    (source / "a_0001").mkdir()
+    for name in ("a_0000.nii.gz", "a_0000.mha"):
+        assert shown(find_cases(source / name, 2)) == [([name, "a_0001.nii.gz"], "a.nii.gz", None)]
+
+
 def test_further_channels_are_left_out(source):
     put(source, "a_0000.nii.gz", "a_0001.nii.gz", "a_0002.nii.gz")
     assert shown(find_cases(source, 2)) == [(["a_0000.nii.gz", "a_0001.nii.gz"], "a.nii.gz", None)]
