@@ -1,4 +1,4 @@
-"""Bundles whose network tells structures by their HU alone, and images that show each structure in its own HU."""
+"""Bundles whose network tells structures by their HU alone, and images that show each in its own HU."""
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def make_bundle(folder, members=None, thresholds=THRESHOLDS, make=bands, **chang
 
 
 def abdomen(size=(12, 40, 48)):
-    """A label map (z, y, x), canonical: liver on the right, kidneys on both sides, aorta near the middle, a tumor in the liver."""
+    """A canonical label map (z, y, x): liver with a tumor on the right, two kidneys, aorta in the middle."""
     labels = np.zeros(size, np.uint8)
     depth, height, width = size
     for structure, (y0, y1), (x0, x1), (z0, z1) in (
