@@ -9,6 +9,7 @@ from inference.cohort.cases import find_cases
 from inference.cohort.folder import FolderRun
 from inference.cohort.outcome import Outcome
 from inference.cohort.progress import Console
+from tests.inference.images import write_nifti
 from tests.inference.predictors import Threshold, plan_with_room
 
 
@@ -21,6 +22,11 @@ class Bench:
     console: Console = field(default_factory=lambda: Console(io.StringIO(), io.StringIO()))
     outcomes: list[Outcome] = field(default_factory=list)
     debug: bool = False
+
+    def put(self, names):
+        """Write a small image under each name."""
+        for name in names:
+            write_nifti(self.source / f"{name}.nii.gz")
 
     def run(self, predictor=None, room_mb=1000.0, **options):
         """Run the folder; returns every case's outcome, in the order of the cases, and the predictor."""
