@@ -143,7 +143,7 @@ REGIONS = {"label_set": "regions", "labels": {"whole": 1, "core": 2}, "channels"
 )
 @pytest.mark.parametrize("of", ["probabilities", "logits"])
 def test_regions(priority, expected, of, tmp_path):
-    """Of three bands of slices the second is in the whole, the third in the core too."""
+    """Three bands of slices: nothing, the whole alone, the whole and its core."""
     image = np.repeat(np.array([-250, 0, 240], np.int16), 4)[:, None, None] * np.ones((1, 16, 16), np.int16)
     found = predict(
         tmp_path / "b",

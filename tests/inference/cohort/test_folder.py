@@ -60,7 +60,7 @@ def test_a_device_that_does_not_work_ends_the_run(bench):
     assert bench.statuses == ["segmented", "failed", "not run"]
     assert "CUDA does not load" in bench.outcomes[1].error
     out, err = bench.lines
-    assert (len(out), err) == (1, [])  # What ended the run is told by whoever called.
+    assert (len(out), err) == (1, [])  # Whoever called says what ended the run.
 
 
 @pytest.mark.parametrize("bad", ["1", "2", "3"])

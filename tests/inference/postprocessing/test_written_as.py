@@ -63,7 +63,7 @@ def test_a_merged_pair_by_another_name_is_split():
 
 
 def test_a_pair_of_several_channels_is_split_as_one_organ():
-    """Cortex and cyst of each kidney, neither of which is told from the other side's."""
+    """Cortex and cyst of each kidney, in channels that both sides share."""
     channels = ("background", "cortex", "cyst")
     written_as = {"cortex": "kidney", "cyst": "kidney"}
     decisions = np.zeros((6, 6, 20), np.uint8)
