@@ -121,9 +121,15 @@ def test_a_folder_stands_for_the_file_in_it(tmp_path):
     assert find_label_set(tmp_path / "dataset.json").ids == {"liver": 1}
 
 
-@pytest.mark.parametrize("name", ["flare99", ""])
-def test_neither_a_name_nor_a_file(tmp_path, name):
+def test_neither_a_name_nor_a_file(tmp_path):
     with pytest.raises(LabelSetError) as caught:
-        find_label_set(tmp_path / name)
+        find_label_set(tmp_path / "flare99")
     known = "flare21, flare22, flare23, amos22"
-    assert str(caught.value) == f"{tmp_path / name}: no label set of this name and no file; known are {known}"
+    message = f"{tmp_path / 'flare99'}: no label set of this name and no file; known are {known}"
+    assert str(caught.value) == message
+
+
+def test_a_folder_without_a_label_set(tmp_path):
+    with pytest.raises(LabelSetError) as caught:
+        find_label_set(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
