@@ -138,6 +138,8 @@ def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
         console.complain(outcome.trace)
     for warning in outcome.warnings:
         console.complain(f"warning: {name}: {warning}")
+    if outcome.ends_run:
+        return  # Said once, by whoever catches what ends the run.
     if outcome.error:
         console.complain(f"error: {printable(outcome.error)}")
     elif outcome.status == "skipped":

@@ -177,6 +177,9 @@ class Predictor:
         reset_peak()
         notes: list[str] = []
         timings = timings or Timings()
+        # A case before may have shown that less memory must do, or another device, since the plan was made.
+        if plan is not None and (self._small or plan.backend != self.backend):
+            plan = None
         while True:
             try:
                 first = plan or self.plan(volume.geometry, volume.voxel_bytes)

@@ -84,13 +84,15 @@ def _label_set(document: Mapping[str, Any], default_name: str) -> LabelSet:
     if any(isinstance(ids, list) for ids in labels.values()):
         labels = _regions(labels, document.get("regions_class_order"))
     ids = {name: _whole(name, label_id) for name, label_id in labels.items()}
-    lesions = document.get("lesions", [])
+    pairs, lesions = document.get("pairs", []), document.get("lesions", [])
+    if not isinstance(pairs, list):
+        raise SchemaError("pairs: must be a list of merged, right and left names")
     if not isinstance(lesions, list):
         raise SchemaError("lesions: must be a list of structures")
     return LabelSet(
         name=str(document.get("name", default_name)),
         ids=ids,
-        pairs=tuple(parse(Pair, pair, f"pairs[{i}]") for i, pair in enumerate(document.get("pairs", []))),
+        pairs=tuple(parse(Pair, pair, f"pairs[{i}]") for i, pair in enumerate(pairs)),
         lesions=tuple(str(lesion) for lesion in lesions),
     )
 

@@ -158,7 +158,7 @@ def _chosen(classes: list[Hint], value: object, where: str) -> type:
         raise SchemaError(f"{where}: must be a mapping with a kind, one of {known}; is {_shown(value)}")
     if KIND not in value:
         raise SchemaError(f"{where}.{KIND}: missing; known are {known}")
-    if value[KIND] not in by_kind:
+    if value[KIND] not in list(by_kind):  # A list, since a document's kind may be what cannot be hashed.
         raise SchemaError(f"{where}.{KIND}: must be one of {known}, is {value[KIND]!r}")
     chosen: type = by_kind[value[KIND]]
     return chosen

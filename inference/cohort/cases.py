@@ -58,7 +58,7 @@ def find_cases(source: Path, channels: int = 1) -> list[Case]:
         paths = [source.absolute()] if not source.is_dir() else _images_in(source)
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give the images with --input")
-        beside = list(paths[0].parent.iterdir()) if not source.is_dir() and channels > 1 else paths
+        beside = _images_beside(paths[0]) if not source.is_dir() and channels > 1 else paths
     except (OSError, RuntimeError) as error:
         raise UsageError(f"{source}: cannot be read ({reason(error)})") from error
     if not paths:
@@ -79,7 +79,12 @@ def find_cases(source: Path, channels: int = 1) -> list[Case]:
 
 def _several_channels(paths: Sequence[Path], beside: Sequence[Path], channels: int) -> list[Case]:
     """One case for each name, with its channels from the files beside it."""
-    by_stem = {_stem(path.name): path for path in beside}
+    by_stem: dict[str, Path] = {}
+    twice: dict[str, str] = {}
+    for path in beside:
+        other = by_stem.setdefault(_stem(path.name), path)
+        if other is not path:
+            twice[_stem(path.name)] = f"{other}: is there a second time, as {path.name}; keep one of them"
     names: dict[str, Path] = {}
     for path in paths:
         names.setdefault(split_channel(_stem(path.name))[0], path)
@@ -88,7 +93,7 @@ def _several_channels(paths: Sequence[Path], beside: Sequence[Path], channels: i
         stems = [channel_stem(name, channel) for channel in range(channels)]
         found = [by_stem[stem] for stem in stems if stem in by_stem]
         lacking = [stem for stem in stems if stem not in by_stem]
-        problem = None
+        problem = next((twice[stem] for stem in stems if stem in twice), None)
         if lacking:
             problem = (
                 f"{first_seen}: its case lacks {', '.join(lacking)}; this bundle takes {channels} channels"
@@ -112,6 +117,12 @@ def _images_in(folder: Path) -> list[Path]:
     if any(not image_suffix(entry.name) and entry.is_file() and is_dicom(entry) for entry in inside):
         return [folder.resolve(), *(entry for entry in images if not entry.is_dir())]
     return images
+
+
+def _images_beside(path: Path) -> list[Path]:
+    """An image and those in the same folder; of several with its own name it is the one that is meant."""
+    others = [each for each in _images_in(path.parent) if _stem(each.name) != _stem(path.name)]
+    return [path, *others]
 
 
 def check_folders(source: Path, output: Path) -> None:

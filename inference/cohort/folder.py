@@ -205,6 +205,7 @@ class _Writing:
                     case=coming.case,
                     status="failed",
                     error=reason,
+                    ends_run=True,
                     warnings=notes,
                     timings=coming.timings,
                     geometry=coming.geometry,

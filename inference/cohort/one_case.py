@@ -198,6 +198,7 @@ def failed_step(case: Case, failure: Failure, timings: Timings, geometry: Geomet
         case=case,
         status="failed",
         error=failure.reason,
+        ends_run=failure.ends_run is not None,
         trace=failure.trace,
         timings=timings,
         geometry=geometry,

@@ -22,6 +22,8 @@ class Outcome:
     status: Status
     error: str | None = None
     """Why it failed, on one printable line."""
+    ends_run: bool = False
+    """Its failure ends the run and is raised too, so that whoever called says why."""
     trace: str = ""
     """The traceback of a failure that is a fault of the program; empty for others."""
     warnings: tuple[str, ...] = ()

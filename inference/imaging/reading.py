@@ -13,7 +13,7 @@ from inference.imaging.formats.image_file import ImageFile
 from inference.imaging.formats.metaimage import read_metaimage
 from inference.imaging.formats.nifti import read_nifti
 from inference.imaging.formats.nrrd import read_nrrd
-from inference.imaging.formats.voxels import expected_bytes, read_voxels
+from inference.imaging.formats.voxels import check_claim, expected_bytes, read_voxels
 from inference.imaging.volume import Volume
 
 READERS: Mapping[str, Callable[[Path], ImageFile]] = MappingProxyType(
@@ -61,6 +61,7 @@ def open_image(path: Path) -> OpenedImage:
         return OpenedImage(geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices)
     image = _header(read, path)
     stored = image.stored
+    check_claim(stored)
 
     def voxels() -> Volume:
         array, more = read_voxels(stored)

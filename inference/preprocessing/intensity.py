@@ -45,7 +45,8 @@ def channel_statistics(array: Voxels, over: Over = "image", filled: Mask | None 
     """
     count, total, squares = 0, 0.0, 0.0
     lowest, highest = np.inf, -np.inf
-    shift = float(np.nan_to_num(array[tuple(n // 2 for n in array.shape)]))  # keeps the sum of squares small
+    middle = float(array[tuple(n // 2 for n in array.shape)])
+    shift = middle if np.isfinite(middle) else 0.0  # Keeps the sum of squares small.
     for index, plane in enumerate(array):
         counted = np.isfinite(plane)
         if over == "nonzero":

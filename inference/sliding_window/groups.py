@@ -95,7 +95,9 @@ class Group:
             origin, final = max(0, z), max(0, following)
             for each, order in zip(self.passes, self._orders, strict=True):
                 rows = Rows(each.image.slices(origin, origin + depth), origin, size)
-                self.count.skipped += order.row(z, _Row(self, each, buffer, rows))
+                # Not in one statement with the call, which counts skipped windows itself.
+                left_out = order.row(z, _Row(self, each, buffer, rows))
+                self.count.skipped += left_out
             part = slice(max(first, origin) - origin, min(final, stop) - origin)
             if part.start < part.stop:
                 yield fill_unseen(buffer.mean[:, part], buffer.weight[part], self.rule)

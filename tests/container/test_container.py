@@ -1,4 +1,7 @@
-"""The container as organisers run it, and locked down as hospitals do: needs a `docker` command, called by `make container-test`."""
+"""The container as organisers run it, and locked down as hospitals do.
+
+Needs a `docker` command; called by `make container-test`.
+"""
 
 import hashlib
 import os
@@ -34,7 +37,7 @@ def docker(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProc
 
 
 def run_container(*arguments: str) -> subprocess.CompletedProcess:
-    """`docker run --rm`, but with the exit code from the engine: Podman behind Docker's client forgets it under --rm."""
+    """`docker run --rm`, but with the exit code from the engine: Podman behind Docker's client forgets it."""
     name = f"{NAME}-run"
     created = docker("create", "--name", name, *arguments)
     assert created.returncode == 0, created.stderr
@@ -80,7 +83,7 @@ def check_result(bench: Path) -> None:
 
 
 def test_the_organisers_command(image, bench):
-    """To the letter of FLARE24's CPU task: no --user, and `outputs/` belongs to whoever made it, root here."""
+    """To the letter of FLARE24's CPU task: no --user; `outputs/` belongs to whoever made it, here root."""
     (bench / "outputs").chmod(0o755)
     before = listing(bench / "inputs")
     command = (
@@ -121,7 +124,7 @@ def test_locked_down(image, bench):
 
 @pytest.mark.parametrize("options", [LOCKED, ()])
 def test_compressed_dicom_is_unpacked_by_a_second_process(image, bench, options):
-    """Under another user on a read-only system, and by the interpreter that may write to an `outputs/` of root's."""
+    """Under another user on a read-only system, and where `outputs/` belongs to root."""
     (bench / "inputs" / "case_0000.nii.gz").unlink()
     write_series(
         bench / "inputs" / "case", [(0.0, 0.0, 3.0 * i) for i in range(4)], size=(64, 64), compressor="JPEG"

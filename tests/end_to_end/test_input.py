@@ -5,250 +5,23 @@ import resource
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 import predict
 from inference.imaging.reading import open_image, read_volume
 from inference.predictor import Predictor
 from model.bundle import load_bundle
-from tests.inference.bundles import abdomen, hu, make_bundle
-from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, enhanced, packed_junk
-from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
+from tests.end_to_end.odd_images import CT, LARGE, NAME, REFUSED, WORKS
+from tests.inference.bundles import abdomen, make_bundle
+from tests.inference.images import nifti_header
+from tests.inference.predictors import Threshold
 from tests.places import ROOT
 
 TABLE = ROOT / "docs" / "input.md"
-SPACING = (1.0, 1.5, 2.5)
-SROW = (-1.0, 0, 0, 10, 0, -1.5, 0, 20, 0, 0, 2.5, 30)
-CT = hu(abdomen())
-NAME = "case.nii.gz"
-
-
-def nifti(array=CT, name=NAME, **changes):
-    return lambda folder: write_nifti(
-        folder / name, array, spacing=changes.pop("spacing", SPACING), **changes
-    )
-
-
-def series(*runs, **options):
-    def write(folder):
-        for number, positions in enumerate(runs, start=1):
-            write_series(folder / "case", positions, uid=f"1.2.3.{number}", number=number, **options)
-
-    return write
-
-
-def straight(count, step=3.0, lean=0.0):
-    return [(0.0, lean * i, step * i) for i in range(count)]
-
-
-def odd_voxels():
-    array = CT.astype(np.float32)
-    array[0, 0, :4] = np.nan, -np.inf, np.inf, np.nan
-    return array
-
-
-def padded():
-    array = CT.copy()
-    array[:, :5], array[:, -5:] = -3024, 3071
-    return array
-
-
-def link(folder):
-    (folder.parent / "elsewhere").mkdir()
-    write_nifti(folder.parent / "elsewhere" / "original.nii.gz", CT, spacing=SPACING)
-    (folder / NAME).symlink_to(folder.parent / "elsewhere" / "original.nii.gz")
-
-
-def dicom_file(content):
-    def write(folder):
-        (folder / "case").mkdir()
-        (folder / "case" / "1.dcm").write_bytes(content)
-
-    return write
-
-
-def dicom_below(folder):
-    write_series(folder / "case" / "series 1", straight(4))
-
-
-# Row of docs/input.md: how the input is made, and what the warning says.
-WORKS = {
-    "axes not quite at right angles": (
-        nifti(qform_code=0, srow=(-1, 0.05, 0, 10, 0, -1.5, 0, 20, 0, 0, 2.5, 30)),
-        "not at right angles",
-    ),
-    "sform and qform disagree": (
-        nifti(qoffset=(50, 20, 30)),
-        "sform and qform disagree; the sform was taken",
-    ),
-    "sform not at right angles, qform is": (
-        nifti(srow=(-1, 0.05, 0, 10, 0, -1.5, 0, 20, 0, 0, 2.5, 30)),
-        "the qform was taken",
-    ),
-    "no sform and no qform": (nifti(qform_code=0, sform_code=0), "no orientation"),
-    "spacing zero, sform right": (
-        nifti(spacing=(0, 1.5, 2.5), srow=SROW),
-        "that of the sform was taken: 1 × 1.5 × 2.5 mm",
-    ),
-    "spacing negative, sform right": (
-        nifti(spacing=(-1, 1.5, 2.5), srow=SROW),
-        "that of the sform was taken",
-    ),
-    "lengths in metres": (
-        nifti(
-            spacing=(0.001, 0.0015, 0.0025),
-            units=1,
-            qoffset=(0.01, 0.02, 0.03),
-            srow=[s / 1000 for s in SROW],
-        ),
-        None,
-    ),
-    "float64 voxels": (nifti(CT.astype(np.float64)), None),
-    "unsigned voxels": (nifti((CT + 1024).astype(np.uint16), intercept=-1024), None),
-    "slope and intercept": (nifti(((CT + 1024) // 2).astype(np.int16), slope=2, intercept=-1024), None),
-    "big-endian file": (nifti(order=">"), None),
-    "NIfTI-2 file": (lambda folder: write_nifti2(folder / NAME, CT, spacing=SPACING), None),
-    "a fourth dimension of one": (nifti(ndim=4), None),
-    "NaN or infinite voxels": (nifti(odd_voxels()), "4 voxels are NaN or infinite"),
-    "padding of -3024 or 3071": (nifti(padded()), None),
-    "one slice": (nifti(CT[5:6]), "has only 1 slice from feet to head"),
-    "two slices": (nifti(CT[5:7]), "has only 2 slices"),
-    "three slices": (nifti(CT[5:8]), "has only 3 slices"),
-    "four slices": (nifti(CT[5:9]), None),
-    "slices of 0.3 mm": (nifti(np.repeat(CT, 8, axis=0), spacing=(1, 1.5, 0.3125)), None),
-    "slices of 10 mm": (nifti(CT[::3], spacing=(1, 1.5, 10)), None),
-    "DICOM with a tilted gantry": (series(straight(4, lean=1.0)), "gantry tilted by 18.4°"),
-    "DICOM slices unevenly spaced": (series([*straight(3), (0, 0, 12)]), "3.00 to 6.00 mm apart"),
-    "DICOM folder with a second, shorter series": (
-        series(straight(4), straight(2)),
-        "2 DICOM series in one folder (4, 2 images)",
-    ),
-    "DICOM with compressed pixels": (series(straight(4), size=(48, 64), compressor="JPEG2000"), None),
-    "enhanced DICOM, all slices in one file": (
-        dicom_file(enhanced(CT + 1024, [2.5 * i for i in range(len(CT))])),
-        None,
-    ),
-    "DICOM folder one level down": (dicom_below, None),
-    "name with spaces and unicode": (nifti(name="Fall 7 – Mädchen 腹部.nii.gz"), None),
-    "symbolic link to an image": (link, None),
-    "no body in view": (nifti(np.full((8, 20, 20), -1000, np.int16)), None),
-    "nothing that the model knows": (nifti(np.full((8, 20, 20), -250, np.int16)), None),
-}
-LARGE = {"512 x 512 x 2000 voxels": (2000, 512, 512), "1024 x 1024 pixels": (3, 1024, 1024)}
-
-
-def packed(header, data=b"", name=NAME):
-    def write(folder):
-        (folder / name).write_bytes(gzip.compress(header + bytes(4) + data))
-
-    return write
-
-
-def raw(content, name=NAME):
-    return lambda folder: (folder / name).write_bytes(content)
-
-
-def cut(suffix):
-    def write(folder):
-        path = folder / f"case{suffix}"
-        sitk.WriteImage(sitk.GetImageFromArray(CT), str(path), suffix.endswith("gz"))
-        data = path.read_bytes()
-        path.write_bytes(data[: len(data) - 60 if suffix.endswith("gz") else len(data) - 2000])
-
-    return write
-
-
-def corrupt(folder):
-    data = bytearray(write_nifti(folder / NAME, CT).read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    (folder / NAME).write_bytes(data)
-
-
-def lonely_header(folder):
-    sitk.WriteImage(sitk.GetImageFromArray(CT), str(folder / "case.mhd"))
-    (folder / "case.raw").unlink()
-
-
-def vectors(folder):
-    sitk.WriteImage(
-        sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.int16), isVector=True), str(folder / "case.mha")
-    )
-
-
-def damaged_slice(folder):
-    write_series(folder / "case", straight(4))
-    path = folder / "case" / "1_002.dcm"
-    path.write_bytes(path.read_bytes()[:400])
-
-
-REFUSED = {
-    "empty file": (raw(b""), "is empty (0 bytes)"),
-    "text named .nii.gz": (raw(b"Patient 7, see the other folder. " * 20), "is not a NIfTI image"),
-    "truncated .nii.gz": (cut(".nii.gz"), "is truncated"),
-    "truncated .nii": (cut(".nii"), "is truncated"),
-    "truncated .mha": (cut(".mha"), "is truncated"),
-    "truncated .nrrd": (cut(".nrrd"), "is truncated"),
-    "corrupt .nii.gz": (corrupt, "compressed data are damaged"),
-    "more voxels than the header says": (
-        nifti(voxels((5, 6, 7)), size_xyz=(5, 6, 5)),
-        "more voxels than its header says",
-    ),
-    "2D image": (packed(nifti_header((5, 6)), bytes(60)), "2D image (5 × 6)"),
-    "4D image": (packed(nifti_header((5, 6, 7, 2)), bytes(840)), "4D image (5 × 6 × 7 × 2)"),
-    "RGB image": (packed(nifti_header(dtype=128), bytes(630)), "colour image"),
-    "vector .mha": (vectors, "colour or vector image"),
-    "header without its file of voxels": (lonely_header, "case.raw beside it, which is not there"),
-    "header that claims terabytes": (
-        packed(nifti_header((30_000, 30_000, 30_000), spacing=(0.1, 0.1, 0.1)), bytes(420)),
-        "claims 54,000,000,000,000 bytes",
-    ),
-    "spacing zero, no sform": (nifti(spacing=(1, 0, 2), sform_code=0), "set a spacing above 0"),
-    "spacing that no CT has": (
-        nifti(np.repeat(CT, 4, axis=0), spacing=(1, 1, 900)),
-        "field of view of 0.048 × 0.04 × 43 m",
-    ),
-    "singular sform": (nifti(qform_code=0, srow=(0,) * 12), "no usable orientation"),
-    "header of a two-file image": (nifti(magic=b"ni1\0"), "two-file image"),
-    "broken link": (lambda folder: (folder / NAME).symlink_to(folder / "nowhere"), "No such file"),
-    "folder named like an image": (lambda folder: (folder / NAME).mkdir(), "holds no DICOM images"),
-    "damaged DICOM slice": (damaged_slice, "1_002.dcm: is damaged"),
-    "DICOM compressed in a way that is not read": (
-        dicom_file(dicom(np.zeros((2, 3), np.int16), HTJ2K)),
-        "convert the series to one .nii.gz",
-    ),
-    "DICOM whose compressed pixels are damaged": (dicom_file(packed_junk()), "its pixels cannot be unpacked"),
-    "enhanced DICOM with compressed frames": (
-        dicom_file(enhanced(np.zeros((2, 2, 3), np.int16), (0, 3), JPEG_LOSSLESS)),
-        "holds 2 frames of compressed pixels",
-    ),
-    "DICOM with two series of one length": (
-        series(straight(3), straight(3)),
-        "holds 2 DICOM series (3, 3 images)",
-    ),
-    "DICOM with several images at one place": (series([*straight(3), (0, 0, 6)]), "lie at the same place"),
-}
 TESTED_ELSEWHERE = {
     "file without permission",
     "more than the memory budget allows",
     "two inputs with one output name",
 }
-
-
-class Threshold:
-    def __init__(self, *args, **options):
-        pass
-
-    def predict(self, volume, timings):
-        return (volume.array > 100).astype(np.uint8)
-
-    def room_mb(self, volume):
-        return 1e6
-
-    def account(self):
-        return {}
-
-    def close(self):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +100,7 @@ def test_works_large(row, folders, bundle, monkeypatch):
         file.write(nifti_header(size[::-1], spacing=(0.7, 0.7, 1.0)) + bytes(4))
         for _ in range(size[0]):
             file.write(np.full(size[1:], 200, np.int16).tobytes())
-    monkeypatch.setattr("inference.command.Predictor", Threshold)
+    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: Threshold())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert call(folders, bundle) == 0
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
@@ -341,7 +114,7 @@ def test_refused(row, folders, bundle, capfd, monkeypatch):
     make, message = REFUSED[row]
     make(folders[0])
     (source,) = folders[0].iterdir()
-    monkeypatch.setattr("inference.command.Predictor", Threshold)
+    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: Threshold())
     assert call(folders, bundle) == 1
     out, err = capfd.readouterr()
     assert len(err.splitlines()) == 1

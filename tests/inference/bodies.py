@@ -71,30 +71,42 @@ CASES = {
     "right side only, no adrenals": Case((AORTA, KIDNEY_R)),
     "a shrunken left kidney": Case((*without(KIDNEY_L), Ball(LEFT, (60, 30, 0), (10, 10, 16)))),
     "right kidney in two fragments": Case(
-        (*without(KIDNEY_R), Ball(RIGHT, (-70, 30, 30), (25, 24, 16)), Ball(RIGHT, (-70, 30, -25), (25, 24, 28)))
+        (*without(KIDNEY_R), Ball(RIGHT, (-70, 30, 30), (25, 24, 16)),
+         Ball(RIGHT, (-70, 30, -25), (25, 24, 28)))
     ),
     "one kidney, two fragments above each other": Case(
-        (*without(KIDNEY_R, KIDNEY_L), Ball(LEFT, (70, 30, 30), (25, 24, 18)), Ball(LEFT, (68, 30, -20), (25, 24, 25)))
+        (*without(KIDNEY_R, KIDNEY_L), Ball(LEFT, (70, 30, 30), (25, 24, 18)),
+         Ball(LEFT, (68, 30, -20), (25, 24, 25)))
     ),
     "one kidney, two fragments beside each other": Case(
-        (*without(KIDNEY_R, KIDNEY_L), Ball(LEFT, (50, 30, 0), (12, 24, 40)), Ball(LEFT, (88, 30, 0), (14, 24, 44)))
+        (*without(KIDNEY_R, KIDNEY_L), Ball(LEFT, (50, 30, 0), (12, 24, 40)),
+         Ball(LEFT, (88, 30, 0), (14, 24, 44)))
     ),
     "left kidney in two pieces far apart, right one shrunken": Case(
-        (AORTA, Ball(LEFT, (40, 30, 0), (12, 24, 40)), Ball(LEFT, (102, 30, 0), (14, 24, 44)), Ball(RIGHT, (-60, 30, 0), (12, 12, 15)))
+        (AORTA, Ball(LEFT, (40, 30, 0), (12, 24, 40)), Ball(LEFT, (102, 30, 0), (14, 24, 44)),
+         Ball(RIGHT, (-60, 30, 0), (12, 12, 15)))
     ),
-    "a crumb on each side": Case((*NORMAL, Ball(RIGHT, (-20, 40, -80), (7, 7, 7)), Ball(LEFT, (25, -60, 60), (7, 7, 7)))),
-    "a cyst of the left kidney reaches across": Case((AORTA, Ball(LEFT, (44, -50, 0), (60, 36, 60)), KIDNEY_R)),
+    "a crumb on each side": Case(
+        (*NORMAL, Ball(RIGHT, (-20, 40, -80), (7, 7, 7)), Ball(LEFT, (25, -60, 60), (7, 7, 7)))
+    ),
+    "a cyst of the left kidney reaches across": Case(
+        (AORTA, Ball(LEFT, (44, -50, 0), (60, 36, 60)), KIDNEY_R)
+    ),
     "a single left kidney reaches across": Case((AORTA, Ball(LEFT, (40, -50, 0), (60, 36, 60)))),
     "kidneys touch on the midline": Case(
         (AORTA, Ball(BOTH, (-32, 32, 0), (34, 22, 48)), Ball(BOTH, (32, 32, 0), (34, 22, 48))), right=0.97
     ),
-    "kidneys pressed flat against each other": Case((AORTA, Ball(BOTH, (0, 36, 0), (70, 24, 45))), right=0.97),
+    "kidneys pressed flat against each other": Case(
+        (AORTA, Ball(BOTH, (0, 36, 0), (70, 24, 45))), right=0.97
+    ),
     "a small kidney touches a large one": Case(
         (AORTA, Ball(BOTH, (-26, 32, 0), (28, 20, 26)), Ball(BOTH, (42, 32, 0), (44, 24, 50))), right=0.97
     ),
     "horseshoe": Case(HORSESHOE, right=0.97),
     "horseshoe, patient turned": Case(HORSESHOE, turned=28, right=0.97),
-    "horseshoe without adrenals, patient turned back": Case(HORSESHOE[:2] + HORSESHOE[4:], turned=-28, right=0.97),
+    "horseshoe without adrenals, patient turned back": Case(
+        HORSESHOE[:2] + HORSESHOE[4:], turned=-28, right=0.97
+    ),
     "an infant's horseshoe": Case(
         (
             Ball("aorta", (0, 0, 0), (5, 5, 1e6)), Ball(BOTH, (-18, 10, 0), (9, 9, 18)),
@@ -104,10 +116,12 @@ CASES = {
         right=0.97,
     ),
     "crossed: the lower kidney is the other side's": Case(
-        (*without(KIDNEY_R, KIDNEY_L), Ball(RIGHT, (-70, 30, 42), (26, 24, 40)), Ball(LEFT, (-55, 25, -55), (26, 24, 40)))
+        (*without(KIDNEY_R, KIDNEY_L), Ball(RIGHT, (-70, 30, 42), (26, 24, 40)),
+         Ball(LEFT, (-55, 25, -55), (26, 24, 40)))
     ),
     "crossed and fused: no border to be seen": Case(
-        (*without(KIDNEY_R, KIDNEY_L), Ball(RIGHT, (-70, 30, 30), (26, 24, 45)), Ball(RIGHT, (-58, 25, -45), (26, 24, 45)))
+        (*without(KIDNEY_R, KIDNEY_L), Ball(RIGHT, (-70, 30, 30), (26, 24, 45)),
+         Ball(RIGHT, (-58, 25, -45), (26, 24, 45)))
     ),
     "pelvic kidney on the midline": Case((*without(KIDNEY_L), Ball(LEFT, (-4, 10, -75), (34, 26, 30)))),
     "scoliosis: the whole body bends": Case(NORMAL, bend=lambda z: 45 * np.sin(z / 60)),
@@ -115,7 +129,9 @@ CASES = {
         (Ball("aorta", (105, 0, 0), (10, 10, 1e6)), Ball(RIGHT, (-60, 30, 0)), Ball(LEFT, (45, 30, 0)))
     ),
     "the aorta lies far to the left": Case((*without(AORTA), Ball("aorta", (44, -20, 0), (10, 10, 1e6)))),
-    "stray pieces of aorta": Case((*NORMAL, Ball("aorta", (90, -60, 0), (9, 9, 60)), Ball("aorta", (-100, -80, 40), (5, 5, 20)))),
+    "stray pieces of aorta": Case(
+        (*NORMAL, Ball("aorta", (90, -60, 0), (9, 9, 60)), Ball("aorta", (-100, -80, 40), (5, 5, 20)))
+    ),
     "turned to the left": Case(NORMAL, turned=30),
     "turned to the right": Case(NORMAL, turned=-30),
     "turned, right kidney only": Case(without(KIDNEY_L), turned=-30),
@@ -128,7 +144,9 @@ CASES = {
     "no vessel, left kidney only": Case(tuple(ball for ball in SPINELESS if ball != KIDNEY_R)),
     "no vessel, turned": Case(SPINELESS, turned=30),
     "no vessel, patient lies far to the left": Case(SPINELESS, box=((-110, 110), (-240, 120))),
-    "kidneys alone, patient lies far to the left": Case((KIDNEY_R, KIDNEY_L, ADRENAL_R, ADRENAL_L), box=((-110, 110), (-240, 120))),
+    "kidneys alone, patient lies far to the left": Case(
+        (KIDNEY_R, KIDNEY_L, ADRENAL_R, ADRENAL_L), box=((-110, 110), (-240, 120))
+    ),
     "upper slab: adrenals alone": Case(NORMAL, box=((56, 68), (-180, 180))),
     "lower slab: tips of the kidneys": Case(NORMAL, box=((-46, -34), (-180, 180))),
     "three slices": Case(NORMAL, box=((20, 30), (-180, 180))),

@@ -1,24 +1,31 @@
-"""Bundles whose network tells structures by their HU alone, and images that show each structure in its own HU."""
+"""Bundles whose network tells structures by their HU alone, and images that show each in its own HU."""
 
 import numpy as np
 
 from model.bundle import write_bundle
 from model.labels import FLARE23
-from model.manifest import Intensity, Localization, Manifest, Member, Output, PairNames, Provenance
+from model.manifest.document import Input, Manifest, Provenance
+from model.manifest.intensity import WindowIntensity
+from model.manifest.network import Localization, Member
+from model.manifest.output import Output
+from tests.inference.fakes import with_tiling
 from tests.inference.onnx_files import bands, write
 
 CHANNELS = ("background", "liver", "kidney", "aorta", "tumor")
 """Channel c shows at LOWER_HU + 100 * c HU."""
 LOWER_HU, UPPER_HU = -250.0, 250.0
 WINDOW = (8, 16, 16)
-INTENSITY = Intensity(scheme="window", lower=LOWER_HU, upper=UPPER_HU)
+INTENSITY = WindowIntensity(lower=LOWER_HU, upper=UPPER_HU)
+CT = Input(name="CT", modality="CT", intensity=INTENSITY)
 THRESHOLDS = np.array([0.1, 0.3, 0.5, 0.7], np.float32)
 OUTPUT = Output(
     label_set="flare23",
     labels=dict(FLARE23.ids),
     channels=CHANNELS,
-    pairs=tuple(PairNames(merged=p.merged, right=p.right, left=p.left) for p in FLARE23.pairs),
+    pairs=FLARE23.pairs,
+    lesions=FLARE23.lesions,
 )
+PROVENANCE = Provenance(recipe="none", git_revision="none", data="none", licence="none", intended_use="tests")
 
 
 def hu(labels):
@@ -31,13 +38,13 @@ def hu(labels):
 
 
 def member(**changes):
+    """A member; fields of its tiling may be given like its own."""
     common = {
         "file": "member.onnx",
         "spacing_zyx_mm": (2.5, 1.5, 1.0),
         "window_zyx": WINDOW,
-        "intensity": INTENSITY,
     }
-    return Member(**(common | changes))
+    return Member(**(common | with_tiling(changes)))
 
 
 def localization(**changes):
@@ -45,33 +52,34 @@ def localization(**changes):
         "file": "roi.onnx",
         "spacing_zyx_mm": (4.0, 4.0, 4.0),
         "window_zyx": WINDOW,
-        "intensity": INTENSITY,
         "margin_mm": 5.0,
     }
     return Localization(**(common | changes))
 
 
-def make_bundle(folder, members=None, thresholds=THRESHOLDS, **changes):
-    """A bundle of bands networks; every member's file is written for its own window and axes."""
+def make_bundle(folder, members=None, thresholds=THRESHOLDS, make=bands, **changes):
+    """A bundle of bands networks; every network's file is written for its own window and axes.
+
+    `make` gives the members' networks from shape and thresholds.
+    """
     members = tuple(members or [member()])
+    channels = len(changes.get("inputs", (CT,)))
 
     def write_files(staged):
         for network in (*members, *filter(None, [changes.get("localization")])):
-            levels = thresholds[:1] if isinstance(network, Localization) else thresholds
-            turned = [network.window_zyx["SIPALR".index(letter) // 2] for letter in network.axes]
+            shape = (1, channels, *network.input_shape)
+            localizes = isinstance(network, Localization)
+            model = bands(shape, thresholds[:1]) if localizes else make(shape, thresholds)
             for file in network.files.values():
-                write(bands((1, 1, *turned), levels), staged, file)
+                write(model, staged, file)
 
     def make_manifest(files):
-        provenance = Provenance(
-            recipe="none", git_revision="none", data="none", licence="none", intended_use="tests"
-        )
         common = {
             "name": "bands",
-            "modality": "CT",
+            "inputs": (CT,),
             "output": OUTPUT,
             "members": members,
-            "provenance": provenance,
+            "provenance": PROVENANCE,
             "files": files,
         }
         return Manifest(**(common | changes))
@@ -80,7 +88,7 @@ def make_bundle(folder, members=None, thresholds=THRESHOLDS, **changes):
 
 
 def abdomen(size=(12, 40, 48)):
-    """A label map (z, y, x), canonical: liver on the right, kidneys on both sides, aorta near the middle, a tumor in the liver."""
+    """A canonical label map (z, y, x): liver with a tumor on the right, two kidneys, aorta in the middle."""
     labels = np.zeros(size, np.uint8)
     depth, height, width = size
     for structure, (y0, y1), (x0, x1), (z0, z1) in (

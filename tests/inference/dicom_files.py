@@ -82,7 +82,8 @@ def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None):
         0x00289110, (0x00180050, "DS", "5"), (0x00280030, "DS", "0.8\\0.7")
     )
     frames = [
-        of(0x00209113, (0x00200032, "DS", f"-10\\20\\{z}")) + of(0x00289145, (0x00281052, "DS", intercept), (0x00281053, "DS", "1"))
+        of(0x00209113, (0x00200032, "DS", f"-10\\20\\{z}"))
+        + of(0x00289145, (0x00281052, "DS", intercept), (0x00281053, "DS", "1"))
         + of(0x00089124, (0x00200032, "DS", "9\\9\\9"))  # of the images that the frame was derived from
         for z, intercept in zip(zs, intercepts or ["-1024"] * len(zs), strict=True)
     ]  # fmt: skip

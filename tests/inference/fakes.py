@@ -1,23 +1,36 @@
 """Networks given as functions, and members to go with them."""
 
+from dataclasses import fields
 from itertools import product
 
 import numpy as np
 
+from inference.restoration.winners import Rule
 from inference.sliding_window.placement import window_starts
-from model.manifest import Intensity, Member
+from model.manifest.network import Member
+from model.manifest.tiling import Tiling
 
 WINDOW = (8, 10, 12)
+TILING = {field.name for field in fields(Tiling)}
+SCORES = ("probabilities", "logits")
+
+
+def rule_for(activation="softmax", channels=3, scores="probabilities", order=None):
+    """How the scores of so many channels become a class."""
+    return Rule(scores=scores, softmax=activation == "softmax", order=order or tuple(range(channels)))
+
+
+def with_tiling(changes):
+    """Changes of a member in which those of its tiling are gathered."""
+    tiling = {name: value for name, value in changes.items() if name in TILING}
+    others = {name: value for name, value in changes.items() if name not in TILING}
+    return others | ({"tiling": Tiling(**tiling)} if tiling else {})
 
 
 def member(**changes):
-    common = {
-        "file": "a.onnx",
-        "spacing_zyx_mm": (2.0, 1.0, 1.0),
-        "window_zyx": WINDOW,
-        "intensity": Intensity(scheme="zscore"),
-    }
-    return Member(**(common | changes))
+    """A member; fields of its tiling may be given like its own."""
+    common = {"file": "a.onnx", "spacing_zyx_mm": (2.0, 1.0, 1.0), "window_zyx": WINDOW}
+    return Member(**(common | with_tiling(changes)))
 
 
 def all_starts(size, window, overlap):
@@ -26,14 +39,14 @@ def all_starts(size, window, overlap):
 
 
 class FakeImage:
-    """An array as a network's input."""
+    """An array (z, y, x), or (channels, z, y, x), as a network's input."""
 
     def __init__(self, array):
-        self.array = array
-        self.size_zyx = array.shape
+        self.array = array if array.ndim == 4 else array[None]
+        self.size_zyx = self.array.shape[1:]
 
     def slices(self, first, stop):
-        return self.array[first:stop]
+        return self.array[:, first:stop]
 
 
 class FakeSession:

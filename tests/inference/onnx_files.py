@@ -39,7 +39,7 @@ def identity(shape, scale):
 
 def convolution(shape, channels, seed=0):
     """A 3×3×3 convolution with random weights."""
-    weights = np.random.default_rng(seed).normal(0, 0.2, (channels, 1, 3, 3, 3))
+    weights = np.random.default_rng(seed).normal(0, 0.2, (channels, shape[1], 3, 3, 3))
     node = helper.make_node("Conv", ["image", "weights"], ["logits"], pads=[1] * 6)
     return graph([node], [tensor("weights", weights)], shape, channels)
 
@@ -47,11 +47,38 @@ def convolution(shape, channels, seed=0):
 def bands(shape, thresholds):
     """Logits such that class c wins where thresholds[c - 1] < image < thresholds[c]; linear, steep.
 
+    The image is the sum of its channels.
+
     With logit_c = s * (c * v - sum of the first c thresholds) class c beats c - 1 exactly where v >
     thresholds[c - 1].
     """
     scale = 200.0
     slopes = np.arange(len(thresholds) + 1, dtype=np.float32).reshape(-1, 1, 1, 1, 1) * scale
+    slopes = np.repeat(slopes, shape[1], axis=1)
     offsets = -scale * np.concatenate([[0], np.cumsum(thresholds)]).astype(np.float32)
     node = helper.make_node("Conv", ["image", "weights", "offsets"], ["logits"])
     return graph([node], [tensor("weights", slopes), tensor("offsets", offsets)], shape, len(thresholds) + 1)
+
+
+def regions(shape, thresholds):
+    """One logit for each threshold, above 0 where the sum of the image's channels is above the threshold."""
+    scale = 200.0
+    slopes = np.full((len(thresholds), shape[1], 1, 1, 1), scale)
+    offsets = -scale * np.asarray(thresholds, np.float32)
+    node = helper.make_node("Conv", ["image", "weights", "offsets"], ["logits"])
+    return graph([node], [tensor("weights", slopes), tensor("offsets", offsets)], shape, len(thresholds))
+
+
+def fixed(shape, logits):
+    """The same logits whatever the image: (channels, *window), or one number for each channel."""
+    values = np.broadcast_to(
+        np.asarray(logits, np.float32).reshape(len(logits), *np.shape(logits)[1:] or (1, 1, 1)),
+        (len(logits), *shape[2:]),
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["image", "axes"], ["sum"], keepdims=1),
+        helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "values"], ["logits"]),
+    ]
+    axes = numpy_helper.from_array(np.array([1], np.int64), "axes")
+    return graph(nodes, [axes, tensor("zero", 0.0), tensor("values", values[None])], shape, len(logits))

@@ -10,13 +10,16 @@ from inference.imaging.volume import Volume, to_canonical
 from inference.postprocessing.laterality import split_pairs
 from inference.postprocessing.midline import Midline
 from model.labels import FLARE23, LabelSet, channel_table, merged_channels
-from model.manifest import Output, PairNames
+from model.manifest.output import Output, Sigmoid, Softmax
 
 
 def output_of(labels: LabelSet, channels: tuple[str, ...], activation="softmax") -> Output:
-    pairs = tuple(PairNames(merged=p.merged, right=p.right, left=p.left) for p in labels.pairs)
     return Output(
-        label_set=labels.name, labels=dict(labels.ids), channels=channels, pairs=pairs, activation=activation
+        label_set=labels.name,
+        labels=dict(labels.ids),
+        channels=channels,
+        pairs=labels.pairs,
+        activation=Softmax() if activation == "softmax" else Sigmoid(),
     )
 
 

@@ -1,17 +1,17 @@
 """From an image to labels on its own grid, end to end, with a network that tells structures by their HU."""
 
 import itertools
-import logging
 
 import numpy as np
 import pytest
 
-from inference.geometry import Geometry
+from inference.geometry import Box, Geometry
 from inference.imaging.volume import Volume
 from inference.predictor import Predictor
 from inference.timing import Timings
 from model.labels import FLARE23
-from model.manifest import PostProcessing
+from model.manifest.clean_up import MinVoxels
+from model.manifest.tiling import ConstantImportance
 from tests.inference.bundles import abdomen, hu, localization, make_bundle, member
 
 SPACING = (2.5, 1.5, 1.0)
@@ -19,7 +19,7 @@ ORIENTATIONS = list(itertools.product(itertools.permutations(range(3)), itertool
 
 
 def stored(array, axes, signs, spacing=SPACING):
-    """An array (canonical z, y, x) as a file might store it, and its grid: stored axis i runs along world axis `axes[i]`."""
+    """A canonical array as a file might store it, and its grid; its axis i is the world's axis `axes[i]`."""
     turned = array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
     direction = np.zeros((3, 3))
     for i, (axis, sign) in enumerate(zip(axes, signs, strict=True)):
@@ -59,7 +59,7 @@ def test_there_are_48_orientations():
 @pytest.mark.parametrize(("axes", "signs"), ORIENTATIONS)
 def test_right_labels_in_every_orientation(predictor, axes, signs):
     truth, geometry = stored(abdomen(), axes, signs)
-    found = predictor.predict(Volume(array=hu(truth), geometry=geometry), Timings())
+    found = predictor.predict(Volume(array=hu(truth), geometry=geometry)).labels
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, truth)
 
@@ -67,12 +67,12 @@ def test_right_labels_in_every_orientation(predictor, axes, signs):
 @pytest.mark.parametrize("slices", [1, 2, 3])
 def test_few_slices(predictor, slices):
     truth = abdomen((slices, 40, 48))
-    found = predictor.predict(volume_of(truth), Timings())
+    found = predictor.predict(volume_of(truth)).labels
     np.testing.assert_array_equal(found, truth)
 
 
 def test_nothing_to_find(predictor):
-    found = predictor.predict(volume_of(np.zeros((5, 9, 7), np.uint8)), Timings())
+    found = predictor.predict(volume_of(np.zeros((5, 9, 7), np.uint8))).labels
     assert found.shape == (5, 9, 7)
     assert not found.any()
 
@@ -80,7 +80,7 @@ def test_nothing_to_find(predictor):
 @pytest.mark.parametrize("spacing", [(1.25, 0.75, 0.5), (2.0, 1.0, 0.8), (5.0, 2.0, 1.5)])
 def test_another_grid_than_the_models(predictor, spacing):
     truth = abdomen((20, 60, 72))
-    found = predictor.predict(volume_of(truth, spacing), Timings())
+    found = predictor.predict(volume_of(truth, spacing)).labels
     for label in np.unique(truth)[1:]:
         assert dice(found, truth, label) > 0.75, FLARE23.name_of(label)
 
@@ -88,17 +88,40 @@ def test_another_grid_than_the_models(predictor, spacing):
 def test_localization_crops_and_changes_nothing_inside(tmp_path):
     truth = np.pad(abdomen(), ((0, 0), (20, 30), (30, 10)))
     bundle = make_bundle(tmp_path / "b", localization=localization())
-    timings = Timings()
-    predictor = Predictor(bundle, device="cpu", threads=1)
-    np.testing.assert_array_equal(predictor.predict(volume_of(truth), timings), truth)
-    assert list(timings.seconds) == ["localize", "networks", "restore", "clean up"]
+    segmented = Predictor(bundle, device="cpu", threads=1).predict(volume_of(truth))
+    np.testing.assert_array_equal(segmented.labels, truth)
+    assert list(segmented.timings.seconds) == ["localize", "networks", "restore", "clean up"]
+    assert segmented.region.size_zyx < truth.shape
+    assert segmented.warnings == ()
 
 
-def test_localization_that_finds_nothing(tmp_path, caplog):
+def test_localization_that_finds_nothing(tmp_path):
     predictor = Predictor(make_bundle(tmp_path / "b", localization=localization()), device="cpu", threads=1)
-    with caplog.at_level(logging.WARNING):
-        assert not predictor.predict(volume_of(np.zeros((5, 30, 30), np.uint8)), Timings()).any()
-    assert "no organ" in caplog.text
+    segmented = predictor.predict(volume_of(np.zeros((5, 30, 30), np.uint8)))
+    assert not segmented.labels.any()
+    assert segmented.region == Box(start_zyx=(0, 0, 0), stop_zyx=(5, 30, 30))
+    (warning,) = segmented.warnings
+    assert warning == "localization found no organ; the whole image is segmented"
+
+
+def test_timings_of_reading_are_counted_on(predictor):
+    timings = Timings()
+    with timings.stage("read"):
+        pass
+    segmented = predictor.predict(volume_of(abdomen()), timings=timings)
+    assert list(segmented.timings.seconds) == ["read", "localize", "networks", "restore", "clean up"]
+    assert "read" not in predictor.predict(volume_of(abdomen())).timings.seconds
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_same_labels_however_many_threads_work(threads, tmp_path):
+    truth = abdomen((20, 60, 72))
+    bundle = make_bundle(tmp_path / "b", [member(mirror_axes=("x",)), member(file="b.onnx", overlap=0.7)])
+    one, more = (
+        Predictor(bundle, device="onnxruntime", threads=count).predict(volume_of(truth, (1.25, 0.75, 0.5)))
+        for count in (1, threads)
+    )
+    np.testing.assert_array_equal(more.labels, one.labels)
 
 
 def test_an_ensemble_of_other_grids_windows_and_axes(tmp_path):
@@ -110,24 +133,22 @@ def test_an_ensemble_of_other_grids_windows_and_axes(tmp_path):
             spacing_zyx_mm=(3.0, 2.0, 2.0),
             axes="LPS",
             overlap=0.0,
-            importance="constant",
+            importance=ConstantImportance(),
             weight=0.3,
         ),
     ]
     truth = abdomen()
-    found = Predictor(make_bundle(tmp_path / "b", members), device="onnxruntime", threads=1).predict(
-        volume_of(truth), Timings()
-    )
+    predictor = Predictor(make_bundle(tmp_path / "b", members), device="onnxruntime", threads=1)
+    found = predictor.predict(volume_of(truth)).labels
     for label in np.unique(truth)[1:]:
         assert dice(found, truth, label) > 0.9, FLARE23.name_of(label)
 
 
 def test_postprocessing_removes_what_the_manifest_says(tmp_path):
     truth = abdomen()
-    rules = {"tumor": PostProcessing(min_voxels=10_000)}
-    found = Predictor(make_bundle(tmp_path / "b", postprocessing=rules), device="cpu", threads=1).predict(
-        volume_of(truth), Timings()
-    )
+    steps = (MinVoxels(structures=("tumor",), voxels=10_000),)
+    predictor = Predictor(make_bundle(tmp_path / "b", postprocessing=steps), device="cpu", threads=1)
+    found = predictor.predict(volume_of(truth)).labels
     tumor = FLARE23.ids["tumor"]
     np.testing.assert_array_equal(found, np.where(truth == tumor, 0, truth))
 
@@ -136,4 +157,4 @@ def test_members_that_share_a_file_share_a_session(tmp_path):
     bundle = make_bundle(tmp_path / "b", [member(), member(mirror_axes=("x",))])
     truth = abdomen()
     predictor = Predictor(bundle, device="cpu", threads=1)
-    np.testing.assert_array_equal(predictor.predict(volume_of(truth), Timings()), truth)
+    np.testing.assert_array_equal(predictor.predict(volume_of(truth)).labels, truth)

@@ -5,16 +5,21 @@ import pytest
 
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
-from inference.planning.planner import Budget, Planner
+from inference.planning.plan import Budget
+from inference.planning.planner import Planner
 from inference.predictor import Predictor
-from inference.segmentation import Cleaned, Kept, organ_slices, removed_by_rules
-from inference.timing import Timings
+from inference.segmentation import organ_slices, removed_by_steps
 from model.labels import FLARE23
-from model.manifest import Manifest, PostProcessing, Provenance
+from model.manifest.clean_up import LargestComponent, MinVoxels
+from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, MeanFusion
+from model.manifest.tiling import CentreFirst
 from tests.inference.bundles import OUTPUT, abdomen, hu, localization, make_bundle, member
+from tests.inference.fakes import SCORES
+from tests.inference.manifests import manifest
 
 SPACING = (2.5, 1.5, 1.0)
 LIVER, TUMOR = FLARE23.ids["liver"], FLARE23.ids["tumor"]
+TUBES = CentreFirst(passing_through=("aorta", "inferior vena cava", "esophagus"))
 TWO = [member(), member(file="b.onnx", window_zyx=(10, 12, 20), weight=0.5)]
 
 
@@ -24,33 +29,8 @@ def volume_of(labels):
 
 def predict(bundle, labels, **options):
     predictor = Predictor(bundle, device="onnxruntime", threads=1, **options)
-    return predictor.predict(volume_of(labels), Timings()), predictor.record
-
-
-def manifest(**changes):
-    provenance = Provenance(recipe="", git_revision="", data="", licence="", intended_use="")
-    common = {
-        "name": "",
-        "modality": "CT",
-        "output": OUTPUT,
-        "members": (member(),),
-        "provenance": provenance,
-    }
-    return Manifest(**(common | {"files": {"member.onnx": "0" * 64}} | changes))
-
-
-class FakeStream:
-    weight = 1.0
-
-    def __init__(self, probabilities):
-        self.probabilities = probabilities
-        self.grid_zyx = probabilities.shape[1:]
-        self.asked = 0
-
-    def slabs(self, first, stop):
-        self.asked += 1
-        for z in range(first, stop, 2):
-            yield self.probabilities[:, z : min(z + 2, stop)].copy()
+    segmented = predictor.predict(volume_of(labels))
+    return segmented.labels, segmented
 
 
 def tall():
@@ -58,53 +38,32 @@ def tall():
     return np.pad(abdomen(), ((40, 40), (0, 0), (0, 0)))
 
 
-def test_kept_gives_out_again_what_it_saw():
-    stream = FakeStream(np.random.default_rng(0).random((3, 7, 2, 2)).astype(np.float32))
-    kept = Kept(stream)
-    seen = np.concatenate(list(kept.slabs(0, 7)), axis=1)
-    again = np.concatenate(list(kept.slabs(2, 6)), axis=1)
-    np.testing.assert_array_equal(seen, stream.probabilities)
-    np.testing.assert_array_equal(again, stream.probabilities[:, 2:6])
-    assert stream.asked == 1
-
-
-@pytest.mark.parametrize("softmax", [True, False])
-def test_cleaned_moves_probability_to_the_background(softmax):
-    probabilities = np.array([[0.2, 0.2, 0.2], [0.8, 0.1, 0.8], [0.0, 0.7, 0.0]], np.float32).reshape(
-        3, 3, 1, 1
-    )
-    decisions = np.array([1, 2, 1], np.uint8).reshape(3, 1, 1) + (not softmax)
-    removed = np.array([False, False, True]).reshape(3, 1, 1)
-    stream = Cleaned(FakeStream(probabilities), decisions, removed, softmax)
-    found = np.concatenate(list(stream.slabs(0, 3)), axis=1)[:, :, 0, 0]
-    np.testing.assert_allclose(found[:, 2], [1.0, 0, 0] if softmax else [0.2, 0, 0])
-    np.testing.assert_array_equal(found[:, :2], probabilities[:, :2, 0, 0])
-
-
 def test_organ_slices_by_hand():
     decisions = np.zeros((60, 2, 2), np.uint8)
-    assert organ_slices(decisions, manifest(), 5.0) is None
+    assert organ_slices(decisions, OUTPUT, 5.0) is None
     decisions[30:40, 0, 0] = 1
-    assert organ_slices(decisions, manifest(), 5.0) == (26, 44)  # 20 mm are four slices.
+    assert organ_slices(decisions, OUTPUT, 5.0) == (26, 44)  # 20 mm are four slices.
     decisions[43, 1, 1] = 4
-    assert organ_slices(decisions, manifest(), 5.0) == (26, 44)
+    assert organ_slices(decisions, OUTPUT, 5.0) == (26, 44)
     decisions[44, 1, 1] = 4
-    assert organ_slices(decisions, manifest(), 5.0) == (0, 60)
+    assert organ_slices(decisions, OUTPUT, 5.0) == (0, 60)
 
 
 def test_only_a_tumor_means_everything():
     decisions = np.zeros((6, 2, 2), np.uint8)
     decisions[3, 1, 1] = 4
-    assert organ_slices(decisions, manifest(), 5.0) == (0, 6)
+    assert organ_slices(decisions, OUTPUT, 5.0) == (0, 6)
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_crop_after_the_first_member_saves_windows_and_nothing_else(tmp_path, keep):
+@pytest.mark.parametrize("of", SCORES)
+def test_crop_after_the_first_member_saves_windows_and_nothing_else(tmp_path, keep, of):
     truth = tall()
-    bundle = make_bundle(tmp_path / "crop", TWO, crop_after_first=True)
-    least = list(Planner(bundle=bundle, backend="onnxruntime")._plans(volume_of(truth).geometry))[-1].host_mb
+    bundle = make_bundle(tmp_path / "crop", TWO, fusion=FirstThenOrgansFusion(of=of))
+    planner = Planner(bundle=bundle, backend="onnxruntime")
+    least = planner.plan(volume_of(truth).geometry, small=True).host_mb
     host_mb = 8192 if keep else least
-    every, all_windows = predict(make_bundle(tmp_path / "all", TWO), truth)
+    every, all_windows = predict(make_bundle(tmp_path / "all", TWO, fusion=MeanFusion(of=of)), truth)
     cropped, some_windows = predict(bundle, truth, budget=Budget(host_mb=host_mb))
     np.testing.assert_array_equal(cropped, every)
     assert some_windows.plan.keep == keep
@@ -117,7 +76,7 @@ def test_crop_after_the_first_member_saves_windows_and_nothing_else(tmp_path, ke
 def test_a_tumor_far_above_is_looked_at_by_all_members(tmp_path):
     truth = tall()
     truth[85:88, 10:20, 10:20] = TUMOR
-    found, record = predict(make_bundle(tmp_path / "crop", TWO, crop_after_first=True), truth)
+    found, record = predict(make_bundle(tmp_path / "crop", TWO, fusion=FirstThenOrgansFusion()), truth)
     np.testing.assert_array_equal(found, truth)
     assert record.windows.run + record.windows.skipped == record.plan.windows
 
@@ -125,8 +84,8 @@ def test_a_tumor_far_above_is_looked_at_by_all_members(tmp_path):
 def test_clean_up_before_the_fusion(tmp_path):
     truth = abdomen()
     truth[1, 1:4, 1:4] = LIVER  # A speck.
-    rules = {"liver": PostProcessing(keep="largest_3d"), "tumor": PostProcessing(min_voxels=10_000)}
-    bundle = make_bundle(tmp_path / "b", TWO, fuse="after_postprocessing", postprocessing=rules)
+    steps = (LargestComponent(structures=("liver",)), MinVoxels(structures=("tumor",), voxels=10_000))
+    bundle = make_bundle(tmp_path / "b", TWO, fusion=CleanedGroupsFusion(), postprocessing=steps)
     found, record = predict(bundle, truth)
     expected = np.where(truth == TUMOR, 0, truth)
     expected[1, 1:4, 1:4] = 0
@@ -135,9 +94,9 @@ def test_clean_up_before_the_fusion(tmp_path):
 
 
 def test_keeping_and_computing_again_give_the_same(tmp_path, monkeypatch):
-    rules = {"liver": PostProcessing(keep="largest_3d")}
+    steps = (LargestComponent(structures=("liver",)),)
     members = [member(), member(file="b.onnx", spacing_zyx_mm=(3.0, 2.0, 2.0))]
-    bundle = make_bundle(tmp_path / "b", members, fuse="after_postprocessing", postprocessing=rules)
+    bundle = make_bundle(tmp_path / "b", members, fusion=CleanedGroupsFusion(), postprocessing=steps)
     kept, record = predict(bundle, tall())
     monkeypatch.setattr("inference.segmentation.Segmentation._twice", lambda self, stream: stream)
     again, more = predict(bundle, tall())
@@ -146,14 +105,14 @@ def test_keeping_and_computing_again_give_the_same(tmp_path, monkeypatch):
 
 
 def test_levels_left_out_by_the_first_look_stay_out_of_the_second(tmp_path, monkeypatch):
-    """Centre first, a few voxels of liver at the feet: the level above them is left out, and a look that begins there must know it."""
+    """Some voxels of liver at the feet: the level above is left out, for a look that begins there too."""
     truth = np.pad(abdomen(), ((8, 40), (0, 0), (0, 0)))
     truth[2:4, 10:14, 10:14] = LIVER
     members = [
-        member(window_zyx=(8, 40, 48), window_strategy="centre_first", overlap=0.0, skip_air=False),
+        member(window_zyx=(8, 40, 48), order=TUBES, overlap=0.0, skip_air=False),
         TWO[1],
     ]
-    bundle = make_bundle(tmp_path / "b", members, crop_after_first=True)
+    bundle = make_bundle(tmp_path / "b", members, fusion=FirstThenOrgansFusion())
     monkeypatch.setattr("inference.segmentation.organ_slices", lambda *args: (8, 40))
     kept, record = predict(bundle, truth)
     assert record.plan.keep
@@ -162,7 +121,7 @@ def test_levels_left_out_by_the_first_look_stay_out_of_the_second(tmp_path, monk
     np.testing.assert_array_equal(kept, again)
 
 
-def test_rules_count_voxels_of_the_image():
+def test_steps_count_voxels_of_the_image():
     decisions = np.zeros((4, 4, 4), np.uint8)
     decisions[:2, :2, :2] = 1  # 8 voxels of 8 mm3 are 64 of the image's 1 mm3.
     model, image = (
@@ -170,8 +129,8 @@ def test_rules_count_voxels_of_the_image():
         for size, mm in (((4, 4, 4), 2.0), ((8, 8, 8), 1.0))
     )
     for voxels, removed in ((64, False), (65, True)):
-        rules = manifest(postprocessing={"liver": PostProcessing(min_voxels=voxels)})
-        assert removed_by_rules(decisions, model, image, rules).any() == removed
+        steps = manifest(postprocessing=(MinVoxels(structures=("liver",), voxels=voxels),))
+        assert removed_by_steps(decisions, model, image, steps).any() == removed
 
 
 def test_windows_outside_the_region_are_skipped(tmp_path):

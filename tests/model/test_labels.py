@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from model.labels import (
@@ -52,6 +54,28 @@ def test_names_of_ids():
     assert FLARE22.name_of(12) == "duodenum"
     with pytest.raises(ValueError, match="no id 14"):
         FLARE22.name_of(14)
+
+
+def test_lesions_are_no_organs():
+    assert FLARE23.lesions == ("tumor",)
+    assert FLARE22.lesions == ()
+    assert FLARE23.organs == FLARE22.names
+    own = LabelSet(name="own", ids={"liver": 2, "cyst": 1, "metastasis": 3}, lesions=("cyst", "metastasis"))
+    assert own.organs == ("liver",)
+    with pytest.raises(ValueError, match="lesion stone is not in the set"):
+        LabelSet(name="own", ids={"liver": 1}, lesions=("stone",))
+
+
+def test_ids_that_do_not_belong_to_a_set():
+    assert FLARE22.foreign([0, 1, 13]) == []
+    assert FLARE22.foreign([14, 0, 200, 1]) == [14, 200]
+
+
+@pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=LABEL_SETS)
+def test_label_sets_travel_between_processes(labels):
+    there = pickle.loads(pickle.dumps(labels))
+    assert there == labels
+    assert there.ids == labels.ids
 
 
 @pytest.mark.parametrize(

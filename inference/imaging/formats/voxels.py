@@ -53,8 +53,8 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
     Raises:
         InputError: the file holds fewer voxels than its header claims, or is damaged.
     """
-    count = int(np.prod([int(n) for n in stored.size_zyx], dtype=object))
-    _check_claim(stored, count * stored.dtype.itemsize)
+    check_claim(stored)
+    count = _count(stored)
     try:
         with stored.path.open("rb") as file:
             file.seek(stored.offset)
@@ -78,7 +78,13 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
     return _finite(sink.values.reshape(stored.size_zyx))
 
 
-def _check_claim(stored: StoredVoxels, claimed: int) -> None:
+def check_claim(stored: StoredVoxels) -> None:
+    """Compare what a header claims with the size of the file.
+
+    Raises:
+        InputError: the file cannot hold so many voxels, or is not there.
+    """
+    claimed = _count(stored) * stored.dtype.itemsize
     try:
         held = stored.path.stat().st_size - stored.offset
     except OSError as error:
@@ -89,6 +95,10 @@ def _check_claim(stored: StoredVoxels, claimed: int) -> None:
             f"{stored.path}: its header claims {claimed:,} bytes of voxels, the file holds {held:,} bytes: "
             "it is truncated or its header is damaged; export it again"
         )
+
+
+def _count(stored: StoredVoxels) -> int:
+    return int(np.prod([int(n) for n in stored.size_zyx], dtype=object))
 
 
 class VoxelSink:

@@ -1,12 +1,19 @@
 """Plans: what fits is chosen, what cannot be kept is refused with the smallest that can."""
 
+from dataclasses import replace
+
 import pytest
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
-from inference.planning.footprint import ACTIVATIONS_PER_VOXEL, network_mb
-from inference.planning.planner import CUDA_CONTEXT_MB, Budget, Planner, group_plan
-from tests.inference.bundles import localization, make_bundle, member
+from inference.planning.plan import CUDA_CONTEXT_MB, Budget
+from inference.planning.planner import Planner, group_plan
+from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
+from model.manifest.document import Preprocessing
+from model.manifest.intensity import ZscoreIntensity
+from model.manifest.resampling import CubicResampling
+from model.manifest.tiling import CentreFirst, ConstantImportance
+from tests.inference.bundles import CT, localization, make_bundle, member
 
 GEOMETRY = Geometry(size_zyx=(300, 512, 512), spacing_zyx_mm=(2.0, 0.8, 0.8))
 
@@ -72,9 +79,9 @@ def test_networks_are_loaded_one_after_another_where_memory_is_short(tmp_path):
     together = plans.plan(GEOMETRY)
     assert together.at_once == 3
     assert together.gpu_mb == CUDA_CONTEXT_MB + 2700
-    assert together.gpu_limit_mb == 4096 - CUDA_CONTEXT_MB
+    assert together.loading.gpu_limit_mb == 4096 - CUDA_CONTEXT_MB
     apart = planner(tmp_path / "2", members, backend="cuda", budget=Budget(gpu_mb=2000)).plan(GEOMETRY)
-    assert (apart.at_once, apart.tight) == (1, True)
+    assert (apart.at_once, apart.tight) == (apart.loading.at_once, apart.loading.tight) == (1, True)
     assert plans.plan(GEOMETRY, small=True).at_once == 1
     with pytest.raises(
         BudgetError,
@@ -105,7 +112,53 @@ def test_networks_by_measurement_or_estimate(tmp_path):
 
 
 def test_centre_first_runs_nine_windows_a_level_at_most():
-    assert (
-        group_plan((32, 400, 400), [member(window_zyx=(32, 64, 64), window_strategy="centre_first")]).windows
-        == 9
+    assert group_plan((32, 400, 400), [member(window_zyx=(32, 64, 64), order=CentreFirst())]).windows == 9
+
+
+def items(plan, stage="networks"):
+    """MiB of what an estimate counts, as its user sees them."""
+    return {what: round(mb, 1) for what, mb in plan.host[stage].items() if mb}
+
+
+def test_every_channel_of_an_image_counts(tmp_path):
+    one, two = planner(tmp_path / "1"), planner(tmp_path / "2", inputs=(CT, CT))
+    assert items(one.plan(GEOMETRY))["image (int16)"] == 150
+    assert items(two.plan(GEOMETRY))["image (int16)"] == 300
+    assert items(two.plan(GEOMETRY, voxel_bytes=6))["image (float32)"] == 450
+    ratio = (
+        two.plan(GEOMETRY).host["networks"]["input slices (float32)"]
+        / (one.plan(GEOMETRY).host["networks"]["input slices (float32)"])
     )
+    assert ratio == 2
+
+
+def test_a_mask_for_normalization_counts(tmp_path):
+    """A byte a voxel from then on, and 6 more while its holes are filled."""
+    filled = replace(CT, intensity=ZscoreIntensity(over="nonzero_filled"))
+    plan = planner(tmp_path, inputs=(filled,)).plan(GEOMETRY)
+    assert items(plan)["mask (bool)"] == 75
+    assert items(plan, "mask")["its holes"] == 450
+    plan = planner(tmp_path / "2").plan(GEOMETRY)
+    assert "mask" not in plan.host
+    assert "mask (bool)" not in items(plan)
+
+
+def test_a_spline_along_z_counts(tmp_path):
+    cubic = [member(resampling=CubicResampling())]
+    assert "resampling" not in items(planner(tmp_path / "1").plan(GEOMETRY))
+    assert items(planner(tmp_path / "2", cubic).plan(GEOMETRY))["resampling"] > 0
+
+
+def test_the_grid_is_along_the_axes_that_are_looked_at(tmp_path):
+    turned = Geometry(
+        size_zyx=(512, 300, 512), spacing_zyx_mm=(0.8, 2.0, 0.8), direction=(1, 0, 0, 0, 0, 1, 0, -1, 0)
+    )
+    as_stored = planner(tmp_path, preprocessing=Preprocessing(orientation="stored"))
+    assert as_stored.plan(turned).groups[0].grid_zyx == (164, 400, 410)
+    assert planner(tmp_path / "2").plan(turned).groups[0].grid_zyx == (240, 273, 410)
+
+
+def test_windows_of_a_tiling_are_counted_and_named(tmp_path):
+    tilings = {"overlap": 0.25, "importance": ConstantImportance()}
+    text = planner(tmp_path, [member(**tilings)]).plan(GEOMETRY).describe()
+    assert "all, feet to head, overlap 25%, constant" in text

@@ -1,4 +1,4 @@
-"""Clean-up rules on label maps small enough to be checked by eye."""
+"""Clean-up steps on label maps small enough to be checked by eye."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,13 @@ from inference.geometry import Box
 from inference.postprocessing.components import clean_up, kept, largest_part, longest_run, without_small_parts
 from inference.postprocessing.label_statistics import box_around, count_values, find_labels, look_up
 from model.labels import FLARE23
-from model.manifest import PostProcessing
+from model.manifest.clean_up import (
+    LargestComponent,
+    LongestRun,
+    MinComponentVolume,
+    MinVoxels,
+    NearOtherStructures,
+)
 
 ONE_MM = (1.0, 1.0, 1.0)
 LIVER, SPLEEN, TUMOR = FLARE23.ids["liver"], FLARE23.ids["spleen"], FLARE23.ids["tumor"]
@@ -18,12 +24,16 @@ def slices(*rows: str) -> np.ndarray:
     return np.array([[[letter == "#" for letter in row]] for row in rows])
 
 
-def clean(labels: np.ndarray, structure: str, spacing=ONE_MM, **rule) -> np.ndarray:
-    return clean_up(labels, spacing, {structure: PostProcessing(**rule)}, FLARE23)
+def clean(labels: np.ndarray, *steps, spacing=ONE_MM) -> np.ndarray:
+    return clean_up(labels, spacing, steps, FLARE23)
+
+
+def largest(*structures, **changes):
+    return LargestComponent(structures=structures, **changes)
 
 
 # Parts
-# ----------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -67,24 +77,47 @@ def test_small_parts_go(least, after):
     assert np.array_equal(without_small_parts(slices("#.##.###"), least), slices(after))
 
 
-def test_steps_follow_the_order_of_the_fields():
-    """Six voxels in all, but four in the largest part: with keep first, fewer than five remain and all go."""
-    mask = slices("####.##")
-    assert not kept(mask, 1.0, PostProcessing(keep="largest_3d", min_voxels=5)).any()
-    assert kept(mask, 1.0, PostProcessing(min_voxels=5)).sum() == 6
-    assert kept(mask, 1.0, PostProcessing(keep="largest_3d", min_voxels=4)).sum() == 4
-    assert kept(mask, 1.0, PostProcessing(min_voxels=6, min_volume_mm3=3.0)).sum() == 4
+def test_each_kind_of_step_alone():
+    """Six voxels in all, four of them in the largest part."""
+    mask, names = slices("####.##"), {"structures": ("liver",)}
+    assert kept(mask, 1.0, LargestComponent(**names)).sum() == 4
+    assert kept(mask, 1.0, LongestRun(**names)).sum() == 6
+    assert kept(mask, 1.0, MinVoxels(**names, voxels=6)).sum() == 6
+    assert not kept(mask, 1.0, MinVoxels(**names, voxels=7)).any()
+    assert kept(mask, 1.0, MinComponentVolume(**names, mm3=3.0)).sum() == 4
+    assert kept(mask, 2.0, MinComponentVolume(**names, mm3=4.0)).sum() == 6
+    assert kept(mask, 1.0, NearOtherStructures(**names, distance_mm=1.0)).sum() == 6
+
+
+LARGEST, FIVE = largest("liver"), MinVoxels(structures=("liver",), voxels=5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "left"),
+    [
+        ((LARGEST, FIVE), 0),  # fewer than five remain after the first step, so all go
+        ((FIVE, LARGEST), 4),
+        ((FIVE,), 6),
+        ((LARGEST, MinVoxels(structures=("liver",), voxels=4)), 4),
+        ((MinVoxels(structures=("liver",), voxels=6), MinComponentVolume(structures=("liver",), mm3=3.0)), 4),
+        ((), 6),
+    ],
+)
+def test_steps_follow_their_order(steps, left):
+    """Six voxels in all, four of them in the largest part."""
+    labels = slices("####.##").astype(np.uint8) * LIVER
+    assert np.count_nonzero(clean(labels, *steps)) == left
 
 
 # Label maps
-# -----------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_only_named_structures_change():
     labels = np.zeros((3, 4, 9), np.uint8)
     labels[:, :2, 0:2], labels[0, 0, 5] = LIVER, LIVER
     labels[:, 3, 0:2], labels[0, 3, 5] = SPLEEN, SPLEEN
-    cleaned = clean(labels, "liver", keep="largest_3d")
+    cleaned = clean(labels, largest("liver"))
     expected = labels.copy()
     expected[0, 0, 5] = 0
     assert np.array_equal(cleaned, expected)
@@ -95,7 +128,7 @@ def test_another_organ_in_the_box_stays():
     labels = np.full((3, 3, 3), LIVER, np.uint8)
     labels[1, 1, 1] = SPLEEN
     labels[0, 0, 0] = TUMOR
-    cleaned = clean_up(labels, ONE_MM, {"liver": PostProcessing(min_voxels=100)}, FLARE23)
+    cleaned = clean(labels, MinVoxels(structures=("liver",), voxels=100))
     assert sorted(np.unique(cleaned)) == [0, SPLEEN, TUMOR]
 
 
@@ -105,7 +138,7 @@ def test_tumor_of_under_100_voxels_in_total_goes(voxels, left):
     labels = np.zeros((4, 10, 20), np.uint8)
     labels.reshape(-1)[:50] = TUMOR
     labels.reshape(-1)[400 : 400 + voxels - 50] = TUMOR
-    assert np.count_nonzero(clean(labels, "tumor", min_voxels=100)) == left
+    assert np.count_nonzero(clean(labels, MinVoxels(structures=("tumor",), voxels=100))) == left
 
 
 @pytest.mark.parametrize(
@@ -115,22 +148,61 @@ def test_minimum_volume_is_in_mm3(spacing, parts):
     """Parts of 4 and 8 voxels against 8 mm³."""
     labels = np.zeros((1, 1, 20), np.uint8)
     labels[0, 0, :4] = labels[0, 0, 10:18] = LIVER
-    cleaned = clean(labels, "liver", spacing, min_volume_mm3=8.0)
+    cleaned = clean(labels, MinComponentVolume(structures=("liver",), mm3=8.0), spacing=spacing)
     assert np.count_nonzero(np.diff((cleaned.ravel() > 0).astype(int), append=0) < 0) == parts
 
 
-def test_a_rule_for_an_unknown_structure():
+def test_a_step_for_an_unknown_structure():
     with pytest.raises(ValueError, match="flare23 has no heart"):
-        clean(np.zeros((2, 2, 2), np.uint8), "heart")
+        clean(np.zeros((2, 2, 2), np.uint8), largest("heart", "liver"))
 
 
 def test_a_structure_that_was_not_found():
     labels = np.full((2, 2, 2), SPLEEN, np.uint8)
-    assert np.array_equal(clean(labels, "liver", keep="largest_3d", min_voxels=5), labels)
+    for together in (False, True):
+        steps = largest("liver", together=together), MinVoxels(structures=("liver",), voxels=5)
+        assert np.array_equal(clean(labels, *steps), labels)
+
+
+def side_by_side() -> np.ndarray:
+    """Liver and spleen that touch, 3 and 2 voxels; beyond a gap 4 of liver, beyond another 1 of tumor."""
+    labels = np.zeros((1, 1, 14), np.uint8)
+    labels[0, 0, :3], labels[0, 0, 3:5], labels[0, 0, 6:10], labels[0, 0, 12] = LIVER, SPLEEN, LIVER, TUMOR
+    return labels
+
+
+def test_structures_taken_one_by_one_or_as_one():
+    """One by one the 4 voxels of liver are its largest part; together the 5 voxels of both are."""
+    apart, together = side_by_side(), side_by_side()
+    apart[0, 0, :3] = 0
+    together[0, 0, 6:10] = 0
+    assert np.array_equal(clean(side_by_side(), largest("liver", "spleen")), apart)
+    assert np.array_equal(clean(side_by_side(), largest("liver", "spleen", together=True)), together)
+
+
+def test_what_is_not_named_does_not_count_when_structures_are_taken_as_one():
+    """The tumor would join the parts if it counted, and stays whatever becomes of them."""
+    labels = side_by_side()
+    labels[0, 0, 5] = TUMOR
+    expected = labels.copy()
+    expected[0, 0, 6:10] = 0
+    assert np.array_equal(clean(labels, largest("liver", "spleen", together=True)), expected)
+    every = largest("liver", "spleen", "tumor", together=True)
+    expected = labels.copy()
+    expected[0, 0, 12] = 0
+    assert np.array_equal(clean(labels, every), expected)
+
+
+def test_later_steps_see_what_earlier_ones_left():
+    """As one, liver and spleen keep 5 voxels; then the liver has 3, which may be too few."""
+    steps = largest("liver", "spleen", together=True), MinVoxels(structures=("liver", "spleen"), voxels=2)
+    assert np.unique(clean(side_by_side(), *steps)).tolist() == [0, LIVER, SPLEEN, TUMOR]
+    steps = steps[0], MinVoxels(structures=("liver",), voxels=4)
+    assert np.unique(clean(side_by_side(), *steps)).tolist() == [0, SPLEEN, TUMOR]
 
 
 # Tumor and organs
-# -----------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 def body_with_tumors(*at_x: int) -> np.ndarray:
@@ -142,42 +214,42 @@ def body_with_tumors(*at_x: int) -> np.ndarray:
     return labels
 
 
+def near(distance_mm):
+    return NearOtherStructures(structures=("tumor",), distance_mm=distance_mm)
+
+
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (5.0, 1.0, 1.0), (3.0, 3.0, 1.0)])
 @pytest.mark.parametrize(
     ("reach", "stay"), [(5.0, [10]), (20.0, [10, 22]), (40.0, [10, 22, 40]), (100.0, [10, 22, 40, 70])]
 )
 def test_tumors_far_from_organs_go(reach, stay, spacing):
     labels = body_with_tumors(10, 22, 40, 70)
-    assert np.array_equal(
-        clean(labels, "tumor", spacing, max_distance_to_organs_mm=reach), body_with_tumors(*stay)
-    )
+    cleaned = clean(labels, near(reach), spacing=spacing)
+    assert np.array_equal(cleaned, body_with_tumors(*stay))
 
 
 def test_a_part_that_reaches_an_organ_stays_whole():
     labels = body_with_tumors(40)
     labels[5, 5, 10:79] = TUMOR
-    assert np.array_equal(clean(labels, "tumor", max_distance_to_organs_mm=4.0), labels)
+    assert np.array_equal(clean(labels, near(4.0)), labels)
 
 
 def test_without_organs_nothing_is_far():
     labels = body_with_tumors(30)
     labels[labels == LIVER] = 0
-    assert np.array_equal(clean(labels, "tumor", max_distance_to_organs_mm=4.0), labels)
+    assert np.array_equal(clean(labels, near(4.0)), labels)
 
 
 def test_what_is_no_organ_holds_no_tumor():
-    """A crumb of liver beside the tumor is removed first, whatever the order of the rules."""
+    """A crumb of liver beside the tumor holds it, unless a step before removes the crumb."""
     labels = body_with_tumors(60)
     labels[5, 5, 64] = LIVER
-    rules = {
-        "tumor": PostProcessing(max_distance_to_organs_mm=10.0),
-        "liver": PostProcessing(keep="largest_3d"),
-    }
-    assert np.array_equal(clean_up(labels, ONE_MM, rules, FLARE23), body_with_tumors())
+    assert np.array_equal(clean(labels, largest("liver"), near(10.0)), body_with_tumors())
+    assert np.array_equal(clean(labels, near(10.0), largest("liver")), body_with_tumors(60))
 
 
 # What a map holds
-# -----------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (2, 3, 4), (7, 9, 11)])

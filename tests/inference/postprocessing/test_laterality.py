@@ -38,7 +38,7 @@ def test_mirrored_patient_with_the_vessels_where_they_were(case):
 
 
 def test_body_guides_where_there_is_no_aorta():
-    """The image shows one flank and nothing but a kidney: only the body's middle, from the CT, tells the side."""
+    """One flank is in view, and a kidney: only the middle of the body, from the CT, tells its side."""
     truth, geometry = draw(Case((KIDNEY_R,), box=((-110, 110), (-180, -10))))
     assert_split(truth, geometry, body=Midline(points_mm=np.zeros((1, 3)), exact=False))
 
@@ -51,7 +51,7 @@ def test_all_48_orientations(name):
 @pytest.mark.parametrize("degrees", [-40, -20, 20, 40])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_oblique_axes(axis, degrees):
-    """The same patient on a grid whose axes do not run along the body's: what the header says must be heeded."""
+    """The same patient on a grid whose axes do not run along the body's: the header must be heeded."""
     truth, geometry = draw(CASES["two kidneys"])
     assert_split(truth, replace(geometry, direction=as_direction(rotation(axis, degrees))))
 

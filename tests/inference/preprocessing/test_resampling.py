@@ -1,5 +1,7 @@
 """Edge-to-edge resampling: small answers by hand, others against scipy."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -11,8 +13,10 @@ from inference.preprocessing.resampling import (
     resample_image,
     resample_labels,
     resample_slices,
+    value_range,
 )
 
+KINDS = ["linear", "area", "cubic", "nearest"]
 SIZES = [(7, 9, 30), (26, 5, 4), (1, 1, 1), (13, 8, 50), (13, 17, 21)]
 
 
@@ -60,6 +64,69 @@ def test_area_by_hand(values, size, expected):
     assert resample_image(line(*values), (1, 1, size), "area").ravel().tolist() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("values", "size", "expected"),
+    [
+        ((1, 2), 4, (1, 1, 2, 2)),
+        ((1, 2, 3), 2, (1, 3)),  # at 0.25 and 1.75
+        ((1, 2, 3, 4), 2, (2, 4)),  # at 0.5 and 2.5: half-way the later voxel, as SciPy has it
+        ((1, 2, 3), 5, (1, 1, 2, 3, 3)),  # at -0.2, 0.4, 1, 1.6, 2.2
+        ((7,), 3, (7, 7, 7)),
+    ],
+)
+def test_nearest_by_hand(values, size, expected):
+    assert resample_image(line(*values), (1, 1, size), "nearest").ravel().tolist() == list(expected)
+
+
+def test_nearest_is_nnunets_order_of_0():
+    """nnU-Net: `map_coordinates(order=0, mode="nearest")` at `scale * (index + 0.5) - 0.5`."""
+    for size, new_size in itertools.product((1, 2, 3, 7, 10, 24, 33), (1, 2, 3, 5, 8, 20, 41)):
+        values = np.arange(size, dtype=np.float32)
+        at = (size / new_size) * (np.arange(new_size) + 0.5) - 0.5
+        expected = scipy.ndimage.map_coordinates(values, [at], order=0, mode="nearest")
+        found = resample_image(values.reshape(-1, 1, 1), (new_size, 1, 1), "nearest").ravel()
+        np.testing.assert_array_equal(found, expected if size != new_size else values)
+
+
+def test_each_axis_by_its_own_kind():
+    """Slices 0 and 10 twice each; within a slice halves of the way between 0 and 4."""
+    image = np.array([[[0, 4]], [[10, 14]]], np.float32)
+    found = resample_image(image, (4, 1, 4), ("nearest", "linear", "linear"))
+    np.testing.assert_array_equal(found[:, 0], [[0, 1, 3, 4]] * 2 + [[10, 11, 13, 14]] * 2)
+    found = resample_image(image, (4, 1, 4), ("linear", "linear", "nearest"))
+    np.testing.assert_array_equal(found[:, 0, 0], [0, 2.5, 7.5, 10])
+    np.testing.assert_array_equal(found[0, 0], [0, 0, 4, 4])
+
+
+def test_a_spline_within_slices_is_that_of_each_slice_clipped_to_its_range(image):
+    """What nnU-Net does where z is apart: `resize(order=3)` for each slice, then the nearest slice."""
+    found = resample_image(image, (26, 30, 11), ("nearest", "cubic", "cubic"))
+    for k, plane in enumerate(image):
+        expected = scipy.ndimage.zoom(plane, (30 / 17, 11 / 21), order=3, mode="nearest", grid_mode=True)
+        expected = expected.clip(plane.min(), plane.max())
+        assert np.allclose(found[2 * k], expected, atol=5e-6)
+        np.testing.assert_array_equal(found[2 * k + 1], found[2 * k])
+
+
+@pytest.mark.parametrize(
+    "along", [*KINDS, ("nearest", "cubic", "cubic"), ("cubic", "linear", "nearest")], ids=str
+)
+def test_what_is_prepared_slice_by_slice_is_resampled_as_if_prepared_before(image, along):
+    """Whatever the grouping, with limits given or found out."""
+
+    def prepare(plane, index):
+        return np.float32(index) - 2 * plane
+
+    before = np.stack([prepare(plane, index) for index, plane in enumerate(image)])
+    whole = resample_image(before, (9, 8, 30), along)
+    limits = value_range(before)
+    assert value_range(image, prepare) == limits == (float(before.min()), float(before.max()))
+    for start, stop in [(0, 9), (0, 1), (3, 7), (8, 9)]:
+        for given in (None, limits):
+            found = resample_slices(image, (9, 8, 30), start, stop, along, prepare=prepare, limits=given)
+            np.testing.assert_array_equal(found, whole[start:stop])
+
+
 def test_linear_misses_what_area_keeps():
     assert resample_image(line(0, 9, 0, 0, 0, 0, 0, 0), (1, 1, 2), "linear").max() == pytest.approx(4.5)
     assert resample_image(line(9, 0, 0, 0, 0, 0, 0, 0), (1, 1, 2), "linear").max() == 0
@@ -76,7 +143,7 @@ def test_same_as_scipy_and_so_as_nnunet(image, size, interpolation, order):
     assert np.allclose(resample_image(image, size, interpolation), expected, atol=5e-6)
 
 
-@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+@pytest.mark.parametrize("interpolation", KINDS)
 def test_same_size_is_the_same_image(interpolation):
     array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     result = resample_image(array, (2, 3, 4), interpolation)
@@ -84,14 +151,14 @@ def test_same_size_is_the_same_image(interpolation):
     assert np.array_equal(result, array)
 
 
-@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+@pytest.mark.parametrize("interpolation", KINDS)
 def test_a_constant_image_stays_constant(interpolation):
     assert np.allclose(
         resample_image(np.full((9, 10, 11), -1000, np.int16), (4, 25, 5), interpolation), -1000, atol=1e-3
     )
 
 
-@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+@pytest.mark.parametrize("interpolation", KINDS)
 def test_slices_have_the_same_bits_in_any_grouping(image, interpolation):
     size = (9, 8, 30)
     whole = resample_image(image, size, interpolation)
@@ -99,11 +166,12 @@ def test_slices_have_the_same_bits_in_any_grouping(image, interpolation):
         assert np.array_equal(resample_slices(image, size, start, stop, interpolation), whole[start:stop])
 
 
-@pytest.mark.parametrize("interpolation", ["linear", "area", "cubic"])
+@pytest.mark.parametrize("interpolation", KINDS)
 def test_a_flipped_view_gives_the_flipped_image(image, interpolation):
     size = (6, 8, 30)
     flipped = resample_image(image[::-1, :, ::-1], size, interpolation)[::-1, :, ::-1]
-    # A block that is not full lies at the other end then, so only `area` with whole blocks is symmetric.
+    # A block that is not full lies at the other end then, so only `area` with whole blocks is symmetric;
+    # `nearest` takes the later of two voxels that are equally near, here along no axis.
     tolerance = 1e-5 if interpolation != "area" else 1.0
     assert np.allclose(flipped, resample_image(image, size, interpolation), atol=tolerance)
 

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from inference.restoration.interpolation import axis_positions, interpolate, interpolate_axis
 
@@ -18,9 +19,18 @@ def test_positions_by_hand():
     assert one.low.tolist() == one.high.tolist() == [0, 0, 0]
 
 
-def test_positions_stay_inside():
+def test_nearest_positions_by_hand():
+    up = axis_positions(2, 4, "nearest")
+    assert (up.low.tolist(), up.high.tolist(), up.share.tolist()) == ([0, 0, 1, 1], [0, 0, 1, 1], [0] * 4)
+    # Output voxels lie at 0.25 and 1.75 of three: voxels 0 and 2; at 0.5 and 2.5 of four: voxels 1 and 3.
+    assert axis_positions(3, 2, "nearest").low.tolist() == [0, 2]
+    assert axis_positions(4, 2, "nearest").low.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("kind", ["linear", "nearest"])
+def test_positions_stay_inside(kind):
     for size_in, size_out in itertools.product((1, 2, 3, 7, 100, 333), repeat=2):
-        positions = axis_positions(size_in, size_out)
+        positions = axis_positions(size_in, size_out, kind)
         assert positions.low.min() >= 0
         assert positions.high.max() <= size_in - 1
         assert positions.share.min() >= 0

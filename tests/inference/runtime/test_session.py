@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 
 from inference.errors import DeviceError, DeviceMemoryError
+from inference.runtime import backends, precision
 from inference.runtime import session as runtime
-from inference.runtime.session import Settings, cuda_options, is_out_of_memory, open_session, select_backend
-from tests.inference.onnx_files import convolution, identity, write
+from inference.runtime.backends import select_backend
+from inference.runtime.onnxruntime_session import cuda_options
+from inference.runtime.out_of_memory import is_out_of_memory
+from inference.runtime.session import open_session
+from inference.runtime.settings import Settings
+from tests.inference.onnx_files import bands, convolution, identity, write
 
 BACKENDS = ["openvino", "onnxruntime"]
 WINDOW = (1, 1, 8, 10, 12)
-ONE = Settings(threads=1)
+ONE = Settings(input_shape=WINDOW, threads=1)
 
 
 @pytest.fixture
@@ -29,6 +34,22 @@ def test_identity_and_twofold(backend, scale, window, tmp_path):
     session.close()
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_sides_that_the_file_leaves_open_are_the_windows(backend, window, tmp_path):
+    path = write(identity((1, 1, "z", "y", "x"), 2.0), tmp_path)
+    session = open_session(path, backend, ONE)
+    np.testing.assert_array_equal(session.run(window), 2 * window)
+    np.testing.assert_array_equal(session.run(window + 1), 2 * window + 2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_channels(backend, tmp_path):
+    shape = (1, 2, 8, 10, 12)
+    session = open_session(write(bands(shape, (0.0,)), tmp_path), backend, Settings(input_shape=shape))
+    window = np.random.default_rng(0).integers(0, 99, shape).astype(np.float32)
+    np.testing.assert_array_equal(session.run(window)[0, 1], 200 * window.sum(axis=1)[0])
+
+
 def test_both_backends_agree_on_a_convolution(window, tmp_path):
     path = write(convolution(WINDOW, channels=3), tmp_path)
     first, second = (open_session(path, backend, ONE).run(window) for backend in BACKENDS)
@@ -38,11 +59,11 @@ def test_both_backends_agree_on_a_convolution(window, tmp_path):
 
 
 def test_bf16_where_it_pays(window, tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "_bf16_pays", lambda processor: True)
+    monkeypatch.setattr(precision, "_bf16_pays", lambda processor: True)
     path = write(convolution(WINDOW, channels=3), tmp_path)
     full, low = (
-        open_session(path, "openvino", Settings(threads=1, precision=precision))
-        for precision in ("fp32", "bf16")
+        open_session(path, "openvino", Settings(input_shape=WINDOW, threads=1, precision=allowed))
+        for allowed in ("fp32", "bf16")
     )
     assert (full.precision, low.precision) == ("fp32", "bf16")
     np.testing.assert_allclose(low.run(window), full.run(window), atol=0.1)
@@ -59,7 +80,7 @@ def test_bf16_where_it_pays(window, tmp_path, monkeypatch):
     ],
 )
 def test_processors_for_which_bf16_pays(processor, pays):
-    assert runtime._bf16_pays(processor) == pays
+    assert precision._bf16_pays(processor) == pays
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -72,28 +93,29 @@ def test_a_file_that_is_no_network(backend, tmp_path):
 
 
 def test_cuda_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(runtime, "_why_no_cuda", lambda: "no driver")
+    monkeypatch.setattr(backends, "_why_no_cuda", lambda: "no driver")
     with pytest.raises(DeviceError, match="--device cuda: no driver"):
         select_backend("cuda")
     assert select_backend("auto") in BACKENDS
 
 
 def test_auto_takes_cuda_where_it_works(monkeypatch):
-    monkeypatch.setattr(runtime, "_why_no_cuda", lambda: "")
+    monkeypatch.setattr(backends, "_why_no_cuda", lambda: "")
     assert select_backend("auto") == select_backend("cuda") == "cuda"
     assert select_backend("cpu") == "openvino"
 
 
 def test_cpu_without_openvino(monkeypatch):
-    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: None)
     assert select_backend("cpu") == "onnxruntime"
 
 
 def test_openvino_is_imported_without_its_telemetry(tmp_path):
     path = write(identity(WINDOW, 1.0), tmp_path)
     script = (
-        "import sys, pathlib; from inference.runtime.session import Settings, open_session;"
-        f"open_session(pathlib.Path({str(path)!r}), 'openvino', Settings());"
+        "import sys, pathlib; from inference.runtime.session import open_session;"
+        "from inference.runtime.settings import Settings;"
+        f"open_session(pathlib.Path({str(path)!r}), 'openvino', Settings(input_shape={WINDOW}));"
         "print([name for name in sys.modules if 'telemetry' in name])"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -102,9 +124,9 @@ def test_openvino_is_imported_without_its_telemetry(tmp_path):
 
 def test_cuda_options_follow_the_budget():
     common = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
-    assert cuda_options(Settings(precision="bf16")) == common
-    assert cuda_options(Settings(precision="fp32")) == common | {"use_tf32": "0"}
-    tight = cuda_options(Settings(gpu_limit_mb=2, tight=True))
+    assert cuda_options(Settings(input_shape=WINDOW, precision="bf16")) == common
+    assert cuda_options(Settings(input_shape=WINDOW, precision="fp32")) == common | {"use_tf32": "0"}
+    tight = cuda_options(Settings(input_shape=WINDOW, gpu_limit_mb=2, tight=True))
     assert tight["gpu_mem_limit"] == "2097152"
     assert tight["cudnn_conv_use_max_workspace"] == "0"
 

@@ -1,6 +1,5 @@
-"""Networks loaded together or one after another, and what happens when memory runs out: with fake networks."""
+"""Networks loaded together or one after another, and what follows when memory runs out; fake networks."""
 
-import logging
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +9,12 @@ from inference import predictor as predictor_module
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
-from inference.planning.planner import Budget, Planner
+from inference.planning.plan import Budget
+from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime import session_pool as sessions_module
-from inference.runtime.session import cuda_options
+from inference.runtime.onnxruntime_session import cuda_options
 from inference.runtime.session_pool import Sessions
-from inference.timing import Timings
 from tests.inference.bundles import THRESHOLDS, abdomen, hu, make_bundle, member
 
 MEMBERS = [member(file=f"{i}.onnx", memory_mb={"cuda-fp32": 600, "onnxruntime-fp32": 60}) for i in range(3)]
@@ -72,17 +71,20 @@ def device(monkeypatch):
     return fake
 
 
+VOLUME = Volume(array=hu(abdomen()), geometry=GEOMETRY)
+
+
 def run(bundle, device, **options):
+    """The predictor, and what it made of a case."""
     predictor = Predictor(bundle, device=device, **options)
-    truth = abdomen()
-    found = predictor.predict(Volume(array=hu(truth), geometry=GEOMETRY), Timings())
-    np.testing.assert_array_equal(found, truth)
-    return predictor
+    segmented = predictor.predict(VOLUME)
+    np.testing.assert_array_equal(segmented.labels, abdomen())
+    return predictor, segmented
 
 
 def test_networks_are_opened_once_and_kept(device, tmp_path):
-    predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
-    predictor.predict(Volume(array=hu(abdomen()), geometry=GEOMETRY), Timings())
+    predictor, _ = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    predictor.predict(VOLUME)
     assert [name for name, _, _ in device.opened] == ["0.onnx", "1.onnx", "2.onnx"]
     predictor.close()
     assert device.open == []
@@ -108,9 +110,9 @@ def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
 
 
 def test_one_after_another_gives_the_same(device, tmp_path):
-    predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda", budget=Budget(gpu_mb=1500))
+    _, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "cuda", budget=Budget(gpu_mb=1500))
     assert device.most == 1
-    assert predictor.record.plan.at_once == 1
+    assert segmented.plan.at_once == 1
     assert all(settings.tight for _, _, settings in device.opened)
 
 
@@ -131,9 +133,9 @@ HALF = [member(file="a.onnx", fp16_file="a.fp16.onnx"), member(file="b.onnx")]
     ],
 )
 def test_gpus_compute_in_fp16_where_the_bundle_can(device, tmp_path, options, files, precisions):
-    predictor = run(make_bundle(tmp_path / "b", HALF), **options)
+    _, segmented = run(make_bundle(tmp_path / "b", HALF), **options)
     assert [name for name, _, _ in device.opened] == files
-    assert predictor.record.plan.precisions == dict(zip(("a.onnx", "b.onnx"), precisions, strict=True))
+    assert segmented.plan.precisions == dict(zip(("a.onnx", "b.onnx"), precisions, strict=True))
 
 
 def test_the_cpu_that_goes_on_computes_in_its_own_precision(device, tmp_path):
@@ -158,42 +160,80 @@ def test_a_large_network_may_take_more_than_a_small_one(device, tmp_path):
     assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [400, 1600]
 
 
-def test_out_of_memory_one_smaller_plan(device, tmp_path, caplog):
+SMALLER = "trying once more with a smaller plan"
+ON_THE_CPU = "GOING ON WITH THE CPU"
+
+
+def test_out_of_memory_one_smaller_plan(device, tmp_path):
     device.full, device.fit = ("cuda",), 1
-    with caplog.at_level(logging.WARNING):
-        predictor = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
-    assert predictor.backend == "cuda"
+    predictor, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    assert predictor.backend == segmented.plan.backend == "cuda"
     assert device.most == 1
-    assert "trying once more with a smaller plan" in caplog.text
+    (warning,) = segmented.warnings
+    assert SMALLER in warning
 
 
-def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path, caplog):
+def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path):
     device.full = ("cuda",)
-    with caplog.at_level(logging.WARNING):
-        predictor = run(make_bundle(tmp_path / "b", MEMBERS), "auto")
-    assert predictor.backend == "onnxruntime"
-    assert "smaller plan" in caplog.text
-    assert "GOING ON WITH THE CPU" in caplog.text
+    predictor, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "auto")
+    assert predictor.backend == segmented.plan.backend == "onnxruntime"
+    first, second = segmented.warnings
+    assert SMALLER in first
+    assert ON_THE_CPU in second
 
 
-def test_few_slices_are_told_once_however_often_a_case_is_tried(device, tmp_path, caplog):
+def test_a_plan_for_the_device_that_was_left_is_not_followed(device, tmp_path):
     device.full = ("cuda",)
     predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="auto")
-    with caplog.at_level(logging.WARNING):
-        predictor.predict(
-            Volume(array=hu(abdomen()[5:7]), geometry=replace(GEOMETRY, size_zyx=(2, 40, 48))), Timings()
-        )
-    assert "GOING ON WITH THE CPU" in caplog.text
-    assert caplog.text.count("has only 2 slices") == 1
+    plan = predictor.plan(GEOMETRY)
+    assert plan.backend == "cuda"
+    assert predictor.predict(VOLUME, plan).plan.backend == "onnxruntime"
 
 
-def test_libraries_of_cuda_that_do_not_load_lead_to_the_cpu_at_once(device, tmp_path, caplog):
+def test_plans_made_before_memory_ran_out_are_not_followed_after(device, tmp_path):
+    """Cases of a folder are planned from their headers, by who knows nothing of the case before."""
+    device.full, device.fit = ("cuda",), 1
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    planned = Planner(bundle=bundle, backend="cuda").plan(GEOMETRY)
+    assert planned.at_once == 3
+    predictor = Predictor(bundle, device="cuda")
+    first, second = (predictor.predict(VOLUME, planned) for _ in range(2))
+    assert [len(segmented.warnings) for segmented in (first, second)] == [1, 0]
+    assert (first.plan.at_once, second.plan.at_once) == (1, 1)
+
+
+def test_plans_for_a_device_that_was_left_are_not_followed_later(device, tmp_path, monkeypatch):
     device.broken = ("cuda",)
     bundle = make_bundle(tmp_path / "b", MEMBERS)
-    with caplog.at_level(logging.WARNING):
-        assert run(bundle, "auto").backend == "onnxruntime"
-    assert "GOING ON WITH THE CPU" in caplog.text
-    assert "smaller plan" not in caplog.text
+    planned = Planner(bundle=bundle, backend="cuda").plan(GEOMETRY)
+    predictor = Predictor(bundle, device="auto")
+    predictor.predict(VOLUME, planned)
+    followed = []
+    follow = Sessions.follow
+    monkeypatch.setattr(
+        Sessions, "follow", lambda self, loading: followed.append(loading) or follow(self, loading)
+    )
+    segmented = predictor.predict(VOLUME, planned)
+    assert segmented.warnings == ()
+    assert [loading.gpu_limit_mb for loading in followed] == [0]
+
+
+def test_few_slices_are_told_once_however_often_a_case_is_tried(device, tmp_path):
+    device.full = ("cuda",)
+    predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="auto")
+    two = Volume(array=VOLUME.array[5:7], geometry=replace(GEOMETRY, size_zyx=(2, 40, 48)))
+    warnings = predictor.predict(two).warnings
+    assert sum(ON_THE_CPU in warning for warning in warnings) == 1
+    assert sum("has only 2 slices" in warning for warning in warnings) == 1
+
+
+def test_libraries_of_cuda_that_do_not_load_lead_to_the_cpu_at_once(device, tmp_path):
+    device.broken = ("cuda",)
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    predictor, segmented = run(bundle, "auto")
+    assert predictor.backend == "onnxruntime"
+    (warning,) = segmented.warnings
+    assert ON_THE_CPU in warning
     with pytest.raises(DeviceError, match="cuda cannot load it"):
         run(bundle, "cuda")
 
@@ -202,20 +242,20 @@ def test_cuda_that_was_asked_for_is_never_left(device, tmp_path):
     device.full = ("cuda",)
     predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="cuda")
     with pytest.raises(DeviceMemoryError):
-        predictor.predict(Volume(array=hu(abdomen()), geometry=GEOMETRY), Timings())
+        predictor.predict(VOLUME)
     assert device.open == []
 
 
-def test_a_gpu_budget_that_cannot_be_kept(device, tmp_path, caplog):
+def test_a_gpu_budget_that_cannot_be_kept(device, tmp_path):
     bundle = make_bundle(tmp_path / "b", MEMBERS)
     with pytest.raises(BudgetError, match="GPU memory"):
         run(bundle, "cuda", budget=Budget(gpu_mb=700))
-    with caplog.at_level(logging.WARNING):
-        assert run(bundle, "auto", budget=Budget(gpu_mb=700)).backend == "onnxruntime"
-    assert "GOING ON WITH THE CPU" in caplog.text
+    predictor, segmented = run(bundle, "auto", budget=Budget(gpu_mb=700))
+    assert predictor.backend == "onnxruntime"
+    assert any(ON_THE_CPU in warning for warning in segmented.warnings)
 
 
-def test_out_of_memory_while_running(device, tmp_path, monkeypatch, caplog):
+def test_out_of_memory_while_running(device, tmp_path, monkeypatch):
     calls = []
 
     def run_once_without_memory(self, window, run=FakeNetwork.run):
@@ -225,8 +265,16 @@ def test_out_of_memory_while_running(device, tmp_path, monkeypatch, caplog):
         return run(self, window)
 
     monkeypatch.setattr(FakeNetwork, "run", run_once_without_memory)
-    assert run(make_bundle(tmp_path / "b", MEMBERS), "cuda").record.plan.at_once == 1
-    assert "smaller plan" in caplog.text
+    _, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    assert segmented.plan.at_once == 1
+    assert SMALLER in segmented.warnings[0]
+
+
+def test_warnings_are_those_of_their_case(device, tmp_path):
+    device.full, device.fit = ("cuda",), 1
+    predictor, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
+    assert len(segmented.warnings) == 1
+    assert predictor.predict(VOLUME).warnings == ()
 
 
 def test_what_does_not_fit_together_is_not_loaded_ahead(device, tmp_path):
@@ -238,5 +286,14 @@ def test_what_does_not_fit_together_is_not_loaded_ahead(device, tmp_path):
     plan = Planner(bundle=make_bundle(tmp_path / "c", MEMBERS), backend="onnxruntime").plan(
         GEOMETRY, small=True
     )
-    sessions.follow(plan)
+    sessions.follow(plan.loading)
     assert device.open == ["2.onnx"]
+
+
+def test_sessions_are_told_the_shape_of_their_input(device, tmp_path):
+    members = [member(), member(file="b.onnx", window_zyx=(8, 12, 20), axes="RAS")]
+    run(make_bundle(tmp_path / "b", members), "cuda")
+    assert [settings.input_shape for _, _, settings in device.opened] == [
+        (1, 1, 8, 16, 16),
+        (1, 1, 20, 12, 8),
+    ]

@@ -1,26 +1,27 @@
 """Slabs from windows and members: means by hand, and the same bits as the whole volume at once."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from inference.errors import UsageError
 from inference.restoration.interpolation import interpolate
-from inference.sliding_window.groups import Group, Mean, Pass, grouped
-from inference.sliding_window.one_window import activate, window_probabilities
-from inference.sliding_window.order import Relevance
-from inference.sliding_window.placement import (
-    RunningMean,
-    importance_map,
-    read_window,
-    update_mean,
-    window_starts,
-)
-from tests.inference.fakes import WINDOW, FakeImage, constant, lopsided, member, pointwise
+from inference.sliding_window.groups import Group, Pass, grouped
+from inference.sliding_window.importance import importance_map
+from inference.sliding_window.one_window import activate, window_scores
+from inference.sliding_window.order import Air, Relevance
+from inference.sliding_window.placement import read_window, window_starts
+from inference.sliding_window.running_mean import RunningMean, update_mean
+from inference.sliding_window.streams import Mean
+from inference.threads import ONE_THREAD, Threads
+from model.manifest.tiling import CentreFirst, ConstantImportance, GaussianImportance, NnunetImportance
+from tests.inference.fakes import SCORES, WINDOW, FakeImage, constant, lopsided, member, pointwise, rule_for
 
 CHANNELS = ("background", "liver", "spleen")
 
 
-def group_of(image, members_and_sessions, channels=CHANNELS, activation="softmax", relevant=None):
+def group_of(image, members_and_sessions, channels=CHANNELS, relevant=None, threads=ONE_THREAD, **rule):
     passes = [
         Pass(
             member=each,
@@ -30,7 +31,9 @@ def group_of(image, members_and_sessions, channels=CHANNELS, activation="softmax
         )
         for each, session in members_and_sessions
     ]
-    return Group(passes=passes, channels=channels, activation=activation)
+    return Group(
+        passes=passes, channels=channels, rule=rule_for(channels=len(channels), **rule), threads=threads
+    )
 
 
 def streamed(stream):
@@ -43,20 +46,17 @@ def whole(group):
     size = first.image.size_zyx
     fused = RunningMean(len(group.channels), size)
     zs, ys, xs = (
-        window_starts(n, w, first.member.overlap) for n, w in zip(size, first.member.window_zyx, strict=True)
+        window_starts(n, w, first.member.tiling.overlap)
+        for n, w in zip(size, first.member.window_zyx, strict=True)
     )
     for z in zs:
         for each in group.passes:
-            importance = importance_map(each.member.importance, each.member.window_zyx) * np.float32(
-                each.member.weight
-            )
+            importance = importance_map(each.member.tiling.importance, each.member.window_zyx)
+            importance = importance * np.float32(each.member.weight)
             for start in ((z, y, x) for y in ys for x in xs):
                 window = read_window(each.image.array, start, each.member.window_zyx)
-                fused.add(
-                    window_probabilities(window, each.member, each.session(), group.activation),
-                    importance,
-                    start,
-                )
+                scores = window_scores(window, each.member, each.session(), group.rule, ONE_THREAD)
+                fused.add(scores, importance, start, ONE_THREAD)
     return fused.mean
 
 
@@ -68,15 +68,25 @@ def random_image(seed, size):
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_windows_give_what_the_whole_image_gives(size, activation):
     image = random_image(2, size)
-    group = group_of(image, [(member(overlap=0.4), pointwise())], CHANNELS[:2], activation)
-    np.testing.assert_array_equal(
-        streamed(group), activate(np.stack([np.zeros_like(image), image]), activation)
-    )
+    group = group_of(image, [(member(overlap=0.4), pointwise())], CHANNELS[:2], activation=activation)
+    logits = np.stack([np.zeros_like(image), image])
+    np.testing.assert_array_equal(streamed(group), activate(logits, activation == "softmax", ONE_THREAD))
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_windows_of_logits_give_the_logits_of_the_whole_image(activation):
+    image = random_image(2, (20, 11, 30))
+    members = [(member(overlap=0.4, mirror_axes=("y", "x")), pointwise())]
+    group = group_of(image, members, CHANNELS[:2], activation=activation, scores="logits")
+    np.testing.assert_array_equal(streamed(group), np.stack([np.zeros_like(image), image]))
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.75, 0.9])
-@pytest.mark.parametrize("importance", ["gaussian", "constant"])
-def test_slabs_are_bit_for_bit_the_whole_volume(overlap, importance):
+@pytest.mark.parametrize(
+    "importance", [GaussianImportance(), ConstantImportance(), NnunetImportance()], ids=lambda i: i.kind
+)
+@pytest.mark.parametrize("scores", SCORES)
+def test_slabs_are_bit_for_bit_the_whole_volume(overlap, importance, scores):
     image = random_image(3, (37, 15, 17))
     members = [
         (member(overlap=overlap, importance=importance), lopsided(0)),
@@ -85,7 +95,16 @@ def test_slabs_are_bit_for_bit_the_whole_volume(overlap, importance):
             lopsided(1),
         ),
     ]
-    group = group_of(image, members)
+    group = group_of(image, members, scores=scores)
+    np.testing.assert_array_equal(streamed(group), whole(group))
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("scores", SCORES)
+def test_slabs_have_the_same_bits_however_many_threads_work(threads, scores):
+    image = random_image(3, (20, 15, 17))
+    members = [(member(mirror_axes=("y",)), lopsided(0)), (member(axes="RAS", weight=0.7), lopsided(1))]
+    group = group_of(image, members, scores=scores, threads=Threads(threads))
     np.testing.assert_array_equal(streamed(group), whole(group))
 
 
@@ -136,15 +155,71 @@ def test_networks_that_agree_give_exactly_what_they_agree_on():
     group = group_of(
         image, [(member(weight=0.3), pointwise()), (member(weight=1.7), pointwise())], CHANNELS[:2]
     )
-    np.testing.assert_array_equal(
-        streamed(group), activate(np.stack([np.zeros_like(image), image]), "softmax")
+    logits = np.stack([np.zeros_like(image), image])
+    np.testing.assert_array_equal(streamed(group), activate(logits, True, ONE_THREAD))
+
+
+def test_two_constant_networks_give_the_weighted_mean_of_logits():
+    # (3 * (0, 4) + 1 * (0, -8)) / 4 = (0, 1), whether the members share a grid or not.
+    image, coarse = np.zeros((9, 12, 15), np.float32), np.zeros((5, 6, 7), np.float32)
+    first, second = (member(weight=3), constant(0, 4)), (member(weight=1), constant(0, -8))
+    together = group_of(image, [first, second], CHANNELS[:2], scores="logits")
+    apart = Mean(
+        [
+            group_of(grid, [each], CHANNELS[:2], scores="logits")
+            for grid, each in ((image, first), (coarse, second))
+        ]
     )
+    for stream in (together, apart):
+        found = streamed(stream)
+        np.testing.assert_array_equal(found[0], 0)
+        np.testing.assert_allclose(found[1], 1, rtol=1e-6)
+
+
+def test_mean_of_logits_over_mirrors_windows_and_members_by_plain_sums():
+    """Every mirrored copy of every window of every member, added up in float64 and divided at the end."""
+    image = random_image(9, (19, 13, 14))
+    members = [
+        (member(overlap=0.5, weight=0.7, mirror_axes=("z", "x")), lopsided(0)),
+        (member(overlap=0.5, weight=1.6), lopsided(1)),
+    ]
+    total, weights = np.zeros((3, *image.shape)), np.zeros(image.shape)
+    for each, session in members:
+        importance = importance_map(each.tiling.importance, WINDOW).astype(np.float64) * each.weight
+        flips = [(), (0,), (2,), (0, 2)] if each.tiling.mirror_axes else [()]
+        for start in product(*(window_starts(n, w, 0.5) for n, w in zip(image.shape, WINDOW, strict=True))):
+            box = tuple(slice(first, first + length) for first, length in zip(start, WINDOW, strict=True))
+            copies = [
+                np.flip(session.function(np.flip(image[box], flip)), [axis + 1 for axis in flip])
+                for flip in flips
+            ]
+            total[(slice(None), *box)] += np.mean(copies, axis=0, dtype=np.float64) * importance
+            weights[box] += importance
+    found = streamed(group_of(image, members, scores="logits"))
+    np.testing.assert_allclose(found, total / weights, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "unseen"),
+    [
+        ({"scores": "logits"}, [10, 0, 0]),
+        ({"scores": "logits", "activation": "sigmoid"}, [-10, -10, -10]),
+        ({"activation": "sigmoid"}, [0, 0, 0]),
+    ],
+)
+def test_what_no_window_covered_is_background_in_every_kind_of_score(rule, unseen):
+    image = np.zeros((30, 10, 12), np.float32)
+    image[20:] = 5
+    members = [(member(overlap=0.0), constant(0, 9, 0))]
+    found = streamed(group_of(image, members, relevant=Relevance(air=Air(0, 1.0)), **rule))
+    np.testing.assert_array_equal(found[:, 3, 4, 5], unseen)
+    assert found[1, 25, 4, 5] == (9 if "scores" in rule else np.float32(1 / (1 + np.exp(np.float32(-9)))))
 
 
 def test_skipped_windows_leave_background():
     image = np.zeros((30, 10, 12), np.float32)
     image[20:] = 5
-    group = group_of(image, [(member(overlap=0.0), constant(0, 9, 0))], relevant=Relevance(air=1.0))
+    group = group_of(image, [(member(overlap=0.0), constant(0, 9, 0))], relevant=Relevance(air=Air(0, 1.0)))
     found = streamed(group)
     assert np.all(found[:, :15].argmax(axis=0) == 0)
     np.testing.assert_array_equal(found[:, :15].sum(axis=0), 1)
@@ -166,3 +241,8 @@ def test_a_network_with_other_channels_than_the_manifest_says():
 def test_grouped():
     members = [member(), member(window_zyx=(8, 8, 8)), member(weight=2.0, axes="RAS"), member(overlap=0.25)]
     assert grouped(members) == [[members[0], members[2]], [members[1]], [members[3]]]
+    others = [member(importance=NnunetImportance()), member(order=CentreFirst())]
+    assert grouped([member(), *others]) == [[member()], [others[0]], [others[1]]]
+    assert grouped([member(), member(mirror_axes=("x",), skip_air=False)]) == [
+        [member(), member(mirror_axes=("x",), skip_air=False)]
+    ]

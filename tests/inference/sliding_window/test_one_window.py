@@ -10,9 +10,10 @@ from inference.sliding_window.one_window import (
     from_network_axes,
     mirrorings,
     to_network_axes,
-    window_probabilities,
+    window_scores,
 )
-from tests.inference.fakes import WINDOW, FakeSession, constant, member, pointwise
+from inference.threads import ONE_THREAD, Threads
+from tests.inference.fakes import WINDOW, FakeSession, constant, member, pointwise, rule_for
 
 ALL_AXES = [
     "".join(letters)
@@ -21,12 +22,24 @@ ALL_AXES = [
 ]
 
 
+def scores_of(window, member, session, scores="probabilities"):
+    return window_scores(window[None], member, session, rule_for(channels=2, scores=scores), ONE_THREAD)
+
+
 def test_activations():
     logits = np.array([[0.0, 1000.0], [0.0, -1000.0]], np.float32).reshape(2, 1, 1, 2)
-    for activation in ("softmax", "sigmoid"):
-        probabilities = activate(logits.copy(), activation)
+    for softmax in (True, False):
+        probabilities = activate(logits.copy(), softmax, ONE_THREAD)
         assert probabilities.dtype == np.float32
         np.testing.assert_array_equal(probabilities[:, 0, 0], [[0.5, 1], [0.5, 0]])
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+def test_activations_have_the_same_bits_however_many_threads_work(softmax):
+    logits = np.random.default_rng(0).normal(0, 9, (5, 11, 6, 7)).astype(np.float32)
+    one, two, three = (activate(logits.copy(), softmax, Threads(count)) for count in (1, 2, 3))
+    np.testing.assert_array_equal(two, one)
+    np.testing.assert_array_equal(three, one)
 
 
 def test_there_are_48_axis_codes():
@@ -56,9 +69,11 @@ def test_axes_by_hand():
 @pytest.mark.parametrize("mirror", [(), ("x",), ("z", "y", "x")])
 def test_axes_and_mirroring_do_not_matter_to_an_equivariant_network(axes, mirror):
     window = np.random.default_rng(1).normal(size=WINDOW).astype(np.float32)
-    expected = activate(np.stack([np.zeros_like(window), window]), "softmax")
-    found = window_probabilities(window, member(axes=axes, mirror_axes=mirror), pointwise(), "softmax")
-    np.testing.assert_array_equal(found, expected)
+    logits = np.stack([np.zeros_like(window), window])
+    turned = member(axes=axes, mirror_axes=mirror)
+    np.testing.assert_array_equal(scores_of(window, turned, pointwise(), "logits"), logits)
+    expected = activate(logits, True, ONE_THREAD)
+    np.testing.assert_array_equal(scores_of(window, turned, pointwise()), expected)
 
 
 def test_mirroring_averages_probabilities_of_flipped_copies():
@@ -67,9 +82,11 @@ def test_mirroring_averages_probabilities_of_flipped_copies():
             [np.zeros_like(window), np.broadcast_to(np.arange(12, dtype=np.float32), WINDOW)]
         )
     )
-    found = window_probabilities(np.zeros(WINDOW, np.float32), member(mirror_axes=("x",)), ramp, "softmax")
+    found = scores_of(np.zeros(WINDOW, np.float32), member(mirror_axes=("x",)), ramp)
     once = 1 / (1 + np.exp(-np.arange(12.0)))
     np.testing.assert_allclose(found[1, 3, 3], (once + once[::-1]) / 2, rtol=1e-6)
+    found = scores_of(np.zeros(WINDOW, np.float32), member(mirror_axes=("x",)), ramp, "logits")
+    np.testing.assert_array_equal(found[1, 3, 3], [5.5] * 12)  # 0 and 11, 1 and 10 …: always 11 together.
 
 
 def test_mirrorings():
@@ -80,5 +97,26 @@ def test_mirrorings():
 
 def test_the_network_gets_its_own_axis_order():
     session = constant(0, 1)
-    window_probabilities(np.zeros(WINDOW, np.float32), member(axes="RAS"), session, "softmax")
+    scores_of(np.zeros(WINDOW, np.float32), member(axes="RAS"), session)
     assert session.shapes == [(12, 10, 8)]
+
+
+def test_a_network_sees_all_channels_turned_alike():
+    seen = []
+
+    class Watches:
+        def run(self, window):
+            seen.append(window.copy())
+            return window
+
+        def close(self):
+            pass
+
+    window = np.random.default_rng(3).normal(size=(2, *WINDOW)).astype(np.float32)
+    found = window_scores(
+        window, member(axes="RAS"), Watches(), rule_for(channels=2, scores="logits"), ONE_THREAD
+    )
+    np.testing.assert_array_equal(found, window)
+    (given,) = seen
+    assert given.shape == (1, 2, 12, 10, 8)
+    np.testing.assert_array_equal(given[0, 1], to_network_axes(window[1], "RAS"))

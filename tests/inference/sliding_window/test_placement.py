@@ -1,23 +1,21 @@
-"""Windows cover the image, and networks that return their input (or twice of it) reconstruct it exactly."""
+"""Windows cover the image; networks that return their input, or twice of it, reconstruct it exactly."""
 
 import numpy as np
 import pytest
 
-from inference.sliding_window.placement import (
-    RunningMean,
-    covered,
-    importance_map,
-    read_window,
-    window_starts,
-)
+from inference.sliding_window.importance import importance_map
+from inference.sliding_window.placement import covered, read_window, window_starts
+from inference.sliding_window.running_mean import RunningMean
+from inference.threads import ONE_THREAD, Threads
+from model.manifest.tiling import ConstantImportance, GaussianImportance, NnunetImportance
 from tests.inference.fakes import all_starts
 
 
-def reconstruct(image, window, overlap, kind, network):
+def reconstruct(image, window, overlap, kind, network, threads=ONE_THREAD):
     fused = RunningMean(1, image.shape)
     importance = importance_map(kind, window)
     for start in all_starts(image.shape, window, overlap):
-        fused.add(network(read_window(image, start, window))[None], importance, start)
+        fused.add(network(read_window(image[None], start, window)), importance, start, threads)
     return fused
 
 
@@ -62,18 +60,6 @@ def test_covered_of_a_window_larger_than_the_image():
     assert of_window == (slice(2, 5), slice(0, 4), slice(0, 2))
 
 
-def test_importance_maps():
-    gaussian = importance_map("gaussian", (8, 9, 16))
-    assert gaussian.min() >= 1e-3
-    assert gaussian.max() == 1
-    np.testing.assert_array_equal(gaussian, gaussian[::-1, ::-1, ::-1])
-    # One sigma is 1/8 of the window: voxel 4 ± 9/8 would be exp(-1/2); voxel 5 is 8/9 sigma away.
-    assert gaussian[4, 5, 8] / gaussian[4, 4, 8] == pytest.approx(np.exp(-0.5 * (8 / 9) ** 2), rel=1e-6)
-    assert np.all(importance_map("constant", (8, 8, 8)) == 1)
-    with pytest.raises(ValueError, match="read-only"):
-        gaussian[0, 0, 0] = 2
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_identity_and_twofold_are_reconstructed_bit_for_bit(seed):
     random = np.random.default_rng(seed)
@@ -81,7 +67,7 @@ def test_identity_and_twofold_are_reconstructed_bit_for_bit(seed):
     window = tuple(int(n) for n in random.integers(8, 20, 3))
     overlap = float(random.choice([0, 0.25, 0.5, 0.6]))
     image = random.normal(0, 300, size).astype(np.float32)
-    for kind in ("gaussian", "constant"):
+    for kind in (GaussianImportance(), ConstantImportance(), NnunetImportance()):
         same = reconstruct(image, window, overlap, kind, lambda w: w)
         np.testing.assert_array_equal(same.mean[0], image)
         assert np.all(same.weight > 0)
@@ -90,16 +76,48 @@ def test_identity_and_twofold_are_reconstructed_bit_for_bit(seed):
         )
 
 
+def test_means_have_the_same_bits_however_many_threads_work():
+    image = np.random.default_rng(5).normal(size=(21, 14, 15)).astype(np.float32)
+
+    def network(window):
+        return window * np.linspace(0, 1, 8, dtype=np.float32)[:, None, None]
+
+    one, two, three = (
+        reconstruct(image, (8, 9, 10), 0.5, GaussianImportance(), network, Threads(count))
+        for count in (1, 2, 3)
+    )
+    for other in (two, three):
+        np.testing.assert_array_equal(other.mean, one.mean)
+        np.testing.assert_array_equal(other.weight, one.weight)
+
+
+def test_all_channels_of_a_window_are_read():
+    image = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    window = read_window(image, (-1, 2, 0), (4, 4, 4))
+    np.testing.assert_array_equal(window[:, 1:, :2], image[:, :, 2:, :4])
+    assert not window[:, 0].any()
+    assert not window[:, :, 2:].any()
+
+
 def test_running_mean_weighs_by_importance():
     fused = RunningMean(1, (1, 1, 3))
-    fused.add(np.full((1, 1, 1, 2), 1.0, np.float32), np.array([[[1.0, 3.0]]], np.float32), (0, 0, 0))
-    fused.add(np.full((1, 1, 1, 2), 5.0, np.float32), np.array([[[1.0, 1.0]]], np.float32), (0, 0, 1))
+    fused.add(
+        np.full((1, 1, 1, 2), 1.0, np.float32), np.array([[[1.0, 3.0]]], np.float32), (0, 0, 0), ONE_THREAD
+    )
+    fused.add(
+        np.full((1, 1, 1, 2), 5.0, np.float32), np.array([[[1.0, 1.0]]], np.float32), (0, 0, 1), ONE_THREAD
+    )
     np.testing.assert_array_equal(fused.mean[0, 0, 0], [1, (3 * 1 + 1 * 5) / 4, 5])
 
 
 def test_advance_forgets_the_first_slices():
     fused = RunningMean(2, (4, 1, 1))
-    fused.add(np.arange(8, dtype=np.float32).reshape(2, 4, 1, 1), np.ones((4, 1, 1), np.float32), (0, 0, 0))
+    fused.add(
+        np.arange(8, dtype=np.float32).reshape(2, 4, 1, 1),
+        np.ones((4, 1, 1), np.float32),
+        (0, 0, 0),
+        ONE_THREAD,
+    )
     fused.advance(3)
     assert fused.mean[:, :, 0, 0].tolist() == [[3, 0, 0, 0], [7, 0, 0, 0]]
     assert fused.weight[:, 0, 0].tolist() == [1, 0, 0, 0]

@@ -1,0 +1,221 @@
+"""What ends a call early or spoils it: one line that says what is wrong, the right exit code, whole files."""
+
+import json
+import resource
+import shutil
+import signal
+import sys
+import time
+
+import pytest
+import SimpleITK as sitk
+
+from inference.errors import DeviceError, OutputError
+from tests.end_to_end.calls import call, listing, names, run, start, write_case
+from tests.places import ROOT
+
+
+def make_empty(bench):
+    (bench / "inputs" / "case_0000.nii.gz").unlink()
+
+
+def make_missing(bench):
+    shutil.rmtree(bench / "inputs")
+
+
+def make_output_a_file(bench):
+    (bench / "outputs").write_text("")
+
+
+def put_input_into_output(bench):
+    (bench / "outputs").mkdir()
+    (bench / "inputs").rename(bench / "outputs" / "inputs")
+    (bench / "inputs").symlink_to(bench / "outputs" / "inputs")
+
+
+def make_output_the_input(bench):
+    (bench / "outputs").symlink_to(bench / "inputs")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (make_empty, "holds no image"),
+        (make_missing, "no such file or folder"),
+        (make_output_a_file, "outputs: cannot be written"),
+        (put_input_into_output, "lies in the output folder"),
+        (make_output_the_input, "lies in the output folder"),
+    ],
+)
+def test_wrong_folders_end_in_2_with_one_line(bench, bundle, capsys, spoil, message):
+    spoil(bench)
+    before = listing(bench)
+    assert call(bench, bundle) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert message in err
+    assert listing(bench) == before
+
+
+def remove_bundle(folder):
+    shutil.rmtree(folder)
+
+
+def alter_network(folder):
+    path = next(folder.glob("*.onnx"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def break_manifest(folder):
+    (folder / "manifest.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (remove_bundle, "no bundle here"),
+        (alter_network, "was altered"),
+        (break_manifest, "manifest.json: cannot be read as JSON"),
+    ],
+)
+def test_a_wrong_bundle_ends_in_2_with_one_line(bench, bundle, tmp_path, capsys, spoil, message):
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    spoil(copy)
+    assert call(bench, copy) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert message in err
+    assert names(bench / "outputs") == []
+
+
+def test_an_output_folder_without_permission_ends_in_2(bench_for_all, bundle, capsys, as_nobody):
+    (bench_for_all / "outputs").chmod(0o555)
+    with as_nobody:
+        assert call(bench_for_all, bundle) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "outputs: cannot be written (Permission denied)" in err
+
+
+def test_an_image_without_permission_ends_in_1(bench_for_all, bundle, capsys, as_nobody):
+    (bench_for_all / "inputs" / "case_0000.nii.gz").chmod(0)
+    with as_nobody:
+        assert call(bench_for_all, bundle) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "case_0000.nii.gz: cannot be read (Permission denied)" in err
+    assert names(bench_for_all / "outputs") == []
+
+
+def test_a_full_disk_ends_in_2_and_leaves_no_partial_file(bench, bundle):
+    """Files may not grow beyond 200 bytes, which ends writing in the middle as a full disk does."""
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+    command = [sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle)]
+    code, _, err = run(command, bench, preexec_fn=small_files)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "case.nii.gz: cannot be written" in err
+    assert names(bench / "outputs") == []
+
+
+def test_sigterm_leaves_only_whole_files(bench, bundle):
+    for i in range(40):
+        shutil.copy(bench / "inputs" / "case_0000.nii.gz", bench / "inputs" / f"more_{i:02}.nii.gz")
+    process = start(
+        [sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle), "--report", "run.json"], bench
+    )
+    patience = time.monotonic() + 60
+    while not names(bench / "outputs") and time.monotonic() < patience:
+        time.sleep(0.01)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    written = names(bench / "outputs")
+    assert 0 < len(written) < 41
+    for name in written:
+        assert sitk.ReadImage(str(bench / "outputs" / name)).GetSize() == (48, 40, 12)
+    cases = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
+    assert sorted(case["output"] for case in cases if case["status"] == "segmented") == written
+
+
+def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
+    write_case(bench / "inputs" / "other.nii.gz")
+    (bench / "outputs").mkdir()
+    (bench / "outputs" / "case.nii.gz").write_bytes(b"done before")
+    assert call(bench, bundle, "--skip-existing", "--report", str(bench / "run.json")) == 0
+    assert (bench / "outputs" / "case.nii.gz").read_bytes() == b"done before"
+    assert names(bench / "outputs") == ["case.nii.gz", "other.nii.gz"]
+    assert '"status": "skipped"' in (bench / "run.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("where", "message"), [("nowhere/run.json", "nowhere: no such folder"), ("inputs", "inputs: is a folder")]
+)
+def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(
+    bench, bundle, capsys, where, message
+):
+    assert call(bench, bundle, "--report", str(bench / where)) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert message in err
+    assert names(bench / "outputs") == []
+
+
+def test_a_report_without_permission_is_noticed_before_anything_runs(
+    bench_for_all, bundle, capsys, as_nobody
+):
+    with as_nobody:
+        assert call(bench_for_all, bundle, "--report", str(bench_for_all / "inputs" / "run.json")) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "run.json: cannot be written (Permission denied)" in err
+
+
+def test_a_report_that_fails_does_not_hide_why_the_run_ended(bench, bundle, capsys, monkeypatch):
+    def raising(error):
+        def fail(*args, **options):
+            raise error
+
+        return fail
+
+    monkeypatch.setattr("inference.command.Predictor", raising(DeviceError("no GPU")))
+    monkeypatch.setattr("inference.command.write_report", raising(OutputError("run.json: the disk is full")))
+    assert call(bench, bundle, "--report", str(bench / "run.json")) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: run.json: the disk is full", "error: no GPU"]
+
+
+def test_a_case_that_could_not_be_written_is_a_failure_in_the_report(bench, bundle, capsys, monkeypatch):
+    def full(path, *args):
+        raise OutputError(f"{path}: the disk is full")
+
+    monkeypatch.setattr("inference.cohort.one_case.write_labels", full)
+    assert call(bench, bundle, "--report", str(bench / "run.json")) == 2
+    (case,) = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
+    assert case["status"] == "failed"
+    assert "case.nii.gz: the disk is full" in case["error"]
+
+
+def test_cuda_that_does_not_load_ends_the_whole_call(bench, bundle, capsys, monkeypatch):
+    """The driver shows a GPU, but onnxruntime's sessions come without the CUDA provider."""
+    write_case(bench / "inputs" / "other.nii.gz")
+    monkeypatch.setattr("inference.runtime.backends._why_no_cuda", lambda: "")
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: None)
+    assert call(bench, bundle, "--device", "cuda") == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "member.onnx: cuda cannot load it" in err
+    assert names(bench / "outputs") == []
+
+
+def test_a_fault_of_the_program_is_one_line_too(bench, bundle, capsys, monkeypatch):
+    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: 1 / 0)
+    assert call(bench, bundle) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "ZeroDivisionError" in err
+    assert "--debug" in err

@@ -1,0 +1,192 @@
+"""What is to be segmented, under which name, and whether it can be."""
+
+import os
+
+import pytest
+
+from inference.cohort.cases import check_folders, find_cases, output_name, prepare_output
+from inference.errors import OutputError, UsageError
+
+running_as_root = os.getuid() == 0
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+def put(folder, *names):
+    for name in names:
+        (folder / name).write_bytes(b"x")
+
+
+def shown(cases):
+    return [([path.name for path in case.paths], case.output_name, case.problem) for case in cases]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("CASE_0000.nii.gz", "CASE.nii.gz"),
+        ("CASE.nii.gz", "CASE.nii.gz"),
+        ("scan.mha", "scan.nii.gz"),
+        ("scan.NRRD", "scan.nii.gz"),
+        ("a.b_0000.nii", "a.b.nii.gz"),
+        ("FLARE_0001_0000.nii.gz", "FLARE_0001.nii.gz"),
+        ("CASE_0001.nii.gz", "CASE_0001.nii.gz"),
+        ("MR 12 München", "MR 12 München.nii.gz"),
+        ("image.dcm", "image.nii.gz"),
+        ("v1.2", "v1.2.nii.gz"),
+        ("_0000.nii.gz", "_0000.nii.gz"),
+    ],
+)
+def test_output_names(name, expected):
+    assert output_name(name) == expected
+
+
+def test_cases_in_a_folder(source):
+    put(source, "b_0000.nii.gz", "a.mha", "notes.txt", ".hidden.nii.gz", "._b_0000.nii.gz")
+    (source / "c dicom" / "series 1").mkdir(parents=True)
+    (source / "c dicom" / "series 1" / "IM0001").write_bytes(bytes(128) + b"DICM")
+    (source / "empty").mkdir()
+    assert [(case.path.name, case.output_name) for case in find_cases(source)] == [
+        ("a.mha", "a.nii.gz"), ("b_0000.nii.gz", "b.nii.gz"), ("c dicom", "c dicom.nii.gz"),
+    ]  # fmt: skip
+
+
+def test_a_folder_of_slices_is_one_case(source):
+    put(source, "1.dcm", "2.dcm")
+    assert [(case.path, case.output_name) for case in find_cases(source)] == [(source, "in.nii.gz")]
+
+
+def test_two_inputs_with_one_output_name_both_have_a_problem(source):
+    put(source, "a_0000.nii.gz", "a.nii.gz", "b.nii.gz")
+    a, a_0000, b = find_cases(source)
+    for case in (a, a_0000):
+        assert case.problem.startswith(
+            f"{case.path}: its result would be named a.nii.gz like that of another"
+        )
+    assert b.problem is None
+
+
+@pytest.mark.parametrize("name", ["", "nowhere"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_nothing_to_do_is_a_wrong_call(source, name, channels):
+    with pytest.raises(UsageError, match=r"holds no image|no such file"):
+        find_cases(source / name, channels)
+
+
+# Several channels
+# ----------------------------------------------------------------------------------------------------
+
+
+def test_channels_of_a_case_are_grouped(source):
+    put(
+        source,
+        "b_0001.nii.gz",
+        "b_0000.nii.gz",
+        "a_0000.mha",
+        "a_0001.nrrd",
+        "FLARE_7_0000.nii",
+        "FLARE_7_0001.nii",
+    )
+    assert shown(find_cases(source, 2)) == [
+        (["FLARE_7_0000.nii", "FLARE_7_0001.nii"], "FLARE_7.nii.gz", None),
+        (["a_0000.mha", "a_0001.nrrd"], "a.nii.gz", None),
+        (["b_0000.nii.gz", "b_0001.nii.gz"], "b.nii.gz", None),
+    ]
+
+
+def test_dicom_folders_may_be_channels(source):
+    for name in ("a_0000", "a_0001"):
+        (source / name).mkdir()
+        (source / name / "IM0001").write_bytes(bytes(128) + b"DICM")
+    assert shown(find_cases(source, 2)) == [(["a_0000", "a_0001"], "a.nii.gz", None)]
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "lacking"),
+    [
+        (("a_0000.nii.gz",), "a_0000.nii.gz", "a_0001"),
+        (("a_0001.nii.gz",), "a_0001.nii.gz", "a_0000"),
+        (("a.nii.gz",), "a.nii.gz", "a_0000, a_0001"),
+    ],
+)
+def test_a_channel_that_is_missing_is_named(source, names, first, lacking):
+    put(source, *names, "b_0000.nii.gz", "b_0001.nii.gz")
+    a, b = find_cases(source, 2)
+    assert a.problem == f"{source / first}: its case lacks {lacking}; this bundle takes 2 channels"
+    assert b.problem is None
+
+
+def test_a_channel_that_is_there_twice_is_named(source):
+    """Which of them is meant cannot be known."""
+    put(source, "a_0000.nii.gz", "a_0000.mha", "a_0001.nii.gz", "b_0000.nii.gz", "b_0001.nii.gz")
+    a, b = find_cases(source, 2)
+    assert a.problem == (
+        f"{source / 'a_0000.mha'}: is there a second time, as a_0000.nii.gz; keep one of them"
+    )
+    assert b.problem is None
+
+
+def test_a_file_that_is_given_by_name_is_the_one_that_is_meant(source):
+    put(source, "a_0000.nii.gz", "a_0000.mha", "a_0001.nii.gz", "a_0001.txt")
+    (source / "a_0001").mkdir()
+    for name in ("a_0000.nii.gz", "a_0000.mha"):
+        assert shown(find_cases(source / name, 2)) == [([name, "a_0001.nii.gz"], "a.nii.gz", None)]
+
+
+def test_further_channels_are_left_out(source):
+    put(source, "a_0000.nii.gz", "a_0001.nii.gz", "a_0002.nii.gz")
+    assert shown(find_cases(source, 2)) == [(["a_0000.nii.gz", "a_0001.nii.gz"], "a.nii.gz", None)]
+
+
+def test_one_case_by_its_first_channel(source):
+    put(source, "a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", "b_0001.nii.gz")
+    assert shown(find_cases(source / "a_0000.nii.gz", 2)) == [
+        (["a_0000.nii.gz", "a_0001.nii.gz"], "a.nii.gz", None)
+    ]
+
+
+def test_one_channel_each_where_the_bundle_takes_one(source):
+    """What looks like a second channel is a case of its own, as it always was."""
+    put(source, "a_0000.nii.gz", "a_0001.nii.gz")
+    assert [case.output_name for case in find_cases(source)] == ["a.nii.gz", "a_0001.nii.gz"]
+
+
+# Folders
+# ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "output"), [("a", "a"), ("a/b", "a"), ("a/b/c.nii.gz", "a"), ("a/b/c.nii.gz", "a/b")]
+)
+def test_input_inside_output_is_a_wrong_call(tmp_path, source, output):
+    with pytest.raises(UsageError, match="lies in the output folder"):
+        check_folders(tmp_path / source, tmp_path / output)
+
+
+def test_output_beside_or_below_the_input_is_fine(tmp_path):
+    check_folders(tmp_path / "inputs", tmp_path / "outputs")
+    check_folders(tmp_path, tmp_path / "outputs")
+    check_folders(tmp_path / "case.nii.gz", tmp_path / "outputs")
+
+
+def test_an_output_folder_is_made(tmp_path):
+    prepare_output(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_an_output_folder_that_is_a_file(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="out: cannot be written"):
+        prepare_output(tmp_path / "out")
+
+
+@pytest.mark.skipif(running_as_root, reason="root may write everywhere")
+def test_an_output_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"):
+        prepare_output(tmp_path)

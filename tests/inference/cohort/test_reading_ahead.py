@@ -1,0 +1,143 @@
+"""When each case of a folder is opened, planned and read, as far as memory allows."""
+
+import threading
+import weakref
+from dataclasses import replace
+
+import pytest
+
+from inference.cohort.outcome import exit_code
+from inference.errors import BudgetError
+from inference.imaging.reading import open_image
+from tests.inference.images import voxels, write_nifti
+from tests.inference.predictors import Threshold, plan_with_room
+
+
+@pytest.fixture
+def watch_reading(monkeypatch):
+    """Calls a function with a path before its voxels are read, another with path and volume after that."""
+
+    def watch(before=lambda path: None, after=lambda path, volume: None):
+        def opened(path):
+            image = open_image(path)
+
+            def read():
+                before(path)
+                volume = image.read()
+                after(path, volume)
+                return volume
+
+            return replace(image, read=read)
+
+        monkeypatch.setattr("inference.cohort.one_case.open_image", opened)
+
+    return watch
+
+
+def test_the_next_case_is_read_while_one_is_segmented(bench, watch_reading):
+    bench.put("12")
+    second_read = threading.Event()
+    watch_reading(after=lambda path, volume: second_read.set() if path.name == "2.nii.gz" else None)
+
+    class Waits(Threshold):
+        def predict(self, *given):
+            assert second_read.wait(20)
+            return super().predict(*given)
+
+    outcomes, _ = bench.run(Waits())
+    assert exit_code(outcomes) == 0
+
+
+def test_the_next_case_is_not_read_ahead_where_memory_is_short(bench, watch_reading):
+    bench.put("123")
+    read = []
+    watch_reading(before=lambda path: read.append(path.name))
+
+    class Watches(Threshold):
+        def predict(self, *given):
+            assert len(read) == len(self.seen) + 1
+            assert len(bench.written) == len(self.seen)
+            return super().predict(*given)
+
+    outcomes, _ = bench.run(Watches(), room_mb=0.0)
+    assert exit_code(outcomes) == 0
+    assert read == ["1.nii.gz", "2.nii.gz", "3.nii.gz"]
+
+
+def test_one_image_at_a_time_where_memory_is_short(bench, watch_reading):
+    bench.put("123")
+    before, held = [], []
+    watch_reading(
+        before=lambda path: held.append([image() is not None for image in before]),
+        after=lambda path, volume: before.append(weakref.ref(volume.array)),
+    )
+    bench.run(room_mb=0.0)
+    assert held == [[], [False], [False, False]]
+
+
+@pytest.mark.parametrize(("dtype", "ahead"), [("i2", True), ("f8", False)])
+def test_room_for_the_next_image_is_that_of_its_type(bench, watch_reading, dtype, ahead):
+    """There is room for 2 bytes a voxel, which is enough for whole numbers and too little for fractions."""
+    write_nifti(bench.source / "1.nii.gz")
+    write_nifti(bench.source / "2.nii.gz", voxels((64, 64, 64), dtype))
+    in_background = {}
+
+    def note(path):
+        in_background[path.name] = threading.current_thread() is not threading.main_thread()
+
+    watch_reading(before=note)
+    bench.run(room_mb=2 * 64**3 / 2**20)
+    assert in_background == {"1.nii.gz": True, "2.nii.gz": ahead}
+
+
+def test_headers_are_read_once_for_a_case(bench, monkeypatch):
+    bench.put("123")
+    opened = []
+    monkeypatch.setattr(
+        "inference.cohort.one_case.open_image", lambda path: opened.append(path.name) or open_image(path)
+    )
+    for room_mb in (1000.0, 0.0):
+        opened.clear()
+        bench.run(room_mb=room_mb)
+        assert opened == ["1.nii.gz", "2.nii.gz", "3.nii.gz"]
+
+
+@pytest.mark.parametrize("refused", ["1", "2", "3"])
+@pytest.mark.parametrize("room_mb", [1000.0, 0.0])
+def test_a_case_that_the_plan_refuses_is_never_read(bench, watch_reading, refused, room_mb):
+    bench.put("123")
+    read = []
+    watch_reading(before=lambda path: read.append(path.name[0]))
+
+    def admit(opened):
+        if opened.case.path.name[0] == refused:
+            raise BudgetError("the memory budget cannot be kept")
+        return plan_with_room(room_mb)
+
+    outcomes, predictor = bench.run(admit=admit)
+    assert sorted(read) == [name for name in "123" if name != refused]
+    assert len(predictor.seen) == 2
+    bad = outcomes[int(refused) - 1]
+    assert bad.error == f"{bad.case.path}: the memory budget cannot be kept"
+    assert bad.geometry.size_zyx == (7, 6, 5), "its header is known"
+    assert exit_code(outcomes) == 1
+
+
+def test_each_case_is_planned_once_and_run_by_its_plan(bench):
+    bench.put("123")
+    plans = {}
+
+    def admit(opened):
+        assert opened.case.path.name not in plans
+        return plans.setdefault(opened.case.path.name, plan_with_room())
+
+    _, predictor = bench.run(admit=admit)
+    assert [id(plan) for plan in predictor.plans] == [id(plan) for plan in plans.values()]
+
+
+def test_a_case_without_a_plan_is_planned_by_the_predictor(bench):
+    """Where the GPU was the program's choice and its budget cannot be kept, the predictor may leave it."""
+    bench.put("12")
+    _, predictor = bench.run(admit=lambda opened: None)
+    assert predictor.plans == [None, None]
+    assert bench.statuses == ["segmented", "segmented"]

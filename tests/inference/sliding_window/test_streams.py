@@ -1,0 +1,43 @@
+"""Streams that are given out again, and streams that were cleaned."""
+
+import numpy as np
+import pytest
+
+from inference.sliding_window.streams import Cleaned, Kept
+
+
+class FakeStream:
+    weight = 1.0
+
+    def __init__(self, probabilities):
+        self.probabilities = probabilities
+        self.grid_zyx = probabilities.shape[1:]
+        self.asked = 0
+
+    def slabs(self, first, stop):
+        self.asked += 1
+        for z in range(first, stop, 2):
+            yield self.probabilities[:, z : min(z + 2, stop)].copy()
+
+
+def test_kept_gives_out_again_what_it_saw():
+    stream = FakeStream(np.random.default_rng(0).random((3, 7, 2, 2)).astype(np.float32))
+    kept = Kept(stream)
+    seen = np.concatenate(list(kept.slabs(0, 7)), axis=1)
+    again = np.concatenate(list(kept.slabs(2, 6)), axis=1)
+    np.testing.assert_array_equal(seen, stream.probabilities)
+    np.testing.assert_array_equal(again, stream.probabilities[:, 2:6])
+    assert stream.asked == 1
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+def test_cleaned_moves_probability_to_the_background(softmax):
+    probabilities = np.array([[0.2, 0.2, 0.2], [0.8, 0.1, 0.8], [0.0, 0.7, 0.0]], np.float32).reshape(
+        3, 3, 1, 1
+    )
+    decisions = np.array([1, 2, 1], np.uint8).reshape(3, 1, 1) + (not softmax)
+    removed = np.array([False, False, True]).reshape(3, 1, 1)
+    stream = Cleaned(FakeStream(probabilities), decisions, removed, softmax)
+    found = np.concatenate(list(stream.slabs(0, 3)), axis=1)[:, :, 0, 0]
+    np.testing.assert_allclose(found[:, 2], [1.0, 0, 0] if softmax else [0.2, 0, 0])
+    np.testing.assert_array_equal(found[:, :2], probabilities[:, :2, 0, 0])

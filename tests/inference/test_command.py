@@ -1,0 +1,97 @@
+"""How a call's pieces are put together: who plans, who may leave the GPU, what is said of each outcome."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from inference import command
+from inference.call import Call
+from inference.cohort.cases import Case
+from inference.cohort.one_case import open_case
+from inference.cohort.outcome import Outcome, exit_code, summary
+from inference.cohort.progress import Console
+from inference.errors import BudgetError
+from inference.timing import Timings
+from tests.inference.bundles import make_bundle, member
+from tests.inference.images import write_nifti
+
+CASE = Case(path=Path("in/a_0000.nii.gz"), output_name="a.nii.gz")
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    monkeypatch.setattr(
+        command, "select_backend", lambda device: "onnxruntime" if device == "cpu" else "cuda"
+    )
+
+
+def admit(tmp_path, **options):
+    """Admit a small case to a bundle whose network takes 600 MiB of a GPU."""
+    bundle = make_bundle(tmp_path / "b", [member(memory_mb={"cuda-fp32": 600, "onnxruntime-fp32": 60})])
+    call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, **options)
+    path = write_nifti(tmp_path / "a_0000.nii.gz")
+    opened = open_case(Case(path=path, output_name="a.nii.gz"))
+    return command._admit(call, command._planner(call, bundle))(opened)
+
+
+def test_a_case_is_planned_within_the_calls_budgets(on_a_gpu, tmp_path):
+    plan = admit(tmp_path, host_memory_mb=3000, gpu_memory_mb=1200)
+    assert (plan.backend, plan.budget.host_mb, plan.budget.gpu_mb) == ("cuda", 3000, 1200)
+    assert plan.host["networks"]["image (int16)"] == 7 * 6 * 5 * 2 / 2**20
+
+
+def test_a_gpu_that_was_the_programs_choice_may_be_left(on_a_gpu, tmp_path):
+    """No plan, so that the predictor makes one, on the CPU if need be."""
+    assert admit(tmp_path, gpu_memory_mb=700) is None
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_a_device_that_was_asked_for_is_kept_to(on_a_gpu, tmp_path, device):
+    with pytest.raises(BudgetError, match="the memory budget cannot be kept"):
+        admit(tmp_path, device=device, gpu_memory_mb=700, host_memory_mb=100)
+
+
+# What is said
+# ----------------------------------------------------------------------------------------------------
+
+
+def said(outcome, *, debug=False):
+    console = Console(io.StringIO(), io.StringIO())
+    command._tell(outcome, console, debug=debug)
+    return console._out.getvalue(), console._err.getvalue()
+
+
+def test_a_case_that_was_segmented():
+    timings = Timings(seconds={"read": 0.25, "networks": 4.0})
+    outcome = Outcome(case=CASE, status="segmented", timings=timings, warnings=("odd", "slow"))
+    assert said(outcome) == (
+        "a_0000.nii.gz -> a.nii.gz: read 0.2 s, networks 4.0 s; 4.2 s\n",
+        "warning: a_0000.nii.gz: odd\nwarning: a_0000.nii.gz: slow\n",
+    )
+
+
+def test_a_case_that_was_skipped():
+    outcome = Outcome(case=CASE, status="skipped")
+    assert said(outcome) == ("a_0000.nii.gz: skipped, a.nii.gz is there\n", "")
+
+
+def test_a_case_that_failed_and_its_traceback():
+    outcome = Outcome(case=CASE, status="failed", error="in/a_0000.nii.gz: is empty", trace="Traceback: …")
+    assert said(outcome) == ("", "error: in/a_0000.nii.gz: is empty\n")
+    assert said(outcome, debug=True) == ("", "Traceback: …\nerror: in/a_0000.nii.gz: is empty\n")
+
+
+def test_what_ends_the_run_is_left_to_who_ends_it():
+    outcome = Outcome(case=CASE, status="failed", error="no GPU", ends_run=True, warnings=("odd",))
+    assert said(outcome) == ("", "warning: a_0000.nii.gz: odd\n")
+
+
+def test_every_case_has_an_outcome_in_the_order_of_the_cases():
+    cases = [Case(path=Path(name), output_name=f"{name}.nii.gz") for name in "abc"]
+    told = [Outcome(case=cases[2], status="failed"), Outcome(case=cases[0], status="segmented")]
+    every = command._all(cases, told)
+    assert [outcome.case for outcome in every] == cases
+    assert [outcome.status for outcome in every] == ["segmented", "not run", "failed"]
+    assert summary(every, 0.04) == "3 cases: 1 segmented, 1 failed; 0.0 s"
+    assert (exit_code(every), exit_code(every[:2])) == (1, 0)
