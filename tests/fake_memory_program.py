@@ -1,4 +1,4 @@
-"""Stands in for `python -m inference.runtime.network_memory`: answers at once, and notes what it was called with."""
+"""Stands in for `python -m inference.runtime.network_memory`: answers at once and notes its call."""
 
 import json
 import sys

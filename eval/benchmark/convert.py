@@ -7,13 +7,16 @@ weights as half floats named `NAME_half`. Layer sizes follow from the shapes of 
 
 | names | network |
 |---|---|
-| `encoder.…`, `up_layers.…` | MONAI `SegResNetDS`, instance norm |
-| `skip_layers.…`, `output_block.…` | MONAI `DynUNet`, instance norm, kernels 3×3×3 (nnU-Net's plain U-Net) |
+| `encoder.conv_init.…`, `up_layers.…` | MONAI `SegResNetDS`, instance norm |
+| `encoder.0.0.…`, `decoder.0.up.…` | nnU-Net's plain U-Net, two 3×3×3 convolutions a level: MONAI `DynUNet` |
+
+`DynUNet` has no bias where an instance norm follows, which takes any constant away again.
 
 A network is written, as MEMBER.safetensors, only if it gives onnxruntime's logits.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +35,8 @@ from eval.eval_errors import JudgingError
 from model.arrays import Zyx
 
 HALF = "_half"
-UP = "upsample.transp_conv.conv.weight"
+LAYER = re.compile(r"(?:encoder\.(\d+)|decoder\.(\d+)\.block)\.([01])\.(convolution|norm)\.(weight|bias)")
+"""A convolution or norm of a plain U-Net: encoder level, decoder level, first or second, what, which."""
 SAME = 1e-3
 """Largest accepted difference of a logit from onnxruntime's, relative to the largest logit or to 1."""
 Weights = Mapping[str, Tensor]
@@ -66,8 +70,7 @@ def convert(source: Path, window_zyx: Zyx, target: Path) -> float:
         JudgingError: it is none of the known networks, a weight is missing or left over, or the logits
             differ.
     """
-    weights = read_weights(source)
-    kind, arguments = describe(weights, source)
+    kind, arguments, weights = describe(read_weights(source), source)
     network: nn.Module = KINDS[kind](**arguments).eval()
     fill(network, weights, source)
     difference = largest_difference(network, source, window_zyx)
@@ -96,19 +99,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items() if "." in name}
 
 
-def describe(weights: Weights, path: Path) -> tuple[str, dict[str, Any]]:
-    """Class of the network that the weights belong to, and the arguments that build it.
+def describe(weights: Weights, path: Path) -> tuple[str, dict[str, Any], Weights]:
+    """Class of the network that the weights belong to, the arguments that build it, and its own names.
 
     Raises:
         JudgingError: it is none of the known networks.
     """
     if "encoder.conv_init.weight" in weights:
-        return "SegResNetDS", _segresnet(weights)
-    if _chain(0) + UP in weights:
-        return "DynUNet", _plain_unet(weights)
+        return "SegResNetDS", _segresnet(weights), weights
+    if "decoder.0.up.weight" in weights and "encoder.0.1.convolution.weight" in weights:
+        return "DynUNet", _plain_unet(weights), _as_dynunet(weights, path)
     raise JudgingError(
-        f"{path}: holds neither a SegResNet nor a plain U-Net of MONAI, exported by torch; the plain "
-        "pipeline knows no other"
+        f"{path}: holds neither a SegResNet of MONAI nor a plain U-Net of nnU-Net, exported by torch; the "
+        "plain pipeline knows no other"
     )
 
 
@@ -163,29 +166,54 @@ def _segresnet(weights: Weights) -> dict[str, Any]:
 
 
 def _plain_unet(weights: Weights) -> dict[str, Any]:
-    """Arguments of `DynUNet`, whose levels are nested as `next_layer`.
-
-    Strides are the kernel sizes of the transposed convolutions.
-    """
-    levels = 0
-    while _chain(levels) + UP in weights:
-        levels += 1
-    up = [weights[_chain(level) + UP] for level in range(levels)]
+    """Arguments of `DynUNet`; strides are the kernel sizes of the transposed convolutions."""
+    levels = _count(weights, "decoder.{}.up.weight")
+    up = [weights[f"decoder.{level}.up.weight"] for level in range(levels)]
     strides = [list(weight.shape[2:]) for weight in up]
     return {
         "spatial_dims": 3,
-        "in_channels": weights[_chain(0) + "downsample.conv1.conv.weight"].shape[1],
-        "out_channels": weights["output_block.conv.conv.weight"].shape[0],
+        "in_channels": weights["encoder.0.0.convolution.weight"].shape[1],
+        "out_channels": weights["heads.0.weight"].shape[0],
         "kernel_size": [3] * (levels + 1),
         "strides": [1, *strides],
         "upsample_kernel_size": strides,
         "filters": [weight.shape[1] for weight in up] + [up[-1].shape[0]],
         "norm_name": ["INSTANCE", {"affine": True}],
+        "trans_bias": True,
     }
 
 
-def _chain(level: int) -> str:
-    return "skip_layers." + "next_layer." * level
+def _as_dynunet(weights: Weights, path: Path) -> dict[str, Tensor]:
+    """Weights of a plain U-Net under the names of `DynUNet`, whose decoder begins at the bottom.
+
+    Raises:
+        JudgingError: a weight has no place there.
+    """
+    lowest = _count(weights, "decoder.{}.up.weight")
+    named: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        if found := LAYER.fullmatch(name):
+            encoder, decoder, index, what, which = found.groups()
+            if what == "convolution" and which == "bias":
+                continue
+            number = int(index) + 1
+            layer = f"norm{number}.{which}" if what == "norm" else f"conv{number}.conv.{which}"
+            named[f"{_block(encoder, decoder, lowest)}.{layer}"] = tensor
+        elif found := re.fullmatch(r"decoder\.(\d+)\.up\.(weight|bias)", name):
+            named[f"upsamples.{lowest - 1 - int(found[1])}.transp_conv.conv.{found[2]}"] = tensor
+        elif name.startswith("heads.0."):
+            named[f"output_block.conv.conv.{name.removeprefix('heads.0.')}"] = tensor
+        else:
+            shape = tuple(tensor.shape)
+            raise JudgingError(f"{path}: {name} of shape {shape} has no place in DynUNet")
+    return named
+
+
+def _block(encoder: str | None, decoder: str | None, lowest: int) -> str:
+    if decoder is not None:
+        return f"upsamples.{lowest - 1 - int(decoder)}.conv_block"
+    level = int(encoder or 0)
+    return "input_block" if level == 0 else "bottleneck" if level == lowest else f"downsamples.{level - 1}"
 
 
 def _count(weights: Weights, pattern: str) -> int:

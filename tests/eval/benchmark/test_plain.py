@@ -11,14 +11,15 @@ from inference.preprocessing.resampling import resample_image
 from inference.restoration.interpolation import interpolate
 from inference.sliding_window.placement import window_starts
 from model.networks.build import build
-from model.networks.plain_unet import PlainUNetSpec
-from model.networks.spec import NetworkSpec
-from model.onnx_export.graph import export_onnx, synthetic_windows
+from model.networks.spec import SegResNetSpec
+from model.networks.unet_specs import PlainUNetSpec
+from model.onnx_export.graph import export_onnx
+from model.onnx_export.parity import synthetic_windows
 from training.commands.untrained import random_network
 
 WINDOW = (8, 16, 16)
-UNET = PlainUNetSpec(out_channels=3, filters=(2, 4, 8), strides_zyx=((1, 2, 2), (2, 2, 2)))
-SEGRESNET = NetworkSpec(family="segresnet", out_channels=3, init_filters=4, blocks_down=(1, 2), dsdepth=1)
+UNET = PlainUNetSpec(out_channels=3, features=(2, 4, 8), strides=((1, 2, 2), (2, 2, 2)))
+SEGRESNET = SegResNetSpec(out_channels=3, init_filters=4, blocks_down=(1, 2), dsdepth=1)
 
 
 def unlike(network):
@@ -48,13 +49,13 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "network.onnx"
     export_onnx(random_network(UNET, seed=1), WINDOW, path, synthetic_windows(WINDOW))
     weights = read_weights(path)
-    kind, arguments = describe(weights, path)
+    kind, arguments, weights = describe(weights, path)
     bias = weights.pop("output_block.conv.conv.bias")
     with pytest.raises(JudgingError, match="lacks output_block"):
         fill(KINDS[kind](**arguments), weights, path)
     with pytest.raises(JudgingError, match="has no place"):
         fill(KINDS[kind](**arguments), {**weights, "output_block.conv.conv.bias": bias[:1]}, path)
-    with pytest.raises(JudgingError, match="neither a SegResNet nor"):
+    with pytest.raises(JudgingError, match="neither a SegResNet of MONAI nor"):
         describe({"a.weight": bias}, path)
     (tmp_path / "text.onnx").write_text("no network", encoding="utf-8")
     with pytest.raises(JudgingError, match="cannot be read as ONNX"):

@@ -8,10 +8,10 @@ import SimpleITK as sitk
 
 from eval.__main__ import main
 from eval.benchmark.contestants import CONTESTANTS
-from model.networks.plain_unet import PlainUNetSpec
+from model.networks.unet_specs import PlainUNetSpec
 from training.commands.untrained import write_untrained
 
-TINY = PlainUNetSpec(out_channels=4, filters=(2, 4, 8), strides_zyx=((1, 2, 2), (2, 2, 2)))
+TINY = PlainUNetSpec(out_channels=4, features=(2, 4, 8), strides=((1, 2, 2), (2, 2, 2)))
 
 
 def write_ct(path):
@@ -20,6 +20,13 @@ def write_ct(path):
     image.SetSpacing((1.0, 1.0, 2.0))
     sitk.WriteImage(image, str(path))
     return path
+
+
+def in_fp32(bundle):
+    """Random weights have no opinion, so that bf16, where a processor has it, changes many voxels."""
+    path = bundle / "manifest.json"
+    path.write_text(path.read_text().replace('"precision": "bf16"', '"precision": "fp32"'))
+    return bundle
 
 
 def test_wrong_input_is_refused_before_anything_runs(tmp_path, capsys):
@@ -57,7 +64,7 @@ def test_wrong_input_is_refused_before_anything_runs(tmp_path, capsys):
 @pytest.mark.slow
 def test_from_end_to_end_and_once_more(tmp_path, capsys):
     ct, output = write_ct(tmp_path / "ct_0000.nii.gz"), tmp_path / "out"
-    bundle = write_untrained(tmp_path / "tiny", TINY, (8, 16, 16), seed=0).folder
+    bundle = in_fp32(write_untrained(tmp_path / "tiny", TINY, (8, 16, 16), seed=0).folder)
     command = [
         "benchmark",
         "inference",
@@ -82,7 +89,7 @@ def test_from_end_to_end_and_once_more(tmp_path, capsys):
         name.split("|", 2)[2]: value["dice"]
         for name, value in json.loads((output / "agreement.json").read_text()).items()
     }
-    assert agreed["predict.py|plain-same-windows"] > 0.99
+    assert agreed["predict.py|plain-same-windows"] > 0.999
     assert {"benchmark.md", "benchmark-stages.png", "benchmark-memory.png"} <= {
         path.name for path in output.iterdir()
     }
