@@ -89,7 +89,7 @@ def test_from_end_to_end_and_once_more(tmp_path, capsys):
         name.split("|", 2)[2]: value["dice"]
         for name, value in json.loads((output / "agreement.json").read_text()).items()
     }
-    assert agreed["predict.py|plain-same-windows"] > 0.999
+    assert agreed["predict.py|plain-same-windows"] > 0.99
     assert {"benchmark.md", "benchmark-stages.png", "benchmark-memory.png"} <= {
         path.name for path in output.iterdir()
     }
