@@ -12,9 +12,12 @@ from pathlib import Path
 
 MODEL_GRAPH, MODEL_OPSET = 7, 8
 OPSET_DOMAIN, OPSET_VERSION = 1, 2
-GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT = 1, 5, 11, 12
+MODEL_FUNCTION, FUNCTION_NODE = 25, 7
+GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SPARSE = 1, 5, 11, 12, 15
 GRAPH_FIELDS = (GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT)
-NODE_OP_TYPE, NODE_DOMAIN = 4, 7
+NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 4, 5, 7
+ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
+SPARSE_TENSORS = (1, 2)
 TENSOR_NAME, TENSOR_DATA_LOCATION = 8, 14
 VALUE_NAME, VALUE_TYPE = 1, 2
 TYPE_TENSOR = 1
@@ -59,7 +62,7 @@ class OnnxHeader:
     operators: frozenset[str]
     """Types of the operators used; those of another domain as `domain.Type`."""
     external_data: bool
-    """Whether weights lie in other files."""
+    """Whether weights or constants, wherever they stand, lie in other files."""
 
 
 def read_onnx_header(path: Path) -> OnnxHeader:
@@ -85,15 +88,17 @@ def parse_onnx_header(data: bytes | mmap.mmap) -> OnnxHeader:
     """
     try:
         return _model(memoryview(data))
-    except (IndexError, UnicodeDecodeError, TypeError) as error:
+    except (IndexError, UnicodeDecodeError, TypeError, RecursionError) as error:
         raise OnnxFileError(NO_MODEL) from error
 
 
 def _model(data: memoryview) -> OnnxHeader:
-    opset, graphs = 0, []
+    opset, graphs, functions = 0, [], []
     for number, value in _fields(data):
         if number == MODEL_GRAPH:
             graphs.append(_bytes(value))
+        elif number == MODEL_FUNCTION:
+            functions.append(_bytes(value))
         elif number == MODEL_OPSET:
             entry = dict(_fields(_bytes(value)))
             if _text(entry.get(OPSET_DOMAIN, b"")) in STANDARD:
@@ -112,8 +117,45 @@ def _model(data: memoryview) -> OnnxHeader:
         inputs=tuple(each for each in inputs if each.name not in weights),
         outputs=tuple(_value_info(data) for data in graph[GRAPH_OUTPUT]),
         operators=frozenset(_operator(data) for data in graph[GRAPH_NODE]),
-        external_data=any(tensor.get(TENSOR_DATA_LOCATION) == EXTERNAL for tensor in tensors),
+        external_data=_graph_is_external(graphs[0])
+        or any(_node_is_external(node) for each in functions for node in _all(each, FUNCTION_NODE)),
     )
+
+
+def _graph_is_external(graph: memoryview) -> bool:
+    """Whether a graph, or one inside it, keeps a tensor in another file."""
+    return (
+        any(_is_external(tensor) for tensor in _all(graph, GRAPH_INITIALIZER))
+        or any(
+            _is_external(tensor)
+            for sparse in _all(graph, GRAPH_SPARSE)
+            for tensor in _all(sparse, *SPARSE_TENSORS)
+        )
+        or any(_node_is_external(node) for node in _all(graph, GRAPH_NODE))
+    )
+
+
+def _node_is_external(node: memoryview) -> bool:
+    for attribute in _all(node, NODE_ATTRIBUTE):
+        sparse = _all(attribute, *ATTRIBUTE_SPARSE)
+        tensors = [
+            *_all(attribute, *ATTRIBUTE_TENSORS),
+            *(t for s in sparse for t in _all(s, *SPARSE_TENSORS)),
+        ]
+        if any(map(_is_external, tensors)) or any(
+            map(_graph_is_external, _all(attribute, *ATTRIBUTE_GRAPHS))
+        ):
+            return True
+    return False
+
+
+def _is_external(tensor: memoryview) -> bool:
+    return dict(_fields(tensor)).get(TENSOR_DATA_LOCATION) == EXTERNAL
+
+
+def _all(data: memoryview, *numbers: int) -> list[memoryview]:
+    """The messages that stand under these numbers."""
+    return [_bytes(value) for number, value in _fields(data) if number in numbers]
 
 
 def _operator(data: memoryview) -> str:

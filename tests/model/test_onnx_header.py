@@ -164,3 +164,63 @@ def test_what_is_no_model(data):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_onnx_header(tmp_path / "a.onnx")
+
+
+def elsewhere(name="w"):
+    """A tensor whose values lie in another file."""
+    tensor = numpy_helper.from_array(np.ones(4, np.float32), name)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "weights.bin"
+    return tensor
+
+
+def constant(tensor):
+    return helper.make_node("Constant", [], ["c"], value=tensor)
+
+
+def inner_graph(**parts):
+    return helper.make_graph(parts.get("nodes", []), "inner", [], [], initializer=parts.get("weights", []))
+
+
+def with_node(node):
+    model = convolution(SHAPE, 3)
+    model.graph.node.append(node)
+    return model
+
+
+def with_function():
+    model = convolution(SHAPE, 3)
+    model.functions.append(
+        helper.make_function("own", "F", [], ["c"], [constant(elsewhere())], [helper.make_opsetid("", 18)])
+    )
+    return model
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        with_node(constant(elsewhere())),
+        with_node(helper.make_node("If", ["x"], [], then_branch=inner_graph(weights=[elsewhere()]))),
+        with_node(helper.make_node("If", ["x"], [], then_branch=inner_graph(nodes=[constant(elsewhere())]))),
+        with_node(
+            helper.make_node(
+                "Constant",
+                [],
+                ["c"],
+                sparse_value=helper.make_sparse_tensor(
+                    elsewhere(), numpy_helper.from_array(np.arange(4), "i"), [9]
+                ),
+            )
+        ),
+        with_function(),
+    ],
+    ids=["constant", "weight of a branch", "constant of a branch", "sparse", "function"],
+)
+def test_external_data_is_noticed_wherever_it_stands(model):
+    assert header_of(model).external_data
+
+
+def test_a_constant_in_the_file_is_no_external_data():
+    assert not header_of(with_node(constant(numpy_helper.from_array(np.ones(4), "w")))).external_data
