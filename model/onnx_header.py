@@ -12,13 +12,13 @@ from pathlib import Path
 
 MODEL_GRAPH, MODEL_OPSET = 7, 8
 OPSET_DOMAIN, OPSET_VERSION = 1, 2
-MODEL_FUNCTION, FUNCTION_NODE = 25, 7
+MODEL_FUNCTION, FUNCTION_NODE, FUNCTION_ATTRIBUTE = 25, 7, 11
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SPARSE = 1, 5, 11, 12, 15
 GRAPH_FIELDS = (GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT)
 NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 4, 5, 7
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
 SPARSE_TENSORS = (1, 2)
-TENSOR_NAME, TENSOR_DATA_LOCATION = 8, 14
+TENSOR_NAME, TENSOR_EXTERNAL, TENSOR_DATA_LOCATION = 8, 13, 14
 VALUE_NAME, VALUE_TYPE = 1, 2
 TYPE_TENSOR = 1
 TENSOR_ELEMENT, TENSOR_SHAPE = 1, 2
@@ -26,8 +26,6 @@ SHAPE_DIMENSION, DIMENSION_VALUE = 1, 1
 
 STANDARD = ("", "ai.onnx")
 """Names of the domain of standard operators."""
-EXTERNAL = 1
-"""Of a tensor's data location: in another file."""
 FLOAT, FLOAT16 = 1, 10
 """Of a tensor's element type."""
 
@@ -117,40 +115,38 @@ def _model(data: memoryview) -> OnnxHeader:
         inputs=tuple(each for each in inputs if each.name not in weights),
         outputs=tuple(_value_info(data) for data in graph[GRAPH_OUTPUT]),
         operators=frozenset(_operator(data) for data in graph[GRAPH_NODE]),
-        external_data=_graph_is_external(graphs[0])
-        or any(_node_is_external(node) for each in functions for node in _all(each, FUNCTION_NODE)),
+        external_data=_graph_is_external(graphs[0]) or any(map(_function_is_external, functions)),
     )
 
 
 def _graph_is_external(graph: memoryview) -> bool:
     """Whether a graph, or one inside it, keeps a tensor in another file."""
-    return (
-        any(_is_external(tensor) for tensor in _all(graph, GRAPH_INITIALIZER))
-        or any(
-            _is_external(tensor)
-            for sparse in _all(graph, GRAPH_SPARSE)
-            for tensor in _all(sparse, *SPARSE_TENSORS)
-        )
-        or any(_node_is_external(node) for node in _all(graph, GRAPH_NODE))
+    sparse = _all(graph, GRAPH_SPARSE)
+    tensors = [*_all(graph, GRAPH_INITIALIZER), *(t for s in sparse for t in _all(s, *SPARSE_TENSORS))]
+    return any(map(_is_external, tensors)) or any(map(_node_is_external, _all(graph, GRAPH_NODE)))
+
+
+def _function_is_external(function: memoryview) -> bool:
+    attributes = _all(function, FUNCTION_ATTRIBUTE)
+    return any(map(_attribute_is_external, attributes)) or any(
+        map(_node_is_external, _all(function, FUNCTION_NODE))
     )
 
 
 def _node_is_external(node: memoryview) -> bool:
-    for attribute in _all(node, NODE_ATTRIBUTE):
-        sparse = _all(attribute, *ATTRIBUTE_SPARSE)
-        tensors = [
-            *_all(attribute, *ATTRIBUTE_TENSORS),
-            *(t for s in sparse for t in _all(s, *SPARSE_TENSORS)),
-        ]
-        if any(map(_is_external, tensors)) or any(
-            map(_graph_is_external, _all(attribute, *ATTRIBUTE_GRAPHS))
-        ):
-            return True
-    return False
+    return any(map(_attribute_is_external, _all(node, NODE_ATTRIBUTE)))
+
+
+def _attribute_is_external(attribute: memoryview) -> bool:
+    sparse = _all(attribute, *ATTRIBUTE_SPARSE)
+    tensors = [*_all(attribute, *ATTRIBUTE_TENSORS), *(t for s in sparse for t in _all(s, *SPARSE_TENSORS))]
+    return any(map(_is_external, tensors)) or any(map(_graph_is_external, _all(attribute, *ATTRIBUTE_GRAPHS)))
 
 
 def _is_external(tensor: memoryview) -> bool:
-    return dict(_fields(tensor)).get(TENSOR_DATA_LOCATION) == EXTERNAL
+    """Whether a tensor says anything of another file; more than libraries that read it may notice."""
+    fields = dict(_fields(tensor))
+    return bool(fields.get(TENSOR_DATA_LOCATION)) or TENSOR_EXTERNAL in fields
 
 
 def _all(data: memoryview, *numbers: int) -> list[memoryview]:
@@ -187,6 +183,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Field]]:
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
+        if key >> 32:  # Libraries cut longer keys off, and would read another field than we do.
+            raise OnnxFileError(NO_MODEL)
         kind = key & 7
         if kind == 0:
             value: Field

@@ -224,3 +224,27 @@ def test_external_data_is_noticed_wherever_it_stands(model):
 
 def test_a_constant_in_the_file_is_no_external_data():
     assert not header_of(with_node(constant(numpy_helper.from_array(np.ones(4), "w")))).external_data
+
+
+LOCATION = bytes([14 << 3, 1])
+"""Field 14 of a tensor, `data_location`, with the value EXTERNAL."""
+
+
+def test_a_location_with_more_bits_than_it_has_is_external_data():
+    model = with_node(constant(elsewhere()))
+    tensor = model.graph.node[-1].attribute[0].t
+    tensor.ClearField("external_data")
+    data = model.SerializeToString()
+    assert data.count(LOCATION) == 1
+    assert parse_onnx_header(data).external_data
+
+
+def test_a_field_number_beyond_32_bits_is_refused():
+    key = (1 << 32) | (1 << 3)
+    varint = bytes(
+        [key & 0x7F | 0x80, key >> 7 & 0x7F | 0x80, key >> 14 & 0x7F | 0x80, key >> 21 & 0x7F | 0x80]
+    )
+    long_key = varint + bytes([key >> 28])
+    data = convolution(SHAPE, 3).SerializeToString() + long_key + b"\x01"
+    with pytest.raises(OnnxFileError):
+        parse_onnx_header(data)
