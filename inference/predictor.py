@@ -24,7 +24,7 @@ from inference.planning.planner import Planner
 from inference.postprocessing.components import clean_up
 from inference.postprocessing.laterality import split_pairs
 from inference.postprocessing.midline import Midline, body_middle
-from inference.preprocessing.intensity import needs_filled, nonzero_filled
+from inference.preprocessing.intensity import nonzero_filled
 from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
 from inference.runtime.backends import Backend, Device, load_library, select_backend
 from inference.runtime.process_memory import peak_mb, reset_peak
@@ -42,6 +42,7 @@ from inference.timing import Timings
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.manifest.fusion import CleanedGroupsFusion
+from model.manifest.intensity import needs_mask
 from model.manifest.network import Precision
 
 FEW_SLICES = 3
@@ -196,6 +197,8 @@ class Predictor:
                     self._small = False
                     self._use(select_backend("cpu"))
                 else:
+                    for note in notes:
+                        error.add_note(note)
                     raise
 
     def close(self) -> None:
@@ -251,7 +254,7 @@ class Predictor:
         if manifest.preprocessing.crop == "nonzero":
             box = nonzero_box(volume)
         networks = manifest.networks().values()
-        if any(needs_filled(each) for network in networks for each in manifest.intensities_of(network)):
+        if any(needs_mask(each) for network in networks for each in manifest.intensities_of(network)):
             volume = replace(volume, filled=nonzero_filled(volume.channels))
         return _View(volume=volume, orientation=orientation, box=box)
 

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from inference.geometry import Geometry
 from inference.imaging.reading import OpenedImage, open_image
 from inference.imaging.volume import Volume
 from inference.imaging.writing import write_labels
+from inference.planning.footprint import image_mb
 from inference.planning.plan import InferencePlan
 from inference.predictor import Segmented
 from inference.timing import Timings
@@ -54,6 +55,8 @@ class Failure:
     """The traceback, where it is a fault of the program."""
     ends_run: DeviceError | None = None
     """The device does not work, which no other case would change."""
+    warnings: tuple[str, ...] = ()
+    """What the user was to know before the step failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,7 @@ def attempt(case: Case, step: Callable[[], T]) -> T | Failure:
         return Failure(
             reason=printable(naming(case, error)),
             ends_run=error if ends and isinstance(error, DeviceError) else None,
+            warnings=tuple(getattr(error, "__notes__", ())),
         )
     except MemoryError:
         return Failure(reason=f"{printable(str(case.path))}: {NO_MEMORY}")
@@ -133,6 +137,87 @@ def attempt(case: Case, step: Callable[[], T]) -> T | Failure:
 
 
 NO_MEMORY = "does not fit into this machine's memory; crop the image first"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedCase:
+    """A case whose headers were read and which was planned, or why it cannot be run."""
+
+    case: Case
+    timings: Timings = field(default_factory=Timings)
+    opened: OpenedCase | None = None
+    """None where a header could not be read."""
+    plan: InferencePlan | None = None
+    failure: Failure | None = None
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Its grid; None where a header could not be read."""
+        return None if self.opened is None else self.opened.geometry
+
+    @property
+    def image_mb(self) -> float:
+        """MiB that its voxels are expected to take; 0 where they will not be read."""
+        if self.opened is None or self.failure:
+            return 0.0
+        return image_mb(self.opened.geometry.size_zyx, self.opened.voxel_bytes)
+
+    def read(self) -> Volume | Failure:
+        """Its voxels, or why there are none."""
+        opened = self.opened
+        if self.failure is not None or opened is None:
+            return self.failure or Failure(reason=f"{self.case.path}: was not opened")
+        return attempt(self.case, lambda: opened.read(self.timings))
+
+
+def prepare_case(case: Case, admit: Admit) -> PreparedCase:
+    """Read a case's headers and plan it, which may refuse it."""
+    opened = attempt(case, lambda: open_case(case))
+    if isinstance(opened, Failure):
+        return PreparedCase(case=case, failure=opened)
+    plan = attempt(case, lambda: admit(opened))
+    if isinstance(plan, Failure):
+        return PreparedCase(case=case, opened=opened, failure=plan)
+    return PreparedCase(case=case, opened=opened, plan=plan)
+
+
+def predict_case(
+    prepared: PreparedCase, volume: Volume | Failure, predictor: Predicts
+) -> Segmented | Failure:
+    """Segment a case that was read; warnings of reading come before those of segmenting."""
+    if isinstance(volume, Failure):
+        return volume
+    result = attempt(prepared.case, lambda: predictor.predict(volume, prepared.plan, prepared.timings))
+    return replace(result, warnings=(*volume.warnings, *result.warnings))
+
+
+def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Path) -> Outcome:
+    """Write a case's label map, where there is one, and say what became of the case.
+
+    Args:
+        prepared: the case.
+        result: what segmenting gave.
+        output: an existing folder for the label map.
+
+    Raises:
+        OutputError: the label map cannot be written.
+    """
+    about = Outcome(
+        case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry
+    )
+    if isinstance(result, Failure):
+        return replace(
+            about,
+            status="failed",
+            error=result.reason,
+            ends_run=result.ends_run is not None,
+            trace=result.trace,
+            warnings=result.warnings,
+        )
+    assert prepared.geometry is not None, "a case that was segmented was opened"
+    with prepared.timings.stage("write"):
+        write_labels(output / prepared.case.output_name, result.labels, prepared.geometry)
+    return replace(about, status="segmented", warnings=result.warnings, account=account_of(result))
 
 
 def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:
@@ -148,58 +233,8 @@ def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) ->
         OutputError: the label map cannot be written.
         DeviceError: the device does not work, which no other case would change.
     """
-    timings = Timings()
-
-    def segment() -> tuple[Volume, Segmented]:
-        opened = open_case(case)
-        plan = admit(opened)
-        volume = opened.read(timings)
-        return volume, predictor.predict(volume, plan, timings)
-
-    result = attempt(case, segment)
-    if isinstance(result, Failure):
-        if result.ends_run is not None:
-            raise result.ends_run
-        return failed_step(case, result, timings)
-    volume, segmented = result
-    return write_case(case, volume.geometry, volume.warnings, segmented, output)
-
-
-def write_case(
-    case: Case, geometry: Geometry, notes: tuple[str, ...], segmented: Segmented, output: Path
-) -> Outcome:
-    """Write a case's label map and say what became of it.
-
-    Args:
-        case: what was segmented.
-        geometry: the image's grid.
-        notes: warnings of reading.
-        segmented: the result.
-        output: an existing folder.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with segmented.timings.stage("write"):
-        write_labels(output / case.output_name, segmented.labels, geometry)
-    return Outcome(
-        case=case,
-        status="segmented",
-        warnings=(*notes, *segmented.warnings),
-        timings=segmented.timings,
-        geometry=geometry,
-        account=account_of(segmented),
-    )
-
-
-def failed_step(case: Case, failure: Failure, timings: Timings, geometry: Geometry | None = None) -> Outcome:
-    """The outcome of a case of which a step failed."""
-    return Outcome(
-        case=case,
-        status="failed",
-        error=failure.reason,
-        ends_run=failure.ends_run is not None,
-        trace=failure.trace,
-        timings=timings,
-        geometry=geometry,
-    )
+    prepared = prepare_case(case, admit)
+    result = predict_case(prepared, prepared.read(), predictor)
+    if isinstance(result, Failure) and result.ends_run is not None:
+        raise result.ends_run
+    return finish_case(prepared, result, output)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from inference.preprocessing.intensity import needs_filled
 from inference.preprocessing.model_image import input_scheme
 from inference.preprocessing.resampling import SPLINE_REACH
 from inference.restoration.boundaries import BATCH_VOXELS
@@ -16,6 +15,7 @@ from inference.runtime.backends import Backend
 from model.arrays import Zyx, ZyxMm
 from model.manifest.document import Manifest
 from model.manifest.fusion import fused_scores
+from model.manifest.intensity import needs_mask
 from model.manifest.network import Member
 from model.manifest.resampling import along_axes
 
@@ -101,9 +101,7 @@ class Footprint:
     @property
     def _needs_mask(self) -> bool:
         networks = self.manifest.networks().values()
-        return any(
-            needs_filled(each) for network in networks for each in self.manifest.intensities_of(network)
-        )
+        return any(needs_mask(each) for network in networks for each in self.manifest.intensities_of(network))
 
     def _parts_mb(self) -> float:
         """Component numbers, a mask and its halves, in the box of the largest structure."""

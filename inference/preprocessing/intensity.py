@@ -88,11 +88,6 @@ def nonzero_filled(channels: tuple[Voxels, ...]) -> Mask:
     return np.asarray(mask, bool)
 
 
-def needs_filled(intensity: Intensity) -> bool:
-    """Whether a scheme asks for the mask of `nonzero_filled`."""
-    return isinstance(intensity, ZscoreIntensity) and intensity.over == "nonzero_filled"
-
-
 def needs_statistics(intensity: Intensity) -> bool:
     """Whether a scheme asks for figures of the image itself."""
     return isinstance(intensity, ZscoreIntensity | ZeroToOneIntensity)

@@ -21,10 +21,11 @@ from typing import Literal
 from model.checks import check
 from model.manifest.clean_up import CleanUpStep
 from model.manifest.fusion import Fusion, MeanFusion
-from model.manifest.intensity import Intensity
+from model.manifest.intensity import Intensity, needs_mask
 from model.manifest.network import Localization, Member, Network, lies_inside
 from model.manifest.output import Output
-from model.manifest.resampling import LinearResampling, Resampling, Restoration, SeparateAxisResampling
+from model.manifest.resampling import LinearResampling, Resampling, Restoration
+from model.manifest.tiling import CentreFirst
 
 FORMAT_VERSION = 2
 
@@ -106,25 +107,49 @@ class Manifest:
         check(version == FORMAT_VERSION, f"format_version: this release reads {FORMAT_VERSION}, is {version}")
         check(bool(self.inputs), "inputs: must have at least one")
         check(bool(self.members), "members: must have at least one")
-        for where, network in self.networks().items():
-            for name, file in network.files.items():
-                check(file in self.files, f"{where}.{name}: {file!r} has no hash in files")
-            given = network.intensities
-            check(
-                given is None or len(given) == len(self.inputs),
-                f"{where}.intensities: must be one for each of the {len(self.inputs)} inputs",
-            )
         for file, digest in self.files.items():
             valid = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
             check(lies_inside(file), f"files.{file}: must lie in the bundle")
             check(valid, f"files.{file}: must be 64 hexadecimal digits, is {digest!r}")
+        for where, network in self.networks().items():
+            self._check_network(where, network)
+        self._check_shared_files()
         for index, step in enumerate(self.postprocessing):
             for structure in step.structures:
                 known = structure in self.output.labels
                 check(known, f"postprocessing[{index}].structures: {structure} is not among output.labels")
-        if isinstance(self.restoration, SeparateAxisResampling):
-            kinds = {self.restoration.in_plane, self.restoration.along}
-            check("cubic" not in kinds, "restoration: must be linear or nearest along each axis, is cubic")
+        turned = self.preprocessing.orientation == "canonical" or isinstance(self.fusion, MeanFusion)
+        check(turned, f"fusion: {self.fusion.kind} needs preprocessing.orientation canonical")
+
+    def _check_network(self, where: str, network: Network) -> None:
+        for name, file in network.files.items():
+            check(file in self.files, f"{where}.{name}: {file!r} has no hash in files")
+        given = network.intensities
+        count = len(self.inputs)
+        check(
+            given is None or len(given) == count,
+            f"{where}.intensities: must be one for each of {count} inputs",
+        )
+        filled = any(needs_mask(intensity) for intensity in self.intensities_of(network))
+        early = self.preprocessing.normalize == "before_resampling"
+        check(
+            early or not filled,
+            "preprocessing.normalize: must be before_resampling for zscore over nonzero_filled",
+        )
+        order = network.tiling.order if isinstance(network, Member) else None
+        for name in order.passing_through if isinstance(order, CentreFirst) else ():
+            known = name in self.output.channels
+            check(known, f"{where}.tiling.order.passing_through: {name} is not among output.channels")
+
+    def _check_shared_files(self) -> None:
+        """Networks of one file are loaded once, so that they must want the same of it."""
+        first: dict[str, tuple[str, Network]] = {}
+        for where, network in self.networks().items():
+            other, known = first.setdefault(network.file, (where, network))
+            for name in ("input_shape", "precision", "fp16_file", "memory_mb"):
+                same = getattr(network, name) == getattr(known, name)
+                field = "window_zyx and axes" if name == "input_shape" else name
+                check(same, f"{where}.{field}: must be as in {other}, which has the same file")
 
     def networks(self) -> dict[str, Network]:
         """Every network by its place in the manifest, e.g. `members[0]`."""

@@ -109,3 +109,8 @@ Intensity = (
     | NoIntensity
 )
 """Any of the schemes."""
+
+
+def needs_mask(intensity: Intensity) -> bool:
+    """Whether a scheme asks for the mask of voxels that are not 0, with its holes filled."""
+    return isinstance(intensity, ZscoreIntensity) and intensity.over == "nonzero_filled"

@@ -57,9 +57,25 @@ class SeparateAxisResampling:
         check(0 <= self.above_ratio <= 1e6, f"above_ratio: must be 0 to 1e6, is {self.above_ratio}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeparateAxisRestoration:
+    """The rule of `SeparateAxisResampling` on the way back, for scores."""
+
+    kind: Literal["separate_axis"] = "separate_axis"
+    in_plane: Literal["linear", "nearest"] = "linear"
+    """nnU-Net's `order` 1 and 0 for probabilities."""
+    along: Literal["linear", "nearest"] = "nearest"
+    """nnU-Net's `order_z`."""
+    above_ratio: float = 3.0
+    """See `SeparateAxisResampling`."""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.above_ratio <= 1e6, f"above_ratio: must be 0 to 1e6, is {self.above_ratio}")
+
+
 Resampling = LinearResampling | AreaResampling | CubicResampling | SeparateAxisResampling
 """How an image is brought to a network's grid."""
-Restoration = LinearResampling | SeparateAxisResampling
+Restoration = LinearResampling | SeparateAxisRestoration
 """How a network's output is brought to the image's grid; only linear and nearest interpolation keep the
 promise that winners between grid points can be told from the grid points alone."""
 
@@ -82,13 +98,15 @@ def separate_axis(from_zyx_mm: ZyxMm, to_zyx_mm: ZyxMm, above_ratio: float) -> i
     return None
 
 
-def along_axes(resampling: Resampling, from_zyx_mm: ZyxMm, to_zyx_mm: ZyxMm) -> tuple[Interpolation, ...]:
+def along_axes(
+    resampling: Resampling | Restoration, from_zyx_mm: ZyxMm, to_zyx_mm: ZyxMm
+) -> tuple[Interpolation, ...]:
     """What is done along z, y and x between two grids with these spacings.
 
     >>> along_axes(SeparateAxisResampling(), (5.0, 0.8, 0.8), (2.5, 0.8, 0.8))
     ('nearest', 'cubic', 'cubic')
     """
-    if not isinstance(resampling, SeparateAxisResampling):
+    if not isinstance(resampling, SeparateAxisResampling | SeparateAxisRestoration):
         return (resampling.kind,) * 3
     apart = separate_axis(from_zyx_mm, to_zyx_mm, resampling.above_ratio)
     return tuple(resampling.along if axis == apart else resampling.in_plane for axis in range(3))

@@ -10,7 +10,7 @@ from model.manifest.document import Input, Preprocessing
 from model.manifest.fusion import FirstThenOrgansFusion, MeanFusion
 from model.manifest.intensity import DivideIntensity, NoIntensity
 from model.manifest.output import Output, Sigmoid
-from model.manifest.resampling import LinearResampling, SeparateAxisResampling
+from model.manifest.resampling import LinearResampling, SeparateAxisResampling, SeparateAxisRestoration
 from tests.inference.bundles import CHANNELS, CT, INTENSITY, OUTPUT, abdomen, hu, localization, member
 from tests.inference.onnx_files import bands, fixed, regions
 from tests.inference.small_cases import ISOTROPIC, predict, volume_of
@@ -118,7 +118,7 @@ def test_the_first_member_alone_says_where_the_others_look(of, tmp_path):
 
 @pytest.mark.parametrize(
     ("restoration", "blocks"),
-    [(LinearResampling(), False), (SeparateAxisResampling(in_plane="linear", along="nearest"), True)],
+    [(LinearResampling(), False), (SeparateAxisRestoration(), True)],
 )
 def test_labels_follow_the_networks_slices_where_z_is_apart(restoration, blocks, tmp_path):
     """Slices of 4 mm over slices of 1 mm: `nearest` gives the same label to four at a time."""

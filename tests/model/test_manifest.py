@@ -62,6 +62,8 @@ def test_defaults_are_few_and_known():
         "format_version",
     ):
         del sparse[field]
+    for channel in sparse["inputs"]:
+        channel["intensity"] = {"kind": "none"}
     manifest = parse(Manifest, sparse)
     assert manifest.localization is None
     assert manifest.postprocessing == ()
@@ -81,7 +83,7 @@ def test_label_maps_hold_254_structures(count, fits):
         "labels": {name: i for i, name in enumerate(names, start=1)},
         "channels": ["background", *names],
     }
-    changes = {"output": output, "postprocessing": []}
+    changes = {"output": output, "postprocessing": [], "members": document()["members"][1:]}
     if fits:
         assert len(parsed(**changes).output.channels) == 255
     else:
@@ -96,6 +98,7 @@ def test_memory_that_is_no_number_is_refused():
 
 def sigmoid(channels, **activation):
     tree = document()
+    tree["members"] = tree["members"][1:]
     tree["output"] |= {
         "activation": {"kind": "sigmoid", **activation},
         "channels": channels,
@@ -171,3 +174,33 @@ def test_what_fusions_average():
         fused_scores(MeanFusion(of="logits")) == fused_scores(FirstThenOrgansFusion(of="logits")) == "logits"
     )
     assert fused_scores(CleanedGroupsFusion()) == "probabilities"
+
+
+def test_what_the_engine_cannot_run_is_refused():
+    tree = document()
+    tree["preprocessing"]["normalize"] = "after_resampling"
+    with pytest.raises(SchemaError, match=r"^preprocessing\.normalize: must be before_resampling"):
+        parse(Manifest, tree)
+    tree = document()
+    tree["members"][0]["tiling"]["order"]["passing_through"] = ["aortaa"]
+    with pytest.raises(SchemaError, match=r"passing_through: aortaa is not among output\.channels$"):
+        parse(Manifest, tree)
+    for kind in ("first_then_organs", "cleaned_groups"):
+        with pytest.raises(SchemaError, match=f"^fusion: {kind} needs preprocessing.orientation canonical"):
+            parsed(fusion={"kind": kind})
+    with pytest.raises(SchemaError, match=r"^restoration\.in_plane: must be one of linear, nearest"):
+        parsed(restoration={"kind": "separate_axis", "in_plane": "cubic"})
+
+
+def test_members_that_share_a_file_want_the_same_of_it():
+    tree = document()
+    first, second = tree["members"]
+    tree["members"] = [first, {**first, "weight": 1.0}]
+    assert len(parse(Manifest, tree).members) == 2
+    tree["members"][1] = {**first, "precision": "fp32"}
+    message = r"^members\[1\]\.precision: must be as in members\[0\], which has the same file$"
+    with pytest.raises(SchemaError, match=message):
+        parse(Manifest, tree)
+    tree["members"][1] = {**first, "window_zyx": second["window_zyx"]}
+    with pytest.raises(SchemaError, match=r"^members\[1\]\.window_zyx and axes: must be as"):
+        parse(Manifest, tree)

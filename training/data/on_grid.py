@@ -13,7 +13,6 @@ from inference.imaging.reading import read_volume
 from inference.imaging.volume import Volume, to_canonical
 from inference.preprocessing.intensity import (
     channel_statistics,
-    needs_filled,
     needs_statistics,
     nonzero_filled,
     normalize,
@@ -22,6 +21,7 @@ from inference.preprocessing.intensity import (
 from inference.preprocessing.resampling import model_size, resample_image, resample_labels
 from model.arrays import F32, U8
 from model.labels import LabelSet
+from model.manifest.intensity import needs_mask
 from model.manifest.resampling import along_axes
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
@@ -50,7 +50,7 @@ def network_input(image: Volume, recipe: Recipe) -> F32:
     array, spacing, intensity = image.array, image.geometry.spacing_zyx_mm, recipe.intensity
     size = model_size(image.geometry.size_zyx, spacing, recipe.spacing_zyx_mm)
     along = along_axes(recipe.resampling, spacing, recipe.spacing_zyx_mm)
-    filled = nonzero_filled((array,)) if needs_filled(intensity) else None
+    filled = nonzero_filled((array,)) if needs_mask(intensity) else None
     statistics = None
     if needs_statistics(intensity):
         statistics = channel_statistics(array, statistics_over(intensity), filled)

@@ -8,7 +8,7 @@ from model.checks import check, check_between
 from model.labels import LabelSet
 from model.manifest.clean_up import CleanUpStep, LongestRun, MinVoxels
 from model.manifest.fusion import Fusion, MeanFusion
-from model.manifest.resampling import LinearResampling, Restoration, SeparateAxisResampling
+from model.manifest.resampling import LinearResampling, Restoration
 from model.manifest.tiling import AxisName, Tiling
 
 LONGEST_RUN = ("liver", "right kidney", "left kidney", "spleen", "pancreas", "aorta")
@@ -54,11 +54,6 @@ class Inference:
     Missing: those of the FLARE23 low-resource ensemble, as far as the label set has their structures."""
     localization: LocalizationOptions | None = None
     """Only where the network finds the foreground; missing: the defaults of its fields."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.restoration, SeparateAxisResampling):
-            kinds = {self.restoration.in_plane, self.restoration.along}
-            check("cubic" not in kinds, "restoration: must be linear or nearest along each axis, is cubic")
 
     def clean_up_of(self, labels: LabelSet) -> tuple[CleanUpStep, ...]:
         """The steps for a label set, with every structure named; steps without any are dropped."""

@@ -1,9 +1,12 @@
 """A folder of cases with a predictor that is fast and foolish: isolation, order, what is done when."""
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from inference.cohort import one_case
 from inference.cohort.outcome import exit_code, summary
 from inference.errors import DeviceError, DeviceMemoryError, InputError, OutputError
 from tests.inference.images import voxels, write_nifti
@@ -157,3 +160,66 @@ def test_names_that_no_terminal_can_show_are_spelled_out(bench):
     (line,) = bench.lines[1]
     assert r"\x1b[31m" in line
     assert line.isprintable()
+
+
+class Slow:
+    """Stands in for `write_labels`: does something while the label map is being written."""
+
+    def __init__(self, monkeypatch, meanwhile):
+        self.meanwhile = meanwhile
+        self.write = one_case.write_labels
+        monkeypatch.setattr(one_case, "write_labels", self)
+
+    def __call__(self, path, labels, geometry):
+        self.meanwhile(path)
+        self.write(path, labels, geometry)
+
+
+def full_disk(path):
+    raise OutputError(f"{path}: cannot be written (No space left on device); nothing was left behind")
+
+
+@pytest.mark.parametrize("cases", ["1", "12"])
+def test_a_run_ended_while_a_result_is_written_tells_of_that_case(bench, monkeypatch, cases):
+    """What SIGTERM does: SystemExit where the main thread waits for a case to be on disk, not for reading."""
+    bench.put(cases)
+    waited = []
+
+    class Interrupted(Future):
+        def result(self, timeout=None):
+            waited.append(1)
+            if len(waited) == 1:
+                raise SystemExit(143)
+            return super().result(timeout)
+
+    monkeypatch.setattr("concurrent.futures.thread._base.Future", Interrupted)
+    with pytest.raises(SystemExit):
+        bench.run()
+    assert bench.written == ["1.nii.gz"]
+    assert bench.statuses == ["segmented", "not run"][: len(cases)]
+
+
+def test_a_device_that_fails_while_the_disk_is_full_loses_no_outcome(bench, monkeypatch):
+    bench.put("12")
+    Slow(monkeypatch, full_disk)
+    with pytest.raises(OutputError):
+        bench.run(Threshold(fail={2: DeviceError("CUDA does not load")}))
+    assert bench.statuses == ["failed", "failed"]
+    assert "No space left" in bench.outcomes[0].error
+    assert "CUDA does not load" in bench.outcomes[1].error
+
+
+def test_ctrl_c_stays_ctrl_c_when_the_disk_is_full_too(bench, monkeypatch):
+    bench.put("12")
+    Slow(monkeypatch, full_disk)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(Threshold(fail={2: KeyboardInterrupt()}))
+    assert bench.statuses == ["failed", "not run"]
+
+
+def test_warnings_of_a_failed_case_are_told(bench):
+    bench.put("1")
+    error = InputError("is bad")
+    error.add_note("trying once more with a smaller plan")
+    bench.run(Threshold(fail={1: error}))
+    assert bench.outcomes[0].warnings == ("trying once more with a smaller plan",)

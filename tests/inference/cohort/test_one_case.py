@@ -9,7 +9,15 @@ import pytest
 
 from inference.cohort.cases import Case, find_cases
 from inference.cohort.folder import FolderRun
-from inference.cohort.one_case import Failure, OpenedCase, attempt, open_case, segment_case, write_case
+from inference.cohort.one_case import (
+    Failure,
+    OpenedCase,
+    attempt,
+    finish_case,
+    open_case,
+    prepare_case,
+    segment_case,
+)
 from inference.cohort.outcome import Outcome
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError, InputError, OutputError
 from inference.geometry import Geometry
@@ -274,9 +282,9 @@ def test_what_came_out_of_a_case_survives_a_journey_between_processes(cohort):
         assert replace(there, labels=None) == replace(result, labels=None)
 
 
-def test_a_case_may_be_written_by_another_process_than_segmented_it(case, tmp_path):
+def test_a_result_that_travelled_is_written_as_it_was(case, tmp_path):
     geometry = open_image(case.path).geometry
-    result = pickle.loads(pickle.dumps(segmented(np.ones((7, 6, 5), np.uint8))))
-    outcome = write_case(case, pickle.loads(pickle.dumps(geometry)), ("odd",), result, tmp_path)
-    assert outcome.warnings == ("odd",)
+    result = replace(segmented(np.ones((7, 6, 5), np.uint8)), warnings=("odd",))
+    outcome = finish_case(prepare_case(case, admit), pickle.loads(pickle.dumps(result)), tmp_path)
+    assert (outcome.status, outcome.warnings) == ("segmented", ("odd",))
     assert read_volume(tmp_path / "a.nii.gz").geometry == geometry

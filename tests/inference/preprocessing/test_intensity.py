@@ -7,7 +7,6 @@ from scipy.ndimage import binary_fill_holes
 from inference.preprocessing.intensity import (
     ChannelStatistics,
     channel_statistics,
-    needs_filled,
     needs_statistics,
     nonzero_filled,
     normalize,
@@ -20,6 +19,7 @@ from model.manifest.intensity import (
     WindowSigmoidIntensity,
     ZeroToOneIntensity,
     ZscoreIntensity,
+    needs_mask,
 )
 
 WINDOW = WindowIntensity(lower=-100.0, upper=300.0)
@@ -131,7 +131,7 @@ def test_schemes_of_the_image_need_its_statistics(intensity):
 
 
 def test_nonzero_filled_needs_its_mask():
-    assert [scheme for scheme in (*SCHEMES, NONZERO, FILLED) if needs_filled(scheme)] == [FILLED]
+    assert [scheme for scheme in (*SCHEMES, NONZERO, FILLED) if needs_mask(scheme)] == [FILLED]
     with pytest.raises(ValueError, match="needs the mask"):
         normalize(np.zeros((1, 1, 1), np.int16), FILLED, STATISTICS)
 

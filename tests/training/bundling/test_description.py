@@ -9,7 +9,7 @@ from model.bundle import load_bundle
 from model.manifest.document import Manifest
 from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, MeanFusion
 from model.manifest.intensity import ClipZscoreIntensity
-from model.manifest.resampling import SeparateAxisResampling
+from model.manifest.resampling import SeparateAxisResampling, SeparateAxisRestoration
 from model.manifest.tiling import CentreFirst, ConstantImportance
 from tests.training.checkpoints import write_checkpoint
 from tests.training.tiny import tiny_recipe
@@ -74,7 +74,7 @@ def test_a_tiny_network_is_exported_with_everything_that_its_recipe_asks_for(tmp
     assert member.tiling.order == CentreFirst(least_foreground=7, passing_through=("aorta",))
     assert (member.tiling.mirror_axes, member.tiling.skip_air) == (("y", "x"), False)
     assert manifest.fusion == MeanFusion(of="logits")
-    assert manifest.restoration == SeparateAxisResampling(in_plane="linear", along="nearest")
+    assert manifest.restoration == SeparateAxisRestoration(in_plane="linear", along="nearest")
     (step,) = manifest.postprocessing
     assert step.together
     assert len(step.structures) == 13
