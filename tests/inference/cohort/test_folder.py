@@ -188,7 +188,7 @@ def test_a_run_ended_while_a_result_is_written_tells_of_that_case(bench, monkeyp
     class Interrupted(Future):
         def result(self, timeout=None):
             waited.append(1)
-            if len(waited) == 1:
+            if len(waited) == 1 + len(cases):
                 raise SystemExit(143)
             return super().result(timeout)
 
