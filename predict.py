@@ -67,7 +67,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         type=_at_least_one,
         default=0,
         metavar="N",
-        help="processor threads (default: as many as there are)",
+        help="processor threads (default: as many as this process may run on)",
     )
     _add_limits(parser)
     add(

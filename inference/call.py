@@ -20,7 +20,7 @@ class Call:
     bundle: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
-    """0: as many as the library chooses."""
+    """0: as many as this process may run on."""
     precision: Literal["auto", "fp32"] = "auto"
     host_memory_mb: int = 8192
     gpu_memory_mb: int = 4096

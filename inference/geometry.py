@@ -6,12 +6,13 @@ the world directions of the index axes x, y, z; so the centre of voxel (k, j, i)
 (spacing_xyz * (i, j, k))`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from model.arrays import F64, Zyx, ZyxMm
+from model.arrays import F64, Mask, Zyx, ZyxMm
 
 Direction = tuple[float, float, float, float, float, float, float, float, float]
 
@@ -63,6 +64,22 @@ class Geometry:
         """
         steps = np.asarray(index_zyx, np.float64)[..., ::-1] * np.array(self.spacing_zyx_mm)[::-1]
         return np.asarray(self.origin_xyz_mm + steps @ self.matrix.T, np.float64)
+
+
+def box_of(held: Sequence[Mask]) -> "Box | None":
+    """The box between the first and the last index along z, y and x at which there is something.
+
+    Args:
+        held: for each axis, whether a slice, row or column holds anything.
+
+    Returns:
+        None where nothing is held.
+    """
+    indices = [np.flatnonzero(along) for along in held]
+    if not all(index.size for index in indices):
+        return None
+    z, y, x = ((int(index[0]), int(index[-1]) + 1) for index in indices)
+    return Box(start_zyx=(z[0], y[0], x[0]), stop_zyx=(z[1], y[1], x[1]))
 
 
 def skewness(matrix: F64) -> float:

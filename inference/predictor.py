@@ -74,10 +74,12 @@ class Segmented:
 class _View:
     """A volume as the networks look at it."""
 
+    canonical: Volume
+    """Turned to S, P, L."""
+    orientation: Orientation
+    """What turns it back to the stored order."""
     volume: Volume
-    """Turned, not cropped."""
-    orientation: Orientation | None
-    """What turns it back; None where it is as stored."""
+    """Turned as the networks want it, not cropped."""
     box: Box
     """What cropping leaves of it."""
 
@@ -208,13 +210,14 @@ class Predictor:
     def _predict(self, volume: Volume, attempt: _Attempt) -> Segmented:
         self._sessions.follow(attempt.plan.loading)
         view = self._view(volume)
-        attempt.warnings += _few_slices(volume)
+        attempt.warnings += _few_slices(view.canonical)
         statistics = CaseStatistics(view.cropped)
         with attempt.timings.stage("localize"):
             box, near_organs = self._region(view, statistics, attempt)
         plan = self._planner.plan(
             volume.geometry, box.size_zyx, voxel_bytes=volume.voxel_bytes, small=self._small
         )
+        self._sessions.follow(plan.loading)
         decisions = np.zeros(view.volume.geometry.size_zyx, np.uint8)
         Segmentation(
             bundle=self._bundle,
@@ -225,14 +228,17 @@ class Predictor:
             near_organs=near_organs,
             timings=attempt.timings,
             threads=self._threads,
+            middle=lambda: self._middle(view.canonical),
             count=attempt.windows,
         ).write(decisions[box.slices])
         if self._release:
             self._sessions.close()
         with attempt.timings.stage("clean up"):
-            sided = self._sided(decisions, volume, view)
-            del decisions  # Clean-up has two label maps in memory, as the plan says, and not three.
-            labels = self._cleaned(sided, volume)
+            sided = self._sided(decisions, view)
+            del decisions
+            labels = self._cleaned(sided, view)
+            del sided
+            labels = np.ascontiguousarray(view.orientation.undo(labels))
         return Segmented(
             labels=labels,
             plan=plan,
@@ -246,17 +252,15 @@ class Predictor:
     def _view(self, volume: Volume) -> _View:
         """The volume as the networks look at it."""
         manifest = self._bundle.manifest
-        orientation = None
-        if manifest.preprocessing.orientation == "canonical":
-            volume, orientation = to_canonical(volume)
-        size = volume.geometry.size_zyx
-        box = Box(start_zyx=(0, 0, 0), stop_zyx=size)
+        canonical, orientation = to_canonical(volume)
+        looked_at = canonical if manifest.preprocessing.orientation == "canonical" else volume
+        box = Box(start_zyx=(0, 0, 0), stop_zyx=looked_at.geometry.size_zyx)
         if manifest.preprocessing.crop == "nonzero":
-            box = nonzero_box(volume)
+            box = nonzero_box(looked_at)
         networks = manifest.networks().values()
         if any(needs_mask(each) for network in networks for each in manifest.intensities_of(network)):
-            volume = replace(volume, filled=nonzero_filled(volume.channels))
-        return _View(volume=volume, orientation=orientation, box=box)
+            looked_at = replace(looked_at, filled=nonzero_filled(looked_at.channels))
+        return _View(canonical=canonical, orientation=orientation, volume=looked_at, box=box)
 
     def _region(self, view: _View, statistics: CaseStatistics, attempt: _Attempt) -> tuple[Box, Mask | None]:
         """The box to segment, and where within it windows may find something (None: everywhere)."""
@@ -280,22 +284,20 @@ class Predictor:
         )
         return _shifted(box, view.box.start_zyx), near
 
-    def _sided(self, decisions: U8, volume: Volume, view: _View) -> U8:
+    def _sided(self, decisions: U8, view: _View) -> U8:
         """Label ids (z, y, x), canonical, with left and right told apart."""
-        canonical, orientation = to_canonical(volume)
-        if view.orientation is None:
-            decisions = orientation.apply(decisions)
-        output = self._bundle.manifest.output
-        return split_pairs(decisions, canonical.geometry, output, self._middle(canonical))
-
-    def _cleaned(self, labels: U8, volume: Volume) -> U8:
-        """Canonical label ids cleaned up as the manifest says, and turned back to the stored grid."""
         manifest = self._bundle.manifest
-        canonical, orientation = to_canonical(volume)
-        if not isinstance(manifest.fusion, CleanedGroupsFusion):
-            steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
-            labels = clean_up(labels, canonical.geometry.spacing_zyx_mm, steps, label_set)
-        return np.ascontiguousarray(orientation.undo(labels))
+        if manifest.preprocessing.orientation == "stored":
+            decisions = view.orientation.apply(decisions)
+        return split_pairs(decisions, view.canonical.geometry, manifest.output, self._middle(view.canonical))
+
+    def _cleaned(self, labels: U8, view: _View) -> U8:
+        """Canonical label ids, cleaned up as the manifest says."""
+        manifest = self._bundle.manifest
+        if isinstance(manifest.fusion, CleanedGroupsFusion):
+            return labels
+        steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
+        return clean_up(labels, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
 
     def _middle(self, canonical: Volume) -> Midline | None:
         """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""
@@ -306,8 +308,8 @@ class Predictor:
         return body_middle(canonical.channels[ct], canonical.geometry)
 
 
-def _few_slices(volume: Volume) -> list[str]:
-    slices = to_canonical(volume)[0].geometry.size_zyx[0]
+def _few_slices(canonical: Volume) -> list[str]:
+    slices = canonical.geometry.size_zyx[0]
     if slices > FEW_SLICES:
         return []
     return [f"has only {slices} slice{'s' * (slices > 1)} from feet to head; expect poor labels"]

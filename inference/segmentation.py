@@ -10,7 +10,7 @@ Scores that are looked at twice stay in memory or are computed again, whichever 
 the same. Arrays are (z, y, x).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -21,6 +21,7 @@ from inference.imaging.volume import Volume
 from inference.planning.plan import InferencePlan
 from inference.postprocessing.components import clean_up
 from inference.postprocessing.laterality import split_pairs
+from inference.postprocessing.midline import Midline
 from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
 from inference.preprocessing.resampling import resample_geometry
 from inference.restoration.boundaries import Restorer
@@ -33,11 +34,12 @@ from inference.threads import Threads
 from inference.timing import Timings
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
+from model.labels import channel_ids
 from model.manifest.clean_up import MinVoxels
 from model.manifest.document import Manifest
 from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion
 from model.manifest.network import Member
-from model.manifest.output import Output
+from model.manifest.output import Output, Softmax
 from model.manifest.resampling import along_axes
 
 MARGIN_MM = 20.0
@@ -58,6 +60,8 @@ class Segmentation:
     """Where windows may find something, on any grid over the region; None for everywhere."""
     timings: Timings
     threads: Threads
+    middle: Callable[[], Midline | None]
+    """Finds the body's middle, for pairs without an aorta to go by."""
     count: WindowCount = field(default_factory=WindowCount)
     """Grows with the windows run and skipped."""
 
@@ -81,10 +85,8 @@ class Segmentation:
         return rule_of(self.bundle.manifest)
 
     def _restore(self, stream: Stream, out: U8, part: tuple[int, int] | None) -> None:
-        files = next(group.files for group in self.plan.groups if group.grid_zyx == stream.grid_zyx)
-        member = next(member for member in self.bundle.manifest.members if member.file in files)
         restoration, geometry = self.bundle.manifest.restoration, self.region.geometry
-        along = along_axes(restoration, member.spacing_zyx_mm, geometry.spacing_zyx_mm)
+        along = along_axes(restoration, stream.spacing_zyx_mm, geometry.spacing_zyx_mm)
         restorer = Restorer(stream.grid_zyx, out, self._rule, self.threads, part=part, along=along)
         slabs = stream.slabs(*restorer.needs)
         while True:
@@ -128,11 +130,30 @@ class Segmentation:
             decisions = np.concatenate([decide(slab, rule) for slab in stream.slabs(0, stream.grid_zyx[0])])
         with self.timings.stage("clean up"):
             grid = resample_geometry(self.region.geometry, stream.grid_zyx)
-            removed = removed_by_steps(decisions, grid, self.region.geometry, self.bundle.manifest)
-        return Cleaned(stream, decisions, removed, rule.softmax)
+            removed = removed_by_steps(
+                decisions, grid, self.region.geometry, self.bundle.manifest, self.middle()
+            )
+        return Cleaned(stream, decisions, removed, removed_channels(self.bundle.manifest.output))
 
 
-def removed_by_steps(decisions: U8, grid: Geometry, image: Geometry, manifest: Manifest) -> Mask:
+def removed_channels(output: Output) -> Mask:
+    """Which channels (structures + 1, channels) lose their probability where a decision is removed.
+
+    Under softmax those that are written as the same structure; under sigmoid all: what is removed becomes
+    background, not the region around it.
+    """
+    softmax = isinstance(output.activation, Softmax)
+    table = np.zeros((len(output.structures) + 1, len(output.channels)), bool)
+    for number, structure in enumerate(output.structures, start=1):
+        for channel, other in enumerate(output.channels):
+            same = other in output.structures and output.structure_of(other) == output.structure_of(structure)
+            table[number, channel] = same or not softmax
+    return table
+
+
+def removed_by_steps(
+    decisions: U8, grid: Geometry, image: Geometry, manifest: Manifest, middle: Midline | None = None
+) -> Mask:
     """Voxels whose structure the manifest's clean-up removes.
 
     Args:
@@ -140,8 +161,9 @@ def removed_by_steps(decisions: U8, grid: Geometry, image: Geometry, manifest: M
         grid: where `decisions` lie.
         image: grid on which the steps count voxels.
         manifest: steps and names.
+        middle: of the body, see `split_pairs`.
     """
-    labels = split_pairs(decisions, grid, manifest.output)
+    labels = split_pairs(decisions, grid, manifest.output, middle)
     ratio = image.voxel_ml / grid.voxel_ml
     steps = [
         replace(step, voxels=max(1, ceil(step.voxels * ratio))) if isinstance(step, MinVoxels) else step
@@ -165,9 +187,11 @@ def organ_slices(decisions: U8, output: Output, spacing_z_mm: float) -> tuple[in
         First and one past the last slice, with a margin; all slices where a lesion lies outside; None where
         nothing was found.
     """
-    is_organ = np.zeros(256, bool)
+    label_set, is_organ = output.as_label_set(), np.zeros(256, bool)
+    lesions = {output.labels[lesion] for lesion in output.lesions}
     for number, channel in enumerate(output.structures, start=1):
-        is_organ[number] = output.structure_of(channel) not in output.lesions
+        written = output.structure_of(channel)
+        is_organ[number] = written is not None and not lesions.issuperset(channel_ids(label_set, written))
     everything = np.array([plane.any() for plane in decisions], bool)
     if not everything.any():
         return None

@@ -5,7 +5,7 @@ The result is the same whoever does the work, and however many they are.
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -45,7 +45,11 @@ class Threads:
         edges = [size * i // count for i in range(count + 1)]
         # The calling thread takes the first part itself.
         others = [self._pool.submit(work, a, b) for a, b in pairwise(edges[1:])]
-        return [work(edges[0], edges[1]), *(other.result() for other in others)]
+        try:
+            first = work(edges[0], edges[1])
+        finally:
+            wait(others)  # None goes on with arrays that were given up, should this part have failed.
+        return [first, *(other.result() for other in others)]
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

@@ -1,4 +1,4 @@
-"""The installed command: `leanseg predict|eval|training`, the same programs as in a clone."""
+"""The installed command: `leanseg predict|eval|training|model`, the same programs as in a clone."""
 
 import argparse
 import importlib
@@ -11,6 +11,7 @@ from leanseg.version import VERSION
 PROGRAMS = {
     "predict": ("predict", "segment CTs: `python predict.py` of a clone"),
     "eval": ("eval.__main__", "score, compare, measure and draw: `python -m eval`"),
+    "model": ("model.__main__", "look at model bundles: `python -m model`"),
     "training": ("training.__main__", "train networks and make bundles: `python -m training`"),
 }
 """Name to the module whose `main(argv, program)` runs it, and its line in the help."""

@@ -84,11 +84,6 @@ class LabelSet:
         """Structure names in the order of their ids, without the lesions."""
         return tuple(name for name in self.names if name not in self.lesions)
 
-    @property
-    def max_id(self) -> int:
-        """Largest id of the set."""
-        return max(self.ids.values())
-
     def foreign(self, held: Iterable[int]) -> list[int]:
         """Which of the ids that a label map holds are neither background nor in the set, rising."""
         return sorted(set(held) - {0, *self.ids.values()})

@@ -192,7 +192,10 @@ def _all(items: list[tuple[Hint, object, str]]) -> list[object]:
 
 def _scalar(hint: type, value: object, where: str) -> object:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise SchemaError(f"{where}: is too large a number") from error
     # bool is an int to Python, but `weight: true` is a mistake.
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise SchemaError(f"{where}: must be {hint.__name__}, is {_shown(value)}")

@@ -4,7 +4,7 @@ import json
 import sys
 
 if __name__ == "__main__":
-    path, option, allowed = sys.argv[1:]
+    path, option, allowed, *_ = sys.argv[1:]
     assert path.endswith(".onnx")
     assert option == "--allowed"
     sys.stdout.write(json.dumps({f"openvino-{allowed}": 194, "onnxruntime-fp32": 360}))

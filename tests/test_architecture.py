@@ -58,6 +58,8 @@ RULES: Mapping[str, Rule] = {
         {"model.onnx_export", "model.networks", *LEAN_MODEL},
         {"torch", "onnx", "onnxruntime", "numpy", "scipy"},
     ),
+    "model.commands": Rule(LEAN_MODEL, set()),
+    "model.__main__": Rule({"model.bundle", "leanseg.command_line"}, set()),
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}),
     "training": Rule(
         {

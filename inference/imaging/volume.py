@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inference.geometry import Box, Geometry
+from inference.geometry import Box, Geometry, box_of
 from inference.imaging.orientation import Orientation, orient, orientation_of
-from model.arrays import U8, Mask, Voxels, Zyx
+from model.arrays import Mask, Voxels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,14 +92,4 @@ def nonzero_box(volume: Volume) -> Box:
             held[0][index] |= filled.any()
             held[1] |= filled.any(axis=1)
             held[2] |= filled.any(axis=0)
-    if not held[0].any():
-        return Box(start_zyx=(0, 0, 0), stop_zyx=volume.geometry.size_zyx)
-    z, y, x = ((int(index[0]), int(index[-1]) + 1) for index in map(np.flatnonzero, held))
-    return Box(start_zyx=(z[0], y[0], x[0]), stop_zyx=(z[1], y[1], x[1]))
-
-
-def paste(part: U8, box: Box, size_zyx: Zyx) -> U8:
-    """The labels of a box within a volume of zeros of the given size: the way back from `crop`."""
-    whole = np.zeros(size_zyx, np.uint8)
-    whole[box.slices] = part
-    return whole
+    return box_of(held) or Box(start_zyx=(0, 0, 0), stop_zyx=volume.geometry.size_zyx)

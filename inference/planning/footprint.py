@@ -86,9 +86,11 @@ class Footprint:
                 "kept (float32)": sum(_mb(grid, 4 * self._channels) for grid in self.kept),
                 "restoration": self._restoration_mb(),
             },
-            # Labels and their next version, while left and right are told apart, components removed, axes
-            # turned back.
-            "clean-up": {**always, "labels (uint8)": 2 * _mb(self.image_zyx, 1), "parts": self._parts_mb()},
+            "clean-up": {
+                **always,
+                "labels (uint8)": _mb(self.image_zyx, self._maps_in_clean_up),
+                "parts": self._parts_mb(),
+            },
         }
         if self._needs_mask:
             stages["mask"] = {**always, "its holes": _mb(self.image_zyx, HOLES_BYTES)}
@@ -97,6 +99,11 @@ class Footprint:
     @property
     def _channels(self) -> int:
         return len(self.manifest.output.channels)
+
+    @property
+    def _maps_in_clean_up(self) -> int:
+        """Label maps at a time: a map, its next version, and the part of it whose labels are counted."""
+        return 3 + bool(self.manifest.output.written_as)
 
     @property
     def _needs_mask(self) -> bool:

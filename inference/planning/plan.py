@@ -36,7 +36,8 @@ class GroupPlan:
     slab: int
     """Slices that become final at a time, at most."""
     windows: int
-    """Windows of all members together, at most; mirrored copies count as one."""
+    """Windows of all members together, at most; mirrored copies count as one. Scores that are looked at
+    twice and not kept are computed twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class InferencePlan:
 
     @property
     def windows(self) -> int:
-        """Windows at most, of all members."""
+        """Windows at most, of all members; those of localization are not counted."""
         return sum(group.windows for group in self.groups)
 
     @property

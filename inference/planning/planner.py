@@ -81,6 +81,7 @@ class Planner:
         manifest = self.bundle.manifest
         groups = grouped_members(manifest)
         grids = [model_size(region, geometry.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
+        twice = looked_at_twice(manifest)
         networks = ways(self.bundle, self.backend, self.precision)
         loaded = largest_mb(networks, at_once)
         on_gpu = self.backend == "cuda"
@@ -91,12 +92,15 @@ class Planner:
             voxel_bytes=voxel_bytes,
             region_zyx=region,
             groups=list(zip(grids, groups, strict=True)),
-            kept=grids[: looked_at_twice(manifest)] if keep else [],
+            kept=grids[:twice] if keep else [],
         )
         return InferencePlan(
             backend=self.backend,
             precisions={file: way.precision for file, way in networks.items()},
-            groups=tuple(group_plan(grid, members) for grid, members in zip(grids, groups, strict=True)),
+            groups=tuple(
+                group_plan(grid, members, looks=2 if index < twice and not keep else 1)
+                for index, (grid, members) in enumerate(zip(grids, groups, strict=True))
+            ),
             at_once=at_once,
             tight=on_gpu and at_once == 1,
             keep=keep,
@@ -118,8 +122,8 @@ def looked_at_twice(manifest: Manifest) -> int:
     return groups if cleaned else 0
 
 
-def group_plan(grid_zyx: Zyx, members: list[Member]) -> GroupPlan:
-    """What a group's members have in common, and how many windows they need at most."""
+def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPlan:
+    """What a group's members have in common, and how many windows they need at most in so many looks."""
     member, tiling = members[0], members[0].tiling
     z, y, x = (
         window_starts(size, window, tiling.overlap)
@@ -134,7 +138,7 @@ def group_plan(grid_zyx: Zyx, members: list[Member]) -> GroupPlan:
         window_zyx=member.window_zyx,
         order=f"{order}, feet to head, overlap {tiling.overlap:.0%}, {tiling.importance.kind}",
         slab=min(grid_zyx[0], member.window_zyx[0]),
-        windows=len(z) * level * len(members),
+        windows=len(z) * level * len(members) * looks,
     )
 
 

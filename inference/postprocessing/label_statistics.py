@@ -10,7 +10,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.geometry import Box
+from inference.geometry import Box, box_of
 from model.arrays import F64, U8
 
 Ints = NDArray[np.int64]
@@ -33,10 +33,10 @@ def find_labels(labels: U8) -> dict[int, Found]:
     Slices, rows and columns without any label are left out before counting starts, so that air costs next to
     nothing.
     """
-    start, stop = _foreground(labels)
-    if start == stop:
+    foreground = _foreground(labels)
+    if foreground is None:
         return {}
-    crop = np.ascontiguousarray(labels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))])
+    crop, start = np.ascontiguousarray(labels[foreground.slices]), foreground.start_zyx
     counts, boxes, centres = _statistics(crop)
     found = {}
     for label in np.flatnonzero(counts[1:]) + 1:
@@ -88,14 +88,11 @@ def count_values(numbers: NDArray[np.unsignedinteger], highest: int) -> Ints:
     return counts
 
 
-def _foreground(labels: U8) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """First and one past the last index along each axis that holds a label; equal where there is none."""
+def _foreground(labels: U8) -> Box | None:
+    """The box around everything that is labelled; None where nothing is."""
     shadow = np.bitwise_or.reduce(labels, axis=0)
     along_z = np.array([plane.any() for plane in labels], bool)
-    held = [np.flatnonzero(line) for line in (along_z, shadow.any(axis=1), shadow.any(axis=0))]
-    if not held[0].size:
-        return (0, 0, 0), (0, 0, 0)
-    return tuple(int(index[0]) for index in held), tuple(int(index[-1]) + 1 for index in held)
+    return box_of([along_z, shadow.any(axis=1), shadow.any(axis=0)])
 
 
 def _statistics(crop: U8) -> tuple[Ints, Ints, F64]:

@@ -24,7 +24,7 @@ from inference.sliding_window.order import Relevance, Rows, WindowCount, WindowO
 from inference.sliding_window.placement import read_window, window_starts
 from inference.sliding_window.running_mean import RunningMean
 from inference.threads import ONE_THREAD, Threads
-from model.arrays import F32, Zyx
+from model.arrays import F32, Zyx, ZyxMm
 from model.manifest.document import Manifest
 from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.network import Member
@@ -70,6 +70,11 @@ class Group:
     def grid_zyx(self) -> Zyx:
         """See `streams.Stream`."""
         return self.passes[0].image.size_zyx
+
+    @property
+    def spacing_zyx_mm(self) -> ZyxMm:
+        """See `streams.Stream`."""
+        return self.passes[0].member.spacing_zyx_mm
 
     @property
     def weight(self) -> float:

@@ -10,7 +10,7 @@ from math import ceil, floor
 import cc3d
 import numpy as np
 
-from inference.geometry import Box, Geometry
+from inference.geometry import Box, Geometry, box_of
 from inference.restoration.winners import Rule
 from inference.runtime.session import Session
 from inference.sliding_window.groups import Group, Image, Pass
@@ -86,11 +86,7 @@ def without_specks(mask: Mask) -> Mask:
 
 def bounding_box(mask: Mask) -> Box | None:
     """The smallest box around a mask (z, y, x); None where it is empty."""
-    held = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    if not held[0].size:
-        return None
-    z, y, x = ((int(index[0]), int(index[-1]) + 1) for index in held)
-    return Box(start_zyx=(z[0], y[0], x[0]), stop_zyx=(z[1], y[1], x[1]))
+    return box_of([np.asarray(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)])
 
 
 def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box | None:

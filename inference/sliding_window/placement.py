@@ -12,10 +12,6 @@ from model.arrays import F32, Zyx
 
 Slices = tuple[slice, slice, slice]
 
-MIN_IMPORTANCE = 1e-3
-"""Least importance of a voxel relative to the window's centre, so that weights never vanish (MONAI's
-floor)."""
-
 
 def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     """First voxels of the windows along one axis: as few as the overlap allows, evenly spread.

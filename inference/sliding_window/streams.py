@@ -18,7 +18,7 @@ import numpy as np
 
 from inference.restoration.interpolation import axis_positions, interpolate, interpolate_axis
 from inference.sliding_window.running_mean import update_mean
-from model.arrays import F32, U8, Mask, Zyx
+from model.arrays import F32, U8, Mask, Zyx, ZyxMm
 
 SLICES_AT_ONCE = 16
 """Slices of kept scores that are given out at a time."""
@@ -30,6 +30,11 @@ class Stream(Protocol):
     @property
     def grid_zyx(self) -> Zyx:
         """Size of the grid that the scores lie on."""
+        ...
+
+    @property
+    def spacing_zyx_mm(self) -> ZyxMm:
+        """Voxel size that the grid was made for."""
         ...
 
     @property
@@ -54,7 +59,16 @@ class Mean:
     @property
     def grid_zyx(self) -> Zyx:
         """See `Stream`."""
-        return max((stream.grid_zyx for stream in self.streams), key=lambda size: float(np.prod(size)))
+        return self._finest.grid_zyx
+
+    @property
+    def spacing_zyx_mm(self) -> ZyxMm:
+        """See `Stream`."""
+        return self._finest.spacing_zyx_mm
+
+    @property
+    def _finest(self) -> Stream:
+        return max(self.streams, key=lambda stream: float(np.prod(stream.grid_zyx)))
 
     @property
     def weight(self) -> float:
@@ -115,6 +129,7 @@ class Kept:
         self._stream = stream
         self._held: F32 | None = None
         self.grid_zyx: Zyx = stream.grid_zyx
+        self.spacing_zyx_mm: ZyxMm = stream.spacing_zyx_mm
         self.weight: float = stream.weight
 
     def slabs(self, first: int, stop: int) -> Iterator[F32]:
@@ -134,34 +149,37 @@ class Kept:
 
 
 class Cleaned:
-    """A stream of probabilities in which removed voxels have none left for the structure that was removed.
+    """A stream of probabilities in which removed voxels have none left for what was removed.
 
     Args:
         stream: what is cleaned.
         decisions: (z, y, x) winners of the stream, see `winners.decide`.
         removed: (z, y, x) voxels whose winner is removed.
-        softmax: whether what the structure had goes to the background, channel 0.
+        channels: (decisions, channels) which channels lose their probability where a decision is removed.
+            Channel 0 gets it, as the background, unless it is among those of any decision.
     """
 
-    def __init__(self, stream: Stream, decisions: U8, removed: Mask, softmax: bool) -> None:
+    def __init__(self, stream: Stream, decisions: U8, removed: Mask, channels: Mask) -> None:
         self._stream = stream
         self._decisions = decisions
         self._removed = removed
-        self._softmax = softmax
+        self._channels = channels
         self.grid_zyx: Zyx = stream.grid_zyx
+        self.spacing_zyx_mm: ZyxMm = stream.spacing_zyx_mm
         self.weight: float = stream.weight
 
     def slabs(self, first: int, stop: int) -> Iterator[F32]:
         """See `Stream`."""
+        background = not self._channels[:, 0].any()
         for slab in self._stream.slabs(first, stop):
             part = slice(first, first + slab.shape[1])
             first = part.stop
             z, y, x = np.nonzero(self._removed[part])
             if len(z):
-                # Under sigmoid there is no background among the channels, so that decision n is channel n -
-                # 1.
-                channel = self._decisions[part][z, y, x] - (not self._softmax)
-                if self._softmax:
-                    slab[0, z, y, x] += slab[channel, z, y, x]
-                slab[channel, z, y, x] = 0
+                lost = self._channels[self._decisions[part][z, y, x]]
+                for channel, where in enumerate(lost.T):
+                    here = z[where], y[where], x[where]
+                    if background:
+                        slab[0][here] += slab[channel][here]
+                    slab[channel][here] = 0
             yield slab

@@ -107,13 +107,13 @@ class Manifest:
         check(version == FORMAT_VERSION, f"format_version: this release reads {FORMAT_VERSION}, is {version}")
         check(bool(self.inputs), "inputs: must have at least one")
         check(bool(self.members), "members: must have at least one")
+        for where, network in self.networks().items():
+            self._check_network(where, network)
+        self._check_shared_files()
         for file, digest in self.files.items():
             valid = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
             check(lies_inside(file), f"files.{file}: must lie in the bundle")
             check(valid, f"files.{file}: must be 64 hexadecimal digits, is {digest!r}")
-        for where, network in self.networks().items():
-            self._check_network(where, network)
-        self._check_shared_files()
         for index, step in enumerate(self.postprocessing):
             for structure in step.structures:
                 known = structure in self.output.labels
@@ -128,7 +128,7 @@ class Manifest:
         count = len(self.inputs)
         check(
             given is None or len(given) == count,
-            f"{where}.intensities: must be one for each of {count} inputs",
+            f"{where}.intensities: must be one for each of the {count} inputs",
         )
         filled = any(needs_mask(intensity) for intensity in self.intensities_of(network))
         early = self.preprocessing.normalize == "before_resampling"

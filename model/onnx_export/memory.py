@@ -24,12 +24,13 @@ class MeasurementError(ValueError):
     """A network's memory could not be measured. One line for the user."""
 
 
-def measure_memory(path: Path, allowed: Precision) -> dict[str, int]:
+def measure_memory(path: Path, allowed: Precision, shape: Sequence[int] = ()) -> dict[str, int]:
     """Peak memory of loading a network and running windows, for the manifest (`Network.memory_mb`).
 
     Args:
         path: ONNX file.
         allowed: lowest precision in which it may be computed.
+        shape: of its input; only needed where the file leaves sides open.
 
     Returns:
         MiB by way to run it, e.g. `openvino-bf16`.
@@ -38,6 +39,8 @@ def measure_memory(path: Path, allowed: Precision) -> dict[str, int]:
         MeasurementError: the program failed, or its answer is not understood.
     """
     words = [*PROGRAM, str(path.resolve()), "--allowed", allowed]
+    if shape:
+        words += ["--shape", *map(str, shape)]
     ran = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
     if ran.returncode != 0:
         said = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]

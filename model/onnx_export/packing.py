@@ -111,6 +111,6 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
             fp16_file = Path(stated.file).with_suffix(".fp16.onnx").as_posix()
     logger.info("%s: may be computed in %s%s", path.name, precision, " and fp16" * bool(fp16_file))
     logger.info("%s: measuring memory", path.name)
-    memory_mb = measure_memory(path, precision)
+    memory_mb = measure_memory(path, precision, item.windows[0].shape)
     logger.info("%s: %s", path.name, ", ".join(f"{way} {mb} MiB" for way, mb in memory_mb.items()))
     return replace(stated, precision=precision, fp16_file=fp16_file, memory_mb=memory_mb)

@@ -1,5 +1,7 @@
 """Recipes that look twice, end to end on small images, and what their parts do by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,10 +10,11 @@ from inference.imaging.volume import Volume
 from inference.planning.plan import Budget
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
-from inference.segmentation import organ_slices, removed_by_steps
-from model.labels import FLARE23
+from inference.segmentation import organ_slices, removed_by_steps, removed_channels
+from model.labels import FLARE23, Pair
 from model.manifest.clean_up import LargestComponent, MinVoxels
 from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, MeanFusion
+from model.manifest.output import Output, Sigmoid
 from model.manifest.tiling import CentreFirst
 from tests.inference.bundles import OUTPUT, abdomen, hu, localization, make_bundle, member
 from tests.inference.fakes import SCORES
@@ -19,7 +22,7 @@ from tests.inference.manifests import manifest
 
 SPACING = (2.5, 1.5, 1.0)
 LIVER, TUMOR = FLARE23.ids["liver"], FLARE23.ids["tumor"]
-TUBES = CentreFirst(passing_through=("aorta", "inferior vena cava", "esophagus"))
+TUBES = CentreFirst(passing_through=("aorta",))
 TWO = [member(), member(file="b.onnx", window_zyx=(10, 12, 20), weight=0.5)]
 
 
@@ -53,6 +56,35 @@ def test_only_a_tumor_means_everything():
     decisions = np.zeros((6, 2, 2), np.uint8)
     decisions[3, 1, 1] = 4
     assert organ_slices(decisions, OUTPUT, 5.0) == (0, 6)
+
+
+CYSTS = Output(
+    label_set="cysts",
+    labels={"liver": 1, "right cyst": 2, "left cyst": 3},
+    channels=("background", "liver", "cyst", "artery", "hepar"),
+    pairs=(Pair(merged="cyst", right="right cyst", left="left cyst"),),
+    lesions=("right cyst", "left cyst"),
+    written_as={"artery": None, "hepar": "liver"},
+)
+
+
+def test_merged_lesions_and_dropped_channels_are_no_organs():
+    decisions = np.zeros((60, 2, 2), np.uint8)
+    decisions[30:40, 0, 0] = 1
+    decisions[5, 0, 0] = 3  # A channel that is dropped is no lesion outside either, but something is there.
+    assert organ_slices(decisions, CYSTS, 5.0) == (0, 60)
+    decisions[5, 0, 0] = 0
+    decisions[41, 1, 1] = 2
+    assert organ_slices(decisions, CYSTS, 5.0) == (26, 44)
+
+
+def test_what_is_removed_takes_all_channels_of_its_structure_with_it():
+    """Decisions 1 and 4 are the liver, under either of its names."""
+    table = removed_channels(CYSTS).astype(int)
+    assert table[1].tolist() == table[4].tolist() == [0, 1, 0, 0, 1]
+    assert table[2].tolist() == [0, 0, 1, 0, 0]
+    regions = replace(CYSTS, channels=CYSTS.channels[1:], activation=Sigmoid())
+    assert removed_channels(regions)[1].tolist() == [True] * 4
 
 
 @pytest.mark.parametrize("keep", [True, False])

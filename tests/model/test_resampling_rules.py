@@ -57,3 +57,9 @@ def test_the_axis_apart(given, wanted, above, axis):
 )
 def test_what_is_done_along_each_axis(resampling, given, along):
     assert along_axes(resampling, given, ISOTROPIC) == along
+
+
+def test_the_grid_that_is_resampled_from_is_looked_at_first():
+    """Both have a coarse axis, and not the same one."""
+    assert separate_axis((1.0, 1.0, 5.0), (5.0, 1.0, 1.0), 3.0) == 2
+    assert separate_axis((5.0, 1.0, 1.0), (1.0, 1.0, 5.0), 3.0) == 0

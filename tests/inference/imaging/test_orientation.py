@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from inference.geometry import IDENTITY, Box, Geometry
+from inference.geometry import IDENTITY, Box, Geometry, box_of
 from inference.imaging.orientation import Orientation, orientation_of
-from inference.imaging.volume import Volume, crop, paste, to_canonical
+from inference.imaging.volume import Volume, crop, to_canonical
 
 
 def volume(direction, size_zyx=(2, 3, 4)):
@@ -83,12 +83,10 @@ def test_a_crop_lies_where_it_lay(direction48):
     assert np.allclose(part.geometry.to_world((0, 0, 0)), stored.geometry.to_world((1, 0, 2)))
 
 
-def test_paste_undoes_a_crop():
-    box = Box(start_zyx=(1, 0, 2), stop_zyx=(2, 2, 4))
-    whole = paste(np.array([[[1, 2], [3, 4]]], np.uint8), box, (2, 3, 4))
-    assert whole[box.slices].tolist() == [[[1, 2], [3, 4]]]
-    assert whole.sum() == 10
-    assert whole.dtype == np.uint8
+def test_the_box_of_what_is_held():
+    held = [np.array([0, 1, 0, 1], bool), np.array([1, 0], bool), np.array([0, 0, 1], bool)]
+    assert box_of(held) == Box(start_zyx=(1, 0, 2), stop_zyx=(4, 1, 3))
+    assert box_of([*held[:2], np.zeros(3, bool)]) is None
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,9 @@ def test_unseen_voxels_are_background():
         assert found[:, 0, 0, 0].tolist() == [0.25] * 3
         assert found[:, 1, 0, 0].tolist() == expected
         assert decide(found, rule)[1, 0, 0] == 0
+
+
+def test_what_is_nearly_one_half_is_not_sure():
+    nearly, surely = np.float32(0.50005), np.float32(0.5002)
+    probabilities = np.array([[nearly, surely], [1 - nearly, 1 - surely]], np.float32).reshape(2, 1, 1, 2)
+    assert found_of(probabilities, rule_for()).sure[0, 0].tolist() == [255, 0]

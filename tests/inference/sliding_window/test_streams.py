@@ -1,13 +1,13 @@
 """Streams that are given out again, and streams that were cleaned."""
 
 import numpy as np
-import pytest
 
 from inference.sliding_window.streams import Cleaned, Kept
 
 
 class FakeStream:
     weight = 1.0
+    spacing_zyx_mm = (1.0, 1.0, 1.0)
 
     def __init__(self, probabilities):
         self.probabilities = probabilities
@@ -30,14 +30,25 @@ def test_kept_gives_out_again_what_it_saw():
     assert stream.asked == 1
 
 
-@pytest.mark.parametrize("softmax", [True, False])
-def test_cleaned_moves_probability_to_the_background(softmax):
-    probabilities = np.array([[0.2, 0.2, 0.2], [0.8, 0.1, 0.8], [0.0, 0.7, 0.0]], np.float32).reshape(
-        3, 3, 1, 1
-    )
-    decisions = np.array([1, 2, 1], np.uint8).reshape(3, 1, 1) + (not softmax)
+THREE = np.array([[0.2, 0.2, 0.2], [0.8, 0.1, 0.8], [0.0, 0.7, 0.0]], np.float32).reshape(3, 3, 1, 1)
+"""Three channels, three slices of one voxel."""
+
+
+def cleaned(decisions, channels):
+    """What is left at each voxel (channels, 3) where the third voxel's decision is removed."""
     removed = np.array([False, False, True]).reshape(3, 1, 1)
-    stream = Cleaned(FakeStream(probabilities), decisions, removed, softmax)
-    found = np.concatenate(list(stream.slabs(0, 3)), axis=1)[:, :, 0, 0]
-    np.testing.assert_allclose(found[:, 2], [1.0, 0, 0] if softmax else [0.2, 0, 0])
-    np.testing.assert_array_equal(found[:, :2], probabilities[:, :2, 0, 0])
+    winners = np.array(decisions, np.uint8).reshape(3, 1, 1)
+    stream = Cleaned(FakeStream(THREE), winners, removed, np.array(channels, bool))
+    return np.concatenate(list(stream.slabs(0, 3)), axis=1)[:, :, 0, 0]
+
+
+def test_cleaned_moves_probability_to_the_background():
+    found = cleaned([1, 2, 1], [[0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(found[:, 2], [1.0, 0, 0])
+    np.testing.assert_array_equal(found[:, :2], THREE[:, :2, 0, 0])
+
+
+def test_under_sigmoid_nothing_is_left_where_something_was_removed():
+    found = cleaned([2, 3, 2], [[0, 0, 0], [1, 1, 1], [1, 1, 1], [1, 1, 1]])
+    np.testing.assert_array_equal(found[:, 2], [0, 0, 0])
+    np.testing.assert_array_equal(found[:, :2], THREE[:, :2, 0, 0])

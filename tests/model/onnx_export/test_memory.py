@@ -25,6 +25,8 @@ def test_it_is_called_in_the_repository_with_the_whole_path(monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     (call,) = measure_memory(tmp_path / "a.onnx", "fp32")
     assert call == f"{ROOT} {[str(tmp_path / 'a.onnx'), '--allowed', 'fp32']}"
+    (call,) = measure_memory(tmp_path / "a.onnx", "fp32", (1, 2, 8))
+    assert call.endswith("'--allowed', 'fp32', '--shape', '1', '2', '8']")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""What a bundle holds, on one screen: inputs, members, windows, memory, labels, and where it comes from.
+
+exit codes: 0 shown; 2 no usable bundle
+"""
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+
+from model.bundle import ModelBundle, load_bundle
+from model.manifest.document import Manifest
+from model.manifest.fusion import fused_scores
+from model.manifest.network import Member, Network
+
+WIDTH = 110
+"""Columns of the text."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `show`."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what a bundle holds.
+
+    Raises:
+        BundleError: it is none, or damaged.
+    """
+    sys.stdout.write("\n".join(describe(load_bundle(arguments.bundle))) + "\n")
+    return 0
+
+
+def describe(bundle: ModelBundle) -> list[str]:
+    """Lines for a person."""
+    manifest = bundle.manifest
+    return [
+        _line("bundle", f"{manifest.name} ({bundle.sha256[:12]})"),
+        *(_line("input", f"{each.name}, {each.modality}: {each.intensity.kind}") for each in manifest.inputs),
+        _line("preprocessing", _preprocessing(manifest)),
+        *(line for member in manifest.members for line in _network(bundle, "member", member)),
+        *([] if manifest.localization is None else _network(bundle, "localization", manifest.localization)),
+        _line("fusion", f"{manifest.fusion.kind} of {fused_scores(manifest.fusion)}"),
+        _line("restoration", manifest.restoration.kind),
+        *_labels(manifest),
+        *(
+            _line("clean-up", f"{step.kind}: {', '.join(step.structures)}")
+            for step in manifest.postprocessing
+        ),
+        *(_line(name, text) for name, text in vars(manifest.provenance).items()),
+    ]
+
+
+def _preprocessing(manifest: Manifest) -> str:
+    steps = manifest.preprocessing
+    parts = [f"{steps.resampling.kind} resampling", steps.normalize.replace("_", " ")]
+    crop = [] if steps.crop == "none" else [f"cropped to {steps.crop}"]
+    return ", ".join([f"{steps.orientation} orientation", *crop, parts[0], f"normalized {parts[1]}"])
+
+
+def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
+    megabytes = bundle.path_of(network).stat().st_size / 1e6
+    spacing = "×".join(f"{mm:g}" for mm in network.spacing_zyx_mm)
+    window = "×".join(map(str, network.window_zyx))
+    lines = [_line(what, f"{network.file}, {megabytes:.1f} MB: {window} voxels of {spacing} mm (z, y, x)")]
+    if isinstance(network, Member):
+        tiling = network.tiling
+        mirrored = f", mirrored {' '.join(tiling.mirror_axes)}" if tiling.mirror_axes else ""
+        windows = f"{tiling.order.kind} windows, overlap {tiling.overlap:.0%}, {tiling.importance.kind}"
+        lines.append(_line("", f"{windows}{mirrored}"))
+    memory = ", ".join(f"{way} {mb} MiB" for way, mb in (network.memory_mb or {}).items())
+    fp16 = f"; fp16 for GPUs: {network.fp16_file}" if network.fp16_file else ""
+    lines.append(_line("", f"{network.precision} allowed{fp16}; {memory or 'memory not measured'}"))
+    return lines
+
+
+def _labels(manifest: Manifest) -> list[str]:
+    output = manifest.output
+    labels = output.as_label_set()
+    ids = ", ".join(f"{labels.ids[name]} {name}" for name in labels.names)
+    lines = [_line("labels", f"{labels.name}: {ids}")]
+    split = [pair.merged for pair in output.pairs if pair.merged in output.structures]
+    if split:
+        lines.append(_line("", f"split into right and left: {', '.join(split)}"))
+    if output.lesions:
+        lines.append(_line("", f"lesions: {', '.join(output.lesions)}"))
+    dropped = [channel for channel in output.structures if output.structure_of(channel) is None]
+    if dropped:
+        lines.append(_line("", f"not written: {', '.join(dropped)}"))
+    return lines
+
+
+def _line(name: str, text: str) -> str:
+    head = f"{name.replace('_', ' '):<14} "
+    return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))

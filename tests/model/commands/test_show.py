@@ -1,0 +1,42 @@
+"""What `python -m model show` says of bundles."""
+
+from model.__main__ import main
+from tests.inference.bundles import localization, make_bundle, member
+from tests.places import ROOT
+
+
+def shown(capsys, bundle):
+    assert main(["show", str(bundle)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_embedded_bundle_fits_a_screen(capsys):
+    lines = shown(capsys, ROOT / "bundles" / "default")
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 110
+    text = "\n".join(lines)
+    for expected in (
+        "LeanSeg demo",
+        "CT, CT: window",
+        "member-1.onnx, ",
+        "80×80×80 voxels of 2.5×2.5×2.5 mm",
+        "14 tumor",
+        "split into right and left: kidney, adrenal gland",
+        "CC BY 4.0",
+    ):
+        assert expected in text
+
+
+def test_what_differs_from_the_plain_is_named(capsys, tmp_path):
+    made = make_bundle(tmp_path / "made", [member(mirror_axes=("z", "x"))], localization=localization())
+    text = "\n".join(shown(capsys, made.folder))
+    assert "mirrored z x" in text
+    assert "localization   roi.onnx" in text
+    assert "memory not measured" in text
+
+
+def test_no_bundle_is_one_line(capsys, tmp_path):
+    assert main(["show", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}: no bundle here (manifest.json is missing); give its folder with --bundle\n"
+    )
