@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from model.schema import KIND, dump, kind_of, union_members
 
 HERE = Path(__file__).resolve().parent
+EXAMPLE = HERE / "manifest-example.json"
 WIDTH = 110
 
 Hint = Any
@@ -48,7 +49,12 @@ PAGES = {
             "Every field of `manifest.json`, version 2. A bundle is a folder with this file and the ONNX "
             "files that it names ([why](decisions/bundle-format.md)). Where a field takes one of several "
             "kinds, the mapping says which by its `kind`. Fields without a default are required; unknown "
-            "fields are refused by name. Sizes, spacings and axes are in the order z, y, x."
+            "fields are refused by name. Sizes, spacings and axes are in the order z, y, x.\n\n"
+            "An ONNX file has one input, 1×inputs×window, and one output of logits, 1×channels×window, both "
+            "float32, the window in the order of the network's `axes`; opset 9 to 24; all weights in the one "
+            "file. The smallest manifest says what such a file cannot ([this one](manifest-example.json), "
+            "with the file's own SHA-256):\n\n"
+            "{example}"
         ),
         module="model.manifest.document",
         root="Manifest",
@@ -78,7 +84,10 @@ WORDS: Mapping[Hint, str] = {
 def render(page: Page) -> str:
     """The whole page as markdown."""
     root = getattr(importlib.import_module(page.module), page.root)
-    parts = [f"# {page.title}", NOTE, wrapped(page.introduction)]
+    example = f"```json\n{EXAMPLE.read_text(encoding='utf-8').rstrip()}\n```"
+    paragraphs = page.introduction.split("\n\n")
+    shown = [example if each == "{example}" else wrapped(each) for each in paragraphs]
+    parts = [f"# {page.title}", NOTE, *shown]
     for cls in reachable(root):
         parts += section(cls)
     return "\n\n".join(parts) + "\n"

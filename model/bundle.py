@@ -66,12 +66,16 @@ def load_bundle(folder: Path) -> ModelBundle:
         raise BundleError(
             f"{folder}: no bundle here ({MANIFEST} is missing); give its folder with --bundle"
         ) from error
+    except NotADirectoryError as error:
+        raise BundleError(f"{folder}: is a file; give the folder of the bundle with --bundle") from error
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
     if isinstance(document, dict) and document.get("format_version") != FORMAT_VERSION:
         found = document.get("format_version", "missing")
         wanted = f"this release reads {FORMAT_VERSION}, is {found}"
-        raise BundleError(f"{path}: format_version: {wanted}; make the bundle anew from its checkpoints")
+        newer = isinstance(found, int) and found > FORMAT_VERSION
+        remedy = "update LeanSeg" if newer else "make the bundle anew from its checkpoints"
+        raise BundleError(f"{path}: format_version: {wanted}; {remedy}")
     try:
         manifest = parse(Manifest, document)
     except SchemaError as error:
@@ -129,7 +133,9 @@ def _check_value(
     )
     if not fits:
         found = _by(value.shape)
-        raise BundleError(f"{path}: its {what} is {found}, {where} in {MANIFEST} says {_by(wanted)}")
+        fields = "window_zyx, axes and inputs" if what == "input" else "window_zyx and output.channels"
+        said = f"{where} in {MANIFEST} says {_by(wanted)}"
+        raise BundleError(f"{path}: its {what} is {found}, {said}; set {fields} as the file has them")
     if value.element_type != FLOAT:
         raise BundleError(f"{path}: its {what} is not float32; export it again")
 

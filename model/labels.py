@@ -26,8 +26,11 @@ class Pair:
     """Two structures mirrored across the body's middle, and the name of both together."""
 
     merged: str
+    """Name of both together, as a network's channel may have it."""
     right: str
+    """Name of the structure on the patient's right."""
     left: str
+    """Name of the structure on the patient's left."""
 
 
 KIDNEYS = Pair(merged="kidney", right="right kidney", left="left kidney")

@@ -27,7 +27,7 @@ SHAPE_DIMENSION, DIMENSION_VALUE = 1, 1
 STANDARD = ("", "ai.onnx")
 """Names of the domain of standard operators."""
 FLOAT, FLOAT16 = 1, 10
-"""Of a tensor's element type."""
+"""Numbers of element types."""
 
 
 NO_MODEL = "not an ONNX model, or damaged"
@@ -53,7 +53,7 @@ class OnnxHeader:
     """What a file says of itself."""
 
     opset: int
-    """Of the standard operators; 0 where the file names none."""
+    """Version of the standard operators; 0 where the file names none."""
     inputs: tuple[OnnxValue, ...]
     """Without those that are weights."""
     outputs: tuple[OnnxValue, ...]

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from inference.errors import OutputError, UsageError, reason
 from inference.imaging.formats.dicom import holds_dicom, is_dicom
-from inference.imaging.reading import image_suffix
+from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import try_folder
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
-
-FORMATS = ".nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM series"
 
 
 @dataclass(frozen=True, kw_only=True)

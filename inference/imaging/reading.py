@@ -26,6 +26,8 @@ READERS: Mapping[str, Callable[[Path], ImageFile]] = MappingProxyType(
         ".nhdr": read_nrrd,
     }
 )
+FORMATS = f"{', '.join(READERS)} or a folder with a DICOM series"
+"""What can be read, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +101,7 @@ def _reader(path: Path) -> Callable[[Path], ImageFile] | None:
     if stat.S_ISDIR(kind) or (not suffix and is_dicom(path)):
         return None
     if not suffix:
-        known = ".nii, .nii.gz, .mha, .mhd, .nrrd or a folder with a DICOM series"
-        raise InputError(f"{path}: is of no known format; give {known}")
+        raise InputError(f"{path}: is of no known format; give {FORMATS}")
     return READERS[suffix.lower()]
 
 

@@ -100,7 +100,7 @@ def without_small_parts(mask: Mask, min_voxels: float) -> Mask:
 def longest_run(mask: Mask) -> Mask:
     """The voxels in the longest unbroken run of slices along z that hold any.
 
-    Of equals the run with the most voxels.
+    Among equally long runs it is the one with the most voxels.
 
     Slices that hold the structure, foot to head: `. # # . # # # .` keeps the three on the right. Other than a
     connected component, a run keeps parts that lie side by side in the same slices (FLARE23 low-resource

@@ -96,9 +96,11 @@ def _foreground(labels: U8) -> Box | None:
 
 
 def _statistics(crop: U8) -> tuple[Ints, Ints, F64]:
-    """Of the labels 0 to n.
+    """Voxel count, box and centre of each label from 0 to the highest one, n labels in all.
 
-    1: voxels (n,), inclusive bounds (n, 6) as z, z, y, y, x, x, mean index (n, 3).
+    Returns:
+        Voxels (n,); inclusive bounds (n, 6) in the order z, z, y, y, x, x; mean index (n, 3) in the order z,
+        y, x.
     """
     if crop.size > 256:
         statistics = cc3d.statistics(crop, no_slice_conversion=True)

@@ -23,7 +23,7 @@ class Way:
     path: Path
     """File to load."""
     precision: Precision
-    """Of its computation."""
+    """Precision in which it is computed."""
     memory_mb: float
     """Loaded and running one window."""
 

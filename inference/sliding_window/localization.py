@@ -26,7 +26,7 @@ LEAST_SHARE = 0.1
 AXES = "zyx"
 
 OVERLAP = 0.25
-"""Of the windows where the image is larger than one."""
+"""Overlap of neighbouring windows, where the image is larger than one window."""
 
 TWO_CLASSES = Rule(scores="probabilities", softmax=True, order=(0, 1))
 

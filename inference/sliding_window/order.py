@@ -32,7 +32,7 @@ class Rows:
     origin: int
     """The image's slice that is the first of these."""
     size_zyx: Zyx
-    """Of the whole image."""
+    """Size of the whole image."""
 
 
 @dataclass

@@ -64,11 +64,11 @@ class Provenance:
     recipe: str
     """How it was trained, or what it was imported from."""
     git_revision: str
-    """Of the program that made the bundle."""
+    """Revision of the program that made the bundle."""
     data: str
     """What it was trained on."""
     licence: str
-    """Of the weights."""
+    """Licence of the weights."""
     intended_use: str
     """What it is for, and what not."""
 
@@ -80,7 +80,7 @@ class Manifest:
     format_version: int = FORMAT_VERSION
     """2."""
     name: str
-    """Of the bundle."""
+    """Name of the bundle."""
     inputs: tuple[Input, ...]
     """The channels of a case."""
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -100,7 +100,7 @@ class Manifest:
     provenance: Provenance
     """Where the model came from."""
     files: Mapping[str, str]
-    """SHA-256 of every file of the bundle except the manifest, in hexadecimal."""
+    """SHA-256, in hexadecimal, of every ONNX file that a network names (`sha256sum FILE` prints it)."""
 
     def __post_init__(self) -> None:
         version = self.format_version
@@ -123,7 +123,7 @@ class Manifest:
 
     def _check_network(self, where: str, network: Network) -> None:
         for name, file in network.files.items():
-            check(file in self.files, f"{where}.{name}: {file!r} has no hash in files")
+            check(file in self.files, f"{where}.{name}: {file!r} has no hash in files; add it there")
         given = network.intensities
         count = len(self.inputs)
         check(

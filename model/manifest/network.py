@@ -17,8 +17,10 @@ from model.manifest.tiling import AxisName, Tiling
 Precision = Literal["fp32", "bf16", "fp16"]
 AXIS_LETTERS: Mapping[str, int] = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
 """Canonical array axis that a letter of `axes` runs along."""
+WAYS = ("openvino-fp32", "openvino-bf16", "onnxruntime-fp32", "cuda-fp32", "cuda-fp16")
+"""Ways to run a network: what runs it, and in which precision."""
 MOST_MB = 1 << 24
-"""Of a network's memory; beyond 16 TiB a number is a mistake, infinity and NaN too."""
+"""Most memory that a network may state; beyond 16 TiB a number is a mistake, infinity and NaN too."""
 
 
 def lies_inside(file: str) -> bool:
@@ -33,9 +35,9 @@ class Network:
     file: str
     """Path of the ONNX file relative to the manifest."""
     spacing_zyx_mm: ZyxMm
-    """Voxel size that it was trained on, in canonical axes."""
+    """Voxel size that it was trained on, in the axes in which images are looked at (`orientation`)."""
     window_zyx: Zyx
-    """Voxels that it sees at a time, in canonical axes."""
+    """Voxels that it sees at a time, in the same axes."""
     axes: str = "SPL"
     """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's
     right."""
@@ -63,6 +65,7 @@ class Network:
         each_once = sorted(a for a in along if a is not None) == [0, 1, 2]
         check(each_once, f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}")
         for way, mb in (self.memory_mb or {}).items():
+            check(way in WAYS, f"memory_mb.{way}: unknown; known are {', '.join(WAYS)}")
             allowed = f"must be above 0 and at most {MOST_MB} MiB"
             check(0 < mb <= MOST_MB, f"memory_mb.{way}: {allowed}, is {str(mb)[:20]}")
 

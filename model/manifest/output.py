@@ -41,7 +41,7 @@ class Output:
     """What the networks' channels mean and which label map is written."""
 
     label_set: str
-    """Name of the label set."""
+    """Name of the label set; any name will do, since `labels` says what is in it."""
     labels: Mapping[str, int]
     """Structure name to id in the written label map, 1 to 255."""
     channels: tuple[str, ...]

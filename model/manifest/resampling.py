@@ -11,8 +11,8 @@ from model.arrays import ZyxMm
 from model.checks import check
 
 Interpolation = Literal["linear", "area", "cubic", "nearest"]
-"""Of one axis: `area` averages whole blocks of voxels that fit into an output voxel, then interpolates
-linearly; `cubic` is the interpolating B-spline, clipped to the range of its input."""
+"""What is done along one axis: `area` averages whole blocks of voxels that fit into an output voxel, then
+interpolates linearly; `cubic` is the interpolating B-spline, clipped to the range of its input."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from model.manifest.resampling import CubicResampling, LinearResampling, Separat
 from model.manifest.tiling import AllWindows, GaussianImportance, Tiling
 from model.schema import SchemaError, dump, parse
 from tests.model.manifests import document
+from tests.places import ROOT
 
 
 def parsed(**changes) -> Manifest:
@@ -204,3 +205,9 @@ def test_members_that_share_a_file_want_the_same_of_it():
     tree["members"][1] = {**first, "window_zyx": second["window_zyx"]}
     with pytest.raises(SchemaError, match=r"^members\[1\]\.window_zyx and axes: must be as"):
         parse(Manifest, tree)
+
+
+def test_the_example_of_the_documents_is_a_manifest():
+    manifest = parse(Manifest, json.loads((ROOT / "docs" / "manifest-example.json").read_text()))
+    assert manifest.output.structures == ("liver", "spleen")
+    assert manifest.members[0].tiling == Tiling()

@@ -63,7 +63,7 @@ from tests.model.manifests import document, put
         ("preprocessing.resampling.above_ratio", -1, ": must be 0 to 1e6"),
         ("preprocessing.resampling.along", "area", ": must be one of linear, cubic, nearest"),
         ("restoration", {"kind": "cubic"}, ".kind: must be one of linear, separate_axis, is 'cubic'"),
-        ("restoration", {"kind": "separate_axis", "in_plane": "cubic"}, ".in_plane: must be one of linear, nearest"),
+        ("restoration", {"kind": "separate_axis", "in_plane": "cubic"}, ".in_plane: must be one of linear"),
         ("fusion", {"kind": "cleaned_groups", "of": "logits"}, ".of: unknown field"),
         ("localization.crop_axes", ["w"], "[0]: must be one of z, y, x"),
         ("localization.margin_mm", 501, ": must be 0 to 500, is 501"),

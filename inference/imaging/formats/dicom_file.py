@@ -26,7 +26,7 @@ _SYNTAX, _PIXELS = 0x00020010, 0x7FE00010
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _SHARED_GROUPS, _FRAME_GROUPS = 0x52009229, 0x52009230
 _MACROS = {0x00209113, 0x00209116, 0x00289110, 0x00289145}
-"""Of functional groups: where a frame lies, how it is turned, the size of its pixels, its rescaling."""
+"""Functional groups that are read: where a frame lies, how it is turned, its pixels' size, its rescaling."""
 _PLAIN = {_IMPLICIT, _BIG_ENDIAN, "1.2.840.10008.1.2.1"}
 _JPEG = "1.2.840.10008.1.2.4."
 _GDCM_UNPACKS = {

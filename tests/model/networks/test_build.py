@@ -111,7 +111,7 @@ def test_parameters_of_the_smallest_plain_unet_counted_by_hand():
 
 
 def test_lists_are_by_level_full_resolution_first():
-    _, plain, _, _ = SMALL
+    plain = next(spec for spec in SMALL if spec.kind == "plain_unet")
     weights = build(plain).state_dict()
     assert weights["encoder.0.0.convolution.weight"].shape == (4, 1, 1, 3, 3)
     assert weights["encoder.2.2.convolution.weight"].shape == (8, 8, 3, 3, 3)

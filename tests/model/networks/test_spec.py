@@ -11,7 +11,10 @@ from model.schema import SchemaError, dump, parse
 from tests.model.networks.small import SMALL
 from tests.places import ROOT
 
-SEGRESNET, PLAIN, RESIDUAL, SE = SMALL
+SEGRESNET, PLAIN, RESIDUAL, SE = (
+    next(spec for spec in SMALL if spec.kind == kind)
+    for kind in ("segresnet", "plain_unet", "residual_unet", "seunet")
+)
 
 
 def read(document):
