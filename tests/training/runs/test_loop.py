@@ -114,7 +114,7 @@ def test_steps_that_the_gradient_scaler_left_out_stay_left_out(cubes, tmp_path, 
 def test_it_learns_one_case_by_heart(cubes, tmp_path):
     recipe = tiny_recipe(
         stopping={"kind": "fixed_steps", "steps": 60},
-        optimizer={"learning_rate": 0.02},
+        optimizer={"kind": "adamw", "learning_rate": 0.02},
         augmentation={"affine_chance": 0.0},
     )
     run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
