@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,8 +13,18 @@ from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
 
-Batch = tuple[Tensor, Tensor]
-"""Images (batch, 1, z, y, x) float32 and targets (batch, z, y, x) uint8."""
+
+@dataclass(frozen=True)
+class Batch:
+    """What the network sees in a step, what it should find, and what is known about that."""
+
+    images: Tensor
+    """Network input, (batch, channels, z, y, x) float32."""
+    target: Tensor
+    """Output channel of each voxel, (batch, z, y, x) uint8."""
+    annotated: Tensor
+    """Whether the case annotates what each output channel stands for, (batch, classes) bool; the background's
+    column is always true. A class that is not annotated may be anywhere that the target calls background."""
 
 
 def case_of(position: int, cases: int, seed: int) -> int:
@@ -27,14 +38,19 @@ def case_of(position: int, cases: int, seed: int) -> int:
 
 def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
     """The batch of step `step`, counted from 0."""
-    images, targets = [], []
+    images, targets, annotated = [], [], []
     size = recipe.sampling.batch_size
     for index in range(size):
         case = store.load(case_of(step * size + index, len(store), seed))
         image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)))
         images.append(image)
         targets.append(channels)
-    return torch.from_numpy(np.stack(images)).unsqueeze(1), torch.from_numpy(np.stack(targets))
+        annotated.append(np.ones(len(recipe.channel_names), bool))
+    return Batch(
+        images=torch.from_numpy(np.stack(images)).unsqueeze(1),
+        target=torch.from_numpy(np.stack(targets)),
+        annotated=torch.from_numpy(np.stack(annotated)),
+    )
 
 
 def batches(

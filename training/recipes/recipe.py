@@ -18,7 +18,8 @@ from training.recipes.augmentation_options import Augmentation
 from training.recipes.inference_options import Inference
 from training.recipes.loss_options import Loss
 from training.recipes.optimizer_options import AdamWOptimizer, Optimizer
-from training.recipes.sampling_options import Sampling
+from training.recipes.running_options import WHOLE, CurriculumStage, WeightAverage
+from training.recipes.sampling_options import AUTO, Sampling
 from training.recipes.schedule_options import Schedule, WarmupCosineSchedule
 from training.recipes.stopping_options import Stopping
 from training.recipes.validation_options import Validation
@@ -73,15 +74,34 @@ class Recipe:
     """How patches are varied."""
     validation: Validation = field(default_factory=Validation)
     """How the run is watched."""
+    curriculum: tuple[CurriculumStage, ...] = ()
+    """Stages with patch and batch sizes of their own, one after another, in the place of `patch_zyx` and
+    `sampling.batch_size`."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """How the network computes in training; `auto`: the fastest that is safe on the device."""
+    ema: WeightAverage | None = None
+    """The average of the weights that is validated and exported; missing: the weights themselves are."""
+    activation_checkpointing: bool = False
+    """Whether activations are computed again for the gradients instead of kept: less memory, about a third
+    more time, the same result."""
+    compile: bool = False
+    """Whether `torch.compile` fuses the network's operations; the first steps then take minutes, and results
+    differ in the last digits."""
     checkpoint_every_steps: int = 100
     """Steps between checkpoints, from which an interrupted run resumes."""
+    keep_every_steps: int | None = None
+    """Steps between checkpoints that are kept for good, as `step-000500.safetensors`; missing: only the best
+    and the last are."""
     inference: Inference = field(default_factory=Inference)
     """How the trained network is run."""
 
     def __post_init__(self) -> None:
-        faults = [*self._faults_of_images(), *self._faults_of_network(), *self._faults_of_inference()]
-        if not 1 <= self.checkpoint_every_steps <= 10_000_000:
-            faults.append(f"checkpoint_every_steps: must be 1 to 1e+07, is {self.checkpoint_every_steps}")
+        faults = [
+            *self._faults_of_images(),
+            *self._faults_of_network(),
+            *self._faults_of_running(),
+            *self._faults_of_inference(),
+        ]
         if faults:
             raise SchemaError(*faults)
 
@@ -133,6 +153,30 @@ class Recipe:
         levels, weights = self.network.outputs, self.loss.level_weights
         if weights is not None and len(weights) != levels:
             faults.append(f"loss.level_weights: must be {levels} for this network, are {len(weights)}")
+        return faults
+
+    def _faults_of_running(self) -> list[str]:
+        faults = []
+        for name in ("checkpoint_every_steps", "keep_every_steps"):
+            steps = getattr(self, name)
+            if steps is not None and not 1 <= steps <= 10_000_000:
+                faults.append(f"{name}: must be 1 to 1e+07, is {steps}")
+        parts = self.optimizer.accumulate_steps
+        sizes = {"sampling.batch_size": self.sampling.batch_size}
+        for index, stage in enumerate(self.curriculum):
+            sizes[f"curriculum[{index}].batch_size"] = stage.batch_size
+            if stage.patch_zyx != WHOLE:
+                try:
+                    self.network.check_window(stage.patch_zyx)
+                except ValueError as error:
+                    faults.append(f"curriculum[{index}].patch_zyx: {error}")
+        if self.curriculum:
+            del sizes["sampling.batch_size"]
+        faults += [
+            f"{name}: must be a multiple of optimizer.accumulate_steps ({parts}), is {size}"
+            for name, size in sizes.items()
+            if size != AUTO and size % parts
+        ]
         return faults
 
     def _faults_of_inference(self) -> list[str]:

@@ -66,7 +66,7 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     recipe = run.info.recipe
     for group in run.optimizer.param_groups:
         group["lr"] = rate_of(step, recipe)
-    images, target = (tensor.to(run.device, non_blocking=True) for tensor in batch)
+    images, target = (tensor.to(run.device, non_blocking=True) for tensor in (batch.images, batch.target))
     if run.device.type == "cpu":
         images = images.to(memory_format=torch.channels_last_3d)
     with run.autocast():
