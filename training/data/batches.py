@@ -1,7 +1,7 @@
 """Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
+from training.recipes.stopping_options import FixedSteps
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,32 @@ def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
 
 
 def batches(
-    store: CaseStore, recipe: Recipe, seed: int, first_step: int, workers: int
+    store: CaseStore,
+    recipe: Recipe,
+    seed: int,
+    first_step: int,
+    workers: int,
+    make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
 ) -> Iterator[tuple[int, Batch]]:
     """Steps from `first_step` to the recipe's last and their batches.
 
     They are made ahead by threads, since numpy and scipy release Python's lock.
+
+    Args:
+        store: training cases.
+        recipe: with a number of steps.
+        seed: of the run.
+        first_step: counted from 0.
+        workers: threads.
+        make: makes the batch of a step from all of these.
     """
+    assert isinstance(recipe.stopping, FixedSteps)
     steps = iter(range(first_step, recipe.stopping.steps))
     waiting: deque[tuple[int, Future[Batch]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
     try:
         for step in steps:
-            waiting.append((step, pool.submit(make_batch, store, recipe, seed, step)))
+            waiting.append((step, pool.submit(make, store, recipe, seed, step)))
             if len(waiting) > 2 * workers:
                 ready, future = waiting.popleft()
                 yield ready, future.result()

@@ -7,7 +7,7 @@ import torch
 
 from model.arrays import Zyx
 from training.data.batches import Batch, case_of
-from training.data.sampling import draw_patch
+from training.data.sampling import GridCase, draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
 
@@ -18,11 +18,16 @@ def padded_zyx(size_zyx: Zyx, stride_zyx: Zyx) -> Zyx:
     return z, y, x
 
 
+def size_zyx(case: GridCase) -> Zyx:
+    """Voxels of a case along each axis."""
+    z, y, x = case.channels.shape
+    return z, y, x
+
+
 def whole_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
     """The one case of step `step`, varied and padded as a patch of its size would be."""
     case = store.load(case_of(step, len(store), seed))
-    size_z, size_y, size_x = case.image.shape
-    patch_zyx = padded_zyx((size_z, size_y, size_x), recipe.network.stride_zyx)
+    patch_zyx = padded_zyx(size_zyx(case), recipe.network.stride_zyx)
     rng = np.random.default_rng((seed, 2, step, 0))
     image, channels = draw_patch(case, replace(recipe, patch_zyx=patch_zyx), rng)
     return Batch(

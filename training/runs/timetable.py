@@ -34,6 +34,8 @@ class Stage:
     """Steps of an epoch."""
     peak: float
     """Peak learning rate."""
+    most_epochs: int
+    """How long it lasts at most."""
     anneal_step: int | None
     """First step of the decay, where the run stops when it has converged."""
 
@@ -127,6 +129,7 @@ def _stages(
             end_step=end,
             first_epoch=epoch,
             epoch_steps=epoch_steps,
+            most_epochs=ceil(steps / epoch_steps),
             peak=(part and part.learning_rate) or recipe.optimizer.learning_rate,
             anneal_step=anneal,
         )
