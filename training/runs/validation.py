@@ -27,7 +27,8 @@ def validate(
 ) -> dict[str, float]:
     """Mean Dice of each foreground channel over the held-out cases, 0 to 1.
 
-    A case counts for a channel only if its truth holds it; a channel that no case holds is left out.
+    A case counts for a channel only if it annotates it and its truth holds it; a channel that no case holds
+    is left out.
     """
     network.eval()
     scores = []
@@ -35,7 +36,7 @@ def validate(
         for index in range(min(len(store), recipe.validation.cases)):
             case = store.load(index)
             prediction = predict_channels(network, case, recipe.patch_zyx, recipe.validation.overlap, device)
-            scores.append(case_dice(prediction, case.channels, recipe.channel_names))
+            scores.append(case_dice(prediction, case.channels[:], recipe.channel_names))
     network.train()
     return mean_dice(scores, recipe.channel_names)
 
@@ -44,7 +45,7 @@ def predict_channels(
     network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device
 ) -> U8:
     """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
-    image = torch.from_numpy(case.image.astype(np.float32))[None, None]
+    image = torch.from_numpy(case.image[:].astype(np.float32))[None]
     logits = sliding_window_inference(
         image,
         window_zyx,
