@@ -12,6 +12,7 @@ from torch import Tensor
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
+from training.recipes.sampling_options import CasesEpoch
 from training.recipes.stopping_options import FixedSteps
 
 
@@ -37,20 +38,38 @@ def case_of(position: int, cases: int, seed: int) -> int:
     return int(np.random.default_rng((seed, 1, epoch)).permutation(cases)[place])
 
 
-def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
-    """The batch of step `step`, counted from 0."""
+def any_case(position: int, cases: int, seed: int) -> int:
+    """Which case the patch at this position of the run comes from, each as likely at any time."""
+    return int(np.random.default_rng((seed, 3, position)).integers(cases))
+
+
+def make_batch(
+    store: CaseStore, recipe: Recipe, seed: int, step: int, *, rank: int = 0, world: int = 1
+) -> Batch:
+    """The batch of step `step`, counted from 0, or a process's part of it.
+
+    Args:
+        store: the cases.
+        recipe: says how patches are drawn, and how many.
+        seed: of the run.
+        step: counted from 0.
+        rank: number of the process.
+        world: count of processes. Process `rank` takes patches rank, rank + world, … of the batch: all
+            together are the same for any count.
+    """
     images, targets, annotated = [], [], []
-    size = recipe.sampling.batch_size
-    for index in range(size):
-        case = store.load(case_of(step * size + index, len(store), seed))
-        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)))
+    size, by_epoch = recipe.sampling.patches, isinstance(recipe.sampling.epoch, CasesEpoch)
+    for index in range(rank, size, world):
+        number = (case_of if by_epoch else any_case)(step * size + index, len(store), seed)
+        case = store.load(number)
+        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)), index)
         images.append(image)
         targets.append(channels)
-        annotated.append(np.ones(len(recipe.channel_names), bool))
+        annotated.append(case.annotated or (True,) * len(recipe.channel_names))
     return Batch(
-        images=torch.from_numpy(np.stack(images)).unsqueeze(1),
+        images=torch.from_numpy(np.stack(images)),
         target=torch.from_numpy(np.stack(targets)),
-        annotated=torch.from_numpy(np.stack(annotated)),
+        annotated=torch.tensor(annotated),
     )
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from training.data.batches import Batch, batches, make_batch
@@ -49,7 +50,9 @@ def train(
             stage = run.timetable.stage_of(run.info.step)
             if len(run.timetable.stages) > 1:
                 _announce(run, stage)
-            make = whole_batch if stage.whole else make_batch
+            make = partial(
+                whole_batch if stage.whole else make_batch, rank=run.ranks.rank, world=run.ranks.world
+            )
             source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make)
             with closing(timed(source, clock)) as steps:
                 for (step, batch), waited_s in steps:

@@ -20,11 +20,12 @@ class Middle:
     def look(self, index: int, case: GridCase, prediction: U8) -> None:
         """Take note of a case's prediction, (z, y, x)."""
         if index == 0:
-            slice_z = int((case.channels > 0).sum(axis=(1, 2)).argmax())
+            truth = case.channels[:]
+            slice_z = int((truth > 0).sum(axis=(1, 2)).argmax())
             self.seen = Seen(
                 name=case.name,
-                image=case.image[slice_z].astype(np.float32),
-                truth=case.channels[slice_z],
+                image=case.image[:, slice_z : slice_z + 1][0, 0].astype(np.float32),
+                truth=truth[slice_z],
                 prediction=prediction[slice_z],
             )
 

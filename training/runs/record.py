@@ -12,14 +12,13 @@ from pathlib import Path
 
 import torch
 
-from leanseg.version import __version__
 from model.onnx_export.revision import git_revision
 from model.schema import dump
 from training.data.folders import CaseFiles
 from training.runs.run import Run
 
 RECORD = "run.json"
-PACKAGES = ("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors")
+PACKAGES = ("leanseg", "torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors")
 EDGE_BYTES = 65536
 """How much of each end of a file goes into the hash of the data."""
 
@@ -32,7 +31,7 @@ def write_record(run: Run, cases: Iterable[CaseFiles], held_out: Iterable[CaseFi
     parameters = sum(parameter.numel() for parameter in run.network.parameters())
     record = {
         "starts": [*starts, start],
-        "versions": {"leanseg": __version__, "python": platform.python_version()}
+        "versions": {"python": platform.python_version()}
         | {package: _version(package) for package in PACKAGES},
         "git_revision": git_revision(),
         "seed": run.info.seed,

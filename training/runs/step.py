@@ -10,6 +10,7 @@ from torch import Tensor
 
 from training.data.batches import Batch
 from training.distributed.data_parallel import without_exchange
+from training.losses.scores import LossSetting
 from training.losses.supervision import deep_supervision_loss
 from training.optimization.weight_average import average_decay, update_average
 from training.runs.run import Run
@@ -51,7 +52,14 @@ def loss_of(run: Run, batch: Batch) -> Tensor:
         images = images.to(memory_format=torch.channels_last_3d)
     with run.autocast():
         levels = run.trained(images)
-    return deep_supervision_loss(levels, target, recipe.loss, recipe.network.output_strides_zyx)
+    return deep_supervision_loss(
+        levels,
+        target,
+        recipe.loss,
+        recipe.network.output_strides_zyx,
+        batch.annotated.to(run.device),
+        LossSetting(channel_names=recipe.channel_names, reduce=run.ranks.sum),
+    )
 
 
 def split(batch: Batch, parts: int) -> Iterator[Batch]:

@@ -11,7 +11,7 @@ from math import ceil
 from training.optimization.schedule import decay, learning_rate, warm_up_steps
 from training.recipes.recipe import Recipe
 from training.recipes.running_options import WHOLE, CurriculumStage
-from training.recipes.sampling_options import AUTO, IterationsEpoch
+from training.recipes.sampling_options import AUTO
 from training.recipes.stopping_options import Converged, FixedSteps
 
 
@@ -42,9 +42,7 @@ class Stage:
     @property
     def batch_size(self) -> int:
         """Patches of a step."""
-        size = self.recipe.sampling.batch_size
-        assert size != AUTO
-        return size
+        return self.recipe.sampling.patches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +107,7 @@ def _stages(
     step, epoch = 0, 0
     for number, part in enumerate(recipe.curriculum or (None,)):
         size = _batch_size(recipe, part, batch_size)
-        of = recipe.sampling.epoch
-        epoch_steps = of.iterations if isinstance(of, IterationsEpoch) else max(1, ceil(cases / size))
+        epoch_steps = max(1, replace(recipe.sampling, batch_size=size).steps_of_epoch(cases))
         steps = _length(recipe, part, step, epoch, epoch_steps)
         if steps <= 0:
             return

@@ -15,7 +15,7 @@ from eval.scoring.metrics import dice_per_label
 from model.arrays import U8, Zyx
 from training.data.sampling import GridCase
 from training.data.store import CaseStore
-from training.data.whole_volumes import padded_zyx, size_zyx
+from training.data.whole_volumes import padded_zyx
 from training.distributed.data_parallel import joined
 from training.distributed.ranks import ALONE, Ranks
 from training.runs.timetable import Stage
@@ -34,7 +34,8 @@ def validate(
 ) -> dict[str, float]:
     """Mean Dice of each foreground channel over the held-out cases, 0 to 1.
 
-    A case counts for a channel only if its truth holds it; a channel that no case holds is left out.
+    A case counts for a channel only if it annotates it and its truth holds it; a channel that no case holds
+    is left out.
 
     Args:
         network: is left in the mode that it was in.
@@ -53,9 +54,9 @@ def validate(
             case = store.load(index)
             window_zyx = recipe.patch_zyx
             if stage.whole:
-                window_zyx = padded_zyx(size_zyx(case), recipe.network.stride_zyx)
+                window_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
             prediction = predict_channels(network, case, window_zyx, recipe.validation.overlap, device)
-            scores[index] = case_dice(prediction, case.channels, recipe.channel_names)
+            scores[index] = case_dice(prediction, case.channels[:], recipe.channel_names)
             if look is not None:
                 look(index, case, prediction)
     network.train(was_training)
@@ -66,7 +67,7 @@ def predict_channels(
     network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device
 ) -> U8:
     """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
-    image = torch.from_numpy(case.image.astype(np.float32))[None, None]
+    image = torch.from_numpy(case.image[:].astype(np.float32))[None]
     logits = sliding_window_inference(
         image,
         window_zyx,

@@ -26,7 +26,7 @@ def test_a_known_network_is_reconstructed_through_the_windows():
     image = rng.random((20, 18, 7))
     case = grid_case((image > 0.5).astype(np.uint8), image)
     prediction = predict_channels(Threshold(), case, (8, 8, 8), 0.25, torch.device("cpu"))
-    np.testing.assert_array_equal(prediction, case.image > np.float16(0.5))
+    np.testing.assert_array_equal(prediction, case.image[0] > np.float16(0.5))
 
 
 def test_dice_of_one_case_leaves_out_absent_channels():
