@@ -1,7 +1,7 @@
 """Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,6 +12,8 @@ from torch import Tensor
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
+from training.recipes.sampling_options import CasesEpoch
+from training.recipes.stopping_options import FixedSteps
 
 
 @dataclass(frozen=True)
@@ -36,36 +38,68 @@ def case_of(position: int, cases: int, seed: int) -> int:
     return int(np.random.default_rng((seed, 1, epoch)).permutation(cases)[place])
 
 
-def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
-    """The batch of step `step`, counted from 0."""
+def any_case(position: int, cases: int, seed: int) -> int:
+    """Which case the patch at this position of the run comes from, each as likely at any time."""
+    return int(np.random.default_rng((seed, 3, position)).integers(cases))
+
+
+def make_batch(
+    store: CaseStore, recipe: Recipe, seed: int, step: int, *, rank: int = 0, world: int = 1
+) -> Batch:
+    """The batch of step `step`, counted from 0, or a process's part of it.
+
+    Args:
+        store: the cases.
+        recipe: says how patches are drawn, and how many.
+        seed: of the run.
+        step: counted from 0.
+        rank: number of the process.
+        world: count of processes. Process `rank` takes patches rank, rank + world, … of the batch: all
+            together are the same for any count.
+    """
     images, targets, annotated = [], [], []
-    size = recipe.sampling.batch_size
-    for index in range(size):
-        case = store.load(case_of(step * size + index, len(store), seed))
-        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)))
+    size, by_epoch = recipe.sampling.patches, isinstance(recipe.sampling.epoch, CasesEpoch)
+    for index in range(rank, size, world):
+        number = (case_of if by_epoch else any_case)(step * size + index, len(store), seed)
+        case = store.load(number)
+        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)), index)
         images.append(image)
         targets.append(channels)
-        annotated.append(np.ones(len(recipe.channel_names), bool))
+        annotated.append(case.annotated or (True,) * len(recipe.channel_names))
     return Batch(
-        images=torch.from_numpy(np.stack(images)).unsqueeze(1),
+        images=torch.from_numpy(np.stack(images)),
         target=torch.from_numpy(np.stack(targets)),
-        annotated=torch.from_numpy(np.stack(annotated)),
+        annotated=torch.tensor(annotated),
     )
 
 
 def batches(
-    store: CaseStore, recipe: Recipe, seed: int, first_step: int, workers: int
+    store: CaseStore,
+    recipe: Recipe,
+    seed: int,
+    first_step: int,
+    workers: int,
+    make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
 ) -> Iterator[tuple[int, Batch]]:
     """Steps from `first_step` to the recipe's last and their batches.
 
     They are made ahead by threads, since numpy and scipy release Python's lock.
+
+    Args:
+        store: training cases.
+        recipe: with a number of steps.
+        seed: of the run.
+        first_step: counted from 0.
+        workers: threads.
+        make: makes the batch of a step from all of these.
     """
+    assert isinstance(recipe.stopping, FixedSteps)
     steps = iter(range(first_step, recipe.stopping.steps))
     waiting: deque[tuple[int, Future[Batch]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
     try:
         for step in steps:
-            waiting.append((step, pool.submit(make_batch, store, recipe, seed, step)))
+            waiting.append((step, pool.submit(make, store, recipe, seed, step)))
             if len(waiting) > 2 * workers:
                 ready, future = waiting.popleft()
                 yield ready, future.result()

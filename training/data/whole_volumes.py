@@ -10,6 +10,7 @@ from training.data.batches import Batch, case_of
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
+from training.training_errors import RecipeError
 
 
 def padded_zyx(size_zyx: Zyx, stride_zyx: Zyx) -> Zyx:
@@ -18,15 +19,25 @@ def padded_zyx(size_zyx: Zyx, stride_zyx: Zyx) -> Zyx:
     return z, y, x
 
 
-def whole_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
-    """The one case of step `step`, varied and padded as a patch of its size would be."""
+def whole_batch(
+    store: CaseStore, recipe: Recipe, seed: int, step: int, *, rank: int = 0, world: int = 1
+) -> Batch:
+    """The one case of step `step`, varied and padded as a patch of its size would be.
+
+    Raises:
+        RecipeError: there is more than one process, and one case cannot be shared out.
+    """
+    if world > 1:
+        raise RecipeError(
+            f"patch_zyx: whole volumes, one a step, cannot be shared among {world} processes; train that stage "
+            "with one process"
+        )
     case = store.load(case_of(step, len(store), seed))
-    size_z, size_y, size_x = case.image.shape
-    patch_zyx = padded_zyx((size_z, size_y, size_x), recipe.network.stride_zyx)
+    patch_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
     rng = np.random.default_rng((seed, 2, step, 0))
     image, channels = draw_patch(case, replace(recipe, patch_zyx=patch_zyx), rng)
     return Batch(
-        images=torch.from_numpy(image)[None, None],
+        images=torch.from_numpy(image)[None],
         target=torch.from_numpy(channels)[None],
-        annotated=torch.ones(1, len(recipe.channel_names), dtype=torch.bool),
+        annotated=torch.tensor([case.annotated or (True,) * len(recipe.channel_names)]),
     )

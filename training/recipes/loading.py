@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import yaml
 
@@ -120,16 +120,20 @@ def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> N
 
 
 def _fill_in_channels(document: dict[str, Any]) -> None:
-    """State the network's `out_channels` where the recipe leaves them to the label set."""
+    """State the network's channels where the recipe leaves them to its inputs and its label set."""
     network, stated = document.get("network"), document.get("label_set")
-    channels: Any = document.get("channels")
-    if not isinstance(network, Mapping) or "out_channels" in network:
+    channels, inputs = document.get("channels"), document.get("inputs")
+    if not isinstance(network, Mapping):
+        return
+    if isinstance(inputs, list) and inputs and "in_channels" not in network:
+        document["network"] = network = {**network, "in_channels": len(inputs)}
+    if "out_channels" in network:
         return
     count = 1  # Anything, where parsing the whole recipe will tell what is wrong.
     if channels in get_args(Channels):
         with suppress(KeyError, SchemaError):
             labels = LABEL_SETS[stated] if isinstance(stated, str) else parse(LabelSet, stated)
-            count = len(channel_names(labels, channels))
+            count = len(channel_names(labels, cast(Channels, channels)))
     document["network"] = {**network, "out_channels": count}
 
 

@@ -11,7 +11,7 @@ from math import ceil
 from training.optimization.schedule import decay, learning_rate, warm_up_steps
 from training.recipes.recipe import Recipe
 from training.recipes.running_options import WHOLE, CurriculumStage
-from training.recipes.sampling_options import AUTO, IterationsEpoch
+from training.recipes.sampling_options import AUTO
 from training.recipes.stopping_options import Converged, FixedSteps
 
 
@@ -34,15 +34,15 @@ class Stage:
     """Steps of an epoch."""
     peak: float
     """Peak learning rate."""
+    most_epochs: int
+    """How long it lasts at most."""
     anneal_step: int | None
     """First step of the decay, where the run stops when it has converged."""
 
     @property
     def batch_size(self) -> int:
         """Patches of a step."""
-        size = self.recipe.sampling.batch_size
-        assert size != AUTO
-        return size
+        return self.recipe.sampling.patches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +107,7 @@ def _stages(
     step, epoch = 0, 0
     for number, part in enumerate(recipe.curriculum or (None,)):
         size = _batch_size(recipe, part, batch_size)
-        of = recipe.sampling.epoch
-        epoch_steps = of.iterations if isinstance(of, IterationsEpoch) else max(1, ceil(cases / size))
+        epoch_steps = max(1, replace(recipe.sampling, batch_size=size).steps_of_epoch(cases))
         steps = _length(recipe, part, step, epoch, epoch_steps)
         if steps <= 0:
             return
@@ -127,6 +126,7 @@ def _stages(
             end_step=end,
             first_epoch=epoch,
             epoch_steps=epoch_steps,
+            most_epochs=ceil(steps / epoch_steps),
             peak=(part and part.learning_rate) or recipe.optimizer.learning_rate,
             anneal_step=anneal,
         )

@@ -128,7 +128,7 @@ def test_no_clean_up_is_a_choice_too():
         ),
         ({"validation": {"every_epochs": 0}}, "validation.every_epochs: must be 1 to 1e+06, is 0"),
         ({"schedule": {"kind": "warmup_cosine", "warmup_steps": -1}}, "schedule.warmup_steps: must be 0 to 1e+06, is -1"),
-        ({"sampling": {"batch_size": 0}}, "sampling.batch_size: must be 1 to 64, is 0"),
+        ({"sampling": {"batch_size": 0}}, "sampling.batch_size: must be 1 to 4096, is 0"),
         ({"sampling": {"background_share": 2}}, "sampling.background_share: must be 0 to 1, is 2"),
         ({"label_set": "flare99"}, "label_set: flare99: no label set of this name and no file; known are"),
         ({"channels": "some"}, "channels: must be one of merged, plain, foreground"),
@@ -140,7 +140,10 @@ def test_no_clean_up_is_a_choice_too():
             {"network": {**NETWORK, "out_channels": 4}},
             "network.out_channels: must be 5 for plain flare21, is 4",
         ),
-        ({"network": {**NETWORK, "in_channels": 2}}, "network.in_channels: must be 1, is 2"),
+        (
+            {"network": {**NETWORK, "in_channels": 2}},
+            "network.in_channels: must be 1, one for each of inputs, is 2",
+        ),
         (
             {"intensity": {"kind": "window", "lower": 250, "upper": -250}},
             "intensity.upper: must be above lower (250.0), is -250.0",
