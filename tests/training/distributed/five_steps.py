@@ -1,8 +1,8 @@
 """One process of five training steps on batches of two, of which it sees its share; prints their losses.
 
 The word after the module is a list of losses in JSON; the steps are done for each of them. Which structures
-the two patches annotate differs, and so does how much of them is foreground: sums that were not added up over all
-processes would show.
+the two patches annotate differs, and so does how much of them is foreground: sums that were not added up over
+all processes would show.
 """
 
 import json

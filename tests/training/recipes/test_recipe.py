@@ -14,7 +14,8 @@ from model.manifest.tiling import AllWindows, GaussianImportance
 from model.schema import dump
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, NETWORK, tiny_recipe
-from training.recipes.loading import RECIPES, load_recipe, recipe_from
+from training.recipes.extending import RECIPES
+from training.recipes.loading import load_recipe, recipe_from
 from training.training_errors import RecipeError
 
 ZSCORE = {"kind": "clip_zscore", "lower": 0, "upper": 1, "mean": 0, "std": 1}
@@ -95,10 +96,22 @@ def test_no_clean_up_is_a_choice_too():
         ({"stopping": {"kind": "fixed_steps", "steps": 0}}, "stopping.steps: must be 1 to 1e+07, is 0"),
         ({"stopping": {"kind": "fixed_steps"}}, "stopping.steps: missing"),
         ({"stopping": {"kind": "bored", "steps": 1}}, "stopping.kind: must be one of fixed_steps"),
-        ({"optimizer": {"kind": "adamw", "learning_rate": "fast"}}, "optimizer.learning_rate: must be float, is str 'fast'"),
-        ({"optimizer": {"kind": "adamw", "learning_rate": 2}}, "optimizer.learning_rate: must be 1e-08 to 1, is 2"),
-        ({"optimizer": {"kind": "adamw", "weight_decay": -1}}, "optimizer.weight_decay: must be 0 to 1, is -1"),
-        ({"optimizer": {"kind": "adamw", "clip_norm": 0}}, "optimizer.clip_norm: must be 1e-06 to 1e+06, is 0"),
+        (
+            {"optimizer": {"kind": "adamw", "learning_rate": "fast"}},
+            "optimizer.learning_rate: must be float, is str 'fast'",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "learning_rate": 2}},
+            "optimizer.learning_rate: must be 1e-08 to 1, is 2",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "weight_decay": -1}},
+            "optimizer.weight_decay: must be 0 to 1, is -1",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "clip_norm": 0}},
+            "optimizer.clip_norm: must be 1e-06 to 1e+06, is 0",
+        ),
         ({"optimizer": {"kind": "adam"}}, "optimizer.kind: must be one of adamw, sgd, rmsprop, is 'adam'"),
         ({"optimizer": {"kind": "sgd", "momentum": 1}}, "optimizer.momentum: must be 0 to 0.9999, is 1"),
         ({"optimizer": {"kind": "sgd", "momentum": 0}}, "optimizer.nesterov: needs a momentum above 0"),
@@ -127,7 +140,10 @@ def test_no_clean_up_is_a_choice_too():
             "curriculum[0].batch_size: must be 1 to 1, is 2",
         ),
         ({"validation": {"every_epochs": 0}}, "validation.every_epochs: must be 1 to 1e+06, is 0"),
-        ({"schedule": {"kind": "warmup_cosine", "warmup_steps": -1}}, "schedule.warmup_steps: must be 0 to 1e+06, is -1"),
+        (
+            {"schedule": {"kind": "warmup_cosine", "warmup_steps": -1}},
+            "schedule.warmup_steps: must be 0 to 1e+06, is -1",
+        ),
         ({"sampling": {"batch_size": 0}}, "sampling.batch_size: must be 1 to 4096, is 0"),
         ({"sampling": {"background_share": 2}}, "sampling.background_share: must be 0 to 1, is 2"),
         ({"label_set": "flare99"}, "label_set: flare99: no label set of this name and no file; known are"),
@@ -166,7 +182,7 @@ def test_no_clean_up_is_a_choice_too():
         ({"augmentation": {"rotation_deg": 270}}, "augmentation.rotation_deg: must be 0 to 180, is 270"),
         ({"augmentation": {"gamma": 1}}, "augmentation.gamma: must be 0 to 0.9, is 1"),
         ({"loss": {"terms": []}}, "loss.terms: must have at least one"),
-        ({"loss": {"terms": [{"kind": "hinge"}]}}, "loss.terms[0].kind: must be one of dice, focal"),
+        ({"loss": {"terms": [{"kind": "hinge"}]}}, "loss.terms[0].kind: must be one of dice, cross_entropy, focal"),
         (
             {"loss": {"terms": [{"kind": "dice"}, {"kind": "focal", "gamma": -1}]}},
             "loss.terms[1].gamma: must be 0 to 5, is -1",
