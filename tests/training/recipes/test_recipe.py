@@ -95,10 +95,22 @@ def test_no_clean_up_is_a_choice_too():
         ({"stopping": {"kind": "fixed_steps", "steps": 0}}, "stopping.steps: must be 1 to 1e+07, is 0"),
         ({"stopping": {"kind": "fixed_steps"}}, "stopping.steps: missing"),
         ({"stopping": {"kind": "bored", "steps": 1}}, "stopping.kind: must be one of fixed_steps"),
-        ({"optimizer": {"kind": "adamw", "learning_rate": "fast"}}, "optimizer.learning_rate: must be float, is str 'fast'"),
-        ({"optimizer": {"kind": "adamw", "learning_rate": 2}}, "optimizer.learning_rate: must be 1e-08 to 1, is 2"),
-        ({"optimizer": {"kind": "adamw", "weight_decay": -1}}, "optimizer.weight_decay: must be 0 to 1, is -1"),
-        ({"optimizer": {"kind": "adamw", "clip_norm": 0}}, "optimizer.clip_norm: must be 1e-06 to 1e+06, is 0"),
+        (
+            {"optimizer": {"kind": "adamw", "learning_rate": "fast"}},
+            "optimizer.learning_rate: must be float, is str 'fast'",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "learning_rate": 2}},
+            "optimizer.learning_rate: must be 1e-08 to 1, is 2",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "weight_decay": -1}},
+            "optimizer.weight_decay: must be 0 to 1, is -1",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "clip_norm": 0}},
+            "optimizer.clip_norm: must be 1e-06 to 1e+06, is 0",
+        ),
         ({"optimizer": {"kind": "adam"}}, "optimizer.kind: must be one of adamw, sgd, rmsprop, is 'adam'"),
         ({"optimizer": {"kind": "sgd", "momentum": 1}}, "optimizer.momentum: must be 0 to 0.9999, is 1"),
         ({"optimizer": {"kind": "sgd", "momentum": 0}}, "optimizer.nesterov: needs a momentum above 0"),
@@ -127,7 +139,10 @@ def test_no_clean_up_is_a_choice_too():
             "curriculum[0].batch_size: must be 1 to 1, is 2",
         ),
         ({"validation": {"every_epochs": 0}}, "validation.every_epochs: must be 1 to 1e+06, is 0"),
-        ({"schedule": {"kind": "warmup_cosine", "warmup_steps": -1}}, "schedule.warmup_steps: must be 0 to 1e+06, is -1"),
+        (
+            {"schedule": {"kind": "warmup_cosine", "warmup_steps": -1}},
+            "schedule.warmup_steps: must be 0 to 1e+06, is -1",
+        ),
         ({"sampling": {"batch_size": 0}}, "sampling.batch_size: must be 1 to 4096, is 0"),
         ({"sampling": {"background_share": 2}}, "sampling.background_share: must be 0 to 1, is 2"),
         ({"label_set": "flare99"}, "label_set: flare99: no label set of this name and no file; known are"),
