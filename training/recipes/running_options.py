@@ -6,7 +6,7 @@ from typing import Literal
 from model.arrays import Zyx
 from model.checks import check_between
 
-WHOLE = "whole"
+WHOLE: Literal["whole"] = "whole"
 """What stands for a patch where the network sees whole volumes."""
 
 

@@ -68,7 +68,7 @@ Epoch = CasesEpoch | IterationsEpoch
 Centre = ClassesCentre | BackgroundShareCentre | ForegroundShareCentre
 """Where patches are cut."""
 
-AUTO = "auto"
+AUTO: Literal["auto"] = "auto"
 """What stands for a batch size that is to be found."""
 
 

@@ -128,9 +128,7 @@ def load_weights(
         CheckpointError: the weights belong to another network; the first tensor that does not fit is named.
     """
     start = f"{prefix}."
-    weights = {
-        name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)
-    }
+    weights = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
     wanted = network.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         have, want = (tuple(table[name].shape) if name in table else "nothing" for table in (weights, wanted))

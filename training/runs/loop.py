@@ -82,9 +82,7 @@ def _one_step(
     recipe, rate = run.info.recipe, run.timetable.rate_of(step)
     loss = training_step(run, step, batch)
     done = step + 1
-    run.info = replace(
-        run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates
-    )
+    run.info = replace(run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates)
     if isinstance(recipe.stopping, Converged):
         total, count = run.info.epoch_loss
         run.info = replace(run.info, epoch_loss=(total + loss, count + 1))

@@ -23,7 +23,9 @@ EDGE_BYTES = 65536
 """How much of each end of a file goes into the hash of the data."""
 
 
-def write_record(run: Run, cases: Iterable[CaseFiles], held_out: Iterable[CaseFiles], call: list[str]) -> None:
+def write_record(
+    run: Run, cases: Iterable[CaseFiles], held_out: Iterable[CaseFiles], call: list[str]
+) -> None:
     """Write `run.json` into the run's folder; a resumed run adds a start to the one that is there."""
     path = run.folder / RECORD
     starts = _earlier_starts(path) if run.info.step else []
@@ -59,7 +61,7 @@ def data_sha256(cases: Iterable[CaseFiles]) -> str:
     """
     found = hashlib.sha256()
     for case in cases:
-        for path in (case.image, case.labels):
+        for path in (*case.images, case.labels):
             size = path.stat().st_size
             found.update(f"{path.name} {size}\n".encode())
             with path.open("rb") as stream:
