@@ -12,6 +12,7 @@ import torch
 
 from training.data.folders import CaseFiles, data_name, labelled_cases, split_cases
 from training.data.store import CaseStore
+from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import ALONE, Ranks, join, leave
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
@@ -113,6 +114,8 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         torch.set_num_threads(arguments.threads)
     data = Data(*_cases(arguments))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
+    for stage in state.timetable.stages:
+        share_of_batch(stage.batch_size, ranks)
     watchers: list[Watcher] = []
     if ranks.is_first:
         _say(state, data)
