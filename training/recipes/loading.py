@@ -1,7 +1,7 @@
 """From a YAML file to a `Recipe`.
 
-Recipes are found by name or path, fields are replaced as `--set` says, label sets are looked up, and all
-faults are told at once.
+Recipes are found by name or path (`training.recipes.extending`), fields are replaced as `--set` says, label
+sets are looked up, and all faults are told at once.
 """
 
 import re
@@ -15,17 +15,17 @@ import yaml
 from model.label_files import FILES, LabelSetError, find_label_set
 from model.labels import LABEL_SETS, LabelSet
 from model.schema import SchemaError, dump, parse
+from training.recipes.extending import find_recipe, read_recipe
 from training.recipes.recipe import Channels, Recipe, channel_names
 from training.training_errors import RecipeError
 
-RECIPES = Path(__file__).parent
 FROM_DATA = "data"
 """What `label_set` reads where the set beside the training data is meant."""
 SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = (), data: Path | None = None) -> Recipe:
-    """Read a recipe: a file, or the name of one in `training/recipes`.
+    """Read a recipe: a file, or the name of one in `training/recipes` or its folder `published`.
 
     Args:
         name_or_path: e.g. `demo`, `mine.yaml`.
@@ -33,21 +33,10 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = (), data: Path | N
         data: data-set folder whose label set is meant by `label_set: data`.
 
     Raises:
-        RecipeError: no such recipe, not YAML, or faulty fields, which are all named.
+        RecipeError: no such recipe, not YAML, extends itself, or faulty fields, which are all named.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = RECIPES / f"{name_or_path}.yaml"
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-        raise RecipeError(f"recipe {name_or_path}: no such file, and not one of {known}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise RecipeError(f"recipe {path}: cannot be read as YAML ({reason})") from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"recipe {path}: must be a mapping of fields")
+    path = find_recipe(name_or_path)
+    document = read_recipe(path)
     try:
         return recipe_from(document, overrides, folder=path.parent, data=data)
     except RecipeError as error:
