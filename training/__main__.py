@@ -17,6 +17,11 @@ COMMANDS = {
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),
+    "benchmark": Command(
+        module="training.commands.benchmark",
+        summary="compare a recipe with its accelerated form",
+        needs="training",
+    ),
     "phantom": Command(
         module="training.commands.phantom", summary="make procedural CTs with truth", needs=".venv"
     ),

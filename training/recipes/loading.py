@@ -1,7 +1,7 @@
 """From a YAML file to a `Recipe`.
 
-Recipes are found by name or path (`training.recipes.extending`), fields are replaced as `--set` says, label
-sets are looked up, and all faults are told at once.
+Recipes are found by name or path, fields are replaced as `--set` says, label sets are looked up, and all
+faults are told at once.
 """
 
 import re
@@ -15,7 +15,7 @@ import yaml
 from model.label_files import FILES, LabelSetError, find_label_set
 from model.labels import LABEL_SETS, LabelSet
 from model.schema import SchemaError, dump, parse
-from training.recipes.extending import find_recipe, read_recipe
+from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.recipe import Channels, Recipe, channel_names
 from training.training_errors import RecipeError
 
@@ -33,10 +33,10 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = (), data: Path | N
         data: data-set folder whose label set is meant by `label_set: data`.
 
     Raises:
-        RecipeError: no such recipe, not YAML, extends itself, or faulty fields, which are all named.
+        RecipeError: no such recipe, not YAML, or faulty fields, which are all named.
     """
     path = find_recipe(name_or_path)
-    document = read_recipe(path)
+    document = read_recipe_document(path)
     try:
         return recipe_from(document, overrides, folder=path.parent, data=data)
     except RecipeError as error:
