@@ -52,8 +52,8 @@ def cut(
 
 
 def flip(image: F32, channels: U8, augmentation: Augmentation, rng: np.random.Generator) -> tuple[F32, U8]:
-    """Image and channels mirrored along each of the augmentation's axes with chance 0.5; views."""
+    """Image (…, z, y, x) and channels mirrored along each axis named, with chance 0.5 each; views."""
     for axis, name in enumerate("zyx"):
         if name in augmentation.flip_axes and rng.random() < 0.5:
-            image, channels = np.flip(image, axis), np.flip(channels, axis)
+            image, channels = np.flip(image, axis - 3), np.flip(channels, axis)
     return image, channels

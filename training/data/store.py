@@ -17,19 +17,28 @@ from numpy.typing import NDArray
 from model.arrays import U8
 from model.labels import Table, channel_table
 from model.schema import dump
+from training.data.annotations import annotated_channels
 from training.data.folders import CaseFiles
 from training.data.on_grid import read_on_grid
 from training.data.sampling import GridCase, channel_points
 from training.recipes.recipe import FOREGROUND, Recipe
 
 
-def recipe_table(recipe: Recipe) -> Table:
-    """Table from label id to the recipe's channel, (256,)."""
+def recipe_table(recipe: Recipe, annotated: Sequence[bool] | None = None) -> Table:
+    """Table from label id to the recipe's channel, (256,).
+
+    Args:
+        recipe: says the channels.
+        annotated: whether a case annotates each of them; the others become background. None: all.
+    """
     if recipe.channels == FOREGROUND:
         table = np.zeros(256, np.uint8)
         table[list(recipe.labels.ids.values())] = 1
-        return table
-    return channel_table(recipe.labels, recipe.channel_names)
+    else:
+        table = channel_table(recipe.labels, recipe.channel_names)
+    if annotated is not None:
+        table[~np.array(annotated)[table]] = 0
+    return table
 
 
 class CaseStore:
@@ -47,7 +56,6 @@ class CaseStore:
     ) -> None:
         self.cases = tuple(cases)
         self._recipe = recipe
-        self._table = recipe_table(recipe)
         self._free = cache_mb * 2**20
         self._folder = cache_folder
         self._kept: dict[int, GridCase] = {}
@@ -75,10 +83,12 @@ class CaseStore:
         return case
 
     def _read(self, files: CaseFiles) -> GridCase:
-        image, channels = self._arrays(files)
+        image, ids = self._arrays(files)
+        annotated = annotated_channels(self._recipe, files.annotated)
+        channels = recipe_table(self._recipe, annotated)[ids]
         # Seeded by the name: the points do not depend on the order in which cases are loaded.
         points = channel_points(channels, np.random.default_rng(zlib.crc32(files.name.encode())))
-        return GridCase(name=files.name, image=image, channels=channels, points=points)
+        return GridCase(name=files.name, image=image, channels=channels, points=points, annotated=annotated)
 
     def _arrays(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
         if self._folder is None:
@@ -86,27 +96,27 @@ class CaseStore:
         path = self._folder / f"{files.name}-{self._key(files)}.npz"
         if path.is_file():
             with np.load(path, allow_pickle=False) as stored:
-                return stored["image"], stored["channels"]
-        image, channels = self._resampled(files)
+                return stored["image"], stored["ids"]
+        image, ids = self._resampled(files)
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{threading.get_ident()}.partial")
         with partial.open("wb") as stream:
-            np.savez(stream, image=image, channels=channels)
+            np.savez(stream, image=image, ids=ids)
         partial.replace(path)
-        return image, channels
+        return image, ids
 
     def _resampled(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
-        image, ids = read_on_grid(files.image, files.labels, self._recipe)
+        image, ids = read_on_grid(files.images, files.labels, self._recipe)
         kept = np.float32 if self._recipe.values_limits is None else np.float16
-        return image.astype(kept, copy=False), self._table[ids]
+        return image.astype(kept, copy=False), ids
 
     def _key(self, files: CaseFiles) -> str:
         """Changes with everything that the arrays depend on."""
         recipe = self._recipe
-        parts = (recipe.labels, recipe.intensity, recipe.resampling)
-        depends = [recipe.channels, recipe.spacing_zyx_mm, recipe.normalize, *map(dump, parts)]
+        parts = (recipe.labels, recipe.case_inputs, recipe.resampling)
+        depends = [recipe.spacing_zyx_mm, recipe.normalize, *map(dump, parts)]
         stamps = [
             (path.stat().st_size, path.stat().st_mtime_ns, str(path.resolve()))
-            for path in (files.image, files.labels)
+            for path in (*files.images, files.labels)
         ]
         return hashlib.sha256(json.dumps([depends, stamps]).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from training.recipes.augmentation_options import Augmentation
 
 
 def cut_from(case, centre, patch_zyx, matrix):
-    return cut(case.image, case.channels, centre, patch_zyx, matrix)
+    return cut(case.image[0], case.channels, centre, patch_zyx, matrix)
 
 
 def ramp_case(shape=(6, 8, 10)):
@@ -29,7 +29,7 @@ def test_an_image_smaller_than_the_patch_lies_in_its_middle_with_air_around():
 def test_without_pose_a_patch_is_a_plain_slice():
     case = ramp_case()
     image, channels = cut_from(case, np.array([3.0, 4.0, 5.0]), (2, 4, 6), None)
-    np.testing.assert_array_equal(image, case.image[2:4, 2:6, 2:8])
+    np.testing.assert_array_equal(image, case.image[0, 2:4, 2:6, 2:8])
     np.testing.assert_array_equal(channels, case.channels[2:4, 2:6, 2:8])
 
 
@@ -45,7 +45,7 @@ def test_a_quarter_turn_turns_the_axial_plane_only_and_image_and_channels_alike(
     case = ramp_case((4, 8, 8))
     quarter = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
     image, channels = cut_from(case, np.array([2.0, 4.0, 4.0]), (4, 4, 4), quarter)
-    np.testing.assert_allclose(image, np.rot90(case.image[:, 2:6, 2:6], axes=(1, 2), k=-1), atol=1e-6)
+    np.testing.assert_allclose(image, np.rot90(case.image[0, :, 2:6, 2:6], axes=(1, 2), k=-1), atol=1e-6)
     np.testing.assert_array_equal(channels, np.rot90(case.channels[:, 2:6, 2:6], axes=(1, 2), k=-1))
 
 

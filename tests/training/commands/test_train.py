@@ -66,7 +66,7 @@ def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_pa
 
 
 def test_all_faults_of_a_recipe_are_told_before_data_is_looked_at(tmp_path, capsys):
-    recipe = recipe_file(tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"steps": 0})
+    recipe = recipe_file(tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"kind": "fixed_steps", "steps": 0})
     assert main(words(recipe, tmp_path / "nowhere", tmp_path / "run")) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: recipe recipe.yaml: label_set: ")

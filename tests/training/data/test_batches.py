@@ -25,23 +25,25 @@ def test_every_epoch_shows_each_case_once_in_an_order_of_its_own():
 
 
 def test_shapes_and_types(store):
-    images, targets = make_batch(store, RECIPE, seed=0, step=0)
-    assert (images.shape, images.dtype) == ((2, 1, 16, 16, 16), torch.float32)
-    assert (targets.shape, targets.dtype) == ((2, 16, 16, 16), torch.uint8)
+    batch = make_batch(store, RECIPE, seed=0, step=0)
+    assert (batch.images.shape, batch.images.dtype) == ((2, 1, 16, 16, 16), torch.float32)
+    assert (batch.target.shape, batch.target.dtype) == ((2, 16, 16, 16), torch.uint8)
+    assert (batch.annotated.shape, batch.annotated.dtype) == ((2, 5), torch.bool)
+    assert batch.annotated.all()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_batches_come_in_order_and_do_not_depend_on_the_number_of_workers(store, workers):
     made = list(batches(store, RECIPE, seed=1, first_step=2, workers=workers))
     assert [step for step, _ in made] == [2, 3, 4]
-    for step, (images, targets) in made:
+    for step, batch in made:
         again = make_batch(store, RECIPE, seed=1, step=step)
-        assert torch.equal(images, again[0])
-        assert torch.equal(targets, again[1])
+        assert torch.equal(batch.images, again.images)
+        assert torch.equal(batch.target, again.target)
 
 
 def test_steps_and_seeds_give_different_patches(store):
-    made = [make_batch(store, RECIPE, seed, step)[0] for seed, step in ((0, 0), (0, 1), (1, 0))]
+    made = [make_batch(store, RECIPE, seed, step).images for seed, step in ((0, 0), (0, 1), (1, 0))]
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(made, 2))
     assert not torch.equal(made[0][0], made[0][1])
 

@@ -46,7 +46,8 @@ def test_further_channels_are_no_cases_of_their_own(tmp_path):
     write_dataset(tmp_path, cases=1)
     image = tmp_path / "imagesTr" / "case0_0000.nii.gz"
     image.with_name("case0_0001.nii.gz").write_bytes(image.read_bytes())
-    assert [case.image.name for case in labelled_cases(tmp_path)] == ["case0_0000.nii.gz"]
+    (case,) = labelled_cases(tmp_path)
+    assert [path.name for path in case.images] == ["case0_0000.nii.gz", "case0_0001.nii.gz"]
 
 
 def test_at_least_one_case_is_held_out(tmp_path):
