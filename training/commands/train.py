@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from training.data.folders import CaseFiles, data_name, labelled_cases, split_cases
+from training.data.checking import Expected, checked_cases
+from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.store import CaseStore
 from training.recipes.loading import load_recipe
 from training.runs.checkpoints import RunInfo
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    cases, held_out = _cases(arguments)
+    cases, held_out = _cases(arguments, len(recipe.stated_inputs))
     info = RunInfo(
         recipe=recipe,
         step=0,
@@ -125,12 +126,16 @@ def _check(arguments: argparse.Namespace) -> None:
         raise RecipeError(f"--seed: must be 0 or more, is {arguments.seed}")
 
 
-def _cases(arguments: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    cases = tuple(case for folder in arguments.data for case in labelled_cases(folder))
+def _cases(
+    arguments: argparse.Namespace, channels: int
+) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    """Training and held-out cases, complete and with sound headers."""
+    expected = Expected(channels=channels)
+    cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
     try:
         fraction = float(arguments.validation)
     except ValueError:
-        return cases, labelled_cases(Path(arguments.validation))
+        return cases, checked_cases(Path(arguments.validation), expected)
     if not 0 <= fraction < 1:
         raise RecipeError(
             f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"
