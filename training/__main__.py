@@ -17,6 +17,11 @@ COMMANDS = {
     "check": Command(
         module="training.commands.check", summary="list all faults of a data set", needs="training"
     ),
+    "fingerprint": Command(
+        module="training.commands.fingerprint",
+        summary="sum up sizes, spacings, intensities and structures of a data set",
+        needs="training",
+    ),
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),

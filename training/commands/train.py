@@ -8,6 +8,7 @@ import torch
 
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
+from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.recipes.loading import load_recipe
 from training.runs.checkpoints import RunInfo
@@ -79,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, [*arguments.overrides, *steps], data=arguments.data[0])
     device = _device(arguments.device)
     _check(arguments)
+    recipe = resolved(recipe, arguments.data)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     cases, held_out = _cases(arguments, len(recipe.stated_inputs))
