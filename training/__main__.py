@@ -14,6 +14,14 @@ COMMANDS = {
     "train": Command(
         module="training.commands.train", summary="train a network by a recipe", needs="training"
     ),
+    "check": Command(
+        module="training.commands.check", summary="list all faults of a data set", needs="training"
+    ),
+    "fingerprint": Command(
+        module="training.commands.fingerprint",
+        summary="sum up sizes, spacings, intensities and structures of a data set",
+        needs="training",
+    ),
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),

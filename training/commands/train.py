@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 
-from training.data.folders import CaseFiles, data_name, labelled_cases, split_cases
+from training.data.checking import Expected, checked_cases
+from training.data.folders import CaseFiles, data_name, split_cases
+from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import ALONE, Ranks, join, leave
@@ -110,9 +112,10 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     recipe = load_recipe(arguments.recipe, [*arguments.overrides, *steps], data=arguments.data[0])
     device = _device(arguments.device, ranks)
     _check(arguments)
+    recipe = resolved(recipe, arguments.data)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    data = Data(*_cases(arguments))
+    data = Data(*_cases(arguments, len(recipe.stated_inputs)))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
     for stage in state.timetable.stages:
         share_of_batch(stage.batch_size, ranks)
@@ -227,12 +230,16 @@ def _check(arguments: argparse.Namespace) -> None:
         raise RecipeError(f"--seed: must be 0 or more, is {arguments.seed}")
 
 
-def _cases(arguments: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    cases = tuple(case for folder in arguments.data for case in labelled_cases(folder))
+def _cases(
+    arguments: argparse.Namespace, channels: int
+) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    """Training and held-out cases, complete and with sound headers."""
+    expected = Expected(channels=channels)
+    cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
     try:
         fraction = float(arguments.validation)
     except ValueError:
-        return cases, labelled_cases(Path(arguments.validation))
+        return cases, checked_cases(Path(arguments.validation), expected)
     if not 0 <= fraction < 1:
         raise RecipeError(
             f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"

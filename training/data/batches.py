@@ -1,7 +1,7 @@
 """Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -80,7 +80,7 @@ def batches(
     first_step: int,
     workers: int,
     make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
-) -> Iterator[tuple[int, Batch]]:
+) -> Generator[tuple[int, Batch], None, None]:
     """Steps from `first_step` to the recipe's last and their batches.
 
     They are made ahead by threads, since numpy and scipy release Python's lock.

@@ -1,7 +1,7 @@
 """Cases that do not annotate every structure: what they may teach about the others, which is nothing.
 
 Under softmax a voxel that such a case calls background may be background or any structure that it does not
-annotate. The marginal form asks for the sum of their probabilities: no gradient then tells one from the other.
+annotate. The marginal form asks for the sum of their probabilities: no gradient then tells them apart.
 Source: Shi, Xiao, Chen, Zhou, "Marginal loss and exclusion loss for partially supervised multi-organ
 segmentation", Medical Image Analysis 2021.
 

@@ -23,7 +23,7 @@ class _SoftmaxSums(torch.autograd.Function):
         return log_of_truth, probability.sum(2), channel_sums(of_truth, target, logits.shape[1])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, to_log: Tensor, to_sums: Tensor, to_true_sums: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         # With p = softmax(x): d log p_y = [y] - p, and d p_c = p_c · ([c] - p), both along x.
         probability, target, of_truth = ctx.saved_tensors

@@ -84,18 +84,19 @@ def perimeter(scores: Scores, term: PerimeterTerm) -> Tensor:
     The soft contour of a map is its max-pool minus its min-pool over 3×3×3 voxels; its sum is the perimeter
     (El Jurdi, Petitjean, Honeine, Cheplygina, Abdallah, MIDL 2021).
     """
-    size, channels = scores.size_zyx, scores.logits.shape[1]
-    predicted = _perimeters(scores.logits.softmax(1).unflatten(2, size))
+    channels = scores.logits.shape[1]
+    predicted = _perimeters(scores.logits.softmax(1), scores)
     with torch.no_grad():
         truth = functional.one_hot(scores.target, channels).transpose(1, 2).to(predicted.dtype)
-        true = _perimeters(truth.unflatten(2, size))
+        true = _perimeters(truth, scores)
     whole = predicted + true + SMOOTH if term.relative_to == "perimeters" else float(scores.target.shape[1])
     squared = ((predicted - true) / whole).square()
     return _channel_mean(squared, scores.present(background=False), scores, scores.reduce)
 
 
-def _perimeters(maps: Tensor) -> Tensor:
-    """Sum of the soft contour, (b, c); maps (b, c, z, y, x)."""
+def _perimeters(maps: Tensor, scores: Scores) -> Tensor:
+    """Sum of the soft contour, (b, c); maps (b, c, n)."""
+    maps = maps.reshape(*maps.shape[:2], *scores.size_zyx)
     highest = functional.max_pool3d(maps, 3, stride=1, padding=1)
     lowest = -functional.max_pool3d(-maps, 3, stride=1, padding=1)
     return (highest - lowest).flatten(2).sum(2)

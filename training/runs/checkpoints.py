@@ -1,9 +1,9 @@
 """Checkpoints: one safetensors file each, its metadata one JSON text; reading one executes nothing.
 
-Tensors are named `network.…` for the weights that are validated and exported. `last.safetensors` also has what
-the optimizer remembers of each weight, e.g. `exp_avg.…`, and `raw.…` for the weights that are trained where
-`network.…` is their average. Together with the steps and the seed they are all that a run needs to go on
-exactly as if it had not stopped.
+Tensors are named `network.…` for the weights that are validated and exported. `last.safetensors` also has
+what the optimizer remembers of each weight, e.g. `exp_avg.…`, and `raw.…` for the weights that are trained
+where `network.…` is their average. Together with the steps and the seed they are all that a run needs to go
+on exactly as if it had not stopped.
 """
 
 import json

@@ -54,8 +54,8 @@ def train(
                 whole_batch if stage.whole else make_batch, rank=run.ranks.rank, world=run.ranks.world
             )
             source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make)
-            with closing(timed(source, clock)) as steps:
-                for (step, batch), waited_s in steps:
+            with closing(source):
+                for (step, batch), waited_s in timed(source, clock):
                     _one_step(run, step, batch, waited_s, told, held_out)
                     if run.info.step >= run.timetable.stages[stage.number].end_step:
                         break
@@ -63,17 +63,13 @@ def train(
 
 def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, float]]:
     """Items with the seconds that each was waited for."""
-    try:
-        while True:
-            asked = clock()
-            item = next(source, None)
-            if item is None:
-                return
-            yield item, clock() - asked
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
+    while True:
+        asked = clock()
+        try:
+            item = next(source)
+        except StopIteration:
+            return
+        yield item, clock() - asked
 
 
 def _one_step(

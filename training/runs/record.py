@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,12 +24,16 @@ EDGE_BYTES = 65536
 
 
 def write_record(
-    run: Run, cases: Iterable[CaseFiles], held_out: Iterable[CaseFiles], call: list[str]
+    run: Run, cases: Sequence[CaseFiles], held_out: Sequence[CaseFiles], call: Sequence[str]
 ) -> None:
     """Write `run.json` into the run's folder; a resumed run adds a start to the one that is there."""
     path = run.folder / RECORD
     starts = _earlier_starts(path) if run.info.step else []
-    start = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "step": run.info.step, "call": call}
+    start = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "step": run.info.step,
+        "call": list(call),
+    }
     parameters = sum(parameter.numel() for parameter in run.network.parameters())
     record = {
         "starts": [*starts, start],
