@@ -58,7 +58,9 @@ def test_a_scaled_pose_reaches_beyond_the_image_as_air():
 
 def test_poses_stay_in_their_limits_and_leave_z_out_of_the_rotation():
     rng = np.random.default_rng(0)
-    poses = [draw_pose(PatchAugmentation(affine_chance=1, rotation_deg=10, scale=0.2), rng) for _ in range(200)]
+    poses = [
+        draw_pose(PatchAugmentation(affine_chance=1, rotation_deg=10, scale=0.2), rng) for _ in range(200)
+    ]
     in_plane = [np.hypot(pose[1, 1], pose[2, 1]) for pose in poses]
     angles = [np.degrees(np.arctan2(pose[2, 1], pose[1, 1])) for pose in poses]
     assert 0.8 <= min(in_plane) < 0.85 < 1.15 < max(in_plane) <= 1.2
@@ -89,7 +91,9 @@ def test_flips_are_along_the_axes_stated_and_no_others():
     channels = image.astype(np.uint8)
     seen = set()
     for seed in range(40):
-        flipped, ids = flip(image, channels, PatchAugmentation(flip_axes=("z", "x")), np.random.default_rng(seed))
+        flipped, ids = flip(
+            image, channels, PatchAugmentation(flip_axes=("z", "x")), np.random.default_rng(seed)
+        )
         assert np.array_equal(flipped, ids)
         seen.add(int(ids[0, 0, 0]))
     assert seen == {0, 1, 4, 5}  # never y, whose stride is 2
