@@ -90,6 +90,7 @@ EVAL = ("score", "compare", "container", "profile", "rank", "picture", "report",
         (["-m", "training", "train"], "training", 1),
         (["-m", "training", "export"], "training", 1),
         (["-m", "training", "untrained"], "training", 1),
+        (["-m", "training", "benchmark"], "training", 1),
     ],
     ids=str,
 )

@@ -1,7 +1,7 @@
 """Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Batch:
     """What the network sees in a step, what it should find, and what is known about that."""
 
     images: Tensor
-    """Network input, (batch, channels, z, y, x) float32."""
+    """Network input, (batch, channels, z, y, x) float32; crops are of the type that they are kept in."""
     target: Tensor
     """Output channel of each voxel, (batch, z, y, x) uint8."""
     annotated: Tensor
@@ -103,7 +103,7 @@ def batches(
     first_step: int,
     workers: int,
     make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
-) -> Iterator[tuple[int, Batch]]:
+) -> Generator[tuple[int, Batch], None, None]:
     """Steps from `first_step` to the recipe's last and their batches.
 
     They are made ahead by threads, since numpy and scipy release Python's lock.

@@ -2,7 +2,7 @@
 
 | form | where files are |
 |---|---|
-| nnU-Net v2, FLARE | `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`; folders may be `images` and `labels` |
+| nnU-Net v2, FLARE | `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`; also in `images`, `labels` |
 | AMOS | `imagesTr/amos_0001.nii.gz`, `labelsTr/amos_0001.nii.gz` |
 | MONAI datalist, Decathlon | `dataset.json`, or the file given: `"training": [{"image": …, "label": …}]` |
 | prepared store | what `python -m training prepare` wrote |
@@ -122,8 +122,8 @@ def _in_folders(folder: Path) -> Found:
         suffix = image_suffix(next(iter(files.values())).name)
         gaps = [number for number in range(max(files)) if number not in files]
         faults += [
-            f"{images / channel_stem(name, number)}{suffix}: missing, though the case has channel {max(files)}"
-            for number in gaps
+            f"{images / channel_stem(name, gap)}{suffix}: missing, though the case has channel {max(files)}"
+            for gap in gaps
         ]
         if name not in truths:
             faults.append(f"{labels / name}{suffix}: missing, though the case has an image")
@@ -136,11 +136,11 @@ def _in_folders(folder: Path) -> Found:
 def _truths(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """Case to label map, and a line for each that has two."""
     truths: dict[str, Path] = {}
-    faults = []
-    for path in _image_files(folder):
-        if truths.setdefault(_stem(path), path) != path:
-            faults.append(f"{path}: second label map of case {_stem(path)}; keep one")
-    return truths, faults
+    paths = _image_files(folder)
+    for path in paths:
+        truths.setdefault(_stem(path), path)
+    second = [path for path in paths if truths[_stem(path)] != path]
+    return truths, [f"{path}: second label map of case {_stem(path)}; keep one" for path in second]
 
 
 def _channels(folder: Path, truths: Mapping[str, Path]) -> tuple[dict[str, dict[int, Path]], list[str]]:

@@ -29,8 +29,7 @@ def whole_batch(
     """
     if world > 1:
         raise RecipeError(
-            f"patch_zyx: whole volumes, one a step, cannot be shared among {world} processes; train that stage "
-            "with one process"
+            f"patch_zyx: whole volumes, one a step, cannot be shared among {world} processes; train with one"
         )
     case = store.load(case_of(step, len(store), seed))
     patch_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)

@@ -15,9 +15,9 @@ class _Optimizer:
     clip_norm: float
     """Gradients with a larger norm than this are scaled down to it."""
     accumulate_steps: int = 1
-    """Parts in which a batch goes through the network, one after another, to save memory; their gradients are
-    averaged, and the weights change once. `sampling.batch_size` must be a multiple of it. Sums over the batch,
-    as of a Dice term, run over each part alone."""
+    """Parts in which a batch goes through the network, one after another, to save memory; their gradients
+    are averaged, and the weights change once. `sampling.batch_size` must be a multiple of it. Sums over the
+    batch, as of a Dice term, run over each part alone."""
 
     def __post_init__(self) -> None:
         check_between("learning_rate", self.learning_rate, 1e-8, 1)

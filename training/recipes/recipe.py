@@ -26,8 +26,8 @@ from training.recipes.image_options import (
 from training.recipes.inference_options import Inference
 from training.recipes.loss_options import Loss
 from training.recipes.optimizer_options import AdamWOptimizer, Optimizer
-from training.recipes.running_options import WHOLE, CurriculumStage, WeightAverage
-from training.recipes.sampling_options import AUTO, Sampling
+from training.recipes.running_options import CurriculumStage, WeightAverage
+from training.recipes.sampling_options import Sampling
 from training.recipes.schedule_options import Schedule, WarmupCosineSchedule
 from training.recipes.stopping_options import Stopping
 from training.recipes.validation_options import Validation
@@ -225,7 +225,7 @@ class Recipe:
         sizes = {"sampling.batch_size": self.sampling.batch_size}
         for index, stage in enumerate(self.curriculum):
             sizes[f"curriculum[{index}].batch_size"] = stage.batch_size
-            if stage.patch_zyx != WHOLE:
+            if not isinstance(stage.patch_zyx, str):
                 try:
                     self.network.check_window(stage.patch_zyx)
                 except ValueError as error:
@@ -235,7 +235,7 @@ class Recipe:
         faults += [
             f"{name}: must be a multiple of optimizer.accumulate_steps ({parts}), is {size}"
             for name, size in sizes.items()
-            if size != AUTO and size % parts
+            if not isinstance(size, str) and size % parts
         ]
         return faults
 

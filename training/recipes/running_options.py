@@ -6,7 +6,7 @@ from typing import Literal
 from model.arrays import Zyx
 from model.checks import check_between
 
-WHOLE = "whole"
+WHOLE: Literal["whole"] = "whole"
 """What stands for a patch where the network sees whole volumes."""
 
 
@@ -15,8 +15,8 @@ class CurriculumStage:
     """A part of the run with a patch and a batch size of its own (LAMP)."""
 
     patch_zyx: Zyx | Literal["whole"]
-    """Size of a patch, voxels; `whole`: each case in one piece, padded on all sides to what the network's strides
-    ask for, with a batch size of 1."""
+    """Size of a patch, voxels; `whole`: each case in one piece, padded on all sides to what the network's
+    strides ask for, with a batch size of 1."""
     batch_size: int = 1
     """Patches of a step."""
     epochs: int

@@ -52,7 +52,8 @@ class ForegroundShareCentre:
     """nnU-Net's oversampling: the last patches of each batch lie around structures, the others anywhere.
 
     The structure is drawn evenly from those present. As in nnU-Net these are the patches from number
-    round(batch · (1 - share)) on, counted from 0: one of two, for a share of 0.33. Where that is none (a batch of one) each patch is one of them with chance `share`.
+    round(batch · (1 - share)) on, counted from 0: one of two, for a share of 0.33. Where that is none (a
+    batch of one) each patch is one of them with chance `share`.
     """
 
     kind: Literal["foreground_share"] = "foreground_share"
@@ -68,7 +69,7 @@ Epoch = CasesEpoch | IterationsEpoch
 Centre = ClassesCentre | BackgroundShareCentre | ForegroundShareCentre
 """Where patches are cut."""
 
-AUTO = "auto"
+AUTO: Literal["auto"] = "auto"
 """What stands for a batch size that is to be found."""
 
 

@@ -1,9 +1,9 @@
 """Checkpoints: one safetensors file each, its metadata one JSON text; reading one executes nothing.
 
-Tensors are named `network.…` for the weights that are validated and exported. `last.safetensors` also has what
-the optimizer remembers of each weight, e.g. `exp_avg.…`, and `raw.…` for the weights that are trained where
-`network.…` is their average. Together with the steps and the seed they are all that a run needs to go on
-exactly as if it had not stopped.
+Tensors are named `network.…` for the weights that are validated and exported. `last.safetensors` also has
+what the optimizer remembers of each weight, e.g. `exp_avg.…`, and `raw.…` for the weights that are trained
+where `network.…` is their average. Together with the steps and the seed they are all that a run needs to go
+on exactly as if it had not stopped.
 """
 
 import json
@@ -128,9 +128,7 @@ def load_weights(
         CheckpointError: the weights belong to another network; the first tensor that does not fit is named.
     """
     start = f"{prefix}."
-    weights = {
-        name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)
-    }
+    weights = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
     wanted = network.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         have, want = (tuple(table[name].shape) if name in table else "nothing" for table in (weights, wanted))

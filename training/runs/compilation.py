@@ -22,4 +22,4 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
                 "compile: torch.compile needs a C++ compiler here; install g++, or leave compile out of the "
                 "recipe"
             ) from error
-    network.compile()  # type: ignore[no-untyped-call]
+    network.compile()

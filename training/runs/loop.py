@@ -54,8 +54,8 @@ def train(
                 whole_batch if stage.whole else make_batch, rank=run.ranks.rank, world=run.ranks.world
             )
             source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make)
-            with closing(timed(source, clock)) as steps:
-                for (step, batch), waited_s in steps:
+            with closing(source):
+                for (step, batch), waited_s in timed(source, clock):
                     _one_step(run, step, batch, waited_s, told, held_out)
                     if run.info.step >= run.timetable.stages[stage.number].end_step:
                         break
@@ -63,17 +63,13 @@ def train(
 
 def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, float]]:
     """Items with the seconds that each was waited for."""
-    try:
-        while True:
-            asked = clock()
-            item = next(source, None)
-            if item is None:
-                return
-            yield item, clock() - asked
-    finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
+    while True:
+        asked = clock()
+        try:
+            item = next(source)
+        except StopIteration:
+            return
+        yield item, clock() - asked
 
 
 def _one_step(
@@ -82,9 +78,7 @@ def _one_step(
     recipe, rate = run.info.recipe, run.timetable.rate_of(step)
     loss = training_step(run, step, batch)
     done = step + 1
-    run.info = replace(
-        run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates
-    )
+    run.info = replace(run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates)
     if isinstance(recipe.stopping, Converged):
         total, count = run.info.epoch_loss
         run.info = replace(run.info, epoch_loss=(total + loss, count + 1))
@@ -138,7 +132,8 @@ def _turn(run: Run, done: int) -> None:
     stopping, stage = run.info.recipe.stopping, run.timetable.stage_of(done - 1)
     if not isinstance(stopping, Converged):
         return
-    if len(run.info.anneal_steps) == stage.number:
+    is_due = bool(run.info.dice) or done == stage.anneal_step
+    if len(run.info.anneal_steps) == stage.number and is_due:
         monitor = Monitor(replace(stopping, epochs=stage.most_epochs))
         for epoch, dice, loss in run.info.watched:
             monitor.add(epoch, dice, loss)

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,11 +23,17 @@ EDGE_BYTES = 65536
 """How much of each end of a file goes into the hash of the data."""
 
 
-def write_record(run: Run, cases: Iterable[CaseFiles], held_out: Iterable[CaseFiles], call: list[str]) -> None:
+def write_record(
+    run: Run, cases: Sequence[CaseFiles], held_out: Sequence[CaseFiles], call: Sequence[str]
+) -> None:
     """Write `run.json` into the run's folder; a resumed run adds a start to the one that is there."""
     path = run.folder / RECORD
     starts = _earlier_starts(path) if run.info.step else []
-    start = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "step": run.info.step, "call": call}
+    start = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "step": run.info.step,
+        "call": list(call),
+    }
     parameters = sum(parameter.numel() for parameter in run.network.parameters())
     record = {
         "starts": [*starts, start],
@@ -59,7 +65,7 @@ def data_sha256(cases: Iterable[CaseFiles]) -> str:
     """
     found = hashlib.sha256()
     for case in cases:
-        for path in (case.image, case.labels):
+        for path in (*case.images, case.labels):
             size = path.stat().st_size
             found.update(f"{path.name} {size}\n".encode())
             with path.open("rb") as stream:

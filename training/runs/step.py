@@ -59,7 +59,7 @@ def loss_of(run: Run, batch: Batch) -> Tensor:
         target,
         recipe.loss,
         recipe.network.output_strides_zyx,
-        batch.annotated.to(run.device),
+        batch.annotated,
         LossSetting(channel_names=recipe.channel_names, reduce=run.ranks.sum),
     )
 

@@ -11,7 +11,6 @@ from math import ceil
 from training.optimization.schedule import decay, learning_rate, warm_up_steps
 from training.recipes.recipe import Recipe
 from training.recipes.running_options import WHOLE, CurriculumStage
-from training.recipes.sampling_options import AUTO
 from training.recipes.stopping_options import Converged, FixedSteps
 
 
@@ -138,7 +137,7 @@ def _batch_size(recipe: Recipe, part: CurriculumStage | None, found: int | None)
     if part is not None:
         return part.batch_size
     stated = recipe.sampling.batch_size
-    return (found or 1) if stated == AUTO else stated
+    return (found or 1) if isinstance(stated, str) else stated
 
 
 def _length(recipe: Recipe, part: CurriculumStage | None, step: int, epoch: int, epoch_steps: int) -> int:
@@ -152,7 +151,7 @@ def _length(recipe: Recipe, part: CurriculumStage | None, step: int, epoch: int,
 
 
 def _of_stage(recipe: Recipe, part: CurriculumStage | None, size: int, end: int) -> Recipe:
-    patch = recipe.patch_zyx if part is None or part.patch_zyx == WHOLE else part.patch_zyx
+    patch = recipe.patch_zyx if part is None or isinstance(part.patch_zyx, str) else part.patch_zyx
     return replace(
         recipe,
         patch_zyx=patch,

@@ -66,7 +66,9 @@ def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_pa
 
 
 def test_all_faults_of_a_recipe_are_told_before_data_is_looked_at(tmp_path, capsys):
-    recipe = recipe_file(tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"kind": "fixed_steps", "steps": 0})
+    recipe = recipe_file(
+        tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"kind": "fixed_steps", "steps": 0}
+    )
     assert main(words(recipe, tmp_path / "nowhere", tmp_path / "run")) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: recipe recipe.yaml: label_set: ")
@@ -79,7 +81,7 @@ def test_a_line_says_what_is_trained_and_another_where_it_ended(cubes, tmp_path,
     caplog.set_level(logging.INFO, logger="training")
     more = ("--steps", "2", "--validation", str(cubes), "--precision", "fp32")
     assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
-    assert "tiny: 2 cases, 2 held out, 2 steps from 0, cpu in fp32" in caplog.messages
+    assert "tiny: 2 cases, 2 held out, 0.00711 M parameters, 2 steps from 0, cpu in fp32" in caplog.messages
     assert any(message.startswith("step 2/2: loss ") for message in caplog.messages)
     assert any(message.startswith("step 2: validation Dice ") for message in caplog.messages)
     assert caplog.messages[-1] == f"done: {tmp_path / 'run' / BEST}"

@@ -49,8 +49,23 @@ def test_what_two_documents_say_together(below, above, together):
 def test_a_circle_is_refused(tmp_path):
     write(tmp_path, "one", extends="two")
     path = write(tmp_path, "two", extends="one")
-    with pytest.raises(RecipeError, match="extends itself, by way of one"):
+    with pytest.raises(RecipeError, match=r"^recipe two\.yaml: extends itself \(two → one → two\)$"):
         read_recipe_document(path)
+
+
+def test_one_recipe_below_two_others_is_no_circle(tmp_path):
+    write(tmp_path, "base", a=1)
+    for name in ("left", "right"):
+        write(tmp_path, name, extends="base")
+    assert read_recipe_document(write(tmp_path, "both", extends=["left", "right"])) == {"a": 1}
+
+
+def test_a_label_set_lies_beside_the_recipe_that_names_it(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "labels.json").write_text('{"name": "own", "labels": {"lung": 3}}')
+    write(tmp_path / "below", "base", **{**DOCUMENT, "label_set": "labels.json"})
+    path = write(tmp_path, "upper", extends="below/base.yaml")
+    assert load_recipe(str(path)).labels.ids == {"lung": 3}
 
 
 def test_a_recipe_below_that_is_missing_is_named_with_the_one_above(tmp_path):

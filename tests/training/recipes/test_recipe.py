@@ -182,7 +182,10 @@ def test_no_clean_up_is_a_choice_too():
         ({"augmentation": {"rotation_deg": 270}}, "augmentation.rotation_deg: must be 0 to 180, is 270"),
         ({"augmentation": {"gamma": 1}}, "augmentation.gamma: must be 0 to 0.9, is 1"),
         ({"loss": {"terms": []}}, "loss.terms: must have at least one"),
-        ({"loss": {"terms": [{"kind": "hinge"}]}}, "loss.terms[0].kind: must be one of dice, cross_entropy, focal"),
+        (
+            {"loss": {"terms": [{"kind": "hinge"}]}},
+            "loss.terms[0].kind: must be one of dice, cross_entropy, focal",
+        ),
         (
             {"loss": {"terms": [{"kind": "dice"}, {"kind": "focal", "gamma": -1}]}},
             "loss.terms[1].gamma: must be 0 to 5, is -1",
