@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.arrays import F32, F64, U8, Zyx
+from model.arrays import F64, U8, Zyx
 from training.augmentation.appearance import vary_appearance
+from training.augmentation.margins import crop_size
 from training.augmentation.pose import cut, draw_pose, flip
 from training.data.stored_arrays import StoredImage, StoredLabels
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import PatchAugmentation
+from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import (
     Centre,
@@ -70,8 +72,12 @@ def channel_points(channels: U8, rng: np.random.Generator) -> tuple[NDArray[np.i
     return tuple(found)
 
 
-def draw_patch(case: GridCase, recipe: Recipe, rng: np.random.Generator, index: int = 0) -> tuple[F32, U8]:
+def draw_patch(
+    case: GridCase, recipe: Recipe, rng: np.random.Generator, index: int = 0
+) -> tuple[NDArray[np.floating], U8]:
     """One varied patch and the output channel of each of its voxels, both of the recipe's patch size.
+
+    Where the recipe varies whole batches on the training device: the crop that such a patch is made of.
 
     Args:
         case: the case that it is cut from.
@@ -80,6 +86,10 @@ def draw_patch(case: GridCase, recipe: Recipe, rng: np.random.Generator, index: 
         index: place of the patch in its batch, over all processes.
     """
     augmentation, patch_zyx = recipe.augmentation, recipe.patch_zyx
+    if isinstance(augmentation, BatchedAugmentation):
+        around = lies_around(recipe, index, rng)
+        centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
+        return draw_crop(case, centre, crop_size(augmentation, patch_zyx))
     if rng.random() < augmentation.slab_chance:
         case = draw_slab(case, augmentation, rng)
     around = lies_around(recipe, index, rng)
@@ -122,7 +132,7 @@ def read_box(
     return replace(case, image=case.image[:, z, y, x], channels=case.channels[z, y, x], points=()), low
 
 
-def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generator) -> GridCase:
+def draw_slab(case: GridCase, augmentation: PatchAugmentation, rng: np.random.Generator) -> GridCase:
     """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly."""
     depth = case.size_zyx[0]
     thickness = min(depth, int(rng.integers(augmentation.slab_voxels[0], augmentation.slab_voxels[1] + 1)))
