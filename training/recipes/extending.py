@@ -52,8 +52,8 @@ def read_recipe_document(path: Path, standing_on_it: Sequence[Path] = ()) -> dic
         RecipeError: a file is missing or not YAML, or recipes extend each other in a circle.
     """
     if path.resolve() in standing_on_it:
-        names = " → ".join(one.stem for one in (*standing_on_it, path))
-        raise RecipeError(f"recipe {standing_on_it[0].name}: extends itself ({names})")
+        circle = " → ".join(one.stem for one in (*standing_on_it, path))
+        raise RecipeError(f"recipe {standing_on_it[0].name}: extends itself ({circle})")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
