@@ -19,9 +19,9 @@ from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.batch_search import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
-from training.runs.curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.log import read_log
 from training.runs.loop import train
+from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
 from training.runs.watching import Watcher
