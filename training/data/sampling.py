@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from model.arrays import F64, U8, Zyx
 from training.augmentation.appearance import vary_appearance
-from training.augmentation.margins import crop_size
 from training.augmentation.pose import cut, draw_pose, flip
 from training.data.stored_arrays import StoredImage, StoredLabels
 from training.recipes.augmentation_options import PatchAugmentation
@@ -73,23 +72,28 @@ def channel_points(channels: U8, rng: np.random.Generator) -> tuple[NDArray[np.i
 
 
 def draw_patch(
-    case: GridCase, recipe: Recipe, rng: np.random.Generator, index: int = 0
+    case: GridCase,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    index: int = 0,
+    crop_zyx: Zyx | None = None,
 ) -> tuple[NDArray[np.floating], U8]:
     """One varied patch and the output channel of each of its voxels, both of the recipe's patch size.
 
-    Where the recipe varies whole batches on the training device: the crop that such a patch is made of.
+    Where the recipe varies patches on the training device: the crop that such a patch is made of.
 
     Args:
         case: the case that it is cut from.
         recipe: says how.
         rng: source of randomness.
         index: place of the patch in its batch, over all processes.
+        crop_zyx: size of such a crop; None: that of the patch.
     """
     augmentation, patch_zyx = recipe.augmentation, recipe.patch_zyx
     if isinstance(augmentation, BatchedAugmentation):
         around = lies_around(recipe, index, rng)
         centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
-        return draw_crop(case, centre, crop_size(augmentation, patch_zyx))
+        return draw_crop(case, centre, crop_zyx or patch_zyx)
     if rng.random() < augmentation.slab_chance:
         case = draw_slab(case, augmentation, rng)
     around = lies_around(recipe, index, rng)
