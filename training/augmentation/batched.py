@@ -23,6 +23,9 @@ from training.augmentation.batched_geometry import draw_pose_of, look, middle
 from training.augmentation.draws import Key
 from training.recipes.batched_augmentation_options import BatchedAugmentation
 
+BEYOND = -32768
+"""What int16 crops hold beyond the image, where network input is 0."""
+
 
 def augment_batch(
     crops: Tensor,
@@ -36,9 +39,9 @@ def augment_batch(
     """Patches and their labels, on the device; each a function of its crop and its key alone.
 
     Args:
-        crops: int16 in the image's units, or network input of any float type; about the patch's middle, and
-            as large as the largest `needed_crop` of the keys, or `crop_margin` larger than the patch on
-            each side, which is enough for any key. What lies beyond a crop is 0.
+        crops: int16 in the image's units (`BEYOND` beyond it), or network input of any float type. They lie
+            about the patch's middle and are as large as the largest `needed_crop` of the keys, or larger
+            than the patch by `crop_margin` on each side, which does for any key. Beyond a crop is 0.
         labels: output channel of each voxel.
         keys: of each patch, seed and number in the run.
         options: what is done to them.
@@ -72,6 +75,7 @@ def network_input(crop: Tensor, intensities: Sequence[Intensity]) -> Tensor:
     if not crop.is_floating_point():
         for channel, intensity in zip(values.unbind(), intensities, strict=True):
             normalize_in_place(channel, intensity)
+        values.masked_fill_(crop == BEYOND, 0)
     return values
 
 

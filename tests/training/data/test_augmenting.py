@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from inference.preprocessing.intensity import NOTHING
+from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
 from tests.training.tiny import tiny_recipe
-from training.augmentation.batched import needed_crop
+from training.augmentation.batched import augment_batch, needed_crop
 from training.augmentation.pose import cut
 from training.data.augmenting import augmented
 from training.data.batches import case_of, make_batch
 from training.data.folders import labelled_cases
-from training.data.sampling import draw_centre
+from training.data.sampling import GridCase, channel_points, draw_centre, draw_patch
 from training.data.store import CaseStore
+from training.data.stored_arrays import StoredImage
 from training.recipes.recipe import Recipe
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
@@ -134,3 +137,42 @@ def test_a_run_learns_with_it_and_is_the_same_each_time(cases, tmp_path):
     tensors, info = load_checkpoint(tmp_path / "short" / LAST)
     assert info.recipe == short
     assert tensors
+
+
+@pytest.mark.parametrize(
+    "intensity",
+    [WindowIntensity(lower=-250, upper=250), ClipZscoreIntensity(lower=-200, upper=300, mean=40.5, std=70)],
+    ids=lambda intensity: intensity.kind,
+)
+def test_stored_values_travel_as_int16_and_give_the_patches_of_network_input(intensity):
+    hu = np.random.default_rng(0).integers(-400, 400, (1, 12, 20, 20)).astype(np.int16)
+    channels = (hu[0] > 0).astype(np.uint8)
+    stored = StoredImage(values=hu, intensities=(intensity,), statistics=(NOTHING,), dtype=np.float32)
+    kinds = {"raw": stored, "made": stored[:]}
+    recipe = recipe_of(BATCHED)
+    patches = {}
+    for name, image in kinds.items():
+        case = GridCase(
+            name=name,
+            image=image,
+            channels=channels,
+            points=channel_points(channels, np.random.default_rng(0)),
+        )
+        # The image is lower than the patch: there is something beyond it.
+        crop, ids = draw_patch(case, recipe, np.random.default_rng(1), crop_zyx=(18, 26, 26))
+        assert crop.dtype == {"raw": np.int16, "made": np.float32}[name]
+        batch = torch.from_numpy(crop)[None], torch.from_numpy(ids)[None]
+        options, size = recipe.augmentation, recipe.patch_zyx
+        patches[name] = augment_batch(*batch, [(0, 3)], options, size, (intensity,), CPU)
+    torch.testing.assert_close(patches["raw"][0], patches["made"][0], atol=1e-5, rtol=0)
+    assert torch.equal(patches["raw"][1], patches["made"][1])
+
+
+def test_an_intensity_of_the_whole_image_does_not_wait():
+    hu = np.zeros((1, 8, 8, 8), np.int16)
+    kinds = {"zscore": ZscoreIntensity(), "window": WindowIntensity(lower=-250, upper=250)}
+    waits = {
+        name: StoredImage(values=hu, intensities=(kind,), statistics=(NOTHING,), dtype=np.float32).can_wait
+        for name, kind in kinds.items()
+    }
+    assert waits == {"zscore": False, "window": True}
