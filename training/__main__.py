@@ -22,6 +22,11 @@ COMMANDS = {
         summary="sum up sizes, spacings, intensities and structures of a data set",
         needs="training",
     ),
+    "prepare": Command(
+        module="training.commands.prepare",
+        summary="bring a data set to a recipe's grid, for fast reading",
+        needs="training",
+    ),
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),

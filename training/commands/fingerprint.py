@@ -3,8 +3,8 @@
 Writes `fingerprint.json` and `fingerprint.png` beside the data and prints a table. Recipes that say
 `spacing_zyx_mm: fingerprint` or `intensity: {kind: from_fingerprint}` take their figures from it.
 
-With --write-annotated it proposes `annotated.json`: which structures each case annotates, by what occurs in it.
-Look at it before you keep it: an organ that was removed, or a tumor that is not there, does not occur
+With --write-annotated it proposes `annotated.json`: which structures each case annotates, by what occurs in
+it. Look at it before you keep it: an organ that was removed, or a tumor that is not there, does not occur
 either, and yet the case annotates it. Exit codes: 0 done, 1 failed, 2 wrong call.
 """
 

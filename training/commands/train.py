@@ -14,6 +14,7 @@ from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.resolving import resolved
 from training.data.store import CaseStore
+from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import ALONE, Ranks, join, leave
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
@@ -116,6 +117,8 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         torch.set_num_threads(arguments.threads)
     data = Data(*_cases(arguments, len(recipe.stated_inputs)))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
+    for stage in state.timetable.stages:
+        share_of_batch(stage.batch_size, ranks)
     watchers: list[Watcher] = []
     if ranks.is_first:
         _say(state, data)

@@ -1,19 +1,37 @@
 """Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from model.arrays import Zyx
+from training.augmentation.batched import needed_crop
+from training.augmentation.draws import Key
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
+from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import CasesEpoch
 from training.recipes.stopping_options import FixedSteps
+
+T = TypeVar("T", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Unvaried:
+    """What turns a batch of crops into one of patches, on the training device."""
+
+    keys: tuple[Key, ...]
+    """Of each patch: the seed, and its number in the run over all processes."""
+    patch_zyx: Zyx
+    """Size of a patch."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +39,14 @@ class Batch:
     """What the network sees in a step, what it should find, and what is known about that."""
 
     images: Tensor
-    """Network input, (batch, channels, z, y, x) float32."""
+    """Network input, (batch, channels, z, y, x) float32; crops are of the type that they are kept in."""
     target: Tensor
     """Output channel of each voxel, (batch, z, y, x) uint8."""
     annotated: Tensor
     """Whether the case annotates what each output channel stands for, (batch, classes) bool; the background's
     column is always true. A class that is not annotated may be anywhere that the target calls background."""
+    unvaried: Unvaried | None = None
+    """Where images and target are crops that are still to be augmented; None: they are patches."""
 
 
 def case_of(position: int, cases: int, seed: int) -> int:
@@ -62,15 +82,39 @@ def make_batch(
     for index in range(rank, size, world):
         number = (case_of if by_epoch else any_case)(step * size + index, len(store), seed)
         case = store.load(number)
-        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)), index)
+        rng = np.random.default_rng((seed, 2, step, index))
+        crop_zyx = crop_of(recipe, (seed, step * size + index))
+        image, channels = draw_patch(case, recipe, rng, index, crop_zyx)
         images.append(image)
         targets.append(channels)
         annotated.append(case.annotated or (True,) * len(recipe.channel_names))
     return Batch(
-        images=torch.from_numpy(np.stack(images)),
-        target=torch.from_numpy(np.stack(targets)),
+        images=torch.from_numpy(stack_about_middle(images)),
+        target=torch.from_numpy(stack_about_middle(targets)),
         annotated=torch.tensor(annotated),
+        unvaried=unvaried_of(recipe, [(seed, step * size + index) for index in range(rank, size, world)]),
     )
+
+
+def crop_of(recipe: Recipe, key: Key) -> Zyx:
+    """Voxels that the patch of a key is made of: its own, or more where it is turned on the device."""
+    if not isinstance(recipe.augmentation, BatchedAugmentation):
+        return recipe.patch_zyx
+    return needed_crop(recipe.augmentation, key, recipe.patch_zyx)
+
+
+def stack_about_middle(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
+    """Arrays as one, the smaller ones with zeros around them."""
+    largest = np.max([array.shape for array in arrays], axis=0)
+    around = [[(int(more) // 2,) * 2 for more in largest - array.shape] for array in arrays]
+    return np.stack([np.pad(array, edges) for array, edges in zip(arrays, around, strict=True)])
+
+
+def unvaried_of(recipe: Recipe, keys: Sequence[Key]) -> Unvaried | None:
+    """What is left to be done to patches; None where they are varied one by one as they are cut."""
+    if not isinstance(recipe.augmentation, BatchedAugmentation):
+        return None
+    return Unvaried(keys=tuple(keys), patch_zyx=recipe.patch_zyx)
 
 
 def batches(

@@ -18,6 +18,7 @@ from model.labels import LabelSet
 from training.data.annotations import ANNOTATED, unknown_structures
 from training.data.folders import CaseFiles, find_cases, labelled_cases, refuse
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
+from training.data.prepared import case_path, changed_source, read_record
 from training.training_errors import DataError
 
 
@@ -83,9 +84,9 @@ def checked_cases(folder: Path, expected: Expected) -> tuple[CaseFiles, ...]:
 
 
 def quick_report(case: CaseFiles, expected: Expected) -> CaseReport:
-    """What names and headers tell; cases of a prepared store were looked at when they were prepared."""
+    """What names and headers tell; of a prepared case, whether its files have changed since."""
     if case.prepared is not None:
-        return CaseReport(name=case.name, faults=())
+        return _prepared_report(case, case.prepared)
     faults = _faults_of_count(case, expected)
     grids: list[tuple[Path, Geometry]] = []
     for path in (*case.images, case.labels):
@@ -100,7 +101,7 @@ def quick_report(case: CaseFiles, expected: Expected) -> CaseReport:
 def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
     """What headers and voxels tell."""
     if case.prepared is not None:
-        return CaseReport(name=case.name, faults=())
+        return _prepared_report(case, case.prepared)
     faults = _faults_of_count(case, expected)
     grids: list[tuple[Path, Geometry]] = []
     digest = hashlib.sha256()
@@ -121,6 +122,18 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
         faults += _faults_of_ids(case, ids, expected.labels)
     whole = len(grids) == len(case.images) + 1
     return CaseReport(name=case.name, faults=tuple(faults), digest=digest.hexdigest() if whole else None)
+
+
+def _prepared_report(case: CaseFiles, store: Path) -> CaseReport:
+    record = read_record(store, case.name)
+    if record is None:
+        fault = f"{case_path(store, case.name, 'json')}: is damaged; delete it and run prepare again"
+        return CaseReport(name=case.name, faults=(fault,))
+    changed = changed_source(record)
+    if changed is None:
+        return CaseReport(name=case.name, faults=())
+    fault = f"{changed}: has changed since {store} was prepared; run prepare again"
+    return CaseReport(name=case.name, faults=(fault,))
 
 
 def _faults_of_count(case: CaseFiles, expected: Expected) -> list[str]:

@@ -215,14 +215,22 @@ def _datalist(path: Path) -> Sequence[object] | None:
 
 def _in_store(folder: Path) -> Found:
     """Cases of a prepared store; what it says of them was checked when they were prepared."""
-    document = json.loads((folder / STORE).read_text(encoding="utf-8"))
-    names = [str(name) for name in document["cases"]]
+    try:
+        names = [str(name) for name in json.loads((folder / STORE).read_text(encoding="utf-8"))["cases"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / STORE}: is damaged; prepare the data anew") from error
     annotated, faults = read_annotated(folder, names)
     cases = [
-        CaseFiles(name=name, images=(), labels=folder / name, annotated=annotated.get(name), prepared=folder)
+        CaseFiles(
+            name=name,
+            images=(),
+            labels=folder / "cases" / f"{name}.labels.b2nd",
+            annotated=annotated.get(name),
+            prepared=folder,
+        )
         for name in names
     ]
-    unready = [name for name in names if not (folder / f"{name}.json").is_file()]
+    unready = [name for name in names if not (folder / "cases" / f"{name}.json").is_file()]
     told = [f"{folder}: case {name} is not prepared yet; run prepare again, it continues" for name in unready]
     return Found(cases=tuple(cases), faults=(*faults, *told))
 

@@ -5,15 +5,18 @@ in voxels. All randomness comes from the generator that is handed in: same gener
 """
 
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.arrays import F32, F64, U8, Zyx
+from model.arrays import F64, U8, Zyx
 from training.augmentation.appearance import vary_appearance
+from training.augmentation.batched import BEYOND
 from training.augmentation.pose import cut, draw_pose, flip
 from training.data.stored_arrays import StoredImage, StoredLabels
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import PatchAugmentation
+from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import (
     Centre,
@@ -70,16 +73,29 @@ def channel_points(channels: U8, rng: np.random.Generator) -> tuple[NDArray[np.i
     return tuple(found)
 
 
-def draw_patch(case: GridCase, recipe: Recipe, rng: np.random.Generator, index: int = 0) -> tuple[F32, U8]:
+def draw_patch(
+    case: GridCase,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    index: int = 0,
+    crop_zyx: Zyx | None = None,
+) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
     """One varied patch and the output channel of each of its voxels, both of the recipe's patch size.
+
+    Where the recipe varies patches on the training device: the crop that such a patch is made of.
 
     Args:
         case: the case that it is cut from.
         recipe: says how.
         rng: source of randomness.
         index: place of the patch in its batch, over all processes.
+        crop_zyx: size of such a crop; None: that of the patch.
     """
     augmentation, patch_zyx = recipe.augmentation, recipe.patch_zyx
+    if isinstance(augmentation, BatchedAugmentation):
+        around = lies_around(recipe, index, rng)
+        centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
+        return draw_crop(case, centre, crop_zyx or patch_zyx)
     if rng.random() < augmentation.slab_chance:
         case = draw_slab(case, augmentation, rng)
     around = lies_around(recipe, index, rng)
@@ -97,19 +113,25 @@ def draw_patch(case: GridCase, recipe: Recipe, rng: np.random.Generator, index: 
     return np.stack(varied), np.ascontiguousarray(channels)
 
 
-def draw_crop(case: GridCase, centre: F64, crop_zyx: Zyx) -> tuple[NDArray[np.floating], U8]:
+def draw_crop(
+    case: GridCase, centre: F64, crop_zyx: Zyx
+) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
     """The image around a centre as it is, (input channels, *crop_zyx), and the output channel of each voxel.
 
-    Beyond the image it is 0 and background. For augmentation on the training device, which wants crops that
-    are larger than the patch by what it turns and scales. Reads from disk no more than the crop.
+    For augmentation on the training device. Network input, 0 beyond the image; or, where stored values can
+    be normalized there, these int16, `BEYOND` beyond the image. Reads from disk no more than the crop.
     """
     low = np.round(centre - np.array(crop_zyx) / 2).astype(int)
+    beyond = 0
+    if isinstance(case.image, StoredImage) and case.image.can_wait:
+        case, beyond = replace(case, image=cast(Any, case.image.values)), BEYOND
     box, _ = read_box(case, low, low + np.array(crop_zyx))
     ahead = np.maximum(-low, 0)
     padding = [
         (a, size - a - held) for a, size, held in zip(ahead, crop_zyx, box.channels.shape, strict=True)
     ]
-    return np.pad(box.image[:], [(0, 0), *padding]), np.pad(box.channels[:], padding)
+    image = np.pad(box.image[:], [(0, 0), *padding], constant_values=beyond)
+    return image, np.pad(box.channels[:], padding)
 
 
 def read_box(
@@ -122,7 +144,7 @@ def read_box(
     return replace(case, image=case.image[:, z, y, x], channels=case.channels[z, y, x], points=()), low
 
 
-def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generator) -> GridCase:
+def draw_slab(case: GridCase, augmentation: PatchAugmentation, rng: np.random.Generator) -> GridCase:
     """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly."""
     depth = case.size_zyx[0]
     thickness = min(depth, int(rng.integers(augmentation.slab_voxels[0], augmentation.slab_voxels[1] + 1)))

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
+from torch._C._distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from training.training_errors import TrainingError
 
@@ -123,8 +125,7 @@ def join(device: str = "auto") -> Ranks:
         torch.cuda.set_device(local)
     if not distributed.is_initialized():
         try:
-            # Objects are gathered through gloo, so that they need no GPU memory.
-            distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=TIMEOUT)
+            _connect("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise TrainingError(
@@ -132,6 +133,23 @@ def join(device: str = "auto") -> Ranks:
                 "MASTER_PORT set, as torchrun does?"
             ) from error
     return Ranks(rank=rank, world=world, local_rank=local)
+
+
+def _connect(backends: str) -> None:
+    """Make the process group; objects are gathered through gloo, so that they need no GPU memory.
+
+    torchrun keeps its store of addresses when it starts processes again, and torch takes the lost processes'
+    for those of the new ones: every start has a part of the store of its own.
+    """
+    store, rank, world = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    distributed.init_process_group(
+        backends,
+        store=PrefixStore(f"start-{start}", store),
+        rank=rank,
+        world_size=world,
+        timeout=TIMEOUT,
+    )
 
 
 def leave() -> None:

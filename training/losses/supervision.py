@@ -57,4 +57,7 @@ def deep_supervision_loss(
         if weight:
             shrunk = target[:, ::z, ::y, ::x]
             total = total + weight * sum_of_terms(logits, shrunk, loss, annotated, setting)
+        else:
+            # A gradient of 0 instead of none, which optimizers and processes that share gradients ask for.
+            total = total + 0.0 * logits.float().nan_to_num(0.0, 0.0, 0.0).sum()
     return total

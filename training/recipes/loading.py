@@ -14,7 +14,7 @@ import yaml
 
 from model.label_files import FILES, LabelSetError, find_label_set
 from model.labels import LABEL_SETS, LabelSet
-from model.schema import SchemaError, dump, parse
+from model.schema import KIND, SchemaError, dump, parse
 from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.recipe import Channels, Recipe, channel_names
 from training.training_errors import RecipeError
@@ -72,6 +72,7 @@ def recipe_from(
         # Any known set lets the other fields be checked, too.
         changed["label_set"] = next(iter(LABEL_SETS))
     _fill_in_channels(changed)
+    _fill_in_kind(changed)
     try:
         recipe = parse(Recipe, changed)
     except SchemaError as error:
@@ -124,6 +125,13 @@ def _fill_in_channels(document: dict[str, Any]) -> None:
             labels = LABEL_SETS[stated] if isinstance(stated, str) else parse(LabelSet, stated)
             count = len(channel_names(labels, cast(Channels, channels)))
     document["network"] = {**network, "out_channels": count}
+
+
+def _fill_in_kind(document: dict[str, Any]) -> None:
+    """State the kind of augmentation where a recipe names none: the first one that there was."""
+    stated = document.get("augmentation")
+    if isinstance(stated, Mapping):
+        document["augmentation"] = {KIND: "patches", **stated}
 
 
 def replace_field(document: dict[str, Any], override: str) -> None:

@@ -15,7 +15,7 @@ from model.manifest.resampling import AreaResampling, Resampling
 from model.manifest.tiling import CentreFirst
 from model.networks.spec import NetworkSpec
 from model.schema import SchemaError
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import Augmentation, PatchAugmentation
 from training.recipes.image_options import (
     FINGERPRINT,
     AnyIntensity,
@@ -82,7 +82,7 @@ class Recipe:
     """When the run is done."""
     sampling: Sampling = field(default_factory=Sampling)
     """Which patches make a batch."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation = field(default_factory=PatchAugmentation)
     """How patches are varied."""
     validation: Validation = field(default_factory=Validation)
     """How the run is watched."""

@@ -132,7 +132,8 @@ def _turn(run: Run, done: int) -> None:
     stopping, stage = run.info.recipe.stopping, run.timetable.stage_of(done - 1)
     if not isinstance(stopping, Converged):
         return
-    if len(run.info.anneal_steps) == stage.number:
+    is_due = bool(run.info.dice) or done == stage.anneal_step
+    if len(run.info.anneal_steps) == stage.number and is_due:
         monitor = Monitor(replace(stopping, epochs=stage.most_epochs))
         for epoch, dice, loss in run.info.watched:
             monitor.add(epoch, dice, loss)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from training.data.augmenting import augmented
 from training.data.batches import Batch
 from training.distributed.data_parallel import without_exchange
 from training.losses.scores import LossSetting
@@ -25,6 +26,7 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     Raises:
         TrainingError: the loss or its gradient is not a finite number; the weights are as they were.
     """
+    batch = augmented(batch, run.info.recipe, run.device)
     for group in run.optimizer.param_groups:
         group["lr"] = run.timetable.rate_of(step)
     run.optimizer.zero_grad(set_to_none=True)

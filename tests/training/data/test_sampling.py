@@ -7,10 +7,10 @@ import pytest
 
 from tests.training.tiny import grid_case, tiny_recipe
 from training.data.sampling import channel_points, draw_centre, draw_patch, draw_slab
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import PatchAugmentation
 from training.recipes.sampling_options import BackgroundShareCentre
 
-STILL = Augmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
+STILL = PatchAugmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
 
 
 def patch_of(case, patch_zyx, augmentation, rng):
@@ -67,7 +67,7 @@ def test_a_slab_holds_the_slices_of_a_shorter_scan():
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(40):
-        slab = draw_slab(case, Augmentation(slab_chance=1.0, slab_voxels=(3, 5)), rng)
+        slab = draw_slab(case, PatchAugmentation(slab_chance=1.0, slab_voxels=(3, 5)), rng)
         start = round(float(slab.image[0, 0, 0, 0]) * 1024) // 36
         assert 3 <= slab.size_zyx[0] <= 5
         assert np.array_equal(slab.image, case.image[:, start : start + slab.size_zyx[0]])
@@ -118,7 +118,7 @@ def test_flips_turn_image_and_channels_together():
 def test_the_same_generator_gives_the_same_patch():
     case = ramp_case()
     one, same, other = (
-        patch_of(case, (4, 4, 4), Augmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
+        patch_of(case, (4, 4, 4), PatchAugmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(one[0], same[0])
     np.testing.assert_array_equal(one[1], same[1])
@@ -153,7 +153,7 @@ def test_every_patch_shows_some_of_the_channel_that_it_was_centred_on():
     channels[5:7, 5:7, 5:7] = 1
     case = grid_case(channels)
     recipe = replace(
-        tiny_recipe(sampling={"background_share": 0.0}), patch_zyx=(4, 4, 4), augmentation=Augmentation()
+        tiny_recipe(sampling={"background_share": 0.0}), patch_zyx=(4, 4, 4), augmentation=PatchAugmentation()
     )
     drawn = [draw_patch(case, recipe, np.random.default_rng(seed))[1] for seed in range(30)]
     assert all((patch == 1).any() for patch in drawn)

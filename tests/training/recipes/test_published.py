@@ -156,7 +156,7 @@ def test_a_small_form_trains_exports_and_predicts(name, cubes_of_40_mm, tmp_path
 def test_a_small_form_learns_two_cases_by_heart(cubes_of_40_mm, tmp_path):
     """Dice 0.95 on the cases that it was trained on."""
     run = tmp_path / "run"
-    more = ("--set", "spacing_zyx_mm=[2,2,2]", "--set", "patch_zyx=[16,32,32]", "--steps", "300")
+    more = ("--set", "spacing_zyx_mm=[2,2,2]", "--set", "patch_zyx=[16,32,32]", "--steps", "500")
     assert (
         train("flare22-efficient-tiny", cubes_of_40_mm, run, *more, "--validation", str(cubes_of_40_mm)) == 0
     )
