@@ -107,3 +107,14 @@ def test_what_was_found_stands_for_auto():
     recipe = tiny_recipe(stopping={"kind": "epochs", "epochs": 2}, sampling={"batch_size": "auto"})
     timetable = make_timetable(recipe, cases=10, batch_size=5)
     assert (timetable.steps, timetable.stages[0].batch_size) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "stated", "peak"), [("none", 2, 0.01), ("linear", 2, 0.04), ("square_root", 2, 0.02)]
+)
+def test_the_learning_rate_follows_a_batch_size_that_was_found(rule, stated, peak):
+    optimizer = {"kind": "adamw", "learning_rate": 0.01, "batch_rule": rule, "stated_batch_size": stated}
+    recipe = tiny_recipe(optimizer=optimizer, sampling={"batch_size": "auto"})
+    assert make_timetable(recipe, cases=10, batch_size=8).stages[0].peak == pytest.approx(peak)
+    stated_size = tiny_recipe(optimizer=optimizer, sampling={"batch_size": 8})
+    assert make_timetable(stated_size, cases=10).stages[0].peak == 0.01
