@@ -86,6 +86,7 @@ def _one_step(
     told.step(
         StepDone(
             step=done,
+            steps=run.timetable.steps,
             loss=loss,
             learning_rate=rate,
             patches=len(batch.images) * run.ranks.world,

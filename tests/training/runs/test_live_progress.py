@@ -20,11 +20,13 @@ class Clock:
         return self.now
 
 
-def run_for(clock, progress, steps, seconds=1.0, waited_s=0.0):
+def run_for(clock, progress, steps, seconds=1.0, waited_s=0.0, of=100):
     for step in steps:
         clock.now += seconds
         progress.step(
-            StepDone(step=step, loss=0.5, learning_rate=0.1, patches=SECOND_PATCHES, waited_s=waited_s)
+            StepDone(
+                step=step, steps=of, loss=0.5, learning_rate=0.1, patches=SECOND_PATCHES, waited_s=waited_s
+            )
         )
 
 
@@ -63,7 +65,7 @@ def test_dice_is_in_the_lines_after_a_validation(said):
     clock = Clock()
     progress = Progress(0, 3, clock, terminal=False)
     progress.validation(Validated(step=1, dice={"liver": 0.75}, mean_dice=0.75, is_best=True))
-    run_for(clock, progress, [3])
+    run_for(clock, progress, [3], of=3)
     progress.close()
     assert said()[0] == "step 1: validation Dice 0.7500, the best so far (liver 0.750)"
     assert "loss 0.5000, Dice 0.750, 2 patches/s" in said()[1]
@@ -87,8 +89,8 @@ def test_it_warns_once_when_the_device_waits_for_data(said, waited_s, warns):
 def test_that_the_first_batch_is_waited_for_is_no_reason_to_warn(said):
     clock = Clock()
     progress = Progress(0, 2, clock, terminal=False)
-    run_for(clock, progress, [1], waited_s=1.0)
-    run_for(clock, progress, [2])
+    run_for(clock, progress, [1], waited_s=1.0, of=2)
+    run_for(clock, progress, [2], of=2)
     progress.close()
     assert not any(line.startswith("the device waited") for line in said())
 
@@ -98,10 +100,19 @@ def test_a_terminal_has_a_bar_and_no_lines(said, monkeypatch):
     monkeypatch.setattr(sys, "stderr", screen)
     clock = Clock()
     progress = Progress(0, 2, clock, terminal=True)
-    run_for(clock, progress, [1, 2])
+    run_for(clock, progress, [1, 2], of=2)
     progress.close()
     assert said() == []
     shown = screen.getvalue()
     assert "2/2" in shown
     assert "loss 0.5000, " in shown
     assert "patches/s" in shown
+
+
+def test_a_run_that_converged_has_fewer_steps_left(said):
+    clock = Clock()
+    progress = Progress(0, 1000, clock, terminal=False)
+    run_for(clock, progress, range(1, 32), of=1000)
+    run_for(clock, progress, range(32, 41), of=40)
+    progress.close()
+    assert [line.split(":")[0] for line in said()] == ["step 1/1000", "step 31/1000", "step 40/40"]

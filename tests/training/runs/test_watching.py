@@ -80,7 +80,7 @@ def test_the_slice_with_most_structures_is_shown():
 
 def test_tensorboard_gets_scalars_and_pictures(tmp_path):
     board = TensorBoard(tmp_path, first=0)
-    board.step(StepDone(step=1, loss=2.0, learning_rate=0.1, patches=1, waited_s=0.5))
+    board.step(StepDone(step=1, steps=1, loss=2.0, learning_rate=0.1, patches=1, waited_s=0.5))
     board.validation(Validated(step=1, dice={"liver": 0.5}, mean_dice=0.5, is_best=True, seen=SEEN))
     board.close()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
