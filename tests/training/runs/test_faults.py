@@ -51,6 +51,8 @@ sys.exit(main(sys.argv[2:]))
 """
 MOMENTS = 2 * STEPS + 4 * STEPS // 2 + 4
 """At least: two in each step, four in each save, and one best checkpoint."""
+DRAWN = np.random.default_rng(8).integers(1, MOMENTS, 8).tolist()
+RANDOM = [*DRAWN[:2], *(pytest.param(moment, marks=pytest.mark.slow) for moment in DRAWN[2:])]
 LITTLE_ROOM = """
 import resource, sys
 import torch
@@ -110,7 +112,7 @@ def assert_same_run(folder, whole):
     assert (folder / LOG).read_text() == (whole / LOG).read_text()
 
 
-@pytest.mark.parametrize("moment", sorted(np.random.default_rng(8).integers(1, MOMENTS, 4).tolist()))
+@pytest.mark.parametrize("moment", RANDOM)
 def test_sigkill_at_a_random_moment(words, whole, tmp_path, moment):
     """Before, between or within saves; `--resume auto` goes on, or starts where nothing was written."""
     killed = ran(KILLED, moment, *words(tmp_path))
