@@ -19,9 +19,12 @@ from model.manifest.intensity import (
     WindowSigmoidIntensity,
 )
 from training.augmentation.batched_appearance import Limits, vary_values
-from training.augmentation.batched_geometry import draw_pose_of, pose_batch
+from training.augmentation.batched_geometry import draw_pose_of, look, middle
 from training.augmentation.draws import Key
 from training.recipes.batched_augmentation_options import BatchedAugmentation
+
+BEYOND = -32768
+"""What int16 crops hold beyond the image, where network input is 0."""
 
 
 def augment_batch(
@@ -36,8 +39,9 @@ def augment_batch(
     """Patches and their labels, on the device; each a function of its crop and its key alone.
 
     Args:
-        crops: int16 in the image's units, or network input of any float type; larger than the patch by
-            `crop_margin` on each side, else what lies beyond is 0.
+        crops: int16 in the image's units (`BEYOND` beyond it), or network input of any float type. They lie
+            about the patch's middle and are as large as the largest `needed_crop` of the keys, or larger
+            than the patch by `crop_margin` on each side, which does for any key. Beyond a crop is 0.
         labels: output channel of each voxel.
         keys: of each patch, seed and number in the run.
         options: what is done to them.
@@ -51,19 +55,33 @@ def augment_batch(
     if device.type == "cuda" and crops.device.type == "cpu":
         crops, labels = crops.pin_memory(), labels.pin_memory()
     crops, labels = crops.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-    network_input = crops.float()
-    if not crops.is_floating_point():
-        for values, intensity in zip(network_input.unbind(1), intensities, strict=True):
-            normalize_in_place(values, intensity)
-    poses = [draw_pose_of(options, key, patch_zyx) for key in keys]
-    images, target = pose_batch(network_input, labels, poses, patch_zyx)
-    for image, key in zip(images, keys, strict=True):
+    images = torch.empty((len(keys), crops.shape[1], *patch_zyx), device=device)
+    target = torch.empty((len(keys), *patch_zyx), dtype=labels.dtype, device=device)
+    for index, key in enumerate(keys):
+        pose = draw_pose_of(options, key, patch_zyx)
+        # No more of the crop than the pose sees: less to do, and the result does not depend on the others.
+        inside = middle(labels.shape[1:], pose.crop_size(patch_zyx))
+        crop = network_input(crops[index][:, *inside], intensities)
+        image, target[index] = look(crop, labels[index][inside], pose, patch_zyx)
         for channel, intensity in enumerate(intensities):
-            before = image[channel]
-            varied = vary_values(before, options, key, channel, limits_of(intensity))
-            if varied is not before:
-                image[channel] = varied
+            limits = limits_of(intensity)
+            images[index, channel] = vary_values(image[channel], options, key, channel, limits)
     return images, target
+
+
+def network_input(crop: Tensor, intensities: Sequence[Intensity]) -> Tensor:
+    """A crop in float32, normalized where it is not yet; (c, Z, Y, X)."""
+    values = crop.float()
+    if not crop.is_floating_point():
+        for channel, intensity in zip(values.unbind(), intensities, strict=True):
+            normalize_in_place(channel, intensity)
+        values.masked_fill_(crop == BEYOND, 0)
+    return values
+
+
+def needed_crop(options: BatchedAugmentation, key: Key, patch_zyx: Zyx) -> Zyx:
+    """Voxels of the crop that the patch of a key is made of, along each axis."""
+    return draw_pose_of(options, key, patch_zyx).crop_size(patch_zyx)
 
 
 def normalize_in_place(values: Tensor, intensity: Intensity) -> None:

@@ -1,11 +1,11 @@
-"""Rotation, scaling, deformation and mirroring of a batch, by one interpolation.
+"""Rotation, scaling, deformation and mirroring of a patch, by one interpolation.
 
 Three ways, from cheap to dear, all of the same result: patches that are only mirrored are copied; those that
 are turned, scaled or deformed in the axial plane are sampled in 2D with their slices as channels; the others
 in 3D. Images are interpolated linearly and are 0 beyond the crop, labels take the nearest voxel and are
 background there.
 
-Shapes: crops (b, c, Z, Y, X) float32 and labels (b, Z, Y, X) uint8, patches the same with (z, y, x).
+Shapes: crops (c, Z, Y, X) float32 and their labels (Z, Y, X) uint8, patches the same with (z, y, x).
 Positions are in the crop's voxels, from its middle.
 """
 
@@ -37,6 +37,17 @@ class Pose:
         """Whether voxels are only put in another order."""
         return self.displacement is None and bool(np.array_equal(np.abs(self.matrix), np.eye(3)))
 
+    def crop_size(self, patch_zyx: Zyx) -> Zyx:
+        """Voxels of the crop that the patch can see, along each axis; the patch's own plus an even number."""
+        half = (np.array(patch_zyx) - 1) / 2  # to the middle of the outermost voxels
+        beyond = np.abs(self.matrix) @ half - half
+        if self.displacement is not None:
+            beyond = beyond + np.abs(self.displacement).max(axis=(1, 2, 3))
+        z, y, x = (
+            int(n + 2 * max(0, np.ceil(more - 1e-9))) for n, more in zip(patch_zyx, beyond, strict=True)
+        )
+        return z, y, x
+
     @property
     def is_axial(self) -> bool:
         """Whether slices stay slices."""
@@ -66,79 +77,63 @@ def _draw_displacement(elastic: Elastic | None, key: Key, patch_zyx: Zyx) -> F32
     return drawn.astype(np.float32)
 
 
-def pose_batch(crops: Tensor, labels: Tensor, poses: Sequence[Pose], patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
-    """The patches that the poses see, and their labels."""
-    ways = {"mirrored": _mirrored, "axial": _axial, "free": _free}
-    kinds = ["mirrored" if pose.only_mirrors else "axial" if pose.is_axial else "free" for pose in poses]
-    if len(set(kinds)) == 1:
-        return ways[kinds[0]](crops, labels, poses, patch_zyx)
-    images = crops.new_empty((len(poses), crops.shape[1], *patch_zyx))
-    target = labels.new_empty((len(poses), *patch_zyx))
-    for kind, way in ways.items():
-        chosen = [index for index, found in enumerate(kinds) if found == kind]
-        if chosen:
-            part = [poses[index] for index in chosen]
-            images[chosen], target[chosen] = way(crops[chosen], labels[chosen], part, patch_zyx)
-    return images, target
+def look(crop: Tensor, labels: Tensor, pose: Pose, patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
+    """The patch that a pose sees in a crop, and its labels; new tensors."""
+    if pose.only_mirrors:
+        return _mirrored(crop, labels, pose, patch_zyx)
+    return (_in_2d if pose.is_axial else _in_3d)(crop, labels, pose, patch_zyx)
 
 
-def _mirrored(crops: Tensor, labels: Tensor, poses: Sequence[Pose], patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
-    inside = [slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(labels.shape[1:], patch_zyx, strict=True)]
-    images, target = crops[:, :, *inside], labels[:, *inside]
-    axes = [[axis - 3 for axis in range(3) if pose.matrix[axis, axis] < 0] for pose in poses]
-    if not any(axes):
-        return images.clone(), target.clone()
-    return (
-        torch.stack([image.flip(over) for image, over in zip(images, axes, strict=True)]),
-        torch.stack([ids.flip(over) for ids, over in zip(target, axes, strict=True)]),
+def middle(size_zyx: Sequence[int], wanted_zyx: Zyx) -> tuple[slice, slice, slice]:
+    """The middle of a crop, as much as is wanted and there is; sizes differ by even numbers."""
+    z, y, x = (
+        slice(max(0, (n - m) // 2), max(0, (n - m) // 2) + m)
+        for n, m in zip(size_zyx, wanted_zyx, strict=True)
     )
+    return z, y, x
 
 
-def _axial(crops: Tensor, labels: Tensor, poses: Sequence[Pose], patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
-    """In 2D, slices as channels; along z first, by itself."""
-    slices, ids = _slices(crops, labels, [float(pose.matrix[0, 0]) for pose in poses], patch_zyx[0])
-    at = torch.stack([_positions(pose, patch_zyx, (1, 2), crops.device) for pose in poses])
-    size = crops.shape[3:]
-    flat = slices.flatten(1, 2)
-    images = functional.grid_sample(flat, _normalized(at, size), align_corners=False)
+def _mirrored(crop: Tensor, labels: Tensor, pose: Pose, patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
+    inside = middle(labels.shape, patch_zyx)
+    axes = [axis - 3 for axis in range(3) if pose.matrix[axis, axis] < 0]
+    return crop[:, *inside].flip(axes), labels[inside].flip(axes)  # flip copies, also along no axis
+
+
+def _in_2d(crop: Tensor, labels: Tensor, pose: Pose, patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
+    """Slices as channels; along z first, by itself."""
+    slices, ids = _slices(crop, labels, float(pose.matrix[0, 0]), patch_zyx[0])
+    at = _positions(pose, patch_zyx, (1, 2), crop.device)
+    size = crop.shape[2:]
+    image = functional.grid_sample(
+        slices.flatten(0, 1)[None], _normalized(at, size)[None], align_corners=False
+    )
     index, inside = _nearest(at, size)
-    kept = ids.flatten(2).gather(2, index.flatten(1).unsqueeze(1).expand(-1, patch_zyx[0], -1))
-    target = kept.unflatten(2, patch_zyx[1:]) * inside.unsqueeze(1)  # type: ignore[no-untyped-call]
-    return images.view(len(poses), -1, *patch_zyx), target
+    target = ids.flatten(1)[:, index.flatten()].view(patch_zyx) * inside
+    return image.view(-1, *patch_zyx), target
 
 
-def _slices(crops: Tensor, labels: Tensor, steps: Sequence[float], depth: int) -> tuple[Tensor, Tensor]:
-    """Slices at equal distances about the middle of each crop, (b, c, depth, Y, X), and of its labels."""
-    first, odd = divmod(labels.shape[1] - depth, 2)
-    if not odd and all(step == 1 for step in steps):
-        return crops[:, :, first : first + depth], labels[:, first : first + depth]
-    made = [_along_z(image, ids, step, depth) for image, ids, step in zip(crops, labels, steps, strict=True)]
-    return torch.stack([image for image, _ in made]), torch.stack([ids for _, ids in made])
-
-
-def _along_z(image: Tensor, labels: Tensor, step: float, depth: int) -> tuple[Tensor, Tensor]:
-    """Slices of one crop (c, Z, Y, X) and of its labels (Z, Y, X), between slices by linear interpolation."""
+def _slices(crop: Tensor, labels: Tensor, step: float, depth: int) -> tuple[Tensor, Tensor]:
+    """Slices at equal distances about the middle of a crop and of its labels, linearly between slices."""
     held = labels.shape[0]
-    at = (torch.arange(depth, device=image.device) - (depth - 1) / 2) * step + (held - 1) / 2
-    nearest = at.round().long()
+    if step == 1 and held == depth:
+        return crop, labels
+    at = (torch.arange(depth, device=crop.device) - (depth - 1) / 2) * step + (held - 1) / 2
+    nearest, below = at.round().long(), at.floor().long()
     inside = (nearest >= 0) & (nearest < held)
     ids = labels[nearest.clamp(0, held - 1)] * inside[:, None, None]
-    below = at.floor().long()
     share = (at - below)[:, None, None]
     first, second = (
-        image[:, where.clamp(0, held - 1)] * ((where >= 0) & (where < held))[:, None, None]
+        crop[:, where.clamp(0, held - 1)] * ((where >= 0) & (where < held))[:, None, None]
         for where in (below, below + 1)
     )
     return first + (second - first) * share, ids
 
 
-def _free(crops: Tensor, labels: Tensor, poses: Sequence[Pose], patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
-    at = torch.stack([_positions(pose, patch_zyx, (0, 1, 2), crops.device) for pose in poses])
-    size = crops.shape[2:]
-    images = functional.grid_sample(crops, _normalized(at, size), align_corners=False)
-    index, inside = _nearest(at, size)
-    target = labels.flatten(1).gather(1, index.flatten(1)).view(index.shape) * inside
-    return images, target
+def _in_3d(crop: Tensor, labels: Tensor, pose: Pose, patch_zyx: Zyx) -> tuple[Tensor, Tensor]:
+    at = _positions(pose, patch_zyx, (0, 1, 2), crop.device)
+    image = functional.grid_sample(crop[None], _normalized(at, labels.shape)[None], align_corners=False)[0]
+    index, inside = _nearest(at, labels.shape)
+    return image, labels.flatten()[index.flatten()].view(patch_zyx) * inside
 
 
 def _positions(pose: Pose, patch_zyx: Zyx, axes: Sequence[int], device: torch.device) -> Tensor:

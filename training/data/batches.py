@@ -4,12 +4,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.arrays import Zyx
+from training.augmentation.batched import needed_crop
 from training.augmentation.draws import Key
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
@@ -17,6 +20,8 @@ from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import CasesEpoch
 from training.recipes.stopping_options import FixedSteps
+
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -77,16 +82,32 @@ def make_batch(
     for index in range(rank, size, world):
         number = (case_of if by_epoch else any_case)(step * size + index, len(store), seed)
         case = store.load(number)
-        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)), index)
+        rng = np.random.default_rng((seed, 2, step, index))
+        crop_zyx = crop_of(recipe, (seed, step * size + index))
+        image, channels = draw_patch(case, recipe, rng, index, crop_zyx)
         images.append(image)
         targets.append(channels)
         annotated.append(case.annotated or (True,) * len(recipe.channel_names))
     return Batch(
-        images=torch.from_numpy(np.stack(images)),
-        target=torch.from_numpy(np.stack(targets)),
+        images=torch.from_numpy(stack_about_middle(images)),
+        target=torch.from_numpy(stack_about_middle(targets)),
         annotated=torch.tensor(annotated),
         unvaried=unvaried_of(recipe, [(seed, step * size + index) for index in range(rank, size, world)]),
     )
+
+
+def crop_of(recipe: Recipe, key: Key) -> Zyx:
+    """Voxels that the patch of a key is made of: its own, or more where it is turned on the device."""
+    if not isinstance(recipe.augmentation, BatchedAugmentation):
+        return recipe.patch_zyx
+    return needed_crop(recipe.augmentation, key, recipe.patch_zyx)
+
+
+def stack_about_middle(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
+    """Arrays as one, the smaller ones with zeros around them."""
+    largest = np.max([array.shape for array in arrays], axis=0)
+    around = [[(int(more) // 2,) * 2 for more in largest - array.shape] for array in arrays]
+    return np.stack([np.pad(array, edges) for array, edges in zip(arrays, around, strict=True)])
 
 
 def unvaried_of(recipe: Recipe, keys: Sequence[Key]) -> Unvaried | None:

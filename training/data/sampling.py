@@ -5,13 +5,14 @@ in voxels. All randomness comes from the generator that is handed in: same gener
 """
 
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import F64, U8, Zyx
 from training.augmentation.appearance import vary_appearance
-from training.augmentation.margins import crop_size
+from training.augmentation.batched import BEYOND
 from training.augmentation.pose import cut, draw_pose, flip
 from training.data.stored_arrays import StoredImage, StoredLabels
 from training.recipes.augmentation_options import PatchAugmentation
@@ -73,23 +74,28 @@ def channel_points(channels: U8, rng: np.random.Generator) -> tuple[NDArray[np.i
 
 
 def draw_patch(
-    case: GridCase, recipe: Recipe, rng: np.random.Generator, index: int = 0
-) -> tuple[NDArray[np.floating], U8]:
+    case: GridCase,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    index: int = 0,
+    crop_zyx: Zyx | None = None,
+) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
     """One varied patch and the output channel of each of its voxels, both of the recipe's patch size.
 
-    Where the recipe varies whole batches on the training device: the crop that such a patch is made of.
+    Where the recipe varies patches on the training device: the crop that such a patch is made of.
 
     Args:
         case: the case that it is cut from.
         recipe: says how.
         rng: source of randomness.
         index: place of the patch in its batch, over all processes.
+        crop_zyx: size of such a crop; None: that of the patch.
     """
     augmentation, patch_zyx = recipe.augmentation, recipe.patch_zyx
     if isinstance(augmentation, BatchedAugmentation):
         around = lies_around(recipe, index, rng)
         centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
-        return draw_crop(case, centre, crop_size(augmentation, patch_zyx))
+        return draw_crop(case, centre, crop_zyx or patch_zyx)
     if rng.random() < augmentation.slab_chance:
         case = draw_slab(case, augmentation, rng)
     around = lies_around(recipe, index, rng)
@@ -107,19 +113,25 @@ def draw_patch(
     return np.stack(varied), np.ascontiguousarray(channels)
 
 
-def draw_crop(case: GridCase, centre: F64, crop_zyx: Zyx) -> tuple[NDArray[np.floating], U8]:
+def draw_crop(
+    case: GridCase, centre: F64, crop_zyx: Zyx
+) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
     """The image around a centre as it is, (input channels, *crop_zyx), and the output channel of each voxel.
 
-    Beyond the image it is 0 and background. For augmentation on the training device, which wants crops that
-    are larger than the patch by what it turns and scales. Reads from disk no more than the crop.
+    For augmentation on the training device. Network input, 0 beyond the image; or, where stored values can
+    be normalized there, these int16, `BEYOND` beyond the image. Reads from disk no more than the crop.
     """
     low = np.round(centre - np.array(crop_zyx) / 2).astype(int)
+    beyond = 0
+    if isinstance(case.image, StoredImage) and case.image.can_wait:
+        case, beyond = replace(case, image=cast(Any, case.image.values)), BEYOND
     box, _ = read_box(case, low, low + np.array(crop_zyx))
     ahead = np.maximum(-low, 0)
     padding = [
         (a, size - a - held) for a, size, held in zip(ahead, crop_zyx, box.channels.shape, strict=True)
     ]
-    return np.pad(box.image[:], [(0, 0), *padding]), np.pad(box.channels[:], padding)
+    image = np.pad(box.image[:], [(0, 0), *padding], constant_values=beyond)
+    return image, np.pad(box.channels[:], padding)
 
 
 def read_box(

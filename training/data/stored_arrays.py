@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.preprocessing.intensity import ChannelStatistics, normalize
+from inference.preprocessing.intensity import ChannelStatistics, needs_statistics, normalize
 from model.arrays import U8
 from model.labels import Table
 from model.manifest.intensity import Intensity
@@ -52,6 +52,11 @@ class StoredImage:
     def nbytes(self) -> int:
         """Memory that the values take or would take, bytes."""
         return int(np.prod(self.shape)) * (4 if self.intensities is None else 2)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether a part of the stored values can be normalized later, without the whole image."""
+        return self.intensities is not None and not any(map(needs_statistics, self.intensities))
 
     def __getitem__(self, index: Index) -> NDArray[np.floating]:
         """Network input inside slices; the first axis, of the channels, must be asked for as a whole."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from model.arrays import Zyx
-from training.data.batches import Batch, case_of, unvaried_of
+from training.data.batches import Batch, case_of, crop_of, unvaried_of
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
@@ -35,7 +35,7 @@ def whole_batch(
     patch_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
     rng = np.random.default_rng((seed, 2, step, 0))
     recipe = replace(recipe, patch_zyx=patch_zyx)
-    image, channels = draw_patch(case, recipe, rng)
+    image, channels = draw_patch(case, recipe, rng, crop_zyx=crop_of(recipe, (seed, step)))
     return Batch(
         images=torch.from_numpy(image)[None],
         target=torch.from_numpy(channels)[None],

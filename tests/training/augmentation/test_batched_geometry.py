@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from model.manifest.intensity import NoIntensity
-from training.augmentation.batched import augment_batch
-from training.augmentation.batched_geometry import Pose, draw_pose_of, pose_batch
+from training.augmentation.batched import augment_batch, needed_crop
+from training.augmentation.batched_geometry import Pose, draw_pose_of, look, middle
 from training.augmentation.draws import draw_matrix
 from training.augmentation.margins import crop_margin, crop_size
 from training.augmentation.pose import cut
@@ -33,7 +33,8 @@ def numbered(*shape):
 
 
 def seen(matrix, patch_zyx, crops, labels, displacement=None):
-    return pose_batch(crops, labels, [Pose(matrix=matrix, displacement=displacement)], patch_zyx)
+    image, target = look(crops[0], labels[0], Pose(matrix=matrix, displacement=displacement), patch_zyx)
+    return image[None], target[None]
 
 
 def augmented(options, crops, labels, keys, patch_zyx):
@@ -174,9 +175,9 @@ def test_displacements_stay_in_their_range_and_are_smooth():
     places = torch.stack(torch.meshgrid(*[torch.arange(float(n)) for n in size], indexing="ij"))
     labels = torch.zeros(1, *size, dtype=torch.uint8)
     pose = draw_pose_of(options, (0, 0), patch_zyx)
-    images, _ = pose_batch(places[None], labels, [pose], patch_zyx)
+    image, _ = look(places, labels[0], pose, patch_zyx)
     inside = [slice(4, 4 + n) for n in patch_zyx]
-    moved = images[0] - places[:, *inside]
+    moved = image - places[:, *inside]
     assert 1 < moved.abs().max() <= 3
     for axis in range(1, 4):
         assert moved.diff(dim=axis).abs().max() < 1
@@ -221,3 +222,28 @@ def test_margins_are_enough(options):
     images, target = augmented(options, crops, labels, keys, patch_zyx)
     assert target.min() == 1
     assert images.min() > 0.9999
+
+
+@pytest.mark.parametrize("options", [AXIAL, TILTED, BatchedAugmentation(elastic=Elastic(axes="all"))])
+def test_a_pose_needs_no_more_than_its_own_crop(options):
+    """The patch of a crop as large as any may need is, to the bit, that of the part that this one needs."""
+    patch_zyx = (6, 9, 12)
+    crops, labels = numbered(1, *crop_size(options, patch_zyx))
+    for number in range(5):
+        key = (1, number)
+        needed = needed_crop(options, key, patch_zyx)
+        assert all(n <= m for n, m in zip(needed, labels.shape[1:], strict=True))
+        inside = middle(labels.shape[1:], needed)
+        whole = augmented(options, crops, labels, [key], patch_zyx)
+        part = augmented(options, crops[:, :, *inside], labels[:, *inside], [key], patch_zyx)
+        assert torch.equal(whole[0], part[0])
+        assert torch.equal(whole[1], part[1])
+
+
+def test_a_crop_by_hand():
+    # A patch of 8 × 8 in the plane: 3.5 · √2 = 4.9 from its middle, 1.4 beyond it, 2 voxels on each side.
+    turn = np.sqrt(0.5) * np.array([[1, -1], [1, 1]])
+    matrix = np.eye(3)
+    matrix[1:, 1:] = turn
+    assert Pose(matrix=matrix).crop_size((8, 8, 8)) == (8, 12, 12)
+    assert Pose(matrix=np.diag([1.0, -1.0, 1.0])).crop_size((8, 8, 8)) == (8, 8, 8)

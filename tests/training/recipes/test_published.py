@@ -140,7 +140,7 @@ def train(name, data, run, *more):
 
 
 MORE_STEPS = {"flare22-accurate-tiny": 40}
-"""Where three steps leave so much undecided that half-float weights change the result, which export refuses."""
+"""Where three steps leave so much undecided that half-float weights change labels, which export refuses."""
 
 
 @pytest.mark.slow
