@@ -79,6 +79,7 @@ def test_a_wrong_call_exits_with_2(words, capsys):
 
 
 EVAL = ("score", "compare", "container", "profile", "rank", "picture", "report", "benchmark")
+TRAINING = ("train", "check", "fingerprint", "prepare", "export", "untrained")
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,7 @@ EVAL = ("score", "compare", "container", "profile", "rank", "picture", "report",
         (["predict.py", "--input", "x"], ".venv", 2),
         *((["-m", "eval", name], ".venv", 2) for name in EVAL),
         (["-m", "training", "phantom"], ".venv", 1),
-        (["-m", "training", "train"], "training", 1),
-        (["-m", "training", "export"], "training", 1),
-        (["-m", "training", "untrained"], "training", 1),
+        *((["-m", "training", name], "training", 1) for name in TRAINING),
     ],
     ids=str,
 )
