@@ -35,7 +35,8 @@ class GridCase:
 
     name: str
     image: NDArray[np.floating] | StoredImage
-    """Network input, (input channels, z, y, x); half floats where its values have ends."""
+    """Network input, (input channels, z, y, x); half floats where its values have ends and it was not
+    prepared."""
     channels: U8 | StoredLabels
     """Output channel of each voxel, (z, y, x); background where the case does not annotate what is there."""
     points: tuple[NDArray[np.int16], ...]
@@ -105,6 +106,8 @@ def draw_crop(case: GridCase, centre: F64, crop_zyx: Zyx) -> tuple[NDArray[np.fl
     """
     low = np.round(centre - np.array(crop_zyx) / 2).astype(int)
     box, _ = read_box(case, low, low + np.array(crop_zyx))
+    if box.size_zyx == crop_zyx:
+        return box.image[:], box.channels[:]
     ahead = np.maximum(-low, 0)
     padding = [
         (a, size - a - held) for a, size, held in zip(ahead, crop_zyx, box.channels.shape, strict=True)

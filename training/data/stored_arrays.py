@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.preprocessing.intensity import ChannelStatistics, normalize
-from model.arrays import U8
+from model.arrays import F32, U8
 from model.labels import Table
 from model.manifest.intensity import Intensity
 
@@ -25,6 +25,10 @@ class Chunked(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """Size along each axis."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, bytes."""
 
     def __getitem__(self, index: Index, /) -> NDArray[Any]:
         """The part inside slices."""
@@ -40,8 +44,6 @@ class StoredImage:
     """How the values of each channel become network input; None: they are network input."""
     statistics: tuple[ChannelStatistics, ...]
     """Of each channel of the image that the values were made from."""
-    dtype: type[np.floating[Any]]
-    """Type of the network input."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,10 +52,10 @@ class StoredImage:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the values take or would take, bytes."""
-        return int(np.prod(self.shape)) * (4 if self.intensities is None else 2)
+        """Memory that the values take, bytes; none on disk."""
+        return self.values.nbytes
 
-    def __getitem__(self, index: Index) -> NDArray[np.floating]:
+    def __getitem__(self, index: Index) -> F32:
         """Network input inside slices; the first axis, of the channels, must be asked for as a whole."""
         read = np.asarray(self.values[index])
         if self.intensities is None:
@@ -62,7 +64,7 @@ class StoredImage:
             normalize(values, intensity, statistics)
             for values, intensity, statistics in zip(read, self.intensities, self.statistics, strict=True)
         ]
-        return np.stack(made).astype(self.dtype, copy=False)
+        return made[0][None] if len(made) == 1 else np.stack(made)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,8 @@ class StoredLabels:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the ids take or would take, bytes."""
-        return int(np.prod(self.shape))
+        """Memory that the ids take, bytes; none on disk."""
+        return self.ids.nbytes
 
     def __getitem__(self, index: Index) -> U8:
         """Output channels inside slices."""
