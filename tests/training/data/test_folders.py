@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from tests.training.tiny import write_dataset
+from tests.training.tiny import DOCUMENT, write_dataset
 from training.data.folders import data_name, find_cases, labelled_cases, split_cases
+from training.data.store import CaseStore
+from training.recipes.loading import recipe_from
 from training.training_errors import DataError
 
 
@@ -130,6 +132,21 @@ def test_a_datalist_can_be_given_by_its_path(tmp_path):
     write_files(tmp_path, "ct/one.nii.gz", "truth/one.nii.gz")
     path = datalist(tmp_path, [{"image": "ct/one.nii.gz", "label": "truth/one.nii.gz"}], "mine.json")
     assert [case.name for case in labelled_cases(path)] == ["one"]
+
+
+def test_a_datalist_is_trained_on_by_the_label_set_beside_it(tmp_path):
+    write_dataset(tmp_path)
+    (tmp_path / "dataset.json").unlink()
+    (tmp_path / "labels.json").write_text('{"labels": {"liver": 1, "spleen": 3}}')
+    entries = [
+        {"image": f"imagesTr/case{number}_0000.nii.gz", "label": f"labelsTr/case{number}.nii.gz"}
+        for number in range(2)
+    ]
+    path = datalist(tmp_path, entries, "mine.json")
+    recipe = recipe_from({**DOCUMENT, "label_set": "data"}, data=path)
+    assert recipe.labels.names == ("liver", "spleen")
+    case = CaseStore(labelled_cases(path), recipe, cache_mb=1).load(0)
+    assert len(case.points) == 3
 
 
 @pytest.mark.parametrize(
