@@ -79,7 +79,6 @@ def test_a_wrong_call_exits_with_2(words, capsys):
 
 
 EVAL = ("score", "compare", "container", "profile", "rank", "picture", "report", "benchmark")
-TRAINING = ("train", "check", "fingerprint", "prepare", "export", "untrained")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,10 @@ TRAINING = ("train", "check", "fingerprint", "prepare", "export", "untrained")
         (["predict.py", "--input", "x"], ".venv", 2),
         *((["-m", "eval", name], ".venv", 2) for name in EVAL),
         (["-m", "training", "phantom"], ".venv", 1),
-        *((["-m", "training", name], "training", 1) for name in TRAINING),
+        (["-m", "training", "train"], "training", 1),
+        *((["-m", "training", name], "training", 1) for name in ("check", "fingerprint", "prepare")),
+        (["-m", "training", "export"], "training", 1),
+        (["-m", "training", "untrained"], "training", 1),
     ],
     ids=str,
 )

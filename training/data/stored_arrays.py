@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.preprocessing.intensity import ChannelStatistics, normalize
-from model.arrays import F32, U8
+from model.arrays import U8
 from model.labels import Table
 from model.manifest.intensity import Intensity
 
@@ -44,6 +44,8 @@ class StoredImage:
     """How the values of each channel become network input; None: they are network input."""
     statistics: tuple[ChannelStatistics, ...]
     """Of each channel of the image that the values were made from."""
+    dtype: type[np.floating[Any]] = np.float32
+    """Type of the network input; half floats take longer to make than they spare in copying."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,7 +57,7 @@ class StoredImage:
         """Memory that the values take, bytes; none on disk."""
         return self.values.nbytes
 
-    def __getitem__(self, index: Index) -> F32:
+    def __getitem__(self, index: Index) -> NDArray[np.floating]:
         """Network input inside slices; the first axis, of the channels, must be asked for as a whole."""
         read = np.asarray(self.values[index])
         if self.intensities is None:
@@ -64,7 +66,8 @@ class StoredImage:
             normalize(values, intensity, statistics)
             for values, intensity, statistics in zip(read, self.intensities, self.statistics, strict=True)
         ]
-        return made[0][None] if len(made) == 1 else np.stack(made)
+        together = made[0][None] if len(made) == 1 else np.stack(made)
+        return together.astype(self.dtype, copy=False)
 
 
 @dataclass(frozen=True, kw_only=True)
