@@ -12,12 +12,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from training.commands import train
-from training.comparison.accelerating import accelerated_document, baseline_document
+from training.comparison.accelerating import accelerated_document, baseline_document, write_document
 from training.comparison.held_out_scores import Score, score_checkpoint
 from training.comparison.paired_table import Row, compare, markdown
 from training.data.folders import labelled_cases
@@ -90,7 +89,7 @@ def _write_recipes(arguments: argparse.Namespace) -> dict[str, Path]:
         replace_field(document, override)
     path = arguments.output / "baseline.yaml"
     arguments.output.mkdir(parents=True, exist_ok=True)
-    _write(path, baseline_document(document))
+    write_document(path, baseline_document(document))
     recipe = load_recipe(str(path), data=arguments.data)
     if isinstance(recipe.stopping, FixedSteps):
         cases = len(labelled_cases(arguments.data))
@@ -98,14 +97,9 @@ def _write_recipes(arguments: argparse.Namespace) -> dict[str, Path]:
     else:
         epochs = recipe.stopping.epochs
     faster = arguments.output / "accelerated.yaml"
-    _write(faster, accelerated_document(document, epochs, arguments.window_epochs))
+    write_document(faster, accelerated_document(document, epochs, arguments.window_epochs))
     load_recipe(str(faster), data=arguments.data)
     return {"baseline": path, "accelerated": faster}
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    # JSON is YAML, and keeps apart what is text and what is a number.
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _train(arguments: argparse.Namespace, recipe: Path, output: Path, seed: int, *more: str) -> None:

@@ -20,9 +20,9 @@ from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.batch_search import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
-from training.runs.curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.log import read_log
 from training.runs.loop import train
+from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
 from training.runs.watching import Watcher
@@ -117,8 +117,7 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         torch.set_num_threads(arguments.threads)
     data = Data(*_cases(arguments, len(recipe.stated_inputs)))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
-    for stage in state.timetable.stages:
-        share_of_batch(stage.batch_size, ranks)
+    _check_shares(state)
     watchers: list[Watcher] = []
     if ranks.is_first:
         _say(state, data)
@@ -184,6 +183,18 @@ def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch
         found = largest_batch(info, device, folder, ranks)
         info = replace(info, batch_size=found)
     return start_run(info, device, folder, arguments.init, ranks)
+
+
+def _check_shares(run: Run) -> None:
+    """Refuse batches that processes, or the parts of an accumulated gradient, cannot share evenly."""
+    parts = run.info.recipe.optimizer.accumulate_steps
+    for stage in run.timetable.stages:
+        own = len(share_of_batch(stage.batch_size, run.ranks))
+        if own % parts:
+            raise RecipeError(
+                f"optimizer.accumulate_steps: {own} patches of a process cannot be split into {parts} equal "
+                f"parts; make sampling.batch_size a multiple of {run.ranks.world * parts}"
+            )
 
 
 def _say(run: Run, data: Data) -> None:

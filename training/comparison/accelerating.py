@@ -1,6 +1,7 @@
 """A recipe and the same with the accelerated workflow laid over it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -41,3 +42,8 @@ def accelerated_document(
     if window_epochs is not None:
         stopping |= {"window_epochs": window_epochs, "anneal_epochs": window_epochs}
     return {**changed, "stopping": stopping}
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a recipe's document to a file."""
+    path.write_text(yaml.safe_dump(dict(document), sort_keys=False), encoding="utf-8")

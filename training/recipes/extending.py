@@ -52,8 +52,8 @@ def read_recipe_document(path: Path, standing_on_it: Sequence[Path] = ()) -> dic
         RecipeError: a file is missing or not YAML, or recipes extend each other in a circle.
     """
     if path.resolve() in standing_on_it:
-        names = " → ".join(one.stem for one in (*standing_on_it, path))
-        raise RecipeError(f"recipe {standing_on_it[0].name}: extends itself ({names})")
+        circle = " → ".join(one.stem for one in (*standing_on_it, path))
+        raise RecipeError(f"recipe {standing_on_it[0].name}: extends itself ({circle})")
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -66,10 +66,10 @@ def read_recipe_document(path: Path, standing_on_it: Sequence[Path] = ()) -> dic
     names = [stated] if isinstance(stated, str) else stated
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise RecipeError(f"recipe {path.name}: {EXTENDS}: must be the name of a recipe, or a list of names")
-    labels = document.get(LABEL_SET)
-    if isinstance(labels, str) and (path.parent / labels).is_file():
+    label_set = document.get(LABEL_SET)
+    if isinstance(label_set, str) and (path.parent / label_set).is_file():
         # A label set lies beside the recipe that names it, wherever that one is extended.
-        document[LABEL_SET] = str((path.parent / labels).resolve())
+        document[LABEL_SET] = str((path.parent / label_set).resolve())
     merged: dict[str, Any] = {}
     for name in names:
         try:

@@ -10,6 +10,11 @@ from model.checks import check, check_between
 class _Optimizer:
     learning_rate: float
     """Peak learning rate; the schedule says when it is reached."""
+    batch_rule: Literal["none", "linear", "square_root"] = "none"
+    """How the learning rate follows the batch size where `sampling.batch_size` is `auto`: not, in proportion
+    (SGD; Goyal et al. 2017), or by the square root (Adam; Malladi et al. 2022)."""
+    stated_batch_size: int = 1
+    """The batch size that `learning_rate` is stated for, where it follows."""
     weight_decay: float
     """Decay of the weights towards zero."""
     clip_norm: float
@@ -23,6 +28,7 @@ class _Optimizer:
         check_between("learning_rate", self.learning_rate, 1e-8, 1)
         check_between("weight_decay", self.weight_decay, 0, 1)
         check_between("clip_norm", self.clip_norm, 1e-6, 1e6)
+        check_between("stated_batch_size", self.stated_batch_size, 1, 4096)
         check_between("accumulate_steps", self.accumulate_steps, 1, 1024)
 
 

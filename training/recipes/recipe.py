@@ -232,6 +232,10 @@ class Recipe:
                     faults.append(f"curriculum[{index}].patch_zyx: {error}")
         if self.curriculum:
             del sizes["sampling.batch_size"]
+        elif isinstance(self.sampling.batch_size, str) and parts > 1:
+            faults.append(
+                f"optimizer.accumulate_steps: must be 1 where sampling.batch_size is auto, is {parts}"
+            )
         faults += [
             f"{name}: must be a multiple of optimizer.accumulate_steps ({parts}), is {size}"
             for name, size in sizes.items()

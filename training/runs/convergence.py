@@ -4,8 +4,8 @@ A count of validations without a new best ("patience") takes noise for the end: 
 is not beaten for a while, although the curve still rises. Here a line is fitted to the last validations, and
 the upper end of its slope's confidence interval must be small: the noisier the curve, the longer the run. On
 simulated curves (`tests/training/runs/test_convergence.py`) patience 5 loses up to 1.8 points of Dice, this
-less than a tenth. What no slope tells is how much a curve that rises ever more slowly would still gain in very
-many epochs.
+less than a tenth. What no slope tells is how much a curve that rises ever more slowly would still gain in
+very many epochs.
 """
 
 from collections.abc import Sequence

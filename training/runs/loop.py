@@ -13,8 +13,8 @@ from training.data.store import CaseStore
 from training.data.whole_volumes import whole_batch
 from training.recipes.stopping_options import Converged
 from training.runs.convergence import Monitor
+from training.runs.live_progress import Progress
 from training.runs.overlay import Middle
-from training.runs.progress import Progress
 from training.runs.run import BEST, LAST, Run
 from training.runs.step import training_step
 from training.runs.timetable import Stage
@@ -86,6 +86,7 @@ def _one_step(
     told.step(
         StepDone(
             step=done,
+            steps=run.timetable.steps,
             loss=loss,
             learning_rate=rate,
             patches=len(batch.images) * run.ranks.world,

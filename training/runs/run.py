@@ -80,11 +80,12 @@ class Run:
         if moments and self.average is not None:
             tensors |= _named(RAW, self.network)
         if moments and self.updates:
+            moments_kept = moments_of(self.info.recipe.optimizer)
             for key, parameter in self.network.named_parameters():
-                state = self.optimizer.state[parameter]
-                tensors |= {
-                    f"{moment}.{key}": state[moment] for moment in moments_of(self.info.recipe.optimizer)
-                }
+                # A level that the loss does not count has no gradient, and nothing to remember.
+                state = self.optimizer.state.get(parameter)
+                if state:
+                    tensors |= {f"{moment}.{key}": state[moment] for moment in moments_kept}
         save_checkpoint(self.folder / name, tensors, self.info)
 
 
@@ -185,11 +186,13 @@ def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
 
 def _restore_moments(run: Run, tensors: Mapping[str, Tensor], path: Path) -> None:
     options = run.info.recipe.optimizer
+    moments = moments_of(options)
+    for moment in moments:
+        if not any(name.startswith(f"{moment}.") for name in tensors):
+            raise CheckpointError(f"{path}: damaged ({moment}.… is missing)")
     for name, parameter in run.network.named_parameters():
-        try:
-            state = {moment: tensors[f"{moment}.{name}"].to(run.device) for moment in moments_of(options)}
-        except KeyError as error:
-            raise CheckpointError(f"{path}: damaged ({error.args[0]} is missing)") from error
-        if options.kind in COUNTS_STEPS:
-            state["step"] = torch.tensor(float(run.updates))
-        run.optimizer.state[parameter] = state
+        if all(f"{moment}.{name}" in tensors for moment in moments):
+            state = {moment: tensors[f"{moment}.{name}"].to(run.device) for moment in moments}
+            if options.kind in COUNTS_STEPS:
+                state["step"] = torch.tensor(float(run.updates))
+            run.optimizer.state[parameter] = state

@@ -12,6 +12,7 @@ from training.optimization.schedule import decay, learning_rate, warm_up_steps
 from training.recipes.recipe import Recipe
 from training.recipes.running_options import WHOLE, CurriculumStage
 from training.recipes.stopping_options import Converged, FixedSteps
+from training.runs.batch_size import scaled_learning_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,7 @@ def _stages(
             first_epoch=epoch,
             epoch_steps=epoch_steps,
             most_epochs=ceil(steps / epoch_steps),
-            peak=(part and part.learning_rate) or recipe.optimizer.learning_rate,
+            peak=(part and part.learning_rate) or _peak(recipe, part, size),
             anneal_step=anneal,
         )
         epoch += ceil((end - step) / epoch_steps)
@@ -138,6 +139,14 @@ def _batch_size(recipe: Recipe, part: CurriculumStage | None, found: int | None)
         return part.batch_size
     stated = recipe.sampling.batch_size
     return (found or 1) if isinstance(stated, str) else stated
+
+
+def _peak(recipe: Recipe, part: CurriculumStage | None, size: int) -> float:
+    """Peak learning rate; it follows a batch size that was found."""
+    options = recipe.optimizer
+    if part is not None or not isinstance(recipe.sampling.batch_size, str):
+        return options.learning_rate
+    return scaled_learning_rate(options.learning_rate, options.stated_batch_size, size, options.batch_rule)
 
 
 def _length(recipe: Recipe, part: CurriculumStage | None, step: int, epoch: int, epoch_steps: int) -> int:

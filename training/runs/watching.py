@@ -13,6 +13,8 @@ class StepDone:
 
     step: int
     """Steps done."""
+    steps: int
+    """Steps of the whole run, as far as known: fewer once it has converged."""
     loss: float
     """Loss before the weights changed."""
     learning_rate: float

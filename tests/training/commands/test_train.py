@@ -148,3 +148,30 @@ def test_the_precision_is_the_fastest_that_the_device_computes_itself(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     assert command._precision("auto", torch.device(device)) == expected
     assert command._precision("fp16", torch.device(device)) == "fp16"
+
+
+def test_tensorboard_is_written_where_it_is_asked_for(cubes, tmp_path):
+    call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--steps", "2", "--validation", str(cubes))
+    assert main([*call, "--tensorboard"]) == 0
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"run.json", "log.csv", "curves.png", LOG, LAST, BEST} <= written
+
+
+def test_a_batch_size_that_was_found_is_kept_for_the_whole_run(cubes, tmp_path):
+    recipe = recipe_file(tmp_path, sampling={"batch_size": "auto"}, stopping={"kind": "epochs", "epochs": 2})
+    call = words(recipe, cubes, tmp_path / "run", "--validation", "0")
+    assert main(call) == 0
+    _, info = load_checkpoint(tmp_path / "run" / LAST)
+    # On a CPU at most four patches, and never more than cases.
+    assert (info.batch_size, info.step) == (2, 2)
+    assert info.recipe.sampling.batch_size == "auto"
+    assert main([*call, "--resume"]) == 0
+
+
+def test_precision_is_the_recipes_unless_the_call_says_otherwise(cubes, tmp_path):
+    recipe = recipe_file(tmp_path, precision="fp32")
+    for name, more, expected in (("a", (), "fp32"), ("b", ("--precision", "bf16"), "bf16")):
+        call = words(recipe, cubes, tmp_path / name, "--steps", "1", "--validation", "0", *more)
+        assert main(call) == 0
+        assert load_checkpoint(tmp_path / name / LAST)[1].precision == expected

@@ -139,11 +139,16 @@ def train(name, data, run, *more):
     return main([*call, "--precision", "fp32", "--threads", "1", *more])
 
 
+MORE_STEPS = {"flare22-accurate-tiny": 40}
+"""Where three steps leave so much undecided that half-float weights change labels, which export refuses."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_a_small_form_trains_exports_and_predicts(name, cubes_of_40_mm, tmp_path):
     run, bundle, output = (tmp_path / part for part in ("run", "bundle", "labels"))
-    assert train(name, cubes_of_40_mm, run, "--steps", "3", "--validation", "0") == 0
+    steps = str(MORE_STEPS.get(name, 3))
+    assert train(name, cubes_of_40_mm, run, "--steps", steps, "--validation", "0") == 0
     if "roi" in name:
         return  # It bounds the region of others, and makes no bundle by itself.
     assert main(["export", str(run / LAST), "--output", str(bundle), "--no-fp16"]) == 0

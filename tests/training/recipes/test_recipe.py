@@ -119,6 +119,13 @@ def test_no_clean_up_is_a_choice_too():
             {"optimizer": {"kind": "sgd", "accumulate_steps": 2}},
             "sampling.batch_size: must be a multiple of optimizer.accumulate_steps (2), is 1",
         ),
+        (
+            {
+                "optimizer": {"kind": "sgd", "accumulate_steps": 2},
+                "sampling": {"batch_size": "auto"},
+            },
+            "optimizer.accumulate_steps: must be 1 where sampling.batch_size is auto, is 2",
+        ),
         ({"schedule": {"kind": "polynomial", "power": 0}}, "schedule.power: must be 0.01 to 10, is 0"),
         (
             {"schedule": {"kind": "warmup_cosine", "warmup_steps": 1, "warmup_epochs": 1}},

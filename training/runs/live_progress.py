@@ -38,7 +38,7 @@ class Progress(Watcher):
 
     Args:
         first: steps done before.
-        steps: of the whole run.
+        steps: of the whole run, as far as known.
         clock: seconds that never go back.
         terminal: whether somebody looks at a terminal; None: find out.
     """
@@ -50,7 +50,7 @@ class Progress(Watcher):
         clock: Callable[[], float] = time.monotonic,
         terminal: bool | None = None,
     ) -> None:
-        self.first, self.steps, self._clock = first, steps, clock
+        self._first, self._clock = first, clock
         self._dice: float | None = None
         self._count = _Count(since_s=clock())
         self._warned = False
@@ -64,16 +64,17 @@ class Progress(Watcher):
         """Move the bar, or write a line if it is time for one."""
         self._count.add(done)
         now = self._clock()
-        is_first, is_last = done.step == self.first + 1, done.step == self.steps
+        is_first, is_last = done.step == self._first + 1, done.step == done.steps
         due = is_first or is_last or now - self._count.since_s >= LINE_EVERY_S
         if not self._bar.disable:
+            self._bar.total = done.steps
             self._bar.set_postfix_str(", ".join(self._words(done, now)[:3]), refresh=False)
             self._bar.update()
         elif due:
-            left = timedelta(seconds=round((self.steps - done.step) * self._seconds(now)))
+            left = timedelta(seconds=round((done.steps - done.step) * self._seconds(now)))
             waited = f"{self._waiting(now):.0%} of the time waited for data"
             words = [*self._words(done, now), f"{left} left", waited]
-            logger.info("step %d/%d: %s", done.step, self.steps, ", ".join(words))
+            logger.info("step %d/%d: %s", done.step, done.steps, ", ".join(words))
         if due:
             # The first batch is always waited for.
             if not is_first:

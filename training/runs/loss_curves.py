@@ -16,7 +16,7 @@ TABLE, PICTURE = "log.csv", "curves.png"
 # Blue and orange of Okabe and Ito, which readers with colour vision deficiencies tell apart.
 EACH_STEP, SMOOTH = "#9ecae1", "#0072b2"
 RATE, MEAN = "#e69f00", "#000000"
-SMOOTHED_OVER = 0.02
+SMOOTHED_OVER = 0.05
 """Share of the run over which the smooth loss is averaged."""
 MOST_CLASSES = 20
 """Most curves of single structures; more would hide each other."""
@@ -80,7 +80,7 @@ def _draw_dice(axes: Axes, validations: Entries) -> None:
     means = [(entry["step"], entry["mean_dice"]) for entry in validations]
     axes.plot(*zip(*means, strict=True), color=MEAN, linewidth=2, marker=marker, markersize=4, label="mean")
     axes.set_ylabel("validation Dice")
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.02)
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.08, 0.5), frameon=False, fontsize=8)
 
