@@ -75,7 +75,9 @@ def network_input(crop: Tensor, intensities: Sequence[Intensity]) -> Tensor:
     if not crop.is_floating_point():
         for channel, intensity in zip(values.unbind(), intensities, strict=True):
             normalize_in_place(channel, intensity)
-        values.masked_fill_(crop == BEYOND, 0)
+        # Most crops lie inside their image. A GPU would have to be waited for to know.
+        if crop.is_cuda or int(crop.min()) == BEYOND:
+            values.masked_fill_(crop == BEYOND, 0)
     return values
 
 

@@ -108,7 +108,8 @@ def _in_2d(crop: Tensor, labels: Tensor, pose: Pose, patch_zyx: Zyx) -> tuple[Te
         slices.flatten(0, 1)[None], _normalized(at, size)[None], align_corners=False
     )
     index, inside = _nearest(at, size)
-    target = ids.flatten(1)[:, index.flatten()].view(patch_zyx) * inside
+    same = index.flatten()[None].expand(patch_zyx[0], -1)  # gather is faster than indexing by what it repeats
+    target = ids.flatten(1).gather(1, same).view(patch_zyx) * inside
     return image.view(-1, *patch_zyx), target
 
 
