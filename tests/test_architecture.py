@@ -71,9 +71,14 @@ RULES: Mapping[str, Rule] = {
             "inference.geometry",
             "inference.errors",
         },
-        {"torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"},
+        {
+            *("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"),
+            *("matplotlib", "blosc2"),
+        },
     ),
-    "training.commands": Rule({"training", "model", "inference.runtime", "inference.errors"}, {"torch"}),
+    "training.commands": Rule(
+        {"training", "model", "inference.runtime", "inference.errors"}, {"torch", "tqdm"}
+    ),
     "training.__main__": Rule({"training.training_errors", "leanseg.command_line"}),
     "eval": Rule(
         {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"},

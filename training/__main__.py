@@ -14,8 +14,26 @@ COMMANDS = {
     "train": Command(
         module="training.commands.train", summary="train a network by a recipe", needs="training"
     ),
+    "check": Command(
+        module="training.commands.check", summary="list all faults of a data set", needs="training"
+    ),
+    "fingerprint": Command(
+        module="training.commands.fingerprint",
+        summary="sum up sizes, spacings, intensities and structures of a data set",
+        needs="training",
+    ),
+    "prepare": Command(
+        module="training.commands.prepare",
+        summary="bring a data set to a recipe's grid, for fast reading",
+        needs="training",
+    ),
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
+    ),
+    "benchmark": Command(
+        module="training.commands.benchmark",
+        summary="compare a recipe with its accelerated form",
+        needs="training",
     ),
     "phantom": Command(
         module="training.commands.phantom", summary="make procedural CTs with truth", needs=".venv"

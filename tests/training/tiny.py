@@ -38,7 +38,7 @@ def grid_case(channels: NDArray[np.uint8], image: NDArray[np.floating] | None = 
     image = channels / 8 if image is None else image
     return GridCase(
         name="case",
-        image=image.astype(np.float16),
+        image=image.astype(np.float16)[None],
         channels=channels,
         points=channel_points(channels, np.random.default_rng(0)),
     )

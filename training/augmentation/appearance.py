@@ -7,14 +7,14 @@ import numpy as np
 from scipy import ndimage
 
 from model.arrays import F32
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import PatchAugmentation
 
 Limits = tuple[float, float]
 """Lowest and highest value that an image can have."""
 
 
 def vary_appearance(
-    image: F32, augmentation: Augmentation, rng: np.random.Generator, limits: Limits | None
+    image: F32, augmentation: PatchAugmentation, rng: np.random.Generator, limits: Limits | None
 ) -> F32:
     """Blur, noise, contrast, brightness and gamma, each with its own chance.
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from model.arrays import F32, F64, U8, Zyx
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import PatchAugmentation
 
 
-def draw_pose(augmentation: Augmentation, rng: np.random.Generator) -> F64 | None:
+def draw_pose(augmentation: PatchAugmentation, rng: np.random.Generator) -> F64 | None:
     """A rotation and scaling in the axial plane, with a little scaling along z; None for neither."""
     if rng.random() >= augmentation.affine_chance:
         return None
@@ -51,9 +51,11 @@ def cut(
     )
 
 
-def flip(image: F32, channels: U8, augmentation: Augmentation, rng: np.random.Generator) -> tuple[F32, U8]:
-    """Image and channels mirrored along each of the augmentation's axes with chance 0.5; views."""
+def flip(
+    image: F32, channels: U8, augmentation: PatchAugmentation, rng: np.random.Generator
+) -> tuple[F32, U8]:
+    """Image (…, z, y, x) and channels mirrored along each axis named, with chance 0.5 each; views."""
     for axis, name in enumerate("zyx"):
         if name in augmentation.flip_axes and rng.random() < 0.5:
-            image, channels = np.flip(image, axis), np.flip(channels, axis)
+            image, channels = np.flip(image, axis - 3), np.flip(channels, axis)
     return image, channels

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.manifest.document import Input, Manifest, Preprocessing, Provenance
+from model.manifest.document import Manifest, Preprocessing, Provenance
+from model.manifest.intensity import Intensity
 from model.manifest.network import Localization, Member
 from model.manifest.output import Output
 from model.onnx_export.revision import git_revision
@@ -50,11 +51,15 @@ def localization_of(recipe: Recipe, file: str, first: Recipe) -> Localization:
 def _network(recipe: Recipe, file: str, first: Recipe) -> dict[str, Any]:
     return {
         "file": file,
-        "spacing_zyx_mm": recipe.spacing_zyx_mm,
+        "spacing_zyx_mm": recipe.voxel_zyx_mm,
         "window_zyx": recipe.window_zyx,
-        "intensities": None if recipe.intensity == first.intensity else (recipe.intensity,),
+        "intensities": None if _intensities(recipe) == _intensities(first) else _intensities(recipe),
         "resampling": None if recipe.resampling == first.resampling else recipe.resampling,
     }
+
+
+def _intensities(recipe: Recipe) -> tuple[Intensity, ...]:
+    return tuple(channel.intensity for channel in recipe.case_inputs)
 
 
 def manifest_of(
@@ -76,7 +81,7 @@ def manifest_of(
     first = trained[0].recipe
     return Manifest(
         name=statement.name,
-        inputs=(Input(name=first.modality, modality=first.modality, intensity=first.intensity),),
+        inputs=first.case_inputs,
         preprocessing=Preprocessing(normalize=first.normalize, resampling=first.resampling),
         members=members,
         fusion=first.inference.fusion,

@@ -14,10 +14,10 @@ from model.manifest.intensity import ClipZscoreIntensity, NoIntensity, ZscoreInt
 from model.manifest.network import Localization, Member, Network
 from model.onnx_export.packing import NetworkToPack, pack_bundle
 from model.onnx_export.parity import synthetic_windows
-from training.augmentation.pose import cut
 from training.bundling.description import Statement, localization_of, manifest_of, member_of
 from training.bundling.trained import Trained
 from training.data.folders import labelled_cases
+from training.data.sampling import draw_crop
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
 
@@ -81,23 +81,28 @@ def write_ensemble(
 
 
 def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[F32, F32]:
-    """Inputs to compare on, each (1, 1, z, y, x): noise, and a body.
+    """Inputs to compare on, each (1, channels, z, y, x): noise, and a body.
 
     The body is the middle of the first case of a data set if one is given, else made up.
 
     Raises:
         DataError: the case cannot be read.
     """
-    noise, body = (_in_units_of(recipe, window) for window in synthetic_windows(recipe.window_zyx))
+    made = synthetic_windows(recipe.window_zyx, recipe.network.in_channels)
+    noise, body = (_in_units_of(recipe, window) for window in made)
     if data is None:
         return noise, body
     case = CaseStore(labelled_cases(data)[:1], recipe, cache_mb=0).load(0)
-    middle = np.round(np.array(case.image.shape) / 2)
-    return noise, cut(case.image, case.channels, middle, recipe.window_zyx, None)[0][None, None]
+    middle = np.round(np.array(case.channels.shape) / 2)
+    return noise, draw_crop(case, middle, recipe.window_zyx)[0][None].astype(np.float32)
 
 
 def _in_units_of(recipe: Recipe, window: F32) -> F32:
-    """A window with values from 0 to 1 spread over what a recipe's networks see."""
-    if isinstance(recipe.intensity, ClipZscoreIntensity | ZscoreIntensity):
-        return 4 * window - 2
-    return 500 * window - 250 if isinstance(recipe.intensity, NoIntensity) else window
+    """A window with values from 0 to 1 spread over what a recipe's networks see, channel by channel."""
+    spread = window.copy()
+    for index, channel in enumerate(recipe.case_inputs):
+        if isinstance(channel.intensity, ClipZscoreIntensity | ZscoreIntensity):
+            spread[:, index] = 4 * window[:, index] - 2
+        elif isinstance(channel.intensity, NoIntensity):
+            spread[:, index] = 500 * window[:, index] - 250
+    return spread

@@ -127,10 +127,18 @@ def check_localization(localization: Trained, first: Recipe) -> None:
 
 def _check_images(trained: Trained, first: Recipe) -> None:
     """A bundle states modality and order of normalization once, for all its networks."""
-    for name in ("modality", "normalize"):
-        found, wanted = getattr(trained.recipe, name), getattr(first, name)
+    seen, normalized = _modalities(trained.recipe), trained.recipe.normalize
+    for name, found, wanted in (
+        ("modality", seen, _modalities(first)),
+        ("normalize", normalized, first.normalize),
+    ):
         if found != wanted:
             raise ExportError(
                 f"{trained.path}: was trained with {name} {found}, the first member with {wanted}; "
                 "networks of a bundle must agree"
             )
+
+
+def _modalities(recipe: Recipe) -> str:
+    """What the channels of a recipe's images are, in order."""
+    return ", ".join(channel.modality for channel in recipe.stated_inputs)

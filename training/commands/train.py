@@ -1,18 +1,35 @@
 """`python -m training train`: a recipe and a data set become checkpoints."""
 
 import argparse
+import importlib
 import logging
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from training.data.folders import CaseFiles, data_name, labelled_cases, split_cases
+from training.data.checking import Expected, checked_cases
+from training.data.folders import CaseFiles, data_name, split_cases
+from training.data.resolving import resolved
 from training.data.store import CaseStore
+from training.distributed.data_parallel import share_of_batch
+from training.distributed.ranks import ALONE, Ranks, join, leave
 from training.recipes.loading import load_recipe
-from training.runs.checkpoints import RunInfo
+from training.recipes.recipe import Recipe
+from training.runs.batch_search import largest_batch
+from training.runs.checkpoints import RunInfo, load_checkpoint
+from training.runs.log import read_log
 from training.runs.loop import train
-from training.runs.run import BEST, LAST, resume_run, start_run
+from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
+from training.runs.record import write_record
+from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
+from training.runs.watching import Watcher
 from training.training_errors import CheckpointError, RecipeError, TrainingError
+
+ALWAYS, AUTO = "always", "auto"
+TENSORBOARD = "training.runs.tensorboard_log"
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="data-set folder (imagesTr, labelsTr); may be repeated",
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log.jsonl")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output")
+    parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, log and curves")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        choices=(ALWAYS, AUTO),
+        const=ALWAYS,
+        help="go on from the last checkpoint in --output; auto: if there is one, else start",
+    )
     parser.add_argument(
         "--init", type=Path, metavar="CHECKPOINT", help="start from these weights instead of random ones"
     )
     parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default 0)")
     parser.add_argument(
-        "--steps", type=int, help="optimizer steps instead of the recipe's; the schedule follows"
+        "--steps", type=int, help="optimizer steps instead of what the recipe says; the schedule follows"
     )
     parser.add_argument(
         "--set",
@@ -54,8 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
-        default="auto",
-        help="default: the fastest that is safe here",
+        help="auto: the fastest that is safe here (default: what the recipe says)",
     )
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
     parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default 1)")
@@ -65,6 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)"
     )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,44 +97,135 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         RecipeError: the recipe or the call is faulty.
-        TrainingError: data or checkpoint are not usable.
+        TrainingError: data or checkpoint are not usable, or the run cannot go on.
     """
-    steps = [] if arguments.steps is None else [f"stopping.steps={arguments.steps}"]
+    ranks = join(arguments.device)
+    try:
+        _train(arguments, ranks)
+    finally:
+        leave()
+    return 0
+
+
+def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
+    steps = [] if arguments.steps is None else [f"stopping={{kind: fixed_steps, steps: {arguments.steps}}}"]
     recipe = load_recipe(arguments.recipe, [*arguments.overrides, *steps], data=arguments.data[0])
-    device = _device(arguments.device)
+    device = _device(arguments.device, ranks)
     _check(arguments)
+    recipe = resolved(recipe, arguments.data)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    cases, held_out = _cases(arguments)
-    info = RunInfo(
+    data = Data(*_cases(arguments, len(recipe.stated_inputs)))
+    state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
+    _check_shares(state)
+    watchers: list[Watcher] = []
+    if ranks.is_first:
+        _say(state, data)
+        write_record(state, data.cases, data.held_out, sys.argv[1:])
+        if arguments.tensorboard:
+            # Not imported above: it takes a second, and only those who asked for it need it.
+            watchers.append(importlib.import_module(TENSORBOARD).TensorBoard(state.folder, state.info.step))
+    share = len(data.held_out) / (len(data.cases) + len(data.held_out))
+    store = CaseStore(data.cases, recipe, arguments.cache_mb * (1 - share), arguments.cache)
+    watched = None
+    if data.held_out:
+        watched = CaseStore(data.held_out, recipe, arguments.cache_mb * share, arguments.cache)
+    try:
+        train(state, store, watched, arguments.workers, watchers)
+    except KeyboardInterrupt:
+        logger.info("interrupted; %s", way_on(state.folder))
+        raise
+    except (TrainingError, OSError) as error:
+        raise TrainingError(f"{_one_line(error)}; {way_on(state.folder)}") from error
+    finally:
+        if ranks.is_first:
+            _draw(state)
+    if ranks.is_first:
+        logger.info("done: %s", state.folder / (BEST if (state.folder / BEST).exists() else LAST))
+
+
+@dataclass(frozen=True)
+class Data:
+    """The cases of a run."""
+
+    cases: tuple[CaseFiles, ...]
+    """Trained on."""
+    held_out: tuple[CaseFiles, ...]
+    """Validated on."""
+
+
+def way_on(folder: Path) -> str:
+    """What can be done with a run that ended early, in a few words."""
+    try:
+        step = load_checkpoint(folder / LAST)[1].step
+    except CheckpointError:
+        return "no checkpoint was written yet: start again"
+    return f"the last checkpoint is of step {step}: go on from it with --resume"
+
+
+def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: torch.device) -> RunInfo:
+    return RunInfo(
         recipe=recipe,
         step=0,
         seed=arguments.seed,
-        precision=_precision(arguments.precision, device),
-        cases=tuple(case.name for case in cases),
+        precision=_precision(arguments.precision or recipe.precision, device),
+        cases=tuple(case.name for case in data.cases),
         data="; ".join(data_name(folder) for folder in arguments.data),
     )
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    if arguments.resume:
-        state = resume_run(info, device, arguments.output)
-    else:
-        state = start_run(info, device, arguments.output, arguments.init)
+
+
+def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch.device, ranks: Ranks) -> Run:
+    folder: Path = arguments.output
+    folder.mkdir(parents=True, exist_ok=True)
+    if arguments.resume == ALWAYS or (arguments.resume == AUTO and (folder / LAST).exists()):
+        return resume_run(info, device, folder, ranks)
+    if info.recipe.sampling.batch_size == AUTO and not info.recipe.curriculum:
+        found = largest_batch(info, device, folder, ranks)
+        info = replace(info, batch_size=found)
+    return start_run(info, device, folder, arguments.init, ranks)
+
+
+def _check_shares(run: Run) -> None:
+    """Refuse batches that processes, or the parts of an accumulated gradient, cannot share evenly."""
+    parts = run.info.recipe.optimizer.accumulate_steps
+    for stage in run.timetable.stages:
+        own = len(share_of_batch(stage.batch_size, run.ranks))
+        if own % parts:
+            raise RecipeError(
+                f"optimizer.accumulate_steps: {own} patches of a process cannot be split into {parts} equal "
+                f"parts; make sampling.batch_size a multiple of {run.ranks.world * parts}"
+            )
+
+
+def _say(run: Run, data: Data) -> None:
+    """One line that says what will be done."""
+    millions = sum(parameter.numel() for parameter in run.network.parameters()) / 1e6
     logger.info(
-        "%s: %d cases, %d held out, %d steps from %d, %s in %s",
-        recipe.name,
-        len(cases),
-        len(held_out),
-        recipe.stopping.steps,
-        state.info.step,
-        device,
-        info.precision,
+        "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
+        run.info.recipe.name,
+        len(data.cases),
+        len(data.held_out),
+        millions,
+        run.timetable.steps,
+        run.info.step,
+        run.device,
+        run.info.precision,
+        f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
     )
-    share = len(held_out) / (len(cases) + len(held_out))
-    store = CaseStore(cases, recipe, arguments.cache_mb * (1 - share), arguments.cache)
-    watched = CaseStore(held_out, recipe, arguments.cache_mb * share, arguments.cache) if held_out else None
-    train(state, store, watched, arguments.workers)
-    logger.info("done: %s", arguments.output / (BEST if held_out else LAST))
-    return 0
+
+
+def _draw(run: Run) -> None:
+    """Write the log as a table and as curves; what hinders that must not hide why a run ended."""
+    with suppress(OSError):
+        entries = read_log(run.folder / LOG)
+        write_table(entries, run.folder / TABLE)
+        draw_curves(entries, run.info.recipe.name, run.folder / PICTURE)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'file system'}: {error.strerror}"
+    return str(error)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -125,12 +241,16 @@ def _check(arguments: argparse.Namespace) -> None:
         raise RecipeError(f"--seed: must be 0 or more, is {arguments.seed}")
 
 
-def _cases(arguments: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    cases = tuple(case for folder in arguments.data for case in labelled_cases(folder))
+def _cases(
+    arguments: argparse.Namespace, channels: int
+) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    """Training and held-out cases, complete and with sound headers."""
+    expected = Expected(channels=channels)
+    cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
     try:
         fraction = float(arguments.validation)
     except ValueError:
-        return cases, labelled_cases(Path(arguments.validation))
+        return cases, checked_cases(Path(arguments.validation), expected)
     if not 0 <= fraction < 1:
         raise RecipeError(
             f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"
@@ -139,10 +259,12 @@ def _cases(arguments: argparse.Namespace) -> tuple[tuple[CaseFiles, ...], tuple[
     return split_cases(cases, fraction, seed=0)
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str, ranks: Ranks = ALONE) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch finds no usable NVIDIA GPU here")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda", ranks.local_rank) if ranks.world > 1 else torch.device("cuda")
+    return torch.device("cpu")
 
 
 def _precision(name: str, device: torch.device) -> str:

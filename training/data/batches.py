@@ -1,19 +1,52 @@
 """Batches of patches, prepared in the background, each a function of (seed, step, index) alone."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from model.arrays import Zyx
+from training.augmentation.batched import needed_crop
+from training.augmentation.draws import Key
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
+from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
+from training.recipes.sampling_options import CasesEpoch
+from training.recipes.stopping_options import FixedSteps
 
-Batch = tuple[Tensor, Tensor]
-"""Images (batch, 1, z, y, x) float32 and targets (batch, z, y, x) uint8."""
+T = TypeVar("T", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Unvaried:
+    """What turns a batch of crops into one of patches, on the training device."""
+
+    keys: tuple[Key, ...]
+    """Of each patch: the seed, and its number in the run over all processes."""
+    patch_zyx: Zyx
+    """Size of a patch."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the network sees in a step, what it should find, and what is known about that."""
+
+    images: Tensor
+    """Network input, (batch, channels, z, y, x) float32; crops are of the type that they are kept in."""
+    target: Tensor
+    """Output channel of each voxel, (batch, z, y, x) uint8."""
+    annotated: Tensor
+    """Whether the case annotates what each output channel stands for, (batch, classes) bool; the background's
+    column is always true. A class that is not annotated may be anywhere that the target calls background."""
+    unvaried: Unvaried | None = None
+    """Where images and target are crops that are still to be augmented; None: they are patches."""
 
 
 def case_of(position: int, cases: int, seed: int) -> int:
@@ -25,31 +58,92 @@ def case_of(position: int, cases: int, seed: int) -> int:
     return int(np.random.default_rng((seed, 1, epoch)).permutation(cases)[place])
 
 
-def make_batch(store: CaseStore, recipe: Recipe, seed: int, step: int) -> Batch:
-    """The batch of step `step`, counted from 0."""
-    images, targets = [], []
-    size = recipe.sampling.batch_size
-    for index in range(size):
-        case = store.load(case_of(step * size + index, len(store), seed))
-        image, channels = draw_patch(case, recipe, np.random.default_rng((seed, 2, step, index)))
+def any_case(position: int, cases: int, seed: int) -> int:
+    """Which case the patch at this position of the run comes from, each as likely at any time."""
+    return int(np.random.default_rng((seed, 3, position)).integers(cases))
+
+
+def make_batch(
+    store: CaseStore, recipe: Recipe, seed: int, step: int, *, rank: int = 0, world: int = 1
+) -> Batch:
+    """The batch of step `step`, counted from 0, or a process's part of it.
+
+    Args:
+        store: the cases.
+        recipe: says how patches are drawn, and how many.
+        seed: of the run.
+        step: counted from 0.
+        rank: number of the process.
+        world: count of processes. Process `rank` takes patches rank, rank + world, … of the batch: all
+            together are the same for any count.
+    """
+    images, targets, annotated = [], [], []
+    size, by_epoch = recipe.sampling.patches, isinstance(recipe.sampling.epoch, CasesEpoch)
+    for index in range(rank, size, world):
+        number = (case_of if by_epoch else any_case)(step * size + index, len(store), seed)
+        case = store.load(number)
+        rng = np.random.default_rng((seed, 2, step, index))
+        crop_zyx = crop_of(recipe, (seed, step * size + index))
+        image, channels = draw_patch(case, recipe, rng, index, crop_zyx)
         images.append(image)
         targets.append(channels)
-    return torch.from_numpy(np.stack(images)).unsqueeze(1), torch.from_numpy(np.stack(targets))
+        annotated.append(case.annotated or (True,) * len(recipe.channel_names))
+    return Batch(
+        images=torch.from_numpy(stack_about_middle(images)),
+        target=torch.from_numpy(stack_about_middle(targets)),
+        annotated=torch.tensor(annotated),
+        unvaried=unvaried_of(recipe, [(seed, step * size + index) for index in range(rank, size, world)]),
+    )
+
+
+def crop_of(recipe: Recipe, key: Key) -> Zyx:
+    """Voxels that the patch of a key is made of: its own, or more where it is turned on the device."""
+    if not isinstance(recipe.augmentation, BatchedAugmentation):
+        return recipe.patch_zyx
+    return needed_crop(recipe.augmentation, key, recipe.patch_zyx)
+
+
+def stack_about_middle(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
+    """Arrays as one, the smaller ones with zeros around them."""
+    largest = np.max([array.shape for array in arrays], axis=0)
+    around = [[(int(more) // 2,) * 2 for more in largest - array.shape] for array in arrays]
+    return np.stack([np.pad(array, edges) for array, edges in zip(arrays, around, strict=True)])
+
+
+def unvaried_of(recipe: Recipe, keys: Sequence[Key]) -> Unvaried | None:
+    """What is left to be done to patches; None where they are varied one by one as they are cut."""
+    if not isinstance(recipe.augmentation, BatchedAugmentation):
+        return None
+    return Unvaried(keys=tuple(keys), patch_zyx=recipe.patch_zyx)
 
 
 def batches(
-    store: CaseStore, recipe: Recipe, seed: int, first_step: int, workers: int
-) -> Iterator[tuple[int, Batch]]:
+    store: CaseStore,
+    recipe: Recipe,
+    seed: int,
+    first_step: int,
+    workers: int,
+    make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
+) -> Generator[tuple[int, Batch], None, None]:
     """Steps from `first_step` to the recipe's last and their batches.
 
     They are made ahead by threads, since numpy and scipy release Python's lock.
+
+    Args:
+        store: training cases.
+        recipe: with a number of steps.
+        seed: of the run.
+        first_step: counted from 0.
+        workers: threads.
+        make: makes the batch of a step from all of these.
     """
+    assert isinstance(recipe.stopping, FixedSteps)
     steps = iter(range(first_step, recipe.stopping.steps))
     waiting: deque[tuple[int, Future[Batch]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
     try:
         for step in steps:
-            waiting.append((step, pool.submit(make_batch, store, recipe, seed, step)))
+            waiting.append((step, pool.submit(make, store, recipe, seed, step)))
             if len(waiting) > 2 * workers:
                 ready, future = waiting.popleft()
                 yield ready, future.result()

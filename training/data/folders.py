@@ -1,19 +1,34 @@
-"""A data-set folder in nnU-Net's layout: which cases there are, and which of them are held out.
+"""A data-set folder: which cases there are, what is amiss with their files, and which cases are held out.
 
-`imagesTr/CASE_0000.nii.gz` and `labelsTr/CASE.nii.gz`, with `dataset.json` or `labels.json` beside them.
+| form | where files are |
+|---|---|
+| nnU-Net v2, FLARE | `imagesTr/CASE_0000.nii.gz`, `labelsTr/CASE.nii.gz`; also in `images`, `labels` |
+| AMOS | `imagesTr/amos_0001.nii.gz`, `labelsTr/amos_0001.nii.gz` |
+| MONAI datalist, Decathlon | `dataset.json`, or the file given: `"training": [{"image": …, "label": …}]` |
+| prepared store | what `python -m training prepare` wrote |
+
+Any format that the engine reads will do. `annotated.json` beside them says which structures a case annotates.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from model.case_names import FIRST_CHANNEL, case_name
+from inference.imaging.reading import image_suffix
+from model.case_names import channel_stem, split_channel
+from training.data.annotations import read_annotated
 from training.training_errors import DataError
 
-ENDING = ".nii.gz"
+IMAGES = ("imagesTr", "images")
+LABELS = ("labelsTr", "labels")
+DATASET = "dataset.json"
+STORE = "store.json"
+SHOWN_FAULTS = 3
+"""Faults that a single line names; `check` lists all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,29 +36,228 @@ class CaseFiles:
     """Where one case lies."""
 
     name: str
-    image: Path
+    images: tuple[Path, ...]
+    """A file for each input channel."""
     labels: Path
+    annotated: tuple[str, ...] | None = None
+    """Structures that the case annotates; None: all of its label set."""
+    prepared: Path | None = None
+    """The store that holds the case on a network's grid; None: there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a data-set folder holds, by the names of its files alone."""
+
+    cases: tuple[CaseFiles, ...]
+    """Complete cases, in the order of their names."""
+    faults: tuple[str, ...]
+    """What is amiss, a line each."""
 
 
 def labelled_cases(folder: Path) -> tuple[CaseFiles, ...]:
     """Cases of a data-set folder in the order of their names.
 
     Raises:
-        DataError: the folder is no data set, holds no case, or an image has no labels.
+        DataError: the folder is no data set, holds no case, or cases are not complete.
     """
-    images = folder / "imagesTr"
-    if not images.is_dir():
+    found = find_cases(folder)
+    refuse(found.faults, folder)
+    return found.cases
+
+
+def refuse(faults: Sequence[str], folder: Path) -> None:
+    """Nothing if there are no faults.
+
+    Raises:
+        DataError: naming the first faults, and how to see the others.
+    """
+    if faults:
+        more = len(faults) - SHOWN_FAULTS
+        rest = f"; and {more} more: `python -m training check {folder}` lists all" if more > 0 else ""
+        raise DataError("; ".join(faults[:SHOWN_FAULTS]) + rest)
+
+
+def find_cases(folder: Path) -> Found:
+    """All cases of a data-set folder, or of a datalist file, and everything that is amiss with their files.
+
+    Raises:
+        DataError: there is no data set, or it holds no case.
+    """
+    if (folder / STORE).is_file():
+        return _in_store(folder)
+    listed = _datalist(folder)
+    if listed is not None:
+        base = folder if folder.is_dir() else folder.parent
+        found = _in_list(base, listed)
+    elif folder.is_dir():
+        base, found = folder, _in_folders(folder)
+    else:
+        raise DataError(f"{folder}: no data set here (no such folder)")
+    faults = [*found.faults, *_out_of_step(found.cases)]
+    if not found.cases and not faults:
+        raise DataError(f"{folder}: holds no case")
+    annotated, more = read_annotated(base, [case.name for case in found.cases])
+    cases = (replace(case, annotated=annotated.get(case.name)) for case in found.cases)
+    return Found(cases=tuple(sorted(cases, key=lambda case: case.name)), faults=(*faults, *more))
+
+
+def _in_folders(folder: Path) -> Found:
+    """Cases of the nnU-Net form."""
+    images = next((folder / name for name in IMAGES if (folder / name).is_dir()), None)
+    if images is None:
         raise DataError(f"{folder}: no data set here (imagesTr is missing)")
+    labels = folder / LABELS[IMAGES.index(images.name)]
+    truths, doubled = _truths(labels)
+    channels, repeated = _channels(images, truths)
+    if not channels:
+        raise DataError(f"{images}: holds no image ({channel_stem('CASE', 0)}.nii.gz)")
+    faults = [*doubled, *repeated]
+    faults += [
+        f"{truths[name]}: has no image; {images / channel_stem(name, 0)} is missing"
+        for name in sorted(truths.keys() - channels.keys())
+    ]
     cases = []
-    for image in sorted(images.glob(f"*{FIRST_CHANNEL}{ENDING}")):
-        name = case_name(image.name.removesuffix(ENDING))
-        labels = folder / "labelsTr" / f"{name}{ENDING}"
-        if not labels.is_file():
-            raise DataError(f"{labels}: missing, though the case has an image")
-        cases.append(CaseFiles(name=name, image=image, labels=labels))
-    if not cases:
-        raise DataError(f"{images}: holds no *{FIRST_CHANNEL}{ENDING}")
-    return tuple(cases)
+    for name, files in channels.items():
+        suffix = image_suffix(next(iter(files.values())).name)
+        gaps = [number for number in range(max(files)) if number not in files]
+        faults += [
+            f"{images / channel_stem(name, gap)}{suffix}: missing, though the case has channel {max(files)}"
+            for gap in gaps
+        ]
+        if name not in truths:
+            faults.append(f"{labels / name}{suffix}: missing, though the case has an image")
+        elif not gaps:
+            ordered = tuple(files[number] for number in sorted(files))
+            cases.append(CaseFiles(name=name, images=ordered, labels=truths[name]))
+    return Found(cases=tuple(cases), faults=tuple(faults))
+
+
+def _truths(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Case to label map, and a line for each that has two."""
+    truths: dict[str, Path] = {}
+    paths = _image_files(folder)
+    for path in paths:
+        truths.setdefault(_stem(path), path)
+    second = [path for path in paths if truths[_stem(path)] != path]
+    return truths, [f"{path}: second label map of case {_stem(path)}; keep one" for path in second]
+
+
+def _channels(folder: Path, truths: Mapping[str, Path]) -> tuple[dict[str, dict[int, Path]], list[str]]:
+    """Case to channel to file, and a line for each channel that has two."""
+    channels: dict[str, dict[int, Path]] = {}
+    faults = []
+    for path in _image_files(folder):
+        name, channel = _case_of(_stem(path), truths)
+        if channels.setdefault(name, {}).setdefault(channel, path) != path:
+            faults.append(f"{path}: second image of case {name}, channel {channel}; keep one")
+    return channels, faults
+
+
+def _case_of(stem: str, truths: Mapping[str, Path]) -> tuple[str, int]:
+    """Case and channel of an image file.
+
+    AMOS's `amos_0001` is not channel 1 of `amos`: its label map has the same name.
+    """
+    name, channel = split_channel(stem)
+    if stem in truths or channel is None:
+        return stem, 0
+    return name, channel
+
+
+def _in_list(base: Path, listed: Sequence[object]) -> Found:
+    """Cases of a datalist, whose paths are relative to its folder."""
+    cases: dict[str, CaseFiles] = {}
+    faults = []
+    for number, entry in enumerate(listed):
+        files = _entry(entry)
+        if files is None:
+            faults.append(f'{base}: training[{number}] must read {{"image": file, "label": file}}')
+            continue
+        images, labels = tuple(base / image for image in files[0]), base / files[1]
+        missing = [path for path in (*images, labels) if not path.exists()]
+        faults += [f"{path}: missing, though the datalist names it" for path in missing]
+        name = _case_of(_stem(images[0]), {_stem(labels): labels})[0]
+        if name in cases:
+            faults.append(f"{images[0]}: second entry of case {name} in the datalist; keep one")
+        elif not missing:
+            cases[name] = CaseFiles(name=name, images=images, labels=labels)
+    return Found(cases=tuple(cases.values()), faults=tuple(faults))
+
+
+def _entry(entry: object) -> tuple[list[str], str] | None:
+    """The images and the labels of a datalist's entry; None where it does not read so."""
+    if not isinstance(entry, Mapping):
+        return None
+    images, labels = entry.get("image"), entry.get("label")
+    listed = [images] if isinstance(images, str) else images
+    if not isinstance(labels, str) or not isinstance(listed, list) or not listed:
+        return None
+    return (listed, labels) if all(isinstance(image, str) for image in listed) else None
+
+
+def _datalist(path: Path) -> Sequence[object] | None:
+    """The entries of a datalist; None where there is none."""
+    file = path / DATASET if path.is_dir() else path
+    if not file.is_file():
+        return None
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as JSON ({' '.join(str(error).split())})") from error
+    listed = document.get("training") if isinstance(document, dict) else None
+    if isinstance(listed, list) and listed:
+        return listed
+    if path.is_dir():
+        return None
+    raise DataError(f'{file}: no data set (it lists no "training" cases)')
+
+
+def _in_store(folder: Path) -> Found:
+    """Cases of a prepared store; what it says of them was checked when they were prepared."""
+    try:
+        names = [str(name) for name in json.loads((folder / STORE).read_text(encoding="utf-8"))["cases"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / STORE}: is damaged; prepare the data anew") from error
+    annotated, faults = read_annotated(folder, names)
+    cases = [
+        CaseFiles(
+            name=name,
+            images=(),
+            labels=folder / "cases" / f"{name}.labels.b2nd",
+            annotated=annotated.get(name),
+            prepared=folder,
+        )
+        for name in names
+    ]
+    unready = [name for name in names if not (folder / "cases" / f"{name}.json").is_file()]
+    told = [f"{folder}: case {name} is not prepared yet; run prepare again, it continues" for name in unready]
+    return Found(cases=tuple(cases), faults=(*faults, *told))
+
+
+def _out_of_step(cases: Iterable[CaseFiles]) -> list[str]:
+    """A line for each case that has fewer or more channels than most."""
+    counted = Counter(len(case.images) for case in cases)
+    if len(counted) < 2:
+        return []
+    usual = counted.most_common(1)[0][0]
+    return [
+        f"{case.images[-1]}: case {case.name} has {len(case.images)} channel(s), others have {usual}"
+        for case in cases
+        if len(case.images) != usual
+    ]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """Files of a folder that an image reader knows by their names, in order; hidden ones left out."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if image_suffix(p.name) and not p.name.startswith("."))
+
+
+def _stem(path: Path) -> str:
+    suffix = image_suffix(path.name)
+    return path.name[: -len(suffix)] if suffix else path.name
 
 
 def split_cases(
@@ -66,7 +280,7 @@ def split_cases(
 def data_name(folder: Path) -> str:
     """What a data set calls itself in its `dataset.json`; else its folder's name."""
     try:
-        document = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        document = json.loads((folder / DATASET).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return folder.name
     return str(document.get("name", folder.name)) if isinstance(document, dict) else folder.name

@@ -1,14 +1,17 @@
 """From files to a recipe's grid, by the very functions that inference uses.
 
-Arrays are (z, y, x) towards superior, posterior, left.
+Arrays are (z, y, x) towards superior, posterior, left; images have their channels before.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import InputError
+from inference.geometry import Geometry
 from inference.imaging.reading import read_volume
 from inference.imaging.volume import Volume, to_canonical
 from inference.preprocessing.intensity import (
@@ -30,54 +33,99 @@ CORNER_TOLERANCE_MM = 1.0
 """How far image and labels may differ in where a corner of the volume lies."""
 
 
-def read_on_grid(image_path: Path, labels_path: Path, recipe: Recipe) -> tuple[F32, U8]:
-    """A network's input and label ids on the recipe's grid; both (z, y, x).
+def read_on_grid(image_paths: Sequence[Path], labels_path: Path, recipe: Recipe) -> tuple[F32, U8]:
+    """A network's input (channels, z, y, x) and label ids (z, y, x) on the recipe's grid.
 
     Raises:
-        DataError: a file cannot be read, image and labels lie on different grids, or the labels hold
-            something else than ids of the recipe's label set.
+        DataError: a file cannot be read, a channel is missing, channels or labels lie on another grid, or the
+            labels hold something else than ids of the recipe's label set.
     """
-    image, labels = _read(image_path), _read(labels_path)
-    _check_same_grid(image, labels, labels_path)
-    ids = _as_ids(labels.array, labels_path)
-    _check_known(ids, recipe.labels, labels_path)
+    image, ids = read_checked(image_paths, labels_path, recipe)
     made = network_input(image, recipe)
-    return made, resample_labels(ids, (made.shape[0], made.shape[1], made.shape[2]))
+    z, y, x = made.shape[1:]
+    return made, resample_labels(ids, (z, y, x))
+
+
+def read_checked(image_paths: Sequence[Path], labels_path: Path, recipe: Recipe) -> tuple[Volume, U8]:
+    """An image with all its channels and its label ids (z, y, x), in canonical orientation.
+
+    Raises:
+        DataError: as for `read_on_grid`.
+    """
+    wanted = len(recipe.stated_inputs)
+    if len(image_paths) != wanted:
+        raise DataError(
+            f"{image_paths[0]}: its case has {len(image_paths)} channel(s), "
+            f"recipe {recipe.name} wants {wanted}"
+        )
+    first, *further = (read_canonical(path) for path in image_paths)
+    for volume, path in zip(further, image_paths[1:], strict=True):
+        refuse_other_grid(first.geometry, volume.geometry, path, "its first channel")
+    labels = read_canonical(labels_path)
+    refuse_other_grid(first.geometry, labels.geometry, labels_path, "its image")
+    ids = as_ids(labels.array, labels_path)
+    refuse_foreign(ids, recipe.labels, labels_path)
+    return replace(first, further=tuple(volume.array for volume in further)), ids
 
 
 def network_input(image: Volume, recipe: Recipe) -> F32:
-    """What a recipe's network sees of an image in canonical orientation, (z, y, x)."""
-    array, spacing, intensity = image.array, image.geometry.spacing_zyx_mm, recipe.intensity
-    size = model_size(image.geometry.size_zyx, spacing, recipe.spacing_zyx_mm)
-    along = along_axes(recipe.resampling, spacing, recipe.spacing_zyx_mm)
-    filled = nonzero_filled((array,)) if needs_mask(intensity) else None
-    statistics = None
-    if needs_statistics(intensity):
-        statistics = channel_statistics(array, statistics_over(intensity), filled)
-    if recipe.normalize == "before_resampling":
-        return resample_image(normalize(array, intensity, statistics, filled), size, along)
-    return normalize(resample_image(array, size, along), intensity, statistics)
+    """What a recipe's network sees of an image in canonical orientation, (channels, z, y, x)."""
+    spacing, intensities = image.geometry.spacing_zyx_mm, [one.intensity for one in recipe.case_inputs]
+    size = model_size(image.geometry.size_zyx, spacing, recipe.voxel_zyx_mm)
+    along = along_axes(recipe.resampling, spacing, recipe.voxel_zyx_mm)
+    filled = nonzero_filled(image.channels) if any(map(needs_mask, intensities)) else None
+    made = np.empty((len(intensities), *size), np.float32)
+    for index, (array, intensity) in enumerate(zip(image.channels, intensities, strict=True)):
+        statistics = None
+        if needs_statistics(intensity):
+            statistics = channel_statistics(array, statistics_over(intensity), filled)
+        if recipe.normalize == "before_resampling":
+            made[index] = resample_image(normalize(array, intensity, statistics, filled), size, along)
+        else:
+            made[index] = normalize(resample_image(array, size, along), intensity, statistics)
+    return made
 
 
-def _read(path: Path) -> Volume:
+def read_canonical(path: Path) -> Volume:
+    """An image file in canonical orientation.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         return to_canonical(read_volume(path))[0]
     except InputError as error:
         raise DataError(str(error)) from error
 
 
-def _check_same_grid(image: Volume, labels: Volume, path: Path) -> None:
-    if image.array.shape != labels.array.shape:
+def refuse_other_grid(image: Geometry, other: Geometry, path: Path, image_name: str) -> None:
+    """Compare two grids in canonical orientation.
+
+    Args:
+        image: the grid that counts.
+        other: the grid that must be the same.
+        path: file of the other one.
+        image_name: what the grid that counts belongs to, for the message.
+
+    Raises:
+        DataError: they differ.
+    """
+    if image.size_zyx != other.size_zyx:
         raise DataError(
-            f"{path}: size (z, y, x) {labels.array.shape} differs from its image's {image.array.shape}"
+            f"{path}: size (z, y, x) {other.size_zyx} differs from that of {image_name}, {image.size_zyx}"
         )
-    for corner in ((0, 0, 0), image.array.shape):
-        apart = np.abs(image.geometry.to_world(corner) - labels.geometry.to_world(corner)).max()
+    for corner in ((0, 0, 0), image.size_zyx):
+        apart = np.abs(image.to_world(corner) - other.to_world(corner)).max()
         if apart > CORNER_TOLERANCE_MM:
-            raise DataError(f"{path}: lies elsewhere than its image (origin, spacing or direction differ)")
+            raise DataError(f"{path}: lies elsewhere than {image_name} (origin, spacing or direction differ)")
 
 
-def _as_ids(array: NDArray[np.generic], path: Path) -> U8:
+def as_ids(array: NDArray[np.generic], path: Path) -> U8:
+    """A label map's voxels as ids.
+
+    Raises:
+        DataError: they are not whole numbers from 0 to 255.
+    """
     with np.errstate(invalid="ignore"):
         ids = array.astype(np.uint8)
     if not np.array_equal(ids, array):
@@ -85,7 +133,12 @@ def _as_ids(array: NDArray[np.generic], path: Path) -> U8:
     return ids
 
 
-def _check_known(ids: U8, labels: LabelSet, path: Path) -> None:
+def refuse_foreign(ids: U8, labels: LabelSet, path: Path) -> None:
+    """Look for ids that a label set does not have.
+
+    Raises:
+        DataError: naming them.
+    """
     foreign = labels.foreign(np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist())
     if foreign:
         shown = f"id{'s' * (len(foreign) > 1)} {', '.join(map(str, foreign))}"

@@ -1,35 +1,57 @@
-"""Where patches are cut: around voxels drawn evenly over the channels, in the whole image or a slab of it.
+"""Where patches are cut: around voxels of what a case annotates, or anywhere; in the image or a slab of it.
 
-Shapes: images (z, y, x) float; channels (z, y, x) uint8; points and centres (z, y, x) in voxels. All
-randomness comes from the generator that is handed in: same generator, same patch.
+Shapes: images (input channels, z, y, x) float; output channels (z, y, x) uint8; points and centres (z, y, x)
+in voxels. All randomness comes from the generator that is handed in: same generator, same patch.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.arrays import F32, F64, U8, Zyx
+from model.arrays import F64, U8, Zyx
 from training.augmentation.appearance import vary_appearance
+from training.augmentation.batched import BEYOND
 from training.augmentation.pose import cut, draw_pose, flip
-from training.recipes.augmentation_options import Augmentation
+from training.data.stored_arrays import StoredImage, StoredLabels
+from training.recipes.augmentation_options import PatchAugmentation
+from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
+from training.recipes.sampling_options import (
+    Centre,
+    ClassesCentre,
+    ForegroundShareCentre,
+)
 
 POINTS_PER_CHANNEL = 4096
 """Voxels remembered of each channel as possible patch centres."""
+ANY_CLASS = ClassesCentre()
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridCase:
-    """A case on the network's grid."""
+    """A case on the network's grid, in memory or on disk.
+
+    Image and channels give what is asked for by slices; `[:]` gives all.
+    """
 
     name: str
-    image: NDArray[np.floating]
-    """Network input, (z, y, x); half floats where its values have ends."""
-    channels: U8
-    """Channel of each voxel, (z, y, x)."""
+    image: NDArray[np.floating] | StoredImage
+    """Network input, (input channels, z, y, x); half floats where its values have ends and it was not
+    prepared."""
+    channels: U8 | StoredLabels
+    """Output channel of each voxel, (z, y, x); background where the case does not annotate what is there."""
     points: tuple[NDArray[np.int16], ...]
-    """For each channel that is present, in order, some of its voxels, (n, 3)."""
+    """For each output channel that is present, in order, some of its voxels, (n, 3)."""
+    annotated: tuple[bool, ...] | None = None
+    """Whether the case annotates what each output channel stands for; None: all of them."""
+
+    @property
+    def size_zyx(self) -> Zyx:
+        """Voxels along each axis."""
+        z, y, x = self.channels.shape
+        return z, y, x
 
     @property
     def nbytes(self) -> int:
@@ -52,22 +74,82 @@ def channel_points(channels: U8, rng: np.random.Generator) -> tuple[NDArray[np.i
     return tuple(found)
 
 
-def draw_patch(case: GridCase, recipe: Recipe, rng: np.random.Generator) -> tuple[F32, U8]:
-    """One varied patch and the channel of each of its voxels, both of the recipe's patch size."""
+def draw_patch(
+    case: GridCase,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    index: int = 0,
+    crop_zyx: Zyx | None = None,
+) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
+    """One varied patch and the output channel of each of its voxels, both of the recipe's patch size.
+
+    Where the recipe varies patches on the training device: the crop that such a patch is made of.
+
+    Args:
+        case: the case that it is cut from.
+        recipe: says how.
+        rng: source of randomness.
+        index: place of the patch in its batch, over all processes.
+        crop_zyx: size of such a crop; None: that of the patch.
+    """
     augmentation, patch_zyx = recipe.augmentation, recipe.patch_zyx
+    if isinstance(augmentation, BatchedAugmentation):
+        around = lies_around(recipe, index, rng)
+        centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
+        return draw_crop(case, centre, crop_zyx or patch_zyx)
     if rng.random() < augmentation.slab_chance:
         case = draw_slab(case, augmentation, rng)
-    centre = draw_centre(case, patch_zyx, rng, recipe.sampling.background_share)
+    around = lies_around(recipe, index, rng)
+    centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
     matrix = draw_pose(augmentation, rng)
-    image, channels = cut(case.image, case.channels, centre, patch_zyx, matrix)
-    image, channels = flip(image, channels, augmentation, rng)
-    image = vary_appearance(image, augmentation, rng, recipe.values_limits)
-    return image, np.ascontiguousarray(channels)
+    half = np.array(patch_zyx) / 2
+    reach = half if matrix is None else np.abs(matrix) @ half + 2
+    box, inside = read_box(case, np.floor(centre - reach).astype(int), np.ceil(centre + reach).astype(int))
+    made = [
+        cut(image, box.channels[:], centre - inside, patch_zyx, matrix) for image in np.asarray(box.image[:])
+    ]
+    # Every channel is turned alike, and looks different on its own.
+    image, channels = flip(np.stack([one[0] for one in made]), made[0][1], augmentation, rng)
+    varied = [vary_appearance(one, augmentation, rng, recipe.values_limits) for one in image]
+    return np.stack(varied), np.ascontiguousarray(channels)
 
 
-def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generator) -> GridCase:
+def draw_crop(
+    case: GridCase, centre: F64, crop_zyx: Zyx
+) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
+    """The image around a centre as it is, (input channels, *crop_zyx), and the output channel of each voxel.
+
+    For augmentation on the training device. Network input, 0 beyond the image; or, where stored values can
+    be normalized there, these int16, `BEYOND` beyond the image. Reads from disk no more than the crop.
+    """
+    low = np.round(centre - np.array(crop_zyx) / 2).astype(int)
+    beyond = 0
+    if isinstance(case.image, StoredImage) and case.image.can_wait:
+        case, beyond = replace(case, image=cast(Any, case.image.values)), BEYOND
+    box, _ = read_box(case, low, low + np.array(crop_zyx))
+    if box.size_zyx == crop_zyx:
+        return box.image[:], box.channels[:]
+    ahead = np.maximum(-low, 0)
+    padding = [
+        (a, size - a - held) for a, size, held in zip(ahead, crop_zyx, box.channels.shape, strict=True)
+    ]
+    image = np.pad(box.image[:], [(0, 0), *padding], constant_values=beyond)
+    return image, np.pad(box.channels[:], padding)
+
+
+def read_box(
+    case: GridCase, low_zyx: NDArray[np.integer], high_zyx: NDArray[np.integer]
+) -> tuple[GridCase, NDArray[np.integer]]:
+    """The part of a case in a box, as far as the image reaches, in memory; and the voxel it begins at."""
+    size = np.array(case.size_zyx)
+    low, high = np.clip(low_zyx, 0, size), np.clip(high_zyx, 0, size)
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return replace(case, image=case.image[:, z, y, x], channels=case.channels[z, y, x], points=()), low
+
+
+def draw_slab(case: GridCase, augmentation: PatchAugmentation, rng: np.random.Generator) -> GridCase:
     """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly."""
-    depth = len(case.image)
+    depth = case.size_zyx[0]
     thickness = min(depth, int(rng.integers(augmentation.slab_voxels[0], augmentation.slab_voxels[1] + 1)))
     points = case.points[rng.integers(len(case.points))]
     start = int(points[rng.integers(len(points)), 0]) - int(rng.integers(thickness))
@@ -79,16 +161,33 @@ def draw_slab(case: GridCase, augmentation: Augmentation, rng: np.random.Generat
     )
     return replace(
         case,
-        image=case.image[inside],
+        image=case.image[:, inside],
         channels=case.channels[inside],
         points=tuple(points for points in left if len(points)),
     )
 
 
+def lies_around(recipe: Recipe, index: int, rng: np.random.Generator) -> bool:
+    """Whether a patch is one of those of its batch that `foreground_share` puts around a structure.
+
+    Always true for the other kinds of centre, which draw no number for it.
+    """
+    centre, size = recipe.sampling.where, recipe.sampling.patches
+    if not isinstance(centre, ForegroundShareCentre):
+        return True
+    first = round(size * (1 - centre.share))
+    return index >= first if first < size else bool(rng.random() < centre.share)
+
+
 def draw_centre(
-    case: GridCase, patch_zyx: Zyx, rng: np.random.Generator, background_share: float | None = None
+    case: GridCase,
+    patch_zyx: Zyx,
+    rng: np.random.Generator,
+    centre: Centre = ANY_CLASS,
+    *,
+    around: bool = True,
 ) -> F64:
-    """A voxel of a channel drawn evenly, moved inwards so that the patch stays in the image.
+    """A voxel as the recipe wants it, moved inwards so that the patch stays in the image.
 
     Along an axis on which the image is shorter than the patch it is the image's middle.
 
@@ -96,15 +195,28 @@ def draw_centre(
         case: the case; its first channel is the background.
         patch_zyx: size of the patch.
         rng: source of randomness.
-        background_share: chance of a background voxel, 0 to 1; None makes it one channel among the others.
+        centre: which voxels are drawn how often.
+        around: for `foreground_share`, whether this patch lies around a structure (`lies_around`).
     """
-    if background_share is None or len(case.points) == 1:
-        points = case.points[rng.integers(len(case.points))]
-    elif rng.random() < background_share:
-        points = case.points[0]
-    else:
-        points = case.points[rng.integers(1, len(case.points))]
-    point = points[rng.integers(len(points))].astype(np.float64)
     half = np.array(patch_zyx) / 2
-    size = np.array(case.image.shape, np.float64)
+    size = np.array(case.size_zyx, np.float64)
+    points = _points(case, rng, centre, around=around)
+    if points is None:
+        point = half + rng.random(3) * np.maximum(size - 2 * half, 0)
+    else:
+        point = points[rng.integers(len(points))].astype(np.float64)
     return np.where(size <= 2 * half, size / 2, np.clip(point, half, np.maximum(half, size - half)))
+
+
+def _points(
+    case: GridCase, rng: np.random.Generator, centre: Centre, *, around: bool
+) -> NDArray[np.int16] | None:
+    """The voxels among which a centre is drawn; None for all."""
+    present = len(case.points)
+    if isinstance(centre, ForegroundShareCentre):
+        return case.points[rng.integers(1, present)] if around and present > 1 else None
+    if isinstance(centre, ClassesCentre) or present == 1:
+        return case.points[rng.integers(present)]
+    if rng.random() < centre.share:
+        return case.points[0]
+    return case.points[rng.integers(1, present)]

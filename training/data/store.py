@@ -1,7 +1,8 @@
 """Cases on a recipe's grid, brought there at first use and kept in memory.
 
 Images whose values have ends by their intensity are kept as half floats, others as floats. What does not fit
-into memory is made again each time, or read from a folder of resampled cases.
+into memory is made again each time, or read from a folder of resampled cases. Cases of a prepared store are
+kept in memory as they are stored, or read from disk patch by patch.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import threading
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +19,38 @@ from numpy.typing import NDArray
 from model.arrays import U8
 from model.labels import Table, channel_table
 from model.schema import dump
+from training.data.annotations import annotated_channels
 from training.data.folders import CaseFiles
 from training.data.on_grid import read_on_grid
+from training.data.prepared import (
+    OnDisk,
+    case_path,
+    points_of_channels,
+    read_record,
+    refuse_other_grid_of_store,
+)
 from training.data.sampling import GridCase, channel_points
+from training.data.stored_arrays import StoredImage, StoredLabels
+from training.data.stored_grid import stored_grid
 from training.recipes.recipe import FOREGROUND, Recipe
+from training.training_errors import DataError
 
 
-def recipe_table(recipe: Recipe) -> Table:
-    """Table from label id to the recipe's channel, (256,)."""
+def recipe_table(recipe: Recipe, annotated: Sequence[bool] | None = None) -> Table:
+    """Table from label id to the recipe's channel, (256,).
+
+    Args:
+        recipe: says the channels.
+        annotated: whether a case annotates each of them; the others become background. None: all.
+    """
     if recipe.channels == FOREGROUND:
         table = np.zeros(256, np.uint8)
         table[list(recipe.labels.ids.values())] = 1
-        return table
-    return channel_table(recipe.labels, recipe.channel_names)
+    else:
+        table = channel_table(recipe.labels, recipe.channel_names)
+    if annotated is not None:
+        table[~np.array(annotated)[table]] = 0
+    return table
 
 
 class CaseStore:
@@ -40,6 +61,9 @@ class CaseStore:
         recipe: says the grid, the intensity and the channels.
         cache_mb: memory for them, MiB.
         cache_folder: where resampled cases are kept for later runs, too; None for nowhere.
+
+    Raises:
+        DataError: a prepared store is of another grid.
     """
 
     def __init__(
@@ -47,7 +71,8 @@ class CaseStore:
     ) -> None:
         self.cases = tuple(cases)
         self._recipe = recipe
-        self._table = recipe_table(recipe)
+        for folder in sorted({files.prepared for files in cases if files.prepared is not None}):
+            refuse_other_grid_of_store(folder, recipe)
         self._free = cache_mb * 2**20
         self._folder = cache_folder
         self._kept: dict[int, GridCase] = {}
@@ -75,10 +100,49 @@ class CaseStore:
         return case
 
     def _read(self, files: CaseFiles) -> GridCase:
-        image, channels = self._arrays(files)
+        if files.prepared is not None:
+            return self._read_prepared(files, files.prepared)
+        image, ids = self._arrays(files)
+        annotated = annotated_channels(self._recipe, files.annotated)
+        channels = recipe_table(self._recipe, annotated)[ids]
         # Seeded by the name: the points do not depend on the order in which cases are loaded.
         points = channel_points(channels, np.random.default_rng(zlib.crc32(files.name.encode())))
-        return GridCase(name=files.name, image=image, channels=channels, points=points)
+        return GridCase(name=files.name, image=image, channels=channels, points=points, annotated=annotated)
+
+    def _read_prepared(self, files: CaseFiles, folder: Path) -> GridCase:
+        """A case of a store: in memory if there is room, else on disk."""
+        record = read_record(folder, files.name)
+        if record is None:
+            path = case_path(folder, files.name, "json")
+            raise DataError(f"{path}: is damaged; delete it and run prepare again")
+        foreign = self._recipe.labels.foreign(map(int, record.voxels))
+        if foreign:
+            raise DataError(
+                f"{files.labels}: holds id {foreign[0]}, unknown to label set {self._recipe.labels.name}; "
+                "prepare the data with a recipe of this label set"
+            )
+        grid, annotated = stored_grid(self._recipe), annotated_channels(self._recipe, files.annotated)
+        table = recipe_table(self._recipe, annotated)
+        on_disk = OnDisk(case_path(folder, files.name, "image.b2nd"))
+        image = StoredImage(
+            values=on_disk,
+            intensities=tuple(channel.intensity for channel in self._recipe.case_inputs),
+            statistics=record.statistics,
+        )
+        if grid.values == "input":
+            image = replace(image, intensities=None)
+        ids = OnDisk(files.labels)
+        labels = StoredLabels(ids=ids, table=table)
+        case = GridCase(
+            name=files.name,
+            image=image,
+            channels=labels,
+            points=points_of_channels(folder, files.name, record.voxels, table),
+            annotated=annotated,
+        )
+        if case.nbytes + on_disk.whole_nbytes + ids.whole_nbytes > self._free:
+            return case
+        return replace(case, image=replace(image, values=on_disk[:]), channels=replace(labels, ids=ids[:]))
 
     def _arrays(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
         if self._folder is None:
@@ -86,27 +150,27 @@ class CaseStore:
         path = self._folder / f"{files.name}-{self._key(files)}.npz"
         if path.is_file():
             with np.load(path, allow_pickle=False) as stored:
-                return stored["image"], stored["channels"]
-        image, channels = self._resampled(files)
+                return stored["image"], stored["ids"]
+        image, ids = self._resampled(files)
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{threading.get_ident()}.partial")
         with partial.open("wb") as stream:
-            np.savez(stream, image=image, channels=channels)
+            np.savez(stream, image=image, ids=ids)
         partial.replace(path)
-        return image, channels
+        return image, ids
 
     def _resampled(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
-        image, ids = read_on_grid(files.image, files.labels, self._recipe)
+        image, ids = read_on_grid(files.images, files.labels, self._recipe)
         kept = np.float32 if self._recipe.values_limits is None else np.float16
-        return image.astype(kept, copy=False), self._table[ids]
+        return image.astype(kept, copy=False), ids
 
     def _key(self, files: CaseFiles) -> str:
         """Changes with everything that the arrays depend on."""
         recipe = self._recipe
-        parts = (recipe.labels, recipe.intensity, recipe.resampling)
-        depends = [recipe.channels, recipe.spacing_zyx_mm, recipe.normalize, *map(dump, parts)]
+        parts = (recipe.labels, recipe.case_inputs, recipe.resampling)
+        depends = [recipe.spacing_zyx_mm, recipe.normalize, *map(dump, parts)]
         stamps = [
             (path.stat().st_size, path.stat().st_mtime_ns, str(path.resolve()))
-            for path in (files.image, files.labels)
+            for path in (*files.images, files.labels)
         ]
         return hashlib.sha256(json.dumps([depends, stamps]).encode()).hexdigest()[:16]

@@ -4,15 +4,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.checks import check, check_between
+from training.recipes.batched_augmentation_options import BatchedAugmentation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """Chances are per patch, 0 to 1.
+class PatchAugmentation:
+    """Patches are varied one by one, as they are cut, on the CPU. Chances are per patch, 0 to 1.
 
-    Intensities are in network units: with `window` intensity 1 is the whole width of the window.
+    This is the kind of a recipe that names none. Intensities are in network units: with `window` intensity 1
+    is the whole width of the window.
     """
 
+    kind: Literal["patches"] = "patches"
     affine_chance: float = 0.5
     """Chance of rotation and scaling together."""
     rotation_deg: float = 15.0
@@ -57,3 +60,7 @@ class Augmentation:
         check_between("blur_voxels", self.blur_voxels, 0, 10)
         twice = len(set(self.flip_axes)) != len(self.flip_axes)
         check(not twice, f"flip_axes: names an axis twice, is {list(self.flip_axes)}")
+
+
+Augmentation = PatchAugmentation | BatchedAugmentation
+"""Either way."""

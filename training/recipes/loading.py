@@ -8,24 +8,24 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import yaml
 
 from model.label_files import FILES, LabelSetError, find_label_set
 from model.labels import LABEL_SETS, LabelSet
-from model.schema import SchemaError, dump, parse
+from model.schema import KIND, SchemaError, dump, parse
+from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.recipe import Channels, Recipe, channel_names
 from training.training_errors import RecipeError
 
-RECIPES = Path(__file__).parent
 FROM_DATA = "data"
 """What `label_set` reads where the set beside the training data is meant."""
 SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = (), data: Path | None = None) -> Recipe:
-    """Read a recipe: a file, or the name of one in `training/recipes`.
+    """Read a recipe: a file, or the name of one in `training/recipes` or its folder `published`.
 
     Args:
         name_or_path: e.g. `demo`, `mine.yaml`.
@@ -35,19 +35,8 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = (), data: Path | N
     Raises:
         RecipeError: no such recipe, not YAML, or faulty fields, which are all named.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = RECIPES / f"{name_or_path}.yaml"
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-        raise RecipeError(f"recipe {name_or_path}: no such file, and not one of {known}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise RecipeError(f"recipe {path}: cannot be read as YAML ({reason})") from error
-    if not isinstance(document, dict):
-        raise RecipeError(f"recipe {path}: must be a mapping of fields")
+    path = find_recipe(name_or_path)
+    document = read_recipe_document(path)
     try:
         return recipe_from(document, overrides, folder=path.parent, data=data)
     except RecipeError as error:
@@ -83,6 +72,7 @@ def recipe_from(
         # Any known set lets the other fields be checked, too.
         changed["label_set"] = next(iter(LABEL_SETS))
     _fill_in_channels(changed)
+    _fill_in_kind(changed)
     try:
         recipe = parse(Recipe, changed)
     except SchemaError as error:
@@ -114,23 +104,36 @@ def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> N
         return
     if data is None:
         raise LabelSetError("data needs a data-set folder; give one with --data")
+    if data.is_file():  # A datalist; its label set lies beside it.
+        data = data.parent
     if not any((data / file).is_file() for file in FILES):
         raise LabelSetError(f"{data}: has no {' or '.join(FILES)}, which `label_set: data` asks for")
     document["label_set"] = dump(find_label_set(data))
 
 
 def _fill_in_channels(document: dict[str, Any]) -> None:
-    """State the network's `out_channels` where the recipe leaves them to the label set."""
+    """State the network's channels where the recipe leaves them to its inputs and its label set."""
     network, stated = document.get("network"), document.get("label_set")
-    channels: Any = document.get("channels")
-    if not isinstance(network, Mapping) or "out_channels" in network:
+    channels, inputs = document.get("channels"), document.get("inputs")
+    if not isinstance(network, Mapping):
+        return
+    if isinstance(inputs, list) and inputs and "in_channels" not in network:
+        document["network"] = network = {**network, "in_channels": len(inputs)}
+    if "out_channels" in network:
         return
     count = 1  # Anything, where parsing the whole recipe will tell what is wrong.
     if channels in get_args(Channels):
         with suppress(KeyError, SchemaError):
             labels = LABEL_SETS[stated] if isinstance(stated, str) else parse(LabelSet, stated)
-            count = len(channel_names(labels, channels))
+            count = len(channel_names(labels, cast(Channels, channels)))
     document["network"] = {**network, "out_channels": count}
+
+
+def _fill_in_kind(document: dict[str, Any]) -> None:
+    """State the kind of augmentation where a recipe names none: the first one that there was."""
+    stated = document.get("augmentation")
+    if isinstance(stated, Mapping):
+        document["augmentation"] = {KIND: "patches", **stated}
 
 
 def replace_field(document: dict[str, Any], override: str) -> None:

@@ -9,15 +9,24 @@ from typing import Literal
 
 from model.arrays import Zyx, ZyxMm
 from model.labels import BACKGROUND, LABEL_SETS, LabelSet, merged_channels
-from model.manifest.intensity import Intensity, WindowIntensity, ZscoreIntensity
+from model.manifest.document import Input
+from model.manifest.intensity import WindowIntensity, ZscoreIntensity
 from model.manifest.resampling import AreaResampling, Resampling
 from model.manifest.tiling import CentreFirst
 from model.networks.spec import NetworkSpec
 from model.schema import SchemaError
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import Augmentation, PatchAugmentation
+from training.recipes.image_options import (
+    FINGERPRINT,
+    AnyIntensity,
+    FingerprintIntensity,
+    InputChannel,
+    Modality,
+)
 from training.recipes.inference_options import Inference
 from training.recipes.loss_options import Loss
 from training.recipes.optimizer_options import AdamWOptimizer, Optimizer
+from training.recipes.running_options import CurriculumStage, WeightAverage
 from training.recipes.sampling_options import Sampling
 from training.recipes.schedule_options import Schedule, WarmupCosineSchedule
 from training.recipes.stopping_options import Stopping
@@ -45,20 +54,24 @@ class Recipe:
     channels: Channels
     """`merged`: one channel for each left/right pair; `plain`: one for each structure; `foreground`: one for
     all together."""
-    modality: Literal["CT", "MR", "PET", "other"] = "CT"
+    modality: Modality = "CT"
     """What the image's values are; windows of air are skipped in CT only."""
-    spacing_zyx_mm: ZyxMm
-    """Voxel size of the network's grid."""
+    spacing_zyx_mm: ZyxMm | Literal["fingerprint"]
+    """Voxel size of the network's grid; `fingerprint`: the one proposed by the fingerprint of the training
+    data (its median spacing, and nnU-Net's rule for a coarse axis)."""
     patch_zyx: Zyx
     """Size of a training patch, voxels."""
-    intensity: Intensity = field(default_factory=lambda: WindowIntensity(lower=-250.0, upper=250.0))
+    intensity: AnyIntensity = field(default_factory=lambda: WindowIntensity(lower=-250.0, upper=250.0))
     """How an image's values become network input."""
+    inputs: tuple[InputChannel, ...] | None = None
+    """The channels of a case, where there are several; instead of `modality` and `intensity`."""
     resampling: Resampling = field(default_factory=AreaResampling)
     """How an image is brought to the network's grid."""
     normalize: Literal["before_resampling", "after_resampling"] = "after_resampling"
     """Whether values are normalized in the image's grid (nnU-Net) or in the network's."""
     network: NetworkSpec
-    """The network; `out_channels` may be left out: the number of channels, background included."""
+    """The network; `out_channels` may be left out: the number of channels, background included, and
+    `in_channels` too: the number of `inputs`."""
     loss: Loss = field(default_factory=Loss)
     """What is minimised."""
     optimizer: Optimizer = field(default_factory=AdamWOptimizer)
@@ -69,19 +82,38 @@ class Recipe:
     """When the run is done."""
     sampling: Sampling = field(default_factory=Sampling)
     """Which patches make a batch."""
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation = field(default_factory=PatchAugmentation)
     """How patches are varied."""
     validation: Validation = field(default_factory=Validation)
     """How the run is watched."""
+    curriculum: tuple[CurriculumStage, ...] = ()
+    """Stages with patch and batch sizes of their own, one after another, in the place of `patch_zyx` and
+    `sampling.batch_size`."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """How the network computes in training; `auto`: the fastest that is safe on the device."""
+    ema: WeightAverage | None = None
+    """The average of the weights that is validated and exported; missing: the weights themselves are."""
+    activation_checkpointing: bool = False
+    """Whether activations are computed again for the gradients instead of kept: less memory, about a third
+    more time, the same result."""
+    compile: bool = False
+    """Whether `torch.compile` fuses the network's operations; the first steps then take minutes, and results
+    differ in the last digits."""
     checkpoint_every_steps: int = 100
     """Steps between checkpoints, from which an interrupted run resumes."""
+    keep_every_steps: int | None = None
+    """Steps between checkpoints that are kept for good, as `step-000500.safetensors`; missing: only the best
+    and the last are."""
     inference: Inference = field(default_factory=Inference)
     """How the trained network is run."""
 
     def __post_init__(self) -> None:
-        faults = [*self._faults_of_images(), *self._faults_of_network(), *self._faults_of_inference()]
-        if not 1 <= self.checkpoint_every_steps <= 10_000_000:
-            faults.append(f"checkpoint_every_steps: must be 1 to 1e+07, is {self.checkpoint_every_steps}")
+        faults = [
+            *self._faults_of_images(),
+            *self._faults_of_network(),
+            *self._faults_of_running(),
+            *self._faults_of_inference(),
+        ]
         if faults:
             raise SchemaError(*faults)
 
@@ -101,18 +133,65 @@ class Recipe:
         return self.inference.window_zyx or self.patch_zyx
 
     @property
+    def stated_inputs(self) -> tuple[InputChannel, ...]:
+        """The channels of a case as the recipe states them, one where it states no `inputs`."""
+        if self.inputs is not None:
+            return self.inputs
+        return (InputChannel(name=self.modality, modality=self.modality, intensity=self.intensity),)
+
+    @property
+    def case_inputs(self) -> tuple[Input, ...]:
+        """The channels of a case, with the figures of their intensities.
+
+        Raises:
+            SchemaError: the figures are those of a fingerprint that was not put in yet.
+        """
+        found = []
+        for channel in self.stated_inputs:
+            if isinstance(channel.intensity, FingerprintIntensity):
+                raise SchemaError("intensity: from_fingerprint has no figures without training data")
+            found.append(Input(name=channel.name, modality=channel.modality, intensity=channel.intensity))
+        return tuple(found)
+
+    @property
+    def voxel_zyx_mm(self) -> ZyxMm:
+        """Voxel size of the network's grid.
+
+        Raises:
+            SchemaError: it is that of a fingerprint that was not put in yet.
+        """
+        if isinstance(self.spacing_zyx_mm, str):
+            raise SchemaError("spacing_zyx_mm: fingerprint is no spacing without training data")
+        return self.spacing_zyx_mm
+
+    @property
+    def takes_from_fingerprint(self) -> bool:
+        """Whether spacing or intensity are still to be taken from the fingerprint of the data."""
+        intensities = [channel.intensity for channel in self.stated_inputs]
+        return self.spacing_zyx_mm == FINGERPRINT or any(
+            isinstance(intensity, FingerprintIntensity) for intensity in intensities
+        )
+
+    @property
     def values_limits(self) -> tuple[float, float] | None:
-        """Lowest and highest value of an image after its intensity; None where values have no ends."""
-        return (0.0, 1.0) if isinstance(self.intensity, WindowIntensity) else None
+        """Lowest and highest value of every input channel; None where values have no ends."""
+        intensities = [channel.intensity for channel in self.stated_inputs]
+        return (0.0, 1.0) if all(isinstance(one, WindowIntensity) for one in intensities) else None
 
     def _faults_of_images(self) -> list[str]:
         faults = []
         low, high = SPACING_MM
-        if not all(low <= spacing <= high for spacing in self.spacing_zyx_mm):
-            faults.append(f"spacing_zyx_mm: must be {low:g} to {high:g}, is {list(self.spacing_zyx_mm)}")
-        filled = isinstance(self.intensity, ZscoreIntensity) and self.intensity.over == "nonzero_filled"
+        spacing = self.spacing_zyx_mm
+        if not isinstance(spacing, str) and not all(low <= mm <= high for mm in spacing):
+            faults.append(f"spacing_zyx_mm: must be {low:g} to {high:g}, is {list(spacing)}")
+        filled = any(
+            isinstance(channel.intensity, ZscoreIntensity) and channel.intensity.over == "nonzero_filled"
+            for channel in self.stated_inputs
+        )
         if filled and self.normalize == "after_resampling":
             faults.append("normalize: must be before_resampling for zscore over nonzero_filled")
+        if self.inputs is not None and not self.inputs:
+            faults.append("inputs: must have at least one")
         return faults
 
     def _faults_of_network(self) -> list[str]:
@@ -125,14 +204,43 @@ class Recipe:
                 faults.append(f"{name}: {error}")
         if self.window_zyx == self.patch_zyx:
             faults = faults[:1]
-        if self.network.in_channels != 1:
+        wanted = len(self.stated_inputs)
+        if self.network.in_channels != wanted:
             faults.append(
-                f"network.in_channels: must be 1, is {self.network.in_channels}; training reads the first "
-                "channel of a case only"
+                f"network.in_channels: must be {wanted}, one for each of inputs, is "
+                f"{self.network.in_channels}"
             )
         levels, weights = self.network.outputs, self.loss.level_weights
         if weights is not None and len(weights) != levels:
             faults.append(f"loss.level_weights: must be {levels} for this network, are {len(weights)}")
+        return faults
+
+    def _faults_of_running(self) -> list[str]:
+        faults = []
+        for name in ("checkpoint_every_steps", "keep_every_steps"):
+            steps = getattr(self, name)
+            if steps is not None and not 1 <= steps <= 10_000_000:
+                faults.append(f"{name}: must be 1 to 1e+07, is {steps}")
+        parts = self.optimizer.accumulate_steps
+        sizes = {"sampling.batch_size": self.sampling.batch_size}
+        for index, stage in enumerate(self.curriculum):
+            sizes[f"curriculum[{index}].batch_size"] = stage.batch_size
+            if not isinstance(stage.patch_zyx, str):
+                try:
+                    self.network.check_window(stage.patch_zyx)
+                except ValueError as error:
+                    faults.append(f"curriculum[{index}].patch_zyx: {error}")
+        if self.curriculum:
+            del sizes["sampling.batch_size"]
+        elif isinstance(self.sampling.batch_size, str) and parts > 1:
+            faults.append(
+                f"optimizer.accumulate_steps: must be 1 where sampling.batch_size is auto, is {parts}"
+            )
+        faults += [
+            f"{name}: must be a multiple of optimizer.accumulate_steps ({parts}), is {size}"
+            for name, size in sizes.items()
+            if not isinstance(size, str) and size % parts
+        ]
         return faults
 
     def _faults_of_inference(self) -> list[str]:
@@ -140,6 +248,7 @@ class Recipe:
         if isinstance(self.label_set, str) and self.label_set not in LABEL_SETS:
             return [f"label_set: must be one of {', '.join(LABEL_SETS)}, is {self.label_set!r}"]
         faults = self.inference.unknown_structures(self.labels)
+        faults += self.loss.unknown_channels(self.channel_names)
         wanted, found = len(self.channel_names), self.network.out_channels
         if found != wanted:
             of = f"{self.channels} {self.labels.name}"

@@ -11,6 +11,8 @@ class Validation:
 
     every_steps: int = 500
     """Steps between validations; there is always one after the last step."""
+    every_epochs: int | None = None
+    """Epochs between validations instead of steps; missing: `every_steps` counts."""
     cases: int = 8
     """Held-out cases looked at each time, at most."""
     overlap: float = 0.25
@@ -18,5 +20,7 @@ class Validation:
 
     def __post_init__(self) -> None:
         check_between("every_steps", self.every_steps, 1, 10_000_000)
+        if self.every_epochs is not None:
+            check_between("every_epochs", self.every_epochs, 1, 1_000_000)
         check_between("cases", self.cases, 1, 100_000)
         check_between("overlap", self.overlap, 0, 0.9)

@@ -1,11 +1,13 @@
 """Checkpoints: one safetensors file each, its metadata one JSON text; reading one executes nothing.
 
-Tensors are named `network.…` for weights, and in `last.safetensors` also `exp_avg.…` and `exp_avg_sq.…` for
-AdamW's moments. Together with the steps and the seed they are all that a run needs to go on exactly as if it
-had not stopped.
+Tensors are named `network.…` for the weights that are validated and exported. `last.safetensors` also has
+what the optimizer remembers of each weight, e.g. `exp_avg.…`, and `raw.…` for the weights that are trained
+where `network.…` is their average. Together with the steps and the seed they are all that a run needs to go
+on exactly as if it had not stopped.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,16 +49,46 @@ class RunInfo:
     scaler: Mapping[str, float] = field(default_factory=dict)
     """State of the gradient scaler; empty without fp16."""
     updates: int | None = None
-    """Steps that changed the weights, which AdamW counts: the gradient scaler leaves some out. None in older
-    files: all of them."""
+    """Steps that changed the weights: the gradient scaler leaves some out. None in older files: all of
+    them."""
+    batch_size: int | None = None
+    """What was found for `sampling.batch_size: auto`."""
+    anneal_steps: tuple[int, ...] = ()
+    """Where the run stops when it has converged: the first step of each stage's decay, as far as known."""
+    watched: tuple[tuple[float, float, float], ...] = ()
+    """Where the run stops when it has converged: epoch, mean Dice and mean loss at each validation of the
+    present stage."""
+    epoch_loss: tuple[float, int] = (0.0, 0)
+    """Where the run stops when it has converged: sum of losses and number of steps since the last
+    validation."""
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) -> None:
-    """Write a checkpoint; a file that is already there is replaced only when the new one is complete."""
+    """Write a checkpoint; a file that is already there is replaced only when the new one is on disk.
+
+    Raises:
+        CheckpointError: it cannot be written; the file that was there is still there.
+    """
     partial = path.with_name(f".{path.name}.partial")
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
-    partial.replace(path)
+    try:
+        safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
+        _flush(partial)
+        partial.replace(path)
+        _flush(path.parent)
+    except (OSError, safetensors.SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path}: cannot be written ({reason}); make room on the disk") from error
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or a folder's list of files, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
@@ -81,17 +113,22 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
         raise CheckpointError(f"{path}: faulty metadata ({error})") from error
 
 
-def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def load_weights(
+    network: nn.Module, tensors: Mapping[str, Tensor], path: Path, prefix: str = "network"
+) -> None:
     """Copy a checkpoint's weights into a network.
+
+    Args:
+        network: to be filled.
+        tensors: of the checkpoint.
+        path: the checkpoint, for messages.
+        prefix: which of its weights.
 
     Raises:
         CheckpointError: the weights belong to another network; the first tensor that does not fit is named.
     """
-    weights = {
-        name.removeprefix("network."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("network.")
-    }
+    start = f"{prefix}."
+    weights = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
     wanted = network.state_dict()
     for name in sorted(wanted.keys() | weights.keys()):
         have, want = (tuple(table[name].shape) if name in table else "nothing" for table in (weights, wanted))

@@ -1,112 +1,166 @@
-"""The training loop: steps, log, validation, checkpoints."""
+"""The training loop: stages, steps, validations, checkpoints."""
 
 import logging
-import math
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
-import torch
-from tqdm import tqdm
-
-from training.data.batches import Batch, batches
+from training.data.batches import Batch, batches, make_batch
 from training.data.store import CaseStore
-from training.losses.supervision import deep_supervision_loss
-from training.optimization.schedule import learning_rate
-from training.recipes.recipe import Recipe
+from training.data.whole_volumes import whole_batch
+from training.recipes.stopping_options import Converged
+from training.runs.convergence import Monitor
+from training.runs.live_progress import Progress
+from training.runs.overlay import Middle
 from training.runs.run import BEST, LAST, Run
+from training.runs.step import training_step
+from training.runs.timetable import Stage
 from training.runs.validation import validate
-from training.training_errors import TrainingError
+from training.runs.watching import StepDone, Validated, Watcher, Watchers
 
-LOG_EVERY_STEPS = 20
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
-def train(run: Run, store: CaseStore, held_out: CaseStore | None, workers: int) -> None:
+def train(
+    run: Run,
+    store: CaseStore,
+    held_out: CaseStore | None,
+    workers: int,
+    watchers: Sequence[Watcher] = (),
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Take a run from where it is to its last step, writing checkpoints and the log into its folder.
 
     Raises:
         DataError: a case cannot be read.
+        CheckpointError: a checkpoint cannot be written.
         TrainingError: the loss is no longer a number.
     """
-    recipe = run.info.recipe
-    steps, first, started = recipe.stopping.steps, run.info.step, time.monotonic()
-    source = batches(store, recipe, run.info.seed, first, workers)
-    # disable=None: a bar on a terminal only; elsewhere plain lines.
-    with tqdm(source, total=steps, initial=first, disable=None, unit="step", dynamic_ncols=True) as bar:
-        for step, batch in bar:
-            loss = training_step(run, step, batch)
-            done = step + 1
-            last = done == steps
-            run.info = replace(
-                run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates
+    if not run.ranks.is_first:
+        told = Watchers(())
+    else:
+        told = Watchers((Progress(run.info.step, run.timetable.steps, clock), *watchers))
+    with closing(told):
+        while run.info.step < run.timetable.steps:
+            stage = run.timetable.stage_of(run.info.step)
+            if len(run.timetable.stages) > 1:
+                _announce(run, stage)
+            make = partial(
+                whole_batch if stage.whole else make_batch, rank=run.ranks.rank, world=run.ranks.world
             )
-            run.log({"loss": loss, "learning_rate": rate_of(step, recipe)})
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if bar.disable and (done % LOG_EVERY_STEPS == 0 or last):
-                logger.info(
-                    "step %d/%d: loss %.4f, %.2f s a step",
-                    done,
-                    steps,
-                    loss,
-                    (time.monotonic() - started) / (done - first),
-                )
-            if held_out is not None and (done % recipe.validation.every_steps == 0 or last):
-                _validate(run, held_out)
-            if done % recipe.checkpoint_every_steps == 0 or last:
-                run.save(LAST, moments=True)
+            source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make)
+            with closing(source):
+                for (step, batch), waited_s in timed(source, clock):
+                    _one_step(run, step, batch, waited_s, told, held_out)
+                    if run.info.step >= run.timetable.stages[stage.number].end_step:
+                        break
 
 
-def training_step(run: Run, step: int, batch: Batch) -> float:
-    """Change the weights once; the loss before the change.
+def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, float]]:
+    """Items with the seconds that each was waited for."""
+    while True:
+        asked = clock()
+        try:
+            item = next(source)
+        except StopIteration:
+            return
+        yield item, clock() - asked
 
-    Raises:
-        TrainingError: the loss is not a finite number.
-    """
-    recipe = run.info.recipe
-    for group in run.optimizer.param_groups:
-        group["lr"] = rate_of(step, recipe)
-    images, target = (tensor.to(run.device, non_blocking=True) for tensor in batch)
-    if run.device.type == "cpu":
-        images = images.to(memory_format=torch.channels_last_3d)
-    with run.autocast():
-        levels = run.network(images)
-    loss = deep_supervision_loss(levels, target, recipe.loss, recipe.network.output_strides_zyx)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"the loss of step {step + 1} is {value}; lower optimizer.learning_rate, or train with "
-            "--precision fp32"
+
+def _one_step(
+    run: Run, step: int, batch: Batch, waited_s: float, told: Watcher, held_out: CaseStore | None
+) -> None:
+    recipe, rate = run.info.recipe, run.timetable.rate_of(step)
+    loss = training_step(run, step, batch)
+    done = step + 1
+    run.info = replace(run.info, step=done, dice={}, scaler=run.scaler.state_dict(), updates=run.updates)
+    if isinstance(recipe.stopping, Converged):
+        total, count = run.info.epoch_loss
+        run.info = replace(run.info, epoch_loss=(total + loss, count + 1))
+    run.log({"loss": loss, "learning_rate": rate})
+    told.step(
+        StepDone(
+            step=done,
+            steps=run.timetable.steps,
+            loss=loss,
+            learning_rate=rate,
+            patches=len(batch.images) * run.ranks.world,
+            waited_s=waited_s,
         )
-    run.optimizer.zero_grad(set_to_none=True)
-    run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    run.scaler.unscale_(run.optimizer)
-    torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.optimizer.clip_norm)
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
-    return value
+    )
+    if held_out is not None and run.timetable.validates_after(done):
+        _validate(run, held_out, told)
+    _turn(run, done)
+    if recipe.keep_every_steps is not None and done % recipe.keep_every_steps == 0:
+        run.save(f"step-{done:06d}.safetensors", moments=False)
+    if done % recipe.checkpoint_every_steps == 0 or done == run.timetable.steps:
+        run.save(LAST, moments=True)
 
 
-def rate_of(step: int, recipe: Recipe) -> float:
-    """Learning rate of a step, by the recipe."""
-    return learning_rate(step, recipe.optimizer.learning_rate, recipe.schedule, recipe.stopping.steps)
-
-
-def _validate(run: Run, held_out: CaseStore) -> None:
+def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
     """Measure Dice on the held-out cases, log it, and keep the checkpoint if it is the best so far."""
-    dice = validate(run.network, held_out, run.info.recipe, run.device, run.autocast())
+    stage, middle = run.timetable.stage_of(run.info.step - 1), Middle()
+    dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.ranks, middle.look)
     if not dice:
         logger.warning("no held-out case holds any structure: nothing to measure")
         return
     mean = sum(dice.values()) / len(dice)
     run.log({"dice": dice, "mean_dice": mean})
-    logger.info(
-        "step %d: validation Dice %.4f (%s)",
-        run.info.step,
-        mean,
-        ", ".join(f"{name} {value:.3f}" for name, value in dice.items()),
-    )
     is_best = run.info.best_dice is None or mean > run.info.best_dice
+    told.validation(
+        Validated(step=run.info.step, dice=dice, mean_dice=mean, is_best=is_best, seen=middle.seen)
+    )
     run.info = replace(run.info, dice=dice, best_dice=mean if is_best else run.info.best_dice)
+    if isinstance(run.info.recipe.stopping, Converged):
+        total, count = run.info.epoch_loss
+        epoch = (run.info.step - stage.first_step) / stage.epoch_steps
+        watched = (*run.info.watched, (epoch, mean, total / max(1, count)))
+        run.info = replace(run.info, watched=watched, epoch_loss=(0.0, 0))
     if is_best:
         run.save(BEST, moments=False)
+
+
+def _turn(run: Run, done: int) -> None:
+    """Start the decay of the learning rate when the stage has converged or its time is nearly over.
+
+    With the end of a stage, what was watched in it is forgotten.
+    """
+    stopping, stage = run.info.recipe.stopping, run.timetable.stage_of(done - 1)
+    if not isinstance(stopping, Converged):
+        return
+    is_due = bool(run.info.dice) or done == stage.anneal_step
+    if len(run.info.anneal_steps) == stage.number and is_due:
+        monitor = Monitor(replace(stopping, epochs=stage.most_epochs))
+        for epoch, dice, loss in run.info.watched:
+            monitor.add(epoch, dice, loss)
+        if monitor.verdict() != "go on" or done == stage.anneal_step:
+            run.anneal_from(done)
+            stage = run.timetable.stages[stage.number]
+            if run.ranks.is_first:
+                logger.info(
+                    "step %d: the learning rate decays from here to step %d: %s",
+                    done,
+                    stage.end_step,
+                    monitor.why,
+                )
+    if done == stage.end_step:
+        run.info = replace(run.info, watched=(), epoch_loss=(0.0, 0))
+
+
+def _announce(run: Run, stage: Stage) -> None:
+    if run.ranks.is_first:
+        size = "whole volumes" if stage.whole else "patches of {}×{}×{}".format(*stage.recipe.patch_zyx)
+        logger.info(
+            "stage %d of %d: %s, batch size %d, steps %d to %d",
+            stage.number + 1,
+            len(run.timetable.stages),
+            size,
+            stage.batch_size,
+            run.info.step + 1,
+            stage.end_step,
+        )

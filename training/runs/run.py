@@ -1,6 +1,6 @@
 """A training run between two steps, and how it is started, stored and taken up again."""
 
-import json
+import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,13 +11,21 @@ from torch import Tensor, nn
 
 from model.bundle import file_sha256
 from model.networks.build import build
-from training.optimization.optimizers import make_optimizer
+from training.distributed.data_parallel import wrap
+from training.distributed.ranks import ALONE, Ranks
+from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, moments_of
+from training.recipes.recipe import Recipe
+from training.runs.activations import recompute_activations
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
+from training.runs.compilation import compile_network
+from training.runs.log import forget_log_after, write_log
+from training.runs.timetable import Timetable, make_timetable
 from training.training_errors import CheckpointError
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
-MOMENTS = ("exp_avg", "exp_avg_sq")
+NETWORK, RAW = "network", "raw"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+COMPARED = ("recipe", "seed", "precision", "cases")
 
 
 @dataclass(kw_only=True)
@@ -26,102 +34,165 @@ class Run:
 
     info: RunInfo
     network: nn.Module
-    optimizer: torch.optim.AdamW
+    """What is trained."""
+    trained: nn.Module
+    """What a step calls: the network, or what shares its gradients with other processes."""
+    average: nn.Module | None
+    """The average of its weights, where the recipe asks for one."""
+    optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     device: torch.device
     folder: Path
+    timetable: Timetable
+    updates: int = 0
+    """Steps that changed the weights."""
+    ranks: Ranks = ALONE
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and exported."""
+        return self.network if self.average is None else self.average
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context in which the network runs in the run's precision."""
         dtype = AUTOCAST.get(self.info.precision)
         return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
-    @property
-    def updates(self) -> int:
-        """Steps that changed the weights, as AdamW counts them."""
-        return max((int(state["step"]) for state in self.optimizer.state.values()), default=0)
+    def anneal_from(self, step: int) -> None:
+        """Start the decay of the present stage's learning rate in a step."""
+        self.info = replace(self.info, anneal_steps=(*self.info.anneal_steps, step))
+        self.timetable = timetable_of(self.info)
 
     def log(self, entry: Mapping[str, object]) -> None:
         """Append a line to the run's log."""
-        with (self.folder / LOG).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": self.info.step, **entry}) + "\n")
+        if self.ranks.is_first:
+            write_log(self.folder / LOG, {"step": self.info.step, **entry})
 
     def save(self, name: str, *, moments: bool) -> None:
-        """Write a checkpoint; with AdamW's moments the run can be taken up from it."""
-        tensors: dict[str, Tensor] = {
-            f"network.{key}": tensor for key, tensor in self.network.state_dict().items()
-        }
-        if moments and self.optimizer.state:
+        """Write a checkpoint; with the optimizer's moments the run can be taken up from it.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        if not self.ranks.is_first:
+            return
+        tensors = _named(NETWORK, self.judged)
+        if moments and self.average is not None:
+            tensors |= _named(RAW, self.network)
+        if moments and self.updates:
+            moments_kept = moments_of(self.info.recipe.optimizer)
             for key, parameter in self.network.named_parameters():
-                tensors.update(
-                    {f"{moment}.{key}": self.optimizer.state[parameter][moment] for moment in MOMENTS}
-                )
+                # A level that the loss does not count has no gradient, and nothing to remember.
+                state = self.optimizer.state.get(parameter)
+                if state:
+                    tensors |= {f"{moment}.{key}": state[moment] for moment in moments_kept}
         save_checkpoint(self.folder / name, tensors, self.info)
 
 
-def start_run(info: RunInfo, device: torch.device, folder: Path, init: Path | None = None) -> Run:
+def timetable_of(info: RunInfo) -> Timetable:
+    """The timetable of a run, as far as it is known."""
+    return make_timetable(info.recipe, len(info.cases), info.batch_size, info.anneal_steps)
+
+
+def start_run(
+    info: RunInfo, device: torch.device, folder: Path, init: Path | None = None, ranks: Ranks = ALONE
+) -> Run:
     """A run before its first step, with weights drawn from the seed or taken from the checkpoint `init`.
+
+    A log that an earlier run left in the folder is removed.
 
     Raises:
         CheckpointError: `init` cannot be read or belongs to another network.
+        TrainingError: the recipe asks for `compile`, and there is no compiler.
     """
-    torch.manual_seed(info.seed)
-    network = build(info.recipe.network)
-    if init is not None:
-        load_weights(network, load_checkpoint(init)[0], init)
-        info = replace(info, init_sha256=file_sha256(init))
-    network = network.to(device)
-    if device.type == "cpu":
-        # Measured: a step is up to a third faster so. On GPUs instance norm gets slower.
-        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimizer = make_optimizer(network.parameters(), info.recipe.optimizer)
-    scaler = torch.amp.GradScaler(device.type, enabled=info.precision == "fp16")
-    return Run(
-        info=info, network=network.train(), optimizer=optimizer, scaler=scaler, device=device, folder=folder
-    )
+    run = _new_run(info, device, folder, init, ranks)
+    if ranks.is_first:
+        (folder / LOG).unlink(missing_ok=True)
+    return run
 
 
-def resume_run(info: RunInfo, device: torch.device, folder: Path) -> Run:
+def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks = ALONE) -> Run:
     """The run that `folder` holds, as it was at its last checkpoint.
 
     Raises:
         CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or set of
             cases.
+        TrainingError: the recipe asks for `compile`, and there is no compiler.
     """
     path = folder / LAST
     tensors, stored = load_checkpoint(path)
-    for name in ("recipe", "seed", "precision", "cases"):
+    for name in COMPARED:
         if getattr(stored, name) != getattr(info, name):
             raise CheckpointError(
                 f"{path}: was written with another {name}; resume with the same one, or choose another "
                 "--output"
             )
-    run = start_run(stored, device, folder)
-    load_weights(run.network, tensors, path)
-    updates = stored.step if stored.updates is None else stored.updates
-    if updates:
-        _restore_moments(run, tensors, updates, path)
+    run = _new_run(stored, device, folder, None, ranks)
+    load_weights(run.network, tensors, path, NETWORK if run.average is None else RAW)
+    if run.average is not None:
+        load_weights(run.average, tensors, path)
+    run.updates = stored.step if stored.updates is None else stored.updates
+    if run.updates:
+        _restore_moments(run, tensors, path)
     if stored.scaler:
         # Metadata know floats only, and torch wants its counts as integers.
         run.scaler.load_state_dict(
             {name: type(value)(stored.scaler[name]) for name, value in run.scaler.state_dict().items()}
         )
-    _forget_log_after(folder / LOG, stored.step)
+    if ranks.is_first:
+        forget_log_after(folder / LOG, stored.step)
     return run
 
 
-def _restore_moments(run: Run, tensors: Mapping[str, Tensor], updates: int, path: Path) -> None:
+def _new_run(info: RunInfo, device: torch.device, folder: Path, init: Path | None, ranks: Ranks) -> Run:
+    torch.manual_seed(info.seed)
+    network = build(info.recipe.network)
+    if init is not None:
+        load_weights(network, load_checkpoint(init)[0], init)
+        info = replace(info, init_sha256=file_sha256(init))
+    network = network.to(device).train()
+    if device.type == "cpu":
+        # Measured: a step is up to a third faster so. On GPUs instance norm gets slower.
+        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    average = None
+    if info.recipe.ema is not None:
+        average = copy.deepcopy(network).requires_grad_(False)
+    _change_computation(network, info.recipe, device)
+    return Run(
+        info=info,
+        network=network,
+        trained=wrap(network, ranks, device),
+        average=average,
+        optimizer=make_optimizer(network.parameters(), info.recipe.optimizer),
+        scaler=torch.amp.GradScaler(device.type, enabled=info.precision == "fp16"),
+        device=device,
+        folder=folder,
+        timetable=timetable_of(info),
+        ranks=ranks,
+    )
+
+
+def _change_computation(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
+    """Let the network compute the same in less memory or time, as the recipe says."""
+    if recipe.activation_checkpointing:
+        recompute_activations(network)
+    if recipe.compile:
+        compile_network(network, device)
+
+
+def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    return {f"{prefix}.{key}": tensor for key, tensor in network.state_dict().items()}
+
+
+def _restore_moments(run: Run, tensors: Mapping[str, Tensor], path: Path) -> None:
+    options = run.info.recipe.optimizer
+    moments = moments_of(options)
+    for moment in moments:
+        if not any(name.startswith(f"{moment}.") for name in tensors):
+            raise CheckpointError(f"{path}: damaged ({moment}.… is missing)")
     for name, parameter in run.network.named_parameters():
-        try:
-            moments = {moment: tensors[f"{moment}.{name}"].to(run.device) for moment in MOMENTS}
-        except KeyError as error:
-            raise CheckpointError(f"{path}: damaged ({error.args[0]} is missing)") from error
-        run.optimizer.state[parameter] = {"step": torch.tensor(float(updates)), **moments}
-
-
-def _forget_log_after(path: Path, step: int) -> None:
-    """Drop the lines of steps that will be done again."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        if all(f"{moment}.{name}" in tensors for moment in moments):
+            state = {moment: tensors[f"{moment}.{name}"].to(run.device) for moment in moments}
+            if options.kind in COUNTS_STEPS:
+                state["step"] = torch.tensor(float(run.updates))
+            run.optimizer.state[parameter] = state

@@ -3,7 +3,7 @@
 Logits are (batch, channels, z, y, x); label maps of channels (z, y, x).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -15,36 +15,59 @@ from eval.scoring.metrics import dice_per_label
 from model.arrays import U8, Zyx
 from training.data.sampling import GridCase
 from training.data.store import CaseStore
-from training.recipes.recipe import Recipe
+from training.data.whole_volumes import padded_zyx
+from training.distributed.data_parallel import joined
+from training.distributed.ranks import ALONE, Ranks
+from training.runs.timetable import Stage
+
+Look = Callable[[int, GridCase, U8], None]
 
 
 def validate(
     network: nn.Module,
     store: CaseStore,
-    recipe: Recipe,
+    stage: Stage,
     device: torch.device,
     autocast: AbstractContextManager[object],
+    ranks: Ranks = ALONE,
+    look: Look | None = None,
 ) -> dict[str, float]:
     """Mean Dice of each foreground channel over the held-out cases, 0 to 1.
 
-    A case counts for a channel only if its truth holds it; a channel that no case holds is left out.
+    A case counts for a channel only if it annotates it and its truth holds it; a channel that no case holds
+    is left out.
+
+    Args:
+        network: is left in the mode that it was in.
+        store: held-out cases.
+        stage: says the recipe, and whether the network sees whole volumes.
+        device: where the network runs.
+        autocast: in which precision.
+        ranks: processes that share the cases.
+        look: called with each case's number, the case and its prediction.
     """
+    recipe, scores = stage.recipe, {}
+    was_training = network.training
     network.eval()
-    scores = []
     with torch.inference_mode(), autocast:
-        for index in range(min(len(store), recipe.validation.cases)):
+        for index in ranks.share(min(len(store), recipe.validation.cases)):
             case = store.load(index)
-            prediction = predict_channels(network, case, recipe.patch_zyx, recipe.validation.overlap, device)
-            scores.append(case_dice(prediction, case.channels, recipe.channel_names))
-    network.train()
-    return mean_dice(scores, recipe.channel_names)
+            window_zyx = recipe.patch_zyx
+            if stage.whole:
+                window_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
+            prediction = predict_channels(network, case, window_zyx, recipe.validation.overlap, device)
+            scores[index] = case_dice(prediction, case.channels[:], recipe.channel_names)
+            if look is not None:
+                look(index, case, prediction)
+    network.train(was_training)
+    return mean_dice(joined(scores, ranks), recipe.channel_names)
 
 
 def predict_channels(
     network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device
 ) -> U8:
     """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
-    image = torch.from_numpy(case.image.astype(np.float32))[None, None]
+    image = torch.from_numpy(case.image[:].astype(np.float32))[None]
     logits = sliding_window_inference(
         image,
         window_zyx,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from training.augmentation.appearance import vary_appearance
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import PatchAugmentation
 
-STILL = Augmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
+STILL = PatchAugmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
 RAMP = np.linspace(0, 1, 64, dtype=np.float32).reshape(4, 4, 4)
 UNIT = (0.0, 1.0)
 
@@ -20,7 +20,7 @@ def varied(augmentation, image=RAMP, limits=UNIT, count=20):
 
 
 def test_changes_stay_within_the_limits_and_do_change():
-    drawn = varied(Augmentation(intensity_chance=1, noise_chance=1, blur_chance=1))
+    drawn = varied(PatchAugmentation(intensity_chance=1, noise_chance=1, blur_chance=1))
     assert min(image.min() for image in drawn) >= 0
     assert max(image.max() for image in drawn) <= 1
     assert all(np.abs(image - RAMP).max() > 0.005 and image.dtype == np.float32 for image in drawn)
@@ -29,7 +29,7 @@ def test_changes_stay_within_the_limits_and_do_change():
 def test_without_limits_nothing_is_clipped():
     image = 6 * RAMP - 3
     assert np.array_equal(vary_appearance(image, STILL, np.random.default_rng(0), None), image)
-    drawn = varied(Augmentation(intensity_chance=1, noise_chance=1, blur_chance=1), image, None)
+    drawn = varied(PatchAugmentation(intensity_chance=1, noise_chance=1, blur_chance=1), image, None)
     assert all(np.isfinite(one).all() for one in drawn)
     assert min(one.min() for one in drawn) < -2
     assert max(one.max() for one in drawn) > 2

@@ -66,7 +66,9 @@ def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_pa
 
 
 def test_all_faults_of_a_recipe_are_told_before_data_is_looked_at(tmp_path, capsys):
-    recipe = recipe_file(tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"steps": 0})
+    recipe = recipe_file(
+        tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"kind": "fixed_steps", "steps": 0}
+    )
     assert main(words(recipe, tmp_path / "nowhere", tmp_path / "run")) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: recipe recipe.yaml: label_set: ")
@@ -79,7 +81,7 @@ def test_a_line_says_what_is_trained_and_another_where_it_ended(cubes, tmp_path,
     caplog.set_level(logging.INFO, logger="training")
     more = ("--steps", "2", "--validation", str(cubes), "--precision", "fp32")
     assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
-    assert "tiny: 2 cases, 2 held out, 2 steps from 0, cpu in fp32" in caplog.messages
+    assert "tiny: 2 cases, 2 held out, 0.00711 M parameters, 2 steps from 0, cpu in fp32" in caplog.messages
     assert any(message.startswith("step 2/2: loss ") for message in caplog.messages)
     assert any(message.startswith("step 2: validation Dice ") for message in caplog.messages)
     assert caplog.messages[-1] == f"done: {tmp_path / 'run' / BEST}"
@@ -146,3 +148,30 @@ def test_the_precision_is_the_fastest_that_the_device_computes_itself(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     assert command._precision("auto", torch.device(device)) == expected
     assert command._precision("fp16", torch.device(device)) == "fp16"
+
+
+def test_tensorboard_is_written_where_it_is_asked_for(cubes, tmp_path):
+    call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--steps", "2", "--validation", str(cubes))
+    assert main([*call, "--tensorboard"]) == 0
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"run.json", "log.csv", "curves.png", LOG, LAST, BEST} <= written
+
+
+def test_a_batch_size_that_was_found_is_kept_for_the_whole_run(cubes, tmp_path):
+    recipe = recipe_file(tmp_path, sampling={"batch_size": "auto"}, stopping={"kind": "epochs", "epochs": 2})
+    call = words(recipe, cubes, tmp_path / "run", "--validation", "0")
+    assert main(call) == 0
+    _, info = load_checkpoint(tmp_path / "run" / LAST)
+    # On a CPU at most four patches, and never more than cases.
+    assert (info.batch_size, info.step) == (2, 2)
+    assert info.recipe.sampling.batch_size == "auto"
+    assert main([*call, "--resume"]) == 0
+
+
+def test_precision_is_the_recipes_unless_the_call_says_otherwise(cubes, tmp_path):
+    recipe = recipe_file(tmp_path, precision="fp32")
+    for name, more, expected in (("a", (), "fp32"), ("b", ("--precision", "bf16"), "bf16")):
+        call = words(recipe, cubes, tmp_path / name, "--steps", "1", "--validation", "0", *more)
+        assert main(call) == 0
+        assert load_checkpoint(tmp_path / name / LAST)[1].precision == expected

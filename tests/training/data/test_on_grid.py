@@ -48,7 +48,7 @@ def seen_by_the_engine(image, recipe):
         normalize_first=recipe.normalize == "before_resampling",
     )
     model_image = ModelImage(image, scheme, CaseStatistics(image), Threads(1))
-    return model_image.slices(0, model_image.size_zyx[0])[0]
+    return model_image.slices(0, model_image.size_zyx[0])
 
 
 @pytest.mark.parametrize("normalize", ["before_resampling", "after_resampling"])
@@ -75,4 +75,4 @@ def test_filled_statistics_are_the_engines_too():
 
 def test_the_grid_spans_the_image_edge_to_edge():
     # 7 · 5 / 2, 20 · 1 / 2 and 22 · 1.2 / 2 voxels of 2 mm.
-    assert network_input(volume(), tiny_recipe()).shape == (18, 10, 13)
+    assert network_input(volume(), tiny_recipe()).shape == (1, 18, 10, 13)

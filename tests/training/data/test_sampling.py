@@ -7,9 +7,10 @@ import pytest
 
 from tests.training.tiny import grid_case, tiny_recipe
 from training.data.sampling import channel_points, draw_centre, draw_patch, draw_slab
-from training.recipes.augmentation_options import Augmentation
+from training.recipes.augmentation_options import PatchAugmentation
+from training.recipes.sampling_options import BackgroundShareCentre
 
-STILL = Augmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
+STILL = PatchAugmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
 
 
 def patch_of(case, patch_zyx, augmentation, rng):
@@ -42,7 +43,7 @@ def test_the_background_can_have_a_share_of_its_own():
     case = grid_case(channels, channels)
     rng = np.random.default_rng(0)
     drawn = [
-        int(channels[tuple(draw_centre(case, (2, 2, 2), rng, background_share=0.5).astype(int))])
+        int(channels[tuple(draw_centre(case, (2, 2, 2), rng, BackgroundShareCentre(share=0.5)).astype(int))])
         for _ in range(2000)
     ]
     # A half, and a quarter for each structure: standard deviations 22 and 19.
@@ -66,10 +67,10 @@ def test_a_slab_holds_the_slices_of_a_shorter_scan():
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(40):
-        slab = draw_slab(case, Augmentation(slab_chance=1.0, slab_voxels=(3, 5)), rng)
-        start = round(float(slab.image[0, 0, 0]) * 1024) // 36
-        assert 3 <= len(slab.image) <= 5
-        assert np.array_equal(slab.image, case.image[start : start + len(slab.image)])
+        slab = draw_slab(case, PatchAugmentation(slab_chance=1.0, slab_voxels=(3, 5)), rng)
+        start = round(float(slab.image[0, 0, 0, 0]) * 1024) // 36
+        assert 3 <= slab.size_zyx[0] <= 5
+        assert np.array_equal(slab.image, case.image[:, start : start + slab.size_zyx[0]])
         assert np.array_equal(slab.channels, channels[start : start + len(slab.channels)])
         for points in slab.points:
             assert len(np.unique(slab.channels[tuple(points.T)])) == 1
@@ -83,8 +84,8 @@ def test_patches_show_nothing_beyond_their_slab(chance, depths):
     augmentation = replace(STILL, slab_chance=chance, slab_voxels=(3, 5))
     rng = np.random.default_rng(0)
     drawn = [patch_of(case, (12, 6, 6), augmentation, rng) for _ in range(40)]
-    assert {int(image.any(axis=(1, 2)).sum()) for image, _ in drawn} == depths
-    assert all(np.array_equal(image > 0, channels > 0) for image, channels in drawn)
+    assert {int(image[0].any(axis=(1, 2)).sum()) for image, _ in drawn} == depths
+    assert all(np.array_equal(image[0] > 0, channels > 0) for image, channels in drawn)
 
 
 def test_a_patch_near_the_border_is_moved_inwards():
@@ -117,7 +118,7 @@ def test_flips_turn_image_and_channels_together():
 def test_the_same_generator_gives_the_same_patch():
     case = ramp_case()
     one, same, other = (
-        patch_of(case, (4, 4, 4), Augmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
+        patch_of(case, (4, 4, 4), PatchAugmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(one[0], same[0])
     np.testing.assert_array_equal(one[1], same[1])
@@ -152,7 +153,7 @@ def test_every_patch_shows_some_of_the_channel_that_it_was_centred_on():
     channels[5:7, 5:7, 5:7] = 1
     case = grid_case(channels)
     recipe = replace(
-        tiny_recipe(sampling={"background_share": 0.0}), patch_zyx=(4, 4, 4), augmentation=Augmentation()
+        tiny_recipe(sampling={"background_share": 0.0}), patch_zyx=(4, 4, 4), augmentation=PatchAugmentation()
     )
     drawn = [draw_patch(case, recipe, np.random.default_rng(seed))[1] for seed in range(30)]
     assert all((patch == 1).any() for patch in drawn)

@@ -14,7 +14,8 @@ from model.manifest.tiling import AllWindows, GaussianImportance
 from model.schema import dump
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, NETWORK, tiny_recipe
-from training.recipes.loading import RECIPES, load_recipe, recipe_from
+from training.recipes.extending import RECIPES
+from training.recipes.loading import load_recipe, recipe_from
 from training.training_errors import RecipeError
 
 ZSCORE = {"kind": "clip_zscore", "lower": 0, "upper": 1, "mean": 0, "std": 1}
@@ -95,13 +96,62 @@ def test_no_clean_up_is_a_choice_too():
         ({"stopping": {"kind": "fixed_steps", "steps": 0}}, "stopping.steps: must be 1 to 1e+07, is 0"),
         ({"stopping": {"kind": "fixed_steps"}}, "stopping.steps: missing"),
         ({"stopping": {"kind": "bored", "steps": 1}}, "stopping.kind: must be one of fixed_steps"),
-        ({"optimizer": {"learning_rate": "fast"}}, "optimizer.learning_rate: must be float, is str 'fast'"),
-        ({"optimizer": {"learning_rate": 2}}, "optimizer.learning_rate: must be 1e-08 to 1, is 2"),
-        ({"optimizer": {"weight_decay": -1}}, "optimizer.weight_decay: must be 0 to 1, is -1"),
-        ({"optimizer": {"clip_norm": 0}}, "optimizer.clip_norm: must be 1e-06 to 1e+06, is 0"),
-        ({"optimizer": {"kind": "sgd"}}, "optimizer.kind: must be one of adamw, is 'sgd'"),
-        ({"schedule": {"warmup_steps": -1}}, "schedule.warmup_steps: must be 0 to 1e+06, is -1"),
-        ({"sampling": {"batch_size": 0}}, "sampling.batch_size: must be 1 to 64, is 0"),
+        (
+            {"optimizer": {"kind": "adamw", "learning_rate": "fast"}},
+            "optimizer.learning_rate: must be float, is str 'fast'",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "learning_rate": 2}},
+            "optimizer.learning_rate: must be 1e-08 to 1, is 2",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "weight_decay": -1}},
+            "optimizer.weight_decay: must be 0 to 1, is -1",
+        ),
+        (
+            {"optimizer": {"kind": "adamw", "clip_norm": 0}},
+            "optimizer.clip_norm: must be 1e-06 to 1e+06, is 0",
+        ),
+        ({"optimizer": {"kind": "adam"}}, "optimizer.kind: must be one of adamw, sgd, rmsprop, is 'adam'"),
+        ({"optimizer": {"kind": "sgd", "momentum": 1}}, "optimizer.momentum: must be 0 to 0.9999, is 1"),
+        ({"optimizer": {"kind": "sgd", "momentum": 0}}, "optimizer.nesterov: needs a momentum above 0"),
+        (
+            {"optimizer": {"kind": "sgd", "accumulate_steps": 2}},
+            "sampling.batch_size: must be a multiple of optimizer.accumulate_steps (2), is 1",
+        ),
+        (
+            {
+                "optimizer": {"kind": "sgd", "accumulate_steps": 2},
+                "sampling": {"batch_size": "auto"},
+            },
+            "optimizer.accumulate_steps: must be 1 where sampling.batch_size is auto, is 2",
+        ),
+        ({"schedule": {"kind": "polynomial", "power": 0}}, "schedule.power: must be 0.01 to 10, is 0"),
+        (
+            {"schedule": {"kind": "warmup_cosine", "warmup_steps": 1, "warmup_epochs": 1}},
+            "schedule.warmup_epochs: warmup_steps is stated, too",
+        ),
+        ({"stopping": {"kind": "epochs", "epochs": 0}}, "stopping.epochs: must be 1 to 1e+06, is 0"),
+        (
+            {"stopping": {"kind": "converged", "epochs": 20}},
+            "stopping.anneal_epochs: must be fewer than epochs",
+        ),
+        ({"ema": {"decay": 1}}, "ema.decay: must be 0 to 0.999999, is 1"),
+        ({"keep_every_steps": 0}, "keep_every_steps: must be 1 to 1e+07, is 0"),
+        (
+            {"curriculum": [{"patch_zyx": [8, 8, 7], "epochs": 1}]},
+            "curriculum[0].patch_zyx: must be multiples of [2, 2, 2], is [8, 8, 7]",
+        ),
+        (
+            {"curriculum": [{"patch_zyx": "whole", "epochs": 1, "batch_size": 2}]},
+            "curriculum[0].batch_size: must be 1 to 1, is 2",
+        ),
+        ({"validation": {"every_epochs": 0}}, "validation.every_epochs: must be 1 to 1e+06, is 0"),
+        (
+            {"schedule": {"kind": "warmup_cosine", "warmup_steps": -1}},
+            "schedule.warmup_steps: must be 0 to 1e+06, is -1",
+        ),
+        ({"sampling": {"batch_size": 0}}, "sampling.batch_size: must be 1 to 4096, is 0"),
         ({"sampling": {"background_share": 2}}, "sampling.background_share: must be 0 to 1, is 2"),
         ({"label_set": "flare99"}, "label_set: flare99: no label set of this name and no file; known are"),
         ({"channels": "some"}, "channels: must be one of merged, plain, foreground"),
@@ -113,7 +163,10 @@ def test_no_clean_up_is_a_choice_too():
             {"network": {**NETWORK, "out_channels": 4}},
             "network.out_channels: must be 5 for plain flare21, is 4",
         ),
-        ({"network": {**NETWORK, "in_channels": 2}}, "network.in_channels: must be 1, is 2"),
+        (
+            {"network": {**NETWORK, "in_channels": 2}},
+            "network.in_channels: must be 1, one for each of inputs, is 2",
+        ),
         (
             {"intensity": {"kind": "window", "lower": 250, "upper": -250}},
             "intensity.upper: must be above lower (250.0), is -250.0",
@@ -136,7 +189,10 @@ def test_no_clean_up_is_a_choice_too():
         ({"augmentation": {"rotation_deg": 270}}, "augmentation.rotation_deg: must be 0 to 180, is 270"),
         ({"augmentation": {"gamma": 1}}, "augmentation.gamma: must be 0 to 0.9, is 1"),
         ({"loss": {"terms": []}}, "loss.terms: must have at least one"),
-        ({"loss": {"terms": [{"kind": "hinge"}]}}, "loss.terms[0].kind: must be one of dice, focal"),
+        (
+            {"loss": {"terms": [{"kind": "hinge"}]}},
+            "loss.terms[0].kind: must be one of dice, cross_entropy, focal",
+        ),
         (
             {"loss": {"terms": [{"kind": "dice"}, {"kind": "focal", "gamma": -1}]}},
             "loss.terms[1].gamma: must be 0 to 5, is -1",
@@ -187,8 +243,8 @@ def test_a_faulty_field_is_named_and_nothing_else(changes, message):
 def test_all_faults_are_told_at_once():
     changes = {
         "label_set": "flare99",
-        "optimizer": {"learning_rate": 5, "momentum": 1},
-        "stopping": {"steps": 0},
+        "optimizer": {"kind": "adamw", "learning_rate": 5, "momentum": 1},
+        "stopping": {"kind": "fixed_steps", "steps": 0},
         "loss": {"terms": [{"kind": "dice"}, {"kind": "hinge"}]},
         "inference": {"tiling": {"overlap": 2}, "clean_up": [{"kind": "longest_run", "structures": []}]},
     }
@@ -245,3 +301,51 @@ def test_recipes_need_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", source], check=False, cwd=ROOT).returncode == 0
+
+
+WINDOW = {"kind": "window", "lower": -250, "upper": 250}
+TWO_INPUTS = [
+    {"name": "CT", "intensity": WINDOW},
+    {"name": "PET", "modality": "PET", "intensity": {"kind": "divide", "by": 10}},
+]
+
+
+def test_a_recipe_without_inputs_sees_one_channel_of_its_modality():
+    recipe = tiny_recipe(modality="MR", intensity={"kind": "zscore"})
+    (channel,) = recipe.case_inputs
+    assert (channel.name, channel.modality, channel.intensity.kind) == ("MR", "MR", "zscore")
+    assert recipe.network.in_channels == 1
+
+
+def test_inputs_say_how_many_channels_the_network_has():
+    recipe = tiny_recipe(inputs=TWO_INPUTS)
+    assert recipe.network.in_channels == 2
+    assert [channel.modality for channel in recipe.case_inputs] == ["CT", "PET"]
+    assert recipe.values_limits is None
+    assert recipe_from(dump(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"inputs": TWO_INPUTS, "network": {**NETWORK, "in_channels": 1}},
+            "must be 2, one for each of inputs",
+        ),
+        ({"inputs": []}, "inputs: must have at least one"),
+        ({"inputs": [{"name": "CT"}]}, "inputs[0].intensity: missing"),
+        ({"spacing_zyx_mm": "fingerprnt"}, "spacing_zyx_mm: must be one of fingerprint, is 'fingerprnt'"),
+        ({"intensity": {"kind": "from_fingerprint", "scheme": "zscore"}}, "intensity.scheme: must be one of"),
+        ({"sampling": {"batch_size": "all"}}, "sampling.batch_size: must be one of auto, is 'all'"),
+        ({"sampling": {"epoch": {"kind": "iterations", "iterations": 0}}}, "iterations: must be 1 to 1e+06"),
+        ({"sampling": {"centre": {"kind": "foreground_share", "share": 2}}}, "share: must be 0 to 1, is 2"),
+        (
+            {"sampling": {"background_share": 0.5, "centre": {"kind": "foreground_share"}}},
+            "sampling.background_share: says the same as centre",
+        ),
+    ],
+)
+def test_faults_of_inputs_and_sampling(changes, message):
+    with pytest.raises(RecipeError) as error:
+        recipe_from({**DOCUMENT, **changes})
+    assert message in str(error.value)

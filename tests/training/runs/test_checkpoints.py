@@ -50,8 +50,9 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(checkpoints.safetensors.torch, "save_file", disk_full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CheckpointError, match=r"cannot be written \(disk full\); make room on the disk"):
         save_checkpoint(path, {"network.a": torch.zeros(1)}, INFO)
+    assert sorted(tmp_path.iterdir()) == [path]
     assert load_checkpoint(path)[0]["network.a"].item() == 1
 
 

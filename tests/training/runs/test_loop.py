@@ -8,6 +8,7 @@ import torch
 
 from model.bundle import file_sha256
 from tests.training.tiny import tiny_recipe
+from training.data.batches import Batch
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 from training.runs import loop
@@ -113,7 +114,7 @@ def test_steps_that_the_gradient_scaler_left_out_stay_left_out(cubes, tmp_path, 
 def test_it_learns_one_case_by_heart(cubes, tmp_path):
     recipe = tiny_recipe(
         stopping={"kind": "fixed_steps", "steps": 60},
-        optimizer={"learning_rate": 0.02},
+        optimizer={"kind": "adamw", "learning_rate": 0.02},
         augmentation={"affine_chance": 0.0},
     )
     run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
@@ -175,6 +176,8 @@ def test_a_loss_that_is_not_a_number_ends_the_run_before_the_weights_do(cubes, t
     run = start_run(info_of(cubes), CPU, tmp_path)
     before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
     images = torch.full((1, 1, 16, 16, 16), float("nan"))
+    target = torch.zeros(1, 16, 16, 16, dtype=torch.uint8)
+    batch = Batch(images, target, torch.ones(1, 5, dtype=torch.bool))
     with pytest.raises(TrainingError, match="loss of step 1 is nan"):
-        loop.training_step(run, 0, (images, torch.zeros(1, 16, 16, 16, dtype=torch.uint8)))
+        loop.training_step(run, 0, batch)
     assert same(run.network.state_dict(), before)

@@ -8,6 +8,7 @@ import torch
 from tests.training.tiny import grid_case, tiny_recipe
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
+from training.runs.timetable import make_timetable
 from training.runs.validation import case_dice, mean_dice, predict_channels, validate
 
 NAMES = ("background", "liver", "spleen")
@@ -25,7 +26,7 @@ def test_a_known_network_is_reconstructed_through_the_windows():
     image = rng.random((20, 18, 7))
     case = grid_case((image > 0.5).astype(np.uint8), image)
     prediction = predict_channels(Threshold(), case, (8, 8, 8), 0.25, torch.device("cpu"))
-    np.testing.assert_array_equal(prediction, case.image > np.float16(0.5))
+    np.testing.assert_array_equal(prediction, case.image[0] > np.float16(0.5))
 
 
 def test_dice_of_one_case_leaves_out_absent_channels():
@@ -37,6 +38,10 @@ def test_dice_of_one_case_leaves_out_absent_channels():
 def test_means_are_over_the_cases_that_have_the_channel():
     scores = [{"liver": 1.0, "spleen": 0.5}, {"liver": 0.5}]
     assert mean_dice(scores, NAMES) == {"liver": 0.75, "spleen": 0.5}
+
+
+def stage_of(recipe):
+    return make_timetable(recipe, cases=2).stages[0]
 
 
 def store_of(cubes, recipe):
@@ -55,7 +60,7 @@ class Perfect(torch.nn.Module):
 def test_a_perfect_network_has_dice_1_on_every_structure_that_is_there(cubes):
     recipe = tiny_recipe(validation={"cases": 2})
     network = Perfect().train()
-    found = validate(network, store_of(cubes, recipe), recipe, torch.device("cpu"), nullcontext())
+    found = validate(network, store_of(cubes, recipe), stage_of(recipe), torch.device("cpu"), nullcontext())
     assert found == {"liver": 1.0, "spleen": 1.0}
     assert network.training  # Left as it was.
 
@@ -66,7 +71,7 @@ def test_no_more_cases_are_looked_at_than_the_recipe_says(cubes, monkeypatch):
     loaded = []
     load = store.load
     monkeypatch.setattr(store, "load", lambda index: loaded.append(index) or load(index))
-    validate(Perfect(), store, recipe, torch.device("cpu"), nullcontext())
+    validate(Perfect(), store, stage_of(recipe), torch.device("cpu"), nullcontext())
     assert loaded == [0]
 
 
@@ -76,7 +81,7 @@ def test_a_network_that_finds_nothing_has_dice_0(cubes):
             return torch.cat([image * 0 + 1, *[image * 0] * 4], dim=1)
 
     recipe = tiny_recipe()
-    found = validate(Nothing(), store_of(cubes, recipe), recipe, torch.device("cpu"), nullcontext())
+    found = validate(Nothing(), store_of(cubes, recipe), stage_of(recipe), torch.device("cpu"), nullcontext())
     assert found == {"liver": 0.0, "spleen": 0.0}
 
 

@@ -1,0 +1,82 @@
+"""Two ways to train beside each other, with numbers that can be checked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from training.comparison.accelerating import accelerated_document, workflow_fields
+from training.comparison.held_out_scores import Score, channel_scores
+from training.comparison.paired_table import ALL, compare, markdown, paired_p
+
+
+def scores(values, structure="liver"):
+    """One score a case."""
+    return [
+        Score(case=f"case{index}", structure=structure, dice=dice, hd95_mm=hd95)
+        for index, (dice, hd95) in enumerate(values)
+    ]
+
+
+def test_means_are_over_cases_and_seeds():
+    baseline = [scores([(0.8, 2.0), (0.6, 4.0)]), scores([(0.9, 2.0), (0.7, 6.0)])]
+    accelerated = [scores([(0.9, 1.0), (0.7, 3.0)])] * 2
+    liver, everything = compare(baseline, accelerated)
+    assert (liver.structure, liver.cases, everything.structure) == ("liver", 2, ALL)
+    assert liver.dice == pytest.approx((0.75, 0.8))
+    assert liver.hd95_mm == pytest.approx((3.5, 2.0))
+    assert liver.found == (2, 2)
+
+
+def test_distances_count_where_both_found_the_structure():
+    rows = compare([scores([(0.8, 2.0), (0.0, math.inf)])], [scores([(0.8, 3.0), (0.5, 9.0)])])
+    assert rows[0].hd95_mm == (2.0, 3.0)
+    assert rows[0].found == (1, 2)
+
+
+def test_the_last_row_takes_each_cases_mean_over_its_structures():
+    both = scores([(0.8, 2.0)]) + scores([(0.4, 4.0)], "spleen")
+    *_, everything = compare([both], [both])
+    assert everything.cases == 1
+    assert everything.dice == pytest.approx((0.6, 0.6))
+    assert everything.hd95_mm == (3.0, 3.0)
+    assert everything.dice_p == 1.0
+
+
+def test_p_of_five_differences_of_one_sign():
+    """Each of the 2^5 signs is as likely; two of them are as extreme."""
+    assert paired_p(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == pytest.approx(2 / 32)
+
+
+def test_a_table_has_a_line_a_row():
+    rows = compare([scores([(0.8, 2.0)])], [scores([(0.7, 3.0)])])
+    assert markdown(rows).splitlines()[2] == (
+        "| liver | 1 | 0.8000 | 0.7000 | 1.000 | 2.00 | 3.00 | 1.000 | 1, 1 |"
+    )
+
+
+def test_scores_of_a_shifted_cube():
+    """A cube of 4 voxels, found one voxel too high: Dice 3/4; HD95 one voxel of 2 mm."""
+    truth, prediction = np.zeros((2, 10, 10, 10), np.uint8)
+    truth[3:7, 3:7, 3:7] = 1
+    prediction[4:8, 3:7, 3:7] = 1
+    prediction[0, 0, 0] = 2  # what the truth does not hold is not judged
+    ((channel, dice, hd95),) = channel_scores(prediction, truth, (2.0, 2.0, 2.0))
+    assert (channel, dice, hd95) == (1, 0.75, pytest.approx(2.0))
+
+
+def test_the_workflow_is_laid_over_a_recipe():
+    document = {
+        "name": "mine",
+        "description": "Mine.",
+        "patch_zyx": [8, 8, 8],
+        "stopping": {"kind": "epochs", "epochs": 70},
+        "sampling": {"batch_size": 2, "epoch": {"kind": "iterations"}},
+    }
+    changed = accelerated_document(document, 70, 5)
+    assert changed["name"] == "mine-accelerated"
+    assert changed["patch_zyx"] == [8, 8, 8]
+    assert changed["sampling"] == {"batch_size": "auto", "epoch": {"kind": "iterations"}}
+    assert changed["stopping"]["kind"] == "converged"
+    assert (changed["stopping"]["epochs"], changed["stopping"]["window_epochs"]) == (70, 5)
+    assert workflow_fields().keys() == {"precision", "sampling", "stopping", "validation"}

@@ -1,0 +1,237 @@
+"""`check`: every fault that a user can make with a data-set folder gives one line, and all are told."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.training.tiny import write_case, write_dataset
+from training.__main__ import main
+
+LABELS = {"background": 0, "liver": 1, "kidney": 2, "spleen": 3, "pancreas": 4}
+
+
+def case_files(folder, name="case0"):
+    return folder / "imagesTr" / f"{name}_0000.nii.gz", folder / "labelsTr" / f"{name}.nii.gz"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three sound cases, with a label set."""
+    folder = write_dataset(tmp_path / "data", cases=3, side=18)
+    (folder / "dataset.json").write_text(json.dumps({"labels": LABELS}))
+    return folder
+
+
+def faults_of(folder, capsys, *more):
+    """Exit code and lines of a check, without the summary."""
+    code = main(["check", str(folder), *more])
+    lines = capsys.readouterr().out.splitlines()
+    assert "cases checked" in lines[-1]
+    return code, lines[:-1]
+
+
+def reshape(path, change):
+    image = sitk.ReadImage(str(path))
+    sitk.WriteImage(change(image), str(path))
+
+
+def moved(image):
+    image.SetOrigin((100.0, 0.0, 0.0))
+    return image
+
+
+def no_labels(folder):
+    case_files(folder)[1].unlink()
+    return "labelsTr/case0.nii.gz: missing, though the case has an image"
+
+
+def no_image(folder):
+    case_files(folder)[0].unlink()
+    return "labelsTr/case0.nii.gz: has no image"
+
+
+def other_place(folder):
+    reshape(case_files(folder)[1], moved)
+    return "labelsTr/case0.nii.gz: lies elsewhere than its case's first image"
+
+
+def other_size(folder):
+    reshape(case_files(folder)[1], lambda image: image[:-1])
+    return "labelsTr/case0.nii.gz: size (z, y, x) (18, 18, 17) differs"
+
+
+def foreign_ids(folder):
+    reshape(case_files(folder)[1], lambda image: image * 3)
+    return "labelsTr/case0.nii.gz: holds id 9, unknown to label set data"
+
+
+def halves(folder):
+    reshape(case_files(folder)[1], lambda image: sitk.Cast(image, sitk.sitkFloat32) * 0.5)
+    return "labelsTr/case0.nii.gz: holds values that are not whole numbers from 0 to 255"
+
+
+def garbage(folder):
+    case_files(folder)[0].write_text("not an image")
+    return "case0_0000.nii.gz: "
+
+
+def cut_short(folder):
+    path = case_files(folder)[0]
+    path.write_bytes(path.read_bytes()[:-40])
+    return "case0_0000.nii.gz: "
+
+
+def empty_image(folder):
+    reshape(case_files(folder)[0], lambda image: image * 0)
+    return "case0_0000.nii.gz: is empty (every voxel is 0)"
+
+
+def second_channel(folder):
+    image = case_files(folder)[0]
+    image.with_name("case0_0001.nii.gz").write_bytes(image.read_bytes())
+    return "case0_0001.nii.gz: case case0 has 2 channel(s), others have 1"
+
+
+def missing_channel(folder):
+    image = case_files(folder)[0]
+    image.with_name("case0_0002.nii.gz").write_bytes(image.read_bytes())
+    return "case0_0001.nii.gz: missing, though the case has channel 2"
+
+
+def same_image(folder):
+    for one, other in zip(case_files(folder), case_files(folder, "case1"), strict=True):
+        other.write_bytes(one.read_bytes())
+    return "case1_0000.nii.gz: the same voxels as"
+
+
+def second_format(folder):
+    image = case_files(folder)[0]
+    sitk.WriteImage(sitk.ReadImage(str(image)), str(image.with_name("case0_0000.nrrd")))
+    return "case0_0000.nrrd: second image of case case0, channel 0"
+
+
+def second_labels(folder):
+    labels = case_files(folder)[1]
+    sitk.WriteImage(sitk.ReadImage(str(labels)), str(labels.with_name("case0.mha")))
+    return "case0.nii.gz: second label map of case case0"
+
+
+def annotated(document):
+    def write(folder):
+        (folder / "annotated.json").write_text(document)
+
+    return write
+
+
+FAULTS = [
+    no_labels, no_image, other_place, other_size, foreign_ids, halves, garbage, cut_short, empty_image,
+    second_channel, missing_channel, same_image, second_format, second_labels,
+]  # fmt: skip
+SEEN_IN_VOXELS = {foreign_ids, halves, empty_image, same_image, cut_short}
+
+
+@pytest.mark.parametrize("spoil", FAULTS, ids=lambda one: one.__name__)
+def test_a_fault_is_one_line_that_names_the_file(data, capsys, spoil):
+    message = spoil(data)
+    code, lines = faults_of(data, capsys)
+    assert code == 1
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize("spoil", FAULTS, ids=lambda one: one.__name__)
+def test_the_quick_part_sees_what_names_and_headers_tell(data, capsys, spoil):
+    message = spoil(data)
+    code, lines = faults_of(data, capsys, "--quick")
+    if spoil in SEEN_IN_VOXELS:
+        assert (code, lines) == (0, [])
+    else:
+        assert code == 1
+        assert message in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{", "annotated.json: cannot be read as JSON"),
+        ('{"case9": ["liver"]}', "annotated.json: names case case9, which is not in the data set"),
+        ('{"case0": "liver"}', "annotated.json: case0: 'liver' must be a list of structures"),
+        ("[1]", "annotated.json: '[1]' must be a list of structures"),
+        ('{"case0": ["liver", "spleen", "live"]}', "case case0 names live, which is not in the label set"),
+        ('{"case0": ["liver"]}', "labelsTr/case0.nii.gz: holds spleen, not annotated by annotated.json"),
+        (
+            '{"groups": [{"cases": ["case0"], "structures": ["liver", "spleen"]}, {"cases": ["case0"], '
+            '"structures": ["liver"]}]}',
+            "annotated.json: names case case0 twice",
+        ),
+    ],
+)
+def test_faults_of_annotated_json(data, capsys, document, message):
+    annotated(document)(data)
+    code, lines = faults_of(data, capsys)
+    assert code == 1
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_all_faults_of_all_cases_are_told_at_once(tmp_path, capsys):
+    folder = write_dataset(tmp_path, cases=5, side=18)
+    (folder / "dataset.json").write_text(json.dumps({"labels": LABELS}))
+    garbage(folder)
+    case_files(folder, "case1")[1].unlink()
+    reshape(case_files(folder, "case2")[1], lambda image: moved(image * 3))
+    code, lines = faults_of(folder, capsys)
+    assert code == 1
+    told = sorted(line.split(": ")[0].rsplit("/", 1)[1] for line in lines)
+    # Case 2 has two faults: its place and its ids.
+    assert told == ["case0_0000.nii.gz", "case1.nii.gz", "case2.nii.gz", "case2.nii.gz"]
+
+
+def test_a_sound_data_set_has_none(data, capsys):
+    assert main(["check", str(data)]) == 0
+    assert capsys.readouterr().out == "3 cases checked: no faults\n"
+
+
+def test_without_a_label_set_ids_are_not_looked_at_and_that_is_said(data, capsys):
+    (data / "dataset.json").unlink()
+    foreign_ids(data)
+    assert main(["check", str(data)]) == 0
+    assert "no label set is stated beside the data, give --label-set" in capsys.readouterr().out
+    assert main(["check", str(data), "--label-set", "flare21"]) == 1
+
+
+def test_a_recipe_says_labels_and_channels(data, capsys):
+    assert main(["check", str(data), "--recipe", "demo"]) == 0
+    second_channel(data)
+    capsys.readouterr()
+    assert main(["check", str(data), "--recipe", "demo"]) == 1
+    assert "case case0 has 2 channel(s), the recipe wants 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [(["--label-set", "flare99"], 2, "--label-set: flare99"), (["--workers", "0"], 2, "--workers")],
+)
+def test_a_wrong_call_is_one_line(data, capsys, more, code, message):
+    assert main(["check", str(data), *more]) == code
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+
+
+def test_no_data_set_is_one_line(tmp_path, capsys):
+    assert main(["check", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere: no data set here" in capsys.readouterr().err
+
+
+def test_stored_orientations_may_differ_between_image_and_labels(tmp_path, capsys):
+    labels = np.zeros((4, 5, 6), np.uint8)
+    labels[1, 2, 3] = 1
+    hu = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
+    write_case(tmp_path, "case", hu, labels)
+    path = case_files(tmp_path, "case")[1]
+    reshape(path, lambda image: sitk.DICOMOrient(image, "RAI"))
+    assert main(["check", str(tmp_path), "--label-set", "flare21"]) == 0
+    assert main(["check", str(tmp_path), "--quick"]) == 0

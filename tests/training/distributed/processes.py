@@ -1,0 +1,43 @@
+"""Starts several processes of one run on this machine, as torchrun does, and collects what they say."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from typing import Any
+
+from tests.places import ROOT
+
+LIMIT_S = 120
+
+
+def run_ranks(module: str, world: int, *words: str) -> list[Any]:
+    """What each of `world` processes of `python -m module words` prints as its last line, in JSON.
+
+    Fails with the error of the first process that does not end well.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            cwd=ROOT,
+            env=os.environ
+            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+    try:
+        said = [process.communicate(timeout=LIMIT_S) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    for process, (_, error) in zip(started, said, strict=True):
+        assert process.returncode == 0, error
+    return [json.loads(out.splitlines()[-1]) for out, _ in said]

@@ -1,0 +1,183 @@
+"""Runs that are killed, lose a file or fill the disk: one line, a usable checkpoint, and the same bits after.
+
+Each fault happens to a real process of its own.
+"""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tests.places import ROOT
+from tests.training.tiny import DOCUMENT
+from training.__main__ import main
+from training.runs import loop
+from training.runs import step as step_module
+from training.runs.checkpoints import load_checkpoint
+from training.runs.run import BEST, LAST, LOG
+
+STEPS = 12
+KILLED = """
+import os, signal, sys, threading
+import torch
+from training.__main__ import main
+from training.runs import checkpoints, loop
+
+torch.set_num_threads(1)
+moment, kills = int(sys.argv[1]), []
+
+def count():
+    # Moments are counted: before and after each step, and inside each save.
+    kills.append(1)
+    if len(kills) == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+step, flush = loop.training_step, checkpoints._flush
+def counted_step(*arguments):
+    count()
+    loss = step(*arguments)
+    count()
+    return loss
+def counted_flush(path):
+    count()
+    flush(path)
+    count()
+loop.training_step, checkpoints._flush = counted_step, counted_flush
+sys.exit(main(sys.argv[2:]))
+"""
+MOMENTS = 2 * STEPS + 4 * STEPS // 2 + 4
+"""At least: two in each step, four in each save, and one best checkpoint."""
+DRAWN = np.random.default_rng(8).integers(1, MOMENTS, 8).tolist()
+RANDOM = [*DRAWN[:2], *(pytest.param(moment, marks=pytest.mark.slow) for moment in DRAWN[2:])]
+LITTLE_ROOM = """
+import resource, sys
+import torch
+torch.set_num_threads(1)
+from training.__main__ import main
+from training.runs import loop
+
+step = loop.training_step
+def limited(run, number, batch):
+    if number == 5:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    return step(run, number, batch)
+loop.training_step = limited
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    changed = {
+        "checkpoint_every_steps": 2,
+        "stopping": {"kind": "fixed_steps", "steps": STEPS},
+        "validation": {"every_steps": 6, "cases": 1},
+        "ema": {"decay": 0.9},
+    }
+    path.write_text(yaml.safe_dump({**DOCUMENT, **changed}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def words(recipe, cubes):
+    def call(output, *more, data=cubes):
+        words = ["train", recipe, "--data", data, "--output", output, "--validation", cubes, "--seed", 4]
+        return [*map(str, words), "--device", "cpu", "--precision", "fp32", *more]
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def whole(words, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    assert main(words(folder)) == 0
+    return folder
+
+
+def ran(code, *words):
+    call = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(call, capture_output=True, cwd=ROOT, check=False, text=True)
+
+
+def assert_same_run(folder, whole):
+    for name in (LAST, BEST):
+        (found, info), (expected, wanted) = (load_checkpoint(place / name) for place in (folder, whole))
+        assert info == wanted
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert (folder / LOG).read_text() == (whole / LOG).read_text()
+
+
+@pytest.mark.parametrize("moment", RANDOM)
+def test_sigkill_at_a_random_moment(words, whole, tmp_path, moment):
+    """Before, between or within saves; `--resume auto` goes on, or starts where nothing was written."""
+    killed = ran(KILLED, moment, *words(tmp_path))
+    assert killed.returncode == -9, killed.stderr
+    assert main(words(tmp_path, "--resume", "auto")) == 0
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_last_checkpoint(words, whole, tmp_path):
+    full = ran(LITTLE_ROOM, *words(tmp_path))
+    assert full.returncode == 1, full.stderr
+    error = full.stderr.splitlines()[-1]
+    assert error.startswith(f"error: {tmp_path / BEST}: cannot be written (")
+    assert error.endswith(
+        "make room on the disk; the last checkpoint is of step 4: go on from it with --resume"
+    )
+    assert "Traceback" not in full.stderr
+    assert main(words(tmp_path, "--resume")) == 0
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_data_file_that_is_lost_ends_the_run_in_one_line(words, cubes, tmp_path, capsys, monkeypatch):
+    data = shutil.copytree(cubes, tmp_path / "data")
+    lost = data / "imagesTr" / "case1_0000.nii.gz"
+    step = loop.training_step
+
+    def losing(run, number, batch):
+        if number == 5:
+            lost.unlink()
+        return step(run, number, batch)
+
+    monkeypatch.setattr(loop, "training_step", losing)
+    assert main(words(tmp_path / "run", "--cache-mb", "0", data=data)) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "case1_0000.nii.gz" in error
+    assert error.endswith("go on from it with --resume")
+    assert load_checkpoint(tmp_path / "run" / LAST)[1].step >= 4
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line(words, tmp_path, capsys, monkeypatch):
+    loss_of = step_module.loss_of
+
+    def failing(run, batch):
+        return loss_of(run, batch) * (float("nan") if run.info.step == 5 else 1)
+
+    monkeypatch.setattr(step_module, "loss_of", failing)
+    assert main(words(tmp_path)) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == (
+        "error: the loss of step 6 is nan; lower optimizer.learning_rate, or train with --precision fp32; "
+        "the last checkpoint is of step 4: go on from it with --resume"
+    )
+    tensors, info = load_checkpoint(tmp_path / LAST)
+    assert info.step == 4
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_a_restart_before_the_first_checkpoint_begins_a_new_log(words, whole, tmp_path):
+    (tmp_path / LOG).write_text('{"step": 1, "loss": 77.0}\n')
+    assert main(words(tmp_path, "--resume", "auto")) == 0
+    assert (tmp_path / LOG).read_text() == (whole / LOG).read_text()
+
+
+def test_resume_auto_after_the_end_changes_nothing(words, whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "again")
+    assert main(words(folder, "--resume", "auto")) == 0
+    assert_same_run(folder, whole)

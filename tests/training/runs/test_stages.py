@@ -1,0 +1,166 @@
+"""Curricula, epochs, averaged weights and convergence: whole runs, interrupted anywhere and resumed."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training.tiny import tiny_recipe
+from training.data.folders import labelled_cases
+from training.data.store import CaseStore
+from training.data.whole_volumes import padded_zyx
+from training.runs import loop
+from training.runs.checkpoints import RunInfo, load_checkpoint
+from training.runs.loop import train
+from training.runs.run import BEST, LAST, LOG, resume_run, start_run
+
+CPU = torch.device("cpu")
+CURRICULUM = [
+    {"patch_zyx": [8, 8, 8], "batch_size": 2, "epochs": 2},
+    {"patch_zyx": [16, 16, 16], "batch_size": 1, "epochs": 1, "learning_rate": 0.005},
+    {"patch_zyx": "whole", "epochs": 1},
+]
+STAGED = {"curriculum": CURRICULUM, "stopping": {"kind": "epochs", "epochs": 4}}
+SGD = {"kind": "sgd", "learning_rate": 0.01}
+RMSPROP = {"kind": "rmsprop", "momentum": 0.5}
+
+
+def info_of(cubes, **fields):
+    fields = {"checkpoint_every_steps": 1, "validation": {"every_steps": 2, "cases": 1}} | fields
+    cases = tuple(case.name for case in labelled_cases(cubes))
+    return RunInfo(recipe=tiny_recipe(**fields), step=0, seed=1, precision="fp32", cases=cases)
+
+
+def finish(run, cubes):
+    run.folder.mkdir(exist_ok=True)
+    cases = labelled_cases(cubes)
+    stores = [CaseStore(cases, run.info.recipe, cache_mb=10) for _ in range(2)]
+    train(run, stores[0], stores[1], workers=1)
+    return load_checkpoint(run.folder / LAST)
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+
+
+def finish_in_two(info, cubes, folder, monkeypatch, stop):
+    """The end of a run that is interrupted in step `stop` and resumed."""
+    step_as_it_is = loop.training_step
+
+    def interrupted(run, step, batch):
+        if step == stop:
+            raise KeyboardInterrupt
+        return step_as_it_is(run, step, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            finish(start_run(info, CPU, folder), cubes)
+    return finish(resume_run(info, CPU, folder), cubes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "stops"),
+    [
+        (STAGED, (1, 2, 3, 5)),
+        ({**STAGED, "optimizer": SGD, "ema": {"decay": 0.9}}, (3,)),
+        ({"optimizer": RMSPROP, "ema": {"decay": 0.9}, "schedule": {"kind": "polynomial"}}, (3,)),
+        ({"optimizer": {**SGD, "momentum": 0, "nesterov": False}}, (3,)),
+    ],
+    ids=["stages", "sgd and average", "rmsprop and average", "sgd without momentum"],
+)
+def test_a_run_interrupted_in_any_stage_ends_in_the_same_bits(cubes, tmp_path, monkeypatch, fields, stops):
+    info = info_of(cubes, **fields)
+    tensors, expected = finish(start_run(info, CPU, tmp_path / "whole"), cubes)
+    best = load_checkpoint(tmp_path / "whole" / BEST)[0]
+    for stop in stops:
+        folder = tmp_path / f"cut{stop}"
+        found, resumed = finish_in_two(info, cubes, folder, monkeypatch, stop)
+        assert resumed == expected
+        assert found.keys() == tensors.keys()
+        assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+        assert log_of(folder) == log_of(tmp_path / "whole")
+        assert all(torch.equal(load_checkpoint(folder / BEST)[0][name], best[name]) for name in best)
+
+
+def test_each_stage_has_its_own_sizes(cubes, tmp_path, monkeypatch):
+    seen = []
+    step_as_it_is = loop.training_step
+
+    def watched(run, step, batch):
+        seen.append(tuple(batch.images.shape))
+        return step_as_it_is(run, step, batch)
+
+    monkeypatch.setattr(loop, "training_step", watched)
+    finish(start_run(info_of(cubes, **STAGED), CPU, tmp_path), cubes)
+    # Two cases: epochs of one step, of two, and of two whole volumes of 20 voxels a side.
+    small, large, whole = (2, 1, 8, 8, 8), (1, 1, 16, 16, 16), (1, 1, 20, 20, 20)
+    assert seen == [small, small, large, large, whole, whole]
+
+
+def test_a_whole_volume_is_padded_to_the_networks_stride():
+    assert padded_zyx((17, 16, 1), (8, 8, 4)) == (24, 16, 4)
+
+
+def test_averaged_weights_are_the_ones_that_are_validated_and_exported(cubes, tmp_path, monkeypatch):
+    judged = []
+    monkeypatch.setattr(loop, "validate", lambda network, *_: judged.append(network) or {"liver": 0.5})
+    run = start_run(info_of(cubes, ema={"decay": 0.9}), CPU, tmp_path)
+    tensors, _ = finish(run, cubes)
+    assert set(judged) == {run.average}
+    for name, weight in run.average.state_dict().items():
+        assert torch.equal(tensors[f"network.{name}"], weight)
+    for name, weight in run.network.state_dict().items():
+        assert torch.equal(tensors[f"raw.{name}"], weight)
+    assert not any(name.startswith("raw.") for name in load_checkpoint(tmp_path / BEST)[0])
+
+
+def test_checkpoints_that_are_kept_for_good(cubes, tmp_path):
+    finish(start_run(info_of(cubes, keep_every_steps=3), CPU, tmp_path), cubes)
+    kept = sorted(path.name for path in tmp_path.glob("step-*"))
+    assert kept == ["step-000003.safetensors", "step-000006.safetensors"]
+    assert load_checkpoint(tmp_path / kept[0])[1].step == 3
+
+
+CONVERGING = {
+    "stopping": {"kind": "converged", "epochs": 60, "window_epochs": 8, "anneal_epochs": 2},
+    "sampling": {"batch_size": 2},
+    "validation": {"every_epochs": 1, "cases": 1},
+    "schedule": {"kind": "polynomial"},
+}
+
+
+def test_a_flat_curve_ends_the_run_after_its_annealing(cubes, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="training")
+    monkeypatch.setattr(loop, "validate", lambda *_: {"liver": 0.5})
+    monkeypatch.setattr(loop, "training_step", lambda run, step, batch: 1.0)
+    _, info = finish(start_run(info_of(cubes, **CONVERGING), CPU, tmp_path), cubes)
+    # One step an epoch; eight flat validations are enough, then come two epochs of decay.
+    assert (info.anneal_steps, info.step) == ((8,), 10)
+    rates = [line["learning_rate"] for line in log_of(tmp_path) if "loss" in line]
+    assert rates == pytest.approx([0.01] * 9 + [0.01 * 0.5**0.9])
+    (said,) = (message for message in caplog.messages if "the learning rate decays" in message)
+    assert said.startswith("step 8: the learning rate decays from here to step 10: epoch 8: over the last 8")
+
+
+def test_each_stage_may_converge_and_give_way_to_the_next(cubes, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "validate", lambda *_: {"liver": 0.5})
+    monkeypatch.setattr(loop, "training_step", lambda run, step, batch: 1.0)
+    stages = [
+        {"patch_zyx": [8, 8, 8], "batch_size": 2, "epochs": 20},
+        {"patch_zyx": [16, 16, 16], "batch_size": 2, "epochs": 12},
+    ]
+    info = info_of(cubes, **CONVERGING, curriculum=stages)
+    _, whole = finish(start_run(info, CPU, tmp_path / "whole"), cubes)
+    assert (whole.anneal_steps, whole.step) == ((8, 18), 20)
+    _, resumed = finish_in_two(info, cubes, tmp_path / "cut", monkeypatch, 13)
+    assert resumed == whole
+
+
+def test_a_run_is_not_resumed_as_another_kind_of_run(cubes, tmp_path):
+    info = info_of(cubes)
+    finish(start_run(info, CPU, tmp_path), cubes)
+    other = replace(info, recipe=tiny_recipe(ema={"decay": 0.9}))
+    with pytest.raises(ValueError, match="written with another recipe"):
+        resume_run(other, CPU, tmp_path)

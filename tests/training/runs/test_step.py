@@ -1,0 +1,130 @@
+"""What a step computes does not depend on how it is computed."""
+
+import pytest
+import torch
+
+from tests.training.tiny import tiny_recipe
+from training.data.batches import Batch
+from training.runs import compilation
+from training.runs.checkpoints import RunInfo
+from training.runs.run import start_run
+from training.runs.step import training_step
+from training.training_errors import TrainingError
+
+CPU = torch.device("cpu")
+NETWORKS = (
+    {"kind": "segresnet", "init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2},
+    {"kind": "plain_unet", "features": [4, 8], "strides": [[2, 2, 2]], "deep_supervision": 1},
+    {"kind": "residual_unet", "features": [4, 8], "strides": [[2, 2, 2]], "encoder_blocks": [1, 2]},
+    {"kind": "seunet", "init_filters": 4, "levels": 2},
+)
+CROSS_ENTROPY = {"terms": [{"kind": "cross_entropy"}]}
+SGD = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
+
+
+def batch_of(size, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Batch(
+        images=torch.rand(size, 1, 8, 8, 8, generator=generator),
+        target=torch.randint(0, 5, (size, 8, 8, 8), generator=generator, dtype=torch.uint8),
+        annotated=torch.ones(size, 5, dtype=torch.bool),
+    )
+
+
+def steps_of(tmp_path, count=3, size=4, **fields):
+    """Losses of a few steps on the same patches, and the run after them."""
+    recipe = tiny_recipe(**{"patch_zyx": [8, 8, 8], "sampling": {"batch_size": size}} | fields)
+    info = RunInfo(recipe=recipe, step=0, seed=3, precision="fp32", cases=("a",))
+    run = start_run(info, CPU, tmp_path)
+    return [training_step(run, step, batch_of(size, step)) for step in range(count)], run
+
+
+def weights_of(network):
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path, parts):
+    """Where the loss is a mean over patches; sums over a batch, as of Dice, are those of each part."""
+    expected, whole = steps_of(tmp_path, loss=CROSS_ENTROPY, optimizer=SGD)
+    found, run = steps_of(tmp_path, loss=CROSS_ENTROPY, optimizer={**SGD, "accumulate_steps": parts})
+    assert found == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(weights_of(run.network), weights_of(whole.network), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network["kind"])
+def test_activations_computed_again_give_the_same_losses(tmp_path, network):
+    expected, whole = steps_of(tmp_path, network=network, size=1)
+    found, run = steps_of(tmp_path, network=network, size=1, activation_checkpointing=True)
+    assert found == expected
+    assert torch.equal(weights_of(run.network), weights_of(whole.network))
+    assert run.network.state_dict().keys() == whole.network.state_dict().keys()
+
+
+def test_activations_computed_again_are_fewer(tmp_path):
+    def kept(**fields):
+        _, run = steps_of(tmp_path, count=0, size=1, network=NETWORKS[1], **fields)
+        sizes = []
+
+        def count(tensor):
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            run.network(batch_of(1).images)
+        return sum(sizes)
+
+    assert kept(activation_checkpointing=True) < kept() / 2
+
+
+def test_gradients_are_clipped_to_the_norm(tmp_path):
+    plain_sgd = {"kind": "sgd", "learning_rate": 1.0, "momentum": 0, "nesterov": False, "weight_decay": 0}
+    _, start = steps_of(tmp_path, count=0)
+    options = {**plain_sgd, "clip_norm": 0.25}
+    _, run = steps_of(tmp_path, count=1, optimizer=options, schedule={"kind": "constant"})
+    change = weights_of(run.network) - weights_of(start.network)
+    assert change.norm().item() == pytest.approx(0.25, rel=1e-3)
+
+
+def test_the_average_follows_the_weights(tmp_path):
+    _, start = steps_of(tmp_path, count=0)
+    _, run = steps_of(tmp_path, count=1, ema={"decay": 0.9})
+    # The first update keeps a tenth.
+    expected = 0.1 * weights_of(start.network) + 0.9 * weights_of(run.network)
+    torch.testing.assert_close(weights_of(run.judged), expected)
+    assert run.judged is run.average
+
+
+def test_a_gradient_that_is_not_finite_leaves_the_weights_as_they_are(tmp_path, monkeypatch):
+    _, run = steps_of(tmp_path, count=1)
+    before = weights_of(run.network).clone()
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
+    with pytest.raises(TrainingError, match=r"the gradient of step 2 is inf; lower optimizer\.learning_rate"):
+        training_step(run, 1, batch_of(4))
+    assert torch.equal(weights_of(run.network), before)
+
+
+def has_compiler():
+    try:
+        compilation.get_cpp_compiler()
+    except compilation.InvalidCxxCompiler:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_gives_the_same_losses_nearly(tmp_path):
+    expected, _ = steps_of(tmp_path, size=1, network=NETWORKS[1])
+    found, run = steps_of(tmp_path, size=1, network=NETWORKS[1], compile=True)
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert all("_orig_mod" not in name for name in run.network.state_dict())
+
+
+def test_compile_without_a_compiler_is_refused_in_one_line(tmp_path, monkeypatch):
+    def nothing():
+        raise compilation.InvalidCxxCompiler
+
+    monkeypatch.setattr(compilation, "get_cpp_compiler", nothing)
+    with pytest.raises(TrainingError, match=r"compile: torch\.compile needs a C\+\+ compiler here"):
+        steps_of(tmp_path, count=0, compile=True)

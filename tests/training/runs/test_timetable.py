@@ -1,0 +1,120 @@
+"""Stages, epochs and learning rates, worked out by hand."""
+
+import pytest
+
+from tests.training.tiny import tiny_recipe
+from training.runs.timetable import make_timetable
+
+CONSTANT = {"kind": "constant"}
+CURRICULUM = [
+    {"patch_zyx": [8, 8, 8], "batch_size": 4, "epochs": 3},
+    {"patch_zyx": [16, 16, 16], "batch_size": 2, "epochs": 2, "learning_rate": 0.5},
+    {"patch_zyx": "whole", "epochs": 1},
+]
+STAGED = tiny_recipe(curriculum=CURRICULUM, stopping={"kind": "epochs", "epochs": 99}, schedule=CONSTANT)
+
+
+def test_an_epoch_of_cases_is_rounded_up_to_whole_steps():
+    recipe = tiny_recipe(stopping={"kind": "epochs", "epochs": 3}, sampling={"batch_size": 4})
+    timetable = make_timetable(recipe, cases=10)
+    assert timetable.steps == 9
+    assert [timetable.epoch_of(step) for step in range(9)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_an_epoch_of_iterations_does_not_depend_on_the_cases():
+    sampling = {"epoch": {"kind": "iterations", "iterations": 250}}
+    recipe = tiny_recipe(stopping={"kind": "epochs", "epochs": 1000}, sampling=sampling)
+    assert make_timetable(recipe, cases=7).steps == 250_000
+
+
+def test_fixed_steps_are_one_stage():
+    (stage,) = make_timetable(tiny_recipe(), cases=2).stages
+    assert (stage.first_step, stage.end_step, stage.batch_size, stage.whole) == (0, 8, 1, False)
+
+
+def test_stages_of_a_curriculum_follow_one_another():
+    stages = make_timetable(STAGED, cases=10).stages
+    # Epochs of ⌈10/4⌉ = 3, 10/2 = 5 and 10 steps.
+    assert [(stage.first_step, stage.end_step) for stage in stages] == [(0, 9), (9, 19), (19, 29)]
+    assert [stage.batch_size for stage in stages] == [4, 2, 1]
+    assert [stage.recipe.patch_zyx[0] for stage in stages] == [8, 16, 16]
+    assert [stage.whole for stage in stages] == [False, False, True]
+    assert [stage.first_epoch for stage in stages] == [0, 3, 5]
+
+
+def test_a_stage_may_have_a_learning_rate_of_its_own():
+    timetable = make_timetable(STAGED, cases=10)
+    assert [timetable.rate_of(step) for step in (0, 8, 9, 18, 19, 28)] == [0.01, 0.01, 0.5, 0.5, 0.01, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("stopping", "ends"),
+    [
+        ({"kind": "fixed_steps", "steps": 12}, [9, 12]),
+        ({"kind": "epochs", "epochs": 4}, [9, 14]),
+        ({"kind": "epochs", "epochs": 3}, [9]),
+    ],
+)
+def test_a_run_may_end_within_its_curriculum(stopping, ends):
+    recipe = tiny_recipe(curriculum=CURRICULUM, stopping=stopping)
+    assert [stage.end_step for stage in make_timetable(recipe, cases=10).stages] == ends
+
+
+CONVERGING = tiny_recipe(
+    stopping={"kind": "converged", "epochs": 10, "window_epochs": 3, "anneal_epochs": 4},
+    schedule={"kind": "polynomial", "power": 1},
+)
+
+
+def test_a_run_that_does_not_converge_anneals_at_the_end():
+    timetable = make_timetable(CONVERGING, cases=2)
+    assert timetable.steps == 20
+    assert timetable.stages[0].anneal_step == 12
+    assert [timetable.rate_of(step) for step in (0, 11, 12)] == [0.01, 0.01, 0.01]
+    # Four epochs of two steps, from 1 down by a quarter each.
+    assert [timetable.rate_of(step) for step in (14, 16, 18, 19)] == pytest.approx(
+        [0.0075, 0.005, 0.0025, 0.0025]
+    )
+
+
+def test_a_run_that_converged_anneals_and_ends():
+    timetable = make_timetable(CONVERGING, cases=2, anneal_steps=[6])
+    assert timetable.steps == 6 + 4 * 2
+    assert [timetable.rate_of(step) for step in (5, 6, 8)] == pytest.approx([0.01, 0.01, 0.0075])
+
+
+def test_a_stage_that_converged_gives_way_to_the_next():
+    recipe = tiny_recipe(curriculum=CURRICULUM[:2], stopping={**CONVERGING_STOPPING, "epochs": 50})
+    stages = make_timetable(recipe, cases=4, anneal_steps=[1]).stages
+    # One step an epoch in the first stage, two in the second.
+    assert [(stage.first_step, stage.anneal_step, stage.end_step) for stage in stages] == [
+        (0, 1, 2),
+        (2, 4, 6),
+    ]
+
+
+CONVERGING_STOPPING = {"kind": "converged", "window_epochs": 3, "anneal_epochs": 1}
+
+
+def test_validation_by_steps_by_epochs_and_at_the_end():
+    by_steps = make_timetable(tiny_recipe(validation={"every_steps": 3}), cases=2)
+    assert [done for done in range(1, 9) if by_steps.validates_after(done)] == [3, 6, 8]
+    by_epochs = make_timetable(tiny_recipe(validation={"every_epochs": 1}), cases=2)
+    assert [done for done in range(1, 9) if by_epochs.validates_after(done)] == [2, 4, 6, 8]
+
+
+def test_what_was_found_stands_for_auto():
+    recipe = tiny_recipe(stopping={"kind": "epochs", "epochs": 2}, sampling={"batch_size": "auto"})
+    timetable = make_timetable(recipe, cases=10, batch_size=5)
+    assert (timetable.steps, timetable.stages[0].batch_size) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "stated", "peak"), [("none", 2, 0.01), ("linear", 2, 0.04), ("square_root", 2, 0.02)]
+)
+def test_the_learning_rate_follows_a_batch_size_that_was_found(rule, stated, peak):
+    optimizer = {"kind": "adamw", "learning_rate": 0.01, "batch_rule": rule, "stated_batch_size": stated}
+    recipe = tiny_recipe(optimizer=optimizer, sampling={"batch_size": "auto"})
+    assert make_timetable(recipe, cases=10, batch_size=8).stages[0].peak == pytest.approx(peak)
+    stated_size = tiny_recipe(optimizer=optimizer, sampling={"batch_size": 8})
+    assert make_timetable(stated_size, cases=10).stages[0].peak == 0.01

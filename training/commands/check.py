@@ -1,0 +1,81 @@
+"""`python -m training check`: all faults of all cases of a data set, before anything trains.
+
+Missing files, channels that are out of step, files that cannot be read, images and labels on different grids,
+labels outside the set, the same image twice. Exit codes: 0 no faults, 1 faults, 2 wrong call or recipe.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from model.label_files import FILES, LabelSetError, find_label_set
+from model.labels import LabelSet
+from training.data.checking import Expected, check_folder
+from training.recipes.loading import load_recipe
+from training.training_errors import RecipeError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `check`."""
+    parser.add_argument("data", type=Path, help="data-set folder, or a datalist (JSON)")
+    parser.add_argument(
+        "--recipe", help="hold labels and channels against this recipe's label set and inputs"
+    )
+    parser.add_argument(
+        "--label-set", help="a label set by name or file (default: the recipe's, else the data set's own)"
+    )
+    parser.add_argument("--quick", action="store_true", help="look at names and headers only")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=min(4, os.cpu_count() or 1),
+        help="threads that read files (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every fault on a line of its own, then how many there are; 1 if there are any.
+
+    Raises:
+        DataError: there is no data set.
+        RecipeError: the recipe or the call is faulty.
+    """
+    if arguments.workers < 1:
+        raise RecipeError("--workers: must be 1 or more")
+    expected = _expected(arguments)
+    faulty: set[str] = set()
+    cases = faults = 0
+    reports = check_folder(arguments.data, expected, quick=arguments.quick, workers=arguments.workers)
+    for report in tqdm(reports, disable=None, unit="case", dynamic_ncols=True):
+        cases += bool(report.name)
+        faults += len(report.faults)
+        faulty |= {report.name} if report.faults else set()
+        for fault in report.faults:
+            tqdm.write(fault, file=sys.stdout)
+    how = " by names and headers" if arguments.quick else ""
+    if expected.labels is None and not arguments.quick:
+        how += "; ids were not looked at: no label set is stated beside the data, give --label-set"
+    sys.stdout.write(f"{cases} cases checked{how}: {faults or 'no'} fault{'s' * (faults != 1)}\n")
+    return 1 if faults else 0
+
+
+def _expected(arguments: argparse.Namespace) -> Expected:
+    """What the call and the data set say of labels and channels."""
+    folder: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
+    labels: LabelSet | None = None
+    channels: int | None = None
+    if arguments.recipe is not None:
+        recipe = load_recipe(arguments.recipe, data=folder)
+        labels, channels = recipe.labels, len(recipe.stated_inputs)
+    try:
+        if arguments.label_set is not None:
+            labels = find_label_set(arguments.label_set)
+        elif labels is None and any((folder / name).is_file() for name in FILES):
+            labels = find_label_set(folder)
+    except LabelSetError as error:
+        if arguments.label_set is not None:
+            raise RecipeError(f"--label-set: {error}") from error
+    return Expected(labels=labels, channels=channels)

@@ -1,0 +1,80 @@
+"""`python -m training prepare`: bring all cases to a recipe's grid once, so that training reads only patches.
+
+`train --data STORE` reads what this wrote, by any recipe with the same grid: HU are stored, and become
+network input when they are read. Call it again to continue, or after cases were added or changed. Exit codes:
+0 done, 1 failed, 2 wrong call or recipe.
+"""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+from tqdm import tqdm
+
+from training.data.checking import Expected, checked_cases
+from training.data.fingerprint import FINGERPRINT, write_fingerprint
+from training.data.folders import data_name
+from training.data.preparing import copy_beside, prepare
+from training.data.resolving import fingerprint_for, with_figures
+from training.recipes.loading import load_recipe
+from training.training_errors import DataError, RecipeError
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `prepare`."""
+    parser.add_argument("data", type=Path, help="data-set folder, or a datalist (JSON)")
+    parser.add_argument(
+        "--recipe", required=True, help="name of a recipe in training/recipes, or a YAML file"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="as for train, e.g. spacing_zyx_mm=[2,2,2]",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to write")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=min(4, os.cpu_count() or 1),
+        help="threads that read and resample (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepare as the command line says.
+
+    Raises:
+        DataError: the data set is faulty, or there is something else at `--output`.
+        RecipeError: the recipe or the call is faulty.
+    """
+    if arguments.workers < 1:
+        raise RecipeError("--workers: must be 1 or more")
+    base: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
+    store: Path = arguments.output
+    recipe = load_recipe(arguments.recipe, arguments.overrides, data=base)
+    cases = checked_cases(arguments.data, Expected(channels=len(recipe.stated_inputs)))
+    if any(case.prepared for case in cases):
+        raise DataError(f"{arguments.data}: is a prepared store already; give the data set")
+    fingerprint = fingerprint_for([arguments.data], recipe) if recipe.takes_from_fingerprint else None
+    if fingerprint is not None:
+        recipe = with_figures(recipe, fingerprint)
+    with tqdm(total=len(cases), disable=None, unit="case", dynamic_ncols=True) as bar:
+        made = prepare(
+            store,
+            cases,
+            recipe,
+            data_name(arguments.data),
+            workers=arguments.workers,
+            seen=lambda name: bar.update(),
+        )
+    copy_beside(base, store)
+    if fingerprint is not None:
+        write_fingerprint(store / FINGERPRINT, fingerprint)
+    logger.info("%d cases prepared, %d were there: %s", made, len(cases) - made, store)
+    return 0

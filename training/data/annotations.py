@@ -1,0 +1,106 @@
+"""Which structures a case annotates: `annotated.json` beside the data.
+
+    {"case_1": ["liver", "spleen"], "case_2": ["tumor"]}
+    {"groups": [{"structures": ["liver", "spleen"], "cases": ["case_1", "case_3"]}]}
+
+Cases that it does not name annotate all structures of the label set, and so do all cases where there is no
+such file. `python -m training fingerprint --write-annotated` proposes one from the structures that occur.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeGuard
+
+from model.labels import BACKGROUND
+from training.recipes.recipe import FOREGROUND, Recipe
+
+ANNOTATED = "annotated.json"
+
+
+def read_annotated(folder: Path, cases: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Case to the structures that it annotates, and what is amiss with the file, a line each.
+
+    Args:
+        folder: of the data set.
+        cases: names of its cases.
+    """
+    path = folder / ANNOTATED
+    if not path.is_file():
+        return {}, []
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, [f"{path}: cannot be read as JSON ({' '.join(str(error).split())})"]
+    found: dict[str, tuple[str, ...]] = {}
+    faults = []
+    known = set(cases)
+    for case, structures in _entries(document):
+        if case is None or not _is_names(structures):
+            faults.append(f"{path}: {_shown(case, structures)} must be a list of structures")
+        elif case not in known:
+            faults.append(f"{path}: names case {case}, which is not in the data set")
+        elif case in found:
+            faults.append(f"{path}: names case {case} twice")
+        else:
+            found[case] = tuple(structures)
+    return found, faults
+
+
+def annotated_channels(recipe: Recipe, structures: Sequence[str] | None) -> tuple[bool, ...] | None:
+    """Whether a case annotates what each output channel stands for; None: all of them.
+
+    A channel of several structures (a pair, or the whole foreground) is annotated if all of them are.
+
+    Args:
+        recipe: says the channels.
+        structures: that the case annotates; None: all.
+    """
+    if structures is None:
+        return None
+    given = set(structures)
+    return tuple(
+        name == BACKGROUND or given.issuperset(_parts(recipe, name)) for name in recipe.channel_names
+    )
+
+
+def unknown_structures(path: Path, case: str, structures: Sequence[str], known: Sequence[str]) -> list[str]:
+    """A line for each structure of a case that the label set does not have."""
+    return [
+        f"{path}: case {case} names {name}, which is not in the label set"
+        for name in structures
+        if name not in known
+    ]
+
+
+def _parts(recipe: Recipe, channel: str) -> tuple[str, ...]:
+    """The structures that an output channel stands for."""
+    labels = recipe.labels
+    if recipe.channels == FOREGROUND:
+        return labels.names
+    pair = labels.pair_named(channel)
+    return (channel,) if channel in labels.ids or pair is None else (pair.right, pair.left)
+
+
+def _entries(document: object) -> Iterator[tuple[str | None, object]]:
+    """Case and structures, as they stand in either form; a case of None where the form is neither."""
+    if not isinstance(document, Mapping):
+        yield None, document
+        return
+    groups = document.get("groups")
+    if not isinstance(groups, list):
+        yield from ((str(case), structures) for case, structures in document.items())
+        return
+    for group in groups:
+        if not isinstance(group, Mapping) or not _is_names(group.get("cases")):
+            yield None, group
+            continue
+        yield from ((str(case), group.get("structures")) for case in group["cases"])
+
+
+def _is_names(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _shown(case: str | None, value: object) -> str:
+    return f"{str(value)[:60]!r}" if case is None else f"{case}: {str(value)[:60]!r}"

@@ -1,0 +1,183 @@
+"""Everything that is amiss with a data set, told at once, before anything trains."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inference.errors import InputError
+from inference.geometry import Geometry
+from inference.imaging.orientation import orient, orientation_of
+from inference.imaging.reading import open_image
+from inference.imaging.volume import Volume
+from model.arrays import U8
+from model.labels import LabelSet
+from training.data.annotations import ANNOTATED, unknown_structures
+from training.data.folders import CaseFiles, find_cases, labelled_cases, refuse
+from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
+from training.data.prepared import case_path, changed_source, read_record
+from training.training_errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What cases are held against."""
+
+    labels: LabelSet | None = None
+    """Structures that label maps may hold; None: not looked at."""
+    channels: int | None = None
+    """Channels of each case; None: as many as the others have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseReport:
+    """What was found of one case."""
+
+    name: str
+    faults: tuple[str, ...]
+    digest: str | None = None
+    """The same for images with the same voxels; None where they were not read."""
+
+
+def check_folder(
+    folder: Path, expected: Expected, *, quick: bool = False, workers: int = 1
+) -> Iterator[CaseReport]:
+    """Reports of a data set: one on its files, without a name, then one for each case, as they get ready.
+
+    Args:
+        folder: the data set.
+        expected: what its cases are held against.
+        quick: look at names and headers only.
+        workers: threads that read.
+
+    Raises:
+        DataError: there is no data set, or it holds no case.
+    """
+    found = find_cases(folder)
+    yield CaseReport(name="", faults=found.faults)
+    seen: dict[str, Path] = {}
+    with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
+        look = quick_report if quick else full_report
+        for case, report in zip(
+            found.cases, pool.map(lambda case: look(case, expected), found.cases), strict=True
+        ):
+            first = seen.setdefault(report.digest, case.images[0]) if report.digest else None
+            if first is None or first == case.images[0]:
+                yield report
+                continue
+            twice = f"{case.images[0]}: the same voxels as {first}; leave one of them out"
+            yield CaseReport(name=case.name, faults=(*report.faults, twice))
+
+
+def checked_cases(folder: Path, expected: Expected) -> tuple[CaseFiles, ...]:
+    """Cases of a data set that passed the quick part of the check, in the order of their names.
+
+    Raises:
+        DataError: there is no data set, or there are faults, of which the first ones are named.
+    """
+    cases = labelled_cases(folder)
+    refuse([fault for case in cases for fault in quick_report(case, expected).faults], folder)
+    return cases
+
+
+def quick_report(case: CaseFiles, expected: Expected) -> CaseReport:
+    """What names and headers tell; of a prepared case, whether its files have changed since."""
+    if case.prepared is not None:
+        return _prepared_report(case, case.prepared)
+    faults = _faults_of_count(case, expected)
+    grids: list[tuple[Path, Geometry]] = []
+    for path in (*case.images, case.labels):
+        try:
+            geometry = open_image(path).geometry
+            grids.append((path, orient(geometry, orientation_of(geometry))))
+        except InputError as error:
+            faults.append(str(error))
+    return CaseReport(name=case.name, faults=(*faults, *_other_grids(case, grids)))
+
+
+def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
+    """What headers and voxels tell."""
+    if case.prepared is not None:
+        return _prepared_report(case, case.prepared)
+    faults = _faults_of_count(case, expected)
+    grids: list[tuple[Path, Geometry]] = []
+    digest = hashlib.sha256()
+    ids: U8 | None = None
+    for path in (*case.images, case.labels):
+        try:
+            volume = read_canonical(path)
+            grids.append((path, volume.geometry))
+            if path != case.labels:
+                faults += _faults_of_values(volume, path)
+                digest.update(np.ascontiguousarray(volume.array).tobytes())
+            else:
+                ids = as_ids(volume.array, path)
+        except DataError as error:
+            faults.append(str(error))
+    faults += _other_grids(case, grids)
+    if ids is not None and expected.labels is not None:
+        faults += _faults_of_ids(case, ids, expected.labels)
+    whole = len(grids) == len(case.images) + 1
+    return CaseReport(name=case.name, faults=tuple(faults), digest=digest.hexdigest() if whole else None)
+
+
+def _prepared_report(case: CaseFiles, store: Path) -> CaseReport:
+    record = read_record(store, case.name)
+    if record is None:
+        fault = f"{case_path(store, case.name, 'json')}: is damaged; delete it and run prepare again"
+        return CaseReport(name=case.name, faults=(fault,))
+    changed = changed_source(record)
+    if changed is None:
+        return CaseReport(name=case.name, faults=())
+    fault = f"{changed}: has changed since {store} was prepared; run prepare again"
+    return CaseReport(name=case.name, faults=(fault,))
+
+
+def _faults_of_count(case: CaseFiles, expected: Expected) -> list[str]:
+    if expected.channels is None or len(case.images) == expected.channels:
+        return []
+    return [
+        f"{case.images[0]}: case {case.name} has {len(case.images)} channel(s), the recipe wants "
+        f"{expected.channels}"
+    ]
+
+
+def _other_grids(case: CaseFiles, grids: Sequence[tuple[Path, Geometry]]) -> list[str]:
+    """A line for each file that lies on another grid than the first image."""
+    if not grids or grids[0][0] != case.images[0]:
+        return []
+    faults = []
+    for path, geometry in grids[1:]:
+        try:
+            refuse_other_grid(grids[0][1], geometry, path, "its case's first image")
+        except DataError as error:
+            faults.append(str(error))
+    return faults
+
+
+def _faults_of_values(volume: Volume, path: Path) -> list[str]:
+    lowest = volume.array.min()
+    return [] if lowest != volume.array.max() else [f"{path}: is empty (every voxel is {lowest})"]
+
+
+def _faults_of_ids(case: CaseFiles, ids: U8, labels: LabelSet) -> list[str]:
+    faults = []
+    try:
+        refuse_foreign(ids, labels, case.labels)
+    except DataError as error:
+        faults.append(str(error))
+    if case.annotated is None:
+        return faults
+    stated = case.labels.parent.parent / ANNOTATED
+    faults += unknown_structures(stated, case.name, case.annotated, labels.names)
+    held = np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
+    known = {label_id: name for name, label_id in labels.ids.items()}
+    more = [
+        known[label_id] for label_id in held if label_id in known and known[label_id] not in case.annotated
+    ]
+    if more:
+        faults.append(f"{case.labels}: holds {', '.join(more)}, not annotated by {ANNOTATED}")
+    return faults

@@ -1,0 +1,196 @@
+"""Bring cases to a network's grid and write them into a store (`training.data.prepared`)."""
+
+import logging
+import shutil
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.imaging.volume import Volume
+from inference.preprocessing.intensity import NOTHING, channel_statistics
+from inference.preprocessing.resampling import model_size, resample_image, resample_labels
+from model.arrays import F32, Zyx
+from model.label_files import FILES
+from model.manifest.resampling import along_axes
+from training.data.annotations import ANNOTATED
+from training.data.folders import STORE, CaseFiles
+from training.data.on_grid import network_input, read_checked
+from training.data.prepared import (
+    CaseRecord,
+    Source,
+    StoreInfo,
+    case_path,
+    changed_source,
+    file_sha256,
+    read_record,
+    refuse_other_grid_of_store,
+    write_json,
+)
+from training.data.sampling import channel_points
+from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
+from training.recipes.recipe import Recipe
+from training.training_errors import DataError
+
+CHUNK, BLOCK = (64, 64, 64), (32, 32, 32)
+"""The least that is read, and the least that is decompressed, (z, y, x)."""
+COMPRESSION = {"codec": blosc2.Codec.ZSTD, "clevel": 1, "nthreads": 1}
+INT16 = np.iinfo(np.int16)
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(
+    folder: Path,
+    cases: Sequence[CaseFiles],
+    recipe: Recipe,
+    data_name: str,
+    *,
+    workers: int = 1,
+    seen: Callable[[str], object] = lambda name: None,
+) -> int:
+    """Write a store, or what is missing of one.
+
+    Cases that an earlier call completed are left as they are, unless their files have changed since.
+
+    Args:
+        folder: the store.
+        cases: of the data set.
+        recipe: with all figures of its fingerprint.
+        data_name: what the data set calls itself.
+        workers: threads.
+        seen: called with the name of each case when it is complete.
+
+    Returns:
+        How many cases were brought to the grid.
+
+    Raises:
+        DataError: the store is of another grid, a case cannot be read, or the store cannot be written.
+    """
+    if (folder / STORE).is_file():
+        refuse_other_grid_of_store(folder, recipe)
+    elif folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder}: holds something else than a prepared store; choose another --output")
+    grid = stored_grid(recipe)
+    (folder / "cases").mkdir(parents=True, exist_ok=True)
+    names = tuple(case.name for case in cases)
+    write_json(folder / STORE, StoreInfo(data=data_name, recipe=recipe.name, grid=grid, cases=names))
+    digest = grid_hash(grid)
+
+    def one(case: CaseFiles) -> bool:
+        record = read_record(folder, case.name)
+        paths = (*case.images, case.labels)
+        current = record is not None and record.grid_sha256 == digest
+        changed = changed_source(record, paths) if record is not None and current else None
+        if changed is not None:
+            logger.info("%s: has changed since it was prepared: preparing it again", changed)
+        if current and changed is None:
+            return False
+        store_case(case, recipe, folder)
+        return True
+
+    made = 0
+    with ThreadPoolExecutor(workers, thread_name_prefix="prepare") as pool:
+        try:
+            for case, was_made in zip(cases, pool.map(one, cases), strict=True):
+                made += was_made
+                seen(case.name)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return made
+
+
+def copy_beside(base: Path, folder: Path) -> None:
+    """Copy what says something of the cases: label set, annotated structures."""
+    for name in (*FILES, ANNOTATED):
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def store_case(files: CaseFiles, recipe: Recipe, folder: Path) -> None:
+    """Bring a case to the grid and write it; the record comes last, so that a case is whole or not there.
+
+    Raises:
+        DataError: its files cannot be read or do not fit each other, or the store cannot be written.
+    """
+    grid = stored_grid(recipe)
+    record_path = case_path(folder, files.name, "json")
+    record_path.unlink(missing_ok=True)
+    sources = tuple(_source(path) for path in (*files.images, files.labels))
+    image, ids = read_checked(files.images, files.labels, recipe)
+    values = network_input(image, recipe) if grid.values == "input" else _as_hu(image, grid)
+    size: Zyx = (values.shape[1], values.shape[2], values.shape[3])
+    on_grid = resample_labels(ids, size)
+    _write_array(case_path(folder, files.name, "image.b2nd"), values)
+    _write_array(case_path(folder, files.name, "labels.b2nd"), on_grid)
+    counts = np.bincount(on_grid.ravel(), minlength=256)
+    held = np.flatnonzero(counts).tolist()
+    points = channel_points(on_grid, np.random.default_rng(zlib.crc32(files.name.encode())))
+    named: dict[str, Any] = {str(label_id): some for label_id, some in zip(held, points, strict=True)}
+    with case_path(folder, files.name, "points.npz").open("wb") as stream:
+        np.savez(stream, **named)
+    statistics = [channel_statistics(array) if grid.values == "hu" else NOTHING for array in image.channels]
+    write_json(
+        record_path,
+        CaseRecord(
+            grid_sha256=grid_hash(grid),
+            sources=sources,
+            statistics=tuple(statistics),
+            size_zyx=size,
+            voxels={str(label_id): int(counts[label_id]) for label_id in held},
+        ),
+    )
+
+
+def _as_hu(image: Volume, grid: StoredGrid) -> NDArray[np.int16]:
+    geometry = image.geometry
+    size = model_size(geometry.size_zyx, geometry.spacing_zyx_mm, grid.spacing_zyx_mm)
+    along = along_axes(grid.resampling, geometry.spacing_zyx_mm, grid.spacing_zyx_mm)
+    made = np.empty((len(image.channels), *size), np.int16)
+    for index, (array, bounds) in enumerate(zip(image.channels, grid.clipped, strict=True)):
+        values: NDArray[Any] = np.nan_to_num(array, nan=INT16.min) if array.dtype != np.int16 else array
+        if bounds is not None:
+            values = np.clip(values.astype(np.float32), *bounds)
+        resampled: F32 = resample_image(values, size, along)
+        made[index] = np.clip(np.rint(resampled), INT16.min, INT16.max)
+    return made
+
+
+def _source(path: Path) -> Source:
+    state = path.stat()
+    return Source(
+        path=str(path.resolve()),
+        bytes=state.st_size,
+        modified_ns=state.st_mtime_ns,
+        sha256=file_sha256(path),
+    )
+
+
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    before = (1,) * (array.ndim - 3)
+    partial = path.with_name(f".{path.name}.partial.b2nd")
+    partial.unlink(missing_ok=True)
+    try:
+        blosc2.asarray(
+            np.ascontiguousarray(array),
+            urlpath=str(partial),
+            mode="w",
+            chunks=_fitted((*before, *CHUNK), array.shape),
+            blocks=_fitted((*before, *BLOCK), array.shape),
+            cparams=COMPRESSION,
+        )
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{path}: cannot be written ({' '.join(str(error).split())})") from error
+    partial.replace(path)
+
+
+def _fitted(wanted: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(min(a, b) for a, b in zip(wanted, shape, strict=True))

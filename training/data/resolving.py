@@ -1,0 +1,103 @@
+"""A recipe's spacing and intensities where it takes them from the fingerprint of its training data."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from model.arrays import ZyxMm
+from model.manifest.intensity import (
+    ClipZscoreIntensity,
+    Intensity,
+    WindowIntensity,
+    WindowSigmoidIntensity,
+)
+from training.data.fingerprint import (
+    FINGERPRINT,
+    ChannelFigures,
+    Fingerprint,
+    read_fingerprint,
+    take_fingerprint,
+)
+from training.data.folders import labelled_cases
+from training.recipes.image_options import AnyIntensity, FingerprintIntensity
+from training.recipes.recipe import Recipe
+from training.training_errors import DataError, RecipeError
+
+SMALLEST_STD = 1e-3
+"""Deviation of a foreground that is all alike."""
+
+logger = logging.getLogger(__name__)
+
+
+def resolved(recipe: Recipe, folders: Sequence[Path]) -> Recipe:
+    """The recipe with the figures of the data it is trained on; the same where it asks for none.
+
+    They come from the `fingerprint.json` in the folder; where there is none, or several folders, from the
+    cases themselves.
+
+    Raises:
+        DataError: a fingerprint is faulty or of other cases, or a case cannot be read.
+        RecipeError: the recipe has other channels than the data.
+    """
+    if not recipe.takes_from_fingerprint:
+        return recipe
+    return with_figures(recipe, fingerprint_for(folders, recipe))
+
+
+def fingerprint_for(folders: Sequence[Path], recipe: Recipe) -> Fingerprint:
+    """The fingerprint beside the data, or a new one."""
+    cases = [case for folder in folders for case in labelled_cases(folder)]
+    base = folders[0] if folders[0].is_dir() else folders[0].parent
+    if len(folders) == 1 and (base / FINGERPRINT).is_file():
+        fingerprint = read_fingerprint(base / FINGERPRINT)
+        if {case.name for case in fingerprint.cases} != {case.name for case in cases}:
+            raise DataError(
+                f"{base / FINGERPRINT}: is of other cases than the folder holds now; run "
+                "`python -m training fingerprint` again"
+            )
+        return fingerprint
+    if any(case.prepared for case in cases):
+        raise DataError(
+            f"{base}: has no {FINGERPRINT}; prepare the data again with this recipe, which puts it there"
+        )
+    logger.info("no %s beside the data: taking the fingerprint of %d cases", FINGERPRINT, len(cases))
+    return take_fingerprint(cases, recipe.labels)
+
+
+def with_figures(recipe: Recipe, fingerprint: Fingerprint) -> Recipe:
+    """The recipe with a fingerprint's spacing and intensities.
+
+    Raises:
+        RecipeError: the recipe has other channels than the fingerprint.
+    """
+    spacing: ZyxMm = fingerprint.spacing_zyx_mm
+    if not isinstance(recipe.spacing_zyx_mm, str):
+        spacing = recipe.spacing_zyx_mm
+    stated = recipe.stated_inputs
+    if len(stated) != len(fingerprint.channels):
+        raise RecipeError(
+            f"recipe {recipe.name}: sees {len(stated)} channel(s), the fingerprint has "
+            f"{len(fingerprint.channels)}"
+        )
+    made = [
+        _with_figures(channel.intensity, figures)
+        for channel, figures in zip(stated, fingerprint.channels, strict=True)
+    ]
+    if recipe.inputs is None:
+        return replace(recipe, spacing_zyx_mm=spacing, intensity=made[0])
+    inputs = tuple(replace(one, intensity=new) for one, new in zip(recipe.inputs, made, strict=True))
+    return replace(recipe, spacing_zyx_mm=spacing, inputs=inputs)
+
+
+def _with_figures(intensity: AnyIntensity, figures: ChannelFigures) -> Intensity:
+    if not isinstance(intensity, FingerprintIntensity):
+        return intensity
+    lower = figures.percentile_00_5
+    upper = max(figures.percentile_99_5, lower + SMALLEST_STD)
+    if intensity.scheme == "window":
+        return WindowIntensity(lower=lower, upper=upper)
+    if intensity.scheme == "window_sigmoid":
+        return WindowSigmoidIntensity(lower=lower, upper=upper)
+    std = max(figures.std, SMALLEST_STD)
+    return ClipZscoreIntensity(lower=lower, upper=upper, mean=figures.mean, std=std)

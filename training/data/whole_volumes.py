@@ -1,0 +1,44 @@
+"""Batches that are one whole case each, for networks that see volumes in one piece."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from model.arrays import Zyx
+from training.data.batches import Batch, case_of, crop_of, unvaried_of
+from training.data.sampling import draw_patch
+from training.data.store import CaseStore
+from training.recipes.recipe import Recipe
+from training.training_errors import RecipeError
+
+
+def padded_zyx(size_zyx: Zyx, stride_zyx: Zyx) -> Zyx:
+    """The smallest size that holds a volume and that the network can shrink: 17 at a stride of 8 gives 24."""
+    z, y, x = (-(-side // step) * step for side, step in zip(size_zyx, stride_zyx, strict=True))
+    return z, y, x
+
+
+def whole_batch(
+    store: CaseStore, recipe: Recipe, seed: int, step: int, *, rank: int = 0, world: int = 1
+) -> Batch:
+    """The one case of step `step`, varied and padded as a patch of its size would be.
+
+    Raises:
+        RecipeError: there is more than one process, and one case cannot be shared out.
+    """
+    if world > 1:
+        raise RecipeError(
+            f"patch_zyx: whole volumes, one a step, cannot be shared among {world} processes; train with one"
+        )
+    case = store.load(case_of(step, len(store), seed))
+    patch_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
+    rng = np.random.default_rng((seed, 2, step, 0))
+    recipe = replace(recipe, patch_zyx=patch_zyx)
+    image, channels = draw_patch(case, recipe, rng, crop_zyx=crop_of(recipe, (seed, step)))
+    return Batch(
+        images=torch.from_numpy(image)[None],
+        target=torch.from_numpy(channels)[None],
+        annotated=torch.tensor([case.annotated or (True,) * len(recipe.channel_names)]),
+        unvaried=unvaried_of(recipe, [(seed, step)]),
+    )

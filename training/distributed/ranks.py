@@ -1,0 +1,158 @@
+"""The processes of one training run: which of them this is, and how they put numbers together.
+
+`torchrun` starts the processes and names them in the environment; `join` connects them, gloo between CPUs and
+NCCL between GPUs. A run of one process is `ALONE`, for which every operation is the identity.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed
+from torch._C._distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from training.training_errors import TrainingError
+
+T = TypeVar("T")
+TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for the others before it takes them for lost: longer than a validation."""
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over all processes, whose gradient is the sum of the gradients of all processes.
+
+    A loss that every process computes from such sums has, after the mean over processes that
+    `DistributedDataParallel` takes, the gradient that one process would have on all samples.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ANN401 - torch has no type for it
+        total = tensor.detach().clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """This process among all of a run; every process must call the same operations in the same order."""
+
+    rank: int = 0
+    """Number of this process, from 0."""
+    world: int = 1
+    """How many processes there are."""
+    local_rank: int = 0
+    """Number of this process on its machine: which GPU is its own."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and speaks."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """Which of `count` things are this process's: every `world`-th.
+
+        >>> list(Ranks(rank=1, world=3).share(7))
+        [1, 4]
+        """
+        return range(self.rank, count, self.world)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Elementwise sum over all processes, differentiable; on a GPU where the tensor is."""
+        if self.world == 1:
+            return tensor
+        total: Tensor = _Sum.apply(tensor)  # type: ignore[no-untyped-call]
+        return total
+
+    def mean(self, value: float) -> float:
+        """Mean of a number over all processes."""
+        return sum(self.gather(value)) / self.world
+
+    def min(self, value: int) -> int:
+        """Smallest of a number over all processes."""
+        return min(self.gather(value))
+
+    def gather(self, item: T) -> list[T]:
+        """What each process hands in, in the order of their numbers; the same list everywhere.
+
+        Args:
+            item: anything that pickles, and small.
+        """
+        if self.world == 1:
+            return [item]
+        found: list[Any] = [None] * self.world
+        distributed.all_gather_object(found, item)
+        return found
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        self.gather(None)
+
+
+ALONE = Ranks()
+"""A run of one process."""
+
+
+def join(device: str = "auto") -> Ranks:
+    """Connect to the other processes that `torchrun` started; `ALONE` where there are none.
+
+    Args:
+        device: cpu, cuda or auto: which GPUs there are decides what connects the processes.
+
+    Raises:
+        TrainingError: there are more processes on this machine than GPUs, or the others cannot be reached.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return ALONE
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
+    on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if on_gpu:
+        gpus = torch.cuda.device_count()
+        if local >= gpus:
+            raise TrainingError(
+                f"process {local + 1} of this machine has no GPU of its own, there are {gpus}; start "
+                f"torchrun with --nproc-per-node {gpus}"
+            )
+        torch.cuda.set_device(local)
+    if not distributed.is_initialized():
+        try:
+            _connect("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"rank {rank} of {world}: cannot reach the others ({reason}); are MASTER_ADDR and "
+                "MASTER_PORT set, as torchrun does?"
+            ) from error
+    return Ranks(rank=rank, world=world, local_rank=local)
+
+
+def _connect(backends: str) -> None:
+    """Make the process group; objects are gathered through gloo, so that they need no GPU memory.
+
+    torchrun keeps its store of addresses when it starts processes again, and torch takes the lost processes'
+    for those of the new ones: every start has a part of the store of its own.
+    """
+    store, rank, world = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    distributed.init_process_group(
+        backends,
+        store=PrefixStore(f"start-{start}", store),
+        rank=rank,
+        world_size=world,
+        timeout=TIMEOUT,
+    )
+
+
+def leave() -> None:
+    """Close the connections of `join`, where there are any."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

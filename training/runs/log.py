@@ -1,0 +1,32 @@
+"""The log of a run, `log.jsonl`: one JSON object a line, each with its step."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_log(path: Path, entry: Mapping[str, object]) -> None:
+    """Append a line."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(entry) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log, in order; one that a crash cut off is left out."""
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return entries
+
+
+def forget_log_after(path: Path, step: int) -> None:
+    """Drop the lines of steps that will be done again."""
+    if path.is_file():
+        kept = [entry for entry in read_log(path) if entry["step"] <= step]
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text("".join(f"{json.dumps(entry)}\n" for entry in kept), encoding="utf-8")
+        partial.replace(path)

@@ -1,0 +1,87 @@
+"""One step: the loss of a batch, its gradients, and the change of the weights."""
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from training.data.augmenting import augmented
+from training.data.batches import Batch
+from training.distributed.data_parallel import without_exchange
+from training.losses.scores import LossSetting
+from training.losses.supervision import deep_supervision_loss
+from training.optimization.weight_average import average_decay, update_average
+from training.runs.run import Run
+from training.training_errors import TrainingError
+
+REMEDY = "lower optimizer.learning_rate, or train with --precision fp32"
+
+
+def training_step(run: Run, step: int, batch: Batch) -> float:
+    """Change the weights once; the loss before the change.
+
+    Raises:
+        TrainingError: the loss or its gradient is not a finite number; the weights are as they were.
+    """
+    batch = augmented(batch, run.info.recipe, run.device)
+    for group in run.optimizer.param_groups:
+        group["lr"] = run.timetable.rate_of(step)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss = torch.zeros((), device=run.device)
+    parts = list(split(batch, run.info.recipe.optimizer.accumulate_steps))
+    for index, part in enumerate(parts, start=1):
+        # Processes exchange gradients once, when they are complete.
+        with nullcontext() if index == len(parts) else without_exchange(run.trained):
+            of_part = loss_of(run, part) / len(parts)
+            run.scaler.scale(of_part).backward()  # type: ignore[no-untyped-call]
+        loss = loss + of_part.detach()
+    value = float(loss)
+    if not math.isfinite(value):
+        raise TrainingError(f"the loss of step {step + 1} is {value}; {REMEDY}")
+    _change_weights(run, step)
+    return value
+
+
+def loss_of(run: Run, batch: Batch) -> Tensor:
+    """The recipe's loss of a batch; a scalar that gradients can be taken of."""
+    recipe = run.info.recipe
+    images = batch.images.to(run.device, non_blocking=True)
+    target = batch.target.to(run.device, non_blocking=True)
+    if run.device.type == "cpu":
+        images = images.to(memory_format=torch.channels_last_3d)
+    with run.autocast():
+        levels = run.trained(images)
+    return deep_supervision_loss(
+        levels,
+        target,
+        recipe.loss,
+        recipe.network.output_strides_zyx,
+        batch.annotated,
+        LossSetting(channel_names=recipe.channel_names, reduce=run.ranks.sum),
+    )
+
+
+def split(batch: Batch, parts: int) -> Iterator[Batch]:
+    """A batch in equal parts."""
+    tensors = (batch.images, batch.target, batch.annotated)
+    for images, target, annotated in zip(*(tensor.chunk(parts) for tensor in tensors), strict=True):
+        yield replace(batch, images=images, target=target, annotated=annotated)
+
+
+def _change_weights(run: Run, step: int) -> None:
+    recipe = run.info.recipe
+    run.scaler.unscale_(run.optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.optimizer.clip_norm)
+    if not run.scaler.is_enabled() and not math.isfinite(float(norm)):
+        raise TrainingError(f"the gradient of step {step + 1} is {float(norm)}; {REMEDY}")
+    scale = run.scaler.get_scale()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    # The scaler lowers its scale when it leaves a step out, since gradients have overflowed.
+    if run.scaler.get_scale() >= scale:
+        if run.average is not None and recipe.ema is not None:
+            update_average(run.average, run.network, average_decay(recipe.ema.decay, run.updates))
+        run.updates += 1
