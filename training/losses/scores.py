@@ -97,9 +97,9 @@ def score(
         setting: names of channels, and other devices.
     """
     size_zyx = (logits.shape[2], logits.shape[3], logits.shape[4])
-    values = logits.flatten(2)
-    if values.dtype in (torch.float16, torch.bfloat16):
-        values = values.float()
+    kept = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    # Type and layout change in one pass: a network's output in bf16 is channels-last on the CPU.
+    values = logits.flatten(2).to(kept, memory_format=torch.contiguous_format)
     truth = target.flatten(1).long()
     channels_count = voxels_count = None
     if annotated is not None and is_partial(annotated):
