@@ -175,8 +175,9 @@ def _faults_of_ids(case: CaseFiles, ids: U8, labels: LabelSet) -> list[str]:
     faults += unknown_structures(stated, case.name, case.annotated, labels.names)
     held = np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
     known = {label_id: name for name, label_id in labels.ids.items()}
-    return faults + [
-        f"{case.labels}: holds {known[label_id]}, which {ANNOTATED} says is not annotated"
-        for label_id in held
-        if label_id in known and known[label_id] not in case.annotated
+    more = [
+        known[label_id] for label_id in held if label_id in known and known[label_id] not in case.annotated
     ]
+    if more:
+        faults.append(f"{case.labels}: holds {', '.join(more)}, not annotated by {ANNOTATED}")
+    return faults

@@ -169,6 +169,16 @@ class OnDisk:
         """Size along each axis."""
         return tuple(self._open().shape)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes: none."""
+        return 0
+
+    @property
+    def whole_nbytes(self) -> int:
+        """Memory that all of it would take, bytes."""
+        return int(self._open().nbytes)
+
     def __getitem__(self, index: Index) -> NDArray[Any]:
         """The part inside slices, from the chunks that it lies in."""
         try:

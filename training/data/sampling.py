@@ -38,7 +38,8 @@ class GridCase:
 
     name: str
     image: NDArray[np.floating] | StoredImage
-    """Network input, (input channels, z, y, x); half floats where its values have ends."""
+    """Network input, (input channels, z, y, x); half floats where its values have ends and it was not
+    prepared."""
     channels: U8 | StoredLabels
     """Output channel of each voxel, (z, y, x); background where the case does not annotate what is there."""
     points: tuple[NDArray[np.int16], ...]
@@ -126,6 +127,8 @@ def draw_crop(
     if isinstance(case.image, StoredImage) and case.image.can_wait:
         case, beyond = replace(case, image=cast(Any, case.image.values)), BEYOND
     box, _ = read_box(case, low, low + np.array(crop_zyx))
+    if box.size_zyx == crop_zyx:
+        return box.image[:], box.channels[:]
     ahead = np.maximum(-low, 0)
     padding = [
         (a, size - a - held) for a, size, held in zip(ahead, crop_zyx, box.channels.shape, strict=True)

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,11 +128,11 @@ class CaseStore:
             values=on_disk,
             intensities=tuple(channel.intensity for channel in self._recipe.case_inputs),
             statistics=record.statistics,
-            dtype=self._kept_as,
         )
         if grid.values == "input":
             image = replace(image, intensities=None)
-        labels = StoredLabels(ids=OnDisk(files.labels), table=table)
+        ids = OnDisk(files.labels)
+        labels = StoredLabels(ids=ids, table=table)
         case = GridCase(
             name=files.name,
             image=image,
@@ -141,17 +140,9 @@ class CaseStore:
             points=points_of_channels(folder, files.name, record.voxels, table),
             annotated=annotated,
         )
-        if case.nbytes > self._free:
+        if case.nbytes + on_disk.whole_nbytes + ids.whole_nbytes > self._free:
             return case
-        return replace(
-            case,
-            image=replace(image, values=on_disk[:]),
-            channels=replace(labels, ids=labels.ids[:]),
-        )
-
-    @property
-    def _kept_as(self) -> type[np.floating[Any]]:
-        return np.float32 if self._recipe.values_limits is None else np.float16
+        return replace(case, image=replace(image, values=on_disk[:]), channels=replace(labels, ids=ids[:]))
 
     def _arrays(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
         if self._folder is None:
@@ -170,7 +161,8 @@ class CaseStore:
 
     def _resampled(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
         image, ids = read_on_grid(files.images, files.labels, self._recipe)
-        return image.astype(self._kept_as, copy=False), ids
+        kept = np.float32 if self._recipe.values_limits is None else np.float16
+        return image.astype(kept, copy=False), ids
 
     def _key(self, files: CaseFiles) -> str:
         """Changes with everything that the arrays depend on."""

@@ -26,6 +26,10 @@ class Chunked(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Size along each axis."""
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, bytes."""
+
     def __getitem__(self, index: Index, /) -> NDArray[Any]:
         """The part inside slices."""
 
@@ -40,8 +44,8 @@ class StoredImage:
     """How the values of each channel become network input; None: they are network input."""
     statistics: tuple[ChannelStatistics, ...]
     """Of each channel of the image that the values were made from."""
-    dtype: type[np.floating[Any]]
-    """Type of the network input."""
+    dtype: type[np.floating[Any]] = np.float32
+    """Type of the network input; half floats take longer to make than they spare in copying."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,8 +54,8 @@ class StoredImage:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the values take or would take, bytes."""
-        return int(np.prod(self.shape)) * (4 if self.intensities is None else 2)
+        """Memory that the values take, bytes; none on disk."""
+        return self.values.nbytes
 
     @property
     def can_wait(self) -> bool:
@@ -67,7 +71,8 @@ class StoredImage:
             normalize(values, intensity, statistics)
             for values, intensity, statistics in zip(read, self.intensities, self.statistics, strict=True)
         ]
-        return np.stack(made).astype(self.dtype, copy=False)
+        together = made[0][None] if len(made) == 1 else np.stack(made)
+        return together.astype(self.dtype, copy=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +91,8 @@ class StoredLabels:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the ids take or would take, bytes."""
-        return int(np.prod(self.shape))
+        """Memory that the ids take, bytes; none on disk."""
+        return self.ids.nbytes
 
     def __getitem__(self, index: Index) -> U8:
         """Output channels inside slices."""

@@ -104,6 +104,8 @@ def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> N
         return
     if data is None:
         raise LabelSetError("data needs a data-set folder; give one with --data")
+    if data.is_file():  # A datalist; its label set lies beside it.
+        data = data.parent
     if not any((data / file).is_file() for file in FILES):
         raise LabelSetError(f"{data}: has no {' or '.join(FILES)}, which `label_set: data` asks for")
     document["label_set"] = dump(find_label_set(data))

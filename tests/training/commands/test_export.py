@@ -2,14 +2,16 @@
 
 import json
 import logging
+import shutil
 
 import pytest
+import yaml
 
 from model.bundle import load_bundle
 from model.manifest.clean_up import LongestRun
 from model.onnx_export import graph as onnx_export
 from tests.training.checkpoints import write_checkpoint
-from tests.training.tiny import tiny_recipe
+from tests.training.tiny import DOCUMENT, tiny_recipe, write_dataset
 from training.__main__ import main
 
 
@@ -128,3 +130,33 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(checkpoints, tmp_path, capsy
     assert main([*words(checkpoints, tmp_path, "one"), "--overwrite"]) == 1
     assert "already exists" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_network_of_two_channels_is_trained_and_exported(tmp_path):
+    """CT and PET of a cube that only the second channel shows."""
+    data = write_dataset(tmp_path / "data", cases=2, side=18)
+    for path in sorted((data / "imagesTr").iterdir()):
+        shutil.copyfile(path, path.with_name(path.name.replace("_0000", "_0001")))
+    window = {"kind": "window", "lower": -250, "upper": 250}
+    inputs = [{"name": "CT", "intensity": window}, {"name": "PET", "modality": "PET", "intensity": window}]
+    recipe = tmp_path / "two.yaml"
+    recipe.write_text(yaml.safe_dump({**DOCUMENT, "inputs": inputs}))
+    run = tmp_path / "run"
+    training = ["train", str(recipe), "--data", str(data), "--output", str(run), "--steps", "2"]
+    assert main([*training, "--validation", str(data), "--device", "cpu", "--precision", "fp32"]) == 0
+    call = ["export", str(run / "last.safetensors"), "--output", str(tmp_path / "bundle"), "--no-fp16"]
+    assert main([*call, "--data", str(data)]) == 0
+    manifest = load_bundle(tmp_path / "bundle").manifest
+    assert [(one.name, one.modality) for one in manifest.inputs] == [("CT", "CT"), ("PET", "PET")]
+
+
+def test_a_case_of_fewer_channels_than_the_recipe_is_refused_before_training(cubes, tmp_path, capsys):
+    window = {"kind": "window", "lower": -250, "upper": 250}
+    inputs = [{"name": name, "intensity": window} for name in ("native", "late")]
+    recipe = tmp_path / "two.yaml"
+    recipe.write_text(yaml.safe_dump({**DOCUMENT, "inputs": inputs}))
+    call = ["train", str(recipe), "--data", str(cubes), "--output", str(tmp_path / "run")]
+    assert main(call) == 1
+    error = capsys.readouterr().err
+    assert "case0_0000.nii.gz: case case0 has 1 channel(s), the recipe wants 2" in error
+    assert error.count("\n") == 1

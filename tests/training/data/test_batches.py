@@ -2,11 +2,12 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
 from tests.training.tiny import tiny_recipe
-from training.data.batches import batches, case_of, make_batch
+from training.data.batches import any_case, batches, case_of, make_batch
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 
@@ -54,3 +55,32 @@ def test_stopping_early_stops_the_workers(store):
     source.close()
     with pytest.raises(StopIteration):
         next(source)
+
+
+def test_processes_share_a_batch_so_that_together_they_show_the_same(store):
+    recipe = tiny_recipe(sampling={"batch_size": 5})
+    whole = make_batch(store, recipe, seed=1, step=3)
+    for world in (2, 3):
+        parts = [make_batch(store, recipe, seed=1, step=3, rank=rank, world=world) for rank in range(world)]
+        for rank, part in enumerate(parts):
+            assert part.images.equal(whole.images[rank::world])
+            assert part.target.equal(whole.target[rank::world])
+
+
+def test_cases_of_an_epoch_of_iterations_are_drawn_at_random():
+    drawn = [any_case(position, 4, seed=2) for position in range(2000)]
+    # 500 each, standard deviation 19.
+    assert np.bincount(drawn, minlength=4) == pytest.approx([500] * 4, abs=80)
+    assert drawn[:8] == [any_case(position, 4, seed=2) for position in range(8)]
+    assert drawn[:50] != [any_case(position, 4, seed=3) for position in range(50)]
+
+
+def test_an_epoch_has_so_many_steps():
+    assert tiny_recipe(sampling={"batch_size": 4}).sampling.steps_of_epoch(10) == 3
+    iterations = {"kind": "iterations", "iterations": 250}
+    assert tiny_recipe(sampling={"epoch": iterations}).sampling.steps_of_epoch(10) == 250
+
+
+def test_a_batch_size_that_is_still_to_be_found_is_said(store):
+    with pytest.raises(ValueError, match="batch_size: auto must be resolved"):
+        make_batch(store, tiny_recipe(sampling={"batch_size": "auto"}), seed=0, step=0)

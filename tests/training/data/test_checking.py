@@ -160,7 +160,7 @@ def test_the_quick_part_sees_what_names_and_headers_tell(data, capsys, spoil):
         ('{"case0": "liver"}', "annotated.json: case0: 'liver' must be a list of structures"),
         ("[1]", "annotated.json: '[1]' must be a list of structures"),
         ('{"case0": ["liver", "spleen", "live"]}', "case case0 names live, which is not in the label set"),
-        ('{"case0": ["liver"]}', "labelsTr/case0.nii.gz: holds spleen, which annotated.json says is not"),
+        ('{"case0": ["liver"]}', "labelsTr/case0.nii.gz: holds spleen, not annotated by annotated.json"),
         (
             '{"groups": [{"cases": ["case0"], "structures": ["liver", "spleen"]}, {"cases": ["case0"], '
             '"structures": ["liver"]}]}',

@@ -54,7 +54,7 @@ def both(data, store, recipe, index=0, cache_mb=10):
 def test_a_store_gives_what_the_files_give(cubes, recipe_file, tmp_path, cache_mb):
     store = prepared(cubes, recipe_file, tmp_path / "store")
     fresh, stored = both(cubes, store, tiny_recipe(), index=1, cache_mb=cache_mb)
-    assert stored.image.dtype == np.float16
+    assert stored.image[:].dtype == np.float32
     np.testing.assert_allclose(stored.image[:], fresh.image, atol=STEP)
     np.testing.assert_array_equal(stored.channels[:], fresh.channels)
     assert all(np.array_equal(a, b) for a, b in zip(stored.points, fresh.points, strict=True))
@@ -217,7 +217,7 @@ def test_only_new_and_changed_cases_are_prepared_again(tmp_path, recipe_file, mo
     write_dataset(data, cases=3)
     write_case(data, "case1", np.full((4, 4, 4), 250, np.int16), np.ones((4, 4, 4), np.uint8))
     prepared(data, recipe_file, store)
-    assert names == ["case1", "case2"]
+    assert sorted(names) == ["case1", "case2"]
     assert len(labelled_cases(store)) == 3
 
 

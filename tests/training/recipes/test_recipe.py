@@ -301,3 +301,51 @@ def test_recipes_need_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", source], check=False, cwd=ROOT).returncode == 0
+
+
+WINDOW = {"kind": "window", "lower": -250, "upper": 250}
+TWO_INPUTS = [
+    {"name": "CT", "intensity": WINDOW},
+    {"name": "PET", "modality": "PET", "intensity": {"kind": "divide", "by": 10}},
+]
+
+
+def test_a_recipe_without_inputs_sees_one_channel_of_its_modality():
+    recipe = tiny_recipe(modality="MR", intensity={"kind": "zscore"})
+    (channel,) = recipe.case_inputs
+    assert (channel.name, channel.modality, channel.intensity.kind) == ("MR", "MR", "zscore")
+    assert recipe.network.in_channels == 1
+
+
+def test_inputs_say_how_many_channels_the_network_has():
+    recipe = tiny_recipe(inputs=TWO_INPUTS)
+    assert recipe.network.in_channels == 2
+    assert [channel.modality for channel in recipe.case_inputs] == ["CT", "PET"]
+    assert recipe.values_limits is None
+    assert recipe_from(dump(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"inputs": TWO_INPUTS, "network": {**NETWORK, "in_channels": 1}},
+            "must be 2, one for each of inputs",
+        ),
+        ({"inputs": []}, "inputs: must have at least one"),
+        ({"inputs": [{"name": "CT"}]}, "inputs[0].intensity: missing"),
+        ({"spacing_zyx_mm": "fingerprnt"}, "spacing_zyx_mm: must be one of fingerprint, is 'fingerprnt'"),
+        ({"intensity": {"kind": "from_fingerprint", "scheme": "zscore"}}, "intensity.scheme: must be one of"),
+        ({"sampling": {"batch_size": "all"}}, "sampling.batch_size: must be one of auto, is 'all'"),
+        ({"sampling": {"epoch": {"kind": "iterations", "iterations": 0}}}, "iterations: must be 1 to 1e+06"),
+        ({"sampling": {"centre": {"kind": "foreground_share", "share": 2}}}, "share: must be 0 to 1, is 2"),
+        (
+            {"sampling": {"background_share": 0.5, "centre": {"kind": "foreground_share"}}},
+            "sampling.background_share: says the same as centre",
+        ),
+    ],
+)
+def test_faults_of_inputs_and_sampling(changes, message):
+    with pytest.raises(RecipeError) as error:
+        recipe_from({**DOCUMENT, **changes})
+    assert message in str(error.value)
