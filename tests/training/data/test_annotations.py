@@ -11,6 +11,7 @@ from training.data.annotations import annotated_channels
 from training.data.batches import make_batch
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore, recipe_table
+from training.runs.timetable import make_timetable
 from training.runs.validation import validate
 
 FLARE23_MERGED = {"label_set": "flare23", "channels": "merged", "network": NETWORK}
@@ -73,7 +74,8 @@ class CallsAllSpleen(torch.nn.Module):
 def test_validation_leaves_it_out(partial):
     recipe = tiny_recipe(validation={"cases": 2})
     store = CaseStore(labelled_cases(partial), recipe, cache_mb=10)
-    found = validate(CallsAllSpleen(), store, recipe, torch.device("cpu"), nullcontext())
+    (stage,) = make_timetable(recipe, cases=2).stages
+    found = validate(CallsAllSpleen(), store, stage, torch.device("cpu"), nullcontext())
     # Only case 1 counts for the spleen: 6·8·6 voxels of it among 20³ that are called so.
     spleen = 6 * 8 * 6
     assert found == {"liver": 0.0, "spleen": pytest.approx(2 * spleen / (spleen + 20**3))}

@@ -223,7 +223,7 @@ def test_the_disk_cache_tells_recipes_apart(tmp_path, changes):
 def test_the_disk_cache_serves_recipes_that_differ_elsewhere(tmp_path):
     files = labelled_cases(write_dataset(tmp_path / "data", cases=1))
     cache = tmp_path / "cache"
-    for fields in ({}, {"name": "other", "patch_zyx": [8, 8, 8], "optimizer": {"learning_rate": 0.1}}):
+    for fields in ({}, {"name": "other", "patch_zyx": [8, 8, 8], "optimizer": {"kind": "sgd"}}):
         CaseStore(files, tiny_recipe(**fields), 0, cache).load(0)
     assert len(list(cache.iterdir())) == 1
 
