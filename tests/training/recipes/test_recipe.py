@@ -211,8 +211,8 @@ def test_no_clean_up_is_a_choice_too():
         ),
         ({"inference": {"fusion": {"kind": "vote"}}}, "inference.fusion.kind: must be one of mean"),
         (
-            {"inference": {"restoration": {"kind": "separate_axis"}}},
-            "inference.restoration: must be linear or nearest along each axis, is cubic",
+            {"inference": {"restoration": {"kind": "separate_axis", "in_plane": "cubic"}}},
+            "inference.restoration.in_plane: must be one of linear, nearest, is 'cubic'",
         ),
         (
             {"inference": {"clean_up": [{"kind": "longest_run", "structures": ["lever"]}]}},
