@@ -67,10 +67,11 @@ def _fits_everywhere(try_step: Callable[[int], None], ranks: Ranks, size: int) -
         if "not enough memory" not in str(error) and "can't allocate memory" not in str(error):
             raise
         fitted = False
-    # Outside the handlers: there the traceback still holds the step's tensors.
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if not fitted:
+        # Outside the handlers: there the traceback still holds the step's tensors.
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
     return bool(ranks.min(int(fitted)))
 
 

@@ -8,6 +8,12 @@ from training.runs.batch_size import find_batch_size, scaled_learning_rate, with
 from training.training_errors import TrainingError
 
 
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch):
+    """Made-up devices give back nothing, and collecting takes long in a process that ran many tests."""
+    monkeypatch.setattr("training.runs.batch_size.gc.collect", lambda: 0)
+
+
 class Device:
     """Has room for so many patches, and remembers what was tried."""
 
