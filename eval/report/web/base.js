@@ -17,7 +17,8 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
   }
 
   LeanSeg.el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
-  LeanSeg.svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+  LeanSeg.svg = (tag, attributes, ...children) =>
+    fill(document.createElementNS(SVG, tag), attributes, children);
   LeanSeg.byId = (id) => document.getElementById(id);
 
   LeanSeg.isNumber = (value) => typeof value === "number" && Number.isFinite(value);
@@ -29,9 +30,24 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
 
   LeanSeg.METRICS = {
     DSC: { name: "DSC", long: "Dice similarity coefficient, 1 is best", digits: 3, best: 1 },
-    NSD: { name: "NSD", long: "normalized surface Dice at each organ's tolerance, 1 is best", digits: 3, best: 1 },
-    HD95_mm: { name: "HD95", long: "95th percentile of surface distances in mm, 0 is best", digits: 1, best: 0 },
-    VolumeDifference_ml: { name: "Volume", long: "volume of prediction minus truth in ml, 0 is best", digits: 1, best: 0 },
+    NSD: {
+      name: "NSD",
+      long: "normalized surface Dice at each organ's tolerance, 1 is best",
+      digits: 3,
+      best: 1,
+    },
+    HD95_mm: {
+      name: "HD95",
+      long: "95th percentile of surface distances in mm, 0 is best",
+      digits: 1,
+      best: 0,
+    },
+    VolumeDifference_ml: {
+      name: "Volume",
+      long: "volume of prediction minus truth in ml, 0 is best",
+      digits: 1,
+      best: 0,
+    },
   };
 
   LeanSeg.quantile = (sorted, share) => {
@@ -46,7 +62,8 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
     const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) found.push(Number((i * step).toPrecision(12)));
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1)
+      found.push(Number((i * step).toPrecision(12)));
     return found;
   };
 
@@ -55,15 +72,20 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     tip.replaceChildren(...lines.map((line, i) => LeanSeg.el(i ? "span" : "strong", { text: line })));
     tip.hidden = false;
     const box = tip.getBoundingClientRect();
-    const at = event.clientX === undefined || event.type === "focus" ? event.target.getBoundingClientRect() : null;
+    const at =
+      event.clientX === undefined || event.type === "focus" ? event.target.getBoundingClientRect() : null;
     const x = at ? at.right : event.clientX;
     const y = at ? at.top : event.clientY;
     tip.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - box.width - 8))}px`;
     tip.style.top = `${Math.max(8, y - box.height - 12)}px`;
   };
-  LeanSeg.untip = () => { tip.hidden = true; };
+  LeanSeg.untip = () => {
+    tip.hidden = true;
+  };
   LeanSeg.tipped = (lines) => ({
-    onmousemove: (event) => LeanSeg.tip(event, lines()), onmouseleave: LeanSeg.untip,
-    onfocus: (event) => LeanSeg.tip(event, lines()), onblur: LeanSeg.untip,
+    onmousemove: (event) => LeanSeg.tip(event, lines()),
+    onmouseleave: LeanSeg.untip,
+    onfocus: (event) => LeanSeg.tip(event, lines()),
+    onblur: LeanSeg.untip,
   });
 })();

@@ -2,7 +2,12 @@
 (() => {
   const { data, el, byId, isNumber, text, METRICS, PLANES } = LeanSeg;
   const dialog = byId("case");
-  const look = { prediction: true, truth: true, errors: true, visible: new Set(data.structures.map((structure) => structure.id)) };
+  const look = {
+    prediction: true,
+    truth: true,
+    errors: true,
+    visible: new Set(data.structures.map((structure) => structure.id)),
+  };
   const now = { item: null, volume: null, index: [0, 0, 0], canvases: [], sliders: [] };
   const waiting = new Map();
   LeanSeg.look = look;
@@ -18,14 +23,23 @@
   LeanSeg.receive = (packed) => {
     const hand = waiting.get(packed.key);
     waiting.delete(packed.key);
-    Promise.all([packed.ct, packed.prediction, packed.truth].map(unpacked))
-      .then(([ct, prediction, truth]) => hand({ size: packed.size, spacing_mm: packed.spacing_mm, start: packed.start, ct, prediction, truth }));
+    Promise.all([packed.ct, packed.prediction, packed.truth].map(unpacked)).then(([ct, prediction, truth]) =>
+      hand({ size: packed.size, spacing_mm: packed.spacing_mm, start: packed.start, ct, prediction, truth }),
+    );
   };
 
-  LeanSeg.loadScript = (source) => new Promise((done, fail) => {
-    const script = el("script", { src: source, onload: () => { script.remove(); done(); }, onerror: () => fail(new Error(`${source} cannot be loaded`)) });
-    document.head.append(script);
-  });
+  LeanSeg.loadScript = (source) =>
+    new Promise((done, fail) => {
+      const script = el("script", {
+        src: source,
+        onload: () => {
+          script.remove();
+          done();
+        },
+        onerror: () => fail(new Error(`${source} cannot be loaded`)),
+      });
+      document.head.append(script);
+    });
 
   function loadVolume(key) {
     return new Promise((done, fail) => {
@@ -39,7 +53,8 @@
     PLANES.forEach((plane, i) => {
       LeanSeg.drawPlane(now.canvases[i], now.volume, plane, now.index[plane.axis], look);
       now.sliders[i].value = now.index[plane.axis];
-      now.sliders[i].nextElementSibling.textContent = `${now.index[plane.axis] + 1}/${now.volume.size[plane.axis]}`;
+      now.sliders[i].nextElementSibling.textContent =
+        `${now.index[plane.axis] + 1}/${now.volume.size[plane.axis]}`;
     });
     LeanSeg.follow?.();
   };
@@ -53,46 +68,127 @@
     const counts = LeanSeg.errorProfile(now.volume, plane);
     const most = Math.max(...counts);
     if (!most) return null;
-    const steps = [...counts].map((count, i) => `${i} ${(24 - 24 * count / most).toFixed(1)}`);
-    return LeanSeg.svg("svg", { viewBox: `0 0 ${counts.length - 1 || 1} 24`, preserveAspectRatio: "none", class: "profile", "aria-hidden": "true" },
-      LeanSeg.svg("path", { d: `M0 24 L${steps.join(" L")} L${counts.length - 1} 24 Z` }));
+    const steps = [...counts].map((count, i) => `${i} ${(24 - (24 * count) / most).toFixed(1)}`);
+    return LeanSeg.svg(
+      "svg",
+      {
+        viewBox: `0 0 ${counts.length - 1 || 1} 24`,
+        preserveAspectRatio: "none",
+        class: "profile",
+        "aria-hidden": "true",
+      },
+      LeanSeg.svg("path", { d: `M0 24 L${steps.join(" L")} L${counts.length - 1} 24 Z` }),
+    );
   }
 
   function view(plane, i) {
     const size = now.volume.size[plane.axis];
     const canvas = el("canvas", {
-      tabindex: 0, role: "img", "aria-label": `${plane.name} slice with contours; arrow keys scroll`,
+      tabindex: 0,
+      role: "img",
+      "aria-label": `${plane.name} slice with contours; arrow keys scroll`,
       onkeydown: (event) => {
-        const step = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
-        if (step) { event.preventDefault(); LeanSeg.go(plane, now.index[plane.axis] + step); }
+        const step = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[
+          event.key
+        ];
+        if (step) {
+          event.preventDefault();
+          LeanSeg.go(plane, now.index[plane.axis] + step);
+        }
       },
     });
-    canvas.addEventListener("wheel", (event) => { event.preventDefault(); LeanSeg.go(plane, now.index[plane.axis] + (event.deltaY < 0 ? 1 : -1)); }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        LeanSeg.go(plane, now.index[plane.axis] + (event.deltaY < 0 ? 1 : -1));
+      },
+      { passive: false },
+    );
     now.canvases[i] = canvas;
-    now.sliders[i] = el("input", { type: "range", min: 0, max: size - 1, step: 1, "aria-label": `${plane.name} slice`, oninput: (event) => LeanSeg.go(plane, Number(event.target.value)) });
-    return el("figure", { class: `plane ${plane.name.toLowerCase()}` }, el("figcaption", { text: plane.name }), canvas,
-      el("div", { class: "scroller" }, el("div", { class: "track" }, profile(plane), now.sliders[i], el("span", { class: "at" }))));
+    now.sliders[i] = el("input", {
+      type: "range",
+      min: 0,
+      max: size - 1,
+      step: 1,
+      "aria-label": `${plane.name} slice`,
+      oninput: (event) => LeanSeg.go(plane, Number(event.target.value)),
+    });
+    return el(
+      "figure",
+      { class: `plane ${plane.name.toLowerCase()}` },
+      el("figcaption", { text: plane.name }),
+      canvas,
+      el(
+        "div",
+        { class: "scroller" },
+        el("div", { class: "track" }, profile(plane), now.sliders[i], el("span", { class: "at" })),
+      ),
+    );
   }
 
   function toggle(name, key, label) {
-    return el("button", {
-      type: "button", "aria-pressed": String(look[key]), "data-look": key,
-      onclick: (event) => { look[key] = !look[key]; event.currentTarget.setAttribute("aria-pressed", String(look[key])); LeanSeg.redraw(); },
-    }, el("i", { class: `key ${key}` }), label || name);
+    return el(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(look[key]),
+        "data-look": key,
+        onclick: (event) => {
+          look[key] = !look[key];
+          event.currentTarget.setAttribute("aria-pressed", String(look[key]));
+          LeanSeg.redraw();
+        },
+      },
+      el("i", { class: `key ${key}` }),
+      label || name,
+    );
   }
 
   function organs(item) {
     const rows = data.structures.map((structure, i) => {
       const change = (event) => {
-        if (event.target.checked) look.visible.add(structure.id); else look.visible.delete(structure.id);
+        if (event.target.checked) look.visible.add(structure.id);
+        else look.visible.delete(structure.id);
         LeanSeg.redraw();
         LeanSeg.recolour?.();
       };
-      const scores = ["DSC", "NSD"].map((metric) => el("td", { class: "number", text: text(item.values[metric][i]) }));
-      return el("tr", {}, el("th", { scope: "row" }, el("label", {}, el("input", { type: "checkbox", checked: look.visible.has(structure.id), onchange: change }),
-        el("i", { class: "swatch", style: `background:${structure.colour}` }), structure.name)), ...scores);
+      const scores = ["DSC", "NSD"].map((metric) =>
+        el("td", { class: "number", text: text(item.values[metric][i]) }),
+      );
+      return el(
+        "tr",
+        {},
+        el(
+          "th",
+          { scope: "row" },
+          el(
+            "label",
+            {},
+            el("input", { type: "checkbox", checked: look.visible.has(structure.id), onchange: change }),
+            el("i", { class: "swatch", style: `background:${structure.colour}` }),
+            structure.name,
+          ),
+        ),
+        ...scores,
+      );
     });
-    return el("table", { class: "organs" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", text: "Organ" }), el("th", { scope: "col", class: "number", text: "DSC" }), el("th", { scope: "col", class: "number", text: "NSD" }))), el("tbody", {}, ...rows));
+    return el(
+      "table",
+      { class: "organs" },
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          el("th", { scope: "col", text: "Organ" }),
+          el("th", { scope: "col", class: "number", text: "DSC" }),
+          el("th", { scope: "col", class: "number", text: "NSD" }),
+        ),
+      ),
+      el("tbody", {}, ...rows),
+    );
   }
 
   function neighbour(item, step) {
@@ -101,14 +197,55 @@
   }
 
   function frame(item) {
-    const facts = [`organ DSC ${text(item.organ_DSC)}`, `organ NSD ${text(item.organ_NSD)}`, isNumber(item.lesion_DSC) && `lesion DSC ${text(item.lesion_DSC)}`,
-      item.efficiency && isNumber(item.efficiency.Time) && `${text(item.efficiency.Time, 1)} s`].filter(Boolean).join("  ·  ");
-    const step = (name, by, hint) => el("button", { type: "button", class: "quiet", text: name, title: hint, "aria-label": hint, onclick: () => LeanSeg.openCase(neighbour(item, by)) });
+    const facts = [
+      `organ DSC ${text(item.organ_DSC)}`,
+      `organ NSD ${text(item.organ_NSD)}`,
+      isNumber(item.lesion_DSC) && `lesion DSC ${text(item.lesion_DSC)}`,
+      item.efficiency && isNumber(item.efficiency.Time) && `${text(item.efficiency.Time, 1)} s`,
+    ]
+      .filter(Boolean)
+      .join("  ·  ");
+    const step = (name, by, hint) =>
+      el("button", {
+        type: "button",
+        class: "quiet",
+        text: name,
+        title: hint,
+        "aria-label": hint,
+        onclick: () => LeanSeg.openCase(neighbour(item, by)),
+      });
     return [
-      el("header", {}, el("div", {}, el("h2", { id: "case-title", text: item.stem }), el("p", { class: "facts", text: facts }), item.error ? el("p", { class: "error", text: item.error }) : null),
+      el(
+        "header",
+        {},
+        el(
+          "div",
+          {},
+          el("h2", { id: "case-title", text: item.stem }),
+          el("p", { class: "facts", text: facts }),
+          item.error ? el("p", { class: "error", text: item.error }) : null,
+        ),
         el("div", { class: "looks", role: "group", "aria-label": "What is shown", id: "looks" }),
-        el("div", { class: "steps" }, step("‹", -1, "Previous case"), step("›", 1, "Next case"), el("button", { type: "button", class: "quiet", id: "close", text: "Close", onclick: () => dialog.close() }))),
-      el("div", { class: "body" }, el("div", { id: "views", class: "views" }, el("p", { class: "note", text: "Loading …" })), el("aside", {}, organs(item))),
+        el(
+          "div",
+          { class: "steps" },
+          step("‹", -1, "Previous case"),
+          step("›", 1, "Next case"),
+          el("button", {
+            type: "button",
+            class: "quiet",
+            id: "close",
+            text: "Close",
+            onclick: () => dialog.close(),
+          }),
+        ),
+      ),
+      el(
+        "div",
+        { class: "body" },
+        el("div", { id: "views", class: "views" }, el("p", { class: "note", text: "Loading …" })),
+        el("aside", {}, organs(item)),
+      ),
     ];
   }
 
@@ -120,7 +257,9 @@
     if (!dialog.open) dialog.showModal();
     const views = byId("views");
     if (item.volume === null) {
-      views.replaceChildren(el("p", { class: "note", text: item.volume_error || "No images were given for this case." }));
+      views.replaceChildren(
+        el("p", { class: "note", text: item.volume_error || "No images were given for this case." }),
+      );
       return;
     }
     try {
@@ -128,20 +267,32 @@
       if (now.item !== item) return;
       Object.assign(now, { volume, index: [...volume.start] });
     } catch (error) {
-      views.replaceChildren(el("p", { class: "note", text: `The images of this case are not beside the page (${error.message}).` }));
+      views.replaceChildren(
+        el("p", {
+          class: "note",
+          text: `The images of this case are not beside the page (${error.message}).`,
+        }),
+      );
       return;
     }
     views.replaceChildren(...PLANES.map(view));
-    byId("looks").append(...[
-      now.volume.prediction && toggle("Prediction", "prediction"), now.volume.truth && toggle("Truth", "truth"),
-      now.volume.prediction && now.volume.truth && toggle("Errors", "errors", "Missed / extra"), LeanSeg.volumeButton(),
-    ].filter(Boolean));
+    byId("looks").append(
+      ...[
+        now.volume.prediction && toggle("Prediction", "prediction"),
+        now.volume.truth && toggle("Truth", "truth"),
+        now.volume.prediction && now.volume.truth && toggle("Errors", "errors", "Missed / extra"),
+        LeanSeg.volumeButton(),
+      ].filter(Boolean),
+    );
     sizes.disconnect();
     now.canvases.forEach((canvas) => sizes.observe(canvas));
     LeanSeg.redraw();
     dialog.dataset.ready = item.stem;
   };
 
-  dialog.addEventListener("close", () => { LeanSeg.closeVolume?.(); delete dialog.dataset.ready; });
+  dialog.addEventListener("close", () => {
+    LeanSeg.closeVolume?.();
+    delete dialog.dataset.ready;
+  });
   const sizes = new ResizeObserver(() => LeanSeg.redraw());
 })();

@@ -2,14 +2,26 @@
 (() => {
   const { data, el, byId } = LeanSeg;
   byId("title").textContent = data.title;
-  byId("kicker").textContent = `LeanSeg report · ${data.challenge.toUpperCase()} · ${data.cases.length} ${data.cases.length === 1 ? "case" : "cases"}`;
+  byId("kicker").textContent =
+    `LeanSeg report · ${data.challenge.toUpperCase()} · ${data.cases.length} ${data.cases.length === 1 ? "case" : "cases"}`;
   LeanSeg.figures();
   LeanSeg.sections();
   LeanSeg.table();
-  const names = { organs: "Organs", comparison: "Comparison", efficiency: "Efficiency", ranking: "Ranking", cases: "Cases" };
-  byId("sections").append(...Object.entries(names).filter(([id]) => !byId(id).hidden).map(([id, name]) => el("a", { href: `#${id}`, text: name })));
-  byId("foot").textContent = "Confidence intervals are 95 % bootstrap intervals over cases. Organ colours can be told apart with colour blindness. "
-    + "Pictures show the soft-tissue window, 40 ± 200 HU, at the reduced size that is embedded; scores were computed at full size. Not for clinical use.";
+  const names = {
+    organs: "Organs",
+    comparison: "Comparison",
+    efficiency: "Efficiency",
+    ranking: "Ranking",
+    cases: "Cases",
+  };
+  byId("sections").append(
+    ...Object.entries(names)
+      .filter(([id]) => !byId(id).hidden)
+      .map(([id, name]) => el("a", { href: `#${id}`, text: name })),
+  );
+  byId("foot").textContent =
+    "Confidence intervals are 95 % bootstrap intervals over cases. Organ colours can be told apart with colour blindness. " +
+    "Pictures show the soft-tissue window, 40 ± 200 HU, at the reduced size that is embedded; scores were computed at full size. Not for clinical use.";
 
   const theme = byId("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");

@@ -1,4 +1,5 @@
-// Three planes of a case on canvases: CT, prediction, truth, errors. Voxels are (z, y, x), z to the head, y to the back,
+// Three planes of a case on canvases: CT, prediction, truth, errors. Voxels are (z, y, x), z to the head, y
+// to the back,
 // x to the patient's left, so that an axial picture has front on top and right on the left.
 (() => {
   const PLANES = [
@@ -14,8 +15,10 @@
   LeanSeg.planeShape = (volume, plane) => {
     const [nx, ny, nz] = volume.size;
     const [sx, sy, sz] = volume.spacing_mm;
-    if (plane.axis === 2) return { columns: nx, rows: ny, width: sx, height: sy, across: 1, down: nx, through: nx * ny };
-    if (plane.axis === 1) return { columns: nx, rows: nz, width: sx, height: sz, across: 1, down: nx * ny, through: nx };
+    if (plane.axis === 2)
+      return { columns: nx, rows: ny, width: sx, height: sy, across: 1, down: nx, through: nx * ny };
+    if (plane.axis === 1)
+      return { columns: nx, rows: nz, width: sx, height: sz, across: 1, down: nx * ny, through: nx };
     return { columns: ny, rows: nz, width: sy, height: sz, across: nx, down: nx * ny, through: 1 };
   };
 
@@ -24,7 +27,8 @@
     const picture = new Uint8Array(shape.columns * shape.rows);
     for (let row = 0; row < shape.rows; row += 1) {
       const from = index * shape.through + (plane.flipped ? shape.rows - 1 - row : row) * shape.down;
-      for (let column = 0; column < shape.columns; column += 1) picture[row * shape.columns + column] = voxels[from + column * shape.across];
+      for (let column = 0; column < shape.columns; column += 1)
+        picture[row * shape.columns + column] = voxels[from + column * shape.across];
     }
     return picture;
   };
@@ -78,7 +82,11 @@
   function masked(picture, test) {
     const mask = new Uint8Array(picture.length);
     let any = false;
-    for (let i = 0; i < picture.length; i += 1) if (test(picture[i], i)) { mask[i] = 1; any = true; }
+    for (let i = 0; i < picture.length; i += 1)
+      if (test(picture[i], i)) {
+        mask[i] = 1;
+        any = true;
+      }
     return any ? mask : null;
   }
 
@@ -86,7 +94,10 @@
     const wrong = (a, b) => a !== b && visible.has(a);
     const missed = masked(truth, (value, i) => wrong(value, prediction[i]));
     const extra = masked(prediction, (value, i) => wrong(value, truth[i]));
-    for (const [mask, colour, rising] of [[missed, MISSED, true], [extra, EXTRA, false]]) {
+    for (const [mask, colour, rising] of [
+      [missed, MISSED, true],
+      [extra, EXTRA, false],
+    ]) {
       if (!mask) continue;
       context.fillStyle = stripes(context, colour, rising, scale);
       context.fill(outline(mask), "evenodd");
@@ -100,7 +111,12 @@
     context.strokeStyle = "#0b0d10";
     context.fillStyle = "#eceff3";
     const inset = 12 * scale;
-    const places = [[inset, height / 2], [width - inset, height / 2], [width / 2, inset], [width / 2, height - inset]];
+    const places = [
+      [inset, height / 2],
+      [width - inset, height / 2],
+      [width / 2, inset],
+      [width / 2, height - inset],
+    ];
     context.textAlign = "center";
     places.forEach(([x, y], i) => {
       context.strokeText(plane.letters[i], x, y);
@@ -122,14 +138,23 @@
     context.fillStyle = "#000";
     context.fillRect(0, 0, wide, tall);
     context.imageSmoothingQuality = "high";
-    context.drawImage(greyImage(LeanSeg.cutPlane(volume.ct, volume, plane, index), columns, rows), left, top, w, h);
+    context.drawImage(
+      greyImage(LeanSeg.cutPlane(volume.ct, volume, plane, index), columns, rows),
+      left,
+      top,
+      w,
+      h,
+    );
     const toCanvas = (x, y) => [left + (x + 0.5) * width * unit, top + (y + 0.5) * height * unit];
     const outline = (mask) => LeanSeg.contour(mask, columns, rows, toCanvas);
     const cut = (voxels) => (voxels ? LeanSeg.cutPlane(voxels, volume, plane, index) : null);
     const [prediction, truth] = [cut(volume.prediction), cut(volume.truth)];
     const comparing = look.errors && prediction && truth;
     for (const { id, colour } of LeanSeg.data.structures) {
-      const mask = look.prediction && prediction && look.visible.has(id) ? masked(prediction, (value) => value === id) : null;
+      const mask =
+        look.prediction && prediction && look.visible.has(id)
+          ? masked(prediction, (value) => value === id)
+          : null;
       if (!mask) continue;
       const path = outline(mask);
       context.fillStyle = `${colour}${comparing ? "26" : "55"}`;

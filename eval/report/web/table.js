@@ -5,7 +5,9 @@
   const has = (column) => data.cases.some((item) => item.efficiency && isNumber(item.efficiency[column]));
   const worst = (item) => {
     let at = -1;
-    item.values.DSC.forEach((value, i) => { if (isNumber(value) && (at < 0 || value < item.values.DSC[at])) at = i; });
+    item.values.DSC.forEach((value, i) => {
+      if (isNumber(value) && (at < 0 || value < item.values.DSC[at])) at = i;
+    });
     return at;
   };
 
@@ -14,9 +16,18 @@
     { name: "Organ DSC", value: (item) => item.organ_DSC, digits: 3 },
     { name: "Organ NSD", value: (item) => item.organ_NSD, digits: 3 },
     hasLesion && { name: "Lesion DSC", value: (item) => item.lesion_DSC, digits: 3 },
-    { name: "DSC of each organ", value: (item) => item.values.DSC[worst(item)], kind: "strip", hint: "sorted by the worst organ" },
+    {
+      name: "DSC of each organ",
+      value: (item) => item.values.DSC[worst(item)],
+      kind: "strip",
+      hint: "sorted by the worst organ",
+    },
     has("Time") && { name: "Time (s)", value: (item) => item.efficiency && item.efficiency.Time, digits: 1 },
-    has("MaxGPU_Mem") && { name: "GPU (MB)", value: (item) => item.efficiency && item.efficiency.MaxGPU_Mem, digits: 0 },
+    has("MaxGPU_Mem") && {
+      name: "GPU (MB)",
+      value: (item) => item.efficiency && item.efficiency.MaxGPU_Mem,
+      digits: 0,
+    },
   ].filter(Boolean);
 
   const state = { column: 1, down: false };
@@ -32,16 +43,35 @@
   function strip(item) {
     const at = worst(item);
     const name = at < 0 ? "not scored" : `worst: ${data.structures[at].name} ${text(item.values.DSC[at])}`;
-    return el("span", { class: "strip", role: "img", "aria-label": name }, ...item.values.DSC.map((value, i) => el("i", {
-      style: `background:${LeanSeg.heat(value)}`, class: isNumber(value) ? null : "none", title: `${data.structures[i].name} ${text(value)}`,
-    })));
+    return el(
+      "span",
+      { class: "strip", role: "img", "aria-label": name },
+      ...item.values.DSC.map((value, i) =>
+        el("i", {
+          style: `background:${LeanSeg.heat(value)}`,
+          class: isNumber(value) ? null : "none",
+          title: `${data.structures[i].name} ${text(value)}`,
+        }),
+      ),
+    );
   }
 
   function cell(item, column) {
-    if (column.kind === "strip") return el("td", {}, strip(item), el("span", { class: "worst", text: worst(item) < 0 ? "" : data.structures[worst(item)].name }));
-    if (column.kind !== "name") return el("td", { class: "number", text: text(column.value(item), column.digits) });
-    return el("th", { scope: "row" }, el("button", { type: "button", class: "link", text: item.stem, onclick: () => LeanSeg.openCase(item) }),
-      item.error ? el("span", { class: "error", text: item.error }) : null);
+    if (column.kind === "strip")
+      return el(
+        "td",
+        {},
+        strip(item),
+        el("span", { class: "worst", text: worst(item) < 0 ? "" : data.structures[worst(item)].name }),
+      );
+    if (column.kind !== "name")
+      return el("td", { class: "number", text: text(column.value(item), column.digits) });
+    return el(
+      "th",
+      { scope: "row" },
+      el("button", { type: "button", class: "link", text: item.stem, onclick: () => LeanSeg.openCase(item) }),
+      item.error ? el("span", { class: "error", text: item.error }) : null,
+    );
   }
 
   function compare(a, b) {
@@ -56,11 +86,18 @@
     const words = byId("search").value.trim().toLowerCase();
     const limit = Number(byId("limit").value);
     const organ = byId("organ").value;
-    const value = organ === "mean" ? item.organ_DSC : organ === "worst" ? item.values.DSC[worst(item)] : item.values.DSC[Number(organ)];
+    const value =
+      organ === "mean"
+        ? item.organ_DSC
+        : organ === "worst"
+          ? item.values.DSC[worst(item)]
+          : item.values.DSC[Number(organ)];
     const kind = byId("state").value;
-    return (!words || item.stem.toLowerCase().includes(words) || item.error.toLowerCase().includes(words))
-      && (kind === "all" || (kind === "error" ? item.error : item.values.DSC.includes(0)))
-      && (limit >= 1 || (isNumber(value) && value <= limit));
+    return (
+      (!words || item.stem.toLowerCase().includes(words) || item.error.toLowerCase().includes(words)) &&
+      (kind === "all" || (kind === "error" ? item.error : item.values.DSC.includes(0))) &&
+      (limit >= 1 || (isNumber(value) && value <= limit))
+    );
   }
 
   function update() {
@@ -69,25 +106,61 @@
     byId("table").tBodies[0].replaceChildren(...shown.map((item) => rows.get(item)));
     byId("count").textContent = `${shown.length} of ${data.cases.length} cases`;
     byId("limit-value").textContent = Number(byId("limit").value).toFixed(2);
-    byId("table").tHead.querySelectorAll("th").forEach((head, i) => {
-      head.setAttribute("aria-sort", i !== state.column ? "none" : state.down ? "descending" : "ascending");
-    });
+    byId("table")
+      .tHead.querySelectorAll("th")
+      .forEach((head, i) => {
+        head.setAttribute("aria-sort", i !== state.column ? "none" : state.down ? "descending" : "ascending");
+      });
   }
 
   function headings() {
-    return el("thead", {}, el("tr", {}, ...COLUMNS.map((column, i) => el("th", { scope: "col", class: column.kind ? null : "number", title: column.hint },
-      el("button", {
-        type: "button", text: column.name,
-        onclick: () => { state.down = state.column === i && !state.down; state.column = i; update(); },
-      })))));
+    return el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        ...COLUMNS.map((column, i) =>
+          el(
+            "th",
+            { scope: "col", class: column.kind ? null : "number", title: column.hint },
+            el("button", {
+              type: "button",
+              text: column.name,
+              onclick: () => {
+                state.down = state.column === i && !state.down;
+                state.column = i;
+                update();
+              },
+            }),
+          ),
+        ),
+      ),
+    );
   }
 
   LeanSeg.table = () => {
-    for (const item of data.cases) rows.set(item, el("tr", { class: item.error ? "failed" : null }, ...COLUMNS.map((column) => cell(item, column))));
-    byId("table").append(el("caption", { text: "Cases, worst first. A heading sorts; a name opens the case." }), headings(), el("tbody"));
-    byId("organ").append(el("option", { value: "mean", text: "organ mean" }), el("option", { value: "worst", text: "worst organ" }),
-      ...data.structures.map((structure, i) => el("option", { value: i, text: structure.name })));
-    byId("scale").append(el("span", { text: "DSC 0.4" }), el("i"), el("span", { text: "1" }), el("span", { text: `order: ${data.structures.map((s) => s.short).join(" · ")}` }));
+    for (const item of data.cases)
+      rows.set(
+        item,
+        el("tr", { class: item.error ? "failed" : null }, ...COLUMNS.map((column) => cell(item, column))),
+      );
+    byId("table").append(
+      el("caption", { text: "Cases, worst first. A heading sorts; a name opens the case." }),
+      headings(),
+      el("tbody"),
+    );
+    byId("organ").append(
+      el("option", { value: "mean", text: "organ mean" }),
+      el("option", { value: "worst", text: "worst organ" }),
+      ...data.structures.map((structure, i) => el("option", { value: i, text: structure.name })),
+    );
+    byId("scale").append(
+      el("span", { text: "DSC 0.4" }),
+      el("i"),
+      el("span", { text: "1" }),
+      el("span", { text: `order: ${data.structures.map((s) => s.short).join(" · ")}` }),
+    );
     for (const id of ["search", "state", "organ", "limit"]) byId(id).addEventListener("input", update);
     update();
   };

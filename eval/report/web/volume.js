@@ -1,9 +1,11 @@
-// The 3D view of a case with NiiVue, loaded when first asked for. The volume is handed over as a NIfTI file made here.
+// The 3D view of a case with NiiVue, loaded when first asked for. The volume is handed over as a NIfTI file
+// made here.
 (() => {
   const { data, el, byId, now, look } = LeanSeg;
   let viewer = null;
 
-  // A NIfTI-1 file of bytes. Ours are x to the left, y to the back; NIfTI's world is x to the right, y to the front.
+  // A NIfTI-1 file of bytes. Ours are x to the left, y to the back; NIfTI's world is x to the right, y to the
+  // front.
   function nifti(voxels, size, spacing) {
     const buffer = new ArrayBuffer(352 + voxels.length);
     const head = new DataView(buffer);
@@ -19,7 +21,7 @@
     const signs = [-1, -1, 1];
     signs.forEach((sign, axis) => {
       head.setFloat32(280 + 16 * axis + 4 * axis, sign * spacing[axis], true);
-      head.setFloat32(280 + 16 * axis + 12, -sign * spacing[axis] * (size[axis] - 1) / 2, true);
+      head.setFloat32(280 + 16 * axis + 12, (-sign * spacing[axis] * (size[axis] - 1)) / 2, true);
     });
     [0x6e, 0x2b, 0x31, 0].forEach((value, i) => head.setUint8(344 + i, value));
     new Uint8Array(buffer, 352).set(voxels);
@@ -30,22 +32,39 @@
     const rows = [{ id: 0, name: "", colour: "#000000" }, ...data.structures].sort((a, b) => a.id - b.id);
     const part = (row, i) => parseInt(row.colour.slice(1 + 2 * i, 3 + 2 * i), 16);
     return {
-      R: rows.map((row) => part(row, 0)), G: rows.map((row) => part(row, 1)), B: rows.map((row) => part(row, 2)),
-      A: rows.map((row) => (row.id && look[source] && look.visible.has(row.id) ? 255 : 0)), I: rows.map((row) => row.id), labels: rows.map((row) => row.name),
+      R: rows.map((row) => part(row, 0)),
+      G: rows.map((row) => part(row, 1)),
+      B: rows.map((row) => part(row, 2)),
+      A: rows.map((row) => (row.id && look[source] && look.visible.has(row.id) ? 255 : 0)),
+      I: rows.map((row) => row.id),
+      labels: rows.map((row) => row.name),
     };
   }
 
   async function image(niivue, voxels, name) {
     const { size, spacing_mm: spacing } = now.volume;
-    return niivue.NVImage.loadFromFile({ file: new File([nifti(voxels, size, spacing)], `${name}.nii`), name: `${name}.nii`, colormap: "gray", opacity: 1 });
+    return niivue.NVImage.loadFromFile({
+      file: new File([nifti(voxels, size, spacing)], `${name}.nii`),
+      name: `${name}.nii`,
+      colormap: "gray",
+      opacity: 1,
+    });
   }
 
   async function start(canvas) {
     if (!window.niivue) await LeanSeg.loadScript("viewer/niivue.js");
     const library = window.niivue;
     const nv = new library.Niivue({
-      backColor: [0, 0, 0, 1], show3Dcrosshair: true, crosshairWidth: 0.6, crosshairColor: [1, 0.82, 0.4, 1], isRadiologicalConvention: true,
-      sagittalNoseLeft: true, dragAndDropEnabled: false, loadingText: "", logLevel: "error", isOrientationTextVisible: true,
+      backColor: [0, 0, 0, 1],
+      show3Dcrosshair: true,
+      crosshairWidth: 0.6,
+      crosshairColor: [1, 0.82, 0.4, 1],
+      isRadiologicalConvention: true,
+      sagittalNoseLeft: true,
+      dragAndDropEnabled: false,
+      loadingText: "",
+      logLevel: "error",
+      isOrientationTextVisible: true,
     });
     await nv.attachToCanvas(canvas);
     const source = now.volume.prediction ? "prediction" : "truth";
@@ -70,18 +89,23 @@
     viewer.nv.updateGLVolume();
   };
 
-  // The crosshair of the 3D view and the slices follow each other; NiiVue's x runs to the right, its y to the front.
+  // The crosshair of the 3D view and the slices follow each other; NiiVue's x runs to the right, its y to the
+  // front.
   const turned = (share, axis) => (axis < 2 ? 1 - share : share);
   LeanSeg.follow = () => {
     if (!viewer || viewer.leading) return;
-    viewer.nv.scene.crosshairPos = now.index.map((index, axis) => turned((index + 0.5) / now.volume.size[axis], axis));
+    viewer.nv.scene.crosshairPos = now.index.map((index, axis) =>
+      turned((index + 0.5) / now.volume.size[axis], axis),
+    );
     viewer.nv.drawScene();
   };
 
   function lead(location) {
     if (!viewer || !location.frac) return;
     viewer.leading = true;
-    now.index = now.volume.size.map((size, axis) => Math.max(0, Math.min(size - 1, Math.floor(turned(location.frac[axis], axis) * size))));
+    now.index = now.volume.size.map((size, axis) =>
+      Math.max(0, Math.min(size - 1, Math.floor(turned(location.frac[axis], axis) * size))),
+    );
     LeanSeg.redraw();
     viewer.leading = false;
   }
@@ -93,15 +117,25 @@
   };
 
   function choices(library) {
-    const modes = [["3D", library.SLICE_TYPE.RENDER, 0], ["3D in the CT", library.SLICE_TYPE.RENDER, 1], ["Three planes", library.SLICE_TYPE.MULTIPLANAR, 1]];
-    const buttons = modes.map(([name, type, ct], i) => el("button", {
-      type: "button", text: name, "aria-pressed": String(i === 0),
-      onclick: (event) => {
-        viewer.nv.setSliceType(type);
-        viewer.nv.setOpacity(0, ct);
-        buttons.forEach((button) => button.setAttribute("aria-pressed", String(button === event.currentTarget)));
-      },
-    }));
+    const modes = [
+      ["3D", library.SLICE_TYPE.RENDER, 0],
+      ["3D in the CT", library.SLICE_TYPE.RENDER, 1],
+      ["Three planes", library.SLICE_TYPE.MULTIPLANAR, 1],
+    ];
+    const buttons = modes.map(([name, type, ct], i) =>
+      el("button", {
+        type: "button",
+        text: name,
+        "aria-pressed": String(i === 0),
+        onclick: (event) => {
+          viewer.nv.setSliceType(type);
+          viewer.nv.setOpacity(0, ct);
+          buttons.forEach((button) =>
+            button.setAttribute("aria-pressed", String(button === event.currentTarget)),
+          );
+        },
+      }),
+    );
     return el("div", { class: "choice", role: "group", "aria-label": "Kind of view" }, ...buttons);
   }
 
@@ -113,7 +147,13 @@
       LeanSeg.redraw();
       return false;
     }
-    const canvas = el("canvas", { tabindex: 0, role: "img", "aria-label": "3D view; drag turns it, the wheel scrolls", width: 640, height: 480 });
+    const canvas = el("canvas", {
+      tabindex: 0,
+      role: "img",
+      "aria-label": "3D view; drag turns it, the wheel scrolls",
+      width: 640,
+      height: 480,
+    });
     const note = el("p", { class: "note", text: "Loading the 3D view …" });
     const panel = el("figure", { id: "solid" }, note, canvas);
     byId("views").append(panel);
@@ -134,14 +174,20 @@
     return true;
   }
 
-  LeanSeg.volumeButton = () => (data.viewer ? el("button", {
-    type: "button", text: "3D", id: "open-solid", "aria-pressed": "false",
-    onclick: async (event) => {
-      const button = event.currentTarget;
-      button.setAttribute("aria-pressed", String(!byId("solid")));
-      button.disabled = true;
-      await open();
-      button.disabled = false;
-    },
-  }) : null);
+  LeanSeg.volumeButton = () =>
+    data.viewer
+      ? el("button", {
+          type: "button",
+          text: "3D",
+          id: "open-solid",
+          "aria-pressed": "false",
+          onclick: async (event) => {
+            const button = event.currentTarget;
+            button.setAttribute("aria-pressed", String(!byId("solid")));
+            button.disabled = true;
+            await open();
+            button.disabled = false;
+          },
+        })
+      : null;
 })();
