@@ -47,7 +47,7 @@ class Converged:
     """Epochs at most, annealing included."""
     window_epochs: int = 20
     """Latest epochs whose slope is looked at."""
-    slope_per_epoch: float = 1e-4
+    slope_per_epoch: float = 3e-5
     """Dice, 0 to 1, that an epoch must still be able to gain."""
     anneal_epochs: int = 20
     """Epochs over which the learning rate decays after that."""
