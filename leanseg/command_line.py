@@ -5,6 +5,10 @@ A command is a module with two functions:
     def add_arguments(parser: argparse.ArgumentParser) -> None: ...
     def run(arguments: argparse.Namespace) -> int | None: ...      # the exit code; None is 0
 
+or, where a command has commands of its own, their modules by name, each of the same form:
+
+    PARTS: Mapping[str, ModuleType]
+
 Its docstring is what `COMMAND --help` prints above the options. Only the module of the command asked for is
 imported, so that `--help` is instant and a command needs no package that only its neighbours use.
 """
@@ -15,6 +19,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Literal
 
 from leanseg.programs import installed
@@ -32,7 +37,7 @@ class Command:
     """One command of a program."""
 
     module: str
-    """Where its `add_arguments` and `run` are, e.g. `eval.commands.score`."""
+    """Where its `add_arguments` and `run`, or its `PARTS` are, e.g. `eval.commands.score`."""
     summary: str
     """Its line in the program's help: lower case, no full stop."""
     needs: Needs
@@ -83,11 +88,9 @@ def dispatch(
                 name, help=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter
             )
             if name == asked:
-                module = importlib.import_module(command.module)
-                subparser.description = module.__doc__
-                module.add_arguments(subparser)
+                _declare(subparser, importlib.import_module(command.module))
         arguments = parser.parse_args(argv)
-        return int(module.run(arguments) or 0)
+        return int(arguments.run_command(arguments) or 0)
     except KeyboardInterrupt:
         return _stop(interrupted, INTERRUPTED)
     except tuple(refusals) as error:
@@ -98,6 +101,22 @@ def dispatch(
             raise
         remedy = _remedy(program, asked, commands[asked].needs)
         return _stop(f"error: {error.name} is not installed for {sys.executable}; {remedy}", code)
+
+
+def _declare(parser: argparse.ArgumentParser, module: ModuleType) -> None:
+    """Give a parser the help and the options of a command's module, and of its parts."""
+    parser.description = module.__doc__
+    if not hasattr(module, "PARTS"):
+        module.add_arguments(parser)
+        parser.set_defaults(run_command=module.run)
+        return
+    subparsers = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    for name, part in module.PARTS.items():
+        summary = (part.__doc__ or "").splitlines()[0].rstrip(".")
+        subparser = subparsers.add_parser(
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        _declare(subparser, part)
 
 
 def _is_absent(module: str | None) -> bool:

@@ -10,6 +10,7 @@ from tests.places import ROOT
 
 COMMANDS = {
     "good": Command(module="tests.leanseg.made_command", summary="do as told", needs=".venv"),
+    "group": Command(module="tests.leanseg.made_group", summary="hold others", needs=".venv"),
     "lacking": Command(module="tests.leanseg.lacking_command", summary="lack", needs="training"),
     "broken": Command(module="leanseg.no_such_module", summary="break", needs=".venv"),
 }
@@ -42,6 +43,12 @@ def stopped(*words):
 def test_exit_codes_and_messages(capsys, action, code, error):
     assert run("good", action) == code
     assert capsys.readouterr() == ("", error)
+
+
+def test_a_part_of_a_command_runs_as_a_command_does(capsys):
+    assert run("group", "inner", "seven") == 7
+    assert stopped("group") == 2
+    assert "are required: WHAT" in capsys.readouterr().err
 
 
 def test_what_is_no_refusal_keeps_its_traceback():
