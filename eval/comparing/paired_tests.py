@@ -19,7 +19,7 @@ from scipy import stats
 from eval.eval_errors import JudgingError
 from eval.files import read_csv
 from eval.scoring.challenges import CHALLENGES, Challenge, Rules
-from eval.scoring.columns import NAME, Metric, column, score_columns
+from eval.scoring.columns import NAME, Metric, column, read_number, score_columns
 from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
 from model.arrays import F64
 
@@ -94,7 +94,7 @@ def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
         for metric in Metric:
             header = column(challenge, structure, metric, rules)
             if header in columns:
-                values[structure, metric] = np.array([_number(path, row, header) for row in rows])
+                values[structure, metric] = np.array([read_number(path, row, header) for row in rows])
     return ScoreTable(path=path, challenge=challenge, names=names, values=values)
 
 
@@ -116,16 +116,6 @@ def _kind_of(path: Path, columns: Sequence[str], known: Iterable[Challenge]) -> 
         f"{path}: has not the columns of a score table; write it with `python -m eval score`, "
         "and name a label set of your own with --labels"
     )
-
-
-def _number(path: Path, row: Mapping[str, str], header: str) -> float:
-    text = row[header].strip()
-    try:
-        return float(text) if text else math.nan
-    except ValueError as error:
-        raise JudgingError(
-            f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number"
-        ) from error
 
 
 def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) -> list[Comparison]:

@@ -13,7 +13,7 @@ from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
 from eval.scoring.challenges import Challenge, mean_scores
-from eval.scoring.columns import NAME, Metric
+from eval.scoring.columns import NAME, Metric, read_number
 from model.arrays import F64
 
 EFFICIENCY_MARK = "AUC_GPU_Time"
@@ -97,29 +97,19 @@ def _costs(path: Path, rules: RankingRules) -> dict[str, dict[str, float]]:
 
 
 def _cost(path: Path, row: Mapping[str, str], rules: RankingRules) -> dict[str, float]:
-    time_s, area = _number(path, row, "Time"), _number(path, row, EFFICIENCY_MARK)
+    time_s, area = read_number(path, row, "Time"), read_number(path, row, EFFICIENCY_MARK)
     above = dict(zip(LENIENT_MB, ("GPU_Above2GB_MBs", "GPU_Above4GB_MBs"), strict=True)).get(
         rules.lenient_mb, ""
     )
-    excess = _number(path, row, above)
+    excess = read_number(path, row, above)
     # The organisers' tables have no curve of the memory. The lowest cost that fits them is that of a run
     # which held its mean memory all the time.
     excess = max(area - rules.lenient_mb * time_s, 0.0) if math.isnan(excess) else excess
     return {
         "Time": max(time_s - rules.lenient_s, 0.0),
         "AUC_GPU": excess,
-        "AUC_CPU": _number(path, row, "AUC_CPU_Time"),
+        "AUC_CPU": read_number(path, row, "AUC_CPU_Time"),
     }
-
-
-def _number(path: Path, row: Mapping[str, str], header: str) -> float:
-    text = row.get(header, "").strip()
-    try:
-        return float(text) if text else math.nan
-    except ValueError as error:
-        raise JudgingError(
-            f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number"
-        ) from error
 
 
 def gather(results: Sequence[Results], rules: RankingRules) -> tuple[list[str], dict[str, F64]]:

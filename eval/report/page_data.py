@@ -16,27 +16,19 @@ from eval.comparing.ranking import RANKINGS
 from eval.eval_errors import JudgingError
 from eval.files import case_of, read_csv
 from eval.measuring.efficiency import Status
-from eval.measuring.efficiency_table import REMARK, STATUS
+from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
 from eval.pictures.colours import colours_of
 from eval.scoring.challenges import DECIMALS, Challenge, Rules, StructureScore, mean_scores
-from eval.scoring.columns import ERROR, NAME, Metric
+from eval.scoring.columns import ERROR, NAME, Metric, read_number
 from eval.scoring.pairs import CaseScores
 from eval.scoring.summary import lesion_row, summarize, value_of
 from model.labels import LabelSet
 
 Json = dict[str, Any]
 
-EFFICIENCY_COLUMNS = (
-    "Time",
-    "MaxGPU_Mem",
-    "AUC_GPU_Time",
-    "MaxCPU_Utilization",
-    "AUC_CPU_Time",
-    "MaxRAM",
-    "AUC_RAM_Time",
-)
-"""The organisers' columns that a report shows."""
+EFFICIENCY_COLUMNS = OFFICIAL_COLUMNS[1:]
+"""The organisers' columns that a report shows: all but the name."""
 OWN_COLUMNS = ("OwnRAM_Max_MB",)
 """Our own columns that it shows, if the table has them."""
 RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
@@ -182,7 +174,7 @@ def read_efficiency(path: Path) -> dict[str, Json]:
         raise JudgingError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
     known += [column for column in OWN_COLUMNS if column in columns]
     return {
-        case_of(row[NAME]): {column: _number(path, row, column) for column in known}
+        case_of(row[NAME]): {column: _plain(read_number(path, row, column)) for column in known}
         | {"ending": _ending(row)}
         for row in rows
     }
@@ -238,16 +230,6 @@ def _tolerances(challenge: Challenge) -> dict[str, float]:
     if rules is None:
         return {}
     return {"MaxGPU_Mem": rules.lenient_mb, **({"Time": rules.lenient_s} if rules.lenient_s else {})}
-
-
-def _number(path: Path, row: Mapping[str, str], column: str) -> object:
-    text = row[column].strip()
-    try:
-        return _plain(float(text)) if text else None
-    except ValueError as error:
-        raise JudgingError(
-            f"{path}: {row[NAME]} has {text!r} in column {column}, must be a number"
-        ) from error
 
 
 def _plain(value: object) -> object:

@@ -8,9 +8,12 @@ Strict and partial tables end with a column `Error`. Official ones have it only 
 that other programs find the organisers' columns and no other.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 
+from eval.eval_errors import JudgingError
 from eval.scoring.challenges import Challenge, Rules
 
 NAME = "Name"
@@ -48,3 +51,23 @@ def score_columns(challenge: Challenge, metrics: Sequence[Metric], rules: Rules)
             column(challenge, name, metric, rules) for name in challenge.labels.names for metric in metrics
         ]
     return [column(challenge, name, metric, rules) for metric in metrics for name in challenge.labels.names]
+
+
+def read_number(path: Path, row: Mapping[str, str], header: str) -> float:
+    """Number in a cell of a score or efficiency table; NaN if the cell is empty or there is no such column.
+
+    Args:
+        path: the table, for the message.
+        row: one of its rows, with a name.
+        header: name of the column.
+
+    Raises:
+        JudgingError: something else than a number stands there.
+    """
+    text = row.get(header, "").strip()
+    try:
+        return float(text) if text else math.nan
+    except ValueError as error:
+        raise JudgingError(
+            f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number"
+        ) from error
