@@ -5,7 +5,6 @@ labels outside the set, the same image twice. Exit codes: 0 no faults, 1 faults,
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from model.label_files import FILES, LabelSetError, find_label_set
 from model.labels import LabelSet
+from training.commands.options import add_workers, check_workers
 from training.data.checking import Expected, check_folder
 from training.recipes.loading import load_recipe
 from training.training_errors import RecipeError
@@ -28,12 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--label-set", help="a label set by name or file (default: the recipe's, else the data set's own)"
     )
     parser.add_argument("--quick", action="store_true", help="look at names and headers only")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=min(4, os.cpu_count() or 1),
-        help="threads that read files (default: %(default)s)",
-    )
+    add_workers(parser, "read files")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,8 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         DataError: there is no data set.
         RecipeError: the recipe or the call is faulty.
     """
-    if arguments.workers < 1:
-        raise RecipeError("--workers: must be 1 or more")
+    check_workers(arguments)
     expected = _expected(arguments)
     faulty: set[str] = set()
     cases = faults = 0

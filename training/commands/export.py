@@ -7,6 +7,7 @@ from pathlib import Path
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
+from training.commands.options import add_overrides
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--intended-use", default="Research only; not a medical device.", help="what the model is for"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="how the networks are run, instead of as recipes say, e.g. inference.tiling.overlap=0.25",
+    add_overrides(
+        parser, "how the networks are run, instead of as recipes say, e.g. inference.tiling.overlap=0.25"
     )
     parser.add_argument(
         "--no-fp16",

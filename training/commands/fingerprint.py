@@ -11,13 +11,13 @@ either, and yet the case annotates it. Exit codes: 0 done, 1 failed, 2 wrong cal
 import argparse
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from model.label_files import LabelSetError, find_label_set
+from training.commands.options import add_workers, check_workers
 from training.data.annotations import ANNOTATED
 from training.data.fingerprint import FINGERPRINT, Fingerprint, take_fingerprint, write_fingerprint
 from training.data.fingerprint_report import plot, table
@@ -37,12 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write-annotated", action="store_true", help=f"propose {ANNOTATED} for partially labelled cases"
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=min(4, os.cpu_count() or 1),
-        help="threads that read files (default: %(default)s)",
-    )
+    add_workers(parser, "read files")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,8 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         DataError: there is no data set, or a case cannot be read.
         RecipeError: the call is faulty.
     """
-    if arguments.workers < 1:
-        raise RecipeError("--workers: must be 1 or more")
+    check_workers(arguments)
     beside: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
     folder: Path = arguments.output or beside
     if arguments.write_annotated and (beside / ANNOTATED).exists():

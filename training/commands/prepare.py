@@ -7,18 +7,18 @@ network input when they are read. Call it again to continue, or after cases were
 
 import argparse
 import logging
-import os
 from pathlib import Path
 
 from tqdm import tqdm
 
+from training.commands.options import add_overrides, add_workers, check_workers
 from training.data.checking import Expected, checked_cases
 from training.data.fingerprint import FINGERPRINT, write_fingerprint
 from training.data.folders import data_name
 from training.data.preparing import copy_beside, prepare
 from training.data.resolving import fingerprint_for, with_figures
 from training.recipes.loading import load_recipe
-from training.training_errors import DataError, RecipeError
+from training.training_errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -29,21 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", required=True, help="name of a recipe in training/recipes, or a YAML file"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="as for train, e.g. spacing_zyx_mm=[2,2,2]",
-    )
+    add_overrides(parser, "as for train, e.g. spacing_zyx_mm=[2,2,2]")
     parser.add_argument("--output", type=Path, required=True, metavar="STORE", help="folder to write")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=min(4, os.cpu_count() or 1),
-        help="threads that read and resample (default: %(default)s)",
-    )
+    add_workers(parser, "read and resample")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,8 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         DataError: the data set is faulty, or there is something else at `--output`.
         RecipeError: the recipe or the call is faulty.
     """
-    if arguments.workers < 1:
-        raise RecipeError("--workers: must be 1 or more")
+    check_workers(arguments)
     base: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
     store: Path = arguments.output
     recipe = load_recipe(arguments.recipe, arguments.overrides, data=base)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from training.commands.options import add_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.resolving import resolved
@@ -59,14 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, help="optimizer steps instead of what the recipe says; the schedule follows"
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="e.g. optimizer.learning_rate=1e-3",
-    )
+    add_overrides(parser, "e.g. optimizer.learning_rate=1e-3")
     parser.add_argument(
         "--validation",
         default="0.1",
