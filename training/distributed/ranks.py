@@ -4,6 +4,8 @@
 NCCL between GPUs. A run of one process is `ALONE`, for which every operation is the identity.
 """
 
+import gc
+import importlib
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -140,7 +142,12 @@ def _connect(backends: str) -> None:
 
     torchrun keeps its store of addresses when it starts processes again, and torch takes the lost processes'
     for those of the new ones: every start has a part of the store of its own.
+
+    `torch.distributed.nn` keeps the group that there is at its import in the defaults of its functions. The
+    first `DistributedDataParallel` imports it: the group would outlive `leave`, and a thread of gloo that
+    outlives the interpreter ends the process with an abort.
     """
+    importlib.import_module("torch.distributed.nn")
     store, rank, world = next(iter(rendezvous("env://", timeout=TIMEOUT)))
     start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     distributed.init_process_group(
@@ -153,6 +160,7 @@ def _connect(backends: str) -> None:
 
 
 def leave() -> None:
-    """Close the connections of `join`, where there are any."""
+    """Close the connections of `join` and end their threads, where there are any."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
+        gc.collect()  # A wrapped network is part of a cycle, and holds the group and its threads.

@@ -18,11 +18,22 @@ LOSSES = {
 
 
 @pytest.fixture(scope="module")
-def losses():
-    """For one process and for each of two: the five losses of each of `LOSSES`."""
+def processes():
+    """What one process and each of two said of five steps with each of `LOSSES`."""
     document = json.dumps(list(LOSSES.values()))
     found = [run_ranks("tests.training.distributed.five_steps", world, document) for world in (1, 2)]
-    return [dict(zip(LOSSES, one, strict=True)) for ranks in found for one in ranks]
+    return [said for ranks in found for said in ranks]
+
+
+@pytest.fixture(scope="module")
+def losses(processes):
+    """For one process and for each of two: the five losses of each of `LOSSES`."""
+    return [dict(zip(LOSSES, said["losses"], strict=True)) for said in processes]
+
+
+def test_no_thread_outlives_the_group(processes):
+    """One that does may end the process with an abort while Python shuts down."""
+    assert [said["threads"] for said in processes] == [[], [], []]
 
 
 @pytest.mark.parametrize("name", LOSSES)
