@@ -22,8 +22,9 @@ from inference.imaging.volume import Volume, crop, nonzero_box, to_canonical
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.postprocessing.components import clean_up
-from inference.postprocessing.laterality import split_pairs
+from inference.postprocessing.laterality import split_noise, split_pairs
 from inference.postprocessing.midline import Midline, body_middle
+from inference.postprocessing.runs import ScatteredError
 from inference.preprocessing.intensity import nonzero_filled
 from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
 from inference.runtime.backends import Backend, Device, load_library, select_backend
@@ -96,6 +97,11 @@ class _Attempt:
     timings: Timings
     windows: WindowCount = field(default_factory=WindowCount)
     warnings: list[str] = field(default_factory=list)
+
+    def warn(self, warning: str) -> None:
+        """Add a warning, once."""
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
 
 class Predictor:
@@ -230,13 +236,14 @@ class Predictor:
             threads=self._threads,
             middle=lambda: self._middle(view.canonical),
             count=attempt.windows,
+            warn=attempt.warn,
         ).write(decisions[box.slices])
         if self._release:
             self._sessions.close()
         with attempt.timings.stage("clean up"):
-            sided = self._sided(decisions, view)
+            sided = self._sided(decisions, view, attempt)
             del decisions
-            labels = self._cleaned(sided, view)
+            labels = self._cleaned(sided, view, attempt)
             del sided
             labels = np.ascontiguousarray(view.orientation.undo(labels))
         return Segmented(
@@ -284,20 +291,29 @@ class Predictor:
         )
         return _shifted(box, view.box.start_zyx), near
 
-    def _sided(self, decisions: U8, view: _View) -> U8:
+    def _sided(self, decisions: U8, view: _View, attempt: _Attempt) -> U8:
         """Label ids (z, y, x), canonical, with left and right told apart."""
         manifest = self._bundle.manifest
         if manifest.preprocessing.orientation == "stored":
             decisions = view.orientation.apply(decisions)
-        return split_pairs(decisions, view.canonical.geometry, manifest.output, self._middle(view.canonical))
+        geometry, middle = view.canonical.geometry, self._middle(view.canonical)
+        try:
+            return split_pairs(decisions, geometry, manifest.output, middle)
+        except ScatteredError as error:
+            attempt.warn(str(error))
+            return split_noise(decisions, geometry, manifest.output, middle)
 
-    def _cleaned(self, labels: U8, view: _View) -> U8:
+    def _cleaned(self, labels: U8, view: _View, attempt: _Attempt) -> U8:
         """Canonical label ids, cleaned up as the manifest says."""
         manifest = self._bundle.manifest
         if isinstance(manifest.fusion, CleanedGroupsFusion):
             return labels
         steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
-        return clean_up(labels, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
+        try:
+            return clean_up(labels, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
+        except ScatteredError as error:
+            attempt.warn(str(error))
+            return labels
 
     def _middle(self, canonical: Volume) -> Midline | None:
         """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""

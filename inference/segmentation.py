@@ -22,6 +22,7 @@ from inference.planning.plan import InferencePlan
 from inference.postprocessing.components import clean_up
 from inference.postprocessing.laterality import split_pairs
 from inference.postprocessing.midline import Midline
+from inference.postprocessing.runs import ScatteredError
 from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
 from inference.preprocessing.resampling import resample_geometry
 from inference.restoration.boundaries import Restorer
@@ -64,6 +65,8 @@ class Segmentation:
     """Finds the body's middle, for pairs without an aorta to go by."""
     count: WindowCount = field(default_factory=WindowCount)
     """Grows with the windows run and skipped."""
+    warn: Callable[[str], None] = lambda _: None
+    """Takes what the user should know."""
 
     def write(self, out: U8) -> None:
         """Write the region's decisions into a view of the map: 0 is background, n the n-th structure."""
@@ -130,9 +133,13 @@ class Segmentation:
             decisions = np.concatenate([decide(slab, rule) for slab in stream.slabs(0, stream.grid_zyx[0])])
         with self.timings.stage("clean up"):
             grid = resample_geometry(self.region.geometry, stream.grid_zyx)
-            removed = removed_by_steps(
-                decisions, grid, self.region.geometry, self.bundle.manifest, self.middle()
-            )
+            try:
+                removed = removed_by_steps(
+                    decisions, grid, self.region.geometry, self.bundle.manifest, self.middle()
+                )
+            except ScatteredError as error:
+                self.warn(str(error))
+                return stream
         return Cleaned(stream, decisions, removed, removed_channels(self.bundle.manifest.output))
 
 
@@ -162,6 +169,9 @@ def removed_by_steps(
         image: grid on which the steps count voxels.
         manifest: steps and names.
         middle: of the body, see `split_pairs`.
+
+    Raises:
+        ScatteredError: the decisions are noise.
     """
     labels = split_pairs(decisions, grid, manifest.output, middle)
     ratio = image.voxel_ml / grid.voxel_ml

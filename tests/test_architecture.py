@@ -109,14 +109,15 @@ STAGES: Mapping[str, set[str]] = {
         "inference.restoration",
         "inference.runtime",
     },
+    "inference.postprocessing": set(),
     "inference.planning": {
         "inference.imaging",
+        "inference.postprocessing",
         "inference.preprocessing",
         "inference.restoration",
         "inference.runtime",
         "inference.sliding_window",
     },
-    "inference.postprocessing": set(),
     "inference.segmentation": {
         "inference.imaging",
         "inference.preprocessing",

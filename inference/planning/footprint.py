@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from inference.postprocessing.components import BLOCK_BYTES, blocks_zyx
+from inference.postprocessing.runs import RUN_BYTES, VISIT_BYTES, VOXELS_AT_ONCE, most_runs
 from inference.preprocessing.model_image import input_scheme
 from inference.preprocessing.resampling import SPLINE_REACH
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
 from model.arrays import Zyx, ZyxMm
+from model.manifest.clean_up import NearOtherStructures
 from model.manifest.document import Manifest
 from model.manifest.fusion import fused_scores
 from model.manifest.intensity import needs_mask
@@ -22,9 +25,6 @@ from model.manifest.resampling import along_axes
 MIB = 2.0**20
 LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 150.0, "onnxruntime": 145.0, "cuda": 900.0}
 """Python, numpy, SimpleITK, cc3d and the runtime's own code, loaded. CUDA's figure is an estimate."""
-PARTS_BOX_MM = (300.0, 250.0, 300.0)
-"""What kidneys, liver or aorta fill along z, y, x at most, in an adult."""
-PARTS_BYTES = 6
 VOXEL_BYTES = 2
 """What a voxel of a channel takes: int16, as CT has it; images with fractions are float32 and take twice
 that."""
@@ -90,6 +90,7 @@ class Footprint:
                 **always,
                 "labels (uint8)": _mb(self.image_zyx, self._maps_in_clean_up),
                 "parts": self._parts_mb(),
+                "distances": self._distances_mb(),
             },
         }
         if self._needs_mask:
@@ -111,12 +112,15 @@ class Footprint:
         return any(needs_mask(each) for network in networks for each in self.manifest.intensities_of(network))
 
     def _parts_mb(self) -> float:
-        """Component numbers, a mask and its halves, in the box of the largest structure."""
-        sides = (
-            min(n, mm / spacing)
-            for n, mm, spacing in zip(self.image_zyx, PARTS_BOX_MM, self.spacing_zyx_mm, strict=True)
-        )
-        return prod(sides) * PARTS_BYTES / MIB
+        """The runs of a label map while connected parts are looked for, and some of its voxels."""
+        return (most_runs(prod(self.image_zyx)) * RUN_BYTES + VOXELS_AT_ONCE * VISIT_BYTES) / MIB
+
+    def _distances_mb(self) -> float:
+        """Blocks between which distances are measured, where a step asks for them."""
+        steps = self.manifest.postprocessing
+        if not any(isinstance(step, NearOtherStructures) for step in steps):
+            return 0.0
+        return prod(blocks_zyx(self.image_zyx, self.spacing_zyx_mm)) * BLOCK_BYTES / MIB
 
     def _buffer_mb(self, grid: Zyx, member: Member) -> float:
         """Running mean and weights, a window deep."""

@@ -1,20 +1,19 @@
 """Clean-up of label maps: connected components, runs of slices, minimum sizes, lesions far from organs.
 
-Arrays are (z, y, x) uint8 label maps in canonical orientation, so that axis 0 runs from foot to head. One
-pass finds the bounding box of every label; all further work is done within the boxes of the structures that
-have a rule.
+Arrays are (z, y, x) uint8 label maps in canonical orientation, so that axis 0 runs from foot to head. All
+steps work on the map's runs (`inference.postprocessing.runs`), and what they refuse is erased at the end.
 """
 
 from collections.abc import Sequence
 
-import cc3d
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from inference.geometry import Box
-from inference.postprocessing.label_statistics import box_around, count_values, find_labels, look_up
-from model.arrays import U8, Mask, ZyxMm
+from inference.postprocessing.label_statistics import found
+from inference.postprocessing.runs import I32, Ints, Runs, fill, find_runs, number_parts, sum_over
+from model.arrays import U8, Mask, Zyx, ZyxMm
 from model.labels import LabelSet
 from model.manifest.clean_up import (
     CleanUpStep,
@@ -25,10 +24,10 @@ from model.manifest.clean_up import (
     NearOtherStructures,
 )
 
-TOUCHING = 26
-"""Voxels that share a corner are one part: thin organs such as adrenals fall apart less."""
 BLOCK_MM = 3.0
 """Distances to organs are measured between blocks of about this size."""
+BLOCK_BYTES = 24
+"""What a block takes while distances are measured."""
 
 
 def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet) -> U8:
@@ -42,148 +41,173 @@ def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], la
 
     Raises:
         ValueError: a step for a structure that the set does not have.
+        ScatteredError: the labels are noise.
     """
     unknown = sorted({name for step in steps for name in step.structures} - set(label_set.ids))
     if unknown:
         raise ValueError(f"label set {label_set.name} has no {', '.join(unknown)}")
     cleaned = labels.copy()
-    boxes = {label_id: found.box for label_id, found in find_labels(labels).items()}
+    if not steps:
+        return cleaned
+    runs = find_runs(labels)
+    stays = np.ones(len(runs), bool)
     for step in steps:
-        ids = [label_set.ids[name] for name in step.structures if label_set.ids[name] in boxes]
-        if isinstance(step, NearOtherStructures):
-            for label_id in ids:
-                remove_far(cleaned, label_id, boxes[label_id], spacing_zyx_mm, step.distance_mm)
-            continue
+        ids = [label_set.ids[name] for name in step.structures]
         together = isinstance(step, LargestComponent) and step.together
-        for group in [ids] if together and ids else [[label_id] for label_id in ids]:
-            crop = cleaned[box_around([boxes[label_id] for label_id in group]).slices]
-            mask = _mask_of(crop, group)
-            crop[mask & ~kept(mask, float(np.prod(spacing_zyx_mm)), step)] = 0
+        for group in [ids] if together else [[label_id] for label_id in ids]:
+            judged = runs.has(group) & stays
+            if not judged.any():
+                continue
+            structure = runs.where(judged)
+            if isinstance(step, NearOtherStructures):
+                others = runs.where(stays & ~judged)
+                stays[judged] = near_parts(structure, others, spacing_zyx_mm, step.distance_mm)
+            else:
+                stays[judged] = kept(structure, float(np.prod(spacing_zyx_mm)), step)
+    fill(cleaned, runs.where(~stays), 0)
     return cleaned
 
 
-def _mask_of(labels: U8, ids: Sequence[int]) -> Mask:
-    if len(ids) == 1:
-        return np.asarray(labels == ids[0], bool)
-    table = np.zeros(256, np.uint8)
-    table[list(ids)] = 1
-    return look_up(table, labels).view(bool)
-
-
-def kept(mask: Mask, voxel_mm3: float, step: CleanUpStep) -> Mask:
-    """The voxels of a structure (z, y, x) that a step keeps, judged by the structure alone."""
+def kept(structure: Runs, voxel_mm3: float, step: CleanUpStep) -> Mask:
+    """Which runs (n,) of a structure a step keeps, judged by the structure alone."""
     match step:
         case LargestComponent():
-            return largest_part(mask)
+            return largest_part(structure)
         case LongestRun():
-            return longest_run(mask)
+            return longest_run(structure)
         case MinVoxels():
-            return mask if np.count_nonzero(mask) >= step.voxels else np.zeros_like(mask)
+            return np.full(len(structure), int(structure.voxels.sum()) >= step.voxels)
         case MinComponentVolume():
-            return without_small_parts(mask, step.mm3 / voxel_mm3)
+            return without_small_parts(structure, step.mm3 / voxel_mm3)
         case NearOtherStructures():
-            return mask
+            return np.ones(len(structure), bool)
 
 
-def largest_part(mask: Mask) -> Mask:
-    """The connected part with the most voxels; of equals the first along z, y, x."""
-    parts, sizes = _parts(mask)
-    return _chosen(parts, (np.arange(sizes.size) == sizes.argmax()) & (sizes > 0))
+def largest_part(structure: Runs) -> Mask:
+    """Which runs (n,) are of the connected part with the most voxels; of equals the first along z, y, x."""
+    parts, sizes = _parts(structure)
+    return np.asarray(parts == sizes.argmax() if len(structure) else parts >= 0, bool)
 
 
-def without_small_parts(mask: Mask, min_voxels: float) -> Mask:
-    """The connected parts of at least `min_voxels`."""
-    parts, sizes = _parts(mask)
-    return _chosen(parts, (sizes > 0) & (sizes >= min_voxels))
+def without_small_parts(structure: Runs, min_voxels: float) -> Mask:
+    """Which runs (n,) are of connected parts of at least `min_voxels`."""
+    parts, sizes = _parts(structure)
+    return np.asarray((sizes >= min_voxels)[parts], bool)
 
 
-def longest_run(mask: Mask) -> Mask:
-    """The voxels in the longest unbroken run of slices along z that hold any.
+def longest_run(structure: Runs) -> Mask:
+    """Which runs (n,) lie in the longest unbroken succession of slices along z that hold any.
 
-    Among equally long runs it is the one with the most voxels.
+    Among equally long successions it is the one with the most voxels.
 
     Slices that hold the structure, foot to head: `. # # . # # # .` keeps the three on the right. Other than a
-    connected component, a run keeps parts that lie side by side in the same slices (FLARE23 low-resource
+    connected component, this keeps parts that lie side by side in the same slices (FLARE23 low-resource
     ensemble).
     """
-    per_slice = np.count_nonzero(mask, axis=(1, 2))
+    per_slice = sum_over(structure.z, structure.voxels, structure.size_zyx[0])
     edges = np.diff(np.concatenate(([False], per_slice > 0, [False])).astype(np.int8))
-    runs = list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True))
-    if len(runs) < 2:
-        return mask
-    start, stop = max(runs, key=lambda run: (run[1] - run[0], per_slice[run[0] : run[1]].sum()))
-    longest = np.zeros_like(mask)
-    longest[start:stop] = mask[start:stop]
-    return longest
+    successions = list(zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True))
+    if len(successions) < 2:
+        return np.ones(len(structure), bool)
+    start, stop = max(successions, key=lambda one: (one[1] - one[0], per_slice[one[0] : one[1]].sum()))
+    return np.asarray((start <= structure.z) & (structure.z < stop), bool)
 
 
-def remove_far(labels: U8, label_id: int, box: Box, spacing_zyx_mm: ZyxMm, reach_mm: float) -> None:
-    """Remove, in place, connected components of a label farther than `reach_mm` from every other label.
+def near_parts(structure: Runs, others: Runs, spacing_zyx_mm: ZyxMm, reach_mm: float) -> Mask:
+    """Which runs (n,) are of connected parts that are not farther than `reach_mm` from every other label.
 
     Distances are between the centres of blocks of about `BLOCK_MM`. Where there is no other label at all,
-    nothing can be said and nothing is taken away.
+    nothing can be said and everything stays.
 
     Args:
-        labels: (z, y, x).
-        label_id: the label whose parts are judged.
-        box: holds all its voxels.
-        spacing_zyx_mm: of the grid of `labels`.
+        structure: what is judged, at least one run.
+        others: all other labels.
+        spacing_zyx_mm: of the grid.
         reach_mm: a part stays if any of its voxels is as near as this.
     """
-    if not _holds_other(labels, label_id):
-        return
-    around = tuple(
-        slice(max(0, part.start - margin), part.stop + margin)
-        for part, margin in zip(
-            box.slices, (int(np.ceil((reach_mm + BLOCK_MM) / s)) for s in spacing_zyx_mm), strict=True
+    if not len(others):
+        return np.ones(len(structure), bool)
+    box = found(structure).box
+    margin = [int(np.ceil((reach_mm + BLOCK_MM) / spacing)) for spacing in spacing_zyx_mm]
+    start = [max(0, edge - more) for edge, more in zip(box.start_zyx, margin, strict=True)]
+    stop = [
+        min(size, edge + more)
+        for size, edge, more in zip(structure.size_zyx, box.stop_zyx, margin, strict=True)
+    ]
+    blocks = _Blocks(box=Box(start_zyx=_zyx(start), stop_zyx=_zyx(stop)), spacing_zyx_mm=spacing_zyx_mm)
+    held = blocks.held_by(others)
+    if not held.any():
+        return np.zeros(len(structure), bool)
+    parts, sizes = _parts(structure)
+    near = np.zeros(sizes.size, bool)
+    near[parts[blocks.touch(structure, blocks.distance_mm(held) <= reach_mm)]] = True
+    return np.asarray(near[parts], bool)
+
+
+def blocks_zyx(size_zyx: Zyx, spacing_zyx_mm: ZyxMm) -> Zyx:
+    """How many blocks of about `BLOCK_MM` there are in a box of a grid."""
+    z, y, x = (-(-n // factor) for n, factor in zip(size_zyx, _factors(spacing_zyx_mm), strict=True))
+    return z, y, x
+
+
+def _factors(spacing_zyx_mm: ZyxMm) -> list[int]:
+    """Voxels to a block along z, y and x."""
+    return [max(1, round(BLOCK_MM / spacing)) for spacing in spacing_zyx_mm]
+
+
+class _Blocks:
+    """Blocks of about `BLOCK_MM` in a box of a grid; the first begins where the box does."""
+
+    def __init__(self, *, box: Box, spacing_zyx_mm: ZyxMm) -> None:
+        self._box = box
+        self._factors = _factors(spacing_zyx_mm)
+        self._spacing_zyx_mm = [f * s for f, s in zip(self._factors, spacing_zyx_mm, strict=True)]
+        self._size = blocks_zyx(box.size_zyx, spacing_zyx_mm)
+
+    def held_by(self, runs: Runs) -> Mask:
+        """Which blocks (z, y, x) hold a voxel of some runs, of which parts may lie outside the box."""
+        z0, y0, x0 = self._box.start_zyx
+        z1, y1, x1 = self._box.stop_zyx
+        inside = (z0 <= runs.z) & (runs.z < z1) & (y0 <= runs.y) & (runs.y < y1)
+        inside &= (runs.start < x1) & (x0 < runs.stop)
+        z, y, first, last = self._of(runs.where(inside))
+        # One more from the first block of a run on, one less after its last.
+        steps = np.zeros((*self._size[:2], self._size[2] + 1), np.int32)
+        np.add.at(steps, (z, y, first), 1)
+        np.add.at(steps, (z, y, last + 1), -1)
+        return np.asarray(np.cumsum(steps, axis=2, out=steps)[:, :, :-1] > 0, bool)
+
+    def touch(self, runs: Runs, chosen: Mask) -> Mask:
+        """Which runs (n,), all within the box, have a voxel in one of the chosen blocks (z, y, x)."""
+        before = np.zeros((*self._size[:2], self._size[2] + 1), np.int32)
+        np.cumsum(chosen, axis=2, out=before[:, :, 1:])
+        z, y, first, last = self._of(runs)
+        return np.asarray(before[z, y, last + 1] > before[z, y, first], bool)
+
+    def distance_mm(self, held: Mask) -> NDArray[np.float32]:
+        """How far each block's centre (z, y, x) lies from the nearest of those that are held."""
+        image = sitk.GetImageFromArray(held.view(np.uint8))
+        image.SetSpacing(self._spacing_zyx_mm[::-1])
+        distance = sitk.SignedMaurerDistanceMap(
+            image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
         )
-    )
-    crop = labels[around]
-    near, factors = _near_blocks(crop, label_id, spacing_zyx_mm, reach_mm)
-    parts, sizes = _parts(crop == label_id)
-    stays = np.zeros(sizes.size, bool)
-    rows, columns = (
-        np.arange(size) // factor for size, factor in zip(crop.shape[1:], factors[1:], strict=True)
-    )
-    for z, plane in enumerate(parts):
-        stays[plane[near[z // factors[0]][np.ix_(rows, columns)]]] = True
-    crop[_chosen(parts, ~stays & (sizes > 0))] = 0
+        return np.asarray(sitk.GetArrayFromImage(distance), np.float32)
+
+    def _of(self, runs: Runs) -> tuple[I32, I32, I32, I32]:
+        """Along z and y the block of each run, along x those of its first and last voxel in the box."""
+        (z0, y0, x0), (_, _, x1), (fz, fy, fx) = self._box.start_zyx, self._box.stop_zyx, self._factors
+        first, last = np.maximum(runs.start, x0) - x0, np.minimum(runs.stop, x1) - 1 - x0
+        return (runs.z - z0) // fz, (runs.y - y0) // fy, first // fx, last // fx
 
 
-def _near_blocks(crop: U8, label_id: int, spacing_zyx_mm: ZyxMm, reach_mm: float) -> tuple[Mask, list[int]]:
-    """Which blocks lie within `reach_mm` of another label, and the voxels of a block along z, y and x."""
-    factors = [max(1, round(BLOCK_MM / spacing)) for spacing in spacing_zyx_mm]
-    organs = (crop != 0) & (crop != label_id)
-    for axis, factor in enumerate(factors):
-        organs = np.logical_or.reduceat(organs, np.arange(0, organs.shape[axis], factor), axis=axis)
-    if not organs.any():
-        return organs, factors
-    image = sitk.GetImageFromArray(organs.view(np.uint8))
-    image.SetSpacing(
-        [factor * spacing for factor, spacing in zip(factors, spacing_zyx_mm, strict=True)][::-1]
-    )
-    distance = sitk.SignedMaurerDistanceMap(
-        image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
-    )
-    return np.asarray(sitk.GetArrayViewFromImage(distance) <= reach_mm, bool), factors
+def _zyx(values: Sequence[int]) -> Zyx:
+    z, y, x = values
+    return z, y, x
 
 
-def _holds_other(labels: U8, label_id: int) -> bool:
-    return any(bool(((plane != 0) & (plane != label_id)).any()) for plane in labels)
+def _parts(structure: Runs) -> tuple[I32, Ints]:
+    """The connected part of each run, and the voxels of each part.
 
-
-def _parts(mask: Mask) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
-    """The number of each voxel's part, 0 outside, and the voxels of each part.
-
-    The background counts as 0 voxels.
+    Voxels that share a corner are one part: thin organs such as adrenals fall apart less.
     """
-    parts, count = cc3d.connected_components(mask, connectivity=TOUCHING, return_N=True)
-    return parts, count_values(parts, count)
-
-
-def _chosen(parts: NDArray[np.unsignedinteger], choice: Mask) -> Mask:
-    """`choice[parts]`, slice by slice to save memory."""
-    chosen = np.empty(parts.shape, bool)
-    for plane, source in zip(chosen, parts, strict=True):
-        plane[...] = choice[source]
-    return chosen
+    return number_parts(structure, touching=26)

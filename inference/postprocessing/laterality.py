@@ -12,15 +12,16 @@ the kidney does not.
 Source: FLARE23 low-resource ensemble, "the aorta's centre line and the two largest kidney components".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inference.geometry import Box, Geometry
-from inference.postprocessing.label_statistics import Found, box_around, find_labels, look_up
+from inference.geometry import Geometry
+from inference.postprocessing.label_statistics import Found, find_labels, look_up
 from inference.postprocessing.midline import Midline, line_through, middle_by_organs, middle_of_image
-from inference.postprocessing.paired_parts import left_direction, measure_parts, rank_parts, voxels
+from inference.postprocessing.paired_parts import left_direction, measure_parts, rank_parts
+from inference.postprocessing.runs import Runs, fill, find_runs, voxels_of
 from inference.postprocessing.sides import ADRENAL, KIDNEY, Side, assign_sides, gap_middle
 from model.arrays import U8
 from model.labels import ADRENALS, KIDNEYS, LabelSet, Pair, channel_ids
@@ -35,11 +36,11 @@ CAVA_TO_MIDDLE_MM = 20.0
 class _Scene:
     """A map of channels and what it holds."""
 
-    channels: U8
+    runs: Runs
     found: Mapping[str, Found]
     """By channel name."""
     number: Mapping[str, int]
-    """Value of each channel in `channels`."""
+    """Label of each channel in `runs`."""
     geometry: Geometry
 
 
@@ -56,19 +57,19 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
 
     Returns:
         A new (z, y, x) uint8 array with ids of `output.labels`.
+
+    Raises:
+        ScatteredError: there are pairs to split, and the labels are noise.
     """
     label_set = output.as_label_set()
     number, channel_labels = _by_structure(channel_labels, output)
-    table = np.zeros(256, np.uint8)
-    for name, index in number.items():
-        table[index] = channel_ids(label_set, name)[0]
-    labels = look_up(table, channel_labels)
-
+    labels = _one_side(channel_labels, number, label_set)
     if not any(_is_merged(pair, number, label_set) for pair in label_set.pairs):
         return labels
-    found = find_labels(channel_labels)
+    runs = find_runs(channel_labels)
+    found = find_labels(runs)
     scene = _Scene(
-        channels=channel_labels,
+        runs=runs,
         found={n: found[i] for n, i in number.items() if i in found},
         number=number,
         geometry=geometry,
@@ -77,6 +78,33 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
     for pair in sorted(label_set.pairs, key=lambda pair: pair != KIDNEYS):
         line = _split(labels, scene, pair, label_set, line)
     return labels
+
+
+def split_noise(channel_labels: U8, geometry: Geometry, output: Output, body: Midline | None = None) -> U8:
+    """As `split_pairs` for labels that are noise: each voxel is of the side on which it lies.
+
+    Some slices are done at a time, since there may be as many pieces as voxels.
+    """
+    label_set = output.as_label_set()
+    number, channel_labels = _by_structure(channel_labels, output)
+    labels = _one_side(channel_labels, number, label_set)
+    line = body or middle_of_image(geometry)
+    for pair in label_set.pairs:
+        if not _is_merged(pair, number, label_set):
+            continue
+        for z, plane in enumerate(channel_labels):
+            y, x = np.nonzero(plane == number[pair.merged])
+            is_left = line.lateral_mm((np.full(y.size, z), y, x), geometry) > 0
+            labels[z, y, x] = np.where(is_left, label_set.ids[pair.left], label_set.ids[pair.right])
+    return labels
+
+
+def _one_side(channel_labels: U8, number: Mapping[str, int], label_set: LabelSet) -> U8:
+    """Label ids (z, y, x) from channels, merged pairs as one of their sides."""
+    table = np.zeros(256, np.uint8)
+    for name, index in number.items():
+        table[index] = channel_ids(label_set, name)[0]
+    return look_up(table, channel_labels)
 
 
 def _by_structure(channel_labels: U8, output: Output) -> tuple[dict[str, int], U8]:
@@ -115,7 +143,7 @@ def _vessel(scene: _Scene, name: str) -> Midline | None:
     found = scene.found.get(name)
     if found is None or found.voxels * scene.geometry.voxel_ml * 1000 < MIN_VESSEL_MM3:
         return None
-    return line_through(scene.channels, scene.number[name], found, scene.geometry)
+    return line_through(scene.runs.of([scene.number[name]]), scene.geometry)
 
 
 def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Midline) -> Midline:
@@ -127,44 +155,38 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
     names = [name for name in ((pair.merged,) if merged else (pair.right, pair.left)) if name in scene.found]
     if not names or not (merged or pair == KIDNEYS):
         return line
-    box = box_around([scene.found[name].box for name in names])
-    wanted = np.zeros(256, np.uint8)
-    wanted[[scene.number[name] for name in names]] = 1
-    mask = look_up(wanted, scene.channels[box.slices]).view(bool)
+    organs = scene.runs.of([scene.number[name] for name in names])
     if pair != ADRENALS:
-        line = replace(line, left_xy=left_direction(mask, scene.geometry))
+        line = replace(line, left_xy=left_direction(organs, scene.geometry))
     anatomy = ADRENAL if pair == ADRENALS else KIDNEY
-    ranks, count = rank_parts(mask)
-    parts = measure_parts(ranks, count, box, scene.geometry, line)
+    ranks, count = rank_parts(organs)
+    parts = measure_parts(organs, ranks, count, scene.geometry, line)
     middle, sides = assign_sides(parts, anatomy, line.exact)
     own_line = replace(line, shift_mm=line.shift_mm + middle)
     if merged:
-        _write(
-            labels,
-            ranks,
-            box,
-            sides,
-            (label_set.ids[pair.right], label_set.ids[pair.left]),
-            (own_line, scene.geometry),
-        )
+        ids = label_set.ids[pair.right], label_set.ids[pair.left]
+        _write(labels, organs, ranks, sides, ids, (own_line, scene.geometry))
     between = gap_middle(parts, anatomy) if pair == KIDNEYS and line.exact and not middle else None
     return replace(own_line, shift_mm=own_line.shift_mm + between / 2) if between is not None else own_line
 
 
 def _write(
-    labels: U8, ranks: U8, box: Box, sides: list[Side], ids: tuple[int, int], place: tuple[Midline, Geometry]
+    labels: U8,
+    organs: Runs,
+    ranks: U8,
+    sides: Sequence[Side],
+    ids: tuple[int, int],
+    place: tuple[Midline, Geometry],
 ) -> None:
     """Write right and left ids over the parts of a pair.
 
     Whole parts get the id of their side; of parts that are cut, and of crumbs, each voxel gets that of its
     own.
     """
-    right, left = np.array(ids, np.uint8)
-    side_of, by_voxel = np.full(256, right), np.zeros(256, np.uint8)
-    side_of[1 : len(sides) + 1] = [left if side is Side.LEFT else right for side in sides]
-    by_voxel[1 : len(sides) + 2] = [*(side is Side.CUT for side in sides), True]
-    crop = labels[box.slices]
-    np.copyto(crop, look_up(side_of, ranks), where=ranks > 0)
-    line, geometry = place
-    for index, in_image, _ in voxels(look_up(by_voxel, ranks), box):
-        crop[index] = np.where(line.lateral_mm(in_image, geometry) > 0, left, right)
+    (right, left), (line, geometry) = np.array(ids, np.uint8), place
+    side_of = np.array([right, *(left if side is Side.LEFT else right for side in sides), right], np.uint8)
+    is_cut = np.array([False, *(side is Side.CUT for side in sides), True])[ranks]
+    whole = ~is_cut
+    fill(labels, organs.where(whole), side_of[ranks[whole]])
+    for index, _ in voxels_of(organs.where(is_cut)):
+        labels[index] = np.where(line.lateral_mm(index, geometry) > 0, left, right)

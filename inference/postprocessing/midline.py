@@ -18,14 +18,11 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from inference.geometry import Geometry
 from inference.postprocessing.label_statistics import Found
-from model.arrays import F64, U8, Voxels
-
-Index = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
-"""The z, y and x of n voxels, as `np.nonzero` gives them."""
+from inference.postprocessing.runs import Index, Ints, Runs, count_along
+from model.arrays import F64, Voxels
 
 STRAIGHT: tuple[float, float] = (1.0, 0.0)
 """The patient's left where the patient lies straight: the world's x axis."""
@@ -71,23 +68,19 @@ class Midline:
         return np.asarray(along_left - at_level - self.shift_mm, np.float64)
 
 
-def line_through(labels: U8, label: int, found: Found, geometry: Geometry) -> Midline:
-    """The centre line of one label: in each slice the median position of its voxels, smoothed along z.
+def line_through(vessel: Runs, geometry: Geometry) -> Midline:
+    """The centre line of a vessel: in each slice the median position of its voxels, smoothed along z.
 
     Medians stay inside the vessel when a stray part of the label lies in the same slice.
 
     Args:
-        labels: (z, y, x).
-        label: id in `labels`.
-        found: where the label lies.
-        geometry: grid of `labels`.
+        vessel: its runs, at least one.
+        geometry: grid of the label map.
     """
-    mask = labels[found.box.slices] == label
-    held = np.flatnonzero(mask.any(axis=(1, 2)))
-    across_x = _median_index(np.count_nonzero(mask, axis=1)[held])
-    across_y = _median_index(np.count_nonzero(mask, axis=2)[held])
+    across_y, across_x = count_along(vessel, 2), count_along(vessel, 1)
+    held = np.flatnonzero(across_x.any(axis=1))
     return _smooth_line(
-        np.stack([held, across_y, across_x], axis=1) + found.box.start_zyx,
+        np.stack([held, _median_index(across_y[held]), _median_index(across_x[held])], axis=1),
         geometry,
         geometry.spacing_zyx_mm[0],
     )
@@ -169,7 +162,7 @@ def _affine(index_zyx: Index, steps_zyx: F64, origin: float) -> F64:
     return value
 
 
-def _median_index(counts: NDArray[np.intp]) -> F64:
+def _median_index(counts: Ints) -> F64:
     """Median position (n,) of the voxels counted per index (n, size).
 
     Between two indices where half lies on each side.

@@ -14,6 +14,7 @@ from inference.postprocessing.midline import (
     middle_by_organs,
     middle_of_image,
 )
+from inference.postprocessing.runs import find_runs
 from model.labels import FLARE23
 from tests.places import real_data
 
@@ -57,7 +58,7 @@ def test_line_through_a_vessel_ignores_a_stray_voxel():
     labels = np.zeros((4, 5, 7), np.uint8)
     labels[:, 1:4, 2:5] = 1
     labels[2, 4, 6] = 1
-    line = line_through(labels, 1, found(labels), GRID)
+    line = line_through(find_runs(labels), GRID)
     assert line.points_mm.tolist() == [[30, 20, z] for z in (0, 5, 10, 15)]
     assert line.exact
 
@@ -65,7 +66,7 @@ def test_line_through_a_vessel_ignores_a_stray_voxel():
 def test_line_between_two_equal_vessels():
     labels = np.zeros((4, 5, 7), np.uint8)
     labels[:, 2, 1] = labels[:, 2, 5] = 1
-    assert line_through(labels, 1, found(labels), GRID).points_mm[:, 0].tolist() == [30] * 4
+    assert line_through(find_runs(labels), GRID).points_mm[:, 0].tolist() == [30] * 4
 
 
 def test_organs_place_the_middle():
