@@ -26,10 +26,13 @@ from model.arrays import F32, F64, U8, Voxels, Zyx, ZyxMm
 from model.manifest.resampling import Interpolation
 
 SPLINE_POLE = np.sqrt(3.0) - 2.0
+MANY_TAPS = 12
+"""From here on products of small matrices are faster than a sum over taps."""
+ONE_THREAD_PRODUCTS = 1 << 18
+"""Up to so many multiplications OpenBLAS works in the calling thread alone. Threads of its own, started by each
+of the threads that resample, would wait for one another: 30 times slower beside another busy process."""
 SPLINE_REACH = 12
 """Voxels after which the influence of a voxel on a cubic spline is below 1e-6."""
-MANY_TAPS = 12
-"""From here on a product of dense matrices is faster than a sum over taps."""
 
 
 def model_size(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, target_zyx_mm: ZyxMm) -> Zyx:
@@ -168,11 +171,25 @@ class Taps:
             np.all(self.weight[:, 0] == 1) and np.all(self.index[:, 0] == np.arange(self.size))
         )
 
-    def dense(self) -> F32:
-        """The same as a matrix of shape (m, size)."""
-        matrix = np.zeros((len(self.index), self.size), np.float32)
-        np.add.at(matrix, (np.arange(len(self.index))[:, None], self.index), self.weight)
-        return matrix
+    def blocks(self, width: int) -> "list[tuple[slice, slice, F32]]":
+        """The same as matrices, some outputs at a time: which outputs, of which inputs, weights.
+
+        Each matrix is as small as its outputs allow, and its product with (inputs, width) has at most
+        `ONE_THREAD_PRODUCTS` multiplications.
+        """
+        found, start = [], 0
+        low, high = self.index.min(axis=1), self.index.max(axis=1) + 1
+        while start < len(self.index):
+            count = np.arange(1, len(self.index) - start + 1)
+            spans = np.maximum.accumulate(high[start:]) - np.minimum.accumulate(low[start:])
+            stop = start + max(1, int(np.count_nonzero(count * spans * width <= ONE_THREAD_PRODUCTS)))
+            first, last = int(low[start:stop].min()), int(high[start:stop].max())
+            matrix = np.zeros((stop - start, last - first), np.float32)
+            rows = np.arange(stop - start)[:, None]
+            np.add.at(matrix, (rows, self.index[start:stop] - first), self.weight[start:stop])
+            found.append((slice(start, stop), slice(first, last), matrix))
+            start = stop
+        return found
 
 
 def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
@@ -211,7 +228,11 @@ def _combine_rows(plane: Voxels, along: Taps) -> F32:
     if along.is_identity:
         return plane.astype(np.float32, copy=False)
     if along.index.shape[1] >= MANY_TAPS:
-        return along.dense() @ plane.astype(np.float32, copy=False)
+        source = plane.astype(np.float32, copy=False)
+        result = np.empty((len(along.index), source.shape[1]), np.float32)
+        for outputs, inputs, weights in along.blocks(source.shape[1]):
+            np.matmul(weights, source[inputs], out=result[outputs])
+        return result
     total: F32 = plane[along.index[:, 0]] * along.weight[:, :1]
     for tap in range(1, along.index.shape[1]):
         total += plane[along.index[:, tap]] * along.weight[:, tap : tap + 1]

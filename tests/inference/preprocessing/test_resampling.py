@@ -8,11 +8,15 @@ import scipy.ndimage
 
 from inference.geometry import Geometry
 from inference.preprocessing.resampling import (
+    MANY_TAPS,
+    ONE_THREAD_PRODUCTS,
+    in_plane,
     model_size,
     resample_geometry,
     resample_image,
     resample_labels,
     resample_slices,
+    taps,
     value_range,
 )
 
@@ -204,3 +208,29 @@ def test_both_grids_have_the_same_edges(oblique):
     assert small.spacing_zyx_mm == (4.0, 1.0, 4.5)
     for a, b in [((-0.5,) * 3, (-0.5,) * 3), ((9.5, 7.5, 5.5), (4.5, 7.5, 3.5))]:
         assert np.allclose(geometry.to_world(a), small.to_world(b))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "new_size"), [("area", 512, 75), ("cubic", 512, 400), ("cubic", 30, 70), ("cubic", 5, 3)]
+)
+@pytest.mark.parametrize("width", [1, 512, 40_000])
+def test_many_taps_are_summed_by_products_that_one_thread_does(kind, size, new_size, width):
+    """Every output once, with its weights at its inputs; no product larger than one output needs."""
+    along = taps(size, new_size, kind)
+    dense = np.zeros((new_size, size), np.float32)
+    for outputs, inputs, weights in along.blocks(width):
+        assert not dense[outputs].any()
+        dense[outputs, inputs] = weights
+        assert weights.size * width <= ONE_THREAD_PRODUCTS or len(weights) == 1
+    values = np.random.default_rng(0).random(size)
+    expected = (along.weight.astype(float) * values[along.index]).sum(axis=1)
+    assert dense @ values == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_slice_by_many_taps_is_the_sum_over_them():
+    plane = np.random.default_rng(1).random((90, 70)).astype(np.float32)
+    along_y, along_x = taps(90, 14, "area"), taps(70, 61, "cubic")
+    assert min(along_y.index.shape[1], along_x.index.shape[1]) >= MANY_TAPS
+    rows = (plane[along_y.index] * along_y.weight[:, :, None]).sum(axis=1)
+    expected = (rows[:, along_x.index] * along_x.weight).sum(axis=2)
+    assert np.allclose(in_plane(plane, along_y, along_x), expected, atol=1e-6)
