@@ -78,7 +78,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     add(
         "--skip-existing",
         action="store_true",
-        help="leave out cases whose label map is there, to resume a run",
+        help="leave out cases whose label map is there and whole, to resume a run",
     )
     add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
     add("--debug", action="store_true", help="show tracebacks")
@@ -127,6 +127,10 @@ def main(argv: Sequence[str] | None = None, program: str = "predict.py") -> int:
     except KeyboardInterrupt:
         print("interrupted; results written so far are whole", file=sys.stderr)  # noqa: T201 - no console exists here
         return INTERRUPTED
+    except SystemExit as error:
+        if error.code == TERMINATED:
+            print("terminated; results written so far are whole", file=sys.stderr)  # noqa: T201
+        raise
 
 
 def _at_least_one(text: str) -> int:

@@ -3,8 +3,10 @@
     LeanSegError                 the message is one line: what is wrong with what, and what to do
     ├── InputError               1   one case cannot be used; the others go on
     ├── BudgetError              1   one case cannot be run within the memory budget; the others go on
+    ├── NetworkError             1   a network gave no usable numbers for one case; the others go on
     ├── UsageError               2   wrong call: nothing is run
     │   └── OutputError          2   the output folder cannot be written or is full: the run ends
+    │       └── ResultNameError  1   one case's result cannot have its name; the others go on
     └── DeviceError              2   the device that was asked for cannot be used
         └── DeviceMemoryError    1   a device ran out of memory while it worked on a case
 
@@ -31,6 +33,18 @@ class UsageError(LeanSegError):
 
 class OutputError(UsageError):
     """The output folder cannot be made or written, or the disk is full."""
+
+
+class ResultNameError(OutputError):
+    """A result cannot be given its name, which is too long or that of a folder; others may be written."""
+
+    exit_code = 1
+
+
+class NetworkError(LeanSegError):
+    """A network's output for a case is not usable."""
+
+    exit_code = 1
 
 
 class BudgetError(LeanSegError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from inference.errors import OutputError, UsageError, reason
 from inference.imaging.formats.dicom import holds_dicom, is_dicom
 from inference.imaging.reading import FORMATS, image_suffix
-from inference.imaging.writing import try_folder
+from inference.imaging.writing import sweep, try_folder
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
 
 
@@ -138,7 +138,7 @@ def check_folders(source: Path, output: Path) -> None:
 
 
 def prepare_output(output: Path) -> None:
-    """Make the output folder if it is not there, and try whether it can be written.
+    """Make the output folder if it is not there, try whether it can be written, and sweep it.
 
     Raises:
         OutputError: it cannot.
@@ -148,6 +148,7 @@ def prepare_output(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         try_folder(output)
+        sweep(output)
     except OSError as error:
         raise OutputError(
             f"{output}: cannot be written ({reason(error)}); make it writable or give another folder with "

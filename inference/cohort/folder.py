@@ -22,6 +22,7 @@ from inference.cohort.one_case import (
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import OutputError, one_line, printable
 from inference.imaging.volume import Volume
+from inference.imaging.writing import holds_whole_labels
 from inference.planning.footprint import image_mb
 from inference.predictor import Segmented
 
@@ -44,7 +45,7 @@ class FolderRun:
     tell: Tell
     progress: Progress
     skip_existing: bool = False
-    """Leave out cases whose result is there."""
+    """Leave out cases whose result is there, and whole."""
 
     def run(self, cases: Sequence[Case]) -> None:
         """Segment cases one after another and write their label maps.
@@ -57,7 +58,7 @@ class FolderRun:
         for case in cases:
             if case.problem:
                 self.tell(failed(case, case.problem))
-            elif self.skip_existing and (self.output / case.output_name).exists():
+            elif self.skip_existing and holds_whole_labels(self.output / case.output_name):
                 self.tell(Outcome(case=case, status="skipped"))
             else:
                 todo.append(case)

@@ -8,7 +8,15 @@ from typing import Protocol, TypeVar
 
 from inference.cohort.cases import Case
 from inference.cohort.outcome import Outcome, account_of, naming
-from inference.errors import DeviceError, DeviceMemoryError, InputError, LeanSegError, one_line, printable
+from inference.errors import (
+    DeviceError,
+    DeviceMemoryError,
+    InputError,
+    LeanSegError,
+    ResultNameError,
+    one_line,
+    printable,
+)
 from inference.geometry import Geometry
 from inference.imaging.reading import OpenedImage, open_image
 from inference.imaging.volume import Volume
@@ -200,7 +208,7 @@ def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Pat
         output: an existing folder for the label map.
 
     Raises:
-        OutputError: the label map cannot be written.
+        OutputError: the label map cannot be written, and no other could.
     """
     about = Outcome(
         case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry
@@ -215,8 +223,11 @@ def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Pat
             warnings=result.warnings,
         )
     assert prepared.geometry is not None, "a case that was segmented was opened"
-    with prepared.timings.stage("write"):
-        write_labels(output / prepared.case.output_name, result.labels, prepared.geometry)
+    try:
+        with prepared.timings.stage("write"):
+            write_labels(output / prepared.case.output_name, result.labels, prepared.geometry)
+    except ResultNameError as error:
+        return replace(about, status="failed", error=printable(str(error)), warnings=result.warnings)
     return replace(about, status="segmented", warnings=result.warnings, account=account_of(result))
 
 

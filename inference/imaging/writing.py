@@ -1,24 +1,38 @@
-"""Files to disk: whole or not at all."""
+"""Files to disk: whole or not at all.
 
+An unfinished file is locked by the process that writes it, so that one which a killed process left behind can
+be told from one that another run is writing.
+"""
+
+import errno
 import os
 import secrets
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
-from inference.errors import OutputError, reason
+from inference.errors import OutputError, ResultNameError, reason
 from inference.geometry import Geometry
-from inference.imaging.formats.nifti_header import label_header
+from inference.imaging.formats.nifti_header import HEADER_BYTES, VOXELS_AT, header_layout, label_header
 from inference.imaging.formats.packed_streams import GzipSink
 from model.arrays import U8
+
+try:
+    import fcntl
+except ImportError:  # Windows: unfinished files are not swept there.
+    fcntl = None  # type: ignore[assignment]
 
 SLICES_AT_ONCE = 16
 TEMPORARY = ".leanseg-"
 """What names of unfinished files begin with; they are hidden and do not end like an image."""
+BAD_NAMES = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTEMPTY, errno.EILSEQ, errno.EINVAL}
+"""What the system says of a name that this file cannot have, though others may be written beside it."""
 
 
 def write_labels(path: Path, labels: U8, geometry: Geometry) -> None:
@@ -50,6 +64,22 @@ def write_labels(path: Path, labels: U8, geometry: Geometry) -> None:
         sink.finish()
 
 
+def holds_whole_labels(path: Path) -> bool:
+    """Whether a file is a label map that was written to its end, told by its first and last bytes."""
+    try:
+        with path.open("rb") as file:
+            start = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(file.read(1024), HEADER_BYTES)
+            file.seek(-4, os.SEEK_END)
+            unpacked_bytes = int.from_bytes(file.read(4), "little")
+    except (OSError, zlib.error):
+        return False
+    if len(start) < HEADER_BYTES:
+        return False
+    order: Literal["<", ">"] = "<" if int.from_bytes(start[:4], "little") == HEADER_BYTES else ">"
+    dim = np.frombuffer(start, header_layout(order), 1)[0]["dim"]
+    return unpacked_bytes == (VOXELS_AT + prod(int(n) for n in dim[1:4])) % 2**32
+
+
 def try_folder(folder: Path) -> None:
     """Find out whether files can be written into a folder, leaving nothing there.
 
@@ -60,21 +90,47 @@ def try_folder(folder: Path) -> None:
         file.write(b"x")
 
 
+def sweep(folder: Path) -> None:
+    """Remove the unfinished files that killed runs left in a folder; those of other runs stay."""
+    for path in folder.glob(f"{TEMPORARY}*.tmp"):
+        with suppress(OSError), path.open("r+b") as file:
+            if _lock(file):
+                path.unlink()
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write that appears under its name when the block ends well, and else never.
 
+    It is on the disk before it has its name: after a power failure there is the old file or the new one.
+
     Raises:
+        ResultNameError: it cannot have this name.
         OutputError: it cannot be written.
     """
     scratch = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         # Not by `tempfile`, whose files only their owner may read.
         with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            _lock(file)
             yield file
-        scratch.replace(path)
+            file.flush()
+            os.fsync(file.fileno())
+            scratch.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({reason(error)}); nothing was left behind") from error
+        kind = ResultNameError if error.errno in BAD_NAMES else OutputError
+        raise kind(f"{path}: cannot be written ({reason(error)}); nothing was left behind") from error
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock a file for as long as it is open; False where another process has it, or nobody can."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -29,8 +29,8 @@ SPLINE_POLE = np.sqrt(3.0) - 2.0
 MANY_TAPS = 12
 """From here on products of small matrices are faster than a sum over taps."""
 ONE_THREAD_PRODUCTS = 1 << 18
-"""Up to so many multiplications OpenBLAS works in the calling thread alone. Threads of its own, started by each
-of the threads that resample, would wait for one another: 30 times slower beside another busy process."""
+"""Up to so many multiplications OpenBLAS works in the calling thread alone. Threads of its own, started by
+each of those that resample, would wait for one another: 30 times slower beside another busy process."""
 SPLINE_REACH = 12
 """Voxels after which the influence of a voxel on a cubic spline is below 1e-6."""
 

@@ -1,5 +1,6 @@
 """Networks on the CPU by OpenVINO."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,21 @@ from model.arrays import F32
 from model.manifest.network import Precision
 
 
+@cache
+def _core() -> Any:  # noqa: ANN401 - OpenVINO is imported where it is used
+    """The one `Core` of this process.
+
+    Each installs a signal stack of its own, and several that are closed in another order than they were made
+    leave a freed one active: a signal during the last write of a run was a segmentation fault.
+    """
+    return load_library("openvino").Core()
+
+
 class OpenVinoSession:
     """A network on the CPU by OpenVINO. Compiled once; writes no cache and reports nothing."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
-        core = load_library("openvino").Core()
+        core = _core()
         low = effective_precision("openvino", settings.precision) == "bf16"
         self.precision: Precision = "bf16" if low else "fp32"
         options: dict[str, Any] = {

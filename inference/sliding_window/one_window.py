@@ -8,6 +8,7 @@ from itertools import chain, combinations
 
 import numpy as np
 
+from inference.errors import NetworkError
 from inference.restoration.winners import Rule
 from inference.runtime.session import Session
 from inference.sliding_window.running_mean import update_mean
@@ -77,12 +78,20 @@ def window_scores(window: F32, member: Member, session: Session, rule: Rule, thr
         session: the member's network.
         rule: whether scores are probabilities or logits, and of which kind.
         threads: work on slices.
+
+    Raises:
+        NetworkError: a value is not finite; all its classes would else count as background.
     """
     flips = mirrorings(["zyx".index(axis) - 3 for axis in member.tiling.mirror_axes])
     mean: F32 | None = None
     for count, flip in enumerate(flips, start=1):
         given = to_network_axes(np.flip(window, flip), member.axes)
         logits = session.run(np.ascontiguousarray(given)[None])[0]
+        if not np.isfinite(logits.sum()):
+            raise NetworkError(
+                f"network {member.file} gives values that are not finite; try --precision fp32, "
+                "and look at the image's values"
+            )
         scores = np.ascontiguousarray(np.flip(from_network_axes(logits, member.axes), flip))
         if rule.scores == "probabilities":
             activate(scores, rule.softmax, threads)

@@ -7,10 +7,13 @@ import signal
 import sys
 import time
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from inference.errors import DeviceError, OutputError
+from inference.geometry import Geometry
+from inference.imaging.writing import write_labels
 from tests.end_to_end.calls import call, listing, names, run, start, write_case
 from tests.places import ROOT
 
@@ -133,8 +136,9 @@ def test_sigterm_leaves_only_whole_files(bench, bundle):
     while not names(bench / "outputs") and time.monotonic() < patience:
         time.sleep(0.01)
     process.terminate()
-    process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
+    assert err.splitlines()[-1] == "terminated; results written so far are whole"
     written = names(bench / "outputs")
     assert 0 < len(written) < 41
     for name in written:
@@ -146,9 +150,13 @@ def test_sigterm_leaves_only_whole_files(bench, bundle):
 def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
     write_case(bench / "inputs" / "other.nii.gz")
     (bench / "outputs").mkdir()
-    (bench / "outputs" / "case.nii.gz").write_bytes(b"done before")
+    done = bench / "outputs" / "case.nii.gz"
+    geometry = Geometry(size_zyx=(1, 2, 3), spacing_zyx_mm=(1.0, 1.0, 1.0))
+    write_labels(done, np.full((1, 2, 3), 7, np.uint8), geometry)
+    before = done.read_bytes()
+    (bench / "outputs" / ".leanseg-1-left-behind.tmp").touch()
     assert call(bench, bundle, "--skip-existing", "--report", str(bench / "run.json")) == 0
-    assert (bench / "outputs" / "case.nii.gz").read_bytes() == b"done before"
+    assert done.read_bytes() == before
     assert names(bench / "outputs") == ["case.nii.gz", "other.nii.gz"]
     assert '"status": "skipped"' in (bench / "run.json").read_text(encoding="utf-8")
 

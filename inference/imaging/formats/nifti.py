@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.errors import InputError
 from inference.imaging.formats.image_file import MOST_VOXELS, ImageFile
-from inference.imaging.formats.nifti_grid import read_grid
+from inference.imaging.formats.nifti_grid import has_usable_spacing, read_grid
 from inference.imaging.formats.nifti_header import HEADER_BYTES, HEADER_BYTES_2, header_layout
 from inference.imaging.formats.packed_streams import ByteStream, Compression
 from inference.imaging.formats.voxels import StoredVoxels
@@ -56,7 +56,7 @@ def read_nifti(path: Path) -> ImageFile:
         intercept=intercept,
     )
     geometry, warnings = read_grid(path, header, size)
-    if len(raw) == HEADER_BYTES:
+    if len(raw) == HEADER_BYTES and has_usable_spacing(header):
         geometry = replace(geometry, nifti_header=raw)
     return ImageFile(geometry=geometry, stored=stored, warnings=warnings)
 

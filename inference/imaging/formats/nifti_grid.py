@@ -63,6 +63,12 @@ def read_grid(path: Path, header: np.void, size: Zyx) -> tuple[Geometry, tuple[s
     return geometry, notes
 
 
+def has_usable_spacing(header: np.void) -> bool:
+    """Whether `pixdim` is a spacing. A header where it is none is not written again: ITK reads 1 mm there."""
+    pixdim = header["pixdim"][1:4].astype(np.float64)
+    return bool(np.all(np.isfinite(pixdim) & (pixdim > 0)))
+
+
 def _chosen(
     path: Path, sform: _Form | None, qform: _Form | None, *, prefer_sform: bool, warnings: list[str]
 ) -> _Form:

@@ -9,6 +9,8 @@ import SimpleITK as sitk
 from inference.cohort import one_case
 from inference.cohort.outcome import exit_code, summary
 from inference.errors import DeviceError, DeviceMemoryError, InputError, OutputError
+from inference.geometry import Geometry
+from inference.imaging.writing import holds_whole_labels, write_labels
 from tests.inference.images import voxels, write_nifti
 from tests.inference.predictors import Threshold
 
@@ -103,11 +105,19 @@ def test_outcomes_are_told_in_the_order_of_the_cases(bench):
     assert bench.statuses == ["segmented", "failed", "segmented", "failed", "segmented"]
 
 
+def whole_labels(path):
+    """Write an empty label map, and say its bytes."""
+    write_labels(
+        path, np.zeros((2, 3, 4), np.uint8), Geometry(size_zyx=(2, 3, 4), spacing_zyx_mm=(1.0, 1.0, 1.0))
+    )
+    return path.read_bytes()
+
+
 def test_existing_results_are_kept(bench):
     bench.put(["a_0000", "b"])
-    (bench.output / "a.nii.gz").write_bytes(b"kept")
+    kept = whole_labels(bench.output / "a.nii.gz")
     outcomes, predictor = bench.run(skip_existing=True)
-    assert (bench.output / "a.nii.gz").read_bytes() == b"kept"
+    assert (bench.output / "a.nii.gz").read_bytes() == kept
     assert len(predictor.seen) == 1
     assert [outcome.status for outcome in outcomes] == ["skipped", "segmented"]
     assert exit_code(outcomes) == 0
@@ -115,9 +125,39 @@ def test_existing_results_are_kept(bench):
 
 def test_no_predictor_is_made_for_nothing_to_do(bench):
     bench.put("a")
-    (bench.output / "a.nii.gz").write_bytes(b"kept")
+    whole_labels(bench.output / "a.nii.gz")
     bench.run(skip_existing=True, open_predictor=lambda: pytest.fail("made a predictor"))
     assert bench.lines[0] == ["a.nii.gz: skipped, a.nii.gz is there"]
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-6], lambda data: b"kept"])
+def test_what_is_no_whole_result_is_made_again(bench, damage):
+    bench.put("a")
+    path = bench.output / "a.nii.gz"
+    path.write_bytes(damage(whole_labels(path)))
+    outcomes, _ = bench.run(skip_existing=True)
+    assert [outcome.status for outcome in outcomes] == ["segmented"]
+    assert holds_whole_labels(path)
+
+
+def test_a_folder_in_the_place_of_a_result_is_the_fault_of_one_case(bench):
+    bench.put("123")
+    (bench.output / "2.nii.gz" / "inside").mkdir(parents=True)
+    outcomes, _ = bench.run()
+    assert [outcome.status for outcome in outcomes] == ["segmented", "failed", "segmented"]
+    assert "2.nii.gz: cannot be written (Is a directory)" in outcomes[1].error
+    assert sorted(path.name for path in bench.output.iterdir()) == [f"{n}.nii.gz" for n in (1, 2, 3)]
+    assert exit_code(outcomes) == 1
+
+
+def test_a_name_that_is_too_long_for_a_result_is_the_fault_of_one_case(bench):
+    """251 characters with .nii; with .nii.gz there are 254, with .nii.gz in place of .mha 258."""
+    write_nifti(bench.source / ("x" * 247 + ".nii"))
+    sitk.WriteImage(sitk.GetImageFromArray(voxels()), str(bench.source / "a.mha"))
+    (bench.source / "a.mha").rename(bench.source / ("y" * 251 + ".mha"))
+    outcomes, _ = bench.run()
+    assert [outcome.status for outcome in outcomes] == ["segmented", "failed"]
+    assert "cannot be written (File name too long)" in outcomes[1].error
 
 
 def test_a_full_disk_ends_the_run_and_leaves_whole_files(bench, monkeypatch):

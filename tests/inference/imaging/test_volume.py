@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from inference.errors import InputError, OutputError
 from inference.geometry import Geometry
 from inference.imaging.reading import open_image, read_volume
-from inference.imaging.writing import write_labels
+from inference.imaging.writing import sweep, whole_file, write_labels
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 from tests.places import real_data, whole_data
 
@@ -223,6 +223,28 @@ def test_results_are_as_readable_as_the_umask_says(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "a.nii.gz").stat().st_mode & 0o777 == 0o644
+
+
+def test_an_unfinished_file_that_nobody_writes_is_swept(tmp_path):
+    """One that another run is writing, which is locked, stays."""
+    (tmp_path / ".leanseg-1-dead.tmp").touch()
+    (tmp_path / "leanseg.tmp").touch()
+    with whole_file(tmp_path / "result"):
+        (alive,) = (path.name for path in tmp_path.glob(f".leanseg-{os.getpid()}-*"))
+        sweep(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive, "leanseg.tmp"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["leanseg.tmp", "result"]
+
+
+@pytest.mark.parametrize("spacing", [np.nan, np.inf, 0.0])
+def test_a_spacing_that_was_mended_is_what_is_written(tmp_path, spacing):
+    """ITK reads 1 mm where the header has none; the sform says 2 mm."""
+    path = write_nifti(tmp_path / "image.nii", pixdim=(1, spacing, 3.2, 8, 0, 0, 0, 0))
+    volume = read_volume(path)
+    write_labels(tmp_path / "labels.nii.gz", np.zeros(volume.geometry.size_zyx, np.uint8), volume.geometry)
+    written = sitk.ReadImage(str(tmp_path / "labels.nii.gz"))
+    assert written.GetSpacing()[::-1] == pytest.approx(volume.geometry.spacing_zyx_mm)
+    assert any("that of the sform was taken: 2 × 3 × 4 mm" in warning for warning in volume.warnings)
 
 
 def test_a_big_endian_header_is_kept_big_endian(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inference.errors import DeviceError, DeviceMemoryError
-from inference.runtime import backends, precision
+from inference.runtime import backends, openvino_session, precision
 from inference.runtime import session as runtime
 from inference.runtime.backends import select_backend
 from inference.runtime.onnxruntime_session import cuda_options
@@ -48,6 +48,17 @@ def test_two_channels(backend, tmp_path):
     session = open_session(write(bands(shape, (0.0,)), tmp_path), backend, Settings(input_shape=shape))
     window = np.random.default_rng(0).integers(0, 99, shape).astype(np.float32)
     np.testing.assert_array_equal(session.run(window)[0, 1], 200 * window.sum(axis=1)[0])
+
+
+def test_openvino_has_one_core(tmp_path, monkeypatch):
+    """Several, closed in another order than they were made, make a signal at the end a segmentation fault."""
+    library = backends.load_library("openvino")
+    cores = []
+    monkeypatch.setattr(library, "Core", lambda make=library.Core: cores.append(make()) or cores[-1])
+    openvino_session._core.cache_clear()
+    for _ in range(2):
+        open_session(write(identity(WINDOW, 1.0), tmp_path), "openvino", ONE).close()
+    assert len(cores) == 1
 
 
 def test_both_backends_agree_on_a_convolution(window, tmp_path):

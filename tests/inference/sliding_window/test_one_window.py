@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from inference.errors import NetworkError
 from inference.sliding_window.one_window import (
     activate,
     from_network_axes,
@@ -40,6 +41,15 @@ def test_activations_have_the_same_bits_however_many_threads_work(softmax):
     one, two, three = (activate(logits.copy(), softmax, Threads(count)) for count in (1, 2, 3))
     np.testing.assert_array_equal(two, one)
     np.testing.assert_array_equal(three, one)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_no_scores(value):
+    """One of 1920 values; its voxel would count as background."""
+    spoiled = FakeSession(lambda window: np.stack([window, np.where(window == 7, value, window)]))
+    window = np.arange(np.prod(WINDOW), dtype=np.float32).reshape(WINDOW)
+    with pytest.raises(NetworkError, match=r"network a\.onnx gives values that are not finite"):
+        scores_of(window, member(), spoiled)
 
 
 def test_there_are_48_axis_codes():
