@@ -95,10 +95,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--host-memory-mb",
-        type=_at_least_one,
-        default=8192,
+        type=_at_least_one_or_auto,
+        default=None,
         metavar="N",
-        help="MiB of host memory to stay within (default: %(default)s)",
+        help="MiB of host memory to stay within (default: auto, what this machine and the container have, "
+        "at most 8192)",
     )
     add(
         "--gpu-memory-mb",
@@ -137,6 +138,10 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
     return int(text)
+
+
+def _at_least_one_or_auto(text: str) -> int | None:
+    return None if text == "auto" else _at_least_one(text)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -22,7 +22,8 @@ class Call:
     threads: int = 0
     """0: as many as this process may run on."""
     precision: Literal["auto", "fp32"] = "auto"
-    host_memory_mb: int = 8192
+    host_memory_mb: int | None = None
+    """None: what there is, see `inference.limits`."""
     gpu_memory_mb: int = 4096
     plan: bool = False
     """Print what would be done, and stop."""

@@ -15,7 +15,8 @@ from inference.cohort.outcome import Outcome, exit_code, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
-from inference.planning.plan import Budget, InferencePlan
+from inference.limits import memory_at_hand
+from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime.backends import select_backend
@@ -95,7 +96,11 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _limits(call: Call) -> tuple[Precision | None, Budget]:
     """The precision that is forced, if any, and the memory that may be taken."""
-    budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
+    if call.host_memory_mb is None:
+        at_hand = memory_at_hand(MOST_HOST_MB)
+        budget = Budget(host_mb=at_hand.mb, gpu_mb=call.gpu_memory_mb, host_why=at_hand.why)
+    else:
+        budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
     return None if call.precision == "auto" else call.precision, budget
 
 

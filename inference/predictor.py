@@ -28,7 +28,7 @@ from inference.postprocessing.runs import ScatteredError
 from inference.preprocessing.intensity import nonzero_filled
 from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
 from inference.runtime.backends import Backend, Device, load_library, select_backend
-from inference.runtime.process_memory import peak_mb, reset_peak
+from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
 from inference.sliding_window.localization import (
@@ -66,7 +66,7 @@ class Segmented:
     windows: WindowCount
     """Windows run and skipped."""
     host_peak_mb: float
-    """Most memory of the whole process meanwhile, reading ahead included."""
+    """Most memory of the whole process since it began, reading included."""
     warnings: tuple[str, ...] = ()
     """What the user should know."""
 
@@ -110,7 +110,7 @@ class Predictor:
     Args:
         bundle: manifest and files.
         device: see `runtime.backends.select_backend`.
-        threads: CPU threads; 0 for as many as this process may run on.
+        threads: CPU threads; 0 for as many as can run at a time, a quota considered.
         precision: `fp32` forbids what the manifest allows; None does not.
         budget: memory that may be taken.
         release: give back the networks' memory as soon as a case needs them no more, before clean-up.
@@ -147,7 +147,7 @@ class Predictor:
     def _use(self, backend: Backend) -> None:
         self.backend: Backend = backend
         self._sessions = Sessions(
-            self._bundle, backend, threads=self._threads.wanted, precision=self._precision
+            self._bundle, backend, threads=self._threads.of_libraries, precision=self._precision
         )
         self._planner = Planner(
             bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget
@@ -183,7 +183,6 @@ class Predictor:
             DeviceError: the device that was asked for cannot run the networks, or ran out of memory with the
                 smallest plan too.
         """
-        reset_peak()
         notes: list[str] = []
         timings = timings or Timings()
         # A case before may have shown that less memory must do, or another device, since the plan was made.

@@ -3,13 +3,14 @@
 The result is the same whoever does the work, and however many they are.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
+
+from inference.limits import processors, processors_within_quota
 
 T = TypeVar("T")
 
@@ -19,14 +20,20 @@ class Threads:
     """How many threads work on slices, and the pool in which they do; handed to whoever has such work."""
 
     wanted: int = 0
-    """0: as many as this process may run on."""
+    """0: as many as can run at a time, see `inference.limits`."""
 
     @cached_property
     def count(self) -> int:
         """How many work at the same time."""
-        if self.wanted:
-            return self.wanted
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.wanted or processors_within_quota()
+
+    @property
+    def of_libraries(self) -> int:
+        """How many threads a library is to use; 0 leaves it to the library.
+
+        It knows better which processors share a core, but nothing of quotas.
+        """
+        return self.wanted or (self.count if self.count < processors() else 0)
 
     def spread(self, work: Callable[[int, int], T], size: int) -> list[T]:
         """Do work on the parts of `range(size)`, one part a thread, at the same time.

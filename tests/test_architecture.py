@@ -95,7 +95,9 @@ RULES: Mapping[str, Rule] = {
 }
 """Module or folder to its rule; the longest name that a module lies in counts."""
 
-TOOLS = {"inference.errors", "inference.geometry", "inference.threads", "inference.timing"}
+TOOLS = {
+    *("inference.errors", "inference.geometry", "inference.limits", "inference.threads", "inference.timing"),
+}
 """What every stage of inference may use, and itself uses no stage."""
 
 STAGES: Mapping[str, set[str]] = {

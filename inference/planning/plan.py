@@ -16,12 +16,18 @@ Not measured on our own; onnxruntime users report 300 to 500.
 """
 
 
+MOST_HOST_MB = 8192
+"""What organisers give a container."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """What a run may take at most."""
 
-    host_mb: int = 8192
+    host_mb: int = MOST_HOST_MB
     gpu_mb: int = 4096
+    host_why: str = ""
+    """What set `host_mb`, where that was not the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,7 @@ class InferencePlan:
             "host_mb": self.host_mb,
             "gpu_mb": self.gpu_mb,
             "host_budget_mb": self.budget.host_mb,
+            "host_budget_set_by": self.budget.host_why or "the user",
             "gpu_budget_mb": self.budget.gpu_mb,
         }
 
@@ -119,7 +126,8 @@ class InferencePlan:
         for stage, items in self.host.items():
             parts = ", ".join(f"{what} {mb:.0f}" for what, mb in items.items() if mb >= 0.5)
             lines.append(f"host, {stage:<8} {ceil(sum(items.values()))} MiB: {parts}")
-        lines.append(f"host memory    {self.host_mb} of {self.budget.host_mb} MiB")
+        why = f" ({self.budget.host_why})" if self.budget.host_why else ""
+        lines.append(f"host memory    {self.host_mb} of {self.budget.host_mb} MiB{why}")
         if self.gpu:
             parts = ", ".join(f"{what} {mb:.0f}" for what, mb in self.gpu.items())
             lines.append(f"GPU memory     {self.gpu_mb} of {self.budget.gpu_mb} MiB: {parts}")

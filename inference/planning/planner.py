@@ -143,8 +143,9 @@ def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPla
 
 
 def _least_needed(plan: InferencePlan) -> str:
+    why = f"; {plan.budget.host_mb} MiB are {plan.budget.host_why}" if plan.budget.host_why else ""
     over = [
-        f"{name} memory {needed} MiB ({option} {needed})"
+        f"{name} memory {needed} MiB ({option} {needed}{why if name == 'host' else ''})"
         for name, needed, allowed, option in (
             ("host", plan.host_mb, plan.budget.host_mb, "--host-memory-mb"),
             ("GPU", plan.gpu_mb, plan.budget.gpu_mb, "--gpu-memory-mb"),
