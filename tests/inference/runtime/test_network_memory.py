@@ -54,4 +54,4 @@ def test_the_peak_stays_what_is_held_goes():
         held = held_mb()
     assert held > before + 30
     assert held_mb() < held - 30
-    assert peak_mb() >= held
+    assert peak_mb() > held - 5  # The kernel counts both by processor, and adds them up now and then.
