@@ -60,7 +60,11 @@ RULES: Mapping[str, Rule] = {
     ),
     "model.commands": Rule(LEAN_MODEL, set()),
     "model.__main__": Rule({"model.bundle", "leanseg.command_line"}, set()),
-    "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}),
+    "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}),
+    # Slow to import, and needed for compressed DICOM alone.
+    "inference.imaging.formats.unpack_process": Rule(
+        {"inference.errors", "inference.imaging.formats.unpack"}, {"numpy", "SimpleITK"}
+    ),
     "training": Rule(
         {
             "training",

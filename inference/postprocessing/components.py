@@ -7,8 +7,6 @@ steps work on the map's runs (`inference.postprocessing.runs`), and what they re
 from collections.abc import Sequence
 
 import numpy as np
-import SimpleITK as sitk
-from numpy.typing import NDArray
 
 from inference.geometry import Box
 from inference.postprocessing.label_statistics import found
@@ -140,7 +138,7 @@ def near_parts(structure: Runs, others: Runs, spacing_zyx_mm: ZyxMm, reach_mm: f
         return np.zeros(len(structure), bool)
     parts, sizes = _parts(structure)
     near = np.zeros(sizes.size, bool)
-    near[parts[blocks.touch(structure, blocks.distance_mm(held) <= reach_mm)]] = True
+    near[parts[blocks.touch(structure, blocks.within(held, reach_mm))]] = True
     return np.asarray(near[parts], bool)
 
 
@@ -184,14 +182,21 @@ class _Blocks:
         z, y, first, last = self._of(runs)
         return np.asarray(before[z, y, last + 1] > before[z, y, first], bool)
 
-    def distance_mm(self, held: Mask) -> NDArray[np.float32]:
-        """How far each block's centre (z, y, x) lies from the nearest of those that are held."""
-        image = sitk.GetImageFromArray(held.view(np.uint8))
-        image.SetSpacing(self._spacing_zyx_mm[::-1])
-        distance = sitk.SignedMaurerDistanceMap(
-            image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True
-        )
-        return np.asarray(sitk.GetArrayFromImage(distance), np.float32)
+    def within(self, held: Mask, reach_mm: float) -> Mask:
+        """Which blocks (z, y, x) have their centre at most so far from that of one that is held.
+
+        Squared distances along one axis after the other; nothing beyond the reach is looked at.
+        """
+        squared = np.where(held, np.float32(0), np.float32(np.inf))
+        for axis, step_mm in enumerate(self._spacing_zyx_mm):
+            along = np.moveaxis(squared, axis, 0)
+            least = along.copy()
+            for shift in range(1, min(int(reach_mm / step_mm) + 1, len(along))):
+                more = np.float32((shift * step_mm) ** 2)
+                np.minimum(least[shift:], along[:-shift] + more, out=least[shift:])
+                np.minimum(least[:-shift], along[shift:] + more, out=least[:-shift])
+            squared = np.moveaxis(least, 0, axis)
+        return np.asarray(squared <= reach_mm**2 * (1 + 1e-6), bool)
 
     def _of(self, runs: Runs) -> tuple[I32, I32, I32, I32]:
         """Along z and y the block of each run, along x those of its first and last voxel in the box."""

@@ -1,9 +1,6 @@
 """Compressed DICOM pixels, unpacked by GDCM in a process of its own.
 
-Damaged pixels can crash it, which must not end the run.
-
-The process reads paths from its standard input, each after its length, and answers each with a line (`int16
-262144`, or `error` and why) and the values. It ends with its input.
+Damaged pixels can crash it, which must not end the run. The process is `unpack_process`.
 """
 
 import os
@@ -17,15 +14,15 @@ from threading import Timer
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from inference.errors import InputError, one_line, reason
+from inference.errors import InputError, reason
 
-COMMAND = (sys.executable, "-m", "inference.imaging.formats.unpack")
+COMMAND = (sys.executable, "-m", "inference.imaging.formats.unpack_process")
 PATIENCE_S = 60.0
 """For one slice, which takes milliseconds."""
-_LENGTH = struct.Struct("<I")
+LENGTH = struct.Struct("<I")
+"""Before each path that the process is sent."""
 
 
 class Unpacker:
@@ -78,7 +75,7 @@ class Unpacker:
         assert process.stdin is not None
         assert process.stdout is not None
         name = os.fsencode(path.absolute())
-        process.stdin.write(_LENGTH.pack(len(name)) + name)
+        process.stdin.write(LENGTH.pack(len(name)) + name)
         process.stdin.flush()
         line = process.stdout.readline()
         if not line.endswith(b"\n"):
@@ -116,33 +113,3 @@ def unpacker() -> Iterator[Unpacker]:
         yield made
     finally:
         made.close()
-
-
-def main() -> None:
-    """Answer until the input ends."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # Libraries that print must not write between the answers.
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    while length := sys.stdin.buffer.read(_LENGTH.size):
-        name = sys.stdin.buffer.read(_LENGTH.unpack(length)[0])
-        try:
-            values = _gdcm(os.fsdecode(name))
-        except (RuntimeError, ValueError) as error:
-            # SimpleITK and ITK put the place in their own source in front.
-            told = one_line(error).rpartition("ERROR:")[2].rpartition("): ")[2].strip()[:150]
-            answers.write(f"error {told}\n".encode())
-        else:
-            answers.write(f"{values.dtype.name} {values.size}\n".encode() + values.tobytes())
-        answers.flush()
-
-
-def _gdcm(path: str) -> NDArray[Any]:
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(path)
-    values: NDArray[Any] = sitk.GetArrayFromImage(reader.Execute())
-    return values
-
-
-if __name__ == "__main__":
-    main()
