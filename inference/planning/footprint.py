@@ -23,11 +23,13 @@ from model.manifest.network import Member
 from model.manifest.resampling import along_axes
 
 MIB = 2.0**20
-LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 150.0, "onnxruntime": 145.0, "cuda": 900.0}
-"""Python, numpy, SimpleITK, cc3d and the runtime's own code, loaded. CUDA's figure is an estimate."""
+LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 64.0, "onnxruntime": 58.0, "cuda": 810.0}
+"""Python, numpy, cc3d and the runtime's own code, loaded. CUDA's figure is an estimate."""
 VOXEL_BYTES = 2
 """What a voxel of a channel takes: int16, as CT has it; images with fractions are float32 and take twice
 that."""
+BATCH_BYTES = 170
+"""What a boundary voxel of a batch takes while its scores are interpolated."""
 HOLES_BYTES = 6
 """What a voxel takes while the holes of the mask for normalization are filled: component numbers, two
 masks."""
@@ -113,7 +115,9 @@ class Footprint:
 
     def _parts_mb(self) -> float:
         """The runs of a label map while connected parts are looked for, and some of its voxels."""
-        return (most_runs(prod(self.image_zyx)) * RUN_BYTES + VOXELS_AT_ONCE * VISIT_BYTES) / MIB
+        voxels = prod(self.image_zyx)
+        visited = min(VOXELS_AT_ONCE, voxels)
+        return (min(most_runs(voxels), voxels) * RUN_BYTES + visited * VISIT_BYTES) / MIB
 
     def _distances_mb(self) -> float:
         """Blocks between which distances are measured, where a step asks for them."""
@@ -158,7 +162,7 @@ class Footprint:
         ceiling = 8 if fused_scores(self.manifest.fusion) == "logits" else 0
         of_grid = depth * height * width * (1 + 2 * bits + ceiling)
         of_input = depth * self.region_zyx[1] * self.region_zyx[2] * 3
-        batch = BATCH_VOXELS * 200 + 8 * BATCH_VOXELS * 3
+        batch = min(BATCH_VOXELS, prod(self.region_zyx)) * BATCH_BYTES
         return (of_grid + of_input + batch + 3 * height * width * 4 * channels) / MIB
 
 
