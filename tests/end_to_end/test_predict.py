@@ -74,7 +74,7 @@ def test_the_plan_counts_fractions_by_their_size(bench, bundle, capsys):
 
 def test_a_budget_that_cannot_be_kept_is_refused(bench, bundle, capsys):
     for options in ([], ["--plan"]):
-        assert call(bench, bundle, "--host-memory-mb", "100", *options) == 1
+        assert call(bench, bundle, "--host-memory-mb", "50", *options) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(
             f"error: {bench / 'inputs' / 'case_0000.nii.gz'}: the memory budget cannot be kept; at least "
