@@ -105,8 +105,8 @@ class Footprint:
 
     @property
     def _maps_in_clean_up(self) -> int:
-        """Label maps at a time: a map, its next version, and the part of it whose labels are counted."""
-        return 3 + bool(self.manifest.output.written_as)
+        """Label maps at a time: a map, its next version, and that in between where structures are renamed."""
+        return 2 + bool(self.manifest.output.written_as)
 
     @property
     def _needs_mask(self) -> bool:
