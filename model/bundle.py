@@ -8,10 +8,12 @@ half-written bundle is never seen.
 import hashlib
 import json
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
@@ -20,6 +22,9 @@ from model.onnx_header import FLOAT, OnnxFileError, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
 MANIFEST = "manifest.json"
+MOST_MANIFEST_BYTES = 16 << 20
+FLOW = {"If", "Loop", "Scan", "SequenceMap"}
+"""Operators that run parts of a graph as often as they like: a network without them ends."""
 OPSETS = range(9, 25)
 """Versions of ONNX's operators that onnxruntime and OpenVINO both run."""
 
@@ -46,6 +51,21 @@ class ModelBundle:
         """Path of the ONNX file that computes the network in fp16, if there is one."""
         return self.folder / network.fp16_file if network.fp16_file else None
 
+    def read(self, path: Path) -> bytes:
+        """The bytes of one of its files, with the hash that the manifest states at the time of reading.
+
+        Raises:
+            BundleError: the file was altered since the bundle was loaded, or is gone.
+        """
+        digest = self.manifest.files[path.relative_to(self.folder).as_posix()]
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read any more ({error.strerror})") from error
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise BundleError(f"{path}: was altered since the run began; start it again")
+        return data
+
     @property
     def sha256(self) -> str:
         """One hash for the whole bundle: of the manifest, which holds those of all files."""
@@ -60,16 +80,7 @@ def load_bundle(folder: Path) -> ModelBundle:
             is missing or does not have the hash stated.
     """
     path = folder / MANIFEST
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(
-            f"{folder}: no bundle here ({MANIFEST} is missing); give its folder with --bundle"
-        ) from error
-    except NotADirectoryError as error:
-        raise BundleError(f"{folder}: is a file; give the folder of the bundle with --bundle") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
+    document = _document(folder, path)
     if isinstance(document, dict) and document.get("format_version") != FORMAT_VERSION:
         found = document.get("format_version", "missing")
         wanted = f"this release reads {FORMAT_VERSION}, is {found}"
@@ -86,6 +97,30 @@ def load_bundle(folder: Path) -> ModelBundle:
         for file in network.files.values():
             verify_network(folder / file, where, network, manifest)
     return ModelBundle(folder=folder, manifest=manifest)
+
+
+def _document(folder: Path, path: Path) -> Any:  # noqa: ANN401 - whatever the JSON holds
+    """The JSON of a manifest.
+
+    Raises:
+        BundleError: it is not there, is no regular file, is too large, or is no JSON.
+    """
+    try:
+        if not stat.S_ISREG((status := path.stat()).st_mode):
+            raise BundleError(f"{path}: is no regular file; fetch the bundle again")
+        if status.st_size > MOST_MANIFEST_BYTES:
+            raise BundleError(f"{path}: is larger than any manifest; fetch the bundle again")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{folder}: no bundle here ({MANIFEST} is missing); give its folder with --bundle"
+        ) from error
+    except NotADirectoryError as error:
+        raise BundleError(f"{folder}: is a file; give the folder of the bundle with --bundle") from error
+    except BundleError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: cannot be read as JSON ({error})") from error
 
 
 def verify_network(path: Path, where: str, network: Network, manifest: Manifest) -> None:
@@ -111,6 +146,10 @@ def verify_network(path: Path, where: str, network: Network, manifest: Manifest)
     if header.opset not in OPSETS:
         known = f"{OPSETS.start} to {OPSETS.stop - 1}"
         raise BundleError(f"{path}: uses opset {header.opset}, this release runs {known}; export it again")
+    if foreign := sorted(op for op in header.operators if op in FLOW or "." in op):
+        raise BundleError(
+            f"{path}: uses {', '.join(foreign)}, which no network of a bundle needs; export it again"
+        )
     if len(header.inputs) != 1 or len(header.outputs) != 1:
         found = f"{len(header.inputs)} inputs and {len(header.outputs)} outputs"
         raise BundleError(f"{path}: has {found}, a network of a bundle has one of each")

@@ -1,6 +1,5 @@
 """Networks on the CPU or on CUDA by onnxruntime."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from model.arrays import F32
 class OnnxRuntimeSession:
     """A network on the CPU or on CUDA by onnxruntime."""
 
-    def __init__(self, path: Path, settings: Settings, *, cuda: bool) -> None:
+    def __init__(self, network: bytes, settings: Settings, *, cuda: bool) -> None:
         onnxruntime = load_library("cuda" if cuda else "onnxruntime")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -25,7 +24,7 @@ class OnnxRuntimeSession:
         providers: list[Any] = ["CPUExecutionProvider"]
         if cuda:
             providers.insert(0, ("CUDAExecutionProvider", cuda_options(settings)))
-        self._session: Any = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+        self._session: Any = onnxruntime.InferenceSession(network, options, providers=providers)
         # onnxruntime goes on with the CPU when CUDA's libraries do not load; that must not pass for a GPU.
         if cuda and "CUDAExecutionProvider" not in self._session.get_providers():
             raise DeviceError(

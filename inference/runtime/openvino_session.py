@@ -1,7 +1,6 @@
 """Networks on the CPU by OpenVINO."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def _core() -> Any:  # noqa: ANN401 - OpenVINO is imported where it is used
 class OpenVinoSession:
     """A network on the CPU by OpenVINO. Compiled once; writes no cache and reports nothing."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, network: bytes, settings: Settings) -> None:
         core = _core()
         low = effective_precision("openvino", settings.precision) == "bf16"
         self.precision: Precision = "bf16" if low else "fp32"
@@ -38,10 +37,10 @@ class OpenVinoSession:
         }
         if settings.threads > 0:
             options["INFERENCE_NUM_THREADS"] = settings.threads
-        network = core.read_model(path.read_bytes())
-        if network.is_dynamic():
-            network.reshape(list(settings.input_shape))
-        self._compiled: Any = core.compile_model(network, "CPU", options)
+        graph = core.read_model(network)
+        if graph.is_dynamic():
+            graph.reshape(list(settings.input_shape))
+        self._compiled: Any = core.compile_model(graph, "CPU", options)
         self._request: Any = self._compiled.create_infer_request()
 
     def run(self, window: F32) -> F32:

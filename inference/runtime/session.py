@@ -1,5 +1,6 @@
 """Running a network: one small interface, and OpenVINO and onnxruntime behind it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from inference.runtime.openvino_session import OpenVinoSession
 from inference.runtime.out_of_memory import first_line, is_out_of_memory
 from inference.runtime.settings import Settings
 from model.arrays import F32
+from model.bundle import BundleError
 
 
 class Session(Protocol):
@@ -30,19 +32,29 @@ class Session(Protocol):
         ...
 
 
-def open_session(path: Path, backend: Backend, settings: Settings) -> Session:
+def open_session(
+    path: Path, backend: Backend, settings: Settings, *, read: Callable[[Path], bytes] = Path.read_bytes
+) -> Session:
     """Load an ONNX file that was already verified.
 
+    Args:
+        path: of the file.
+        backend: what is to run it.
+        settings: how.
+        read: reads the file, and may verify it once more.
+
     Raises:
-        DeviceError: the backend cannot run here, or cannot load the file.
+        DeviceError: the backend cannot run here, or cannot load the file; or it was altered.
         DeviceMemoryError: the network does not fit into the device's memory.
     """
     try:
         if backend == "openvino":
-            return OpenVinoSession(path, settings)
-        return OnnxRuntimeSession(path, settings, cuda=backend == "cuda")
+            return OpenVinoSession(read(path), settings)
+        return OnnxRuntimeSession(read(path), settings, cuda=backend == "cuda")
     except DeviceError:
         raise
+    except BundleError as error:
+        raise DeviceError(str(error)) from error
     except (
         Exception
     ) as error:  # The libraries raise types of their own, which cannot be named without importing them.

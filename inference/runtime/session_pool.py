@@ -64,7 +64,7 @@ class Sessions:
         """The network, ready to run. Members that share a file share it.
 
         Raises:
-            DeviceError: it cannot be loaded.
+            DeviceError: it cannot be loaded, or its file was altered since the bundle was.
             DeviceMemoryError: it does not fit into the device's memory.
         """
         session = self._open.get(network.file)
@@ -78,7 +78,9 @@ class Sessions:
                 gpu_limit_mb=self._share_mb(network),
                 tight=self._loading.tight,
             )
-            session = open_session(self._ways[network.file].path, self.backend, settings)
+            session = open_session(
+                self._ways[network.file].path, self.backend, settings, read=self._bundle.read
+            )
             self._open[network.file] = session
         self._open.move_to_end(network.file)
         return session

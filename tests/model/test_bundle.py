@@ -1,6 +1,7 @@
 """Bundles on disk: read and verified before anything is run, written as a whole or not at all."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ def test_a_link_is_no_file_of_a_bundle(bundle, tmp_path):
     (bundle.folder / "roi.onnx").symlink_to(elsewhere)
     with pytest.raises(BundleError, match="no regular file"):
         load_bundle(bundle.folder)
+
+
+def test_a_file_is_read_with_the_hash_that_was_checked(bundle):
+    path = bundle.folder / "roi.onnx"
+    assert bundle.read(path) == path.read_bytes()
+    path.write_bytes(b"tampered")
+    with pytest.raises(BundleError, match=r"roi\.onnx: was altered since the run began; start it again"):
+        bundle.read(path)
+    path.unlink()
+    with pytest.raises(BundleError, match=r"roi\.onnx: cannot be read any more"):
+        bundle.read(path)
+
+
+def test_a_manifest_that_nobody_writes_to_the_end_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(BundleError, match=r"manifest\.json: is no regular file"):
+        load_bundle(tmp_path)
+
+
+def test_a_manifest_of_any_size_is_not_read(tmp_path):
+    with (tmp_path / "manifest.json").open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(BundleError, match=r"manifest\.json: is larger than any manifest"):
+        load_bundle(tmp_path)
 
 
 def test_a_missing_file_is_refused(bundle):

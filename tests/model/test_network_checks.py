@@ -64,6 +64,14 @@ def weights_elsewhere(graph):
     onnx.external_data_helper.set_external_data(graph.initializer[0], "weights.bin")
 
 
+def endless_loop(graph):
+    graph.node[0].op_type = "Loop"
+
+
+def custom_operator(graph):
+    graph.node[0].domain = "com.example"
+
+
 def no_shape(graph):
     graph.input[0].type.tensor_type.ClearField("shape")
 
@@ -93,6 +101,14 @@ REFUSED = {
     "weights in another file": (
         changed(weights_elsewhere),
         "keeps weights in another file, which has no hash; save it as a single file",
+    ),
+    "a loop that may not end": (
+        changed(endless_loop),
+        "uses Loop, which no network of a bundle needs; export it again",
+    ),
+    "an operator of nobody knows whom": (
+        changed(custom_operator),
+        "uses com.example.Conv, which no network of a bundle needs; export it again",
     ),
     "two inputs": (changed(two_inputs), "has 2 inputs and 1 outputs, a network of a bundle has one of each"),
     "two outputs": (

@@ -5,12 +5,12 @@ pixels (GDCM) never sees a length that is not so; of their contents, what descri
 image (DICOM PS3.3, functional groups) is kept.
 """
 
-import mmap
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -20,6 +20,8 @@ PREFIX_AT, DATA_AT = 128, 132
 UNDEFINED = 0xFFFFFFFF
 DEEPEST = 32
 LARGEST_SIDE = 8192
+BLOCK_BYTES = 1 << 14
+"""Read at a time; the header of a slice of a CT is shorter."""
 _LONG_FORM = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SYNTAX, _PIXELS = 0x00020010, 0x7FE00010
@@ -96,8 +98,8 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
     try:
         if not path.stat().st_size:
             raise _DamagedError("0 bytes")
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            walk = _Walk(data)
+        with path.open("rb") as file:
+            walk = _Walk(_Bytes(file))
             walk.run()
             return _images(path, walk)
     except OSError as error:
@@ -115,10 +117,38 @@ class _DamagedError(Exception):
 _Kept = dict[int, bytes] | None
 
 
+class _Bytes:
+    """The bytes of an open file, read where they are looked at.
+
+    The file is not mapped into memory: one that is overwritten meanwhile would end the process.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self._start = 0
+        self._block = b""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        """The bytes from `part.start` to before `part.stop`; fewer where the file ends."""
+        start, stop = part.start or 0, min(part.stop, self._size)
+        if not self._start <= start <= stop <= self._start + len(self._block):
+            self._file.seek(start)
+            self._start, self._block = start, self._file.read(max(stop - start, BLOCK_BYTES))
+        return self._block[start - self._start : stop - self._start]
+
+    def numbers(self, layout: str, at: int) -> tuple[int, ...]:
+        """Whole numbers from `at` on, laid out as `struct` says."""
+        return struct.unpack(layout, self[at : at + struct.calcsize(layout)])
+
+
 class _Walk:
     """Walks over the elements of a file, keeping those that are wanted at the top level."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: _Bytes) -> None:
         self._data = data
         self.raw: dict[int, bytes] = {}
         self.groups: dict[int, list[dict[int, bytes]]] = {_SHARED_GROUPS: [], _FRAME_GROUPS: []}
@@ -149,7 +179,7 @@ class _Walk:
         The value is the byte after them.
         """
         while at < end:
-            group, element = struct.unpack_from(f"{self.order}HH", self._data, at)
+            group, element = self._data.numbers(f"{self.order}HH", at)
             if only_group is not None and group != only_group:
                 return at
             tag = group << 16 | element
@@ -178,13 +208,13 @@ class _Walk:
     def _length(self, at: int, explicit: bool) -> tuple[bytes, int, int]:
         """An element's type, length and first byte."""
         if not explicit:
-            return b"", int(struct.unpack_from(f"{self.order}I", self._data, at + 4)[0]), at + 8
+            return b"", self._data.numbers(f"{self.order}I", at + 4)[0], at + 8
         kind = self._data[at + 4 : at + 6]
         if not (kind.isalpha() and kind.isupper()):
             raise _DamagedError("an element has no type")
         if kind in _LONG_FORM:
-            return kind, int(struct.unpack_from(f"{self.order}I", self._data, at + 8)[0]), at + 12
-        return kind, int(struct.unpack_from(f"{self.order}H", self._data, at + 6)[0]), at + 8
+            return kind, self._data.numbers(f"{self.order}I", at + 8)[0], at + 12
+        return kind, self._data.numbers(f"{self.order}H", at + 6)[0], at + 8
 
     def _items(
         self,
@@ -204,7 +234,7 @@ class _Walk:
         if depth > DEEPEST:
             raise _DamagedError("sequences are nested too deep")
         while at < end:
-            group, element, length = struct.unpack_from(f"{self.order}HHI", self._data, at)
+            group, element, length = self._data.numbers(f"{self.order}HHI", at)
             tag, at = group << 16 | element, at + 8
             if tag == _SEQUENCE_END:
                 return at

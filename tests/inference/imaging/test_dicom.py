@@ -1,6 +1,7 @@
 """DICOM series: order, choice, kinds of pixels, and files that are not what they say."""
 
 import errno
+import os
 import struct
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from inference.errors import InputError
 from inference.imaging.formats import unpack
-from inference.imaging.formats.dicom_file import read_dicom_file
+from inference.imaging.formats.dicom_file import _Bytes, _Walk, read_dicom_file
 from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import (
     BIG,
@@ -103,6 +104,17 @@ def test_sequences_are_walked_over(tmp_path):
     for extra in (endless, inside):
         (tmp_path / "a.dcm").write_bytes(dicom(np.zeros((2, 3), np.int16), extra=extra))
         assert [image.rows for image in read_dicom_file(tmp_path / "a.dcm")] == [2]
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_damaged(tmp_path):
+    """Mapped into memory it would end the process by SIGBUS."""
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom(np.zeros((2, 3), np.int16), extra=element(0x00091001, "UN", bytes(40_000))))
+    with path.open("rb") as file:
+        walk = _Walk(_Bytes(file))
+        os.truncate(path, 200)
+        with pytest.raises(struct.error):
+            walk.run()
 
 
 @pytest.mark.parametrize(

@@ -167,4 +167,4 @@ def test_a_network_that_does_not_fit(monkeypatch, tmp_path):
 
     monkeypatch.setattr(runtime, "OnnxRuntimeSession", refuse)
     with pytest.raises(DeviceMemoryError, match="does not fit"):
-        open_session(tmp_path / "a.onnx", "onnxruntime", ONE)
+        open_session(tmp_path / "a.onnx", "onnxruntime", ONE, read=lambda path: b"")

@@ -32,7 +32,7 @@ class FakeDevice:
         self.broken = ()  # Backends whose libraries do not load.
         self.open, self.most, self.opened = [], 0, []
 
-    def __call__(self, path, backend, settings):
+    def __call__(self, path, backend, settings, read):
         if backend in self.broken:
             raise DeviceError(f"{path.name}: {backend} cannot load it")
         if backend in self.full and len(self.open) >= self.fit:
