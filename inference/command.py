@@ -148,7 +148,7 @@ def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
     if outcome.error:
         console.complain(f"error: {printable(outcome.error)}")
     elif outcome.status == "skipped":
-        console.say(f"{name}: skipped, {outcome.case.output_name} is there")
+        console.say(f"{name}: skipped, {printable(outcome.case.output_name)} is there")
     else:
         result = printable(outcome.case.output_name)
         console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s")

@@ -4,6 +4,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+from inference.errors import printable
+
 WIDTH = 30
 
 
@@ -32,9 +34,8 @@ class Console:
             return
         filled = WIDTH * done // total
         self._clear()
-        self._bar = (
-            "" if done == total else f"[{'#' * filled}{' ' * (WIDTH - filled)}] {done}/{total} {doing}"[:79]
-        )
+        bar = f"[{'#' * filled}{' ' * (WIDTH - filled)}] {done}/{total} {printable(doing)}"
+        self._bar = "" if done == total else bar[:79]
         self._write(self._err, self._bar)
 
     def _print(self, stream: TextIO, text: str) -> None:

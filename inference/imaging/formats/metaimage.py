@@ -110,4 +110,5 @@ def _numbers(path: Path, fields: dict[str, str], key: str, default: str, count: 
 
 
 def _is_true(fields: dict[str, str], key: str, default: str) -> bool:
-    return fields.get(key, default).lower() in ("true", "t", "1", "yes")
+    """Whether a word is true by its first letter, which is all that ITK looks at."""
+    return fields.get(key, default)[:1] in ("T", "t", "1")

@@ -71,7 +71,10 @@ def label_header(geometry: Geometry) -> bytes:
     header["dim"] = (3, x, y, z, 1, 1, 1, 1)
     header["datatype"], header["bitpix"] = 2, 8
     header["vox_offset"], header["scl_slope"], header["scl_inter"], header["cal"] = VOXELS_AT, 1, 0, 0
-    raw[148:252] = b"LeanSeg labels".ljust(104, b"\0")  # descrip and aux_file
+    # What people write into headers, names of patients too, is not handed on: data_type and db_name,
+    # intent_code, intent_name; descrip and aux_file.
+    raw[4:32], raw[68:70], raw[328:344] = bytes(28), bytes(2), bytes(16)
+    raw[148:252] = b"LeanSeg labels".ljust(104, b"\0")
     raw[344:348] = b"n+1\0"
     return bytes(raw) + bytes(VOXELS_AT - HEADER_BYTES)
 

@@ -247,6 +247,21 @@ def test_a_spacing_that_was_mended_is_what_is_written(tmp_path, spacing):
     assert any("that of the sform was taken: 2 × 3 × 4 mm" in warning for warning in volume.warnings)
 
 
+def test_what_people_write_into_headers_is_not_handed_on(tmp_path):
+    path = write_nifti(tmp_path / "image.nii")
+    raw = bytearray(path.read_bytes())
+    for start, size in ((4, 10), (14, 18), (148, 80), (228, 24), (328, 16)):
+        raw[start : start + size] = b"JANE DOE".ljust(size, b"\0")
+    raw[68:70] = b"\xe9\x03"  # intent: an estimate
+    path.write_bytes(raw)
+    geometry = open_image(path).geometry
+    write_labels(tmp_path / "labels.nii.gz", np.zeros(geometry.size_zyx, np.uint8), geometry)
+    written = gzip.decompress((tmp_path / "labels.nii.gz").read_bytes())
+    assert b"JANE" not in written
+    assert written[68:70] == b"\0\0"
+    assert header_of(tmp_path / "labels.nii.gz") == header_of(path)
+
+
 def test_a_big_endian_header_is_kept_big_endian(tmp_path):
     path = write_nifti(tmp_path / "image.nii", order=">")
     volume = assert_same_as_simpleitk(path)
