@@ -76,7 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
         state = start_run(info, device, Path(folder))
     times = time_steps(state, store, arguments.steps, arguments.warm_up, arguments.workers)
     about = _about(state)
-    sys.stdout.write(table({**about, "patch": "×".join(map(str, about["patch"]))}, times))
+    columns = {
+        "recipe": about["recipe"],
+        "M parameters": f"{about['parameters'] / 1e6:.2f}",
+        "patch": "×".join(map(str, about["patch_zyx"])),
+        "batch": about["batch_size"],
+        "precision": about["precision"],
+    }
+    sys.stdout.write(table(columns, times))
     if arguments.json:
         figures = {"step_s": times.step_s, "patches_per_s": times.patches_per_s, **asdict(times)}
         write_json(arguments.json, {**about, **figures, "hardware": hardware(device)})
@@ -84,13 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _about(run: Run) -> dict[str, Any]:
-    """What was measured, in the order of the table's columns."""
+    """What is measured."""
     stage = run.timetable.stages[0]
-    millions = sum(parameter.numel() for parameter in run.network.parameters()) / 1e6
     return {
         "recipe": run.info.recipe.name,
-        "M parameters": round(millions, 2),
-        "patch": stage.recipe.patch_zyx,
-        "batch": stage.batch_size,
+        "parameters": sum(parameter.numel() for parameter in run.network.parameters()),
+        "patch_zyx": stage.recipe.patch_zyx,
+        "batch_size": stage.batch_size,
         "precision": run.info.precision,
     }
