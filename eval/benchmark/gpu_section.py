@@ -1,6 +1,7 @@
 """The GPU section of docs/benchmarks.md, from what `eval.benchmark.gpu_runs` collected."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 from eval.benchmark.cold_runs import Json
 from eval.benchmark.markdown_table import markdown
@@ -8,6 +9,8 @@ from eval.eval_errors import JudgingError
 
 BEGIN = "<!-- gpu-benchmark: begin; `make gpu-benchmark` writes what stands here -->"
 END = "<!-- gpu-benchmark: end -->"
+WIDTH = 110
+"""Characters of a line of a page, tables aside."""
 PARTS = ("data", "augment", "forward", "loss", "backward", "update")
 
 
@@ -32,17 +35,20 @@ def section(found: Json) -> str:
         f"`{training['recipe']}`, {training['steps']} steps from cold start to checkpoint: {_took(run)}; "
         f"export to a bundle: {_took(export)}."
     )
-    return "\n\n".join(
-        [
-            _machine(found),
-            "Training steps, means; after each part the device finishes what it was given. Seconds:",
-            _steps_table(found["steps"]).strip(),
-            trained,
-            "`predict.py`, each run a cold process, medians; GPU memory is that of its own processes, and "
-            "its integral is the whole device's, as the organisers count it:",
-            _engine_table(found["engine"]).strip(),
-        ]
+    steps = "Training steps, means in seconds; after each part the device finishes what it was given:"
+    engine = (
+        "`predict.py`, each run a cold process, medians; GPU memory is that of its own processes, and its "
+        "integral is the whole device's, as the organisers count it:"
     )
+    parts = [
+        fill(_machine(found), WIDTH),
+        fill(steps, WIDTH),
+        _steps_table(found["steps"]).strip(),
+        fill(trained, WIDTH),
+        fill(engine, WIDTH),
+        _engine_table(found["engine"]).strip(),
+    ]
+    return "\n\n".join(parts)
 
 
 def failures(found: Json) -> list[str]:
@@ -89,8 +95,8 @@ def _steps_table(entries: Sequence[Json]) -> str:
                 str(entry["batch_size"]),
                 entry["precision"],
                 f"{entry['patches_per_s']:.3g}",
-                f"{entry['step_s']:.3g}",
-                *(f"{entry['seconds'][part]:.3g}" for part in PARTS),
+                f"{entry['step_s']:.3f}",
+                *(f"{entry['seconds'][part]:.3f}" for part in PARTS),
                 _mib(entry["gpu_peak_mb"]),
                 _mib(entry["host_peak_mb"]),
             ]

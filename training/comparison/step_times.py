@@ -115,9 +115,9 @@ def table(found: Mapping[str, object], times: StepTimes) -> str:
         memory["peak GPU MiB"] = f"{times.gpu_peak_mb:.0f}"
     columns = {
         **found,
-        "s a step": f"{times.step_s:.3g}",
+        "s a step": f"{times.step_s:.3f}",
         "patches/s": f"{times.patches_per_s:.3g}",
-        **{f"{part} s": f"{seconds:.3g}" for part, seconds in times.seconds.items()},
+        **{f"{part} s": f"{seconds:.3f}" for part, seconds in times.seconds.items()},
         **memory,
     }
     rows = (columns.keys(), ["---"] * len(columns), [str(value) for value in columns.values()])
