@@ -32,6 +32,8 @@ class StepTimes:
     """Patches of a step."""
     seconds: Mapping[str, float]
     """Mean seconds of a step for each of `ALL_PARTS`."""
+    cpu_s: float
+    """Mean seconds that processors worked on a step, data and all threads together."""
     host_peak_mb: float
     """Largest resident memory of this process since it started, cases in memory included, MiB."""
     gpu_peak_mb: float | None
@@ -87,6 +89,7 @@ def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: in
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(run.device)
     measured = []
+    worked_s = time.process_time()
     recipe = replace(run.timetable.stages[0].recipe, stopping=FixedSteps(steps=warm_up + steps))
     with closing(batches(store, recipe, run.info.seed, 0, workers)) as source:
         for (step, batch), waited_s in timed(source, time.perf_counter):
@@ -94,10 +97,13 @@ def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: in
             training_step(run, step, batch, watch.mark)
             if step >= warm_up:
                 measured.append({DATA: waited_s, **watch.seconds})
+            elif step == warm_up - 1:
+                worked_s = time.process_time()
     return StepTimes(
         steps=steps,
         patches=recipe.sampling.patches,
         seconds={part: fmean(seconds[part] for seconds in measured) for part in ALL_PARTS},
+        cpu_s=(time.process_time() - worked_s) / steps,
         host_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         gpu_peak_mb=torch.cuda.max_memory_allocated(run.device) / MIB if on_gpu else None,
     )
@@ -117,6 +123,7 @@ def table(found: Mapping[str, object], times: StepTimes) -> str:
         **found,
         "s a step": f"{times.step_s:.3f}",
         "patches/s": f"{times.patches_per_s:.3g}",
+        "CPU s": f"{times.cpu_s:.3f}",
         **{f"{part} s": f"{seconds:.3f}" for part, seconds in times.seconds.items()},
         **memory,
     }

@@ -27,6 +27,7 @@ def test_a_row_is_printed_and_its_figures_are_written(cubes, tmp_path, capsys):
     assert (found["steps"], found["patches"], found["gpu_peak_mb"]) == (2, 2, None)
     assert found["seconds"].keys() == set(ALL_PARTS)
     assert found["step_s"] == pytest.approx(sum(found["seconds"].values()))
+    assert found["cpu_s"] > 0
     assert found["hardware"]["processor"]
 
 

@@ -26,16 +26,18 @@ def test_a_stopwatch_adds_up_what_passes_between_marks(monkeypatch):
 
 
 def test_a_step_is_the_sum_of_its_parts():
-    times = StepTimes(steps=9, patches=8, seconds=SECONDS, host_peak_mb=1.0, gpu_peak_mb=None)
+    times = StepTimes(steps=9, patches=8, seconds=SECONDS, cpu_s=8.0, host_peak_mb=1.0, gpu_peak_mb=None)
     assert (times.step_s, times.patches_per_s) == (4.0, 2.0)
 
 
 @pytest.mark.parametrize(("gpu_peak_mb", "memory"), [(None, "| 1234 |"), (99.6, "| 1234 | 100 |")])
 def test_the_table_has_a_row_and_memory_of_the_device(gpu_peak_mb, memory):
-    times = StepTimes(steps=9, patches=8, seconds=SECONDS, host_peak_mb=1234.4, gpu_peak_mb=gpu_peak_mb)
+    times = StepTimes(
+        steps=9, patches=8, seconds=SECONDS, cpu_s=8.0, host_peak_mb=1234.4, gpu_peak_mb=gpu_peak_mb
+    )
     header, _, row = table({"recipe": "mine"}, times).splitlines()
-    assert row == f"| mine | 4 | 2 | 0.5 | 0 | 1 | 0.25 | 2 | 0.25 {memory}"
-    assert header.startswith("| recipe | s a step | patches/s | data s | augment s |")
+    assert row == f"| mine | 4.000 | 2 | 8.000 | 0.500 | 0.000 | 1.000 | 0.250 | 2.000 | 0.250 {memory}"
+    assert header.startswith("| recipe | s a step | patches/s | CPU s | data s | augment s |")
     assert header.count("|") == row.count("|")
 
 
@@ -55,6 +57,7 @@ def test_steps_of_the_first_stage_are_measured_without_the_first_ones(cubes, tmp
     assert tuple(times.seconds) == ALL_PARTS
     assert times.seconds == dict.fromkeys(ALL_PARTS, 1.0)
     assert (times.steps, times.patches) == (3, 2)
+    assert 0 < times.cpu_s < 60
     assert times.host_peak_mb > 100
     assert times.gpu_peak_mb is None
     assert run.updates == 5
