@@ -185,15 +185,15 @@ class GpuRuns:
             # Inside a container the driver does not tell whose memory it is: then all that was added counts.
             own = trace.has(OWN_GPU)
             peaks_mb.append(trace.peak(OWN_GPU) if own else trace.peak(GPU) - trace.baseline(GPU))
-            integrals.append(trace.organisers_sum(GPU))
-        failed = next((self._outcome(r) for r in records if r["exit_code"]), self._outcome(records[0]))
+            integrals.append(trace.integral(GPU))
+        ended = next((self._outcome(r) for r in records if r["exit_code"]), self._outcome(records[0]))
         cases = records[0]["report"].get("cases", [])
         plan = cases[0]["plan"] if cases else {}
         return {
             "bundle": name,
             "scan": scan.name,
             "runs": len(records),
-            **failed,
+            **ended,
             "wall_s": median(record["wall_s"] for record in records),
             "host_peak_mb": median(record["peak_mb"] for record in records),
             "gpu_peak_mb": median(peaks_mb) if self.gpu is not None else None,

@@ -37,8 +37,8 @@ def section(found: Json) -> str:
     )
     steps = "Training steps, means in seconds; after each part the device finishes what it was given:"
     engine = (
-        "`predict.py`, each run a cold process, medians; GPU memory is that of its own processes, and its "
-        "integral is the whole device's, as the organisers count it:"
+        "`predict.py`, each run a cold process, medians; peak GPU memory is that of its own processes, its "
+        "integral over the run that of the whole device:"
     )
     parts = [
         fill(_machine(found), WIDTH),

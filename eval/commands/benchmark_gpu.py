@@ -11,6 +11,7 @@ exit codes: 0 measured; 1 a run failed, and the section says why; 2 there is no 
 """
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -40,6 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     problem = why_no_gpu(gpu) if gpu is not None else None
     if problem:
         raise JudgingError(f"the GPU benchmark needs an NVIDIA GPU: {problem}")
+    if gpu is not None:
+        # What is started computes on the GPU that is watched; CUDA by itself may count them otherwise.
+        os.environ |= {"CUDA_VISIBLE_DEVICES": gpu, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     page: Path | None = arguments.page
     if page is not None:
         # Before hours of work: a page that lacks the markers is refused.

@@ -1,6 +1,7 @@
 """`benchmark gpu` fills its section of a page, or says in one line that there is no GPU."""
 
 import json
+import os
 
 import pytest
 
@@ -22,13 +23,15 @@ def page(tmp_path):
 
 def with_gpu(monkeypatch, found):
     """A machine with a GPU on which this was measured."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(benchmark_gpu, "why_no_gpu", lambda gpu: None)
     monkeypatch.setattr(benchmark_gpu.GpuRuns, "collect", lambda _: found)
 
 
 def test_the_section_is_printed_and_written_into_the_page(monkeypatch, tmp_path, page, capsys):
     with_gpu(monkeypatch, measured(**WELL))
-    assert call("benchmark", "gpu", "--output", tmp_path / "out", "--page", page) == 0
+    assert call("benchmark", "gpu", "--output", tmp_path / "out", "--page", page, "--gpu", "3") == 0
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     out = capsys.readouterr().out
     assert out.startswith("A GPU, 16000 MiB")
     assert page.read_text(encoding="utf-8") == f"# Page\n\n{BEGIN}\n\n{out}\n{END}\n"
