@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+GPU_VENV := .venv-gpu
+GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) test test-slow container-test training viewer lint docs requirements clean
+.PHONY: help demo $(VENV) test test-slow container-test training viewer lint docs requirements gpu-benchmark clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
@@ -30,6 +32,11 @@ test-slow: $(VENV)/.dev ## the slow tests
 container-test: $(VENV)/.dev ## build the cpu image and run it as organisers do (needs docker)
 	@$(BIN)/python -m pytest -m container
 
+gpu-benchmark: ## measure training and predict.py on an NVIDIA GPU, into docs/benchmarks.md
+	@nvidia-smi -L >/dev/null 2>&1 || { echo "make gpu-benchmark needs an NVIDIA GPU and its driver: nvidia-smi finds none" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(GPU_VENV)/.ready
+	@$(GPU_VENV)/bin/python -m eval benchmark gpu --output build/gpu-benchmark --page docs/benchmarks.md
+
 viewer: build/viewer/niivue.umd.js ## fetch the 3D viewer of reports (needs npm)
 
 lint: $(VENV)/.dev ## mend what ruff can mend, then check
@@ -45,7 +52,7 @@ requirements: $(VENV)/.dev ## pin and hash the runtime packages anew
 	        --no-header --quiet requirements/$$list.in --output-file requirements/$$list.txt || exit 1 ; done
 
 clean: ## remove what was built, the environment too
-	@rm -rf $(VENV) build
+	@rm -rf $(VENV) $(GPU_VENV) build
 
 # The environment grows with what is asked of it: the demo needs no torch.
 $(VENV)/.python:
@@ -66,6 +73,15 @@ $(VENV)/.training: $(VENV)/.demo requirements/training.txt
 $(VENV)/.dev: $(VENV)/.training requirements/dev.txt
 	@echo "installing the test packages into $(VENV)"
 	@$(PIP) install -r requirements/dev.txt
+	@touch $@
+
+# The GPU's environment is one of its own: onnxruntime and onnxruntime-gpu are the same files, of which only one set fits.
+$(GPU_VENV)/.ready: requirements/training.txt requirements/runtime-gpu.txt
+	@echo "installing the training packages and onnxruntime for CUDA into $(GPU_VENV)"
+	@$(PYTHON) -m venv $(GPU_VENV)
+	@$(GPU_PIP) install -r requirements/training.txt
+	@$(GPU_PIP) uninstall --yes onnxruntime
+	@$(GPU_PIP) install --no-deps --require-hashes -r requirements/runtime-gpu.txt
 	@touch $@
 
 # NiiVue is not part of this project: its released package is fetched, checked and unpacked; eval/report/viewer.py checks the file again.

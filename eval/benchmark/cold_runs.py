@@ -64,13 +64,15 @@ def free_limits(seconds: float) -> Limits:
     return Limits(memory_mb=free_memory_bytes() / MIB - SPARE_MB, seconds=seconds)
 
 
-def measure(command: Sequence[str], limits: Limits, log: Path, cwd: Path) -> tuple[Measured, Trace]:
-    """Run a command, with its output going to a file, and measure it.
+def measure(
+    command: Sequence[str], limits: Limits, log: Path, cwd: Path, gpu: str | None = None
+) -> tuple[Measured, Trace]:
+    """Run a command, with its output going to a file, and measure it, and a GPU if one is named.
 
     Raises:
         JudgingError: it cannot be started.
     """
-    with Sampler(SamplerOptions(interval_s=SAMPLE_S)) as sampler, log.open("wb") as output:
+    with Sampler(SamplerOptions(gpu=gpu, interval_s=SAMPLE_S)) as sampler, log.open("wb") as output:
         start_s, busy_s = time.monotonic(), _busy_s()
         try:
             program = subprocess.Popen(
@@ -158,6 +160,8 @@ class Task:
     """JSON file that the command may write."""
     cwd: Path
     """Folder in which the command runs."""
+    gpu: str | None = None
+    """Index or UUID of a GPU that is measured, too."""
 
     @property
     def record_path(self) -> Path:
@@ -185,7 +189,8 @@ def do(task: Task, seconds: float) -> Json:
         return record
     task.folder.mkdir(parents=True, exist_ok=True)
     task.report.unlink(missing_ok=True)
-    measured, trace = measure(task.command, free_limits(seconds), task.folder / f"{task.name}.log", task.cwd)
+    log = task.folder / f"{task.name}.log"
+    measured, trace = measure(task.command, free_limits(seconds), log, task.cwd, task.gpu)
     record = {
         "about": task.about,
         "command": list(task.command),

@@ -226,18 +226,22 @@ def write_results(benchmark: Benchmark, extras: Json) -> str:
     return text
 
 
+def revision() -> str:
+    """Git's short name of what is measured; empty where git does not know it."""
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+
+
 def provenance(output: Path) -> str:
     """Machine, revision and versions of packages, as a list in Markdown."""
     records = read_records(output / "runs")
     versions: dict[str, str] = {}
     for record in records:
         versions |= record["report"].get("versions", {})
-    revision = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
     lines = [
         f"- {processors()} processors ({_processor_name()}), {platform.system()} {platform.machine()}",
-        f"- tables written at revision {revision or 'unknown'}",
+        f"- tables written at revision {revision() or 'unknown'}",
         f"- {', '.join(f'{name} {version}' for name, version in versions.items())}",
     ]
     return "\n".join(lines)

@@ -45,12 +45,17 @@ def grid_case(channels: NDArray[np.uint8], image: NDArray[np.floating] | None = 
 
 
 def write_case(
-    folder: Path, name: str, hu: NDArray[np.int16], labels: NDArray[np.uint8], orientation: str = "LPS"
+    folder: Path,
+    name: str,
+    hu: NDArray[np.int16],
+    labels: NDArray[np.uint8],
+    orientation: str = "LPS",
+    spacing_xyz_mm: tuple[float, float, float] = (2.0, 2.0, 2.0),
 ) -> None:
-    """Add a case of 2 mm voxels to a data-set folder, its files stored in another orientation if asked."""
+    """Add a case to a data-set folder, its files stored in another orientation if asked."""
     for array, place in ((hu, f"imagesTr/{name}_0000.nii.gz"), (labels, f"labelsTr/{name}.nii.gz")):
         image = sitk.GetImageFromArray(array)
-        image.SetSpacing((2.0, 2.0, 2.0))
+        image.SetSpacing(spacing_xyz_mm)
         image.SetOrigin((-10.0, 20.0, 30.0))
         path = folder / place
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,12 @@ from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.data_parallel import share_of_batch
-from training.distributed.ranks import ALONE, Ranks, join, leave
+from training.distributed.ranks import Ranks, join, leave
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.batch_search import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
+from training.runs.device import find_device, find_precision
 from training.runs.log import read_log
 from training.runs.loop import train
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
@@ -104,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     steps = [] if arguments.steps is None else [f"stopping={{kind: fixed_steps, steps: {arguments.steps}}}"]
     recipe = load_recipe(arguments.recipe, [*arguments.overrides, *steps], data=arguments.data[0])
-    device = _device(arguments.device, ranks)
+    device = find_device(arguments.device, ranks)
     _check(arguments)
     recipe = resolved(recipe, arguments.data)
     if arguments.threads:
@@ -162,7 +163,7 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
         recipe=recipe,
         step=0,
         seed=arguments.seed,
-        precision=_precision(arguments.precision or recipe.precision, device),
+        precision=find_precision(arguments.precision or recipe.precision, device),
         cases=tuple(case.name for case in data.cases),
         data="; ".join(data_name(folder) for folder in arguments.data),
     )
@@ -251,21 +252,3 @@ def _cases(
         )
     # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
     return split_cases(cases, fraction, seed=0)
-
-
-def _device(name: str, ranks: Ranks = ALONE) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: torch finds no usable NVIDIA GPU here")
-    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
-        return torch.device("cuda", ranks.local_rank) if ranks.world > 1 else torch.device("cuda")
-    return torch.device("cpu")
-
-
-def _precision(name: str, device: torch.device) -> str:
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    # Without the instructions bf16 is emulated, and slower than fp32.
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if native else "fp32"

@@ -26,7 +26,10 @@ def baseline_document(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def accelerated_document(
-    document: Mapping[str, Any], epochs: int, window_epochs: int | None = None
+    document: Mapping[str, Any],
+    epochs: int,
+    window_epochs: int | None = None,
+    slope_per_epoch: float | None = None,
 ) -> dict[str, Any]:
     """A recipe's document with the accelerated workflow.
 
@@ -35,12 +38,15 @@ def accelerated_document(
         epochs: of the baseline, and therefore at most.
         window_epochs: epochs that the monitor looks at, and over which the rate decays; missing: the
             workflow's own.
+        slope_per_epoch: Dice, 0 to 1, that an epoch must still be able to gain; missing: the workflow's own.
     """
     changed = laid_over(document, workflow_fields())
     changed["name"] = f"{document['name']}-accelerated"
     stopping = {**changed["stopping"], "epochs": epochs}
     if window_epochs is not None:
         stopping |= {"window_epochs": window_epochs, "anneal_epochs": window_epochs}
+    if slope_per_epoch is not None:
+        stopping["slope_per_epoch"] = slope_per_epoch
     return {**changed, "stopping": stopping}
 
 

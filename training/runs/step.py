@@ -1,7 +1,7 @@
 """One step: the loss of a batch, its gradients, and the change of the weights."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -17,16 +17,31 @@ from training.optimization.weight_average import average_decay, update_average
 from training.runs.run import Run
 from training.training_errors import TrainingError
 
+Mark = Callable[[str], None]
+"""Told the name of a part of a step when it has been handed to the device."""
+PARTS = ("augment", "forward", "loss", "backward", "update")
+"""The parts of a step, in order."""
 REMEDY = "lower optimizer.learning_rate, or train with --precision fp32"
 
 
-def training_step(run: Run, step: int, batch: Batch) -> float:
+def unmarked(part: str) -> None:
+    """Take no note of the parts of a step."""
+
+
+def training_step(run: Run, step: int, batch: Batch, mark: Mark = unmarked) -> float:
     """Change the weights once; the loss before the change.
+
+    Args:
+        run: whose weights change.
+        step: counted from 0.
+        batch: this process's share of it.
+        mark: told of each of `PARTS` when it is done.
 
     Raises:
         TrainingError: the loss or its gradient is not a finite number; the weights are as they were.
     """
     batch = augmented(batch, run.info.recipe, run.device)
+    mark("augment")
     for group in run.optimizer.param_groups:
         group["lr"] = run.timetable.rate_of(step)
     run.optimizer.zero_grad(set_to_none=True)
@@ -35,17 +50,19 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     for index, part in enumerate(parts, start=1):
         # Processes exchange gradients once, when they are complete.
         with nullcontext() if index == len(parts) else without_exchange(run.trained):
-            of_part = loss_of(run, part) / len(parts)
+            of_part = loss_of(run, part, mark) / len(parts)
             run.scaler.scale(of_part).backward()  # type: ignore[no-untyped-call]
+        mark("backward")
         loss = loss + of_part.detach()
     value = float(loss)
     if not math.isfinite(value):
         raise TrainingError(f"the loss of step {step + 1} is {value}; {REMEDY}")
     _change_weights(run, step)
+    mark("update")
     return value
 
 
-def loss_of(run: Run, batch: Batch) -> Tensor:
+def loss_of(run: Run, batch: Batch, mark: Mark = unmarked) -> Tensor:
     """The recipe's loss of a batch; a scalar that gradients can be taken of."""
     recipe = run.info.recipe
     images = batch.images.to(run.device, non_blocking=True)
@@ -54,7 +71,8 @@ def loss_of(run: Run, batch: Batch) -> Tensor:
         images = images.to(memory_format=torch.channels_last_3d)
     with run.autocast():
         levels = run.trained(images)
-    return deep_supervision_loss(
+    mark("forward")
+    loss = deep_supervision_loss(
         levels,
         target,
         recipe.loss,
@@ -62,6 +80,8 @@ def loss_of(run: Run, batch: Batch) -> Tensor:
         batch.annotated,
         LossSetting(channel_names=recipe.channel_names, reduce=run.ranks.sum),
     )
+    mark("loss")
+    return loss
 
 
 def split(batch: Batch, parts: int) -> Iterator[Batch]:

@@ -10,10 +10,8 @@ import yaml
 
 from tests.training.tiny import DOCUMENT, write_case
 from training.__main__ import main
-from training.commands import train as command
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, LOG
-from training.training_errors import TrainingError
 
 OWN = {"labels": {"background": 0, "right lung": 3, "left lung": 8}, "lesions": []}
 
@@ -113,41 +111,6 @@ def test_threads_are_the_ones_asked_for(cubes, tmp_path, monkeypatch):
     call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--threads", "3", "--steps", "1")
     assert main([*call, "--validation", "0"]) == 0
     assert asked == [3]
-
-
-@pytest.mark.parametrize(
-    ("has_gpu", "name", "expected"),
-    [(False, "auto", "cpu"), (True, "auto", "cuda"), (True, "cpu", "cpu"), (True, "cuda", "cuda")],
-)
-def test_the_device_is_the_gpu_where_there_is_one(monkeypatch, has_gpu, name, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
-    assert command._device(name).type == expected
-
-
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainingError, match="torch finds no usable NVIDIA GPU here"):
-        command._device("cuda")
-
-
-@pytest.mark.parametrize(
-    ("device", "bf16", "amx", "expected"),
-    [
-        ("cpu", True, False, "bf16"),
-        ("cpu", False, True, "bf16"),
-        ("cpu", False, False, "fp32"),
-        ("cuda", True, False, "bf16"),
-        ("cuda", False, False, "fp16"),
-    ],
-)
-def test_the_precision_is_the_fastest_that_the_device_computes_itself(
-    monkeypatch, device, bf16, amx, expected
-):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
-    assert command._precision("auto", torch.device(device)) == expected
-    assert command._precision("fp16", torch.device(device)) == "fp16"
 
 
 def test_tensorboard_is_written_where_it_is_asked_for(cubes, tmp_path):

@@ -1,4 +1,7 @@
-"""The recipes of published systems: they parse, they are what the papers count, and the small forms run."""
+"""The recipes of published systems: they parse, and are what the papers count.
+
+That the small forms run is shown by `test_overfitting.py`.
+"""
 
 import json
 
@@ -6,14 +9,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import predict
 from model.networks.build import build
 from model.schema import dump
-from tests.training.tiny import write_dataset
-from training.__main__ import main
 from training.recipes.extending import find_recipe, known_recipes, read_recipe_document
 from training.recipes.loading import load_recipe
-from training.runs.run import BEST, LAST
 
 PUBLISHED = [name for name in known_recipes() if find_recipe(name).parent.name == "published"]
 FULL = [name for name in PUBLISHED if not name.endswith("-tiny")]
@@ -123,48 +122,3 @@ def test_lamps_networks_have_five_encoder_and_four_decoder_blocks(filters, label
         recipe, network = on_meta(f"lamp-{kind}-{filters}", labelled)
         assert (len(network.encoder), len(network.decoder)) == (5, 4)
         assert recipe.network.features == tuple(filters * 2**level for level in range(5))
-
-
-@pytest.fixture(scope="module")
-def cubes_of_40_mm(tmp_path_factory):
-    """Two cases with a liver, a spleen and nothing else; ids that every label set here has."""
-    folder = write_dataset(tmp_path_factory.mktemp("cubes"))
-    stated = {"labels": {"background": 0, "liver": 1, "spleen": 3}, "name": "cubes"}
-    (folder / "dataset.json").write_text(json.dumps(stated))
-    return folder
-
-
-def train(name, data, run, *more):
-    call = ["train", name, "--data", str(data), "--output", str(run), "--device", "cpu"]
-    return main([*call, "--precision", "fp32", "--threads", "1", *more])
-
-
-MORE_STEPS = {"flare22-accurate-tiny": 40}
-"""Where three steps leave so much undecided that half-float weights change labels, which export refuses."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TINY)
-def test_a_small_form_trains_exports_and_predicts(name, cubes_of_40_mm, tmp_path):
-    run, bundle, output = (tmp_path / part for part in ("run", "bundle", "labels"))
-    steps = str(MORE_STEPS.get(name, 3))
-    assert train(name, cubes_of_40_mm, run, "--steps", steps, "--validation", "0") == 0
-    if "roi" in name:
-        return  # It bounds the region of others, and makes no bundle by itself.
-    assert main(["export", str(run / LAST), "--output", str(bundle), "--no-fp16"]) == 0
-    images = cubes_of_40_mm / "imagesTr"
-    assert predict.main(["--input", str(images), "--output", str(output), "--bundle", str(bundle)]) == 0
-    assert len(list(output.glob("*.nii.gz"))) == 2
-
-
-@pytest.mark.slow
-def test_a_small_form_learns_two_cases_by_heart(cubes_of_40_mm, tmp_path):
-    """Dice 0.95 on the cases that it was trained on."""
-    run = tmp_path / "run"
-    more = ("--set", "spacing_zyx_mm=[2,2,2]", "--set", "patch_zyx=[16,32,32]", "--steps", "500")
-    assert (
-        train("flare22-efficient-tiny", cubes_of_40_mm, run, *more, "--validation", str(cubes_of_40_mm)) == 0
-    )
-    dice = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert max(line["mean_dice"] for line in dice if "mean_dice" in line) >= 0.95
-    assert (run / BEST).is_file()

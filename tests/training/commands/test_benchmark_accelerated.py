@@ -1,0 +1,33 @@
+"""`benchmark accelerated` trains both ways on the same cases and prints them beside each other."""
+
+import json
+
+import yaml
+
+from tests.training.tiny import DOCUMENT
+from training.__main__ import main
+from training.runs.checkpoints import load_checkpoint
+from training.runs.run import LAST
+
+
+def test_both_ways_are_trained_scored_and_timed(cubes, tmp_path, capsys):
+    recipe, output = tmp_path / "recipe.yaml", tmp_path / "bench"
+    stopping = {"kind": "epochs", "epochs": 10}
+    recipe.write_text(yaml.safe_dump({**DOCUMENT, "stopping": stopping}))
+    call = ["benchmark", "accelerated", str(recipe), "--data", str(cubes), "--test", str(cubes)]
+    call += ["--output", str(output), "--validation", str(cubes), "--device", "cpu"]
+    assert main([*call, "--window-epochs", "3", "--slope-per-epoch", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "| all structures | 2 |" in out
+    assert "times less time" in out
+    _, slow = load_checkpoint(output / "baseline-0" / LAST)
+    _, fast = load_checkpoint(output / "accelerated-0" / LAST)
+    assert (slow.step, slow.precision) == (20, "fp32")
+    # An epoch of two cases is one step of two; any slope will do once 8 validations are there; 3 to anneal.
+    assert (fast.batch_size, fast.step) == (2, 10)
+    found = json.loads((output / "benchmark.json").read_text())
+    assert found["steps"] == {"baseline": [20], "accelerated": [10]}
+    assert (
+        found["times_less_cpu"]
+        == found["cpu_seconds"]["baseline"][0] / found["cpu_seconds"]["accelerated"][0]
+    )

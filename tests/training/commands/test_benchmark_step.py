@@ -1,0 +1,50 @@
+"""`benchmark step` measures the steps of a recipe on a data set, and says what does not go."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from tests.training.tiny import DOCUMENT
+from training.__main__ import main
+from training.comparison.step_times import ALL_PARTS
+
+
+def words(folder, data, *more, **fields):
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({**DOCUMENT, **fields}))
+    return ["benchmark", "step", str(recipe), "--data", str(data), *more]
+
+
+def test_a_row_is_printed_and_its_figures_are_written(cubes, tmp_path, capsys):
+    call = words(tmp_path, cubes, "--steps", "2", "--warm-up", "1", "--device", "cpu", precision="fp32")
+    assert main([*call, "--set", "sampling.batch_size=auto", "--json", str(tmp_path / "times.json")]) == 0
+    row = capsys.readouterr().out.splitlines()[2]
+    assert row.startswith("| tiny | 0.01 | 16×16×16 | 2 | fp32 |")
+    found = json.loads((tmp_path / "times.json").read_text())
+    assert (found["recipe"], found["batch_size"], found["patch_zyx"]) == ("tiny", 2, [16, 16, 16])
+    assert (found["steps"], found["patches"], found["gpu_peak_mb"]) == (2, 2, None)
+    assert found["seconds"].keys() == set(ALL_PARTS)
+    assert found["step_s"] == pytest.approx(sum(found["seconds"].values()))
+    assert found["cpu_s"] > 0
+    assert found["hardware"]["processor"]
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (("--steps", "0"), 2, "--steps, --workers and --threads: must be 1 or more; --warm-up: 0 or more"),
+        (("--warm-up", "-1"), 2, "--warm-up: 0 or more"),
+        (("--set", "network.kind=none"), 2, "network"),
+    ],
+)
+def test_a_wrong_call_is_refused(cubes, tmp_path, capsys, more, code, message):
+    assert main(words(tmp_path, cubes, *more)) == code
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(cubes, tmp_path, capsys):
+    assert main(words(tmp_path, cubes, "--device", "cuda")) == 1
+    assert "torch finds no usable NVIDIA GPU here" in capsys.readouterr().err

@@ -1,0 +1,42 @@
+"""Which device and precision a run takes."""
+
+import pytest
+import torch
+
+from training.runs.device import find_device, find_precision
+from training.training_errors import TrainingError
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "name", "expected"),
+    [(False, "auto", "cpu"), (True, "auto", "cuda"), (True, "cpu", "cpu"), (True, "cuda", "cuda")],
+)
+def test_the_device_is_the_gpu_where_there_is_one(monkeypatch, has_gpu, name, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    assert find_device(name).type == expected
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match="torch finds no usable NVIDIA GPU here"):
+        find_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "bf16", "amx", "expected"),
+    [
+        ("cpu", True, False, "bf16"),
+        ("cpu", False, True, "bf16"),
+        ("cpu", False, False, "fp32"),
+        ("cuda", True, False, "bf16"),
+        ("cuda", False, False, "fp16"),
+    ],
+)
+def test_the_precision_is_the_fastest_that_the_device_computes_itself(
+    monkeypatch, device, bf16, amx, expected
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    assert find_precision("auto", torch.device(device)) == expected
+    assert find_precision("fp16", torch.device(device)) == "fp16"

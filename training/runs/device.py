@@ -1,0 +1,34 @@
+"""Where a run computes, and in which precision."""
+
+import torch
+
+from training.distributed.ranks import ALONE, Ranks
+from training.training_errors import TrainingError
+
+
+def find_device(name: str, ranks: Ranks = ALONE) -> torch.device:
+    """The device of this process.
+
+    Args:
+        name: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+        ranks: several processes have a GPU each.
+
+    Raises:
+        TrainingError: `cuda` is asked for, and there is no GPU.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: torch finds no usable NVIDIA GPU here")
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda", ranks.local_rank) if ranks.world > 1 else torch.device("cuda")
+    return torch.device("cpu")
+
+
+def find_precision(name: str, device: torch.device) -> str:
+    """`fp32`, `bf16` or `fp16` as asked for; for `auto` the fastest that the device itself computes in."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    # Without the instructions bf16 is emulated, and slower than fp32.
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else "fp32"
