@@ -19,6 +19,7 @@ from training.runs.activations import recompute_activations
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.runs.compilation import compile_network
 from training.runs.log import forget_log_after, write_log
+from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
 from training.training_errors import CheckpointError
 
@@ -47,6 +48,8 @@ class Run:
     updates: int = 0
     """Steps that changed the weights."""
     ranks: Ranks = ALONE
+    phases: PhaseClock = SILENT
+    """Measures the parts of a step, where that is asked for."""
 
     @property
     def judged(self) -> nn.Module:

@@ -15,6 +15,7 @@ from training.losses.scores import LossSetting
 from training.losses.supervision import deep_supervision_loss
 from training.optimization.weight_average import average_decay, update_average
 from training.runs.run import Run
+from training.runs.step_times import AUGMENT, BACKWARD, FORWARD, LOSS, UPDATE
 from training.training_errors import TrainingError
 
 REMEDY = "lower optimizer.learning_rate, or train with --precision fp32"
@@ -26,7 +27,9 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     Raises:
         TrainingError: the loss or its gradient is not a finite number; the weights are as they were.
     """
+    run.phases.start()
     batch = augmented(batch, run.info.recipe, run.device)
+    run.phases.mark(AUGMENT)
     for group in run.optimizer.param_groups:
         group["lr"] = run.timetable.rate_of(step)
     run.optimizer.zero_grad(set_to_none=True)
@@ -37,11 +40,13 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
         with nullcontext() if index == len(parts) else without_exchange(run.trained):
             of_part = loss_of(run, part) / len(parts)
             run.scaler.scale(of_part).backward()  # type: ignore[no-untyped-call]
+            run.phases.mark(BACKWARD)
         loss = loss + of_part.detach()
     value = float(loss)
     if not math.isfinite(value):
         raise TrainingError(f"the loss of step {step + 1} is {value}; {REMEDY}")
     _change_weights(run, step)
+    run.phases.mark(UPDATE)
     return value
 
 
@@ -54,7 +59,8 @@ def loss_of(run: Run, batch: Batch) -> Tensor:
         images = images.to(memory_format=torch.channels_last_3d)
     with run.autocast():
         levels = run.trained(images)
-    return deep_supervision_loss(
+    run.phases.mark(FORWARD)
+    loss = deep_supervision_loss(
         levels,
         target,
         recipe.loss,
@@ -62,6 +68,8 @@ def loss_of(run: Run, batch: Batch) -> Tensor:
         batch.annotated,
         LossSetting(channel_names=recipe.channel_names, reduce=run.ranks.sum),
     )
+    run.phases.mark(LOSS)
+    return loss
 
 
 def split(batch: Batch, parts: int) -> Iterator[Batch]:

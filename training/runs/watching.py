@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model.arrays import F32, U8
 
@@ -22,6 +22,8 @@ class StepDone:
     """Patches of the step, over all processes."""
     waited_s: float
     """How long the device had nothing to do because the batch was not ready, s."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the step's other parts (`training.runs.step_times`), where they are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
