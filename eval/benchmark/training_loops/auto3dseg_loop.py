@@ -1,6 +1,6 @@
 """The training loop of MONAI Auto3DSeg's SegResNet with the setting of the benchmark; a program.
 
-    python -m eval.benchmark.training_loops.auto3dseg_loop --setting … --data … --work … --precision … --report …
+    python -m eval.benchmark.training_loops.auto3dseg_loop --help
 
 Auto3DSeg downloads its algorithms as templates and runs those. This is what the SegResNet template does, made
 again from MONAI's parts with the figures of a configuration that it generated for CT: cases cached in memory

@@ -25,42 +25,38 @@ class LoopClock:
 
     Args:
         wait_for_device: returns when the device has done what it was asked for.
-        clock: seconds that never go back.
-        cpu_clock: seconds that processors worked, for the loop and for what makes its batches.
+        clocks: seconds that never go back: on the clock; that processors worked for the loop and for what
+            makes its batches; that one worked for the thread that trains.
     """
 
     def __init__(
         self,
         wait_for_device: Callable[[], None],
-        clock: Callable[[], float] = time.perf_counter,
-        cpu_clock: Callable[[], float] | None = None,
+        clocks: Sequence[Callable[[], float]] | None = None,
     ) -> None:
-        self._wait_for_device, self._clock = wait_for_device, clock
-        self._cpu_clock = cpu_clock or cpu_seconds
-        self._began_s = self._last_s = clock()
-        self._worked_s = self._cpu_clock()
-        self._seconds: dict[str, float] = {}
+        self._wait_for_device = wait_for_device
+        self._clocks = clocks or (time.perf_counter, cpu_seconds, time.thread_time)
+        self._began = self._last = self._now()
+        self._parts: dict[str, dict[str, float]] = {}
         self.steps: list[dict[str, object]] = []
+
+    def _now(self) -> list[float]:
+        return [clock() for clock in self._clocks]
 
     def mark(self, part: str) -> None:
         """End a part of the step; it took the time since the last mark, or since the last step ended."""
         self._wait_for_device()
-        now_s = self._clock()
-        self._seconds[part] = self._seconds.get(part, 0.0) + now_s - self._last_s
-        self._last_s = now_s
+        now, taken = self._now(), self._parts.setdefault(part, {"wall_s": 0.0, "cpu_s": 0.0})
+        taken["wall_s"] += now[0] - self._last[0]
+        taken["cpu_s"] += now[2] - self._last[2]
+        self._last = now
 
     def end_step(self) -> None:
         """End a step and begin the next one."""
         self.mark(REST)
-        worked_s = self._cpu_clock()
-        self.steps.append(
-            {
-                "wall_s": self._last_s - self._began_s,
-                "cpu_s": worked_s - self._worked_s,
-                "seconds": self._seconds,
-            }
-        )
-        self._began_s, self._worked_s, self._seconds = self._last_s, worked_s, {}
+        wall_s, cpu_s, thread_s = (b - a for a, b in zip(self._began, self._last, strict=True))
+        self.steps.append({"wall_s": wall_s, "cpu_s": cpu_s, "thread_s": thread_s, "parts": self._parts})
+        self._began, self._parts = self._last, {}
 
     def write(self, path: Path, precision: str, patches: int) -> None:
         """Write all steps but the first, during which the loop was made ready."""

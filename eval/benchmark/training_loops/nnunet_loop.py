@@ -1,6 +1,6 @@
-"""nnU-Net v2's training loop with the setting of the benchmark; a program that runs where nnU-Net is installed.
+"""nnU-Net v2's training loop with the setting of the benchmark; a program for where nnU-Net is installed.
 
-    PYTHON -m eval.benchmark.training_loops.nnunet_loop --setting … --data … --work … --precision … --report …
+    PYTHON -m eval.benchmark.training_loops.nnunet_loop --help
 
 Preprocessing, network, loss, optimizer, augmentation, loader and step are the trainer's own
 (`nnUNetTrainer.train_step`); only the plans are written here, instead of being planned, so that the network
@@ -51,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     call = read_call(argv, "nnU-Net v2's training loop")
     setting = call.setting
     torch.set_num_threads(setting.threads)
-    os.environ["nnUNet_n_proc_DA"] = str(setting.workers)
-    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        os.environ[name] = str(call.work / name)
+    folders = {
+        name: str(call.work / name) for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+    }
+    os.environ.update({**folders, "nnUNet_n_proc_DA": str(setting.workers)})
     folder = call.work / "nnUNet_preprocessed" / DATASET
     plans, dataset = plans_of(setting), dataset_of(call.data)
     _preprocess(call, folder, plans, dataset)
