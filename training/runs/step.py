@@ -18,6 +18,8 @@ from training.runs.run import Run
 from training.runs.step_times import AUGMENT, BACKWARD, FORWARD, LOSS, UPDATE
 from training.training_errors import TrainingError
 
+NORM_MARGIN = 1e-6
+"""What torch adds to the norm of gradients before it divides by it."""
 REMEDY = "lower optimizer.learning_rate, or train with --precision fp32"
 
 
@@ -82,9 +84,14 @@ def split(batch: Batch, parts: int) -> Iterator[Batch]:
 def _change_weights(run: Run, step: int) -> None:
     recipe = run.info.recipe
     run.scaler.unscale_(run.optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.optimizer.clip_norm)
-    if not run.scaler.is_enabled() and not math.isfinite(float(norm)):
-        raise TrainingError(f"the gradient of step {step + 1} is {float(norm)}; {REMEDY}")
+    gradients = [weight.grad for weight in run.network.parameters() if weight.grad is not None]
+    total = torch.nn.utils.get_total_norm(gradients)
+    norm, most = float(total), recipe.optimizer.clip_norm
+    if not run.scaler.is_enabled() and not math.isfinite(norm):
+        raise TrainingError(f"the gradient of step {step + 1} is {norm}; {REMEDY}")
+    # Else torch would multiply all gradients by 1.
+    if not norm + NORM_MARGIN <= most:
+        torch.nn.utils.clip_grads_with_norm_(run.network.parameters(), most, total)
     scale = run.scaler.get_scale()
     run.scaler.step(run.optimizer)
     run.scaler.update()
