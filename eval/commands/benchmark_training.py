@@ -111,14 +111,15 @@ def _pythons(arguments: argparse.Namespace) -> dict[str, str]:
     """Peers that run, in the order asked for, and the interpreter of each."""
     pythons = dict.fromkeys(arguments.against, sys.executable)
     if NNUNET in pythons and arguments.nnunet_python is None:
-        _say(f"{NNUNET}: left out; it needs an interpreter that has it, --nnunet-python FILE")
+        needed = f"{NNUNET} needs an interpreter that has it, --nnunet-python FILE"
+        if len(pythons) == 1:
+            raise JudgingError(f"nothing to measure: {needed}")
+        _say(f"{NNUNET}: left out; {needed}")
         del pythons[NNUNET]
     elif NNUNET in pythons:
         check_nnunet(arguments.nnunet_python)
         # Not resolved: a virtual environment's interpreter is a link to another's.
         pythons[NNUNET] = str(arguments.nnunet_python.absolute())
-    if not pythons:
-        raise JudgingError("nothing to measure: give --nnunet-python, or --against auto3dseg")
     return pythons
 
 

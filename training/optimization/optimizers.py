@@ -13,7 +13,7 @@ Parameters = Sequence[nn.Parameter]
 
 
 def _fused(parameters: Parameters) -> bool | None:
-    """Whether one pass over the weights changes them: on the CPU, in less than half the time; else torch's."""
+    """Whether one pass over the weights changes them: on the CPU, in half the time. None: torch chooses."""
     return True if all(parameter.device.type == "cpu" for parameter in parameters) else None
 
 
