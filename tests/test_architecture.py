@@ -92,7 +92,7 @@ RULES: Mapping[str, Rule] = {
         {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"},
         {
             *("numpy", "SimpleITK", "matplotlib", "psutil"),
-            *("torch", "monai", "onnx", "onnxruntime", "openvino", "safetensors"),
+            *("torch", "monai", "onnx", "onnxruntime", "openvino", "safetensors", "nnunetv2"),
         },
     ),
     "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line"}, set()),

@@ -11,7 +11,7 @@ BEGIN = "<!-- gpu-benchmark: begin; `make gpu-benchmark` writes what stands here
 END = "<!-- gpu-benchmark: end -->"
 WIDTH = 110
 """Characters of a line of a page, tables aside."""
-PARTS = ("data", "augment", "forward", "loss", "backward", "update")
+PARTS = ("wait", "augment", "forward", "loss", "backward", "update")
 
 
 def between_markers(page: str, section: str) -> str:

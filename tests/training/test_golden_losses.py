@@ -39,4 +39,4 @@ def test_ten_steps_by_recipe(name, cubes, tmp_path):
     if here == (GOLDEN["cpu"], GOLDEN["torch"]):
         assert losses == GOLDEN["losses"][name]
     else:
-        assert losses == pytest.approx(GOLDEN["losses"][name], rel=1e-3)
+        assert losses == pytest.approx(GOLDEN["losses"][name], rel=1e-2)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from training.commands.options import add_overrides
-from training.comparison.step_times import table, time_steps
+from training.comparison.measured_steps import table, time_steps
 from training.data.checking import Expected, checked_cases
 from training.data.prepared import write_json
 from training.data.resolving import resolved

@@ -27,6 +27,7 @@ from training.runs.loop import train
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
+from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
 from training.training_errors import CheckpointError, RecipeError, TrainingError
 
@@ -85,6 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"
     )
+    parser.add_argument(
+        "--times", action="store_true", help=f"also write how long each part of each step took: {TIMES}"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -120,6 +124,9 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         if arguments.tensorboard:
             # Not imported above: it takes a second, and only those who asked for it need it.
             watchers.append(importlib.import_module(TENSORBOARD).TensorBoard(state.folder, state.info.step))
+        if arguments.times:
+            state.phases = RunningClock(device)
+            watchers.append(StepTimes(state.folder / TIMES, state.info.precision))
     share = len(data.held_out) / (len(data.cases) + len(data.held_out))
     store = CaseStore(data.cases, recipe, arguments.cache_mb * (1 - share), arguments.cache)
     watched = None

@@ -1,6 +1,6 @@
 """From a recipe's optimizer section to torch's optimizer, and what a run must keep of it to go on."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -9,11 +9,21 @@ from torch import nn
 
 from training.recipes.optimizer_options import AdamWOptimizer, Optimizer, RMSPropOptimizer, SGDOptimizer
 
-Parameters = Iterable[nn.Parameter]
+Parameters = Sequence[nn.Parameter]
+
+
+def _fused(parameters: Parameters) -> bool | None:
+    """Whether one pass over the weights changes them: on the CPU, in half the time. None: torch chooses."""
+    return True if all(parameter.device.type == "cpu" for parameter in parameters) else None
 
 
 def _adamw(parameters: Parameters, options: AdamWOptimizer) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
+    return torch.optim.AdamW(
+        parameters,
+        lr=options.learning_rate,
+        weight_decay=options.weight_decay,
+        fused=_fused(parameters),
+    )
 
 
 def _sgd(parameters: Parameters, options: SGDOptimizer) -> torch.optim.Optimizer:
@@ -23,6 +33,7 @@ def _sgd(parameters: Parameters, options: SGDOptimizer) -> torch.optim.Optimizer
         momentum=options.momentum,
         nesterov=options.nesterov,
         weight_decay=options.weight_decay,
+        fused=_fused(parameters),
     )
 
 
@@ -44,9 +55,9 @@ COUNTS_STEPS = ("adamw", "rmsprop")
 """Kinds whose state holds the number of changes made."""
 
 
-def make_optimizer(parameters: Parameters, options: Optimizer) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> torch.optim.Optimizer:
     """An optimizer before its first step."""
-    return MAKERS[options.kind](parameters, options)
+    return MAKERS[options.kind](list(parameters), options)
 
 
 def moments_of(options: Optimizer) -> tuple[str, ...]:

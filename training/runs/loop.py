@@ -91,6 +91,7 @@ def _one_step(
             learning_rate=rate,
             patches=len(batch.images) * run.ranks.world,
             waited_s=waited_s,
+            parts=run.phases.taken,
         )
     )
     if held_out is not None and run.timetable.validates_after(done):

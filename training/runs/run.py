@@ -16,9 +16,11 @@ from training.distributed.ranks import ALONE, Ranks
 from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, moments_of
 from training.recipes.recipe import Recipe
 from training.runs.activations import recompute_activations
+from training.runs.channels_last_norm import normalize_channels_last
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.runs.compilation import compile_network
 from training.runs.log import forget_log_after, write_log
+from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
 from training.training_errors import CheckpointError
 
@@ -47,6 +49,8 @@ class Run:
     updates: int = 0
     """Steps that changed the weights."""
     ranks: Ranks = ALONE
+    phases: PhaseClock = SILENT
+    """Measures the parts of a step, where that is asked for."""
 
     @property
     def judged(self) -> nn.Module:
@@ -174,6 +178,8 @@ def _new_run(info: RunInfo, device: torch.device, folder: Path, init: Path | Non
 
 def _change_computation(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
     """Let the network compute the same in less memory or time, as the recipe says."""
+    if device.type == "cpu" and not recipe.compile:
+        normalize_channels_last(network)
     if recipe.activation_checkpointing:
         recompute_activations(network)
     if recipe.compile:

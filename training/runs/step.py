@@ -1,7 +1,7 @@
 """One step: the loss of a batch, its gradients, and the change of the weights."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -15,33 +15,23 @@ from training.losses.scores import LossSetting
 from training.losses.supervision import deep_supervision_loss
 from training.optimization.weight_average import average_decay, update_average
 from training.runs.run import Run
+from training.runs.step_times import AUGMENT, BACKWARD, FORWARD, LOSS, UPDATE
 from training.training_errors import TrainingError
 
-Mark = Callable[[str], None]
-"""Told the name of a part of a step when it has been handed to the device."""
-PARTS = ("augment", "forward", "loss", "backward", "update")
-"""The parts of a step, in order."""
+NORM_MARGIN = 1e-6
+"""What torch adds to the norm of gradients before it divides by it."""
 REMEDY = "lower optimizer.learning_rate, or train with --precision fp32"
 
 
-def unmarked(part: str) -> None:
-    """Take no note of the parts of a step."""
-
-
-def training_step(run: Run, step: int, batch: Batch, mark: Mark = unmarked) -> float:
+def training_step(run: Run, step: int, batch: Batch) -> float:
     """Change the weights once; the loss before the change.
-
-    Args:
-        run: whose weights change.
-        step: counted from 0.
-        batch: this process's share of it.
-        mark: told of each of `PARTS` when it is done.
 
     Raises:
         TrainingError: the loss or its gradient is not a finite number; the weights are as they were.
     """
+    run.phases.start()
     batch = augmented(batch, run.info.recipe, run.device)
-    mark("augment")
+    run.phases.mark(AUGMENT)
     for group in run.optimizer.param_groups:
         group["lr"] = run.timetable.rate_of(step)
     run.optimizer.zero_grad(set_to_none=True)
@@ -50,19 +40,19 @@ def training_step(run: Run, step: int, batch: Batch, mark: Mark = unmarked) -> f
     for index, part in enumerate(parts, start=1):
         # Processes exchange gradients once, when they are complete.
         with nullcontext() if index == len(parts) else without_exchange(run.trained):
-            of_part = loss_of(run, part, mark) / len(parts)
+            of_part = loss_of(run, part) / len(parts)
             run.scaler.scale(of_part).backward()  # type: ignore[no-untyped-call]
-        mark("backward")
+            run.phases.mark(BACKWARD)
         loss = loss + of_part.detach()
     value = float(loss)
     if not math.isfinite(value):
         raise TrainingError(f"the loss of step {step + 1} is {value}; {REMEDY}")
     _change_weights(run, step)
-    mark("update")
+    run.phases.mark(UPDATE)
     return value
 
 
-def loss_of(run: Run, batch: Batch, mark: Mark = unmarked) -> Tensor:
+def loss_of(run: Run, batch: Batch) -> Tensor:
     """The recipe's loss of a batch; a scalar that gradients can be taken of."""
     recipe = run.info.recipe
     images = batch.images.to(run.device, non_blocking=True)
@@ -71,7 +61,7 @@ def loss_of(run: Run, batch: Batch, mark: Mark = unmarked) -> Tensor:
         images = images.to(memory_format=torch.channels_last_3d)
     with run.autocast():
         levels = run.trained(images)
-    mark("forward")
+    run.phases.mark(FORWARD)
     loss = deep_supervision_loss(
         levels,
         target,
@@ -80,7 +70,7 @@ def loss_of(run: Run, batch: Batch, mark: Mark = unmarked) -> Tensor:
         batch.annotated,
         LossSetting(channel_names=recipe.channel_names, reduce=run.ranks.sum),
     )
-    mark("loss")
+    run.phases.mark(LOSS)
     return loss
 
 
@@ -94,9 +84,14 @@ def split(batch: Batch, parts: int) -> Iterator[Batch]:
 def _change_weights(run: Run, step: int) -> None:
     recipe = run.info.recipe
     run.scaler.unscale_(run.optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.optimizer.clip_norm)
-    if not run.scaler.is_enabled() and not math.isfinite(float(norm)):
-        raise TrainingError(f"the gradient of step {step + 1} is {float(norm)}; {REMEDY}")
+    gradients = [weight.grad for weight in run.network.parameters() if weight.grad is not None]
+    total = torch.nn.utils.get_total_norm(gradients)
+    norm, most = float(total), recipe.optimizer.clip_norm
+    if not run.scaler.is_enabled() and not math.isfinite(norm):
+        raise TrainingError(f"the gradient of step {step + 1} is {norm}; {REMEDY}")
+    # Else torch would multiply all gradients by 1.
+    if not norm + NORM_MARGIN <= most:
+        torch.nn.utils.clip_grads_with_norm_(run.network.parameters(), most, total)
     scale = run.scaler.get_scale()
     run.scaler.step(run.optimizer)
     run.scaler.update()

@@ -2,9 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from model.arrays import F32, U8
+
+
+class PartTime(NamedTuple):
+    """How long a part of a step took."""
+
+    wall_s: float
+    cpu_s: float
+    """Seconds that a processor worked for the thread that trains."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +31,8 @@ class StepDone:
     """Patches of the step, over all processes."""
     waited_s: float
     """How long the device had nothing to do because the batch was not ready, s."""
+    parts: Mapping[str, PartTime] = field(default_factory=dict)
+    """Times of the step's other parts (`training.runs.step_times`), where they are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 SECONDS = {
-    "data": 0.001,
+    "wait": 0.001,
     "augment": 0.002,
     "forward": 0.1,
     "loss": 0.02,

@@ -8,7 +8,7 @@ import yaml
 
 from tests.training.tiny import DOCUMENT
 from training.__main__ import main
-from training.comparison.step_times import ALL_PARTS
+from training.comparison.measured_steps import PARTS
 
 
 def words(folder, data, *more, **fields):
@@ -25,7 +25,7 @@ def test_a_row_is_printed_and_its_figures_are_written(cubes, tmp_path, capsys):
     found = json.loads((tmp_path / "times.json").read_text())
     assert (found["recipe"], found["batch_size"], found["patch_zyx"]) == ("tiny", 2, [16, 16, 16])
     assert (found["steps"], found["patches"], found["gpu_peak_mb"]) == (2, 2, None)
-    assert found["seconds"].keys() == set(ALL_PARTS)
+    assert found["seconds"].keys() == set(PARTS)
     assert found["step_s"] == pytest.approx(sum(found["seconds"].values()))
     assert found["cpu_s"] > 0
     assert found["hardware"]["processor"]

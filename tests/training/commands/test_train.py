@@ -138,3 +138,15 @@ def test_precision_is_the_recipes_unless_the_call_says_otherwise(cubes, tmp_path
         call = words(recipe, cubes, tmp_path / name, "--steps", "1", "--validation", "0", *more)
         assert main(call) == 0
         assert load_checkpoint(tmp_path / name / LAST)[1].precision == expected
+
+
+def test_the_times_of_steps_are_written_where_they_are_asked_for(lungs, tmp_path):
+    recipe = recipe_file(tmp_path, label_set="data")
+    more = ("--steps", "3", "--validation", "0", "--precision", "fp32", "--times")
+    assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
+    times = json.loads((tmp_path / "run" / "times.json").read_text())
+    assert times["precision"] == "fp32"
+    assert len(times["steps"]) == 2  # the first has none before it
+    for step in times["steps"]:
+        assert set(step["parts"]) == {"wait", "augment", "forward", "loss", "backward", "update"}
+        assert sum(part["wall_s"] for part in step["parts"].values()) <= step["wall_s"]

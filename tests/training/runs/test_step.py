@@ -6,6 +6,7 @@ import torch
 from tests.training.tiny import tiny_recipe
 from training.data.batches import Batch
 from training.runs import compilation
+from training.runs import step as step_module
 from training.runs.checkpoints import RunInfo
 from training.runs.run import start_run
 from training.runs.step import PARTS, training_step
@@ -95,10 +96,22 @@ def test_the_average_follows_the_weights(tmp_path):
     assert run.judged is run.average
 
 
+@pytest.mark.parametrize(("clip_norm", "length"), [(0.5, 0.5), (1000.0, 5.0)])
+def test_only_gradients_that_are_too_long_are_shortened(tmp_path, monkeypatch, clip_norm, length):
+    _, run = steps_of(tmp_path, count=0, optimizer={**SGD, "clip_norm": clip_norm})
+    weights = list(run.network.parameters())
+    monkeypatch.setattr(run.optimizer, "step", lambda: None)
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    weights[0].grad.view(-1)[:2] = torch.tensor([3.0, 4.0])
+    step_module._change_weights(run, 0)
+    assert float(weights[0].grad.norm()) == pytest.approx(length)
+
+
 def test_a_gradient_that_is_not_finite_leaves_the_weights_as_they_are(tmp_path, monkeypatch):
     _, run = steps_of(tmp_path, count=1)
     before = weights_of(run.network).clone()
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(float("inf")))
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda *_: torch.tensor(float("inf")))
     with pytest.raises(TrainingError, match=r"the gradient of step 2 is inf; lower optimizer\.learning_rate"):
         training_step(run, 1, batch_of(4))
     assert torch.equal(weights_of(run.network), before)

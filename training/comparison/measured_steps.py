@@ -14,16 +14,16 @@ from training.data.store import CaseStore
 from training.recipes.stopping_options import FixedSteps
 from training.runs.loop import timed
 from training.runs.run import Run
-from training.runs.step import PARTS, training_step
+from training.runs.step import training_step
+from training.runs.step_times import AUGMENT, BACKWARD, FORWARD, LOSS, UPDATE, WAIT, RunningClock
 
-DATA = "data"
-"""The part before a step: the wait for its batch."""
-ALL_PARTS = (DATA, *PARTS)
+PARTS = (WAIT, AUGMENT, FORWARD, LOSS, BACKWARD, UPDATE)
+"""The parts of a step, in order."""
 MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepTimes:
+class MeasuredSteps:
     """What the measured steps of a run took."""
 
     steps: int
@@ -31,7 +31,7 @@ class StepTimes:
     patches: int
     """Patches of a step."""
     seconds: Mapping[str, float]
-    """Mean seconds of a step for each of `ALL_PARTS`."""
+    """Mean seconds of a step for each of `PARTS`."""
     cpu_s: float
     """Mean seconds that processors worked on a step, data and all threads together."""
     host_peak_mb: float
@@ -50,28 +50,7 @@ class StepTimes:
         return self.patches / self.step_s
 
 
-class Stopwatch:
-    """Adds up the seconds between marks, by the name of each mark.
-
-    At each mark the device finishes what it was given; the seconds are then those of that part alone, and
-    their sum a little more than that of steps that nobody watches.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._last_s = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    def mark(self, part: str) -> None:
-        """End a part now."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        now_s = time.perf_counter()
-        self.seconds[part] = self.seconds.get(part, 0.0) + now_s - self._last_s
-        self._last_s = now_s
-
-
-def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: int) -> StepTimes:
+def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: int) -> MeasuredSteps:
     """Train with the sizes of a run's first stage and measure it; nothing is written.
 
     Args:
@@ -88,28 +67,29 @@ def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: in
     on_gpu = run.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(run.device)
+    run.phases = RunningClock(run.device)
     measured = []
     worked_s = time.process_time()
     recipe = replace(run.timetable.stages[0].recipe, stopping=FixedSteps(steps=warm_up + steps))
     with closing(batches(store, recipe, run.info.seed, 0, workers)) as source:
         for (step, batch), waited_s in timed(source, time.perf_counter):
-            watch = Stopwatch(run.device)
-            training_step(run, step, batch, watch.mark)
+            training_step(run, step, batch)
             if step >= warm_up:
-                measured.append({DATA: waited_s, **watch.seconds})
+                parts = {part: taken.wall_s for part, taken in run.phases.taken.items()}
+                measured.append({WAIT: waited_s, **parts})
             elif step == warm_up - 1:
                 worked_s = time.process_time()
-    return StepTimes(
+    return MeasuredSteps(
         steps=steps,
         patches=recipe.sampling.patches,
-        seconds={part: fmean(seconds[part] for seconds in measured) for part in ALL_PARTS},
+        seconds={part: fmean(seconds[part] for seconds in measured) for part in PARTS},
         cpu_s=(time.process_time() - worked_s) / steps,
         host_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         gpu_peak_mb=torch.cuda.max_memory_allocated(run.device) / MIB if on_gpu else None,
     )
 
 
-def table(found: Mapping[str, object], times: StepTimes) -> str:
+def table(found: Mapping[str, object], times: MeasuredSteps) -> str:
     """One row in markdown, with its header.
 
     Args:
