@@ -1,4 +1,4 @@
-"""Measure speed beside that of others: of the metrics, of whole pipelines, of training loops; or all on a GPU.
+"""Measure speed beside that of others: of the metrics, of whole pipelines, of training loops; all on a GPU.
 
 See `benchmark metrics --help`, `benchmark inference --help`, `benchmark training --help` and `benchmark gpu
 --help`. They need packages beyond those of `make .venv`: `make training` sets up torch, MONAI and onnx for

@@ -36,7 +36,7 @@ def test_the_table_has_a_row_and_memory_of_the_device(gpu_peak_mb, memory):
 
 
 def test_steps_of_the_first_stage_are_measured_without_the_first_ones(cubes, tmp_path, monkeypatch):
-    """The clock moves on by 1 s whenever it is read: before and after the wait, at the start and at each mark."""
+    """The clock moves on by 1 s whenever it is read: around the wait, at the start and at each mark."""
     recipe = tiny_recipe(
         curriculum=[
             {"patch_zyx": [8, 8, 8], "batch_size": 2, "epochs": 1},
@@ -47,9 +47,8 @@ def test_steps_of_the_first_stage_are_measured_without_the_first_ones(cubes, tmp
     info = RunInfo(recipe=recipe, step=0, seed=0, precision="fp32", cases=tuple(c.name for c in cases))
     run = start_run(info, CPU, tmp_path)
     monkeypatch.setattr(time, "perf_counter", itertools.count(0.0).__next__)
-    monkeypatch.setattr(
-        measured_steps, "RunningClock", lambda device: RunningClock(device, time.perf_counter)
-    )
+    clock = RunningClock(CPU, time.perf_counter)
+    monkeypatch.setattr(measured_steps, "RunningClock", lambda device: clock)
     times = time_steps(run, CaseStore(cases, recipe, 100), steps=3, warm_up=2, workers=1)
     assert tuple(times.seconds) == PARTS
     assert times.seconds == dict.fromkeys(PARTS, 1.0)

@@ -9,7 +9,7 @@ from training.runs import compilation
 from training.runs import step as step_module
 from training.runs.checkpoints import RunInfo
 from training.runs.run import start_run
-from training.runs.step import PARTS, training_step
+from training.runs.step import training_step
 from training.training_errors import TrainingError
 
 CPU = torch.device("cpu")
@@ -141,11 +141,3 @@ def test_compile_without_a_compiler_is_refused_in_one_line(tmp_path, monkeypatch
     monkeypatch.setattr(compilation, "get_cpp_compiler", nothing)
     with pytest.raises(TrainingError, match=r"compile: torch\.compile needs a C\+\+ compiler here"):
         steps_of(tmp_path, count=0, compile=True)
-
-
-def test_each_part_of_a_step_is_marked_when_it_is_done(tmp_path):
-    _, run = steps_of(tmp_path, count=0, optimizer={**SGD, "accumulate_steps": 2})
-    marked = []
-    training_step(run, 0, batch_of(4), marked.append)
-    assert marked == ["augment", *("forward", "loss", "backward") * 2, "update"]
-    assert set(marked) == set(PARTS)
