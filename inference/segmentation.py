@@ -4,7 +4,7 @@
 |---|---|---|
 | `mean` | all members → decisions | |
 | `first_then_organs` | first member → decisions | the others, mean with the first, on the organs' slices |
-| `cleaned_groups` | each group → what its clean-up removes | mean of all groups without that |
+| `cleaned_groups` | each group (of groups) → what its clean-up removes | mean of all groups without that |
 
 Scores that are looked at twice stay in memory or are computed again, whichever the plan says; the result is
 the same. Arrays are (z, y, x).
@@ -68,7 +68,8 @@ class Segmentation:
     def write(self, out: U8) -> None:
         """Write the region's decisions into a view of the map: 0 is background, n the n-th structure."""
         manifest = self.bundle.manifest
-        groups: list[Stream] = [self._group(members) for members in grouped_members(manifest)]
+        members_of = grouped_members(manifest)
+        groups: list[Stream] = [self._group(members) for members in members_of]
         if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(groups) > 1:
             first = self._twice(groups[0])
             self._restore(first, out, None)
@@ -77,8 +78,9 @@ class Segmentation:
                 self._restore(Mean([first, *groups[1:]]), out, organs)
             return
         if isinstance(manifest.fusion, CleanedGroupsFusion) and manifest.postprocessing:
-            groups = [self._cleaned(self._twice(group)) for group in groups]
-        self._restore(groups[0] if len(groups) == 1 else Mean(groups), out, None)
+            names = [members[0].ensemble for members in members_of]
+            groups = [self._cleaned(self._twice(each)) for each in ensembles(groups, names)]
+        self._restore(_mean(groups), out, None)
 
     @property
     def _rule(self) -> Rule:
@@ -134,6 +136,21 @@ class Segmentation:
                 decisions, grid, self.region.geometry, self.bundle.manifest, self.middle()
             )
         return Cleaned(stream, decisions, removed, removed_channels(self.bundle.manifest.output))
+
+
+def ensembles(groups: Sequence[Stream], names: Sequence[str | None]) -> list[Stream]:
+    """The mean of the groups of each name, in the order of the first of each.
+
+    A group without a name stands for itself.
+    """
+    found: dict[object, list[Stream]] = {}
+    for index, (group, name) in enumerate(zip(groups, names, strict=True)):
+        found.setdefault(index if name is None else name, []).append(group)
+    return [_mean(members) for members in found.values()]
+
+
+def _mean(streams: Sequence[Stream]) -> Stream:
+    return streams[0] if len(streams) == 1 else Mean(streams)
 
 
 def removed_channels(output: Output) -> Mask:

@@ -68,7 +68,8 @@ def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
         tiling = network.tiling
         mirrored = f", mirrored {' '.join(tiling.mirror_axes)}" if tiling.mirror_axes else ""
         windows = f"{tiling.order.kind} windows, overlap {tiling.overlap:.0%}, {tiling.importance.kind}"
-        lines.append(_line("", f"{windows}{mirrored}"))
+        joined = f"; of ensemble {network.ensemble}" if network.ensemble else ""
+        lines.append(_line("", f"{windows}{mirrored}{joined}"))
     memory = ", ".join(f"{way} {mb} MiB" for way, mb in (network.memory_mb or {}).items())
     fp16 = f"; fp16 for GPUs: {network.fp16_file}" if network.fp16_file else ""
     lines.append(_line("", f"{network.precision} allowed{fp16}; {memory or 'memory not measured'}"))

@@ -38,6 +38,7 @@ class FirstThenOrgansFusion:
 class CleanedGroupsFusion:
     """`postprocessing` is applied to each group's own result before the groups are averaged.
 
+    Members that name an `ensemble` form one group with all others of that name, whatever their grids.
     Source: AMOS22, large batches and large patches. What is averaged is probabilities: a structure that
         clean-up removes has probability 0 there.
     """
