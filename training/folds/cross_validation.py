@@ -12,11 +12,13 @@ Every step looks for its own result first, so that a call that was interrupted g
 
 import json
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from model.bundle import BundleError, ModelBundle, load_bundle
+from model.bundle import BundleError, ModelBundle, file_sha256, load_bundle
 from model.schema import dump
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
@@ -25,7 +27,7 @@ from training.comparison.held_out_scores import Score
 from training.data.folders import CaseFiles
 from training.folds.fold_processes import PREDICT, Job
 from training.folds.fold_scores import link_images, raw_files, read_scores, score_labels, write_scores
-from training.folds.fold_splits import Split, write_names
+from training.folds.fold_splits import Split
 from training.recipes.recipe import Recipe
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, timetable_of
@@ -61,33 +63,38 @@ class CrossValidation:
         """Write down what is asked for, or compare it with what an earlier call asked for.
 
         Raises:
-            CheckpointError: another recipe, seed or split.
+            CheckpointError: another recipe, seed, split or localization network.
         """
-        path = self.folder / STATE
-        wanted = {"recipe": dump(self.recipe), "seed": self.seed, "folds": dump(self.split.held_out)}
-        wanted["localization"] = str(self.localization)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        path, wanted = self.folder / STATE, self._wanted()
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
+            apart = [name for name, value in wanted.items() if stored.get(name) != value]
         except FileNotFoundError:
-            stored = None
-        except (OSError, ValueError) as error:
+            apart = []
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(wanted, indent=1) + "\n")
+        except (OSError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: is damaged ({error}); choose another --output") from error
-        if stored is not None:
-            apart = [name for name in wanted if stored.get(name) != json.loads(json.dumps(wanted[name]))]
-            if apart:
-                raise CheckpointError(
-                    f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "
-                    "another --output"
-                )
-        else:
-            # Jobs of an array may all get here at once; each writes the same.
-            partial = path.with_name(f".{path.name}.{id(self)}.partial")
-            partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
+        if apart:
+            raise CheckpointError(
+                f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "
+                "another --output"
+            )
         for fold, names in enumerate(self.split.held_out):
             self.fold_folder(fold).mkdir(exist_ok=True)
-            write_names(self.hold_out_file(fold), names)
+            if not self.hold_out_file(fold).exists():
+                write_whole(self.hold_out_file(fold), "".join(f"{name}\n" for name in names))
+
+    def _wanted(self) -> dict[str, Any]:
+        """What must be the same in all calls, as JSON gives it back."""
+        network = self.localization
+        wanted = {
+            "recipe": dump(self.recipe),
+            "seed": self.seed,
+            "folds": dump(self.split.held_out),
+            "localization": None if network is None else file_sha256(network),
+        }
+        return dict(json.loads(json.dumps(wanted)))
 
     def trained(self, fold: int) -> bool:
         """Whether a fold's run has come to its end."""
@@ -173,6 +180,13 @@ class CrossValidation:
             DataError: a file is damaged.
         """
         return [read_scores(self.fold_folder(fold) / SCORES) for fold in range(len(self.split.held_out))]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that others see whole or not at all, even where several jobs write the same one."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def refuse_failed(codes: Mapping[str, int], did: str, logs: str) -> None:

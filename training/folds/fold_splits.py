@@ -168,7 +168,7 @@ def _read(path: Path) -> object:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Names of cases from a file that has one a line, as `write_names` writes it.
+    """Names of cases from a file that has one a line.
 
     Raises:
         DataError: it cannot be read, or is empty.
@@ -180,11 +180,6 @@ def read_names(path: Path) -> tuple[str, ...]:
     if not names:
         raise DataError(f"{path}: names no case")
     return names
-
-
-def write_names(path: Path, names: Sequence[str]) -> None:
-    """Write names of cases, one a line."""
-    path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def named_apart(

@@ -6,7 +6,7 @@ standard deviation (of a sample, n - 1) are taken over the folds, each counting 
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,14 +32,24 @@ class FoldRow:
 
     @property
     def mean(self) -> float:
-        """Mean over the folds that have the structure."""
-        return float(np.nanmean(self.dice))
+        """Mean over the folds that have the structure; nan where none has it."""
+        return _mean(self.dice)
 
     @property
     def deviation(self) -> float:
         """Standard deviation of a sample over these folds; nan for fewer than two."""
-        held = [value for value in self.dice if not math.isnan(value)]
+        held = _held(self.dice)
         return float(np.std(held, ddof=1)) if len(held) > 1 else math.nan
+
+
+def _held(values: Iterable[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Mean of the values that are not nan; nan where there is none."""
+    held = _held(values)
+    return float(np.mean(held)) if held else math.nan
 
 
 def fold_rows(folds: Sequence[Sequence[Score]], structures: Sequence[str]) -> list[FoldRow]:
@@ -53,12 +63,9 @@ def fold_rows(folds: Sequence[Sequence[Score]], structures: Sequence[str]) -> li
     for structure in structures:
         found = [[score.dice for score in fold if score.structure == structure] for fold in folds]
         if any(found):
-            dice = tuple(float(np.mean(values)) if values else math.nan for values in found)
+            dice = tuple(map(_mean, found))
             rows.append(FoldRow(structure=structure, cases=sum(map(len, found)), dice=dice))
-    columns = np.array([row.dice for row in rows]).reshape(len(rows), len(folds))
-    means = tuple(
-        float(np.nanmean(column)) if not np.isnan(column).all() else math.nan for column in columns.T
-    )
+    means = tuple(_mean(row.dice[fold] for row in rows) for fold in range(len(folds)))
     cases = len({score.case for fold in folds for score in fold})
     return [*rows, FoldRow(structure=ALL, cases=cases, dice=means)]
 
