@@ -4,8 +4,11 @@ All are weighted means. A *group* is the members that share grid and windows; gr
 brought to the finest one's before the mean.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+from model.manifest.clean_up import CleanUpStep
 
 Scores = Literal["probabilities", "logits"]
 """What is averaged and restored: probabilities (FLARE23 low-resource ensemble) or logits (nnU-Net)."""
@@ -44,6 +47,8 @@ class CleanedGroupsFusion:
     """
 
     kind: Literal["cleaned_groups"] = "cleaned_groups"
+    clean_up: Mapping[str, tuple[CleanUpStep, ...]] = field(default_factory=dict)
+    """Steps of an ensemble, by its name, instead of `postprocessing`."""
 
 
 Fusion = MeanFusion | FirstThenOrgansFusion | CleanedGroupsFusion

@@ -31,7 +31,6 @@ from tests.inference.bundles import (
     member,
 )
 from tests.inference.fakes import SCORES
-from tests.inference.manifests import manifest
 from tests.inference.onnx_files import graph, tensor
 
 SPACING = (2.5, 1.5, 1.0)
@@ -216,9 +215,22 @@ def test_an_ensemble_on_two_grids_is_cleaned_up_as_one():
         for weight in (1.0, 2.0, 4.0, 8.0)
     ]
     first, second, third = ensembles(groups, ["a", None, "a", None])
-    assert [stream.weight for stream in (first, second, third)] == [5.0, 2.0, 8.0]
-    assert isinstance(first, Mean)
-    assert (second, third) == (groups[1], groups[3])
+    assert first[0] == "a"
+    assert isinstance(first[1], Mean)
+    assert first[1].weight == 5.0
+    assert (second, third) == ((None, groups[1]), (None, groups[3]))
+
+
+def test_each_ensemble_may_be_cleaned_up_in_its_own_way(tmp_path):
+    """Only the second is cleaned up: 1.00 and nothing of the far part are below one half of both."""
+    members = [member(file=f"{name}.onnx", ensemble=name, skip_air=False) for name in "ab"]
+    fusion = CleanedGroupsFusion(clean_up={"b": (LargestComponent(structures=("liver",)),)})
+    bundle = two_opinions(tmp_path / "b", members, fusion=fusion)
+    volume = opinions_image()
+    found = Predictor(bundle, device="onnxruntime", threads=1).predict(volume).labels
+    assert found[4, 6, 15] == 0  # (0.9975 + 0) / 2
+    assert found[4, 6, 13] == LIVER  # (0.95 + 0.27) / 2
+    assert found[3, 15, 17] == LIVER  # The speck: the same, since the second did not see it to begin with.
 
 
 def test_keeping_and_computing_again_give_the_same(tmp_path, monkeypatch):
@@ -257,8 +269,8 @@ def test_steps_count_voxels_of_the_image():
         for size, mm in (((4, 4, 4), 2.0), ((8, 8, 8), 1.0))
     )
     for voxels, removed in ((64, False), (65, True)):
-        steps = manifest(postprocessing=(MinVoxels(structures=("liver",), voxels=voxels),))
-        assert removed_by_steps(decisions, model, image, steps).any() == removed
+        steps = (MinVoxels(structures=("liver",), voxels=voxels),)
+        assert removed_by_steps(decisions, model, image, OUTPUT, steps).any() == removed
 
 
 def test_windows_outside_the_region_are_skipped(tmp_path):

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from model.bundle import MANIFEST, ModelBundle, write_bundle
+from model.manifest.clean_up import CleanUpStep
 from model.manifest.document import Manifest, Provenance
-from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion
+from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, Fusion
 from model.manifest.network import Member, Network
 from model.onnx_export.revision import git_revision
 from training.bundling.description import Statement
@@ -65,11 +66,13 @@ def join_bundles(
 
     def make_manifest(files: Mapping[str, str]) -> Manifest:
         region = first.localization
+        fusion, steps = _fusion(bundles) if fuse == "cleaned" else (first.fusion, first.postprocessing)
         return replace(
             first,
             name=statement.name,
             members=tuple(_members(bundles, shares, fuse)),
-            fusion=CleanedGroupsFusion() if fuse == "cleaned" else first.fusion,
+            fusion=fusion,
+            postprocessing=steps,
             localization=None if region is None else _moved(region, 1),
             provenance=provenance_of_joined(bundles, statement),
             files=files,
@@ -108,9 +111,9 @@ def said_once(bundle: ModelBundle, fuse: Fuse) -> dict[str, object]:
     said["inputs"] = [(channel.name, channel.modality) for channel in manifest.inputs]
     for name in ("orientation", "crop", "normalize"):
         said[f"preprocessing.{name}"] = getattr(manifest.preprocessing, name)
-    said |= {"restoration": manifest.restoration, "postprocessing": manifest.postprocessing}
+    said["restoration"] = manifest.restoration
     if fuse == "members":
-        said["fusion"] = manifest.fusion
+        said |= {"fusion": manifest.fusion, "postprocessing": manifest.postprocessing}
     return said | {"localization": _region(bundle)}
 
 
@@ -175,6 +178,19 @@ def _members(bundles: Sequence[ModelBundle], shares: Sequence[float], fuse: Fuse
                 intensities=None if intensities == usual else intensities,
                 resampling=None if resampling == first.preprocessing.resampling else resampling,
             )
+
+
+def _fusion(bundles: Sequence[ModelBundle]) -> tuple[Fusion, tuple[CleanUpStep, ...]]:
+    """Fusion and clean-up of a bundle whose parts are cleaned up first: each as it says itself."""
+    steps = {
+        _ensemble(number, member): bundle.manifest.clean_up_of(member.ensemble)
+        for number, bundle in enumerate(bundles, start=1)
+        for member in bundle.manifest.members
+    }
+    first = next(iter(steps.values()))
+    if all(others == first for others in steps.values()):
+        return CleanedGroupsFusion(), first
+    return CleanedGroupsFusion(clean_up=steps), ()
 
 
 def _ensemble(number: int, member: Member) -> str:

@@ -169,6 +169,17 @@ def test_the_network_that_finds_the_region_is_kept_once(tmp_path):
     assert set(joined.manifest.files) == {"1/member.onnx", "1/roi.onnx", "2/member.onnx"}
 
 
+def test_each_bundle_is_cleaned_up_as_it_says(tmp_path):
+    one = make_bundle(tmp_path / "one")
+    two = make_bundle(tmp_path / "two", postprocessing=(KEPT,))
+    three = make_bundle(tmp_path / "three", name="three", postprocessing=(KEPT,))
+    apart = join_bundles(tmp_path / "a", [one, two], STATEMENT, fuse="cleaned").manifest
+    assert apart.postprocessing == ()
+    assert apart.fusion == CleanedGroupsFusion(clean_up={"1": (), "2": (KEPT,)})
+    alike = join_bundles(tmp_path / "b", [two, three], STATEMENT, fuse="cleaned").manifest
+    assert (alike.fusion, alike.postprocessing) == (CleanedGroupsFusion(), (KEPT,))
+
+
 KEPT = LargestComponent(structures=("liver",))
 OTHER_IDS = replace(OUTPUT, labels={**OUTPUT.labels, "liver": 50})
 FEWER = replace(OUTPUT, label_set="mine")
@@ -181,7 +192,7 @@ TWO_GRIDS = [member(), member(file="b.onnx", window_zyx=(8, 8, 8))]
         ({"output": OTHER_IDS}, "cleaned", "output.labels not as in"),
         ({"output": FEWER}, "cleaned", "output.label_set not as in"),
         ({"inputs": (replace(CT, modality="MR"),)}, "cleaned", "inputs not as in"),
-        ({"postprocessing": (KEPT,)}, "cleaned", "postprocessing not as in"),
+        ({"postprocessing": (KEPT,)}, "members", "postprocessing not as in"),
         ({"localization": localization()}, "members", "localization not as in"),
         ({"fusion": MeanFusion(of="logits")}, "members", "fusion not as in"),
         ({"members": TWO_GRIDS, "fusion": FirstThenOrgansFusion()}, "cleaned", "join with --fuse members"),
