@@ -14,12 +14,11 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from model.bundle import BundleError, ModelBundle, file_sha256, load_bundle
-from model.schema import dump
+from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
@@ -35,6 +34,18 @@ from training.training_errors import CheckpointError, TrainingError
 
 STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
 LOG = "fold.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """The whole of `cross-validation.json`: what must be the same in all calls."""
+
+    recipe: Recipe
+    seed: int
+    folds: tuple[tuple[str, ...], ...]
+    """Names of the cases that each fold holds out."""
+    localization: str | None = None
+    """SHA-256 of the localization network's checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,36 +76,29 @@ class CrossValidation:
         Raises:
             CheckpointError: another recipe, seed, split or localization network.
         """
-        path, wanted = self.folder / STATE, self._wanted()
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            apart = [name for name, value in wanted.items() if stored.get(name) != value]
-        except FileNotFoundError:
-            apart = []
+        path, network = self.folder / STATE, self.localization
+        wanted = Begun(
+            recipe=self.recipe,
+            seed=self.seed,
+            folds=self.split.held_out,
+            localization=None if network is None else file_sha256(network),
+        )
+        begun = _read_state(path)
+        if begun is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(wanted, indent=1) + "\n")
-        except (OSError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{path}: is damaged ({error}); choose another --output") from error
+            write_whole(path, json.dumps(dump(wanted), indent=1) + "\n")
+            begun = wanted
+        names = [field.name for field in fields(Begun)]
+        apart = [name for name in names if getattr(begun, name) != getattr(wanted, name)]
         if apart:
             raise CheckpointError(
                 f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "
                 "another --output"
             )
-        for fold, names in enumerate(self.split.held_out):
+        for fold, held_out in enumerate(self.split.held_out):
             self.fold_folder(fold).mkdir(exist_ok=True)
             if not self.hold_out_file(fold).exists():
-                write_whole(self.hold_out_file(fold), "".join(f"{name}\n" for name in names))
-
-    def _wanted(self) -> dict[str, Any]:
-        """What must be the same in all calls, as JSON gives it back."""
-        network = self.localization
-        wanted = {
-            "recipe": dump(self.recipe),
-            "seed": self.seed,
-            "folds": dump(self.split.held_out),
-            "localization": None if network is None else file_sha256(network),
-        }
-        return dict(json.loads(json.dumps(wanted)))
+                write_whole(self.hold_out_file(fold), "".join(f"{name}\n" for name in held_out))
 
     def trained(self, fold: int) -> bool:
         """Whether a fold's run has come to its end."""
@@ -180,6 +184,17 @@ class CrossValidation:
             DataError: a file is damaged.
         """
         return [read_scores(self.fold_folder(fold) / SCORES) for fold in range(len(self.split.held_out))]
+
+
+def _read_state(path: Path) -> Begun | None:
+    """What an earlier call wrote; None where there was none."""
+    try:
+        return parse(Begun, json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: is damaged ({said}); choose another --output") from error
 
 
 def write_whole(path: Path, text: str) -> None:

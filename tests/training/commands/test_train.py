@@ -175,3 +175,11 @@ def test_precision_is_the_recipes_unless_the_call_says_otherwise(cubes, tmp_path
         call = words(recipe, cubes, tmp_path / name, "--steps", "1", "--validation", "0", *more)
         assert main(call) == 0
         assert load_checkpoint(tmp_path / name / LAST)[1].precision == expected
+
+
+def test_cases_are_held_out_by_name(cubes, tmp_path):
+    (tmp_path / "names.txt").write_text("case0\n")
+    more = ("--steps", "1", "--hold-out", str(tmp_path / "names.txt"), "--precision", "fp32")
+    assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["cases"], record["held_out"]) == (["case1"], ["case0"])
