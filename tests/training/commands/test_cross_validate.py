@@ -5,11 +5,10 @@ import json
 
 import numpy as np
 import pytest
-import yaml
 
 import predict
 from model.bundle import load_bundle
-from tests.training.tiny import DOCUMENT, write_case, write_dataset
+from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
 from training.commands.cross_validate import places_of
 from training.training_errors import RecipeError
@@ -21,12 +20,6 @@ def four(tmp_path):
     folder = write_dataset(tmp_path / "data", cases=4)
     (folder / "annotated.json").write_text('{"case3": ["liver"]}')
     return folder
-
-
-def recipe_file(folder, **fields):
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump({**DOCUMENT, **fields}))
-    return str(path)
 
 
 def words(recipe, data, output, *more):

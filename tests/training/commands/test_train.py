@@ -6,9 +6,8 @@ import logging
 import numpy as np
 import pytest
 import torch
-import yaml
 
-from tests.training.tiny import DOCUMENT, write_case
+from tests.training.tiny import recipe_file, write_case
 from training.__main__ import main
 from training.commands import train as command
 from training.runs.checkpoints import load_checkpoint
@@ -28,12 +27,6 @@ def lungs(tmp_path):
         write_case(folder, f"case{index}", np.where(labels, -600, 50).astype(np.int16), labels)
     (folder / "dataset.json").write_text(json.dumps({**OWN, "name": "lungs"}))
     return folder
-
-
-def recipe_file(folder, **fields):
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump({**DOCUMENT, **fields}))
-    return str(path)
 
 
 def words(recipe, data, output, *more):
