@@ -8,6 +8,7 @@ are done are left alone. Exit codes: 0 done, 1 failed, 2 wrong call or recipe, 1
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,11 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     whole.begin()
     _train(whole, wanted, arguments, places)
-    _judge(whole, wanted, arguments, places)
+    bundles = _judge(whole, wanted, arguments, places)
     if arguments.fold is not None:
         logger.info("done: %s; call this without --fold when all folds are", whole.fold_folder(wanted[0]))
         return 0
-    _report(whole, arguments)
+    _report(whole, bundles)
     return 0
 
 
@@ -173,10 +174,10 @@ def _judge(
     wanted: Sequence[int],
     arguments: argparse.Namespace,
     places: Sequence[Gpus | None],
-) -> None:
-    """Export, segment and score what is not scored yet."""
+) -> list[ModelBundle]:
+    """Export, segment and score what is not scored yet; the bundles of all wanted folds."""
+    bundles = [whole.export(fold, fp16=not arguments.no_fp16) for fold in wanted]
     left = [fold for fold in wanted if not whole.scored(fold)]
-    bundles = {fold: whole.export(fold, fp16=not arguments.no_fp16) for fold in left}
     options = ["--device", arguments.device]
     if arguments.threads:
         options += ["--threads", str(arguments.threads)]
@@ -184,15 +185,14 @@ def _judge(
         options += ["--host-memory-mb", str(arguments.host_memory_mb)]
     codes = run_jobs([whole.predict_job(fold, options) for fold in left], places)
     refuse_failed(codes, "segmenting held-out cases", _where_messages_are(whole, places))
-    for fold, bundle in bundles.items():
+    for fold in left:
         logger.info("scoring fold %d", fold)
-        whole.score(fold, bundle)
+        whole.score(fold, bundles[0].manifest.output.as_label_set())
+    return bundles
 
 
-def _report(whole: CrossValidation, arguments: argparse.Namespace) -> None:
+def _report(whole: CrossValidation, bundles: Sequence[ModelBundle]) -> None:
     """Write table, picture and the bundle of all folds, and print the table."""
-    folds = range(len(whole.split.held_out))
-    bundles = [whole.export(fold, fp16=not arguments.no_fp16) for fold in folds]
     rows = fold_rows(whole.scores(), bundles[0].manifest.output.as_label_set().names)
     write_fold_table(whole.folder / "folds.csv", rows)
     draw_folds(rows, whole.recipe.name, whole.folder / "folds.png")
@@ -226,6 +226,6 @@ def _say_plan(whole: CrossValidation, arguments: argparse.Namespace, places: Seq
         state = "scored" if whole.scored(fold) else begun
         trained_on = len(whole.cases) - len(names)
         lines.append(f"fold {fold}: {state}; trains on {trained_on} cases, holds out {len(names)}: {shown}")
-        lines.append(f"  python {' '.join(_train_job(whole, fold, arguments).words)}")
+        lines.append("  " + shlex.join(["python", *_train_job(whole, fold, arguments).words]))
     lines.append(f"{len(places)} fold{'s' * (len(places) > 1)} at a time")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from model.bundle import BundleError, ModelBundle, file_sha256, load_bundle
+from model.labels import LabelSet
 from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
@@ -166,16 +167,14 @@ class CrossValidation:
             name=f"fold {fold}", words=(*PREDICT, *words, "--skip-existing", *options), log=folder / LOG
         )
 
-    def score(self, fold: int, bundle: ModelBundle) -> list[Score]:
-        """Score what the engine wrote for a fold, and keep the scores.
+    def score(self, fold: int, labels: LabelSet) -> None:
+        """Score what the engine wrote for a fold, by the label set of its bundle, and keep the scores.
 
         Raises:
             DataError: a label map is missing, or a truth is not usable.
         """
-        folder, labels = self.fold_folder(fold), bundle.manifest.output.as_label_set()
-        scores = score_labels(self.held_out_cases(fold), folder / "labels", labels)
-        write_scores(folder / SCORES, scores)
-        return scores
+        folder = self.fold_folder(fold)
+        write_scores(folder / SCORES, score_labels(self.held_out_cases(fold), folder / "labels", labels))
 
     def scores(self) -> list[list[Score]]:
         """Scores of all folds, which must be done.
