@@ -88,6 +88,6 @@ def _say(joined: ModelBundle, bundles: Sequence[ModelBundle]) -> None:
         len(bundles),
         len(manifest.members),
         manifest.fusion.kind,
-        ", ".join(f"{bundle.manifest.name}" for bundle in bundles),
+        "; ".join(bundle.manifest.name for bundle in bundles),
     )
     logger.info("done: %s", joined.folder)
