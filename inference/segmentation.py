@@ -4,7 +4,7 @@
 |---|---|---|
 | `mean` | all members → decisions | |
 | `first_then_organs` | first member → decisions | the others, mean with the first, on the organs' slices |
-| `cleaned_groups` | each group → what its clean-up removes | mean of all groups without that |
+| `cleaned_groups` | each group (of groups) → what its clean-up removes | mean of all groups without that |
 
 Scores that are looked at twice stay in memory or are computed again, whichever the plan says; the result is
 the same. Arrays are (z, y, x).
@@ -36,9 +36,8 @@ from inference.timing import Timings
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.labels import channel_ids
-from model.manifest.clean_up import MinVoxels
-from model.manifest.document import Manifest
-from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion
+from model.manifest.clean_up import CleanUpStep, MinVoxels
+from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.network import Member
 from model.manifest.output import Output, Softmax
 from model.manifest.resampling import along_axes
@@ -71,7 +70,8 @@ class Segmentation:
     def write(self, out: U8) -> None:
         """Write the region's decisions into a view of the map: 0 is background, n the n-th structure."""
         manifest = self.bundle.manifest
-        groups: list[Stream] = [self._group(members) for members in grouped_members(manifest)]
+        members_of = grouped_members(manifest)
+        groups: list[Stream] = [self._group(members) for members in members_of]
         if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(groups) > 1:
             first = self._twice(groups[0])
             self._restore(first, out, None)
@@ -79,9 +79,13 @@ class Segmentation:
             if organs is not None:
                 self._restore(Mean([first, *groups[1:]]), out, organs)
             return
-        if isinstance(manifest.fusion, CleanedGroupsFusion) and manifest.postprocessing:
-            groups = [self._cleaned(self._twice(group)) for group in groups]
-        self._restore(groups[0] if len(groups) == 1 else Mean(groups), out, None)
+        if manifest.cleans_before_fusion:
+            names = [members[0].ensemble for members in members_of]
+            groups = [
+                self._cleaned(self._twice(stream), manifest.clean_up_of(name))
+                for name, stream in ensembles(groups, names)
+            ]
+        self._restore(_mean(groups), out, None)
 
     @property
     def _rule(self) -> Rule:
@@ -126,21 +130,37 @@ class Segmentation:
     def _twice(self, stream: Stream) -> Stream:
         return Kept(stream) if self.plan.keep else stream
 
-    def _cleaned(self, stream: Stream) -> Stream:
+    def _cleaned(self, stream: Stream, steps: Sequence[CleanUpStep]) -> Stream:
         """A stream without what clean-up removes from its own result, judged on its own grid."""
         rule = self._rule
         with self.timings.stage("networks"):
             decisions = np.concatenate([decide(slab, rule) for slab in stream.slabs(0, stream.grid_zyx[0])])
         with self.timings.stage("clean up"):
             grid = resample_geometry(self.region.geometry, stream.grid_zyx)
+            output = self.bundle.manifest.output
             try:
                 removed = removed_by_steps(
-                    decisions, grid, self.region.geometry, self.bundle.manifest, self.middle()
+                    decisions, grid, self.region.geometry, output, steps, self.middle()
                 )
             except ScatteredError as error:
                 self.warn(str(error))
                 return stream
-        return Cleaned(stream, decisions, removed, removed_channels(self.bundle.manifest.output))
+        return Cleaned(stream, decisions, removed, removed_channels(output))
+
+
+def ensembles(groups: Sequence[Stream], names: Sequence[str | None]) -> list[tuple[str | None, Stream]]:
+    """Each name and the mean of its groups, in the order of the first of each.
+
+    A group without a name stands for itself.
+    """
+    found: dict[object, list[int]] = {}
+    for index, name in enumerate(names):
+        found.setdefault(index if name is None else name, []).append(index)
+    return [(names[held[0]], _mean([groups[index] for index in held])) for held in found.values()]
+
+
+def _mean(streams: Sequence[Stream]) -> Stream:
+    return streams[0] if len(streams) == 1 else Mean(streams)
 
 
 def removed_channels(output: Output) -> Mask:
@@ -159,27 +179,33 @@ def removed_channels(output: Output) -> Mask:
 
 
 def removed_by_steps(
-    decisions: U8, grid: Geometry, image: Geometry, manifest: Manifest, middle: Midline | None = None
+    decisions: U8,
+    grid: Geometry,
+    image: Geometry,
+    output: Output,
+    steps: Sequence[CleanUpStep],
+    middle: Midline | None = None,
 ) -> Mask:
-    """Voxels whose structure the manifest's clean-up removes.
+    """Voxels whose structure clean-up removes.
 
     Args:
         decisions: (z, y, x) on a network's grid.
         grid: where `decisions` lie.
         image: grid on which the steps count voxels.
-        manifest: steps and names.
+        output: names and ids.
+        steps: of the clean-up.
         middle: of the body, see `split_pairs`.
 
     Raises:
         ScatteredError: the decisions are noise.
     """
-    labels = split_pairs(decisions, grid, manifest.output, middle)
+    labels = split_pairs(decisions, grid, output, middle)
     ratio = image.voxel_ml / grid.voxel_ml
-    steps = [
+    on_grid = [
         replace(step, voxels=max(1, ceil(step.voxels * ratio))) if isinstance(step, MinVoxels) else step
-        for step in manifest.postprocessing
+        for step in steps
     ]
-    cleaned = clean_up(labels, grid.spacing_zyx_mm, steps, manifest.output.as_label_set())
+    cleaned = clean_up(labels, grid.spacing_zyx_mm, on_grid, output.as_label_set())
     return np.asarray(labels != cleaned, bool)
 
 

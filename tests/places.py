@@ -1,5 +1,6 @@
 """Where things lie."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ CROPS = ROOT / "tests" / "data"
 """Crops of real images, in the project; see the README there."""
 SHARED_DATA = ROOT.parent / "shared" / "data"
 """The whole images, beside the project; only tests of their size need them, and skip where they are not."""
+
+FAKE_MEMORY_PROGRAM = (sys.executable, str(ROOT / "tests" / "fake_memory_program.py"))
+"""Stands for `model.onnx_export.memory.PROGRAM`, which takes seconds for each network."""
 
 
 def module_name(path: Path) -> str:

@@ -30,6 +30,14 @@ COMMANDS = {
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),
+    "cross-validate": Command(
+        module="training.commands.cross_validate",
+        summary="train and judge a recipe in k folds, and make a bundle of them",
+        needs="training",
+    ),
+    "ensemble": Command(
+        module="training.commands.ensemble", summary="join bundles into one", needs="training"
+    ),
     "benchmark": Command(
         module="training.commands.benchmark",
         summary="compare a recipe with its accelerated form",

@@ -20,7 +20,7 @@ from inference.sliding_window.placement import window_starts
 from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
-from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion
+from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.network import Member, Precision
 from model.manifest.tiling import CentreFirst
 
@@ -118,8 +118,7 @@ def looked_at_twice(manifest: Manifest) -> int:
     groups = len(grouped_members(manifest))
     if isinstance(manifest.fusion, FirstThenOrgansFusion) and groups > 1:
         return 1
-    cleaned = isinstance(manifest.fusion, CleanedGroupsFusion) and bool(manifest.postprocessing)
-    return groups if cleaned else 0
+    return groups if manifest.cleans_before_fusion else 0
 
 
 def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPlan:

@@ -144,7 +144,10 @@ class _Row:
 
 
 def grouped(members: Sequence[Member]) -> list[list[Member]]:
-    """Members in groups that share grid, windows and their order, in the order of the first of each."""
+    """Members in groups that share grid, windows and their order, in the order of the first of each.
+
+    Members of different ensembles are in different groups.
+    """
     groups: dict[object, list[Member]] = {}
     for member in members:
         tiling = member.tiling
@@ -154,6 +157,7 @@ def grouped(members: Sequence[Member]) -> list[list[Member]]:
             tiling.overlap,
             tiling.importance,
             tiling.order,
+            member.ensemble,
         )
         groups.setdefault(key, []).append(member)
     return list(groups.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.bundle import ModelBundle, load_bundle
 from model.manifest.document import Manifest
-from model.manifest.fusion import fused_scores
+from model.manifest.fusion import CleanedGroupsFusion, fused_scores
 from model.manifest.network import Member, Network
 
 WIDTH = 110
@@ -44,10 +44,7 @@ def describe(bundle: ModelBundle) -> list[str]:
         _line("fusion", f"{manifest.fusion.kind} of {fused_scores(manifest.fusion)}"),
         _line("restoration", manifest.restoration.kind),
         *_labels(manifest),
-        *(
-            _line("clean-up", f"{step.kind}: {', '.join(step.structures)}")
-            for step in manifest.postprocessing
-        ),
+        *_clean_up(manifest),
         *(_line(name, text) for name, text in vars(manifest.provenance).items()),
     ]
 
@@ -68,7 +65,8 @@ def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
         tiling = network.tiling
         mirrored = f", mirrored {' '.join(tiling.mirror_axes)}" if tiling.mirror_axes else ""
         windows = f"{tiling.order.kind} windows, overlap {tiling.overlap:.0%}, {tiling.importance.kind}"
-        lines.append(_line("", f"{windows}{mirrored}"))
+        joined = f"; of ensemble {network.ensemble}" if network.ensemble else ""
+        lines.append(_line("", f"{windows}{mirrored}{joined}"))
     memory = ", ".join(f"{way} {mb} MiB" for way, mb in (network.memory_mb or {}).items())
     fp16 = f"; fp16 for GPUs: {network.fp16_file}" if network.fp16_file else ""
     lines.append(_line("", f"{network.precision} allowed{fp16}; {memory or 'memory not measured'}"))
@@ -89,6 +87,17 @@ def _labels(manifest: Manifest) -> list[str]:
     if dropped:
         lines.append(_line("", f"not written: {', '.join(dropped)}"))
     return lines
+
+
+def _clean_up(manifest: Manifest) -> list[str]:
+    parts = {"clean-up": manifest.postprocessing}
+    if isinstance(manifest.fusion, CleanedGroupsFusion):
+        parts |= {f"of ensemble {name}": steps for name, steps in manifest.fusion.clean_up.items()}
+    return [
+        _line(where, f"{step.kind}: {', '.join(step.structures)}")
+        for where, steps in parts.items()
+        for step in steps
+    ]
 
 
 def _line(name: str, text: str) -> str:

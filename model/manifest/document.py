@@ -14,13 +14,13 @@ What others' models are in these words:
 | MONAI Auto3DSeg SegResNet, CT | RAS | window_sigmoid | after resampling | linear | probabilities |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from model.checks import check
 from model.manifest.clean_up import CleanUpStep
-from model.manifest.fusion import Fusion, MeanFusion
+from model.manifest.fusion import CleanedGroupsFusion, Fusion, MeanFusion
 from model.manifest.intensity import Intensity, needs_mask
 from model.manifest.network import Localization, Member, Network, lies_inside
 from model.manifest.output import Output
@@ -114,12 +114,19 @@ class Manifest:
             valid = len(digest) == 64 and set(digest) <= set("0123456789abcdef")
             check(lies_inside(file), f"files.{file}: must lie in the bundle")
             check(valid, f"files.{file}: must be 64 hexadecimal digits, is {digest!r}")
-        for index, step in enumerate(self.postprocessing):
-            for structure in step.structures:
-                known = structure in self.output.labels
-                check(known, f"postprocessing[{index}].structures: {structure} is not among output.labels")
+        self._check_steps("postprocessing", self.postprocessing)
+        for name, steps in self._own_clean_up.items():
+            known = any(member.ensemble == name for member in self.members)
+            check(known, f"fusion.clean_up.{name}: no member names this ensemble")
+            self._check_steps(f"fusion.clean_up.{name}", steps)
         turned = self.preprocessing.orientation == "canonical" or isinstance(self.fusion, MeanFusion)
         check(turned, f"fusion: {self.fusion.kind} needs preprocessing.orientation canonical")
+
+    def _check_steps(self, where: str, steps: Sequence[CleanUpStep]) -> None:
+        for index, step in enumerate(steps):
+            for structure in step.structures:
+                known = structure in self.output.labels
+                check(known, f"{where}[{index}].structures: {structure} is not among output.labels")
 
     def _check_network(self, where: str, network: Network) -> None:
         for name, file in network.files.items():
@@ -165,6 +172,20 @@ class Manifest:
     def resampling_of(self, network: Network) -> Resampling:
         """How images are brought to this network's grid."""
         return network.resampling or self.preprocessing.resampling
+
+    @property
+    def _own_clean_up(self) -> Mapping[str, tuple[CleanUpStep, ...]]:
+        return self.fusion.clean_up if isinstance(self.fusion, CleanedGroupsFusion) else {}
+
+    def clean_up_of(self, ensemble: str | None) -> tuple[CleanUpStep, ...]:
+        """The steps that the result of an ensemble's members is cleaned up by."""
+        return self._own_clean_up.get(ensemble or "", self.postprocessing)
+
+    @property
+    def cleans_before_fusion(self) -> bool:
+        """Whether there is anything to clean up before members of different groups are averaged."""
+        cleaned = isinstance(self.fusion, CleanedGroupsFusion)
+        return cleaned and any(self.clean_up_of(member.ensemble) for member in self.members)
 
     @property
     def ct_channel(self) -> int | None:

@@ -4,8 +4,11 @@ All are weighted means. A *group* is the members that share grid and windows; gr
 brought to the finest one's before the mean.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+from model.manifest.clean_up import CleanUpStep
 
 Scores = Literal["probabilities", "logits"]
 """What is averaged and restored: probabilities (FLARE23 low-resource ensemble) or logits (nnU-Net)."""
@@ -38,11 +41,14 @@ class FirstThenOrgansFusion:
 class CleanedGroupsFusion:
     """`postprocessing` is applied to each group's own result before the groups are averaged.
 
+    Members that name an `ensemble` form one group with all others of that name, whatever their grids.
     Source: AMOS22, large batches and large patches. What is averaged is probabilities: a structure that
         clean-up removes has probability 0 there.
     """
 
     kind: Literal["cleaned_groups"] = "cleaned_groups"
+    clean_up: Mapping[str, tuple[CleanUpStep, ...]] = field(default_factory=dict)
+    """Steps of an ensemble, by its name, instead of `postprocessing`."""
 
 
 Fusion = MeanFusion | FirstThenOrgansFusion | CleanedGroupsFusion

@@ -89,9 +89,14 @@ class Member(Network):
     """How the image is covered by its windows."""
     weight: float = 1.0
     """Share of this member in the mean, relative to the others."""
+    ensemble: str | None = None
+    """Which ensemble it belongs to, in a bundle that joins several: under fusion `cleaned_groups` the members
+    of each are averaged and cleaned up by themselves, whatever their grids. Missing: members that share grid
+    and windows belong together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(self.ensemble != "", "ensemble: must not be empty")
         check(self.weight > 0 and math.isfinite(self.weight), f"weight: must be above 0, is {self.weight}")
 
 

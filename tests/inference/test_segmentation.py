@@ -1,24 +1,37 @@
 """Recipes that look twice, end to end on small images, and what their parts do by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from onnx import helper
+from scipy import ndimage
 
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.planning.plan import Budget
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
-from inference.segmentation import organ_slices, removed_by_steps, removed_channels
+from inference.segmentation import ensembles, organ_slices, removed_by_steps, removed_channels
+from inference.sliding_window.streams import Mean
 from model.labels import FLARE23, Pair
 from model.manifest.clean_up import LargestComponent, MinVoxels
 from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, MeanFusion
 from model.manifest.output import Output, Sigmoid
 from model.manifest.tiling import CentreFirst
-from tests.inference.bundles import OUTPUT, abdomen, hu, localization, make_bundle, member
+from tests.inference.bundles import (
+    LOWER_HU,
+    OUTPUT,
+    UPPER_HU,
+    abdomen,
+    hu,
+    localization,
+    make_bundle,
+    member,
+)
 from tests.inference.fakes import SCORES
-from tests.inference.manifests import manifest
+from tests.inference.onnx_files import graph, tensor
 
 SPACING = (2.5, 1.5, 1.0)
 LIVER, TUMOR = FLARE23.ids["liver"], FLARE23.ids["tumor"]
@@ -125,6 +138,101 @@ def test_clean_up_before_the_fusion(tmp_path):
     assert record.plan.keep
 
 
+def lean_towards_liver(hu_of_liver):
+    """Makes networks of three channels whose only opinion is on liver: logit (hu - threshold) / 10."""
+
+    def make(shape, _):
+        unit = (UPPER_HU - LOWER_HU) / 10
+        weights = np.array([0, unit, 0, 0, 0], np.float32).reshape(5, 1, 1, 1, 1)
+        offsets = np.array([0, (LOWER_HU - hu_of_liver) / 10, -50, -50, -50], np.float32)
+        node = helper.make_node("Conv", ["image", "weights", "offsets"], ["logits"])
+        return graph([node], [tensor("weights", weights), tensor("offsets", offsets)], shape, 5)
+
+    return make
+
+
+def two_opinions(folder, members, **changes):
+    """A bundle whose members take for liver what is above 0 HU, and above 40 HU."""
+    makers = iter([lean_towards_liver(0), lean_towards_liver(40)] * len(members))
+    return make_bundle(folder, members, make=lambda *args: next(makers)(*args), **changes)
+
+
+def plainly_fused(image_hu, weights, *, clean):
+    """Liver by two opinions, each without all but its largest part where `clean`, averaged with weights."""
+    shares = []
+    for threshold in (0, 40):
+        odds = np.exp((image_hu.astype(float) - threshold) / 10)
+        liver = odds / (1 + odds)
+        if clean:
+            found = liver > 0.5
+            parts, _ = ndimage.label(found, np.ones((3, 3, 3)))
+            liver[found & (parts != np.bincount(parts[found]).argmax())] = 0
+        shares.append(liver)
+    return np.average(shares, axis=0, weights=weights) > 0.5
+
+
+def opinions_image():
+    """A block of 100 HU that ends in 12 HU, and a speck of 30 HU apart from it, in -200 HU.
+
+    One opinion takes the end and the speck for liver (0.77 and 0.95), the other does not (0.06 and 0.27).
+    A far part (60 HU: 1.00 and 0.88) is joined to the block by a bridge (30 HU) that only one of them sees.
+    """
+    image = np.full((12, 20, 24), -200, np.int16)
+    image[2:8, 4:12, 4:12] = 100
+    image[8, 4:12, 4:12] = 12
+    image[3:5, 14:17, 16:19] = 30
+    image[2:8, 4:12, 12:14] = 30
+    image[2:8, 4:12, 14:16] = 60
+    return Volume(array=image, geometry=Geometry(size_zyx=image.shape, spacing_zyx_mm=(2.5, 1.5, 1.0)))
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (3, 1)])
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("keep", [True, False])
+def test_fusion_after_clean_up_is_what_a_plain_computation_gives(tmp_path, weights, clean, keep, monkeypatch):
+    """Same grid and windows: only the ensembles' names keep the two apart until both are cleaned up."""
+    members = [
+        member(file=f"{name}.onnx", ensemble=name, weight=weight, skip_air=False)
+        for name, weight in zip("ab", weights, strict=True)
+    ]
+    steps = (LargestComponent(structures=("liver",)),) if clean else ()
+    bundle = two_opinions(tmp_path / "b", members, fusion=CleanedGroupsFusion(), postprocessing=steps)
+    if not keep:
+        monkeypatch.setattr("inference.segmentation.Segmentation._twice", lambda self, stream: stream)
+    volume = opinions_image()
+    found = Predictor(bundle, device="onnxruntime", threads=1).predict(volume).labels
+    expected = plainly_fused(volume.array, weights, clean=clean)
+    np.testing.assert_array_equal(found == LIVER, expected)
+    assert bool(expected[8, 5, 5]) == (weights == (3, 1))
+    assert bool(expected[3, 15, 17]) == (not clean)
+    # Cleaned up as one, both opinions together would keep the far part: 0.61 on the bridge is above one half.
+    assert bool(expected[4, 6, 15]) == (not clean or weights == (3, 1))
+
+
+def test_an_ensemble_on_two_grids_is_cleaned_up_as_one():
+    groups = [
+        SimpleNamespace(weight=weight, grid_zyx=(2, 2, 2), spacing_zyx_mm=(1.0, 1.0, 1.0))
+        for weight in (1.0, 2.0, 4.0, 8.0)
+    ]
+    first, second, third = ensembles(groups, ["a", None, "a", None])
+    assert first[0] == "a"
+    assert isinstance(first[1], Mean)
+    assert first[1].weight == 5.0
+    assert (second, third) == ((None, groups[1]), (None, groups[3]))
+
+
+def test_each_ensemble_may_be_cleaned_up_in_its_own_way(tmp_path):
+    """Only the second is cleaned up: 1.00 and nothing of the far part are below one half of both."""
+    members = [member(file=f"{name}.onnx", ensemble=name, skip_air=False) for name in "ab"]
+    fusion = CleanedGroupsFusion(clean_up={"b": (LargestComponent(structures=("liver",)),)})
+    bundle = two_opinions(tmp_path / "b", members, fusion=fusion)
+    volume = opinions_image()
+    found = Predictor(bundle, device="onnxruntime", threads=1).predict(volume).labels
+    assert found[4, 6, 15] == 0  # (0.9975 + 0) / 2
+    assert found[4, 6, 13] == LIVER  # (0.95 + 0.27) / 2
+    assert found[3, 15, 17] == LIVER  # The speck: the same, since the second did not see it to begin with.
+
+
 def test_keeping_and_computing_again_give_the_same(tmp_path, monkeypatch):
     steps = (LargestComponent(structures=("liver",)),)
     members = [member(), member(file="b.onnx", spacing_zyx_mm=(3.0, 2.0, 2.0))]
@@ -161,8 +269,8 @@ def test_steps_count_voxels_of_the_image():
         for size, mm in (((4, 4, 4), 2.0), ((8, 8, 8), 1.0))
     )
     for voxels, removed in ((64, False), (65, True)):
-        steps = manifest(postprocessing=(MinVoxels(structures=("liver",), voxels=voxels),))
-        assert removed_by_steps(decisions, model, image, steps).any() == removed
+        steps = (MinVoxels(structures=("liver",), voxels=voxels),)
+        assert removed_by_steps(decisions, model, image, OUTPUT, steps).any() == removed
 
 
 def test_windows_outside_the_region_are_skipped(tmp_path):

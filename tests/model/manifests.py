@@ -37,6 +37,7 @@ def document() -> dict:
                     "mirror_axes": ["x", "y"], "skip_air": False,
                 },
                 "weight": 2,
+                "ensemble": "a",
             },
             {
                 "file": "member1.onnx", "spacing_zyx_mm": [1, 1, 1], "window_zyx": [96, 112, 128],

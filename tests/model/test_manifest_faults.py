@@ -65,6 +65,12 @@ from tests.model.manifests import document, put
         ("restoration", {"kind": "cubic"}, ".kind: must be one of linear, separate_axis, is 'cubic'"),
         ("restoration", {"kind": "separate_axis", "in_plane": "cubic"}, ".in_plane: must be one of linear"),
         ("fusion", {"kind": "cleaned_groups", "of": "logits"}, ".of: unknown field"),
+        ("fusion", {"kind": "cleaned_groups", "clean_up": {"z": []}}, ".clean_up.z: no member names this"),
+        (
+            "fusion",
+            {"kind": "cleaned_groups", "clean_up": {"a": [{"kind": "longest_run", "structures": ["cyst"]}]}},
+            ".clean_up.a[0].structures: cyst is not among output.labels",
+        ),
         ("localization.crop_axes", ["w"], "[0]: must be one of z, y, x"),
         ("localization.margin_mm", 501, ": must be 0 to 500, is 501"),
         ("localization.weight", 1, ": unknown field"),

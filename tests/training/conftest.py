@@ -1,10 +1,8 @@
-import sys
-
 import pytest
 import torch
 
 from model.onnx_export import memory
-from tests.places import ROOT
+from tests.places import FAKE_MEMORY_PROGRAM
 from tests.training.tiny import write_dataset
 
 
@@ -17,7 +15,7 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def fake_memory_program(monkeypatch):
     """Measuring takes seconds and is the engine's to test."""
-    monkeypatch.setattr(memory, "PROGRAM", (sys.executable, str(ROOT / "tests/fake_memory_program.py")))
+    monkeypatch.setattr(memory, "PROGRAM", FAKE_MEMORY_PROGRAM)
 
 
 @pytest.fixture(scope="session")

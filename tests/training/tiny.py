@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+import yaml
 from numpy.typing import NDArray
 
 from training.data.sampling import GridCase, channel_points
@@ -31,6 +32,13 @@ DOCUMENT: dict[str, Any] = {
 def tiny_recipe(**fields: Any) -> Recipe:
     """The tiny recipe with top-level fields replaced."""
     return recipe_from({**DOCUMENT, **fields})
+
+
+def recipe_file(folder: Path, **fields: Any) -> str:
+    """Write the tiny recipe with top-level fields replaced into a folder; the path of its file."""
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**DOCUMENT, **fields}))
+    return str(path)
 
 
 def grid_case(channels: NDArray[np.uint8], image: NDArray[np.floating] | None = None) -> GridCase:

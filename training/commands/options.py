@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 from training.training_errors import RecipeError
 
@@ -36,3 +37,52 @@ def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE", help=text
     )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how a network is trained, apart from recipe and data: what `run_words` gives on to `train`."""
+    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default 0)")
+    parser.add_argument(
+        "--steps", type=int, help="optimizer steps instead of what the recipe says; the schedule follows"
+    )
+    add_overrides(parser, "e.g. optimizer.learning_rate=1e-3")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="auto: the fastest that is safe here (default: what the recipe says)",
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
+    parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default 1)")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs"
+    )
+    parser.add_argument(
+        "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)"
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"
+    )
+
+
+def run_words(arguments: argparse.Namespace) -> list[str]:
+    """The options of `add_run_options` as words of a call of `train`."""
+    valued = {
+        "--seed": arguments.seed,
+        "--steps": arguments.steps,
+        "--device": arguments.device,
+        "--precision": arguments.precision,
+        "--threads": arguments.threads,
+        "--workers": arguments.workers,
+        "--cache": arguments.cache,
+        "--cache-mb": arguments.cache_mb,
+    }
+    words = [word for option, value in valued.items() if value is not None for word in (option, str(value))]
+    words += [word for override in arguments.overrides for word in ("--set", override)]
+    return [*words, "--tensorboard"] if arguments.tensorboard else words
+
+
+def wanted_overrides(arguments: argparse.Namespace) -> list[str]:
+    """The overrides of a recipe that `--set` and `--steps` ask for."""
+    steps = [] if arguments.steps is None else [f"stopping={{kind: fixed_steps, steps: {arguments.steps}}}"]
+    return [*arguments.overrides, *steps]

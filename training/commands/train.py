@@ -10,13 +10,14 @@ from pathlib import Path
 
 import torch
 
-from training.commands.options import add_overrides
+from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import Ranks, join, leave
+from training.folds.fold_splits import named_apart
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.batch_search import largest_batch
@@ -58,34 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", type=Path, metavar="CHECKPOINT", help="start from these weights instead of random ones"
     )
-    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default 0)")
-    parser.add_argument(
-        "--steps", type=int, help="optimizer steps instead of what the recipe says; the schedule follows"
-    )
-    add_overrides(parser, "e.g. optimizer.learning_rate=1e-3")
     parser.add_argument(
         "--validation",
         default="0.1",
         metavar="DIR|FRACTION",
         help="held-out data set, or share of --data (default 0.1; 0 is none)",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        help="auto: the fastest that is safe here (default: what the recipe says)",
+        "--hold-out",
+        type=Path,
+        metavar="FILE",
+        help="names of the cases of --data to validate on, one a line, instead of --validation",
     )
-    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
-    parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default 1)")
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs"
-    )
-    parser.add_argument(
-        "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)"
-    )
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"
-    )
+    add_run_options(parser)
     parser.add_argument(
         "--times", action="store_true", help=f"also write how long each part of each step took: {TIMES}"
     )
@@ -107,8 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
-    steps = [] if arguments.steps is None else [f"stopping={{kind: fixed_steps, steps: {arguments.steps}}}"]
-    recipe = load_recipe(arguments.recipe, [*arguments.overrides, *steps], data=arguments.data[0])
+    recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
     device = find_device(arguments.device, ranks)
     _check(arguments)
     recipe = resolved(recipe, arguments.data)
@@ -249,6 +234,8 @@ def _cases(
     """Training and held-out cases, complete and with sound headers."""
     expected = Expected(channels=channels)
     cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
+    if arguments.hold_out is not None:
+        return named_apart(cases, arguments.hold_out)
     try:
         fraction = float(arguments.validation)
     except ValueError:

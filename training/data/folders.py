@@ -7,7 +7,8 @@
 | MONAI datalist, Decathlon | `dataset.json`, or the file given: `"training": [{"image": …, "label": …}]` |
 | prepared store | what `python -m training prepare` wrote |
 
-Any format that the engine reads will do. `annotated.json` beside them says which structures a case annotates.
+Any format that the engine reads will do. `annotated.json` beside them says which structures a case annotates;
+a datalist's entries may have a `"fold"`, which cross-validation follows.
 """
 
 import json
@@ -27,6 +28,8 @@ IMAGES = ("imagesTr", "images")
 LABELS = ("labelsTr", "labels")
 DATASET = "dataset.json"
 STORE = "store.json"
+SPLITS = "splits_final.json"
+"""nnU-Net's split into folds, where it lies beside the data."""
 SHOWN_FAULTS = 3
 """Faults that a single line names; `check` lists all."""
 
@@ -43,6 +46,8 @@ class CaseFiles:
     """Structures that the case annotates; None: all of its label set."""
     prepared: Path | None = None
     """The store that holds the case on a network's grid; None: there is none."""
+    fold: int | None = None
+    """The fold that holds it out, as the datalist says; None: it says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +186,7 @@ def _in_list(base: Path, listed: Sequence[object]) -> Found:
         if name in cases:
             faults.append(f"{images[0]}: second entry of case {name} in the datalist; keep one")
         elif not missing:
-            cases[name] = CaseFiles(name=name, images=images, labels=labels)
+            cases[name] = CaseFiles(name=name, images=images, labels=labels, fold=_fold(entry))
     return Found(cases=tuple(cases.values()), faults=tuple(faults))
 
 
@@ -194,6 +199,12 @@ def _entry(entry: object) -> tuple[list[str], str] | None:
     if not isinstance(labels, str) or not isinstance(listed, list) or not listed:
         return None
     return (listed, labels) if all(isinstance(image, str) for image in listed) else None
+
+
+def _fold(entry: object) -> int | None:
+    """The fold of a datalist's entry; None where it has none."""
+    fold = entry.get("fold") if isinstance(entry, Mapping) else None
+    return fold if isinstance(fold, int) and not isinstance(fold, bool) and fold >= 0 else None
 
 
 def _datalist(path: Path) -> Sequence[object] | None:

@@ -19,7 +19,7 @@ from model.arrays import F32, Zyx
 from model.label_files import FILES
 from model.manifest.resampling import along_axes
 from training.data.annotations import ANNOTATED
-from training.data.folders import STORE, CaseFiles
+from training.data.folders import SPLITS, STORE, CaseFiles
 from training.data.on_grid import network_input, read_checked
 from training.data.prepared import (
     CaseRecord,
@@ -107,8 +107,8 @@ def prepare(
 
 
 def copy_beside(base: Path, folder: Path) -> None:
-    """Copy what says something of the cases: label set, annotated structures."""
-    for name in (*FILES, ANNOTATED):
+    """Copy what says something of the cases: label set, annotated structures, split into folds."""
+    for name in (*FILES, ANNOTATED, SPLITS):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
         else:

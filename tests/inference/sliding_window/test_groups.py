@@ -243,6 +243,10 @@ def test_grouped():
     assert grouped(members) == [[members[0], members[2]], [members[1]], [members[3]]]
     others = [member(importance=NnunetImportance()), member(order=CentreFirst())]
     assert grouped([member(), *others]) == [[member()], [others[0]], [others[1]]]
+    assert grouped([member(ensemble="a"), member(), member(ensemble="a")]) == [
+        [member(ensemble="a"), member(ensemble="a")],
+        [member()],
+    ]
     assert grouped([member(), member(mirror_axes=("x",), skip_air=False)]) == [
         [member(), member(mirror_axes=("x",), skip_air=False)]
     ]

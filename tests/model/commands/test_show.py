@@ -1,6 +1,8 @@
 """What `python -m model show` says of bundles."""
 
 from model.__main__ import main
+from model.manifest.clean_up import LargestComponent
+from model.manifest.fusion import CleanedGroupsFusion
 from tests.inference.bundles import localization, make_bundle, member
 from tests.places import ROOT
 
@@ -40,3 +42,12 @@ def test_no_bundle_is_one_line(capsys, tmp_path):
     assert capsys.readouterr().err == (
         f"error: {tmp_path}: no bundle here (manifest.json is missing); give its folder with --bundle\n"
     )
+
+
+def test_ensembles_and_their_clean_up_are_named(capsys, tmp_path):
+    steps = (LargestComponent(structures=("liver",)),)
+    members = [member(ensemble="A"), member(file="b.onnx", ensemble="B")]
+    made = make_bundle(tmp_path / "made", members, fusion=CleanedGroupsFusion(clean_up={"B": steps}))
+    lines = shown(capsys, made.folder)
+    assert [line.rpartition(" ")[2] for line in lines if "of ensemble A" in line] == ["A"]
+    assert "of ensemble B  largest_component: liver" in lines

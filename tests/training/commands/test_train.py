@@ -6,9 +6,8 @@ import logging
 import numpy as np
 import pytest
 import torch
-import yaml
 
-from tests.training.tiny import DOCUMENT, write_case
+from tests.training.tiny import recipe_file, write_case
 from training.__main__ import main
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, LOG
@@ -26,12 +25,6 @@ def lungs(tmp_path):
         write_case(folder, f"case{index}", np.where(labels, -600, 50).astype(np.int16), labels)
     (folder / "dataset.json").write_text(json.dumps({**OWN, "name": "lungs"}))
     return folder
-
-
-def recipe_file(folder, **fields):
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump({**DOCUMENT, **fields}))
-    return str(path)
 
 
 def words(recipe, data, output, *more):
@@ -150,3 +143,11 @@ def test_the_times_of_steps_are_written_where_they_are_asked_for(lungs, tmp_path
     for step in times["steps"]:
         assert set(step["parts"]) == {"wait", "augment", "forward", "loss", "backward", "update"}
         assert sum(part["wall_s"] for part in step["parts"].values()) <= step["wall_s"]
+
+
+def test_cases_are_held_out_by_name(cubes, tmp_path):
+    (tmp_path / "names.txt").write_text("case0\n")
+    more = ("--steps", "1", "--hold-out", str(tmp_path / "names.txt"), "--precision", "fp32")
+    assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (record["cases"], record["held_out"]) == (["case1"], ["case0"])

@@ -1,0 +1,153 @@
+"""`cross-validate`: what it refuses, what it would do, and two folds from data to the bundle of both."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import predict
+from model.bundle import load_bundle
+from tests.training.tiny import recipe_file, write_case, write_dataset
+from training.__main__ import main
+from training.commands.cross_validate import places_of
+from training.training_errors import RecipeError
+
+
+@pytest.fixture
+def four(tmp_path):
+    """Four cases of cubes; one annotates its liver only."""
+    folder = write_dataset(tmp_path / "data", cases=4)
+    (folder / "annotated.json").write_text('{"case3": ["liver"]}')
+    return folder
+
+
+def words(recipe, data, output, *more):
+    return ["cross-validate", recipe, "--data", str(data), "--output", str(output), *map(str, more)]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "per_fold", "expected"),
+    [
+        (None, 1, [None]),
+        ("3", 1, [(3,)]),
+        ("0,2", 1, [(0,), (2,)]),
+        ("0,1,2,3", 2, [(0, 1), (2, 3)]),
+        ("0,1,2,3", 4, [(0, 1, 2, 3)]),
+    ],
+)
+def test_gpus_are_shared_out(gpus, per_fold, expected):
+    assert places_of(gpus, per_fold) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "per_fold", "message"),
+    [
+        (None, 2, "say which with --gpus"),
+        ("0,1,2", 2, "3 GPUs cannot be shared out by 2"),
+        ("0", 0, "1 GPUs cannot be shared out by 0"),
+        ("0,0", 1, "must be different numbers"),
+        ("all", 1, "must be different numbers with commas between, is 'all'"),
+    ],
+)
+def test_gpus_that_cannot_be_shared_out(gpus, per_fold, message):
+    with pytest.raises(RecipeError, match=message):
+        places_of(gpus, per_fold)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (("--folds", 9), 1, "4 case(s): too few for 9 folds"),
+        (("--folds", 2, "--fold", 2), 2, "--fold: must be 0 to 1, is 2"),
+        (("--folds", 2, "--gpus-per-fold", 2), 2, "say which with --gpus"),
+        (("--splits", "nowhere"), 1, "nowhere: cannot be read as JSON"),
+        (("--folds", 2, "--localization", "nowhere"), 1, "nowhere: No such file or directory"),
+        (("--folds", 2, "--set", "nonsense=1"), 2, "nonsense"),
+    ],
+)
+def test_what_is_refused_in_one_line_before_anything_is_written(four, tmp_path, capsys, more, code, message):
+    assert main(words(recipe_file(tmp_path), four, tmp_path / "out", *more)) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(four, tmp_path, capsys):
+    (four / "splits_final.json").write_text(
+        json.dumps([{"val": ["case0", "case2"]}, {"val": ["case1", "case3"]}])
+    )
+    out = tmp_path / "out"
+    call = words(recipe_file(tmp_path), four, out, "--dry-run", "--gpus", "0,1,2,3", "--gpus-per-fold", 2)
+    assert main(call) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "fold 0: not begun; trains on 2 cases, holds out 2: case0, case2"
+    assert said[1].startswith("  python -m torch.distributed.run --standalone --nproc-per-node 2 -m training")
+    assert f"--output {out / 'fold-0'} --hold-out {out / 'fold-0' / 'held-out.txt'}" in said[1]
+    assert said[-1] == "2 folds at a time"
+    assert not out.exists()
+    assert sorted(path.name for path in four.iterdir()) == [
+        "annotated.json",
+        "dataset.json",
+        "imagesTr",
+        "labelsTr",
+        "splits_final.json",
+    ]
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.slow
+def test_two_folds_from_data_to_the_bundle_of_both(four, tmp_path, capsys):
+    out = tmp_path / "out"
+    more = ("--folds", 2, "--steps", 4, "--device", "cpu", "--precision", "fp32", "--threads", 1, "--no-fp16")
+    recipe = recipe_file(tmp_path)
+    # A job of an array makes one fold; the call for all leaves it alone.
+    assert main(words(recipe, four, out, *more, "--fold", 1)) == 0
+    assert not (out / "fold-0" / "last.safetensors").exists()
+    first = {path: path.stat().st_mtime_ns for path in (out / "fold-1").rglob("*") if path.is_file()}
+    assert main(words(recipe, four, out, *more, "--gpus", "0,1")) == 0
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+
+    held_out = [(out / f"fold-{fold}" / "held-out.txt").read_text().split() for fold in range(2)]
+    assert sorted([*held_out[0], *held_out[1]]) == ["case0", "case1", "case2", "case3"]
+    for fold, names in enumerate(held_out):
+        record = json.loads((out / f"fold-{fold}" / "run.json").read_text())
+        assert record["held_out"] == names
+        assert record["cases"] == held_out[1 - fold]
+        assert {row["case"] for row in rows_of(out / f"fold-{fold}" / "scores.csv")} == set(names)
+    table = {row["structure"]: row for row in rows_of(out / "folds.csv")}
+    assert {name: row["cases"] for name, row in table.items()} == {
+        "liver": "4",
+        "spleen": "3",  # case3 annotates its liver only.
+        "mean of structures": "4",
+    }
+    assert "| liver | 4 |" in capsys.readouterr().out
+    assert (out / "folds.png").is_file()
+    manifest = load_bundle(out / "bundle").manifest
+    assert [member.file for member in manifest.members] == ["1/member-1.onnx", "2/member-1.onnx"]
+    assert manifest.provenance.recipe.count("tiny (seed 0, 4 steps)") == 2
+    call = ["--input", str(four / "imagesTr"), "--output", str(tmp_path / "labels"), "--device", "cpu"]
+    assert predict.main([*call, "--bundle", str(out / "bundle"), "--threads", "1"]) == 0
+
+    assert main(words(recipe, four, out, *more, "--seed", 1)) == 1
+    assert "was begun with another seed and folds; go on with the same" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_fold_that_fails_is_named_and_the_other_is_trained(four, tmp_path, capsys):
+    """A label map that names a structure of another set is found when the case is read."""
+    labels = np.full((20, 20, 20), 9, np.uint8)
+    (four / "splits_final.json").write_text(
+        json.dumps([{"val": ["case0", "case2"]}, {"val": ["case1", "case3"]}])
+    )
+    write_case(four, "case1", labels.astype(np.int16), labels)
+    more = ("--steps", 2, "--device", "cpu", "--threads", 1, "--gpus", "0,1")
+    assert main(words(recipe_file(tmp_path), four, tmp_path / "out", *more)) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: training failed: fold 0 (exit code 1)")
+    assert "holds id 9" in (tmp_path / "out" / "fold-0" / "fold.log").read_text()

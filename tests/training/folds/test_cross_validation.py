@@ -1,0 +1,88 @@
+"""What lies on disk decides what is left to do, and what a later call may ask for."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.checkpoints import write_checkpoint
+from tests.training.tiny import tiny_recipe
+from training.data.folders import CaseFiles
+from training.folds.cross_validation import STATE, CrossValidation, refuse_failed
+from training.folds.fold_splits import Split
+from training.training_errors import CheckpointError, TrainingError
+
+
+def whole_of(folder, held_out=(("a", "b"), ("c",)), seed=0, localization=None, **fields):
+    return CrossValidation(
+        folder=folder,
+        recipe=tiny_recipe(**fields),
+        seed=seed,
+        split=Split(held_out=held_out, origin="by hand"),
+        cases={name: CaseFiles(name=name, images=(), labels=Path(name)) for name in "abc"},
+        localization=localization,
+    )
+
+
+def test_beginning_twice_is_going_on(tmp_path):
+    whole = whole_of(tmp_path)
+    whole.begin()
+    assert whole.hold_out_file(0).read_text() == "a\nb\n"
+    assert whole.hold_out_file(1).read_text() == "c\n"
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    whole.begin()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"held_out": (("a",), ("b", "c"))}, "folds"),
+        ({"patch_zyx": [8, 8, 8]}, "recipe"),
+        ({"localization": Path(__file__)}, "localization"),
+    ],
+)
+def test_another_question_is_refused(tmp_path, changed, named):
+    whole_of(tmp_path).begin()
+    with pytest.raises(CheckpointError, match=f"was begun with another {named}; go on with the same"):
+        whole_of(tmp_path, **changed).begin()
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    whole_of(tmp_path).begin()
+    (tmp_path / STATE).write_text("{")
+    with pytest.raises(CheckpointError, match=r"cross-validation\.json: is damaged"):
+        whole_of(tmp_path).begin()
+
+
+@pytest.mark.parametrize(("steps", "done"), [(8, True), (9, False)])
+def test_a_fold_is_trained_when_its_last_checkpoint_is_of_the_last_step(tmp_path, steps, done):
+    """`write_checkpoint` writes one of step 8."""
+    whole = whole_of(tmp_path)
+    whole.begin()
+    assert not whole.trained(0)
+    stopping = {"kind": "fixed_steps", "steps": steps}
+    write_checkpoint(tmp_path / "fold-0" / "last.safetensors", stopping=stopping)
+    assert whole.trained(0) == done
+
+
+def test_results_of_an_earlier_checkpoint_are_forgotten_and_the_run_is_kept(tmp_path):
+    whole = whole_of(tmp_path)
+    whole.begin()
+    folder = whole.fold_folder(1)
+    for name in ("labels", "bundle"):
+        (folder / name).mkdir()
+        (folder / name / "file").touch()
+    (folder / "scores.csv").touch()
+    (folder / "last.safetensors").touch()
+    assert whole.scored(1)
+    whole.forget_results(1)
+    assert sorted(path.name for path in folder.iterdir()) == ["held-out.txt", "last.safetensors"]
+
+
+def test_programs_that_failed_are_named():
+    refuse_failed({"fold 0": 0}, "training", "the log")
+    with pytest.raises(TrainingError) as error:
+        refuse_failed({"fold 1": 1, "fold 0": 0, "fold 2": -9}, "training", "the log")
+    said = "training failed: fold 1 (exit code 1), fold 2 (exit code -9); see the log, "
+    assert str(error.value) == said + "then call this again: it goes on"

@@ -1,0 +1,88 @@
+"""Programs beside each other: how many at a time, on which GPUs, and what ends them."""
+
+from pathlib import Path
+
+import pytest
+
+from training.folds.fold_processes import Job, run_jobs, train_words
+
+SAY_GPUS = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES', 'any'))"
+
+
+def job(folder, name, code):
+    return Job(name=name, words=("-c", code), log=folder / f"{name}.log")
+
+
+def test_each_of_two_programs_has_gpus_of_its_own(tmp_path):
+    """Either waits until the other is there, so that they do run at the same time."""
+    wait = (
+        "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch()\n"
+        "while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.01)\n"
+    )
+    jobs = [
+        Job(
+            name=name,
+            words=("-c", wait + SAY_GPUS, str(tmp_path / name), str(tmp_path / other)),
+            log=tmp_path / f"{name}.log",
+        )
+        for name, other in (("a", "b"), ("b", "a"))
+    ]
+    assert run_jobs(jobs, [(0, 1), (2, 3)]) == {"a": 0, "b": 0}
+    assert (tmp_path / "a.log").read_text() == "0,1\n"
+    assert (tmp_path / "b.log").read_text() == "2,3\n"
+
+
+def test_three_programs_on_two_gpus_share_them(tmp_path):
+    assert run_jobs([job(tmp_path, name, SAY_GPUS) for name in "abc"], [(4,), (7,)]).keys() == set("abc")
+    assert {(tmp_path / f"{name}.log").read_text() for name in "abc"} == {"4\n", "7\n"}
+
+
+def test_one_program_at_a_time_is_heard_and_may_use_any_gpu(tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert run_jobs([job(tmp_path, "a", SAY_GPUS)], [None]) == {"a": 0}
+    assert capfd.readouterr().out == "any\n"
+    assert not (tmp_path / "a.log").exists()
+
+
+def test_if_one_fails_the_others_go_on(tmp_path):
+    jobs = [job(tmp_path, "a", "raise SystemExit(3)"), job(tmp_path, "b", "pass")]
+    assert run_jobs(jobs, [None]) == {"a": 3, "b": 0}
+
+
+def test_no_program_is_no_work():
+    assert run_jobs([], [None]) == {}
+
+
+ENDS_ITS_PARENT = """
+import os, pathlib, signal, sys
+def interrupted(*_):
+    pathlib.Path(sys.argv[1]).write_text("was told")
+    sys.exit(130)
+signal.signal(signal.SIGINT, interrupted)
+os.kill(os.getppid(), getattr(signal, sys.argv[2]))
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit)])
+def test_what_ends_this_program_ends_those_that_it_started(tmp_path, name, kind):
+    words = ("-c", ENDS_ITS_PARENT, str(tmp_path / "told"), name)
+    with pytest.raises(kind):
+        run_jobs([Job(name="a", words=words, log=tmp_path / "a.log")], [None])
+    assert (tmp_path / "told").read_text() == "was told"
+
+
+def test_programs_find_this_project_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "import training; from pathlib import Path; Path('where').write_text(training.__file__)"
+    assert run_jobs([job(tmp_path, "a", code)], [None]) == {"a": 0}
+    assert Path("where").read_text().endswith("training/__init__.py")
+
+
+def test_several_gpus_train_a_fold_through_torchrun():
+    assert train_words(["demo"], 1) == ("-m", "training", "train", "demo")
+    assert train_words(["demo"], 4) == (
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"),
+        *("-m", "training", "train", "demo"),
+    )

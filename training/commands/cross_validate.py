@@ -1,0 +1,231 @@
+"""`python -m training cross-validate`: train a recipe k times, judged by the cases that it did not see.
+
+The engine (`predict.py`) segments each fold's held-out cases with the bundle of that fold; Dice is taken on
+the images' own grids, of structures that a case annotates and holds. Writes `folds.csv`, `folds.png` and
+`bundle`, the ensemble of all folds, into `--output`. Call it again and it goes on where it was: folds that
+are done are left alone. Exit codes: 0 done, 1 failed, 2 wrong call or recipe, 130 interrupted.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.bundle import MANIFEST, ModelBundle
+from training.bundling.description import Statement
+from training.bundling.joining import join_bundles
+from training.commands.options import add_run_options, run_words, wanted_overrides
+from training.data.folders import labelled_cases
+from training.data.resolving import resolved
+from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
+from training.folds.fold_processes import Gpus, Job, run_jobs, train_words
+from training.folds.fold_splits import BY_SEED, USUAL_FOLDS, find_split
+from training.folds.fold_table import draw_folds, fold_markdown, fold_rows, write_fold_table
+from training.recipes.loading import load_recipe
+from training.runs.run import LAST
+from training.training_errors import RecipeError
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `cross-validate`."""
+    parser.add_argument("recipe", help="name of a recipe in training/recipes, or a YAML file")
+    parser.add_argument(
+        "--data", type=Path, required=True, action="append", help="data-set folder; may be repeated"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for folds, table and the bundle of all folds"
+    )
+    parser.add_argument(
+        "--folds", type=int, help=f"how many (default: as many as the data state, else {USUAL_FOLDS})"
+    )
+    parser.add_argument(
+        "--splits",
+        metavar="FILE",
+        help="nnU-Net's splits_final.json, or a MONAI datalist with folds (default: what lies beside the "
+        f"data); {BY_SEED}: whatever the data state, draw a split by --seed",
+    )
+    parser.add_argument(
+        "--fold", type=int, metavar="I", help="only this fold, from 0, as a job of an array; no table"
+    )
+    parser.add_argument(
+        "--gpus", metavar="0,1,…", help="GPUs to use, a fold on each at a time (default: one fold at a time)"
+    )
+    parser.add_argument(
+        "--gpus-per-fold",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs that train a fold together (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--localization",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="network that finds the region of interest, for every bundle",
+    )
+    parser.add_argument("--no-fp16", action="store_true", help="as for export")
+    parser.add_argument(
+        "--host-memory-mb", type=int, metavar="N", help="as for predict.py (default: its own)"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say which cases each fold holds out and what would be run, and stop",
+    )
+    add_run_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Cross-validate as the command line says.
+
+    Raises:
+        RecipeError: the recipe or the call is faulty.
+        TrainingError: data or split are not usable, or a fold failed; the others went on.
+    """
+    places = places_of(arguments.gpus, arguments.gpus_per_fold)
+    recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
+    cases = [case for folder in arguments.data for case in labelled_cases(folder)]
+    split = find_split(arguments.data, cases, arguments.folds, arguments.seed, arguments.splits)
+    wanted = _wanted_folds(arguments.fold, len(split.held_out))
+    logger.info(
+        "%s: %d folds of %s cases, split %s",
+        recipe.name,
+        len(split.held_out),
+        ", ".join(str(len(names)) for names in split.held_out),
+        split.origin,
+    )
+    whole = CrossValidation(
+        folder=arguments.output,
+        recipe=recipe if arguments.dry_run else resolved(recipe, arguments.data),
+        seed=arguments.seed,
+        split=split,
+        cases={case.name: case for case in cases},
+        localization=arguments.localization,
+    )
+    if arguments.dry_run:
+        _say_plan(whole, arguments, places)
+        return 0
+    whole.begin()
+    _train(whole, wanted, arguments, places)
+    bundles = _judge(whole, wanted, arguments, places)
+    if arguments.fold is not None:
+        logger.info("done: %s; call this without --fold when all folds are", whole.fold_folder(wanted[0]))
+        return 0
+    _report(whole, bundles)
+    return 0
+
+
+def places_of(gpus: str | None, per_fold: int) -> list[Gpus | None]:
+    """The GPUs on which folds run at a time: `0,1,2,3` for two each gives (0, 1) and (2, 3).
+
+    Raises:
+        RecipeError: these are no numbers, or cannot be shared out evenly.
+    """
+    if gpus is None:
+        if per_fold != 1:
+            raise RecipeError("--gpus-per-fold: say which with --gpus")
+        return [None]
+    words = gpus.split(",")
+    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
+        raise RecipeError(f"--gpus: must be different numbers with commas between, is {gpus!r}")
+    if per_fold < 1 or len(words) % per_fold:
+        raise RecipeError(f"--gpus-per-fold: {len(words)} GPUs cannot be shared out by {per_fold}")
+    numbers = [int(word) for word in words]
+    return [tuple(numbers[start : start + per_fold]) for start in range(0, len(numbers), per_fold)]
+
+
+def _wanted_folds(fold: int | None, folds: int) -> Sequence[int]:
+    if fold is None:
+        return range(folds)
+    if not 0 <= fold < folds:
+        raise RecipeError(f"--fold: must be 0 to {folds - 1}, is {fold}")
+    return [fold]
+
+
+def _train_job(whole: CrossValidation, fold: int, arguments: argparse.Namespace) -> Job:
+    folder = whole.fold_folder(fold)
+    data = [word for path in arguments.data for word in ("--data", str(path))]
+    words = [arguments.recipe, *data, "--output", str(folder), "--hold-out", str(whole.hold_out_file(fold))]
+    words += ["--resume", "auto", *run_words(arguments)]
+    return Job(name=f"fold {fold}", words=train_words(words, arguments.gpus_per_fold), log=folder / LOG)
+
+
+def _train(
+    whole: CrossValidation,
+    wanted: Sequence[int],
+    arguments: argparse.Namespace,
+    places: Sequence[Gpus | None],
+) -> None:
+    """Train what is not trained yet."""
+    left = [fold for fold in wanted if not whole.trained(fold)]
+    for fold in left:
+        whole.forget_results(fold)
+    logger.info("%d of %d folds to train", len(left), len(wanted))
+    codes = run_jobs([_train_job(whole, fold, arguments) for fold in left], places)
+    refuse_failed(codes, "training", _where_messages_are(whole, places))
+
+
+def _judge(
+    whole: CrossValidation,
+    wanted: Sequence[int],
+    arguments: argparse.Namespace,
+    places: Sequence[Gpus | None],
+) -> list[ModelBundle]:
+    """Export, segment and score what is not scored yet; the bundles of all wanted folds."""
+    bundles = [whole.export(fold, fp16=not arguments.no_fp16) for fold in wanted]
+    left = [fold for fold in wanted if not whole.scored(fold)]
+    options = ["--device", arguments.device]
+    if arguments.threads:
+        options += ["--threads", str(arguments.threads)]
+    if arguments.host_memory_mb is not None:
+        options += ["--host-memory-mb", str(arguments.host_memory_mb)]
+    codes = run_jobs([whole.predict_job(fold, options) for fold in left], places)
+    refuse_failed(codes, "segmenting held-out cases", _where_messages_are(whole, places))
+    for fold in left:
+        logger.info("scoring fold %d", fold)
+        whole.score(fold, bundles[0].manifest.output.as_label_set())
+    return bundles
+
+
+def _report(whole: CrossValidation, bundles: Sequence[ModelBundle]) -> None:
+    """Write table, picture and the bundle of all folds, and print the table."""
+    rows = fold_rows(whole.scores(), bundles[0].manifest.output.as_label_set().names)
+    write_fold_table(whole.folder / "folds.csv", rows)
+    draw_folds(rows, whole.recipe.name, whole.folder / "folds.png")
+    bundle = _joined(whole, bundles)
+    sys.stdout.write(fold_markdown(rows) + "\n")
+    logger.info("done: %s", bundle.folder)
+
+
+def _joined(whole: CrossValidation, bundles: Sequence[ModelBundle]) -> ModelBundle:
+    stated = bundles[0].manifest.provenance
+    statement = Statement(
+        name=f"{whole.recipe.name}, {len(bundles)} folds",
+        licence=stated.licence,
+        intended_use=stated.intended_use,
+    )
+    target = whole.folder / "bundle"
+    there = (target / MANIFEST).exists()
+    return join_bundles(target, bundles, statement, fuse="members", overwrite=there)
+
+
+def _where_messages_are(whole: CrossValidation, places: Sequence[Gpus | None]) -> str:
+    return "the messages above" if len(places) == 1 else str(whole.folder / "fold-*" / LOG)
+
+
+def _say_plan(whole: CrossValidation, arguments: argparse.Namespace, places: Sequence[Gpus | None]) -> None:
+    """What would be done, fold by fold."""
+    lines = []
+    for fold, names in enumerate(whole.split.held_out):
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        begun = "begun" if (whole.fold_folder(fold) / LAST).exists() else "not begun"
+        state = "scored" if whole.scored(fold) else begun
+        trained_on = len(whole.cases) - len(names)
+        lines.append(f"fold {fold}: {state}; trains on {trained_on} cases, holds out {len(names)}: {shown}")
+        lines.append("  " + shlex.join(["python", *_train_job(whole, fold, arguments).words]))
+    lines.append(f"{len(places)} fold{'s' * (len(places) > 1)} at a time")
+    sys.stdout.write("\n".join(lines) + "\n")

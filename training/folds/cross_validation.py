@@ -1,0 +1,221 @@
+"""A cross-validation on disk, and which of its steps are done.
+
+    OUTPUT/cross-validation.json       recipe, seed and folds: what a later call must ask for, too
+    OUTPUT/fold-0/held-out.txt         names of the cases that the fold holds out
+    OUTPUT/fold-0/last.safetensors …   the training run, as `train` writes it
+    OUTPUT/fold-0/bundle               its best checkpoint, exported
+    OUTPUT/fold-0/images, labels       links to the held-out images, and what the engine made of them
+    OUTPUT/fold-0/scores.csv           Dice and HD95 of each case and structure; the fold is done
+
+Every step looks for its own result first, so that a call that was interrupted goes on where it was.
+"""
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from model.bundle import BundleError, ModelBundle, file_sha256, load_bundle
+from model.labels import LabelSet
+from model.schema import dump, parse
+from training.bundling.description import Statement
+from training.bundling.ensemble import write_ensemble
+from training.bundling.trained import load_ensemble
+from training.comparison.held_out_scores import Score
+from training.data.folders import CaseFiles
+from training.folds.fold_processes import PREDICT, Job
+from training.folds.fold_scores import link_images, raw_files, read_scores, score_labels, write_scores
+from training.folds.fold_splits import Split
+from training.recipes.recipe import Recipe
+from training.runs.checkpoints import load_checkpoint
+from training.runs.run import BEST, LAST, timetable_of
+from training.training_errors import CheckpointError, TrainingError
+
+STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
+LOG = "fold.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """The whole of `cross-validation.json`: what must be the same in all calls."""
+
+    recipe: Recipe
+    seed: int
+    folds: tuple[tuple[str, ...], ...]
+    """Names of the cases that each fold holds out."""
+    localization: str | None = None
+    """SHA-256 of the localization network's checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidation:
+    """The folds of one recipe on one data set."""
+
+    folder: Path
+    recipe: Recipe
+    """Complete: with what it takes from the data's fingerprint."""
+    seed: int
+    split: Split
+    cases: Mapping[str, CaseFiles]
+    """By name."""
+    localization: Path | None
+    """Checkpoint that every fold's bundle finds the region of interest with."""
+
+    def fold_folder(self, fold: int) -> Path:
+        """Where a fold's run and results lie."""
+        return self.folder / f"fold-{fold}"
+
+    def hold_out_file(self, fold: int) -> Path:
+        """The names of a fold's held-out cases."""
+        return self.fold_folder(fold) / HELD_OUT
+
+    def begin(self) -> None:
+        """Write down what is asked for, or compare it with what an earlier call asked for.
+
+        Raises:
+            CheckpointError: another recipe, seed, split or localization network.
+        """
+        path, network = self.folder / STATE, self.localization
+        wanted = Begun(
+            recipe=self.recipe,
+            seed=self.seed,
+            folds=self.split.held_out,
+            localization=None if network is None else file_sha256(network),
+        )
+        begun = _read_state(path)
+        if begun is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(dump(wanted), indent=1) + "\n")
+            begun = wanted
+        names = [field.name for field in fields(Begun)]
+        apart = [name for name in names if getattr(begun, name) != getattr(wanted, name)]
+        if apart:
+            raise CheckpointError(
+                f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "
+                "another --output"
+            )
+        for fold, held_out in enumerate(self.split.held_out):
+            self.fold_folder(fold).mkdir(exist_ok=True)
+            if not self.hold_out_file(fold).exists():
+                write_whole(self.hold_out_file(fold), "".join(f"{name}\n" for name in held_out))
+
+    def trained(self, fold: int) -> bool:
+        """Whether a fold's run has come to its end."""
+        path = self.fold_folder(fold) / LAST
+        if not path.exists():
+            return False
+        info = load_checkpoint(path)[1]
+        return info.step >= timetable_of(info).steps
+
+    def scored(self, fold: int) -> bool:
+        """Whether nothing is left to do for a fold."""
+        return (self.fold_folder(fold) / SCORES).exists()
+
+    def forget_results(self, fold: int) -> None:
+        """Remove what was made of an earlier checkpoint of a fold that is trained on."""
+        folder = self.fold_folder(fold)
+        (folder / SCORES).unlink(missing_ok=True)
+        for name in ("labels", "bundle"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+    def export(self, fold: int, *, fp16: bool) -> ModelBundle:
+        """A fold's bundle, of its best checkpoint; made if it is not there.
+
+        Raises:
+            TrainingError: the fold cannot be exported.
+        """
+        folder = self.fold_folder(fold)
+        try:
+            return load_bundle(folder / "bundle")
+        except BundleError:
+            self.forget_results(fold)
+        checkpoint = folder / BEST if (folder / BEST).exists() else folder / LAST
+        members, region = load_ensemble([checkpoint], self.localization)
+        statement = Statement(
+            name=f"{self.recipe.name}, fold {fold}",
+            licence="not stated",
+            intended_use="Research only; not a medical device.",
+        )
+        return write_ensemble(folder / "bundle", members, region, statement, fp16=fp16)
+
+    def held_out_cases(self, fold: int) -> list[CaseFiles]:
+        """The cases that a fold is judged by, with the files of their images.
+
+        Raises:
+            DataError: a prepared case's images are gone.
+        """
+        return [raw_files(self.cases[name]) for name in self.split.held_out[fold]]
+
+    def predict_job(self, fold: int, options: Sequence[str]) -> Job:
+        """The engine on a fold's held-out cases; it leaves out those that it did before.
+
+        Args:
+            fold: its number.
+            options: further words of `predict.py`.
+
+        Raises:
+            DataError: a prepared case's images are gone.
+        """
+        folder = self.fold_folder(fold)
+        shutil.rmtree(folder / "images", ignore_errors=True)
+        link_images(self.held_out_cases(fold), folder / "images")
+        places = {"input": folder / "images", "output": folder / "labels", "bundle": folder / "bundle"}
+        words = [word for option, path in places.items() for word in (f"--{option}", str(path))]
+        return Job(
+            name=f"fold {fold}", words=(*PREDICT, *words, "--skip-existing", *options), log=folder / LOG
+        )
+
+    def score(self, fold: int, labels: LabelSet) -> None:
+        """Score what the engine wrote for a fold, by the label set of its bundle, and keep the scores.
+
+        Raises:
+            DataError: a label map is missing, or a truth is not usable.
+        """
+        folder = self.fold_folder(fold)
+        write_scores(folder / SCORES, score_labels(self.held_out_cases(fold), folder / "labels", labels))
+
+    def scores(self) -> list[list[Score]]:
+        """Scores of all folds, which must be done.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        return [read_scores(self.fold_folder(fold) / SCORES) for fold in range(len(self.split.held_out))]
+
+
+def _read_state(path: Path) -> Begun | None:
+    """What an earlier call wrote; None where there was none."""
+    try:
+        return parse(Begun, json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: is damaged ({said}); choose another --output") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that others see whole or not at all, even where several jobs write the same one."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def refuse_failed(codes: Mapping[str, int], did: str, logs: str) -> None:
+    """Nothing if all programs ended well.
+
+    Args:
+        codes: name to exit code.
+        did: what they did, e.g. `training`.
+        logs: where their messages are.
+
+    Raises:
+        TrainingError: naming those that failed.
+    """
+    failed = [f"{name} (exit code {code})" for name, code in sorted(codes.items()) if code]
+    if failed:
+        raise TrainingError(
+            f"{did} failed: {', '.join(failed)}; see {logs}, then call this again: it goes on"
+        )

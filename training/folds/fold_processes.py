@@ -1,0 +1,106 @@
+"""Programs that run beside each other, each on GPUs of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Folder in which `training` and `predict.py` are found."""
+TRAIN: Sequence[str] = ("-m", "training", "train")
+PREDICT: Sequence[str] = (str(ROOT / "predict.py"),)
+POLL_S = 0.2
+TERMINATED = 128 + signal.SIGTERM
+
+Gpus = tuple[int, ...]
+"""Numbers of the GPUs of one program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A program to be run."""
+
+    name: str
+    words: tuple[str, ...]
+    """What follows `python` on its command line."""
+    log: Path
+    """Where its messages go when it does not run alone."""
+
+
+def train_words(words: Sequence[str], gpus: int) -> tuple[str, ...]:
+    """What follows `python` to train on so many GPUs: torchrun, for more than one."""
+    if gpus < 2:
+        return (*TRAIN, *words)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus))
+    return (*launcher, *TRAIN, *words)
+
+
+def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, int]:
+    """Run programs, as many at a time as there are places; name of each to its exit code.
+
+    If one fails the others go on. If this program is interrupted or terminated they are interrupted, too, and
+    waited for.
+
+    Args:
+        jobs: in the order in which they start.
+        places: GPUs of each place; None leaves the choice to the program. With one place, messages are shown;
+            with more, they go to the jobs' logs.
+    """
+    waiting, free = list(jobs), list(places)
+    running: dict[str, tuple[subprocess.Popen[bytes], Gpus | None]] = {}
+    codes: dict[str, int] = {}
+    with _stopping(running):
+        while waiting or running:
+            while waiting and free:
+                job, place = waiting.pop(0), free.pop(0)
+                running[job.name] = start(job, place, shown=len(places) == 1), place
+            for name, (process, place) in list(running.items()):
+                code = process.poll()
+                if code is not None:
+                    codes[name] = code
+                    free.append(place)
+                    del running[name]
+            if running:
+                time.sleep(POLL_S)
+    return codes
+
+
+def start(job: Job, gpus: Gpus | None, *, shown: bool) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, so that Ctrl-C reaches it through this one, once.
+
+    Raises:
+        OSError: its log cannot be written.
+    """
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
+    if gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    call = [sys.executable, *job.words]
+    if shown:
+        return subprocess.Popen(call, env=environment, start_new_session=True)
+    with job.log.open("ab") as log:
+        return subprocess.Popen(call, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+@contextmanager
+def _stopping(running: Mapping[str, tuple[subprocess.Popen[bytes], Gpus | None]]) -> Iterator[None]:
+    """Whatever ends this program ends those that it started, and waits for them."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        for process, _ in running.values():
+            process.send_signal(signal.SIGINT)
+        for process, _ in running.values():
+            process.wait()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
