@@ -61,6 +61,39 @@ class RunningMean:
         self.mean[:, kept:] = 0
 
 
+class OneWindow:
+    """What `RunningMean` gives where a single window covers everything: its values, without a copy of them.
+
+    Bit for bit the same, since a mean of one value is the value.
+    """
+
+    def __init__(self, channels: int, size_zyx: Zyx) -> None:
+        self._empty = (channels, *size_zyx)
+        self._values: F32 | None = None
+
+    @property
+    def mean(self) -> F32:
+        """(channels, z, y, x): the values; 0 if there was none."""
+        return np.zeros(self._empty, np.float32) if self._values is None else self._values
+
+    @property
+    def weight(self) -> F32:
+        """(z, y, x): 1 where the window was added, else 0; a view of one value."""
+        return np.broadcast_to(np.float32(self._values is not None), self._empty[1:])
+
+    def take(self, values: F32, start: Zyx) -> None:
+        """Take the window (channels, z, y, x), which begins at `start`; what lies outside is left out."""
+        _, depth, height, width = self._empty
+        window = (values.shape[1], values.shape[2], values.shape[3])
+        _, of_window = covered(start, window, (depth, height, width))
+        self._values = values[:, *of_window]
+
+    def advance(self, slices: int) -> None:
+        """Forget the window."""
+        del slices
+        self._values = None
+
+
 def update_mean(mean: F32, value: F32, share: F32 | np.float32) -> None:
     """Move a mean towards a new value in place: `mean += (value - mean) * share`.
 

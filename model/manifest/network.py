@@ -12,15 +12,12 @@ from model.arrays import Zyx, ZyxMm
 from model.checks import check, check_between
 from model.manifest.intensity import Intensity
 from model.manifest.resampling import Resampling
-from model.manifest.tiling import AxisName, Tiling
+from model.manifest.tiling import AllWindows, AxisName, Tiling
+from model.manifest.window import LARGEST_SIDE, MOST_MB, WAYS, AnyWindow, FixedWindow, WindowSizes
 
 Precision = Literal["fp32", "bf16", "fp16"]
 AXIS_LETTERS: Mapping[str, int] = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
 """Canonical array axis that a letter of `axes` runs along."""
-WAYS = ("openvino-fp32", "openvino-bf16", "onnxruntime-fp32", "cuda-fp32", "cuda-fp16")
-"""Ways to run a network: what runs it, and in which precision."""
-MOST_MB = 1 << 24
-"""Most memory that a network may state; beyond 16 TiB a number is a mistake, infinity and NaN too."""
 
 
 def lies_inside(file: str) -> bool:
@@ -37,7 +34,7 @@ class Network:
     spacing_zyx_mm: ZyxMm
     """Voxel size that it was trained on, in the axes in which images are looked at (`orientation`)."""
     window_zyx: Zyx
-    """Voxels that it sees at a time, in the same axes."""
+    """Voxels that it sees at a time, in the same axes; for a member of any window the least of them."""
     axes: str = "SPL"
     """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's
     right."""
@@ -60,7 +57,8 @@ class Network:
             check(lies_inside(file), f"{name}: must lie in the bundle, is {file!r}")
         spacing, window = self.spacing_zyx_mm, self.window_zyx
         check(all(0.1 <= s <= 20 for s in spacing), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {spacing}")
-        check(all(1 <= w <= 1024 for w in window), f"window_zyx: must be 1 to 1024 voxels, is {window}")
+        possible = all(1 <= side <= LARGEST_SIDE for side in window)
+        check(possible, f"window_zyx: must be 1 to {LARGEST_SIDE} voxels, is {window}")
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
         each_once = sorted(a for a in along if a is not None) == [0, 1, 2]
         check(each_once, f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}")
@@ -85,6 +83,8 @@ class Network:
 class Member(Network):
     """One model of an ensemble."""
 
+    window: WindowSizes = field(default_factory=FixedWindow)
+    """Whether it takes other windows than `window_zyx`."""
     tiling: Tiling = field(default_factory=Tiling)
     """How the image is covered by its windows."""
     weight: float = 1.0
@@ -92,6 +92,10 @@ class Member(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if isinstance(self.window, AnyWindow):
+            self.window.check_window(self.window_zyx)
+            every = isinstance(self.tiling.order, AllWindows)
+            check(every, f"window: any needs tiling.order all, is {self.tiling.order.kind}")
         check(self.weight > 0 and math.isfinite(self.weight), f"weight: must be above 0, is {self.weight}")
 
 
