@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.arrays import Zyx
-from model.manifest.document import FORMAT_VERSION, Manifest, window_sizes
+from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
 from model.manifest.window import AnyWindow
 from model.onnx_header import FLOAT, OnnxFileError, OnnxValue, read_onnx_header
@@ -119,7 +119,7 @@ def verify_network(path: Path, where: str, network: Network, manifest: Manifest)
     _check_value(path, "input", header.inputs[0], channels, network.input_shape, where)
     classes = len(manifest.output.channels) if isinstance(network, Member) else None
     _check_value(path, "output", header.outputs[0], classes, network.input_shape, where)
-    if isinstance(window_sizes(network), AnyWindow):
+    if isinstance(network.window, AnyWindow):
         _check_open(path, (header.inputs[0], header.outputs[0]), where)
 
 

@@ -10,7 +10,6 @@ from inference.runtime.settings import Settings
 from inference.runtime.ways import largest_mb, ways
 from model.arrays import Zyx
 from model.bundle import ModelBundle
-from model.manifest.document import window_sizes
 from model.manifest.network import Network, Precision
 from model.manifest.window import FixedWindow
 
@@ -69,7 +68,7 @@ class Sessions:
         """
         if sum(way.memory_mb for way in self._ways.values()) <= limit_mb:
             for network in self._bundle.manifest.networks().values():
-                if isinstance(window_sizes(network), FixedWindow):
+                if isinstance(network.window, FixedWindow):
                     self.get(network)
 
     def get(self, network: Network) -> Session:

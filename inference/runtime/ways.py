@@ -10,7 +10,6 @@ from inference.runtime.backends import Backend
 from inference.runtime.precision import effective_precision
 from model.arrays import Zyx
 from model.bundle import ModelBundle
-from model.manifest.document import window_sizes
 from model.manifest.network import Network, Precision
 from model.manifest.window import AnyWindow
 
@@ -68,7 +67,7 @@ def largest_mb(networks: Mapping[str, Way], count: int) -> float:
 
 def network_mb(network: Network, backend: Backend, precision: Precision, path: Path) -> float:
     """Memory of a network, loaded and running one window: as the manifest says, else estimated."""
-    sizes = window_sizes(network)
+    sizes = network.window
     stated: Mapping[str, float] = network.memory_mb or {}
     if isinstance(sizes, AnyWindow):
         stated = {way: line.mb(network.window_zyx) for way, line in (sizes.memory or {}).items()}

@@ -26,7 +26,6 @@ from model.manifest.network import Localization, Member, Network, lies_inside
 from model.manifest.output import Output
 from model.manifest.resampling import LinearResampling, Resampling, Restoration
 from model.manifest.tiling import CentreFirst
-from model.manifest.window import FixedWindow, WindowSizes
 
 FORMAT_VERSION = 2
 
@@ -147,12 +146,10 @@ class Manifest:
         first: dict[str, tuple[str, Network]] = {}
         for where, network in self.networks().items():
             other, known = first.setdefault(network.file, (where, network))
-            for name in ("input_shape", "precision", "fp16_file", "memory_mb"):
+            for name in ("input_shape", "window", "precision", "fp16_file", "memory_mb"):
                 same = getattr(network, name) == getattr(known, name)
                 field = "window_zyx and axes" if name == "input_shape" else name
                 check(same, f"{where}.{field}: must be as in {other}, which has the same file")
-            same = window_sizes(network) == window_sizes(known)
-            check(same, f"{where}.window: must be as in {other}, which has the same file")
 
     def networks(self) -> dict[str, Network]:
         """Every network by its place in the manifest, e.g. `members[0]`."""
@@ -176,8 +173,3 @@ class Manifest:
         None where there is none.
         """
         return next((i for i, channel in enumerate(self.inputs) if channel.modality == "CT"), None)
-
-
-def window_sizes(network: Network) -> WindowSizes:
-    """Which windows a network may be given; only members take others than `window_zyx`."""
-    return network.window if isinstance(network, Member) else FixedWindow()

@@ -34,7 +34,9 @@ class Network:
     spacing_zyx_mm: ZyxMm
     """Voxel size that it was trained on, in the axes in which images are looked at (`orientation`)."""
     window_zyx: Zyx
-    """Voxels that it sees at a time, in the same axes; for a member of any window the least of them."""
+    """Voxels that it sees at a time, in the same axes; where it takes any window, the least of them."""
+    window: WindowSizes = field(default_factory=FixedWindow)
+    """Whether it takes other windows than `window_zyx`; members alone do."""
     axes: str = "SPL"
     """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's
     right."""
@@ -66,6 +68,8 @@ class Network:
             check(way in WAYS, f"memory_mb.{way}: unknown; known are {', '.join(WAYS)}")
             allowed = f"must be above 0 and at most {MOST_MB} MiB"
             check(0 < mb <= MOST_MB, f"memory_mb.{way}: {allowed}, is {str(mb)[:20]}")
+        if isinstance(self.window, AnyWindow):
+            self.window.check_window(window)
 
     @property
     def files(self) -> dict[str, str]:
@@ -75,7 +79,11 @@ class Network:
     @property
     def input_shape(self) -> Zyx:
         """The window in the network's own axis order."""
-        a, b, c = (self.window_zyx[AXIS_LETTERS[letter]] for letter in self.axes)
+        return self.in_network_axes(self.window_zyx)
+
+    def in_network_axes(self, sides_zyx: Zyx) -> Zyx:
+        """Sides along z, y, x in the network's own axis order."""
+        a, b, c = (sides_zyx[AXIS_LETTERS[letter]] for letter in self.axes)
         return a, b, c
 
 
@@ -83,8 +91,6 @@ class Network:
 class Member(Network):
     """One model of an ensemble."""
 
-    window: WindowSizes = field(default_factory=FixedWindow)
-    """Whether it takes other windows than `window_zyx`."""
     tiling: Tiling = field(default_factory=Tiling)
     """How the image is covered by its windows."""
     weight: float = 1.0
@@ -92,10 +98,8 @@ class Member(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.window, AnyWindow):
-            self.window.check_window(self.window_zyx)
-            every = isinstance(self.tiling.order, AllWindows)
-            check(every, f"window: any needs tiling.order all, is {self.tiling.order.kind}")
+        every = isinstance(self.window, FixedWindow) or isinstance(self.tiling.order, AllWindows)
+        check(every, f"window: any needs tiling.order all, is {self.tiling.order.kind}")
         check(self.weight > 0 and math.isfinite(self.weight), f"weight: must be above 0, is {self.weight}")
 
 
@@ -114,4 +118,5 @@ class Localization(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(isinstance(self.window, FixedWindow), f"window: must be fixed here, is {self.window.kind}")
         check_between("margin_mm", self.margin_mm, 0, 500)

@@ -37,6 +37,13 @@ class Parity:
     agreement: float
     """Share of voxels whose most probable channel is the same, 0 to 1; of the worst window."""
 
+    def worst(self, other: "Parity") -> "Parity":
+        """That over the windows of both."""
+        return Parity(
+            largest_difference=max(self.largest_difference, other.largest_difference),
+            agreement=min(self.agreement, other.agreement),
+        )
+
 
 def compare(one: Predict, other: Predict, windows: Windows) -> Parity:
     """How closely two ways to compute logits agree over some windows.
@@ -92,7 +99,11 @@ def onnxruntime_predict(path: Path) -> Predict:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
     def predict(window: F32) -> F32:
-        logits: F32 = session.run([OUTPUT], {INPUT: window})[0]
+        try:
+            logits: F32 = session.run([OUTPUT], {INPUT: window})[0]
+        except Exception as error:  # onnxruntime's exceptions share no other base.
+            said = " ".join(str(error).split())[-120:]
+            raise ParityError(f"{path.name}: onnxruntime cannot run it ({said}); not exported") from error
         return logits
 
     return predict
