@@ -4,6 +4,7 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 (`_mb`). What the estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -61,13 +62,16 @@ class Planner:
             BudgetError: none does; the message names the smallest budget that can be kept.
         """
         each = voxel_bytes or VOXEL_BYTES * len(self.bundle.manifest.inputs)
-        plans = list(self._plans(stored, region_zyx, each))
+        plans = self._plans(stored, region_zyx, each)
         if small:
-            plans = plans[-1:]
-        for plan in plans:
-            if plan.fits:
-                return plan
-        raise BudgetError(_least_needed(plans[-1]))
+            plans = iter(deque(plans, maxlen=1))
+        plan = next(plans)
+        while not plan.fits:
+            following = next(plans, None)
+            if following is None:
+                raise BudgetError(_least_needed(plan))
+            plan = following
+        return plan
 
     def _plans(self, stored: Geometry, region_zyx: Zyx | None, voxel_bytes: int) -> Iterator[InferencePlan]:
         """All plans, the fastest first, the smallest last."""

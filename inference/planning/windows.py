@@ -12,8 +12,7 @@ from model.manifest.window import LARGEST_SIDE, AnyWindow
 def window_choices(grid_zyx: Zyx, member: Member) -> list[Zyx]:
     """Windows that a member may be given: those that take fewest runs first, its own last.
 
-    A choice that is no smaller than one before it along every axis is left out: it would take more runs in no
-    less memory.
+    Of those that take as many, the smallest first.
 
     Args:
         grid_zyx: what is to be covered.
@@ -26,26 +25,18 @@ def window_choices(grid_zyx: Zyx, member: Member) -> list[Zyx]:
         axis_choices(size, own, step, low, member.tiling.overlap)
         for size, own, step, low in zip(grid_zyx, member.window_zyx, steps, least, strict=True)
     ]
-    runs = {
-        (a, b, c): prod(
-            len(window_starts(size, side, member.tiling.overlap))
-            for size, side in zip(grid_zyx, (a, b, c), strict=True)
-        )
-        for a, b, c in product(*sides)
-    }
-    found: list[Zyx] = []
-    for window in sorted(runs, key=lambda window: (runs[window], prod(window), window)):
-        no_smaller = any(all(a <= b for a, b in zip(one, window, strict=True)) for one in found)
-        if not no_smaller:
-            found.append(window)
-    return found
+    choices = sorted(
+        (prod(runs), prod(window), window)
+        for runs, window in (zip(*axes, strict=True) for axes in product(*(each.items() for each in sides)))
+    )
+    return [(z, y, x) for _, _, (z, y, x) in choices]
 
 
-def axis_choices(size: int, own: int, step: int, least: int, overlap: float) -> list[int]:
-    """Sides of windows along one axis, for one window, two, and so on; the member's own is the last.
+def axis_choices(size: int, own: int, step: int, least: int, overlap: float) -> dict[int, int]:
+    """Smallest side of windows along one axis by how many of them there are; the member's own is the last.
 
-    20 voxels, own side 8, multiples of 4, half overlapping: 20 (one window), 16 (two, for which 13.3 would
-    do), 12 (three, 10), 8 (four).
+    20 voxels, own side 8, multiples of 4, half overlapping: one window of 20; two of 16, though 13.3 would
+    do; three of 12, for 10; four of 8.
 
     Args:
         size: voxels to be covered.
@@ -56,14 +47,15 @@ def axis_choices(size: int, own: int, step: int, least: int, overlap: float) -> 
     """
     padded = max(least, _up(size, step))
     if padded <= own:
-        return [padded]
+        return {1: padded}
     sides, count = [min(padded, LARGEST_SIDE // step * step)], 1
     while sides[-1] > own:
         count += 1
         side = max(own, _up(size / (1 + (count - 1) * (1 - overlap)), step))
         if side < sides[-1]:
             sides.append(side)
-    return sides
+    # A later side that needs no more windows than one before it takes its place.
+    return {len(window_starts(size, side, overlap)): side for side in sides}
 
 
 def _up(size: float, step: int) -> int:
