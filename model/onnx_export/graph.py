@@ -13,7 +13,7 @@ Shapes: windows (1, in_channels, z, y, x) float32; logits (1, channels, z, y, x)
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import onnx
 import torch
 from torch import nn
 from torch.export import Dim
+from torch.onnx import OnnxExporterError
 
 from model.arrays import F32, Zyx
 from model.onnx_export.half_precision import (
@@ -90,7 +91,8 @@ def export_onnx(
     windows = tuple(windows)
     try:
         logger.info("%s: torch's graph becomes ONNX", path.name)
-        write_onnx(rounded, (1, in_channels, *window_zyx), path, others.multiple_of if others else None)
+        with _blaming_the_size(path, others):
+            write_onnx(rounded, (1, in_channels, *window_zyx), path, others.multiple_of if others else None)
         store_weights_as_half(path)
         logger.info("%s: comparing rounded weights with the original ones", path.name)
         rounding = compare(torch_predict(rounded), torch_predict(original), windows)
@@ -99,27 +101,31 @@ def export_onnx(
                 f"{path.name}: half-float weights change {1 - rounding.agreement:.2%} of voxels; not exported"
             )
         logger.info("%s: comparing onnxruntime with torch", path.name)
-        parity = verify_onnx(path, rounded, windows)
-        return parity.worst(_verify_others(path, rounded, others.windows)) if others else parity
+        with _blaming_the_size(path, others):
+            return verify_onnx(path, rounded, (*windows, *(others.windows if others else ())))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
-def _verify_others(path: Path, network: nn.Module, windows: Sequence[F32]) -> Parity:
-    """Compare on windows of other sizes than that which the file was written from.
+@contextmanager
+def _blaming_the_size(path: Path, others: OtherSizes | None) -> Iterator[None]:
+    """Say of a network that fails on windows of several sizes that it is for one only.
 
     Raises:
-        ParityError: the network, or the file, is for one size only.
+        ParityError: instead of what torch or onnxruntime raise, where there are `others`.
     """
-    sizes = ", ".join("×".join(map(str, window.shape[2:])) for window in windows)
-    logger.info("%s: comparing on windows of %s", path.name, sizes)
     try:
-        return verify_onnx(path, network, windows)
+        yield
     except (ParityError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:160]
+        if others is None:
+            raise
+        sizes = ", ".join("×".join(map(str, window.shape[2:])) for window in others.windows)
+        reason = " ".join(str(error).split())[:160]
+        if isinstance(error, OnnxExporterError):
+            reason = "torch's exporter cannot leave its sides open"
         raise ParityError(
-            f"{path.name}: depends on the size of its window, tried {sizes} ({said}); not exported for any "
+            f"{path.name}: depends on the size of its window, tried {sizes} ({reason}); not exported for any "
             "window; leave out inference.any_window"
         ) from error
 

@@ -37,16 +37,9 @@ class Parity:
     agreement: float
     """Share of voxels whose most probable channel is the same, 0 to 1; of the worst window."""
 
-    def worst(self, other: "Parity") -> "Parity":
-        """That over the windows of both."""
-        return Parity(
-            largest_difference=max(self.largest_difference, other.largest_difference),
-            agreement=min(self.agreement, other.agreement),
-        )
-
 
 def compare(one: Predict, other: Predict, windows: Windows) -> Parity:
-    """How closely two ways to compute logits agree over some windows.
+    """How closely two ways to compute logits agree over some windows, not at all where sides differ.
 
     Raises:
         ValueError: there is no window.
@@ -54,7 +47,7 @@ def compare(one: Predict, other: Predict, windows: Windows) -> Parity:
     differences, agreements = [], []
     for window in windows:
         a, b = one(window), other(window)
-        if a.shape != b.shape:
+        if a.shape != b.shape or a.shape[2:] != window.shape[2:]:
             return Parity(largest_difference=float("inf"), agreement=0.0)
         with np.errstate(invalid="ignore"):
             differences.append(float(np.abs(a - b).max() / max(1.0, np.abs(b).max())))
