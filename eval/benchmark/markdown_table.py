@@ -15,7 +15,7 @@ def contestants_table(entries: Sequence[Entry]) -> str:
     """
     figures = ("wall s", "×", "CPU s", "×", "peak MiB", "×", "windows", "others")
     header = ("network", "CT", "contestant", "runs", *figures, f"Dice with {PLAIN}", f"Dice with {EVEN}")
-    return _markdown(header, [_row(entries, entry) for entry in ordered(entries)])
+    return markdown(header, [_row(entries, entry) for entry in ordered(entries)])
 
 
 def _row(entries: Sequence[Entry], entry: Entry) -> list[str]:
@@ -62,7 +62,7 @@ def floor_table(entries: Sequence[Entry]) -> str:
         "wall s",
         "wall / floor",
     )
-    return _markdown(header, rows)
+    return markdown(header, rows)
 
 
 def stages_table(entries: Sequence[Entry]) -> str:
@@ -78,7 +78,7 @@ def stages_table(entries: Sequence[Entry]) -> str:
         for entry in ordered(entries)
         if not entry.stopped
     ]
-    return _markdown(("network", "CT", "contestant", *(f"{name} s" for name in names)), rows)
+    return markdown(("network", "CT", "contestant", *(f"{name} s" for name in names)), rows)
 
 
 def extras_text(extras: Json) -> str:
@@ -120,7 +120,8 @@ def _times(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.2f}"
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; nothing where there are no rows."""
     if not rows:
         return ""
     lines = [header, ["---"] * len(header), *rows]

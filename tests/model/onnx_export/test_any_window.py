@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from model.manifest.network import Member
-from model.manifest.window import AnyWindow, MemoryLine
+from model.manifest.window import AnyWindow
 from model.networks.build import build
 from model.onnx_export import memory, packing
 from model.onnx_export.graph import OtherSizes, export_onnx
 from model.onnx_export.memory import lines_above, measure_growing
 from model.onnx_export.packing import NetworkToPack, pack
 from model.onnx_export.parity import (
+    Parity,
     ParityError,
     compare,
     onnxruntime_predict,
@@ -140,31 +141,34 @@ def test_a_large_network_is_measured_on_a_smaller_window_too(monkeypatch, tmp_pa
 
 
 def test_packing_states_memory_as_a_line_and_of_its_own_window(monkeypatch, tmp_path):
-    torch.manual_seed(0)
-    spec = SMALL[1]
-    monkeypatch.setattr(
-        packing,
-        "measure_growing",
-        lambda *_: {
-            MVOXEL: {"openvino-fp32": 100},
-            WINDOW: {"openvino-fp32": 9},
-            TWO: {"openvino-fp32": 200},
-        },
-    )
+    """Steps along z, y, x are turned to the network's own axes, as its window is."""
+    exported = []
+
+    def export(network, window, path, windows, in_channels, others):
+        exported.append((window, others))
+        path.write_bytes(b"")
+        return Parity(largest_difference=0.0, agreement=1.0)
+
+    def measure(path, precision, channels, window, steps):
+        assert (window, steps) == ((24, 16, 8), (8, 8, 4))
+        return {window: {"openvino-fp32": 9}, MVOXEL: {"openvino-fp32": 100}, TWO: {"openvino-fp32": 200}}
+
+    monkeypatch.setattr(packing, "export_onnx", export)
+    monkeypatch.setattr(packing, "measure_growing", measure)
+    sizes = AnyWindow(multiple_of_zyx=(4, 8, 8), smallest_zyx=(8, 16, 16))
     stated = Member(
-        file="a.onnx",
-        spacing_zyx_mm=(2.0, 1.0, 1.0),
-        window_zyx=WINDOW,
-        window=AnyWindow(multiple_of_zyx=spec.stride_zyx, smallest_zyx=spec.stride_zyx),
+        file="a.onnx", spacing_zyx_mm=(2.0, 1.0, 1.0), window_zyx=WINDOW, window=sizes, axes="LPS"
     )
     item = NetworkToPack(
-        network=build(spec).eval(),
+        network=PlaceAware(),
         stated=stated,
-        windows=synthetic_windows(WINDOW),
+        windows=synthetic_windows((24, 16, 8)),
         other_sizes=OTHERS,
         fp16=False,
         precision="fp32",
     )
     found = pack(item, tmp_path)
+    ((window, others),) = exported
+    assert (window, others.multiple_of, others.windows) == ((24, 16, 8), (8, 8, 4), OTHERS)
     assert found.memory_mb == {"openvino-fp32": 9}
-    assert isinstance(found.window.memory["openvino-fp32"], MemoryLine)
+    assert found.window.memory["openvino-fp32"].mb_per_mvoxel == pytest.approx(105, abs=0.1)

@@ -168,3 +168,8 @@ def test_a_small_form_learns_two_cases_by_heart(cubes_of_40_mm, tmp_path):
     dice = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert max(line["mean_dice"] for line in dice if "mean_dice" in line) >= 0.95
     assert (run / BEST).is_file()
+
+
+def test_lamp_alone_takes_whole_volumes_at_inference(labelled):
+    found = {name for name in PUBLISHED if load_recipe(name, data=labelled).inference.any_window}
+    assert found == {name for name in PUBLISHED if name.startswith("lamp-")}
