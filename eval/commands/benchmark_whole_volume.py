@@ -9,11 +9,11 @@ exit codes: 0 measured; 1 a run failed; 2 wrong input
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
 from eval.benchmark.whole_volume import WholeVolumeBenchmark, both_ways, cases_of, whole_volume_table
+from eval.commands.benchmark_options import add_run_options, end_runs_on_sigterm, output_folder
 from eval.eval_errors import JudgingError
 
 
@@ -24,31 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--images", type=Path, required=True, metavar="DIR", help="CTs, NAME_0000.nii.gz or NAME.nii.gz")
     add("--truth", type=Path, required=True, metavar="DIR", help="their truths, NAME.nii.gz")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for all files, made if need be")
-    add("--repeats", type=int, default=3, metavar="N", help="runs of each case (default: %(default)s)")
-    add(
-        "--threads", type=int, default=0, metavar="N", help="threads of the networks (default: the library's)"
-    )
-    add(
-        "--timeout",
-        type=float,
-        default=3600.0,
-        metavar="S",
-        help="seconds after which a run is stopped (default: %(default)s)",
-    )
+    add_run_options(parser, "runs of each case")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the runs that are missing, score labels, print the table."""
-    output: Path = arguments.output.resolve()
-    if output.exists() and not output.is_dir():
-        raise JudgingError(f"{output}: is a file; give a folder with --output")
+    output = output_folder(arguments.output)
     if arguments.repeats < 1:
         raise JudgingError(f"--repeats {arguments.repeats}: must be 1 or more")
     cases = cases_of(arguments.images, arguments.truth)
     ways = both_ways(arguments.bundle.resolve(), output)
     (output / "labels").mkdir(parents=True, exist_ok=True)
-    # When a batch system asks this program to end, the run that it started must end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_runs_on_sigterm()
     benchmark = WholeVolumeBenchmark(
         output=output,
         ways=ways,
