@@ -156,7 +156,9 @@ def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPla
         files=tuple(each.file for each in members),
         grid_zyx=grid_zyx,
         window_zyx=member.window_zyx,
-        order=f"{order}, feet to head, overlap {tiling.overlap:.0%}, {tiling.importance.kind}",
+        order="the whole region at once"
+        if len(z) * level == 1
+        else f"{order}, feet to head, overlap {tiling.overlap:.0%}, {tiling.importance.kind}",
         slab=min(grid_zyx[0], member.window_zyx[0]),
         windows=len(z) * level * len(members) * looks,
     )

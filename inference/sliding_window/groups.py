@@ -30,6 +30,7 @@ from model.arrays import F32, Zyx, ZyxMm
 from model.manifest.document import Manifest
 from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.network import Member
+from model.manifest.tiling import AllWindows
 from model.manifest.window import AnyWindow
 
 AddWindow = Callable[[F32, Zyx], None]
@@ -165,9 +166,10 @@ class _Row:
 
 
 def one_window(grid_zyx: Zyx, members: Sequence[Member]) -> bool:
-    """Whether a group is one member whose single window covers its whole grid."""
+    """Whether a group is one member whose single window covers its whole grid, and decides on no other."""
     sides = zip(grid_zyx, members[0].window_zyx, strict=True)
-    return len(members) == 1 and all(size <= side for size, side in sides)
+    every = isinstance(members[0].tiling.order, AllWindows)
+    return len(members) == 1 and every and all(size <= side for size, side in sides)
 
 
 def grouped(members: Sequence[Member]) -> list[list[Member]]:

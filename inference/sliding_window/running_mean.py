@@ -62,7 +62,7 @@ class RunningMean:
 
 
 class OneWindow:
-    """What `RunningMean` gives where a single window covers everything: its values, without a copy of them.
+    """What `RunningMean` gives where a single window covers everything: its values, in the same memory.
 
     Bit for bit the same, since a mean of one value is the value.
     """
@@ -82,11 +82,22 @@ class OneWindow:
         return np.broadcast_to(np.float32(self._values is not None), self._empty[1:])
 
     def take(self, values: F32, start: Zyx) -> None:
-        """Take the window (channels, z, y, x), which begins at `start`; what lies outside is left out."""
+        """Take the window's values (channels, z, y, x), contiguous, which begin at `start`.
+
+        What lies outside is left out by moving the rest together: later steps want channels in one piece, and
+        a copy would take as much memory again. So `values` are no longer what they were.
+        """
         _, depth, height, width = self._empty
         window = (values.shape[1], values.shape[2], values.shape[3])
         _, of_window = covered(start, window, (depth, height, width))
-        self._values = values[:, *of_window]
+        inside = values[:, *of_window]
+        if inside.shape != values.shape:
+            together = values.reshape(-1)[: inside.size].reshape(inside.shape)
+            for channel, slices in zip(together, inside, strict=True):
+                for index in range(depth):  # Each moves towards the front, past none that comes after it.
+                    channel[index] = slices[index]
+            inside = together
+        self._values = inside
 
     def advance(self, slices: int) -> None:
         """Forget the window."""

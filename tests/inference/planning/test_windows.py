@@ -72,8 +72,7 @@ def test_the_whole_region_in_one_window_where_it_fits(tmp_path):
     # 0.8 million voxels: 10 MiB and 800.
     assert plan.host["networks"]["networks"] == pytest.approx(810)
     assert "scores (float32)" not in {what for what, mb in plan.host["networks"].items() if mb}
-    assert "windows      40×100×200, all" in plan.describe()
-    assert "; 1 at most" in plan.describe()
+    assert "windows      40×100×200, the whole region at once; 1 at most" in plan.describe()
     assert plan.loading.windows == {"member.onnx": (40, 100, 200)}
 
 
