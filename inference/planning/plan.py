@@ -109,6 +109,7 @@ class InferencePlan:
             "precisions": dict(self.precisions),
             "networks_at_once": self.at_once,
             "windows": self.windows,
+            "windows_zyx": [list(group.window_zyx) for group in self.groups],
             "host_mb": self.host_mb,
             "gpu_mb": self.gpu_mb,
             "host_budget_mb": self.budget.host_mb,

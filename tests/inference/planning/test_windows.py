@@ -74,6 +74,7 @@ def test_the_whole_region_in_one_window_where_it_fits(tmp_path):
     assert "scores (float32)" not in {what for what, mb in plan.host["networks"].items() if mb}
     assert "windows      40×100×200, the whole region at once; 1 at most" in plan.describe()
     assert plan.loading.windows == {"member.onnx": (40, 100, 200)}
+    assert plan.as_json()["windows_zyx"] == [[40, 100, 200]]
 
 
 def test_less_memory_more_windows_and_never_beyond_the_budget(tmp_path):
