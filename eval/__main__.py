@@ -20,7 +20,7 @@ COMMANDS = {
         "rank": "rank submissions by their score and efficiency tables",
         "picture": "draw a CT with labels in three planes",
         "report": "make a page to look at: figures, cases in slices and in 3D",
-        "benchmark": "measure speed: metrics and inference side by side with others, all on a GPU",
+        "benchmark": "measure speed: metrics, inference, training, whole volumes; all on a GPU",
     }.items()
 }
 

@@ -139,9 +139,8 @@ class Predictor:
         self._use(select_backend(device))
         # While the first case is read, load what can be; but no CUDA context before the first window is
         # ready.
-        if self.backend == "cuda":
-            load_library("cuda")
-        else:
+        load_library(self.backend)
+        if self.backend != "cuda":
             self._sessions.load_all(self._budget.host_mb // 2)
 
     def _use(self, backend: Backend) -> None:

@@ -28,7 +28,7 @@ from inference.preprocessing.resampling import resample_geometry
 from inference.restoration.boundaries import Restorer
 from inference.restoration.winners import Rule, decide, rule_of
 from inference.runtime.session_pool import Sessions
-from inference.sliding_window.groups import Group, Pass, grouped_members
+from inference.sliding_window.groups import Group, Pass
 from inference.sliding_window.order import Air, Relevance, WindowCount
 from inference.sliding_window.streams import Cleaned, Kept, Mean, Stream
 from inference.threads import Threads
@@ -70,7 +70,7 @@ class Segmentation:
     def write(self, out: U8) -> None:
         """Write the region's decisions into a view of the map: 0 is background, n the n-th structure."""
         manifest = self.bundle.manifest
-        members_of = grouped_members(manifest)
+        members_of = self.plan.members(manifest)
         groups: list[Stream] = [self._group(members) for members in members_of]
         if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(groups) > 1:
             first = self._twice(groups[0])
@@ -124,6 +124,7 @@ class Segmentation:
             channels=manifest.output.channels,
             rule=self._rule,
             threads=self.threads,
+            alone=len(self.plan.groups) == 1,
             count=self.count,
         )
 

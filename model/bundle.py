@@ -18,6 +18,7 @@ from typing import Any
 from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
+from model.manifest.window import AnyWindow
 from model.onnx_header import FLOAT, OnnxFileError, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
@@ -157,6 +158,8 @@ def verify_network(path: Path, where: str, network: Network, manifest: Manifest)
     _check_value(path, "input", header.inputs[0], channels, network.input_shape, where)
     classes = len(manifest.output.channels) if isinstance(network, Member) else None
     _check_value(path, "output", header.outputs[0], classes, network.input_shape, where)
+    if isinstance(network.window, AnyWindow):
+        _check_open(path, (header.inputs[0], header.outputs[0]), where)
 
 
 def _check_value(
@@ -177,6 +180,16 @@ def _check_value(
         raise BundleError(f"{path}: its {what} is {found}, {said}; set {fields} as the file has them")
     if value.element_type != FLOAT:
         raise BundleError(f"{path}: its {what} is not float32; export it again")
+
+
+def _check_open(path: Path, values: tuple[OnnxValue, ...], where: str) -> None:
+    """Refuse inputs or outputs of one window only where the manifest says that there are others."""
+    for value in values:
+        if any(side is not None for side in value.shape[2:]):
+            raise BundleError(
+                f"{path}: is for windows of {_by(value.shape[2:])}, {where}.window in {MANIFEST} says any; "
+                "export it again, or leave out window"
+            )
 
 
 def _by(shape: tuple[int | None, ...]) -> str:

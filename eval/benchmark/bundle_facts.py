@@ -126,6 +126,7 @@ def _member(folder: Path, manifest: Json, index: int) -> MemberFacts:
     importance: Json = tiling.get("importance", {"kind": "gaussian"})
     resampling: Json = member.get("resampling") or manifest.get("preprocessing", {}).get("resampling", {})
     _expect(f"{where}.axes", member.get("axes", "SPL"), ("SPL",))
+    _expect(f"{where}.window.kind", member.get("window", {}).get("kind", "fixed"), ("fixed",))
     _expect(f"{where}.tiling.order.kind", tiling.get("order", {}).get("kind", "all"), ("all",))
     _expect(f"{where}.tiling.importance.kind", importance["kind"], ("gaussian", "constant"))
     _expect(

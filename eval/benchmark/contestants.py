@@ -5,11 +5,11 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from eval.benchmark.cold_runs import write_json
+from eval.benchmark.cold_runs import Json, write_json
 from eval.benchmark.scans import TRAINING_PACKAGES, Scan
 from eval.eval_errors import JudgingError
 from eval.files import case_of
@@ -35,6 +35,8 @@ MODES = {
     EVEN: ("--precision", "fp32", "--even"),
 }
 SMALL, EMBEDDED = "small", "embedded"
+EXTRAS = ("localization", "postprocessing")
+"""Parts of a manifest that the plain pipeline knows nothing of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +150,22 @@ def report_of(target: Path) -> Path:
 
 
 def _without_extras(bundle: Path, folder: Path) -> Path | None:
-    manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-    if not manifest.get("localization") and not manifest.get("postprocessing"):
+    manifest: Json = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    if not any(manifest.get(name) for name in EXTRAS):
         return None
+    return changed_copy(
+        bundle,
+        folder,
+        lambda said: {name: value for name, value in said.items() if name not in EXTRAS},
+    )
+
+
+def changed_copy(bundle: Path, folder: Path, change: Callable[[Json], Json]) -> Path:
+    """Copy a bundle to a folder, whose old content goes, with another manifest; returns the folder."""
+    manifest: Json = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(bundle, folder)
-    bare = {name: value for name, value in manifest.items() if name not in ("localization", "postprocessing")}
-    write_json(folder / "manifest.json", bare)
+    write_json(folder / "manifest.json", change(manifest))
     return folder
 
 

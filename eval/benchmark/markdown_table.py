@@ -121,7 +121,7 @@ def _times(value: float) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; nothing if it has no rows."""
+    """A table in Markdown; nothing where there are no rows."""
     if not rows:
         return ""
     lines = [header, ["---"] * len(header), *rows]

@@ -13,14 +13,13 @@ exit codes: 0 measured; 1 a run failed; 2 wrong input
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
 from eval.benchmark.contestants import CONTESTANTS, EMBEDDED, SMALL
 from eval.benchmark.pipelines import Benchmark, prepare, write_results
 from eval.benchmark.scans import given_scans, phantom_scans
-from eval.eval_errors import JudgingError
+from eval.commands.benchmark_options import add_run_options, end_runs_on_sigterm, output_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,29 +68,8 @@ def _add_subjects(parser: argparse.ArgumentParser) -> None:
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     """Declare how it is measured."""
-    add = parser.add_argument
-    add(
-        "--repeats",
-        type=int,
-        default=3,
-        metavar="N",
-        help="runs of each contestant; 0 only prepares CTs and networks (default: %(default)s)",
-    )
-    add(
-        "--threads",
-        type=int,
-        default=0,
-        metavar="N",
-        help="threads of the networks (default: as each library chooses)",
-    )
-    add(
-        "--timeout",
-        type=float,
-        default=3600.0,
-        metavar="S",
-        help="seconds after which a run is stopped (default: %(default)s)",
-    )
-    add(
+    add_run_options(parser, "runs of each contestant; 0 only prepares CTs and networks")
+    parser.add_argument(
         "--folder",
         type=int,
         default=0,
@@ -102,12 +80,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prepare, make the runs that are missing, compare labels, print the tables."""
-    output: Path = arguments.output.resolve()
-    if output.exists() and not output.is_dir():
-        raise JudgingError(f"{output}: is a file; give a folder with --output")
+    output = output_folder(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
-    # When a batch system asks this program to end, the run that it started must end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_runs_on_sigterm()
     scans = given_scans(arguments.ct) if arguments.ct else phantom_scans(arguments.slices, output / "scans")
     networks = prepare(arguments.networks, arguments.contestants, output)
     if arguments.repeats <= 0:

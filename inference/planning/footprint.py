@@ -14,6 +14,7 @@ from inference.preprocessing.model_image import input_scheme
 from inference.preprocessing.resampling import SPLINE_REACH
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
+from inference.sliding_window.groups import one_window
 from model.arrays import Zyx, ZyxMm
 from model.manifest.clean_up import NearOtherStructures
 from model.manifest.document import Manifest
@@ -80,10 +81,14 @@ class Footprint:
             "networks": {
                 **always,
                 "labels (uint8)": _mb(self.image_zyx, 1),
-                "scores (float32)": sum(self._buffer_mb(grid, members[0]) for grid, members in self.groups),
+                "scores (float32)": sum(self._buffer_mb(grid, members) for grid, members in self.groups),
                 "input slices (float32)": sum(self._input_mb(grid, members) for grid, members in self.groups),
                 "resampling": max(self._resampling_mb(grid, members[0]) for grid, members in self.groups),
-                "window": max(self._window_mb(member) for _, members in self.groups for member in members),
+                "window": max(
+                    self._window_mb(member) + self._importance_mb(grid, members)
+                    for grid, members in self.groups
+                    for member in members
+                ),
                 "other grids": self._other_grids_mb(),
                 "kept (float32)": sum(_mb(grid, 4 * self._channels) for grid in self.kept),
                 "restoration": self._restoration_mb(),
@@ -126,9 +131,17 @@ class Footprint:
             return 0.0
         return prod(blocks_zyx(self.image_zyx, self.spacing_zyx_mm)) * BLOCK_BYTES / MIB
 
-    def _buffer_mb(self, grid: Zyx, member: Member) -> float:
-        """Running mean and weights, a window deep."""
-        return _mb(_slab(grid, member), 4 * (self._channels + 1))
+    def _buffer_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
+        """Running mean and weights, a window deep; nothing where scores stay where the network wrote them."""
+        if len(self.groups) == 1 and one_window(grid, members):
+            return 0.0
+        return _mb(_slab(grid, members[0]), 4 * (self._channels + 1))
+
+    def _importance_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
+        """How much a window counts at each of its voxels, and that times a member's weight."""
+        if len(self.groups) == 1 and one_window(grid, members):
+            return 0.0
+        return _mb(members[0].window_zyx, 4 * (1 + any(member.weight != 1 for member in members)))
 
     def _input_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
         """The slices under a row of windows, and while the next ones are made those that stay."""
@@ -150,7 +163,7 @@ class Footprint:
     def _other_grids_mb(self) -> float:
         """Slabs of coarser groups that wait to be interpolated."""
         finest = max((grid for grid, _ in self.groups), key=lambda grid: prod(grid))
-        waiting = [2 * self._buffer_mb(grid, members[0]) for grid, members in self.groups if grid != finest]
+        waiting = [2 * self._buffer_mb(grid, members) for grid, members in self.groups if grid != finest]
         return sum(waiting)
 
     def _restoration_mb(self) -> float:

@@ -1,13 +1,15 @@
 """How one case is run, and what that takes at most."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from inference.runtime.backends import Backend
 from inference.runtime.session_pool import Loading
+from inference.sliding_window.groups import grouped_members
 from model.arrays import Zyx
-from model.manifest.network import Precision
+from model.manifest.document import Manifest
+from model.manifest.network import Member, Precision
 
 CUDA_CONTEXT_MB = 500
 """GPU memory of a CUDA context with cuDNN loaded, which no setting limits.
@@ -37,6 +39,7 @@ class GroupPlan:
     files: tuple[str, ...]
     grid_zyx: Zyx
     window_zyx: Zyx
+    """What the members are given at a time; where they take any, the largest that the budget allows."""
     order: str
     """Which windows run, and in which order."""
     slab: int
@@ -95,7 +98,15 @@ class InferencePlan:
     def loading(self) -> Loading:
         """How many networks are in memory at a time, and with how much of it."""
         limit = max(1, self.budget.gpu_mb - CUDA_CONTEXT_MB) if self.gpu else 0
-        return Loading(at_once=self.at_once, gpu_limit_mb=limit, tight=self.tight)
+        windows = {file: group.window_zyx for group in self.groups for file in group.files}
+        return Loading(at_once=self.at_once, gpu_limit_mb=limit, tight=self.tight, windows=windows)
+
+    def members(self, manifest: Manifest) -> list[list[Member]]:
+        """The members in the groups in which they are run, each with the window that it is given."""
+        return [
+            [replace(member, window_zyx=group.window_zyx) for member in members]
+            for members, group in zip(grouped_members(manifest), self.groups, strict=True)
+        ]
 
     def as_json(self) -> dict[str, object]:
         """The plan's main figures for a report."""
@@ -104,6 +115,7 @@ class InferencePlan:
             "precisions": dict(self.precisions),
             "networks_at_once": self.at_once,
             "windows": self.windows,
+            "windows_zyx": [list(group.window_zyx) for group in self.groups],
             "host_mb": self.host_mb,
             "gpu_mb": self.gpu_mb,
             "host_budget_mb": self.budget.host_mb,

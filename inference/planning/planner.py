@@ -4,14 +4,16 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 (`_mb`). What the estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
 """
 
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.imaging.orientation import orient, orientation_of
 from inference.planning.footprint import VOXEL_BYTES, Footprint
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan
+from inference.planning.windows import window_choices
 from inference.preprocessing.resampling import model_size
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
@@ -23,6 +25,9 @@ from model.manifest.document import Manifest
 from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.network import Member, Precision
 from model.manifest.tiling import CentreFirst
+
+Groups = list[tuple[Zyx, list[Member]]]
+"""Grid and members of each group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +62,16 @@ class Planner:
             BudgetError: none does; the message names the smallest budget that can be kept.
         """
         each = voxel_bytes or VOXEL_BYTES * len(self.bundle.manifest.inputs)
-        plans = list(self._plans(stored, region_zyx, each))
+        plans = self._plans(stored, region_zyx, each)
         if small:
-            plans = plans[-1:]
-        for plan in plans:
-            if plan.fits:
-                return plan
-        raise BudgetError(_least_needed(plans[-1]))
+            plans = iter(deque(plans, maxlen=1))
+        plan = next(plans)
+        while not plan.fits:
+            following = next(plans, None)
+            if following is None:
+                raise BudgetError(_least_needed(plan))
+            plan = following
+        return plan
 
     def _plans(self, stored: Geometry, region_zyx: Zyx | None, voxel_bytes: int) -> Iterator[InferencePlan]:
         """All plans, the fastest first, the smallest last."""
@@ -71,18 +79,30 @@ class Planner:
         as_stored = manifest.preprocessing.orientation == "stored"
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
-        for keep in (True, False) if looked_at_twice(manifest) else (False,):
-            for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
-                yield self._estimate(geometry, region, voxel_bytes, at_once, keep)
+        for groups in self._groups(geometry, region):
+            for keep in (True, False) if looked_at_twice(manifest) else (False,):
+                for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
+                    yield self._estimate(geometry, region, voxel_bytes, groups, at_once, keep)
+
+    def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
+        """Grids and members of the groups, with windows that take more and more runs."""
+        groups = grouped_members(self.bundle.manifest)
+        grids = [model_size(region, geometry.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
+        choices = [window_choices(grid, members[0]) for grid, members in zip(grids, groups, strict=True)]
+        for level in range(max(map(len, choices))):
+            windows = [each[min(level, len(each) - 1)] for each in choices]
+            yield [
+                (grid, [replace(member, window_zyx=window) for member in members])
+                for grid, members, window in zip(grids, groups, windows, strict=True)
+            ]
 
     def _estimate(
-        self, geometry: Geometry, region: Zyx, voxel_bytes: int, at_once: int, keep: bool
+        self, geometry: Geometry, region: Zyx, voxel_bytes: int, groups: Groups, at_once: int, keep: bool
     ) -> InferencePlan:
         manifest = self.bundle.manifest
-        groups = grouped_members(manifest)
-        grids = [model_size(region, geometry.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
         twice = looked_at_twice(manifest)
-        networks = ways(self.bundle, self.backend, self.precision)
+        windows = {member.file: member.window_zyx for _, members in groups for member in members}
+        networks = ways(self.bundle, self.backend, self.precision, windows)
         loaded = largest_mb(networks, at_once)
         on_gpu = self.backend == "cuda"
         footprint = Footprint(
@@ -91,15 +111,15 @@ class Planner:
             spacing_zyx_mm=geometry.spacing_zyx_mm,
             voxel_bytes=voxel_bytes,
             region_zyx=region,
-            groups=list(zip(grids, groups, strict=True)),
-            kept=grids[:twice] if keep else [],
+            groups=groups,
+            kept=[grid for grid, _ in groups[:twice]] if keep else [],
         )
         return InferencePlan(
             backend=self.backend,
             precisions={file: way.precision for file, way in networks.items()},
             groups=tuple(
                 group_plan(grid, members, looks=2 if index < twice and not keep else 1)
-                for index, (grid, members) in enumerate(zip(grids, groups, strict=True))
+                for index, (grid, members) in enumerate(groups)
             ),
             at_once=at_once,
             tight=on_gpu and at_once == 1,
@@ -135,7 +155,9 @@ def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPla
         files=tuple(each.file for each in members),
         grid_zyx=grid_zyx,
         window_zyx=member.window_zyx,
-        order=f"{order}, feet to head, overlap {tiling.overlap:.0%}, {tiling.importance.kind}",
+        order="the whole region at once"
+        if len(z) * level == 1
+        else f"{order}, feet to head, overlap {tiling.overlap:.0%}, {tiling.importance.kind}",
         slab=min(grid_zyx[0], member.window_zyx[0]),
         windows=len(z) * level * len(members) * looks,
     )

@@ -1,14 +1,17 @@
 """The networks of a bundle, loaded when needed: all at once, or in turn where memory is short."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from inference.runtime.backends import Backend
 from inference.runtime.session import Session, open_session
 from inference.runtime.settings import Settings
 from inference.runtime.ways import largest_mb, ways
+from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.manifest.network import Network, Precision
+from model.manifest.window import FixedWindow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +24,8 @@ class Loading:
     """What the networks' arenas may take together on a GPU; 0 for no limit."""
     tight: bool = False
     """Convolutions with little working memory."""
+    windows: Mapping[str, Zyx] = field(default_factory=dict)
+    """Window that each member is given, by its file."""
 
 
 class Sessions:
@@ -42,35 +47,43 @@ class Sessions:
         self._threads = threads
         self._precision = precision
         self._ways = ways(bundle, backend, precision)
-        self._open: OrderedDict[str, Session] = OrderedDict()
+        self._open: OrderedDict[str, tuple[Network, Session]] = OrderedDict()
 
     def follow(self, loading: Loading) -> None:
-        """Load as many networks, with as much memory, as a plan says."""
+        """Load as many networks, for such windows, with as much memory, as a plan says."""
+        if loading.windows != self._loading.windows:
+            self._ways = ways(self._bundle, self.backend, self._precision, loading.windows)
         self._loading = loading
+        for file, (network, _) in list(self._open.items()):
+            if loading.windows.get(file, network.window_zyx) != network.window_zyx:
+                self._close(file)
         while len(self._open) > loading.at_once:
-            self._open.popitem(last=False)[1].close()
+            self._close(next(iter(self._open)))
 
     def load_all(self, limit_mb: float) -> None:
-        """Load all networks now, unless they are estimated to take more than `limit_mb` MiB.
+        """Load all networks of one window now, unless they are estimated to take more than `limit_mb` MiB.
 
         Raises:
             DeviceError: one cannot be loaded.
         """
         if sum(way.memory_mb for way in self._ways.values()) <= limit_mb:
             for network in self._bundle.manifest.networks().values():
-                self.get(network)
+                if isinstance(network.window, FixedWindow):
+                    self.get(network)
 
     def get(self, network: Network) -> Session:
-        """The network, ready to run. Members that share a file share it.
+        """The network, ready to run windows of `network.window_zyx`. Members that share a file share it.
 
         Raises:
             DeviceError: it cannot be loaded, or its file was altered since the bundle was.
             DeviceMemoryError: it does not fit into the device's memory.
         """
-        session = self._open.get(network.file)
-        if session is None:
+        file = network.file
+        if file in self._open and self._open[file][0].input_shape != network.input_shape:
+            self._close(file)
+        if file not in self._open:
             while len(self._open) >= self._loading.at_once:
-                self._open.popitem(last=False)[1].close()
+                self._close(next(iter(self._open)))
             settings = Settings(
                 input_shape=(1, len(self._bundle.manifest.inputs), *network.input_shape),
                 threads=self._threads,
@@ -78,17 +91,18 @@ class Sessions:
                 gpu_limit_mb=self._share_mb(network),
                 tight=self._loading.tight,
             )
-            session = open_session(
-                self._ways[network.file].path, self.backend, settings, read=self._bundle.read
-            )
-            self._open[network.file] = session
-        self._open.move_to_end(network.file)
-        return session
+            session = open_session(self._ways[file].path, self.backend, settings, read=self._bundle.read)
+            self._open[file] = network, session
+        self._open.move_to_end(file)
+        return self._open[file][1]
 
     def close(self) -> None:
         """Give back all networks' memory; they are loaded again if needed."""
         while self._open:
-            self._open.popitem()[1].close()
+            self._close(next(iter(self._open)))
+
+    def _close(self, file: str) -> None:
+        self._open.pop(file)[1].close()
 
     def _share_mb(self, network: Network) -> int:
         """The network's share, by what it needs, of what all that are loaded may take on the GPU."""

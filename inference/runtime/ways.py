@@ -1,14 +1,17 @@
 """How each network of a bundle is run on a backend: which file, in which precision, with how much memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 
 from inference.runtime.backends import Backend
 from inference.runtime.precision import effective_precision
+from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.manifest.network import Network, Precision
+from model.manifest.window import AnyWindow
 
 MIB = 2.0**20
 ACTIVATIONS_PER_VOXEL = 140
@@ -28,10 +31,19 @@ class Way:
     """Loaded and running one window."""
 
 
-def ways(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> dict[str, Way]:
+def ways(
+    bundle: ModelBundle,
+    backend: Backend,
+    forced: Precision | None,
+    windows: Mapping[str, Zyx] = MappingProxyType({}),
+) -> dict[str, Way]:
     """How each network of a bundle is run, by its file.
 
-    `forced` overrides the precision that the manifest allows, None does not.
+    Args:
+        bundle: the networks.
+        backend: what runs them.
+        forced: overrides the precision that the manifest allows; None does not.
+        windows: that networks are given instead of `window_zyx`, by file.
     """
     found = {}
     for network in bundle.manifest.networks().values():
@@ -39,8 +51,11 @@ def ways(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> dic
         fp16_path = bundle.fp16_path_of(network)
         if backend == "cuda" and forced is None and fp16_path is not None:
             path, precision = fp16_path, "fp16"
+        given = replace(network, window_zyx=windows.get(network.file, network.window_zyx))
         found[network.file] = Way(
-            path=path, precision=precision, memory_mb=network_mb(network, backend, precision, path)
+            path=path,
+            precision=precision,
+            memory_mb=network_mb(given, backend, precision, path),
         )
     return found
 
@@ -52,8 +67,11 @@ def largest_mb(networks: Mapping[str, Way], count: int) -> float:
 
 def network_mb(network: Network, backend: Backend, precision: Precision, path: Path) -> float:
     """Memory of a network, loaded and running one window: as the manifest says, else estimated."""
-    measured = network.memory_mb or {}
+    sizes = network.window
+    stated: Mapping[str, float] = network.memory_mb or {}
+    if isinstance(sizes, AnyWindow):
+        stated = {way: line.mb(network.window_zyx) for way, line in (sizes.memory or {}).items()}
     for way in (f"{backend}-{precision}", f"{backend}-fp32", "onnxruntime-fp32"):
-        if way in measured:
-            return float(measured[way])
+        if way in stated:
+            return float(stated[way])
     return 2 * path.stat().st_size / MIB + prod(network.window_zyx) * 4 * ACTIVATIONS_PER_VOXEL / MIB

@@ -11,9 +11,11 @@ Shapes: images (channels, z, y, x), slabs (classes, slices, y, x), all float32.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
+
+import numpy as np
 
 from inference.errors import UsageError
 from inference.restoration.winners import Rule, fill_unseen
@@ -22,12 +24,17 @@ from inference.sliding_window.importance import importance_map
 from inference.sliding_window.one_window import window_scores
 from inference.sliding_window.order import Relevance, Rows, WindowCount, WindowOrder, order_of
 from inference.sliding_window.placement import read_window, window_starts
-from inference.sliding_window.running_mean import RunningMean
+from inference.sliding_window.running_mean import OneWindow, RunningMean
 from inference.threads import ONE_THREAD, Threads
 from model.arrays import F32, Zyx, ZyxMm
 from model.manifest.document import Manifest
 from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.network import Member
+from model.manifest.tiling import AllWindows
+from model.manifest.window import AnyWindow
+
+AddWindow = Callable[[F32, Zyx], None]
+"""Adds the scores of a window that begins at a voxel of the buffer."""
 
 
 class Image(Protocol):
@@ -63,6 +70,9 @@ class Group:
     """What the scores are."""
     threads: Threads = ONE_THREAD
     """Work on slices."""
+    alone: bool = False
+    """Whether no network of another group runs while a slab is in use: it may then lie in the memory that a
+    network wrote it to."""
     count: WindowCount = field(default_factory=WindowCount)
     """Grows with the windows run and skipped."""
 
@@ -95,18 +105,33 @@ class Group:
             for z in window_starts(size[0], window, member.tiling.overlap)
             if z < stop and z + window > first
         ]
-        buffer = RunningMean(len(self.channels), (depth, *size[1:]))
+        one = self.alone and one_window(size, [each.member for each in self.passes])
+        buffer = (OneWindow if one else RunningMean)(len(self.channels), (depth, *size[1:]))
         for z, following in zip(levels, [*levels[1:], stop], strict=True):
             origin, final = max(0, z), max(0, following)
             for each, order in zip(self.passes, self._orders, strict=True):
                 rows = Rows(each.image.slices(origin, origin + depth), origin, size)
                 # Not in one statement with the call, which counts skipped windows itself.
-                left_out = order.row(z, _Row(self, each, buffer, rows))
+                left_out = order.row(z, _Row(self, each, self._adder(buffer, each), rows))
                 self.count.skipped += left_out
             part = slice(max(first, origin) - origin, min(final, stop) - origin)
             if part.start < part.stop:
                 yield fill_unseen(buffer.mean[:, part], buffer.weight[part], self.rule)
             buffer.advance(final - origin)
+
+    def _adder(self, buffer: RunningMean | OneWindow, of: Pass) -> AddWindow:
+        """What adds a pass's windows to the buffer, each voxel by its importance and the member's weight."""
+        if isinstance(buffer, OneWindow):
+            return buffer.take
+        weight = of.member.weight
+        importance = self._importance if weight == 1 else self._importance * np.float32(weight)
+        return lambda scores, start: buffer.add(scores, importance, start, self.threads)
+
+    @cached_property
+    def _importance(self) -> F32:
+        """How much a window counts at each of its voxels, for a member of weight 1."""
+        member = self.passes[0].member
+        return importance_map(member.tiling.importance, member.window_zyx)
 
     @cached_property
     def _orders(self) -> list[WindowOrder]:
@@ -120,11 +145,8 @@ class Group:
 class _Row:
     """Runs windows of one row for one member and adds them to the group's buffer."""
 
-    def __init__(self, group: Group, of: Pass, buffer: RunningMean, rows: Rows) -> None:
-        self._group, self._of, self._buffer, self._rows = group, of, buffer, rows
-        importance = importance_map(of.member.tiling.importance, of.member.window_zyx)
-        weight = of.member.weight
-        self._importance: F32 = importance if weight == 1 else importance * importance.dtype.type(weight)
+    def __init__(self, group: Group, of: Pass, add: AddWindow, rows: Rows) -> None:
+        self._group, self._of, self._add, self._rows = group, of, add, rows
 
     def __call__(self, start: Zyx) -> F32 | None:
         member, group = self._of.member, self._group
@@ -139,8 +161,15 @@ class _Row:
         if len(scores) != len(group.channels):
             named = len(group.channels)
             raise UsageError(f"{member.file}: has {len(scores)} channels, the manifest names {named}")
-        self._buffer.add(scores, self._importance, here, group.threads)
+        self._add(scores, here)
         return scores
+
+
+def one_window(grid_zyx: Zyx, members: Sequence[Member]) -> bool:
+    """Whether a group is one member whose single window covers its whole grid, and decides on no other."""
+    sides = zip(grid_zyx, members[0].window_zyx, strict=True)
+    every = isinstance(members[0].tiling.order, AllWindows)
+    return len(members) == 1 and every and all(size <= side for size, side in sides)
 
 
 def grouped(members: Sequence[Member]) -> list[list[Member]]:
@@ -154,6 +183,7 @@ def grouped(members: Sequence[Member]) -> list[list[Member]]:
         key = (
             member.spacing_zyx_mm,
             member.window_zyx,
+            replace(member.window, memory=None) if isinstance(member.window, AnyWindow) else None,
             tiling.overlap,
             tiling.importance,
             tiling.order,

@@ -1,7 +1,5 @@
 """How much a window's output counts at each of its voxels."""
 
-from functools import lru_cache
-
 import numpy as np
 
 from model.arrays import F32, F64, Zyx
@@ -13,7 +11,6 @@ NNUNET_TRUNCATE = 4.0
 """Standard deviations after which SciPy's Gaussian filter, which nnU-Net draws its map with, is 0."""
 
 
-@lru_cache(maxsize=8)
 def importance_map(importance: Importance, window_zyx: Zyx) -> F32:
     """How much a window's output counts at each of its voxels.
 

@@ -61,6 +61,50 @@ class RunningMean:
         self.mean[:, kept:] = 0
 
 
+class OneWindow:
+    """What `RunningMean` gives where a single window covers everything: its values, in the same memory.
+
+    Bit for bit the same, since a mean of one value is the value.
+    """
+
+    def __init__(self, channels: int, size_zyx: Zyx) -> None:
+        self._empty = (channels, *size_zyx)
+        self._values: F32 | None = None
+
+    @property
+    def mean(self) -> F32:
+        """(channels, z, y, x): the values; 0 if there was none."""
+        return np.zeros(self._empty, np.float32) if self._values is None else self._values
+
+    @property
+    def weight(self) -> F32:
+        """(z, y, x): 1 where the window was added, else 0; a view of one value."""
+        return np.broadcast_to(np.float32(self._values is not None), self._empty[1:])
+
+    def take(self, values: F32, start: Zyx) -> None:
+        """Take the window's values (channels, z, y, x), contiguous, which begin at `start`.
+
+        What lies outside is left out by moving the rest together: later steps want channels in one piece, and
+        a copy would take as much memory again. So `values` are no longer what they were.
+        """
+        _, depth, height, width = self._empty
+        window = (values.shape[1], values.shape[2], values.shape[3])
+        _, of_window = covered(start, window, (depth, height, width))
+        inside = values[:, *of_window]
+        if inside.shape != values.shape:
+            together = values.reshape(-1)[: inside.size].reshape(inside.shape)
+            for channel, slices in zip(together, inside, strict=True):
+                for index in range(depth):  # Each moves towards the front, past none that comes after it.
+                    channel[index] = slices[index]
+            inside = together
+        self._values = inside
+
+    def advance(self, slices: int) -> None:
+        """Forget the window."""
+        del slices
+        self._values = None
+
+
 def update_mean(mean: F32, value: F32, share: F32 | np.float32) -> None:
     """Move a mean towards a new value in place: `mean += (value - mean) * share`.
 

@@ -12,6 +12,7 @@ from model.bundle import ModelBundle, load_bundle
 from model.manifest.document import Manifest
 from model.manifest.fusion import CleanedGroupsFusion, fused_scores
 from model.manifest.network import Member, Network
+from model.manifest.window import AnyWindow
 
 WIDTH = 110
 """Columns of the text."""
@@ -67,6 +68,9 @@ def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
         windows = f"{tiling.order.kind} windows, overlap {tiling.overlap:.0%}, {tiling.importance.kind}"
         joined = f"; of ensemble {network.ensemble}" if network.ensemble else ""
         lines.append(_line("", f"{windows}{mirrored}{joined}"))
+        if isinstance(network.window, AnyWindow):
+            steps = "×".join(map(str, network.window.multiple_of_zyx))
+            lines.append(_line("", f"larger windows too, in steps of {steps} voxels, up to the whole region"))
     memory = ", ".join(f"{way} {mb} MiB" for way, mb in (network.memory_mb or {}).items())
     fp16 = f"; fp16 for GPUs: {network.fp16_file}" if network.fp16_file else ""
     lines.append(_line("", f"{network.precision} allowed{fp16}; {memory or 'memory not measured'}"))

@@ -153,7 +153,7 @@ class Manifest:
         first: dict[str, tuple[str, Network]] = {}
         for where, network in self.networks().items():
             other, known = first.setdefault(network.file, (where, network))
-            for name in ("input_shape", "precision", "fp16_file", "memory_mb"):
+            for name in ("input_shape", "window", "precision", "fp16_file", "memory_mb"):
                 same = getattr(network, name) == getattr(known, name)
                 field = "window_zyx and axes" if name == "input_shape" else name
                 check(same, f"{where}.{field}: must be as in {other}, which has the same file")

@@ -12,15 +12,12 @@ from model.arrays import Zyx, ZyxMm
 from model.checks import check, check_between
 from model.manifest.intensity import Intensity
 from model.manifest.resampling import Resampling
-from model.manifest.tiling import AxisName, Tiling
+from model.manifest.tiling import AllWindows, AxisName, Tiling
+from model.manifest.window import LARGEST_SIDE, MOST_MB, WAYS, AnyWindow, FixedWindow, WindowSizes
 
 Precision = Literal["fp32", "bf16", "fp16"]
 AXIS_LETTERS: Mapping[str, int] = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
 """Canonical array axis that a letter of `axes` runs along."""
-WAYS = ("openvino-fp32", "openvino-bf16", "onnxruntime-fp32", "cuda-fp32", "cuda-fp16")
-"""Ways to run a network: what runs it, and in which precision."""
-MOST_MB = 1 << 24
-"""Most memory that a network may state; beyond 16 TiB a number is a mistake, infinity and NaN too."""
 
 
 def lies_inside(file: str) -> bool:
@@ -37,7 +34,9 @@ class Network:
     spacing_zyx_mm: ZyxMm
     """Voxel size that it was trained on, in the axes in which images are looked at (`orientation`)."""
     window_zyx: Zyx
-    """Voxels that it sees at a time, in the same axes."""
+    """Voxels that it sees at a time, in the same axes; where it takes any window, the least of them."""
+    window: WindowSizes = field(default_factory=FixedWindow)
+    """Whether it takes other windows than `window_zyx`; members alone do."""
     axes: str = "SPL"
     """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's
     right."""
@@ -60,7 +59,8 @@ class Network:
             check(lies_inside(file), f"{name}: must lie in the bundle, is {file!r}")
         spacing, window = self.spacing_zyx_mm, self.window_zyx
         check(all(0.1 <= s <= 20 for s in spacing), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {spacing}")
-        check(all(1 <= w <= 1024 for w in window), f"window_zyx: must be 1 to 1024 voxels, is {window}")
+        possible = all(1 <= side <= LARGEST_SIDE for side in window)
+        check(possible, f"window_zyx: must be 1 to {LARGEST_SIDE} voxels, is {window}")
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
         each_once = sorted(a for a in along if a is not None) == [0, 1, 2]
         check(each_once, f"axes: must name each of S/I, P/A, L/R once, is {self.axes!r}")
@@ -68,6 +68,8 @@ class Network:
             check(way in WAYS, f"memory_mb.{way}: unknown; known are {', '.join(WAYS)}")
             allowed = f"must be above 0 and at most {MOST_MB} MiB"
             check(0 < mb <= MOST_MB, f"memory_mb.{way}: {allowed}, is {str(mb)[:20]}")
+        if isinstance(self.window, AnyWindow):
+            self.window.check_window(window)
 
     @property
     def files(self) -> dict[str, str]:
@@ -77,7 +79,11 @@ class Network:
     @property
     def input_shape(self) -> Zyx:
         """The window in the network's own axis order."""
-        a, b, c = (self.window_zyx[AXIS_LETTERS[letter]] for letter in self.axes)
+        return self.in_network_axes(self.window_zyx)
+
+    def in_network_axes(self, sides_zyx: Zyx) -> Zyx:
+        """Sides along z, y, x in the network's own axis order."""
+        a, b, c = (sides_zyx[AXIS_LETTERS[letter]] for letter in self.axes)
         return a, b, c
 
 
@@ -97,6 +103,8 @@ class Member(Network):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.ensemble != "", "ensemble: must not be empty")
+        every = isinstance(self.window, FixedWindow) or isinstance(self.tiling.order, AllWindows)
+        check(every, f"window: any needs tiling.order all, is {self.tiling.order.kind}")
         check(self.weight > 0 and math.isfinite(self.weight), f"weight: must be above 0, is {self.weight}")
 
 
@@ -115,4 +123,5 @@ class Localization(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(isinstance(self.window, FixedWindow), f"window: must be fixed here, is {self.window.kind}")
         check_between("margin_mm", self.margin_mm, 0, 500)

@@ -10,13 +10,22 @@ the program is started, and nothing is imported:
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 
+from model.arrays import Zyx
 from model.manifest.network import Precision
+from model.manifest.window import LARGEST_SIDE, MVOXEL, MemoryLine
 
 ROOT = Path(__file__).resolve().parents[2]
 """Folder in which `inference` can be found as a package."""
+GROW_TO_MB = 1024
+"""MiB that a measurement may take, as far as the one before it tells."""
+MOST_SIZES = 6
+"""Sizes of windows that memory is measured on."""
+SLOPE_MARGIN = 1.05
+"""By how much a line is steeper than what was measured, since it is followed beyond that."""
 PROGRAM: Sequence[str] = (sys.executable, "-m", "inference.runtime.network_memory")
 
 
@@ -53,3 +62,70 @@ def measure_memory(path: Path, allowed: Precision, shape: Sequence[int] = ()) ->
         shown = " ".join(ran.stdout.split())[:80]
         raise MeasurementError(f"{path.name}: its memory could not be measured (answer was {shown!r})")
     return found
+
+
+def measure_growing(
+    path: Path, allowed: Precision, channels: int, window: Zyx, multiple_of: Zyx
+) -> dict[Zyx, dict[str, int]]:
+    """Memory on windows from a network's own up, each of four times the voxels of the one before it.
+
+    Where the next would take more than `GROW_TO_MB`, on its own and a smaller one.
+
+    Args:
+        path: ONNX file.
+        allowed: lowest precision in which it may be computed.
+        channels: of its input.
+        window: the network's own, in its own axis order.
+        multiple_of: what each side must be a multiple of.
+
+    Returns:
+        MiB by way to run it, by window, the smallest first.
+
+    Raises:
+        MeasurementError: see `measure_memory`.
+    """
+    sizes, found = [window], {window: measure_memory(path, allowed, (1, channels, *window))}
+    while len(sizes) < MOST_SIZES and 4 * max(found[sizes[-1]].values()) < GROW_TO_MB:
+        larger = _scaled(sizes[-1], 2.0, multiple_of)
+        if max(larger) > LARGEST_SIDE:
+            break
+        found[larger] = measure_memory(path, allowed, (1, channels, *larger))
+        sizes.append(larger)
+    if len(sizes) == 1:
+        smaller = _scaled(window, 0.5, multiple_of)
+        found = {smaller: measure_memory(path, allowed, (1, channels, *smaller)), **found}
+    return found
+
+
+def _scaled(window: Zyx, factor: float, multiple_of: Zyx) -> Zyx:
+    """A window whose two shortest sides, or two longest where it shrinks, are so many times as long."""
+    order = sorted(range(3), key=lambda axis: window[axis], reverse=factor < 1)
+    sides = [
+        max(1, round(side * factor / step)) * step if axis in order[:2] else side
+        for axis, (side, step) in enumerate(zip(window, multiple_of, strict=True))
+    ]
+    return sides[0], sides[1], sides[2]
+
+
+def lines_above(found: Mapping[Zyx, Mapping[str, int]]) -> dict[str, MemoryLine]:
+    """For each way to run a network, a line over a window's voxels that no measurement lies above.
+
+    Its slope is that between the two largest windows, where a network's activations outweigh everything else,
+    and `SLOPE_MARGIN` more.
+
+    100 MiB at one million voxels and 300 at two, without margin: 200 MiB for each million and -100, of which
+    there is no less than 0.
+
+    Args:
+        found: MiB by way, by window, two windows at least, of rising size.
+    """
+    *_, large, largest = found
+    lines = {}
+    for way in found[largest]:
+        rise = (found[largest][way] - found[large][way]) / (prod(largest) - prod(large))
+        slope = max(0.0, rise) * SLOPE_MARGIN
+        fixed = max(mb[way] - slope * prod(window) for window, mb in found.items())
+        lines[way] = MemoryLine(
+            fixed_mb=round(max(0.0, fixed) + 0.05, 1), mb_per_mvoxel=round(slope * MVOXEL + 0.05, 1)
+        )
+    return lines

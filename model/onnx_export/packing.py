@@ -15,9 +15,10 @@ from model.arrays import F32
 from model.bundle import ModelBundle, write_bundle
 from model.manifest.document import Manifest
 from model.manifest.network import Localization, Member, Network
-from model.onnx_export.graph import export_onnx
+from model.manifest.window import AnyWindow
+from model.onnx_export.graph import OtherSizes, export_onnx
 from model.onnx_export.half_precision import bf16_is_safe, export_fp16
-from model.onnx_export.memory import measure_memory
+from model.onnx_export.memory import lines_above, measure_growing, measure_memory
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class NetworkToPack(Generic[Kind]):
     """Its entry in the manifest, without what packing finds out: `precision`, `fp16_file`, `memory_mb`."""
     windows: tuple[F32, ...]
     """Inputs to compare on, (1, in_channels, *stated.input_shape); the last one looks like an image."""
+    other_sizes: tuple[F32, ...] = ()
+    """For a member of any window: images of several other sizes, to compare on as well."""
     fp16: bool = True
     """Whether a second file is written that computes in fp16."""
     precision: Literal["fp32", "bf16"] | None = None
@@ -89,7 +92,11 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
     """
     stated, path = item.stated, folder / item.stated.file
     in_channels = item.windows[0].shape[1]
-    parity = export_onnx(item.network, stated.input_shape, path, item.windows, in_channels)
+    others = None
+    if isinstance(stated.window, AnyWindow):
+        steps = stated.in_network_axes(stated.window.multiple_of_zyx)
+        others = OtherSizes(multiple_of=steps, windows=item.other_sizes)
+    parity = export_onnx(item.network, stated.input_shape, path, item.windows, in_channels, others)
     logger.info(
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same",
         path.name,
@@ -98,7 +105,7 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
         100 * parity.agreement,
     )
     # Only on what looks like an image: in noise a trained network has no opinion, and near-ties flip.
-    image = item.windows[-1:]
+    image = (*item.windows[-1:], *item.other_sizes)
     precision = item.precision
     if precision is None:
         logger.info("%s: trying bf16", path.name)
@@ -111,6 +118,23 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
             fp16_file = Path(stated.file).with_suffix(".fp16.onnx").as_posix()
     logger.info("%s: may be computed in %s%s", path.name, precision, " and fp16" * bool(fp16_file))
     logger.info("%s: measuring memory", path.name)
-    memory_mb = measure_memory(path, precision, item.windows[0].shape)
+    packed = _measured(replace(stated, precision=precision, fp16_file=fp16_file), path, in_channels)
+    memory_mb = packed.memory_mb or {}
     logger.info("%s: %s", path.name, ", ".join(f"{way} {mb} MiB" for way, mb in memory_mb.items()))
-    return replace(stated, precision=precision, fp16_file=fp16_file, memory_mb=memory_mb)
+    return packed
+
+
+def _measured(stated: Kind, path: Path, in_channels: int) -> Kind:
+    """The network's entry with its memory, where it takes any window as a line over their voxels too.
+
+    Raises:
+        MeasurementError: it could not be measured.
+    """
+    own = stated.input_shape
+    if not isinstance(stated.window, AnyWindow):
+        memory_mb = measure_memory(path, stated.precision, (1, in_channels, *own))
+        return replace(stated, memory_mb=memory_mb)
+    steps = stated.in_network_axes(stated.window.multiple_of_zyx)
+    measured = measure_growing(path, stated.precision, in_channels, own, steps)
+    window = replace(stated.window, memory=lines_above(measured))
+    return replace(stated, memory_mb=measured[own], window=window)

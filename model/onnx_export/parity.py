@@ -39,7 +39,7 @@ class Parity:
 
 
 def compare(one: Predict, other: Predict, windows: Windows) -> Parity:
-    """How closely two ways to compute logits agree over some windows.
+    """How closely two ways to compute logits agree over some windows, not at all where sides differ.
 
     Raises:
         ValueError: there is no window.
@@ -47,7 +47,7 @@ def compare(one: Predict, other: Predict, windows: Windows) -> Parity:
     differences, agreements = [], []
     for window in windows:
         a, b = one(window), other(window)
-        if a.shape != b.shape:
+        if a.shape != b.shape or a.shape[2:] != window.shape[2:]:
             return Parity(largest_difference=float("inf"), agreement=0.0)
         with np.errstate(invalid="ignore"):
             differences.append(float(np.abs(a - b).max() / max(1.0, np.abs(b).max())))
@@ -92,7 +92,11 @@ def onnxruntime_predict(path: Path) -> Predict:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
 
     def predict(window: F32) -> F32:
-        logits: F32 = session.run([OUTPUT], {INPUT: window})[0]
+        try:
+            logits: F32 = session.run([OUTPUT], {INPUT: window})[0]
+        except Exception as error:  # onnxruntime's exceptions share no other base.
+            said = " ".join(str(error).split())[-120:]
+            raise ParityError(f"{path.name}: onnxruntime cannot run it ({said}); not exported") from error
         return logits
 
     return predict

@@ -8,6 +8,7 @@ from model.manifest.document import Input, Manifest, Provenance
 from model.manifest.intensity import WindowIntensity
 from model.manifest.network import Localization, Member
 from model.manifest.output import Output
+from model.manifest.window import AnyWindow
 from tests.inference.fakes import with_tiling
 from tests.inference.onnx_files import bands, write
 
@@ -58,7 +59,7 @@ def localization(**changes):
 
 
 def make_bundle(folder, members=None, thresholds=THRESHOLDS, make=bands, **changes):
-    """A bundle of bands networks; every network's file is written for its own window and axes.
+    """A bundle of bands networks; every network's file is written for its own window and axes, or for any.
 
     `make` gives the members' networks from shape and thresholds.
     """
@@ -67,7 +68,8 @@ def make_bundle(folder, members=None, thresholds=THRESHOLDS, make=bands, **chang
 
     def write_files(staged):
         for network in (*members, *filter(None, [changes.get("localization")])):
-            shape = (1, channels, *network.input_shape)
+            any_window = isinstance(network.window, AnyWindow)
+            shape = (1, channels, *(("first", "second", "third") if any_window else network.input_shape))
             localizes = isinstance(network, Localization)
             model = bands(shape, thresholds[:1]) if localizes else make(shape, thresholds)
             for file in network.files.values():

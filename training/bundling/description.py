@@ -8,6 +8,7 @@ from model.manifest.document import Manifest, Preprocessing, Provenance
 from model.manifest.intensity import Intensity
 from model.manifest.network import Localization, Member
 from model.manifest.output import Output
+from model.manifest.window import AnyWindow, FixedWindow, WindowSizes
 from model.onnx_export.revision import git_revision
 from training.bundling.trained import Trained
 from training.recipes.inference_options import LocalizationOptions
@@ -34,7 +35,18 @@ def member_of(recipe: Recipe, file: str, first: Recipe) -> Member:
         file: its ONNX file.
         first: recipe of the first member, whose intensity and resampling the manifest states for all.
     """
-    return Member(**_network(recipe, file, first), tiling=recipe.inference.tiling)
+    return Member(
+        **_network(recipe, file, first), window=window_sizes_of(recipe), tiling=recipe.inference.tiling
+    )
+
+
+def window_sizes_of(recipe: Recipe) -> WindowSizes:
+    """Which windows a recipe's network may be given; the smallest has two voxels a side at its coarsest."""
+    if not recipe.inference.any_window:
+        return FixedWindow()
+    steps = recipe.network.stride_zyx
+    z, y, x = (min(side, 2 * step) for side, step in zip(recipe.window_zyx, steps, strict=True))
+    return AnyWindow(multiple_of_zyx=steps, smallest_zyx=(z, y, x))
 
 
 def localization_of(recipe: Recipe, file: str, first: Recipe) -> Localization:

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from model.arrays import F32
+from model.arrays import F32, Zyx
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
 from model.manifest.intensity import ClipZscoreIntensity, NoIntensity, ZscoreIntensity
 from model.manifest.network import Localization, Member, Network
+from model.manifest.window import AnyWindow
 from model.onnx_export.packing import NetworkToPack, pack_bundle
 from model.onnx_export.parity import synthetic_windows
 from training.bundling.description import Statement, localization_of, manifest_of, member_of
@@ -58,8 +60,15 @@ def write_ensemble(
     first = members[0].recipe
 
     def to_pack(trained: Trained, stated: Kind, *, fp16: bool) -> NetworkToPack[Kind]:
-        windows = comparison_windows(trained.recipe, data)
-        return NetworkToPack(network=trained.network, stated=stated, windows=windows, fp16=fp16)
+        recipe, sizes = trained.recipe, stated.window
+        others = other_sizes(stated.window_zyx, sizes) if isinstance(sizes, AnyWindow) else []
+        return NetworkToPack(
+            network=trained.network,
+            stated=stated,
+            windows=comparison_windows(recipe, recipe.window_zyx, data),
+            other_sizes=tuple(comparison_windows(recipe, size, data)[1] for size in others),
+            fp16=fp16,
+        )
 
     logger.info("making windows to compare on")
     packing = [
@@ -80,21 +89,45 @@ def write_ensemble(
     return pack_bundle(folder, packing, region, make_manifest, overwrite=overwrite)
 
 
-def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[F32, F32]:
-    """Inputs to compare on, each (1, channels, z, y, x): noise, and a body.
+def comparison_windows(recipe: Recipe, window_zyx: Zyx, data: Path | None) -> tuple[F32, F32]:
+    """Inputs to compare on, each (1, channels, *window_zyx): noise, and a body.
 
     The body is the middle of the first case of a data set if one is given, else made up.
 
     Raises:
         DataError: the case cannot be read.
     """
-    made = synthetic_windows(recipe.window_zyx, recipe.network.in_channels)
+    made = synthetic_windows(window_zyx, recipe.network.in_channels)
     noise, body = (_in_units_of(recipe, window) for window in made)
     if data is None:
         return noise, body
     case = CaseStore(labelled_cases(data)[:1], recipe, cache_mb=0).load(0)
     middle = np.round(np.array(case.channels.shape) / 2)
-    return noise, draw_crop(case, middle, recipe.window_zyx)[0][None].astype(np.float32)
+    return noise, draw_crop(case, middle, window_zyx)[0][None].astype(np.float32)
+
+
+def other_sizes(own_zyx: Zyx, sizes: AnyWindow) -> list[Zyx]:
+    """Windows that a network of any is compared on besides its own: of other shapes, smaller and larger.
+
+    The smallest; one that is longer along z and shorter along x, one the other way round; one twice as long
+    along x. For 64 cubed in steps of 16 from 32 on: 32×32×32, 80×96×32, 32×80×96, 64×64×128.
+    """
+    steps, least = sizes.multiple_of_zyx, sizes.smallest_zyx
+    step_z, step_y, _ = steps
+    z, y, x = own_zyx
+    wanted = [
+        least,
+        (z + step_z, 1.5 * y, 0.5 * x),
+        (0.5 * z, y + step_y, 1.5 * x),
+        (z, y, 2 * x),
+    ]
+    found = []
+    for window in wanted:
+        a, b, c = (
+            max(low, ceil(side / step) * step) for side, step, low in zip(window, steps, least, strict=True)
+        )
+        found.append((a, b, c))
+    return list(dict.fromkeys(size for size in found if size != own_zyx))
 
 
 def _in_units_of(recipe: Recipe, window: F32) -> F32:

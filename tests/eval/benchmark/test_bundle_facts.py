@@ -81,6 +81,7 @@ def test_the_embedded_bundle_is_known():
         (("output", "activation"), {"kind": "sigmoid"}, "has output.activation.kind 'sigmoid'"),
         (("output", "written_as"), {"liver": None}, "has output.written_as"),
         (("members", 0, "axes"), "RAS", "has members[0].axes 'RAS'"),
+        (("members", 0, "window"), {"kind": "any"}, "has members[0].window.kind 'any'"),
         (("members", 0, "tiling"), {"mirror_axes": ["x"]}, "has members[0].tiling.mirror_axes"),
         (("members", 0, "tiling"), {"order": {"kind": "centre_first"}}, "tiling.order.kind 'centre_first'"),
         (("members", 0, "tiling"), {"importance": {"kind": "nnunet_gaussian"}}, "kind 'nnunet_gaussian'"),

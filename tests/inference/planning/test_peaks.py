@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from inference.runtime.network_memory import measure_network
+from model.manifest.window import AnyWindow
+from model.onnx_export.memory import lines_above
 from tests.inference.bundles import make_bundle, member
 from tests.places import ROOT
 
@@ -16,18 +18,20 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from inference.geometry import Geometry
+from inference.planning.plan import Budget
 from inference.runtime.process_memory import peak_mb
 from inference.predictor import Predictor
 from inference.imaging.volume import Volume
 from model.bundle import load_bundle
 from tests.inference.bundles import abdomen, hu
 
-slices, side = int(sys.argv[2]), int(sys.argv[3])
+slices, side, host_mb = map(int, sys.argv[2:])
 array = hu(abdomen((slices, side, side)))
 volume = Volume(array=array, geometry=Geometry(size_zyx=array.shape, spacing_zyx_mm=(2.5, 1.5, 1.0)))
-predictor = Predictor(load_bundle(Path(sys.argv[1])), device="onnxruntime", threads=1)
+bundle, budget = load_bundle(Path(sys.argv[1])), Budget(host_mb=host_mb)
+predictor = Predictor(bundle, device="onnxruntime", threads=1, budget=budget)
 segmented = predictor.predict(volume)
-print(json.dumps([peak_mb(), segmented.plan.host_mb]))
+print(json.dumps([peak_mb(), segmented.plan.host_mb, segmented.windows.run]))
 """
 
 
@@ -41,17 +45,53 @@ def bundle(tmp_path_factory):
     ).folder
 
 
-@pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="peaks are read from /proc, which only Linux has"
-)
-@pytest.mark.parametrize(("slices", "side"), [(8, 128), (40, 256), (120, 256), (60, 512), (300, 384)])
-def test_the_peak_is_within_the_budget_and_near_the_estimate(bundle, slices, side):
+@pytest.fixture(scope="module")
+def of_any_window(tmp_path_factory):
+    """The same network for any window, its memory known on two sizes that are not asked for here."""
+    folder = tmp_path_factory.mktemp("any")
+    sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 16, 16))
+    guess = make_bundle(folder / "guess", [member(window_zyx=WINDOW, window=sizes, skip_air=False)])
+    path = guess.folder / "member.onnx"
+    measured = {window: measure_network(path, "fp32", (1, 1, *window)) for window in (WINDOW, (64, 128, 128))}
+    sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 16, 16), memory=lines_above(measured))
+    members = [member(window_zyx=WINDOW, window=sizes, skip_air=False)]
+    return make_bundle(folder / "measured", members).folder
+
+
+def peak_estimate_and_windows(bundle, slices, side, host_mb=8192):
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(bundle), str(slices), str(side)],
+        [sys.executable, "-c", SCRIPT, str(bundle), str(slices), str(side), str(host_mb)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    peak, estimate = json.loads(run.stdout)
+    return json.loads(run.stdout)
+
+
+only_linux = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="peaks are read from /proc, which only Linux has"
+)
+
+
+@only_linux
+@pytest.mark.parametrize(("slices", "side"), [(8, 128), (40, 256), (120, 256), (60, 512), (300, 384)])
+def test_the_peak_is_within_the_budget_and_near_the_estimate(bundle, slices, side):
+    peak, estimate, _ = peak_estimate_and_windows(bundle, slices, side)
     assert 0.75 * estimate <= peak <= estimate
+
+
+@only_linux
+@pytest.mark.parametrize(("slices", "side"), [(40, 128), (40, 256), (120, 256)])
+def test_a_whole_volume_in_one_window_keeps_its_estimate(of_any_window, slices, side):
+    peak, estimate, windows = peak_estimate_and_windows(of_any_window, slices, side)
+    assert windows == 1
+    assert 0.6 * estimate <= peak <= estimate
+
+
+@only_linux
+def test_a_budget_too_small_for_the_whole_volume_is_kept(of_any_window):
+    _, whole, _ = peak_estimate_and_windows(of_any_window, 120, 256)
+    peak, _, windows = peak_estimate_and_windows(of_any_window, 120, 256, host_mb=whole * 3 // 4)
+    assert 2 <= windows < 30
+    assert peak <= whole * 3 // 4

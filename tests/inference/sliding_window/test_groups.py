@@ -1,5 +1,6 @@
 """Slabs from windows and members: means by hand, and the same bits as the whole volume at once."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -106,6 +107,25 @@ def test_slabs_have_the_same_bits_however_many_threads_work(threads, scores):
     members = [(member(mirror_axes=("y",)), lopsided(0)), (member(axes="RAS", weight=0.7), lopsided(1))]
     group = group_of(image, members, scores=scores, threads=Threads(threads))
     np.testing.assert_array_equal(streamed(group), whole(group))
+
+
+@pytest.mark.parametrize("size", [(8, 10, 12), (7, 10, 12), (5, 7, 9), (1, 1, 1), (8, 3, 12)])
+@pytest.mark.parametrize("scores", SCORES)
+def test_a_window_that_covers_all_is_handed_on_in_the_memory_it_came_in(size, scores):
+    """Of 8×10×12 voxels: as it is, or what lies outside the image left out."""
+    members = [(member(weight=0.3), lopsided(0))]
+    group = group_of(random_image(5, size), members, scores=scores)
+    (slab,) = replace(group, alone=True).slabs(0, size[0])
+    np.testing.assert_array_equal(slab, whole(group))
+    assert all(channel.flags.c_contiguous for channel in slab)
+
+
+def test_nothing_is_seen_where_the_only_window_is_skipped():
+    air = Relevance(air=Air(0, 10.0))
+    group = group_of(random_image(5, (8, 10, 12)), [(member(), lopsided(0))], relevant=air)
+    (slab,) = replace(group, alone=True).slabs(0, 8)
+    np.testing.assert_array_equal(slab, streamed(group))
+    assert (slab[0] == 1).all()
 
 
 @pytest.mark.parametrize(("first", "stop"), [(0, 1), (5, 20), (13, 37), (36, 37)])

@@ -11,6 +11,7 @@ from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, Me
 from model.manifest.intensity import ClipZscoreIntensity
 from model.manifest.resampling import SeparateAxisResampling, SeparateAxisRestoration
 from model.manifest.tiling import CentreFirst, ConstantImportance
+from model.manifest.window import AnyWindow, FixedWindow
 from tests.training.checkpoints import write_checkpoint
 from tests.training.tiny import tiny_recipe
 from training.bundling.description import (
@@ -20,7 +21,7 @@ from training.bundling.description import (
     member_of,
     provenance_of,
 )
-from training.bundling.ensemble import comparison_windows, write_ensemble
+from training.bundling.ensemble import comparison_windows, other_sizes, write_ensemble
 from training.bundling.trained import load_ensemble, load_trained
 
 STATEMENT = Statement(name="bundle", licence="CC0", intended_use="tests")
@@ -150,14 +151,38 @@ def test_weights_that_were_not_drawn_leave_a_trace(tmp_path):
     ],
 )
 def test_windows_to_compare_on_have_the_values_that_the_network_sees(intensity, low, high):
-    for window in comparison_windows(tiny_recipe(intensity=intensity), data=None):
+    for window in comparison_windows(tiny_recipe(intensity=intensity), (16, 16, 16), data=None):
         assert window.shape == (1, 1, 16, 16, 16)
         assert low <= window.min() < low + (high - low) / 4
         assert high - (high - low) / 2 < window.max() <= high
 
 
 def test_a_case_to_compare_on_is_cut_from_its_middle(cubes):
-    _, body = comparison_windows(tiny_recipe(inference={"window_zyx": [4, 8, 12]}), data=cubes)
+    _, body = comparison_windows(tiny_recipe(), (4, 8, 12), data=cubes)
     assert body.shape == (1, 1, 4, 8, 12)
     # Fat of -100 HU, liver of 100 and spleen of 0 in the window from -250 to 250.
     assert set(body.ravel().round(2).tolist()) <= {np.float32(value) for value in (0.3, 0.5, 0.7)}
+
+
+def test_a_recipe_for_any_window_says_so_in_the_manifest():
+    """The tiny network halves its window once, so that sides are even and two coarse voxels at least."""
+    recipe = tiny_recipe(inference={"any_window": True})
+    sizes = AnyWindow(multiple_of_zyx=(2, 2, 2), smallest_zyx=(4, 4, 4))
+    assert member_of(recipe, "a.onnx", recipe).window == sizes
+    assert member_of(tiny_recipe(), "a.onnx", recipe).window == FixedWindow()
+
+
+def test_other_sizes_by_hand():
+    sizes = AnyWindow(multiple_of_zyx=(16, 16, 16), smallest_zyx=(32, 32, 32))
+    assert other_sizes((64, 64, 64), sizes) == [(32, 32, 32), (80, 96, 32), (32, 80, 96), (64, 64, 128)]
+    # Where the own window is the smallest, it is not among the others.
+    assert other_sizes((32, 32, 32), sizes) == [(48, 48, 32), (32, 48, 48), (32, 32, 64)]
+
+
+@pytest.mark.slow
+def test_a_network_for_any_window_is_exported_with_its_memory_as_a_line(tmp_path, cubes):
+    write_checkpoint(tmp_path / "member", inference={"any_window": True})
+    members, _ = load_ensemble([tmp_path / "member"], None)
+    bundle = write_ensemble(tmp_path / "bundle", members, None, STATEMENT, data=cubes, fp16=False)
+    (member,) = load_bundle(bundle.folder).manifest.members
+    assert set(member.window.memory) == set(member.memory_mb)

@@ -122,3 +122,8 @@ def test_lamps_networks_have_five_encoder_and_four_decoder_blocks(filters, label
         recipe, network = on_meta(f"lamp-{kind}-{filters}", labelled)
         assert (len(network.encoder), len(network.decoder)) == (5, 4)
         assert recipe.network.features == tuple(filters * 2**level for level in range(5))
+
+
+def test_lamp_alone_takes_whole_volumes_at_inference(labelled):
+    found = {name for name in PUBLISHED if load_recipe(name, data=labelled).inference.any_window}
+    assert found == {name for name in PUBLISHED if name.startswith("lamp-")}

@@ -1,0 +1,63 @@
+"""Which windows a member may be given on a grid, from the whole grid in one to its own many."""
+
+from itertools import product
+from math import ceil, prod
+
+from inference.sliding_window.placement import window_starts
+from model.arrays import Zyx
+from model.manifest.network import Member
+from model.manifest.window import LARGEST_SIDE, AnyWindow
+
+
+def window_choices(grid_zyx: Zyx, member: Member) -> list[Zyx]:
+    """Windows that a member may be given: those that take fewest runs first, its own last.
+
+    Of those that take as many, the smallest first.
+
+    Args:
+        grid_zyx: what is to be covered.
+        member: its own window, which others it takes, and how they overlap.
+    """
+    if not isinstance(member.window, AnyWindow):
+        return [member.window_zyx]
+    steps, least = member.window.multiple_of_zyx, member.window.smallest_zyx
+    sides = [
+        axis_choices(size, own, step, low, member.tiling.overlap)
+        for size, own, step, low in zip(grid_zyx, member.window_zyx, steps, least, strict=True)
+    ]
+    choices = sorted(
+        (prod(runs), prod(window), window)
+        for runs, window in (zip(*axes, strict=True) for axes in product(*(each.items() for each in sides)))
+    )
+    return [(z, y, x) for _, _, (z, y, x) in choices]
+
+
+def axis_choices(size: int, own: int, step: int, least: int, overlap: float) -> dict[int, int]:
+    """Smallest side of windows along one axis by how many of them there are; the member's own is the last.
+
+    20 voxels, own side 8, multiples of 4, half overlapping: one window of 20; two of 16, though 13.3 would
+    do; three of 12, for 10; four of 8.
+
+    Args:
+        size: voxels to be covered.
+        own: side of the member's own window.
+        step: what a side must be a multiple of.
+        least: smallest side, where `size` is below `own`.
+        overlap: share of a window that the next one covers again at least.
+    """
+    padded = max(least, _up(size, step))
+    if padded <= own:
+        return {1: padded}
+    sides, count = [min(padded, LARGEST_SIDE // step * step)], 1
+    while sides[-1] > own:
+        count += 1
+        side = max(own, _up(size / (1 + (count - 1) * (1 - overlap)), step))
+        if side < sides[-1]:
+            sides.append(side)
+    # A later side that needs no more windows than one before it takes its place.
+    return {len(window_starts(size, side, overlap)): side for side in sides}
+
+
+def _up(size: float, step: int) -> int:
+    # Subtracting a little keeps 20 / 1.25 = 16.000...4 from asking for one step more.
+    return ceil(size / step - 1e-9) * step
