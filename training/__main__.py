@@ -30,6 +30,11 @@ COMMANDS = {
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),
+    "pseudo-label": Command(
+        module="training.commands.pseudo_label",
+        summary="let a bundle label what nobody has labelled, as data to train on",
+        needs="training",
+    ),
     "benchmark": Command(
         module="training.commands.benchmark",
         summary="compare a recipe with its accelerated form",

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from training.pseudo_labels.engine import EngineOptions
 from training.training_errors import RecipeError
 
 
@@ -36,3 +37,33 @@ def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="FIELD=VALUE", help=text
     )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that commands hand to `predict.py`."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    for name, text in (
+        ("threads", "processor threads"),
+        ("host-memory-mb", "MiB of host memory to stay within"),
+        ("gpu-memory-mb", "MiB of GPU memory to stay within"),
+    ):
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default: that of predict.py)")
+
+
+def engine_options(arguments: argparse.Namespace) -> EngineOptions:
+    """The options of `predict.py` as the command line gives them.
+
+    Raises:
+        RecipeError: one is below 1.
+    """
+    options = EngineOptions(
+        device=arguments.device,
+        threads=arguments.threads,
+        host_memory_mb=arguments.host_memory_mb,
+        gpu_memory_mb=arguments.gpu_memory_mb,
+    )
+    for name in ("threads", "host_memory_mb", "gpu_memory_mb"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise RecipeError(f"--{name.replace('_', '-')}: must be 1 or more, is {value}")
+    return options

@@ -109,7 +109,8 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     recipe = resolved(recipe, arguments.data)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    data = Data(*_cases(arguments, len(recipe.stated_inputs)))
+    cases, held_out = _cases(arguments, len(recipe.stated_inputs))
+    data = Data(cases, tuple(case.judged for case in held_out))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
     _check_shares(state)
     watchers: list[Watcher] = []

@@ -18,7 +18,7 @@ from inference.preprocessing.resampling import model_size, resample_image, resam
 from model.arrays import F32, Zyx
 from model.label_files import FILES
 from model.manifest.resampling import along_axes
-from training.data.annotations import ANNOTATED
+from training.data.annotations import ANNOTATED, GIVEN
 from training.data.folders import STORE, CaseFiles
 from training.data.on_grid import network_input, read_checked
 from training.data.prepared import (
@@ -108,7 +108,7 @@ def prepare(
 
 def copy_beside(base: Path, folder: Path) -> None:
     """Copy what says something of the cases: label set, annotated structures."""
-    for name in (*FILES, ANNOTATED):
+    for name in (*FILES, ANNOTATED, GIVEN):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
         else:
