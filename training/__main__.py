@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
-from training.training_errors import RecipeError
+from training.training_errors import PlanError, RecipeError
 
 COMMANDS = {
     "train": Command(
@@ -25,6 +25,11 @@ COMMANDS = {
     "prepare": Command(
         module="training.commands.prepare",
         summary="bring a data set to a recipe's grid, for fast reading",
+        needs="training",
+    ),
+    "run": Command(
+        module="training.commands.run",
+        summary="carry out a plan: a whole method, from data to a bundle",
         needs="training",
     ),
     "export": Command(
@@ -66,7 +71,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
         "Training tools.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={RecipeError: 2, ValueError: 1, OSError: 1, ModuleNotFoundError: 1},
+        refusals={RecipeError: 2, PlanError: 2, ValueError: 1, OSError: 1, ModuleNotFoundError: 1},
     )
 
 

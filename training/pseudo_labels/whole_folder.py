@@ -29,6 +29,11 @@ Purpose = Mapping[str, object]
 logger = logging.getLogger(__name__)
 
 
+def unfinished(output: Path) -> Path:
+    """Where a folder is made before it appears in its place."""
+    return output.absolute().with_name(f".{output.absolute().name}.unfinished")
+
+
 def is_there(output: Path, purpose: Purpose) -> bool:
     """Whether a folder was made from the same already.
 
@@ -57,7 +62,7 @@ def whole_folder(output: Path, purpose: Purpose) -> Iterator[Path]:
     Raises:
         DataError: it cannot be written.
     """
-    folder = output.absolute().with_name(f".{output.absolute().name}.unfinished")
+    folder = unfinished(output)
     try:
         if folder.exists() and _purpose_of(folder) != purpose:
             logger.info("%s: was begun for something else: starting anew", folder)

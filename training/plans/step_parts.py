@@ -1,0 +1,74 @@
+"""What every step of a plan has to do with: what it takes and gives, where that lies, what it runs on."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+What = Literal["data", "images", "run", "runs", "bundle"]
+"""What a step takes or gives: a data set, images without labels, a training run, several, a bundle."""
+REFERENCE = re.compile(r"\$\{(.*)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What steps run on; it changes how long they take and not what they make, up to rounding."""
+
+    device: str = "auto"
+    threads: int | None = None
+    """CPU threads of networks; None: as each command has it."""
+    workers: int | None = None
+    """Threads that prepare patches; None: as each command has it."""
+    gpus: tuple[int, ...] = ()
+    """GPUs to use; none: the choice is left to each command."""
+    gpus_per_fold: int = 1
+    """GPUs that train a fold together."""
+
+    @property
+    def engine_words(self) -> list[str]:
+        """Options of commands that run the engine."""
+        return ["--device", self.device, *option_words("--threads", self.threads)]
+
+    @property
+    def training_words(self) -> list[str]:
+        """Options of commands that train."""
+        return [*self.engine_words, *option_words("--workers", self.workers)]
+
+
+class Places(Protocol):
+    """Where the things are that a step names."""
+
+    @property
+    def machine(self) -> Machine:
+        """What the step runs on."""
+        ...
+
+    def of(self, text: str, what: What) -> list[Path]:
+        """The paths of what a field names: one, or several for `runs`, which are checkpoints."""
+        ...
+
+    def recipe(self, name: str) -> str:
+        """A recipe as `train` finds it: a name, or the path of a file."""
+        ...
+
+
+def option_words(option: str, value: object) -> list[str]:
+    """An option with its value; nothing where the value is None."""
+    return [] if value is None else [option, str(value)]
+
+
+def data_words(data: Sequence[str], places: Places) -> list[str]:
+    """`--data` for each data set."""
+    return [word for text in data for word in ("--data", str(places.of(text, "data")[0]))]
+
+
+def override_words(overrides: Sequence[str]) -> list[str]:
+    """`--set` for each override."""
+    return [word for override in overrides for word in ("--set", override)]
+
+
+def reference_of(text: str) -> str | None:
+    """The name in `${name}`; None for a path."""
+    found = REFERENCE.fullmatch(text)
+    return None if found is None else found.group(1)
