@@ -20,6 +20,7 @@ from model.label_files import FILES
 from model.manifest.resampling import along_axes
 from training.data.annotations import ANNOTATED, GIVEN
 from training.data.folders import STORE, CaseFiles
+from training.data.json_files import write_json
 from training.data.on_grid import network_input, read_checked
 from training.data.prepared import (
     CaseRecord,
@@ -30,7 +31,6 @@ from training.data.prepared import (
     file_sha256,
     read_record,
     refuse_other_grid_of_store,
-    write_json,
 )
 from training.data.sampling import channel_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid

@@ -18,9 +18,9 @@ from training.plans.plan_document import Plan, wanted
 from training.plans.pseudo_label_steps import PseudoLabelMissingStep
 from training.plans.step_hashes import Parts, parts_of_steps
 from training.plans.step_parts import Machine, What, reference_of
-from training.plans.training_steps import TrainStep
+from training.plans.training_steps import CrossValidateStep, TrainStep
 from training.recipes.extending import FOLDERS, find_recipe
-from training.runs.run import BEST, LAST
+from training.runs.run_files import BEST, LAST
 from training.training_errors import PlanError, TrainingError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,14 +48,14 @@ class Work:
         name = reference_of(text)
         if name is None or name in self.inputs:
             path = Path(text) if name is None else self.inputs[name]
-            return checkpoints_in(path) if what in ("run", "runs") else [path]
-        at = self.plan.steps[name].GIVES[what]
-        folder = self.ledger.result(name)
-        if "*" in at:
-            return [found for one in sorted(folder.glob(at)) for found in checkpoints_in(one)] or [
-                folder / at / BEST
-            ]
-        return checkpoints_in(folder / at) if what in ("run", "runs") else [folder / at]
+            return [checkpoint_in(path)] if what in ("run", "runs") else [path]
+        step, folder = self.plan.steps[name], self.ledger.result(name)
+        if what not in ("run", "runs"):
+            return [folder / step.GIVES[what]]
+        runs = range(step.folds) if isinstance(step, CrossValidateStep) else ["."]
+        validated = not (isinstance(step, TrainStep) and step.validation == 0)
+        at = step.GIVES[what]
+        return [checkpoint_in(folder / at.format(run=run), validated=validated) for run in runs]
 
     def recipe(self, name: str) -> str:
         """A recipe as `train` finds it."""
@@ -86,14 +86,17 @@ class Work:
         return {name: self.ledger.state(name, parts) for name, parts in self.parts.items()}
 
 
-def checkpoints_in(path: Path) -> list[Path]:
-    """The checkpoint of a run that others take: the best, or the last where none was validated.
+def checkpoint_in(path: Path, *, validated: bool = True) -> Path:
+    """The checkpoint of a run that others take: the best, or the last where there is no best one.
 
-    A file stands for itself; of a run that is not there yet, where the best one will be.
+    Args:
+        path: folder of the run; a file stands for itself.
+        validated: whether a run that is not there yet will have a best one.
     """
     if path.is_file():
-        return [path]
-    return [path / LAST] if (path / LAST).is_file() and not (path / BEST).is_file() else [path / BEST]
+        return path
+    found = next((path / name for name in (BEST, LAST) if (path / name).is_file()), None)
+    return found or path / (BEST if validated else LAST)
 
 
 def given_inputs(plan: Plan, given: Sequence[str]) -> dict[str, Path]:

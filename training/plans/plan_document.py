@@ -111,11 +111,9 @@ class Plan:
             return []
         circle = [left[0]]
         while circle.count(circle[-1]) < 2:
-            circle.append(next(taken for taken in self.taken_by(circle[-1]) if taken in left))
-        start = circle.index(circle[-1])
-        return [
-            f"steps: {' → '.join(reversed(circle[start:]))}: each waits for the one before it, in a circle"
-        ]
+            circle.append(next(one for one in self._waits_for(circle[-1]) if one in left))
+        shown = " → ".join(reversed(circle[circle.index(circle[-1]) :]))
+        return [f"steps: {shown}: each waits for the one before it, in a circle"]
 
 
 def wanted(step: Step) -> list[tuple[str, str, What]]:

@@ -65,7 +65,7 @@ class CrossValidateStep:
     """
 
     WANTS: ClassVar[Mapping[str, What]] = {"data": "data", "localization": "run"}
-    GIVES: ClassVar[Mapping[What, str]] = {"bundle": "bundle", "runs": "fold-*"}
+    GIVES: ClassVar[Mapping[What, str]] = {"bundle": "bundle", "runs": "fold-{run}"}
 
     kind: Literal["cross_validate"] = "cross_validate"
     recipe: str

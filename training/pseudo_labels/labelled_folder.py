@@ -26,6 +26,7 @@ from model.labels import BACKGROUND, LabelSet
 from model.schema import dump
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import DATASET
+from training.data.json_files import write_json
 from training.data.on_grid import as_ids, read_canonical, read_stored, refuse_foreign, refuse_other_grid
 from training.data.quick_hash import files_sha256
 from training.pseudo_labels.engine import EngineOptions, label_images
@@ -37,7 +38,6 @@ from training.pseudo_labels.whole_folder import (
     link_image,
     link_images,
     whole_folder,
-    write_document,
 )
 from training.training_errors import DataError
 
@@ -164,8 +164,8 @@ def _write_documents(folder: Path, filling: Filling, filled: Mapping[str, Mappin
     states = {"labels": stated["ids"], "pairs": stated["pairs"], "lesions": stated["lesions"]}
     (folder / ANNOTATED).write_text(annotated_text(annotated), encoding="utf-8")
     (folder / GIVEN).write_text(annotated_text(given), encoding="utf-8")
-    write_document(folder / "labels.json", {"name": labels.name, **states})
-    write_document(
+    write_json(folder / "labels.json", {"name": labels.name, **states})
+    write_json(
         folder / DATASET,
         {
             "name": filling.name,
@@ -175,7 +175,7 @@ def _write_documents(folder: Path, filling: Filling, filled: Mapping[str, Mappin
             "file_ending": ".nii.gz",
         },
     )
-    write_document(folder / RECORD, {"purpose": filling.purpose, "voxels_filled": filled})
+    write_json(folder / RECORD, {"purpose": filling.purpose, "voxels_filled": filled})
 
 
 def _remove(folder: Path) -> None:

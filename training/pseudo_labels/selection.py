@@ -7,6 +7,7 @@ from pathlib import Path
 
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import CaseFiles, labelled_cases
+from training.data.json_files import write_json
 from training.data.on_grid import as_ids, read_canonical, refuse_other_grid
 from training.data.preparing import copy_beside
 from training.data.quick_hash import data_sha256
@@ -18,7 +19,6 @@ from training.pseudo_labels.whole_folder import (
     link_image,
     link_images,
     whole_folder,
-    write_document,
 )
 from training.training_errors import DataError
 
@@ -111,5 +111,5 @@ def write_stable(
             (GIVEN, {case.name: case.given for case in kept if case.given is not None}),
         ):
             (folder / name).write_text(annotated_text(structures), encoding="utf-8")
-        write_document(folder / RECORD, {"purpose": purpose})
+        write_json(folder / RECORD, {"purpose": purpose})
     logger.info("%d of %d cases are stable: %s", len(kept), len(values), output)

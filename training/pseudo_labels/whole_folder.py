@@ -14,6 +14,7 @@ from pathlib import Path
 
 from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem
+from training.data.json_files import write_json
 from training.training_errors import DataError
 
 RECORD = "pseudo_labels.json"
@@ -68,19 +69,12 @@ def whole_folder(output: Path, purpose: Purpose) -> Iterator[Path]:
             logger.info("%s: was begun for something else: starting anew", folder)
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_document(folder / PURPOSE, purpose)
+        write_json(folder / PURPOSE, purpose)
         yield folder
         (folder / PURPOSE).unlink()
         folder.rename(output)
     except OSError as error:
         raise DataError(f"{error.filename or folder}: cannot be written ({error.strerror})") from error
-
-
-def write_document(path: Path, document: object) -> None:
-    """Write JSON; a file that is already there is replaced only when the new one is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def link_images(name: str, images: Sequence[Path], folder: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from model.onnx_export.revision import git_revision
 from model.schema import dump
 from training.data.folders import CaseFiles
+from training.data.json_files import write_json
 from training.data.quick_hash import data_sha256
 from training.runs.run import Run
 
@@ -51,9 +52,7 @@ def write_record(
         "hardware": hardware(run.device),
         "recipe": dump(run.info.recipe),
     }
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_json(path, record)
 
 
 def hardware(device: torch.device) -> dict[str, object]:
