@@ -50,13 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads of networks (default: all cores)")
     parser.add_argument("--workers", type=int, help="threads that prepare patches (default: each command's)")
-    parser.add_argument("--gpus", metavar="0,1,…", help="GPUs to use; training uses all of them together")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="as for train")
+    parser.add_argument("--cache-mb", type=float, help="as for train")
+    parser.add_argument("--gpus", metavar="0,1,…", help="GPUs to use, a fold on each at a time")
     parser.add_argument(
-        "--gpus-per-fold",
+        "--gpus-per-run",
         type=int,
         default=1,
         metavar="N",
-        help="GPUs that train a fold together, the folds beside each other (default: %(default)s)",
+        help="GPUs that train one network together (default: %(default)s)",
     )
 
 
@@ -95,19 +97,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _machine(arguments: argparse.Namespace) -> Machine:
-    for name in ("threads", "workers", "gpus_per_fold"):
+    for name in ("threads", "workers", "gpus_per_run"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise RecipeError(f"--{name.replace('_', '-')}: must be 1 or more, is {value}")
     words = arguments.gpus.split(",") if arguments.gpus else []
     if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
         raise RecipeError(f"--gpus: must be different numbers with commas between, is {arguments.gpus}")
+    if arguments.gpus_per_run > 1 and (not words or len(words) % arguments.gpus_per_run):
+        raise RecipeError(
+            f"--gpus-per-run: {len(words)} GPUs, given with --gpus, cannot be shared out by "
+            f"{arguments.gpus_per_run}"
+        )
     return Machine(
         device=arguments.device,
         threads=arguments.threads,
         workers=arguments.workers,
+        cache=arguments.cache,
+        cache_mb=arguments.cache_mb,
         gpus=tuple(map(int, words)),
-        gpus_per_fold=arguments.gpus_per_fold,
+        gpus_per_run=arguments.gpus_per_run,
     )
 
 
@@ -119,7 +128,7 @@ def _table(work: Work) -> list[str]:
     rows += [f"{name:{wide}}  {work.plan.steps[name].kind:24}  {state}" for name, state in states.items()]
     for name, state in states.items():
         if state.word != "done":
-            rows += ["", f"{name}:", f"  python -m training {shlex.join(work.words(name))}"]
+            rows += ["", f"{name}:", f"  python {shlex.join(work.words(name))}"]
     return rows
 
 

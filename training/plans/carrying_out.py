@@ -62,9 +62,18 @@ class Work:
         path = find_recipe(name, self.folder)
         return path.stem if path.parent in FOLDERS else str(path)
 
+    def gpus(self, name: str) -> tuple[int, ...]:
+        """The GPUs of a step: a network of its own is trained on some of them, all else may use all."""
+        some = isinstance(self.plan.steps[name], TrainStep)
+        return self.machine.gpus[: self.machine.gpus_per_run] if some else self.machine.gpus
+
     def words(self, name: str) -> list[str]:
-        """What follows `python -m training` to do a step."""
-        return self.plan.steps[name].words(self.ledger.result(name), self)
+        """What follows `python` to do a step; training on several GPUs is torchrun's."""
+        step, gpus = self.plan.steps[name], len(self.gpus(name))
+        words = [*PROGRAM, *step.words(self.ledger.result(name), self)]
+        if gpus > 1 and isinstance(step, TrainStep):
+            return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus), *words]
+        return words
 
     @property
     def parts(self) -> dict[str, Parts]:
@@ -185,12 +194,12 @@ def carry_out(work: Work, lock: int, *, redo: bool = False) -> None:
             logger.info("%s: is done", where)
             continue
         words = work.words(name)
-        logger.info("%s: python -m training %s", where, shlex.join(words))
+        logger.info("%s: python %s", where, shlex.join(words))
         note = Note(done=False, parts=parts[name], command=tuple(words))
         work.ledger.note(name, note)
         work.ledger.clear_scratch(name)
         started = time.monotonic()
-        code = run_step(_program(work, name, words), lock, work.machine.gpus)
+        code = run_step(words, lock, work.gpus(name))
         if code:
             raise TrainingError(
                 f"step {name}: ended with exit code {code}, for the reason told above; mend it and run the "
@@ -200,20 +209,11 @@ def carry_out(work: Work, lock: int, *, redo: bool = False) -> None:
         work.ledger.note(name, replace(note, done=True, seconds=seconds))
 
 
-def _program(work: Work, name: str, words: Sequence[str]) -> list[str]:
-    """A step's command line; training on several GPUs is torchrun's."""
-    gpus = len(work.machine.gpus)
-    if gpus > 1 and isinstance(work.plan.steps[name], TrainStep):
-        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus))
-        return [sys.executable, *launcher, *PROGRAM, *words]
-    return [sys.executable, *PROGRAM, *words]
-
-
-def run_step(command: Sequence[str], lock: int, gpus: Sequence[int]) -> int:
+def run_step(words: Sequence[str], lock: int, gpus: Sequence[int]) -> int:
     """Run a step to its end; its exit code. Whatever ends this program ends the step, too.
 
     Args:
-        command: of the step.
+        words: what follows `python`.
         lock: descriptor that it inherits.
         gpus: numbers of the GPUs that it may use; none: all.
     """
@@ -223,6 +223,7 @@ def run_step(command: Sequence[str], lock: int, gpus: Sequence[int]) -> int:
     environment["PYTHONSAFEPATH"] = "1"
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    command = [sys.executable, *words]
     process = subprocess.Popen(command, env=environment, pass_fds=(lock,), start_new_session=True)
     try:
         return process.wait()

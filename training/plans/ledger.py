@@ -30,7 +30,7 @@ class Note:
     parts: Parts
     """What it depends on."""
     command: tuple[str, ...] = ()
-    """What follows `python -m training`."""
+    """What follows `python`."""
     seconds: float | None = None
     """How long the call took that completed it."""
 

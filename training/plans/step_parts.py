@@ -20,10 +20,14 @@ class Machine:
     """CPU threads of networks; None: as each command has it."""
     workers: int | None = None
     """Threads that prepare patches; None: as each command has it."""
+    cache: Path | None = None
+    """Folder in which training keeps resampled cases; None: nowhere."""
+    cache_mb: float | None = None
+    """Memory in which it does, MiB; None: as each command has it."""
     gpus: tuple[int, ...] = ()
     """GPUs to use; none: the choice is left to each command."""
-    gpus_per_fold: int = 1
-    """GPUs that train a fold together."""
+    gpus_per_run: int = 1
+    """GPUs that train one network together."""
 
     @property
     def engine_words(self) -> list[str]:
@@ -33,7 +37,12 @@ class Machine:
     @property
     def training_words(self) -> list[str]:
         """Options of commands that train."""
-        return [*self.engine_words, *option_words("--workers", self.workers)]
+        return [
+            *self.engine_words,
+            *option_words("--workers", self.workers),
+            *option_words("--cache", self.cache),
+            *option_words("--cache-mb", self.cache_mb),
+        ]
 
 
 class Places(Protocol):

@@ -17,7 +17,7 @@ FAKE = (str(ROOT / "tests/training/plans/fake_training.py"),)
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """A folder with a plan and its inputs."""
+    """A folder with a plan and its inputs; a program that stands for the steps."""
     monkeypatch.setattr(carrying_out, "PROGRAM", FAKE)
     write_plan(tmp_path)
     write_names(tmp_path / "labelled", ["a", "b"])
@@ -71,11 +71,11 @@ def test_the_dry_run_shows_inputs_and_commands(bench, capsys):
     assert told[1] == f"input partial: {bench / 'partial'}, 2 cases, 1 of them partially labelled"
     at = bench / "out"
     assert told[told.index("teacher:") + 1] == (
-        f"  python -m training export {at}/first/last.safetensors --output {at}/teacher --overwrite "
+        f"  python {FAKE[0]} export {at}/first/last.safetensors --output {at}/teacher --overwrite "
         "--licence 'not stated' --no-fp16"
     )
     assert told[told.index("first:") + 1] == (
-        f"  python -m training train {bench}/tiny.yaml --data {bench}/labelled --output {at}/first "
+        f"  python {FAKE[0]} train {bench}/tiny.yaml --data {bench}/labelled --output {at}/first "
         "--resume auto --validation 0.0 --seed 0 --device cpu --threads 1"
     )
 
@@ -235,6 +235,8 @@ def test_a_damaged_note_is_named(bench, capsys):
         (["--set", "steps.first.kind=sing"], "steps.first.kind: must be one of train"),
         (["--threads", "0"], "--threads: must be 1 or more"),
         (["--gpus", "0,0"], "--gpus: must be different numbers"),
+        (["--gpus-per-run", "2"], "--gpus-per-run: 0 GPUs, given with --gpus, cannot be shared out by 2"),
+        (["--gpus", "0,1,2", "--gpus-per-run", "2"], "--gpus-per-run: 3 GPUs"),
     ],
 )
 def test_a_faulty_call_is_refused_in_one_line(bench, capsys, change, message):
@@ -263,12 +265,15 @@ def test_incomplete_data_are_refused_before_anything_trains(bench, capsys):
     assert "labelsTr/a.nii.gz: missing, though the case has an image" in capsys.readouterr().err
 
 
-def test_gpus_are_used_together_in_training_and_handed_to_cross_validation(bench, capsys):
+def test_gpus_are_used_together_in_training_and_handed_to_cross_validation(bench, capsys, monkeypatch):
+    monkeypatch.setattr(carrying_out, "PROGRAM", ("-m", "training"))
     steps = {**STEPS, "folds": {"kind": "cross_validate", "recipe": "tiny.yaml", "data": ["${labelled}"]}}
     write_plan(bench, steps=steps)
-    assert main(words(bench, "--dry-run", "--gpus", "0,2", "--gpus-per-fold", "2")) == 0
+    assert main(words(bench, "--dry-run", "--gpus", "0,2,3,5", "--gpus-per-run", "2")) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[told.index("folds:") + 1].endswith("--device auto --gpus 0,2 --gpus-per-fold 2")
+    assert told[told.index("folds:") + 1].endswith("--device auto --gpus 0,2,3,5 --gpus-per-fold 2")
+    launched = "  python -m torch.distributed.run --standalone --nproc-per-node 2 -m training train"
+    assert told[told.index("first:") + 1].startswith(launched)
 
 
 def test_unlabelled_images_are_counted(tmp_path, capsys):
