@@ -1,4 +1,4 @@
-"""Write the reference pages of manifests, recipes and plans, from the dataclasses that read them: `make docs`.
+"""Write the reference pages of manifests, recipes and plans from the dataclasses that read them: `make docs`.
 
 Types and defaults come from the classes, explanations from their docstrings and from the string under each
 field, so that a page cannot say anything else than the program does. A test compares them.

@@ -29,7 +29,7 @@ MODELS = ("labelled_only", "with_filled")
 
 
 def body(rng: np.random.Generator) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """HU and labels (z, y, x): ellipsoids that vary in place, size and brightness, and bowel that looks alike."""
+    """HU and labels (z, y, x): ellipsoids that vary in all they can, and bowel that looks like organs."""
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, size) for size in SIZE_ZYX), indexing="ij")
     labels = np.zeros(SIZE_ZYX, np.uint8)
     hu = np.where((y / 0.85) ** 2 + (x / 0.95) ** 2 < 1, rng.normal(-60, 20), -200.0)
@@ -39,7 +39,10 @@ def body(rng: np.random.Generator) -> tuple[NDArray[np.int16], NDArray[np.uint8]
     ) -> NDArray[np.bool_]:
         at = np.array(centre_zyx) + rng.normal(0, 0.07, 3)
         size = np.array(radius_zyx) * rng.uniform(0.75, 1.25, 3)
-        return ((z - at[0]) / size[0]) ** 2 + ((y - at[1]) / size[1]) ** 2 + ((x - at[2]) / size[2]) ** 2 < 1
+        inside: NDArray[np.bool_] = ((z - at[0]) / size[0]) ** 2 + ((y - at[1]) / size[1]) ** 2 + (
+            (x - at[2]) / size[2]
+        ) ** 2 < 1
+        return inside
 
     for _ in range(4):
         place = (rng.uniform(-0.9, 0), rng.uniform(-0.5, 0.1), rng.uniform(-0.5, 0.6))

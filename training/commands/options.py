@@ -50,6 +50,28 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text} (default: that of predict.py)")
 
 
+def add_gpus(parser: argparse.ArgumentParser, does: str) -> None:
+    """Declare `--gpus`, numbers with commas between; kept as `gpus`, a text.
+
+    Args:
+        parser: of the command.
+        does: what is done on each, e.g. `a share of the cases on each`.
+    """
+    parser.add_argument("--gpus", metavar="0,1,…", help=f"GPUs to use, {does}")
+
+
+def gpu_numbers(arguments: argparse.Namespace) -> tuple[int, ...]:
+    """The GPUs of `--gpus`; none where it was not given.
+
+    Raises:
+        RecipeError: these are no different numbers.
+    """
+    words = arguments.gpus.split(",") if arguments.gpus else []
+    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
+        raise RecipeError(f"--gpus: must be different numbers with commas between, is {arguments.gpus}")
+    return tuple(map(int, words))
+
+
 def engine_options(arguments: argparse.Namespace) -> EngineOptions:
     """The options of `predict.py` as the command line gives them.
 

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from model.bundle import load_bundle
-from training.commands.options import add_engine, engine_options
+from training.commands.options import add_engine, add_gpus, engine_options, gpu_numbers
 from training.data.annotations import ANNOTATED, unknown_structures
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, refuse
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="data-set folder to write")
     parser.add_argument("--label-set", help="a label set by name or file (default: the data set's own)")
     add_engine(parser)
+    add_gpus(parser, "a share of the cases on each")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         bundle=bundle,
         name=f"{data_name(folder)}, organs filled in by {bundle.manifest.name}",
     )
-    write_filled(arguments.output, filling, engine_options(arguments))
+    write_filled(arguments.output, filling, engine_options(arguments), gpu_numbers(arguments))
     return 0
 
 

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from model.bundle import load_bundle
-from training.commands.options import add_engine, engine_options
+from training.commands.options import add_engine, add_gpus, engine_options, gpu_numbers
 from training.data.folders import data_name
 from training.data.unlabelled import image_folder, unlabelled_cases
 from training.pseudo_labels.fitting import organs_found, refuse_other_modality
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="what labels the cases")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="data-set folder to write")
     add_engine(parser)
+    add_gpus(parser, "a share of the cases on each")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,5 +55,5 @@ def run(arguments: argparse.Namespace) -> int:
         bundle=bundle,
         name=f"{data_name(folder)}, labelled by {bundle.manifest.name}",
     )
-    write_filled(arguments.output, filling, engine_options(arguments))
+    write_filled(arguments.output, filling, engine_options(arguments), gpu_numbers(arguments))
     return 0

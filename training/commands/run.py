@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from training.commands.options import add_overrides
+from training.commands.options import add_gpus, add_overrides, gpu_numbers
 from training.plans.carrying_out import Work, carry_out, given_inputs, input_lines
 from training.plans.ledger import Ledger, locked
 from training.plans.plan_loading import find_plan, load_plan
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="threads that prepare patches (default: each command's)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="as for train")
     parser.add_argument("--cache-mb", type=float, help="as for train")
-    parser.add_argument("--gpus", metavar="0,1,…", help="GPUs to use, a fold on each at a time")
+    add_gpus(parser, "a fold, or a share of the cases, on each at a time")
     parser.add_argument(
         "--gpus-per-run",
         type=int,
@@ -101,12 +101,10 @@ def _machine(arguments: argparse.Namespace) -> Machine:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise RecipeError(f"--{name.replace('_', '-')}: must be 1 or more, is {value}")
-    words = arguments.gpus.split(",") if arguments.gpus else []
-    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
-        raise RecipeError(f"--gpus: must be different numbers with commas between, is {arguments.gpus}")
-    if arguments.gpus_per_run > 1 and (not words or len(words) % arguments.gpus_per_run):
+    gpus = gpu_numbers(arguments)
+    if arguments.gpus_per_run > 1 and (not gpus or len(gpus) % arguments.gpus_per_run):
         raise RecipeError(
-            f"--gpus-per-run: {len(words)} GPUs, given with --gpus, cannot be shared out by "
+            f"--gpus-per-run: {len(gpus)} GPUs, given with --gpus, cannot be shared out by "
             f"{arguments.gpus_per_run}"
         )
     return Machine(
@@ -115,7 +113,7 @@ def _machine(arguments: argparse.Namespace) -> Machine:
         workers=arguments.workers,
         cache=arguments.cache,
         cache_mb=arguments.cache_mb,
-        gpus=tuple(map(int, words)),
+        gpus=gpus,
         gpus_per_run=arguments.gpus_per_run,
     )
 

@@ -110,7 +110,8 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     cases, held_out = _cases(arguments, len(recipe.stated_inputs))
-    data = Data(cases, tuple(case.judged for case in held_out))
+    # Where people annotated nothing there is nothing to judge by.
+    data = Data(cases, tuple(case.judged for case in held_out if case.given != ()))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
     _check_shares(state)
     watchers: list[Watcher] = []

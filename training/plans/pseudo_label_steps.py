@@ -33,7 +33,7 @@ class PseudoLabelMissingStep:
             *("pseudo-label", "missing", str(places.of(self.data, "data")[0])),
             *("--bundle", str(places.of(self.bundle, "bundle")[0]), "--output", str(output)),
             *option_words("--label-set", self.label_set),
-            *places.machine.engine_words,
+            *places.machine.labelling_words,
         ]
 
 
@@ -57,7 +57,7 @@ class PseudoLabelUnlabelledStep:
         return [
             *("pseudo-label", "unlabelled", str(places.of(self.images, "images")[0])),
             *("--bundle", str(places.of(self.bundle, "bundle")[0]), "--output", str(output)),
-            *places.machine.engine_words,
+            *places.machine.labelling_words,
         ]
 
 

@@ -35,6 +35,16 @@ class Machine:
         return ["--device", self.device, *option_words("--threads", self.threads)]
 
     @property
+    def labelling_words(self) -> list[str]:
+        """Options of commands that let the engine label many cases."""
+        return [*self.engine_words, *(["--gpus", self.gpu_list] if self.gpus else [])]
+
+    @property
+    def gpu_list(self) -> str:
+        """The GPUs as commands take them."""
+        return ",".join(map(str, self.gpus))
+
+    @property
     def training_words(self) -> list[str]:
         """Options of commands that train."""
         return [

@@ -96,7 +96,7 @@ class CrossValidateStep:
         localization = places.of(self.localization, "run")[0] if self.localization else None
         gpus: list[str] = []
         if machine.gpus:
-            gpus = ["--gpus", ",".join(map(str, machine.gpus)), "--gpus-per-fold", str(machine.gpus_per_run)]
+            gpus = ["--gpus", machine.gpu_list, "--gpus-per-fold", str(machine.gpus_per_run)]
         return [
             *("cross-validate", places.recipe(self.recipe), *data_words(self.data, places)),
             *("--output", str(output), "--folds", str(self.folds), "--seed", str(self.seed)),

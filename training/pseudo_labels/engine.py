@@ -1,12 +1,13 @@
-"""The engine labels a folder of images: `predict.py`, started once as a program for all of them.
+"""The engine labels images: `predict.py`, started once as a program, or once for each GPU.
 
     python predict.py --input IMAGES --output LABELS --bundle B --skip-existing --report FILE
 
-It loads the networks once. Cases whose label map is there are left out, so that a call after an interruption
-goes on where the last one ended; a label map is whole or not there.
+It loads the networks once for all of its images. Cases whose label map is there are left out, so that a call
+after an interruption goes on where the last one ended; a label map is whole or not there.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -34,29 +35,47 @@ class EngineOptions:
         return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def label_images(images: Path, output: Path, bundle: Path, options: EngineOptions) -> None:
-    """Label the images of a folder that have no label map yet.
+def label_images(
+    shares: Sequence[Path], output: Path, bundle: Path, options: EngineOptions, gpus: Sequence[int] = ()
+) -> None:
+    """Label the images of folders that have no label map yet, a program for each folder, all at a time.
 
     Args:
-        images: `CASE_0000.nii.gz` and so on.
+        shares: folders of `CASE_0000.nii.gz` and so on, no case in two of them.
         output: folder for `CASE.nii.gz`; made if missing.
         bundle: what labels them.
         options: of the engine.
+        gpus: one for each folder; none: the choice is the engine's.
 
     Raises:
         TrainingError: a case could not be labelled, which is named, or the engine could not be run.
     """
-    report = output.with_name(f"{output.name}.json")
-    report.unlink(missing_ok=True)
-    where = ["--input", str(images), "--output", str(output), "--bundle", str(bundle)]
-    words = [*PROGRAM, *where, "--skip-existing", "--report", str(report), *options.words]
-    code = subprocess.run(words, check=False).returncode
-    if code == 0:
+    reports = [share.with_name(f"{share.name}.json") for share in shares]
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, (share, report) in enumerate(zip(shares, reports, strict=True)):
+            report.unlink(missing_ok=True)
+            where = ["--input", str(share), "--output", str(output), "--bundle", str(bundle)]
+            words = [*PROGRAM, *where, "--skip-existing", "--report", str(report), *options.words]
+            visible = {"CUDA_VISIBLE_DEVICES": str(gpus[number])} if gpus else {}
+            running.append(subprocess.Popen(words, env={**os.environ, **visible}))
+        codes = [program.wait() for program in running]
+    finally:
+        for program in running:
+            if program.poll() is None:
+                program.terminate()
+                program.wait()
+    _refuse_failed(codes, reports)
+
+
+def _refuse_failed(codes: Sequence[int], reports: Sequence[Path]) -> None:
+    if not any(codes):
         return
-    failures = _failures(report)
+    failures = [failure for report in reports for failure in _failures(report)]
     if not failures:
         raise TrainingError(
-            f"predict.py ended with exit code {code}, for the reason that it told; mend it and call again"
+            f"predict.py ended with exit code {max(codes, key=abs)}, for the reason that it told; mend it "
+            "and call again"
         )
     more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
     raise TrainingError(

@@ -12,7 +12,8 @@ pseudo_labels.json the bundle, and how many voxels of which organ each case got
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,8 +90,14 @@ class Filling:
         }
 
 
-def write_filled(output: Path, filling: Filling, options: EngineOptions) -> None:
+def write_filled(output: Path, filling: Filling, options: EngineOptions, gpus: Sequence[int] = ()) -> None:
     """Write the folder, or what an interrupted call has left to do; nothing if it is there already.
+
+    Args:
+        output: folder to write.
+        filling: what is filled in where.
+        options: of the engine.
+        gpus: among which cases are shared out; none: the engine runs once, and chooses.
 
     Raises:
         DataError: there is something else at `output`, a file cannot be read or written, or label maps of a
@@ -104,14 +111,23 @@ def write_filled(output: Path, filling: Filling, options: EngineOptions) -> None
     with whole_folder(output, filling.purpose) as folder:
         for case in filling.cases:
             link_images(case.name, case.images, folder / "imagesTr")
-        for case in todo:
-            link_images(case.name, case.images, folder / TO_LABEL)
-        label_images(folder / TO_LABEL, folder / FOUND, filling.bundle.folder, options)
+        shares = _shared_out(todo, folder / TO_LABEL, max(1, len(gpus)))
+        label_images(shares, folder / FOUND, filling.bundle.folder, options, gpus[: len(shares)])
         (folder / "labelsTr").mkdir(exist_ok=True)
         filled = {case.name: _write_case(case, folder, filling.labels) for case in filling.cases}
         _write_documents(folder, filling, {case.name: filled[case.name] for case in todo})
-        _remove(folder)
+        for name in (TO_LABEL, FOUND):
+            shutil.rmtree(folder / name)
     logger.info("%d cases filled in, %d left as they are: %s", len(todo), len(filled) - len(todo), output)
+
+
+def _shared_out(cases: Sequence[CaseToFill], folder: Path, count: int) -> list[Path]:
+    """Links to the images of cases in folders `0`, `1` …, as evenly as may be; one for each at most."""
+    shutil.rmtree(folder, ignore_errors=True)  # Of a call with another number of GPUs.
+    shares = [folder / str(number) for number in range(min(count, len(cases)))]
+    for number, case in enumerate(cases):
+        link_images(case.name, case.images, shares[number % len(shares)])
+    return shares
 
 
 def _manifest_sha256(bundle: ModelBundle) -> str:
@@ -176,12 +192,3 @@ def _write_documents(folder: Path, filling: Filling, filled: Mapping[str, Mappin
         },
     )
     write_json(folder / RECORD, {"purpose": filling.purpose, "voxels_filled": filled})
-
-
-def _remove(folder: Path) -> None:
-    """Remove what only the making of the folder needed."""
-    for name in (TO_LABEL, FOUND):
-        for path in sorted((folder / name).iterdir()):
-            path.unlink()
-        (folder / name).rmdir()
-    (folder / f"{FOUND}.json").unlink(missing_ok=True)

@@ -83,7 +83,7 @@ def link_images(name: str, images: Sequence[Path], folder: Path) -> None:
     Raises:
         DataError: an image keeps its voxels in another file.
     """
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for channel, path in enumerate(images):
         link_image(path, folder, channel_stem(name, channel))
 

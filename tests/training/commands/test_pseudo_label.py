@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_an_interrupted_call_goes_on_and_a_second_one_does_nothing(
     output = tmp_path / "data"
     called = []
 
-    def dies(images, found, folder, options):
+    def dies(images, found, folder, options, gpus):
         found.mkdir()
         shutil.copyfile(filled / "labelsTr/few.nii.gz", found / "few.nii.gz")
         raise KeyboardInterrupt
@@ -123,9 +124,9 @@ def test_an_interrupted_call_goes_on_and_a_second_one_does_nothing(
     assert main(words("missing", partial, bundle, output)) == 130
     assert [path.name for path in tmp_path.iterdir()] == [".data.unfinished"]
 
-    def goes_on(images, found, folder, options):
+    def goes_on(images, found, folder, options, gpus):
         called.append(sorted(path.name for path in found.iterdir()))
-        label(images, found, folder, options)
+        label(images, found, folder, options, gpus)
 
     monkeypatch.setattr("training.pseudo_labels.labelled_folder.label_images", goes_on)
     for _ in range(2):
@@ -134,6 +135,24 @@ def test_an_interrupted_call_goes_on_and_a_second_one_does_nothing(
     files = sorted(path.relative_to(filled) for path in filled.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(output) for path in output.rglob("*") if path.is_file())
     assert all((output / path).read_bytes() == (filled / path).read_bytes() for path in files)
+
+
+def test_cases_are_shared_out_among_gpus(bundle, partial, filled, tmp_path, monkeypatch):
+    """Three GPUs for two cases: the engine is started twice, and sees one GPU each time."""
+    seen = []
+    popen = engine.subprocess.Popen
+
+    def start(words, env):
+        share = words[words.index("--input") + 1]
+        seen.append((env["CUDA_VISIBLE_DEVICES"], sorted(path.name for path in Path(share).iterdir())))
+        return popen(words, env=env)
+
+    monkeypatch.setattr(engine.subprocess, "Popen", start)
+    call = words("missing", partial, bundle, tmp_path / "data", "--threads", "1", "--device", "cpu")
+    assert main([*call, "--gpus", "1,0,5"]) == 0
+    assert seen == [("1", ["few_0000.nii.gz"]), ("0", ["one_0000.nii.gz"])]
+    for name in ("few", "one"):
+        assert np.array_equal(labels_in(tmp_path / "data", name), labels_in(filled, name))
 
 
 def test_what_was_begun_with_another_bundle_is_not_gone_on_with(bundle, partial, tmp_path):
@@ -197,7 +216,11 @@ def test_data_without_a_label_set_needs_one(bundle, partial, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("more", "code", "message"),
-    [(["--threads", "0"], 2, "--threads: must be 1 or more"), (["--bundle", "nowhere"], 1, "no bundle here")],
+    [
+        (["--threads", "0"], 2, "--threads: must be 1 or more"),
+        (["--gpus", "a"], 2, "--gpus: must be different numbers"),
+        (["--bundle", "nowhere"], 1, "no bundle here"),
+    ],
 )
 def test_a_faulty_call_is_refused(bundle, partial, tmp_path, capsys, more, code, message):
     assert main(words("missing", partial, bundle, tmp_path / "new", *more)) == code
