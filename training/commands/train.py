@@ -225,7 +225,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    if arguments.resume and arguments.init:
+    if arguments.resume == ALWAYS and arguments.init:
         raise RecipeError("--resume goes on from the run's own weights: leave out --init")
     if not arguments.resume and (arguments.output / LAST).exists():
         raise CheckpointError(

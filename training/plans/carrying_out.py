@@ -18,7 +18,6 @@ from training.plans.plan_document import Plan, wanted
 from training.plans.pseudo_label_steps import PseudoLabelMissingStep
 from training.plans.step_hashes import Parts, parts_of_steps
 from training.plans.step_parts import Machine, What, reference_of
-from training.plans.training_steps import CrossValidateStep, TrainStep
 from training.recipes.extending import FOLDERS, find_recipe
 from training.runs.run_files import BEST, LAST
 from training.training_errors import PlanError, TrainingError
@@ -50,12 +49,9 @@ class Work:
             path = Path(text) if name is None else self.inputs[name]
             return [checkpoint_in(path)] if what in ("run", "runs") else [path]
         step, folder = self.plan.steps[name], self.ledger.result(name)
-        if what not in ("run", "runs"):
-            return [folder / step.GIVES[what]]
-        runs = range(step.folds) if isinstance(step, CrossValidateStep) else ["."]
-        validated = not (isinstance(step, TrainStep) and step.validation == 0)
-        at = step.GIVES[what]
-        return [checkpoint_in(folder / at.format(run=run), validated=validated) for run in runs]
+        if what in ("run", "runs"):
+            return [checkpoint_in(run, validated=step.validates) for run in step.runs_in(folder)]
+        return [folder / step.GIVES[what]]
 
     def recipe(self, name: str) -> str:
         """A recipe as `train` finds it."""
@@ -64,14 +60,14 @@ class Work:
 
     def gpus(self, name: str) -> tuple[int, ...]:
         """The GPUs of a step: a network of its own is trained on some of them, all else may use all."""
-        some = isinstance(self.plan.steps[name], TrainStep)
-        return self.machine.gpus[: self.machine.gpus_per_run] if some else self.machine.gpus
+        gpus = self.machine.gpus
+        return gpus[: self.machine.gpus_per_run] if self.plan.steps[name].TRAINS_ONE else gpus
 
     def words(self, name: str) -> list[str]:
         """What follows `python` to do a step; training on several GPUs is torchrun's."""
         step, gpus = self.plan.steps[name], len(self.gpus(name))
         words = [*PROGRAM, *step.words(self.ledger.result(name), self)]
-        if gpus > 1 and isinstance(step, TrainStep):
+        if gpus > 1 and step.TRAINS_ONE:
             return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus), *words]
         return words
 

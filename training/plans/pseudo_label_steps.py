@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from model.checks import check
-from training.plans.step_parts import Places, What, option_words
+from training.plans.step_parts import AnyStep, Places, What, option_words
 from training.pseudo_labels.stability import MOST_UNSTABLE
 
 
 @dataclass(frozen=True, kw_only=True)
-class PseudoLabelMissingStep:
+class PseudoLabelMissingStep(AnyStep):
     """Fills in the organs that cases do not annotate. Gives the data set with them."""
 
     WANTS: ClassVar[Mapping[str, What]] = {"data": "data", "bundle": "bundle"}
@@ -24,8 +24,6 @@ class PseudoLabelMissingStep:
     """What fills them in."""
     label_set: str | None = None
     """A label set by name or file; missing: the one that the data states."""
-    after: tuple[str, ...] = ()
-    """Steps that must be done before, though nothing is taken from them."""
 
     def words(self, output: Path, places: Places) -> list[str]:
         """What follows `python -m training`."""
@@ -38,7 +36,7 @@ class PseudoLabelMissingStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PseudoLabelUnlabelledStep:
+class PseudoLabelUnlabelledStep(AnyStep):
     """Labels cases that have no labels: one round. Gives the data set with them."""
 
     WANTS: ClassVar[Mapping[str, What]] = {"images": "images", "bundle": "bundle"}
@@ -49,8 +47,6 @@ class PseudoLabelUnlabelledStep:
     """A folder of images."""
     bundle: str
     """What labels them."""
-    after: tuple[str, ...] = ()
-    """Steps that must be done before, though nothing is taken from them."""
 
     def words(self, output: Path, places: Places) -> list[str]:
         """What follows `python -m training`."""
@@ -62,7 +58,7 @@ class PseudoLabelUnlabelledStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PseudoLabelRoundsStep:
+class PseudoLabelRoundsStep(AnyStep):
     """Keeps the cases whose labels stay the same from round to round. Gives the data set of them."""
 
     WANTS: ClassVar[Mapping[str, What]] = {"rounds": "data"}
@@ -73,8 +69,6 @@ class PseudoLabelRoundsStep:
     """Two or more rounds, in order."""
     most_unstable: float = MOST_UNSTABLE
     """The highest u of a case that is kept."""
-    after: tuple[str, ...] = ()
-    """Steps that must be done before, though nothing is taken from them."""
 
     def __post_init__(self) -> None:
         check(len(self.rounds) >= 2, f"rounds: must be two or more, is {len(self.rounds)}")

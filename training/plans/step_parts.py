@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 What = Literal["data", "images", "run", "runs", "bundle"]
 """What a step takes or gives: a data set, images without labels, a training run, several, a bundle."""
@@ -70,6 +70,26 @@ class Places(Protocol):
     def recipe(self, name: str) -> str:
         """A recipe as `train` finds it: a name, or the path of a file."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnyStep:
+    """What all steps have."""
+
+    after: tuple[str, ...] = ()
+    """Steps that must be done before, though nothing is taken from them."""
+
+    TRAINS_ONE: ClassVar[bool] = False
+    """Whether the step trains one network, so that its processes are one for each GPU of a run."""
+
+    @property
+    def validates(self) -> bool:
+        """Whether its runs will have a best checkpoint."""
+        return True
+
+    def runs_in(self, folder: Path) -> list[Path]:
+        """The folders of its runs in that of its results."""
+        return [folder]
 
 
 def option_words(option: str, value: object) -> list[str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from model.checks import check, check_between
-from training.plans.step_parts import Places, What, data_words, option_words, override_words
+from training.plans.step_parts import AnyStep, Places, What, data_words, option_words, override_words
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainStep:
+class TrainStep(AnyStep):
     """Trains a network.
 
     Gives a run, of which others take the best checkpoint, or the last where there is no validation.
@@ -18,6 +18,7 @@ class TrainStep:
 
     WANTS: ClassVar[Mapping[str, What]] = {"data": "data", "validation": "data", "init": "run"}
     GIVES: ClassVar[Mapping[What, str]] = {"run": ".", "runs": "."}
+    TRAINS_ONE: ClassVar[bool] = True
 
     kind: Literal["train"] = "train"
     recipe: str
@@ -32,14 +33,17 @@ class TrainStep:
     """The run whose weights it starts from; missing: random ones."""
     overrides: tuple[str, ...] = ()
     """Fields of the recipe to replace, e.g. `stopping.epochs=100`."""
-    after: tuple[str, ...] = ()
-    """Steps that must be done before, though nothing is taken from them."""
 
     def __post_init__(self) -> None:
         check(bool(self.data), "data: must have at least one")
         check(self.seed >= 0, f"seed: must be 0 or more, is {self.seed}")
         if isinstance(self.validation, float):
             check_between("validation", self.validation, 0, 0.9)
+
+    @property
+    def validates(self) -> bool:
+        """Whether cases are held out."""
+        return self.validation != 0
 
     def words(self, output: Path, places: Places) -> list[str]:
         """What follows `python -m training`."""
@@ -58,14 +62,14 @@ class TrainStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossValidateStep:
+class CrossValidateStep(AnyStep):
     """Trains a recipe once for each fold, judged by the cases that it did not see.
 
     Gives the bundle of all folds, and their runs.
     """
 
     WANTS: ClassVar[Mapping[str, What]] = {"data": "data", "localization": "run"}
-    GIVES: ClassVar[Mapping[What, str]] = {"bundle": "bundle", "runs": "fold-{run}"}
+    GIVES: ClassVar[Mapping[What, str]] = {"bundle": "bundle", "runs": "."}
 
     kind: Literal["cross_validate"] = "cross_validate"
     recipe: str
@@ -82,13 +86,15 @@ class CrossValidateStep:
     """Whether the bundle can compute in fp16 on GPUs, from a second file of each member."""
     overrides: tuple[str, ...] = ()
     """Fields of the recipe to replace."""
-    after: tuple[str, ...] = ()
-    """Steps that must be done before, though nothing is taken from them."""
 
     def __post_init__(self) -> None:
         check(bool(self.data), "data: must have at least one")
         check(self.folds >= 2, f"folds: must be 2 or more, is {self.folds}")
         check(self.seed >= 0, f"seed: must be 0 or more, is {self.seed}")
+
+    def runs_in(self, folder: Path) -> list[Path]:
+        """A run for each fold."""
+        return [folder / f"fold-{fold}" for fold in range(self.folds)]
 
     def words(self, output: Path, places: Places) -> list[str]:
         """What follows `python -m training`."""
@@ -109,7 +115,7 @@ class CrossValidateStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportStep:
+class ExportStep(AnyStep):
     """Makes a bundle from runs. Gives the bundle."""
 
     WANTS: ClassVar[Mapping[str, What]] = {"checkpoints": "runs", "localization": "run"}
@@ -128,8 +134,6 @@ class ExportStep:
     """Whether it can compute in fp16 on GPUs, from a second file of each member."""
     overrides: tuple[str, ...] = ()
     """Fields of `inference` to replace, e.g. `inference.tiling.overlap=0.25`."""
-    after: tuple[str, ...] = ()
-    """Steps that must be done before, though nothing is taken from them."""
 
     def __post_init__(self) -> None:
         check(bool(self.checkpoints), "checkpoints: must have at least one")
@@ -149,7 +153,7 @@ class ExportStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleStep:
+class EnsembleStep(AnyStep):
     """Joins bundles, of different recipes, to one. Gives the bundle."""
 
     WANTS: ClassVar[Mapping[str, What]] = {"bundles": "bundle"}
@@ -162,8 +166,6 @@ class EnsembleStep:
     """Whether each bundle is cleaned up before all are averaged, or the average of all members."""
     name: str | None = None
     """Name of the bundle; missing: that of the step."""
-    after: tuple[str, ...] = ()
-    """Steps that must be done before, though nothing is taken from them."""
 
     def __post_init__(self) -> None:
         check(len(self.bundles) >= 2, f"bundles: must be two or more, is {len(self.bundles)}")

@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,18 +104,21 @@ def write_filled(output: Path, filling: Filling, options: EngineOptions, gpus: S
             case do not fit each other.
         TrainingError: the engine could not label a case.
     """
-    if is_there(output, filling.purpose):
+    purpose = filling.purpose
+    if is_there(output, purpose):
         logger.info("%s: is complete already", output)
         return
     todo = [case for case in filling.cases if case.missing]
-    with whole_folder(output, filling.purpose) as folder:
+    with whole_folder(output, purpose) as folder:
         for case in filling.cases:
             link_images(case.name, case.images, folder / "imagesTr")
         shares = _shared_out(todo, folder / TO_LABEL, max(1, len(gpus)))
         label_images(shares, folder / FOUND, filling.bundle.folder, options, gpus[: len(shares)])
         (folder / "labelsTr").mkdir(exist_ok=True)
         filled = {case.name: _write_case(case, folder, filling.labels) for case in filling.cases}
-        _write_documents(folder, filling, {case.name: filled[case.name] for case in todo})
+        _write_documents(folder, filling)
+        voxels = {case.name: filled[case.name] for case in todo}
+        write_json(folder / RECORD, {"purpose": purpose, "voxels_filled": voxels})
         for name in (TO_LABEL, FOUND):
             shutil.rmtree(folder / name)
     logger.info("%d cases filled in, %d left as they are: %s", len(todo), len(filled) - len(todo), output)
@@ -166,7 +169,8 @@ def _write_case(case: CaseToFill, folder: Path, labels: LabelSet) -> dict[str, i
     return counts
 
 
-def _write_documents(folder: Path, filling: Filling, filled: Mapping[str, Mapping[str, int]]) -> None:
+def _write_documents(folder: Path, filling: Filling) -> None:
+    """Write what says something of the cases."""
     labels, inputs = filling.labels, filling.bundle.manifest.inputs
     annotated: dict[str, tuple[str, ...]] = {}
     given: dict[str, tuple[str, ...]] = {}
@@ -191,4 +195,3 @@ def _write_documents(folder: Path, filling: Filling, filled: Mapping[str, Mappin
             "file_ending": ".nii.gz",
         },
     )
-    write_json(folder / RECORD, {"purpose": filling.purpose, "voxels_filled": filled})
