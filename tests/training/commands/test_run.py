@@ -283,3 +283,39 @@ def test_unlabelled_images_are_counted(tmp_path, capsys):
     call = ["run", str(tmp_path / "plan.yaml"), "--input", f"images={tmp_path / 'images'}"]
     assert main([*call, "--output", str(tmp_path / "out"), "--dry-run"]) == 0
     assert capsys.readouterr().out.startswith(f"input images: {tmp_path / 'images'}, 3 images\n")
+
+
+def published(tmp_path, capsys, plan, *more):
+    capsys.readouterr()
+    call = ["run", plan, "--input", f"labelled={tmp_path / 'labelled'}", "--output", str(tmp_path / "out")]
+    assert main([*call, *more, "--dry-run"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_method_a_on_folders_of_flare23_shape(tmp_path, capsys):
+    """Names and counts as published, empty files."""
+    names = [f"FLARE23_{number:04d}" for number in range(1, 2201)]
+    some = ["liver", "right kidney", "spleen", "pancreas", "left kidney", "tumor"]
+    groups = [
+        {"structures": some, "cases": names[250:1312]},
+        {"structures": ["tumor"], "cases": names[1312:]},
+    ]
+    write_names(tmp_path / "labelled", names[:250])
+    write_names(tmp_path / "partial", names[250:], {"groups": groups})
+    told = published(tmp_path, capsys, "method-a", "--input", f"partial={tmp_path / 'partial'}")
+    assert told[0].endswith("labelled, 250 cases, 0 of them partially labelled")
+    assert told[1].endswith("partial, 1950 cases, 1950 of them partially labelled")
+    assert [line.split()[0] for line in told[3:8]] == ["region", "teachers", "filled", "models", "bundle"]
+
+
+def test_method_b_on_folders_of_flare22_shape(tmp_path, capsys):
+    write_names(tmp_path / "labelled", [f"FLARE22_Tr_{number:04d}" for number in range(1, 51)])
+    images = write_names(tmp_path / "images", [f"Case_{n:04d}" for n in range(1, 2001)], images_only=True)
+    told = published(tmp_path, capsys, "method-b", "--input", f"unlabelled={images}")
+    assert told[0].endswith("labelled, 50 cases, 0 of them partially labelled")
+    assert told[1].endswith("images, 2000 images")
+    kinds = [line.split()[1] for line in told[3:12]]
+    assert kinds == [
+        *("cross_validate", "pseudo_label_unlabelled") * 3,
+        *("pseudo_label_rounds", "train", "export"),
+    ]
