@@ -13,6 +13,7 @@ from training.data.folders import data_name
 from training.data.unlabelled import image_folder, unlabelled_cases
 from training.pseudo_labels.fitting import organs_found, refuse_other_modality
 from training.pseudo_labels.labelled_folder import CaseToFill, Filling, write_filled
+from training.training_errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.images
     cases = unlabelled_cases(folder, len(bundle.manifest.inputs))
     refuse_other_modality(bundle, folder, *([folder.parent] if image_folder(folder) == folder else []))
+    organs = organs_found(bundle)
+    if not organs:
+        raise DataError(
+            f"{bundle.folder}: finds lesions only, which are no pseudo-labels; give a bundle of organs"
+        )
     filling = Filling(
         cases=tuple(
             CaseToFill(
@@ -47,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
                 labels=None,
                 annotated=(),
                 given=(),
-                missing=organs_found(bundle),
+                missing=organs,
             )
             for case in cases
         ),

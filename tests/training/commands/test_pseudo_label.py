@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from model.labels import AMOS22
-from tests.inference.bundles import CT
+from tests.inference.bundles import CT, OUTPUT, THRESHOLDS
 from tests.inference.bundles import hu as image_of
 from tests.training.pseudo_labels.abdomens import IDS, LABELS, bundle_of_five, only, truth, write_partial
 from tests.training.tiny import write_case, write_dataset
@@ -315,6 +315,14 @@ def test_folders_of_images_that_are_not_usable(bundle, tmp_path, capsys, images,
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_bundle_of_lesions_alone_makes_no_pseudo_labels(unlabelled, tmp_path, capsys):
+    channels = ("background", "tumor")
+    output = replace(OUTPUT, label_set="five", labels=IDS, pairs=(), channels=channels)
+    lesions = bundle_of_five(tmp_path / "lesions", output=output, thresholds=THRESHOLDS[:1]).folder
+    assert main(words("unlabelled", unlabelled, lesions, tmp_path / "round")) == 1
+    assert "finds lesions only, which are no pseudo-labels" in capsys.readouterr().err
 
 
 def test_a_case_with_too_few_channels_for_the_bundle(tmp_path, capsys):
