@@ -42,7 +42,7 @@ viewer: build/viewer/niivue.umd.js ## fetch the 3D viewer of reports (needs npm)
 lint: $(VENV)/.dev ## mend what ruff can mend, then check
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . ; $(BIN)/mypy
 
-docs: $(VENV)/.training ## write docs/manifest.md and docs/recipes.md from the docstrings
+docs: $(VENV)/.training ## write docs/manifest.md, docs/recipes.md and docs/plans.md from the docstrings
 	@$(BIN)/python docs/generate.py
 
 requirements: $(VENV)/.dev ## pin and hash the runtime packages anew

@@ -1,4 +1,4 @@
-"""Write docs/manifest.md and docs/recipes.md from the dataclasses that read these documents: `make docs`.
+"""Write the reference pages of manifests, recipes and plans from the dataclasses that read them: `make docs`.
 
 Types and defaults come from the classes, explanations from their docstrings and from the string under each
 field, so that a page cannot say anything else than the program does. A test compares them.
@@ -69,6 +69,18 @@ PAGES = {
         ),
         module="training.recipes.recipe",
         root="Recipe",
+    ),
+    "plans.md": Page(
+        title="Plans",
+        introduction=(
+            "Every field of a plan, a YAML file in `training/plans/published` or of your own, which `python "
+            "-m training run PLAN` carries out ([how](pseudo-labels.md)). Fields without a default are "
+            "required; unknown fields are refused by name. Where a field takes what another step gives, or "
+            "an input, it reads `${NAME}`; anything else there is a path. `extends: NAME` lays a plan over "
+            "another one."
+        ),
+        module="training.plans.plan_document",
+        root="Plan",
     ),
 }
 NOTE = "<!-- Made by `make docs` from the docstrings; change them, not this page. -->"

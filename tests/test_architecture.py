@@ -359,7 +359,9 @@ def test_packages_are_empty(path):
     assert path.read_text(encoding="utf-8") == ""
 
 
-@pytest.mark.parametrize("module", ["model.networks.spec", "training.recipes.recipe", "training.__main__"])
+@pytest.mark.parametrize(
+    "module", ["model.networks.spec", "training.recipes.recipe", "training.__main__", "training.commands.run"]
+)
 def test_what_describes_a_network_or_a_run_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
-from training.training_errors import RecipeError
+from training.training_errors import PlanError, RecipeError
 
 COMMANDS = {
     "train": Command(
@@ -27,6 +27,11 @@ COMMANDS = {
         summary="bring a data set to a recipe's grid, for fast reading",
         needs="training",
     ),
+    "run": Command(
+        module="training.commands.run",
+        summary="carry out a plan: a whole method, from data to a bundle",
+        needs="training",
+    ),
     "export": Command(
         module="training.commands.export", summary="make a bundle from checkpoints", needs="training"
     ),
@@ -37,6 +42,11 @@ COMMANDS = {
     ),
     "ensemble": Command(
         module="training.commands.ensemble", summary="join bundles into one", needs="training"
+    ),
+    "pseudo-label": Command(
+        module="training.commands.pseudo_label",
+        summary="let a bundle label what nobody has labelled, as data to train on",
+        needs="training",
     ),
     "benchmark": Command(
         module="training.commands.benchmark",
@@ -69,7 +79,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
         "Training tools.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={RecipeError: 2, ValueError: 1, OSError: 1, ModuleNotFoundError: 1},
+        refusals={RecipeError: 2, PlanError: 2, ValueError: 1, OSError: 1, ModuleNotFoundError: 1},
     )
 
 

@@ -3,6 +3,7 @@
 ValueError
  └─ TrainingError     one line for the user; exit code 1
      ├─ RecipeError      a recipe is missing or faulty; exit code 2
+     ├─ PlanError        a plan or what it is given is missing or faulty; exit code 2
      ├─ DataError        a data-set folder is missing, incomplete or unreadable
      ├─ CheckpointError  a checkpoint is missing, damaged, or belongs to another network or run
      └─ ExportError      a network cannot be exported, or its ONNX file disagrees with torch
@@ -15,6 +16,10 @@ class TrainingError(ValueError):
 
 class RecipeError(TrainingError):
     """A recipe is missing or faulty; the message names the field."""
+
+
+class PlanError(TrainingError):
+    """A plan, or what it is given, is missing or faulty; the message names the field."""
 
 
 class DataError(TrainingError):

@@ -17,7 +17,7 @@ import torch
 from training.commands.options import add_overrides
 from training.comparison.measured_steps import table, time_steps
 from training.data.checking import Expected, checked_cases
-from training.data.prepared import write_json
+from training.data.json_files import write_json
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.ranks import ALONE

@@ -16,7 +16,13 @@ from pathlib import Path
 from model.bundle import MANIFEST, ModelBundle
 from training.bundling.description import Statement
 from training.bundling.joining import join_bundles
-from training.commands.options import add_run_options, run_words, wanted_overrides
+from training.commands.options import (
+    add_gpus,
+    add_run_options,
+    gpu_numbers,
+    run_words,
+    wanted_overrides,
+)
 from training.data.folders import labelled_cases
 from training.data.resolving import resolved
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
@@ -51,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fold", type=int, metavar="I", help="only this fold, from 0, as a job of an array; no table"
     )
-    parser.add_argument(
-        "--gpus", metavar="0,1,…", help="GPUs to use, a fold on each at a time (default: one fold at a time)"
-    )
+    add_gpus(parser, "a fold on each at a time (default: one fold at a time)")
     parser.add_argument(
         "--gpus-per-fold",
         type=int,
@@ -86,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         RecipeError: the recipe or the call is faulty.
         TrainingError: data or split are not usable, or a fold failed; the others went on.
     """
-    places = places_of(arguments.gpus, arguments.gpus_per_fold)
+    places = places_of(gpu_numbers(arguments), arguments.gpus_per_fold)
     recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
     cases = [case for folder in arguments.data for case in labelled_cases(folder)]
     split = find_split(arguments.data, cases, arguments.folds, arguments.seed, arguments.splits)
@@ -119,22 +123,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def places_of(gpus: str | None, per_fold: int) -> list[Gpus | None]:
-    """The GPUs on which folds run at a time: `0,1,2,3` for two each gives (0, 1) and (2, 3).
+def places_of(numbers: Sequence[int], per_fold: int) -> list[Gpus | None]:
+    """The GPUs on which folds run at a time: 0, 1, 2, 3 for two each gives (0, 1) and (2, 3).
 
     Raises:
-        RecipeError: these are no numbers, or cannot be shared out evenly.
+        RecipeError: they cannot be shared out evenly.
     """
-    if gpus is None:
+    if not numbers:
         if per_fold != 1:
             raise RecipeError("--gpus-per-fold: say which with --gpus")
         return [None]
-    words = gpus.split(",")
-    if not all(word.isdecimal() for word in words) or len(set(words)) != len(words):
-        raise RecipeError(f"--gpus: must be different numbers with commas between, is {gpus!r}")
-    if per_fold < 1 or len(words) % per_fold:
-        raise RecipeError(f"--gpus-per-fold: {len(words)} GPUs cannot be shared out by {per_fold}")
-    numbers = [int(word) for word in words]
+    if per_fold < 1 or len(numbers) % per_fold:
+        raise RecipeError(f"--gpus-per-fold: {len(numbers)} GPUs cannot be shared out by {per_fold}")
     return [tuple(numbers[start : start + per_fold]) for start in range(0, len(numbers), per_fold)]
 
 

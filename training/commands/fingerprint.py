@@ -9,7 +9,6 @@ either, and yet the case annotates it. Exit codes: 0 done, 1 failed, 2 wrong cal
 """
 
 import argparse
-import json
 import logging
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from model.label_files import LabelSetError, find_label_set
 from training.commands.options import add_workers, check_workers
-from training.data.annotations import ANNOTATED
+from training.data.annotations import ANNOTATED, annotated_text
 from training.data.fingerprint import FINGERPRINT, Fingerprint, take_fingerprint, write_fingerprint
 from training.data.fingerprint_report import plot, table
 from training.data.folders import labelled_cases
@@ -76,7 +75,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 def proposal(fingerprint: Fingerprint) -> str:
     """Text of an `annotated.json` in which each case annotates what occurs in it."""
-    groups = [
-        {"structures": list(group.structures), "cases": list(group.cases)} for group in fingerprint.groups
-    ]
-    return json.dumps({"groups": groups}, indent=1) + "\n"
+    return annotated_text({case: group.structures for group in fingerprint.groups for case in group.cases})

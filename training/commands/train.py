@@ -99,7 +99,9 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     recipe = resolved(recipe, arguments.data)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    data = Data(*_cases(arguments, len(recipe.stated_inputs)))
+    cases, held_out = _cases(arguments, len(recipe.stated_inputs))
+    # Where people annotated nothing there is nothing to judge by.
+    data = Data(cases, tuple(case.judged for case in held_out if case.given != ()))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
     _check_shares(state)
     watchers: list[Watcher] = []
@@ -216,7 +218,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    if arguments.resume and arguments.init:
+    if arguments.resume == ALWAYS and arguments.init:
         raise RecipeError("--resume goes on from the run's own weights: leave out --init")
     if not arguments.resume and (arguments.output / LAST).exists():
         raise CheckpointError(

@@ -5,6 +5,9 @@
 
 Cases that it does not name annotate all structures of the label set, and so do all cases where there is no
 such file. `python -m training fingerprint --write-annotated` proposes one from the structures that occur.
+
+Where some of that are pseudo-labels, `given.json` beside it says in the same form what people annotated:
+training takes all, validation counts what was given.
 """
 
 import json
@@ -15,17 +18,20 @@ from typing import TypeGuard
 from model.labels import BACKGROUND
 from training.recipes.recipe import FOREGROUND, Recipe
 
-ANNOTATED = "annotated.json"
+ANNOTATED, GIVEN = "annotated.json", "given.json"
 
 
-def read_annotated(folder: Path, cases: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+def read_annotated(
+    folder: Path, cases: Sequence[str], file: str = ANNOTATED
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Case to the structures that it annotates, and what is amiss with the file, a line each.
 
     Args:
         folder: of the data set.
         cases: names of its cases.
+        file: name of the file.
     """
-    path = folder / ANNOTATED
+    path = folder / file
     if not path.is_file():
         return {}, []
     try:
@@ -45,6 +51,16 @@ def read_annotated(folder: Path, cases: Sequence[str]) -> tuple[dict[str, tuple[
         else:
             found[case] = tuple(structures)
     return found, faults
+
+
+def annotated_text(structures: Mapping[str, Sequence[str]]) -> str:
+    """Text of such a file; cases that annotate the same stand together, the largest group first."""
+    cases: dict[tuple[str, ...], list[str]] = {}
+    for case, names in structures.items():
+        cases.setdefault(tuple(names), []).append(case)
+    ordered = sorted(cases.items(), key=lambda item: -len(item[1]))
+    groups = [{"structures": list(names), "cases": members} for names, members in ordered]
+    return json.dumps({"groups": groups}, indent=1) + "\n"
 
 
 def annotated_channels(recipe: Recipe, structures: Sequence[str] | None) -> tuple[bool, ...] | None:

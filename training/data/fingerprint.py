@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from inference.imaging.volume import Volume
 from model.arrays import F64, U8, Zyx, ZyxMm
 from model.labels import LabelSet
-from model.schema import SchemaError, dump, parse
+from model.schema import SchemaError, parse
 from training.data.folders import CaseFiles
+from training.data.json_files import write_json
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.training_errors import DataError
 
@@ -261,6 +262,4 @@ def read_fingerprint(path: Path) -> Fingerprint:
 
 def write_fingerprint(path: Path, fingerprint: Fingerprint) -> None:
     """Write a fingerprint; a file that is already there is replaced only when the new one is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(dump(fingerprint), indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_json(path, fingerprint)

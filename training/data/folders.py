@@ -21,7 +21,7 @@ import numpy as np
 
 from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem, split_channel
-from training.data.annotations import read_annotated
+from training.data.annotations import GIVEN, read_annotated
 from training.training_errors import DataError
 
 IMAGES = ("imagesTr", "images")
@@ -44,10 +44,17 @@ class CaseFiles:
     labels: Path
     annotated: tuple[str, ...] | None = None
     """Structures that the case annotates; None: all of its label set."""
+    given: tuple[str, ...] | None = None
+    """Those of them that people annotated, where the others are pseudo-labels; None: all of them."""
     prepared: Path | None = None
     """The store that holds the case on a network's grid; None: there is none."""
     fold: int | None = None
     """The fold that holds it out, as the datalist says; None: it says nothing."""
+
+    @property
+    def judged(self) -> "CaseFiles":
+        """The case as networks are judged on it: by what people annotated, not by pseudo-labels."""
+        return self if self.given is None else replace(self, annotated=self.given, given=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +109,14 @@ def find_cases(folder: Path) -> Found:
     faults = [*found.faults, *_out_of_step(found.cases)]
     if not found.cases and not faults:
         raise DataError(f"{folder}: holds no case")
-    annotated, more = read_annotated(base, [case.name for case in found.cases])
-    cases = (replace(case, annotated=annotated.get(case.name)) for case in found.cases)
-    return Found(cases=tuple(sorted(cases, key=lambda case: case.name)), faults=(*faults, *more))
+    names = [case.name for case in found.cases]
+    annotated, more = read_annotated(base, names)
+    given, yet_more = read_annotated(base, names, GIVEN)
+    cases = (
+        replace(case, annotated=annotated.get(case.name), given=given.get(case.name)) for case in found.cases
+    )
+    ordered = tuple(sorted(cases, key=lambda case: case.name))
+    return Found(cases=ordered, faults=(*faults, *more, *yet_more))
 
 
 def _in_folders(folder: Path) -> Found:
@@ -231,19 +243,21 @@ def _in_store(folder: Path) -> Found:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / STORE}: is damaged; prepare the data anew") from error
     annotated, faults = read_annotated(folder, names)
+    given, more = read_annotated(folder, names, GIVEN)
     cases = [
         CaseFiles(
             name=name,
             images=(),
             labels=folder / "cases" / f"{name}.labels.b2nd",
             annotated=annotated.get(name),
+            given=given.get(name),
             prepared=folder,
         )
         for name in names
     ]
     unready = [name for name in names if not (folder / "cases" / f"{name}.json").is_file()]
     told = [f"{folder}: case {name} is not prepared yet; run prepare again, it continues" for name in unready]
-    return Found(cases=tuple(cases), faults=(*faults, *told))
+    return Found(cases=tuple(cases), faults=(*faults, *more, *told))
 
 
 def _out_of_step(cases: Iterable[CaseFiles]) -> list[str]:

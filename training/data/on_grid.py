@@ -92,8 +92,17 @@ def read_canonical(path: Path) -> Volume:
     Raises:
         DataError: it cannot be read.
     """
+    return to_canonical(read_stored(path))[0]
+
+
+def read_stored(path: Path) -> Volume:
+    """An image file as it is stored.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        return to_canonical(read_volume(path))[0]
+        return read_volume(path)
     except InputError as error:
         raise DataError(str(error)) from error
 

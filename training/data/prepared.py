@@ -90,13 +90,6 @@ def read_store(folder: Path) -> StoreInfo:
     return info
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a dataclass; a file that is already there is replaced only when the new one is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(dump(value), indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def refuse_other_grid_of_store(folder: Path, recipe: Recipe) -> None:
     """Compare what a store holds with what a recipe wants.
 

@@ -18,8 +18,9 @@ from inference.preprocessing.resampling import model_size, resample_image, resam
 from model.arrays import F32, Zyx
 from model.label_files import FILES
 from model.manifest.resampling import along_axes
-from training.data.annotations import ANNOTATED
+from training.data.annotations import ANNOTATED, GIVEN
 from training.data.folders import SPLITS, STORE, CaseFiles
+from training.data.json_files import write_json
 from training.data.on_grid import network_input, read_checked
 from training.data.prepared import (
     CaseRecord,
@@ -30,7 +31,6 @@ from training.data.prepared import (
     file_sha256,
     read_record,
     refuse_other_grid_of_store,
-    write_json,
 )
 from training.data.sampling import channel_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
@@ -108,7 +108,7 @@ def prepare(
 
 def copy_beside(base: Path, folder: Path) -> None:
     """Copy what says something of the cases: label set, annotated structures, split into folds."""
-    for name in (*FILES, ANNOTATED, SPLITS):
+    for name in (*FILES, ANNOTATED, GIVEN, SPLITS):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
         else:

@@ -25,8 +25,9 @@ from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
 from training.comparison.held_out_scores import Score
 from training.data.folders import CaseFiles
+from training.data.image_links import link_images
 from training.folds.fold_processes import PREDICT, Job
-from training.folds.fold_scores import link_images, raw_files, read_scores, score_labels, write_scores
+from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.folds.fold_splits import Split
 from training.recipes.recipe import Recipe
 from training.runs.checkpoints import load_checkpoint
@@ -160,7 +161,8 @@ class CrossValidation:
         """
         folder = self.fold_folder(fold)
         shutil.rmtree(folder / "images", ignore_errors=True)
-        link_images(self.held_out_cases(fold), folder / "images")
+        for case in self.held_out_cases(fold):
+            link_images(case.name, case.images, folder / "images")
         places = {"input": folder / "images", "output": folder / "labels", "bundle": folder / "bundle"}
         words = [word for option, path in places.items() for word in (f"--{option}", str(path))]
         return Job(

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from inference.imaging.reading import image_suffix
-from model.case_names import channel_stem
 from model.labels import LabelSet
 from training.comparison.held_out_scores import Score, channel_scores
 from training.data.folders import CaseFiles
@@ -40,18 +38,8 @@ def raw_files(case: CaseFiles) -> CaseFiles:
     return replace(case, images=tuple(paths[:-1]), labels=paths[-1], prepared=None)
 
 
-def link_images(cases: Sequence[CaseFiles], folder: Path) -> None:
-    """Make a folder that holds the images of some cases, under names that the engine understands."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for case in cases:
-        for channel, image in enumerate(case.images):
-            link = folder / f"{channel_stem(case.name, channel)}{image_suffix(image.name)}"
-            link.unlink(missing_ok=True)
-            link.symlink_to(image.resolve())
-
-
 def score_labels(cases: Sequence[CaseFiles], folder: Path, labels: LabelSet) -> list[Score]:
-    """Scores of the label maps that the engine wrote: of each structure that a case annotates and holds.
+    """Scores of the label maps that the engine wrote: of each structure that a case holds and people annotated.
 
     Args:
         cases: with their truths.
@@ -69,10 +57,10 @@ def score_labels(cases: Sequence[CaseFiles], folder: Path, labels: LabelSet) -> 
         refuse_other_grid(truth.geometry, prediction.geometry, path, "its truth")
         truth_ids = as_ids(truth.array, case.labels)
         refuse_foreign(truth_ids, labels, case.labels)
-        spacing = truth.geometry.spacing_zyx_mm
+        spacing, annotated = truth.geometry.spacing_zyx_mm, case.judged.annotated
         for label_id, dsc, hd95 in channel_scores(as_ids(prediction.array, path), truth_ids, spacing):
             structure = name_of[label_id]
-            if case.annotated is None or structure in case.annotated:
+            if annotated is None or structure in annotated:
                 scores.append(Score(case=case.name, structure=structure, dice=dsc, hd95_mm=hd95))
     return scores
 

@@ -1,11 +1,10 @@
 """`run.json`: by what a run can be told from others and made again."""
 
-import hashlib
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,12 +14,12 @@ import torch
 from model.onnx_export.revision import git_revision
 from model.schema import dump
 from training.data.folders import CaseFiles
+from training.data.json_files import write_json
+from training.data.quick_hash import data_sha256
 from training.runs.run import Run
 
 RECORD = "run.json"
 PACKAGES = ("leanseg", "torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors")
-EDGE_BYTES = 65536
-"""How much of each end of a file goes into the hash of the data."""
 
 
 def write_record(
@@ -53,26 +52,7 @@ def write_record(
         "hardware": hardware(run.device),
         "recipe": dump(run.info.recipe),
     }
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def data_sha256(cases: Iterable[CaseFiles]) -> str:
-    """SHA-256 over names and sizes of all files and the first and last 64 KiB of each.
-
-    It finds what was exchanged, resampled or written anew, in seconds for a thousand cases.
-    """
-    found = hashlib.sha256()
-    for case in cases:
-        for path in (*case.images, case.labels):
-            size = path.stat().st_size
-            found.update(f"{path.name} {size}\n".encode())
-            with path.open("rb") as stream:
-                found.update(stream.read(EDGE_BYTES))
-                stream.seek(max(0, size - EDGE_BYTES))
-                found.update(stream.read(EDGE_BYTES))
-    return found.hexdigest()
+    write_json(path, record)
 
 
 def hardware(device: torch.device) -> dict[str, object]:

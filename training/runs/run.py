@@ -20,11 +20,13 @@ from training.runs.channels_last_norm import normalize_channels_last
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.runs.compilation import compile_network
 from training.runs.log import forget_log_after, write_log
+from training.runs.run_files import BEST as BEST
+from training.runs.run_files import LAST as LAST
+from training.runs.run_files import LOG as LOG
 from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
 from training.training_errors import CheckpointError
 
-LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
 NETWORK, RAW = "network", "raw"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 COMPARED = ("recipe", "seed", "precision", "cases")

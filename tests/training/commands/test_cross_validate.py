@@ -29,11 +29,11 @@ def words(recipe, data, output, *more):
 @pytest.mark.parametrize(
     ("gpus", "per_fold", "expected"),
     [
-        (None, 1, [None]),
-        ("3", 1, [(3,)]),
-        ("0,2", 1, [(0,), (2,)]),
-        ("0,1,2,3", 2, [(0, 1), (2, 3)]),
-        ("0,1,2,3", 4, [(0, 1, 2, 3)]),
+        ((), 1, [None]),
+        ((3,), 1, [(3,)]),
+        ((0, 2), 1, [(0,), (2,)]),
+        ((0, 1, 2, 3), 2, [(0, 1), (2, 3)]),
+        ((0, 1, 2, 3), 4, [(0, 1, 2, 3)]),
     ],
 )
 def test_gpus_are_shared_out(gpus, per_fold, expected):
@@ -43,11 +43,9 @@ def test_gpus_are_shared_out(gpus, per_fold, expected):
 @pytest.mark.parametrize(
     ("gpus", "per_fold", "message"),
     [
-        (None, 2, "say which with --gpus"),
-        ("0,1,2", 2, "3 GPUs cannot be shared out by 2"),
-        ("0", 0, "1 GPUs cannot be shared out by 0"),
-        ("0,0", 1, "must be different numbers"),
-        ("all", 1, "must be different numbers with commas between, is 'all'"),
+        ((), 2, "say which with --gpus"),
+        ((0, 1, 2), 2, "3 GPUs cannot be shared out by 2"),
+        ((0,), 0, "1 GPUs cannot be shared out by 0"),
     ],
 )
 def test_gpus_that_cannot_be_shared_out(gpus, per_fold, message):
@@ -61,6 +59,7 @@ def test_gpus_that_cannot_be_shared_out(gpus, per_fold, message):
         (("--folds", 9), 1, "4 case(s): too few for 9 folds"),
         (("--folds", 2, "--fold", 2), 2, "--fold: must be 0 to 1, is 2"),
         (("--folds", 2, "--gpus-per-fold", 2), 2, "say which with --gpus"),
+        (("--folds", 2, "--gpus", "all"), 2, "must be different numbers with commas between, is all"),
         (("--splits", "nowhere"), 1, "nowhere: cannot be read as JSON"),
         (("--folds", 2, "--localization", "nowhere"), 1, "nowhere: No such file or directory"),
         (("--folds", 2, "--set", "nonsense=1"), 2, "nonsense"),

@@ -11,7 +11,7 @@ from tests.training.tiny import tiny_recipe, write_case
 from training.comparison.held_out_scores import Score
 from training.data.folders import labelled_cases
 from training.data.preparing import prepare
-from training.folds.fold_scores import link_images, raw_files, read_scores, score_labels, write_scores
+from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.training_errors import DataError
 
 LIVER, KIDNEY, SPLEEN = (FLARE21.ids[name] for name in ("liver", "kidney", "spleen"))
@@ -55,6 +55,13 @@ def test_what_a_case_does_not_annotate_does_not_count(data):
     assert dice_of(score_labels(cases, data / "labels", FLARE21)) == {"spleen": 1.0}
 
 
+def test_what_a_bundle_filled_in_does_not_count(data):
+    """People annotated the spleen alone; the liver is a pseudo-label."""
+    (case,) = labelled_cases(data / "data")
+    filled = replace(case, annotated=("liver", "spleen"), given=("spleen",))
+    assert dice_of(score_labels([filled], data / "labels", FLARE21)) == {"spleen": 1.0}
+
+
 def test_a_structure_that_was_not_found_counts_as_0(data):
     write_prediction(data / "labels", "a", np.zeros((4, 4, 4), np.uint8))
     scores = score_labels(labelled_cases(data / "data"), data / "labels", FLARE21)
@@ -86,16 +93,6 @@ def test_a_damaged_file_of_scores_is_named(tmp_path, text):
     (tmp_path / "scores.csv").write_text(text)
     with pytest.raises(DataError, match=r"scores\.csv: is damaged"):
         read_scores(tmp_path / "scores.csv")
-
-
-def test_images_are_linked_under_the_names_of_channels(data):
-    """AMOS calls a case's only channel by the name of the case."""
-    (case,) = labelled_cases(data / "data")
-    link_images([replace(case, name="amos_0001")], data / "images")
-    link_images([replace(case, name="amos_0001")], data / "images")
-    (link,) = (data / "images").iterdir()
-    assert link.name == "amos_0001_0000.nii.gz"
-    assert link.resolve() == case.images[0].resolve()
 
 
 def test_prepared_cases_are_scored_on_the_images_that_they_were_made_from(data):

@@ -9,11 +9,12 @@ from PIL import Image
 
 from tests.training.tiny import grid_case, tiny_recipe, write_dataset
 from training.data.folders import labelled_cases
+from training.data.quick_hash import data_sha256
 from training.runs.checkpoints import RunInfo
 from training.runs.log import forget_log_after, read_log, write_log
 from training.runs.loss_curves import draw_curves, smoothed, write_table
 from training.runs.overlay import Middle, overlay
-from training.runs.record import RECORD, data_sha256, write_record
+from training.runs.record import RECORD, write_record
 from training.runs.run import start_run
 from training.runs.tensorboard_log import TensorBoard
 from training.runs.watching import Seen, StepDone, Validated, Watcher, Watchers

@@ -1,0 +1,64 @@
+"""Cases without labels: images in a folder, or in `imagesTr`, `imagesTs` or `images` of a data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.imaging.reading import image_suffix
+from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
+from training.data.folders import IMAGES
+from training.training_errors import DataError
+
+PLACES = (*IMAGES, "imagesTs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnlabelledCase:
+    """The images of a case."""
+
+    name: str
+    images: tuple[Path, ...]
+    """A file for each input channel."""
+
+
+def image_folder(folder: Path) -> Path:
+    """Where the images of a data set lie: the first of `PLACES` in it, else the folder itself."""
+    return next((folder / name for name in PLACES if (folder / name).is_dir()), folder)
+
+
+def unlabelled_cases(folder: Path, channels: int) -> tuple[UnlabelledCase, ...]:
+    """Cases by the names of their images, as the engine takes them.
+
+    Args:
+        folder: of images, or of a data set.
+        channels: files that make a case. If it is 1, every file is a case, whatever number it ends with
+            (AMOS's `amos_0001`).
+
+    Raises:
+        DataError: there is no folder, no image in it, a case has other channels, or two files are of one
+            channel of a case.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give one with images")
+    place = image_folder(folder)
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted(place.iterdir()):
+        suffix = image_suffix(path.name)
+        if not suffix or path.name.startswith("."):
+            continue
+        stem = path.name.removesuffix(suffix)
+        name, number = (stem.removesuffix(FIRST_CHANNEL), 0) if channels == 1 else split_channel(stem)
+        other = found.setdefault(name, {}).setdefault(number or 0, path)
+        if other != path:
+            raise DataError(f"{path}: second image of case {name} beside {other.name}; keep one")
+    if not found:
+        raise DataError(f"{place}: holds no image ({channel_stem('CASE', 0)}.nii.gz)")
+    for name, files in found.items():
+        if sorted(files) != list(range(channels)):
+            raise DataError(
+                f"{files[min(files)]}: case {name} has channels {', '.join(map(str, sorted(files)))}, the "
+                f"bundle takes {channels}"
+            )
+    return tuple(
+        UnlabelledCase(name=name, images=tuple(files[number] for number in range(channels)))
+        for name, files in sorted(found.items())
+    )

@@ -1,0 +1,92 @@
+"""The engine labels images: `predict.py`, started once as a program, or once for each GPU.
+
+    python predict.py --input IMAGES --output LABELS --bundle B --skip-existing --report FILE
+
+It loads the networks once for all of its images. Cases whose label map is there are left out, so that a call
+after an interruption goes on where the last one ended; a label map is whole or not there.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.training_errors import TrainingError
+
+PROGRAM: Sequence[str] = (sys.executable, str(Path(__file__).resolve().parents[2] / "predict.py"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Options of `predict.py`; None: its default."""
+
+    device: str | None = None
+    threads: int | None = None
+    host_memory_mb: int | None = None
+    gpu_memory_mb: int | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The options as they stand on its command line."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def label_images(
+    shares: Sequence[Path], output: Path, bundle: Path, options: EngineOptions, gpus: Sequence[int] = ()
+) -> None:
+    """Label the images of folders that have no label map yet, a program for each folder, all at a time.
+
+    Args:
+        shares: folders of `CASE_0000.nii.gz` and so on, no case in two of them.
+        output: folder for `CASE.nii.gz`; made if missing.
+        bundle: what labels them.
+        options: of the engine.
+        gpus: one for each folder; none: the choice is the engine's.
+
+    Raises:
+        TrainingError: a case could not be labelled, which is named, or the engine could not be run.
+    """
+    reports = [share.with_name(f"{share.name}.json") for share in shares]
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, (share, report) in enumerate(zip(shares, reports, strict=True)):
+            report.unlink(missing_ok=True)
+            where = ["--input", str(share), "--output", str(output), "--bundle", str(bundle)]
+            words = [*PROGRAM, *where, "--skip-existing", "--report", str(report), *options.words]
+            visible = {"CUDA_VISIBLE_DEVICES": str(gpus[number])} if gpus else {}
+            running.append(subprocess.Popen(words, env={**os.environ, **visible}))
+        codes = [program.wait() for program in running]
+    finally:
+        for program in running:
+            if program.poll() is None:
+                program.terminate()
+                program.wait()
+    _refuse_failed(codes, reports)
+
+
+def _refuse_failed(codes: Sequence[int], reports: Sequence[Path]) -> None:
+    if not any(codes):
+        return
+    failures = [failure for report in reports for failure in _failures(report)]
+    if not failures:
+        raise TrainingError(
+            f"predict.py ended with exit code {max(codes, key=abs)}, for the reason that it told; mend it "
+            "and call again"
+        )
+    more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+    raise TrainingError(
+        f"{failures[0]}{more}: cannot be labelled; mend or remove what is named and call again, it goes on"
+    )
+
+
+def _failures(report: Path) -> list[str]:
+    """Why cases failed, by the engine's report; empty where it wrote none."""
+    try:
+        cases = json.loads(report.read_text(encoding="utf-8"))["cases"]
+    except (OSError, ValueError):
+        return []
+    return [str(case["error"]) for case in cases if case["status"] == "failed"]

@@ -1,0 +1,3 @@
+"""What the files in a run's folder are called."""
+
+LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
