@@ -39,7 +39,7 @@ def raw_files(case: CaseFiles) -> CaseFiles:
 
 
 def score_labels(cases: Sequence[CaseFiles], folder: Path, labels: LabelSet) -> list[Score]:
-    """Scores of the label maps that the engine wrote: of each structure that a case holds and people annotated.
+    """Scores of label maps that the engine wrote: of each structure that a case holds and people annotated.
 
     Args:
         cases: with their truths.
