@@ -173,8 +173,8 @@ def test_nothing_is_loaded_for_a_window_that_is_not_known_yet(tmp_path, monkeypa
     opened = []
     monkeypatch.setattr(
         "inference.runtime.session_pool.open_session",
-        lambda path, backend, settings: (
-            opened.append(settings.input_shape) or open_session(path, backend, settings)
+        lambda path, backend, settings, read: (
+            opened.append(settings.input_shape) or open_session(path, backend, settings, read=read)
         ),
     )
     predictor = Predictor(bundle_of(tmp_path / "b"), device="onnxruntime", threads=1)

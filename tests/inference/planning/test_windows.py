@@ -95,7 +95,7 @@ def test_the_largest_that_fits_is_taken(tmp_path):
 
 def test_not_even_its_own_window_fits(tmp_path):
     with pytest.raises(BudgetError, match="at least needed: host memory"):
-        planned(tmp_path, 150)
+        planned(tmp_path, 60)
 
 
 def test_out_of_memory_on_the_device_leads_to_its_own_window(tmp_path):

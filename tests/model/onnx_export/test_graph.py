@@ -134,7 +134,7 @@ def test_compare_by_hand():
     def other(window):
         return np.array([[1.0, 5.0], [0.0, 4.0]]).reshape(1, 2, 2)
 
-    parity = compare(one, other, [np.zeros(1)])
+    parity = compare(one, other, [np.zeros((1, 1, 2))])
     assert parity.agreement == 0.5
     assert parity.largest_difference == 1.0  # 5 of 5
 
