@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from training.distributed.blocks import Autocast, Block, Carried, Part, blocks_of
+from training.training_errors import RecipeError
 
 Shape = tuple[int, ...]
 LAYOUT = {"cpu": torch.channels_last_3d}
-"""Layout of tensors inside a network, by the kind of device; the plain one elsewhere. Measured: on CPUs a step
-is up to a third faster so; on GPUs instance norm gets slower."""
+"""Layout of tensors inside a network, by the kind of device; the plain one elsewhere. Measured: on CPUs a
+step is up to a third faster so; on GPUs instance norm gets slower."""
 
 
 def layout_of(device: torch.device) -> torch.memory_format:
@@ -95,9 +96,7 @@ class Skeleton:
 
 def _metas(tensors: Sequence[Tensor], training: bool) -> tuple[Tensor, ...]:
     """Empty tensors of the same shapes and types, in the plain layout in which tensors cross."""
-    return tuple(
-        torch.empty(x.shape, dtype=x.dtype, device="meta").requires_grad_(training) for x in tensors
-    )
+    return tuple(torch.empty(x.shape, dtype=x.dtype, device="meta").requires_grad_(training) for x in tensors)
 
 
 def block_bytes(skeleton: Skeleton, image: Shape, micro_batches: int, moments: int) -> list[float]:
@@ -127,7 +126,7 @@ def block_seconds(
     """
     network = copy.deepcopy(network).train()
     blocks, found = blocks_of(network), []
-    entering: tuple[Tensor, ...] = (torch.randn(image, device=device),)
+    entering: tuple[Tensor, ...] = (torch.randn(image).to(device),)
     for number, block in enumerate(blocks):
         for path in block.modules:
             network.get_submodule(path).to(device)
@@ -186,12 +185,15 @@ def bubble_share(stages: int, micro_batches: int) -> float:
 
 
 def micro_batches_of(patches: int, most: int) -> int:
-    """Micro-batches of a process's share of a batch: `most`, or one for each patch where there are fewer.
+    """Micro-batches of a process's patches: `most`, or one for each patch where there are fewer.
 
     Raises:
-        ValueError: they would not be equal.
+        RecipeError: they would not be equal.
     """
     count = min(patches, most)
     if patches % count:
-        raise ValueError(f"{patches} patches cannot be cut into {count} equal micro-batches")
+        raise RecipeError(
+            f"pipeline.micro_batches: {patches} patches of a process cannot be cut into {count} equal "
+            f"micro-batches; make them a multiple of {count}"
+        )
     return count

@@ -2,9 +2,9 @@
 
 What enters a block is a stack of features, the newest last, and the logits found so far. An encoder block
 looks at the newest features and adds its own; a decoder block takes the newest and the skip below them, which
-is the encoder's of its level, and adds its own; where its level is supervised, it adds logits. So every part is
-a function from tensors to tensors, and a skip that passes by is one of its outputs, as in LAMP (Zhu et al.,
-MICCAI 2020).
+is the encoder's of its level, and adds its own; where its level is supervised, it adds logits. So every part
+is a function from tensors to tensors, and a skip that passes by is one of its outputs, as in LAMP (Zhu et
+al., MICCAI 2020).
 """
 
 from collections.abc import Callable, Sequence

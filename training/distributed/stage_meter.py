@@ -1,0 +1,72 @@
+"""What a pipeline's stage takes in a step: how long it computes, how long the step lasts, how much memory."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from inference.runtime import process_memory
+
+MIB = 2**20
+
+
+class StageMeter:
+    """Measures one process; on a GPU by events of its stream, so that nothing waits but the end of a step."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._moments: list[tuple[float, float]] = []
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._shares: list[float] = []
+        self._held_mb = 0.0 if device.type == "cuda" else process_memory.held_mb()
+        self._reset()
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Around what the stage computes itself, within a step."""
+        if self._device.type == "cuda":
+            before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            before.record()
+            yield
+            after.record()
+            self._events.append((before, after))
+        else:
+            started = time.perf_counter()
+            yield
+            self._moments.append((started, time.perf_counter()))
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Around a step, from its first micro-batch to the end of the last one's gradients."""
+        self._moments, self._events = [], []
+        started = time.perf_counter()
+        yield
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        lasted_s = time.perf_counter() - started
+        computed_s = sum(end - start for start, end in self._moments)
+        computed_s += sum(start.elapsed_time(end) for start, end in self._events) / 1000
+        self._shares.append(computed_s / lasted_s)
+
+    def take(self) -> tuple[float, float]:
+        """Median share of a step in which the stage computed, and MiB held at most; then begins anew.
+
+        Memory is what torch has allocated on a GPU; on a CPU it is what the process holds more than when the
+        meter was made, its cache of cases included.
+        """
+        share = statistics.median(self._shares) if self._shares else 0.0
+        if self._device.type == "cuda":
+            peak_mb = torch.cuda.max_memory_allocated(self._device) / MIB
+        else:
+            peak_mb = process_memory.peak_mb() - self._held_mb
+        self._shares = []
+        self._reset()
+        return share, peak_mb
+
+    def _reset(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        else:
+            process_memory.reset_peak()
