@@ -8,7 +8,7 @@ gradients in one exchange after the schedule's step.
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,22 +28,21 @@ from training.distributed.cut import Cut
 from training.distributed.placement import Placement
 from training.distributed.stage_meter import MIB, StageMeter
 
+S = TypeVar("S", bound=PipelineStage)
+
 
 class _MeteredStage(PipelineStage):
     """A stage whose computing is measured."""
 
-    meter: StageMeter | None = None
+    meter: StageMeter
 
     def forward_one_chunk(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as torch has it
         """Compute a micro-batch."""
-        if self.meter is None:
-            return super().forward_one_chunk(*args, **kwargs)
         with self.meter.computing():
             return super().forward_one_chunk(*args, **kwargs)
 
     def backward_one_chunk(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Compute a micro-batch's gradients."""
-        assert self.meter is not None
         with self.meter.computing():
             super().backward_one_chunk(*args, **kwargs)
 
@@ -106,7 +105,7 @@ class PipelinePlacement(Placement):
 
     def for_windows(self, network: nn.Module) -> nn.Module:
         """What gives the logits of windows in the last stage, and zeros of one channel in the others."""
-        return _PipelinedWindows(self._part_of(network), self._cut, self._device)
+        return _PipelinedWindows(self._part_of(network), self._cut)
 
     def agreed(self, prediction: U8) -> U8:
         """The prediction of the last stage."""
@@ -149,7 +148,8 @@ class PipelinePlacement(Placement):
             flow = self._flow = None  # Its buffers make room first.
             count = micro_batches_of(len(images), self._cut.micro_batches)
             traced = self._cut.skeleton.trace((len(images) // count, *shape[1:]), training=True)
-            stage = _stage_of(self._part, self._cut, images[: len(images) // count], traced, self._device)
+            of_one = images[: len(images) // count]
+            stage = _stage_of(_MeteredStage, self._part, self._cut, of_one, traced)
             stage.meter = self._meter
             schedule = ScheduleGPipe(stage, count, loss_fn=self._loss_of_one, scale_grads=False)
             flow = self._flow = _Flow(shape=shape, micro_batches=count, schedule=schedule)
@@ -179,9 +179,9 @@ class _PipelinedWindows(nn.Module):
     Only the last stage has logits: in the others they are zeros of one channel, which cost little.
     """
 
-    def __init__(self, part: Part, cut: Cut, device: torch.device) -> None:
+    def __init__(self, part: Part, cut: Cut) -> None:
         super().__init__()
-        self._part, self._cut, self._device = part, cut, device
+        self._part, self._cut = part, cut
         self._flow: _Flow | None = None
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -189,16 +189,14 @@ class _PipelinedWindows(nn.Module):
         stages, shape = self._cut.grid.stages, tuple(windows.shape)
         if self._flow is None or self._flow.shape != shape:
             traced = self._cut.skeleton.trace((1, *shape[1:]), training=False)
-            stage = _stage_of(self._part, self._cut, windows[:1], traced, self._device)
+            stage = _stage_of(PipelineStage, self._part, self._cut, windows[:1], traced)
             schedule = ScheduleGPipe(stage, len(windows))
             self._flow = _Flow(shape=shape, micro_batches=len(windows), schedule=schedule)
         logits = self._flow.schedule.step(*((windows,) if stages.is_first else ()))
         return windows.new_zeros(len(windows), 1, *shape[2:]) if logits is None else logits
 
 
-def _stage_of(
-    part: Part, cut: Cut, micro_batch: Tensor, traced: Sequence[Traced], device: torch.device
-) -> _MeteredStage:
+def _stage_of(kind: type[S], part: Part, cut: Cut, micro_batch: Tensor, traced: Sequence[Traced]) -> S:
     """This process's stage, for micro-batches of one shape.
 
     It is told the shapes of all that flows, for else torch finds them by running it once, which would count
@@ -206,11 +204,11 @@ def _stage_of(
     """
     own, stages = cut.own, cut.grid.stages
     entering = (micro_batch.to("meta"),) if stages.is_first else traced[own.start - 1].leaving
-    return _MeteredStage(
+    return kind(
         part,
         stages.rank,
         stages.world,
-        device,
+        micro_batch.device,
         input_args=entering,
         output_args=traced[own.stop - 1].leaving,
         group=stages.group,

@@ -28,7 +28,9 @@ BATCH_SIZE, STEPS = 4, 5
 def steps_of(fields: dict[str, Any], ranks: Ranks, folder: Path) -> tuple[list[float], float, list[str]]:
     """The losses of all steps, the norm of all weights after them, and the report."""
     recipe = tiny_recipe(**{"sampling": {"batch_size": BATCH_SIZE}} | fields)
-    info = RunInfo(recipe=recipe, step=0, seed=1, precision=fields.get("precision", "fp32"), cases=("a",) * 20)
+    info = RunInfo(
+        recipe=recipe, step=0, seed=1, precision=fields.get("precision", "fp32"), cases=("a",) * 20
+    )
     run = start_run(info, torch.device("cpu"), folder, ranks=ranks)
     numbers = share_of_batch(BATCH_SIZE, run.placement.replicas)
     losses = [training_step(run, step, batch_of(step, numbers)) for step in range(STEPS)]
