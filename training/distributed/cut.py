@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from training.distributed.block_costs import (
     Shape,
@@ -65,9 +65,11 @@ class Cut:
         own = self.own
         each = sum(traced[number].kept_bytes for number in own)
         if own.start:
-            each += _bytes(traced[own.start - 1].leaving)  # Received into buffers of the schedule's.
+            # Received into buffers of the schedule's.
+            each += sum(tensor.nbytes for tensor in traced[own.start - 1].leaving)
         if own.stop < len(traced):
-            each += _bytes(traced[own.stop - 1].leaving)  # Their gradients likewise.
+            # Their gradients likewise.
+            each += sum(tensor.nbytes for tensor in traced[own.stop - 1].leaving)
         weights = sum(self.skeleton.weights_of(self.skeleton.blocks[number]) for number in own)
         return micro_batches * each + 4 * self.numbers_a_weight * weights
 
@@ -116,7 +118,3 @@ def cut_network(
         micro_batches=options.micro_batches,
         numbers_a_weight=2 + moments,
     )
-
-
-def _bytes(tensors: Sequence[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

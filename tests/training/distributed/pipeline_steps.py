@@ -48,4 +48,5 @@ def main() -> None:
     sys.stdout.write(json.dumps({"found": found, "threads": threads_of_gloo()}) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
