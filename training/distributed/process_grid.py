@@ -7,8 +7,9 @@ that can be had.
 from dataclasses import dataclass
 
 from torch import distributed
+from torch.distributed import ProcessGroup
 
-from training.distributed.ranks import Ranks
+from training.distributed.ranks import TIMEOUT, Ranks
 from training.training_errors import RecipeError
 
 
@@ -57,9 +58,14 @@ def arrange(ranks: Ranks, stages: int) -> ProcessGrid:
     replicas = ranks.world // stages
     replica, stage = divmod(ranks.rank, stages)
     # torch wants every process to take part in making every group, its own or not.
-    rows = [distributed.new_group(range(r * stages, (r + 1) * stages)) for r in range(replicas)]
-    columns = [distributed.new_group(range(k, ranks.world, stages)) for k in range(stages)]
+    rows = [_group(range(row * stages, (row + 1) * stages)) for row in range(replicas)]
+    columns = [_group(range(column, ranks.world, stages)) for column in range(stages)]
     return ProcessGrid(
         stages=Ranks(rank=stage, world=stages, local_rank=ranks.local_rank, group=rows[replica]),
         replicas=Ranks(rank=replica, world=replicas, local_rank=ranks.local_rank, group=columns[stage]),
     )
+
+
+def _group(members: range) -> ProcessGroup:
+    group: ProcessGroup = distributed.new_group(list(members), timeout=TIMEOUT)
+    return group
