@@ -183,15 +183,15 @@ def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch
 def _check_shares(run: Run) -> None:
     """Refuse batches that processes, or the parts of an accumulated gradient, cannot share evenly."""
     recipe, replicas = run.info.recipe, run.placement.replicas
-    parts = recipe.optimizer.accumulate_steps
+    parts, is_cut = recipe.optimizer.accumulate_steps, run.placement.stages.world > 1
     for stage in run.timetable.stages:
-        own = len(share_of_batch(stage.batch_size, replicas))
+        own = len(share_of_batch(stage.batch_size, replicas, "replicas" if is_cut else "processes"))
         if own % parts:
             raise RecipeError(
                 f"optimizer.accumulate_steps: {own} patches of a process cannot be split into {parts} equal "
                 f"parts; make sampling.batch_size a multiple of {replicas.world * parts}"
             )
-        if recipe.pipeline is not None and run.placement.stages.world > 1:
+        if recipe.pipeline is not None and is_cut:
             micro_batches_of(own // parts, recipe.pipeline.micro_batches)
 
 

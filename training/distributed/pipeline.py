@@ -54,6 +54,8 @@ class _Flow:
     shape: Shape
     micro_batches: int
     schedule: ScheduleGPipe
+    planned_mb: float = 0.0
+    """Memory of this stage in a training step, MiB."""
 
 
 class PipelinePlacement(Placement):
@@ -88,6 +90,8 @@ class PipelinePlacement(Placement):
     def add_gradients(self, images: Tensor, loss: Loss, *, complete: bool) -> Tensor:
         """Add the gradients of a loss to those that the parameters have."""
         flow = self._flow_for(images)
+        self._counts.add(flow.micro_batches)
+        self._planned_mb = max(self._planned_mb, flow.planned_mb)
         self._loss = BatchLoss(loss, flow.micro_batches, self._scaler.scale)
         is_last = self.stages.rank == self.stages.world - 1
         with self._meter.step():
@@ -145,17 +149,16 @@ class PipelinePlacement(Placement):
         """The schedule for a batch: the last one, where its shape is the same."""
         shape, flow = tuple(images.shape), self._flow
         if flow is None or flow.shape != shape:
-            flow = self._flow = None  # Its buffers make room first.
+            self._flow = None  # Its buffers make room first.
             count = micro_batches_of(len(images), self._cut.micro_batches)
             traced = self._cut.skeleton.trace((len(images) // count, *shape[1:]), training=True)
             of_one = images[: len(images) // count]
             stage = _stage_of(_MeteredStage, self._part, self._cut, of_one, traced)
             stage.meter = self._meter
             schedule = ScheduleGPipe(stage, count, loss_fn=self._loss_of_one, scale_grads=False)
-            flow = self._flow = _Flow(shape=shape, micro_batches=count, schedule=schedule)
             planned_mb = self._cut.planned_bytes(traced, count) / MIB
-            self._planned_mb = max(self._planned_mb, planned_mb)
-            self._counts.add(count)
+            flow = _Flow(shape=shape, micro_batches=count, schedule=schedule, planned_mb=planned_mb)
+            self._flow = flow
         return flow
 
     def _loss_of_one(self, levels: tuple[Tensor, ...], _: Tensor) -> Tensor:
