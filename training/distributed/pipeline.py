@@ -25,7 +25,7 @@ from training.distributed.block_costs import (
 )
 from training.distributed.blocks import Autocast, Part
 from training.distributed.cut import Cut
-from training.distributed.placement import Placement
+from training.distributed.network_placement import Placement
 from training.distributed.stage_meter import MIB, StageMeter
 
 S = TypeVar("S", bound=PipelineStage)

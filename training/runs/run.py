@@ -16,8 +16,8 @@ from model.bundle import file_sha256
 from model.networks.build import build
 from training.distributed.block_costs import layout_of
 from training.distributed.cut import Cut, cut_network
+from training.distributed.network_placement import Placement, WholePlacement
 from training.distributed.pipeline import PipelinePlacement
-from training.distributed.placement import Placement, WholePlacement
 from training.distributed.ranks import ALONE, Ranks
 from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, moments_of
 from training.recipes.recipe import Recipe

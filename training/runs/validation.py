@@ -17,7 +17,7 @@ from training.data.sampling import GridCase
 from training.data.store import CaseStore
 from training.data.whole_volumes import padded_zyx
 from training.distributed.data_parallel import joined
-from training.distributed.placement import Placement
+from training.distributed.network_placement import Placement
 from training.runs.timetable import Stage
 
 Look = Callable[[int, GridCase, U8], None]
