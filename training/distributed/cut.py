@@ -56,7 +56,7 @@ class Cut:
         return sum(self.costs[own.start : own.stop]) / sum(self.costs)
 
     def planned_bytes(self, traced: Sequence[Traced], micro_batches: int) -> int:
-        """Memory of this process in a training step: of micro-batches, as GPipe keeps them all, and weights.
+        """What a training step takes in this process: micro-batches, as GPipe keeps them all, and gradients.
 
         Args:
             traced: the blocks, for one micro-batch.
@@ -70,8 +70,16 @@ class Cut:
         if own.stop < len(traced):
             # Their gradients likewise.
             each += sum(tensor.nbytes for tensor in traced[own.stop - 1].leaving)
-        weights = sum(self.skeleton.weights_of(self.skeleton.blocks[number]) for number in own)
-        return micro_batches * each + 4 * self.numbers_a_weight * weights
+        return micro_batches * each + 4 * self._weights
+
+    @property
+    def held_bytes(self) -> int:
+        """What this process holds between steps: its weights, and what is remembered of each."""
+        return 4 * (self.numbers_a_weight - 1) * self._weights
+
+    @property
+    def _weights(self) -> int:
+        return sum(self.skeleton.weights_of(self.skeleton.blocks[number]) for number in self.own)
 
 
 def cut_network(

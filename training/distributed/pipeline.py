@@ -55,7 +55,7 @@ class _Flow:
     micro_batches: int
     schedule: ScheduleGPipe
     planned_mb: float = 0.0
-    """Memory of this stage in a training step, MiB."""
+    """What a training step takes in this stage, MiB."""
 
 
 class PipelinePlacement(Placement):
@@ -131,14 +131,14 @@ class PipelinePlacement(Placement):
         """Memory and time of each stage since the last report, beside what was expected."""
         counts, planned_mb = sorted(self._counts), self._planned_mb
         self._counts, self._planned_mb = set(), 0.0
-        found = self.stages.gather((*self._meter.take(), planned_mb))
+        found = self.stages.gather((*self._meter.take(), planned_mb, self._cut.held_bytes / MIB))
         lines = [
-            f"stage {k + 1} of {len(found)}, {self._cut.name(k)}: {peak_mb:.0f} MiB at most (planned "
-            f"{planned_mb:.0f}), computes {share:.0%} of the time"
-            for k, (share, peak_mb, planned_mb) in enumerate(found)
+            f"stage {k + 1} of {len(found)}, {self._cut.name(k)}: a step takes {step_mb:.0f} MiB (planned "
+            f"{planned_mb:.0f}) beside {held_mb:.0f} of weights, and computes {share:.0%} of the time"
+            for k, (share, step_mb, planned_mb, held_mb) in enumerate(found)
         ]
         expected = ", ".join(f"{bubble_share(len(found), count):.0%} with M = {count}" for count in counts)
-        idle = 1 - statistics.mean(share for share, _, _ in found)
+        idle = 1 - statistics.mean(share for share, *_ in found)
         return [*lines, f"bubble measured {idle:.0%}, by the formula {expected}"]
 
     def _part_of(self, network: nn.Module) -> Part:

@@ -20,8 +20,7 @@ class StageMeter:
         self._moments: list[tuple[float, float]] = []
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
         self._shares: list[float] = []
-        self._held_mb = 0.0 if device.type == "cuda" else process_memory.held_mb()
-        self._reset()
+        self._step_mb = 0.0
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -41,6 +40,7 @@ class StageMeter:
     def step(self) -> Iterator[None]:
         """Around a step, from its first micro-batch to the end of the last one's gradients."""
         self._moments, self._events = [], []
+        held_mb = self._start_mb()
         started = time.perf_counter()
         yield
         if self._device.type == "cuda":
@@ -49,24 +49,27 @@ class StageMeter:
         computed_s = sum(end - start for start, end in self._moments)
         computed_s += sum(start.elapsed_time(end) for start, end in self._events) / 1000
         self._shares.append(computed_s / lasted_s)
+        self._step_mb = max(self._step_mb, self._peak_mb() - held_mb)
 
     def take(self) -> tuple[float, float]:
-        """Median share of a step in which the stage computed, and MiB held at most; then begins anew.
+        """Median share of a step in which the stage computed, and MiB that a step took; then begins anew.
 
-        Memory is what torch has allocated on a GPU; on a CPU it is what the process holds more than when the
-        meter was made, its cache of cases included.
+        Memory is what was held at most within a step, less what was held before it: by torch on a GPU, by the
+        whole process on a CPU, threads that prepare batches included.
         """
-        share = statistics.median(self._shares) if self._shares else 0.0
-        if self._device.type == "cuda":
-            peak_mb = torch.cuda.max_memory_allocated(self._device) / MIB
-        else:
-            peak_mb = process_memory.peak_mb() - self._held_mb
-        self._shares = []
-        self._reset()
-        return share, peak_mb
+        found = statistics.median(self._shares) if self._shares else 0.0, self._step_mb
+        self._shares, self._step_mb = [], 0.0
+        return found
 
-    def _reset(self) -> None:
+    def _start_mb(self) -> float:
+        """Begin to look for the most that is held; what is held now, MiB."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
-        else:
-            process_memory.reset_peak()
+            return torch.cuda.memory_allocated(self._device) / MIB
+        process_memory.reset_peak()
+        return process_memory.held_mb()
+
+    def _peak_mb(self) -> float:
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / MIB
+        return process_memory.peak_mb()

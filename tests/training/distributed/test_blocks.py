@@ -103,7 +103,7 @@ def test_what_a_block_keeps_is_counted_in_bytes():
 
 
 def test_a_stage_is_planned_with_what_it_receives():
-    """The middle one of three: its blocks for two micro-batches, buffers, and four numbers a weight."""
+    """The middle one of three: its blocks for two micro-batches, buffers, and gradients."""
     skeleton = Skeleton(lambda: network_of("plain_unet"), CPU, nullcontext)
     traced = skeleton.trace((1, 1, 8, 8, 8), training=True)
     middle = ProcessGrid(stages=Ranks(rank=1, world=3), replicas=ALONE)
@@ -123,4 +123,5 @@ def test_a_stage_is_planned_with_what_it_receives():
     # that level's logits, 5 channels, and gets their gradients back.
     received, back = 4 * 512 * 4, (4 * 512 + 8 * 128 + 5 * 128) * 4
     weights = sum(skeleton.weights_of(block) for block in skeleton.blocks[1:4])
-    assert cut.planned_bytes(traced, 2) == 2 * (kept + received + back) + 4 * 4 * weights
+    assert cut.planned_bytes(traced, 2) == 2 * (kept + received + back) + 4 * weights
+    assert cut.held_bytes == 3 * 4 * weights
