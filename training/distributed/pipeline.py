@@ -131,14 +131,17 @@ class PipelinePlacement(Placement):
         """Memory and time of each stage since the last report, beside what was expected."""
         counts, planned_mb = sorted(self._counts), self._planned_mb
         self._counts, self._planned_mb = set(), 0.0
-        found = self.stages.gather((*self._meter.take(), planned_mb, self._cut.held_bytes / MIB))
+        found = self.stages.gather((self._meter.take(), planned_mb, self._cut.held_bytes / MIB))
+        # The first stage begins first and ends last: its step is that of the pipeline.
+        lasted_s = found[0][0].lasted_s
         lines = [
-            f"stage {k + 1} of {len(found)}, {self._cut.name(k)}: a step takes {step_mb:.0f} MiB (planned "
-            f"{planned_mb:.0f}) beside {held_mb:.0f} of weights, and computes {share:.0%} of the time"
-            for k, (share, step_mb, planned_mb, held_mb) in enumerate(found)
+            f"stage {k + 1} of {len(found)}, {self._cut.name(k)}: a step takes {cost.step_mb:.0f} MiB (planned "
+            f"{planned_mb:.0f}) beside {held_mb:.0f} of weights, and computes {cost.computed_s:.3g} s of "
+            f"{lasted_s:.3g} s"
+            for k, (cost, planned_mb, held_mb) in enumerate(found)
         ]
         expected = ", ".join(f"{bubble_share(len(found), count):.0%} with M = {count}" for count in counts)
-        idle = 1 - statistics.mean(share for share, *_ in found)
+        idle = 1 - statistics.mean(cost.computed_s for cost, *_ in found) / lasted_s
         return [*lines, f"bubble measured {idle:.0%}, by the formula {expected}"]
 
     def _part_of(self, network: nn.Module) -> Part:

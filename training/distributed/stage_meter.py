@@ -4,12 +4,23 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 from inference.runtime import process_memory
 
 MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCost:
+    """Of one process: medians over steps of times, and the most memory."""
+
+    computed_s: float
+    lasted_s: float
+    """From the first micro-batch to the end of the last one's gradients."""
+    step_mb: float
 
 
 class StageMeter:
@@ -19,7 +30,7 @@ class StageMeter:
         self._device = device
         self._moments: list[tuple[float, float]] = []
         self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
-        self._shares: list[float] = []
+        self._steps: list[tuple[float, float]] = []
         self._step_mb = 0.0
 
     @contextmanager
@@ -48,17 +59,18 @@ class StageMeter:
         lasted_s = time.perf_counter() - started
         computed_s = sum(end - start for start, end in self._moments)
         computed_s += sum(start.elapsed_time(end) for start, end in self._events) / 1000
-        self._shares.append(computed_s / lasted_s)
+        self._steps.append((computed_s, lasted_s))
         self._step_mb = max(self._step_mb, self._peak_mb() - held_mb)
 
-    def take(self) -> tuple[float, float]:
-        """Median share of a step in which the stage computed, and MiB that a step took; then begins anew.
+    def take(self) -> StepCost:
+        """What the steps took since the last time.
 
         Memory is what was held at most within a step, less what was held before it: by torch on a GPU, by the
         whole process on a CPU, threads that prepare batches included.
         """
-        found = statistics.median(self._shares) if self._shares else 0.0, self._step_mb
-        self._shares, self._step_mb = [], 0.0
+        computed_s, lasted_s = (statistics.median(times) for times in zip(*self._steps, strict=True))
+        found = StepCost(computed_s=computed_s, lasted_s=lasted_s, step_mb=self._step_mb)
+        self._steps, self._step_mb = [], 0.0
         return found
 
     def _start_mb(self) -> float:
