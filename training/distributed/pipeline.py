@@ -135,9 +135,9 @@ class PipelinePlacement(Placement):
         # The first stage begins first and ends last: its step is that of the pipeline.
         lasted_s = found[0][0].lasted_s
         lines = [
-            f"stage {k + 1} of {len(found)}, {self._cut.name(k)}: a step takes {cost.step_mb:.0f} MiB (planned "
-            f"{planned_mb:.0f}) beside {held_mb:.0f} of weights, and computes {cost.computed_s:.3g} s of "
-            f"{lasted_s:.3g} s"
+            f"stage {k + 1} of {len(found)}, {self._cut.name(k)}: a step takes {cost.step_mb:.0f} MiB "
+            f"(planned {planned_mb:.0f}) beside {held_mb:.0f} of weights, and computes "
+            f"{cost.computed_s:.3g} s of {lasted_s:.3g} s"
             for k, (cost, planned_mb, held_mb) in enumerate(found)
         ]
         expected = ", ".join(f"{bubble_share(len(found), count):.0%} with M = {count}" for count in counts)

@@ -63,7 +63,7 @@ class StageMeter:
         self._step_mb = max(self._step_mb, self._peak_mb() - held_mb)
 
     def take(self) -> StepCost:
-        """What the steps took since the last time.
+        """What the steps took since the last time, of which there must be one.
 
         Memory is what was held at most within a step, less what was held before it: by torch on a GPU, by the
         whole process on a CPU, threads that prepare batches included.
