@@ -74,6 +74,8 @@ RULES: Mapping[str, Rule] = {
             "inference.preprocessing",
             "inference.geometry",
             "inference.errors",
+            # How much a process holds is measured in one way.
+            "inference.runtime.process_memory",
         },
         {
             *("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"),

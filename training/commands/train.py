@@ -15,6 +15,7 @@ from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.resolving import resolved
 from training.data.store import CaseStore
+from training.distributed.block_costs import micro_batches_of
 from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import Ranks, join, leave
 from training.folds.fold_splits import named_apart
@@ -176,31 +177,35 @@ def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch
 
 def _check_shares(run: Run) -> None:
     """Refuse batches that processes, or the parts of an accumulated gradient, cannot share evenly."""
-    parts = run.info.recipe.optimizer.accumulate_steps
+    recipe, replicas = run.info.recipe, run.placement.replicas
+    parts, is_cut = recipe.optimizer.accumulate_steps, run.placement.stages.world > 1
     for stage in run.timetable.stages:
-        own = len(share_of_batch(stage.batch_size, run.ranks))
+        own = len(share_of_batch(stage.batch_size, replicas, "replicas" if is_cut else "processes"))
         if own % parts:
             raise RecipeError(
                 f"optimizer.accumulate_steps: {own} patches of a process cannot be split into {parts} equal "
-                f"parts; make sampling.batch_size a multiple of {run.ranks.world * parts}"
+                f"parts; make sampling.batch_size a multiple of {replicas.world * parts}"
             )
+        if recipe.pipeline is not None and is_cut:
+            micro_batches_of(own // parts, recipe.pipeline.micro_batches)
 
 
 def _say(run: Run, data: Data) -> None:
     """One line that says what will be done."""
-    millions = sum(parameter.numel() for parameter in run.network.parameters()) / 1e6
     logger.info(
         "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
         run.info.recipe.name,
         len(data.cases),
         len(data.held_out),
-        millions,
+        run.parameters / 1e6,
         run.timetable.steps,
         run.info.step,
         run.device,
         run.info.precision,
         f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
     )
+    for line in run.placement.plan():
+        logger.info("%s", line)
 
 
 def _draw(run: Run) -> None:

@@ -7,6 +7,7 @@ NCCL between GPUs. A run of one process is `ALONE`, for which every operation is
 import gc
 import importlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 from torch._C._distributed_c10d import PrefixStore
+from torch.distributed import ProcessGroup
 from torch.distributed.rendezvous import rendezvous
 
 from training.training_errors import TrainingError
@@ -31,21 +33,22 @@ class _Sum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ANN401 - torch has no type for it
+    def forward(ctx: Any, tensor: Tensor, group: ProcessGroup | None) -> Tensor:  # noqa: ANN401 - torch has no type for it
+        ctx.group = group
         total = tensor.detach().clone()
-        distributed.all_reduce(total)
+        distributed.all_reduce(total, group=group)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         total = gradients[0].clone()
-        distributed.all_reduce(total)
-        return total
+        distributed.all_reduce(total, group=ctx.group)
+        return total, None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """This process among all of a run; every process must call the same operations in the same order."""
+    """This process among all of a run, or some; each must call the same operations in the same order."""
 
     rank: int = 0
     """Number of this process, from 0."""
@@ -53,6 +56,8 @@ class Ranks:
     """How many processes there are."""
     local_rank: int = 0
     """Number of this process on its machine: which GPU is its own."""
+    group: ProcessGroup | None = None
+    """Through what they are connected, where they are not all that torchrun started."""
 
     @property
     def is_first(self) -> bool:
@@ -71,12 +76,46 @@ class Ranks:
         """Elementwise sum over all processes, differentiable; on a GPU where the tensor is."""
         if self.world == 1:
             return tensor
-        total: Tensor = _Sum.apply(tensor)  # type: ignore[no-untyped-call]
+        total: Tensor = _Sum.apply(tensor, self.group)  # type: ignore[no-untyped-call]
         return total
 
     def mean(self, value: float) -> float:
         """Mean of a number over all processes."""
         return sum(self.gather(value)) / self.world
+
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their means over all processes, in one exchange."""
+        if self.world == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(flat, group=self.group)
+        flat /= self.world
+        for tensor, mean in zip(
+            tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True
+        ):
+            tensor.copy_(mean.view_as(tensor))
+
+    def from_last(self, tensor: Tensor) -> Tensor:
+        """Fill a tensor, in place, with what the last process has there."""
+        if self.world > 1:
+            distributed.broadcast(tensor, group=self.group, group_src=self.world - 1)
+        return tensor
+
+    def collected(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of all processes by their names, in the memory of the first one; empty elsewhere."""
+        if self.world == 1:
+            return dict(tensors)
+        own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        listed = self.gather({name: (tensor.shape, tensor.dtype) for name, tensor in own.items()})
+        if self.rank:
+            for tensor in own.values():
+                distributed.send(tensor, group=self.group, group_dst=0)
+            return {}
+        for source, names in enumerate(listed[1:], start=1):
+            for name, (shape, dtype) in names.items():
+                own[name] = torch.empty(shape, dtype=dtype)
+                distributed.recv(own[name], group=self.group, group_src=source)
+        return own
 
     def min(self, value: int) -> int:
         """Smallest of a number over all processes."""
@@ -91,7 +130,7 @@ class Ranks:
         if self.world == 1:
             return [item]
         found: list[Any] = [None] * self.world
-        distributed.all_gather_object(found, item)
+        distributed.all_gather_object(found, item, group=self.group)
         return found
 
     def barrier(self) -> None:

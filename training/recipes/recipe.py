@@ -26,7 +26,7 @@ from training.recipes.image_options import (
 from training.recipes.inference_options import Inference
 from training.recipes.loss_options import Loss
 from training.recipes.optimizer_options import AdamWOptimizer, Optimizer
-from training.recipes.running_options import CurriculumStage, WeightAverage
+from training.recipes.running_options import CurriculumStage, Pipeline, WeightAverage
 from training.recipes.sampling_options import Sampling
 from training.recipes.schedule_options import Schedule, WarmupCosineSchedule
 from training.recipes.stopping_options import Stopping
@@ -96,6 +96,8 @@ class Recipe:
     activation_checkpointing: bool = False
     """Whether activations are computed again for the gradients instead of kept: less memory, about a third
     more time, the same result."""
+    pipeline: Pipeline | None = None
+    """How the network is cut over processes; missing: each process has the whole of it."""
     compile: bool = False
     """Whether `torch.compile` fuses the network's operations; the first steps then take minutes, and results
     differ in the last digits."""
@@ -221,6 +223,8 @@ class Recipe:
             steps = getattr(self, name)
             if steps is not None and not 1 <= steps <= 10_000_000:
                 faults.append(f"{name}: must be 1 to 1e+07, is {steps}")
+        if self.pipeline is not None:
+            faults += self._faults_of_pipeline(self.pipeline)
         parts = self.optimizer.accumulate_steps
         sizes = {"sampling.batch_size": self.sampling.batch_size}
         for index, stage in enumerate(self.curriculum):
@@ -241,6 +245,19 @@ class Recipe:
             for name, size in sizes.items()
             if not isinstance(size, str) and size % parts
         ]
+        return faults
+
+    def _faults_of_pipeline(self, pipeline: Pipeline) -> list[str]:
+        faults = []
+        blocks = 2 * len(self.network.strides_zyx) + 1
+        if pipeline.stages is not None and pipeline.stages > blocks:
+            faults.append(
+                f"pipeline.stages: must be at most {blocks}, the blocks of this network, is {pipeline.stages}"
+            )
+        if self.sampling.batch_size == "auto" and not self.curriculum:
+            faults.append("sampling.batch_size: must be a number with pipeline")
+        if self.compile:
+            faults.append("compile: must be false with pipeline, whose stages run block by block")
         return faults
 
     def _faults_of_inference(self) -> list[str]:

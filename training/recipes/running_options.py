@@ -42,3 +42,25 @@ class WeightAverage:
 
     def __post_init__(self) -> None:
         check_between("decay", self.decay, 0, 0.999999)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """The network cut over processes, and each batch into micro-batches that flow through them (GPipe, LAMP).
+
+    Losses and gradients are those of the whole network on the whole batch, sums over the batch included, as
+    of a Dice term. Batch norm alone takes its statistics over each micro-batch.
+    """
+
+    stages: int | None = None
+    """Parts, each in a process of its own; processes must be a multiple of it, and share each batch as
+    replicas. Missing: as many as there are processes; one process then has the whole network."""
+    micro_batches: int = 1
+    """Parts of a process's patches, which must be equal; where there are fewer patches, one for each."""
+    balance: Literal["memory", "time"] = "memory"
+    """What stages should have alike: memory, which is counted, or time, which is measured before the run."""
+
+    def __post_init__(self) -> None:
+        if self.stages is not None:
+            check_between("stages", self.stages, 1, 1024)
+        check_between("micro_batches", self.micro_batches, 1, 4096)

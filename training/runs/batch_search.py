@@ -11,7 +11,7 @@ from training.optimization.optimizers import moments_of
 from training.runs.batch_size import find_batch_size, with_margin
 from training.runs.checkpoints import RunInfo
 from training.runs.run import Run, start_run
-from training.runs.step import loss_of
+from training.runs.step import add_gradients
 
 LARGEST_ON_CPU = 4
 """Patches of a process on a CPU: larger batches make no patch faster there."""
@@ -43,7 +43,7 @@ def _try_step(run: Run, size: int) -> None:
         annotated=torch.ones(size, len(recipe.channel_names), dtype=torch.bool),
     )
     try:
-        run.scaler.scale(loss_of(run, batch)).backward()  # type: ignore[no-untyped-call]
+        add_gradients(run, batch)
         if run.device.type == "cuda":
             torch.cuda.synchronize(run.device)
     finally:

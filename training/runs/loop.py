@@ -45,13 +45,14 @@ def train(
         told = Watchers(())
     else:
         told = Watchers((Progress(run.info.step, run.timetable.steps, clock), *watchers))
+    replicas = run.placement.replicas
     with closing(told):
         while run.info.step < run.timetable.steps:
             stage = run.timetable.stage_of(run.info.step)
             if len(run.timetable.stages) > 1:
                 _announce(run, stage)
             make = partial(
-                whole_batch if stage.whole else make_batch, rank=run.ranks.rank, world=run.ranks.world
+                whole_batch if stage.whole else make_batch, rank=replicas.rank, world=replicas.world
             )
             source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make)
             with closing(source):
@@ -59,6 +60,7 @@ def train(
                     _one_step(run, step, batch, waited_s, told, held_out)
                     if run.info.step >= run.timetable.stages[stage.number].end_step:
                         break
+            _report(run)
 
 
 def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, float]]:
@@ -89,7 +91,7 @@ def _one_step(
             steps=run.timetable.steps,
             loss=loss,
             learning_rate=rate,
-            patches=len(batch.images) * run.ranks.world,
+            patches=len(batch.images) * run.placement.replicas.world,
             waited_s=waited_s,
             parts=run.phases.taken,
         )
@@ -106,7 +108,7 @@ def _one_step(
 def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
     """Measure Dice on the held-out cases, log it, and keep the checkpoint if it is the best so far."""
     stage, middle = run.timetable.stage_of(run.info.step - 1), Middle()
-    dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.ranks, middle.look)
+    dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.placement, middle.look)
     if not dice:
         logger.warning("no held-out case holds any structure: nothing to measure")
         return
@@ -151,6 +153,13 @@ def _turn(run: Run, done: int) -> None:
                 )
     if done == stage.end_step:
         run.info = replace(run.info, watched=(), epoch_loss=(0.0, 0))
+
+
+def _report(run: Run) -> None:
+    """Say what the stages of a pipeline took since the last time."""
+    for line in run.placement.report():
+        if run.ranks.is_first:
+            logger.info("%s", line)
 
 
 def _announce(run: Run, stage: Stage) -> None:

@@ -33,7 +33,6 @@ def write_record(
         "step": run.info.step,
         "call": list(call),
     }
-    parameters = sum(parameter.numel() for parameter in run.network.parameters())
     record = {
         "starts": [*starts, start],
         "versions": {"python": platform.python_version()}
@@ -42,7 +41,7 @@ def write_record(
         "seed": run.info.seed,
         "precision": run.info.precision,
         "steps": run.timetable.steps,
-        "parameters": parameters,
+        "parameters": run.parameters,
         "batch_size": run.timetable.stages[0].batch_size,
         "processes": run.ranks.world,
         "data": run.info.data,

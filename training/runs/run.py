@@ -4,14 +4,20 @@ import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from model.bundle import file_sha256
 from model.networks.build import build
-from training.distributed.data_parallel import wrap
+from training.distributed.block_costs import layout_of
+from training.distributed.cut import Cut, cut_network
+from training.distributed.network_placement import Placement, WholePlacement
+from training.distributed.pipeline import PipelinePlacement
 from training.distributed.ranks import ALONE, Ranks
 from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, moments_of
 from training.recipes.recipe import Recipe
@@ -38,9 +44,11 @@ class Run:
 
     info: RunInfo
     network: nn.Module
-    """What is trained."""
-    trained: nn.Module
-    """What a step calls: the network, or what shares its gradients with other processes."""
+    """What is trained; where it is cut over processes, with the weights of this one's blocks only."""
+    parameters: int
+    """Number of the whole network's weights."""
+    placement: Placement
+    """Where the network is, and how batches go through it."""
     average: nn.Module | None
     """The average of its weights, where the recipe asks for one."""
     optimizer: torch.optim.Optimizer
@@ -61,8 +69,7 @@ class Run:
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context in which the network runs in the run's precision."""
-        dtype = AUTOCAST.get(self.info.precision)
-        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+        return _autocast(self.info.precision, self.device)
 
     def anneal_from(self, step: int) -> None:
         """Start the decay of the present stage's learning rate in a step."""
@@ -77,11 +84,11 @@ class Run:
     def save(self, name: str, *, moments: bool) -> None:
         """Write a checkpoint; with the optimizer's moments the run can be taken up from it.
 
+        All processes call it: each hands in what it has of the network.
+
         Raises:
             CheckpointError: it cannot be written.
         """
-        if not self.ranks.is_first:
-            return
         tensors = _named(NETWORK, self.judged)
         if moments and self.average is not None:
             tensors |= _named(RAW, self.network)
@@ -92,7 +99,9 @@ class Run:
                 state = self.optimizer.state.get(parameter)
                 if state:
                     tensors |= {f"{moment}.{key}": state[moment] for moment in moments_kept}
-        save_checkpoint(self.folder / name, tensors, self.info)
+        tensors = self.placement.collected(tensors)
+        if self.ranks.is_first:
+            save_checkpoint(self.folder / name, tensors, self.info)
 
 
 def timetable_of(info: RunInfo) -> Timetable:
@@ -111,7 +120,11 @@ def start_run(
         CheckpointError: `init` cannot be read or belongs to another network.
         TrainingError: the recipe asks for `compile`, and there is no compiler.
     """
-    run = _new_run(info, device, folder, init, ranks)
+    stored = None
+    if init is not None:
+        stored = Stored(load_checkpoint(init)[0], init, NETWORK)
+        info = replace(info, init_sha256=file_sha256(init))
+    run = _new_run(info, device, folder, ranks, stored)
     if ranks.is_first:
         (folder / LOG).unlink(missing_ok=True)
     return run
@@ -127,16 +140,17 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     """
     path = folder / LAST
     tensors, stored = load_checkpoint(path)
+    pipeline = info.recipe.pipeline
+    # Into how many stages the network is cut changes nothing about it.
+    stored = replace(stored, recipe=replace(stored.recipe, pipeline=pipeline))
     for name in COMPARED:
         if getattr(stored, name) != getattr(info, name):
             raise CheckpointError(
                 f"{path}: was written with another {name}; resume with the same one, or choose another "
                 "--output"
             )
-    run = _new_run(stored, device, folder, None, ranks)
-    load_weights(run.network, tensors, path, NETWORK if run.average is None else RAW)
-    if run.average is not None:
-        load_weights(run.average, tensors, path)
+    trained = NETWORK if info.recipe.ema is None else RAW
+    run = _new_run(stored, device, folder, ranks, Stored(tensors, path, trained))
     run.updates = stored.step if stored.updates is None else stored.updates
     if run.updates:
         _restore_moments(run, tensors, path)
@@ -150,32 +164,95 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     return run
 
 
-def _new_run(info: RunInfo, device: torch.device, folder: Path, init: Path | None, ranks: Ranks) -> Run:
+class Stored(NamedTuple):
+    """Weights of the whole network."""
+
+    tensors: Mapping[str, Tensor]
+    path: Path
+    """Where they are from, for messages."""
+    trained: str
+    """Which of them are those that are trained, and not their average."""
+
+
+def _new_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks, stored: Stored | None) -> Run:
+    """A run whose weights are drawn from the seed, or stored.
+
+    Where the network is cut over processes, each makes the whole of it, in its machine's memory, so that the
+    weights are the same for any number of stages, and keeps its own part.
+    """
     torch.manual_seed(info.seed)
-    network = build(info.recipe.network)
-    if init is not None:
-        load_weights(network, load_checkpoint(init)[0], init)
-        info = replace(info, init_sha256=file_sha256(init))
-    network = network.to(device).train()
-    if device.type == "cpu":
-        # Measured: a step is up to a third faster so. On GPUs instance norm gets slower.
-        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    average = None
+    network, average = build(info.recipe.network), None
+    if stored is not None:
+        load_weights(network, stored.tensors, stored.path, stored.trained)
     if info.recipe.ema is not None:
         average = copy.deepcopy(network).requires_grad_(False)
+        if stored is not None:
+            load_weights(average, stored.tensors, stored.path)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    cut = _cut(info, device, ranks)
+    kept = [network] if average is None else [network, average]
+    for one in kept:
+        if cut is not None:
+            cut.keep_own(one)
+        one.to(device).to(memory_format=layout_of(device))  # type: ignore[call-overload]
+        one.train()
     _change_computation(network, info.recipe, device)
+    autocast = partial(_autocast, info.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=info.precision == "fp16")
+    placement: Placement
+    if cut is None:
+        placement = WholePlacement(network, ranks, device, autocast, scaler)
+    else:
+        placement = PipelinePlacement(network, cut, device, autocast, scaler)
     return Run(
         info=info,
         network=network,
-        trained=wrap(network, ranks, device),
+        parameters=parameters,
+        placement=placement,
         average=average,
         optimizer=make_optimizer(network.parameters(), info.recipe.optimizer),
-        scaler=torch.amp.GradScaler(device.type, enabled=info.precision == "fp16"),
+        scaler=scaler,
         device=device,
         folder=folder,
         timetable=timetable_of(info),
         ranks=ranks,
     )
+
+
+def _cut(info: RunInfo, device: torch.device, ranks: Ranks) -> Cut | None:
+    """How the network is cut over the processes; None where each has the whole of it."""
+    recipe = info.recipe
+    if recipe.pipeline is None:
+        return None
+    stages = timetable_of(info).stages
+    largest = max(stages, key=lambda stage: prod(stage.recipe.patch_zyx) * stage.batch_size)
+    most = recipe.pipeline.micro_batches
+
+    def make() -> nn.Module:
+        network = build(recipe.network)
+        _change_computation(network, recipe, device)
+        return network
+
+    def micro_batch(replicas: int) -> tuple[int, ...]:
+        patches = max(1, largest.batch_size // replicas // recipe.optimizer.accumulate_steps)
+        return max(1, patches // most), recipe.network.in_channels, *largest.recipe.patch_zyx
+
+    moments = len(moments_of(recipe.optimizer)) + (recipe.ema is not None)
+    with torch.random.fork_rng(devices=[]):
+        return cut_network(
+            recipe.pipeline,
+            make,
+            ranks,
+            device,
+            partial(_autocast, info.precision, device),
+            shape=micro_batch,
+            moments=moments,
+        )
+
+
+def _autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    dtype = AUTOCAST.get(precision)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
 def _change_computation(network: nn.Module, recipe: Recipe, device: torch.device) -> None:

@@ -1,8 +1,7 @@
 """One step: the loss of a batch, its gradients, and the change of the weights."""
 
 import math
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from training.data.augmenting import augmented
 from training.data.batches import Batch
-from training.distributed.data_parallel import without_exchange
+from training.distributed.block_costs import layout_of
 from training.losses.scores import LossSetting
 from training.losses.supervision import deep_supervision_loss
 from training.optimization.weight_average import average_decay, update_average
@@ -38,12 +37,8 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     loss = torch.zeros((), device=run.device)
     parts = list(split(batch, run.info.recipe.optimizer.accumulate_steps))
     for index, part in enumerate(parts, start=1):
-        # Processes exchange gradients once, when they are complete.
-        with nullcontext() if index == len(parts) else without_exchange(run.trained):
-            of_part = loss_of(run, part) / len(parts)
-            run.scaler.scale(of_part).backward()  # type: ignore[no-untyped-call]
-            run.phases.mark(BACKWARD)
-        loss = loss + of_part.detach()
+        loss = loss + add_gradients(run, part, 1 / len(parts), complete=index == len(parts))
+        run.phases.mark(BACKWARD)
     value = float(loss)
     if not math.isfinite(value):
         raise TrainingError(f"the loss of step {step + 1} is {value}; {REMEDY}")
@@ -52,26 +47,29 @@ def training_step(run: Run, step: int, batch: Batch) -> float:
     return value
 
 
-def loss_of(run: Run, batch: Batch) -> Tensor:
-    """The recipe's loss of a batch; a scalar that gradients can be taken of."""
-    recipe = run.info.recipe
+def add_gradients(run: Run, batch: Batch, share: float = 1.0, *, complete: bool = True) -> Tensor:
+    """Add the gradients of a share of the recipe's loss to those that there are; that share of the loss.
+
+    Args:
+        run: whose parameters have the gradients.
+        batch: patches of this replica.
+        share: how much the batch counts.
+        complete: whether these are the last gradients before the weights change.
+    """
+    recipe, placement = run.info.recipe, run.placement
     images = batch.images.to(run.device, non_blocking=True)
     target = batch.target.to(run.device, non_blocking=True)
-    if run.device.type == "cpu":
-        images = images.to(memory_format=torch.channels_last_3d)
-    with run.autocast():
-        levels = run.trained(images)
-    run.phases.mark(FORWARD)
-    loss = deep_supervision_loss(
-        levels,
-        target,
-        recipe.loss,
-        recipe.network.output_strides_zyx,
-        batch.annotated,
-        LossSetting(channel_names=recipe.channel_names, reduce=run.ranks.sum),
-    )
-    run.phases.mark(LOSS)
-    return loss
+    images = images.to(memory_format=layout_of(run.device))
+    setting = LossSetting(channel_names=recipe.channel_names, reduce=placement.replicas.sum)
+
+    def loss(levels: Sequence[Tensor]) -> Tensor:
+        run.phases.mark(FORWARD)
+        strides_zyx = recipe.network.output_strides_zyx
+        whole = deep_supervision_loss(levels, target, recipe.loss, strides_zyx, batch.annotated, setting)
+        run.phases.mark(LOSS)
+        return whole * share
+
+    return placement.add_gradients(images, loss, complete=complete)
 
 
 def split(batch: Batch, parts: int) -> Iterator[Batch]:
@@ -84,8 +82,7 @@ def split(batch: Batch, parts: int) -> Iterator[Batch]:
 def _change_weights(run: Run, step: int) -> None:
     recipe = run.info.recipe
     run.scaler.unscale_(run.optimizer)
-    gradients = [weight.grad for weight in run.network.parameters() if weight.grad is not None]
-    total = torch.nn.utils.get_total_norm(gradients)
+    total = run.placement.gradient_norm(list(run.network.parameters()))
     norm, most = float(total), recipe.optimizer.clip_norm
     if not run.scaler.is_enabled() and not math.isfinite(norm):
         raise TrainingError(f"the gradient of step {step + 1} is {norm}; {REMEDY}")

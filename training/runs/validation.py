@@ -17,7 +17,7 @@ from training.data.sampling import GridCase
 from training.data.store import CaseStore
 from training.data.whole_volumes import padded_zyx
 from training.distributed.data_parallel import joined
-from training.distributed.ranks import ALONE, Ranks
+from training.distributed.network_placement import Placement
 from training.runs.timetable import Stage
 
 Look = Callable[[int, GridCase, U8], None]
@@ -29,7 +29,7 @@ def validate(
     stage: Stage,
     device: torch.device,
     autocast: AbstractContextManager[object],
-    ranks: Ranks = ALONE,
+    placement: Placement | None = None,
     look: Look | None = None,
 ) -> dict[str, float]:
     """Mean Dice of each foreground channel over the held-out cases, 0 to 1.
@@ -43,35 +43,50 @@ def validate(
         stage: says the recipe, and whether the network sees whole volumes.
         device: where the network runs.
         autocast: in which precision.
-        ranks: processes that share the cases.
+        placement: where the network is, and which processes share the cases; None: all is here.
         look: called with each case's number, the case and its prediction.
     """
-    recipe, scores = stage.recipe, {}
+    recipe, scores, placement = stage.recipe, {}, placement or Placement()
+    network = placement.for_windows(network)
     was_training = network.training
     network.eval()
     with torch.inference_mode(), autocast:
-        for index in ranks.share(min(len(store), recipe.validation.cases)):
+        for index in placement.replicas.share(min(len(store), recipe.validation.cases)):
             case = store.load(index)
             window_zyx = recipe.patch_zyx
             if stage.whole:
                 window_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
-            prediction = predict_channels(network, case, window_zyx, recipe.validation.overlap, device)
+            prediction = placement.agreed(
+                predict_channels(
+                    network,
+                    case,
+                    window_zyx,
+                    recipe.validation.overlap,
+                    device,
+                    placement.windows_at_a_time,
+                )
+            )
             scores[index] = case_dice(prediction, case.channels[:], recipe.channel_names)
             if look is not None:
                 look(index, case, prediction)
     network.train(was_training)
-    return mean_dice(joined(scores, ranks), recipe.channel_names)
+    return mean_dice(joined(scores, placement.replicas), recipe.channel_names)
 
 
 def predict_channels(
-    network: nn.Module, case: GridCase, window_zyx: Zyx, overlap: float, device: torch.device
+    network: nn.Module,
+    case: GridCase,
+    window_zyx: Zyx,
+    overlap: float,
+    device: torch.device,
+    windows_at_a_time: int = 1,
 ) -> U8:
     """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
     image = torch.from_numpy(case.image[:].astype(np.float32))[None]
     logits = sliding_window_inference(
         image,
         window_zyx,
-        1,
+        windows_at_a_time,
         network,
         overlap=overlap,
         mode="gaussian",

@@ -15,6 +15,8 @@ def main() -> None:
     # Every process's loss is the product of the two sums.
     total = ranks.sum(x)
     (total[0] * total[1]).backward()
+    own = [torch.full((2, 2), float(ranks.rank)), torch.tensor([10.0 * ranks.rank])]
+    ranks.average_(own)
     got = {
         "rank": ranks.rank,
         "first": ranks.is_first,
@@ -25,6 +27,12 @@ def main() -> None:
         "gather": ranks.gather(f"rank {ranks.rank}"),
         "share": list(ranks.share(5)),
         "batch": list(share_of_batch(4, ranks)),
+        "average": [tensor.flatten().tolist() for tensor in own],
+        "from_last": ranks.from_last(torch.tensor([1 + ranks.rank])).tolist(),
+        "collected": {
+            name: tensor.tolist()
+            for name, tensor in ranks.collected({f"of {ranks.rank}": torch.tensor([ranks.rank])}).items()
+        },
         "joined": joined({number: number * number for number in ranks.share(5)}, ranks),
     }
     ranks.barrier()

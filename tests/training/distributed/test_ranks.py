@@ -20,6 +20,9 @@ def test_two_processes_put_their_numbers_together():
         assert (got["mean"], got["min"]) == (0.5, 4)
         assert got["gather"] == ["rank 0", "rank 1"]
         assert got["joined"] == [0, 1, 4, 9, 16]
+        assert got["average"] == [[0.5] * 4, [5.0]]
+        assert got["from_last"] == [2]
+    assert (first["collected"], second["collected"]) == ({"of 0": [0], "of 1": [1]}, {})
     assert (first["share"], second["share"]) == ([0, 2, 4], [1, 3])
     assert (first["batch"], second["batch"]) == ([0, 2], [1, 3])
 

@@ -126,6 +126,20 @@ def test_no_clean_up_is_a_choice_too():
             },
             "optimizer.accumulate_steps: must be 1 where sampling.batch_size is auto, is 2",
         ),
+        (
+            # Two levels: two blocks of the encoder, one of the decoder.
+            {"pipeline": {"stages": 4}},
+            "pipeline.stages: must be at most 3, the blocks of this network, is 4",
+        ),
+        (
+            {"pipeline": {}, "sampling": {"batch_size": "auto"}},
+            "sampling.batch_size: must be a number with pipeline",
+        ),
+        (
+            {"pipeline": {}, "compile": True},
+            "compile: must be false with pipeline, whose stages run block by block",
+        ),
+        ({"pipeline": {"micro_batches": 0}}, "pipeline.micro_batches: must be 1 to 4096, is 0"),
         ({"schedule": {"kind": "polynomial", "power": 0}}, "schedule.power: must be 0.01 to 10, is 0"),
         (
             {"schedule": {"kind": "warmup_cosine", "warmup_steps": 1, "warmup_epochs": 1}},

@@ -154,12 +154,13 @@ def test_a_data_file_that_is_lost_ends_the_run_in_one_line(words, cubes, tmp_pat
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line(words, tmp_path, capsys, monkeypatch):
-    loss_of = step_module.loss_of
+    add_gradients = step_module.add_gradients
 
-    def failing(run, batch):
-        return loss_of(run, batch) * (float("nan") if run.info.step == 5 else 1)
+    def failing(run, batch, share, *, complete):
+        share *= float("nan") if run.info.step == 5 else 1
+        return add_gradients(run, batch, share, complete=complete)
 
-    monkeypatch.setattr(step_module, "loss_of", failing)
+    monkeypatch.setattr(step_module, "add_gradients", failing)
     assert main(words(tmp_path)) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
