@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.comparing.paired_tests import read_scores
 from eval.eval_errors import JudgingError
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import processors
@@ -24,6 +23,7 @@ from eval.report.case_script import CaseFiles
 from eval.report.page import atomic_folder, check_folder, write_page
 from eval.report.page_data import Json, Tables, page_data
 from eval.scoring.own_labels import find_challenge
+from eval.scoring.score_table import read_scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,14 @@ figure: for a structure that is not scored, or the spread of a single case. In t
 interval belong to the mean of the organs' means; SD and median (and the mean that `compare` shows) belong to
 the cases' own means, which differ from it if not every case has every organ.
 
+A case is a file of the truth. A prediction of no truth is named and left out. A truth that cannot be read, or
+holds labels outside the set, ends the run before anything is scored: no submission is to blame. Distances are
+infinite where only one of the maps holds a structure; in means, the length of the image's diagonal takes
+their place.
+
 rules:
-  strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the
-            set is an error, is named, and scores 0
+  strict    (default) a case whose prediction is missing, unreadable, on another grid or holds labels outside
+            the set is an error, is named, and scores 0
   official  what the organisers' programs compute, to 4 decimals and with their column names; a case in error
             has no scores
   partial   strict, but structures that a truth does not hold are not scored: for truths in which only some
@@ -19,7 +24,8 @@ label sets of your own:
   then scored by plain DSC and by NSD with a tolerance of 2 mm; "tolerances_mm": {"liver": 5} in the file
   states others. Rules are strict or partial.
 
-exit codes: 0 all cases scored; 1 some are in error and named; 2 wrong input, nothing written
+exit codes: 0 all cases scored; 1 some are in error, or there are predictions of no truth, all named; 2 wrong
+input or a faulty truth, nothing written
 """
 
 import argparse
@@ -29,14 +35,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import check_writable, write_csv
+from eval.files import check_writable, stem_of, write_csv
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
-from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
-from eval.scoring.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
+from eval.scoring.challenges import CHALLENGES, Rules, mean_scores
+from eval.scoring.columns import metrics_of
 from eval.scoring.own_labels import find_challenge
-from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge_all, pair_files
-from eval.scoring.summary import LESION, LESION_MEAN, ORGAN_MEAN, SummaryRow, summarize, value_of
+from eval.scoring.pairs import (
+    CaseScores,
+    Pairs,
+    ScoreOptions,
+    affordable_jobs,
+    check_truths,
+    judge_all,
+    pair_files,
+    why_extra,
+)
+from eval.scoring.score_table import cell, write_scores
+from eval.scoring.structure_scores import Metric
+from eval.scoring.summary import ORGAN_MEAN, SUMS, SummaryRow, summarize
 from model.labels import LabelSet
 
 SUMMARY_COLUMNS = [
@@ -107,70 +124,80 @@ def run(arguments: argparse.Namespace) -> int:
             "--rules official repeats the organisers' programs, which know no label set of your own; choose "
             "strict or partial"
         )
-    cases = pair_files(arguments.pred, arguments.truth)
+    pairs = pair_files(arguments.pred, arguments.truth)
     options = ScoreOptions(
         challenge=challenge,
         rules=rules,
         with_hd95=not arguments.no_hd95,
         resample_truth=arguments.resample_truth,
     )
+    jobs = arguments.jobs or affordable_jobs(pairs.cases, free_memory_bytes())
+    _refuse_faulty_truths(pairs, options, jobs)
     results = []
-    for result in judge_all(cases, options, arguments.jobs or affordable_jobs(cases, free_memory_bytes())):
+    for result in judge_all(pairs.cases, options, jobs):
         results.append(result)
-        sys.stderr.write(_progress(len(results), len(cases), result, challenge.labels) + "\n")
-    results.sort(key=lambda result: result.name)
+        sys.stderr.write(_progress(len(results), len(pairs.cases), result, challenge.labels) + "\n")
+    results.sort(key=lambda result: stem_of(result.name))
     metrics = metrics_of(rules, options.with_hd95)
     write_scores(output, results, challenge, metrics, rules)
     rows = summarize(results, challenge, metrics, rules)
     write_csv(summary_path, SUMMARY_COLUMNS, [_summary_cells(row) for row in rows])
-    sys.stdout.write(summary_text(rows))
+    sys.stdout.write(summary_text(rows, rules))
+    for path in pairs.extras:
+        sys.stderr.write(f"left out: {why_extra(path, pairs)}\n")
     errors = [result for result in results if result.error]
     if errors:
         sys.stderr.write(
             f"{len(errors)} of {len(results)} cases in error, the last: {errors[-1].name}: "
             f"{errors[-1].error}\n"
         )
-    return 1 if errors else 0
+    return 1 if errors or pairs.extras else 0
 
 
-def write_scores(
-    path: Path, results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
-) -> None:
-    """Write one row per case; a score that does not exist becomes an empty cell."""
-    rows = []
-    for result in results:
-        row = {NAME: result.name, ERROR: result.error}
-        for structure, score in result.scores.items():
-            for metric in metrics:
-                row[column(challenge, structure, metric, rules)] = cell(value_of(score, metric))
-        rows.append(row)
-    columns = [NAME, *score_columns(challenge, metrics, rules)]
-    if rules is not Rules.OFFICIAL or any(result.error for result in results):
-        columns.append(ERROR)
-    write_csv(path, columns, [{name: row[name] for name in columns} for row in rows])
+def _refuse_faulty_truths(pairs: Pairs, options: ScoreOptions, jobs: int) -> None:
+    faults = check_truths(pairs.cases, options, jobs)
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    if faults:
+        raise JudgingError(
+            f"{len(faults)} of {len(pairs.cases)} truths cannot be used and are named above; mend them "
+            "first, nothing was scored"
+        )
 
 
-def cell(value: float) -> str:
-    """A number as tables show it: 4 decimals, an empty cell for NaN, `inf` for infinity."""
-    return "" if math.isnan(value) else str(round(value, DECIMALS))
-
-
-def summary_text(rows: Sequence[SummaryRow]) -> str:
+def summary_text(rows: Sequence[SummaryRow], rules: Rules) -> str:
     """The summary of DSC and NSD side by side, as the terminal shows it."""
     structures = list(dict.fromkeys(row.structure for row in rows))
     found = {(row.structure, row.metric): row for row in rows}
+    width = max(20, *(len(structure) for structure in structures)) + 2
     lines = [
-        f"{'':<20}  {'DSC mean ± SD':<17}{'median':<8}{'95 % CI':<18}{'NSD mean ± SD':<17}{'median':<8}95 % "
-        "CI"
+        f"{'':<{width}}{'cases':>5}  {'DSC mean ± SD':<17}{'median':<8}{'95 % CI':<18}{'NSD mean ± SD':<17}"
+        f"{'median':<8}95 % CI"
     ]
+    first_sum = next((structure for structure in structures if structure in SUMS), None)
     for structure in structures:
-        if structure in (ORGAN_MEAN, LESION, LESION_MEAN):
+        if structure == first_sum:
             lines.append("-" * len(lines[0]))
         cells = [_figures(found[structure, metric]) for metric in (Metric.DSC, Metric.NSD)]
-        lines.append(f"{structure:<20}  {cells[0]}{cells[1]}".rstrip())
+        cases = found[structure, Metric.DSC].cases
+        lines.append(f"{structure:<{width}}{cases:>5}  {cells[0]}{cells[1]}".rstrip())
+    if hd95 := found.get((ORGAN_MEAN, Metric.HD95)):
+        lines.append(f"organ HD95 {hd95.mean:.1f} mm{infinite_text(hd95)}")
+    if rules is Rules.PARTIAL:
+        lines.append("each mean is over the cases whose truth holds the structure: see the column cases")
     if max(row.cases for row in rows) == 1:
         lines.append("one case: no standard deviation and no confidence interval")
     return "\n".join(lines) + "\n"
+
+
+def infinite_text(row: SummaryRow) -> str:
+    """What became of infinite distances, to follow a mean; empty if there are none."""
+    if not row.infinite:
+        return ""
+    values = f"{row.infinite} infinite value{'s' if row.infinite > 1 else ''}"
+    if row.left_out:
+        return f", {row.left_out} of {values} left out"
+    return f", {values} counted as the image's diagonal"
 
 
 def _figures(row: SummaryRow) -> str:

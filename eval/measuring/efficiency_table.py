@@ -67,8 +67,9 @@ OFFICIAL_COLUMNS = (
     "AUC_RAM_Time",
 )
 STATUS, REMARK = "Status", "Remark"
-STUCK_S = 3600.0
-"""The time that the organisers write for a container that does not end."""
+STUCK_S, STUCK_GPU, STUCK_CPU = 3600.0, 29_491_200.0, 360_000.0
+"""What the organisers write for a container that does not end: seconds, MB·s (8 GB all the time) and
+percent·s (all processors all the time). FLARE22 published the two areas."""
 LENIENT_MB = (2048.0, 4096.0)
 """GPU memory in MiB that costs nothing in the rankings of FLARE22 and FLARE23."""
 LENIENT_S = 15.0

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, atomic_path, case_of
+from eval.files import SUFFIXES, atomic_path, case_among, stem_of
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
 from model.labels import LabelSet
@@ -52,8 +52,11 @@ def find_files(stems: Sequence[str], folders: Folders) -> list[CaseFiles]:
     images, predictions, truths = (
         _by_stem(folder) for folder in (folders.images, folders.predictions, folders.truths)
     )
+    image_of = {case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None}
     found = [
-        CaseFiles(name=stem, image=images.get(stem), prediction=predictions.get(stem), truth=truths.get(stem))
+        CaseFiles(
+            name=stem, image=image_of.get(stem), prediction=predictions.get(stem), truth=truths.get(stem)
+        )
         for stem in stems
     ]
     found = [files for files in found if files.image or files.prediction or files.truth]
@@ -73,7 +76,7 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder")
     return {
-        case_of(path.name): path
+        stem_of(path.name): path
         for path in sorted(folder.iterdir())
         if path.name.endswith(SUFFIXES) and path.name[0] != "."
     }

@@ -1,28 +1,26 @@
-"""From two folders to scored cases: pair predictions with truths, check them, score them in parallel."""
+"""From two folders to scored cases: pair predictions with truths, check them, score them in parallel.
+
+The truth says what is judged: a case is a file of the truth. A prediction of no truth is named and left out,
+a truth without a prediction is a case in error, and a faulty truth ends the run, since no submission is to
+blame.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES
+from eval.files import SUFFIXES, case_of, stem_of
 from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
-from eval.scoring.challenges import (
-    LOST,
-    UNSCORED,
-    Challenge,
-    LabelPair,
-    Rules,
-    StructureScore,
-    score_case,
-)
+from eval.scoring.challenges import Challenge, LabelPair, Rules, score_case, truth_volumes_ml
 from eval.scoring.metrics import label_boxes
+from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
 from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, without_itk_warnings
 
 MEMORY_SHARE = 0.6
@@ -35,14 +33,24 @@ CONVERT = "choose another --labels or convert the file"
 
 @dataclass(frozen=True, kw_only=True)
 class PairedCase:
-    """The files of a prediction and its truth; at most one of them is missing."""
+    """The files of a truth and its prediction."""
 
     name: str
-    """File name, as in the organisers' tables."""
+    """File name of the truth, as in the organisers' tables."""
     prediction: Path | None
-    """Predicted label map."""
-    truth: Path | None
+    """Predicted label map; None if there is none."""
+    truth: Path
     """True label map."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """What two folders hold together."""
+
+    cases: tuple[PairedCase, ...]
+    """One case a truth, sorted by name."""
+    extras: tuple[Path, ...]
+    """Predictions of no truth, which are not judged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +77,11 @@ class CaseScores:
     """Structure to its scores, in the order of ids."""
     error: str = ""
     """Why the case could not be scored properly, in one line; empty if it could."""
+    diagonal_mm: float = math.nan
+    """Length of the image's diagonal, which stands for infinite distances in means; NaN if nobody said."""
 
 
-def pair_files(prediction_dir: Path, truth_dir: Path) -> list[PairedCase]:
+def pair_files(prediction_dir: Path, truth_dir: Path) -> Pairs:
     """Pair the label maps of two folders by name, sorted by name; `.nii` and `.nii.gz` are alike.
 
     Raises:
@@ -87,14 +97,22 @@ def pair_files(prediction_dir: Path, truth_dir: Path) -> list[PairedCase]:
             f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); "
             "name predictions like truths"
         )
-    return [
-        PairedCase(
-            name=(truths.get(stem) or predictions[stem]).name,
-            prediction=predictions.get(stem),
-            truth=truths.get(stem),
-        )
-        for stem in sorted(predictions.keys() | truths.keys())
-    ]
+    cases = (
+        PairedCase(name=path.name, prediction=predictions.get(stem), truth=path)
+        for stem, path in truths.items()
+    )
+    return Pairs(
+        cases=tuple(sorted(cases, key=lambda case: stem_of(case.name))),
+        extras=tuple(path for stem, path in predictions.items() if stem not in truths),
+    )
+
+
+def why_extra(path: Path, pairs: Pairs) -> str:
+    """Why a prediction is not judged, in one line."""
+    case = case_of(path.name)
+    if case != stem_of(path.name) and any(stem_of(known.name) == case for known in pairs.cases):
+        return f"{path.name}: is named like an image; the label map of {case} is {case}.nii.gz"
+    return f"{path.name}: there is no truth of this name"
 
 
 def _label_maps(folder: Path) -> dict[str, Path]:
@@ -102,49 +120,75 @@ def _label_maps(folder: Path) -> dict[str, Path]:
         raise JudgingError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
-        if suffix is None or path.name.startswith(".") or not path.is_file():
+        if not path.name.endswith(SUFFIXES) or path.name.startswith(".") or not path.is_file():
             continue
-        stem = path.name.removesuffix(suffix)
+        stem = stem_of(path.name)
         if stem in found:
             raise JudgingError(f"{folder}: holds both {found[stem].name} and {path.name}; keep one")
         found[stem] = path
     return found
 
 
+def truth_fault(case: PairedCase, options: ScoreOptions) -> str:
+    """Why a case's truth cannot be used, in one line; empty if it can.
+
+    Under official rules labels outside the set are no fault, since the organisers' programs pass over them.
+    """
+    try:
+        truth = read_labels(case.truth)
+        if options.rules is not Rules.OFFICIAL:
+            check_labels(truth.path, label_boxes(truth.labels), options.challenge.labels, CONVERT)
+    except JudgingError as error:
+        return str(error)
+    return ""
+
+
+def check_truths(cases: Sequence[PairedCase], options: ScoreOptions, jobs: int) -> list[str]:
+    """The faults of all truths, `jobs` read at a time, in the order of the cases' names.
+
+    Raises:
+        JudgingError: a process ran out of memory.
+    """
+    return sorted(filter(None, side_by_side(partial(truth_fault, options=options), cases, jobs)))
+
+
 def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScores:
-    """Score one case; a fault of the case is reported in `error` and raises no exception.
+    """Score one case; a fault of the prediction is reported in `error` and raises no exception.
 
     Under official rules a faulty case has no scores, since the organisers' program stops at it. Under strict
     rules all its structures have the worst scores, under partial rules those that the truth holds.
+
+    Raises:
+        JudgingError: the truth cannot be used; see `truth_fault`.
     """
-    challenge = options.challenge
-    truth: LabelVolume | None = None
+    truth = read_labels(case.truth)
+    diagonal_mm = truth.diagonal_mm
     try:
-        if case.truth is not None:
-            truth = read_labels(case.truth)
         if case.prediction is None:
             raise JudgingError("missing: there is no prediction of this name")
-        if truth is None:
-            raise JudgingError("extra: there is a prediction but no truth of this name")
-        return _compared(case, read_labels(case.prediction), truth, options, threads)
+        scores, remarks = _compared(read_labels(case.prediction), truth, options, threads)
     except JudgingError as error:
-        return CaseScores(name=case.name, scores=failed(challenge, options.rules, truth), error=str(error))
+        scores, remarks = failed(options.challenge, options.rules, truth), str(error)
+    return CaseScores(name=case.name, scores=scores, error=remarks, diagonal_mm=diagonal_mm)
 
 
-def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dict[str, StructureScore]:
+def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, StructureScore]:
     """Scores that the rules give to a case in error."""
     if rules is Rules.OFFICIAL:
         return dict.fromkeys(challenge.labels.names, UNSCORED)
-    if rules is Rules.STRICT or truth is None:
-        return dict.fromkeys(challenge.labels.names, LOST)
-    held = label_boxes(truth.labels)
-    return {name: LOST if label in held else UNSCORED for name, label in challenge.labels.ids.items()}
+    volumes_ml = truth_volumes_ml(
+        truth.labels, label_boxes(truth.labels), truth.spacing_zyx_mm, challenge.labels
+    )
+    return {
+        name: replace(LOST if rules is Rules.STRICT or volume_ml > 0 else UNSCORED, truth_ml=volume_ml)
+        for name, volume_ml in volumes_ml.items()
+    }
 
 
 def _compared(
-    case: PairedCase, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int
-) -> CaseScores:
+    prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int
+) -> tuple[dict[str, StructureScore], str]:
+    """The scores of a prediction, and what was left out."""
     challenge = options.challenge
     official = options.rules is Rules.OFFICIAL
     if options.resample_truth and grid_difference(prediction.grid, truth.grid):
@@ -163,11 +207,10 @@ def _compared(
     )
     if not official:
         check_labels(prediction.path, pair.prediction_boxes, challenge.labels, CONVERT)
-        check_labels(truth.path, pair.truth_boxes, challenge.labels, CONVERT)
     scores = score_case(
         pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads
     )
-    return CaseScores(name=case.name, scores=scores, error=_remarks(scores) if official else "")
+    return scores, _remarks(scores) if official else ""
 
 
 def _remarks(scores: dict[str, StructureScore]) -> str:

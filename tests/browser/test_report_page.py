@@ -8,7 +8,8 @@ import pytest
 from eval.__main__ import main
 from eval.report.viewer import viewer_script
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.columns import Metric, score_columns
+from eval.scoring.columns import score_columns
+from eval.scoring.structure_scores import Metric
 from tests.browser.chromium import Browser
 from tests.eval.made import disturbed, organs, write
 

@@ -6,7 +6,7 @@ import pytest
 from eval.measuring.trace import GPU, OWN_RAM, QUANTITIES, RAM, TIME, Trace, write_trace
 from eval.pictures.colours import COLOURS
 from eval.scoring.challenges import CHALLENGES
-from eval.scoring.columns import Metric
+from eval.scoring.structure_scores import Metric
 from tests.eval.command_line import assert_refused, call, files_in
 from tests.eval.report.reports import data_in, report, write_scores
 
@@ -31,7 +31,7 @@ def test_a_case_has_its_values_in_the_order_of_structures(tmp_path):
     )
     data = data_of(tmp_path)
     first, second = data["cases"]
-    assert (first["name"], first["stem"], first["error"]) == ("a_0000.nii.gz", "a", "")
+    assert (first["name"], first["stem"], first["error"]) == ("a_0000.nii.gz", "a_0000", "")
     assert first["values"]["DSC"] == [0.9, 0.7, 0.5, 0.5]
     assert first["values"]["NSD"] == [0.5, 0.5, None, 0.5]
     assert first["values"]["HD95_mm"] == ["inf", 0.5, 0.5, 0.5]

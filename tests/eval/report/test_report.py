@@ -8,7 +8,8 @@ from eval.__main__ import main
 from eval.report.case_script import _averaged, _thinned
 from eval.report.page import atomic_folder
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.columns import Metric, score_columns
+from eval.scoring.columns import score_columns
+from eval.scoring.structure_scores import Metric
 from tests.eval.made import disturbed, organs, write
 
 CHALLENGE = CHALLENGES["flare22"]
