@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from eval.measuring.container_run import (
     run_case,
 )
 from eval.measuring.efficiency import Status
+from eval.measuring.trace import OOM_KILLS, parse_samples
 from model.labels import AMOS22, FLARE22, FLARE23
 from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
 from tests.eval.made import write
@@ -103,6 +105,67 @@ def test_how_a_case_ended(folder, name, status, exit_code, remark):
     assert not [path for path in files_in(folder) if path.startswith(".")]
 
 
+class KilledWorkers:
+    """A sampler that saw a number of processes being killed for memory."""
+
+    kills = 1
+
+    def __init__(self, _):
+        self.watch = lambda _: None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def trace(self, start_s, end_s):
+        return replace(parse_samples("", start_s, end_s), counters={OOM_KILLS: float(self.kills)})
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "remark"),
+    [
+        ("good", Status.OK, "1 of its processes was killed for memory"),
+        ("wrongly", Status.OUT_OF_MEMORY, "was killed for memory; there is no outputs/wrongly.nii.gz"),
+        ("quiet", Status.OUT_OF_MEMORY, "was killed for memory; exit code 4"),
+    ],
+)
+def test_a_worker_killed_for_memory_is_told_though_its_parent_ends_well(
+    folder, monkeypatch, name, status, remark
+):
+    monkeypatch.setattr(container_run, "Sampler", KilledWorkers)
+    image = write(folder / f"{name}_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / f"{name}.nii.gz", log=folder / "log")
+    result = run_case(case, options())
+    assert result.status is status
+    assert remark in result.remark
+
+
+@pytest.mark.parametrize(("engine", "hidden"), [("exit 0", True), ("exit 7", False), ("exit 126", False)])
+def test_an_engine_that_hides_exit_codes_is_found_out(tmp_path, monkeypatch, engine, hidden):
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{engine}\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert container_run.hides_exit_codes("team") is hidden
+
+
+@pytest.mark.parametrize(
+    ("hidden", "exit_code", "said"), [(True, None, "exit code is not known"), (False, 0, "")]
+)
+def test_an_exit_code_that_nobody_tells_is_not_taken_for_0(folder, hidden, exit_code, said):
+    (folder / "bin" / "docker").write_text(
+        (folder / "bin" / "docker")
+        .read_text()
+        .replace('good*) cp "$file" "$out"; note "0 false"', 'good*) cp "$file" "$out"')
+    )
+    image = write(folder / "good_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / "good.nii.gz", log=folder / "log")
+    result = run_case(case, options(hides_exit_codes=hidden))
+    assert (result.status, result.exit_code) == (Status.OK, exit_code)
+    assert said in result.remark
+
+
 def test_the_container_is_asked_for_by_one_name_and_removed_in_the_end(folder):
     image = write(folder / "good_0000.nii.gz", LABELS)
     run_case(ContainerCase(image=image, output=folder / "good.nii.gz", log=folder / "log"), options())
@@ -120,7 +183,8 @@ def test_the_container_is_asked_for_by_one_name_and_removed_in_the_end(folder):
         ({"gpu": "0"}, ["--gpus=device=0", "--network none"], ["--shm-size"]),
         ({"official": True}, ["--rm", "-m 8g"], ["--network", "--read-only", "--shm-size", ":ro"]),
         ({"official": True, "gpu": "GPU-1"}, ["--gpus=device=GPU-1", "--shm-size=28gb"], ["--network"]),
-        ({"memory": "512m"}, ["-m 512m"], []),
+        ({"memory": "512m"}, ["-m 512m"], ["--cpus", "--memory-swap"]),
+        ({"cpus": "2", "memory_swap": "8g"}, ["-m 8g --memory-swap 8g --cpus 2"], []),
     ],
 )
 def test_what_the_command_asks_of_docker(tmp_path, more, there, absent):
