@@ -85,6 +85,8 @@ RULES: Mapping[str, Rule] = {
             *("eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"),
             # A ranking of one's own is a document, as manifests and recipes are.
             *("model.schema", "model.checks"),
+            # What made a table stands beside it.
+            "leanseg.version",
         },
         {"numpy", "scipy", "SimpleITK", "matplotlib", "psutil", "yaml"},
     ),

@@ -99,14 +99,15 @@ def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
         ) from error
 
 
-def check_image(image: str) -> None:
-    """Refuse an image that docker does not have, before any work is done.
+def check_image(image: str) -> str:
+    """The digest of an image that docker has; others are refused, before any work is done.
 
     Raises:
         JudgingError: docker does not work or has no such image.
     """
-    if docker("image", "inspect", image).returncode == 0:
-        return
+    found = docker("image", "inspect", "--format", "{{.Id}}", image)
+    if found.returncode == 0:
+        return found.stdout.strip()
     working = docker("info")
     if working.returncode != 0:
         raise JudgingError(f"docker does not work: {_complaint(working.stderr)}")

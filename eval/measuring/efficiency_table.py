@@ -36,6 +36,7 @@ container or command alone:
 
 A cell is empty if its figure was not measured. Megabytes are MiB, as the organisers count them.
 
+EFFICIENCY_run.json says where the table comes from: program, date, command, machine, image and its digest.
 EFFICIENCY_cases/CASE.trace.csv has the columns Time_s, GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB,
 OwnCPU_percent and OwnRAM_MB. Times count from the start; the baseline before it has negative times, and a
 last row without values marks the end. EFFICIENCY_cases/CASE.log is the container's output.
@@ -53,7 +54,7 @@ RANKING.csv has one row per submission, the best first:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.files import write_csv
@@ -101,7 +102,12 @@ OWN_COLUMNS = (
 
 def write_efficiency(path: Path, results: Sequence[CaseEfficiency]) -> None:
     """Write the table, in the order of the results."""
-    write_csv(path, [*OFFICIAL_COLUMNS, *OWN_COLUMNS], [efficiency_row(result) for result in results])
+    write_rows(path, [efficiency_row(result) for result in results])
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the table from rows that are made already."""
+    write_csv(path, [*OFFICIAL_COLUMNS, *OWN_COLUMNS], rows)
 
 
 def efficiency_row(result: CaseEfficiency) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Its container does what the name of the case says and leaves a note, `state`, that `inspect` reads.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from eval.measuring.container_run import (
     run_case,
 )
 from eval.measuring.efficiency import Status
+from eval.measuring.series import drop_disk_cache
 from eval.measuring.trace import OOM_KILLS, parse_samples
 from model.labels import AMOS22, FLARE22, FLARE23
 from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
@@ -282,6 +284,75 @@ def test_a_run_over_three_cases(folder, capsys):
     assert "quiet.nii.gz" not in files_in(folder / "pred")
 
 
+@pytest.mark.usefixtures("own_signals")
+def test_an_interrupted_run_goes_on(folder, capsys):
+    for name in ("good1", "quiet", "good2"):
+        write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
+    assert call(*container(folder)) == 1
+    (folder / "pred" / "good2.nii.gz").unlink()
+    lines = (folder / "e.csv").read_text().splitlines()
+    (folder / "e.csv").write_text("\n".join(line for line in lines if not line.startswith("good1")) + "\n")
+    (folder / "calls").unlink()
+    capsys.readouterr()
+    assert call(*container(folder, "--resume")) == 1
+    err = capsys.readouterr().err
+    assert "1 cases were run before" in err
+    assert [line.split(":")[0] for line in err.splitlines() if line.startswith("[")] == [
+        "[1/2] good1.nii.gz",
+        "[2/2] good2.nii.gz",
+    ]
+    assert [row["Name"] for row in rows_of(folder / "e.csv")] == [
+        "good1.nii.gz",
+        "good2.nii.gz",
+        "quiet.nii.gz",
+    ]
+    assert files_in(folder / "pred") == ["good1.nii.gz", "good2.nii.gz"]
+    # Another run is no continuation.
+    assert_refused(capsys, container(folder, "--resume", "--memory", "4g"), "made with memory 8g, not 4g")
+    (folder / "e_run.json").unlink()
+    assert_refused(capsys, container(folder, "--resume"), "nothing beside it says how it was made")
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_several_images_take_turns(folder, capsys):
+    for i in range(6):
+        write(folder / "images" / f"good{i}_0000.nii.gz", LABELS)
+    paths = ("--input", folder / "images", "--output", folder / "{image}" / "labels")
+    words = ("container", "one:latest", "org/two", *paths, "--results", folder / "{image}" / "e.csv")
+    assert call(*words) == 0
+    for name in ("one", "two"):
+        assert [row["Status"] for row in rows_of(folder / name / "e.csv")] == ["ok"] * 6
+        assert len(files_in(folder / name / "labels")) == 6
+        run = json.loads((folder / name / "e_run.json").read_text())
+        assert run["image"] == {"one": "one:latest", "two": "org/two"}[name]
+        assert run["machine"]["processors"] >= 1
+    err = capsys.readouterr().err
+    order = [line.split()[1] for line in err.splitlines() if line.startswith("[")]
+    assert sorted(order) == ["one"] * 6 + ["two"] * 6
+    assert order != sorted(order)
+    assert_refused(capsys, (*words[:-1], folder / "e.csv", "--force"), "--results is one place for 2 images")
+    assert_refused(capsys, ("container", "one:1", "one:2", *words[3:]), "two images are called one")
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_challenge_says_how_containers_are_run(folder):
+    write(folder / "images" / "good_0000.nii.gz", np.full((3, 4, 5), 14, np.uint8))
+    assert call(*container(folder, "--challenge", "flare24-laptop", "--cpus", "1.5")) == 1
+    assert "-m 8g --cpus 1.5 " in (folder / "calls").read_text()
+    (row,) = rows_of(folder / "e.csv")
+    assert "holds label 14" in row["Remark"]
+    more = ("--challenge", "flare23", "--memory", "9g", "--memory-swap", "-1", "--force")
+    assert call(*container(folder, *more)) == 0
+    assert "-m 9g --memory-swap -1 " in (folder / "calls").read_text()
+
+
+def test_the_disk_cache_is_emptied_where_that_is_allowed(tmp_path):
+    (tmp_path / "drop").touch()
+    assert drop_disk_cache(tmp_path / "drop") == ""
+    assert (tmp_path / "drop").read_text() == "3"
+    assert "cannot be emptied here" in drop_disk_cache(tmp_path / "none" / "drop")
+
+
 @pytest.mark.parametrize(
     ("images", "more", "said"),
     [
@@ -293,6 +364,9 @@ def test_a_run_over_three_cases(folder, capsys):
         (("a.nii.gz",), ("--memory", "8 GB"), "--memory"),
         (("a.nii.gz",), ("--memory", "8.5g"), "--memory"),
         (("a.nii.gz",), ("--labels", "flare99"), "flare99"),
+        (("a.nii.gz",), ("--cpus", "many"), "--cpus is many"),
+        (("a.nii.gz",), ("--cpus", "0"), "--cpus is 0"),
+        (("a.nii.gz",), ("--memory-swap", "lots"), "--memory-swap is lots"),
         (("a.nii.gz",), ("--results", "none/e.csv"), "none: no such folder"),
         (("a.nii.gz",), ("--output", "none/pred"), "none: no such folder"),
         (("a_0000.nii.gz",), ("--output", "images"), "input folder"),
