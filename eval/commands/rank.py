@@ -24,7 +24,7 @@ The places in resamples of the cases show how certain the ranking is.
 
 Beside RANKING.csv stand RANKING_cases.csv, one row a metric, case and submission, as challengeR reads it
 (`as.challenge(data, by = "Task", algorithm = "Algorithm", case = "Case", value = "Value")`), and
-RANKING_details.json, which `report` draws.
+RANKING_details.json, which `report` draws; RANKING_run.json says where the ranking comes from.
 
 exit codes: 0 ranked; 1 ranked, but submissions lack cases or have too many, and are named; 2 wrong input,
 nothing written
@@ -55,6 +55,7 @@ from eval.comparing.ranking_rules import RANKINGS, SCHEMES, RankedMetric, Rankin
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
+from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.own_labels import find_challenge
 from model.arrays import F64
 
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     long_path = output.with_name(f"{output.stem}_cases.csv")
     details_path = details_beside(output)
-    check_writable((output, long_path, details_path), arguments.force)
+    check_writable((output, long_path, details_path, beside(output)), arguments.force)
     rules = find_rules(arguments.rules)
     if arguments.scheme:
         rules = replace(rules, scheme=arguments.scheme)
@@ -119,6 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_csv(long_path, ["Task", "Case", "Algorithm", "Value"], long_rows(names, cases, values, metrics))
     with atomic_path(details_path) as temporary:
         temporary.write_text(json.dumps(details(ranking, rules, metrics, cases), indent=1), encoding="utf-8")
+    write_provenance(output, provenance(rules=arguments.rules, scheme=rules.scheme, submissions=names))
     sys.stdout.write(ranking_text(ranking, rules, len(cases)))
     for metric in rules.metrics:
         if metric not in metrics:

@@ -21,7 +21,7 @@ from eval.report.box_plots import FORMATS, write_plots
 from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
 from eval.report.case_script import CaseFiles
 from eval.report.page import atomic_folder, check_folder, write_page
-from eval.report.page_data import Json, Tables, page_data
+from eval.report.page_data import Json, Tables, copy_sources, page_data
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.score_table import read_scores
 
@@ -111,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     with atomic_folder(output) as folder:
         files = find_files([case["stem"] for case in data["cases"]], folders)
         failed = _embed(data["cases"], files, folder, options, arguments.jobs)
+        copy_sources(tables, data["cases"], folder)
         write_page(folder, data)
         if arguments.plots:
             write_plots(data, folder, arguments.plots)

@@ -1,7 +1,8 @@
 """Score predicted label maps against true ones; files of the same name belong together.
 
 Writes one row per case to OUTPUT (NAME.csv), and to NAME_summary.csv beside it the mean, standard deviation,
-median and 95 % confidence interval of each structure; prints the summary. A cell is empty where there is no
+median and 95 % confidence interval of each structure; prints the summary. NAME_run.json says where the scores
+come from. A cell is empty where there is no
 figure: for a structure that is not scored, or the spread of a single case. In the row `organ mean`, mean and
 interval belong to the mean of the organs' means; SD and median (and the mean that `compare` shows) belong to
 the cases' own means, which differ from it if not every case has every organ.
@@ -38,6 +39,7 @@ from eval.eval_errors import JudgingError
 from eval.files import check_writable, stem_of, write_csv
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
+from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.challenges import CHALLENGES, Rules, mean_scores
 from eval.scoring.columns import metrics_of
 from eval.scoring.own_labels import find_challenge
@@ -115,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score all cases and write both tables."""
     output: Path = arguments.output
     summary_path = output.with_name(f"{output.stem}_summary.csv")
-    check_writable((output, summary_path), arguments.force)
+    check_writable((output, summary_path, beside(output)), arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
@@ -140,6 +142,16 @@ def run(arguments: argparse.Namespace) -> int:
     results.sort(key=lambda result: stem_of(result.name))
     metrics = metrics_of(rules, options.with_hd95)
     write_scores(output, results, challenge, metrics, rules)
+    write_provenance(
+        output,
+        provenance(
+            rules=str(rules),
+            labels=arguments.labels,
+            predictions=str(arguments.pred),
+            truths=str(arguments.truth),
+            left_out=[path.name for path in pairs.extras],
+        ),
+    )
     rows = summarize(results, challenge, metrics, rules)
     write_csv(summary_path, SUMMARY_COLUMNS, [_summary_cells(row) for row in rows])
     sys.stdout.write(summary_text(rows, rules))

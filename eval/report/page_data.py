@@ -3,7 +3,9 @@
 Missing numbers become null, infinite ones the text "inf".
 """
 
+import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from eval.comparing.paired_tests import compare
+from eval.comparing.rank_table import details_beside
 from eval.comparing.ranking_rules import RANKINGS
 from eval.eval_errors import JudgingError
 from eval.files import case_among, read_csv, stem_of
@@ -19,12 +22,13 @@ from eval.measuring.efficiency import Status
 from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
 from eval.pictures.colours import colours_of
+from eval.provenance import read_provenance
 from eval.scoring.challenges import DECIMALS, Challenge, Rules, mean_scores
 from eval.scoring.columns import NAME, read_number
 from eval.scoring.pairs import CaseScores
 from eval.scoring.score_table import ScoreTable
 from eval.scoring.structure_scores import Metric, value_of
-from eval.scoring.summary import lesion_row, summarize
+from eval.scoring.summary import ABSENT, PRESENT, lesion_row, summarize
 from model.labels import LabelSet
 
 Json = dict[str, Any]
@@ -35,6 +39,8 @@ OWN_COLUMNS = ("OwnRAM_Max_MB",)
 """Our own columns that it shows, if the table has them."""
 RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
 """The columns of a ranking that a report shows, beside one per metric."""
+TABLES, LOGS = "tables", "logs"
+"""Folders of a report that hold the tables and the containers' logs."""
 MOST_POINTS = 400
 """Largest number of points of a curve."""
 
@@ -82,7 +88,10 @@ def page_data(tables: Tables, title: str) -> Json:
         "tolerances": _tolerances(challenge),
         "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
         "ranking": None if tables.ranking is None else read_ranking(tables.ranking),
+        "ranking_details": None if tables.ranking is None else _ranking_details(tables.ranking),
+        "sources": _sources(tables),
         "lesion": lesion_row(challenge.labels),
+        "lesion_rows": [PRESENT, ABSENT],
     }
 
 
@@ -118,7 +127,11 @@ def _case(
         "organ_NSD": _plain(nsd),
         "lesion_DSC": _plain(lesion_dice),
         "lesion_NSD": _plain(lesion_nsd),
+        "held": [
+            None if math.isnan(score.truth_ml) else score.truth_ml > 0 for score in result.scores.values()
+        ],
         "efficiency": taken,
+        "log": None,
         "volume": None,
     }
 
@@ -196,6 +209,50 @@ def read_ranking(path: Path) -> list[dict[str, str]]:
     if not rows or not set(RANKING_COLUMNS) <= set(columns):
         raise JudgingError(f"{path}: is no ranking with rows; write it with `python -m eval rank`")
     return rows
+
+
+def _ranking_details(path: Path) -> Json | None:
+    """What stands beside a ranking: how firm it is, and every test; None for a ranking without it."""
+    try:
+        found = json.loads(details_beside(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _paths(tables: Tables) -> dict[str, Path]:
+    """What each table is, and its file."""
+    paths = {
+        "scores": tables.scores.path,
+        "efficiency": tables.efficiency,
+        "ranking": tables.ranking,
+        "compared-scores": None if tables.compare is None else tables.compare.path,
+    }
+    return {what: path for what, path in paths.items() if path is not None}
+
+
+def _sources(tables: Tables) -> list[Json]:
+    """The tables that a report is made from, where they are in it, and where they come from."""
+    return [
+        {"what": what.replace("-", " "), "file": f"{TABLES}/{what}.csv", "origin": read_provenance(path)}
+        for what, path in _paths(tables).items()
+    ]
+
+
+def copy_sources(tables: Tables, cases: Sequence[Json], folder: Path) -> None:
+    """Put the tables, and the containers' logs, into a report's folder, and enter the logs in the cases."""
+    (folder / TABLES).mkdir()
+    for what, path in _paths(tables).items():
+        shutil.copyfile(path, folder / TABLES / f"{what}.csv")
+    if tables.efficiency is None:
+        return
+    logs = tables.efficiency.with_name(f"{tables.efficiency.stem}_cases")
+    for number, case in enumerate(cases, start=1):
+        log = logs / f"{case['stem']}.log"
+        if log.is_file():
+            (folder / LOGS).mkdir(exist_ok=True)
+            case["log"] = f"{LOGS}/{number:04d}.txt"
+            shutil.copyfile(log, folder / case["log"])
 
 
 def _tolerances(challenge: Challenge) -> dict[str, float]:

@@ -39,6 +39,7 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     HD95_mm: {
       name: "HD95",
       long: "95th percentile of surface distances in mm, 0 is best",
+      unit: "mm",
       digits: 1,
       best: 0,
     },
@@ -49,6 +50,9 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
       best: 0,
     },
   };
+
+  // Figures are drawn narrower for narrow screens, so that their letters stay legible.
+  LeanSeg.narrow = matchMedia("(max-width: 700px)").matches;
 
   LeanSeg.quantile = (sorted, share) => {
     const place = (sorted.length - 1) * share;

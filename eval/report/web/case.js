@@ -222,15 +222,15 @@
           "div",
           {},
           el("h2", { id: "case-title", text: item.stem }),
-          el("p", { class: "facts", text: facts }),
+          el("p", { class: "facts" }, facts, item.log ? el("a", { href: item.log, text: "   log" }) : null),
           item.error ? el("p", { class: "error", text: item.error }) : null,
         ),
         el("div", { class: "looks", role: "group", "aria-label": "What is shown", id: "looks" }),
         el(
           "div",
           { class: "steps" },
-          step("‹", -1, "Previous case"),
-          step("›", 1, "Next case"),
+          step("‹", -1, "Previous case (key p)"),
+          step("›", 1, "Next case (key n)"),
           el("button", {
             type: "button",
             class: "quiet",
@@ -255,6 +255,7 @@
     Object.assign(now, { item, volume: null, canvases: [], sliders: [] });
     dialog.replaceChildren(...frame(item));
     if (!dialog.open) dialog.showModal();
+    history.replaceState(null, "", `#case=${encodeURIComponent(item.stem)}`);
     const views = byId("views");
     if (item.volume === null) {
       views.replaceChildren(
@@ -293,6 +294,19 @@
   dialog.addEventListener("close", () => {
     LeanSeg.closeVolume?.();
     delete dialog.dataset.ready;
+    history.replaceState(null, "", location.pathname);
   });
+  dialog.addEventListener("keydown", (event) => {
+    const by = { n: 1, p: -1 }[event.key];
+    if (by && !event.ctrlKey && !event.metaKey && !event.altKey) LeanSeg.openCase(neighbour(now.item, by));
+  });
+
+  // A case has an address, index.html#case=NAME, to be sent to somebody.
+  LeanSeg.openAddressed = () => {
+    const stem = new URLSearchParams(location.hash.slice(1)).get("case");
+    const item = data.cases.find((each) => each.stem === stem);
+    if (item) LeanSeg.openCase(item);
+  };
+  addEventListener("hashchange", () => LeanSeg.openAddressed());
   const sizes = new ResizeObserver(() => LeanSeg.redraw());
 })();

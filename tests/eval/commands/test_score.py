@@ -149,6 +149,7 @@ def test_nothing_is_overwritten_unless_asked(folders, capsys):
     assert sorted(path.name for path in folders.iterdir()) == [
         "pred",
         "scores.csv",
+        "scores_run.json",
         "scores_summary.csv",
         "truth",
     ]

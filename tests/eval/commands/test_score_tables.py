@@ -275,5 +275,5 @@ def test_tables_are_plain_csv_of_unix_lines(tmp_path):
     assert raw.endswith(b"\n")
     assert next(csv.DictReader(raw.decode().splitlines()))["Name"] == "a, b.nii.gz"
     assert files_in(tmp_path) == [
-        "pred/a, b.nii.gz", "scores.csv", "scores_summary.csv", "truth/a, b.nii.gz",
+        "pred/a, b.nii.gz", "scores.csv", "scores_run.json", "scores_summary.csv", "truth/a, b.nii.gz",
     ]  # fmt: skip
