@@ -35,6 +35,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from eval.eval_errors import JudgingError
 from eval.files import check_writable, stem_of, write_csv
 from eval.label_sets import LABEL_SETS_HELP
@@ -42,6 +44,9 @@ from eval.machine import free_memory_bytes
 from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.challenges import CHALLENGES, Rules, mean_scores
 from eval.scoring.columns import metrics_of
+from eval.scoring.confusion import confusion_path, mistaken, write_confusion
+from eval.scoring.lesion_tables import lesion_paths, lesions_text, write_lesions
+from eval.scoring.lesions import LesionRule
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.pairs import (
     CaseScores,
@@ -105,6 +110,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out the 95th percentile of surface distances, which is faster",
     )
     parser.add_argument(
+        "--lesions",
+        action="store_true",
+        help="also match lesions one by one: NAME_lesions.csv and NAME_lesion_cases.csv (Metrics Reloaded: "
+        "where there are many small ones, detection says what DSC cannot)",
+    )
+    parser.add_argument(
+        "--lesion-iou",
+        type=float,
+        default=0.1,
+        metavar="IOU",
+        help="overlap from which on a lesion is found (default: 0.1)",
+    )
+    parser.add_argument(
+        "--lesion-ml",
+        type=float,
+        default=0.0,
+        metavar="ML",
+        help="leave out smaller lesions, true or predicted (default: 0)",
+    )
+    parser.add_argument(
+        "--confusion",
+        action="store_true",
+        help="also write NAME_confusion.csv: ml of each true structure by the label it was given, which "
+        "shows swapped sides as swapped",
+    )
+    parser.add_argument(
         "--jobs",
         type=int,
         metavar="N",
@@ -117,7 +148,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Score all cases and write both tables."""
     output: Path = arguments.output
     summary_path = output.with_name(f"{output.stem}_summary.csv")
-    check_writable((output, summary_path, beside(output)), arguments.force)
+    extra = [*lesion_paths(output)] if arguments.lesions else []
+    extra += [confusion_path(output)] if arguments.confusion else []
+    check_writable((output, summary_path, beside(output), *extra), arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
@@ -132,7 +165,11 @@ def run(arguments: argparse.Namespace) -> int:
         rules=rules,
         with_hd95=not arguments.no_hd95,
         resample_truth=arguments.resample_truth,
+        lesion_rule=_lesion_rule(arguments) if arguments.lesions else None,
+        with_confusion=arguments.confusion,
     )
+    if options.lesion_rule and not challenge.labels.lesions:
+        raise JudgingError(f"--lesions: {challenge.labels.name} has no lesions; leave it out")
     jobs = arguments.jobs or affordable_jobs(pairs.cases, free_memory_bytes())
     _refuse_faulty_truths(pairs, options, jobs)
     results = []
@@ -155,6 +192,13 @@ def run(arguments: argparse.Namespace) -> int:
     rows = summarize(results, challenge, metrics, rules)
     write_csv(summary_path, SUMMARY_COLUMNS, [_summary_cells(row) for row in rows])
     sys.stdout.write(summary_text(rows, rules))
+    if options.lesion_rule:
+        write_lesions(output, results)
+        sys.stdout.write(lesions_text(results, options.lesion_rule))
+    if options.with_confusion:
+        matrix = np.sum([each.confusion_ml for each in results if each.confusion_ml is not None], axis=0)
+        write_confusion(output, matrix, challenge.labels)
+        sys.stdout.writelines(f"{line}\n" for line in mistaken(matrix, challenge.labels))
     for path in pairs.extras:
         sys.stderr.write(f"left out: {why_extra(path, pairs)}\n")
     errors = [result for result in results if result.error]
@@ -164,6 +208,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"{errors[-1].error}\n"
         )
     return 1 if errors or pairs.extras else 0
+
+
+def _lesion_rule(arguments: argparse.Namespace) -> LesionRule:
+    try:
+        return LesionRule(least_iou=arguments.lesion_iou, least_ml=arguments.lesion_ml)
+    except ValueError as error:
+        raise JudgingError(f"--lesions: {error}") from error
 
 
 def _refuse_faulty_truths(pairs: Pairs, options: ScoreOptions, jobs: int) -> None:

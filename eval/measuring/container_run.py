@@ -81,21 +81,22 @@ def output_name(image: Path) -> str:
     return f"{case_of(image.name)}.nii.gz"
 
 
-def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a docker command that should return at once.
+def docker(*arguments: str, patience_s: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a docker command that should return at once, or within `patience_s`.
 
     Raises:
-        JudgingError: there is no docker command, or it does not return within a minute.
+        JudgingError: there is no docker command, or it does not return in time.
     """
+    longest_s = PATIENCE_S if patience_s is None else patience_s
     try:
         return subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=longest_s
         )
     except FileNotFoundError as error:
         raise JudgingError("there is no docker command; install Docker or Podman's docker") from error
     except subprocess.TimeoutExpired as error:
         raise JudgingError(
-            f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon running?"
+            f"docker {arguments[0]} has not answered for {longest_s:.0f} s; is the Docker daemon running?"
         ) from error
 
 

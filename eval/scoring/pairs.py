@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
@@ -19,10 +20,15 @@ from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
 from eval.scoring.challenges import Challenge, LabelPair, Rules, score_case, truth_volumes_ml
+from eval.scoring.confusion import confusion_ml
+from eval.scoring.lesions import Lesion, LesionRule, find_lesions
 from eval.scoring.metrics import label_boxes
 from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
 from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, without_itk_warnings
+from model.arrays import F64
+from model.labels import LabelSet
 
+XyzMm = tuple[float, float, float]
 MEMORY_SHARE = 0.6
 """Share of the free memory that all scoring processes together may use."""
 WORKING_BYTES = 6
@@ -65,6 +71,10 @@ class ScoreOptions:
     """Whether the 95th percentile of the surface distances is computed."""
     resample_truth: bool = False
     """Whether a truth on another grid is resampled onto the prediction's; otherwise it is an error."""
+    lesion_rule: LesionRule | None = None
+    """What a lesion is; None leaves lesions as things out."""
+    with_confusion: bool = False
+    """Whether it is counted which structure is taken for which."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +89,10 @@ class CaseScores:
     """Why the case could not be scored properly, in one line; empty if it could."""
     diagonal_mm: float = math.nan
     """Length of the image's diagonal, which stands for infinite distances in means; NaN if nobody said."""
+    lesions: tuple[tuple[Lesion, XyzMm], ...] = ()
+    """Lesions, each with its centre in the world (LPS)."""
+    confusion_ml: F64 | None = None
+    """Volume by true and predicted structure; None if it was not counted."""
 
 
 def pair_files(prediction_dir: Path, truth_dir: Path) -> Pairs:
@@ -166,10 +180,40 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
     try:
         if case.prediction is None:
             raise JudgingError("missing: there is no prediction of this name")
-        scores, remarks = _compared(read_labels(case.prediction), truth, options, threads)
+        pair, truth = _on_one_grid(read_labels(case.prediction), truth, options)
+        scores, remarks = _compared(pair, options, threads)
     except JudgingError as error:
+        # A prediction of no use finds no lesion, and gives every voxel to the background.
+        pair = LabelPair(
+            prediction=np.zeros_like(truth.labels), truth=truth.labels, spacing_zyx_mm=truth.spacing_zyx_mm
+        )
         scores, remarks = failed(options.challenge, options.rules, truth), str(error)
-    return CaseScores(name=case.name, scores=scores, error=remarks, diagonal_mm=diagonal_mm)
+    labels = options.challenge.labels
+    return CaseScores(
+        name=case.name,
+        scores=scores,
+        error=remarks,
+        diagonal_mm=diagonal_mm,
+        lesions=_lesions(pair, truth, labels, options.lesion_rule),
+        confusion_ml=confusion_ml(pair.prediction, pair.truth, pair.spacing_zyx_mm, labels)
+        if options.with_confusion
+        else None,
+    )
+
+
+def _lesions(
+    pair: LabelPair, truth: LabelVolume, labels: LabelSet, rule: LesionRule | None
+) -> tuple[tuple[Lesion, XyzMm], ...]:
+    if rule is None:
+        return ()
+    found = []
+    for name in labels.lesions:
+        for lesion in find_lesions(
+            pair.prediction, pair.truth, labels.ids[name], name, pair.spacing_zyx_mm, rule
+        ):
+            z, y, x = lesion.centre_zyx
+            found.append((lesion, truth.grid.TransformContinuousIndexToPhysicalPoint((x, y, z))))
+    return tuple(found)
 
 
 def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, StructureScore]:
@@ -185,11 +229,14 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, 
     }
 
 
-def _compared(
-    prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int
-) -> tuple[dict[str, StructureScore], str]:
-    """The scores of a prediction, and what was left out."""
-    challenge = options.challenge
+def _on_one_grid(
+    prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions
+) -> tuple[LabelPair, LabelVolume]:
+    """A prediction and its truth as a pair, and the truth, which may have been resampled.
+
+    Raises:
+        JudgingError: they lie on different grids, or the prediction holds foreign labels.
+    """
     official = options.rules is Rules.OFFICIAL
     if options.resample_truth and grid_difference(prediction.grid, truth.grid):
         truth = onto_grid(truth, prediction.grid)
@@ -206,9 +253,19 @@ def _compared(
         head_axis=0 if official else truth.head_axis,
     )
     if not official:
-        check_labels(prediction.path, pair.prediction_boxes, challenge.labels, CONVERT)
+        check_labels(prediction.path, pair.prediction_boxes, options.challenge.labels, CONVERT)
+    return pair, truth
+
+
+def _compared(pair: LabelPair, options: ScoreOptions, threads: int) -> tuple[dict[str, StructureScore], str]:
+    """The scores of a prediction, and what was left out."""
+    official = options.rules is Rules.OFFICIAL
     scores = score_case(
-        pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads
+        pair,
+        options.challenge,
+        options.rules,
+        with_hd95=options.with_hd95 and not official,
+        threads=threads,
     )
     return scores, _remarks(scores) if official else ""
 
