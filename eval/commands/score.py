@@ -38,42 +38,30 @@ from pathlib import Path
 import numpy as np
 
 from eval.eval_errors import JudgingError
-from eval.files import check_writable, stem_of, write_csv
+from eval.files import check_writable, stem_of
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
 from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.challenges import CHALLENGES, Rules, mean_scores
 from eval.scoring.columns import metrics_of
 from eval.scoring.confusion import confusion_path, mistaken, write_confusion
+from eval.scoring.json_summaries import (
+    GRAND_CHALLENGE,
+    NNUNET,
+    grand_challenge_metrics,
+    nnunet_summary,
+    write_json,
+)
 from eval.scoring.lesion_tables import lesion_paths, lesions_text, write_lesions
 from eval.scoring.lesions import LesionRule
 from eval.scoring.own_labels import find_challenge
-from eval.scoring.pairs import (
-    CaseScores,
-    Pairs,
-    ScoreOptions,
-    affordable_jobs,
-    check_truths,
-    judge_all,
-    pair_files,
-    why_extra,
-)
-from eval.scoring.score_table import cell, write_scores
-from eval.scoring.structure_scores import Metric
-from eval.scoring.summary import ORGAN_MEAN, SUMS, SummaryRow, summarize
+from eval.scoring.pairing import Pairs, pair_files, why_extra
+from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, check_truths, judge_all
+from eval.scoring.score_table import write_scores
+from eval.scoring.structure_scores import ON_REQUEST, Metric
+from eval.scoring.summary import summarize
+from eval.scoring.summary_table import summary_path, summary_text, write_summary
 from model.labels import LabelSet
-
-SUMMARY_COLUMNS = [
-    "Structure",
-    "Metric",
-    "Cases",
-    "Infinite",
-    "Mean",
-    "SD",
-    "Median",
-    "CI95_low",
-    "CI95_high",
-]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +96,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-hd95",
         action="store_true",
         help="leave out the 95th percentile of surface distances, which is faster",
+    )
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        choices=[metric.removesuffix("_mm") for metric in ON_REQUEST],
+        default=[],
+        help="more distances: HD, the largest one, which a stray voxel decides (Metrics Reloaded: only where "
+        "every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not)",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="DIR",
+        help="also write summary.json, as nnU-Net does, and metrics.json, as grand-challenge.org reads it",
     )
     parser.add_argument(
         "--lesions",
@@ -145,22 +147,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score all cases and write both tables."""
-    output: Path = arguments.output
-    summary_path = output.with_name(f"{output.stem}_summary.csv")
-    extra = [*lesion_paths(output)] if arguments.lesions else []
-    extra += [confusion_path(output)] if arguments.confusion else []
-    check_writable((output, summary_path, beside(output), *extra), arguments.force)
+    """Score all cases and write the tables."""
+    check_writable(_outputs(arguments), arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
+    options = _options(arguments)
+    pairs = pair_files(arguments.pred, arguments.truth)
+    jobs = arguments.jobs or affordable_jobs(pairs.cases, free_memory_bytes())
+    _refuse_faulty_truths(pairs, options, jobs)
+    results = []
+    for result in judge_all(pairs.cases, options, jobs):
+        results.append(result)
+        labels = options.challenge.labels
+        sys.stderr.write(_progress(len(results), len(pairs.cases), result, labels) + "\n")
+    results.sort(key=lambda result: stem_of(result.name))
+    _write(arguments, options, pairs, results)
+    for path in pairs.extras:
+        sys.stderr.write(f"left out: {why_extra(path, pairs)}\n")
+    errors = [result for result in results if result.error]
+    if errors:
+        sys.stderr.write(
+            f"{len(errors)} of {len(results)} cases in error, the last: {errors[-1].name}: "
+            f"{errors[-1].error}\n"
+        )
+    return 1 if errors or pairs.extras else 0
+
+
+def _outputs(arguments: argparse.Namespace) -> list[Path]:
+    """The files that will be written."""
+    output: Path = arguments.output
+    files = [output, summary_path(output), beside(output)]
+    if arguments.json:
+        if not arguments.json.is_dir():
+            raise JudgingError(f"{arguments.json}: no such folder; create it first")
+        files += [arguments.json / NNUNET, arguments.json / GRAND_CHALLENGE]
+    files += [*lesion_paths(output)] if arguments.lesions else []
+    files += [confusion_path(output)] if arguments.confusion else []
+    return files
+
+
+def _options(arguments: argparse.Namespace) -> ScoreOptions:
     rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
     if rules is Rules.OFFICIAL and arguments.labels not in CHALLENGES:
         raise JudgingError(
             "--rules official repeats the organisers' programs, which know no label set of your own; choose "
             "strict or partial"
         )
-    pairs = pair_files(arguments.pred, arguments.truth)
-    options = ScoreOptions(
+    if arguments.lesions and not challenge.labels.lesions:
+        raise JudgingError(f"--lesions: {challenge.labels.name} has no lesions; leave it out")
+    return ScoreOptions(
         challenge=challenge,
         rules=rules,
         with_hd95=not arguments.no_hd95,
@@ -168,16 +203,15 @@ def run(arguments: argparse.Namespace) -> int:
         lesion_rule=_lesion_rule(arguments) if arguments.lesions else None,
         with_confusion=arguments.confusion,
     )
-    if options.lesion_rule and not challenge.labels.lesions:
-        raise JudgingError(f"--lesions: {challenge.labels.name} has no lesions; leave it out")
-    jobs = arguments.jobs or affordable_jobs(pairs.cases, free_memory_bytes())
-    _refuse_faulty_truths(pairs, options, jobs)
-    results = []
-    for result in judge_all(pairs.cases, options, jobs):
-        results.append(result)
-        sys.stderr.write(_progress(len(results), len(pairs.cases), result, challenge.labels) + "\n")
-    results.sort(key=lambda result: stem_of(result.name))
-    metrics = metrics_of(rules, options.with_hd95)
+
+
+def _write(
+    arguments: argparse.Namespace, options: ScoreOptions, pairs: Pairs, results: Sequence[CaseScores]
+) -> None:
+    """Write all tables and print the summary."""
+    output: Path = arguments.output
+    rules, challenge = options.rules, options.challenge
+    metrics = metrics_of(rules, options.with_hd95, [Metric(f"{name}_mm") for name in arguments.also])
     write_scores(output, results, challenge, metrics, rules)
     write_provenance(
         output,
@@ -190,8 +224,11 @@ def run(arguments: argparse.Namespace) -> int:
         ),
     )
     rows = summarize(results, challenge, metrics, rules)
-    write_csv(summary_path, SUMMARY_COLUMNS, [_summary_cells(row) for row in rows])
+    write_summary(output, rows)
     sys.stdout.write(summary_text(rows, rules))
+    if arguments.json:
+        write_json(arguments.json / NNUNET, nnunet_summary(results, challenge, pairs.cases))
+        write_json(arguments.json / GRAND_CHALLENGE, grand_challenge_metrics(rows, results, metrics))
     if options.lesion_rule:
         write_lesions(output, results)
         sys.stdout.write(lesions_text(results, options.lesion_rule))
@@ -199,15 +236,6 @@ def run(arguments: argparse.Namespace) -> int:
         matrix = np.sum([each.confusion_ml for each in results if each.confusion_ml is not None], axis=0)
         write_confusion(output, matrix, challenge.labels)
         sys.stdout.writelines(f"{line}\n" for line in mistaken(matrix, challenge.labels))
-    for path in pairs.extras:
-        sys.stderr.write(f"left out: {why_extra(path, pairs)}\n")
-    errors = [result for result in results if result.error]
-    if errors:
-        sys.stderr.write(
-            f"{len(errors)} of {len(results)} cases in error, the last: {errors[-1].name}: "
-            f"{errors[-1].error}\n"
-        )
-    return 1 if errors or pairs.extras else 0
 
 
 def _lesion_rule(arguments: argparse.Namespace) -> LesionRule:
@@ -226,61 +254,6 @@ def _refuse_faulty_truths(pairs: Pairs, options: ScoreOptions, jobs: int) -> Non
             f"{len(faults)} of {len(pairs.cases)} truths cannot be used and are named above; mend them "
             "first, nothing was scored"
         )
-
-
-def summary_text(rows: Sequence[SummaryRow], rules: Rules) -> str:
-    """The summary of DSC and NSD side by side, as the terminal shows it."""
-    structures = list(dict.fromkeys(row.structure for row in rows))
-    found = {(row.structure, row.metric): row for row in rows}
-    width = max(20, *(len(structure) for structure in structures)) + 2
-    lines = [
-        f"{'':<{width}}{'cases':>5}  {'DSC mean ± SD':<17}{'median':<8}{'95 % CI':<18}{'NSD mean ± SD':<17}"
-        f"{'median':<8}95 % CI"
-    ]
-    first_sum = next((structure for structure in structures if structure in SUMS), None)
-    for structure in structures:
-        if structure == first_sum:
-            lines.append("-" * len(lines[0]))
-        cells = [_figures(found[structure, metric]) for metric in (Metric.DSC, Metric.NSD)]
-        cases = found[structure, Metric.DSC].cases
-        lines.append(f"{structure:<{width}}{cases:>5}  {cells[0]}{cells[1]}".rstrip())
-    if hd95 := found.get((ORGAN_MEAN, Metric.HD95)):
-        lines.append(f"organ HD95 {hd95.mean:.1f} mm{infinite_text(hd95)}")
-    if rules is Rules.PARTIAL:
-        lines.append("each mean is over the cases whose truth holds the structure: see the column cases")
-    if max(row.cases for row in rows) == 1:
-        lines.append("one case: no standard deviation and no confidence interval")
-    return "\n".join(lines) + "\n"
-
-
-def infinite_text(row: SummaryRow) -> str:
-    """What became of infinite distances, to follow a mean; empty if there are none."""
-    if not row.infinite:
-        return ""
-    values = f"{row.infinite} infinite value{'s' if row.infinite > 1 else ''}"
-    if row.left_out:
-        return f", {row.left_out} of {values} left out"
-    return f", {values} counted as the image's diagonal"
-
-
-def _figures(row: SummaryRow) -> str:
-    if not row.cases:
-        return f"{'not scored':<43}"
-    spread = "–" if math.isnan(row.sd) else f"{row.sd:.4f}"
-    interval = "–" if math.isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
-    return f"{f'{row.mean:.4f} ± {spread}':<17}{f'{row.median:.4f}':<8}{interval:<18}"
-
-
-def _summary_cells(row: SummaryRow) -> dict[str, str]:
-    values = (row.mean, row.sd, row.median, row.low, row.high)
-    named = dict(zip(SUMMARY_COLUMNS[4:], map(cell, values), strict=True))
-    return {
-        "Structure": row.structure,
-        "Metric": str(row.metric),
-        "Cases": str(row.cases),
-        "Infinite": str(row.infinite),
-        **named,
-    }
 
 
 def _progress(done: int, total: int, result: CaseScores, labels: LabelSet) -> str:

@@ -67,8 +67,8 @@ def check_archive(archive: Path) -> tuple[list[Finding], str | None]:
         return [*found, _bad(f"docker load fails: {said[0]}")], None
     if len(names) > 1:
         return [*found, _bad(f"the archive holds {len(names)} images, must hold one")], None
-    # Podman puts `localhost/` in front of names that have no registry.
-    name = names[0].removeprefix("localhost/")
+    # Podman names a registry where the user named none.
+    name = names[0].removeprefix("localhost/").removeprefix("docker.io/library/")
     team, _, tag = name.rpartition(":")
     if not team or tag != "latest":
         found.append(

@@ -15,6 +15,8 @@ LABELS = {
     "DSC": "Dice similarity coefficient",
     "NSD": "normalized surface Dice",
     "HD95_mm": "95th percentile of surface distances (mm)",
+    "HD_mm": "largest surface distance (mm)",
+    "ASSD_mm": "mean surface distance (mm)",
     "VolumeDifference_ml": "volume, prediction − truth (ml)",
 }
 INK = "#14171c"

@@ -28,8 +28,10 @@ import numpy as np
 
 from eval.scoring.metrics import (
     Box,
+    assd_mm,
     dice,
     hd95_mm,
+    hd_mm,
     joined_boxes,
     label_boxes,
     normalized_surface_dice,
@@ -138,10 +140,13 @@ def score_structure(
     overlap = dice(prediction, truth)
     surplus_ml = volume_difference_ml(prediction, truth, spacing_zyx_mm)
     if not prediction.any() or not truth.any():
+        apart_mm = (0.0 if overlap else inf) if with_hd95 else nan
         return StructureScore(
             dice=overlap,
             nsd=overlap,
-            hd95_mm=(0.0 if overlap else inf) if with_hd95 else nan,
+            hd95_mm=apart_mm,
+            hd_mm=apart_mm,
+            assd_mm=apart_mm,
             volume_difference_ml=surplus_ml,
         )
     if overlap < least_dice and not with_hd95:
@@ -151,6 +156,8 @@ def score_structure(
         dice=overlap,
         nsd=0.0 if overlap < least_dice else normalized_surface_dice(distances, tolerance_mm),
         hd95_mm=hd95_mm(distances) if with_hd95 else nan,
+        hd_mm=hd_mm(distances) if with_hd95 else nan,
+        assd_mm=assd_mm(distances) if with_hd95 else nan,
         volume_difference_ml=surplus_ml,
     )
 

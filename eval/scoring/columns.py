@@ -36,11 +36,12 @@ def column(challenge: Challenge, structure: str, metric: str, rules: Rules = Rul
     return f"{challenge.short_names[structure]}_{metric}"
 
 
-def metrics_of(rules: Rules, with_hd95: bool) -> tuple[Metric, ...]:
-    """The metrics of a table, in the order of its columns."""
+def metrics_of(rules: Rules, with_hd95: bool, also: Sequence[Metric] = ()) -> tuple[Metric, ...]:
+    """The metrics of a table, in the order of its columns; `also` are those asked for."""
     if rules is Rules.OFFICIAL:
         return (Metric.DSC, Metric.NSD)
-    return (Metric.DSC, Metric.NSD, *((Metric.HD95,) if with_hd95 else ()), Metric.VOLUME_DIFFERENCE)
+    distances = (Metric.HD95, *also) if with_hd95 else ()
+    return (Metric.DSC, Metric.NSD, *distances, Metric.VOLUME_DIFFERENCE)
 
 
 def score_columns(challenge: Challenge, metrics: Sequence[str], rules: Rules) -> list[str]:

@@ -51,14 +51,15 @@ class ScoreTable:
         none = np.full(len(self.names), math.nan)
 
         def score(structure: str, index: int) -> StructureScore:
-            dice, nsd, hd95, difference = (
-                float(self.values.get((structure, metric), none)[index])
-                for metric in (Metric.DSC, Metric.NSD, Metric.HD95, Metric.VOLUME_DIFFERENCE)
+            dice, nsd, hd95, hd, assd, difference = (
+                float(self.values.get((structure, metric), none)[index]) for metric in Metric
             )
             return StructureScore(
                 dice=dice,
                 nsd=nsd,
                 hd95_mm=hd95,
+                hd_mm=hd,
+                assd_mm=assd,
                 volume_difference_ml=difference,
                 truth_ml=float(self.truth_ml.get(structure, none)[index]),
             )

@@ -11,12 +11,16 @@ class Metric(StrEnum):
     DSC = "DSC"
     NSD = "NSD"
     HD95 = "HD95_mm"
+    HD = "HD_mm"
+    ASSD = "ASSD_mm"
     VOLUME_DIFFERENCE = "VolumeDifference_ml"
 
 
 TRUTH_VOLUME = "TruthVolume_ml"
 """End of the columns that hold a structure's volume in the truth: 0 where the truth has none."""
-DISTANCES = frozenset((Metric.HD95,))
+ON_REQUEST = (Metric.HD, Metric.ASSD)
+"""Metrics that tables hold only if they are asked for."""
+DISTANCES = frozenset((Metric.HD95, Metric.HD, Metric.ASSD))
 """Metrics that are infinite if only one of the maps holds the structure."""
 
 
@@ -31,13 +35,17 @@ class StructureScore:
     hd95_mm: float = nan
     """95th percentile of the surface distances in mm; infinite if only one of the maps holds the structure,
     NaN if it was not computed."""
+    hd_mm: float = nan
+    """Largest surface distance in mm, likewise."""
+    assd_mm: float = nan
+    """Mean surface distance in mm over both surfaces, likewise."""
     volume_difference_ml: float = nan
     """Volume of the prediction minus volume of the truth, in ml."""
     truth_ml: float = nan
     """Volume of the truth in ml, 0 if it lacks the structure; NaN if nobody said."""
 
 
-LOST = StructureScore(dice=0.0, nsd=0.0, hd95_mm=inf)
+LOST = StructureScore(dice=0.0, nsd=0.0, hd95_mm=inf, hd_mm=inf, assd_mm=inf)
 """Score of a structure in a case that failed, under rules that count failures."""
 UNSCORED = StructureScore(dice=nan, nsd=nan)
 """Score of a structure that the rules leave out."""
@@ -49,5 +57,7 @@ def value_of(score: StructureScore, metric: Metric) -> float:
         Metric.DSC: score.dice,
         Metric.NSD: score.nsd,
         Metric.HD95: score.hd95_mm,
+        Metric.HD: score.hd_mm,
+        Metric.ASSD: score.assd_mm,
         Metric.VOLUME_DIFFERENCE: score.volume_difference_ml,
     }[metric]

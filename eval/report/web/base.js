@@ -43,6 +43,8 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
       digits: 1,
       best: 0,
     },
+    HD_mm: { name: "HD", long: "largest surface distance in mm, 0 is best", unit: "mm", digits: 1, best: 0 },
+    ASSD_mm: { name: "ASSD", long: "mean surface distance in mm, 0 is best", unit: "mm", digits: 2, best: 0 },
     VolumeDifference_ml: {
       name: "Volume",
       long: "volume of prediction minus truth in ml, 0 is best",

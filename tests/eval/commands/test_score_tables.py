@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import math
 import struct
 
@@ -191,6 +192,31 @@ def test_the_volume_of_the_truth_tells_which_lesions_there_were(tmp_path, capsys
     assert summary["lesion, where there is one"]["Mean"] == "0.5"
     assert summary["lesion, where there is none"]["Mean"] == "0.5"
     assert "lesion, where there is one" in capsys.readouterr().out
+
+
+def test_more_distances_and_the_json_of_others(tmp_path):
+    """The liver of 20 voxels is moved by 5: its ends are 5 mm off, the rest of the 21 places on the other."""
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 25)), row_of_voxels((LIVER, 0, 20)))
+    write_pair(tmp_path, "b.nii.gz", None, row_of_voxels((LIVER, 0, 20)))
+    (tmp_path / "json").mkdir()
+    assert score(tmp_path, "--also", "HD", "ASSD", "--json", tmp_path / "json") == 1
+    first, second = rows_of(tmp_path / "scores.csv")
+    assert (first["Liver_HD_mm"], second["Liver_HD_mm"]) == ("5.0", "inf")
+    middle, end = 4 * math.sqrt(2) / 2, math.sqrt(3) / 2
+    # Five places beyond each end, 1 to 5 mm away, the outermost of which is an end.
+    expected = 2 * (middle * (1 + 2 + 3 + 4) + end * 5) / (2 * (19 * middle + 2 * end))
+    assert float(first["Liver_ASSD_mm"]) == pytest.approx(expected, abs=1e-4)
+    assert read_scores(tmp_path / "scores.csv").metrics == tuple(Metric)
+    nnunet = json.loads((tmp_path / "json" / "summary.json").read_text())
+    assert nnunet["metric_per_case"][0]["metrics"]["1"]["Dice"] == 0.75
+    assert nnunet["metric_per_case"][0]["metrics"]["1"]["IoU"] == 0.6
+    assert nnunet["metric_per_case"][1]["prediction_file"] == ""
+    assert nnunet["mean"]["1"]["Dice"] == 0.375
+    assert nnunet["foreground_mean"]["Dice"] == pytest.approx((0.375 + 3 * 0.5) / 4, abs=1e-4)
+    leaderboard = json.loads((tmp_path / "json" / "metrics.json").read_text())
+    assert leaderboard["aggregates"]["organ_mean"]["DSC"]["mean"] == nnunet["foreground_mean"]["Dice"]
+    assert leaderboard["case"]["b.nii.gz"]["liver"]["HD95_mm"] is None
+    assert leaderboard["case"]["b.nii.gz"]["error"].startswith("missing")
 
 
 def test_a_missed_organ_makes_the_mean_distance_worse_and_not_better(tmp_path, capsys):

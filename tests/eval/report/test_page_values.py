@@ -61,7 +61,7 @@ def test_structures_come_with_their_names_colours_and_tolerances(tmp_path, name)
     [
         ((Metric.DSC, Metric.NSD), ["DSC", "NSD"]),
         ((Metric.DSC, Metric.NSD, Metric.VOLUME_DIFFERENCE), ["DSC", "NSD", "VolumeDifference_ml"]),
-        (tuple(Metric), ["DSC", "NSD", "HD95_mm", "VolumeDifference_ml"]),
+        (tuple(Metric), ["DSC", "NSD", "HD95_mm", "HD_mm", "ASSD_mm", "VolumeDifference_ml"]),
     ],
 )
 def test_only_metrics_of_the_table_are_shown(tmp_path, metrics, names):
@@ -196,7 +196,7 @@ def test_box_plots_for_papers(tmp_path, kinds):
         tmp_path / "scores.csv", {"a": {"Liver_HD95_mm": "inf", "Kidney_DSC": ""}, "b": {"Kidney_DSC": ""}}
     )
     data_of(tmp_path, "--plots", *kinds)
-    metrics = ("DSC", "HD95_mm", "NSD", "VolumeDifference_ml")
+    metrics = tuple(sorted(Metric))
     assert files_in(tmp_path / "report" / "plots") == sorted(f"{m}.{kind}" for m in metrics for kind in kinds)
     starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
     for kind in kinds:

@@ -8,17 +8,8 @@ import SimpleITK as sitk
 from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes, processors
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.pairs import (
-    CaseScores,
-    PairedCase,
-    ScoreOptions,
-    affordable_jobs,
-    judge,
-    judge_all,
-    pair_files,
-    truth_fault,
-    why_extra,
-)
+from eval.scoring.pairing import PairedCase, pair_files, why_extra
+from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge, judge_all, truth_fault
 from eval.volumes import grid_difference, onto_grid, read_labels
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, real, write
 
