@@ -219,7 +219,9 @@ def ranking_text(ranking: Ranking, rules: RankingRules, cases: int) -> str:
             f"{placing.place:>5}  {placing.submission:<{width}}{placing.score:>10.3f}  "
             f"{spread:<16}{placing.first_share:<7.0%}{by_scheme}"
         )
-    lines.append(f"{cases} cases, {rules.name}, {rules.scheme}; by scheme: places by {', '.join(SCHEMES)}")
+    counted = "1 case" if cases == 1 else f"{cases} cases"
+    schemes = ", ".join(SCHEMES)
+    lines.append(f"{counted}, {rules.name}, {rules.scheme}; by scheme: places by {schemes}")
     known = ranking.kendall[~np.isnan(ranking.kendall)]
     if known.size:
         middle, low = np.percentile(known, (50, 2.5))
