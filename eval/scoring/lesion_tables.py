@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from eval.files import write_csv
-from eval.scoring.columns import NAME
+from eval.eval_errors import JudgingError
+from eval.files import read_csv, stem_of, write_csv
+from eval.scoring.columns import NAME, read_number
 from eval.scoring.lesions import LesionRule, detection
 from eval.scoring.pairs import CaseScores
 from eval.scoring.score_table import cell
@@ -57,6 +59,50 @@ def _case_row(result: CaseScores) -> dict[str, str]:
         "False_ml": cell(counts.false_ml),
         "Missed_ml": cell(counts.missed_ml),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionRow:
+    """One lesion read back from a table."""
+
+    kind: str
+    """What became of it: found, missed or false."""
+    structure: str
+    """Name of its label."""
+    volume_ml: float
+    """Volume of the true lesion, or of a false one."""
+    iou: float
+    """Overlap with its match, 0 to 1."""
+    place_mm: tuple[float, float, float]
+    """Its centre in the world: x, y, z, LPS."""
+
+
+def read_lesions(scores: Path) -> dict[str, list[LesionRow]]:
+    """Name of a case to its lesions, from the table beside a score table; empty if there is none.
+
+    Raises:
+        JudgingError: the table cannot be read or is of another kind.
+    """
+    path, _ = lesion_paths(scores)
+    if not path.is_file():
+        return {}
+    columns, rows = read_csv(path)
+    if columns != list(LESION_COLUMNS):
+        raise JudgingError(f"{path}: is no table of lesions; its columns must be {', '.join(LESION_COLUMNS)}")
+    found: dict[str, list[LesionRow]] = {}
+    for row in rows:
+        volumes = (read_number(path, row, f"{which}Volume_ml") for which in ("Truth", "Predicted"))
+        x, y, z = (read_number(path, row, f"{axis}_mm") for axis in "XYZ")
+        found.setdefault(stem_of(row[NAME]), []).append(
+            LesionRow(
+                kind=row["Kind"],
+                structure=row["Structure"],
+                volume_ml=next((volume for volume in volumes if volume > 0), 0.0),
+                iou=read_number(path, row, "IoU"),
+                place_mm=(x, y, z),
+            )
+        )
+    return found
 
 
 def lesions_text(results: Sequence[CaseScores], rule: LesionRule) -> str:

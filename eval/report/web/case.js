@@ -24,7 +24,15 @@
     const hand = waiting.get(packed.key);
     waiting.delete(packed.key);
     Promise.all([packed.ct, packed.prediction, packed.truth].map(unpacked)).then(([ct, prediction, truth]) =>
-      hand({ size: packed.size, spacing_mm: packed.spacing_mm, start: packed.start, ct, prediction, truth }),
+      hand({
+        size: packed.size,
+        spacing_mm: packed.spacing_mm,
+        start: packed.start,
+        lesions: packed.lesions,
+        ct,
+        prediction,
+        truth,
+      }),
     );
   };
 
@@ -191,6 +199,39 @@
     );
   }
 
+  // Each lesion is a way to the slices through its centre.
+  function lesionList(lesions) {
+    const rows = lesions.map((lesion) =>
+      el(
+        "tr",
+        {},
+        el(
+          "th",
+          { scope: "row" },
+          el("button", {
+            type: "button",
+            class: "link",
+            text: `${lesion.kind} ${lesion.structure}`,
+            onclick: () => {
+              for (const plane of PLANES) LeanSeg.go(plane, Math.round(lesion.at[plane.axis]));
+            },
+          }),
+        ),
+        el("td", { class: "number", text: `${text(lesion.ml, 1)} ml` }),
+        el("td", { class: "number", text: lesion.kind === "found" ? text(lesion.iou, 2) : "" }),
+      ),
+    );
+    const heads = ["Lesion", "Volume", "IoU"].map((name, i) =>
+      el("th", { scope: "col", class: i ? "number" : null, text: name }),
+    );
+    return el(
+      "table",
+      { class: "organs lesions" },
+      el("thead", {}, el("tr", {}, ...heads)),
+      el("tbody", {}, ...rows),
+    );
+  }
+
   function neighbour(item, step) {
     const list = LeanSeg.shown.includes(item) ? LeanSeg.shown : data.cases;
     return list[(list.indexOf(item) + step + list.length) % list.length];
@@ -277,6 +318,7 @@
       return;
     }
     views.replaceChildren(...PLANES.map(view));
+    if (now.volume.lesions.length) dialog.querySelector("aside").append(lesionList(now.volume.lesions));
     byId("looks").append(
       ...[
         now.volume.prediction && toggle("Prediction", "prediction"),
