@@ -58,7 +58,7 @@ from eval.scoring.own_labels import find_challenge
 from eval.scoring.pairing import Pairs, pair_files, why_extra
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, check_truths, judge_all
 from eval.scoring.score_table import write_scores
-from eval.scoring.structure_scores import ON_REQUEST, Metric
+from eval.scoring.structure_scores import ON_REQUEST
 from eval.scoring.summary import summarize
 from eval.scoring.summary_table import summary_path, summary_text, write_summary
 from model.labels import LabelSet
@@ -100,10 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--also",
         nargs="+",
-        choices=[metric.removesuffix("_mm") for metric in ON_REQUEST],
+        choices=list(ON_REQUEST),
         default=[],
-        help="more distances: HD, the largest one, which a stray voxel decides (Metrics Reloaded: only where "
-        "every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not)",
+        help="more metrics: HD, the largest distance, which a stray voxel decides (Metrics Reloaded: only where "
+        "every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not); clDice, "
+        "overlap of centre lines (beside DSC, for vessels)",
     )
     parser.add_argument(
         "--json",
@@ -202,6 +203,7 @@ def _options(arguments: argparse.Namespace) -> ScoreOptions:
         resample_truth=arguments.resample_truth,
         lesion_rule=_lesion_rule(arguments) if arguments.lesions else None,
         with_confusion=arguments.confusion,
+        with_cl_dice="clDice" in arguments.also,
     )
 
 
@@ -211,7 +213,7 @@ def _write(
     """Write all tables and print the summary."""
     output: Path = arguments.output
     rules, challenge = options.rules, options.challenge
-    metrics = metrics_of(rules, options.with_hd95, [Metric(f"{name}_mm") for name in arguments.also])
+    metrics = metrics_of(rules, options.with_hd95, [ON_REQUEST[name] for name in arguments.also])
     write_scores(output, results, challenge, metrics, rules)
     write_provenance(
         output,

@@ -17,6 +17,7 @@ LABELS = {
     "HD95_mm": "95th percentile of surface distances (mm)",
     "HD_mm": "largest surface distance (mm)",
     "ASSD_mm": "mean surface distance (mm)",
+    "clDice": "overlap of centre lines",
     "VolumeDifference_ml": "volume, prediction − truth (ml)",
 }
 INK = "#14171c"

@@ -26,6 +26,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from eval.scoring.centre_lines import cl_dice
 from eval.scoring.metrics import (
     Box,
     assd_mm,
@@ -203,6 +204,7 @@ def score_case(
     rules: Rules = Rules.STRICT,
     *,
     with_hd95: bool = False,
+    with_cl_dice: bool = False,
     threads: int = 1,
 ) -> dict[str, StructureScore]:
     """Scores of every structure of a challenge in one case, in the order of their ids.
@@ -211,7 +213,8 @@ def score_case(
         pair: the label maps of the case.
         challenge: structures, tolerances and special cases.
         rules: see the module's docstring.
-        with_hd95: also compute the 95th percentile of the surface distances, which takes longer.
+        with_hd95: also compute the surface distances beyond the tolerance, which takes longer.
+        with_cl_dice: also compute the overlap of centre lines, which takes longer still.
         threads: number of structures that are scored at the same time.
     """
     boxes = joined_boxes(pair.prediction_boxes, pair.truth_boxes)
@@ -228,14 +231,16 @@ def score_case(
             box = annotated_slices(box, pair.truth_boxes[label], rules, pair.head_axis)
             if box[pair.head_axis].start == box[pair.head_axis].stop:
                 return UNSCORED
-        return score_structure(
-            pair.prediction[box] == label,
-            pair.truth[box] == label,
+        prediction, truth = pair.prediction[box] == label, pair.truth[box] == label
+        found = score_structure(
+            prediction,
+            truth,
             pair.spacing_zyx_mm,
             challenge.tolerances_mm[name],
             least_dice=challenge.least_dice,
             with_hd95=with_hd95,
         )
+        return replace(found, cl_dice=cl_dice(prediction, truth)) if with_cl_dice else found
 
     volumes_ml = truth_volumes_ml(pair.truth, pair.truth_boxes, pair.spacing_zyx_mm, challenge.labels)
     with ThreadPoolExecutor(max_workers=threads) as pool:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.scoring.challenges import Challenge, Rules
-from eval.scoring.structure_scores import TRUTH_VOLUME, Metric
+from eval.scoring.structure_scores import DISTANCES, TRUTH_VOLUME, Metric
 
 NAME = "Name"
 ERROR = "Error"
@@ -40,8 +40,8 @@ def metrics_of(rules: Rules, with_hd95: bool, also: Sequence[Metric] = ()) -> tu
     """The metrics of a table, in the order of its columns; `also` are those asked for."""
     if rules is Rules.OFFICIAL:
         return (Metric.DSC, Metric.NSD)
-    distances = (Metric.HD95, *also) if with_hd95 else ()
-    return (Metric.DSC, Metric.NSD, *distances, Metric.VOLUME_DIFFERENCE)
+    asked = {Metric.DSC, Metric.NSD, Metric.HD95, Metric.VOLUME_DIFFERENCE, *also}
+    return tuple(metric for metric in Metric if metric in asked and (with_hd95 or metric not in DISTANCES))
 
 
 def score_columns(challenge: Challenge, metrics: Sequence[str], rules: Rules) -> list[str]:

@@ -44,6 +44,8 @@ class ScoreOptions:
     """What is done with faulty cases, and where the organisers' programs have faults."""
     with_hd95: bool = True
     """Whether the 95th percentile of the surface distances is computed."""
+    with_cl_dice: bool = False
+    """Whether the overlap of centre lines is computed."""
     resample_truth: bool = False
     """Whether a truth on another grid is resampled onto the prediction's; otherwise it is an error."""
     lesion_rule: LesionRule | None = None
@@ -192,6 +194,7 @@ def _compared(pair: LabelPair, options: ScoreOptions, threads: int) -> tuple[dic
         options.challenge,
         options.rules,
         with_hd95=options.with_hd95 and not official,
+        with_cl_dice=options.with_cl_dice and not official,
         threads=threads,
     )
     return scores, _remarks(scores) if official else ""

@@ -51,7 +51,7 @@ class ScoreTable:
         none = np.full(len(self.names), math.nan)
 
         def score(structure: str, index: int) -> StructureScore:
-            dice, nsd, hd95, hd, assd, difference = (
+            dice, nsd, hd95, hd, assd, centre, difference = (
                 float(self.values.get((structure, metric), none)[index]) for metric in Metric
             )
             return StructureScore(
@@ -60,6 +60,7 @@ class ScoreTable:
                 hd95_mm=hd95,
                 hd_mm=hd,
                 assd_mm=assd,
+                cl_dice=centre,
                 volume_difference_ml=difference,
                 truth_ml=float(self.truth_ml.get(structure, none)[index]),
             )

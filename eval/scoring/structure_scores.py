@@ -13,13 +13,14 @@ class Metric(StrEnum):
     HD95 = "HD95_mm"
     HD = "HD_mm"
     ASSD = "ASSD_mm"
+    CL_DICE = "clDice"
     VOLUME_DIFFERENCE = "VolumeDifference_ml"
 
 
 TRUTH_VOLUME = "TruthVolume_ml"
 """End of the columns that hold a structure's volume in the truth: 0 where the truth has none."""
-ON_REQUEST = (Metric.HD, Metric.ASSD)
-"""Metrics that tables hold only if they are asked for."""
+ON_REQUEST = {"HD": Metric.HD, "ASSD": Metric.ASSD, "clDice": Metric.CL_DICE}
+"""Metrics that tables hold only if they are asked for, by the names that they are asked for by."""
 DISTANCES = frozenset((Metric.HD95, Metric.HD, Metric.ASSD))
 """Metrics that are infinite if only one of the maps holds the structure."""
 
@@ -39,13 +40,15 @@ class StructureScore:
     """Largest surface distance in mm, likewise."""
     assd_mm: float = nan
     """Mean surface distance in mm over both surfaces, likewise."""
+    cl_dice: float = nan
+    """Overlap of centre lines (clDice), 0 to 1; NaN if it was not computed."""
     volume_difference_ml: float = nan
     """Volume of the prediction minus volume of the truth, in ml."""
     truth_ml: float = nan
     """Volume of the truth in ml, 0 if it lacks the structure; NaN if nobody said."""
 
 
-LOST = StructureScore(dice=0.0, nsd=0.0, hd95_mm=inf, hd_mm=inf, assd_mm=inf)
+LOST = StructureScore(dice=0.0, nsd=0.0, hd95_mm=inf, hd_mm=inf, assd_mm=inf, cl_dice=0.0)
 """Score of a structure in a case that failed, under rules that count failures."""
 UNSCORED = StructureScore(dice=nan, nsd=nan)
 """Score of a structure that the rules leave out."""
@@ -59,5 +62,6 @@ def value_of(score: StructureScore, metric: Metric) -> float:
         Metric.HD95: score.hd95_mm,
         Metric.HD: score.hd_mm,
         Metric.ASSD: score.assd_mm,
+        Metric.CL_DICE: score.cl_dice,
         Metric.VOLUME_DIFFERENCE: score.volume_difference_ml,
     }[metric]

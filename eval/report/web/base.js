@@ -45,6 +45,7 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     },
     HD_mm: { name: "HD", long: "largest surface distance in mm, 0 is best", unit: "mm", digits: 1, best: 0 },
     ASSD_mm: { name: "ASSD", long: "mean surface distance in mm, 0 is best", unit: "mm", digits: 2, best: 0 },
+    clDice: { name: "clDice", long: "overlap of centre lines, 1 is best", digits: 3, best: 1 },
     VolumeDifference_ml: {
       name: "Volume",
       long: "volume of prediction minus truth in ml, 0 is best",

@@ -199,8 +199,10 @@ def test_more_distances_and_the_json_of_others(tmp_path):
     write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 25)), row_of_voxels((LIVER, 0, 20)))
     write_pair(tmp_path, "b.nii.gz", None, row_of_voxels((LIVER, 0, 20)))
     (tmp_path / "json").mkdir()
-    assert score(tmp_path, "--also", "HD", "ASSD", "--json", tmp_path / "json") == 1
+    assert score(tmp_path, "--also", "HD", "ASSD", "clDice", "--json", tmp_path / "json") == 1
     first, second = rows_of(tmp_path / "scores.csv")
+    # Each bar is its own centre line; 15 of 20 places of each lie in the other.
+    assert (first["Liver_clDice"], second["Liver_clDice"], first["Kidney_clDice"]) == ("0.75", "0.0", "1.0")
     assert (first["Liver_HD_mm"], second["Liver_HD_mm"]) == ("5.0", "inf")
     middle, end = 4 * math.sqrt(2) / 2, math.sqrt(3) / 2
     # Five places beyond each end, 1 to 5 mm away, the outermost of which is an end.

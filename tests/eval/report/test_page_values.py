@@ -61,7 +61,7 @@ def test_structures_come_with_their_names_colours_and_tolerances(tmp_path, name)
     [
         ((Metric.DSC, Metric.NSD), ["DSC", "NSD"]),
         ((Metric.DSC, Metric.NSD, Metric.VOLUME_DIFFERENCE), ["DSC", "NSD", "VolumeDifference_ml"]),
-        (tuple(Metric), ["DSC", "NSD", "HD95_mm", "HD_mm", "ASSD_mm", "VolumeDifference_ml"]),
+        (tuple(Metric), ["DSC", "NSD", "HD95_mm", "HD_mm", "ASSD_mm", "clDice", "VolumeDifference_ml"]),
     ],
 )
 def test_only_metrics_of_the_table_are_shown(tmp_path, metrics, names):
