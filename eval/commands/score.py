@@ -102,9 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=list(ON_REQUEST),
         default=[],
-        help="more metrics: HD, the largest distance, which a stray voxel decides (Metrics Reloaded: only where "
-        "every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not); clDice, "
-        "overlap of centre lines (beside DSC, for vessels)",
+        help="more metrics: HD, the largest distance, which a stray voxel decides (Metrics Reloaded: only "
+        "where every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not); "
+        "clDice, overlap of centre lines (beside DSC, for vessels)",
     )
     parser.add_argument(
         "--json",
