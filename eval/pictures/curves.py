@@ -34,7 +34,7 @@ PANEL_IN, STAGE_IN = 1.95, 0.26
 
 def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -> None:
     """Draw a trace and the stages of its run into a file; quantities without samples have no panel."""
-    panels = _panels(trace)
+    panels = panels_of(trace)
     rows_in = [
         *([PANEL_IN] * len(panels)),
         *([STAGE_IN * len({stage.name for stage in stages}) + 0.15] if stages else []),
@@ -62,7 +62,7 @@ def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -
         plt.close(figure)
 
 
-def _panels(trace: Trace) -> list[tuple[str, list[str]]]:
+def panels_of(trace: Trace) -> list[tuple[str, list[str]]]:
     """Name and quantities of each panel; quantities without samples have none."""
     panels = []
     for name, own, whole in PANELS:
