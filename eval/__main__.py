@@ -16,6 +16,7 @@ COMMANDS = {
         "score": "score predictions against truths: DSC, NSD, HD95, volume difference",
         "compare": "test two score tables against each other, organ by organ",
         "container": "run a submission's container case by case, as organisers do, and measure it",
+        "check": "try a submission as organisers will, before it is sent in",
         "profile": "run any command and draw what it takes over time",
         "rank": "rank submissions by their score and efficiency tables",
         "picture": "draw a CT with labels in three planes",

@@ -3,7 +3,7 @@
 import csv
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,18 +14,38 @@ SUFFIXES = (".nii.gz", ".nii")
 """Endings of the files that hold images and label maps."""
 
 
-def case_of(name: str) -> str:
-    """Name of the case that an image, a label map or a row of a table belongs to.
+def stem_of(name: str) -> str:
+    """Name of a file, or of a row of a table, without the ending of an image: the case of a label map.
 
-    Only the number of a first channel is taken off: label maps of the FLARE challenges end in numbers
-    themselves.
+    >>> [stem_of(name) for name in ("A_0000.nii.gz", "A.nii", "A")]
+    ['A_0000', 'A', 'A']
+    """
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+
+
+def case_of(name: str) -> str:
+    """Name of the case that an image belongs to.
+
+    Only the number of a first channel is taken off: cases of the FLARE challenges end in numbers themselves.
 
     >>> [case_of(name) for name in ("A_0001_0000.nii.gz", "A_0001.nii.gz", "A_0001")]
     ['A_0001', 'A_0001', 'A_0001']
     """
-    stem = next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+    stem = stem_of(name)
     case, channel = split_channel(stem)
     return case if channel == 0 else stem
+
+
+def case_among(name: str, cases: Container[str]) -> str | None:
+    """Which of some cases a file or row belongs to, whether it is named like the label map or like the image.
+
+    A label map `A_0000.nii.gz` is the case `A_0000` and never a label map of `A`; only where there is no such
+    case, the name is taken for that of an image.
+
+    >>> [case_among("A_0000.nii.gz", cases) for cases in ({"A"}, {"A", "A_0000"}, {"B"})]
+    ['A', 'A_0000', None]
+    """
+    return next((case for case in (stem_of(name), case_of(name)) if case in cases), None)
 
 
 def check_writable(paths: Sequence[Path], force: bool) -> None:

@@ -6,6 +6,7 @@ Arrays are (z, y, x), `size_xyz` and world coordinates are SimpleITK's: x, y, z,
 import gzip
 import itertools
 import math
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from model.arrays import U8, ZyxMm
 SAME_GRID_VOXELS = 0.05
 """Two grids are the same if no corner differs by more than this share of the smallest voxel size, which is
 what rounding in headers does."""
+PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
+"""The variable by which ITK reads a NIfTI file whose axes are not at right angles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,13 @@ class LabelVolume:
         """Voxel size in the order of the array's axes."""
         x, y, z = self.grid.GetSpacing()
         return (z, y, x)
+
+    @property
+    def diagonal_mm(self) -> float:
+        """Length of the diagonal of the image's box: no two places in it are farther apart."""
+        return math.dist(
+            (0, 0, 0), [n * mm for n, mm in zip(self.labels.shape, self.spacing_zyx_mm, strict=True)]
+        )
 
     def as_image(self) -> sitk.Image:
         """The labels as an image of 8 bits per voxel."""
@@ -67,7 +77,7 @@ def read_image(path: Path) -> sitk.Image:
         raise JudgingError(f"{path}: no such file")
     without_itk_warnings()
     try:
-        image = sitk.ReadImage(_series(path) if path.is_dir() else str(path))
+        image = _read(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().removeprefix("sitk::ERROR: ")
         if "ImageIO" in reason:
@@ -82,6 +92,29 @@ def read_image(path: Path) -> sitk.Image:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise JudgingError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
     return image
+
+
+def _read(path: Path) -> sitk.Image:
+    """The image as ITK reads it, and where ITK refuses axes at other than right angles, the nearest grid.
+
+    Headers of real scans are often off by a little, and `predict.py` takes the nearest grid too. Two files
+    with one header get one grid, so that labels stay comparable.
+    """
+    source = _series(path) if path.is_dir() else str(path)
+    try:
+        return sitk.ReadImage(source)
+    except RuntimeError as error:
+        if "orthonormal" not in str(error):
+            raise
+    before = os.environ.get(PERMISSIVE)
+    os.environ[PERMISSIVE] = "1"
+    try:
+        return sitk.ReadImage(source)
+    finally:
+        if before is None:
+            del os.environ[PERMISSIVE]
+        else:
+            os.environ[PERMISSIVE] = before
 
 
 def _series(folder: Path) -> list[str]:

@@ -131,6 +131,7 @@ def _flare(name: str, *lesions: str) -> LabelSet:
 FLARE21 = LabelSet(name="flare21", ids={"liver": 1, "kidney": 2, "spleen": 3, "pancreas": 4})
 FLARE22 = _flare("flare22")
 FLARE23 = _flare("flare23", "tumor")
+FLARE24_LESION = LabelSet(name="flare24-lesion", ids={"tumor": 1}, lesions=("tumor",))
 AMOS22 = LabelSet(
     name="amos22",
     ids={
@@ -149,7 +150,7 @@ AMOS22 = LabelSet(
 )  # fmt: skip
 
 LABEL_SETS: Mapping[str, LabelSet] = MappingProxyType(
-    {s.name: s for s in (FLARE21, FLARE22, FLARE23, AMOS22)}
+    {s.name: s for s in (FLARE21, FLARE22, FLARE23, FLARE24_LESION, AMOS22)}
 )
 
 

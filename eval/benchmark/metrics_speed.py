@@ -13,7 +13,8 @@ import numpy as np
 
 from eval.eval_errors import JudgingError
 from eval.machine import processors
-from eval.scoring.challenges import CHALLENGES, Challenge, LabelPair, StructureScore, score_case
+from eval.scoring.challenges import CHALLENGES, Challenge, LabelPair, score_case
+from eval.scoring.structure_scores import StructureScore
 from model.arrays import U8
 from model.labels import FLARE22
 

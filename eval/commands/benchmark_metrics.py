@@ -16,7 +16,8 @@ from pathlib import Path
 from eval.benchmark.metrics_speed import Timing, challenge_to_time, synthetic_pair, time_ours, time_reference
 from eval.eval_errors import JudgingError
 from eval.machine import processors
-from eval.scoring.challenges import LabelPair, StructureScore
+from eval.scoring.challenges import LabelPair
+from eval.scoring.structure_scores import StructureScore
 from eval.volumes import grid_difference, read_labels
 
 SAME = 1e-6

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.comparing.paired_tests import LEAST_CASES, Comparison, ScoreTable, compare, read_scores
+from eval.comparing.paired_tests import LEAST_CASES, Comparison, compare
 from eval.files import check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
-from eval.scoring.columns import Metric
 from eval.scoring.own_labels import find_challenge
+from eval.scoring.score_table import ScoreTable, read_scores
+from eval.scoring.structure_scores import Metric
 
 COLUMNS = {
     "Structure": "structure", "Metric": "metric", "Cases": "cases", "Mean_A": "mean_a", "Mean_B": "mean_b",
@@ -60,10 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         write_csv(arguments.output, list(COLUMNS), [_cells(row) for row in rows])
     sys.stdout.write(comparison_text(first, second, rows))
-    lonely = sorted(set(first.names) ^ set(second.names))
-    for name in lonely:
+    lonely = sorted(set(first.stems) ^ set(second.stems))
+    for case in lonely:
         sys.stderr.write(
-            f"left out: {name} is only in {first.path if name in first.names else second.path}\n"
+            f"left out: {case} is only in {first.path if case in first.stems else second.path}\n"
         )
     return 1 if lonely else 0
 

@@ -8,8 +8,12 @@ scores 0.
 
 Containers run locked down (no network, no capabilities, a read-only file system but for /tmp and outputs/),
 or with --official-command exactly as the FLARE organisers' program runs them. The table RESULTS (NAME.csv)
-begins with the organisers' columns; NAME_cases/ beside it holds a log and a trace of samples for each case.
-Without --gpu the GPU columns are empty.
+begins with the organisers' columns; NAME_cases/ beside it holds a log and a trace of samples for each case,
+and NAME_run.json says where the table comes from. Without --gpu the GPU columns are empty.
+
+Several images are measured fairly in one run, in a shuffled order of image and case:
+  python -m eval container one:latest two:latest --input images --output '{image}/labels' --results
+  '{image}/efficiency.csv'
 
 exit codes: 0 all cases ended well; 1 some did not and are named; 2 wrong input, or docker does not work
 """
@@ -18,107 +22,206 @@ import argparse
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, check_writable
 from eval.label_sets import LABEL_SETS_HELP, find_labels
-from eval.measuring.container_run import ContainerCase, ContainerOptions, check_image, output_name, run_case
+from eval.measuring.container_run import ContainerOptions, check_image, output_name
 from eval.measuring.efficiency import CaseEfficiency, Status
-from eval.measuring.efficiency_table import efficiency_row, write_efficiency
+from eval.measuring.efficiency_table import STATUS, efficiency_row
+from eval.measuring.run_rules import RUN_RULES
 from eval.measuring.sampler import why_no_gpu
-from eval.measuring.trace import write_trace
+from eval.measuring.series import IMAGE_MARK, Series, drop_disk_cache, in_order, short_name
 from model.labels import FLARE23
+
+HOUR_S = 3600.0
+"""Seconds after which a case is stopped, unless somebody says otherwise."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("image", metavar="IMAGE", help="image as docker knows it, leanseg:latest")
-    parser.add_argument(
-        "--input", type=Path, required=True, metavar="DIR", help="folder of images, CASE_0000.nii.gz"
+    add = parser.add_argument
+    add(
+        "image",
+        nargs="+",
+        metavar="IMAGE",
+        help="image as docker knows it, leanseg:latest; of several, each case is run in a shuffled order",
     )
-    parser.add_argument(
+    add("--input", type=Path, required=True, metavar="DIR", help="folder of images, CASE_0000.nii.gz")
+    add(
         "--output",
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder for the label maps, made if it is missing",
+        help="folder for the label maps, made if it is missing; {image} in it becomes the image's name",
     )
-    parser.add_argument(
-        "--results", type=Path, required=True, metavar="CSV", help="table to write, one row per case"
+    add(
+        "--results",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="table to write, one row per case; {image} in it becomes the image's name",
     )
-    parser.add_argument(
-        "--gpu",
-        metavar="N",
-        help="GPU that containers get and that is measured: index or UUID (default: none)",
-    )
-    parser.add_argument(
-        "--memory", metavar="SIZE", help="memory limit of a container (default: 28g with --gpu, 8g without)"
-    )
-    parser.add_argument(
-        "--limit",
-        type=float,
-        default=3600.0,
-        metavar="S",
-        help="seconds after which a case is stopped (default: 3600)",
-    )
-    parser.add_argument(
-        "--labels",
-        metavar="SET",
-        default=FLARE23.name,
-        help=f"labels that a label map may hold: {LABEL_SETS_HELP} (default: %(default)s)",
-    )
-    parser.add_argument(
+    _add_limits(parser)
+    add(
         "--official-command",
         action="store_true",
         help="run containers exactly as the organisers do, not locked down",
     )
+    add(
+        "--cold-cache",
+        action="store_true",
+        help="empty the system's disk cache before each container, where that is allowed (root)",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted run: cases with a row are not run again",
+    )
     parser.add_argument("--force", action="store_true", help="replace existing results and label maps")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run all cases; the table is written again after each of them."""
-    results_path: Path = arguments.results
-    if arguments.limit <= 0:
-        raise JudgingError(f"--limit is {arguments.limit:g}, must be more than 0 s")
-    if arguments.memory and not re.fullmatch(r"[1-9]\d*[bkmg]?", arguments.memory, re.IGNORECASE):
-        raise JudgingError(
-            f"--memory is {arguments.memory}, must be a whole number with its unit, like 8g or 512m"
-        )
-    labels = find_labels(arguments.labels)
-    images = _images(arguments.input)
-    check_writable((results_path, *(_output(arguments.output, image) for image in images)), arguments.force)
-    if arguments.output.resolve() == arguments.input.resolve():
-        raise JudgingError(f"{arguments.output}: is the input folder; choose another for the label maps")
-    check_image(arguments.image)
-    options = ContainerOptions(
-        image=arguments.image,
-        memory=arguments.memory or ("8g" if arguments.gpu is None else "28g"),
-        gpu=arguments.gpu,
-        official=arguments.official_command,
-        limit_s=arguments.limit,
-        labels=labels,
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Declare what containers get."""
+    add = parser.add_argument
+    add(
+        "--challenge",
+        choices=list(RUN_RULES),
+        help="take labels, memory, time limit and rule of the GPU's peak from a challenge",
     )
-    problem = "no GPU was asked for (--gpu)" if arguments.gpu is None else why_no_gpu(arguments.gpu)
+    add(
+        "--gpu",
+        metavar="N",
+        help="GPU that containers get and that is measured: index or UUID (default: none)",
+    )
+    add("--memory", metavar="SIZE", help="memory limit of a container (default: 28g with --gpu, 8g without)")
+    add("--memory-swap", metavar="SIZE", help="limit of memory and swap together (default: docker's)")
+    add("--cpus", metavar="N", help="processors of a container, like 2 or 1.5 (default: all)")
+    add("--limit", type=float, metavar="S", help="seconds after which a case is stopped (default: 3600)")
+    add(
+        "--labels",
+        metavar="SET",
+        help=f"labels that a label map may hold: {LABEL_SETS_HELP} (default: flare23)",
+    )
+    add(
+        "--max-gpu",
+        choices=("highest", "stable"),
+        help="peak of GPU memory: the highest sample (default), or FLARE22's highest value of more than "
+        "2 %% of the samples",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run all cases; the tables are written again after each of them."""
+    images = _images(arguments.input)
+    series = [
+        Series(
+            options=_options(arguments, image),
+            images=images,
+            output=_for_image(arguments.output, image),
+            results=_for_image(arguments.results, image),
+        )
+        for image in _told_apart(arguments)
+    ]
+    for each in series:
+        _make_folder(each.output, IMAGE_MARK in str(arguments.output))
+        check_writable(each.written, arguments.force or arguments.resume)
+        if each.output.resolve() == arguments.input.resolve():
+            raise JudgingError(f"{each.output}: is the input folder; choose another for the label maps")
+    for each in series:
+        each.meet(check_image(each.options.image))
+        if arguments.resume:
+            each.go_on()
+    _begin(series, arguments.gpu)
+    pairs = in_order(series)
+    if done := len(images) * len(series) - len(pairs):
+        sys.stderr.write(f"{done} cases were run before\n")
+    for number, (each, image) in enumerate(pairs, start=1):
+        if arguments.cold_cache and (reason := drop_disk_cache()):
+            sys.stderr.write(f"{reason}: containers may start from memory\n")
+            arguments.cold_cache = False
+        result = each.run(image)
+        named = f"{short_name(each.options.image)} " if len(series) > 1 else ""
+        sys.stderr.write(f"[{number}/{len(pairs)}] {named}{progress(result)}\n")
+    return _summed_up(series)
+
+
+def _begin(series: Sequence[Series], gpu: str | None) -> None:
+    """Make folders, say what cannot be measured, and see to it that containers end with this program."""
+    problem = "no GPU was asked for (--gpu)" if gpu is None else why_no_gpu(gpu)
     if problem:
         sys.stderr.write(f"{problem}: the GPU columns stay empty\n")
-    folder = results_path.with_name(f"{results_path.stem}_cases")
-    folder.mkdir(exist_ok=True)
+    for each in series:
+        each.begin()
+        if each.options.hides_exit_codes:
+            sys.stderr.write(
+                f"{each.options.image}: this docker returns 0 for any container that removes itself; exit "
+                "codes come from the engine's events\n"
+            )
     # When a batch system asks this program to end, the container that it started must end too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    results: list[CaseEfficiency] = []
-    for image in images:
-        output = _output(arguments.output, image)
-        output.unlink(missing_ok=True)
-        stem = output.name.removesuffix(".nii.gz")
-        result = run_case(ContainerCase(image=image, output=output, log=folder / f"{stem}.log"), options)
-        write_trace(folder / f"{stem}.trace.csv", result.trace)
-        results.append(result)
-        write_efficiency(results_path, results)
-        sys.stderr.write(f"[{len(results)}/{len(images)}] {progress(result)}\n")
-    bad = [result for result in results if result.status is not Status.OK]
-    sys.stdout.write(f"{len(results) - len(bad)} of {len(results)} cases ended well; {results_path}\n")
+
+
+def _summed_up(series: Sequence[Series]) -> int:
+    """Say how many cases ended well; returns the exit code."""
+    bad = 0
+    for each in series:
+        well = sum(row[STATUS] == Status.OK for row in each.rows.values())
+        bad += len(each.rows) - well
+        sys.stdout.write(f"{well} of {len(each.rows)} cases ended well; {each.results}\n")
     return 1 if bad else 0
+
+
+def _told_apart(arguments: argparse.Namespace) -> list[str]:
+    """The images, once it is clear that each has places of its own for its results."""
+    names = [short_name(image) for image in arguments.image]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise JudgingError(f"two images are called {twice}; tag one of them with another name")
+    if len(names) > 1:
+        for option in ("output", "results"):
+            if IMAGE_MARK not in str(getattr(arguments, option)):
+                raise JudgingError(
+                    f"--{option} is one place for {len(names)} images; put {IMAGE_MARK} into it, which "
+                    "becomes the name of each"
+                )
+    return list(arguments.image)
+
+
+def _options(arguments: argparse.Namespace, image: str) -> ContainerOptions:
+    rules = RUN_RULES[arguments.challenge] if arguments.challenge else None
+    for option in ("memory", "memory_swap"):
+        text = getattr(arguments, option)
+        if text and not re.fullmatch(r"-1|[1-9]\d*[bkmg]?", text, re.IGNORECASE):
+            raise JudgingError(
+                f"--{option.replace('_', '-')} is {text}, must be a whole number with its unit, like "
+                "8g or 512m"
+            )
+    if arguments.cpus and not (re.fullmatch(r"\d+(\.\d+)?", arguments.cpus) and float(arguments.cpus) > 0):
+        raise JudgingError(
+            f"--cpus is {arguments.cpus}, must be a number of processors above 0, like 2 or 1.5"
+        )
+    limit_s = arguments.limit if arguments.limit is not None else rules.limit_s if rules else HOUR_S
+    if limit_s <= 0:
+        raise JudgingError(f"--limit is {limit_s:g}, must be more than 0 s")
+    labels = find_labels(arguments.labels) if arguments.labels else rules.labels if rules else FLARE23
+    by_device = "8g" if arguments.gpu is None else "28g"
+    stable = arguments.max_gpu == "stable" or (
+        arguments.max_gpu is None and rules is not None and rules.stable_gpu_peak
+    )
+    return ContainerOptions(
+        image=image,
+        memory=arguments.memory or (rules.memory if rules else by_device),
+        memory_swap=arguments.memory_swap,
+        cpus=arguments.cpus,
+        gpu=arguments.gpu,
+        official=arguments.official_command,
+        limit_s=limit_s,
+        labels=labels,
+        stable_gpu_peak=stable,
+    )
 
 
 def _images(folder: Path) -> list[Path]:
@@ -138,12 +241,16 @@ def _images(folder: Path) -> list[Path]:
     return images
 
 
-def _output(folder: Path, image: Path) -> Path:
-    if not folder.exists():
-        if not folder.parent.is_dir():
-            raise JudgingError(f"{folder.parent}: no such folder; create it first")
-        folder.mkdir()
-    return folder / output_name(image)
+def _for_image(path: Path, image: str) -> Path:
+    return Path(str(path).replace(IMAGE_MARK, short_name(image)))
+
+
+def _make_folder(folder: Path, of_an_image: bool) -> None:
+    """Make a folder, and the one of an image that it lies in."""
+    above = folder.parent
+    if not above.is_dir() and not (of_an_image and above.parent.is_dir()):
+        raise JudgingError(f"{above}: no such folder; create it first")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def progress(result: CaseEfficiency) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, check_writable
 from eval.measuring.sampler import why_no_gpu
-from eval.measuring.trace import GPU, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace, write_trace
+from eval.measuring.trace import GPU, OWN_CPU, OWN_CPU_S, OWN_GPU, OWN_RAM, RAM, Trace, write_trace
 from eval.measuring.watch import profile, read_stages, report_path
 from eval.pictures.curves import draw_curves
 
@@ -101,4 +101,6 @@ def profile_text(trace: Trace) -> str:
                 f"{name:<18}{trace.peak(quantity):10.0f} {unit} at most, {trace.integral(quantity):.0f} "
                 f"{unit}·s"
             )
-    return "\n".join(lines) + "\n"
+    if OWN_CPU_S in trace.counters:
+        lines.append(f"processor seconds {trace.counters[OWN_CPU_S]:10.2f} s   (of all its processes)")
+    return "\n".join([*lines, *trace.remarks]) + "\n"

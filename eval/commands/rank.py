@@ -1,31 +1,63 @@
-"""Rank submissions against each other: by case and metric, averaged over metrics and cases.
+"""Rank submissions against each other by accuracy, time and memory.
 
 Each RESULTS_DIR is one submission, named after the folder, and holds its score table (`python -m eval score`,
 or the organisers') and its efficiency table (`python -m eval container`, or the organisers'). The files may
 have any names.
 
 rules:
-  flare22  DSC, NSD, time; half weight for GPU memory-time beyond 2 GB and for CPU utilization-time
-  flare23  organ DSC and NSD, lesion DSC and NSD, time beyond 15 s, GPU memory-time beyond 4 GB
+  flare21         DSC, NSD, time, highest GPU memory
+  flare22         DSC, NSD, time; half weight for GPU memory-time beyond 2 GB and for CPU utilization-time
+  flare23         organ DSC and NSD, lesion DSC and NSD, time beyond 15 s, GPU memory-time beyond 4 GB
+  flare24-lesion  lesion DSC and NSD, time beyond 15 s, GPU memory-time beyond 4 GB
+  flare24-laptop  DSC, NSD, time beyond 15 s; half weight for CPU utilization-time and RAM-time
+  FILE.yaml       your own: metrics, weights, tolerances, directions, scheme
 
-Submissions that tie share a rank; missing and failed cases come last; a metric that no submission has (no
-GPU, no lesion) is left out and named. The places in resamples of the cases show how certain the ranking is.
+schemes:
+  rank-then-aggregate  cases are ranked, and ranks averaged over cases and metrics (FLARE; the default)
+  aggregate-then-rank  values are averaged over cases, the averages ranked, and ranks averaged over metrics
+  test-then-rank       submissions are ranked by how many others they beat significantly (Wilcoxon)
 
-exit codes: 0 ranked; 1 ranked, but submissions lack cases and are named; 2 wrong input, nothing written
+Ranked are the cases of the truth, named with --cases; without it all score tables must name the same ones.
+Rows of other cases are left out and named. Submissions that tie share a rank; a case that was missed or
+failed comes last in every metric; a metric that no submission has (no GPU, no lesion) is left out and named.
+The places in resamples of the cases show how certain the ranking is.
+
+Beside RANKING.csv stand RANKING_cases.csv, one row a metric, case and submission, as challengeR reads it
+(`as.challenge(data, by = "Task", algorithm = "Algorithm", case = "Case", value = "Value")`), and
+RANKING_details.json, which `report` draws; RANKING_run.json says where the ranking comes from.
+
+exit codes: 0 ranked; 1 ranked, but submissions lack cases or have too many, and are named; 2 wrong input,
+nothing written
 """
 
 import argparse
+import json
+import math
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from eval.comparing.rank_table import gather, read_results
-from eval.comparing.ranking import RANKINGS, Placing, RankedMetric, rank
+from eval.comparing.rank_table import (
+    Results,
+    check_alike,
+    common_cases,
+    details_beside,
+    gather,
+    read_submission,
+    results_of,
+    stated_cases,
+)
+from eval.comparing.ranking import Placing, Ranking, rank
+from eval.comparing.ranking_rules import RANKINGS, SCHEMES, RankedMetric, RankingRules, find_rules
 from eval.eval_errors import JudgingError
-from eval.files import check_writable, write_csv
+from eval.files import atomic_path, check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
+from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.own_labels import find_challenge
+from model.arrays import F64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +71,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rules",
-        choices=sorted(RANKINGS),
         default="flare23",
-        help="challenge year, see above (default: %(default)s)",
+        metavar="RULES",
+        help=f"{', '.join(RANKINGS)}, or a YAML file, see above (default: %(default)s)",
+    )
+    parser.add_argument("--scheme", choices=SCHEMES, help="see above (default: that of the rules)")
+    parser.add_argument(
+        "--cases",
+        type=Path,
+        metavar="PATH",
+        help="the cases that count: the folder of truths, or a table with a column Name",
     )
     parser.add_argument(
         "--labels",
@@ -54,36 +93,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read all tables, rank, write."""
-    check_writable((arguments.output,), arguments.force)
-    rules = RANKINGS[arguments.rules]
+    output: Path = arguments.output
+    long_path = output.with_name(f"{output.stem}_cases.csv")
+    details_path = details_beside(output)
+    check_writable((output, long_path, details_path, beside(output)), arguments.force)
+    rules = find_rules(arguments.rules)
+    if arguments.scheme:
+        rules = replace(rules, scheme=arguments.scheme)
     challenge = find_challenge(arguments.labels) if arguments.labels else None
-    results = [read_results(folder, rules, challenge) for folder in arguments.results]
-    names = [result.name for result in results]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise JudgingError(f"two folders are called {twice}; submissions need different names")
-    cases, values = gather(results, rules)
+    submissions = [read_submission(folder, challenge) for folder in arguments.results]
+    check_alike(submissions)
+    cases = stated_cases(arguments.cases) if arguments.cases else common_cases(submissions)
+    results = [results_of(submission, cases, rules) for submission in submissions]
+    values = gather(results, cases, rules)
     metrics = [metric for metric in rules.metrics if not np.isnan(values[metric.name]).all()]
     if not metrics:
         raise JudgingError("no submission has a case that ended well; there is nothing to rank")
+    names = [result.name for result in results]
+    ranking = rank(names, {metric.name: values[metric.name] for metric in metrics}, rules)
+    missing = {result.name: sum(not result.values[case] for case in cases) for result in results}
+    write_csv(
+        output,
+        columns(metrics),
+        [_row(placing, len(cases), missing[placing.submission]) for placing in ranking.placings],
+    )
+    write_csv(long_path, ["Task", "Case", "Algorithm", "Value"], long_rows(names, cases, values, metrics))
+    with atomic_path(details_path) as temporary:
+        temporary.write_text(json.dumps(details(ranking, rules, metrics, cases), indent=1), encoding="utf-8")
+    write_provenance(output, provenance(rules=arguments.rules, scheme=rules.scheme, submissions=names))
+    sys.stdout.write(ranking_text(ranking, rules, len(cases)))
     for metric in rules.metrics:
         if metric not in metrics:
             sys.stderr.write(f"{metric.name} is left out: no submission has it\n")
-    placings = rank(names, values, metrics)
-    missing = {result.name: sum(not result.values.get(case) for case in cases) for result in results}
-    write_csv(
-        arguments.output,
-        columns(metrics),
-        [_row(placing, len(cases), missing[placing.submission]) for placing in placings],
-    )
-    sys.stdout.write(ranking_text(placings, len(cases)))
-    for name, count in missing.items():
-        if count:
-            sys.stderr.write(f"{name}: {count} of {len(cases)} cases missing or failed, ranked last there\n")
-    return 1 if any(missing.values()) else 0
+    return _tell(results, missing, len(cases))
 
 
-def columns(metrics: list[RankedMetric]) -> list[str]:
+def _tell(results: Sequence[Results], missing: Mapping[str, int], cases: int) -> int:
+    """Name what the ranking left out; returns the exit code."""
+    for result in results:
+        for extra in result.extras:
+            sys.stderr.write(f"{result.name}: left out, no case of the truth: {extra}\n")
+        for remark in result.remarks:
+            sys.stderr.write(f"{remark}\n")
+        if count := missing[result.name]:
+            sys.stderr.write(
+                f"{result.name}: {count} of {cases} cases missing or failed, ranked last there\n"
+            )
+    return 1 if any(missing.values()) or any(result.extras for result in results) else 0
+
+
+def columns(metrics: Sequence[RankedMetric]) -> list[str]:
     """Columns of the table; `eval.measuring.efficiency_table` explains them."""
     per_metric = [f"Rank_{metric.name}" for metric in metrics]
     spread = ["Place_median", "Place_low", "Place_high", "First_share"]
@@ -105,14 +164,70 @@ def _row(placing: Placing, cases: int, missing: int) -> dict[str, str]:
     }
 
 
-def ranking_text(placings: list[Placing], cases: int) -> str:
+def long_rows(
+    names: Sequence[str], cases: Sequence[str], values: Mapping[str, F64], metrics: Sequence[RankedMetric]
+) -> list[dict[str, str]]:
+    """The values in challengeR's long form; a missing one is `NA`, as R has it."""
+    return [
+        {
+            "Task": metric.name,
+            "Case": case,
+            "Algorithm": name,
+            "Value": "NA" if math.isnan(value) else f"{value:.6g}",
+        }
+        for metric in metrics
+        for name, row in zip(names, values[metric.name], strict=True)
+        for case, value in zip(cases, row, strict=True)
+    ]
+
+
+def details(
+    ranking: Ranking, rules: RankingRules, metrics: Sequence[RankedMetric], cases: Sequence[str]
+) -> dict[str, object]:
+    """What a report draws of a ranking, in a form for JSON."""
+    known = ranking.kendall[~np.isnan(ranking.kendall)]
+    tau = [round(float(q), 4) for q in np.percentile(known, (50, 2.5, 97.5))] if known.size else None
+    return {
+        "rules": rules.name,
+        "scheme": rules.scheme,
+        "metrics": [{"name": metric.name, "weight": metric.weight} for metric in metrics],
+        "cases": len(cases),
+        "kendall_tau": tau,
+        "submissions": [
+            {
+                "name": placing.submission,
+                "place_shares": [round(share, 4) for share in placing.place_shares],
+                "place_by": placing.place_by,
+                "case_ranks": [round(mean, 4) for mean in placing.case_ranks],
+            }
+            for placing in ranking.placings
+        ],
+        "superiorities": [asdict(test) for test in ranking.superiorities],
+    }
+
+
+def ranking_text(ranking: Ranking, rules: RankingRules, cases: int) -> str:
     """The ranking as the terminal shows it."""
-    width = max(10, *(len(placing.submission) for placing in placings)) + 2
-    lines = [f"{'place':>5}  {'submission':<{width}}{'mean rank':>10}  {'95 % of places':<16}first"]
-    for placing in placings:
+    width = max(10, *(len(placing.submission) for placing in ranking.placings)) + 2
+    lines = [
+        f"{'place':>5}  {'submission':<{width}}{'mean rank':>10}  {'95 % of places':<16}{'first':<7}by scheme"
+    ]
+    for placing in ranking.placings:
         spread = f"{placing.place_low:g} to {placing.place_high:g}"
+        by_scheme = ", ".join(str(placing.place_by[scheme]) for scheme in SCHEMES)
         lines.append(
             f"{placing.place:>5}  {placing.submission:<{width}}{placing.score:>10.3f}  "
-            f"{spread:<16}{placing.first_share:.0%}"
+            f"{spread:<16}{placing.first_share:<7.0%}{by_scheme}"
         )
-    return "\n".join([*lines, f"{cases} cases"]) + "\n"
+    counted = "1 case" if cases == 1 else f"{cases} cases"
+    schemes = ", ".join(SCHEMES)
+    lines.append(f"{counted}, {rules.name}, {rules.scheme}; by scheme: places by {schemes}")
+    known = ranking.kendall[~np.isnan(ranking.kendall)]
+    if known.size:
+        middle, low = np.percentile(known, (50, 2.5))
+        lines.append(
+            f"Kendall's τ with the rankings of resamples: median {middle:.2f}, 2.5 % below {low:.2f}"
+        )
+    if not ranking.superiorities and len(ranking.placings) > 1:
+        lines.append("too few cases for tests: every submission beats none under test-then-rank")
+    return "\n".join(lines) + "\n"

@@ -2,8 +2,9 @@
 
 It shows headline figures, box plots of each structure and a table of cases, worst first; efficiency, a
 ranking and a comparison, if their tables are given; and, if folders of images or label maps are given, each
-case in three planes with prediction, truth and errors, and in 3D if `make viewer` has fetched the viewer.
-Files are found in the folders by the names of the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
+case in three planes with prediction, truth and errors, with its lesions if the scores were made with
+`--lesions`, and in 3D if `make viewer` has fetched the viewer. Files are found in the folders by the names of
+the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
 
 exit codes: 0 all went well; 1 the report was made, but some cases could not be shown and are named; 2 wrong
 input
@@ -14,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.comparing.paired_tests import read_scores
 from eval.eval_errors import JudgingError
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import processors
@@ -22,8 +22,10 @@ from eval.report.box_plots import FORMATS, write_plots
 from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
 from eval.report.case_script import CaseFiles
 from eval.report.page import atomic_folder, check_folder, write_page
-from eval.report.page_data import Json, Tables, page_data
+from eval.report.page_data import Json, Tables, copy_sources, page_data
+from eval.scoring.lesion_tables import read_lesions
 from eval.scoring.own_labels import find_challenge
+from eval.scoring.score_table import read_scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,8 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
     options = EmbedOptions(labels=tables.scores.challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:
-        files = find_files([case["stem"] for case in data["cases"]], folders)
+        lesions = read_lesions(arguments.scores)
+        files = find_files([case["stem"] for case in data["cases"]], folders, lesions)
         failed = _embed(data["cases"], files, folder, options, arguments.jobs)
+        copy_sources(tables, data["cases"], folder)
         write_page(folder, data)
         if arguments.plots:
             write_plots(data, folder, arguments.plots)

@@ -1,14 +1,20 @@
 """Score predicted label maps against true ones; files of the same name belong together.
 
 Writes one row per case to OUTPUT (NAME.csv), and to NAME_summary.csv beside it the mean, standard deviation,
-median and 95 % confidence interval of each structure; prints the summary. A cell is empty where there is no
+median and 95 % confidence interval of each structure; prints the summary. NAME_run.json says where the scores
+come from. A cell is empty where there is no
 figure: for a structure that is not scored, or the spread of a single case. In the row `organ mean`, mean and
 interval belong to the mean of the organs' means; SD and median (and the mean that `compare` shows) belong to
 the cases' own means, which differ from it if not every case has every organ.
 
+A case is a file of the truth. A prediction of no truth is named and left out. A truth that cannot be read, or
+holds labels outside the set, ends the run before anything is scored: no submission is to blame. Distances are
+infinite where only one of the maps holds a structure; in means, the length of the image's diagonal takes
+their place.
+
 rules:
-  strict    (default) a case that is missing, extra, unreadable, on another grid or holds labels outside the
-            set is an error, is named, and scores 0
+  strict    (default) a case whose prediction is missing, unreadable, on another grid or holds labels outside
+            the set is an error, is named, and scores 0
   official  what the organisers' programs compute, to 4 decimals and with their column names; a case in error
             has no scores
   partial   strict, but structures that a truth does not hold are not scored: for truths in which only some
@@ -19,7 +25,8 @@ label sets of your own:
   then scored by plain DSC and by NSD with a tolerance of 2 mm; "tolerances_mm": {"liver": 5} in the file
   states others. Rules are strict or partial.
 
-exit codes: 0 all cases scored; 1 some are in error and named; 2 wrong input, nothing written
+exit codes: 0 all cases scored; 1 some are in error, or there are predictions of no truth, all named; 2 wrong
+input or a faulty truth, nothing written
 """
 
 import argparse
@@ -28,28 +35,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from eval.eval_errors import JudgingError
-from eval.files import check_writable, write_csv
+from eval.files import check_writable, stem_of
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
-from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules, mean_scores
-from eval.scoring.columns import ERROR, NAME, Metric, column, metrics_of, score_columns
+from eval.provenance import beside, provenance, write_provenance
+from eval.scoring.challenges import CHALLENGES, Rules, mean_scores
+from eval.scoring.columns import metrics_of
+from eval.scoring.confusion import confusion_path, mistaken, write_confusion
+from eval.scoring.json_summaries import (
+    GRAND_CHALLENGE,
+    NNUNET,
+    grand_challenge_metrics,
+    nnunet_summary,
+    write_json,
+)
+from eval.scoring.lesion_tables import lesion_paths, lesions_text, write_lesions
+from eval.scoring.lesions import LesionRule
 from eval.scoring.own_labels import find_challenge
-from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge_all, pair_files
-from eval.scoring.summary import LESION, LESION_MEAN, ORGAN_MEAN, SummaryRow, summarize, value_of
+from eval.scoring.pairing import Pairs, pair_files, why_extra
+from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, check_truths, judge_all
+from eval.scoring.score_table import write_scores
+from eval.scoring.structure_scores import ON_REQUEST
+from eval.scoring.summary import summarize
+from eval.scoring.summary_table import summary_path, summary_text, write_summary
 from model.labels import LabelSet
-
-SUMMARY_COLUMNS = [
-    "Structure",
-    "Metric",
-    "Cases",
-    "Infinite",
-    "Mean",
-    "SD",
-    "Median",
-    "CI95_low",
-    "CI95_high",
-]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +98,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out the 95th percentile of surface distances, which is faster",
     )
     parser.add_argument(
+        "--also",
+        nargs="+",
+        choices=list(ON_REQUEST),
+        default=[],
+        help="more metrics: HD, the largest distance, which a stray voxel decides (Metrics Reloaded: only "
+        "where every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not); "
+        "clDice, overlap of centre lines (beside DSC, for vessels)",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="DIR",
+        help="also write summary.json, as nnU-Net does, and metrics.json, as grand-challenge.org reads it",
+    )
+    parser.add_argument(
+        "--lesions",
+        action="store_true",
+        help="also match lesions one by one: NAME_lesions.csv and NAME_lesion_cases.csv (Metrics Reloaded: "
+        "where there are many small ones, detection says what DSC cannot)",
+    )
+    parser.add_argument(
+        "--lesion-iou",
+        type=float,
+        default=0.1,
+        metavar="IOU",
+        help="overlap from which on a lesion is found (default: 0.1)",
+    )
+    parser.add_argument(
+        "--lesion-ml",
+        type=float,
+        default=0.0,
+        metavar="ML",
+        help="leave out smaller lesions, true or predicted (default: 0)",
+    )
+    parser.add_argument(
+        "--confusion",
+        action="store_true",
+        help="also write NAME_confusion.csv: ml of each true structure by the label it was given, which "
+        "shows swapped sides as swapped",
+    )
+    parser.add_argument(
         "--jobs",
         type=int,
         metavar="N",
@@ -95,102 +148,114 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score all cases and write both tables."""
-    output: Path = arguments.output
-    summary_path = output.with_name(f"{output.stem}_summary.csv")
-    check_writable((output, summary_path), arguments.force)
+    """Score all cases and write the tables."""
+    check_writable(_outputs(arguments), arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
-    rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
-    if rules is Rules.OFFICIAL and arguments.labels not in CHALLENGES:
-        raise JudgingError(
-            "--rules official repeats the organisers' programs, which know no label set of your own; choose "
-            "strict or partial"
-        )
-    cases = pair_files(arguments.pred, arguments.truth)
-    options = ScoreOptions(
-        challenge=challenge,
-        rules=rules,
-        with_hd95=not arguments.no_hd95,
-        resample_truth=arguments.resample_truth,
-    )
+    options = _options(arguments)
+    pairs = pair_files(arguments.pred, arguments.truth)
+    jobs = arguments.jobs or affordable_jobs(pairs.cases, free_memory_bytes())
+    _refuse_faulty_truths(pairs, options, jobs)
     results = []
-    for result in judge_all(cases, options, arguments.jobs or affordable_jobs(cases, free_memory_bytes())):
+    for result in judge_all(pairs.cases, options, jobs):
         results.append(result)
-        sys.stderr.write(_progress(len(results), len(cases), result, challenge.labels) + "\n")
-    results.sort(key=lambda result: result.name)
-    metrics = metrics_of(rules, options.with_hd95)
-    write_scores(output, results, challenge, metrics, rules)
-    rows = summarize(results, challenge, metrics, rules)
-    write_csv(summary_path, SUMMARY_COLUMNS, [_summary_cells(row) for row in rows])
-    sys.stdout.write(summary_text(rows))
+        labels = options.challenge.labels
+        sys.stderr.write(_progress(len(results), len(pairs.cases), result, labels) + "\n")
+    results.sort(key=lambda result: stem_of(result.name))
+    _write(arguments, options, pairs, results)
+    for path in pairs.extras:
+        sys.stderr.write(f"left out: {why_extra(path, pairs)}\n")
     errors = [result for result in results if result.error]
     if errors:
         sys.stderr.write(
             f"{len(errors)} of {len(results)} cases in error, the last: {errors[-1].name}: "
             f"{errors[-1].error}\n"
         )
-    return 1 if errors else 0
+    return 1 if errors or pairs.extras else 0
 
 
-def write_scores(
-    path: Path, results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
+def _outputs(arguments: argparse.Namespace) -> list[Path]:
+    """The files that will be written."""
+    output: Path = arguments.output
+    files = [output, summary_path(output), beside(output)]
+    if arguments.json:
+        if not arguments.json.is_dir():
+            raise JudgingError(f"{arguments.json}: no such folder; create it first")
+        files += [arguments.json / NNUNET, arguments.json / GRAND_CHALLENGE]
+    files += [*lesion_paths(output)] if arguments.lesions else []
+    files += [confusion_path(output)] if arguments.confusion else []
+    return files
+
+
+def _options(arguments: argparse.Namespace) -> ScoreOptions:
+    rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
+    if rules is Rules.OFFICIAL and arguments.labels not in CHALLENGES:
+        raise JudgingError(
+            "--rules official repeats the organisers' programs, which know no label set of your own; choose "
+            "strict or partial"
+        )
+    if arguments.lesions and not challenge.labels.lesions:
+        raise JudgingError(f"--lesions: {challenge.labels.name} has no lesions; leave it out")
+    return ScoreOptions(
+        challenge=challenge,
+        rules=rules,
+        with_hd95=not arguments.no_hd95,
+        resample_truth=arguments.resample_truth,
+        lesion_rule=_lesion_rule(arguments) if arguments.lesions else None,
+        with_confusion=arguments.confusion,
+        with_cl_dice="clDice" in arguments.also,
+    )
+
+
+def _write(
+    arguments: argparse.Namespace, options: ScoreOptions, pairs: Pairs, results: Sequence[CaseScores]
 ) -> None:
-    """Write one row per case; a score that does not exist becomes an empty cell."""
-    rows = []
-    for result in results:
-        row = {NAME: result.name, ERROR: result.error}
-        for structure, score in result.scores.items():
-            for metric in metrics:
-                row[column(challenge, structure, metric, rules)] = cell(value_of(score, metric))
-        rows.append(row)
-    columns = [NAME, *score_columns(challenge, metrics, rules)]
-    if rules is not Rules.OFFICIAL or any(result.error for result in results):
-        columns.append(ERROR)
-    write_csv(path, columns, [{name: row[name] for name in columns} for row in rows])
+    """Write all tables and print the summary."""
+    output: Path = arguments.output
+    rules, challenge = options.rules, options.challenge
+    metrics = metrics_of(rules, options.with_hd95, [ON_REQUEST[name] for name in arguments.also])
+    write_scores(output, results, challenge, metrics, rules)
+    write_provenance(
+        output,
+        provenance(
+            rules=str(rules),
+            labels=arguments.labels,
+            predictions=str(arguments.pred),
+            truths=str(arguments.truth),
+            left_out=[path.name for path in pairs.extras],
+        ),
+    )
+    rows = summarize(results, challenge, metrics, rules)
+    write_summary(output, rows)
+    sys.stdout.write(summary_text(rows, rules))
+    if arguments.json:
+        write_json(arguments.json / NNUNET, nnunet_summary(results, challenge, pairs.cases))
+        write_json(arguments.json / GRAND_CHALLENGE, grand_challenge_metrics(rows, results, metrics))
+    if options.lesion_rule:
+        write_lesions(output, results)
+        sys.stdout.write(lesions_text(results, options.lesion_rule))
+    if options.with_confusion:
+        matrix = np.sum([each.confusion_ml for each in results if each.confusion_ml is not None], axis=0)
+        write_confusion(output, matrix, challenge.labels)
+        sys.stdout.writelines(f"{line}\n" for line in mistaken(matrix, challenge.labels))
 
 
-def cell(value: float) -> str:
-    """A number as tables show it: 4 decimals, an empty cell for NaN, `inf` for infinity."""
-    return "" if math.isnan(value) else str(round(value, DECIMALS))
+def _lesion_rule(arguments: argparse.Namespace) -> LesionRule:
+    try:
+        return LesionRule(least_iou=arguments.lesion_iou, least_ml=arguments.lesion_ml)
+    except ValueError as error:
+        raise JudgingError(f"--lesions: {error}") from error
 
 
-def summary_text(rows: Sequence[SummaryRow]) -> str:
-    """The summary of DSC and NSD side by side, as the terminal shows it."""
-    structures = list(dict.fromkeys(row.structure for row in rows))
-    found = {(row.structure, row.metric): row for row in rows}
-    lines = [
-        f"{'':<20}  {'DSC mean ± SD':<17}{'median':<8}{'95 % CI':<18}{'NSD mean ± SD':<17}{'median':<8}95 % "
-        "CI"
-    ]
-    for structure in structures:
-        if structure in (ORGAN_MEAN, LESION, LESION_MEAN):
-            lines.append("-" * len(lines[0]))
-        cells = [_figures(found[structure, metric]) for metric in (Metric.DSC, Metric.NSD)]
-        lines.append(f"{structure:<20}  {cells[0]}{cells[1]}".rstrip())
-    if max(row.cases for row in rows) == 1:
-        lines.append("one case: no standard deviation and no confidence interval")
-    return "\n".join(lines) + "\n"
-
-
-def _figures(row: SummaryRow) -> str:
-    if not row.cases:
-        return f"{'not scored':<43}"
-    spread = "–" if math.isnan(row.sd) else f"{row.sd:.4f}"
-    interval = "–" if math.isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
-    return f"{f'{row.mean:.4f} ± {spread}':<17}{f'{row.median:.4f}':<8}{interval:<18}"
-
-
-def _summary_cells(row: SummaryRow) -> dict[str, str]:
-    values = (row.mean, row.sd, row.median, row.low, row.high)
-    named = dict(zip(SUMMARY_COLUMNS[4:], map(cell, values), strict=True))
-    return {
-        "Structure": row.structure,
-        "Metric": str(row.metric),
-        "Cases": str(row.cases),
-        "Infinite": str(row.infinite),
-        **named,
-    }
+def _refuse_faulty_truths(pairs: Pairs, options: ScoreOptions, jobs: int) -> None:
+    faults = check_truths(pairs.cases, options, jobs)
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    if faults:
+        raise JudgingError(
+            f"{len(faults)} of {len(pairs.cases)} truths cannot be used and are named above; mend them "
+            "first, nothing was scored"
+        )
 
 
 def _progress(done: int, total: int, result: CaseScores, labels: LabelSet) -> str:

@@ -9,36 +9,20 @@ Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from eval.eval_errors import JudgingError
-from eval.files import read_csv
-from eval.scoring.challenges import CHALLENGES, Challenge, Rules
-from eval.scoring.columns import NAME, Metric, column, read_number, score_columns
+from eval.scoring.score_table import ScoreTable
+from eval.scoring.structure_scores import Metric
 from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
 from model.arrays import F64
 
 LEAST_CASES = 6
 """With fewer pairs a Wilcoxon test cannot give a p value below 0.05, so no tests are reported."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreTable:
-    """Scores read back from a table."""
-
-    path: Path
-    """The file."""
-    challenge: Challenge
-    """Label set and scoring that its columns belong to."""
-    names: tuple[str, ...]
-    """Names of the cases, in the order of the rows."""
-    values: Mapping[tuple[str, Metric], F64]
-    """Structure and metric to one number for each case; NaN if it was not scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,54 +54,6 @@ class Comparison:
     """The p value of the t test, corrected likewise."""
 
 
-def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
-    """Read a table written by `score`, under any rules.
-
-    Args:
-        path: the table.
-        challenge: whose columns it has; None finds out which of the built-in challenges it is.
-
-    Raises:
-        JudgingError: the file cannot be read, is no score table of the challenge, names a case twice or holds
-            something else than numbers.
-    """
-    columns, rows = read_csv(path)
-    challenge, rules = _kind_of(path, columns, CHALLENGES.values() if challenge is None else (challenge,))
-    names = tuple(row[NAME] for row in rows)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise JudgingError(f"{path}: has two rows for {twice}; keep one")
-    if not names:
-        raise JudgingError(f"{path}: has no rows; score some cases first")
-    values = {}
-    for structure in challenge.labels.names:
-        for metric in Metric:
-            header = column(challenge, structure, metric, rules)
-            if header in columns:
-                values[structure, metric] = np.array([read_number(path, row, header) for row in rows])
-    return ScoreTable(path=path, challenge=challenge, names=names, values=values)
-
-
-def _kind_of(path: Path, columns: Sequence[str], known: Iterable[Challenge]) -> tuple[Challenge, Rules]:
-    """The largest challenge whose columns are all there, and the rules that name columns so."""
-    challenges = sorted(known, key=lambda challenge: -len(challenge.labels.ids))
-    if NAME in columns:
-        for challenge in challenges:
-            for rules in (Rules.STRICT, Rules.OFFICIAL):
-                if set(score_columns(challenge, (Metric.DSC, Metric.NSD), rules)) <= set(columns):
-                    return challenge, rules
-    if len(challenges) == 1:
-        (challenge,) = challenges
-        raise JudgingError(
-            f"{path}: has not the columns of a score table of {challenge.labels.name}; name the label set "
-            "that it was scored with (--labels)"
-        )
-    raise JudgingError(
-        f"{path}: has not the columns of a score table; write it with `python -m eval score`, "
-        "and name a label set of your own with --labels"
-    )
-
-
 def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) -> list[Comparison]:
     """Compare the cases that both tables have; metrics that one of the tables lacks are left out.
 
@@ -130,15 +66,11 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
             f"{first.path} is of {first.challenge.labels.name}, {second.path} of "
             f"{second.challenge.labels.name}; compare tables of one challenge"
         )
-    common = [name for name in first.names if name in set(second.names)]
+    common = [stem for stem in first.stems if stem in set(second.stems)]
     if not common:
         raise JudgingError(f"{first.path} and {second.path} have no case in common; score the same cases")
-    rows_a, rows_b = ([table.names.index(name) for name in common] for table in (first, second))
-    shared = [
-        metric
-        for metric in metrics
-        if all(any(key[1] is metric for key in table.values) for table in (first, second))
-    ]
+    rows_a, rows_b = ([table.stems.index(stem) for stem in common] for table in (first, second))
+    shared = [metric for metric in metrics if metric in first.metrics and metric in second.metrics]
     if not shared:
         raise JudgingError(
             f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; "

@@ -1,67 +1,37 @@
-"""Ranking of submissions as in the FLARE challenges: ranks per case and metric, averaged over both.
+"""Ranking of submissions, and how firm it is.
 
-In each metric, every case is ranked by itself; rank 1 is the best. Submissions that tie share the mean of the
-ranks that they take: the values 0.9, 0.8, 0.8 have the ranks 1, 2.5, 2.5. Cases that a submission lacks or
-failed come last. Rankings of resamples of the cases, drawn with replacement, show how certain a place is.
+There are three schemes, which may disagree, so all are computed and one counts (Maier-Hein et al., "Why
+rankings of biomedical image analysis competitions should be interpreted with care", 2018):
+
+    rank-then-aggregate  in each metric, every case is ranked by itself, and ranks are averaged (FLARE)
+    aggregate-then-rank  in each metric, values are averaged over the cases, and the averages ranked
+    test-then-rank       in each metric, submissions are ranked by how many others they beat in a one-sided
+                         Wilcoxon signed-rank test, p < 0.05, not corrected (as challengeR does by default)
+
+The ranks of the metrics are then averaged by their weights. Rank 1 is the best. Submissions that tie share
+the mean of the ranks that they take: the values 0.9, 0.8, 0.8 have the ranks 1, 2.5, 2.5. A case that a
+submission lacks or failed comes last in all metrics, or takes the metric's worst value where values are
+averaged or tested: writing less never pays. Rankings of resamples of the cases, drawn with replacement, show
+how certain a place is: by its range, and by Kendall's τ between the ranking and those of the resamples.
+
+Source of the displays: challengeR (Wiesenfarth et al., Scientific Reports 11, 2021).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from eval.scoring.summary import bootstrap_weights
+from eval.comparing.paired_tests import LEAST_CASES, holm
+from eval.comparing.ranking_rules import SCHEMES, RankedMetric, RankingRules, Scheme
+from eval.scoring.summary import RESAMPLES, bootstrap_weights
 from model.arrays import F64
 
-
-@dataclass(frozen=True, kw_only=True)
-class RankedMetric:
-    """One metric of a challenge's ranking."""
-
-    name: str
-    """Name in the ranking table."""
-    weight: float
-    """Weight in the mean over the metrics, relative to the others."""
-    more_is_better: bool
-    """Whether the largest value ranks first."""
-
-
-def _metrics(*, scores: Sequence[str], half_areas: bool) -> tuple[RankedMetric, ...]:
-    accuracy = [RankedMetric(name=name, weight=1.0, more_is_better=True) for name in scores]
-    time = RankedMetric(name="Time", weight=1.0, more_is_better=False)
-    gpu = RankedMetric(name="AUC_GPU", weight=0.5 if half_areas else 1.0, more_is_better=False)
-    cpu = RankedMetric(name="AUC_CPU", weight=0.5, more_is_better=False)
-    return (*accuracy, time, gpu, *((cpu,) if half_areas else ()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankingRules:
-    """The ranking scheme of a challenge."""
-
-    metrics: tuple[RankedMetric, ...]
-    """What is ranked."""
-    lenient_s: float
-    """Seconds that a case may take without a cost."""
-    lenient_mb: float
-    """GPU memory in MiB that may be used at any moment without a cost."""
-
-
-RANKINGS: Mapping[str, RankingRules] = MappingProxyType(
-    {
-        "flare22": RankingRules(
-            metrics=_metrics(scores=("DSC", "NSD"), half_areas=True), lenient_s=0.0, lenient_mb=2048.0
-        ),
-        "flare23": RankingRules(
-            metrics=_metrics(scores=("Organ_DSC", "Organ_NSD", "Lesion_DSC", "Lesion_NSD"), half_areas=False),
-            lenient_s=15.0,
-            lenient_mb=4096.0,
-        ),
-    }
-)
-"""Challenge year to its ranking scheme."""
+TESTED_RESAMPLES = 1000
+"""Resamples under test-then-rank, where each takes many tests."""
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +43,9 @@ class Placing:
     place: int
     """Place, from 1; submissions that tie share the better one."""
     score: float
-    """Weighted mean rank over metrics and cases."""
+    """Weighted mean rank over metrics and, if cases are ranked, cases."""
     ranks: Mapping[str, float]
-    """Metric to the mean rank over the cases."""
+    """Metric to the mean rank."""
     place_median: float
     """Median of its places in the resamples."""
     place_low: float
@@ -84,6 +54,37 @@ class Placing:
     """97.5th percentile."""
     first_share: float
     """Share of the resamples in which it is first, ties included."""
+    place_shares: tuple[float, ...]
+    """Share of the resamples in which it is on place 1, 2, …"""
+    place_by: Mapping[Scheme, int]
+    """Its place under each scheme."""
+    case_ranks: tuple[float, ...]
+    """Its weighted mean rank over the metrics in each case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Superiority:
+    """A one-sided test of whether one submission is better than another in one metric."""
+
+    metric: str
+    better: str
+    worse: str
+    p: float
+    """p value of the Wilcoxon signed-rank test, as tested."""
+    p_holm: float
+    """Corrected over all ordered pairs of the metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """A ranking and how firm it is."""
+
+    placings: tuple[Placing, ...]
+    """The submissions, the best first."""
+    kendall: F64
+    """Kendall's τ-b between the ranking and that of each resample, -1 to 1; NaN where all tie."""
+    superiorities: tuple[Superiority, ...]
+    """All tests; none if there are too few cases for them."""
 
 
 def case_ranks(values: F64, more_is_better: bool) -> F64:
@@ -98,7 +99,7 @@ def case_ranks(values: F64, more_is_better: bool) -> F64:
         rank.
     """
     cost = np.where(np.isnan(values), np.inf, -values if more_is_better else values)
-    return np.asarray(stats.rankdata(cost, method="average", axis=0), np.float64)
+    return _ranked(cost)
 
 
 def places(scores: F64) -> NDArray[np.int64]:
@@ -107,37 +108,190 @@ def places(scores: F64) -> NDArray[np.int64]:
     return np.asarray(stats.rankdata(np.round(scores, 9), method="min", axis=0), np.int64)
 
 
-def rank(
-    submissions: Sequence[str], values: Mapping[str, F64], metrics: Sequence[RankedMetric]
-) -> list[Placing]:
-    """Rank submissions, the best first.
+def costs(values: F64, metric: RankedMetric) -> F64:
+    """Values as costs, less is better, in which missing and worse ones are the metric's worst."""
+    sign = -1.0 if metric.more_is_better else 1.0
+    worst = sign * metric.worst_value
+    return np.minimum(np.where(np.isnan(values), worst, sign * values), worst)
+
+
+def metric_ranks(values: F64, metric: RankedMetric, rules: RankingRules, weights: F64) -> F64:
+    """Ranks of the submissions in one metric in each resample; shape (submissions, resamples).
+
+    Args:
+        values: shape (submissions, cases), NaN where missing.
+        metric: what they are.
+        rules: the scheme.
+        weights: how often each case is drawn in each resample; shape (resamples, cases).
+    """
+    if rules.scheme == "rank-then-aggregate":
+        ranks: F64 = case_ranks(values, metric.more_is_better) @ weights.T / weights.sum(axis=1)
+        return ranks
+    cost = costs(values, metric)
+    if rules.scheme == "test-then-rank":
+        return _ranked(-_wins(_resampled(cost, weights)))
+    if rules.aggregate == "median":
+        return _ranked(np.median(_resampled(cost, weights), axis=2))
+    finite = np.isfinite(cost)
+    means = np.where(finite, cost, 0.0) @ weights.T / weights.sum(axis=1)
+    return _ranked(np.where((~finite).astype(np.float64) @ weights.T > 0, np.inf, np.round(means, 9)))
+
+
+def _ranked(cost: F64) -> F64:
+    return np.asarray(stats.rankdata(cost, method="average", axis=0), np.float64)
+
+
+def _resampled(cost: F64, weights: F64) -> F64:
+    """The costs of the cases drawn in each resample; shape (submissions, resamples, cases)."""
+    cases = np.arange(cost.shape[1])
+    drawn = np.stack([np.repeat(cases, counts.astype(np.intp)) for counts in weights])
+    return np.asarray(cost[:, drawn], np.float64)
+
+
+def _wins(cost: F64) -> F64:
+    """Number of submissions that each beats significantly in each resample; shape (submissions, resamples).
+
+    The p values are not corrected for their number: under Holm's method a worse result of one pair can make
+    another pair significant, so that a submission could gain by losing.
+
+    Args:
+        cost: shape (submissions, resamples, cases).
+    """
+    if cost.shape[2] < LEAST_CASES:
+        return np.zeros(cost.shape[:2])
+    wins: F64 = (superiority_p(cost) < SIGNIFICANT).sum(axis=1).astype(np.float64)
+    return wins
+
+
+def superiority_p(cost: F64) -> F64:
+    """P value of "the first submission has lower costs than the second", for all pairs.
+
+    One-sided Wilcoxon signed-rank tests with the normal approximation: ties have mean
+    ranks, and cases without a difference are ranked but not counted (Pratt, 1959): if they were left out,
+    one more lost case could make a test significant. The sum of signed ranks has the variance Σ rank².
+
+    Args:
+        cost: shape (submissions, …, cases); an infinite cost is larger than any other.
+
+    Returns:
+        Shape (submissions, submissions, …); 0.5 where no case differs, and for a submission and itself.
+    """
+    p_values = np.full((len(cost), *cost.shape[:-1]), 0.5)
+    for i in range(len(cost)):
+        for j in range(i + 1, len(cost)):
+            # Where both are infinite there is no difference.
+            same = cost[i] == cost[j]
+            difference = np.subtract(cost[j], cost[i], out=np.zeros_like(cost[i]), where=~same)
+            difference = np.round(difference, 9)
+            ranks = stats.rankdata(np.abs(difference), axis=-1)
+            ranks = np.where(difference == 0, 0.0, ranks)
+            spread = np.sqrt((ranks**2).sum(axis=-1))
+            total = (np.sign(difference) * ranks).sum(axis=-1)
+            z = np.divide(total, spread, out=np.zeros_like(spread), where=spread > 0)
+            p_values[i, j], p_values[j, i] = stats.norm.sf(z), stats.norm.cdf(z)
+    return p_values
+
+
+def kendall_tau(first: F64, others: F64) -> F64:
+    """Kendall's τ-b between one ranking and each of several, which takes ties into account.
+
+    Args:
+        first: shape (submissions,).
+        others: shape (submissions, rankings).
+
+    Returns:
+        Shape (rankings,), -1 to 1; NaN where one of the two ranks all alike.
+    """
+    i, j = np.triu_indices(len(first), 1)
+    a = np.sign(np.round(first[i] - first[j], 9))
+    b = np.sign(np.round(others[i] - others[j], 9))
+    size = np.sqrt((a**2).sum() * (b**2).sum(axis=0))
+    tau: F64 = np.divide(a @ b, size, out=np.full(others.shape[1], np.nan), where=size > 0)
+    return tau
+
+
+def rank(submissions: Sequence[str], values: Mapping[str, F64], rules: RankingRules) -> Ranking:
+    """Rank submissions.
 
     Args:
         submissions: their names.
         values: metric to its values of shape (submissions, cases), with what costs nothing taken off; NaN
-            where missing.
-        metrics: the metrics and their weights.
+            where missing. Metrics of the rules that are not in it do not count.
+        rules: the metrics, their weights and the scheme.
     """
-    ranks = {metric.name: case_ranks(values[metric.name], metric.more_is_better) for metric in metrics}
-    weights = np.array([metric.weight for metric in metrics])
-    per_case = np.tensordot(
-        weights / weights.sum(), np.stack([ranks[metric.name] for metric in metrics]), axes=1
-    )
-    scores = per_case.mean(axis=1)
+    metrics = [metric for metric in rules.metrics if metric.name in values]
+    cases = next(iter(values.values())).shape[1]
+    everything = np.ones((1, cases))
+    ranks = {
+        metric.name: metric_ranks(values[metric.name], metric, rules, everything)[:, 0] for metric in metrics
+    }
+    scores = _score(values, metrics, rules, everything)[:, 0]
     final = places(scores)
-    resampled = places(per_case @ bootstrap_weights(per_case.shape[1]).T / per_case.shape[1])
+    resamples = TESTED_RESAMPLES if rules.scheme == "test-then-rank" else RESAMPLES
+    redrawn = _score(values, metrics, rules, bootstrap_weights(cases, resamples))
+    resampled = places(redrawn)
     low, median, high = np.percentile(resampled, (2.5, 50, 97.5), axis=1)
+    by_scheme = {
+        scheme: places(_score(values, metrics, _under(rules, scheme), everything)[:, 0]) for scheme in SCHEMES
+    }
+    shares = np.array([metric.weight for metric in metrics])
+    per_case = np.tensordot(
+        shares / shares.sum(),
+        np.stack([case_ranks(values[metric.name], metric.more_is_better) for metric in metrics]),
+        axes=1,
+    )
     placings = [
         Placing(
             submission=name,
             place=int(final[i]),
             score=float(scores[i]),
-            ranks={metric.name: float(ranks[metric.name][i].mean()) for metric in metrics},
+            ranks={metric: float(mean[i]) for metric, mean in ranks.items()},
             place_median=float(median[i]),
             place_low=float(low[i]),
             place_high=float(high[i]),
             first_share=float((resampled[i] == 1).mean()),
+            place_shares=tuple(float((resampled[i] == n).mean()) for n in range(1, len(submissions) + 1)),
+            place_by={scheme: int(found[i]) for scheme, found in by_scheme.items()},
+            case_ranks=tuple(float(mean) for mean in per_case[i]),
         )
         for i, name in enumerate(submissions)
     ]
-    return sorted(placings, key=lambda placing: (placing.place, placing.submission))
+    return Ranking(
+        placings=tuple(sorted(placings, key=lambda placing: (placing.place, placing.submission))),
+        kendall=kendall_tau(scores, redrawn),
+        superiorities=_superiorities(submissions, values, metrics) if cases >= LEAST_CASES else (),
+    )
+
+
+def _under(rules: RankingRules, scheme: Scheme) -> RankingRules:
+    return RankingRules(metrics=rules.metrics, scheme=scheme, aggregate=rules.aggregate)
+
+
+def _score(
+    values: Mapping[str, F64], metrics: Sequence[RankedMetric], rules: RankingRules, weights: F64
+) -> F64:
+    """Weighted mean rank over the metrics in each resample; shape (submissions, resamples)."""
+    shares = np.array([metric.weight for metric in metrics])
+    ranks = np.stack([metric_ranks(values[metric.name], metric, rules, weights) for metric in metrics])
+    return np.asarray(np.tensordot(shares / shares.sum(), ranks, axes=1), np.float64)
+
+
+def _superiorities(
+    submissions: Sequence[str], values: Mapping[str, F64], metrics: Sequence[RankedMetric]
+) -> tuple[Superiority, ...]:
+    found = []
+    for metric in metrics:
+        p_values = superiority_p(costs(values[metric.name], metric))
+        pairs = [(i, j) for i in range(len(submissions)) for j in range(len(submissions)) if i != j]
+        corrected = holm([float(p_values[pair]) for pair in pairs])
+        found += [
+            Superiority(
+                metric=metric.name,
+                better=submissions[i],
+                worse=submissions[j],
+                p=float(p_values[i, j]),
+                p_holm=p_holm,
+            )
+            for (i, j), p_holm in zip(pairs, corrected, strict=True)
+        ]
+    return tuple(found)

@@ -16,7 +16,7 @@ from eval.files import atomic_path, case_of
 from eval.label_sets import foreign_label
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.sampler import Sampler, SamplerOptions
-from eval.measuring.trace import STOPPED_S
+from eval.measuring.trace import OOM_KILLS, STOPPED_S
 from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import LabelSet
@@ -29,6 +29,8 @@ KILLED = 137
 """Exit code of a process that was killed."""
 DOCKER_FAILED = 125
 """Exit code with which docker reports a failure of its own."""
+TRIAL_CODE = 7
+"""Exit code by which it is tried whether the engine returns exit codes."""
 LOCKS = (
     "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
     "--security-opt", "no-new-privileges",
@@ -52,6 +54,14 @@ class ContainerOptions:
     """Seconds after which a case is stopped."""
     labels: LabelSet
     """Labels that a valid label map may hold."""
+    cpus: str | None = None
+    """Number of processors that containers get, in docker's notation; None for all."""
+    memory_swap: str | None = None
+    """Limit of memory and swap together, in docker's notation; None for docker's default."""
+    hides_exit_codes: bool = False
+    """Whether the engine returns 0 for a container that removes itself, whatever its exit code was."""
+    stable_gpu_peak: bool = False
+    """Whether the peak of GPU memory is the highest stable value, as FLARE22 had it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,36 +81,46 @@ def output_name(image: Path) -> str:
     return f"{case_of(image.name)}.nii.gz"
 
 
-def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a docker command that should return at once.
+def docker(*arguments: str, patience_s: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a docker command that should return at once, or within `patience_s`.
 
     Raises:
-        JudgingError: there is no docker command, or it does not return within a minute.
+        JudgingError: there is no docker command, or it does not return in time.
     """
+    longest_s = PATIENCE_S if patience_s is None else patience_s
     try:
         return subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=longest_s
         )
     except FileNotFoundError as error:
         raise JudgingError("there is no docker command; install Docker or Podman's docker") from error
     except subprocess.TimeoutExpired as error:
         raise JudgingError(
-            f"docker {arguments[0]} has not answered for {PATIENCE_S:.0f} s; is the Docker daemon running?"
+            f"docker {arguments[0]} has not answered for {longest_s:.0f} s; is the Docker daemon running?"
         ) from error
 
 
-def check_image(image: str) -> None:
-    """Refuse an image that docker does not have, before any work is done.
+def check_image(image: str) -> str:
+    """The digest of an image that docker has; others are refused, before any work is done.
 
     Raises:
         JudgingError: docker does not work or has no such image.
     """
-    if docker("image", "inspect", image).returncode == 0:
-        return
+    found = docker("image", "inspect", "--format", "{{.Id}}", image)
+    if found.returncode == 0:
+        return found.stdout.strip()
     working = docker("info")
     if working.returncode != 0:
         raise JudgingError(f"docker does not work: {_complaint(working.stderr)}")
     raise JudgingError(f"{image}: docker has no such image; load it with docker load -i, or build it")
+
+
+def hides_exit_codes(image: str) -> bool:
+    """Whether docker returns 0 for a container that ends with another code and removes itself (`--rm`).
+
+    Podman behind the docker command does so. Then only the engine's events tell how a container ended.
+    """
+    return docker("container", "run", "--rm", image, "/bin/sh", "-c", f"exit {TRIAL_CODE}").returncode == 0
 
 
 def command(options: ContainerOptions, name: str, folder: Path) -> list[str]:
@@ -108,7 +128,9 @@ def command(options: ContainerOptions, name: str, folder: Path) -> list[str]:
     inputs, outputs = f"{folder}/inputs/:/workspace/inputs/", f"{folder}/outputs/:/workspace/outputs/"
     start, end = ["docker", "container", "run"], [options.image, "/bin/bash", "-c", "sh predict.sh"]
     gpus = [] if options.gpu is None else [f"--gpus=device={options.gpu}"]
-    limits = ["-m", options.memory, *gpus, "--name", name]
+    swap = [] if options.memory_swap is None else ["--memory-swap", options.memory_swap]
+    cpus = [] if options.cpus is None else ["--cpus", options.cpus]
+    limits = ["-m", options.memory, *swap, *cpus, *gpus, "--name", name]
     if options.official:
         shared = [] if options.gpu is None else ["--shm-size=28gb"]
         return [*start, *shared, *limits, "--rm", "-v", inputs, "-v", outputs, *end]
@@ -132,14 +154,19 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         run = _Run(options=options, folder=folder)
         with case.log.open("wb") as log, Sampler(SamplerOptions(gpu=options.gpu, container=True)) as sampler:
             run.go(log.fileno(), sampler.watch)
-        status, remark = _ending(run, case, folder)
         trace = sampler.trace(run.start_s, run.end_s)
+        status, remark = _ending(run, case, folder, killed=int(trace.counters.get(OOM_KILLS, 0)))
         if status is Status.OK:
             with atomic_path(case.output) as temporary:
                 shutil.copyfile(folder / "outputs" / case.output.name, temporary)
         remarks = "; ".join(part for part in (remark, sampling_remark(trace)) if part)
         return CaseEfficiency(
-            name=case.output.name, status=status, exit_code=run.exit_code, remark=remarks, trace=trace
+            name=case.output.name,
+            status=status,
+            exit_code=run.exit_code,
+            remark=remarks,
+            trace=trace,
+            stable_gpu_peak=options.stable_gpu_peak,
         )
 
 
@@ -153,7 +180,9 @@ class _Run:
     start_s: float = 0.0
     end_s: float = 0.0
     exit_code: int | None = None
-    """Exit code of the container; None if it was stopped."""
+    """Exit code of the container; None if it was stopped, or if nobody knows it."""
+    stopped: bool = False
+    """Whether the time limit was over."""
     out_of_memory: bool = False
     _seen: bool = False
     """Whether docker has shown the container as running or ended."""
@@ -169,7 +198,7 @@ class _Run:
         try:
             self.exit_code = client.wait(self.options.limit_s)
         except subprocess.TimeoutExpired:
-            self.exit_code = None
+            self.stopped = True
         finally:
             self.end_s = time.monotonic()
             if self.exit_code is not None:
@@ -209,7 +238,8 @@ class _Run:
         if len(state) == 2 and self.exit_code != DOCKER_FAILED:
             self.exit_code, self.out_of_memory, self._seen = int(state[0]), state[1] == "true", True
         elif self.exit_code == 0:
-            self.exit_code = self._code_in_events() or 0
+            told = self._code_in_events()
+            self.exit_code = None if told is None and self.options.hides_exit_codes else told or 0
 
     def _code_in_events(self) -> int | None:
         """The exit code of the container by the engine's events; None if they do not say."""
@@ -233,20 +263,28 @@ class _Run:
         return self.exit_code == DOCKER_FAILED and not self._seen
 
 
-def _ending(run: _Run, case: ContainerCase, folder: Path) -> tuple[Status, str]:
+def _ending(run: _Run, case: ContainerCase, folder: Path, killed: int) -> tuple[Status, str]:
+    """How a case ended, and its fault; `killed` processes of it were killed for memory."""
     said = _complaint(case.log.read_text(encoding="utf-8", errors="replace"))
     if run.never_started:
         raise JudgingError(f"docker could not start a container of {run.options.image}: {said}")
-    if run.exit_code is None:
+    if run.stopped:
         return Status.TIMEOUT, f"stopped after {run.options.limit_s:g} s"
     if run.out_of_memory:
         return Status.OUT_OF_MEMORY, f"killed, as docker does beyond {run.options.memory} of memory"
-    if run.exit_code != 0:
-        return Status.FAILED, f"exit code {run.exit_code}: {said}"
+    workers = f"{killed} of its processes {'was' if killed == 1 else 'were'} killed for memory"
+    if run.exit_code:
+        why = f"exit code {run.exit_code}: {said}"
+        return (Status.OUT_OF_MEMORY, f"{workers}; {why}") if killed else (Status.FAILED, why)
     intruders = sorted(path.name for path in (folder / "inputs").iterdir() if path.name != case.image.name)
     if intruders:
         return Status.FAILED, f"wrote {intruders[0]} into inputs/, which disqualifies"
-    return judge_output(folder / "outputs" / case.output.name, case.image, run.options.labels)
+    status, remark = judge_output(folder / "outputs" / case.output.name, case.image, run.options.labels)
+    if killed:
+        ended = status if status is Status.OK else Status.OUT_OF_MEMORY
+        return ended, "; ".join(part for part in (workers, remark) if part)
+    unknown = "its exit code is not known, the engine does not tell it" if run.exit_code is None else ""
+    return status, "; ".join(part for part in (unknown, remark) if part)
 
 
 def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, str]:

@@ -31,11 +31,13 @@ class CaseEfficiency:
     """The fault in one line; empty if there was none."""
     trace: Trace
     """Samples of what it used over time."""
+    stable_gpu_peak: bool = False
+    """Whether the peak of GPU memory is the highest stable value, as FLARE22 had it."""
 
 
 def sampling_remark(trace: Trace) -> str:
     """A remark on gaps in the samples, for those who read the figures; empty if there are none."""
     if trace.stopped_after_s is None:
-        return ""
+        return "; ".join(trace.remarks)
     after, whole = f"{trace.stopped_after_s:.1f} s", f"{trace.duration_s:.1f} s"
     return f"the sampler stopped {after} into {whole}: no figures but the time"

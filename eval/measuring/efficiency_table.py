@@ -5,10 +5,11 @@ EFFICIENCY.csv has one row per case. The organisers' columns come first and hold
     Name                  CASE.nii.gz, the name of the label map
     Time                  seconds from before `docker container run` until it returned; 3600 for a case that
                           did not end
-    MaxGPU_Mem            MB, of the whole device
-    AUC_GPU_Time          MB·s, sum of the samples × 0.1, a whole number
+    MaxGPU_Mem            MB, of the whole device; with `--max-gpu stable` FLARE22's rule, the highest value
+                          that more than 2 % of the samples have
+    AUC_GPU_Time          MB·s, sum of the samples × 0.1, a whole number; 29491200 for a case that did not end
     MaxCPU_Utilization    percent of all processors of the host
-    AUC_CPU_Time          percent·s, sum of the samples × 0.1
+    AUC_CPU_Time          percent·s, sum of the samples × 0.1; 360000 for a case that did not end
     MaxRAM                MB, of the whole host
     AUC_RAM_Time          MB·s, sum of the samples × 0.1, a whole number
 
@@ -24,13 +25,18 @@ container or command alone:
     Time_Above15s_s       seconds beyond 15
     GPU_MaxUtilization_percent, OwnGPU_Max_MB, OwnGPU_Integral_MBs, CPU_Integral_percent_s, RAM_Integral_MBs,
     OwnRAM_Max_MB, OwnRAM_Integral_MBs
+    OwnRAM_KernelPeak_MB  the kernel's own highest value for the container (memory.peak), which misses nothing
+                          between samples, but counts file cache too
     OwnCPU_Max_percent    percent of one processor: 400 is four processors
     OwnCPU_Integral_percent_s
+                          100 × the processor seconds that the kernel has counted
+    OOM_Kills             processes that the kernel killed for memory
     Samples               number of samples
     LongestGap_s          longest time without a sample
 
 A cell is empty if its figure was not measured. Megabytes are MiB, as the organisers count them.
 
+EFFICIENCY_run.json says where the table comes from: program, date, command, machine, image and its digest.
 EFFICIENCY_cases/CASE.trace.csv has the columns Time_s, GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB,
 OwnCPU_percent and OwnRAM_MB. Times count from the start; the baseline before it has negative times, and a
 last row without values marks the end. EFFICIENCY_cases/CASE.log is the container's output.
@@ -48,12 +54,23 @@ RANKING.csv has one row per submission, the best first:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.files import write_csv
 from eval.measuring.efficiency import CaseEfficiency, Status
-from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM
+from eval.measuring.trace import (
+    CPU,
+    GPU,
+    GPU_USE,
+    KERNEL_PEAK_MB,
+    OOM_KILLS,
+    OWN_CPU,
+    OWN_CPU_S,
+    OWN_GPU,
+    OWN_RAM,
+    RAM,
+)
 from eval.scoring.columns import NAME
 
 OFFICIAL_COLUMNS = (
@@ -67,8 +84,9 @@ OFFICIAL_COLUMNS = (
     "AUC_RAM_Time",
 )
 STATUS, REMARK = "Status", "Remark"
-STUCK_S = 3600.0
-"""The time that the organisers write for a container that does not end."""
+STUCK_S, STUCK_GPU, STUCK_CPU = 3600.0, 29_491_200.0, 360_000.0
+"""What the organisers write for a container that does not end: seconds, MB·s (8 GB all the time) and
+percent·s (all processors all the time). FLARE22 published the two areas."""
 LENIENT_MB = (2048.0, 4096.0)
 """GPU memory in MiB that costs nothing in the rankings of FLARE22 and FLARE23."""
 LENIENT_S = 15.0
@@ -77,13 +95,19 @@ OWN_COLUMNS = (
     STATUS, "ExitCode", REMARK, "Wall_s", "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs",
     "GPU_Above4GB_MBs", "Time_Above15s_s", "GPU_MaxUtilization_percent", "OwnGPU_Max_MB",
     "OwnGPU_Integral_MBs", "CPU_Integral_percent_s", "RAM_Integral_MBs", "OwnRAM_Max_MB",
-    "OwnRAM_Integral_MBs", "OwnCPU_Max_percent", "OwnCPU_Integral_percent_s", "Samples", "LongestGap_s",
+    "OwnRAM_Integral_MBs", "OwnRAM_KernelPeak_MB", "OwnCPU_Max_percent", "OwnCPU_Integral_percent_s",
+    "OOM_Kills", "Samples", "LongestGap_s",
 )  # fmt: skip
 
 
 def write_efficiency(path: Path, results: Sequence[CaseEfficiency]) -> None:
     """Write the table, in the order of the results."""
-    write_csv(path, [*OFFICIAL_COLUMNS, *OWN_COLUMNS], [efficiency_row(result) for result in results])
+    write_rows(path, [efficiency_row(result) for result in results])
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write the table from rows that are made already."""
+    write_csv(path, [*OFFICIAL_COLUMNS, *OWN_COLUMNS], rows)
 
 
 def efficiency_row(result: CaseEfficiency) -> dict[str, str]:
@@ -100,14 +124,18 @@ def efficiency_row(result: CaseEfficiency) -> dict[str, str]:
         "Samples": str(trace.samples),
         "LongestGap_s": _cell(trace.longest_gap_s, 2),
     }
+    own["OwnRAM_KernelPeak_MB"] = _cell(trace.counters.get(KERNEL_PEAK_MB, math.nan))
+    own["OOM_Kills"] = _cell(trace.counters.get(OOM_KILLS, math.nan), 0)
     if trace.stopped_after_s is not None:
-        return official | own
+        return official | own | _penalties(result)
     for quantity, peak, total, digits in (
         (GPU, "MaxGPU_Mem", "AUC_GPU_Time", 0),
         (CPU, "MaxCPU_Utilization", "AUC_CPU_Time", 2),
         (RAM, "MaxRAM", "AUC_RAM_Time", 0),
     ):
-        official[peak] = _cell(trace.peak(quantity), 0 if quantity == GPU else 2)
+        stable = quantity == GPU and result.stable_gpu_peak
+        highest = trace.stable_peak(quantity) if stable else trace.peak(quantity)
+        official[peak] = _cell(highest, 0 if quantity == GPU else 2)
         official[total] = _cell(trace.organisers_sum(quantity), digits)
     own["GPU_Baseline_MB"] = _cell(trace.baseline(GPU))
     own["GPU_Above2GB_MBs"], own["GPU_Above4GB_MBs"] = (
@@ -123,7 +151,17 @@ def efficiency_row(result: CaseEfficiency) -> dict[str, str]:
         own[f"{stem}_Integral_{'MBs' if unit == 'MB' else 'percent_s'}"] = _cell(trace.integral(quantity))
     own["GPU_Integral_MBs"], own["RAM_Integral_MBs"] = _cell(trace.integral(GPU)), _cell(trace.integral(RAM))
     own["CPU_Integral_percent_s"] = _cell(trace.integral(CPU))
-    return official | own
+    if OWN_CPU_S in trace.counters:
+        own["OwnCPU_Integral_percent_s"] = _cell(100.0 * trace.counters[OWN_CPU_S])
+    return official | own | _penalties(result)
+
+
+def _penalties(result: CaseEfficiency) -> dict[str, str]:
+    """What the organisers write for a container that did not end; its GPU only if one was measured."""
+    if result.status is not Status.TIMEOUT:
+        return {}
+    gpu = {"AUC_GPU_Time": _cell(STUCK_GPU, 0)} if result.trace.has(GPU) else {}
+    return {"AUC_CPU_Time": _cell(STUCK_CPU, 0), **gpu}
 
 
 def _cell(value: float, digits: int = 1) -> str:

@@ -4,6 +4,7 @@ A probe returns the quantities that it could read; others are missing from its a
 """
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +12,24 @@ from typing import Any, Protocol
 
 import psutil  # type: ignore[import-untyped]
 
-from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM
+from eval.measuring.trace import (
+    CPU,
+    GPU,
+    GPU_USE,
+    KERNEL_PEAK_MB,
+    OOM_KILLS,
+    OWN_CPU,
+    OWN_CPU_S,
+    OWN_GPU,
+    OWN_RAM,
+    RAM,
+)
 
 MIB = 1024 * 1024
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
+HIDDEN_MB = 64.0
+"""If a device's memory has grown by this much and no process is listed, the list is hidden."""
 
 
 class NoGpuError(Exception):
@@ -37,13 +51,20 @@ class Program(Protocol):
         """Whether a process of this machine belongs to it."""
         ...
 
+    def counters(self) -> Mapping[str, float]:
+        """What the kernel has counted for it since its start, by the names in `eval.measuring.trace`."""
+        ...
+
 
 class ProcessTree:
     """A process and its descendants; memory that several of them share counts once for each."""
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
-        self._cpu_s: dict[int, float] = {}
+        self._cpu_s: dict[int, tuple[int, float]] = {}
+        """Process to its parent and the seconds of it and of its children that have ended."""
+        self._orphans_s = 0.0
+        self._total_s = 0.0
         self._processes: list[Any] = []
 
     def memory_mb(self) -> float:
@@ -59,12 +80,27 @@ class ProcessTree:
         return total / MIB
 
     def cpu_s(self) -> float:
-        """Sum of the processor seconds; a process that has ended counts with what it had when last seen."""
+        """Sum of the processor seconds of all processes, also of those that lived shorter than a sample.
+
+        A process that has ended is among its parent's `children`; one whose parent has ended before it counts
+        with what it had when last seen.
+        """
+        now: dict[int, tuple[int, float]] = {}
         for process in self._processes:
             with suppress(psutil.Error):
                 times = process.cpu_times()
-                self._cpu_s[process.pid] = float(times.user + times.system)
-        return sum(self._cpu_s.values())
+                spent = times.user + times.system + times.children_user + times.children_system
+                now[process.pid] = (process.ppid(), float(spent))
+        gone = self._cpu_s.keys() - now.keys()
+        self._orphans_s += sum(self._cpu_s[pid][1] for pid in gone if self._cpu_s[pid][0] not in now)
+        self._cpu_s = now
+        # Between a process's end and its parent's notice of it, its seconds are in nobody's account.
+        self._total_s = max(self._total_s, self._orphans_s + sum(spent for _, spent in now.values()))
+        return self._total_s
+
+    def counters(self) -> Mapping[str, float]:
+        """Its processor seconds when last read."""
+        return {OWN_CPU_S: self._total_s}
 
     def holds(self, pid: int) -> bool:
         """Whether the process was one of them when memory was last read."""
@@ -112,6 +148,19 @@ class Cgroup:
         if self._version == 1:
             return int((self._cpu / "cpuacct.usage").read_text()) / 1e9
         return int(dict(line.split() for line in _lines(self._cpu / "cpu.stat"))["usage_usec"]) / 1e6
+
+    def counters(self) -> Mapping[str, float]:
+        """Processor seconds, highest memory in MiB (with file cache), and processes killed for memory."""
+        peak = "memory.peak" if self._version == 2 else "memory.max_usage_in_bytes"
+        events = "memory.events" if self._version == 2 else "memory.oom_control"
+        found = {}
+        with suppress(OSError, ValueError, KeyError):
+            found[OWN_CPU_S] = self.cpu_s()
+        with suppress(OSError, ValueError):
+            found[KERNEL_PEAK_MB] = int((self._memory / peak).read_text()) / MIB
+        with suppress(OSError, ValueError, KeyError):
+            found[OOM_KILLS] = float(dict(line.split() for line in _lines(self._memory / events))["oom_kill"])
+        return found
 
     def holds(self, pid: int) -> bool:
         """Whether the process is in the same control groups."""
@@ -192,6 +241,9 @@ class GpuProbe:
             )
         except self._nvml.NVMLError as error:
             raise NoGpuError(f"GPU {gpu} cannot be watched: {error}") from error
+        self._least_mb = math.inf
+        self.why_not_own = ""
+        """Why the program's share was not known at the last sample, in one line; empty if it was."""
 
     def take(self, program: Program | None) -> Mapping[str, float]:
         """MiB that the device and the program's processes hold, and utilization of the device in percent."""
@@ -212,7 +264,9 @@ class GpuProbe:
 
     def _memory_mb(self) -> float:
         memory = self._nvml.nvmlDeviceGetMemoryInfo(self._device)
-        return float(memory.total - memory.free) / MIB
+        used_mb = float(memory.total - memory.free) / MIB
+        self._least_mb = min(self._least_mb, used_mb)
+        return used_mb
 
     def _utilization(self) -> float:
         return float(self._nvml.nvmlDeviceGetUtilizationRates(self._device).gpu)
@@ -220,9 +274,13 @@ class GpuProbe:
     def _own_mb(self, program: Program | None) -> float | None:
         if program is None:
             return None
-        own = [
-            p for p in self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device) if program.holds(p.pid)
-        ]
+        listed = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device)
+        own = [process for process in listed if program.holds(process.pid)]
+        self.why_not_own = ""
         if any(process.usedGpuMemory is None for process in own):
-            return None
-        return float(sum(process.usedGpuMemory for process in own)) / MIB
+            self.why_not_own = "the driver does not tell what a process holds"
+        elif not own and any(not psutil.pid_exists(process.pid) for process in listed):
+            self.why_not_own = "the driver lists processes by the numbers of another PID namespace"
+        elif not listed and self._memory_mb() > self._least_mb + HIDDEN_MB:
+            self.why_not_own = "the driver lists no process, though memory is in use"
+        return None if self.why_not_own else float(sum(process.usedGpuMemory for process in own)) / MIB

@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 import psutil  # type: ignore[import-untyped]
 
 from eval.measuring.probes import Cgroup, GpuProbe, HostProbe, NoGpuError, ProcessTree, Program, ProgramProbe
-from eval.measuring.trace import INTERVAL_S, QUANTITIES, Trace, parse_samples
+from eval.measuring.trace import COUNTER, INTERVAL_S, QUANTITIES, REMARK, Trace, parse_samples
 
 Thing = TypeVar("Thing")
 
@@ -155,6 +155,12 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
                 )
                 + "\n"
             )
+            if program:
+                stream.writelines(
+                    f"{COUNTER}{name},{value:.3f}\n" for name, value in program.counters().items()
+                )
+            if gpu and gpu.why_not_own:
+                stream.write(f"{REMARK}own GPU memory is not known: {gpu.why_not_own}\n")
             message = _heard(pipe, options.interval_s)
 
 

@@ -7,7 +7,7 @@ times. A value that could not be read is NaN; a quantity that was never read is 
 import csv
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,18 @@ OWN_CPU = "OwnCPU_percent"
 OWN_RAM = "OwnRAM_MB"
 QUANTITIES = (GPU, OWN_GPU, GPU_USE, CPU, RAM, OWN_CPU, OWN_RAM)
 """Columns of a trace after `Time_s`; `eval.measuring.efficiency_table` explains them."""
+OWN = frozenset((OWN_GPU, OWN_CPU, OWN_RAM))
+"""Quantities of the program alone, which are 0 until it is there."""
+RATES = frozenset((CPU, OWN_CPU))
+"""Quantities that are means since the sample before."""
+OWN_CPU_S, KERNEL_PEAK_MB, OOM_KILLS = "OwnCPU_s", "OwnRAM_KernelPeak_MB", "OOM_kills"
+"""What the kernel counts for the program from its start on: processor seconds, highest memory (with file
+cache), processes killed for memory."""
+COUNTER, REMARK = "#", "!"
+"""First letters of a sampler's lines that are no samples: `#name,value`, of which the last one counts, and
+`!text`."""
+STABLE_SHARE = 0.02
+"""Share of the samples that must have the same value for the organisers of FLARE22 to take it for a peak."""
 INTERVAL_S = 0.1
 """Seconds that the organisers' programs sleep after each sample, and for which they count it."""
 STOPPED_S = 5.0
@@ -42,6 +54,10 @@ class Trace:
     """Quantity to one number for each time; NaN where a value was lost."""
     duration_s: float
     """Seconds that the command ran."""
+    counters: Mapping[str, float] = field(default_factory=dict)
+    """What the kernel counted for the program itself, as far as it did."""
+    remarks: tuple[str, ...] = ()
+    """Why a quantity is missing, each in one line."""
 
     def has(self, quantity: str) -> bool:
         """Whether the quantity was read at least once while the command ran."""
@@ -64,6 +80,15 @@ class Trace:
         values = self._known(quantity)[1]
         return float(values.max()) if values.size else math.nan
 
+    def stable_peak(self, quantity: str) -> float:
+        """Largest value that more than 2 % of the samples have, as FLARE22 counted; NaN if there are none.
+
+        Where no value is that frequent, which the organisers' program does not survive, the largest one.
+        """
+        values, counts = np.unique(self._known(quantity)[1], return_counts=True)
+        stable = values[counts > STABLE_SHARE * counts.sum()]
+        return float(stable.max()) if stable.size else self.peak(quantity)
+
     def organisers_sum(self, quantity: str) -> float:
         """The organisers' figure, sum of the samples × 0.1 s, however far apart they are; NaN without any."""
         values = self._known(quantity)[1]
@@ -72,15 +97,23 @@ class Trace:
     def integral(self, quantity: str, tolerance: float = 0.0) -> float:
         """Area of the part of the curve above a tolerance, in units of the quantity × seconds.
 
-        Samples are joined by straight lines, also across lost ones; the curve is constant before the first
-        and after the last sample of the run. Example: 0 MB at 0 s and 100 MB at 2 s, in a run of 3 s, give
-        100 + 100 = 200 MB·s.
+        Samples are joined by straight lines, also across lost ones, and a mean since the sample before counts
+        for the time since then. The curve is constant after the last sample of the run, and before the first
+        one, unless it is the program's own: that is 0 until the sample before the first that saw the program.
+        Example: 0 MB at 0 s and 100 MB at 2 s, in a run of 3 s, give 100 + 100 = 200 MB·s.
         """
         times, values = self._known(quantity)
         if not times.size:
             return math.nan
-        times = np.concatenate(([0.0], times, [self.duration_s]))
-        values = np.concatenate((values[:1], values, values[-1:])) - tolerance
+        before = self.times_s[(self.times_s >= 0) & (self.times_s < times[0])]
+        start_s = float(before[-1]) if quantity in OWN and before.size else 0.0
+        if quantity in RATES:
+            steps = np.diff(np.concatenate(([start_s], times)))
+            excess = np.maximum(values - tolerance, 0.0)
+            return float((excess * steps).sum() + excess[-1] * (self.duration_s - times[-1]))
+        first = 0.0 if quantity in OWN and before.size else values[0]
+        times = np.concatenate(([start_s], times, [self.duration_s]))
+        values = np.concatenate(([first], values, values[-1:])) - tolerance
         if tolerance > 0:
             times, values = _with_crossings(times, values)
         return float(np.trapezoid(np.maximum(values, 0.0), times))
@@ -119,7 +152,8 @@ def parse_samples(text: str, start_s: float, end_s: float) -> Trace:
     """The trace of a run from the text that its sampler wrote, whose last line may be incomplete.
 
     Args:
-        text: rows of time and `QUANTITIES`, without a header; a cell that is no number is a lost value.
+        text: rows of time and `QUANTITIES`, without a header; a cell that is no number is a lost value. Among
+            them are lines of counters and remarks.
         start_s: time at which the command started, by the clock of the samples.
         end_s: time at which it ended.
     """
@@ -132,7 +166,15 @@ def parse_samples(text: str, start_s: float, end_s: float) -> Trace:
         -1, 1 + len(QUANTITIES)
     )
     values = {name: table[:, column] for column, name in enumerate(QUANTITIES, 1)}
-    return Trace(times_s=table[:, 0] - start_s, values=values, duration_s=end_s - start_s)
+    lines = text.splitlines()
+    counters = dict(line[1:].split(",", 1) for line in lines if line.startswith(COUNTER) and "," in line)
+    return Trace(
+        times_s=table[:, 0] - start_s,
+        values=values,
+        duration_s=end_s - start_s,
+        counters={name: _number(value) for name, value in counters.items()},
+        remarks=tuple(dict.fromkeys(line[1:] for line in lines if line.startswith(REMARK))),
+    )
 
 
 def _number(text: str) -> float:

@@ -1,15 +1,16 @@
 """Run a local command and measure it: what it uses over time, and the stages that its report names."""
 
 import json
+import resource
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.measuring.sampler import Sampler, SamplerOptions
-from eval.measuring.trace import Trace
+from eval.measuring.trace import OWN_CPU_S, Trace
 
 REPORT_OPTION = "--report"
 CLOCKS_S = 0.1
@@ -49,7 +50,7 @@ def profile(command: Sequence[str], gpu: str | None) -> Profile:
         JudgingError: the command cannot be started.
     """
     with Sampler(SamplerOptions(gpu=gpu)) as sampler:
-        start_s, started_unix_s = time.monotonic(), time.time()
+        start_s, started_unix_s, spent_s = time.monotonic(), time.time(), _children_s()
         try:
             program = subprocess.Popen(list(command))
         except OSError as error:
@@ -61,7 +62,17 @@ def profile(command: Sequence[str], gpu: str | None) -> Profile:
             program.kill()
             program.wait()
         end_s = time.monotonic()
-    return Profile(exit_code=exit_code, trace=sampler.trace(start_s, end_s), started_unix_s=started_unix_s)
+        # The kernel's own account, of processes too that lived shorter than a sample.
+        spent_s = _children_s() - spent_s
+    trace = sampler.trace(start_s, end_s)
+    trace = replace(trace, counters={**trace.counters, OWN_CPU_S: spent_s})
+    return Profile(exit_code=exit_code, trace=trace, started_unix_s=started_unix_s)
+
+
+def _children_s() -> float:
+    """Processor seconds of all child processes that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def report_path(command: Sequence[str]) -> Path | None:

@@ -13,11 +13,15 @@ from eval.measuring.watch import Stage
 # Blue and orange of Okabe and Ito, which readers with colour vision deficiencies tell apart.
 OWN_COLOUR, WHOLE_COLOUR = "#0072b2", "#e69f00"
 PANELS = (
-    ("GPU memory (MB)", (OWN_GPU, GPU)),
-    ("GPU utilization (%)", (GPU_USE,)),
-    ("RAM (MB)", (OWN_RAM, RAM)),
-    ("CPU (%)", (OWN_CPU, CPU)),
+    ("GPU memory (MB)", OWN_GPU, GPU),
+    ("GPU utilization (%)", None, GPU_USE),
+    ("RAM (MB)", OWN_RAM, RAM),
+    ("CPU (%)", OWN_CPU, CPU),
 )
+"""Name of a panel, the command's own quantity, that of the whole machine."""
+FLATTENED = 4.0
+"""If the machine's peak is this many times the command's own, each has a panel of its own: on one scale, the
+command's curve would be a flat line."""
 LABELS = {
     OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device",
     OWN_RAM: "the command's", RAM: "whole host",
@@ -30,9 +34,7 @@ PANEL_IN, STAGE_IN = 1.95, 0.26
 
 def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -> None:
     """Draw a trace and the stages of its run into a file; quantities without samples have no panel."""
-    panels = [
-        (name, kept) for name, quantities in PANELS if (kept := [q for q in quantities if trace.has(q)])
-    ]
+    panels = panels_of(trace)
     rows_in = [
         *([PANEL_IN] * len(panels)),
         *([STAGE_IN * len({stage.name for stage in stages}) + 0.15] if stages else []),
@@ -58,6 +60,18 @@ def draw_curves(trace: Trace, stages: Sequence[Stage], title: str, path: Path) -
         figure.savefig(path, dpi=150)
     finally:
         plt.close(figure)
+
+
+def panels_of(trace: Trace) -> list[tuple[str, list[str]]]:
+    """Name and quantities of each panel; quantities without samples have none."""
+    panels = []
+    for name, own, whole in PANELS:
+        kept = [quantity for quantity in (own, whole) if quantity is not None and trace.has(quantity)]
+        if len(kept) == 2 and trace.peak(kept[1]) > FLATTENED * trace.peak(kept[0]):
+            panels += [(name, [quantity]) for quantity in kept]
+        elif kept:
+            panels.append((name, kept))
+    return panels
 
 
 def _panel(axis: Axes, trace: Trace, name: str, quantities: Sequence[str]) -> None:

@@ -15,6 +15,9 @@ LABELS = {
     "DSC": "Dice similarity coefficient",
     "NSD": "normalized surface Dice",
     "HD95_mm": "95th percentile of surface distances (mm)",
+    "HD_mm": "largest surface distance (mm)",
+    "ASSD_mm": "mean surface distance (mm)",
+    "clDice": "overlap of centre lines",
     "VolumeDifference_ml": "volume, prediction − truth (ml)",
 }
 INK = "#14171c"

@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, atomic_path, case_of
+from eval.files import SUFFIXES, atomic_path, case_among, stem_of
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
+from eval.scoring.lesion_tables import LesionRow
 from model.labels import LabelSet
 
 
@@ -43,8 +44,15 @@ class Embedded:
     """Why there is no volume, in one line; empty if there is one."""
 
 
-def find_files(stems: Sequence[str], folders: Folders) -> list[CaseFiles]:
+def find_files(
+    stems: Sequence[str], folders: Folders, lesions: Mapping[str, Sequence[LesionRow]]
+) -> list[CaseFiles]:
     """The files of each case, in the order of `stems`; a case without any file is left out.
+
+    Args:
+        stems: names of the cases.
+        folders: where their files are.
+        lesions: case to the lesions that are marked in it.
 
     Raises:
         JudgingError: a folder does not exist, or none of the folders holds a file of any case.
@@ -52,8 +60,15 @@ def find_files(stems: Sequence[str], folders: Folders) -> list[CaseFiles]:
     images, predictions, truths = (
         _by_stem(folder) for folder in (folders.images, folders.predictions, folders.truths)
     )
+    image_of = {case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None}
     found = [
-        CaseFiles(name=stem, image=images.get(stem), prediction=predictions.get(stem), truth=truths.get(stem))
+        CaseFiles(
+            name=stem,
+            image=image_of.get(stem),
+            prediction=predictions.get(stem),
+            truth=truths.get(stem),
+            lesions=tuple(lesions.get(stem, ())),
+        )
         for stem in stems
     ]
     found = [files for files in found if files.image or files.prediction or files.truth]
@@ -73,7 +88,7 @@ def _by_stem(folder: Path | None) -> Mapping[str, Path]:
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder")
     return {
-        case_of(path.name): path
+        stem_of(path.name): path
         for path in sorted(folder.iterdir())
         if path.name.endswith(SUFFIXES) and path.name[0] != "."
     }

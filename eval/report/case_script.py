@@ -18,6 +18,7 @@ from eval.eval_errors import JudgingError
 from eval.label_sets import check_labels
 from eval.pictures.lettering import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
 from eval.pictures.planes import AIR_HU, Plane, body_region, canonical, most_informative
+from eval.scoring.lesion_tables import LesionRow
 from eval.scoring.metrics import Box, label_boxes
 from eval.volumes import grid_difference, onto_grid, read_image, read_labels
 from model.arrays import U8, Mask, Voxels, ZyxMm
@@ -42,6 +43,8 @@ class CaseFiles:
     """Predicted label map."""
     truth: Path | None
     """True label map."""
+    lesions: tuple[LesionRow, ...] = ()
+    """Lesions to mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class CaseVolume:
     """True labels."""
     spacing_zyx_mm: ZyxMm
     """Voxel size."""
+    markers: tuple[tuple[LesionRow, tuple[float, ...]], ...] = ()
+    """Lesions, each with the voxel (x, y, z) of its centre, which may be a fraction."""
 
     @property
     def start_zyx(self) -> tuple[int, ...]:
@@ -101,6 +106,21 @@ def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVo
         prediction=None if prediction is None else _thinned(prediction[box], factors),
         truth=None if truth is None else _thinned(truth[box], factors),
         spacing_zyx_mm=(z_mm * factors[0], y_mm * factors[1], x_mm * factors[2]),
+        markers=tuple((lesion, _voxel(lesion.place_mm, ct, box, factors)) for lesion in files.lesions),
+    )
+
+
+def _voxel(
+    place_mm: tuple[float, float, float], ct: sitk.Image, box: Box, factors: tuple[int, ...]
+) -> tuple[float, ...]:
+    """Where a place in the world lies in the reduced volume: x, y, z.
+
+    Whole numbers are the centres of voxels.
+    """
+    index = ct.TransformPhysicalPointToContinuousIndex(place_mm)
+    return tuple(
+        round((at - part.start + 0.5) / factor - 0.5, 2)
+        for at, part, factor in zip(index, reversed(box), reversed(factors), strict=True)
     )
 
 
@@ -114,6 +134,16 @@ def script_of(key: str, volume: CaseVolume) -> str:
         "ct": _packed(volume.ct),
         "prediction": None if volume.prediction is None else _packed(volume.prediction),
         "truth": None if volume.truth is None else _packed(volume.truth),
+        "lesions": [
+            {
+                "kind": lesion.kind,
+                "structure": lesion.structure,
+                "ml": round(lesion.volume_ml, 2),
+                "iou": round(lesion.iou, 3),
+                "at": at,
+            }
+            for lesion, at in volume.markers
+        ],
     }
     return f"LeanSeg.receive({json.dumps(fields)});\n"
 

@@ -3,6 +3,7 @@
 report/index.html        style, scripts, tables and figures; it can be opened by itself
 report/cases/0001.js     the volume of a case, loaded when the case is opened
 report/viewer/niivue.js  the 3D viewer, loaded when it is opened
+report/tables, logs      the tables that it was made from, and the containers' logs
 """
 
 import html
@@ -22,6 +23,7 @@ SCRIPTS = (
     "base.js",
     "figures.js",
     "curves.js",
+    "ranking.js",
     "table.js",
     "contour.js",
     "slices.js",

@@ -3,7 +3,9 @@
 Missing numbers become null, infinite ones the text "inf".
 """
 
+import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,18 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from eval.comparing.paired_tests import ScoreTable, compare
-from eval.comparing.ranking import RANKINGS
+from eval.comparing.paired_tests import compare
+from eval.comparing.rank_table import details_beside
+from eval.comparing.ranking_rules import RANKINGS
 from eval.eval_errors import JudgingError
-from eval.files import case_of, read_csv
+from eval.files import case_among, read_csv, stem_of
 from eval.measuring.efficiency import Status
 from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
 from eval.pictures.colours import colours_of
-from eval.scoring.challenges import DECIMALS, Challenge, Rules, StructureScore, mean_scores
-from eval.scoring.columns import ERROR, NAME, Metric, read_number
+from eval.provenance import read_provenance
+from eval.scoring.challenges import DECIMALS, Challenge, Rules, mean_scores
+from eval.scoring.columns import NAME, read_number
 from eval.scoring.pairs import CaseScores
-from eval.scoring.summary import lesion_row, summarize, value_of
+from eval.scoring.score_table import ScoreTable
+from eval.scoring.structure_scores import Metric, value_of
+from eval.scoring.summary import ABSENT, PRESENT, lesion_row, summarize
 from model.labels import LabelSet
 
 Json = dict[str, Any]
@@ -33,6 +39,8 @@ OWN_COLUMNS = ("OwnRAM_Max_MB",)
 """Our own columns that it shows, if the table has them."""
 RANKING_COLUMNS = ("Place", "Submission", "Score", "Place_median", "Place_low", "Place_high", "First_share")
 """The columns of a ranking that a report shows, beside one per metric."""
+TABLES, LOGS = "tables", "logs"
+"""Folders of a report that hold the tables and the containers' logs."""
 MOST_POINTS = 400
 """Largest number of points of a curve."""
 
@@ -58,10 +66,9 @@ def page_data(tables: Tables, title: str) -> Json:
         JudgingError: a table cannot be read or is of another kind.
     """
     table, challenge = tables.scores, tables.scores.challenge
-    metrics = [metric for metric in Metric if any(key[1] is metric for key in table.values)]
-    results = _results(table)
-    efficiency = {} if tables.efficiency is None else read_efficiency(tables.efficiency)
-    traces = {} if tables.efficiency is None else read_traces(tables.efficiency)
+    metrics, results = table.metrics, table.results
+    efficiency = {} if tables.efficiency is None else read_efficiency(tables.efficiency, table.stems)
+    traces = {} if tables.efficiency is None else read_traces(tables.efficiency, table.stems)
     return {
         "title": title,
         "challenge": challenge.labels.name,
@@ -70,7 +77,7 @@ def page_data(tables: Tables, title: str) -> Json:
         "cases": [
             {
                 **_case(result, challenge.labels, metrics, efficiency),
-                "trace": traces.get(case_of(result.name)),
+                "trace": traces.get(stem_of(result.name)),
             }
             for result in results
         ],
@@ -81,7 +88,10 @@ def page_data(tables: Tables, title: str) -> Json:
         "tolerances": _tolerances(challenge),
         "comparison": None if tables.compare is None else _comparison(tables.compare, table, metrics),
         "ranking": None if tables.ranking is None else read_ranking(tables.ranking),
+        "ranking_details": None if tables.ranking is None else _ranking_details(tables.ranking),
+        "sources": _sources(tables),
         "lesion": lesion_row(challenge.labels),
+        "lesion_rows": [PRESENT, ABSENT],
     }
 
 
@@ -99,43 +109,15 @@ def _structures(challenge: Challenge) -> list[Json]:
     ]
 
 
-def _results(table: ScoreTable) -> list[CaseScores]:
-    """The scores of each case, from a score table."""
-    columns, rows = read_csv(table.path)
-    errors = {row[NAME]: row[ERROR] for row in rows} if ERROR in columns else {}
-    structures = dict.fromkeys(structure for structure, _ in table.values)
-
-    def value(structure: str, metric: Metric, index: int) -> float:
-        values = table.values.get((structure, metric))
-        return math.nan if values is None else float(values[index])
-
-    return [
-        CaseScores(
-            name=name,
-            error=errors.get(name, ""),
-            scores={
-                structure: StructureScore(
-                    dice=value(structure, Metric.DSC, index),
-                    nsd=value(structure, Metric.NSD, index),
-                    hd95_mm=value(structure, Metric.HD95, index),
-                    volume_difference_ml=value(structure, Metric.VOLUME_DIFFERENCE, index),
-                )
-                for structure in structures
-            },
-        )
-        for index, name in enumerate(table.names)
-    ]
-
-
 def _case(
     result: CaseScores, labels: LabelSet, metrics: Sequence[Metric], efficiency: Mapping[str, Json]
 ) -> Json:
     dice, lesion_dice = mean_scores({name: score.dice for name, score in result.scores.items()}, labels)
     nsd, lesion_nsd = mean_scores({name: score.nsd for name, score in result.scores.items()}, labels)
-    taken = efficiency.get(case_of(result.name))
+    taken = efficiency.get(stem_of(result.name))
     return {
         "name": result.name,
-        "stem": case_of(result.name),
+        "stem": stem_of(result.name),
         "error": "; ".join(part for part in (result.error, "" if taken is None else taken["ending"]) if part),
         "values": {
             str(metric): [_plain(value_of(score, metric)) for score in result.scores.values()]
@@ -145,7 +127,11 @@ def _case(
         "organ_NSD": _plain(nsd),
         "lesion_DSC": _plain(lesion_dice),
         "lesion_NSD": _plain(lesion_nsd),
+        "held": [
+            None if math.isnan(score.truth_ml) else score.truth_ml > 0 for score in result.scores.values()
+        ],
         "efficiency": taken,
+        "log": None,
         "volume": None,
     }
 
@@ -160,8 +146,8 @@ def _comparison(other: ScoreTable, table: ScoreTable, metrics: Sequence[Metric])
     return {"name": name, "rows": rows}
 
 
-def read_efficiency(path: Path) -> dict[str, Json]:
-    """Name of a case to its figures, from a table with the organisers' columns; empty cells become null.
+def read_efficiency(path: Path, cases: Sequence[str]) -> dict[str, Json]:
+    """Each of some cases to its figures, from a table with the organisers' columns; empty cells become null.
 
     `ending` says how a case ended that did not end well; it is empty for the others.
 
@@ -174,9 +160,9 @@ def read_efficiency(path: Path) -> dict[str, Json]:
         raise JudgingError(f"{path}: has not the columns of an efficiency table (Name, Time, MaxGPU_Mem, …)")
     known += [column for column in OWN_COLUMNS if column in columns]
     return {
-        case_of(row[NAME]): {column: _plain(read_number(path, row, column)) for column in known}
-        | {"ending": _ending(row)}
+        case: {column: _plain(read_number(path, row, column)) for column in known} | {"ending": _ending(row)}
         for row in rows
+        if (case := case_among(row[NAME], cases)) is not None
     }
 
 
@@ -185,8 +171,8 @@ def _ending(row: Mapping[str, str]) -> str:
     return "" if status == Status.OK else ": ".join(part for part in (status, row.get(REMARK, "")) if part)
 
 
-def read_traces(path: Path) -> dict[str, Json]:
-    """Name of a case to its curves, from the traces that `container` leaves beside its table, if any.
+def read_traces(path: Path, cases: Sequence[str]) -> dict[str, Json]:
+    """Each of some cases to its curves, from the traces that `container` leaves beside its table, if any.
 
     Raises:
         JudgingError: a trace cannot be read.
@@ -194,8 +180,9 @@ def read_traces(path: Path) -> dict[str, Json]:
     folder = path.with_name(f"{path.stem}_cases")
     suffix = ".trace.csv"
     return {
-        case_of(trace.name.removesuffix(suffix)): _curves(read_trace(trace))
+        case: _curves(read_trace(trace))
         for trace in sorted(folder.glob(f"*{suffix}"))
+        if (case := case_among(trace.name.removesuffix(suffix), cases)) is not None
     }
 
 
@@ -224,12 +211,57 @@ def read_ranking(path: Path) -> list[dict[str, str]]:
     return rows
 
 
+def _ranking_details(path: Path) -> Json | None:
+    """What stands beside a ranking: how firm it is, and every test; None for a ranking without it."""
+    try:
+        found = json.loads(details_beside(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _paths(tables: Tables) -> dict[str, Path]:
+    """What each table is, and its file."""
+    paths = {
+        "scores": tables.scores.path,
+        "efficiency": tables.efficiency,
+        "ranking": tables.ranking,
+        "compared-scores": None if tables.compare is None else tables.compare.path,
+    }
+    return {what: path for what, path in paths.items() if path is not None}
+
+
+def _sources(tables: Tables) -> list[Json]:
+    """The tables that a report is made from, where they are in it, and where they come from."""
+    return [
+        {"what": what.replace("-", " "), "file": f"{TABLES}/{what}.csv", "origin": read_provenance(path)}
+        for what, path in _paths(tables).items()
+    ]
+
+
+def copy_sources(tables: Tables, cases: Sequence[Json], folder: Path) -> None:
+    """Put the tables, and the containers' logs, into a report's folder, and enter the logs in the cases."""
+    (folder / TABLES).mkdir()
+    for what, path in _paths(tables).items():
+        shutil.copyfile(path, folder / TABLES / f"{what}.csv")
+    if tables.efficiency is None:
+        return
+    logs = tables.efficiency.with_name(f"{tables.efficiency.stem}_cases")
+    for number, case in enumerate(cases, start=1):
+        log = logs / f"{case['stem']}.log"
+        if log.is_file():
+            (folder / LOGS).mkdir(exist_ok=True)
+            case["log"] = f"{LOGS}/{number:04d}.txt"
+            shutil.copyfile(log, folder / case["log"])
+
+
 def _tolerances(challenge: Challenge) -> dict[str, float]:
     """Memory in MB and time in s that cost a case nothing in the challenge's ranking."""
     rules = RANKINGS.get(challenge.labels.name)
     if rules is None:
         return {}
-    return {"MaxGPU_Mem": rules.lenient_mb, **({"Time": rules.lenient_s} if rules.lenient_s else {})}
+    stated = {"MaxGPU_Mem": rules.lenient_mb, "Time": rules.lenient_s}
+    return {column: free for column, free in stated.items() if free}
 
 
 def _plain(value: object) -> object:

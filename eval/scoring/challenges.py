@@ -18,26 +18,30 @@ Source: DSC_NSD_eval.py of the FLARE challenges (JunMa11/FLARE, MIT) and the cha
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from math import inf, isnan, nan
+from math import inf, isnan, nan, prod
 from types import MappingProxyType
 
 import numpy as np
 
+from eval.scoring.centre_lines import cl_dice
 from eval.scoring.metrics import (
     Box,
+    assd_mm,
     dice,
     hd95_mm,
+    hd_mm,
     joined_boxes,
     label_boxes,
     normalized_surface_dice,
     surface_distances,
     volume_difference_ml,
 )
+from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
 from model.arrays import U8, Mask, ZyxMm
-from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, LabelSet
+from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, FLARE24_LESION, LabelSet
 
 NOWHERE: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
 DECIMALS = 4
@@ -59,36 +63,20 @@ class Challenge:
     labels: LabelSet
     """The structures."""
     short_names: Mapping[str, str]
-    """Structure to its name in the columns of score tables."""
+    """Structure to its name in the columns of the score tables that are written."""
+    other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Structure to names that columns of the organisers' own tables have instead; they are read alike."""
     tolerances_mm: Mapping[str, float]
     """Structure to the tolerance of its NSD, in mm."""
     sliced: frozenset[str] = frozenset()
     """Structures scored only on the slices that the truth annotates."""
     least_dice: float = 0.0
     """Below this DSC, NSD is 0."""
+    foreign_loses: bool = False
+    """Whether the organisers' program gives 0 to a prediction that holds a label outside the set."""
     numbered_columns: bool = False
     """Whether the organisers' columns name structures by their ids: `DSC_1` instead of `Liver_DSC`."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class StructureScore:
-    """Scores of one structure in one case; NaN stands for "not scored"."""
-
-    dice: float
-    """Sørensen-Dice coefficient (DSC), 0 to 1."""
-    nsd: float
-    """Normalized surface Dice at the structure's tolerance, 0 to 1."""
-    hd95_mm: float = nan
-    """95th percentile of the surface distances in mm; infinite if only one of the maps holds the structure,
-    NaN if it was not computed."""
-    volume_difference_ml: float = nan
-    """Volume of the prediction minus volume of the truth, in ml."""
-
-
-LOST = StructureScore(dice=0.0, nsd=0.0, hd95_mm=inf)
-"""Score of a structure in a case that failed, under rules that count failures."""
-UNSCORED = StructureScore(dice=nan, nsd=nan)
-"""Score of a structure that the rules leave out."""
 
 _SHORT_NAMES = {
     "liver": "Liver", "right kidney": "RK", "spleen": "Spleen", "pancreas": "Pancreas", "aorta": "Aorta",
@@ -115,6 +103,7 @@ def _challenge(
         tolerances_mm={name: tolerances_mm[name] for name in labels.names},
         sliced=_SLICED if since_flare22 else frozenset(),
         least_dice=0.2 if since_flare22 else 0.0,
+        other_names={name: ("Lesion",) for name in labels.lesions},
     )
 
 
@@ -123,6 +112,12 @@ CHALLENGES: Mapping[str, Challenge] = MappingProxyType(
         "flare21": replace(_challenge(FLARE21, dict.fromkeys(FLARE21.names, 1.0)), numbered_columns=True),
         "flare22": _challenge(FLARE22, _TOLERANCES_MM, since_flare22=True),
         "flare23": _challenge(FLARE23, _TOLERANCES_MM, since_flare22=True),
+        "flare24-lesion": replace(
+            _challenge(FLARE24_LESION, _TOLERANCES_MM, since_flare22=True),
+            short_names={"tumor": "Lesion"},
+            other_names={"tumor": ("Tumor",)},
+            foreign_loses=True,
+        ),
         # AMOS22 publishes no tolerances; these are FLARE's, and ours for bladder and prostate/uterus.
         "amos22": _challenge(AMOS22, _TOLERANCES_MM),
     }
@@ -146,10 +141,13 @@ def score_structure(
     overlap = dice(prediction, truth)
     surplus_ml = volume_difference_ml(prediction, truth, spacing_zyx_mm)
     if not prediction.any() or not truth.any():
+        apart_mm = (0.0 if overlap else inf) if with_hd95 else nan
         return StructureScore(
             dice=overlap,
             nsd=overlap,
-            hd95_mm=(0.0 if overlap else inf) if with_hd95 else nan,
+            hd95_mm=apart_mm,
+            hd_mm=apart_mm,
+            assd_mm=apart_mm,
             volume_difference_ml=surplus_ml,
         )
     if overlap < least_dice and not with_hd95:
@@ -159,6 +157,8 @@ def score_structure(
         dice=overlap,
         nsd=0.0 if overlap < least_dice else normalized_surface_dice(distances, tolerance_mm),
         hd95_mm=hd95_mm(distances) if with_hd95 else nan,
+        hd_mm=hd_mm(distances) if with_hd95 else nan,
+        assd_mm=assd_mm(distances) if with_hd95 else nan,
         volume_difference_ml=surplus_ml,
     )
 
@@ -204,6 +204,7 @@ def score_case(
     rules: Rules = Rules.STRICT,
     *,
     with_hd95: bool = False,
+    with_cl_dice: bool = False,
     threads: int = 1,
 ) -> dict[str, StructureScore]:
     """Scores of every structure of a challenge in one case, in the order of their ids.
@@ -212,13 +213,17 @@ def score_case(
         pair: the label maps of the case.
         challenge: structures, tolerances and special cases.
         rules: see the module's docstring.
-        with_hd95: also compute the 95th percentile of the surface distances, which takes longer.
+        with_hd95: also compute the surface distances beyond the tolerance, which takes longer.
+        with_cl_dice: also compute the overlap of centre lines, which takes longer still.
         threads: number of structures that are scored at the same time.
     """
     boxes = joined_boxes(pair.prediction_boxes, pair.truth_boxes)
+    lost = challenge.foreign_loses and bool(challenge.labels.foreign(pair.prediction_boxes))
 
     def score(name: str) -> StructureScore:
         label = challenge.labels.ids[name]
+        if lost:
+            return LOST
         if label not in pair.truth_boxes and rules is Rules.PARTIAL:
             return UNSCORED
         box = boxes.get(label, NOWHERE)
@@ -226,17 +231,39 @@ def score_case(
             box = annotated_slices(box, pair.truth_boxes[label], rules, pair.head_axis)
             if box[pair.head_axis].start == box[pair.head_axis].stop:
                 return UNSCORED
-        return score_structure(
-            pair.prediction[box] == label,
-            pair.truth[box] == label,
+        prediction, truth = pair.prediction[box] == label, pair.truth[box] == label
+        found = score_structure(
+            prediction,
+            truth,
             pair.spacing_zyx_mm,
             challenge.tolerances_mm[name],
             least_dice=challenge.least_dice,
             with_hd95=with_hd95,
         )
+        return replace(found, cl_dice=cl_dice(prediction, truth)) if with_cl_dice else found
 
+    volumes_ml = truth_volumes_ml(pair.truth, pair.truth_boxes, pair.spacing_zyx_mm, challenge.labels)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        return dict(zip(challenge.labels.names, pool.map(score, challenge.labels.names), strict=True))
+        scores = dict(zip(challenge.labels.names, pool.map(score, challenge.labels.names), strict=True))
+    return {name: replace(found, truth_ml=volumes_ml[name]) for name, found in scores.items()}
+
+
+def truth_volumes_ml(
+    truth: U8, boxes: Mapping[int, Box], spacing_zyx_mm: ZyxMm, labels: LabelSet
+) -> dict[str, float]:
+    """Volume in ml of each structure of a label map of shape (z, y, x); 0 for those that it lacks.
+
+    Args:
+        truth: the label map.
+        boxes: what `label_boxes` gives for it.
+        spacing_zyx_mm: voxel size.
+        labels: the structures.
+    """
+    voxel_ml = prod(spacing_zyx_mm) / 1000.0
+    return {
+        name: float(np.count_nonzero(truth[boxes.get(label, NOWHERE)] == label)) * voxel_ml
+        for name, label in labels.ids.items()
+    }
 
 
 def annotated_slices(box: Box, truth_box: Box, rules: Rules, head_axis: int = 0) -> Box:

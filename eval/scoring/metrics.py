@@ -3,6 +3,7 @@
     dice                       0 to 1, 1 is best; both masks empty: 1; one empty: 0
     normalized_surface_dice    0 to 1, 1 is best; both masks empty: 1; one empty: 0
     hd95_mm                    0 mm upwards, 0 is best; both masks empty: 0; one empty: infinity
+    hd_mm, assd_mm             0 mm upwards, 0 is best; both masks empty: 0; one empty: infinity
     volume_difference_ml       prediction minus truth, any sign, 0 is best
 
 The surface metrics share one costly step, `surface_distances`, which is done once for a pair of masks.
@@ -178,6 +179,27 @@ def hd95_mm(distances: SurfaceDistances) -> float:
     if all(lengths.size == 0 for lengths, _ in directions):
         return 0.0
     return max(_weighted_percentile(lengths, areas, 0.95) for lengths, areas in directions)
+
+
+def hd_mm(distances: SurfaceDistances) -> float:
+    """Largest surface distance in mm (Hausdorff), of both directions; one stray voxel decides it.
+
+    Two empty masks give 0, one empty mask gives infinity. The distances must have been computed without a
+    limit.
+    """
+    lengths = np.concatenate((distances.prediction_mm, distances.truth_mm))
+    return float(lengths.max()) if lengths.size else 0.0
+
+
+def assd_mm(distances: SurfaceDistances) -> float:
+    """Average symmetric surface distance in mm: the mean over both surfaces, weighted by area.
+
+    Two empty masks give 0, one empty mask gives infinity. The distances must have been computed without a
+    limit.
+    """
+    lengths = np.concatenate((distances.prediction_mm, distances.truth_mm))
+    areas = np.concatenate((distances.prediction_mm2, distances.truth_mm2))
+    return float((lengths * areas).sum() / areas.sum()) if lengths.size else 0.0
 
 
 def volume_difference_ml(prediction: Mask, truth: Mask, spacing_zyx_mm: ZyxMm) -> float:

@@ -1,48 +1,37 @@
-"""From two folders to scored cases: pair predictions with truths, check them, score them in parallel."""
+"""From pairs of files to scored cases: check them, score them in parallel.
+
+A truth without a prediction is a case in error; a faulty truth ends the run, since no submission is to blame.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES
 from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
-from eval.scoring.challenges import (
-    LOST,
-    UNSCORED,
-    Challenge,
-    LabelPair,
-    Rules,
-    StructureScore,
-    score_case,
-)
+from eval.scoring.challenges import Challenge, LabelPair, Rules, score_case, truth_volumes_ml
+from eval.scoring.confusion import confusion_ml
+from eval.scoring.lesions import Lesion, LesionRule, find_lesions
 from eval.scoring.metrics import label_boxes
+from eval.scoring.pairing import PairedCase
+from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
 from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, without_itk_warnings
+from model.arrays import F64
+from model.labels import LabelSet
 
+XyzMm = tuple[float, float, float]
 MEMORY_SHARE = 0.6
 """Share of the free memory that all scoring processes together may use."""
 WORKING_BYTES = 6
 """Bytes per voxel that scoring needs beside the file and its array; twice what was measured on whole
 bodies."""
 CONVERT = "choose another --labels or convert the file"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedCase:
-    """The files of a prediction and its truth; at most one of them is missing."""
-
-    name: str
-    """File name, as in the organisers' tables."""
-    prediction: Path | None
-    """Predicted label map."""
-    truth: Path | None
-    """True label map."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +44,14 @@ class ScoreOptions:
     """What is done with faulty cases, and where the organisers' programs have faults."""
     with_hd95: bool = True
     """Whether the 95th percentile of the surface distances is computed."""
+    with_cl_dice: bool = False
+    """Whether the overlap of centre lines is computed."""
     resample_truth: bool = False
     """Whether a truth on another grid is resampled onto the prediction's; otherwise it is an error."""
+    lesion_rule: LesionRule | None = None
+    """What a lesion is; None leaves lesions as things out."""
+    with_confusion: bool = False
+    """Whether it is counted which structure is taken for which."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,83 +64,108 @@ class CaseScores:
     """Structure to its scores, in the order of ids."""
     error: str = ""
     """Why the case could not be scored properly, in one line; empty if it could."""
+    diagonal_mm: float = math.nan
+    """Length of the image's diagonal, which stands for infinite distances in means; NaN if nobody said."""
+    lesions: tuple[tuple[Lesion, XyzMm], ...] = ()
+    """Lesions, each with its centre in the world (LPS)."""
+    confusion_ml: F64 | None = None
+    """Volume by true and predicted structure; None if it was not counted."""
 
 
-def pair_files(prediction_dir: Path, truth_dir: Path) -> list[PairedCase]:
-    """Pair the label maps of two folders by name, sorted by name; `.nii` and `.nii.gz` are alike.
+def truth_fault(case: PairedCase, options: ScoreOptions) -> str:
+    """Why a case's truth cannot be used, in one line; empty if it can.
+
+    Under official rules labels outside the set are no fault, since the organisers' programs pass over them.
+    """
+    try:
+        truth = read_labels(case.truth)
+        if options.rules is not Rules.OFFICIAL:
+            check_labels(truth.path, label_boxes(truth.labels), options.challenge.labels, CONVERT)
+    except JudgingError as error:
+        return str(error)
+    return ""
+
+
+def check_truths(cases: Sequence[PairedCase], options: ScoreOptions, jobs: int) -> list[str]:
+    """The faults of all truths, `jobs` read at a time, in the order of the cases' names.
 
     Raises:
-        JudgingError: a folder does not exist, the folder of truths holds no label map, a case stands twice in
-            a folder, or no prediction has the name of a truth.
+        JudgingError: a process ran out of memory.
     """
-    predictions, truths = _label_maps(prediction_dir), _label_maps(truth_dir)
-    if not truths:
-        raise JudgingError(f"{truth_dir}: holds no .nii.gz or .nii files to compare with")
-    if predictions and not predictions.keys() & truths.keys():
-        names = f"{next(iter(predictions.values())).name} there, {next(iter(truths.values())).name} here"
-        raise JudgingError(
-            f"{prediction_dir}: no file has the name of one in {truth_dir} ({names}); "
-            "name predictions like truths"
-        )
-    return [
-        PairedCase(
-            name=(truths.get(stem) or predictions[stem]).name,
-            prediction=predictions.get(stem),
-            truth=truths.get(stem),
-        )
-        for stem in sorted(predictions.keys() | truths.keys())
-    ]
-
-
-def _label_maps(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise JudgingError(f"{folder}: no such folder")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
-        if suffix is None or path.name.startswith(".") or not path.is_file():
-            continue
-        stem = path.name.removesuffix(suffix)
-        if stem in found:
-            raise JudgingError(f"{folder}: holds both {found[stem].name} and {path.name}; keep one")
-        found[stem] = path
-    return found
+    return sorted(filter(None, side_by_side(partial(truth_fault, options=options), cases, jobs)))
 
 
 def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScores:
-    """Score one case; a fault of the case is reported in `error` and raises no exception.
+    """Score one case; a fault of the prediction is reported in `error` and raises no exception.
 
     Under official rules a faulty case has no scores, since the organisers' program stops at it. Under strict
     rules all its structures have the worst scores, under partial rules those that the truth holds.
+
+    Raises:
+        JudgingError: the truth cannot be used; see `truth_fault`.
     """
-    challenge = options.challenge
-    truth: LabelVolume | None = None
+    truth = read_labels(case.truth)
+    diagonal_mm = truth.diagonal_mm
     try:
-        if case.truth is not None:
-            truth = read_labels(case.truth)
         if case.prediction is None:
             raise JudgingError("missing: there is no prediction of this name")
-        if truth is None:
-            raise JudgingError("extra: there is a prediction but no truth of this name")
-        return _compared(case, read_labels(case.prediction), truth, options, threads)
+        pair, truth = _on_one_grid(read_labels(case.prediction), truth, options)
+        scores, remarks = _compared(pair, options, threads)
     except JudgingError as error:
-        return CaseScores(name=case.name, scores=failed(challenge, options.rules, truth), error=str(error))
+        # A prediction of no use finds no lesion, and gives every voxel to the background.
+        pair = LabelPair(
+            prediction=np.zeros_like(truth.labels), truth=truth.labels, spacing_zyx_mm=truth.spacing_zyx_mm
+        )
+        scores, remarks = failed(options.challenge, options.rules, truth), str(error)
+    labels = options.challenge.labels
+    return CaseScores(
+        name=case.name,
+        scores=scores,
+        error=remarks,
+        diagonal_mm=diagonal_mm,
+        lesions=_lesions(pair, truth, labels, options.lesion_rule),
+        confusion_ml=confusion_ml(pair.prediction, pair.truth, pair.spacing_zyx_mm, labels)
+        if options.with_confusion
+        else None,
+    )
 
 
-def failed(challenge: Challenge, rules: Rules, truth: LabelVolume | None) -> dict[str, StructureScore]:
+def _lesions(
+    pair: LabelPair, truth: LabelVolume, labels: LabelSet, rule: LesionRule | None
+) -> tuple[tuple[Lesion, XyzMm], ...]:
+    if rule is None:
+        return ()
+    found = []
+    for name in labels.lesions:
+        for lesion in find_lesions(
+            pair.prediction, pair.truth, labels.ids[name], name, pair.spacing_zyx_mm, rule
+        ):
+            z, y, x = lesion.centre_zyx
+            found.append((lesion, truth.grid.TransformContinuousIndexToPhysicalPoint((x, y, z))))
+    return tuple(found)
+
+
+def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, StructureScore]:
     """Scores that the rules give to a case in error."""
     if rules is Rules.OFFICIAL:
         return dict.fromkeys(challenge.labels.names, UNSCORED)
-    if rules is Rules.STRICT or truth is None:
-        return dict.fromkeys(challenge.labels.names, LOST)
-    held = label_boxes(truth.labels)
-    return {name: LOST if label in held else UNSCORED for name, label in challenge.labels.ids.items()}
+    volumes_ml = truth_volumes_ml(
+        truth.labels, label_boxes(truth.labels), truth.spacing_zyx_mm, challenge.labels
+    )
+    return {
+        name: replace(LOST if rules is Rules.STRICT or volume_ml > 0 else UNSCORED, truth_ml=volume_ml)
+        for name, volume_ml in volumes_ml.items()
+    }
 
 
-def _compared(
-    case: PairedCase, prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions, threads: int
-) -> CaseScores:
-    challenge = options.challenge
+def _on_one_grid(
+    prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions
+) -> tuple[LabelPair, LabelVolume]:
+    """A prediction and its truth as a pair, and the truth, which may have been resampled.
+
+    Raises:
+        JudgingError: they lie on different grids, or the prediction holds foreign labels.
+    """
     official = options.rules is Rules.OFFICIAL
     if options.resample_truth and grid_difference(prediction.grid, truth.grid):
         truth = onto_grid(truth, prediction.grid)
@@ -162,12 +182,22 @@ def _compared(
         head_axis=0 if official else truth.head_axis,
     )
     if not official:
-        check_labels(prediction.path, pair.prediction_boxes, challenge.labels, CONVERT)
-        check_labels(truth.path, pair.truth_boxes, challenge.labels, CONVERT)
+        check_labels(prediction.path, pair.prediction_boxes, options.challenge.labels, CONVERT)
+    return pair, truth
+
+
+def _compared(pair: LabelPair, options: ScoreOptions, threads: int) -> tuple[dict[str, StructureScore], str]:
+    """The scores of a prediction, and what was left out."""
+    official = options.rules is Rules.OFFICIAL
     scores = score_case(
-        pair, challenge, options.rules, with_hd95=options.with_hd95 and not official, threads=threads
+        pair,
+        options.challenge,
+        options.rules,
+        with_hd95=options.with_hd95 and not official,
+        with_cl_dice=options.with_cl_dice and not official,
+        threads=threads,
     )
-    return CaseScores(name=case.name, scores=scores, error=_remarks(scores) if official else "")
+    return scores, _remarks(scores) if official else ""
 
 
 def _remarks(scores: dict[str, StructureScore]) -> str:

@@ -1,4 +1,13 @@
-"""Mean, spread, median and confidence interval of the scores of structures, organs and lesions."""
+"""Mean, spread, median and confidence interval of the scores of structures, organs and lesions.
+
+A distance is infinite where only one of the maps holds the structure. Leaving it out would reward a
+submission for missing an organ, so the length of the image's diagonal, the longest distance there is, takes
+its place (Metrics Reloaded: a missing value needs the metric's worst one). Tables of other programs do not
+say the diagonal: there such values are left out, and counted.
+
+A lesion that neither map holds scores 1, so the mean over all cases says most about how many cases have none.
+Beside it stand the mean over the cases whose truth has a lesion, and over those whose truth has none.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.scoring.challenges import DECIMALS, Challenge, Rules, StructureScore
-from eval.scoring.columns import Metric
+from eval.scoring.challenges import DECIMALS, Challenge, Rules
 from eval.scoring.pairs import CaseScores
+from eval.scoring.structure_scores import DISTANCES, Metric, value_of
 from model.arrays import F64
 from model.labels import LabelSet
 
@@ -19,6 +28,10 @@ SEED = 20220101
 ORGAN_MEAN = "organ mean"
 LESION, LESION_MEAN = "lesion", "lesion mean"
 """The row of the only lesion of a label set, and that of several together."""
+PRESENT, ABSENT = "lesion, where there is one", "lesion, where there is none"
+"""The rows of lesions over what the truth holds, and over what it does not."""
+SUMS = (ORGAN_MEAN, LESION, LESION_MEAN, PRESENT, ABSENT)
+"""Rows that are no structure of a label set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +42,11 @@ class SummaryRow:
     """Name of a structure, `organ mean` (mean of the organs' means), `lesion` or `lesion mean`."""
     metric: Metric
     cases: int
-    """Number of cases that the figures are computed from: those with a finite score."""
+    """Number of cases that the figures are computed from."""
     infinite: int
-    """Number of cases left out because the value is infinite (HD95 of a structure that one of the maps
-    lacks)."""
+    """Number of infinite values (distances of a structure that one of the maps lacks)."""
+    left_out: int
+    """Number of infinite values that no diagonal could take the place of, so that they are left out."""
     mean: float
     """Mean over the cases; in rows of several structures, mean of the structures' means."""
     sd: float
@@ -52,16 +66,6 @@ def lesion_row(labels: LabelSet) -> str | None:
     return LESION if len(labels.lesions) == 1 else LESION_MEAN
 
 
-def value_of(score: StructureScore, metric: Metric) -> float:
-    """One metric of a structure's scores."""
-    return {
-        Metric.DSC: score.dice,
-        Metric.NSD: score.nsd,
-        Metric.HD95: score.hd95_mm,
-        Metric.VOLUME_DIFFERENCE: score.volume_difference_ml,
-    }[metric]
-
-
 def summarize(
     results: Sequence[CaseScores], challenge: Challenge, metrics: Sequence[Metric], rules: Rules
 ) -> list[SummaryRow]:
@@ -71,39 +75,56 @@ def summarize(
     official rules the structures' means are rounded too before they are averaged, as on the leaderboard.
     """
     weights = bootstrap_weights(len(results))
-    return [
-        row
-        for metric in metrics
-        for row in _summarize_metric(
-            {
-                name: np.array([value_of(r.scores[name], metric) for r in results])
-                for name in challenge.labels.names
-            },
-            metric,
-            challenge.labels,
-            weights,
-            rules,
-        )
-    ]
-
-
-def _summarize_metric(
-    values: Mapping[str, F64], metric: Metric, labels: LabelSet, weights: F64, rules: Rules
-) -> list[SummaryRow]:
-    rounded = {name: np.round(column, DECIMALS) for name, column in values.items()}
-    rows = [summarize_values(name, metric, column, weights) for name, column in rounded.items()]
-    if labels.organs:
-        table = np.stack([rounded[name] for name in labels.organs], axis=1)
-        rows.append(_mean_over(ORGAN_MEAN, metric, table, weights, rules))
-    if len(labels.lesions) == 1:
-        rows.append(summarize_values(LESION, metric, rounded[labels.lesions[0]], weights))
-    elif labels.lesions:
-        table = np.stack([rounded[name] for name in labels.lesions], axis=1)
-        rows.append(_mean_over(LESION_MEAN, metric, table, weights, rules))
+    diagonals_mm = np.array([result.diagonal_mm for result in results])
+    held = {
+        name: np.array([result.scores[name].truth_ml for result in results])
+        for name in challenge.labels.lesions
+    }
+    rows = []
+    for metric in metrics:
+        values = {
+            name: np.round([value_of(result.scores[name], metric) for result in results], DECIMALS)
+            for name in challenge.labels.names
+        }
+        worst = diagonals_mm if metric in DISTANCES else np.full(len(results), math.nan)
+        rows += _summarize_metric(metric, values, held, worst, weights, challenge.labels, rules)
     return rows
 
 
-def summarize_values(structure: str, metric: Metric, values: F64, weights: F64) -> SummaryRow:
+def _summarize_metric(
+    metric: Metric,
+    values: Mapping[str, F64],
+    held_ml: Mapping[str, F64],
+    worst: F64,
+    weights: F64,
+    labels: LabelSet,
+    rules: Rules,
+) -> list[SummaryRow]:
+    rows = [summarize_values(name, metric, column, weights, worst) for name, column in values.items()]
+
+    def over(name: str, columns: Sequence[F64]) -> SummaryRow:
+        if len(columns) == 1:
+            return summarize_values(name, metric, columns[0], weights, worst)
+        return _mean_over(name, metric, np.stack(columns, axis=1), weights, rules, worst)
+
+    if labels.organs:
+        table = np.stack([values[name] for name in labels.organs], axis=1)
+        rows.append(_mean_over(ORGAN_MEAN, metric, table, weights, rules, worst))
+    if (lesions := lesion_row(labels)) is not None:
+        rows.append(over(lesions, [values[name] for name in labels.lesions]))
+        if all(np.isfinite(held_ml[name]).all() for name in labels.lesions):
+            for name, wanted in ((PRESENT, True), (ABSENT, False)):
+                columns = [
+                    np.where((held_ml[lesion] > 0) == wanted, values[lesion], math.nan)
+                    for lesion in labels.lesions
+                ]
+                rows.append(over(name, columns))
+    return rows
+
+
+def summarize_values(
+    structure: str, metric: Metric, values: F64, weights: F64, worst: F64 | None = None
+) -> SummaryRow:
     """Summary of one metric of one structure.
 
     Args:
@@ -111,14 +132,18 @@ def summarize_values(structure: str, metric: Metric, values: F64, weights: F64) 
         metric: name of the metric.
         values: one number for each case; NaN if it was not scored.
         weights: what `bootstrap_weights` gives for as many cases.
+        worst: what takes the place of an infinite value in each case; NaN, or None, where nothing does.
     """
+    infinite = np.isinf(values)
+    values = np.where(infinite, math.nan if worst is None else worst, values)
     finite = values[np.isfinite(values)]
     low, high = _interval(_weighted_means(values[:, None], weights)[:, 0])
     return SummaryRow(
         structure=structure,
         metric=metric,
         cases=int(finite.size),
-        infinite=int(np.isinf(values).sum()),
+        infinite=int(infinite.sum()),
+        left_out=int((infinite & np.isnan(values)).sum()),
         mean=float(finite.mean()) if finite.size else math.nan,
         sd=float(finite.std(ddof=1)) if finite.size > 1 else math.nan,
         median=float(np.median(finite)) if finite.size else math.nan,
@@ -135,8 +160,10 @@ def bootstrap_weights(cases: int, resamples: int = RESAMPLES) -> F64:
     return generator.multinomial(cases, np.full(cases, 1.0 / cases), size=resamples).astype(np.float64)
 
 
-def _mean_over(name: str, metric: Metric, table: F64, weights: F64, rules: Rules) -> SummaryRow:
+def _mean_over(name: str, metric: Metric, table: F64, weights: F64, rules: Rules, worst: F64) -> SummaryRow:
     """Mean of the structures' means; `table` has shape (cases, structures)."""
+    infinite = np.isinf(table)
+    table = np.where(infinite, worst[:, None], table)
     means = _column_means(table)
     if rules is Rules.OFFICIAL:
         means = np.round(means, DECIMALS)
@@ -149,7 +176,8 @@ def _mean_over(name: str, metric: Metric, table: F64, weights: F64, rules: Rules
         structure=name,
         metric=metric,
         cases=int(scored.size),
-        infinite=int(np.isinf(table).any(axis=1).sum()),
+        infinite=int(infinite.sum()),
+        left_out=int((infinite & np.isnan(table)).sum()),
         mean=float(known.mean()) if known.size else math.nan,
         sd=float(scored.std(ddof=1)) if scored.size > 1 else math.nan,
         median=float(np.median(scored)) if scored.size else math.nan,

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ from inference.imaging.writing import try_folder, whole_file
 from inference.runtime.process_memory import peak_mb
 from model.bundle import ModelBundle
 
-PACKAGES = ("numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino")
+PACKAGES = {
+    "numpy": "numpy",
+    "SimpleITK": "SimpleITK",
+    "cc3d": "connected-components-3d",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+}
+"""Package to the distribution that brings it: not every package says its own version."""
 
 
 def check_report(path: Path) -> None:
@@ -58,8 +66,15 @@ def write_report(
 def _versions() -> dict[str, str]:
     """Versions of the packages that were used: heavy ones are loaded only where a session needs them."""
     return {
-        name: str(getattr(sys.modules[name], "__version__", "?")) for name in PACKAGES if name in sys.modules
+        name: _version(name, distribution) for name, distribution in PACKAGES.items() if name in sys.modules
     }
+
+
+def _version(package: str, distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return str(getattr(sys.modules[package], "__version__", "unknown"))
 
 
 def _case(outcome: Outcome) -> dict[str, Any]:

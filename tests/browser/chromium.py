@@ -22,7 +22,7 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE_S = 120
 """For one answer: on a busy machine without a GPU the first 3D picture takes its time."""
-KEYS = {"Escape": 27, "ArrowDown": 40}
+KEYS = {"Escape": 27, "ArrowDown": 40, "n": 78, "p": 80}
 
 
 def program() -> str:
@@ -135,8 +135,20 @@ class Browser:
         )
         assert held, f"still not so: {condition}; {self.errors}"
 
-    def open(self, page: Path) -> None:
-        self.call("Page.navigate", url=page.as_uri())
+    def size(self, width: int, height: int = 900) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def open(self, page: Path, fragment: str = "") -> None:
+        # From nowhere, so that another fragment of the same page is loaded anew.
+        self.call("Page.navigate", url="about:blank")
+        self._until(lambda message: message.get("method") == "Page.loadEventFired", PATIENCE_S)
+        self.call("Page.navigate", url=page.as_uri() + fragment)
         self._until(lambda message: message.get("method") == "Page.loadEventFired", PATIENCE_S)
         assert self.do("document.documentElement.dataset.ready") == "yes", self.errors
 

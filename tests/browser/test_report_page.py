@@ -8,7 +8,8 @@ import pytest
 from eval.__main__ import main
 from eval.report.viewer import viewer_script
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.columns import Metric, score_columns
+from eval.scoring.columns import score_columns
+from eval.scoring.structure_scores import Metric
 from tests.browser.chromium import Browser
 from tests.eval.made import disturbed, organs, write
 
@@ -161,6 +162,81 @@ def test_a_case_opens_and_scrolls(page, browser):
     assert browser.do(tint) < 20
     browser.key("Escape")
     browser.wait("!document.getElementById('case').open")
+
+
+def test_a_case_has_an_address_and_keys_lead_to_its_neighbours(page, browser):
+    browser.open(page, "#case=case001")
+    browser.wait(f"{READY} === 'case001'")
+    shown = browser.do("LeanSeg.shown.map((item) => item.stem)")
+    after = shown[(shown.index("case001") + 1) % len(shown)]
+    browser.key("n")
+    browser.wait(f"document.getElementById('case-title').textContent === '{after}'")
+    assert browser.do("location.hash") == f"#case={after}"
+    browser.key("p")
+    browser.wait(f"{READY} === 'case001'")
+    browser.key("Escape")
+    browser.wait("!document.getElementById('case').open")
+    assert browser.do("location.hash") == ""
+
+
+def test_the_worst_cases_of_each_organ_lead_to_them(page, browser):
+    browser.open(page)
+    assert browser.do("document.querySelectorAll('#worst tbody tr').length") == 13
+    first = "document.querySelector('#worst .link')"
+    name = browser.do(f"{first}.textContent")
+    assert name != "case000"  # in error, and 0 in every organ
+    browser.do(f"{first}.click()")
+    assert browser.do("document.getElementById('case-title').textContent") == name
+
+
+def test_where_the_figures_come_from_is_told(page, browser):
+    browser.open(page)
+    links = browser.do("[...document.querySelectorAll('#sources a')].map((a) => a.getAttribute('href'))")
+    assert links == [
+        "tables/scores.csv",
+        "tables/efficiency.csv",
+        "tables/ranking.csv",
+        "tables/compared-scores.csv",
+    ]
+    assert all((page.parent / link).is_file() for link in links)
+
+
+CUT = (
+    "[...document.querySelectorAll('main svg, main table')].filter((each) =>"
+    " each.getBoundingClientRect().right > document.documentElement.clientWidth + 1)"
+    ".map((each) => each.id || each.getAttribute('aria-label'))"
+)
+
+
+def test_paper_cuts_nothing_off(page, browser):
+    browser.size(718)  # A4 between its margins, at 96 dots an inch
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        browser.open(page)
+        assert browser.do(CUT) == []
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")
+        browser.size(1440)
+
+
+def test_on_a_phone_figures_fit_and_what_scrolls_has_a_shadow(page, browser):
+    browser.size(390)
+    try:
+        browser.open(page)
+        scrolling = "[...document.querySelectorAll('#boxes svg, .scroll table')]"
+        wide = "document.documentElement.clientWidth"
+        assert browser.do(
+            f"[...document.querySelectorAll('main .figure:not(#boxes) svg')].every((svg) => "
+            f"svg.getBoundingClientRect().right <= {wide})"
+        )
+        assert browser.do(
+            f"{scrolling}.every((each) =>"
+            " getComputedStyle(each.closest('.scroll, #boxes')).backgroundImage !== 'none')"
+        )
+        assert browser.do("getComputedStyle(document.querySelector('.top')).position") == "static"
+        assert browser.do("document.documentElement.scrollWidth") <= 390
+    finally:
+        browser.size(1440)
 
 
 def test_a_case_without_images_says_so(page, browser):

@@ -25,7 +25,7 @@ def test_ids_are_the_challenges():
     assert len(FLARE23.organs) == 13
     assert FLARE21.names == ("liver", "kidney", "spleen", "pancreas")
     assert AMOS22.ids["prostate/uterus"] == 15
-    assert set(LABEL_SETS) == {"flare21", "flare22", "flare23", "amos22"}
+    assert set(LABEL_SETS) == {"flare21", "flare22", "flare23", "flare24-lesion", "amos22"}
 
 
 def test_merged_flare23_has_thirteen_channels_in_id_order():

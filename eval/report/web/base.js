@@ -39,9 +39,13 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     HD95_mm: {
       name: "HD95",
       long: "95th percentile of surface distances in mm, 0 is best",
+      unit: "mm",
       digits: 1,
       best: 0,
     },
+    HD_mm: { name: "HD", long: "largest surface distance in mm, 0 is best", unit: "mm", digits: 1, best: 0 },
+    ASSD_mm: { name: "ASSD", long: "mean surface distance in mm, 0 is best", unit: "mm", digits: 2, best: 0 },
+    clDice: { name: "clDice", long: "overlap of centre lines, 1 is best", digits: 3, best: 1 },
     VolumeDifference_ml: {
       name: "Volume",
       long: "volume of prediction minus truth in ml, 0 is best",
@@ -49,6 +53,9 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
       best: 0,
     },
   };
+
+  // Figures are drawn narrower for narrow screens, so that their letters stay legible.
+  LeanSeg.narrow = matchMedia("(max-width: 700px)").matches;
 
   LeanSeg.quantile = (sorted, share) => {
     const place = (sorted.length - 1) * share;

@@ -24,7 +24,15 @@
     const hand = waiting.get(packed.key);
     waiting.delete(packed.key);
     Promise.all([packed.ct, packed.prediction, packed.truth].map(unpacked)).then(([ct, prediction, truth]) =>
-      hand({ size: packed.size, spacing_mm: packed.spacing_mm, start: packed.start, ct, prediction, truth }),
+      hand({
+        size: packed.size,
+        spacing_mm: packed.spacing_mm,
+        start: packed.start,
+        lesions: packed.lesions,
+        ct,
+        prediction,
+        truth,
+      }),
     );
   };
 
@@ -191,6 +199,39 @@
     );
   }
 
+  // Each lesion is a way to the slices through its centre.
+  function lesionList(lesions) {
+    const rows = lesions.map((lesion) =>
+      el(
+        "tr",
+        {},
+        el(
+          "th",
+          { scope: "row" },
+          el("button", {
+            type: "button",
+            class: "link",
+            text: `${lesion.kind} ${lesion.structure}`,
+            onclick: () => {
+              for (const plane of PLANES) LeanSeg.go(plane, Math.round(lesion.at[plane.axis]));
+            },
+          }),
+        ),
+        el("td", { class: "number", text: `${text(lesion.ml, 1)} ml` }),
+        el("td", { class: "number", text: lesion.kind === "found" ? text(lesion.iou, 2) : "" }),
+      ),
+    );
+    const heads = ["Lesion", "Volume", "IoU"].map((name, i) =>
+      el("th", { scope: "col", class: i ? "number" : null, text: name }),
+    );
+    return el(
+      "table",
+      { class: "organs lesions" },
+      el("thead", {}, el("tr", {}, ...heads)),
+      el("tbody", {}, ...rows),
+    );
+  }
+
   function neighbour(item, step) {
     const list = LeanSeg.shown.includes(item) ? LeanSeg.shown : data.cases;
     return list[(list.indexOf(item) + step + list.length) % list.length];
@@ -222,15 +263,15 @@
           "div",
           {},
           el("h2", { id: "case-title", text: item.stem }),
-          el("p", { class: "facts", text: facts }),
+          el("p", { class: "facts" }, facts, item.log ? el("a", { href: item.log, text: "   log" }) : null),
           item.error ? el("p", { class: "error", text: item.error }) : null,
         ),
         el("div", { class: "looks", role: "group", "aria-label": "What is shown", id: "looks" }),
         el(
           "div",
           { class: "steps" },
-          step("‹", -1, "Previous case"),
-          step("›", 1, "Next case"),
+          step("‹", -1, "Previous case (key p)"),
+          step("›", 1, "Next case (key n)"),
           el("button", {
             type: "button",
             class: "quiet",
@@ -255,6 +296,7 @@
     Object.assign(now, { item, volume: null, canvases: [], sliders: [] });
     dialog.replaceChildren(...frame(item));
     if (!dialog.open) dialog.showModal();
+    history.replaceState(null, "", `#case=${encodeURIComponent(item.stem)}`);
     const views = byId("views");
     if (item.volume === null) {
       views.replaceChildren(
@@ -276,6 +318,7 @@
       return;
     }
     views.replaceChildren(...PLANES.map(view));
+    if (now.volume.lesions.length) dialog.querySelector("aside").append(lesionList(now.volume.lesions));
     byId("looks").append(
       ...[
         now.volume.prediction && toggle("Prediction", "prediction"),
@@ -293,6 +336,19 @@
   dialog.addEventListener("close", () => {
     LeanSeg.closeVolume?.();
     delete dialog.dataset.ready;
+    history.replaceState(null, "", location.pathname);
   });
+  dialog.addEventListener("keydown", (event) => {
+    const by = { n: 1, p: -1 }[event.key];
+    if (by && !event.ctrlKey && !event.metaKey && !event.altKey) LeanSeg.openCase(neighbour(now.item, by));
+  });
+
+  // A case has an address, index.html#case=NAME, to be sent to somebody.
+  LeanSeg.openAddressed = () => {
+    const stem = new URLSearchParams(location.hash.slice(1)).get("case");
+    const item = data.cases.find((each) => each.stem === stem);
+    if (item) LeanSeg.openCase(item);
+  };
+  addEventListener("hashchange", () => LeanSeg.openAddressed());
   const sizes = new ResizeObserver(() => LeanSeg.redraw());
 })();

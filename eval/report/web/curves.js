@@ -1,4 +1,4 @@
-// The sections that are there only if their tables were given: comparison, efficiency, ranking.
+// The sections that are there only if their tables were given: comparison, efficiency.
 (() => {
   const { data, el, svg, byId, isNumber, text, METRICS } = LeanSeg;
 
@@ -14,7 +14,7 @@
   // A forest plot: rows of { name, colour, low, mid, high, star, lines }, a vertical line at `zero`; `whole`
   // numbers on the axis or any.
   function forest(rows, title, { zero, whole } = {}) {
-    const [wide, left, right, line] = [540, 172, 18, 24];
+    const [wide, left, right, line] = LeanSeg.narrow ? [330, 142, 12, 24] : [540, 172, 18, 24];
     const tall = rows.length * line + 34;
     const ends = rows.flatMap((row) => [row.low, row.high, row.mid]).filter(isNumber);
     if (!ends.length) return el("p", { class: "note", text: "no figures" });
@@ -70,6 +70,8 @@
     });
     return picture;
   }
+
+  Object.assign(LeanSeg, { show, forest });
 
   function comparison() {
     const { name, rows } = data.comparison;
@@ -134,10 +136,13 @@
       .map((item) => ({ item, value: item.efficiency[column] }))
       .sort((a, b) => b.value - a.value);
     if (!points.length || !points.some((point) => point.value > 0)) return null;
-    const [wide, tall, left, bottom] = [540, 210, 62, 22];
+    const [wide, tall, left, bottom] = LeanSeg.narrow ? [330, 190, 48, 22] : [540, 210, 62, 22];
     const tolerance = data.tolerances[column];
-    const high = Math.max(points[0].value, tolerance || 0) * 1.05;
-    const y = (value) => 8 + (1 - value / high) * (tall - bottom - 8);
+    // The scale is that of the cases that ended well: an hour's penalty would flatten all others.
+    const well = points.filter(({ item }) => !item.efficiency.ending);
+    const high = Math.max((well.length ? well : points)[0].value, tolerance || 0) * 1.1;
+    const y = (value) => 8 + (1 - Math.min(1, value / high)) * (tall - bottom - 8);
+    const beyond = points.filter((point) => point.value > high).length;
     const step = (wide - left - 8) / points.length;
     const [name, unit] = MEASURES[column];
     const picture = svg("svg", {
@@ -172,13 +177,13 @@
           x: wide - 10,
           y: y(tolerance) - 6,
           "text-anchor": "end",
-          class: "label",
+          class: "label halo",
           text: `tolerance ${tolerance} ${unit}`,
         }),
       );
     }
     picture.append(
-      svg("text", { x: left, y: tall - 5, class: "tick", text: `${points.length} cases, highest first` }),
+      svg("text", { x: left, y: tall - 5, class: "tick", text: `${points.length} cases, highest first${beyond ? `; ${beyond} beyond` : ""}` }),
     );
     return el("div", { class: "card figure" }, el("h3", { text: `${name} (${unit})` }), picture);
   }
@@ -187,10 +192,14 @@
   function traces(quantity, name, tolerance) {
     const lines = data.cases.filter((item) => item.trace && item.trace[quantity].some(isNumber));
     if (!lines.length) return null;
-    const [wide, tall, left, bottom] = [1120, 300, 62, 40];
+    const [wide, tall, left, bottom] = LeanSeg.narrow ? [330, 230, 48, 40] : [1120, 300, 62, 40];
     const values = lines.flatMap((item) => item.trace[quantity]).filter(isNumber);
     const high = Math.max(...values, tolerance || 0) * 1.05;
-    const last = Math.max(...lines.flatMap((item) => item.trace.Time_s));
+    // The scale is that of the runs that ended; one that hung until it was stopped would press them together.
+    const ends = (items) => items.map((item) => item.trace.Time_s.at(-1)).filter(isNumber);
+    const ended = lines.filter((item) => !(item.efficiency && item.efficiency.ending));
+    const last = Math.max(...(ended.length ? ends(ended) : ends(lines))) * 1.02;
+    const longer = lines.filter((item) => item.trace.Time_s.at(-1) > last).length;
     const x = (time) => left + (time / last) * (wide - left - 8);
     const y = (value) => 8 + (1 - value / high) * (tall - bottom - 8);
     const picture = svg("svg", {
@@ -204,7 +213,7 @@
         svg("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end", class: "tick", text: String(tick) }),
       );
     }
-    for (const tick of LeanSeg.ticks(0, last, 8))
+    for (const tick of LeanSeg.ticks(0, last, LeanSeg.narrow ? 4 : 8))
       picture.append(
         svg("text", { x: x(tick), y: tall - 20, "text-anchor": "middle", class: "tick", text: String(tick) }),
       );
@@ -214,13 +223,14 @@
         y: tall - 2,
         "text-anchor": "middle",
         class: "tick",
-        text: "time (s)",
+        text: longer ? `time (s); ${longer} went on beyond this` : "time (s)",
       }),
     );
     for (const item of lines) {
-      const points = item.trace.Time_s.map((time, i) => [time, item.trace[quantity][i]]).filter(([, value]) =>
-        isNumber(value),
+      const points = item.trace.Time_s.map((time, i) => [time, item.trace[quantity][i]]).filter(
+        ([time, value]) => isNumber(value) && time <= last,
       );
+      if (!points.length) continue;
       picture.append(
         svg("polyline", {
           points: points.map(([time, value]) => `${x(time).toFixed(1)},${y(value).toFixed(1)}`).join(" "),
@@ -231,7 +241,7 @@
           ...LeanSeg.tipped(() => [
             item.stem,
             `peak ${Math.max(...points.map((p) => p[1])).toFixed(0)} MB`,
-            `${points.at(-1)[0].toFixed(1)} s`,
+            `${item.trace.Time_s.at(-1).toFixed(1)} s`,
           ]),
           onclick: () => LeanSeg.openCase(item),
         }),
@@ -242,68 +252,6 @@
         svg("line", { x1: left, x2: wide - 8, y1: y(tolerance), y2: y(tolerance), class: "tolerance" }),
       );
     return el("div", { class: "card figure" }, el("h3", { text: `${name} over time (MB)` }), picture);
-  }
-
-  function ranking() {
-    const number = (value) => (value === "" || value === undefined ? null : Number(value));
-    const rows = data.ranking.map((row) => ({
-      name: row.Submission,
-      low: number(row.Place_low),
-      mid: number(row.Place_median),
-      high: number(row.Place_high),
-      lines: [
-        row.Submission,
-        `place ${row.Place}`,
-        `mean rank ${row.Score}`,
-        `95 % of places ${row.Place_low} to ${row.Place_high}`,
-        `first in ${(100 * row.First_share).toFixed(0)} % of resamples`,
-      ],
-    }));
-    const metrics = Object.keys(data.ranking[0]).filter((column) => column.startsWith("Rank_"));
-    const cell = (value, digits) =>
-      el("td", { class: "number", text: value === "" ? "–" : Number(value).toFixed(digits) });
-    const table = el(
-      "table",
-      {},
-      el("caption", { text: "Ranking" }),
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          ...["Place", "Submission", "Mean rank", ...metrics.map((m) => m.slice(5).replace("_", " "))].map(
-            (name, i) => el("th", { scope: "col", class: i === 1 ? null : "number", text: name }),
-          ),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        ...data.ranking.map((row) =>
-          el(
-            "tr",
-            {},
-            cell(row.Place, 0),
-            el("th", { scope: "row", text: row.Submission }),
-            cell(row.Score, 2),
-            ...metrics.map((metric) => cell(row[metric], 2)),
-          ),
-        ),
-      ),
-    );
-    show(
-      "ranking",
-      "Ranking",
-      "Ranked per case and metric, averaged over metrics and cases; 1 is best. Dots and bars: median and 95 % of the places in resamples of the cases.",
-      el("div", { class: "card scroll spaced" }, table),
-      el(
-        "div",
-        { class: "card figure small" },
-        el("h3", { text: "Place in resamples" }),
-        forest(rows, "Places in resamples of the cases", { whole: true }),
-      ),
-    );
   }
 
   function efficiency() {
@@ -324,6 +272,6 @@
   LeanSeg.sections = () => {
     if (data.comparison) comparison();
     if (data.cases.some((item) => item.efficiency)) efficiency();
-    if (data.ranking) ranking();
+    if (data.ranking) LeanSeg.ranking();
   };
 })();

@@ -14,29 +14,72 @@
     );
   }
 
+  const counted = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
+
+  // What became of infinite distances must stand beside every mean of them.
+  function infinite(row) {
+    if (!row.infinite) return "";
+    return row.left_out
+      ? `${row.left_out} infinite left out`
+      : `${row.infinite} infinite, counted as the image's diagonal`;
+  }
+
   function scoreCard(name, structure, metric) {
     const row = found(structure, metric);
     if (!row || !row.cases) return null;
+    const { digits, unit } = METRICS[metric];
     const interval = isNumber(row.low)
-      ? `95 % CI ${text(row.low, row.metric === "HD95_mm" ? 1 : 3)}–${text(row.high, row.metric === "HD95_mm" ? 1 : 3)}`
-      : `${row.cases} case`;
-    const digits = METRICS[metric].digits;
+      ? `95 % CI ${text(row.low, digits)}–${text(row.high, digits)}`
+      : counted(row.cases, "case");
     return card(
       name,
-      metric === "HD95_mm" ? `${text(row.mean, digits)} mm` : text(row.mean, digits),
-      interval,
+      text(row.mean, digits) + (unit ? ` ${unit}` : ""),
+      [interval, infinite(row)].filter(Boolean).join(" · "),
+      row.left_out ? "bad" : "",
     );
   }
 
+  // A lesion in neither map scores 1: cases with a lesion and cases without one say different things.
+  function lesionCard(metric) {
+    const [all, present, absent] = [data.lesion, ...data.lesion_rows].map((name) => found(name, metric));
+    if (!all || !all.cases) return null;
+    if (!present) return card(`Lesion ${metric}`, text(all.mean), "all cases, with a lesion or without", "bad");
+    return card(
+      `Lesion ${metric}`,
+      text(present.mean),
+      `${counted(present.cases, "case")} with one · ${text(absent.mean)} in ${absent.cases} without`,
+    );
+  }
+
+  function timeCard() {
+    const timed = data.cases.filter((item) => item.efficiency && isNumber(item.efficiency.Time));
+    const well = timed.filter((item) => !item.efficiency.ending);
+    const failed = timed.length - well.length;
+    if (!timed.length) return null;
+    const shown = well.length ? well : timed;
+    const tolerance = data.tolerances.Time;
+    const over = shown.filter((item) => item.efficiency.Time > tolerance).length;
+    const mean = shown.reduce((sum, item) => sum + item.efficiency.Time, 0) / shown.length;
+    const below = [
+      well.length ? `${counted(well.length, "case")} that ended well` : "no case ended well",
+      failed && well.length ? `${failed} failed, not in it` : "",
+      tolerance === undefined ? "" : `${over} above ${tolerance} s`,
+    ];
+    return card("Mean time", `${mean.toFixed(1)} s`, below.filter(Boolean).join(" · "), failed || over ? "bad" : "");
+  }
+
   function efficiencyCard(column, name, unit, how, factor = 1) {
-    const values = data.cases.map((item) => item.efficiency && item.efficiency[column]).filter(isNumber);
+    const timed = data.cases.filter((item) => item.efficiency && isNumber(item.efficiency[column]));
+    const well = timed.filter((item) => !item.efficiency.ending);
+    // Means are over the cases that ended well; penalties of the others would say nothing of memory.
+    const values = (how === "mean" && well.length ? well : timed).map((item) => item.efficiency[column]);
     if (!values.length) return null;
     const tolerance = data.tolerances[column];
     const value = how === "max" ? Math.max(...values) : values.reduce((a, b) => a + b, 0) / values.length;
     const over = tolerance === undefined ? 0 : values.filter((v) => v > tolerance).length;
     const below =
       tolerance === undefined
-        ? `${how === "max" ? "highest" : "mean"} of ${values.length} cases`
+        ? `${how === "max" ? "highest" : "mean"} of ${counted(values.length, "case")}${values.length < timed.length ? " that ended well" : ""}`
         : `${over ? `${over} of ${values.length} cases above` : "all cases within"} ${tolerance} ${unit}`;
     const scaled = value / factor;
     return card(
@@ -54,11 +97,11 @@
       ...[
         scoreCard("Organ DSC", "organ mean", "DSC"),
         scoreCard("Organ NSD", "organ mean", "NSD"),
-        data.lesion && scoreCard("Lesion DSC", data.lesion, "DSC"),
-        data.lesion && scoreCard("Lesion NSD", data.lesion, "NSD"),
+        data.lesion && lesionCard("DSC"),
+        data.lesion && lesionCard("NSD"),
         scoreCard("Organ HD95", "organ mean", "HD95_mm"),
         card("Cases", String(data.cases.length), wrong, errors ? "bad" : "good"),
-        efficiencyCard("Time", "Mean time", "s", "mean"),
+        timeCard(),
         efficiencyCard("MaxGPU_Mem", "Peak GPU memory", "MB", "max"),
         efficiencyCard("AUC_GPU_Time", "GPU memory × time", "GB·s", "mean", 1000),
         efficiencyCard("OwnRAM_Max_MB", "Peak container RAM", "MB", "max") ||
@@ -116,6 +159,8 @@
     );
   }
 
+  const neither = (item, i) => item.held[i] === false && item.values.DSC[i] === 1;
+
   function boxes(metric) {
     const [wide, tall, left, right, top, bottom] = [1120, 430, 56, 8, 14, 92];
     const groups = data.structures.map((structure, i) => ({
@@ -157,11 +202,11 @@
             cx: x + scatterOf(item.name) * Math.min(34, step * 0.45),
             cy: y(value),
             r: 3,
-            class: "point",
+            class: neither(item, i) ? "point neither" : "point",
             ...LeanSeg.tipped(() => [
               item.stem,
               `${structure.name}: ${text(value, METRICS[metric].digits)}`,
-              "click to open",
+              neither(item, i) ? "in neither map" : "click to open",
             ]),
             onclick: () => LeanSeg.openCase(item, structure.name),
           }),
@@ -177,11 +222,13 @@
       );
     });
     byId("boxes").replaceChildren(picture);
-    const infinite = data.cases.filter((item) => item.values[metric].includes("inf")).length;
+    const missed = data.cases.filter((item) => item.values[metric].includes("inf")).length;
+    const hollow = data.cases.some((item) => item.held.some((_, i) => neither(item, i)));
     byId("organs-note").textContent =
       `${METRICS[metric].long[0].toUpperCase()}${METRICS[metric].long.slice(1)}. Each dot is a case; click one to see it.` +
-      (infinite
-        ? ` ${infinite} ${infinite === 1 ? "case has an organ" : "cases have organs"} missed altogether, whose distance is infinite and not drawn.`
+      (hollow ? " A hollow dot is a case in which neither map has the structure." : "") +
+      (missed
+        ? ` ${missed} ${missed === 1 ? "case has an organ" : "cases have organs"} missed altogether, whose distance is infinite and not drawn.`
         : "");
     return picture;
   }

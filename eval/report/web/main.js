@@ -7,8 +7,10 @@
   LeanSeg.figures();
   LeanSeg.sections();
   LeanSeg.table();
+  LeanSeg.worstCases();
   const names = {
     organs: "Organs",
+    "worst-cases": "Worst",
     comparison: "Comparison",
     efficiency: "Efficiency",
     ranking: "Ranking",
@@ -23,6 +25,29 @@
     "Confidence intervals are 95 % bootstrap intervals over cases. Organ colours can be told apart with colour blindness. " +
     "Pictures show the soft-tissue window, 40 ± 200 HU, at the reduced size that is embedded; scores were computed at full size. Not for clinical use.";
 
+  // Where the figures come from: each table, and what is kept of how it was made.
+  const facts = (origin) =>
+    Object.entries(origin || {})
+      .filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length))
+      .map(([name, value]) => {
+        const words = name === "machine" ? Object.values(value).join(", ") : String(value);
+        return el("div", {}, el("dt", { text: name.replaceAll("_", " ") }), el("dd", { text: words }));
+      });
+  byId("sources").append(
+    el("h2", { text: "Where these figures come from" }),
+    ...data.sources.map((source) =>
+      el(
+        "div",
+        { class: "source" },
+        el("h3", {}, el("a", { href: source.file, text: source.what })),
+        source.origin
+          ? el("dl", {}, ...facts(source.origin))
+          : el("p", { text: "nothing beside the table says how it was made" }),
+      ),
+    ),
+  );
+
+  LeanSeg.openAddressed();
   const theme = byId("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
   const set = (dark) => {

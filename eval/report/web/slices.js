@@ -124,6 +124,24 @@
     });
   }
 
+  // A ring around each lesion whose centre is near this slice: whole if found, dashed if missed or false.
+  function rings(context, volume, plane, index, toCanvas, scale) {
+    const rows = LeanSeg.planeShape(volume, plane).rows;
+    const [across, down] = [0, 1, 2].filter((axis) => axis !== plane.axis);
+    for (const { kind, ml, at } of volume.lesions) {
+      const radius = Math.cbrt((3000 * ml) / (4 * Math.PI));
+      if (Math.abs(at[plane.axis] - index) * volume.spacing_mm[plane.axis] > radius + 3) continue;
+      const [x, y] = toCanvas(at[across], plane.flipped ? rows - 1 - at[down] : at[down]);
+      context.strokeStyle = { found: "#5ee3a1", missed: MISSED, false: EXTRA }[kind];
+      context.setLineDash(kind === "found" ? [] : [4 * scale, 3 * scale]);
+      context.lineWidth = 2 * scale;
+      context.beginPath();
+      context.arc(x, y, 16 * scale, 0, 2 * Math.PI);
+      context.stroke();
+    }
+    context.setLineDash([]);
+  }
+
   // Draw one plane; `look` says what is shown: { prediction, truth, errors, visible (set of ids) }.
   LeanSeg.drawPlane = (canvas, volume, plane, index, look) => {
     const { columns, rows, width, height } = LeanSeg.planeShape(volume, plane);
@@ -174,6 +192,7 @@
       }
       context.setLineDash([]);
     }
+    rings(context, volume, plane, index, toCanvas, scale);
     letters(context, plane, wide, tall, scale);
   };
 })();

@@ -139,6 +139,35 @@
     );
   }
 
+  // The three worst cases of each organ, each a way into its case.
+  LeanSeg.worstCases = () => {
+    const rows = data.structures.map((structure, i) => {
+      const scored = data.cases.filter(
+        (item) => !item.error && isNumber(item.values.DSC[i]) && item.values.DSC[i] < 1,
+      );
+      const worst = scored.sort((a, b) => a.values.DSC[i] - b.values.DSC[i]).slice(0, 3);
+      const links = worst.flatMap((item) => [
+        el("button", {
+          type: "button",
+          class: "link",
+          text: item.stem,
+          onclick: () => LeanSeg.openCase(item, structure.name),
+        }),
+        ` ${text(item.values.DSC[i])}   `,
+      ]);
+      return el("tr", {}, el("th", { scope: "row", text: structure.name }), el("td", {}, ...links));
+    });
+    byId("worst").append(
+      el("caption", { text: "The worst cases of each organ, without those in error" }),
+      el(
+        "thead",
+        {},
+        el("tr", {}, el("th", { scope: "col", text: "Organ" }), el("th", { scope: "col", text: "Worst cases (DSC)" })),
+      ),
+      el("tbody", {}, ...rows),
+    );
+  };
+
   LeanSeg.table = () => {
     for (const item of data.cases)
       rows.set(

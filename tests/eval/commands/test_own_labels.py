@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
-from eval.comparing.paired_tests import read_scores
 from eval.report.page_data import Tables, page_data
 from eval.scoring.own_labels import find_challenge
+from eval.scoring.score_table import read_scores
 from tests.eval.made import write
 
 SPACING_ZYX_MM = (1.0, 1.0, 1.0)

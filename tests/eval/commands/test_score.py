@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
-from eval.commands.score import cell
+from eval.scoring.score_table import cell
 from eval.volumes import read_labels
 from tests.eval.made import disturbed, organisers_scores, organs, write
 
@@ -49,8 +49,13 @@ def test_strict_scores(folders, capsys):
     assert score(folders) == 1
     rows = table(folders / "scores.csv")
     assert [row["Name"] for row in rows] == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
-    kinds = ("DSC", "NSD", "HD95_mm", "VolumeDifference_ml")
-    assert list(rows[0]) == ["Name", *(f"{organ}_{kind}" for kind in kinds for organ in SHORT[:13]), "Error"]
+    kinds = ("DSC", "NSD", "HD95_mm", "VolumeDifference_ml", "TruthVolume_ml")
+    assert list(rows[0]) == [
+        "Name",
+        *(f"{organ}_{kind}" for kind in kinds for organ in SHORT[:13]),
+        "Diagonal_mm",
+        "Error",
+    ]
     assert rows[1]["Error"].startswith("missing")
     assert {rows[1][f"{organ}_DSC"] for organ in SHORT[:13]} == {"0.0"}
     assert rows[1]["Liver_HD95_mm"] == "inf"
@@ -86,7 +91,7 @@ def test_the_summary_is_that_of_the_table(folders):
         < np.mean(liver)
         < float(summary["liver", "DSC"]["CI95_high"])
     )
-    assert (summary["liver", "HD95_mm"]["Cases"], summary["liver", "HD95_mm"]["Infinite"]) == ("2", "1")
+    assert (summary["liver", "HD95_mm"]["Cases"], summary["liver", "HD95_mm"]["Infinite"]) == ("3", "1")
     every = [float(row[f"{organ}_NSD"]) for row in rows for organ in SHORT[:13]]
     assert float(summary["organ mean", "NSD"]["Mean"]) == pytest.approx(np.mean(every), abs=1e-4)
 
@@ -144,6 +149,7 @@ def test_nothing_is_overwritten_unless_asked(folders, capsys):
     assert sorted(path.name for path in folders.iterdir()) == [
         "pred",
         "scores.csv",
+        "scores_run.json",
         "scores_summary.csv",
         "truth",
     ]

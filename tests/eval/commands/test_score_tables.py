@@ -1,14 +1,19 @@
 """Score tables from end to end: what is written for which files, and that everything else reads it back."""
 
 import csv
+import gzip
+import json
 import math
+import struct
 
 import numpy as np
 import pytest
 
-from eval.comparing.paired_tests import compare, read_scores
+from eval.comparing.paired_tests import compare
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.columns import Metric, column, metrics_of, score_columns
+from eval.scoring.columns import column, metrics_of, score_columns
+from eval.scoring.score_table import read_scores
+from eval.scoring.structure_scores import TRUTH_VOLUME, Metric
 from tests.eval.command_line import call, columns_of, files_in, rows_of
 from tests.eval.made import write
 
@@ -72,8 +77,8 @@ def test_a_table_of_any_challenge_and_rules_is_read_back(tmp_path, labels, rules
     assert score(tmp_path, "--rules", rules, labels=labels) == 0
     metrics = metrics_of(rules, with_hd95=True)
     assert columns_of(tmp_path / "scores.csv")[1:] == [
-        *score_columns(challenge, metrics, rules),
-        *([] if rules is Rules.OFFICIAL else ["Error"]),
+        *score_columns(challenge, metrics if rules is Rules.OFFICIAL else (*metrics, TRUTH_VOLUME), rules),
+        *([] if rules is Rules.OFFICIAL else ["Diagonal_mm", "Error"]),
     ]
     table = read_scores(tmp_path / "scores.csv")
     assert table.names == ("a.nii.gz", "b.nii.gz")
@@ -123,13 +128,116 @@ def test_a_case_in_error_loses_what_its_rules_count(
     assert words in err
 
 
-def test_a_prediction_without_a_truth_is_in_error(tmp_path):
+def test_a_prediction_without_a_truth_is_named_and_left_out(tmp_path, capsys):
     write_pair(tmp_path, "a.nii.gz", GOOD, GOOD)
     write_pair(tmp_path, "b.nii.gz", GOOD, None)
     assert score(tmp_path) == 1
+    assert [row["Name"] for row in rows_of(tmp_path / "scores.csv")] == ["a.nii.gz"]
+    assert "left out: b.nii.gz: there is no truth of this name" in capsys.readouterr().err
+
+
+def test_faulty_truths_end_the_run_before_anything_is_scored(tmp_path, capsys):
+    write_pair(tmp_path, "a.nii.gz", GOOD, GOOD)
+    write_pair(tmp_path, "b.nii.gz", GOOD, row_of_voxels((LIVER, 0, 10), (77, 20, 30)))
+    write_pair(tmp_path, "c.nii.gz", GOOD, GOOD)
+    broken = tmp_path / "truth" / "c.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:-20])
+    assert score(tmp_path) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert "truth/b.nii.gz: holds label 77" in lines[0]
+    assert "truth/c.nii.gz: cannot be read" in lines[1]
+    assert lines[2].startswith("error: 2 of 3 truths cannot be used")
+    assert len(lines) == 3
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def skewed(path, shear: float) -> None:
+    """Let a NIfTI header say that x leans towards y, as the headers of real scans do by a little."""
+    header = bytearray(gzip.decompress(path.read_bytes()))
+    struct.pack_into("<hh", header, 252, 0, 1)
+    rows = list(struct.unpack_from("<12f", header, 280))
+    rows[1] = shear
+    struct.pack_into("<12f", header, 280, *rows)
+    path.write_bytes(gzip.compress(header))
+
+
+@pytest.mark.parametrize("shear", [1e-4, 1e-2])
+@pytest.mark.parametrize("labels", ["flare21", "flare22"])
+def test_a_header_with_axes_not_at_right_angles_costs_nothing(tmp_path, shear, labels):
+    write_pair(tmp_path, "a.nii.gz", GOOD, GOOD)
+    for folder in ("pred", "truth"):
+        skewed(tmp_path / folder / "a.nii.gz", shear)
+    assert score(tmp_path, labels=labels) == 0
+    assert rows_of(tmp_path / "scores.csv")[0]["Liver_DSC"] == "1.0"
+
+
+def test_the_volume_of_the_truth_tells_which_lesions_there_were(tmp_path, capsys):
+    """Found, missed, imagined, and none in either map: 1, 0, 0 and 1."""
+    tumor, none = row_of_voxels((14, 0, 10)), row_of_voxels()
+    for name, prediction, truth in (
+        ("a", tumor, tumor),
+        ("b", none, tumor),
+        ("c", tumor, none),
+        ("d", none, none),
+    ):
+        write_pair(tmp_path, f"{name}.nii.gz", prediction, truth)
+    assert score(tmp_path, labels="flare23") == 0
     rows = rows_of(tmp_path / "scores.csv")
-    assert [row["Name"] for row in rows] == ["a.nii.gz", "b.nii.gz"]
-    assert "extra" in rows[1]["Error"]
+    assert [float(row["Tumor_TruthVolume_ml"]) for row in rows] == [0.01, 0.01, 0.0, 0.0]
+    summary = {
+        row["Structure"]: row for row in rows_of(tmp_path / "scores_summary.csv") if row["Metric"] == "DSC"
+    }
+    assert (summary["lesion"]["Cases"], summary["lesion"]["Mean"]) == ("4", "0.5")
+    assert summary["lesion, where there is one"]["Cases"] == "2"
+    assert summary["lesion, where there is one"]["Mean"] == "0.5"
+    assert summary["lesion, where there is none"]["Mean"] == "0.5"
+    assert "lesion, where there is one" in capsys.readouterr().out
+
+
+def test_more_distances_and_the_json_of_others(tmp_path):
+    """The liver of 20 voxels is moved by 5: its ends are 5 mm off, the rest of the 21 places on the other."""
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 25)), row_of_voxels((LIVER, 0, 20)))
+    write_pair(tmp_path, "b.nii.gz", None, row_of_voxels((LIVER, 0, 20)))
+    (tmp_path / "json").mkdir()
+    assert score(tmp_path, "--also", "HD", "ASSD", "clDice", "--json", tmp_path / "json") == 1
+    first, second = rows_of(tmp_path / "scores.csv")
+    # Each bar is its own centre line; 15 of 20 places of each lie in the other.
+    assert (first["Liver_clDice"], second["Liver_clDice"], first["Kidney_clDice"]) == ("0.75", "0.0", "1.0")
+    assert (first["Liver_HD_mm"], second["Liver_HD_mm"]) == ("5.0", "inf")
+    middle, end = 4 * math.sqrt(2) / 2, math.sqrt(3) / 2
+    # Five places beyond each end, 1 to 5 mm away, the outermost of which is an end.
+    expected = 2 * (middle * (1 + 2 + 3 + 4) + end * 5) / (2 * (19 * middle + 2 * end))
+    assert float(first["Liver_ASSD_mm"]) == pytest.approx(expected, abs=1e-4)
+    assert read_scores(tmp_path / "scores.csv").metrics == tuple(Metric)
+    nnunet = json.loads((tmp_path / "json" / "summary.json").read_text())
+    assert nnunet["metric_per_case"][0]["metrics"]["1"]["Dice"] == 0.75
+    assert nnunet["metric_per_case"][0]["metrics"]["1"]["IoU"] == 0.6
+    assert nnunet["metric_per_case"][1]["prediction_file"] == ""
+    assert nnunet["mean"]["1"]["Dice"] == 0.375
+    assert nnunet["foreground_mean"]["Dice"] == pytest.approx((0.375 + 3 * 0.5) / 4, abs=1e-4)
+    leaderboard = json.loads((tmp_path / "json" / "metrics.json").read_text())
+    assert leaderboard["aggregates"]["organ_mean"]["DSC"]["mean"] == nnunet["foreground_mean"]["Dice"]
+    assert leaderboard["case"]["b.nii.gz"]["liver"]["HD95_mm"] is None
+    assert leaderboard["case"]["b.nii.gz"]["error"].startswith("missing")
+
+
+def test_a_missed_organ_makes_the_mean_distance_worse_and_not_better(tmp_path, capsys):
+    """The liver of 10 voxels is 5 voxels off in `a`; in `b` it is missed, and the diagonal stands for it."""
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 15)), row_of_voxels((LIVER, 0, 10)))
+    assert score(tmp_path) == 0
+    alone = float(rows_of(tmp_path / "scores.csv")[0]["Liver_HD95_mm"])
+    write_pair(tmp_path, "b.nii.gz", row_of_voxels(), row_of_voxels((LIVER, 0, 10)))
+    assert score(tmp_path, "--force") == 0
+    liver = next(
+        row
+        for row in rows_of(tmp_path / "scores_summary.csv")
+        if (row["Structure"], row["Metric"]) == ("liver", "HD95_mm")
+    )
+    diagonal = float(rows_of(tmp_path / "scores.csv")[1]["Diagonal_mm"])
+    assert diagonal == pytest.approx(math.sqrt(40**2 + 2), abs=1e-3)
+    assert (liver["Cases"], liver["Infinite"]) == ("2", "1")
+    assert float(liver["Mean"]) == pytest.approx((alone + diagonal) / 2, abs=1e-3)
+    assert "1 infinite value counted as the image's diagonal" in capsys.readouterr().out
 
 
 def test_a_truth_on_another_grid_is_compared_in_physical_space_when_asked(tmp_path, capsys):
@@ -180,7 +288,8 @@ def test_a_truth_without_structures_leaves_partial_rules_nothing_to_say(tmp_path
     write_pair(tmp_path, "a.nii.gz", row_of_voxels(), row_of_voxels())
     assert score(tmp_path, "--rules", "partial") == 0
     (row,) = rows_of(tmp_path / "scores.csv")
-    assert {row[name] for name in row if name != "Name"} == {""}
+    said = {name for name in row if row[name]}
+    assert said == {"Name", "Diagonal_mm", *(name for name in row if name.endswith("TruthVolume_ml"))}
     out, err = capsys.readouterr()
     assert "not scored" in out
     assert "not scored" in err
@@ -194,5 +303,5 @@ def test_tables_are_plain_csv_of_unix_lines(tmp_path):
     assert raw.endswith(b"\n")
     assert next(csv.DictReader(raw.decode().splitlines()))["Name"] == "a, b.nii.gz"
     assert files_in(tmp_path) == [
-        "pred/a, b.nii.gz", "scores.csv", "scores_summary.csv", "truth/a, b.nii.gz",
+        "pred/a, b.nii.gz", "scores.csv", "scores_run.json", "scores_summary.csv", "truth/a, b.nii.gz",
     ]  # fmt: skip

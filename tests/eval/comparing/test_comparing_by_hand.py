@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eval.comparing.paired_tests import compare, compare_values, holm, paired_tests, read_scores
+from eval.comparing.paired_tests import compare, compare_values, holm, paired_tests
 from eval.files import write_csv
-from eval.scoring.columns import Metric
+from eval.scoring.score_table import read_scores
+from eval.scoring.structure_scores import Metric
 from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
 
 NAN, INF = math.nan, math.inf

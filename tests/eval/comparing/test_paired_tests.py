@@ -5,10 +5,11 @@ import pytest
 from scipy import stats
 
 from eval.__main__ import main
-from eval.comparing.paired_tests import compare, compare_values, holm, paired_tests, read_scores
+from eval.comparing.paired_tests import compare, compare_values, holm, paired_tests
 from eval.eval_errors import JudgingError
 from eval.files import write_csv
-from eval.scoring.columns import Metric
+from eval.scoring.score_table import read_scores
+from eval.scoring.structure_scores import Metric
 
 ORGANS = ["Liver", "Kidney", "Spleen", "Pancreas"]
 
@@ -90,7 +91,7 @@ def test_cases_that_only_one_table_has_are_named(tables, capsys, tmp_path):
     assert main(["compare", str(first), str(second)]) == 1
     err = capsys.readouterr().err
     assert err.count("left out") == 4
-    assert "case_9.nii.gz is only in" in err
+    assert "case_9 is only in" in err
 
 
 def test_rows_are_paired_by_name_not_by_place(tables, tmp_path):

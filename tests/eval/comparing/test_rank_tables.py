@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from eval.comparing.rank_table import gather, read_results
-from eval.comparing.ranking import RANKINGS, RankedMetric, case_ranks, places, rank
+from eval.comparing.rank_table import gather, read_submission, results_of
+from eval.comparing.ranking import case_ranks, places, rank
+from eval.comparing.ranking_rules import RANKINGS, RankedMetric, RankingRules
 from eval.eval_errors import JudgingError
 from eval.scoring.challenges import CHALLENGES
 from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
@@ -31,6 +32,12 @@ def submission(folder, dsc: dict[str, float], costs: dict[str, dict[str, object]
     ]
     (folder / "efficiency.csv").write_text("\n".join([",".join(columns), *rows]) + "\n")
     return folder
+
+
+def read_results(folder, rules, cases=None):
+    """The results of a submission in some cases, by default those of its own score table."""
+    read = read_submission(folder)
+    return results_of(read, list(read.scores.stems) if cases is None else cases, rules)
 
 
 def cost(time=10, area=1000, cpu=100, **more):
@@ -117,10 +124,9 @@ def test_values_are_gathered_case_by_case_with_nan_for_what_is_missing(tmp_path)
         read_results(
             submission(tmp_path / "one", {"a": 0.9, "b": 0.7}, {"a": cost(25), "b": cost(35)}), rules
         ),
-        read_results(submission(tmp_path / "two", {"b": 0.8}, {"b": cost(45)}), rules),
+        read_results(submission(tmp_path / "two", {"b": 0.8}, {"b": cost(45)}), rules, ["a", "b"]),
     ]
-    cases, values = gather(teams, rules)
-    assert cases == ["a", "b"]
+    values = gather(teams, ["a", "b"], rules)
     assert values["Time"] == pytest.approx(np.array([[10, 20], [NAN, 30]]), nan_ok=True)
     assert values["Organ_DSC"] == pytest.approx(np.array([[0.9, 0.7], [NAN, 0.8]]), nan_ok=True)
 
@@ -150,15 +156,18 @@ def test_places_of_mean_ranks(mean_ranks, expected):
 
 
 def test_three_submissions_two_cases_and_weights_by_hand():
-    dsc = RankedMetric(name="DSC", weight=1.0, more_is_better=True)
-    gpu = RankedMetric(name="AUC_GPU", weight=0.5, more_is_better=False)
+    dsc = RankedMetric(name="DSC", weight=1.0, better="more")
+    gpu = RankedMetric(name="AUC_GPU", weight=0.5, better="less")
     values = {
         # Ranks 1, 2, 3 and 1.5, 1.5, 3.
         "DSC": np.array([[0.9, 0.8], [0.8, 0.8], [0.7, NAN]]),
         # Ranks 3, 2, 1 and 2, 2, 2.
         "AUC_GPU": np.array([[30.0, 0.0], [20.0, 0.0], [10.0, 0.0]]),
     }
-    placings = {each.submission: each for each in rank(["x", "y", "z"], values, [dsc, gpu])}
+    placings = {
+        each.submission: each
+        for each in rank(["x", "y", "z"], values, RankingRules(metrics=(dsc, gpu))).placings
+    }
     # x: (1·1.25 + ½·2.5) / 1½; y: (1.75 + ½·2) / 1½; z: (3 + ½·1.5) / 1½.
     assert [round(placings[name].score, 4) for name in "xyz"] == [1.6667, 1.8333, 2.5]
     assert [placings[name].place for name in "xyz"] == [1, 2, 3]

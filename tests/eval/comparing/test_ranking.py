@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
-from eval.comparing.rank_table import case_of
-from eval.comparing.ranking import RankedMetric, case_ranks, places, rank
+from eval.comparing.ranking import case_ranks, places, rank
+from eval.comparing.ranking_rules import RankedMetric, RankingRules
+from eval.files import case_of
 from eval.scoring.challenges import CHALLENGES
 
-DSC = RankedMetric(name="DSC", weight=1.0, more_is_better=True)
-TIME = RankedMetric(name="Time", weight=1.0, more_is_better=False)
+DSC = RankedMetric(name="DSC", weight=1.0, better="more")
+TIME = RankedMetric(name="Time", weight=1.0, better="less")
 FLARE23 = CHALLENGES["flare23"].short_names.values()
 
 
@@ -27,7 +28,7 @@ def test_ties_share_the_better_place():
 def test_a_ranking_that_a_reader_can_check():
     """Ranks in DSC 1, 2 and 2, 1; in time 1, 2 twice: means 1.25 and 1.75."""
     values = {"DSC": np.array([[0.9, 0.7], [0.8, 0.8]]), "Time": np.array([[10.0, 10.0], [20.0, 20.0]])}
-    first, second = rank(["a", "b"], values, [DSC, TIME])
+    first, second = rank(["a", "b"], values, RankingRules(metrics=(DSC, TIME))).placings
     assert (first.submission, first.place, first.score) == ("a", 1, 1.25)
     assert (second.submission, second.place, second.score) == ("b", 2, 1.75)
     assert first.ranks == {"DSC": 1.5, "Time": 1.0}
@@ -35,9 +36,12 @@ def test_a_ranking_that_a_reader_can_check():
 
 def test_weights_decide():
     values = {"DSC": np.array([[0.9], [0.8]]), "Time": np.array([[20.0], [10.0]])}
-    half = RankedMetric(name="Time", weight=0.5, more_is_better=False)
-    assert [p.place for p in rank(["a", "b"], values, [DSC, TIME])] == [1, 1]
-    assert [(p.submission, round(p.score, 4)) for p in rank(["a", "b"], values, [DSC, half])] == [
+    half = RankedMetric(name="Time", weight=0.5, better="less")
+    assert [p.place for p in rank(["a", "b"], values, RankingRules(metrics=(DSC, TIME))).placings] == [1, 1]
+    assert [
+        (p.submission, round(p.score, 4))
+        for p in rank(["a", "b"], values, RankingRules(metrics=(DSC, half))).placings
+    ] == [
         ("a", 1.3333),
         ("b", 1.6667),
     ]
@@ -48,7 +52,7 @@ def test_a_place_won_everywhere_is_firm_and_one_won_by_chance_is_not():
     values = {
         "DSC": np.stack([np.full(30, 0.95), generator.uniform(0.5, 0.9, 30), generator.uniform(0.5, 0.9, 30)])
     }
-    first, second, third = rank(["best", "x", "y"], values, [DSC])
+    first, second, third = rank(["best", "x", "y"], values, RankingRules(metrics=(DSC,))).placings
     assert (first.submission, first.place_low, first.place_high, first.first_share) == ("best", 1, 1, 1)
     assert (second.place_low, third.place_high) == (2, 3)
     assert (second.place_high, third.place_low) == (3, 2)
@@ -102,7 +106,11 @@ def test_failed_and_absent_cases_come_last_and_are_named(tmp_path, capsys):
     good = submission(tmp_path / "good", {"a": 0.5, "b": 0.5}, 100, "")
     short = submission(tmp_path / "short", {"a": 0.9}, 1, "")
     failed = submission(tmp_path / "failed", {"a": 0.9, "b": 0.9}, 1, "", "timeout")
-    assert main(["rank", good, short, failed, "--output", str(tmp_path / "ranking.csv")]) == 1
+    (tmp_path / "cases.csv").write_text("Name\na.nii.gz\nb.nii.gz\n")
+    call = ["rank", good, short, failed, "--output", str(tmp_path / "ranking.csv")]
+    assert main(call) == 2
+    assert "b is only in" in capsys.readouterr().err
+    assert main([*call, "--cases", str(tmp_path / "cases.csv")]) == 1
     rows = {row["Submission"]: row for row in table(tmp_path / "ranking.csv")}
     assert [rows[name]["Missing"] for name in ("good", "short", "failed")] == ["0", "1", "2"]
     assert rows["failed"]["Place"] == "3"

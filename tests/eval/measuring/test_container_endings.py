@@ -3,10 +3,12 @@
 Its container does what the name of the case says and leaves a note, `state`, that `inspect` reads.
 """
 
+import json
 import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +25,8 @@ from eval.measuring.container_run import (
     run_case,
 )
 from eval.measuring.efficiency import Status
+from eval.measuring.series import drop_disk_cache
+from eval.measuring.trace import OOM_KILLS, parse_samples
 from model.labels import AMOS22, FLARE22, FLARE23
 from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
 from tests.eval.made import write
@@ -103,6 +107,67 @@ def test_how_a_case_ended(folder, name, status, exit_code, remark):
     assert not [path for path in files_in(folder) if path.startswith(".")]
 
 
+class KilledWorkers:
+    """A sampler that saw a number of processes being killed for memory."""
+
+    kills = 1
+
+    def __init__(self, _):
+        self.watch = lambda _: None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def trace(self, start_s, end_s):
+        return replace(parse_samples("", start_s, end_s), counters={OOM_KILLS: float(self.kills)})
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "remark"),
+    [
+        ("good", Status.OK, "1 of its processes was killed for memory"),
+        ("wrongly", Status.OUT_OF_MEMORY, "was killed for memory; there is no outputs/wrongly.nii.gz"),
+        ("quiet", Status.OUT_OF_MEMORY, "was killed for memory; exit code 4"),
+    ],
+)
+def test_a_worker_killed_for_memory_is_told_though_its_parent_ends_well(
+    folder, monkeypatch, name, status, remark
+):
+    monkeypatch.setattr(container_run, "Sampler", KilledWorkers)
+    image = write(folder / f"{name}_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / f"{name}.nii.gz", log=folder / "log")
+    result = run_case(case, options())
+    assert result.status is status
+    assert remark in result.remark
+
+
+@pytest.mark.parametrize(("engine", "hidden"), [("exit 0", True), ("exit 7", False), ("exit 126", False)])
+def test_an_engine_that_hides_exit_codes_is_found_out(tmp_path, monkeypatch, engine, hidden):
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{engine}\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert container_run.hides_exit_codes("team") is hidden
+
+
+@pytest.mark.parametrize(
+    ("hidden", "exit_code", "said"), [(True, None, "exit code is not known"), (False, 0, "")]
+)
+def test_an_exit_code_that_nobody_tells_is_not_taken_for_0(folder, hidden, exit_code, said):
+    (folder / "bin" / "docker").write_text(
+        (folder / "bin" / "docker")
+        .read_text()
+        .replace('good*) cp "$file" "$out"; note "0 false"', 'good*) cp "$file" "$out"')
+    )
+    image = write(folder / "good_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / "good.nii.gz", log=folder / "log")
+    result = run_case(case, options(hides_exit_codes=hidden))
+    assert (result.status, result.exit_code) == (Status.OK, exit_code)
+    assert said in result.remark
+
+
 def test_the_container_is_asked_for_by_one_name_and_removed_in_the_end(folder):
     image = write(folder / "good_0000.nii.gz", LABELS)
     run_case(ContainerCase(image=image, output=folder / "good.nii.gz", log=folder / "log"), options())
@@ -120,7 +185,8 @@ def test_the_container_is_asked_for_by_one_name_and_removed_in_the_end(folder):
         ({"gpu": "0"}, ["--gpus=device=0", "--network none"], ["--shm-size"]),
         ({"official": True}, ["--rm", "-m 8g"], ["--network", "--read-only", "--shm-size", ":ro"]),
         ({"official": True, "gpu": "GPU-1"}, ["--gpus=device=GPU-1", "--shm-size=28gb"], ["--network"]),
-        ({"memory": "512m"}, ["-m 512m"], []),
+        ({"memory": "512m"}, ["-m 512m"], ["--cpus", "--memory-swap"]),
+        ({"cpus": "2", "memory_swap": "8g"}, ["-m 8g --memory-swap 8g --cpus 2"], []),
     ],
 )
 def test_what_the_command_asks_of_docker(tmp_path, more, there, absent):
@@ -218,6 +284,75 @@ def test_a_run_over_three_cases(folder, capsys):
     assert "quiet.nii.gz" not in files_in(folder / "pred")
 
 
+@pytest.mark.usefixtures("own_signals")
+def test_an_interrupted_run_goes_on(folder, capsys):
+    for name in ("good1", "quiet", "good2"):
+        write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
+    assert call(*container(folder)) == 1
+    (folder / "pred" / "good2.nii.gz").unlink()
+    lines = (folder / "e.csv").read_text().splitlines()
+    (folder / "e.csv").write_text("\n".join(line for line in lines if not line.startswith("good1")) + "\n")
+    (folder / "calls").unlink()
+    capsys.readouterr()
+    assert call(*container(folder, "--resume")) == 1
+    err = capsys.readouterr().err
+    assert "1 cases were run before" in err
+    assert [line.split(":")[0] for line in err.splitlines() if line.startswith("[")] == [
+        "[1/2] good1.nii.gz",
+        "[2/2] good2.nii.gz",
+    ]
+    assert [row["Name"] for row in rows_of(folder / "e.csv")] == [
+        "good1.nii.gz",
+        "good2.nii.gz",
+        "quiet.nii.gz",
+    ]
+    assert files_in(folder / "pred") == ["good1.nii.gz", "good2.nii.gz"]
+    # Another run is no continuation.
+    assert_refused(capsys, container(folder, "--resume", "--memory", "4g"), "made with memory 8g, not 4g")
+    (folder / "e_run.json").unlink()
+    assert_refused(capsys, container(folder, "--resume"), "nothing beside it says how it was made")
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_several_images_take_turns(folder, capsys):
+    for i in range(6):
+        write(folder / "images" / f"good{i}_0000.nii.gz", LABELS)
+    paths = ("--input", folder / "images", "--output", folder / "{image}" / "labels")
+    words = ("container", "one:latest", "org/two", *paths, "--results", folder / "{image}" / "e.csv")
+    assert call(*words) == 0
+    for name in ("one", "two"):
+        assert [row["Status"] for row in rows_of(folder / name / "e.csv")] == ["ok"] * 6
+        assert len(files_in(folder / name / "labels")) == 6
+        run = json.loads((folder / name / "e_run.json").read_text())
+        assert run["image"] == {"one": "one:latest", "two": "org/two"}[name]
+        assert run["machine"]["processors"] >= 1
+    err = capsys.readouterr().err
+    order = [line.split()[1] for line in err.splitlines() if line.startswith("[")]
+    assert sorted(order) == ["one"] * 6 + ["two"] * 6
+    assert order != sorted(order)
+    assert_refused(capsys, (*words[:-1], folder / "e.csv", "--force"), "--results is one place for 2 images")
+    assert_refused(capsys, ("container", "one:1", "one:2", *words[3:]), "two images are called one")
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_challenge_says_how_containers_are_run(folder):
+    write(folder / "images" / "good_0000.nii.gz", np.full((3, 4, 5), 14, np.uint8))
+    assert call(*container(folder, "--challenge", "flare24-laptop", "--cpus", "1.5")) == 1
+    assert "-m 8g --cpus 1.5 " in (folder / "calls").read_text()
+    (row,) = rows_of(folder / "e.csv")
+    assert "holds label 14" in row["Remark"]
+    more = ("--challenge", "flare23", "--memory", "9g", "--memory-swap", "-1", "--force")
+    assert call(*container(folder, *more)) == 0
+    assert "-m 9g --memory-swap -1 " in (folder / "calls").read_text()
+
+
+def test_the_disk_cache_is_emptied_where_that_is_allowed(tmp_path):
+    (tmp_path / "drop").touch()
+    assert drop_disk_cache(tmp_path / "drop") == ""
+    assert (tmp_path / "drop").read_text() == "3"
+    assert "cannot be emptied here" in drop_disk_cache(tmp_path / "none" / "drop")
+
+
 @pytest.mark.parametrize(
     ("images", "more", "said"),
     [
@@ -229,6 +364,9 @@ def test_a_run_over_three_cases(folder, capsys):
         (("a.nii.gz",), ("--memory", "8 GB"), "--memory"),
         (("a.nii.gz",), ("--memory", "8.5g"), "--memory"),
         (("a.nii.gz",), ("--labels", "flare99"), "flare99"),
+        (("a.nii.gz",), ("--cpus", "many"), "--cpus is many"),
+        (("a.nii.gz",), ("--cpus", "0"), "--cpus is 0"),
+        (("a.nii.gz",), ("--memory-swap", "lots"), "--memory-swap is lots"),
         (("a.nii.gz",), ("--results", "none/e.csv"), "none: no such folder"),
         (("a.nii.gz",), ("--output", "none/pred"), "none: no such folder"),
         (("a_0000.nii.gz",), ("--output", "images"), "input folder"),

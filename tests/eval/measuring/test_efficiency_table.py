@@ -1,18 +1,34 @@
 """Rows of an efficiency table, from traces whose figures are known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, OWN_COLUMNS, efficiency_row, write_efficiency
-from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, QUANTITIES, RAM, Trace
+from eval.measuring.trace import (
+    CPU,
+    GPU,
+    GPU_USE,
+    KERNEL_PEAK_MB,
+    OOM_KILLS,
+    OWN_CPU,
+    OWN_CPU_S,
+    OWN_GPU,
+    OWN_RAM,
+    QUANTITIES,
+    RAM,
+    Trace,
+)
 from tests.eval.command_line import columns_of, rows_of
 
 STEADY = {
     GPU: 5000.0, OWN_GPU: 4000.0, GPU_USE: 80.0, CPU: 50.0, RAM: 9000.0, OWN_CPU: 200.0, OWN_RAM: 3000.0,
 }  # fmt: skip
+KERNELS = ("Remark", "OwnRAM_KernelPeak_MB", "OOM_Kills")
+"""Columns that are empty where there is no fault and the kernel counted nothing."""
 ORGANISERS = (
     "Name", "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time", "MaxRAM",
     "AUC_RAM_Time",
@@ -95,9 +111,36 @@ def test_what_a_case_costs_in_time(status, duration_s, time, above):
     assert row["Status"] == str(status)
 
 
+def test_a_case_that_did_not_end_has_the_published_penalties():
+    row = efficiency_row(case(steady(25.0), Status.TIMEOUT))
+    assert (row["Time"], row["AUC_GPU_Time"], row["AUC_CPU_Time"]) == ("3600.0", "29491200", "360000")
+    row = efficiency_row(case(steady(25.0, without=(GPU, OWN_GPU, GPU_USE)), Status.TIMEOUT))
+    assert row.get("AUC_GPU_Time", "") == ""
+    stopped = efficiency_row(case(steady(60.0, times=[0.0, 1.0, 2.0]), Status.TIMEOUT))
+    assert stopped["AUC_CPU_Time"] == "360000"
+
+
+def test_what_the_kernel_counted_stands_beside_the_samples():
+    counters = {OWN_CPU_S: 12.34, KERNEL_PEAK_MB: 3210.0, OOM_KILLS: 1.0}
+    row = efficiency_row(case(replace(steady(), counters=counters)))
+    assert row["OwnCPU_Integral_percent_s"] == "1234.0"
+    assert (row["OwnRAM_Max_MB"], row["OwnRAM_KernelPeak_MB"]) == ("3000.0", "3210.0")
+    assert row["OOM_Kills"] == "1"
+
+
+def test_the_peak_of_gpu_memory_by_the_rule_of_flare22():
+    made = steady()
+    made.values[GPU][-1] = 8000.0
+    assert efficiency_row(case(made))["MaxGPU_Mem"] == "8000"
+    # One of 41 samples is more than 2 % of them.
+    long = steady(60.0)
+    long.values[GPU][-1] = 8000.0
+    assert efficiency_row(replace(case(long), stable_gpu_peak=True))["MaxGPU_Mem"] == "5000"
+
+
 def test_without_a_gpu_its_columns_are_empty():
     row = efficiency_row(case(steady(without=(GPU, OWN_GPU, GPU_USE))))
-    assert sorted(name for name, cell in row.items() if cell == "" and name != "Remark") == sorted(
+    assert sorted(name for name, cell in row.items() if cell == "" and name not in KERNELS) == sorted(
         ["MaxGPU_Mem", "AUC_GPU_Time", *(name for name in OWN_COLUMNS if "GPU" in name)]
     )
 

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -11,7 +12,20 @@ import pytest
 
 from eval.measuring.probes import Cgroup, GpuProbe, HostProbe, NoGpuError, ProcessTree, ProgramProbe
 from eval.measuring.sampler import STOP, SamplerOptions, sample, why_no_gpu
-from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, QUANTITIES, RAM, parse_samples
+from eval.measuring.trace import (
+    CPU,
+    GPU,
+    GPU_USE,
+    KERNEL_PEAK_MB,
+    OOM_KILLS,
+    OWN_CPU,
+    OWN_CPU_S,
+    OWN_GPU,
+    OWN_RAM,
+    QUANTITIES,
+    RAM,
+    parse_samples,
+)
 from tests.eval import fake_nvml
 
 FAKE = "tests.eval.fake_nvml"
@@ -162,6 +176,84 @@ def test_a_process_without_children_is_itself():
     assert tree.cpu_s() > 0
     assert tree.holds(os.getpid())
     assert not tree.holds(1)
+
+
+@pytest.mark.parametrize(
+    ("listed", "exists", "used_mb", "reason"),
+    [
+        ([(901, 10)], False, 5, "another PID namespace"),
+        ([(901, 10)], True, 5, ""),  # somebody else's
+        ([(1, None)], True, 5, "does not tell"),
+        ([], True, 5, ""),
+        ([], True, 5 + 65, "lists no process"),
+        ([], True, 5 + 64, ""),
+    ],
+)
+def test_a_share_that_cannot_be_known_is_no_zero_and_has_its_reason(
+    monkeypatch, listed, exists, used_mb, reason
+):
+    used = iter([5, used_mb, used_mb])
+    module = gpu_module(
+        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=100 * MIB, free=(100 - next(used)) * MIB),
+        nvmlDeviceGetComputeRunningProcesses=lambda _: [
+            SimpleNamespace(pid=pid, usedGpuMemory=None if mb is None else mb * MIB) for pid, mb in listed
+        ],
+    )
+    monkeypatch.setitem(sys.modules, "made_up_nvml", module)
+    monkeypatch.setattr(psutil, "pid_exists", lambda _: exists)
+    probe = GpuProbe("0", "made_up_nvml")
+    probe.take(None)
+    found = probe.take(Program(pids=(1,)))
+    assert reason in probe.why_not_own
+    assert found.get(OWN_GPU) == (None if reason else 0.0)
+
+
+def test_children_that_live_shorter_than_a_sample_are_counted():
+    """Twenty children that each work for a moment, between two looks at their parent."""
+    child = "subprocess.run([sys.executable, '-c', 'sum(range(3000000))'])"
+    work = f"import subprocess, sys\nfor _ in range(8): {child}"
+    program = subprocess.Popen(
+        [sys.executable, "-c", f"{work}\nprint('done', flush=True); sys.stdin.readline()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    tree = ProcessTree(program.pid)
+    assert program.stdout.readline().strip() == b"done"
+    tree.memory_mb()
+    spent_s = tree.cpu_s()
+    own = psutil.Process(program.pid).cpu_times()
+    program.communicate(b"\n")
+    assert spent_s > 2 * (own.user + own.system)
+    assert tree.counters() == {OWN_CPU_S: spent_s}
+    # What the children had is kept when the process itself is gone.
+    tree.memory_mb()
+    assert tree.cpu_s() == spent_s
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_the_kernel_has_counted_for_a_container(tmp_path, version):
+    (tmp_path / "proc" / "7").mkdir(parents=True)
+    if version == 2:
+        group = tmp_path / "cgroup" / "pod"
+        files = {"memory.current": "1", "memory.stat": "inactive_file 0", "cpu.stat": "usage_usec 250000",
+                 "memory.peak": str(3 * MIB), "memory.events": "low 0\noom 2\noom_kill 1\n"}  # fmt: skip
+        line = "0::/pod\n"
+        group.mkdir(parents=True)
+        for name, text in files.items():
+            (group / name).write_text(text)
+    else:
+        memory, cpu = (tmp_path / "cgroup" / kind / "pod" for kind in ("memory", "cpuacct"))
+        memory.mkdir(parents=True)
+        cpu.mkdir(parents=True)
+        (memory / "memory.usage_in_bytes").write_text("1")
+        (memory / "memory.stat").write_text("total_inactive_file 0\n")
+        (memory / "memory.max_usage_in_bytes").write_text(str(3 * MIB))
+        (memory / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+        (cpu / "cpuacct.usage").write_text("250000000")
+        line = "4:memory:/pod\n5:cpuacct:/pod\n"
+    (tmp_path / "proc" / "7" / "cgroup").write_text(line)
+    found = Cgroup(7, tmp_path / "cgroup", tmp_path / "proc")
+    assert found.counters() == {OWN_CPU_S: 0.25, KERNEL_PEAK_MB: 3.0, OOM_KILLS: 1.0}
 
 
 def test_a_process_that_is_gone_is_no_control_group(tmp_path):

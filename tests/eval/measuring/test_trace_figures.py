@@ -9,6 +9,7 @@ from eval.eval_errors import JudgingError
 from eval.measuring.trace import (
     CPU,
     GPU,
+    OWN_CPU,
     OWN_RAM,
     QUANTITIES,
     RAM,
@@ -47,6 +48,49 @@ def trace(times, values, duration_s, quantity=GPU) -> Trace:
 )
 def test_the_integral_is_the_area_under_the_curve(times, values, duration_s, integral):
     assert trace(times, values, duration_s).integral(GPU) == pytest.approx(integral, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "times", "values", "duration_s", "integral"),
+    [
+        # A container that is seen from 2 s on was not there at 0 s, and at 1 s nobody saw it.
+        (OWN_RAM, [0, 1, 2, 3], [NAN, NAN, 100, 100], 3, 50 + 100),
+        (OWN_RAM, [2, 3], [100, 100], 3, 300),  # no sample before says that it was not there
+        (RAM, [1, 2], [50, 50], 2, 100),  # the host was there all the time
+        # A rate counts for the time since the sample before: 200 % for 1 s, not from the start on.
+        (OWN_CPU, [0, 1, 2, 3], [NAN, NAN, 200, 0], 3, 200),
+        (CPU, [-1, 0, 1, 3], [90, 90, 50, 20], 3, 50 + 40),
+        (OWN_CPU, [1, 2], [NAN, NAN], 2, NAN),
+    ],
+)
+def test_what_is_the_programs_own_starts_when_it_is_there(quantity, times, values, duration_s, integral):
+    assert trace(times, values, duration_s, quantity).integral(quantity) == pytest.approx(
+        integral, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "stable"),
+    [
+        ([300.0] * 97 + [8000.0] * 3, 8000.0),
+        ([300.0] * 98 + [8000.0] * 2, 300.0),  # 2 % is not more than 2 %
+        ([300.0] * 50 + [400.0] * 49 + [8000.0], 400.0),
+        (list(range(100)), 99.0),  # no value is stable
+    ],
+)
+def test_the_stable_peak_of_flare22(values, stable):
+    made = trace(np.arange(len(values)), values, len(values))
+    assert made.stable_peak(GPU) == stable
+    assert made.peak(GPU) == max(values)
+
+
+def test_counters_and_remarks_stand_among_the_samples():
+    made = parse_samples(
+        "#OwnCPU_s,1.5\n0.5" + "," * 7 + "\n!hidden\n#OwnCPU_s,2.25\n!hidden\n#Own", 0.0, 1.0
+    )
+    assert made.counters == {"OwnCPU_s": 2.25}
+    assert made.remarks == ("hidden",)
+    assert made.samples == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 
 from eval.files import write_csv
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.columns import Metric, column
+from eval.scoring.columns import column
+from eval.scoring.structure_scores import Metric
 from tests.eval.command_line import call
 
 ALL_METRICS = tuple(Metric)

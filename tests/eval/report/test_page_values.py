@@ -6,7 +6,7 @@ import pytest
 from eval.measuring.trace import GPU, OWN_RAM, QUANTITIES, RAM, TIME, Trace, write_trace
 from eval.pictures.colours import COLOURS
 from eval.scoring.challenges import CHALLENGES
-from eval.scoring.columns import Metric
+from eval.scoring.structure_scores import Metric
 from tests.eval.command_line import assert_refused, call, files_in
 from tests.eval.report.reports import data_in, report, write_scores
 
@@ -31,7 +31,7 @@ def test_a_case_has_its_values_in_the_order_of_structures(tmp_path):
     )
     data = data_of(tmp_path)
     first, second = data["cases"]
-    assert (first["name"], first["stem"], first["error"]) == ("a_0000.nii.gz", "a", "")
+    assert (first["name"], first["stem"], first["error"]) == ("a_0000.nii.gz", "a_0000", "")
     assert first["values"]["DSC"] == [0.9, 0.7, 0.5, 0.5]
     assert first["values"]["NSD"] == [0.5, 0.5, None, 0.5]
     assert first["values"]["HD95_mm"] == ["inf", 0.5, 0.5, 0.5]
@@ -61,7 +61,7 @@ def test_structures_come_with_their_names_colours_and_tolerances(tmp_path, name)
     [
         ((Metric.DSC, Metric.NSD), ["DSC", "NSD"]),
         ((Metric.DSC, Metric.NSD, Metric.VOLUME_DIFFERENCE), ["DSC", "NSD", "VolumeDifference_ml"]),
-        (tuple(Metric), ["DSC", "NSD", "HD95_mm", "VolumeDifference_ml"]),
+        (tuple(Metric), ["DSC", "NSD", "HD95_mm", "HD_mm", "ASSD_mm", "clDice", "VolumeDifference_ml"]),
     ],
 )
 def test_only_metrics_of_the_table_are_shown(tmp_path, metrics, names):
@@ -196,7 +196,7 @@ def test_box_plots_for_papers(tmp_path, kinds):
         tmp_path / "scores.csv", {"a": {"Liver_HD95_mm": "inf", "Kidney_DSC": ""}, "b": {"Kidney_DSC": ""}}
     )
     data_of(tmp_path, "--plots", *kinds)
-    metrics = ("DSC", "HD95_mm", "NSD", "VolumeDifference_ml")
+    metrics = tuple(sorted(Metric))
     assert files_in(tmp_path / "report" / "plots") == sorted(f"{m}.{kind}" for m in metrics for kind in kinds)
     starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
     for kind in kinds:

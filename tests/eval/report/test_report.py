@@ -1,3 +1,5 @@
+import base64
+import gzip
 import json
 import re
 
@@ -8,7 +10,8 @@ from eval.__main__ import main
 from eval.report.case_script import _averaged, _thinned
 from eval.report.page import atomic_folder
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.columns import Metric, score_columns
+from eval.scoring.columns import score_columns
+from eval.scoring.structure_scores import Metric
 from tests.eval.made import disturbed, organs, write
 
 CHALLENGE = CHALLENGES["flare22"]
@@ -78,6 +81,36 @@ def test_a_report_holds_its_cases(cohort, jobs):
     assert case["size"][2] == 20
     assert case["truth"]
     assert case["prediction"]
+
+
+def test_lesions_are_marked_where_they_lie(tmp_path):
+    """A missed lesion of 2 × 2 × 2 voxels from (z, y, x) = (4, 6, 8) on, in a map stored upside down."""
+    truth = np.zeros((20, 26, 28), np.uint8)
+    truth[2:18, 2:24, 2:26] = 1
+    truth[4:6, 6:8, 8:10] = 14
+    up = {"direction": (1, 0, 0, 0, -1, 0, 0, 0, -1)}
+    write(tmp_path / "truth" / "a.nii.gz", truth, (1.0, 1.0, 1.0), **up)
+    write(tmp_path / "pred" / "a.nii.gz", np.where(truth == 14, 1, truth), (1.0, 1.0, 1.0), **up)
+    words = ["--pred", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth")]
+    scored = [
+        *words,
+        "--labels",
+        "flare23",
+        "--lesions",
+        "--jobs",
+        "1",
+        "--output",
+        str(tmp_path / "scores.csv"),
+    ]
+    assert main(["score", *scored]) == 0
+    assert report(tmp_path, *words, "--detail-mm", "1") == 0
+    script = (tmp_path / "report" / "cases" / "0001.js").read_text(encoding="ascii")
+    case = json.loads(script[len("LeanSeg.receive(") : script.rindex(")")])
+    (lesion,) = case["lesions"]
+    assert (lesion["kind"], lesion["structure"], lesion["ml"]) == ("missed", "tumor", 0.01)
+    voxels = np.frombuffer(gzip.decompress(base64.b64decode(case["truth"])), np.uint8)
+    z, y, x = (places.mean() for places in np.nonzero(voxels.reshape(case["size"][::-1]) == 14))
+    assert lesion["at"] == [x, y, z]
 
 
 def test_how_a_container_ended_is_told_with_the_case(cohort):

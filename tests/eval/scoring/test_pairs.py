@@ -8,15 +8,8 @@ import SimpleITK as sitk
 from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes, processors
 from eval.scoring.challenges import CHALLENGES, Rules
-from eval.scoring.pairs import (
-    CaseScores,
-    PairedCase,
-    ScoreOptions,
-    affordable_jobs,
-    judge,
-    judge_all,
-    pair_files,
-)
+from eval.scoring.pairing import PairedCase, pair_files, why_extra
+from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge, judge_all, truth_fault
 from eval.volumes import grid_difference, onto_grid, read_labels
 from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, real, write
 
@@ -28,11 +21,7 @@ PREDICTION = disturbed(GENERATOR, TRUTH)
 def case(folder: Path, prediction=PREDICTION, truth=TRUTH, **geometry) -> PairedCase:
     """A case whose prediction has another geometry."""
     pred = None if prediction is None else write(folder / "pred" / "a.nii.gz", prediction, **geometry)
-    return PairedCase(
-        name="a.nii.gz",
-        prediction=pred,
-        truth=None if truth is None else write(folder / "truth" / "a.nii.gz", truth),
-    )
+    return PairedCase(name="a.nii.gz", prediction=pred, truth=write(folder / "truth" / "a.nii.gz", truth))
 
 
 def judged(
@@ -57,11 +46,28 @@ def test_files_are_paired_by_name(tmp_path):
         write(tmp_path / name, TRUTH)
     (tmp_path / "pred" / "notes.txt").write_text("none of ours")
     (tmp_path / "pred" / ".hidden.nii.gz").write_text("none of ours")
-    cases = pair_files(tmp_path / "pred", tmp_path / "truth")
-    assert [(c.name, c.prediction is not None, c.truth is not None) for c in cases] == [
-        ("a.nii.gz", False, True),
-        ("b.nii.gz", True, False),
-        ("c.nii.gz", True, True),
+    pairs = pair_files(tmp_path / "pred", tmp_path / "truth")
+    assert [(c.name, c.prediction is not None) for c in pairs.cases] == [
+        ("a.nii.gz", False),
+        ("c.nii.gz", True),
+    ]
+    assert [path.name for path in pairs.extras] == ["b.nii.gz"]
+    assert why_extra(pairs.extras[0], pairs) == "b.nii.gz: there is no truth of this name"
+
+
+def test_a_label_map_named_like_an_image_is_a_case_of_its_own(tmp_path):
+    for name in ("truth/a.nii.gz", "truth/b.nii.gz", "truth/b_0000.nii.gz"):
+        write(tmp_path / name, TRUTH)
+    for name in ("pred/a_0000.nii.gz", "pred/b_0000.nii.gz"):
+        write(tmp_path / name, TRUTH)
+    pairs = pair_files(tmp_path / "pred", tmp_path / "truth")
+    assert [(c.name, c.prediction is not None) for c in pairs.cases] == [
+        ("a.nii.gz", False),
+        ("b.nii.gz", False),
+        ("b_0000.nii.gz", True),
+    ]
+    assert [why_extra(path, pairs) for path in pairs.extras] == [
+        "a_0000.nii.gz: is named like an image; the label map of a is a.nii.gz"
     ]
 
 
@@ -94,9 +100,8 @@ def test_label_maps_of_other_pixel_types(tmp_path, pixel):
     assert judged(case(tmp_path, PREDICTION.astype(pixel))) == judged(case(tmp_path))
 
 
-def test_missing_and_extra_cases(tmp_path):
+def test_missing_cases(tmp_path):
     assert_lost(judged(case(tmp_path, prediction=None)), "missing")
-    assert_lost(judged(case(tmp_path, truth=None)), "extra")
     official = judged(case(tmp_path, prediction=None), Rules.OFFICIAL)
     assert official.error
     assert all(math.isnan(value) for value in dice_of(official))
@@ -131,7 +136,10 @@ def test_labels_outside_the_set(tmp_path):
     foreign = PREDICTION.copy()
     foreign[0, 0, 0] = 14
     assert_lost(judged(case(tmp_path, foreign)), "pred/a.nii.gz", "label 14", "flare22 has 0 to 13")
-    assert_lost(judged(case(tmp_path, truth=foreign)), "truth/a.nii.gz", "label 14")
+    faulty = case(tmp_path, truth=foreign)
+    fault = truth_fault(faulty, ScoreOptions(challenge=CHALLENGES["flare22"]))
+    assert "truth/a.nii.gz: holds label 14" in fault
+    assert not truth_fault(faulty, ScoreOptions(challenge=CHALLENGES["flare22"], rules=Rules.OFFICIAL))
     assert not judged(case(tmp_path, foreign), challenge="flare23").error
     assert judged(case(tmp_path, foreign), Rules.OFFICIAL).scores["spleen"].dice > 0.5
 
@@ -207,7 +215,7 @@ def test_parallel_processes_give_what_one_gives(tmp_path):
         write(tmp_path / "truth" / f"{name}.nii.gz", TRUTH)
         if name != "b":
             write(tmp_path / "pred" / f"{name}.nii.gz", PREDICTION)
-    cases = pair_files(tmp_path / "pred", tmp_path / "truth")
+    cases = pair_files(tmp_path / "pred", tmp_path / "truth").cases
     options = ScoreOptions(challenge=CHALLENGES["flare22"], with_hd95=False)
     alone, together = (
         sorted(judge_all(cases, options, jobs), key=lambda result: result.name) for jobs in (1, 2)

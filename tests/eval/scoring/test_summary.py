@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from eval.scoring.challenges import CHALLENGES, Challenge, Rules, StructureScore
-from eval.scoring.columns import Metric
+from eval.scoring.challenges import CHALLENGES, Challenge, Rules
 from eval.scoring.pairs import CaseScores
+from eval.scoring.structure_scores import Metric, StructureScore
 from eval.scoring.summary import bootstrap_weights, summarize, summarize_values
 from model.labels import LabelSet
 

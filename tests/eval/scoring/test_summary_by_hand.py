@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from eval.scoring.challenges import CHALLENGES, Rules, StructureScore
-from eval.scoring.columns import Metric
+from eval.scoring.challenges import CHALLENGES, Rules
 from eval.scoring.pairs import CaseScores
+from eval.scoring.structure_scores import Metric, StructureScore
 from eval.scoring.summary import LESION, ORGAN_MEAN, bootstrap_weights, summarize, summarize_values
 
 NAN, INF = math.nan, math.inf
@@ -130,7 +130,11 @@ def test_rows_are_structures_then_the_organ_mean_then_the_lesion(challenge):
     results = cohort(challenge, {}, {}, otherwise=0.5)
     metrics = (Metric.DSC, Metric.NSD, Metric.HD95, Metric.VOLUME_DIFFERENCE)
     rows = summarize(results, challenge, metrics, Rules.STRICT)
-    expected = [*challenge.labels.names, ORGAN_MEAN, *([LESION] if "tumor" in challenge.labels.ids else [])]
+    expected = [
+        *challenge.labels.names,
+        *([ORGAN_MEAN] if challenge.labels.organs else []),
+        *([LESION] if "tumor" in challenge.labels.ids else []),
+    ]
     assert [row.structure for row in rows] == expected * len(metrics)
     assert [row.metric for row in rows] == [metric for metric in metrics for _ in expected]
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,6 +39,7 @@ def test_report(bench, tmp_path):
     report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert report["bundle"] == {"name": "fake", "sha256": "0" * 64}
     assert report["versions"]["numpy"] == np.__version__
+    assert report["versions"]["cc3d"] == version("connected-components-3d")
     assert report["host_peak_mb"] > 10
     good, bad = report["cases"]
     assert (good["status"], good["output"], good["size_zyx"]) == ("segmented", "a.nii.gz", [7, 6, 5])

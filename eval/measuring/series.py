@@ -1,0 +1,160 @@
+"""Many cases in new containers of one or several images: their order, what is done already, what is written.
+
+Several images are run in a shuffled order of image and case, so that a disk cache that the run before has
+warmed favours none of them. A run that was interrupted goes on where it stopped, if it is still the same run.
+"""
+
+import os
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from eval.eval_errors import JudgingError
+from eval.files import read_csv
+from eval.measuring.container_run import (
+    ContainerCase,
+    ContainerOptions,
+    hides_exit_codes,
+    output_name,
+    run_case,
+)
+from eval.measuring.efficiency import CaseEfficiency, Status
+from eval.measuring.efficiency_table import STATUS, efficiency_row, write_rows
+from eval.measuring.trace import write_trace
+from eval.provenance import beside, provenance, read_provenance, write_provenance
+from eval.scoring.columns import NAME
+
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+SHUFFLE_SEED = 20220101
+IMAGE_MARK = "{image}"
+"""Stands for an image's name in the paths of several images."""
+
+
+def short_name(image: str) -> str:
+    """Name of an image without its registry and tag.
+
+    >>> short_name("registry.org:5000/flare/team:latest")
+    'team'
+    """
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+
+
+def drop_disk_cache(path: Path = DROP_CACHES) -> str:
+    """Empty the system's disk cache, so that an image is read from disk; returns why it could not be done."""
+    try:
+        os.sync()
+        path.write_text("3", encoding="ascii")
+    except OSError as error:
+        return f"the disk cache cannot be emptied here ({error.strerror})"
+    return ""
+
+
+@dataclass
+class Series:
+    """The containers of one image."""
+
+    options: ContainerOptions
+    """Options of its containers."""
+    images: Sequence[Path]
+    """The CTs."""
+    output: Path
+    """Folder of the label maps."""
+    results: Path
+    """The efficiency table."""
+    rows: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Name of a label map to its row, of the cases that have been run."""
+    digest: str = ""
+    """Id of the image, as soon as docker was asked."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the logs and traces of the cases are."""
+        return self.results.with_name(f"{self.results.stem}_cases")
+
+    @property
+    def written(self) -> list[Path]:
+        """The files that must not exist, unless they may be replaced."""
+        return [
+            self.results,
+            beside(self.results),
+            *(self.output / output_name(image) for image in self.images),
+        ]
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        options = self.options
+        return {
+            "image": options.image,
+            "digest": self.digest,
+            "memory": options.memory,
+            "memory_swap": options.memory_swap,
+            "cpus": options.cpus,
+            "gpu": options.gpu,
+            "official_command": options.official,
+            "limit_s": options.limit_s,
+            "labels": options.labels.name,
+        }
+
+    def meet(self, digest: str) -> None:
+        """Take note of what docker says of the image."""
+        self.digest = digest
+        if self.options.official and hides_exit_codes(self.options.image):
+            self.options = replace(self.options, hides_exit_codes=True)
+
+    def begin(self) -> None:
+        """Make the folders and write where the table comes from."""
+        self.folder.mkdir(exist_ok=True)
+        write_provenance(self.results, provenance(**self._settings))
+
+    def go_on(self) -> None:
+        """Take over the cases that an interrupted run has finished.
+
+        Raises:
+            JudgingError: that was another run, or its table cannot be read.
+        """
+        before = read_provenance(self.results)
+        if before is None:
+            if self.results.exists():
+                raise JudgingError(
+                    f"{self.results}: nothing beside it says how it was made; run without --resume"
+                )
+            return
+        for name, value in self._settings.items():
+            if before.get(name) != value:
+                raise JudgingError(
+                    f"{self.results}: was made with {name} {before.get(name)}, not {value}; --resume goes "
+                    "on with the same run, another one needs another table"
+                )
+        if self.results.exists():
+            _, rows = read_csv(self.results)
+            self.rows = {row[NAME]: row for row in rows if self._is_whole(row)}
+
+    def _is_whole(self, row: Mapping[str, str]) -> bool:
+        return row[STATUS] != Status.OK or (self.output / row[NAME]).is_file()
+
+    def left(self) -> list[Path]:
+        """The CTs that have not been run."""
+        return [image for image in self.images if output_name(image) not in self.rows]
+
+    def run(self, image: Path) -> CaseEfficiency:
+        """Run one container, keep its label map, log and trace, and write the table again."""
+        output = self.output / output_name(image)
+        output.unlink(missing_ok=True)
+        stem = output.name.removesuffix(".nii.gz")
+        case = ContainerCase(image=image, output=output, log=self.folder / f"{stem}.log")
+        result = run_case(case, self.options)
+        write_trace(self.folder / f"{stem}.trace.csv", result.trace)
+        self.rows[result.name] = efficiency_row(result)
+        names = [output_name(each) for each in self.images]
+        write_rows(self.results, [self.rows[name] for name in names if name in self.rows])
+        return result
+
+
+def in_order(series: Sequence[Series]) -> list[tuple[Series, Path]]:
+    """What is to be run, one after the other: shuffled, if there are several images."""
+    pairs = [(each, image) for each in series for image in each.left()]
+    if len(series) > 1:
+        random.Random(SHUFFLE_SEED).shuffle(pairs)
+    return pairs

@@ -1,0 +1,220 @@
+"""Lesions as things: which were found, which were missed, and what was called a lesion and is none.
+
+Voxel overlap says little where lesions are many and small: the largest one decides. Metrics Reloaded
+(Maier-Hein et al., Nature Methods 2024) therefore asks for detection beside segmentation:
+
+    lesion            a connected component (26 neighbours, as BraTS has it) of a lesion's label of at least a
+                      stated volume
+    match             pairs of a true and a predicted lesion, one to one, the largest IoU first, down to a
+    stated
+                      IoU (0.1 by default: small lesions rarely overlap by half)
+    sensitivity       found / true F1                2 found / (2 found + missed + false) panoptic quality
+    mean IoU of the found × F1 (Kirillov et al., CVPR 2019) false volume      ml of the predicted lesions that
+    touch no true one at all, as autoPET has it; missed volume
+                      likewise
+
+A case without lesions in both maps has F1 1 and no sensitivity; a false lesion there gives F1 0.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from eval.scoring.metrics import label_boxes
+from model.arrays import F64, U8, Mask, ZyxMm
+
+NEIGHBOURS = np.ones((3, 3, 3), np.bool_)
+
+
+class Kind(StrEnum):
+    """What became of a lesion."""
+
+    FOUND = "found"
+    MISSED = "missed"
+    FALSE = "false"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionRule:
+    """What a lesion is, and when it is found.
+
+    Raises:
+        ValueError: a threshold is out of range.
+    """
+
+    least_iou: float = 0.1
+    """Intersection over union of a true and a predicted lesion that match, above 0 to 1."""
+    least_ml: float = 0.0
+    """Smaller lesions, true or predicted, are not counted."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least_iou <= 1:
+            raise ValueError(f"least_iou is {self.least_iou:g}, must be above 0, to 1")
+        if not 0 <= self.least_ml < math.inf:
+            raise ValueError(f"least_ml is {self.least_ml:g}, must be 0 ml or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesion:
+    """One lesion of the truth, of the prediction, or of both."""
+
+    structure: str
+    """Name of its label."""
+    kind: Kind
+    """What became of it."""
+    truth_ml: float
+    """Volume of the true lesion; 0 for a false one."""
+    prediction_ml: float
+    """Volume of the predicted lesion; 0 for a missed one."""
+    iou: float
+    """Intersection over union of both, 0 to 1."""
+    touches: bool
+    """Whether it overlaps any lesion of the other map, matched or not."""
+    centre_zyx: tuple[float, float, float]
+    """Voxel indices of its centre of mass: that of the true one, if there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """How well lesions were detected, in a case or over all.
+
+    Figures are NaN where there is nothing to count.
+    """
+
+    found: int
+    missed: int
+    false: int
+    false_ml: float
+    """Volume of the false lesions that touch no true one."""
+    missed_ml: float
+    """Volume of the missed lesions that no predicted one touches."""
+    mean_iou: float
+    """Mean IoU of the found lesions; NaN if none was found."""
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of the true lesions that were found."""
+        true = self.found + self.missed
+        return self.found / true if true else math.nan
+
+    @property
+    def f1(self) -> float:
+        """2 found / (2 found + missed + false); 1 if there is nothing to find and nothing was."""
+        counted = 2 * self.found + self.missed + self.false
+        return 2 * self.found / counted if counted else 1.0
+
+    @property
+    def panoptic_quality(self) -> float:
+        """Mean IoU of the found lesions × F1; 1 if there is nothing to find and nothing was."""
+        if not self.found:
+            return self.f1
+        return self.mean_iou * self.f1
+
+
+def find_lesions(
+    prediction: U8, truth: U8, label: int, structure: str, spacing_zyx_mm: ZyxMm, rule: LesionRule
+) -> list[Lesion]:
+    """The lesions of one label in two label maps of shape (z, y, x), the true ones first.
+
+    Args:
+        prediction: the label map that is judged.
+        truth: the true one, of the same shape.
+        label: id of the lesion.
+        structure: its name.
+        spacing_zyx_mm: voxel size.
+        rule: what counts as a lesion and as a match.
+    """
+    boxes = [box for labels in (prediction, truth) if (box := label_boxes(labels).get(label)) is not None]
+    if not boxes:
+        return []
+    start = [min(box[axis].start for box in boxes) for axis in range(3)]
+    stop = [max(box[axis].stop for box in boxes) for axis in range(3)]
+    z, y, x = (slice(a, b) for a, b in zip(start, stop, strict=True))
+    voxel_ml = math.prod(spacing_zyx_mm) / 1000.0
+    predicted, true = (
+        _components(labels[z, y, x] == label, rule.least_ml / voxel_ml) for labels in (prediction, truth)
+    )
+    sizes = [np.bincount(components.ravel()) for components in (predicted, true)]
+    overlap = np.zeros((len(sizes[0]), len(sizes[1])))
+    np.add.at(overlap, (predicted.ravel(), true.ravel()), 1)
+    overlap[0], overlap[:, 0] = 0, 0
+    union = sizes[0][:, None] + sizes[1][None] - overlap
+    iou = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    partner_of = _matched(iou, rule.least_iou)
+    found = []
+    for i in range(1, len(sizes[1])):
+        j = partner_of.get(i)
+        found.append(
+            Lesion(
+                structure=structure,
+                kind=Kind.MISSED if j is None else Kind.FOUND,
+                truth_ml=float(sizes[1][i]) * voxel_ml,
+                prediction_ml=0.0 if j is None else float(sizes[0][j]) * voxel_ml,
+                iou=0.0 if j is None else float(iou[j, i]),
+                touches=bool(overlap[:, i].any()),
+                centre_zyx=_centre(true == i, start),
+            )
+        )
+    found += [
+        Lesion(
+            structure=structure,
+            kind=Kind.FALSE,
+            truth_ml=0.0,
+            prediction_ml=float(sizes[0][j]) * voxel_ml,
+            iou=0.0,
+            touches=bool(overlap[j].any()),
+            centre_zyx=_centre(predicted == j, start),
+        )
+        for j in sorted(set(range(1, len(sizes[0]))) - set(partner_of.values()))
+    ]
+    return found
+
+
+def _components(mask: Mask, least_voxels: float) -> NDArray[np.int64]:
+    """Connected components of a mask, numbered from 1; those that are too small are background."""
+    numbered, _ = ndimage.label(mask, NEIGHBOURS)
+    sizes = np.bincount(numbered.ravel())
+    kept = np.flatnonzero(sizes[1:] >= least_voxels - 1e-9) + 1
+    table = np.zeros(len(sizes), np.int64)
+    table[kept] = np.arange(1, len(kept) + 1)
+    components: NDArray[np.int64] = table[numbered]
+    return components
+
+
+def _matched(iou: F64, least_iou: float) -> dict[int, int]:
+    """True lesion to its predicted one; pairs are taken from the largest IoU on."""
+    pairs = np.argwhere(iou >= least_iou)
+    order = np.argsort(-iou[pairs[:, 0], pairs[:, 1]], kind="stable")
+    partner_of: dict[int, int] = {}
+    taken = set()
+    for predicted, true in pairs[order].tolist():
+        if true not in partner_of and predicted not in taken:
+            partner_of[true] = predicted
+            taken.add(predicted)
+    return partner_of
+
+
+def _centre(mask: Mask, start: Sequence[int]) -> tuple[float, float, float]:
+    z, y, x = (float(mean) + first for mean, first in zip(np.argwhere(mask).mean(axis=0), start, strict=True))
+    return (z, y, x)
+
+
+def detection(lesions: Iterable[Lesion]) -> Detection:
+    """Counts over some lesions: those of a case, or of all cases."""
+    every = list(lesions)
+    found = [lesion for lesion in every if lesion.kind is Kind.FOUND]
+    missed = [lesion for lesion in every if lesion.kind is Kind.MISSED]
+    false = [lesion for lesion in every if lesion.kind is Kind.FALSE]
+    return Detection(
+        found=len(found),
+        missed=len(missed),
+        false=len(false),
+        false_ml=sum(lesion.prediction_ml for lesion in false if not lesion.touches),
+        missed_ml=sum(lesion.truth_ml for lesion in missed if not lesion.touches),
+        mean_iou=float(np.mean([lesion.iou for lesion in found])) if found else math.nan,
+    )

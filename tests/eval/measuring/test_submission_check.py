@@ -1,0 +1,140 @@
+"""A submission tried before it is sent in, with a `docker` on PATH that is a script."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from eval.measuring import submission_check, trial_scans
+from eval.measuring.run_rules import RUN_RULES
+from eval.measuring.trial_scans import TRIALS, TrialScan, write_trial
+from eval.volumes import grid_difference, read_image
+from tests.eval.command_line import assert_refused, call
+from tests.eval.made import write
+
+DOCKER = """#!/bin/sh
+here=@HERE@
+case "$1 $2" in
+    "load -i") cat "$here/load" ; [ -s "$here/load" ] ; exit ;;
+    "container inspect"|"rm "*|"events "*) exit 0 ;;
+    "container run")
+        case "$*" in
+            *"--entrypoint /bin/sh"*)
+                if [ -e "$here/no-entry" ]; then echo "sh: predict.sh: not found" >&2; exit 2; fi
+                exit 0 ;;
+            *"--entrypoint /bin/bash"*) exit 0 ;;
+        esac
+        for word; do case "$word" in *:/workspace/outputs/*) mounted=${word%%/outputs/*} ;; esac; done
+        cd "$mounted" || exit 125
+        for file in inputs/*; do name=${file##*/}; done
+        if [ -e "$here/needs-network" ]; then
+            case "$*" in *"--network none"*) echo "error: no network" >&2; exit 1 ;; esac
+        fi
+        if [ -e "$here/fails-on" ] && [ "$(cat "$here/fails-on")" = "$name" ]; then
+            echo "error: too thin" >&2; exit 3
+        fi
+        cp "$here/labels/${name%_0000.nii.gz}.nii.gz" outputs/ ;;
+    *) exit 1 ;;
+esac
+"""
+SMALL = {
+    "slab": TrialScan(why="thin slab", shape_zyx=(3, 8, 8), spacing_zyx_mm=(5.0, 1.0, 1.0)),
+    "skewed": TrialScan(why="skewed", shape_zyx=(4, 8, 8), spacing_zyx_mm=(5.0, 1.0, 1.0), shear=0.01),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A docker that loads team:latest and answers each case with an empty label map on its grid."""
+    (tmp_path / "docker").write_text(DOCKER.replace("@HERE@", str(tmp_path)))
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "load").write_text("Loaded image: localhost/team:latest\n")
+    (tmp_path / "team.tar.gz").write_bytes(b"an archive")
+    (tmp_path / "labels").mkdir()
+    for key, scan in SMALL.items():
+        write_trial(scan, tmp_path / "labels" / f"{key}_0000.nii.gz")
+        image = read_image(tmp_path / "labels" / f"{key}_0000.nii.gz")
+        labels = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+        labels.CopyInformation(image)
+        sitk.WriteImage(labels, str(tmp_path / "labels" / f"{key}.nii.gz"))
+    monkeypatch.setattr(submission_check, "TRIALS", SMALL)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("eval.measuring.sampler.BASELINE_S", 0.0)
+    return tmp_path
+
+
+def listed(folder, capsys, *more, code: int) -> list[str]:
+    capsys.readouterr()
+    assert call("check", folder / "team.tar.gz", *more) == code
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_submission_with_nothing_to_mend(folder, capsys):
+    lines = listed(folder, capsys, code=0)
+    assert [line[0] for line in lines[:-1]] == ["✓"] * 6
+    assert lines[1] == "✓ loads as team:latest"
+    assert lines[4].startswith("✓ thin slab: ")
+    assert lines[4].endswith("of 28g, labels on the image's grid")
+    assert lines[-1] == "nothing to mend"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"load": "Loaded image: team:v2\n"}, "✗ the image is called team:v2, must be TEAM:latest"),
+        ({"load": "Loaded image: other:latest\n"}, "✗ the archive is team.tar.gz, the image other"),
+        ({"load": "Loaded image: a:latest\nLoaded image: b:latest\n"}, "✗ the archive holds 2 images"),
+        ({"load": ""}, "✗ docker load fails: nothing was said"),
+        (
+            {"no-entry": ""},
+            "✗ not so: predict.sh in the working directory is read by plain sh (sh: predict.sh",
+        ),
+        (
+            {"needs-network": ""},
+            "✗ thin slab: works only with a network or a writable file system: exit code 1",
+        ),
+        ({"fails-on": "slab_0000.nii.gz"}, "✗ thin slab: failed: exit code 3: error: too thin"),
+    ],
+)
+def test_what_organisers_would_stumble_over(folder, capsys, files, said):
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    lines = listed(folder, capsys, code=1)
+    assert [line for line in lines if line.startswith(said)]
+    if len(lines) > 3:
+        assert lines[-1].endswith("to mend")
+
+
+def test_labels_on_another_grid_are_found(folder, capsys):
+    write(folder / "labels" / "slab.nii.gz", np.zeros((3, 8, 7), np.uint8))
+    assert any("not on the image's grid" in line for line in listed(folder, capsys, code=1))
+
+
+def test_more_than_what_costs_nothing_is_told_but_no_fault(folder, capsys, monkeypatch):
+    strict = replace(RUN_RULES["flare23"], lenient_s=1e-6)
+    monkeypatch.setattr("eval.commands.check.RUN_RULES", {"flare23": strict})
+    lines = listed(folder, capsys, code=0)
+    assert lines[4].startswith("! thin slab")
+    assert "above the 1e-06 s that cost nothing" in lines[4]
+
+
+def test_wrong_calls(folder, capsys):
+    assert_refused(capsys, ("check", folder / "none.tar.gz"), "none.tar.gz: no such file")
+    assert_refused(capsys, ("check", folder / "team.tar.gz", "--limit", "0"), "--limit is 0")
+    assert_refused(capsys, ("check", folder / "team.tar.gz", "--images", folder / "x.nii.gz"), "no such file")
+
+
+def test_the_made_scans_are_what_they_say(tmp_path):
+    assert list(TRIALS) == ["slab", "body", "skewed"]
+    for key, scan in SMALL.items():
+        path = tmp_path / f"{key}_0000.nii.gz"
+        write_trial(scan, path)
+        image = read_image(path)
+        assert image.GetSize()[::-1] == scan.shape_zyx
+        assert image.GetSpacing()[::-1] == pytest.approx(scan.spacing_zyx_mm, rel=1e-3)
+        assert sitk.GetArrayFromImage(image).min() == trial_scans.AIR_HU
+        assert grid_difference(image, image) is None
+        straight = np.allclose(image.GetDirection(), np.eye(3).ravel(), atol=1e-6)
+        assert straight is (scan.shear == 0)
