@@ -1,15 +1,22 @@
-"""Look at bundles: `python -m model COMMAND --help`.
+"""Make bundles of others' models, and look at bundles: `python -m model COMMAND --help`.
 
-Exit codes: 0 done, 2 wrong call or no usable bundle, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong call or no usable bundle, 130 interrupted.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
 from model.bundle import BundleError
+from model.importers.refusals import RefusedModelError
 
 COMMANDS = {
+    "import": Command(
+        module="model.commands.import_model",
+        summary="make a bundle of another program's model",
+        needs="training",
+    ),
     "show": Command(module="model.commands.show", summary="say what a bundle holds", needs=".venv"),
 }
 
@@ -21,12 +28,14 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m model") ->
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("model").setLevel(logging.INFO)
     return dispatch(
         program,
-        "Look at model bundles.",
+        "Make bundles of others' models, and look at bundles.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={BundleError: 2, OSError: 2, ModuleNotFoundError: 2},
+        refusals={BundleError: 2, RefusedModelError: 2, ValueError: 1, OSError: 2, ModuleNotFoundError: 2},
     )
 
 

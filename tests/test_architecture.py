@@ -58,8 +58,11 @@ RULES: Mapping[str, Rule] = {
         {"model.onnx_export", "model.networks", *LEAN_MODEL},
         {"torch", "onnx", "onnxruntime", "numpy", "scipy"},
     ),
-    "model.commands": Rule(LEAN_MODEL, set()),
-    "model.__main__": Rule({"model.bundle", "leanseg.command_line"}, set()),
+    "model.importers": Rule(
+        {"model.importers", "model.networks", "model.onnx_export", *LEAN_MODEL}, {"torch", "numpy"}
+    ),
+    "model.commands": Rule({"model.commands", "model.importers", *LEAN_MODEL}, set()),
+    "model.__main__": Rule({"model.bundle", "model.importers.refusals", "leanseg.command_line"}, set()),
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}),
     "training": Rule(
         {

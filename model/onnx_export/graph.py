@@ -46,7 +46,13 @@ logger = logging.getLogger(__name__)
 
 
 def export_onnx(
-    network: nn.Module, window_zyx: Zyx, path: Path, windows: Windows, in_channels: int = 1
+    network: nn.Module,
+    window_zyx: Zyx,
+    path: Path,
+    windows: Windows,
+    in_channels: int = 1,
+    *,
+    exact: bool = False,
 ) -> Parity:
     """Write a network to an ONNX file and prove that it is the same network.
 
@@ -56,6 +62,7 @@ def export_onnx(
         path: file to write.
         windows: inputs to compare on.
         in_channels: images per voxel.
+        exact: keep weights as they are instead of storing them as half floats.
 
     Returns:
         How closely onnxruntime and torch agree.
@@ -64,23 +71,28 @@ def export_onnx(
         ParityError: they do not, or rounding the weights changes the output; nothing is left at `path`.
     """
     original = with_folded_batch_norm(network)
-    rounded = with_rounded_weights(original)
+    rounded = original if exact else with_rounded_weights(original)
     windows = tuple(windows)
     try:
         logger.info("%s: torch's graph becomes ONNX", path.name)
         write_onnx(rounded, (1, in_channels, *window_zyx), path)
-        store_weights_as_half(path)
-        logger.info("%s: comparing rounded weights with the original ones", path.name)
-        rounding = compare(torch_predict(rounded), torch_predict(original), windows)
-        if rounding.agreement < ROUNDING_AGREEMENT:
-            raise ParityError(
-                f"{path.name}: half-float weights change {1 - rounding.agreement:.2%} of voxels; not exported"
-            )
+        if not exact:
+            store_weights_as_half(path)
+            _check_rounding(rounded, original, path, windows)
         logger.info("%s: comparing onnxruntime with torch", path.name)
         return verify_onnx(path, rounded, windows)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _check_rounding(rounded: nn.Module, original: nn.Module, path: Path, windows: Windows) -> None:
+    logger.info("%s: comparing rounded weights with the original ones", path.name)
+    rounding = compare(torch_predict(rounded), torch_predict(original), windows)
+    if rounding.agreement < ROUNDING_AGREEMENT:
+        raise ParityError(
+            f"{path.name}: half-float weights change {1 - rounding.agreement:.2%} of voxels; not exported"
+        )
 
 
 def write_onnx(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:

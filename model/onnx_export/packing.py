@@ -38,6 +38,8 @@ class NetworkToPack(Generic[Kind]):
     """Whether a second file is written that computes in fp16."""
     precision: Literal["fp32", "bf16"] | None = None
     """Lowest precision that is known to be safe; None: bf16 is tried."""
+    exact: bool = False
+    """Whether the file keeps weights as they are; else they are stored as half floats."""
 
 
 MakeManifest = Callable[[tuple[Member, ...], Localization | None, Mapping[str, str]], Manifest]
@@ -89,7 +91,7 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
     """
     stated, path = item.stated, folder / item.stated.file
     in_channels = item.windows[0].shape[1]
-    parity = export_onnx(item.network, stated.input_shape, path, item.windows, in_channels)
+    parity = export_onnx(item.network, stated.input_shape, path, item.windows, in_channels, exact=item.exact)
     logger.info(
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same",
         path.name,

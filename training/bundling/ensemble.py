@@ -10,10 +10,9 @@ import numpy as np
 from model.arrays import F32
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
-from model.manifest.intensity import ClipZscoreIntensity, NoIntensity, ZscoreIntensity
 from model.manifest.network import Localization, Member, Network
 from model.onnx_export.packing import NetworkToPack, pack_bundle
-from model.onnx_export.parity import synthetic_windows
+from model.onnx_export.parity import synthetic_inputs
 from training.bundling.description import Statement, localization_of, manifest_of, member_of
 from training.bundling.trained import Trained
 from training.data.folders import labelled_cases
@@ -88,21 +87,10 @@ def comparison_windows(recipe: Recipe, data: Path | None) -> tuple[F32, F32]:
     Raises:
         DataError: the case cannot be read.
     """
-    made = synthetic_windows(recipe.window_zyx, recipe.network.in_channels)
-    noise, body = (_in_units_of(recipe, window) for window in made)
+    intensities = [channel.intensity for channel in recipe.case_inputs]
+    noise, body = synthetic_inputs(recipe.window_zyx, intensities)
     if data is None:
         return noise, body
     case = CaseStore(labelled_cases(data)[:1], recipe, cache_mb=0).load(0)
     middle = np.round(np.array(case.channels.shape) / 2)
     return noise, draw_crop(case, middle, recipe.window_zyx)[0][None].astype(np.float32)
-
-
-def _in_units_of(recipe: Recipe, window: F32) -> F32:
-    """A window with values from 0 to 1 spread over what a recipe's networks see, channel by channel."""
-    spread = window.copy()
-    for index, channel in enumerate(recipe.case_inputs):
-        if isinstance(channel.intensity, ClipZscoreIntensity | ZscoreIntensity):
-            spread[:, index] = 4 * window[:, index] - 2
-        elif isinstance(channel.intensity, NoIntensity):
-            spread[:, index] = 500 * window[:, index] - 250
-    return spread
