@@ -7,9 +7,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from eval.eval_errors import JudgingError
 from leanseg.command_line import Command, dispatch
 from model.bundle import BundleError
 from model.importers.refusals import RefusedModelError
+from model.label_files import LabelSetError
 
 COMMANDS = {
     "import": Command(
@@ -18,6 +20,11 @@ COMMANDS = {
         needs="training",
     ),
     "show": Command(module="model.commands.show", summary="say what a bundle holds", needs=".venv"),
+    "verify": Command(
+        module="model.commands.verify", summary="compare a bundle with what it was made from", needs=".venv"
+    ),
+    "tune": Command(module="model.commands.tune", summary="change how a bundle is run", needs=".venv"),
+    "labels": Command(module="model.commands.labels", summary="write another label set", needs=".venv"),
 }
 
 
@@ -35,7 +42,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m model") ->
         "Make bundles of others' models, and look at bundles.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={BundleError: 2, RefusedModelError: 2, ValueError: 1, OSError: 2, ModuleNotFoundError: 2},
+        refusals={
+            **dict.fromkeys((BundleError, RefusedModelError, LabelSetError, JudgingError), 2),
+            ValueError: 1,
+            **dict.fromkeys((OSError, ModuleNotFoundError), 2),
+        },
     )
 
 

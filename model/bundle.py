@@ -80,12 +80,34 @@ def load_bundle(folder: Path) -> ModelBundle:
         manifest = parse(Manifest, document)
     except SchemaError as error:
         raise BundleError(f"{path}: {error}") from error
-    for file, digest in manifest.files.items():
-        verify_file(folder / file, digest)
-    for where, network in manifest.networks().items():
+    return _verified(ModelBundle(folder=folder, manifest=manifest))
+
+
+def replace_manifest(bundle: ModelBundle, manifest: Manifest) -> ModelBundle:
+    """Give a bundle another manifest for the same files; the old one is there until the new one is.
+
+    Raises:
+        BundleError: the files are not what it says.
+        OSError: it cannot be written.
+    """
+    changed = _verified(replace(bundle, manifest=manifest))
+    partial = bundle.folder / f".{MANIFEST}.partial"
+    partial.write_text(_text_of(manifest), encoding="utf-8")
+    partial.replace(bundle.folder / MANIFEST)
+    return changed
+
+
+def _verified(bundle: ModelBundle) -> ModelBundle:
+    for file, digest in bundle.manifest.files.items():
+        verify_file(bundle.folder / file, digest)
+    for where, network in bundle.manifest.networks().items():
         for file in network.files.values():
-            verify_network(folder / file, where, network, manifest)
-    return ModelBundle(folder=folder, manifest=manifest)
+            verify_network(bundle.folder / file, where, network, bundle.manifest)
+    return bundle
+
+
+def _text_of(manifest: Manifest) -> str:
+    return json.dumps(dump(manifest), indent=2, ensure_ascii=False) + "\n"
 
 
 def verify_network(path: Path, where: str, network: Network, manifest: Manifest) -> None:
@@ -207,9 +229,7 @@ def write_bundle(
             if path.is_file()
         }
         manifest = make_manifest(files)
-        (staged / MANIFEST).write_text(
-            json.dumps(dump(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        (staged / MANIFEST).write_text(_text_of(manifest), encoding="utf-8")
         bundle = load_bundle(staged)
         _put_in_place(staged, folder)
     return replace(bundle, folder=folder)

@@ -78,7 +78,7 @@ class Planner:
     def _estimate(
         self, geometry: Geometry, region: Zyx, voxel_bytes: int, at_once: int, keep: bool
     ) -> InferencePlan:
-        manifest = self.bundle.manifest
+        manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
         groups = grouped_members(manifest)
         grids = [model_size(region, geometry.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
         twice = looked_at_twice(manifest)

@@ -168,8 +168,8 @@ def _check_fold(fold: Fold, first: Fold, configuration: str | None, *, any_train
         )
     if not any_trainer and not TRAINERS.fullmatch(fold.trainer):
         raise RefusedModelError(
-            f"{fold.where}: was trained by {fold.trainer}, which may build another network than the plans say; "
-            "add --any-trainer if it does not"
+            f"{fold.where}: was trained by {fold.trainer}, which may build another network than the plans "
+            "say; add --any-trainer if it does not"
         )
 
 

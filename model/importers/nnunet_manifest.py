@@ -15,7 +15,7 @@ from model.manifest.intensity import (
     ZeroToOneIntensity,
     ZscoreIntensity,
 )
-from model.manifest.network import Member
+from model.manifest.network import AXES, Member
 from model.manifest.output import Output, Sigmoid, Softmax
 from model.manifest.resampling import (
     CubicResampling,
@@ -25,7 +25,7 @@ from model.manifest.resampling import (
     SeparateAxisResampling,
     SeparateAxisRestoration,
 )
-from model.manifest.tiling import AxisName, NnunetImportance, Tiling
+from model.manifest.tiling import NnunetImportance, Tiling
 
 STORED = "SPL"
 """Letters of the stored axes z, y, x where arrays stay as the file has them."""
@@ -67,17 +67,17 @@ def member_of(plans: Plans, file: str, mirrored: Sequence[int]) -> Member:
         file: its ONNX file.
         mirrored: nnU-Net's axes that its predictions are mirrored along.
     """
-    names: tuple[AxisName, ...] = ("z", "y", "x")
     flat = 1 if plans.flat else 0  # A flat network counts its axes from the second.
     axes = sorted(plans.transpose[axis + flat] for axis in mirrored)
     return Member(
         file=file,
         spacing_zyx_mm=_stored(plans, plans.spacing),
+        kept_spacing=(AXES[plans.transpose[0]],) if plans.flat else (),
         window_zyx=_stored(plans, plans.patch),
         axes="".join(STORED[axis] for axis in plans.transpose),
         tiling=Tiling(
             importance=NnunetImportance(),
-            mirror_axes=tuple(names[axis] for axis in axes),
+            mirror_axes=tuple(AXES[axis] for axis in axes),
             skip_air=False,
         ),
     )
@@ -162,7 +162,8 @@ def _intensity(channel: Channel) -> Intensity:
     make = SCHEMES.get(channel.scheme)
     if make is None:
         raise RefusedModelError(
-            f"channel {channel.name}: normalization {channel.scheme} is unknown; known are {', '.join(SCHEMES)}"
+            f"channel {channel.name}: normalization {channel.scheme} is unknown; "
+            f"known are {', '.join(SCHEMES)}"
         )
     return make(channel)
 
@@ -175,7 +176,8 @@ def _ct(channel: Channel) -> Intensity:
         return ClipZscoreIntensity(lower=lower, upper=upper, mean=mean, std=max(std, SMALLEST_STD))
     except (KeyError, TypeError, ValueError) as error:
         raise RefusedModelError(
-            f"channel {channel.name}: foreground_intensity_properties_per_channel of the plans are no use ({error})"
+            f"channel {channel.name}: no use can be made of its foreground_intensity_properties_per_channel "
+            f"({error})"
         ) from error
 
 

@@ -2,10 +2,11 @@
 
 Run by a Python that has `nnunetv2` (requirements/peers.txt):
 
-    python nnunet_models.py make KIND CASES_DIR FOLDER [ITERATIONS]     prints the trained-model folder
+    python nnunet_models.py make KIND[,KIND…] CASES_DIR FOLDER [ITERATIONS]
     python nnunet_models.py predict MODEL_DIR IMAGES_DIR OUTPUT MIRROR  MIRROR is 0 or 1
 
-CASES_DIR holds `imagesTr/CASE_0000.nii.gz` and `labelsTr/CASE.nii.gz` with ids 0 to 14.
+CASES_DIR holds `imagesTr/CASE_0000.nii.gz` and `labelsTr/CASE.nii.gz` with the ids of FLARE23. Networks learn
+four structures: liver, kidneys, spleen, all others.
 """
 
 import json
@@ -18,7 +19,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-STRUCTURES = 14
+FOUR = np.array([0, 1, 2, 3, *[4] * 9, 2, 4], np.uint8)
+"""FLARE23 id to the four structures."""
+STRUCTURES = 4
 FEATURES = [8, 16, 24]
 FOLDS = {"five_folds": (0, 1, 2, 3, 4)}
 KINDS = {
@@ -41,7 +44,7 @@ def resampling(order):
 
 
 def architecture(kind, dimensions):
-    """Three levels; kernels and strides of the first one are flat in anisotropic plans, as planners make them."""
+    """Three levels; the first ones of anisotropic plans are flat, as nnU-Net's planner makes them."""
     flat = kind.get("flat_first", False)
     kernels = [[3] * dimensions for _ in FEATURES]
     strides = [[1] * dimensions] + [[2] * dimensions for _ in FEATURES[1:]]
@@ -129,8 +132,8 @@ def dataset_of(kind):
         described["labels"] = {
             "background": 0,
             "all": list(range(1, STRUCTURES + 1)),
-            "paired": [2, 7, 8, 13],
-            "kidneys": [2, 13],
+            "abdominal glands": [1, 3],
+            "spleen": [3],
         }
         described["regions_class_order"] = [1, 2, 3]
     if kind.get("ignore"):
@@ -146,13 +149,12 @@ def write_raw(kind, cases, folder, described):
     for image in sorted((cases / "imagesTr").glob("*_0000.nii.gz")):
         shutil.copy(image, folder / "imagesTr" / image.name)
         name = image.name.removesuffix("_0000.nii.gz")
-        label = sitk.ReadImage(str(cases / "labelsTr" / f"{name}.nii.gz"))
+        truth = sitk.ReadImage(str(cases / "labelsTr" / f"{name}.nii.gz"))
+        array = FOUR[sitk.GetArrayFromImage(truth)]
         if kind.get("ignore"):
-            array = sitk.GetArrayFromImage(label)
             array[0] = STRUCTURES + 1
-            marked = sitk.GetImageFromArray(array)
-            marked.CopyInformation(label)
-            label = marked
+        label = sitk.GetImageFromArray(array)
+        label.CopyInformation(truth)
         sitk.WriteImage(label, str(folder / "labelsTr" / f"{name}.nii.gz"))
         if "channels" in kind:
             write_second_channel(image, folder / "imagesTr")
@@ -167,37 +169,39 @@ def write_second_channel(image, folder):
     sitk.WriteImage(second, str(folder / image.name.replace("_0000.", "_0001.")))
 
 
-def make(kind_name, cases, folder, iterations):
-    kind, dataset = KINDS[kind_name], "Dataset701_Made"
+def make(names, cases, folder, iterations):
+    """A data set for each kind, preprocessed and trained; prints where each trained model lies."""
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[name] = str(folder / name)
         (folder / name).mkdir(parents=True, exist_ok=True)
-    os.environ["nnUNet_n_proc_DA"] = "0"
+    os.environ["nnUNet_n_proc_DA"] = "0"  # noqa: SIM112 - the name is nnU-Net's
     # nnU-Net reads its folders from the environment when it is imported.
     import torch
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    np.random.seed(0)
-    plans, described = plans_of(kind, dataset), dataset_of(kind)
-    (configuration,) = plans["configurations"]
-    write_raw(kind, cases, folder / "nnUNet_raw" / dataset, described)
-    preprocessed = folder / "nnUNet_preprocessed" / dataset
-    preprocessed.mkdir()
-    (preprocessed / "nnUNetPlans.json").write_text(json.dumps(plans))
-    (preprocessed / "dataset.json").write_text(json.dumps(described))
-    (preprocessed / "dataset_fingerprint.json").write_text("{}")
-    shutil.copytree(folder / "nnUNet_raw" / dataset / "labelsTr", preprocessed / "gt_segmentations")
-    DefaultPreprocessor(verbose=False).run(dataset, configuration, "nnUNetPlans", 1)
-    for fold in FOLDS.get(kind_name, (0,)):
-        trainer = nnUNetTrainer(
-            {**deepcopy(plans), "continue_training": False}, configuration, fold, described, torch.device("cpu")
-        )
-        trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 1, iterations, 1
-        trainer.run_training()
-    sys.stdout.write(f"{trainer.output_folder_base}\n")
+    for name in names:
+        torch.manual_seed(0)
+        np.random.seed(0)
+        kind, dataset = KINDS[name], f"Dataset{701 + list(KINDS).index(name)}_{name}"
+        plans, described = plans_of(kind, dataset), dataset_of(kind)
+        (configuration,) = plans["configurations"]
+        write_raw(kind, cases, folder / "nnUNet_raw" / dataset, described)
+        preprocessed = folder / "nnUNet_preprocessed" / dataset
+        preprocessed.mkdir()
+        (preprocessed / "nnUNetPlans.json").write_text(json.dumps(plans))
+        (preprocessed / "dataset.json").write_text(json.dumps(described))
+        (preprocessed / "dataset_fingerprint.json").write_text("{}")
+        shutil.copytree(folder / "nnUNet_raw" / dataset / "labelsTr", preprocessed / "gt_segmentations")
+        DefaultPreprocessor(verbose=False).run(dataset, configuration, "nnUNetPlans", 1)
+        for fold in FOLDS.get(name, (0,)):
+            given = {**deepcopy(plans), "continue_training": False}
+            trainer = nnUNetTrainer(given, configuration, fold, described, torch.device("cpu"))
+            trainer.num_epochs, trainer.num_iterations_per_epoch = 1, iterations
+            trainer.num_val_iterations_per_epoch = 1
+            trainer.run_training()
+        sys.stdout.write(f"{trainer.output_folder_base}\n")
 
 
 def predict(model, images, output, mirrored):
@@ -206,7 +210,10 @@ def predict(model, images, output, mirrored):
 
     torch.set_num_threads(1)
     predictor = nnUNetPredictor(
-        use_mirroring=mirrored, device=torch.device("cpu"), perform_everything_on_device=False, allow_tqdm=False
+        use_mirroring=mirrored,
+        device=torch.device("cpu"),
+        perform_everything_on_device=False,
+        allow_tqdm=False,
     )
     predictor.initialize_from_trained_model_folder(str(model), None)
     output.mkdir(parents=True, exist_ok=True)
@@ -218,6 +225,6 @@ def predict(model, images, output, mirrored):
 if __name__ == "__main__":
     what, *words = sys.argv[1:]
     if what == "make":
-        make(words[0], Path(words[1]), Path(words[2]), int(words[3]) if len(words) > 3 else 30)
+        make(words[0].split(","), Path(words[1]), Path(words[2]), int(words[3]) if len(words) > 3 else 30)
     else:
         predict(Path(words[0]), Path(words[1]), Path(words[2]), words[3] == "1")
