@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         type=Path,
         metavar="RESULTS_DIR_OR_ZIP",
-        help="trained-model folder (with plans.json), one that holds it, or a zip of nnUNetv2_export_model_to_zip",
+        help="folder with plans.json, one that holds such a folder, or a zip of nnUNetv2_export_model_to_zip",
     )
     parser.add_argument(
         "--configuration",

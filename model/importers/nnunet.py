@@ -129,6 +129,7 @@ def _to_pack(
     packaging: Packaging,
 ) -> NetworkToPack[Member]:
     try:
+        plans.network.check_window(plans.patch)
         stated = member_of(plans, file, mirrored)
     except ValueError as error:
         raise RefusedModelError(f"{plans.name}: {error}") from error

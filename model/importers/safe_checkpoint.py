@@ -7,6 +7,7 @@ them, which nnU-Net's training logs hold.
 
 import io
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from model.importers.refusals import RefusedModelError
 
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined] # Private, but what every pickle names.
 _NUMBERS = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8, np.bool_)
+FORBIDDEN = re.compile(r"GLOBAL (\S+)")
+"""Where torch's refusal says what the checkpoint names."""
 HARMLESS = [
     np.dtype,
     _SCALAR,
@@ -54,9 +57,7 @@ def read_checkpoint(place: Place) -> Mapping[str, Any]:
 
 def _why(error: pickle.UnpicklingError) -> str:
     """E.g. `names os.system, which … `; torch says which in the middle of a page of advice."""
-    text = str(error)
-    marker = "Unsupported global: GLOBAL "
-    if marker not in text:
+    found = FORBIDDEN.search(str(error))
+    if found is None:
         return "damaged, or no checkpoint of torch"
-    name = text.partition(marker)[2].split()[0]
-    return f"names {name}, which only running its code would show; save the weights alone and try again"
+    return f"names {found.group(1)}, which only running its code would show; save the weights alone and try again"
