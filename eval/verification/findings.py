@@ -38,7 +38,9 @@ def table(contests: Sequence[Contest]) -> str:
 
 
 def _row(contest: Contest, *, truth: bool) -> tuple[str, ...]:
-    runs = (f"{contest.wall_s:.1f}", f"{contest.cpu_s:.1f}", f"{contest.peak_mb:.0f}")
+    runs = ("", "", "")
+    if contest.runs:
+        runs = (f"{contest.wall_s:.1f}", f"{contest.cpu_s:.1f}", f"{contest.peak_mb:.0f}")
     against = ("reference", "", "")
     if contest.against:
         differing = sum(each.differing for each in contest.against.values())
@@ -46,7 +48,7 @@ def _row(contest: Contest, *, truth: bool) -> tuple[str, ...]:
         against = (f"{contest.mean_dice:.5f}", f"{contest.least_dice:.4f}", f"{differing} of {voxels}")
     scores = [each.mean_dice for each in contest.truth.values()]
     known = (f"{np.mean(scores):.4f}" if scores else "",) if truth else ()
-    return (contest.contender, *(runs if contest.runs else ("", "", "")), *against, *known)
+    return (contest.contender, *runs, *against, *known)
 
 
 def structures_table(contest: Contest) -> str:

@@ -25,10 +25,10 @@ from eval.verification.contenders import Case, Contender, cases_in, leanseg, nnu
 from eval.verification.findings import draw_worst, record, structures_table, table
 from model.bundle import MANIFEST, ModelBundle, load_bundle, replace_manifest
 from model.changing.tuning import tuned
+from model.commands.show import VERIFICATION
 from model.importers.nnunet_folder import find_model
 from model.labels import LabelSet
 
-VERIFICATION = "verification.json"
 FP32, ALLOWED, REFERENCE = "LeanSeg fp32", "LeanSeg as allowed", "labels given"
 LEAST_BF16_DICE = 0.995
 """Agreement with the reference below which bf16 is not allowed any more."""

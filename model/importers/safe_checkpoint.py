@@ -60,4 +60,4 @@ def _why(error: pickle.UnpicklingError) -> str:
     found = FORBIDDEN.search(str(error))
     if found is None:
         return "damaged, or no checkpoint of torch"
-    return f"names {found.group(1)}, which only running its code would show; save the weights alone and try again"
+    return f"names {found.group(1)}, which is code that would run; save the weights alone and try again"

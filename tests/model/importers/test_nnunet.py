@@ -103,8 +103,8 @@ def test_flat_weights_give_what_a_flat_convolution_gives(tmp_path):
 def test_regions_are_on_or_off_and_later_ones_win(tmp_path):
     output = output_of(plans_in(tmp_path, "regions"), "here")
     assert output.activation == Sigmoid()
-    assert output.channels == ("all", "abdominal glands", "spleen")
-    assert dict(output.labels) == {"all": 1, "abdominal glands": 2, "spleen": 3}
+    assert output.channels == ("all", "not fat", "bright")
+    assert dict(output.labels) == {"all": 1, "not fat": 2, "bright": 3}
 
 
 def test_the_ignore_label_is_no_structure(tmp_path):
