@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from eval.eval_errors import JudgingError
 from leanseg.command_line import Command, dispatch
 from model.bundle import BundleError
 from model.importers.refusals import RefusedModelError
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m model") ->
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
         refusals={
-            **dict.fromkeys((BundleError, RefusedModelError, LabelSetError, JudgingError), 2),
+            **dict.fromkeys((BundleError, RefusedModelError, LabelSetError), 2),
             ValueError: 1,
             **dict.fromkeys((OSError, ModuleNotFoundError), 2),
         },

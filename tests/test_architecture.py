@@ -73,11 +73,7 @@ RULES: Mapping[str, Rule] = {
         set(),
     ),
     "model.__main__": Rule(
-        {
-            *("model.bundle", "model.importers.refusals", "model.label_files"),
-            *("eval.eval_errors", "leanseg.command_line"),
-        },
-        set(),
+        {"model.bundle", "model.importers.refusals", "model.label_files", "leanseg.command_line"}, set()
     ),
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "SimpleITK", "cc3d", "onnxruntime", "openvino"}),
     "training": Rule(

@@ -23,7 +23,7 @@ from eval.eval_errors import JudgingError
 from eval.verification.comparison import Agreement, Contest, agreement, run_all
 from eval.verification.contenders import Case, Contender, cases_in, leanseg, nnunet
 from eval.verification.findings import draw_worst, record, structures_table, table
-from model.bundle import MANIFEST, ModelBundle, load_bundle, replace_manifest
+from model.bundle import MANIFEST, BundleError, ModelBundle, load_bundle, replace_manifest
 from model.changing.tuning import tuned
 from model.commands.show import VERIFICATION
 from model.importers.nnunet_folder import find_model
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
     add("--against", nargs=2, required=True, metavar=("KIND", "PATH"), help="nnunet FOLDER, or labels FOLDER")
+    add("--configuration", metavar="NAME", help="of nnU-Net, where there are several (default: 3d_fullres)")
     add("--images", type=Path, required=True, metavar="DIR", help="CASE_0000.nii.gz, CASE_0001.nii.gz …")
     add("--truth", type=Path, metavar="DIR", help="true label maps CASE.nii.gz, to score all against")
     add(
@@ -100,10 +101,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, print the tables, write the record.
 
     Raises:
-        BundleError: it is no bundle.
-        JudgingError: a program fails, or label maps do not fit.
+        BundleError: it is no bundle, a program fails, or label maps do not fit.
         RefusedModelError: there is no model of nnU-Net.
     """
+    try:
+        _verify(arguments)
+    except JudgingError as error:
+        raise BundleError(str(error)) from error
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> None:
     bundle = load_bundle(arguments.bundle)
     cases = cases_in(arguments.images)
     kind, path = arguments.against[0], Path(arguments.against[1])
@@ -129,7 +137,6 @@ def run(arguments: argparse.Namespace) -> int:
             contests += _explored(judge, bundle)
         sys.stdout.write(f"{table(contests)}\n{structures_table(contests[1])}")
         _keep(contests, judge, bundle, f"{kind} {path}")
-    return 0
 
 
 def _peer(kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBundle) -> Contender | None:
@@ -138,7 +145,7 @@ def _peer(kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBun
         return None
     if kind != "nnunet":
         raise JudgingError(f"--against {kind}: unknown; known are nnunet and labels")
-    model = find_model(path, None)
+    model = find_model(path, arguments.configuration)
     if not isinstance(model, Path):
         raise JudgingError(f"{path}: nnU-Net itself does not run from a zip; unzip it and give the folder")
     folds = [Path(member.file).stem.removeprefix("fold-") for member in bundle.manifest.members]

@@ -54,7 +54,8 @@ def find_folds(model: Place, asked: Sequence[str], checkpoint: str) -> tuple[tup
 
     Args:
         model: see `find_model`.
-        asked: e.g. `0`, `1`, `all` (the model that was trained on all cases).
+        asked: e.g. `0`, `1`, or `all`: the model that was trained on all cases, or all that are numbered where
+            there is none.
         checkpoint: name of the file in a fold's folder.
 
     Raises:
@@ -63,7 +64,8 @@ def find_folds(model: Place, asked: Sequence[str], checkpoint: str) -> tuple[tup
     there = {place.name.removeprefix(FOLD): place for place in model.iterdir() if place.name.startswith(FOLD)}
     complete = sorted(name for name, place in there.items() if (place / checkpoint).is_file())
     shown = ", ".join(complete) or "none"
-    names = list(asked) or [name for name in complete if name.isdecimal()] or complete
+    every = [name for name in complete if name.isdecimal()] or complete
+    names = every if not asked or (list(asked) == ["all"] and "all" not in there) else list(asked)
     if not names:
         raise RefusedModelError(f"{model}: no fold has a {checkpoint}; choose another file with --checkpoint")
     if len(set(names)) != len(names):

@@ -9,9 +9,11 @@ import io
 import pickle
 import re
 import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -48,7 +50,7 @@ def read_checkpoint(place: Place) -> Mapping[str, Any]:
         raise RefusedModelError(f"{place}: is missing") from error
     except pickle.UnpicklingError as error:
         raise RefusedModelError(f"{place}: {_why(error)}") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         raise RefusedModelError(f"{place}: damaged, or no checkpoint of torch") from error
     if not isinstance(found, Mapping):
         raise RefusedModelError(f"{place}: holds no mapping, so no checkpoint that is known here")

@@ -12,6 +12,7 @@ import torch
 from model.__main__ import main
 from model.bundle import load_bundle
 from model.importers.nnunet import TRAINERS, import_nnunet
+from model.importers.nnunet_folder import find_folds
 from model.importers.nnunet_manifest import inputs_of, member_of, output_of, preprocessing_of, restoration_of
 from model.importers.nnunet_plans import read_plans
 from model.importers.nnunet_weights import network_of
@@ -167,6 +168,18 @@ def test_folds_are_members_with_names(tmp_path):
     assert [member.file for member in bundle.manifest.members] == ["fold-0.onnx", "fold-2.onnx"]
     assert bundle.manifest.provenance.recipe.endswith("3d_fullres, folds 0 2")
     assert bundle.manifest.provenance.licence == "CC0"
+
+
+def test_which_folds_are_taken(tmp_path):
+    def taken(*asked):
+        return [name for name, _ in find_folds(model, asked, "checkpoint_final.pth")]
+
+    model = write_folder(tmp_path, "isotropic", folds=(0, 1))
+    assert taken() == taken("all") == ["0", "1"]
+    assert taken("1") == ["1"]
+    write_folder(tmp_path, "isotropic", folds=("all",))
+    assert taken() == ["0", "1"]
+    assert taken("all") == ["all"]
 
 
 def test_a_zip_is_as_good_as_a_folder(tmp_path):
