@@ -54,7 +54,7 @@ def find_folds(model: Place, asked: Sequence[str], checkpoint: str) -> tuple[tup
 
     Args:
         model: see `find_model`.
-        asked: e.g. `0`, `1`, or `all`: the model that was trained on all cases, or all that are numbered where
+        asked: e.g. `0`, `1`, or `all`: that trained on all cases, or all that are numbered where
             there is none.
         checkpoint: name of the file in a fold's folder.
 
