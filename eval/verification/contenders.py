@@ -64,17 +64,33 @@ def leanseg(name: str, bundle: Path, *, fp32: bool) -> Contender:
 
 
 def nnunet(
-    python: Path, model: Path, folds: Sequence[str], checkpoint: str, *, mirrored: bool = True
+    python: Path,
+    model: Path,
+    folds: Sequence[str],
+    checkpoint: str,
+    *,
+    mirrored: bool = True,
+    float32_sums: bool = False,
 ) -> Contender:
-    """nnU-Net's predictor on the CPU, by a Python that has it."""
+    """nnU-Net's predictor on the CPU, by a Python that has it.
+
+    Args:
+        python: the interpreter.
+        model: trained-model folder.
+        folds: of the ensemble.
+        checkpoint: name of the file in each fold's folder.
+        mirrored: whether predictions are mirrored along the axes that the checkpoint names.
+        float32_sums: whether windows are summed in float32, not in half floats as nnU-Net does: what differs
+            then is not due to its rounding.
+    """
 
     def command(case: Case, folder: Path) -> list[str]:
         images = ["--images", *map(str, case.channels), "--output", str(folder / case.name)]
         given = ["--model", str(model), "--folds", *folds, "--checkpoint", checkpoint]
-        flags = [] if mirrored else ["--no-mirroring"]
+        flags = [*([] if mirrored else ["--no-mirroring"]), *(["--float32-sums"] if float32_sums else [])]
         return [str(python), str(NNUNET_PROGRAM), *given, *images, *flags]
 
-    return Contender(name="nnU-Net", command=command)
+    return Contender(name="nnU-Net, float32 sums" if float32_sums else "nnU-Net", command=command)
 
 
 def label_map_of(case: Case, folder: Path) -> Path:

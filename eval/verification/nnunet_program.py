@@ -20,7 +20,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="label map, without its ending")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--no-mirroring", action="store_true")
+    parser.add_argument(
+        "--float32-sums",
+        action="store_true",
+        help="sum windows in float32; nnU-Net sums in half floats",
+    )
     arguments = parser.parse_args()
+    if arguments.float32_sums:
+        torch.half = torch.float32  # The type of its buffers is looked up by this name when they are made.
     predictor = nnUNetPredictor(
         use_mirroring=not arguments.no_mirroring,
         device=torch.device(arguments.device),

@@ -62,6 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="as imported (default: %(default)s)",
     )
+    add(
+        "--float32-sums",
+        action="store_true",
+        help="let nnU-Net sum windows in float32, not in half floats: what differs then is not its rounding",
+    )
     add("--explore", action="store_true", help="also try what would be faster")
 
 
@@ -149,7 +154,13 @@ def _peer(kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBun
     if not isinstance(model, Path):
         raise JudgingError(f"{path}: nnU-Net itself does not run from a zip; unzip it and give the folder")
     folds = [Path(member.file).stem.removeprefix("fold-") for member in bundle.manifest.members]
-    return nnunet(arguments.python, model.resolve(), folds, arguments.checkpoint)
+    return nnunet(
+        arguments.python,
+        model.resolve(),
+        folds,
+        arguments.checkpoint,
+        float32_sums=arguments.float32_sums,
+    )
 
 
 def _demoted(bundle: ModelBundle, allowed: Contest) -> ModelBundle:

@@ -1,9 +1,8 @@
-"""Real trained-model folders of nnU-Net v2, briefly trained by nnU-Net's own code, and its own predictions.
+"""Real trained-model folders of nnU-Net v2, briefly trained by nnU-Net's own code.
 
 Run by a Python that has `nnunetv2` (requirements/peers.txt):
 
-    python nnunet_models.py make KIND[,KIND…] CASES_DIR FOLDER [ITERATIONS]
-    python nnunet_models.py predict MODEL_DIR IMAGES_DIR OUTPUT MIRROR  MIRROR is 0 or 1
+    python nnunet_models.py KIND[,KIND…] CASES_DIR FOLDER [ITERATIONS]
 
 CASES_DIR holds CTs, `imagesTr/CASE_0000.nii.gz`. Networks learn four tissues by their attenuation, which
 a few dozen steps are enough for: what is compared needs sure winners, not good ones.
@@ -204,27 +203,6 @@ def make(names, cases, folder, iterations):
         sys.stdout.write(f"{trainer.output_folder_base}\n")
 
 
-def predict(model, images, output, mirrored):
-    import torch
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-
-    torch.set_num_threads(1)
-    predictor = nnUNetPredictor(
-        use_mirroring=mirrored,
-        device=torch.device("cpu"),
-        perform_everything_on_device=False,
-        allow_tqdm=False,
-    )
-    predictor.initialize_from_trained_model_folder(str(model), None)
-    output.mkdir(parents=True, exist_ok=True)
-    names = sorted({path.name.removesuffix(".nii.gz")[:-5] for path in images.glob("*.nii.gz")})
-    files = [sorted(map(str, images.glob(f"{name}_*.nii.gz"))) for name in names]
-    predictor.predict_from_files_sequential(files, [str(output / name) for name in names], overwrite=True)
-
-
 if __name__ == "__main__":
-    what, *words = sys.argv[1:]
-    if what == "make":
-        make(words[0].split(","), Path(words[1]), Path(words[2]), int(words[3]) if len(words) > 3 else 30)
-    else:
-        predict(Path(words[0]), Path(words[1]), Path(words[2]), words[3] == "1")
+    names, cases, folder, *iterations = sys.argv[1:]
+    make(names.split(","), Path(cases), Path(folder), int(*iterations or (30,)))

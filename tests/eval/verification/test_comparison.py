@@ -63,12 +63,13 @@ def test_cases_and_their_channels(tmp_path):
 
 def test_command_lines(tmp_path):
     given = Case(name="a", channels=(tmp_path / "a_0000.nii.gz",))
-    theirs = nnunet(tmp_path / "python", tmp_path / "model", ("0", "all"), "best.pth", mirrored=False)
+    python, model = tmp_path / "python", tmp_path / "model"
+    theirs = nnunet(python, model, ("0", "all"), "best.pth", mirrored=False, float32_sums=True)
     words = list(theirs.command(given, tmp_path / "out"))
     assert words[0] == str(tmp_path / "python")
     assert " ".join(words[2:]) == (
         f"--model {tmp_path}/model --folds 0 all --checkpoint best.pth --images {tmp_path}/a_0000.nii.gz "
-        f"--output {tmp_path}/out/a --no-mirroring"
+        f"--output {tmp_path}/out/a --no-mirroring --float32-sums"
     )
     ours = list(leanseg("ours", tmp_path / "bundle", fp32=True).command(given, tmp_path / "out"))
     assert ours[-2:] == ["--precision", "fp32"]
