@@ -16,7 +16,7 @@ from pathlib import Path
 from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
-from model.onnx_header import FLOAT, OnnxFileError, OnnxValue, read_onnx_header
+from model.onnx_header import FLOAT, OnnxFileError, OnnxHeader, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
 MANIFEST = "manifest.json"
@@ -130,16 +130,25 @@ def verify_network(path: Path, where: str, network: Network, manifest: Manifest)
         raise BundleError(
             f"{path}: keeps weights in another file, which has no hash; save it as a single file"
         )
+    check_graph(path, header)
+    channels = len(manifest.inputs)
+    _check_value(path, "input", header.inputs[0], channels, network.input_shape, where)
+    classes = len(manifest.output.channels) if isinstance(network, Member) else None
+    _check_value(path, "output", header.outputs[0], classes, network.input_shape, where)
+
+
+def check_graph(path: Path, header: OnnxHeader) -> None:
+    """Refuse a graph that no bundle can hold, whatever its manifest says.
+
+    Raises:
+        BundleError: its operators are of another version, or it has not one input and one output.
+    """
     if header.opset not in OPSETS:
         known = f"{OPSETS.start} to {OPSETS.stop - 1}"
         raise BundleError(f"{path}: uses opset {header.opset}, this release runs {known}; export it again")
     if len(header.inputs) != 1 or len(header.outputs) != 1:
         found = f"{len(header.inputs)} inputs and {len(header.outputs)} outputs"
         raise BundleError(f"{path}: has {found}, a network of a bundle has one of each")
-    channels = len(manifest.inputs)
-    _check_value(path, "input", header.inputs[0], channels, network.input_shape, where)
-    classes = len(manifest.output.channels) if isinstance(network, Member) else None
-    _check_value(path, "output", header.outputs[0], classes, network.input_shape, where)
 
 
 def _check_value(

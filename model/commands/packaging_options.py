@@ -13,26 +13,36 @@ def add_packaging(parser: argparse.ArgumentParser, *, weights: bool = True) -> N
         parser: of the command.
         weights: whether files are made here, so that `--no-fp16` and `--half-weights` mean something.
     """
-    usual = Packaging()
-    parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE", help="bundle folder to write")
-    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
-    parser.add_argument("--licence", help="licence of the weights (default: what the model says)")
-    parser.add_argument(
-        "--intended-use",
-        default=usual.intended_use,
-        help="what it is for, and what not (default: %(default)s)",
-    )
+    add_statement(parser)
     if weights:
-        parser.add_argument(
-            "--no-fp16",
-            action="store_true",
-            help="leave out the second file of each member, with which GPUs compute in fp16",
-        )
+        add_fp16(parser)
         parser.add_argument(
             "--half-weights",
             action="store_true",
             help="store weights as half floats: files of half the size, a few voxels may change",
         )
+
+
+def add_fp16(parser: argparse.ArgumentParser) -> None:
+    """Declare `--no-fp16`."""
+    parser.add_argument(
+        "--no-fp16",
+        action="store_true",
+        help="leave out the second file of each member, with which GPUs compute in fp16",
+    )
+
+
+def add_statement(parser: argparse.ArgumentParser) -> None:
+    """Declare where a bundle goes and what only its maker can say of it."""
+    usual = Packaging()
+    parser.add_argument("--output", type=Path, required=True, metavar="BUNDLE", help="bundle folder to write")
+    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
+    parser.add_argument("--licence", help="licence of the weights (default: what is known)")
+    parser.add_argument(
+        "--intended-use",
+        default=usual.intended_use,
+        help="what it is for, and what not (default: %(default)s)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
 
 

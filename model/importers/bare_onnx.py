@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
 from model.arrays import Zyx
-from model.bundle import OPSETS, ModelBundle, write_bundle
+from model.bundle import ModelBundle, check_graph, write_bundle
 from model.importers.packaging import Packaging
 from model.importers.refusals import RefusedModelError
 from model.labels import BACKGROUND, LabelSet, merged_channels
@@ -63,7 +63,7 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
     Raises:
         RefusedModelError: it is no ONNX file, or one that the engine cannot run; nothing is written.
         MeasurementError: a runtime cannot load or run it.
-        BundleError: there is something else at `folder`.
+        BundleError: its graph is not what bundles hold, or there is something else at `folder`.
     """
     model = _loaded(path)
     window = told.member.input_shape
@@ -134,12 +134,7 @@ def _check_graph(path: Path, header: OnnxHeader, told: Told, window: Zyx) -> Non
     foreign = sorted(name for name in header.operators if "." in name)
     if foreign:
         raise RefusedModelError(f"{path}: uses operators that no runtime here has: {', '.join(foreign)}")
-    if header.opset not in OPSETS:
-        known = f"{OPSETS.start} to {OPSETS.stop - 1}"
-        raise RefusedModelError(f"{path}: uses opset {header.opset}, this release runs {known}")
-    if len(header.inputs) != 1 or len(header.outputs) != 1:
-        found = f"{len(header.inputs)} inputs and {len(header.outputs)} outputs"
-        raise RefusedModelError(f"{path}: has {found}, must have one of each")
+    check_graph(path, header)
     shape = header.inputs[0].shape
     if len(shape) != RANK or header.inputs[0].element_type != FLOAT:
         raise RefusedModelError(f"{path}: its input must be float32 of batch, channels and three sides")
