@@ -68,7 +68,8 @@ def _verified(bundle: ModelBundle) -> list[str]:
         compared = found["contenders"][1]
         cases = [list(each["dice"].values()) for each in compared["agreement"].values()]
         dice = mean(mean(scores) if scores else 1.0 for scores in cases)
-        return [_line("verified", f"mean Dice {dice:.5f} with {found['against']}, {len(cases)} cases, fp32")]
+        count = f"{len(cases)} case{'s' * (len(cases) > 1)}"
+        return [_line("verified", f"mean Dice {dice:.5f} with {found['against']}, {count}, fp32")]
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
         return []
 

@@ -141,7 +141,7 @@ def _verify(arguments: argparse.Namespace) -> None:
         if arguments.explore:
             contests += _explored(judge, bundle)
         sys.stdout.write(f"{table(contests)}\n{structures_table(contests[1])}")
-        _keep(contests, judge, bundle, f"{kind} {path}")
+        _keep(contests, judge, bundle, f"{kind} {path.resolve().name}")
 
 
 def _peer(kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBundle) -> Contender | None:
