@@ -178,7 +178,8 @@ def _heads(labels: Mapping[str, Any], order: tuple[int, ...] | None) -> int:
 
 def _resampler(stated: Mapping[str, Any], name: str, where: str) -> Resampler:
     _check_known(stated, name, ("resample_data_or_seg_to_shape",), where)
-    settings = stated.get(f"{name}_kwargs", {})
+    kwargs = f"{name}_kwargs"
+    settings: Mapping[str, Any] = field({kwargs: {}, **stated}, kwargs, Mapping, where)
     forced = settings.get("force_separate_z", False)
     order, order_z = settings.get("order", 3), settings.get("order_z", 0)
     for what, value in (("order", order), ("order_z", order_z)):
