@@ -13,7 +13,7 @@ PROGRAMS = {
     "eval": ("eval.__main__", "score, compare, measure and draw: `python -m eval`"),
     "model": (
         "model.__main__",
-        "make bundles of trained models, look at them, verify them: `python -m model`",
+        "make, show and verify model bundles: `python -m model`",
     ),
     "training": ("training.__main__", "train networks and make bundles: `python -m training`"),
 }

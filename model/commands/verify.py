@@ -112,7 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         _verify(arguments)
     except JudgingError as error:
-        raise BundleError(str(error)) from error
+        absent = "No module named 'nnunetv2'" in str(error)
+        remedy = "; run `make peers` and add --python .venv-peers/bin/python" if absent else ""
+        raise BundleError(f"{error}{remedy}") from error
     return 0
 
 

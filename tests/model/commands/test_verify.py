@@ -42,6 +42,19 @@ def test_labels_that_are_there_already(subject, tmp_path, capsys):
     assert "mean Dice 1.00000 with labels" in capsys.readouterr().out
 
 
+def test_a_python_without_nnunet_is_told_apart(subject, tmp_path, capsys):
+    for name in ("plans.json", "dataset.json"):
+        (tmp_path / name).touch()
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'nnunetv2'\"; exit 1\n")
+    python.chmod(0o755)
+    words = ["--against", "nnunet", str(tmp_path), "--images", str(tmp_path / "images")]
+    assert main(["verify", str(subject), *words, "--python", str(python)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: nnU-Net failed on a: ModuleNotFoundError")
+    assert line.endswith("run `make peers` and add --python .venv-peers/bin/python")
+
+
 @pytest.mark.parametrize(
     ("against", "complaint"),
     [
