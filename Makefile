@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 GPU_VENV := .venv-gpu
 GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) test test-slow container-test training viewer lint docs requirements gpu-benchmark clean
+.PHONY: help demo $(VENV) test test-slow container-test training peers viewer lint docs requirements gpu-benchmark clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
@@ -21,6 +21,8 @@ demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle
 $(VENV): $(VENV)/.demo ## set up the packages that predict.py and the judging commands need
 
 training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
+
+peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, and `model verify --python`
 
 test: $(VENV)/.dev ## every test but the slow ones and the container's, and the checks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -52,7 +54,7 @@ requirements: $(VENV)/.dev ## pin and hash the runtime packages anew
 	        --no-header --quiet requirements/$$list.in --output-file requirements/$$list.txt || exit 1 ; done
 
 clean: ## remove what was built, the environment too
-	@rm -rf $(VENV) $(GPU_VENV) build
+	@rm -rf $(VENV) $(GPU_VENV) .venv-peers build
 
 # The environment grows with what is asked of it: the demo needs no torch.
 $(VENV)/.python:
@@ -82,6 +84,13 @@ $(GPU_VENV)/.ready: requirements/training.txt requirements/runtime-gpu.txt
 	@$(GPU_PIP) install -r requirements/training.txt
 	@$(GPU_PIP) uninstall --yes onnxruntime
 	@$(GPU_PIP) install --no-deps --require-hashes -r requirements/runtime-gpu.txt
+	@touch $@
+
+# Beside .venv and not in it: peers pin other versions, and nothing here may come to need them.
+.venv-peers/.done: requirements/peers.txt
+	@echo "installing nnU-Net into .venv-peers (about 2 GB)"
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/pip --disable-pip-version-check --quiet install -r requirements/peers.txt
 	@touch $@
 
 # NiiVue is not part of this project: its released package is fetched, checked and unpacked; eval/report/viewer.py checks the file again.

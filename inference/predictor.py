@@ -42,6 +42,7 @@ from inference.threads import Threads
 from inference.timing import Timings
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
+from model.manifest.document import Manifest
 from model.manifest.fusion import CleanedGroupsFusion
 from model.manifest.intensity import needs_mask
 from model.manifest.network import Precision
@@ -216,15 +217,16 @@ class Predictor:
         view = self._view(volume)
         attempt.warnings += _few_slices(view.canonical)
         statistics = CaseStatistics(view.cropped)
+        manifest = self._bundle.manifest.over(view.volume.geometry.spacing_zyx_mm)
         with attempt.timings.stage("localize"):
-            box, near_organs = self._region(view, statistics, attempt)
+            box, near_organs = self._region(view, manifest, statistics, attempt)
         plan = self._planner.plan(
             volume.geometry, box.size_zyx, voxel_bytes=volume.voxel_bytes, small=self._small
         )
         self._sessions.follow(plan.loading)
         decisions = np.zeros(view.volume.geometry.size_zyx, np.uint8)
         Segmentation(
-            bundle=self._bundle,
+            bundle=replace(self._bundle, manifest=manifest),
             sessions=self._sessions,
             plan=plan,
             region=crop(view.volume, box),
@@ -267,13 +269,15 @@ class Predictor:
             looked_at = replace(looked_at, filled=nonzero_filled(looked_at.channels))
         return _View(canonical=canonical, orientation=orientation, volume=looked_at, box=box)
 
-    def _region(self, view: _View, statistics: CaseStatistics, attempt: _Attempt) -> tuple[Box, Mask | None]:
+    def _region(
+        self, view: _View, manifest: Manifest, statistics: CaseStatistics, attempt: _Attempt
+    ) -> tuple[Box, Mask | None]:
         """The box to segment, and where within it windows may find something (None: everywhere)."""
-        localization = self._bundle.manifest.localization
+        localization = manifest.localization
         if localization is None:
             return view.box, None
         whole = view.cropped
-        scheme = input_scheme(self._bundle.manifest, localization)
+        scheme = input_scheme(manifest, localization)
         image = ModelImage(whole, scheme, statistics, self._threads)
         organs = without_specks(
             organ_mask(image, localization, lambda: self._sessions.get(localization), self._threads)

@@ -11,7 +11,10 @@ from leanseg.version import VERSION
 PROGRAMS = {
     "predict": ("predict", "segment CTs: `python predict.py` of a clone"),
     "eval": ("eval.__main__", "score, compare, measure and draw: `python -m eval`"),
-    "model": ("model.__main__", "look at model bundles: `python -m model`"),
+    "model": (
+        "model.__main__",
+        "make, show and verify model bundles: `python -m model`",
+    ),
     "training": ("training.__main__", "train networks and make bundles: `python -m training`"),
 }
 """Name to the module whose `main(argv, program)` runs it, and its line in the help."""

@@ -1,16 +1,29 @@
-"""Look at bundles: `python -m model COMMAND --help`.
+"""Make bundles of others' models, and look at bundles: `python -m model COMMAND --help`.
 
-Exit codes: 0 done, 2 wrong call or no usable bundle, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong call or no usable bundle, 130 interrupted.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
 from model.bundle import BundleError
+from model.importers.refusals import RefusedModelError
+from model.label_files import LabelSetError
 
 COMMANDS = {
+    "import": Command(
+        module="model.commands.import_model",
+        summary="make a bundle of another program's model",
+        needs="training",
+    ),
     "show": Command(module="model.commands.show", summary="say what a bundle holds", needs=".venv"),
+    "verify": Command(
+        module="model.commands.verify", summary="compare a bundle with what it was made from", needs=".venv"
+    ),
+    "tune": Command(module="model.commands.tune", summary="change how a bundle is run", needs=".venv"),
+    "labels": Command(module="model.commands.labels", summary="write another label set", needs=".venv"),
 }
 
 
@@ -21,12 +34,18 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m model") ->
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("model").setLevel(logging.INFO)
     return dispatch(
         program,
-        "Look at model bundles.",
+        "Make bundles of others' models, and look at bundles.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={BundleError: 2, OSError: 2, ModuleNotFoundError: 2},
+        refusals={
+            **dict.fromkeys((BundleError, RefusedModelError, LabelSetError), 2),
+            ValueError: 1,
+            **dict.fromkeys((OSError, ModuleNotFoundError), 2),
+        },
     )
 
 

@@ -19,7 +19,7 @@ from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
 from model.manifest.window import AnyWindow
-from model.onnx_header import FLOAT, OnnxFileError, OnnxValue, read_onnx_header
+from model.onnx_header import FLOAT, OnnxFileError, OnnxHeader, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
 MANIFEST = "manifest.json"
@@ -92,12 +92,34 @@ def load_bundle(folder: Path) -> ModelBundle:
         manifest = parse(Manifest, document)
     except SchemaError as error:
         raise BundleError(f"{path}: {error}") from error
-    for file, digest in manifest.files.items():
-        verify_file(folder / file, digest)
-    for where, network in manifest.networks().items():
+    return _verified(ModelBundle(folder=folder, manifest=manifest))
+
+
+def replace_manifest(bundle: ModelBundle, manifest: Manifest) -> ModelBundle:
+    """Give a bundle another manifest for the same files; the old one is there until the new one is.
+
+    Raises:
+        BundleError: the files are not what it says.
+        OSError: it cannot be written.
+    """
+    changed = _verified(replace(bundle, manifest=manifest))
+    partial = bundle.folder / f".{MANIFEST}.partial"
+    partial.write_text(_text_of(manifest), encoding="utf-8")
+    partial.replace(bundle.folder / MANIFEST)
+    return changed
+
+
+def _verified(bundle: ModelBundle) -> ModelBundle:
+    for file, digest in bundle.manifest.files.items():
+        verify_file(bundle.folder / file, digest)
+    for where, network in bundle.manifest.networks().items():
         for file in network.files.values():
-            verify_network(folder / file, where, network, manifest)
-    return ModelBundle(folder=folder, manifest=manifest)
+            verify_network(bundle.folder / file, where, network, bundle.manifest)
+    return bundle
+
+
+def _text_of(manifest: Manifest) -> str:
+    return json.dumps(dump(manifest), indent=2, ensure_ascii=False) + "\n"
 
 
 def _document(folder: Path, path: Path) -> Any:  # noqa: ANN401 - whatever the JSON holds
@@ -144,6 +166,21 @@ def verify_network(path: Path, where: str, network: Network, manifest: Manifest)
         raise BundleError(
             f"{path}: keeps weights in another file, which has no hash; save it as a single file"
         )
+    check_graph(path, header)
+    channels = len(manifest.inputs)
+    _check_value(path, "input", header.inputs[0], channels, network.input_shape, where)
+    classes = len(manifest.output.channels) if isinstance(network, Member) else None
+    _check_value(path, "output", header.outputs[0], classes, network.input_shape, where)
+    if isinstance(network.window, AnyWindow):
+        _check_open(path, (header.inputs[0], header.outputs[0]), where)
+
+
+def check_graph(path: Path, header: OnnxHeader) -> None:
+    """Refuse a graph that no bundle can hold, whatever its manifest says.
+
+    Raises:
+        BundleError: its operators are of another version, or it has not one input and one output.
+    """
     if header.opset not in OPSETS:
         known = f"{OPSETS.start} to {OPSETS.stop - 1}"
         raise BundleError(f"{path}: uses opset {header.opset}, this release runs {known}; export it again")
@@ -154,12 +191,6 @@ def verify_network(path: Path, where: str, network: Network, manifest: Manifest)
     if len(header.inputs) != 1 or len(header.outputs) != 1:
         found = f"{len(header.inputs)} inputs and {len(header.outputs)} outputs"
         raise BundleError(f"{path}: has {found}, a network of a bundle has one of each")
-    channels = len(manifest.inputs)
-    _check_value(path, "input", header.inputs[0], channels, network.input_shape, where)
-    classes = len(manifest.output.channels) if isinstance(network, Member) else None
-    _check_value(path, "output", header.outputs[0], classes, network.input_shape, where)
-    if isinstance(network.window, AnyWindow):
-        _check_open(path, (header.inputs[0], header.outputs[0]), where)
 
 
 def _check_value(
@@ -259,9 +290,7 @@ def write_bundle(
             if path.is_file()
         }
         manifest = make_manifest(files)
-        (staged / MANIFEST).write_text(
-            json.dumps(dump(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        (staged / MANIFEST).write_text(_text_of(manifest), encoding="utf-8")
         bundle = load_bundle(staged)
         _put_in_place(staged, folder)
     return replace(bundle, folder=folder)

@@ -58,8 +58,23 @@ RULES: Mapping[str, Rule] = {
         {"model.onnx_export", "model.networks", *LEAN_MODEL},
         {"torch", "onnx", "onnxruntime", "numpy", "scipy"},
     ),
-    "model.commands": Rule(LEAN_MODEL, set()),
-    "model.__main__": Rule({"model.bundle", "leanseg.command_line"}, set()),
+    "model.changing": Rule({"model.changing", *LEAN_MODEL}, set()),
+    "model.importers": Rule(
+        {"model.importers", "model.networks", "model.onnx_export", *LEAN_MODEL},
+        {"torch", "numpy", "onnx", "onnxruntime", "google"},
+    ),
+    "model.commands": Rule({"model.commands", "model.importers", "model.changing", *LEAN_MODEL}, set()),
+    # Judging a bundle is the business of eval; the command hands it the bundle's folder and its labels.
+    "model.commands.verify": Rule(
+        {
+            *("model.commands", "model.importers", "model.changing", *LEAN_MODEL),
+            *("eval.verification", "eval.benchmark.cold_runs", "eval.eval_errors"),
+        },
+        set(),
+    ),
+    "model.__main__": Rule(
+        {"model.bundle", "model.importers.refusals", "model.label_files", "leanseg.command_line"}, set()
+    ),
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}),
     # Slow to import, and needed for compressed DICOM alone.
     "inference.imaging.formats.unpack_process": Rule(
@@ -103,6 +118,11 @@ RULES: Mapping[str, Rule] = {
             *("torch", "monai", "onnx", "onnxruntime", "openvino", "safetensors", "nnunetv2"),
         },
     ),
+    "eval.verification": Rule(
+        {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"},
+        {"numpy", "SimpleITK"},
+    ),
+    "eval.verification.nnunet_program": Rule(set(), {"torch", "nnunetv2"}),
     "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line"}, set()),
 }
 """Module or folder to its rule; the longest name that a module lies in counts."""

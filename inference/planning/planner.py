@@ -86,7 +86,7 @@ class Planner:
 
     def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
         """Grids and members of the groups, with windows that take more and more runs."""
-        groups = grouped_members(self.bundle.manifest)
+        groups = grouped_members(self.bundle.manifest.over(geometry.spacing_zyx_mm))
         grids = [model_size(region, geometry.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
         choices = [window_choices(grid, members[0]) for grid, members in zip(grids, groups, strict=True)]
         for level in range(max(map(len, choices))):
@@ -99,7 +99,7 @@ class Planner:
     def _estimate(
         self, geometry: Geometry, region: Zyx, voxel_bytes: int, groups: Groups, at_once: int, keep: bool
     ) -> InferencePlan:
-        manifest = self.bundle.manifest
+        manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
         twice = looked_at_twice(manifest)
         windows = {member.file: member.window_zyx for _, members in groups for member in members}
         networks = ways(self.bundle, self.backend, self.precision, windows)

@@ -36,9 +36,9 @@ SPLINE_REACH = 12
 
 
 def model_size(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, target_zyx_mm: ZyxMm) -> Zyx:
-    """Voxels of the model grid: `max(1, round(n * spacing / target))` along each axis."""
+    """Voxels of the model grid: `max(1, round(spacing / target * n))` along each axis, in nnU-Net's order."""
     z, y, x = (
-        max(1, round(n * s / t)) for n, s, t in zip(size_zyx, spacing_zyx_mm, target_zyx_mm, strict=True)
+        max(1, round(s / t * n)) for n, s, t in zip(size_zyx, spacing_zyx_mm, target_zyx_mm, strict=True)
     )
     return z, y, x
 

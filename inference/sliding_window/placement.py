@@ -43,7 +43,9 @@ def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     step = max(1.0, window * (1.0 - overlap))
     # Subtracting a little keeps 8 * (1 - 0.9) = 0.7999... from asking for one window more than 0.8 would.
     gaps = ceil((size - window) / step - 1e-6)
-    return tuple(round(i * (size - window) / gaps) for i in range(gaps + 1))
+    # In nnU-Net's order of operations: half-way between two voxels rounding decides.
+    apart = (size - window) / gaps
+    return tuple(round(i * apart) for i in range(gaps + 1))
 
 
 def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]:

@@ -4,16 +4,22 @@ exit codes: 0 shown; 2 no usable bundle
 """
 
 import argparse
+import json
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
 from model.bundle import ModelBundle, load_bundle
 from model.manifest.document import Manifest
 from model.manifest.fusion import CleanedGroupsFusion, fused_scores
-from model.manifest.network import Member, Network
+from model.manifest.network import AXES, Member, Network
 from model.manifest.window import AnyWindow
 
+VERIFICATION = "verification.json"
+"""What `verify` leaves in a bundle."""
 WIDTH = 110
 """Columns of the text."""
 
@@ -47,7 +53,23 @@ def describe(bundle: ModelBundle) -> list[str]:
         *_labels(manifest),
         *_clean_up(manifest),
         *(_line(name, text) for name, text in vars(manifest.provenance).items()),
+        *_verified(bundle),
     ]
+
+
+def _verified(bundle: ModelBundle) -> list[str]:
+    """What `verify` found, if it was run since the manifest was written."""
+    try:
+        found: Mapping[str, Any] = json.loads((bundle.folder / VERIFICATION).read_text(encoding="utf-8"))
+        if found["bundle_sha256"] != bundle.sha256:
+            return [_line("verified", "not since its manifest was changed")]
+        compared = found["contenders"][1]
+        cases = [list(each["dice"].values()) for each in compared["agreement"].values()]
+        dice = mean(mean(scores) if scores else 1.0 for scores in cases)
+        count = f"{len(cases)} case{'s' * (len(cases) > 1)}"
+        return [_line("verified", f"mean Dice {dice:.5f} with {found['against']}, {count}, fp32")]
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return []
 
 
 def _preprocessing(manifest: Manifest) -> str:
@@ -59,7 +81,10 @@ def _preprocessing(manifest: Manifest) -> str:
 
 def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
     megabytes = bundle.path_of(network).stat().st_size / 1e6
-    spacing = "×".join(f"{mm:g}" for mm in network.spacing_zyx_mm)
+    spacing = "×".join(
+        "own" if axis in network.kept_spacing else f"{mm:g}"
+        for axis, mm in zip(AXES, network.spacing_zyx_mm, strict=True)
+    )
     window = "×".join(map(str, network.window_zyx))
     lines = [_line(what, f"{network.file}, {megabytes:.1f} MB: {window} voxels of {spacing} mm (z, y, x)")]
     if isinstance(network, Member):

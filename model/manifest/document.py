@@ -15,9 +15,10 @@ What others' models are in these words:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
 
+from model.arrays import ZyxMm
 from model.checks import check
 from model.manifest.clean_up import CleanUpStep
 from model.manifest.fusion import CleanedGroupsFusion, Fusion, MeanFusion
@@ -28,6 +29,7 @@ from model.manifest.resampling import LinearResampling, Resampling, Restoration
 from model.manifest.tiling import CentreFirst
 
 FORMAT_VERSION = 2
+N = TypeVar("N", bound=Network)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +166,21 @@ class Manifest:
         if self.localization is not None:
             found["localization"] = self.localization
         return found
+
+    def over(self, image_zyx_mm: ZyxMm) -> "Manifest":
+        """The same with the voxel sizes that its networks have over an image (`Network.spacing_on`)."""
+        if not any(network.kept_spacing for network in self.networks().values()):
+            return self
+
+        def resolved(network: N) -> N:
+            return replace(network, spacing_zyx_mm=network.spacing_on(image_zyx_mm))
+
+        found = self.localization
+        return replace(
+            self,
+            members=tuple(map(resolved, self.members)),
+            localization=None if found is None else resolved(found),
+        )
 
     def intensities_of(self, network: Network) -> tuple[Intensity, ...]:
         """How each channel's values become this network's input."""

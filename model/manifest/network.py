@@ -15,6 +15,7 @@ from model.manifest.resampling import Resampling
 from model.manifest.tiling import AllWindows, AxisName, Tiling
 from model.manifest.window import LARGEST_SIDE, MOST_MB, WAYS, AnyWindow, FixedWindow, WindowSizes
 
+AXES: tuple[AxisName, ...] = ("z", "y", "x")
 Precision = Literal["fp32", "bf16", "fp16"]
 AXIS_LETTERS: Mapping[str, int] = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
 """Canonical array axis that a letter of `axes` runs along."""
@@ -33,6 +34,9 @@ class Network:
     """Path of the ONNX file relative to the manifest."""
     spacing_zyx_mm: ZyxMm
     """Voxel size that it was trained on, in the axes in which images are looked at (`orientation`)."""
+    kept_spacing: tuple[AxisName, ...] = ()
+    """Axes along which every image keeps its own voxel size, whatever `spacing_zyx_mm` says: networks that
+    see one slice at a time (nnU-Net 2d)."""
     window_zyx: Zyx
     """Voxels that it sees at a time, in the same axes; where it takes any window, the least of them."""
     window: WindowSizes = field(default_factory=FixedWindow)
@@ -58,7 +62,8 @@ class Network:
         for name, file in self.files.items():
             check(lies_inside(file), f"{name}: must lie in the bundle, is {file!r}")
         spacing, window = self.spacing_zyx_mm, self.window_zyx
-        check(all(0.1 <= s <= 20 for s in spacing), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {spacing}")
+        held = [s for s, axis in zip(spacing, AXES, strict=True) if axis not in self.kept_spacing]
+        check(all(0.1 <= s <= 20 for s in held), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {spacing}")
         possible = all(1 <= side <= LARGEST_SIDE for side in window)
         check(possible, f"window_zyx: must be 1 to {LARGEST_SIDE} voxels, is {window}")
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
@@ -70,6 +75,17 @@ class Network:
             check(0 < mb <= MOST_MB, f"memory_mb.{way}: {allowed}, is {str(mb)[:20]}")
         if isinstance(self.window, AnyWindow):
             self.window.check_window(window)
+
+    def spacing_on(self, image_zyx_mm: ZyxMm) -> ZyxMm:
+        """Voxel size of its grid over an image of these voxels.
+
+        >>> flat = Network(file="a", spacing_zyx_mm=(1, 2, 2), window_zyx=(1, 8, 8), kept_spacing=("z",))
+        >>> flat.spacing_on((5.0, 0.7, 0.7))
+        (5.0, 2, 2)
+        """
+        own = zip(AXES, image_zyx_mm, self.spacing_zyx_mm, strict=True)
+        z, y, x = (image if axis in self.kept_spacing else trained for axis, image, trained in own)
+        return z, y, x
 
     @property
     def files(self) -> dict[str, str]:

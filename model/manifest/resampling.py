@@ -1,7 +1,7 @@
 """How an image is brought to a network's grid, and a network's output back to the image's.
 
-All kinds share nnU-Net's rule for the grid: it spans the image edge to edge, with `max(1, round(n * spacing /
-target))` voxels along each axis.
+All kinds share nnU-Net's rule for the grid: it spans the image edge to edge, with `max(1, round(spacing /
+target * n))` voxels along each axis.
 """
 
 from dataclasses import dataclass

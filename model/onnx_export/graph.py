@@ -67,6 +67,8 @@ def export_onnx(
     windows: Windows,
     in_channels: int = 1,
     others: OtherSizes | None = None,
+    *,
+    exact: bool = False,
 ) -> Parity:
     """Write a network to an ONNX file and prove that it is the same network.
 
@@ -78,6 +80,7 @@ def export_onnx(
         windows: inputs to compare on.
         in_channels: images per voxel.
         others: makes a file for windows of any size.
+        exact: keep weights as they are instead of storing them as half floats.
 
     Returns:
         How closely onnxruntime and torch agree, on windows of all sizes.
@@ -87,25 +90,30 @@ def export_onnx(
             windows of other sizes; nothing is left at `path`.
     """
     original = with_folded_batch_norm(network)
-    rounded = with_rounded_weights(original)
+    rounded = original if exact else with_rounded_weights(original)
     windows = tuple(windows)
     try:
         logger.info("%s: torch's graph becomes ONNX", path.name)
         with _blaming_the_size(path, others):
             write_onnx(rounded, (1, in_channels, *window_zyx), path, others.multiple_of if others else None)
-        store_weights_as_half(path)
-        logger.info("%s: comparing rounded weights with the original ones", path.name)
-        rounding = compare(torch_predict(rounded), torch_predict(original), windows)
-        if rounding.agreement < ROUNDING_AGREEMENT:
-            raise ParityError(
-                f"{path.name}: half-float weights change {1 - rounding.agreement:.2%} of voxels; not exported"
-            )
+        if not exact:
+            store_weights_as_half(path)
+            _check_rounding(rounded, original, path, windows)
         logger.info("%s: comparing onnxruntime with torch", path.name)
         with _blaming_the_size(path, others):
             return verify_onnx(path, rounded, (*windows, *(others.windows if others else ())))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _check_rounding(rounded: nn.Module, original: nn.Module, path: Path, windows: Windows) -> None:
+    logger.info("%s: comparing rounded weights with the original ones", path.name)
+    rounding = compare(torch_predict(rounded), torch_predict(original), windows)
+    if rounding.agreement < ROUNDING_AGREEMENT:
+        raise ParityError(
+            f"{path.name}: half-float weights change {1 - rounding.agreement:.2%} of voxels; not exported"
+        )
 
 
 @contextmanager

@@ -41,6 +41,8 @@ class NetworkToPack(Generic[Kind]):
     """Whether a second file is written that computes in fp16."""
     precision: Literal["fp32", "bf16"] | None = None
     """Lowest precision that is known to be safe; None: bf16 is tried."""
+    exact: bool = False
+    """Whether the file keeps weights as they are; else they are stored as half floats."""
 
 
 MakeManifest = Callable[[tuple[Member, ...], Localization | None, Mapping[str, str]], Manifest]
@@ -96,7 +98,9 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
     if isinstance(stated.window, AnyWindow):
         steps = stated.in_network_axes(stated.window.multiple_of_zyx)
         others = OtherSizes(multiple_of=steps, windows=item.other_sizes)
-    parity = export_onnx(item.network, stated.input_shape, path, item.windows, in_channels, others)
+    parity = export_onnx(
+        item.network, stated.input_shape, path, item.windows, in_channels, others, exact=item.exact
+    )
     logger.info(
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same",
         path.name,

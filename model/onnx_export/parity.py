@@ -3,7 +3,7 @@
 Shapes: windows (1, in_channels, z, y, x) float32; logits (1, channels, z, y, x) float32.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import nn
 
 from model.arrays import F32, Zyx
+from model.manifest.intensity import ClipZscoreIntensity, Intensity, NoIntensity, ZscoreIntensity
 
 INPUT, OUTPUT = "image", "logits"
 LOGIT_TOLERANCE = 1e-3
@@ -119,3 +120,20 @@ def synthetic_windows(window_zyx: Zyx, in_channels: int = 1, seed: int = 0) -> t
     image = np.where(body, np.clip(organs, 0, 1), 0) + 0.02 * rng.standard_normal(window_zyx, np.float32)
     bodylike = np.tile(np.clip(image, 0, 1).astype(np.float32), (1, in_channels, 1, 1, 1))
     return noise, bodylike
+
+
+def synthetic_inputs(window_zyx: Zyx, intensities: Sequence[Intensity]) -> tuple[F32, F32]:
+    """`synthetic_windows` with values spread over what each channel's scheme makes of an image.
+
+    Args:
+        window_zyx: in the network's own axis order.
+        intensities: one for each channel.
+    """
+    noise, body = (window.copy() for window in synthetic_windows(window_zyx, len(intensities)))
+    for window in (noise, body):
+        for index, intensity in enumerate(intensities):
+            if isinstance(intensity, ClipZscoreIntensity | ZscoreIntensity):
+                window[:, index] = 4 * window[:, index] - 2
+            elif isinstance(intensity, NoIntensity):
+                window[:, index] = 500 * window[:, index] - 250
+    return noise, body

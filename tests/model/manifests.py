@@ -23,6 +23,7 @@ def document() -> dict:
             {
                 "file": "member0.onnx", "fp16_file": "member0.fp16.onnx", "spacing_zyx_mm": [2.5, 0.8, 0.8],
                 "window_zyx": [40, 224, 192], "axes": "SPL", "precision": "bf16", "window": {"kind": "fixed"},
+                "kept_spacing": ["z"],
                 "intensities": [
                     {"kind": "clip_zscore", "lower": -970.5, "upper": 298.5, "mean": 93.3, "std": 136.2},
                     {"kind": "none"},

@@ -48,7 +48,16 @@ def test_a_full_manifest_survives_the_round_trip():
 def test_the_manifest_of_these_tests_uses_every_field():
     """But for what its second member and its restoration leave out, to test defaults."""
     left = [name for name in unused(parsed(), document()) if not name.startswith(".members[1]")]
-    network = ("window", "axes", "intensities", "resampling", "precision", "fp16_file", "memory_mb")
+    network = (
+        "kept_spacing",
+        "window",
+        "axes",
+        "intensities",
+        "resampling",
+        "precision",
+        "fp16_file",
+        "memory_mb",
+    )
     assert left == [".restoration.above_ratio", *(f".localization.{name}" for name in network)]
 
 

@@ -11,11 +11,10 @@ import numpy as np
 from model.arrays import F32, Zyx
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
-from model.manifest.intensity import ClipZscoreIntensity, NoIntensity, ZscoreIntensity
 from model.manifest.network import Localization, Member, Network
 from model.manifest.window import AnyWindow
 from model.onnx_export.packing import NetworkToPack, pack_bundle
-from model.onnx_export.parity import synthetic_windows
+from model.onnx_export.parity import synthetic_inputs
 from training.bundling.description import Statement, localization_of, manifest_of, member_of
 from training.bundling.trained import Trained
 from training.data.folders import labelled_cases
@@ -97,8 +96,8 @@ def comparison_windows(recipe: Recipe, window_zyx: Zyx, data: Path | None) -> tu
     Raises:
         DataError: the case cannot be read.
     """
-    made = synthetic_windows(window_zyx, recipe.network.in_channels)
-    noise, body = (_in_units_of(recipe, window) for window in made)
+    intensities = [channel.intensity for channel in recipe.case_inputs]
+    noise, body = synthetic_inputs(window_zyx, intensities)
     if data is None:
         return noise, body
     case = CaseStore(labelled_cases(data)[:1], recipe, cache_mb=0).load(0)
@@ -128,14 +127,3 @@ def other_sizes(own_zyx: Zyx, sizes: AnyWindow) -> list[Zyx]:
         )
         found.append((a, b, c))
     return list(dict.fromkeys(size for size in found if size != own_zyx))
-
-
-def _in_units_of(recipe: Recipe, window: F32) -> F32:
-    """A window with values from 0 to 1 spread over what a recipe's networks see, channel by channel."""
-    spread = window.copy()
-    for index, channel in enumerate(recipe.case_inputs):
-        if isinstance(channel.intensity, ClipZscoreIntensity | ZscoreIntensity):
-            spread[:, index] = 4 * window[:, index] - 2
-        elif isinstance(channel.intensity, NoIntensity):
-            spread[:, index] = 500 * window[:, index] - 250
-    return spread

@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from model.commands.packaging_options import add_fp16, add_statement
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
@@ -20,27 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--localization", type=Path, metavar="CHECKPOINT", help="network that finds the region of interest"
     )
-    parser.add_argument("--output", type=Path, required=True, help="bundle folder to write")
+    add_statement(parser)
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
         help="data set whose first case is compared on as well (default: synthetic windows)",
     )
-    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
-    parser.add_argument("--licence", default="not stated", help="licence of the weights")
-    parser.add_argument(
-        "--intended-use", default="Research only; not a medical device.", help="what the model is for"
-    )
     add_overrides(
         parser, "how the networks are run, instead of as recipes say, e.g. inference.tiling.overlap=0.25"
     )
-    parser.add_argument(
-        "--no-fp16",
-        action="store_true",
-        help="leave out the second file of each member, with which GPUs compute in fp16",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
+    add_fp16(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     members, localization = load_ensemble(arguments.checkpoints, arguments.localization, arguments.overrides)
     statement = Statement(
         name=arguments.name or arguments.output.name,
-        licence=arguments.licence,
+        licence=arguments.licence or "not stated",
         intended_use=arguments.intended_use,
     )
     bundle = write_ensemble(

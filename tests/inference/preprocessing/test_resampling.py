@@ -194,6 +194,8 @@ def test_labels_by_hand():
         ((100, 512, 512), (5.0, 0.8, 0.8), (2.5, 1.6, 1.6), (200, 256, 256)),
         ((1, 2, 3), (1.0, 1.0, 1.0), (4.0, 4.0, 4.0), (1, 1, 1)),  # never 0
         ((3, 3, 3), (1.0, 1.0, 1.0), (2.0, 2.0, 2.0), (2, 2, 2)),  # 1.5 is rounded to even, as numpy does
+        # nnU-Net divides first: halves that are rounded to even, where 582 * 3.9 / 1.2 is below its half.
+        ((582, 36, 1), (3.9, 1.95, 1.0), (1.2, 1.2, 1.0), (1892, 58, 1)),
     ],
 )
 def test_model_size(size, spacing, target, expected):

@@ -54,6 +54,23 @@ def test_starts_cover_and_overlap_at_least_as_asked(overlap):
             assert np.all(steps <= max(1, window * (1 - overlap)) + 1)
 
 
+def as_nnunet(size, window):
+    """`compute_steps_for_sliding_window` of nnU-Net 2 with steps of half a window, in NumPy."""
+    gaps = int(np.ceil((size - window) / (window * 0.5)))
+    step = (size - window) / gaps
+    return tuple(int(np.round(step * i)) for i in range(gaps + 1))
+
+
+def test_starts_are_nnunets():
+    for window in (8, 20, 28, 40, 64, 96, 112, 128, 160):
+        for size in range(window + 1, 700):
+            assert window_starts(size, window, 0.5) == as_nnunet(size, window), (size, window)
+
+
+def test_a_window_one_slice_thick_has_one_place_for_each_slice():
+    assert window_starts(5, 1, 0.5) == (0, 1, 2, 3, 4)
+
+
 def test_covered_of_a_window_larger_than_the_image():
     of_image, of_window = covered((-2, 0, 5), (8, 4, 4), (3, 4, 7))
     assert of_image == (slice(0, 3), slice(0, 4), slice(5, 7))

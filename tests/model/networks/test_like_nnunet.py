@@ -11,6 +11,7 @@ import json
 import pytest
 import torch
 
+from model.importers.nnunet_weights import nnunet_name
 from model.networks.build import build
 from model.networks.unet_specs import PlainUNetSpec, ResidualUNetSpec
 from tests.places import ROOT
@@ -28,33 +29,6 @@ SPECS = {
     "plain": PlainUNetSpec(**SIZES, encoder_convolutions=(2, 3, 2, 1), decoder_convolutions=(3, 2, 1)),
     "residual": ResidualUNetSpec(**SIZES, encoder_blocks=(1, 3, 2, 1), decoder_convolutions=(1, 1, 1)),
 }
-LEVELS = 3
-"""Of the decoder."""
-
-
-def leaf(parts):
-    return ".".join("conv" if part == "convolution" else part for part in parts)
-
-
-def nnunet_name(name, spec):
-    """What nnU-Net calls one of our parameters; its decoder counts stages from the coarsest."""
-    part, *rest = name.split(".")
-    if part == "stem":
-        return f"encoder.stem.convs.0.{leaf(rest)}"
-    level = int(rest[0])
-    stage = LEVELS - 1 - level
-    if part == "heads":
-        return f"decoder.seg_layers.{stage}.{rest[1]}"
-    if part == "decoder" and rest[1] == "up":
-        return f"decoder.transpconvs.{stage}.{rest[2]}"
-    if part == "decoder":
-        return f"decoder.stages.{stage}.convs.{rest[2]}.{leaf(rest[3:])}"
-    if isinstance(spec, PlainUNetSpec):
-        return f"encoder.stages.{level}.0.convs.{rest[1]}.{leaf(rest[2:])}"
-    block = f"encoder.stages.{level}.blocks.{rest[1]}"
-    pooled = level > 0 and rest[1] == "0"
-    inside = {"first": "conv1", "second": "conv2", "project": f"skip.{int(pooled)}"}[rest[2]]
-    return f"{block}.{inside}.{leaf(rest[3:])}"
 
 
 def values(count, shift):

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -117,10 +118,17 @@ def test_a_bundle_with_localization_loads_and_each_step_is_logged(tmp_path, capl
 
 
 def test_a_network_that_cannot_be_translated_leaves_nothing(tmp_path, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise ParityError("onnxruntime and torch disagree")
 
     monkeypatch.setattr(packing, "export_onnx", refuse)
     with pytest.raises(ParityError):
         pack_bundle(tmp_path / "bundle", [to_pack()], None, manifest)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_weights_are_kept_as_they_are_where_that_is_asked_for(exact, tmp_path):
+    found = pack(to_pack(fp16=False, precision="fp32", exact=exact), tmp_path)
+    stored = {weight.data_type for weight in onnx.load(tmp_path / found.file).graph.initializer}
+    assert (onnx.TensorProto.FLOAT16 in stored) is not exact

@@ -1,0 +1,117 @@
+"""Contenders run one after the other, each case in a new process; their labels are held against others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, median
+
+import numpy as np
+
+from eval.benchmark.cold_runs import Measured, free_limits, measure
+from eval.eval_errors import JudgingError
+from eval.scoring.metrics import dice_per_label, label_boxes
+from eval.verification.contenders import ROOT, Case, Contender, label_map_of
+from eval.volumes import grid_difference, read_labels
+from model.labels import LabelSet
+
+MOST_SECONDS = 7200.0
+"""Seconds after which a run is stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How far two label maps of a case agree."""
+
+    dice: Mapping[str, float]
+    """Dice of each structure that either map holds."""
+    differing: int
+    """Voxels with another label."""
+    voxels: int
+    """Voxels of the image."""
+
+    @property
+    def mean_dice(self) -> float:
+        """Over the structures that either map holds; 1 where both are empty."""
+        return mean(self.dice.values()) if self.dice else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """What one contender did."""
+
+    contender: str
+    runs: Mapping[str, Measured] = field(default_factory=dict)
+    """Case to time and memory."""
+    against: Mapping[str, Agreement] = field(default_factory=dict)
+    """Case to agreement with the reference; empty for the reference itself."""
+    truth: Mapping[str, Agreement] = field(default_factory=dict)
+    """Case to agreement with the truth, where there is one."""
+
+    @property
+    def wall_s(self) -> float:
+        """Median over the cases."""
+        return median(run.wall_s for run in self.runs.values())
+
+    @property
+    def cpu_s(self) -> float:
+        """Median over the cases."""
+        return median(run.cpu_s for run in self.runs.values())
+
+    @property
+    def peak_mb(self) -> float:
+        """The largest of all cases, MiB."""
+        return max(run.peak_mb for run in self.runs.values())
+
+    @property
+    def mean_dice(self) -> float:
+        """Agreement with the reference: over cases, of the means over structures."""
+        return mean(each.mean_dice for each in self.against.values())
+
+    @property
+    def least_dice(self) -> float:
+        """Of any structure of any case."""
+        return min((dice for each in self.against.values() for dice in each.dice.values()), default=1.0)
+
+
+def run_all(contender: Contender, cases: Sequence[Case], folder: Path) -> dict[str, Measured]:
+    """Label every case in a new process.
+
+    Args:
+        contender: the program.
+        cases: what it is given.
+        folder: new; label maps and the program's output lie there afterwards.
+
+    Raises:
+        JudgingError: a run fails, or writes no label map.
+    """
+    folder.mkdir(parents=True)
+    runs = {}
+    for case in cases:
+        log = folder / f"{case.name}.log"
+        measured, _ = measure(contender.command(case, folder), free_limits(MOST_SECONDS), log, ROOT)
+        if measured.exit_code or measured.stopped or not label_map_of(case, folder).is_file():
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            why = measured.stopped or (lines or [f"exit code {measured.exit_code}"])[-1]
+            raise JudgingError(f"{contender.name} failed on {case.name}: {why}")
+        runs[case.name] = measured
+    return runs
+
+
+def agreement(case: Case, ours: Path, theirs: Path, labels: LabelSet) -> Agreement:
+    """Compare the label maps of a case in two folders.
+
+    Raises:
+        JudgingError: one is missing, or they are not on one grid.
+    """
+    one, other = (read_labels(label_map_of(case, folder)) for folder in (ours, theirs))
+    difference = grid_difference(one.grid, other.grid)
+    if difference:
+        raise JudgingError(f"{other.path}: is not on the grid of {one.path}: {difference}")
+    held = {*label_boxes(one.labels), *label_boxes(other.labels)}
+    names = {number: name for name, number in labels.ids.items()}
+    scores = dice_per_label(one.labels, other.labels, sorted(held))
+    return Agreement(
+        dice={names.get(number, f"label {number}"): float(dice) for number, dice in scores.items()},
+        differing=int(np.count_nonzero(one.labels != other.labels)),
+        voxels=int(one.labels.size),
+    )

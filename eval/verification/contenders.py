@@ -1,0 +1,105 @@
+"""What is compared: LeanSeg with a bundle, another program with its model, and cases that both are given."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.eval_errors import JudgingError
+from eval.files import SUFFIXES, case_of
+from model.case_names import split_channel
+
+ROOT = Path(__file__).resolve().parents[2]
+NNUNET_PROGRAM = Path(__file__).with_name("nnunet_program.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One case."""
+
+    name: str
+    channels: tuple[Path, ...]
+    """Its images, in the order of their numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A program that labels a case."""
+
+    name: str
+    command: Callable[[Case, Path], Sequence[str]]
+    """Its command line for a case and a folder, into which it writes `CASE.nii.gz`."""
+
+
+def cases_in(folder: Path) -> tuple[Case, ...]:
+    """The cases of a folder.
+
+    Raises:
+        JudgingError: there is none.
+    """
+    if not folder.is_dir():
+        raise JudgingError(f"{folder}: no such folder; give one that holds CASE_0000.nii.gz with --images")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
+        if ending is not None:
+            found.setdefault(split_channel(path.name.removesuffix(ending))[0], []).append(path)
+    if not found:
+        raise JudgingError(f"{folder}: holds no {' or '.join(SUFFIXES)} file")
+    return tuple(Case(name=name, channels=tuple(paths)) for name, paths in found.items())
+
+
+def leanseg(name: str, bundle: Path, *, fp32: bool) -> Contender:
+    """This project's program with a bundle, on the CPU."""
+
+    def command(case: Case, folder: Path) -> list[str]:
+        given = folder.with_name(f"{folder.name}-images") / case.name
+        given.mkdir(parents=True)
+        for path in case.channels:
+            (given / path.name).symlink_to(path.resolve())
+        words = ["--input", str(given), "--output", str(folder), "--bundle", str(bundle), "--device", "cpu"]
+        return [sys.executable, str(ROOT / "predict.py"), *words, *(["--precision", "fp32"] if fp32 else [])]
+
+    return Contender(name=name, command=command)
+
+
+def nnunet(
+    python: Path,
+    model: Path,
+    folds: Sequence[str],
+    checkpoint: str,
+    *,
+    mirrored: bool = True,
+    float32_sums: bool = False,
+) -> Contender:
+    """nnU-Net's predictor on the CPU, by a Python that has it.
+
+    Args:
+        python: the interpreter.
+        model: trained-model folder.
+        folds: of the ensemble.
+        checkpoint: name of the file in each fold's folder.
+        mirrored: whether predictions are mirrored along the axes that the checkpoint names.
+        float32_sums: whether windows are summed in float32, not in half floats as nnU-Net does: what differs
+            then is not due to its rounding.
+    """
+
+    def command(case: Case, folder: Path) -> list[str]:
+        images = ["--images", *map(str, case.channels), "--output", str(folder / case.name)]
+        given = ["--model", str(model), "--folds", *folds, "--checkpoint", checkpoint]
+        flags = [*([] if mirrored else ["--no-mirroring"]), *(["--float32-sums"] if float32_sums else [])]
+        return [str(python), str(NNUNET_PROGRAM), *given, *images, *flags]
+
+    return Contender(name="nnU-Net, float32 sums" if float32_sums else "nnU-Net", command=command)
+
+
+def label_map_of(case: Case, folder: Path) -> Path:
+    """The label map of a case in a folder of label maps."""
+    return next(
+        (path for suffix in SUFFIXES if (path := folder / f"{case.name}{suffix}").is_file()),
+        folder / f"{case_of(case.name)}{SUFFIXES[0]}",
+    )
+
+
+Labels = Mapping[str, Path]
+"""Case to label map."""

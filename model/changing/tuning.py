@@ -1,0 +1,57 @@
+"""How a bundle is run, changed after it was made: fields of its manifest that no network depends on."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from model.bundle import BundleError
+from model.manifest.document import Manifest
+from model.schema import SchemaError, dump, parse
+
+OF_MEMBERS = ("tiling",)
+"""Fields of every member that may change."""
+OF_ALL = ("preprocessing", "restoration", "postprocessing", "fusion")
+"""Fields of the whole manifest that may change."""
+
+
+def tuned(manifest: Manifest, overrides: Sequence[str]) -> Manifest:
+    """The manifest with some fields replaced.
+
+    Args:
+        manifest: left as it is.
+        overrides: `field=value` with a value in JSON, e.g. `tiling.overlap=0.25`, for every member, or
+            `preprocessing.resampling={"kind": "linear"}`.
+
+    Raises:
+        BundleError: a field may not change, or a value is faulty.
+    """
+    document = dump(manifest)
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        root = name.partition(".")[0]
+        if not equals or root not in (*OF_MEMBERS, *OF_ALL):
+            may = ", ".join((*OF_MEMBERS, *OF_ALL))
+            raise BundleError(f"--set {override}: must read field=value with a field of {may}")
+        for part in document["members"] if root in OF_MEMBERS else [document]:
+            _put(part, name.split("."), _value(text), override)
+    try:
+        return parse(Manifest, document)
+    except SchemaError as error:
+        raise BundleError(f"--set: {error}") from error
+
+
+def _put(document: dict[str, Any], path: Sequence[str], value: object, override: str) -> None:
+    *parents, last = path
+    for parent in parents:
+        below = document.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise BundleError(f"--set {override}: {parent} has no fields")
+        document = below
+    document[last] = value
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,64 @@
+"""A trained model of nnU-Net v2: plain and residual-encoder U-Nets, any plans, any folds.
+
+Reads `plans.json`, `dataset.json` and `fold_*/checkpoint_final.pth`. nnU-Net itself is not needed, and
+checkpoints are read without running what they hold.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from model.commands.packaging_options import add_packaging, packaging_of
+from model.importers.nnunet import DEFAULT_CHECKPOINT, import_nnunet
+from model.importers.nnunet_folder import DEFAULT_CONFIGURATION
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `import nnunet`."""
+    parser.add_argument(
+        "results",
+        type=Path,
+        metavar="RESULTS_DIR_OR_ZIP",
+        help="folder with plans.json, one that holds such a folder, or a zip of nnUNetv2_export_model_to_zip",
+    )
+    parser.add_argument(
+        "--configuration",
+        metavar="NAME",
+        help=f"which one, where there are several (default: {DEFAULT_CONFIGURATION})",
+    )
+    parser.add_argument(
+        "--folds", nargs="+", default=[], metavar="FOLD", help="0 to 4, or all (default: all that are there)"
+    )
+    parser.add_argument(
+        "--checkpoint", default=DEFAULT_CHECKPOINT, metavar="FILE", help="in each fold (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--any-trainer",
+        action="store_true",
+        help="take a trainer that nnU-Net does not have: it builds the network that the plans say",
+    )
+    add_packaging(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import as the command line says.
+
+    Raises:
+        RefusedModelError: it is no such model, or one that cannot be expressed.
+        ParityError: onnxruntime and torch disagree; nothing is left behind.
+        MeasurementError: the memory of a network could not be measured.
+        BundleError: there is something else at `--output`.
+    """
+    bundle = import_nnunet(
+        arguments.results,
+        arguments.output,
+        packaging_of(arguments),
+        configuration=arguments.configuration,
+        folds=arguments.folds,
+        checkpoint=arguments.checkpoint,
+        any_trainer=arguments.any_trainer,
+    )
+    logger.info("done: %s", bundle.folder)
+    return 0

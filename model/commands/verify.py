@@ -1,0 +1,204 @@
+"""Compare a bundle with what it was made from: labels, time and memory of both, each case in a new process.
+
+    verify BUNDLE --against nnunet RESULTS_DIR --images DIR     runs nnU-Net's own predictor (--python)
+    verify BUNDLE --against labels DIR --images DIR             takes label maps that are there already
+
+The bundle is run twice, in fp32 and as its manifest allows; where bf16 agrees less than 0.995 with the
+reference, the manifest is told to stay with fp32. Writes verification.json into the bundle, which `show`
+sums up, and a picture of the case that agrees least. --explore also tries what would be faster.
+
+exit codes: 0 compared; 2 no usable bundle, wrong input, or a program that fails
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eval.benchmark.cold_runs import write_json
+from eval.eval_errors import JudgingError
+from eval.verification.comparison import Agreement, Contest, agreement, run_all
+from eval.verification.contenders import Case, Contender, cases_in, leanseg, nnunet
+from eval.verification.findings import draw_worst, record, structures_table, table
+from model.bundle import MANIFEST, BundleError, ModelBundle, load_bundle, replace_manifest
+from model.changing.tuning import tuned
+from model.commands.show import VERIFICATION
+from model.importers.nnunet_folder import find_model
+from model.labels import LabelSet
+
+FP32, ALLOWED, REFERENCE = "LeanSeg fp32", "LeanSeg as allowed", "labels given"
+LEAST_BF16_DICE = 0.995
+"""Agreement with the reference below which bf16 is not allowed any more."""
+FASTER = {
+    "linear resampling": ('preprocessing.resampling={"kind": "linear"}',),
+    "overlap 0.25": ("tiling.overlap=0.25",),
+    "no mirroring": ("tiling.mirror_axes=[]",),
+    "no windows of air": ("tiling.skip_air=true",),
+}
+"""What `--explore` tries, each by itself and then all together."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line of `verify`."""
+    add = parser.add_argument
+    add("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
+    add("--against", nargs=2, required=True, metavar=("KIND", "PATH"), help="nnunet FOLDER, or labels FOLDER")
+    add("--configuration", metavar="NAME", help="of nnU-Net, where there are several (default: 3d_fullres)")
+    add("--images", type=Path, required=True, metavar="DIR", help="CASE_0000.nii.gz, CASE_0001.nii.gz …")
+    add("--truth", type=Path, metavar="DIR", help="true label maps CASE.nii.gz, to score all against")
+    add(
+        "--python",
+        type=Path,
+        default=Path(sys.executable),
+        metavar="FILE",
+        help="the Python that has nnunetv2 (default: this one)",
+    )
+    add(
+        "--checkpoint",
+        default="checkpoint_final.pth",
+        metavar="FILE",
+        help="as imported (default: %(default)s)",
+    )
+    add(
+        "--float32-sums",
+        action="store_true",
+        help="let nnU-Net sum windows in float32, not in half floats: what differs then is not its rounding",
+    )
+    add("--explore", action="store_true", help="also try what would be faster")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judge:
+    """Runs contenders on the same cases and compares each with the reference."""
+
+    cases: Sequence[Case]
+    labels: LabelSet
+    work: Path
+    """Folder of everything that is made."""
+    reference: Path
+    """Folder of the reference's label maps."""
+    truth: Path | None
+
+    def contest(self, contender: Contender) -> Contest:
+        """Run a contender and compare its labels."""
+        folder = self.work / contender.name.replace(" ", "-").replace(",", "")
+        runs = run_all(contender, self.cases, folder)
+        return Contest(
+            contender=contender.name,
+            runs=runs,
+            against=self.compared(folder, self.reference),
+            truth=self.scored(folder),
+        )
+
+    def compared(self, folder: Path, other: Path) -> dict[str, Agreement]:
+        """Agreement of two folders of label maps, case by case."""
+        return {case.name: agreement(case, folder, other, self.labels) for case in self.cases}
+
+    def scored(self, folder: Path) -> dict[str, Agreement]:
+        """Agreement with the truth; empty where there is none."""
+        return {} if self.truth is None else self.compared(folder, self.truth)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, print the tables, write the record.
+
+    Raises:
+        BundleError: it is no bundle, a program fails, or label maps do not fit.
+        RefusedModelError: there is no model of nnU-Net.
+    """
+    try:
+        _verify(arguments)
+    except JudgingError as error:
+        absent = "No module named 'nnunetv2'" in str(error)
+        remedy = "; run `make peers` and add --python .venv-peers/bin/python" if absent else ""
+        raise BundleError(f"{error}{remedy}") from error
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    bundle = load_bundle(arguments.bundle)
+    cases = cases_in(arguments.images)
+    kind, path = arguments.against[0], Path(arguments.against[1])
+    with tempfile.TemporaryDirectory(prefix="leanseg-verify-") as work:
+        peer = _peer(kind, path, arguments, bundle)
+        reference = path if peer is None else Path(work) / "reference"
+        runs = {} if peer is None else run_all(peer, cases, reference)
+        judge = _Judge(
+            cases=cases,
+            labels=bundle.manifest.output.as_label_set(),
+            work=Path(work),
+            reference=reference,
+            truth=arguments.truth,
+        )
+        first = Contest(
+            contender=REFERENCE if peer is None else peer.name, runs=runs, truth=judge.scored(reference)
+        )
+        contests = [first, judge.contest(leanseg(FP32, bundle.folder, fp32=True))]
+        if any(network.precision == "bf16" for network in bundle.manifest.networks().values()):
+            contests.append(judge.contest(leanseg(ALLOWED, bundle.folder, fp32=False)))
+            bundle = _demoted(bundle, contests[-1])
+        if arguments.explore:
+            contests += _explored(judge, bundle)
+        sys.stdout.write(f"{table(contests)}\n{structures_table(contests[1])}")
+        _keep(contests, judge, bundle, f"{kind} {path.resolve().name}")
+
+
+def _peer(kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBundle) -> Contender | None:
+    """The program that the bundle is held against; None where its label maps are given."""
+    if kind == "labels":
+        return None
+    if kind != "nnunet":
+        raise JudgingError(f"--against {kind}: unknown; known are nnunet and labels")
+    model = find_model(path, arguments.configuration)
+    if not isinstance(model, Path):
+        raise JudgingError(f"{path}: nnU-Net itself does not run from a zip; unzip it and give the folder")
+    folds = [Path(member.file).stem.removeprefix("fold-") for member in bundle.manifest.members]
+    return nnunet(
+        arguments.python,
+        model.resolve(),
+        folds,
+        arguments.checkpoint,
+        float32_sums=arguments.float32_sums,
+    )
+
+
+def _demoted(bundle: ModelBundle, allowed: Contest) -> ModelBundle:
+    """The bundle with fp32 alone where bf16 turned out not to agree."""
+    if allowed.mean_dice >= LEAST_BF16_DICE:
+        return bundle
+    sys.stdout.write(f"bf16 agrees only {allowed.mean_dice:.4f}: the bundle now says fp32\n")
+    members = tuple(replace(member, precision="fp32") for member in bundle.manifest.members)
+    return replace_manifest(bundle, replace(bundle.manifest, members=members))
+
+
+def _explored(judge: _Judge, bundle: ModelBundle) -> list[Contest]:
+    """Contests of changed copies of the bundle; changes that leave it as it is are left out."""
+    every = tuple(override for overrides in FASTER.values() for override in overrides)
+    found: list[Contest] = []
+    for name, overrides in {**FASTER, "all of these": every}.items():
+        manifest = tuned(bundle.manifest, overrides)
+        if manifest == bundle.manifest:
+            continue
+        folder = judge.work / f"bundle-{len(found)}"
+        folder.mkdir()
+        for file in bundle.manifest.files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(bundle.folder / file, folder / file)
+        shutil.copy(bundle.folder / MANIFEST, folder / MANIFEST)
+        replace_manifest(load_bundle(folder), manifest)
+        found.append(judge.contest(leanseg(name, folder, fp32=False)))
+    return found
+
+
+def _keep(contests: Sequence[Contest], judge: _Judge, bundle: ModelBundle, against: str) -> None:
+    """Write the record and the picture into the bundle."""
+    compared = contests[1]
+    worst = min(judge.cases, key=lambda case: compared.against[case.name].mean_dice)
+    picture = bundle.folder / "verification.png"
+    ours = judge.work / FP32.replace(" ", "-")
+    draw_worst(worst, ours, judge.reference, judge.labels, picture)
+    write_json(bundle.folder / VERIFICATION, record(contests, against, bundle.sha256))
+    sys.stdout.write(f"\n{bundle.folder / VERIFICATION}\n{picture}\n")

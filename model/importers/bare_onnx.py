@@ -1,0 +1,207 @@
+"""Somebody's ONNX file becomes a bundle: what the file says is read from it, the rest is told by its owner.
+
+The graph stays as it is. Its sides are fixed to one window, weights in other files are packed in.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import load_external_data_for_model, uses_external_data
+
+from model.arrays import Zyx
+from model.bundle import ModelBundle, check_graph, write_bundle
+from model.importers.packaging import Packaging
+from model.importers.refusals import RefusedModelError
+from model.labels import BACKGROUND, LabelSet, merged_channels
+from model.manifest.document import Input, Manifest, Preprocessing, Provenance
+from model.manifest.fusion import MeanFusion, Scores
+from model.manifest.network import Member
+from model.manifest.output import Activation, Output, Sigmoid, Softmax
+from model.manifest.resampling import Resampling
+from model.onnx_export.memory import measure_memory
+from model.onnx_export.parity import synthetic_inputs
+from model.onnx_export.revision import git_revision
+from model.onnx_header import FLOAT, OnnxHeader, parse_onnx_header
+
+FILE = "network.onnx"
+RANK = 5
+"""Batch, channels, and the three sides of a window."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What an ONNX file does not say."""
+
+    labels: LabelSet
+    """What its channels mean: background and all structures or merged pairs, or structures alone."""
+    inputs: tuple[Input, ...]
+    """One for each image channel."""
+    member: Member
+    """Spacing, window, axes and tiling."""
+    resampling: Resampling
+    """How an image is brought to its spacing."""
+    fuse: Scores
+    """What is averaged."""
+
+
+def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> ModelBundle:
+    """Write the bundle.
+
+    Args:
+        path: the ONNX file.
+        folder: where the bundle shall lie.
+        told: what the file does not say; `member.file` is set here.
+        packaging: what a bundle is told beside.
+
+    Raises:
+        RefusedModelError: it is no ONNX file, or one that the engine cannot run; nothing is written.
+        MeasurementError: a runtime cannot load or run it.
+        BundleError: its graph is not what bundles hold, or there is something else at `folder`.
+    """
+    model = _loaded(path)
+    window = told.member.input_shape
+    _check_graph(path, parse_onnx_header(model.SerializeToString()), told, window)
+    _fix_sides(model, len(told.inputs), window)
+    channels = _count_channels(path, model, told, window)
+    output = _output(path, channels, told.labels)
+    _set_side(model.graph.output[0], [1, channels, *window])
+    measured: list[dict[str, int]] = []
+
+    def write_files(staged: Path) -> None:
+        (staged / FILE).write_bytes(model.SerializeToString(deterministic=True))
+        logger.info("%s: measuring memory", path.name)
+        measured.append(measure_memory(staged / FILE, "fp32", (1, len(told.inputs), *window)))
+
+    def describe(files: Mapping[str, str]) -> Manifest:
+        return Manifest(
+            name=packaging.name or folder.name,
+            inputs=told.inputs,
+            preprocessing=Preprocessing(resampling=told.resampling),
+            members=(replace(told.member, file=FILE, memory_mb=measured[0]),),
+            fusion=MeanFusion(of=told.fuse),
+            output=output,
+            provenance=Provenance(
+                recipe=f"imported from {path.name}",
+                git_revision=git_revision(),
+                data="not stated",
+                licence=packaging.licence or "not stated",
+                intended_use=packaging.intended_use,
+            ),
+            files=files,
+        )
+
+    return write_bundle(folder, write_files, describe, overwrite=packaging.overwrite)
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    """The model with all its weights.
+
+    Raises:
+        RefusedModelError: it is none, or weights lie outside its folder.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise RefusedModelError(f"{path}: cannot be read ({error.strerror})") from error
+    except DecodeError as error:
+        raise RefusedModelError(f"{path}: not an ONNX model, or damaged") from error
+    for tensor in onnx.external_data_helper._get_all_tensors(model):
+        if not uses_external_data(tensor):
+            continue
+        where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+        beside = path.parent / where
+        inside = not PurePosixPath(where).is_absolute() and ".." not in PurePosixPath(where).parts
+        if not inside or beside.is_symlink() or not beside.resolve().is_relative_to(path.parent.resolve()):
+            raise RefusedModelError(f"{path}: keeps weights outside its folder, in {where!r}")
+        if not beside.is_file():
+            raise RefusedModelError(f"{beside}: is missing; {path.name} keeps weights there")
+    load_external_data_for_model(model, str(path.parent))
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise RefusedModelError(f"{path}: {str(error).strip().splitlines()[0]}") from error
+    return model
+
+
+def _check_graph(path: Path, header: OnnxHeader, told: Told, window: Zyx) -> None:
+    foreign = sorted(name for name in header.operators if "." in name)
+    if foreign:
+        raise RefusedModelError(f"{path}: uses operators that no runtime here has: {', '.join(foreign)}")
+    check_graph(path, header)
+    shape = header.inputs[0].shape
+    if len(shape) != RANK or header.inputs[0].element_type != FLOAT:
+        raise RefusedModelError(f"{path}: its input must be float32 of batch, channels and three sides")
+    if shape[1] not in (None, len(told.inputs)):
+        raise RefusedModelError(
+            f"{path}: wants {shape[1]} channels, {len(told.inputs)} are told; repeat --intensity for each"
+        )
+    if any(side not in (None, want) for side, want in zip(shape[2:], window, strict=True)):
+        sides = " ".join(map(str, shape[2:]))
+        raise RefusedModelError(f"{path}: takes windows of {sides} in its own axes; give that with --window")
+    if shape[0] not in (None, 1):
+        raise RefusedModelError(f"{path}: takes batches of {shape[0]}; export it with a batch of 1")
+
+
+def _fix_sides(model: onnx.ModelProto, channels: int, window: Zyx) -> None:
+    given = {weight.name for weight in model.graph.initializer}
+    image = next(value for value in model.graph.input if value.name not in given)
+    _set_side(image, [1, channels, *window])
+    del model.graph.value_info[:]
+
+
+def _set_side(value: onnx.ValueInfoProto, sides: Sequence[int]) -> None:
+    shape = value.type.tensor_type.shape
+    del shape.dim[:]
+    for side in sides:
+        shape.dim.add().dim_value = side
+
+
+def _count_channels(path: Path, model: onnx.ModelProto, told: Told, window: Zyx) -> int:
+    """Channels that come out when it is run, which shows that it runs.
+
+    Raises:
+        RefusedModelError: it does not, or gives something else than logits of the window.
+    """
+    import onnxruntime
+
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    image = synthetic_inputs(window, [channel.intensity for channel in told.inputs])[1]
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (logits,) = session.run(None, {session.get_inputs()[0].name: image})
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise RefusedModelError(
+            f"{path}: onnxruntime cannot run it ({str(error).splitlines()[0]})"
+        ) from error
+    if logits.ndim != RANK or logits.shape[2:] != window or not np.isfinite(logits).all():
+        found = "×".join(map(str, logits.shape))
+        raise RefusedModelError(f"{path}: gives {found} from a window, must give finite logits of its voxels")
+    return int(logits.shape[1])
+
+
+def _output(path: Path, channels: int, labels: LabelSet) -> Output:
+    names = (BACKGROUND, *labels.names)
+    kinds: dict[int, tuple[tuple[str, ...], Activation]] = {
+        len(labels.names): (labels.names, Sigmoid()),
+        len(merged_channels(labels)): (merged_channels(labels), Softmax()),
+        len(names): (names, Softmax()),
+    }
+    if channels not in kinds:
+        raise RefusedModelError(
+            f"{path}: gives {channels} channels; {labels.name} has {len(labels.names)} structures"
+        )
+    return Output(
+        label_set=labels.name,
+        labels=dict(labels.ids),
+        channels=kinds[channels][0],
+        activation=kinds[channels][1],
+        pairs=labels.pairs,
+        lesions=labels.lesions,
+    )

@@ -1,0 +1,64 @@
+"""Fields of documents that other programs wrote, which hold more than is asked of them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from zipfile import BadZipFile
+from zipfile import Path as ZipPath
+
+from model.importers.refusals import RefusedModelError
+
+Place = Path | ZipPath
+"""A file or folder, on the disk or in a zip."""
+T = TypeVar("T")
+NUMBER = (int, float)
+
+
+def read_json(place: Place) -> Mapping[str, Any]:
+    """The mapping that a JSON file holds.
+
+    Raises:
+        RefusedModelError: it is missing, cannot be read, or holds something else.
+    """
+    try:
+        document = json.loads(place.read_text(encoding="utf-8"))
+    except (FileNotFoundError, KeyError) as error:
+        raise RefusedModelError(f"{place}: is missing") from error
+    except (OSError, ValueError, RecursionError, BadZipFile) as error:
+        raise RefusedModelError(f"{place}: cannot be read as JSON ({error})") from error
+    if not isinstance(document, Mapping):
+        raise RefusedModelError(f"{place}: must hold a mapping")
+    return document
+
+
+def field(document: Mapping[str, Any], name: str, kind: type[T] | tuple[type, ...], where: object) -> T:
+    """One field of a document, of the type asked for.
+
+    Args:
+        document: a mapping.
+        name: of the field.
+        kind: what its value must be; a bool is no number.
+        where: the document's place, for messages.
+
+    Raises:
+        RefusedModelError: it is missing or of another type.
+    """
+    if name not in document:
+        raise RefusedModelError(f"{where}: {name} is missing")
+    value = document[name]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise RefusedModelError(f"{where}: {name} is {str(value)[:60]!r}, which is not understood")
+    return cast(T, value)
+
+
+def numbers(document: Mapping[str, Any], name: str, where: object) -> tuple[float, ...]:
+    """A field that is a list of numbers.
+
+    Raises:
+        RefusedModelError: it is missing, or something else.
+    """
+    values: list[Any] = field(document, name, (list, tuple), where)
+    if not values or not all(isinstance(v, NUMBER) and not isinstance(v, bool) for v in values):
+        raise RefusedModelError(f"{where}: {name} must be a list of numbers, is {str(values)[:60]}")
+    return tuple(float(value) for value in values)

@@ -1,0 +1,185 @@
+"""A trained model of nnU-Net v2 becomes a bundle that gives the labels of `nnUNetv2_predict`."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from model.bundle import ModelBundle
+from model.importers.foreign_fields import Place, field
+from model.importers.nnunet_folder import find_folds, find_model
+from model.importers.nnunet_manifest import (
+    inputs_of,
+    member_of,
+    output_of,
+    preprocessing_of,
+    restoration_of,
+)
+from model.importers.nnunet_plans import Plans, read_plans
+from model.importers.nnunet_weights import network_of
+from model.importers.packaging import Packaging
+from model.importers.refusals import RefusedModelError
+from model.importers.safe_checkpoint import read_checkpoint
+from model.manifest.document import Input, Manifest, Provenance
+from model.manifest.fusion import MeanFusion
+from model.manifest.network import Localization, Member
+from model.onnx_export.packing import NetworkToPack, pack_bundle
+from model.onnx_export.parity import synthetic_inputs
+from model.onnx_export.revision import git_revision
+
+DEFAULT_CHECKPOINT = "checkpoint_final.pth"
+TRAINERS = re.compile(
+    r"nnUNetTrainer"
+    r"(Benchmark_5epochs(_noDataLoading)?|(_onlyMirror01)?(_?(DA5|DAOrd0|DASegOrd0|DA5ord0|DA5Segord0|NoDA))?"
+    r"|_noDummy2DDA|CELoss|DiceLoss|Topk10Loss(LS01)?|DiceTopK10Loss|DiceCELoss_noSmooth|CosAnneal|_warmup"
+    r"|(Vanilla)?Ada[mn](1en3|3en4|1en1|CosAnneal)?|NoDeepSupervision|_probabilisticOversampling(_\d+)?)?"
+    r"(_\d+(epochs?|ep))?(_?NoMirroring)?"
+)
+"""Trainers of nnU-Net that build the network as the plans say; `nnUNetTrainerBN` and Primus do not."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One fold's checkpoint."""
+
+    name: str
+    configuration: str
+    trainer: str
+    mirrored: tuple[int, ...]
+    """nnU-Net's axes that its predictions are mirrored along."""
+    weights: Mapping[str, Any]
+    where: Place
+
+
+def import_nnunet(
+    given: Path,
+    folder: Path,
+    packaging: Packaging,
+    *,
+    configuration: str | None = None,
+    folds: Sequence[str] = (),
+    checkpoint: str = DEFAULT_CHECKPOINT,
+    any_trainer: bool = False,
+) -> ModelBundle:
+    """Write the bundle.
+
+    Args:
+        given: trained-model folder, one that holds it, or the zip.
+        folder: where the bundle shall lie.
+        packaging: what a bundle is told beside.
+        configuration: which one, where there are several.
+        folds: e.g. `0`, `1`, `all`; all that are there where none is named.
+        checkpoint: name of the file in each fold's folder.
+        any_trainer: take trainers that are not nnU-Net's own, on the user's word that they build the network
+            of the plans.
+
+    Raises:
+        RefusedModelError: it is no such model, or one that cannot be expressed; nothing is written.
+        ParityError: onnxruntime and torch disagree; nothing is left behind.
+        MeasurementError: the memory of a network could not be measured.
+        BundleError: there is something else at `folder`.
+    """
+    model = find_model(given, configuration)
+    found = [_read_fold(name, place) for name, place in find_folds(model, folds, checkpoint)]
+    first = found[0]
+    for fold in found:
+        _check_fold(fold, first, configuration, any_trainer=any_trainer)
+    plans = read_plans(model, first.configuration)
+    where = str(model)
+    inputs, output = inputs_of(plans), output_of(plans, where)
+    restoration = restoration_of(plans.scores, where)
+
+    def to_pack(fold: Fold) -> NetworkToPack[Member]:
+        network = network_of(plans.network, fold.weights, fold.where)
+        return _to_pack(network, plans, f"fold-{fold.name}.onnx", first.mirrored, inputs, packaging)
+
+    def describe(
+        members: tuple[Member, ...], localization: Localization | None, files: Mapping[str, str]
+    ) -> Manifest:
+        return Manifest(
+            name=packaging.name or folder.name,
+            inputs=inputs,
+            preprocessing=preprocessing_of(plans),
+            members=members,
+            fusion=MeanFusion(of="logits"),
+            restoration=restoration,
+            output=output,
+            localization=localization,
+            provenance=_provenance(plans, found, packaging),
+            files=files,
+        )
+
+    return pack_bundle(
+        folder, [to_pack(fold) for fold in found], None, describe, overwrite=packaging.overwrite
+    )
+
+
+def _to_pack(
+    network: nn.Module,
+    plans: Plans,
+    file: str,
+    mirrored: Sequence[int],
+    inputs: Sequence[Input],
+    packaging: Packaging,
+) -> NetworkToPack[Member]:
+    try:
+        plans.network.check_window(plans.patch)
+        stated = member_of(plans, file, mirrored)
+    except ValueError as error:
+        raise RefusedModelError(f"{plans.name}: {error}") from error
+    windows = synthetic_inputs(stated.input_shape, [channel.intensity for channel in inputs])
+    return NetworkToPack(
+        network=network,
+        stated=stated,
+        windows=windows,
+        fp16=packaging.fp16,
+        exact=not packaging.half_weights,
+    )
+
+
+def _read_fold(name: str, place: Place) -> Fold:
+    logger.info("reading %s", place)
+    checkpoint = read_checkpoint(place)
+    arguments: Mapping[str, Any] = field(checkpoint, "init_args", Mapping, place)
+    mirrored = checkpoint.get("inference_allowed_mirroring_axes") or ()
+    if not set(mirrored) <= {0, 1, 2}:
+        raise RefusedModelError(f"{place}: mirrors along axes {mirrored}; known are 0, 1 and 2")
+    return Fold(
+        name=name,
+        configuration=field(arguments, "configuration", str, place),
+        trainer=field(checkpoint, "trainer_name", str, place),
+        mirrored=tuple(int(axis) for axis in mirrored),
+        weights=field(checkpoint, "network_weights", Mapping, place),
+        where=place,
+    )
+
+
+def _check_fold(fold: Fold, first: Fold, configuration: str | None, *, any_trainer: bool) -> None:
+    if configuration is not None and fold.configuration != configuration:
+        raise RefusedModelError(f"{fold.where}: is of {fold.configuration}, not of {configuration}")
+    if fold.configuration != first.configuration:
+        raise RefusedModelError(
+            f"{fold.where}: is of {fold.configuration}, fold {first.name} of {first.configuration}"
+        )
+    if not any_trainer and not TRAINERS.fullmatch(fold.trainer):
+        raise RefusedModelError(
+            f"{fold.where}: was trained by {fold.trainer}, which may build another network than the plans "
+            "say; add --any-trainer if it does not"
+        )
+
+
+def _provenance(plans: Plans, folds: Sequence[Fold], packaging: Packaging) -> Provenance:
+    names = " ".join(fold.name for fold in folds)
+    return Provenance(
+        recipe=f"nnU-Net v2, {folds[0].trainer}, {plans.planned_by}, {plans.name}, folds {names}",
+        git_revision=git_revision(),
+        data=plans.dataset,
+        licence=packaging.licence or plans.licence or "not stated",
+        intended_use=packaging.intended_use,
+    )

@@ -1,0 +1,96 @@
+"""Where the trained model of nnU-Net v2 lies: a folder, a folder of such folders, or the zip of either.
+
+    nnUNet_results/Dataset701_Abdomen/nnUNetTrainer__nnUNetPlans__3d_fullres/
+        plans.json  dataset.json  fold_0/checkpoint_final.pth  fold_1/checkpoint_final.pth  …
+
+`nnUNetv2_export_model_to_zip` puts `Dataset701_Abdomen/…` into the zip.
+"""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from model.importers.foreign_fields import Place
+from model.importers.refusals import RefusedModelError
+
+PLANS, DATASET = "plans.json", "dataset.json"
+DEFAULT_CONFIGURATION = "3d_fullres"
+DEPTH = 3
+"""How many folders deep a model is looked for."""
+FOLD = "fold_"
+
+
+def find_model(given: Path, configuration: str | None) -> Place:
+    """The folder that holds `plans.json` and the folds.
+
+    Args:
+        given: what the user named.
+        configuration: which one is wanted where there are several; None for 3d_fullres, or the only one.
+
+    Raises:
+        RefusedModelError: there is no such folder, or several.
+    """
+    found = sorted(_models(_opened(given), DEPTH), key=str)
+    if not found:
+        raise RefusedModelError(
+            f"{given}: holds no trained model of nnU-Net v2 ({PLANS} and {DATASET} in a folder)"
+        )
+    wanted = configuration or DEFAULT_CONFIGURATION
+    fitting = [place for place in found if place.name.rpartition("__")[2] == wanted]
+    if len(found) == 1 and not (configuration and "__" in found[0].name):
+        fitting = found
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(place.name for place in found)
+    if fitting:
+        raise RefusedModelError(
+            f"{given}: holds {len(fitting)} models of {wanted}; name one of their folders: {names}"
+        )
+    raise RefusedModelError(f"{given}: holds no model of {wanted}; choose with --configuration among {names}")
+
+
+def find_folds(model: Place, asked: Sequence[str], checkpoint: str) -> tuple[tuple[str, Place], ...]:
+    """Names and checkpoints of the folds asked for, in order; all that are numbered where none is named.
+
+    Args:
+        model: see `find_model`.
+        asked: e.g. `0`, `1`, or `all`: that trained on all cases, or all that are numbered where
+            there is none.
+        checkpoint: name of the file in a fold's folder.
+
+    Raises:
+        RefusedModelError: a fold is missing, or asked for twice, or there is none.
+    """
+    there = {place.name.removeprefix(FOLD): place for place in model.iterdir() if place.name.startswith(FOLD)}
+    complete = sorted(name for name, place in there.items() if (place / checkpoint).is_file())
+    shown = ", ".join(complete) or "none"
+    every = [name for name in complete if name.isdecimal()] or complete
+    names = every if not asked or (list(asked) == ["all"] and "all" not in there) else list(asked)
+    if not names:
+        raise RefusedModelError(f"{model}: no fold has a {checkpoint}; choose another file with --checkpoint")
+    if len(set(names)) != len(names):
+        raise RefusedModelError(f"--folds {' '.join(names)}: names a fold twice")
+    for name in names:
+        if name not in complete:
+            raise RefusedModelError(f"{model}: fold {name} has no {checkpoint}; folds that have one: {shown}")
+    return tuple((name, there[name] / checkpoint) for name in names)
+
+
+def _opened(given: Path) -> Place:
+    if given.is_dir():
+        return given
+    if not given.exists():
+        raise RefusedModelError(f"{given}: no such folder or zip")
+    try:
+        return zipfile.Path(given)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise RefusedModelError(f"{given}: neither a folder nor a zip") from error
+
+
+def _models(place: Place, depth: int) -> Iterator[Place]:
+    if (place / PLANS).is_file() and (place / DATASET).is_file():
+        yield place
+    elif depth:
+        for inside in place.iterdir():
+            if inside.is_dir():
+                yield from _models(inside, depth - 1)

@@ -1,0 +1,193 @@
+"""The plans of nnU-Net in the words of a manifest: the same pre-processing, tiling and restoration."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
+
+from model.importers.nnunet_plans import Channel, Plans, Resampler
+from model.importers.refusals import RefusedModelError
+from model.labels import BACKGROUND
+from model.manifest.document import Input, Preprocessing
+from model.manifest.intensity import (
+    ClipZscoreIntensity,
+    DivideIntensity,
+    Intensity,
+    NoIntensity,
+    ZeroToOneIntensity,
+    ZscoreIntensity,
+)
+from model.manifest.network import AXES, Member
+from model.manifest.output import Output, Sigmoid, Softmax
+from model.manifest.resampling import (
+    CubicResampling,
+    LinearResampling,
+    Resampling,
+    Restoration,
+    SeparateAxisResampling,
+    SeparateAxisRestoration,
+)
+from model.manifest.tiling import NnunetImportance, Tiling
+
+STORED = "SPL"
+"""Letters of the stored axes z, y, x where arrays stay as the file has them."""
+T = TypeVar("T")
+ORDERS: Mapping[int, Literal["nearest", "linear", "cubic"]] = {0: "nearest", 1: "linear", 3: "cubic"}
+MR_NAMES = ("mr", "t1", "t2", "flair", "dwi", "adc", "pd")
+"""How the names of magnetic resonance channels begin."""
+SMALLEST_STD = 1e-8
+"""nnU-Net's least deviation."""
+
+
+def inputs_of(plans: Plans) -> tuple[Input, ...]:
+    """The channels of a case.
+
+    Raises:
+        RefusedModelError: a normalization is unknown.
+    """
+    return tuple(
+        Input(name=channel.name, modality=_modality(channel.name), intensity=_intensity(channel))
+        for channel in plans.channels
+    )
+
+
+def preprocessing_of(plans: Plans) -> Preprocessing:
+    """What happens before windows are cut."""
+    return Preprocessing(
+        orientation="stored",
+        crop="nonzero",
+        normalize="before_resampling",
+        resampling=resampling_of(plans.data),
+    )
+
+
+def member_of(plans: Plans, file: str, mirrored: Sequence[int]) -> Member:
+    """One fold's entry.
+
+    Args:
+        plans: of its configuration.
+        file: its ONNX file.
+        mirrored: nnU-Net's axes that its predictions are mirrored along.
+    """
+    flat = 1 if plans.flat else 0  # A flat network counts its axes from the second.
+    axes = sorted(plans.transpose[axis + flat] for axis in mirrored)
+    return Member(
+        file=file,
+        spacing_zyx_mm=_stored(plans, plans.spacing),
+        kept_spacing=(AXES[plans.transpose[0]],) if plans.flat else (),
+        window_zyx=_stored(plans, plans.patch),
+        axes="".join(STORED[axis] for axis in plans.transpose),
+        tiling=Tiling(
+            importance=NnunetImportance(),
+            mirror_axes=tuple(AXES[axis] for axis in axes),
+            skip_air=False,
+        ),
+    )
+
+
+def _stored(plans: Plans, values: tuple[T, T, T]) -> tuple[T, T, T]:
+    """Values along nnU-Net's axes, in the order of the stored ones."""
+    z, y, x = (values[plans.transpose.index(axis)] for axis in range(3))
+    return z, y, x
+
+
+def resampling_of(resampler: Resampler) -> Resampling:
+    """How images are brought to the network's grid."""
+    in_plane, along = ORDERS[resampler.order], ORDERS[resampler.order_z]
+    if resampler.above_ratio is None and in_plane != "nearest":
+        return CubicResampling() if in_plane == "cubic" else LinearResampling()
+    if resampler.above_ratio is None:
+        along = in_plane
+    return SeparateAxisResampling(in_plane=in_plane, along=along, above_ratio=resampler.above_ratio or 0.0)
+
+
+def restoration_of(resampler: Resampler, where: str) -> Restoration:
+    """How scores are brought back.
+
+    Raises:
+        RefusedModelError: by a cubic spline, for which whole volumes of scores would have to be held.
+    """
+    in_plane, along = ORDERS[resampler.order], ORDERS[resampler.order_z]
+    if in_plane == "cubic" or along == "cubic":
+        raise RefusedModelError(
+            f"{where}: resampling_fn_probabilities of order 3 cannot be expressed; known are 0 and 1"
+        )
+    if resampler.above_ratio is None and in_plane == "linear":
+        return LinearResampling()
+    if resampler.above_ratio is None:
+        along = in_plane
+    return SeparateAxisRestoration(in_plane=in_plane, along=along, above_ratio=resampler.above_ratio or 0.0)
+
+
+def output_of(plans: Plans, where: str) -> Output:
+    """What the networks' channels mean.
+
+    Raises:
+        RefusedModelError: ids that nnU-Net itself would not write, or two regions with one id.
+    """
+    order = plans.regions_class_order
+    if order is None:
+        names = sorted(plans.labels, key=lambda name: int(plans.labels[name]))
+        ids = {name: int(plans.labels[name]) for name in names}
+        if list(ids.values()) != list(range(1, len(ids) + 1)):
+            raise RefusedModelError(
+                f"{where}: labels must be 1, 2, 3 … without a gap, are {list(ids.values())}"
+            )
+    else:
+        names = list(plans.labels)
+        if len(order) != len(names):
+            raise RefusedModelError(
+                f"{where}: regions_class_order must be one id for each of {len(names)} regions"
+            )
+        ids = dict(zip(names, order, strict=True))
+    try:
+        return Output(
+            label_set=plans.dataset,
+            labels=ids,
+            channels=tuple(names) if order is not None else (BACKGROUND, *names),
+            activation=Softmax() if order is None else Sigmoid(),
+        )
+    except ValueError as error:
+        raise RefusedModelError(f"{where}: {error}") from error
+
+
+def _modality(name: str) -> Literal["CT", "MR", "PET", "other"]:
+    lowered = name.casefold()
+    if lowered == "ct":
+        return "CT"
+    if lowered.startswith("pet"):
+        return "PET"
+    return "MR" if lowered.startswith(MR_NAMES) else "other"
+
+
+def _intensity(channel: Channel) -> Intensity:
+    make = SCHEMES.get(channel.scheme)
+    if make is None:
+        raise RefusedModelError(
+            f"channel {channel.name}: normalization {channel.scheme} is unknown; "
+            f"known are {', '.join(SCHEMES)}"
+        )
+    return make(channel)
+
+
+def _ct(channel: Channel) -> Intensity:
+    try:
+        lower, upper, mean, std = (
+            float(channel.figures[name]) for name in ("percentile_00_5", "percentile_99_5", "mean", "std")
+        )
+        return ClipZscoreIntensity(lower=lower, upper=upper, mean=mean, std=max(std, SMALLEST_STD))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RefusedModelError(
+            f"channel {channel.name}: no use can be made of its foreground_intensity_properties_per_channel "
+            f"({error})"
+        ) from error
+
+
+SCHEMES: Mapping[str, Callable[[Channel], Intensity]] = {
+    "CTNormalization": _ct,
+    "ZScoreNormalization": lambda channel: ZscoreIntensity(
+        over="nonzero_filled" if channel.use_mask else "image"
+    ),
+    "RescaleTo01Normalization": lambda channel: ZeroToOneIntensity(),
+    "RGBTo01Normalization": lambda channel: DivideIntensity(),
+    "NoNormalization": lambda channel: NoIntensity(),
+}
+"""nnU-Net's classes of normalization."""

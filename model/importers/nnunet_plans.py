@@ -1,0 +1,210 @@
+"""What `plans.json` and `dataset.json` of nnU-Net v2 say of one configuration.
+
+Lists along axes are in nnU-Net's own order: the stored axes (z, y, x), transposed by `transpose_forward`. A
+flat configuration has two axes; its spacing and patch get the slice in front.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from model.arrays import Zyx, ZyxMm
+from model.importers.foreign_fields import Place, field, numbers, read_json
+from model.importers.nnunet_folder import DATASET, PLANS
+from model.importers.nnunet_networks import UNetSpec, spec_of
+from model.importers.refusals import RefusedModelError
+
+PREPROCESSORS = ("DefaultPreprocessor",)
+LABEL_MANAGERS = ("LabelManager",)
+READERS: Mapping[str, Literal["stored", "canonical"]] = {
+    "SimpleITKIO": "stored",
+    "NibabelIO": "stored",
+}
+"""Readers of images to whether they leave arrays as the file has them."""
+ANY_SIDE = 1.0
+"""Stands for the spacing between the slices of a flat configuration, which every image keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampler:
+    """`resample_data_or_seg_to_shape` and its settings."""
+
+    order: int
+    """Of the spline in plane, or along all axes: 0, 1 or 3."""
+    order_z: int
+    """Of that along an axis that is resampled apart."""
+    above_ratio: float | None
+    """Of the largest spacing to the smallest, above which one axis is apart; 0: it always is; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """How one image of a case is normalized."""
+
+    name: str
+    scheme: str
+    """nnU-Net's class, e.g. `CTNormalization`."""
+    use_mask: bool
+    """Whether only voxels that are not 0 count and change."""
+    figures: Mapping[str, Any]
+    """`mean`, `std`, `percentile_00_5`, `percentile_99_5` of the training data's foreground."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plans:
+    """One configuration."""
+
+    name: str
+    """E.g. `3d_fullres`."""
+    dataset: str
+    """E.g. `Dataset701_Abdomen`."""
+    planned_by: str
+    """E.g. `nnUNetResEncUNetMPlans`."""
+    flat: bool
+    """Whether networks see one slice at a time."""
+    spacing: ZyxMm
+    patch: Zyx
+    transpose: tuple[int, int, int]
+    """Stored axis that is the n-th of nnU-Net's."""
+    channels: tuple[Channel, ...]
+    data: Resampler
+    scores: Resampler
+    network: UNetSpec
+    labels: Mapping[str, Any]
+    """Structure to id, or to a list of ids (a region)."""
+    regions_class_order: tuple[int, ...] | None
+    licence: str | None
+    """As `dataset.json` has it."""
+
+
+def read_plans(model: Place, configuration: str) -> Plans:
+    """Read what a trained model says of the configuration that its checkpoints are of.
+
+    Raises:
+        RefusedModelError: a file is missing or faulty, or says what cannot be done here.
+    """
+    plans, dataset = read_json(model / PLANS), read_json(model / DATASET)
+    where = f"{model / PLANS}: {configuration}"
+    stated = _configuration(plans, configuration, str(model / PLANS))
+    if stated.get("previous_stage") is not None:
+        raise RefusedModelError(
+            f"{where}: is the second stage of a cascade, which cannot be expressed; import 3d_fullres"
+        )
+    _check_known(stated, "preprocessor_name", PREPROCESSORS, where)
+    _check_known(plans, "label_manager", LABEL_MANAGERS, str(model / PLANS))
+    _check_known(plans, "image_reader_writer", tuple(READERS), str(model / PLANS))
+    channels = _channels(plans, stated, dataset, where, model / DATASET)
+    patch, spacing = numbers(stated, "patch_size", where), numbers(stated, "spacing", where)
+    flat = len(patch) == 2
+    labels, order = _labels(dataset, model / DATASET)
+    return Plans(
+        name=configuration,
+        dataset=str(plans.get("dataset_name", "unknown data set")),
+        planned_by=str(plans.get("plans_name", "unknown plans")),
+        flat=flat,
+        spacing=_three(spacing, ANY_SIDE, f"{where}: spacing"),
+        patch=_whole(_three(patch, 1.0, f"{where}: patch_size")),
+        transpose=_transpose(plans, str(model / PLANS)),
+        channels=channels,
+        data=_resampler(stated, "resampling_fn_data", where),
+        scores=_resampler(stated, "resampling_fn_probabilities", where),
+        network=spec_of(stated, len(channels), _heads(labels, order), flat=flat, where=where),
+        labels=labels,
+        regions_class_order=order,
+        licence=str(dataset["licence"]) if "licence" in dataset else None,
+    )
+
+
+def _configuration(plans: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    """A configuration with what it inherits."""
+    known: Mapping[str, Any] = field(plans, "configurations", Mapping, where)
+    merged: dict[str, Any] = {}
+    following: Any = name
+    for _ in range(len(known) + 1):
+        if following not in known:
+            raise RefusedModelError(
+                f"{where}: has no configuration {following}; known are {', '.join(known)}"
+            )
+        merged = {**field(known, following, Mapping, where), **merged}
+        following = known[following].get("inherits_from")
+        if following is None:
+            return merged
+    raise RefusedModelError(f"{where}: configuration {name} inherits from itself")
+
+
+def _check_known(document: Mapping[str, Any], name: str, known: tuple[str, ...], where: str) -> None:
+    value = document.get(name, known[0])
+    if value not in known:
+        raise RefusedModelError(f"{where}: {name} is {value}, known are {', '.join(known)}")
+
+
+def _channels(
+    plans: Mapping[str, Any], stated: Mapping[str, Any], dataset: Mapping[str, Any], where: str, beside: Place
+) -> tuple[Channel, ...]:
+    names = dataset.get("channel_names", dataset.get("modality"))
+    if not isinstance(names, Mapping) or not names:
+        raise RefusedModelError(f"{beside}: channel_names must map channel numbers to names")
+    schemes: list[Any] = field(stated, "normalization_schemes", list, where)
+    masks: list[Any] = field(stated, "use_mask_for_norm", list, where)
+    older = plans.get("foreground_intensity_properties_by_modality", {})
+    figures = plans.get("foreground_intensity_properties_per_channel", older)
+    if not len(names) == len(schemes) == len(masks):
+        raise RefusedModelError(
+            f"{where}: normalization_schemes and use_mask_for_norm must be of {len(names)} channels"
+        )
+    return tuple(
+        Channel(
+            name=str(names[key]),
+            scheme=str(schemes[index]),
+            use_mask=bool(masks[index]),
+            figures=figures.get(str(index), {}) if isinstance(figures, Mapping) else {},
+        )
+        for index, key in enumerate(sorted(names, key=int))
+    )
+
+
+def _labels(dataset: Mapping[str, Any], where: Place) -> tuple[dict[str, Any], tuple[int, ...] | None]:
+    labels = {str(k): v for k, v in field(dataset, "labels", Mapping, where).items() if k not in ("ignore",)}
+    if labels.pop("background", None) != 0:
+        raise RefusedModelError(f"{where}: labels must name background 0")
+    if not any(isinstance(ids, list) and len(ids) > 1 for ids in labels.values()):
+        return {name: ids[0] if isinstance(ids, list) else ids for name, ids in labels.items()}, None
+    return labels, tuple(int(value) for value in numbers(dataset, "regions_class_order", where))
+
+
+def _heads(labels: Mapping[str, Any], order: tuple[int, ...] | None) -> int:
+    return len(labels) + (1 if order is None else 0)
+
+
+def _resampler(stated: Mapping[str, Any], name: str, where: str) -> Resampler:
+    _check_known(stated, name, ("resample_data_or_seg_to_shape",), where)
+    kwargs = f"{name}_kwargs"
+    settings: Mapping[str, Any] = field({kwargs: {}, **stated}, kwargs, Mapping, where)
+    forced = settings.get("force_separate_z", False)
+    order, order_z = settings.get("order", 3), settings.get("order_z", 0)
+    for what, value in (("order", order), ("order_z", order_z)):
+        if value not in (0, 1, 3):
+            raise RefusedModelError(f"{where}: {name} has {what} {value}; known are 0, 1 and 3")
+    ratio = float(settings.get("separate_z_anisotropy_threshold", 3.0))
+    return Resampler(
+        order=order, order_z=order_z, above_ratio=ratio if forced is None else (0.0 if forced else None)
+    )
+
+
+def _transpose(plans: Mapping[str, Any], where: str) -> tuple[int, int, int]:
+    axes = tuple(int(value) for value in numbers(plans, "transpose_forward", where))
+    if sorted(axes) != [0, 1, 2]:
+        raise RefusedModelError(f"{where}: transpose_forward must name axes 0, 1 and 2, is {list(axes)}")
+    return axes[0], axes[1], axes[2]
+
+
+def _three(values: tuple[float, ...], slice_side: float, where: str) -> ZyxMm:
+    if len(values) not in (2, 3):
+        raise RefusedModelError(f"{where} must be of two or three axes, is {list(values)}")
+    first, second, third = values if len(values) == 3 else (slice_side, *values)
+    return first, second, third
+
+
+def _whole(values: ZyxMm) -> Zyx:
+    first, second, third = (round(value) for value in values)
+    return first, second, third

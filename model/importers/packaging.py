@@ -1,0 +1,21 @@
+"""What an importer is told beside the model itself."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packaging:
+    """How a bundle is written, and what nobody but its maker knows."""
+
+    name: str | None = None
+    """Name of the bundle; None for the folder's."""
+    licence: str | None = None
+    """Licence of the weights; None for what the model says of itself."""
+    intended_use: str = "Research only; not a medical device."
+    """What it is for, and what not."""
+    fp16: bool = True
+    """Whether each member has a second file that computes in fp16."""
+    half_weights: bool = False
+    """Whether weights are rounded to half floats, which halves the files and may turn near-ties."""
+    overwrite: bool = False
+    """Replace a bundle that is already there."""

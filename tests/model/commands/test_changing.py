@@ -1,0 +1,92 @@
+"""`tune` and `labels` write a bundle's manifest anew, or leave it alone and say why."""
+
+import json
+
+import pytest
+
+from model.__main__ import main
+from model.bundle import load_bundle
+from tests.inference.bundles import make_bundle
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path / "made").folder
+
+
+def test_tiling_is_changed_in_every_member(bundle, capsys):
+    words = ["--set", "tiling.overlap=0.25", "--set", 'tiling.mirror_axes=["x"]']
+    assert main(["tune", str(bundle), *words, "--set", "restoration.kind=linear"]) == 0
+    tiling = load_bundle(bundle).manifest.members[0].tiling
+    assert (tiling.overlap, tiling.mirror_axes) == (0.25, ("x",))
+    assert "tiling.overlap=0.25" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("tiling.overlap=2", "overlap: must be 0 to 0.9, is 2"),
+        ("tiling.magic=1", "tiling.magic: unknown field"),
+        ("tiling", "must read field=value"),
+        ("window_zyx=[1,1,1]", "must read field=value with a field of tiling"),
+        ("tiling.overlap.more=1", "overlap has no fields"),
+        ('fusion={"kind": "median"}', "fusion.kind: must be one of"),
+    ],
+)
+def test_faulty_fields_change_nothing(override, complaint, bundle, capsys):
+    before = (bundle / "manifest.json").read_bytes()
+    assert main(["tune", str(bundle), "--set", override]) == 2
+    assert complaint in capsys.readouterr().err
+    assert (bundle / "manifest.json").read_bytes() == before
+
+
+def own_set(folder, **ids):
+    path = folder / "own.json"
+    labels = {name.replace("_", " "): number for name, number in ids.items()}
+    path.write_text(json.dumps({"name": "own", "labels": labels}), encoding="utf-8")
+    return path
+
+
+def test_equal_names_are_matched_and_the_rest_is_dropped(bundle, tmp_path, capsys):
+    assert main(["labels", str(bundle), "--to", str(own_set(tmp_path, Liver=7, AORTA=3))]) == 0
+    output = load_bundle(bundle).manifest.output
+    assert {name: output.structure_of(name) for name in output.structures} == {
+        "liver": "Liver", "kidney": None, "aorta": "AORTA", "tumor": None,
+    }  # fmt: skip
+    assert capsys.readouterr().out.splitlines() == [
+        "written as own: liver, aorta",
+        "not written: kidney, tumor",
+    ]
+
+
+def test_a_table_by_name_and_by_id(bundle, tmp_path):
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps({"1": "organ", "tumor": "lesion"}), encoding="utf-8")
+    words = ["--to", str(own_set(tmp_path, organ=1, lesion=2)), "--map", str(table)]
+    assert main(["labels", str(bundle), *words]) == 0
+    output = load_bundle(bundle).manifest.output
+    assert output.structure_of("liver") == "organ"
+    assert output.structure_of("tumor") == "lesion"
+    assert output.label_set == "own"
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ({"heart": "organ"}, "the bundle has no structure heart"),
+        ({"99": "organ"}, "the bundle has no structure 99"),
+        ({"liver": "heart"}, "heart is neither a structure nor a left/right pair of label set own"),
+        ([1], "must map structures to structures"),
+        ({}, "no structure of the bundle would be written"),
+    ],
+)
+def test_faulty_tables_change_nothing(table, complaint, bundle, tmp_path, capsys):
+    before = (bundle / "manifest.json").read_bytes()
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(table), encoding="utf-8")
+    words = ["--to", str(own_set(tmp_path, organ=1)), "--map", str(path)]
+    assert main(["labels", str(bundle), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+    assert "table.json" in line
+    assert (bundle / "manifest.json").read_bytes() == before

@@ -1,0 +1,69 @@
+"""`verify` runs the bundle in processes of its own and holds its labels against others."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from model.__main__ import main
+from model.labels import FLARE23
+from tests.inference.bundles import hu, make_bundle, member
+
+
+@pytest.fixture
+def subject(tmp_path):
+    """A bundle on its own grid, an image, and the label map that it gives, but for one voxel."""
+    labels = np.zeros((8, 16, 16), np.uint8)
+    labels[2:6, 4:12, 4:12] = FLARE23.ids["liver"]
+    labels[2:6, 4:8, 4:8] = FLARE23.ids["aorta"]
+    for folder, array in (("images", hu(labels)), ("labels", labels)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((1.0, 1.5, 2.5))
+        (tmp_path / folder).mkdir()
+        sitk.WriteImage(
+            image, str(tmp_path / folder / ("a_0000.nii.gz" if folder == "images" else "a.nii.gz"))
+        )
+    return make_bundle(tmp_path / "bundle", [member()]).folder
+
+
+def test_labels_that_are_there_already(subject, tmp_path, capsys):
+    against = ["--against", "labels", str(tmp_path / "labels")]
+    assert main(["verify", str(subject), *against, "--images", str(tmp_path / "images"), "--explore"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| LeanSeg fp32")]
+    assert rows[0][4] == "1.00000"
+    assert any(line.startswith("| overlap 0.25 ") for line in lines)
+    assert not any(line.startswith("| no mirroring ") for line in lines)
+    assert (subject / "verification.png").stat().st_size > 1000
+    found = json.loads((subject / "verification.json").read_text(encoding="utf-8"))
+    assert found["contenders"][1]["agreement"]["a"]["differing"] == 0
+    assert main(["show", str(subject)]) == 0
+    assert "mean Dice 1.00000 with labels" in capsys.readouterr().out
+
+
+def test_a_python_without_nnunet_is_told_apart(subject, tmp_path, capsys):
+    for name in ("plans.json", "dataset.json"):
+        (tmp_path / name).touch()
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'nnunetv2'\"; exit 1\n")
+    python.chmod(0o755)
+    words = ["--against", "nnunet", str(tmp_path), "--images", str(tmp_path / "images")]
+    assert main(["verify", str(subject), *words, "--python", str(python)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: nnU-Net failed on a: ModuleNotFoundError")
+    assert line.endswith("run `make peers` and add --python .venv-peers/bin/python")
+
+
+@pytest.mark.parametrize(
+    ("against", "complaint"),
+    [
+        (("torch", "x"), "--against torch: unknown; known are nnunet and labels"),
+        (("nnunet", "nowhere"), "nowhere: no such folder or zip"),
+    ],
+)
+def test_faulty_calls(against, complaint, subject, tmp_path, capsys):
+    words = ["--against", *against, "--images", str(tmp_path / "images")]
+    assert main(["verify", str(subject), *words]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (subject / "verification.json").exists()

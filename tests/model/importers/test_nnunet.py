@@ -1,0 +1,328 @@
+"""Trained-model folders of nnU-Net v2 become bundles; what cannot is refused in one line, nothing written."""
+
+import json
+import os
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from model.__main__ import main
+from model.bundle import load_bundle
+from model.importers.nnunet import TRAINERS, import_nnunet
+from model.importers.nnunet_folder import find_folds
+from model.importers.nnunet_manifest import inputs_of, member_of, output_of, preprocessing_of, restoration_of
+from model.importers.nnunet_plans import read_plans
+from model.importers.nnunet_weights import network_of
+from model.importers.packaging import Packaging
+from model.importers.safe_checkpoint import read_checkpoint
+from model.manifest.intensity import ClipZscoreIntensity, ZscoreIntensity
+from model.manifest.output import Sigmoid, Softmax
+from model.manifest.resampling import CubicResampling, LinearResampling, SeparateAxisResampling
+from model.onnx_export import memory
+from model.onnx_export.parity import onnxruntime_predict
+from tests.model.importers.made_folders import write_folder
+from tests.peers.nnunet_models import KINDS
+from tests.places import ROOT
+
+PACKAGING = Packaging(fp16=False)
+
+
+@pytest.fixture(autouse=True)
+def fake_memory_program(monkeypatch):
+    monkeypatch.setattr(memory, "PROGRAM", (sys.executable, str(ROOT / "tests/fake_memory_program.py")))
+
+
+def plans_in(folder, kind, change=None):
+    return read_plans(
+        write_folder(folder, kind, change=change), KINDS[kind].get("configuration", "3d_fullres")
+    )
+
+
+def test_a_bundle_computes_what_the_checkpoint_computes(tmp_path):
+    model = write_folder(tmp_path, "isotropic")
+    bundle = import_nnunet(tmp_path, tmp_path / "bundle", PACKAGING)
+    assert load_bundle(bundle.folder).manifest == bundle.manifest
+    plans = read_plans(model, "3d_fullres")
+    weights = read_checkpoint(model / "fold_0" / "checkpoint_final.pth")["network_weights"]
+    window = np.random.default_rng(0).normal(size=(1, 1, 24, 40, 40)).astype(np.float32)
+    with torch.inference_mode():
+        expected = network_of(plans.network, weights, model)(torch.from_numpy(window)).numpy()
+    found = onnxruntime_predict(bundle.folder / "fold-0.onnx")(window)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_what_the_manifest_says_of_isotropic_ct_plans(tmp_path):
+    plans = plans_in(tmp_path, "isotropic")
+    (channel,) = inputs_of(plans)
+    assert channel.intensity == ClipZscoreIntensity(lower=-500.0, upper=320.0, mean=70.0, std=110.0)
+    assert channel.modality == "CT"
+    steps = preprocessing_of(plans)
+    assert (steps.orientation, steps.crop, steps.normalize) == ("stored", "nonzero", "before_resampling")
+    assert steps.resampling == SeparateAxisResampling(in_plane="cubic", along="nearest", above_ratio=3.0)
+    member = member_of(plans, "fold-0.onnx", (0, 1, 2))
+    assert (member.spacing_zyx_mm, member.window_zyx, member.axes) == ((4.0, 3.0, 3.0), (24, 40, 40), "SPL")
+    assert (member.tiling.overlap, member.tiling.mirror_axes) == (0.5, ("z", "y", "x"))
+    assert member.tiling.skip_air is False
+    output = output_of(plans, "here")
+    assert output.activation == Softmax()
+    assert output.channels == ("background", "structure 1", "structure 2", "structure 3", "structure 4")
+
+
+def test_transposed_axes_are_told_in_the_order_of_the_file(tmp_path):
+    """transpose_forward [1, 2, 0]: nnU-Net's axes run along the file's y, x, z."""
+    member = member_of(plans_in(tmp_path, "transposed"), "fold-0.onnx", (0,))
+    assert member.axes == "PLS"
+    assert member.spacing_zyx_mm == (4.0, 3.0, 2.5)
+    assert member.window_zyx == (24, 32, 40)
+    assert member.input_shape == (32, 40, 24)
+    assert member.tiling.mirror_axes == ("y",)
+
+
+def test_flat_networks_see_windows_one_slice_thick_that_keep_their_spacing(tmp_path):
+    member = member_of(plans_in(tmp_path, "flat"), "fold-0.onnx", (0, 1))
+    assert member.window_zyx == (1, 64, 64)
+    assert member.kept_spacing == ("z",)
+    assert member.spacing_on((7.0, 1.0, 1.0)) == (7.0, 2.5, 2.5)
+    assert member.tiling.mirror_axes == ("y", "x")
+
+
+def test_flat_weights_give_what_a_flat_convolution_gives(tmp_path):
+    model = write_folder(tmp_path, "flat")
+    weights = read_checkpoint(model / "fold_0" / "checkpoint_final.pth")["network_weights"]
+    network = network_of(read_plans(model, "2d").network, weights, model)
+    first = "encoder.stages.0.0.convs.0.conv"
+    image = torch.rand(1, 1, 1, 16, 16)
+    expected = torch.nn.functional.conv2d(
+        image[:, :, 0], weights[f"{first}.weight"], weights[f"{first}.bias"], padding=1
+    )
+    torch.testing.assert_close(network.encoder[0][0].convolution(image)[:, :, 0], expected)
+
+
+def test_regions_are_on_or_off_and_later_ones_win(tmp_path):
+    output = output_of(plans_in(tmp_path, "regions"), "here")
+    assert output.activation == Sigmoid()
+    assert output.channels == ("all", "not fat", "bright")
+    assert dict(output.labels) == {"all": 1, "not fat": 2, "bright": 3}
+
+
+def test_the_ignore_label_is_no_structure(tmp_path):
+    assert "ignore" not in output_of(plans_in(tmp_path, "ignore"), "here").channels
+
+
+def test_the_second_channel_is_normalized_over_its_mask(tmp_path):
+    inputs = inputs_of(plans_in(tmp_path, "two_channels"))
+    assert [channel.modality for channel in inputs] == ["CT", "MR"]
+    assert inputs[1].intensity == ZscoreIntensity(over="nonzero_filled")
+
+
+def test_forced_and_forbidden_separate_axes(tmp_path):
+    def force(value):
+        def change(plans, described):
+            stated = plans["configurations"]["3d_fullres"]
+            for name in ("resampling_fn_data_kwargs", "resampling_fn_probabilities_kwargs"):
+                stated[name]["force_separate_z"] = value
+
+        return change
+
+    always = plans_in(tmp_path / "a", "isotropic", force(True))
+    assert preprocessing_of(always).resampling.above_ratio == 0
+    never = plans_in(tmp_path / "b", "isotropic", force(False))
+    assert preprocessing_of(never).resampling == CubicResampling()
+    assert restoration_of(never.scores, "here") == LinearResampling()
+
+
+def test_plans_of_older_releases_are_read(tmp_path):
+    """Before 2.5 the network stood in the configuration itself."""
+
+    def age(plans, described):
+        stated = plans["configurations"]["3d_fullres"]
+        given = stated.pop("architecture")["arch_kwargs"]
+        stated |= {
+            "UNet_class_name": "PlainConvUNet",
+            "UNet_base_num_features": 8,
+            "unet_max_num_features": 24,
+            "n_conv_per_stage_encoder": given["n_conv_per_stage"],
+            "n_conv_per_stage_decoder": given["n_conv_per_stage_decoder"],
+            "pool_op_kernel_sizes": given["strides"],
+            "conv_kernel_sizes": given["kernel_sizes"],
+        }
+
+    assert plans_in(tmp_path, "isotropic", age).network.features == (8, 16, 24)
+
+
+def test_what_a_configuration_inherits(tmp_path):
+    def inherit(plans, described):
+        known = plans["configurations"]
+        known["base"] = known.pop("3d_fullres")
+        known["3d_fullres"] = {"inherits_from": "base", "spacing": [1.0, 1.0, 1.0]}
+
+    assert plans_in(tmp_path, "isotropic", inherit).spacing == (1.0, 1.0, 1.0)
+
+
+def test_folds_are_members_with_names(tmp_path):
+    write_folder(tmp_path, "isotropic", folds=(0, 2))
+    bundle = import_nnunet(tmp_path, tmp_path / "bundle", PACKAGING)
+    assert [member.file for member in bundle.manifest.members] == ["fold-0.onnx", "fold-2.onnx"]
+    assert bundle.manifest.provenance.recipe.endswith("3d_fullres, folds 0 2")
+    assert bundle.manifest.provenance.licence == "CC0"
+
+
+def test_which_folds_are_taken(tmp_path):
+    def taken(*asked):
+        return [name for name, _ in find_folds(model, asked, "checkpoint_final.pth")]
+
+    model = write_folder(tmp_path, "isotropic", folds=(0, 1))
+    assert taken() == taken("all") == ["0", "1"]
+    assert taken("1") == ["1"]
+    write_folder(tmp_path, "isotropic", folds=("all",))
+    assert taken() == ["0", "1"]
+    assert taken("all") == ["all"]
+
+
+def test_a_zip_is_as_good_as_a_folder(tmp_path):
+    write_folder(tmp_path / "results", "isotropic")
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as packed:
+        for path in sorted((tmp_path / "results").rglob("*")):
+            packed.write(path, path.relative_to(tmp_path / "results"))
+    call = [
+        "import",
+        "nnunet",
+        str(tmp_path / "model.zip"),
+        "--no-fp16",
+        "--output",
+        str(tmp_path / "bundle"),
+    ]
+    assert main(call) == 0
+    assert (tmp_path / "bundle" / "fold-0.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("nnUNetTrainer", True), ("nnUNetTrainer_250epochs", True), ("nnUNetTrainerNoMirroring", True),
+        ("nnUNetTrainer_4000epochs_NoMirroring", True), ("nnUNetTrainerDA5", True),
+        ("nnUNetTrainer_onlyMirror01_1500ep", True), ("nnUNetTrainerDA5_10epochs", True),
+        ("nnUNetTrainer_DASegOrd0_NoMirroring", True), ("nnUNetTrainerVanillaAdam1en3", True),
+        ("nnUNetTrainerBN", False), ("nnUNet_Primus_M_Trainer", False), ("MyTrainer", False),
+    ],
+)  # fmt: skip
+def test_trainers_that_build_what_the_plans_say(name, known):
+    assert bool(TRAINERS.fullmatch(name)) == known
+
+
+class Harmful:
+    """A pickle of this runs a command when it is read as pickles are."""
+
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+def refused(capsys, tmp_path, *words):
+    """The complaint of an import that writes nothing."""
+    output = tmp_path / "bundle"
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["import", "nnunet", *map(str, words), "--output", str(output)]) == 2
+    assert sorted(tmp_path.rglob("*")) == before
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_no_model_folder(capsys, tmp_path):
+    assert "holds no trained model of nnU-Net v2" in refused(capsys, tmp_path, tmp_path)
+    assert "no such folder or zip" in refused(capsys, tmp_path, tmp_path / "nowhere")
+
+
+def test_a_missing_fold_and_checkpoint(capsys, tmp_path):
+    write_folder(tmp_path, "isotropic", folds=(0, 1))
+    line = refused(capsys, tmp_path, tmp_path, "--folds", "0", "4")
+    assert line.endswith("fold 4 has no checkpoint_final.pth; folds that have one: 0, 1")
+    assert "no fold has a best.pth" in refused(capsys, tmp_path, tmp_path, "--checkpoint", "best.pth")
+
+
+def test_another_configuration_and_a_cascade(capsys, tmp_path):
+    write_folder(tmp_path, "isotropic")
+    line = refused(capsys, tmp_path, tmp_path, "--configuration", "2d")
+    assert "choose with --configuration among nnUNetTrainer__nnUNetPlans__3d_fullres" in line
+
+    def second_stage(plans, described):
+        plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
+
+    (tmp_path / "cascade").mkdir()
+    model = write_folder(tmp_path / "cascade", "isotropic", change=second_stage)
+    assert "second stage of a cascade" in refused(capsys, tmp_path, model)
+
+
+def test_an_unknown_trainer_unless_the_user_knows_it(capsys, tmp_path):
+    write_folder(tmp_path, "isotropic", trainer="MyTrainer")
+    assert "was trained by MyTrainer" in refused(capsys, tmp_path, tmp_path)
+    bundle = import_nnunet(tmp_path, tmp_path / "bundle", PACKAGING, any_trainer=True)
+    assert "MyTrainer" in bundle.manifest.provenance.recipe
+
+
+def set_in_architecture(name, value):
+    def change(plans, described):
+        architecture = plans["configurations"]["3d_fullres"]["architecture"]
+        (architecture if name == "network_class_name" else architecture["arch_kwargs"])[name] = value
+
+    return change
+
+
+def set_in_configuration(name, value):
+    def change(plans, described):
+        plans["configurations"]["3d_fullres"][name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (set_in_architecture("network_class_name", "my.Net"), "architecture Net is unknown"),
+        (set_in_architecture("norm_op", "torch.nn.BatchNorm3d"), "has norm_op torch.nn.BatchNorm3d"),
+        (set_in_architecture("dropout_op", "torch.nn.Dropout3d"), "has dropout_op torch.nn.Dropout3d"),
+        (set_in_architecture("squeeze_excitation", True), "has squeeze_excitation True, which is unknown"),
+        (set_in_architecture("features_per_stage", [8, 16, 32]), "the plans want"),
+        (set_in_configuration("normalization_schemes", ["Mine"]), "normalization Mine is unknown"),
+        (set_in_configuration("preprocessor_name", "Mine"), "preprocessor_name is Mine"),
+        (set_in_configuration("resampling_fn_data", "mine"), "resampling_fn_data is mine"),
+        (
+            set_in_configuration("resampling_fn_probabilities_kwargs", {"order": 3}),
+            "resampling_fn_probabilities of order 3",
+        ),
+        (set_in_configuration("patch_size", "big"), "patch_size"),
+        (set_in_configuration("spacing", [0.01, 1, 1]), "spacing_zyx_mm"),
+        (set_in_configuration("patch_size", [24, 40, 41]), "multiples of"),
+        (lambda plans, _: plans.update(image_reader_writer="Tiff3DIO"), "image_reader_writer is Tiff3DIO"),
+        (lambda _, described: described["labels"].update({"structure 4": 7}), "labels must be 1, 2, 3"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_expressed_is_refused_by_name(change, complaint, capsys, tmp_path):
+    model = write_folder(tmp_path, "isotropic", change=change)
+    assert complaint in refused(capsys, tmp_path, model)
+
+
+def test_a_checkpoint_that_needs_code_is_refused_and_not_run(capsys, tmp_path, monkeypatch):
+    model = write_folder(tmp_path, "isotropic")
+    path = model / "fold_0" / "checkpoint_final.pth"
+    torch.save({"network_weights": {}, "logging": Harmful()}, path)
+    monkeypatch.chdir(tmp_path)
+    assert f"names {os.system.__module__}.system" in refused(capsys, tmp_path, model)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_a_damaged_checkpoint(capsys, tmp_path):
+    model = write_folder(tmp_path, "isotropic")
+    path = model / "fold_0" / "checkpoint_final.pth"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "damaged, or no checkpoint of torch" in refused(capsys, tmp_path, model)
+
+
+def test_plans_that_are_no_json(capsys, tmp_path):
+    model = write_folder(tmp_path, "isotropic")
+    (model / "plans.json").write_text("{", encoding="utf-8")
+    assert "cannot be read as JSON" in refused(capsys, tmp_path, model)
+    assert json.loads((model / "dataset.json").read_text(encoding="utf-8"))
