@@ -1,6 +1,6 @@
 """What a run keeps in memory, item by item: the figures under a plan. Sizes are in MiB.
 
-Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/planning/test_planner.py` holds
+Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/planning/test_peaks.py` holds
 them against real peaks.
 """
 

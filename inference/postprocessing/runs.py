@@ -116,7 +116,7 @@ def find_runs(labels: U8) -> Runs:
     Raises:
         ScatteredError: there are more than `most_runs`.
     """
-    _, height, width = labels.shape
+    depth, height, width = labels.shape
     # A column of background before each row: no run reaches into the next row.
     padded = np.zeros((height, width + 1), np.uint8)
     flat = padded.reshape(-1)
@@ -137,7 +137,6 @@ def find_runs(labels: U8) -> Runs:
         starts.append((first - before).astype(np.int32))
         stops.append((after - before).astype(np.int32))
         values.append(value[begins])
-    depth, height, width = labels.shape
     return Runs(
         size_zyx=(depth, height, width),
         row=np.concatenate(rows),
