@@ -67,7 +67,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         type=_at_least_one,
         default=0,
         metavar="N",
-        help="processor threads (default: as many as this process may run on)",
+        help="processor threads (default: as many as can run at a time, a quota considered)",
     )
     _add_limits(parser)
     add(

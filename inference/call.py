@@ -20,7 +20,7 @@ class Call:
     bundle: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
-    """0: as many as this process may run on."""
+    """0: as many as can run at a time, see `inference.limits`."""
     precision: Literal["auto", "fp32"] = "auto"
     host_memory_mb: int | None = None
     """None: what there is, see `inference.limits`."""

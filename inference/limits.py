@@ -42,7 +42,9 @@ def memory_at_hand(most_mb: int, root: Path = ROOT) -> MemoryAtHand:
     if free is not None:
         found.append(MemoryAtHand(mb=(free * 1024 + own) // MIB, why="what this machine has free"))
     for folder in _groups(root, "memory"):
-        limit = _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes")
+        # Above `memory.high` a process is not killed, but slowed down until it hardly runs.
+        limits = [_number(folder / name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes")]
+        limit = min((each for each in limits if each is not None), default=None)
         used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes")
         if limit is None or limit >= UNLIMITED:
             continue

@@ -112,15 +112,19 @@ class _Writing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         """Finish what was begun. What ended the run first is what the caller hears of."""
         try:
-            self.settle()
+            self._finish()
         except OutputError:
             if error is None:
                 raise
         except (KeyboardInterrupt, SystemExit):
-            self.settle()
+            self._finish()
             raise
-        finally:
-            self._pool.shutdown()
+
+    def _finish(self) -> None:
+        self._pool.shutdown()
+        if self._pending is not None and not self._pending[2].done():
+            self._pending = None  # Interrupted before it was begun.
+        self.settle()
 
     def submit(self, prepared: PreparedCase, result: Segmented | Failure) -> None:
         """Wait for the case before this one, then begin to write this one's label map, or tell why it failed.
@@ -141,8 +145,11 @@ class _Writing:
             return
         assert prepared.geometry is not None, "a case that was segmented was opened"
         self.labels_mb = image_mb(prepared.geometry.size_zyx, 1)
-        future = self._pool.submit(finish_case, prepared, result, self._output)
+        # Known before it is begun: who is interrupted while the pool starts its thread, which may have
+        # written the file by then, must still tell of it.
+        future: Future[Outcome] = Future()
         self._pending = prepared, result.warnings, future
+        self._pool.submit(_fulfil, future, prepared, result, self._output)
 
     def settle(self) -> None:
         """Wait for the last case's result to be on disk, and tell about it.
@@ -162,6 +169,14 @@ class _Writing:
             raise
         self._pending, self.labels_mb = None, 0.0
         self._tell(outcome)
+
+
+def _fulfil(future: Future[Outcome], prepared: PreparedCase, result: Segmented, output: Path) -> None:
+    """Write a case's label map, and hand its outcome, or what went wrong, to the future."""
+    try:
+        future.set_result(finish_case(prepared, result, output))
+    except BaseException as error:
+        future.set_exception(error)
 
 
 def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:

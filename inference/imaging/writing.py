@@ -5,6 +5,7 @@ be told from one that another run is writing.
 """
 
 import errno
+import fcntl
 import os
 import secrets
 import zlib
@@ -22,11 +23,6 @@ from inference.geometry import Geometry
 from inference.imaging.formats.nifti_header import HEADER_BYTES, VOXELS_AT, header_layout, label_header
 from inference.imaging.formats.packed_streams import GzipSink
 from model.arrays import U8
-
-try:
-    import fcntl
-except ImportError:  # Windows: unfinished files are not swept there.
-    fcntl = None  # type: ignore[assignment]
 
 SLICES_AT_ONCE = 16
 TEMPORARY = ".leanseg-"
@@ -94,8 +90,8 @@ def sweep(folder: Path) -> None:
     """Remove the unfinished files that killed runs left in a folder; those of other runs stay."""
     for path in folder.glob(f"{TEMPORARY}*.tmp"):
         with suppress(OSError), path.open("r+b") as file:
-            if _lock(file):
-                path.unlink()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 @contextmanager
@@ -110,9 +106,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     scratch = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        # Not by `tempfile`, whose files only their owner may read.
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            _lock(file)
+        with _locked(scratch) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -125,12 +119,16 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             scratch.unlink(missing_ok=True)
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file for as long as it is open; False where another process has it, or nobody can."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _locked(path: Path) -> BinaryIO:
+    """A new file to write, locked for as long as it is open.
+
+    One that another run swept away before it was locked is made once more.
+    """
+    while True:
+        # Not by `tempfile`, whose files only their owner may read.
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")
+        with suppress(OSError):  # Some file systems have no locks; nothing is swept there.
+            fcntl.flock(file, fcntl.LOCK_EX)  # Waits while the file is being swept.
+        if path.exists():
+            return file
+        file.close()

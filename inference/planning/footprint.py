@@ -1,6 +1,6 @@
 """What a run keeps in memory, item by item: the figures under a plan. Sizes are in MiB.
 
-Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/planning/test_planner.py` holds
+Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/planning/test_peaks.py` holds
 them against real peaks.
 """
 
@@ -16,7 +16,7 @@ from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
 from inference.sliding_window.groups import one_window
 from model.arrays import Zyx, ZyxMm
-from model.manifest.clean_up import NearOtherStructures
+from model.manifest.clean_up import CleanUpStep, NearOtherStructures
 from model.manifest.document import Manifest
 from model.manifest.fusion import fused_scores
 from model.manifest.intensity import needs_mask
@@ -69,7 +69,7 @@ class Footprint:
             backend: what runs the networks.
             networks_mb: what the networks loaded at a time take, as far as they lie in host memory.
         """
-        inputs = len(self.manifest.inputs)
+        inputs, structures = len(self.manifest.inputs), len(self.manifest.output.labels)
         image = f"image ({'int16' if self.voxel_bytes == VOXEL_BYTES * inputs else 'float32'})"
         always = {
             "libraries": LIBRARIES_MB[backend],
@@ -89,17 +89,27 @@ class Footprint:
                     for grid, members in self.groups
                     for member in members
                 ),
-                "other grids": self._other_grids_mb(),
-                "kept (float32)": sum(_mb(grid, 4 * self._channels) for grid in self.kept),
+                "waiting slabs": self._waiting_mb(),
+                "kept (float32)": self._kept_mb,
+                "removed (uint8, bool)": self._removed_mb,
                 "restoration": self._restoration_mb(),
             },
             "clean-up": {
                 **always,
                 "labels (uint8)": _mb(self.image_zyx, self._maps_in_clean_up),
-                "parts": self._parts_mb(),
-                "distances": self._distances_mb(),
+                **_clean_up_mb(self.image_zyx, self.spacing_zyx_mm, structures, self.manifest.postprocessing),
             },
         }
+        if self.manifest.cleans_before_fusion:
+            grid, members = max(self.groups, key=lambda group: prod(group[0]))
+            steps = [step for _, of in self.groups for step in self.manifest.clean_up_of(of[0].ensemble)]
+            stages["clean-up before fusion"] = {
+                **always,
+                "labels (uint8)": _mb(self.image_zyx, 1) + _mb(grid, self._maps_in_clean_up),
+                "kept (float32)": self._kept_mb,
+                "removed (uint8, bool)": self._removed_mb,
+                **_clean_up_mb(grid, members[0].spacing_zyx_mm, structures, steps),
+            }
         if self._needs_mask:
             stages["mask"] = {**always, "its holes": _mb(self.image_zyx, HOLES_BYTES)}
         return stages
@@ -118,18 +128,15 @@ class Footprint:
         networks = self.manifest.networks().values()
         return any(needs_mask(each) for network in networks for each in self.manifest.intensities_of(network))
 
-    def _parts_mb(self) -> float:
-        """The runs of a label map while connected parts are looked for, and some of its voxels."""
-        voxels = prod(self.image_zyx)
-        visited = min(VOXELS_AT_ONCE, voxels)
-        return (min(most_runs(voxels), voxels) * RUN_BYTES + visited * VISIT_BYTES) / MIB
+    @property
+    def _kept_mb(self) -> float:
+        """Scores of the whole region that are looked at twice."""
+        return sum(_mb(grid, 4 * self._channels) for grid in self.kept)
 
-    def _distances_mb(self) -> float:
-        """Blocks between which distances are measured, where a step asks for them."""
-        steps = self.manifest.postprocessing
-        if not any(isinstance(step, NearOtherStructures) for step in steps):
-            return 0.0
-        return prod(blocks_zyx(self.image_zyx, self.spacing_zyx_mm)) * BLOCK_BYTES / MIB
+    @property
+    def _removed_mb(self) -> float:
+        """What clean-up before the fusion decided and removed, on each group's grid."""
+        return sum(_mb(grid, 2) for grid, _ in self.groups) if self.manifest.cleans_before_fusion else 0.0
 
     def _buffer_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
         """Running mean and weights, a window deep; nothing where scores stay where the network wrote them."""
@@ -160,11 +167,20 @@ class Footprint:
         copies = 2 if member.tiling.mirror_axes else int(member.axes != "SPL")
         return _mb(member.window_zyx, 4 * (len(self.manifest.inputs) + copies * self._channels))
 
-    def _other_grids_mb(self) -> float:
-        """Slabs of coarser groups that wait to be interpolated."""
-        finest = max((grid for grid, _ in self.groups), key=lambda grid: prod(grid))
-        waiting = [2 * self._buffer_mb(grid, members) for grid, members in self.groups if grid != finest]
-        return sum(waiting)
+    def _waiting_mb(self) -> float:
+        """Slabs that wait for those of the finest grid, where they do not begin and end with them."""
+        finest = max(range(len(self.groups)), key=lambda index: prod(self.groups[index][0]))
+        return sum(
+            2 * self._buffer_mb(grid, members)
+            for index, (grid, members) in enumerate(self.groups)
+            if self._slabs_of(index) != self._slabs_of(finest)
+        )
+
+    def _slabs_of(self, index: int) -> tuple[object, ...]:
+        """What decides where a group's slabs begin and end."""
+        grid, members = self.groups[index]
+        rows = None if index < len(self.kept) else (members[0].window_zyx[0], members[0].tiling.overlap)
+        return grid, rows
 
     def _restoration_mb(self) -> float:
         """What one slab needs: sure and possible channels, boundary voxels of a batch, the last slice."""
@@ -177,6 +193,23 @@ class Footprint:
         of_input = depth * self.region_zyx[1] * self.region_zyx[2] * 3
         batch = min(BATCH_VOXELS, prod(self.region_zyx)) * BATCH_BYTES
         return (of_grid + of_input + batch + 3 * height * width * 4 * channels) / MIB
+
+
+def _clean_up_mb(
+    size_zyx: Zyx, spacing_zyx_mm: ZyxMm, structures: int, steps: Sequence[CleanUpStep]
+) -> dict[str, float]:
+    """MiB by item while a label map's parts are looked for.
+
+    Its runs and some of its voxels; and blocks between which distances are measured, where a step asks for
+    them.
+    """
+    voxels = prod(size_zyx)
+    runs, visited = min(most_runs(voxels, structures), voxels), min(VOXELS_AT_ONCE, voxels)
+    far = any(isinstance(step, NearOtherStructures) for step in steps)
+    return {
+        "parts": (runs * RUN_BYTES + visited * VISIT_BYTES) / MIB,
+        "distances": prod(blocks_zyx(size_zyx, spacing_zyx_mm)) * BLOCK_BYTES / MIB if far else 0.0,
+    }
 
 
 def _slab(grid: Zyx, member: Member) -> Zyx:

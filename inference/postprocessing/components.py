@@ -47,7 +47,7 @@ def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], la
     cleaned = labels.copy()
     if not steps:
         return cleaned
-    runs = find_runs(labels)
+    runs = find_runs(labels, len(label_set.ids))
     stays = np.ones(len(runs), bool)
     for step in steps:
         ids = [label_set.ids[name] for name in step.structures]

@@ -66,7 +66,7 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
     labels = _one_side(channel_labels, number, label_set)
     if not any(_is_merged(pair, number, label_set) for pair in label_set.pairs):
         return labels
-    runs = find_runs(channel_labels)
+    runs = find_runs(channel_labels, len(number))
     found = find_labels(runs)
     scene = _Scene(
         runs=runs,

@@ -16,7 +16,7 @@ grouping, with the same bits.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ def model_size(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, target_zyx_mm: ZyxMm) -> Zy
 
 Along = Interpolation | tuple[Interpolation, ...]
 """What is done along z, y and x, or along all three."""
+Block = tuple[slice, slice, F32]
+"""Which outputs, of which inputs, and the weights (outputs, inputs)."""
 Prepare = Callable[[Voxels, int], F32]
 """Makes of a slice (y, x) of the image and its index what is to be resampled."""
 
@@ -163,6 +165,8 @@ class Taps:
     """Shape (m, taps); rows sum to 1."""
     size: int
     """Input voxels along the axis."""
+    _blocks: dict[int, list[Block]] = field(default_factory=dict, init=False, repr=False)
+    """What `blocks` made, by width: making it takes as long as multiplying."""
 
     @property
     def is_identity(self) -> bool:
@@ -171,12 +175,14 @@ class Taps:
             np.all(self.weight[:, 0] == 1) and np.all(self.index[:, 0] == np.arange(self.size))
         )
 
-    def blocks(self, width: int) -> "list[tuple[slice, slice, F32]]":
-        """The same as matrices, some outputs at a time: which outputs, of which inputs, weights.
+    def blocks(self, width: int) -> list[Block]:
+        """The same as matrices, some outputs at a time.
 
         Each matrix is as small as its outputs allow, and its product with (inputs, width) has at most
         `ONE_THREAD_PRODUCTS` multiplications.
         """
+        if width in self._blocks:
+            return self._blocks[width]
         found, start = [], 0
         low, high = self.index.min(axis=1), self.index.max(axis=1) + 1
         while start < len(self.index):
@@ -189,6 +195,7 @@ class Taps:
             np.add.at(matrix, (rows, self.index[start:stop] - first), self.weight[start:stop])
             found.append((slice(start, stop), slice(first, last), matrix))
             start = stop
+        self._blocks[width] = found
         return found
 
 

@@ -87,7 +87,9 @@ def window_scores(window: F32, member: Member, session: Session, rule: Rule, thr
     for count, flip in enumerate(flips, start=1):
         given = to_network_axes(np.flip(window, flip), member.axes)
         logits = session.run(np.ascontiguousarray(given)[None])[0]
-        if not np.isfinite(logits.sum()):
+        with np.errstate(invalid="ignore"):  # Infinities of both signs are what is looked for.
+            total = logits.sum()
+        if not np.isfinite(total):
             raise NetworkError(
                 f"network {member.file} gives values that are not finite; try --precision fp32, "
                 "and look at the image's values"

@@ -109,14 +109,22 @@ class _Reader:
         self._next += depth
 
     def _fill(self, first: int, stop: int) -> None:
-        """Hold the stream's slices `first` to before `stop`."""
-        parts = [self._held] if self._held.size else []
-        end = self._origin + self._held.shape[1]
-        while end < stop:
-            parts.append(next(self._slabs).copy())
-            end += parts[-1].shape[1]
-        self._held = np.concatenate(parts, axis=1)[:, first - self._origin :]
-        self._origin = first
+        """Hold the stream's slices `first` to before `stop`.
+
+        A slab is copied only where some of it is still needed when the next one is asked for.
+        """
+        passed = min(first - self._origin, self._held.shape[1])
+        origin, held = self._origin + passed, self._held[:, passed:]
+        end = origin + held.shape[1]
+        if end < stop:
+            parts = [held.copy()] if held.size else []
+            self._held = held = np.zeros((0, 0, 0, 0), np.float32)
+            while end < stop:
+                slab = next(self._slabs)
+                end += slab.shape[1]
+                parts.append(slab.copy() if end < stop else slab)
+            held = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        self._held, self._origin = held[:, first - origin :], first
 
 
 class Kept:

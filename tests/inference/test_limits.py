@@ -48,6 +48,15 @@ def test_a_container_of_version_2(machine):
     assert memory_at_hand(1000, machine(**group)).mb == 1000
 
 
+@pytest.mark.parametrize(
+    ("most", "high"), [("max", 1024 * MIB), (1024 * MIB, "max"), (2048 * MIB, 1024 * MIB)]
+)
+def test_the_lower_limit_of_version_2(machine, most, high):
+    root = machine(**{"sys/fs/cgroup/memory.max": f"{most}\n", "sys/fs/cgroup/memory.high": f"{high}\n"})
+    found = memory_at_hand(8192, root)
+    assert (found.mb, found.why) == (1024, "the container's limit of 1024")
+
+
 def test_no_limit_of_version_2(machine):
     assert memory_at_hand(8192, machine(**{"sys/fs/cgroup/memory.max": "max\n"})).mb == 8192
 

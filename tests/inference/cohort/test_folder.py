@@ -1,6 +1,6 @@
 """A folder of cases with a predictor that is fast and foolish: isolation, order, what is done when."""
 
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -233,10 +233,33 @@ def test_a_run_ended_while_a_result_is_written_tells_of_that_case(bench, monkeyp
             return super().result(timeout)
 
     monkeypatch.setattr("concurrent.futures.thread._base.Future", Interrupted)
+    monkeypatch.setattr("inference.cohort.folder.Future", Interrupted)
     with pytest.raises(SystemExit):
         bench.run()
     assert bench.written == ["1.nii.gz"]
     assert bench.statuses == ["segmented", "not run"][: len(cases)]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_who_is_interrupted_while_a_file_is_begun_hears_of_it_if_it_is_there(bench, monkeypatch, begun):
+    """The pool's new thread may have written the file before the pool returns."""
+    bench.put("1")
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, work, *given):
+            writes = isinstance(given[0] if given else None, Future)
+            future = super().submit(work, *given) if begun or not writes else Future()
+            if writes:
+                if begun:
+                    future.result()
+                raise SystemExit(143)
+            return future
+
+    monkeypatch.setattr("inference.cohort.folder.ThreadPoolExecutor", Pool)
+    with pytest.raises(SystemExit):
+        bench.run()
+    assert bench.written == ["1.nii.gz"] * begun
+    assert bench.statuses == ["segmented" if begun else "not run"]
 
 
 def test_a_device_that_fails_while_the_disk_is_full_loses_no_outcome(bench, monkeypatch):

@@ -1,5 +1,6 @@
 """Reading every format as SimpleITK does, and writing label maps with the header of their image."""
 
+import fcntl
 import gzip
 import os
 import shutil
@@ -234,6 +235,21 @@ def test_an_unfinished_file_that_nobody_writes_is_swept(tmp_path):
         sweep(tmp_path)
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive, "leanseg.tmp"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["leanseg.tmp", "result"]
+
+
+def test_a_file_swept_before_it_was_locked_is_made_once_more(tmp_path, monkeypatch):
+    lock = fcntl.flock
+
+    def sweep_first(file, how):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        sweep(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    with whole_file(tmp_path / "result") as file:
+        file.write(b"whole")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
 @pytest.mark.parametrize("spacing", [np.nan, np.inf, 0.0])

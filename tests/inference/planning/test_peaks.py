@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from inference.runtime.network_memory import measure_network
+from model.manifest.clean_up import LargestComponent
+from model.manifest.fusion import CleanedGroupsFusion
 from model.manifest.window import AnyWindow
 from model.onnx_export.memory import lines_above
 from tests.inference.bundles import make_bundle, member
@@ -58,6 +60,22 @@ def of_any_window(tmp_path_factory):
     return make_bundle(folder / "measured", members).folder
 
 
+@pytest.fixture(scope="module")
+def of_three_ensembles(tmp_path_factory):
+    """Three networks on one grid, each cleaned up by itself before the fusion."""
+    folder = tmp_path_factory.mktemp("ensembles")
+    guess = make_bundle(folder / "guess", [member(window_zyx=WINDOW, overlap=0.0)])
+    measured = measure_network(guess.folder / "member.onnx", "fp32")
+    members = [
+        member(file=f"{name}.onnx", window_zyx=WINDOW, overlap=0.0, memory_mb=measured, ensemble=name)
+        for name in "abc"
+    ]
+    steps = (LargestComponent(structures=("liver",)),)
+    return make_bundle(
+        folder / "measured", members, fusion=CleanedGroupsFusion(), postprocessing=steps
+    ).folder
+
+
 def peak_estimate_and_windows(bundle, slices, side, host_mb=8192):
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(bundle), str(slices), str(side), str(host_mb)],
@@ -87,6 +105,16 @@ def test_a_whole_volume_in_one_window_keeps_its_estimate(of_any_window, slices, 
     peak, estimate, windows = peak_estimate_and_windows(of_any_window, slices, side)
     assert windows == 1
     assert 0.6 * estimate <= peak <= estimate
+
+
+@only_linux
+@pytest.mark.parametrize(("host_mb", "looks"), [(8192, 1), (400, 2)])
+def test_ensembles_on_one_grid_keep_their_estimate(of_three_ensembles, host_mb, looks):
+    """Whether their scores are kept for the fusion or computed again; one ensemble's slabs wait for no
+    other's."""
+    peak, estimate, windows = peak_estimate_and_windows(of_three_ensembles, 120, 256, host_mb)
+    assert windows == looks * 81
+    assert 0.75 * estimate <= peak <= estimate <= host_mb
 
 
 @only_linux

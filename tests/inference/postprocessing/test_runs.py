@@ -13,6 +13,7 @@ from inference.postprocessing.laterality import split_noise, split_pairs
 from inference.postprocessing.runs import (
     RUN_BYTES,
     RUNS_ALWAYS,
+    RUNS_NEVER,
     VISIT_BYTES,
     VOXELS_AT_ONCE,
     ScatteredError,
@@ -130,7 +131,7 @@ def test_stray_voxels_at_the_ends_of_a_scan_cost_nothing():
     clean_up(labels, (2.0, 1.5, 1.5), [LargestComponent(structures=("right kidney",))], FLARE23)
     clean_peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    planned = most_runs(labels.size) * RUN_BYTES + VOXELS_AT_ONCE * VISIT_BYTES
+    planned = most_runs(labels.size, 14) * RUN_BYTES + VOXELS_AT_ONCE * VISIT_BYTES
     assert split_peak < labels.nbytes + planned
     assert clean_peak < 2 * labels.nbytes + planned
     assert [np.count_nonzero(labels == FLARE23.ids[side]) for side in (KIDNEYS.right, KIDNEYS.left)] == [
@@ -153,11 +154,25 @@ def test_a_run_takes_what_is_planned(touching):
     assert peak < RUNS_ALWAYS * RUN_BYTES
 
 
+@pytest.mark.parametrize(
+    ("voxels", "structures", "most"),
+    [
+        (1000, 13, RUNS_ALWAYS),
+        (512 * 512 * 300, 13, 512 * 512 * 300 // 64),
+        (512 * 512 * 100, 117, 512 * 512 * 100 // 16),
+        (512 * 512 * 300, 32, 512 * 512 * 300 // 32),
+        (512 * 512 * 2000, 117, RUNS_NEVER),
+    ],
+)
+def test_many_structures_have_many_runs(voxels, structures, most):
+    assert most_runs(voxels, structures) == most
+
+
 def test_noise_is_named_and_left_as_it_is():
     """A checkerboard of kidneys, 432 000 voxels that do not touch: each goes to its own side."""
     z, y, x = np.ogrid[:60, :120, :120]
     channels = np.where((z + y + x) % 2 == 0, MERGE[FLARE23.ids[KIDNEYS.right]], 0).astype(np.uint8)
-    assert np.count_nonzero(channels) == 432_000 > most_runs(channels.size)
+    assert np.count_nonzero(channels) == 432_000 > most_runs(channels.size, 14)
     geometry = Geometry(size_zyx=channels.shape, spacing_zyx_mm=(1.0, 1.0, 1.0))
     with pytest.raises(ScatteredError, match="scattered like noise"):
         split_pairs(channels, geometry, OUTPUT)

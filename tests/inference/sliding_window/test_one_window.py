@@ -43,10 +43,16 @@ def test_activations_have_the_same_bits_however_many_threads_work(softmax):
     np.testing.assert_array_equal(three, one)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_no_scores(value):
-    """One of 1920 values; its voxel would count as background."""
-    spoiled = FakeSession(lambda window: np.stack([window, np.where(window == 7, value, window)]))
+@pytest.mark.parametrize(
+    "values", [(np.nan, 8), (np.inf, 8), (-np.inf, 8), (np.inf, -np.inf)], ids=lambda v: f"{v[0]} {v[1]}"
+)
+def test_values_that_are_not_finite_are_no_scores(values):
+    """One or two of 1920 values; their voxels would count as background."""
+    spoiled = FakeSession(
+        lambda window: np.stack(
+            [window, np.where(window == 7, values[0], np.where(window == 8, values[1], window))]
+        )
+    )
     window = np.arange(np.prod(WINDOW), dtype=np.float32).reshape(WINDOW)
     with pytest.raises(NetworkError, match=r"network a\.onnx gives values that are not finite"):
         scores_of(window, member(), spoiled)

@@ -1,8 +1,9 @@
 """Streams that are given out again, and streams that were cleaned."""
 
 import numpy as np
+import pytest
 
-from inference.sliding_window.streams import Cleaned, Kept
+from inference.sliding_window.streams import Cleaned, Kept, Mean
 
 
 class FakeStream:
@@ -28,6 +29,35 @@ def test_kept_gives_out_again_what_it_saw():
     np.testing.assert_array_equal(seen, stream.probabilities)
     np.testing.assert_array_equal(again, stream.probabilities[:, 2:6])
     assert stream.asked == 1
+
+
+class OneBuffer(FakeStream):
+    """Gives out each slab in the memory of the one before it, as a group of networks does."""
+
+    def __init__(self, probabilities, at_once):
+        super().__init__(probabilities)
+        self.at_once = at_once
+
+    def slabs(self, first, stop):
+        buffer = np.full((len(self.probabilities), self.at_once, *self.grid_zyx[1:]), np.nan, np.float32)
+        for z in range(first, stop, self.at_once):
+            buffer[:] = np.nan
+            slab = buffer[:, : min(self.at_once, stop - z)]
+            slab[:] = self.probabilities[:, z : z + slab.shape[1]]
+            yield slab
+
+
+@pytest.mark.parametrize("slabs", [(2, 2), (3, 2), (2, 3), (5, 1), (1, 7)])
+@pytest.mark.parametrize("depth", [7, 4, 11])
+def test_a_mean_is_the_same_however_its_streams_are_cut(slabs, depth):
+    rng = np.random.default_rng(0)
+    one, other = (rng.random((2, n, side, side)).astype(np.float32) for n, side in ((7, 6), (depth, 4)))
+    whole = Mean([OneBuffer(one, 7), OneBuffer(other, depth)])
+    expected = np.concatenate([slab.copy() for slab in whole.slabs(1, 6)], axis=1)
+    cut = Mean([OneBuffer(one, slabs[0]), OneBuffer(other, slabs[1])])
+    found = np.concatenate([slab.copy() for slab in cut.slabs(1, 6)], axis=1)
+    np.testing.assert_array_equal(found, expected)
+    assert np.isfinite(found).all()
 
 
 THREE = np.array([[0.2, 0.2, 0.2], [0.8, 0.1, 0.8], [0.0, 0.7, 0.0]], np.float32).reshape(3, 3, 1, 1)
