@@ -277,7 +277,10 @@ def _restore_moments(run: Run, tensors: Mapping[str, Tensor], path: Path) -> Non
             raise CheckpointError(f"{path}: damaged ({moment}.… is missing)")
     for name, parameter in run.network.named_parameters():
         if all(f"{moment}.{name}" in tensors for moment in moments):
-            state = {moment: tensors[f"{moment}.{name}"].to(run.device) for moment in moments}
+            # In the layout of the weight: fused optimizers go through the memory of both side by side.
+            state = {
+                moment: torch.empty_like(parameter).copy_(tensors[f"{moment}.{name}"]) for moment in moments
+            }
             if options.kind in COUNTS_STEPS:
                 state["step"] = torch.tensor(float(run.updates))
             run.optimizer.state[parameter] = state
