@@ -183,7 +183,8 @@ def _judge(
         options += ["--threads", str(arguments.threads)]
     if arguments.host_memory_mb is not None:
         options += ["--host-memory-mb", str(arguments.host_memory_mb)]
-    codes = run_jobs([whole.predict_job(fold, options) for fold in left], places)
+    jobs = [whole.predict_job(fold, options) for fold in left if whole.held_out_cases(fold)]
+    codes = run_jobs(jobs, places)
     refuse_failed(codes, "segmenting held-out cases", _where_messages_are(whole, places))
     for fold in left:
         logger.info("scoring fold %d", fold)

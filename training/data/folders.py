@@ -56,6 +56,11 @@ class CaseFiles:
         """The case as networks are judged on it: by what people annotated, not by pseudo-labels."""
         return self if self.given is None else replace(self, annotated=self.given, given=None)
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether people annotated anything, so that networks can be judged on the case."""
+        return self.judged.annotated != ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
