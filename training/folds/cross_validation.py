@@ -23,10 +23,10 @@ from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
+from training.child_programs import PREDICT, Job
 from training.comparison.held_out_scores import Score
 from training.data.folders import CaseFiles
 from training.data.image_links import link_images
-from training.folds.fold_processes import PREDICT, Job
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.folds.fold_splits import Split
 from training.recipes.recipe import Recipe
