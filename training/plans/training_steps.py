@@ -80,8 +80,8 @@ class CrossValidateStep(AnyStep):
     folds: int = 5
     """How many."""
     splits: Literal["stated", "seed"] = "stated"
-    """Whether a split that the data state decides, which must then be of as many folds and name every case, or
-    the seed in any case."""
+    """Whether a split that the data state counts, which must be of as many folds and name every case, or the
+    seed decides in any case."""
     seed: int = 0
     """Source of all randomness."""
     localization: str | None = None
