@@ -29,6 +29,7 @@ from training.data.resolving import resolved
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
 from training.folds.fold_splits import BY_SEED, USUAL_FOLDS, find_split
 from training.folds.fold_table import draw_folds, fold_markdown, fold_rows, write_fold_table
+from training.pseudo_labels.engine import EngineOptions
 from training.recipes.loading import load_recipe
 from training.runs.run import LAST
 from training.training_errors import RecipeError
@@ -179,12 +180,10 @@ def _judge(
     """Export, segment and score what is not scored yet; the bundles of all wanted folds."""
     bundles = [whole.export(fold, fp16=not arguments.no_fp16) for fold in wanted]
     left = [fold for fold in wanted if not whole.scored(fold)]
-    options = ["--device", arguments.device]
-    if arguments.threads:
-        options += ["--threads", str(arguments.threads)]
-    if arguments.host_memory_mb is not None:
-        options += ["--host-memory-mb", str(arguments.host_memory_mb)]
-    jobs = [whole.predict_job(fold, options) for fold in left if whole.held_out_cases(fold)]
+    options = EngineOptions(
+        device=arguments.device, threads=arguments.threads, host_memory_mb=arguments.host_memory_mb
+    )
+    jobs = [whole.predict_job(fold, options.words) for fold in left if whole.held_out_cases(fold)]
     codes = run_jobs(jobs, places)
     refuse_failed(codes, "segmenting held-out cases", _where_messages_are(whole, places))
     for fold in left:
