@@ -95,7 +95,7 @@ def _about(run: Run) -> dict[str, Any]:
     stage = run.timetable.stages[0]
     return {
         "recipe": run.info.recipe.name,
-        "parameters": sum(parameter.numel() for parameter in run.network.parameters()),
+        "parameters": run.parameters,
         "patch_zyx": stage.recipe.patch_zyx,
         "batch_size": stage.batch_size,
         "precision": run.info.precision,

@@ -16,6 +16,7 @@ from pathlib import Path
 from model.bundle import MANIFEST, ModelBundle
 from training.bundling.description import Statement
 from training.bundling.joining import join_bundles
+from training.child_programs import TRAIN, Gpus, Job, run_jobs, torchrun_words
 from training.commands.options import (
     add_gpus,
     add_run_options,
@@ -26,9 +27,9 @@ from training.commands.options import (
 from training.data.folders import labelled_cases
 from training.data.resolving import resolved
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
-from training.folds.fold_processes import Gpus, Job, run_jobs, train_words
 from training.folds.fold_splits import BY_SEED, USUAL_FOLDS, find_split
 from training.folds.fold_table import draw_folds, fold_markdown, fold_rows, write_fold_table
+from training.pseudo_labels.engine import EngineOptions
 from training.recipes.loading import load_recipe
 from training.runs.run import LAST
 from training.training_errors import RecipeError
@@ -151,7 +152,8 @@ def _train_job(whole: CrossValidation, fold: int, arguments: argparse.Namespace)
     data = [word for path in arguments.data for word in ("--data", str(path))]
     words = [arguments.recipe, *data, "--output", str(folder), "--hold-out", str(whole.hold_out_file(fold))]
     words += ["--resume", "auto", *run_words(arguments)]
-    return Job(name=f"fold {fold}", words=train_words(words, arguments.gpus_per_fold), log=folder / LOG)
+    whole_words = torchrun_words([*TRAIN, *words], arguments.gpus_per_fold)
+    return Job(name=f"fold {fold}", words=whole_words, log=folder / LOG)
 
 
 def _train(
@@ -178,12 +180,11 @@ def _judge(
     """Export, segment and score what is not scored yet; the bundles of all wanted folds."""
     bundles = [whole.export(fold, fp16=not arguments.no_fp16) for fold in wanted]
     left = [fold for fold in wanted if not whole.scored(fold)]
-    options = ["--device", arguments.device]
-    if arguments.threads:
-        options += ["--threads", str(arguments.threads)]
-    if arguments.host_memory_mb is not None:
-        options += ["--host-memory-mb", str(arguments.host_memory_mb)]
-    codes = run_jobs([whole.predict_job(fold, options) for fold in left], places)
+    options = EngineOptions(
+        device=arguments.device, threads=arguments.threads, host_memory_mb=arguments.host_memory_mb
+    )
+    jobs = [whole.predict_job(fold, options.words) for fold in left if whole.held_out_cases(fold)]
+    codes = run_jobs(jobs, places)
     refuse_failed(codes, "segmenting held-out cases", _where_messages_are(whole, places))
     for fold in left:
         logger.info("scoring fold %d", fold)

@@ -9,10 +9,8 @@ step failed, 2 wrong call or plan, 130 interrupted.
 import argparse
 import logging
 import shlex
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from training.commands.options import add_gpus, add_overrides, gpu_numbers
 from training.plans.carrying_out import Work, carry_out, given_inputs, input_lines
@@ -20,8 +18,6 @@ from training.plans.ledger import Ledger, locked
 from training.plans.plan_loading import find_plan, load_plan
 from training.plans.step_parts import Machine
 from training.training_errors import RecipeError
-
-TERMINATED = 128 + signal.SIGTERM
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for line in told:
         logger.info("%s", line)
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        with locked(arguments.output) as lock:
-            carry_out(work, lock, redo=arguments.redo)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with locked(arguments.output) as lock:
+        carry_out(work, lock, redo=arguments.redo)
     logger.info("done: %s", arguments.output)
     return 0
 
@@ -128,7 +120,3 @@ def _table(work: Work) -> list[str]:
         if state.word != "done":
             rows += ["", f"{name}:", f"  python {shlex.join(work.words(name))}"]
     return rows
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)

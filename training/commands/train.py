@@ -101,8 +101,7 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     cases, held_out = _cases(arguments, len(recipe.stated_inputs))
-    # Where people annotated nothing there is nothing to judge by.
-    data = Data(cases, tuple(case.judged for case in held_out if case.given != ()))
+    data = Data(cases, tuple(case.judged for case in held_out if case.is_judged))
     state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
     _check_shares(state)
     watchers: list[Watcher] = []

@@ -15,7 +15,7 @@ from inference.imaging.reading import open_image
 from inference.imaging.volume import Volume
 from model.arrays import U8
 from model.labels import LabelSet
-from training.data.annotations import ANNOTATED, unknown_structures
+from training.data.annotations import ANNOTATED, GIVEN, unknown_structures
 from training.data.folders import CaseFiles, find_cases, labelled_cases, refuse
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import case_path, changed_source, read_record
@@ -169,10 +169,11 @@ def _faults_of_ids(case: CaseFiles, ids: U8, labels: LabelSet) -> list[str]:
         refuse_foreign(ids, labels, case.labels)
     except DataError as error:
         faults.append(str(error))
+    base = case.labels.parent.parent
+    for file, structures in ((ANNOTATED, case.annotated), (GIVEN, case.given)):
+        faults += unknown_structures(base / file, case.name, structures or (), labels.names)
     if case.annotated is None:
         return faults
-    stated = case.labels.parent.parent / ANNOTATED
-    faults += unknown_structures(stated, case.name, case.annotated, labels.names)
     held = np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
     known = {label_id: name for name, label_id in labels.ids.items()}
     more = [

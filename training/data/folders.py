@@ -21,7 +21,7 @@ import numpy as np
 
 from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem, split_channel
-from training.data.annotations import GIVEN, read_annotated
+from training.data.annotations import ANNOTATED, GIVEN, read_annotated
 from training.training_errors import DataError
 
 IMAGES = ("imagesTr", "images")
@@ -55,6 +55,11 @@ class CaseFiles:
     def judged(self) -> "CaseFiles":
         """The case as networks are judged on it: by what people annotated, not by pseudo-labels."""
         return self if self.given is None else replace(self, annotated=self.given, given=None)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether people annotated anything, so that networks can be judged on the case."""
+        return self.judged.annotated != ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +115,12 @@ def find_cases(folder: Path) -> Found:
     if not found.cases and not faults:
         raise DataError(f"{folder}: holds no case")
     names = [case.name for case in found.cases]
-    annotated, more = read_annotated(base, names)
-    given, yet_more = read_annotated(base, names, GIVEN)
+    annotated, given, more = _annotations(base, names)
     cases = (
         replace(case, annotated=annotated.get(case.name), given=given.get(case.name)) for case in found.cases
     )
     ordered = tuple(sorted(cases, key=lambda case: case.name))
-    return Found(cases=ordered, faults=(*faults, *more, *yet_more))
+    return Found(cases=ordered, faults=(*faults, *more))
 
 
 def _in_folders(folder: Path) -> Found:
@@ -242,8 +246,7 @@ def _in_store(folder: Path) -> Found:
         names = [str(name) for name in json.loads((folder / STORE).read_text(encoding="utf-8"))["cases"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / STORE}: is damaged; prepare the data anew") from error
-    annotated, faults = read_annotated(folder, names)
-    given, more = read_annotated(folder, names, GIVEN)
+    annotated, given, faults = _annotations(folder, names)
     cases = [
         CaseFiles(
             name=name,
@@ -257,7 +260,22 @@ def _in_store(folder: Path) -> Found:
     ]
     unready = [name for name in names if not (folder / "cases" / f"{name}.json").is_file()]
     told = [f"{folder}: case {name} is not prepared yet; run prepare again, it continues" for name in unready]
-    return Found(cases=tuple(cases), faults=(*faults, *more, *told))
+    return Found(cases=tuple(cases), faults=(*faults, *told))
+
+
+def _annotations(
+    folder: Path, names: Sequence[str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]], list[str]]:
+    """Case to what it annotates, case to what people gave of that, and what is amiss, a line each."""
+    annotated, faults = read_annotated(folder, names)
+    given, more = read_annotated(folder, names, GIVEN)
+    apart = [
+        f"{folder / GIVEN}: case {case} names {name}, which {ANNOTATED} does not"
+        for case, structures in given.items()
+        for name in structures
+        if case in annotated and name not in annotated[case]
+    ]
+    return annotated, given, [*faults, *more, *apart]
 
 
 def _out_of_step(cases: Iterable[CaseFiles]) -> list[str]:

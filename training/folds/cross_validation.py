@@ -23,10 +23,10 @@ from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
+from training.child_programs import PREDICT, Job
 from training.comparison.held_out_scores import Score
 from training.data.folders import CaseFiles
 from training.data.image_links import link_images
-from training.folds.fold_processes import PREDICT, Job
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.folds.fold_splits import Split
 from training.recipes.recipe import Recipe
@@ -142,12 +142,13 @@ class CrossValidation:
         return write_ensemble(folder / "bundle", members, region, statement, fp16=fp16)
 
     def held_out_cases(self, fold: int) -> list[CaseFiles]:
-        """The cases that a fold is judged by, with the files of their images.
+        """The cases that a fold is judged by, with the files of their images: those that people annotated.
 
         Raises:
             DataError: a prepared case's images are gone.
         """
-        return [raw_files(self.cases[name]) for name in self.split.held_out[fold]]
+        cases = [self.cases[name] for name in self.split.held_out[fold]]
+        return [raw_files(case) for case in cases if case.is_judged]
 
     def predict_job(self, fold: int, options: Sequence[str]) -> Job:
         """The engine on a fold's held-out cases; it leaves out those that it did before.

@@ -119,7 +119,10 @@ def _from_nnunet(path: Path, names: Sequence[str]) -> Split:
         trained = fold.get("train")
         left_out = sorted(rest - set(map(str, trained))) if isinstance(trained, list) else []
         if left_out:
-            raise DataError(f"{path}: fold {number} has case {left_out[0]} in neither train nor val; name it")
+            raise DataError(
+                f"{path}: fold {number} has case {left_out[0]} in neither train nor val; name it, or draw a "
+                f"split with --splits {BY_SEED}"
+            )
         held_out.append(tuple(sorted(listed)))
     return _checked(Split(held_out=tuple(held_out), origin=str(path)), path, names)
 
@@ -130,7 +133,10 @@ def _from_fields(path: Path, cases: Sequence[CaseFiles]) -> Split | None:
     if len(without) == len(cases):
         return None
     if without:
-        raise DataError(f'{path}: case {without[0]} has no "fold", others have; give it one')
+        raise DataError(
+            f'{path}: case {without[0]} has no "fold", others have; give it one, or draw a split with '
+            f"--splits {BY_SEED}"
+        )
     folds = max(case.fold for case in cases if case.fold is not None) + 1
     held_out = tuple(tuple(case.name for case in cases if case.fold == fold) for fold in range(folds))
     return _checked(

@@ -27,7 +27,7 @@ def _adamw(parameters: Parameters, options: AdamWOptimizer) -> torch.optim.Optim
 
 
 def _sgd(parameters: Parameters, options: SGDOptimizer) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         parameters,
         lr=options.learning_rate,
         momentum=options.momentum,
@@ -35,6 +35,11 @@ def _sgd(parameters: Parameters, options: SGDOptimizer) -> torch.optim.Optimizer
         weight_decay=options.weight_decay,
         fused=_fused(parameters),
     )
+    # A fused first step that the scaler of fp16 leaves out would leave momentum whatever memory held.
+    if options.momentum and _fused(parameters):
+        for parameter in parameters:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def _rmsprop(parameters: Parameters, options: RMSPropOptimizer) -> torch.optim.Optimizer:

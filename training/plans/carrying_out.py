@@ -1,9 +1,7 @@
 """Carry out a plan: its steps, one after another, each a program of its own."""
 
 import logging
-import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from training.child_programs import ending, environment_of, torchrun_words
 from training.data.folders import find_cases, refuse
 from training.data.unlabelled import unlabelled_cases
 from training.plans.ledger import Ledger, Note, StepState
@@ -22,8 +21,6 @@ from training.recipes.extending import FOLDERS, find_recipe
 from training.runs.run_files import BEST, LAST
 from training.training_errors import PlanError, TrainingError
 
-ROOT = Path(__file__).resolve().parents[2]
-"""Folder in which `training` is found."""
 PROGRAM: Sequence[str] = ("-m", "training")
 """What follows `python` before the words of a step."""
 
@@ -67,9 +64,7 @@ class Work:
         """What follows `python` to do a step; training on several GPUs is torchrun's."""
         step, gpus = self.plan.steps[name], len(self.gpus(name))
         words = [*PROGRAM, *step.words(self.ledger.result(name), self)]
-        if gpus > 1 and step.TRAINS_ONE:
-            return ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus), *words]
-        return words
+        return list(torchrun_words(words, gpus if step.TRAINS_ONE else 1))
 
     @property
     def parts(self) -> dict[str, Parts]:
@@ -213,17 +208,11 @@ def run_step(words: Sequence[str], lock: int, gpus: Sequence[int]) -> int:
         lock: descriptor that it inherits.
         gpus: numbers of the GPUs that it may use; none: all.
     """
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    # A folder `training` or `eval` of the user's must not be taken for a package.
-    environment["PYTHONSAFEPATH"] = "1"
-    if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
-    command = [sys.executable, *words]
-    process = subprocess.Popen(command, env=environment, pass_fds=(lock,), start_new_session=True)
-    try:
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        env=environment_of(tuple(gpus) or None),
+        pass_fds=(lock,),
+        start_new_session=True,
+    )
+    with ending(lambda: [process]):
         return process.wait()
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from model.checks import check, check_between
+from training.folds.fold_splits import BY_SEED
 from training.plans.step_parts import AnyStep, Places, What, data_words, option_words, override_words
 
 
@@ -78,6 +79,9 @@ class CrossValidateStep(AnyStep):
     """Data sets whose cases are split into folds."""
     folds: int = 5
     """How many."""
+    splits: Literal["stated", "seed"] = "stated"
+    """Whether a split that the data state counts, which must be of as many folds and name every case, or the
+    seed decides in any case."""
     seed: int = 0
     """Source of all randomness."""
     localization: str | None = None
@@ -106,6 +110,7 @@ class CrossValidateStep(AnyStep):
         return [
             *("cross-validate", places.recipe(self.recipe), *data_words(self.data, places)),
             *("--output", str(output), "--folds", str(self.folds), "--seed", str(self.seed)),
+            *(["--splits", BY_SEED] if self.splits == "seed" else []),
             *option_words("--localization", localization),
             *([] if self.fp16 else ["--no-fp16"]),
             *override_words(self.overrides),

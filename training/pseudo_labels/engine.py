@@ -7,16 +7,14 @@ after an interruption goes on where the last one ended; a label map is whole or 
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.child_programs import PREDICT, ending, environment_of
 from training.training_errors import TrainingError
-
-PROGRAM: Sequence[str] = (sys.executable, str(Path(__file__).resolve().parents[2] / "predict.py"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +50,14 @@ def label_images(
     """
     reports = [share.with_name(f"{share.name}.json") for share in shares]
     running: list[subprocess.Popen[bytes]] = []
-    try:
+    with ending(lambda: running):
         for number, (share, report) in enumerate(zip(shares, reports, strict=True)):
             report.unlink(missing_ok=True)
             where = ["--input", str(share), "--output", str(output), "--bundle", str(bundle)]
-            words = [*PROGRAM, *where, "--skip-existing", "--report", str(report), *options.words]
-            visible = {"CUDA_VISIBLE_DEVICES": str(gpus[number])} if gpus else {}
-            running.append(subprocess.Popen(words, env={**os.environ, **visible}))
+            words = [*PREDICT, *where, "--skip-existing", "--report", str(report), *options.words]
+            environment = environment_of((gpus[number],) if gpus else None)
+            running.append(subprocess.Popen([sys.executable, *words], env=environment))
         codes = [program.wait() for program in running]
-    finally:
-        for program in running:
-            if program.poll() is None:
-                program.terminate()
-                program.wait()
     _refuse_failed(codes, reports)
 
 

@@ -80,6 +80,7 @@ class Filling:
             "manifest_sha256": _manifest_sha256(self.bundle),
             "labels": dump(self.labels),
             "missing": {case.name: list(case.missing) for case in self.cases},
+            "given": {case.name: list(case.given) for case in self.cases if case.given is not None},
             "files_sha256": files_sha256(files),
         }
 

@@ -79,7 +79,8 @@ def write_stable(
             `output`.
     """
     hashes = [data_sha256(cases) for cases in rounds]
-    purpose = {"rounds_sha256": hashes, "most_unstable": threshold}
+    annotations = {case.name: [_listed(case.annotated), _listed(case.given)] for case in rounds[-1]}
+    purpose = {"rounds_sha256": hashes, "most_unstable": threshold, "annotated_and_given": annotations}
     if is_there(output, purpose):
         logger.info("%s: is complete already", output)
         return
@@ -108,3 +109,7 @@ def write_stable(
             (folder / name).write_text(annotated_text(structures), encoding="utf-8")
         write_json(folder / RECORD, {"purpose": purpose})
     logger.info("%d of %d cases are stable: %s", len(kept), len(values), output)
+
+
+def _listed(structures: Sequence[str] | None) -> list[str] | None:
+    return None if structures is None else list(structures)

@@ -277,7 +277,7 @@ def _restore_moments(run: Run, tensors: Mapping[str, Tensor], path: Path) -> Non
             raise CheckpointError(f"{path}: damaged ({moment}.… is missing)")
     for name, parameter in run.network.named_parameters():
         if all(f"{moment}.{name}" in tensors for moment in moments):
-            # In the layout of the weight: a fused optimizer goes through both in the order of memory.
+            # In the layout of the weight: fused optimizers go through the memory of both side by side.
             state = {
                 moment: torch.empty_like(parameter).copy_(tensors[f"{moment}.{name}"]) for moment in moments
             }

@@ -384,6 +384,16 @@ def test_rounds_that_cannot_be_compared(tmp_path, capsys, second, more, code, me
     assert not (tmp_path / "stable").exists()
 
 
+@pytest.mark.parametrize("file", ["annotated.json", "given.json"])
+def test_a_selection_is_not_taken_for_one_of_other_annotations(tmp_path, capsys, file):
+    rounds = [write_round(tmp_path / name, {"a": 0, "b": 0}) for name in "12"]
+    call = ["pseudo-label", "rounds", *rounds, "--output", str(tmp_path / "stable")]
+    assert main(call) == 0
+    (tmp_path / "2" / file).write_text('{"a": []}')
+    assert main(call) == 1
+    assert "already holds something else" in capsys.readouterr().err
+
+
 def test_rounds_on_other_grids_are_refused(tmp_path, capsys):
     first = write_round(tmp_path / "1", {"case0": 0, "case1": 0})
     second = write_dataset(tmp_path / "2")

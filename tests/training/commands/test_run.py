@@ -1,6 +1,9 @@
 """`run` with a program that stands for the steps: what is skipped, what goes on, what is refused."""
 
+import argparse
 import fcntl
+import importlib
+import shlex
 import subprocess
 import sys
 
@@ -9,8 +12,9 @@ import pytest
 from tests.places import ROOT
 from tests.training.plans.made_plans import ORDER, STEPS, write_names, write_plan
 from tests.training.tiny import DOCUMENT
-from training.__main__ import main
+from training.__main__ import COMMANDS, main
 from training.plans import carrying_out
+from training.plans.plan_loading import find_plan, load_plan
 
 FAKE = (str(ROOT / "tests/training/plans/fake_training.py"),)
 
@@ -319,3 +323,22 @@ def test_method_b_on_folders_of_flare22_shape(tmp_path, capsys):
         *("cross_validate", "pseudo_label_unlabelled") * 3,
         *("pseudo_label_rounds", "train", "export"),
     ]
+
+
+@pytest.mark.parametrize(("plan", "other"), [("method-a-tiny", "partial"), ("method-b-tiny", "unlabelled")])
+def test_commands_understand_the_words_of_published_plans(tmp_path, capsys, plan, other):
+    write_names(tmp_path / "labelled", ["a", "b"])
+    groups = [{"structures": ["liver"], "cases": ["c", "d"]}]
+    write_names(tmp_path / "partial", ["c", "d"], {"groups": groups})
+    write_names(tmp_path / "unlabelled", ["c", "d"], images_only=True)
+    machine = ("--gpus", "0,1", "--threads", "2", "--workers", "3", "--cache", "x", "--cache-mb", "5")
+    told = published(tmp_path, capsys, plan, "--input", f"{other}={tmp_path / other}", *machine)
+    calls = [shlex.split(line)[3:] for line in told if line.startswith("  python -m training ")]
+    assert len(calls) == len(load_plan(find_plan(plan)).steps)
+    for command, *rest in calls:
+        module = importlib.import_module(COMMANDS[command].module)
+        if command == "pseudo-label":
+            module, rest = module.PARTS[rest[0]], rest[1:]
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        module.add_arguments(parser)
+        assert parser.parse_args(rest).output.parent == tmp_path / "out"

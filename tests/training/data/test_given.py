@@ -27,11 +27,23 @@ def test_a_case_is_judged_by_what_was_given(data):
     assert found["case0"].judged is found["case0"]
 
 
-def test_faults_of_the_file_are_told(data):
-    (data / "given.json").write_text(json.dumps({"case9": ["liver"]}))
-    assert find_cases(data).faults == (
-        f"{data / 'given.json'}: names case case9, which is not in the data set",
-    )
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"case9": ["liver"]}, "names case case9, which is not in the data set"),
+        ({"case2": ["spleen"]}, "case case2 names spleen, which annotated.json does not"),
+    ],
+)
+def test_faults_of_the_file_are_told(data, given, fault):
+    (data / "given.json").write_text(json.dumps(given))
+    assert find_cases(data).faults == (f"{data / 'given.json'}: {fault}",)
+
+
+def test_a_structure_that_the_label_set_lacks_is_told(data, capsys):
+    (data / "given.json").write_text(json.dumps({"case0": ["livver"]}))
+    assert main(["check", str(data), "--label-set", "flare21"]) == 1
+    told = capsys.readouterr()
+    assert "given.json: case case0 names livver, which is not in the label set" in told.out + told.err
 
 
 def test_a_prepared_store_keeps_it(data, tmp_path):

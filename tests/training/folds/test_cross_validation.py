@@ -1,5 +1,6 @@
 """What lies on disk decides what is left to do, and what a later call may ask for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,18 @@ def test_results_of_an_earlier_checkpoint_are_forgotten_and_the_run_is_kept(tmp_
     assert whole.scored(1)
     whole.forget_results(1)
     assert sorted(path.name for path in folder.iterdir()) == ["held-out.txt", "last.safetensors"]
+
+
+def test_cases_of_which_people_annotated_nothing_are_not_segmented(tmp_path):
+    """Pseudo-labels alone, no annotation, and an organ that is given beside pseudo-labels."""
+    cases = [
+        CaseFiles(name="a", images=(), labels=Path("a"), annotated=("liver",), given=()),
+        CaseFiles(name="b", images=(), labels=Path("b"), annotated=()),
+        CaseFiles(name="c", images=(), labels=Path("c"), annotated=("liver", "spleen"), given=("liver",)),
+    ]
+    whole = replace(whole_of(tmp_path), cases={case.name: case for case in cases})
+    assert whole.held_out_cases(0) == []
+    assert whole.held_out_cases(1) == [cases[2]]
 
 
 def test_programs_that_failed_are_named():

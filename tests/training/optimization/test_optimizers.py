@@ -65,3 +65,19 @@ def test_all_that_an_optimizer_remembers_is_named(options):
     _, state = values_after(options, [1.0])
     remembered = {name for name, value in state.items() if torch.is_tensor(value) and name != "step"}
     assert remembered == set(moments_of(options))
+
+
+def test_a_first_step_that_the_scaler_leaves_out_leaves_no_momentum():
+    """fp16 begins so as a rule. Memory that was just freed would show: it holds 123."""
+    weight = nn.Parameter(torch.ones(1000))
+    optimizer = make_optimizer([weight], SGDOptimizer(learning_rate=0.1, momentum=0.9, weight_decay=0.0))
+    scaler = torch.amp.GradScaler("cpu")
+    for first in (torch.inf, 1.0):
+        freed = [torch.full((1000,), 123.0) for _ in range(50)]
+        del freed
+        weight.grad = scaler.scale(torch.full((1000,), first))
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+    # Nesterov: 1 - 0.1 · (1 + 0.9 · 1)
+    assert weight.detach().numpy() == pytest.approx(0.81)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.folds.fold_processes import Job, run_jobs, train_words
+from training.child_programs import Job, run_jobs, torchrun_words
 
 SAY_GPUS = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES', 'any'))"
 
@@ -80,9 +80,18 @@ def test_programs_find_this_project_from_anywhere(tmp_path, monkeypatch):
     assert Path("where").read_text().endswith("training/__init__.py")
 
 
-def test_several_gpus_train_a_fold_through_torchrun():
-    assert train_words(["demo"], 1) == ("-m", "training", "train", "demo")
-    assert train_words(["demo"], 4) == (
+def test_a_package_of_the_users_is_not_taken_for_this_project(tmp_path, monkeypatch):
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    words = ("-m", "training", "train", "--help")
+    assert run_jobs([Job(name="a", words=words, log=tmp_path / "a.log")], [None]) == {"a": 0}
+
+
+def test_several_gpus_are_used_through_torchrun():
+    words = ("-m", "training", "train", "demo")
+    assert torchrun_words(words, 1) == words
+    assert torchrun_words(words, 4) == (
         *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"),
-        *("-m", "training", "train", "demo"),
+        *words,
     )

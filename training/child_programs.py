@@ -1,17 +1,17 @@
-"""Programs that run beside each other, each on GPUs of its own."""
+"""Programs that a command starts, each on GPUs of its own, and that end when it does."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 """Folder in which `training` and `predict.py` are found."""
 TRAIN: Sequence[str] = ("-m", "training", "train")
 PREDICT: Sequence[str] = (str(ROOT / "predict.py"),)
@@ -33,12 +33,26 @@ class Job:
     """Where its messages go when it does not run alone."""
 
 
-def train_words(words: Sequence[str], gpus: int) -> tuple[str, ...]:
-    """What follows `python` to train on so many GPUs: torchrun, for more than one."""
+def torchrun_words(words: Sequence[str], gpus: int) -> tuple[str, ...]:
+    """What follows `python` to run words that follow it on so many GPUs: torchrun, for more than one."""
     if gpus < 2:
-        return (*TRAIN, *words)
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus))
-    return (*launcher, *TRAIN, *words)
+        return tuple(words)
+    return ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus), *words)
+
+
+def environment_of(gpus: Gpus | None) -> dict[str, str]:
+    """The environment of a program that finds this project from anywhere.
+
+    Args:
+        gpus: all that it may see; None leaves that as it is.
+    """
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
+    # A folder `training` or `eval` of the user's must not be taken for a package.
+    environment["PYTHONSAFEPATH"] = "1"
+    if gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    return environment
 
 
 def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, int]:
@@ -55,7 +69,7 @@ def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, in
     waiting, free = list(jobs), list(places)
     running: dict[str, tuple[subprocess.Popen[bytes], Gpus | None]] = {}
     codes: dict[str, int] = {}
-    with _stopping(running):
+    with ending(lambda: [process for process, _ in running.values()]):
         while waiting or running:
             while waiting and free:
                 job, place = waiting.pop(0), free.pop(0)
@@ -77,11 +91,7 @@ def start(job: Job, gpus: Gpus | None, *, shown: bool) -> subprocess.Popen[bytes
     Raises:
         OSError: its log cannot be written.
     """
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))
-    if gpus is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
-    call = [sys.executable, *job.words]
+    call, environment = [sys.executable, *job.words], environment_of(gpus)
     if shown:
         return subprocess.Popen(call, env=environment, start_new_session=True)
     with job.log.open("ab") as log:
@@ -89,15 +99,20 @@ def start(job: Job, gpus: Gpus | None, *, shown: bool) -> subprocess.Popen[bytes
 
 
 @contextmanager
-def _stopping(running: Mapping[str, tuple[subprocess.Popen[bytes], Gpus | None]]) -> Iterator[None]:
-    """Whatever ends this program ends those that it started, and waits for them."""
+def ending(running: Callable[[], Iterable[subprocess.Popen[bytes]]]) -> Iterator[None]:
+    """Whatever ends this program, SIGTERM too, ends those that it started, and waits for them.
+
+    Args:
+        running: gives those that were started; of which some may have ended.
+    """
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
-        for process, _ in running.values():
+        left = list(running())
+        for process in left:
             process.send_signal(signal.SIGINT)
-        for process, _ in running.values():
+        for process in left:
             process.wait()
         signal.signal(signal.SIGTERM, before)
 
