@@ -132,7 +132,7 @@ def check_cleanable(bundle: ModelBundle) -> None:
     if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(manifest.members) > 1:
         raise ExportError(
             f"{path}: its members look at different parts of an image (fusion first_then_organs); join with "
-            "--fuse members, or export it with --set inference.fusion={kind: mean}"
+            "--fuse members, or export it with --set inference.fusion='{kind: mean}'"
         )
     if isinstance(manifest.fusion, CleanedGroupsFusion) and len(_unnamed_groups(manifest)) > 1:
         raise ExportError(

@@ -46,6 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     check_workers(arguments)
     if len(arguments.rounds) < 2:
         raise RecipeError(f"{arguments.rounds[0]}: is a single round; give two or more")
+    places = [one.resolve() for one in arguments.rounds]
+    twice = [one for one in arguments.rounds if places.count(one.resolve()) > 1]
+    if twice:
+        raise RecipeError(f"{twice[0]}: is given twice; give each round once")
     threshold: float = arguments.most_unstable
     if not (math.isfinite(threshold) and threshold >= 0):
         raise RecipeError(f"--most-unstable: must be 0 or more, is {threshold:g}")

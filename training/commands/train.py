@@ -4,12 +4,15 @@ import argparse
 import importlib
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from model.label_files import FILES, LabelSetError, find_label_set
+from model.labels import LabelSet
 from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
@@ -106,7 +109,7 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     _check_shares(state)
     watchers: list[Watcher] = []
     if ranks.is_first:
-        _say(state, data)
+        _say(state, data, arguments.data)
         write_record(state, data.cases, data.held_out, sys.argv[1:])
         if arguments.tensorboard:
             # Not imported above: it takes a second, and only those who asked for it need it.
@@ -189,7 +192,7 @@ def _check_shares(run: Run) -> None:
             micro_batches_of(own // parts, recipe.pipeline.micro_batches)
 
 
-def _say(run: Run, data: Data) -> None:
+def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
     """One line that says what will be done."""
     logger.info(
         "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
@@ -205,6 +208,31 @@ def _say(run: Run, data: Data) -> None:
     )
     for line in run.placement.plan():
         logger.info("%s", line)
+    for folder in folders:
+        _warn_of_other_ids(folder, run.info.recipe.labels)
+
+
+def _warn_of_other_ids(data: Path, labels: LabelSet) -> None:
+    """Say where a data set states other ids than the recipe for the same structures."""
+    folder = data if data.is_dir() else data.parent
+    if not any((folder / file).is_file() for file in FILES):
+        return
+    try:
+        stated = find_label_set(folder)
+    except LabelSetError:
+        return
+    apart = [name for name, label_id in labels.ids.items() if stated.ids.get(name, label_id) != label_id]
+    if apart:
+        logger.warning(
+            "%s: says that %s is %d, label set %s of the recipe that it is %d; %d structures differ: train "
+            "with --set label_set=data",
+            data,
+            apart[0],
+            stated.ids[apart[0]],
+            labels.name,
+            labels.ids[apart[0]],
+            len(apart),
+        )
 
 
 def _draw(run: Run) -> None:

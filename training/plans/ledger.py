@@ -72,6 +72,8 @@ class Ledger:
                 return StepState(word="stale", why="made by something else")
             return StepState(word="to do")
         changed = [part for part in {**note.parts, **parts} if note.parts.get(part) != parts.get(part)]
+        if changed and not note.done and not self._has_written(name):
+            return StepState(word="to do")  # It failed at once, e.g. for a fault of its recipe, now mended.
         if changed:
             return StepState(word="stale", why=f"{', '.join(changed)} changed")
         if not note.done:
@@ -95,6 +97,9 @@ class Ledger:
         for path in self.folder.glob(f".{name}.*"):
             if path.name != unfinished(self.result(name)).name:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _has_written(self, name: str) -> bool:
+        return self.result(name).exists() or any(self.folder.glob(f".{name}.*"))
 
     def _read(self, name: str) -> Note | None:
         path = self._path(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from training.pseudo_labels.stability import instability
 
@@ -61,5 +62,6 @@ def draw_histogram(values: Sequence[float], threshold: float, path: Path) -> Non
     beyond = " (larger ones in the last bin)" if max(values) > edges[-1] else ""
     axes.set_xlabel(f"u, voxels that changed from round to round / foreground{beyond}")
     axes.set_ylabel("cases")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)

@@ -394,6 +394,14 @@ def test_a_selection_is_not_taken_for_one_of_other_annotations(tmp_path, capsys,
     assert "already holds something else" in capsys.readouterr().err
 
 
+def test_a_round_that_is_given_twice_is_refused(tmp_path, capsys):
+    one = write_round(tmp_path / "1", {"a": 0})
+    again = str(tmp_path / "2" / ".." / "1")
+    (tmp_path / "2").mkdir()
+    assert main(["pseudo-label", "rounds", one, again, "--output", str(tmp_path / "stable")]) == 2
+    assert "1: is given twice; give each round once" in capsys.readouterr().err
+
+
 def test_rounds_on_other_grids_are_refused(tmp_path, capsys):
     first = write_round(tmp_path / "1", {"case0": 0, "case1": 0})
     second = write_dataset(tmp_path / "2")

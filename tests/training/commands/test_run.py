@@ -188,6 +188,18 @@ def test_what_depends_on_something_else_is_stale_until_it_is_redone(bench, capsy
     assert (bench / "out/filled/old.txt").exists() == ("filled" not in stale)
 
 
+def test_a_step_that_failed_before_it_wrote_anything_is_not_stale_once_it_is_mended(
+    bench, monkeypatch, capsys
+):
+    monkeypatch.setenv("FAKE_FAILS", "first:fails")
+    assert main(words(bench)) == 1
+    monkeypatch.delenv("FAKE_FAILS")
+    change_recipe(bench)
+    assert states(bench, capsys)["first"] == "to do"
+    assert main(words(bench)) == 0
+    assert calls(bench) == ORDER
+
+
 def test_results_that_are_gone_are_made_again(bench):
     assert main(words(bench)) == 0
     calls(bench)

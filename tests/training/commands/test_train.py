@@ -56,6 +56,15 @@ def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_pa
     assert "holds id 8, unknown to label set flare21" in error
 
 
+def test_data_that_state_other_ids_than_the_recipe_are_warned_of(lungs, tmp_path, caplog):
+    other = {"name": "other", "labels": {"left lung": 3, "right lung": 8}}
+    (lungs / "other.json").write_text(json.dumps(other))
+    recipe = recipe_file(tmp_path, label_set=str(lungs / "other.json"))
+    more = ("--steps", "1", "--validation", "0", "--precision", "fp32")
+    assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
+    assert "label set other of the recipe that it is 3; 2 structures differ" in caplog.text
+
+
 def test_all_faults_of_a_recipe_are_told_before_data_is_looked_at(tmp_path, capsys):
     recipe = recipe_file(
         tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"kind": "fixed_steps", "steps": 0}
