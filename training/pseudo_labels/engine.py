@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.child_programs import PREDICT, ending, environment_of
@@ -43,11 +43,14 @@ def label_images(
         output: folder for `CASE.nii.gz`; made if missing.
         bundle: what labels them.
         options: of the engine.
-        gpus: one for each folder; none: the choice is the engine's.
+        gpus: one for each folder, which must work unless the options name the processor; none: the choice
+            is the engine's.
 
     Raises:
         TrainingError: a case could not be labelled, which is named, or the engine could not be run.
     """
+    if gpus and options.device in (None, "auto"):
+        options = replace(options, device="cuda")  # Who names GPUs does not want the processor.
     reports = [share.with_name(f"{share.name}.json") for share in shares]
     running: list[subprocess.Popen[bytes]] = []
     with ending(lambda: running):
