@@ -12,8 +12,8 @@ class Done:
     def wait(self):
         return 0
 
-    def poll(self):
-        return 0
+    def send_signal(self, number):
+        pass
 
 
 @pytest.mark.parametrize(
