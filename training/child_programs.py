@@ -110,8 +110,10 @@ def ending(running: Callable[[], Iterable[subprocess.Popen[bytes]]]) -> Iterator
         yield
     finally:
         left = list(running())
+        # Started in the background by a script, all of them ignore Ctrl-C.
+        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         for process in left:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
         for process in left:
             process.wait()
         signal.signal(signal.SIGTERM, before)

@@ -124,7 +124,7 @@ def test_a_folder_stands_for_the_file_in_it(tmp_path):
 def test_neither_a_name_nor_a_file(tmp_path):
     with pytest.raises(LabelSetError) as caught:
         find_label_set(tmp_path / "flare99")
-    known = "flare21, flare22, flare23, amos22"
+    known = "flare21, flare22, flare23, flare24-lesion, amos22"
     message = f"{tmp_path / 'flare99'}: no label set of this name and no file; known are {known}"
     assert str(caught.value) == message
 

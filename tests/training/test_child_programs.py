@@ -1,5 +1,6 @@
 """Programs beside each other: how many at a time, on which GPUs, and what ends them."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -55,22 +56,40 @@ def test_no_program_is_no_work():
 
 ENDS_ITS_PARENT = """
 import os, pathlib, signal, sys
-def interrupted(*_):
-    pathlib.Path(sys.argv[1]).write_text("was told")
+def told(number, frame):
+    pathlib.Path(sys.argv[1]).write_text(signal.Signals(number).name)
     sys.exit(130)
-signal.signal(signal.SIGINT, interrupted)
+for number in (signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, told)
 os.kill(os.getppid(), getattr(signal, sys.argv[2]))
 while True:
     signal.pause()
 """
 
 
-@pytest.mark.parametrize(("name", "kind"), [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit)])
-def test_what_ends_this_program_ends_those_that_it_started(tmp_path, name, kind):
+@pytest.fixture
+def on_ctrl_c():
+    """Sets what Ctrl-C does here, which is nothing where a script started the tests in the background."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("handler", "name", "kind", "told"),
+    [
+        (signal.default_int_handler, "SIGINT", KeyboardInterrupt, "SIGINT"),
+        (signal.default_int_handler, "SIGTERM", SystemExit, "SIGINT"),
+        (signal.SIG_IGN, "SIGTERM", SystemExit, "SIGTERM"),
+    ],
+)
+def test_what_ends_this_program_ends_those_that_it_started(tmp_path, on_ctrl_c, handler, name, kind, told):
+    on_ctrl_c(handler)
     words = ("-c", ENDS_ITS_PARENT, str(tmp_path / "told"), name)
     with pytest.raises(kind):
         run_jobs([Job(name="a", words=words, log=tmp_path / "a.log")], [None])
-    assert (tmp_path / "told").read_text() == "was told"
+    assert (tmp_path / "told").read_text() == told
 
 
 def test_programs_find_this_project_from_anywhere(tmp_path, monkeypatch):

@@ -144,7 +144,8 @@ def test_packing_states_memory_as_a_line_and_of_its_own_window(monkeypatch, tmp_
     """Steps along z, y, x are turned to the network's own axes, as its window is."""
     exported = []
 
-    def export(network, window, path, windows, in_channels, others):
+    def export(network, window, path, windows, in_channels, others, *, exact):
+        assert not exact
         exported.append((window, others))
         path.write_bytes(b"")
         return Parity(largest_difference=0.0, agreement=1.0)
