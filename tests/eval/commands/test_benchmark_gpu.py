@@ -35,7 +35,9 @@ def test_the_section_is_printed_and_written_into_the_page(monkeypatch, tmp_path,
     out = capsys.readouterr().out
     assert out.startswith("A GPU, 16000 MiB")
     assert page.read_text(encoding="utf-8") == f"# Page\n\n{BEGIN}\n\n{out}\n{END}\n"
-    assert json.loads((tmp_path / "out" / "gpu-benchmark.json").read_text()) == measured(**WELL)
+    assert json.loads((tmp_path / "out" / "gpu-benchmark.json").read_text(encoding="utf-8")) == measured(
+        **WELL
+    )
 
 
 def test_what_failed_ends_with_1_and_stands_in_the_page(monkeypatch, tmp_path, page, capsys):
