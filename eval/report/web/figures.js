@@ -44,10 +44,11 @@
     const [all, present, absent] = [data.lesion, ...data.lesion_rows].map((name) => found(name, metric));
     if (!all || !all.cases) return null;
     if (!present) return card(`Lesion ${metric}`, text(all.mean), "all cases, with a lesion or without", "bad");
+    const without = absent.cases ? `${text(absent.mean)} in ${absent.cases} without` : "none without";
     return card(
       `Lesion ${metric}`,
       text(present.mean),
-      `${counted(present.cases, "case")} with one · ${text(absent.mean)} in ${absent.cases} without`,
+      `${counted(present.cases, "case")} with a lesion · ${without}`,
     );
   }
 
