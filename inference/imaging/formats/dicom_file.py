@@ -5,23 +5,21 @@ pixels (GDCM) never sees a length that is not so; of their contents, what descri
 image (DICOM PS3.3, functional groups) is kept.
 """
 
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from inference.errors import InputError, reason
+from inference.imaging.formats.file_bytes import FileBytes
 
 PREFIX_AT, DATA_AT = 128, 132
 UNDEFINED = 0xFFFFFFFF
 DEEPEST = 32
 LARGEST_SIDE = 8192
-BLOCK_BYTES = 1 << 14
-"""Read at a time; the header of a slice of a CT is shorter."""
 _LONG_FORM = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SYNTAX, _PIXELS = 0x00020010, 0x7FE00010
@@ -99,7 +97,7 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
         if not path.stat().st_size:
             raise _DamagedError("0 bytes")
         with path.open("rb") as file:
-            walk = _Walk(_Bytes(file))
+            walk = _Walk(FileBytes(file))
             walk.run()
             return _images(path, walk)
     except OSError as error:
@@ -117,38 +115,10 @@ class _DamagedError(Exception):
 _Kept = dict[int, bytes] | None
 
 
-class _Bytes:
-    """The bytes of an open file, read where they are looked at.
-
-    The file is not mapped into memory: one that is overwritten meanwhile would end the process.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = os.fstat(file.fileno()).st_size
-        self._start = 0
-        self._block = b""
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, part: slice) -> bytes:
-        """The bytes from `part.start` to before `part.stop`; fewer where the file ends."""
-        start, stop = part.start or 0, min(part.stop, self._size)
-        if not self._start <= start <= stop <= self._start + len(self._block):
-            self._file.seek(start)
-            self._start, self._block = start, self._file.read(max(stop - start, BLOCK_BYTES))
-        return self._block[start - self._start : stop - self._start]
-
-    def numbers(self, layout: str, at: int) -> tuple[int, ...]:
-        """Whole numbers from `at` on, laid out as `struct` says."""
-        return struct.unpack(layout, self[at : at + struct.calcsize(layout)])
-
-
 class _Walk:
     """Walks over the elements of a file, keeping those that are wanted at the top level."""
 
-    def __init__(self, data: _Bytes) -> None:
+    def __init__(self, data: FileBytes) -> None:
         self._data = data
         self.raw: dict[int, bytes] = {}
         self.groups: dict[int, list[dict[int, bytes]]] = {_SHARED_GROUPS: [], _FRAME_GROUPS: []}
