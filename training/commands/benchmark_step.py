@@ -17,7 +17,6 @@ import torch
 from training.commands.options import add_overrides
 from training.comparison.measured_steps import table, time_steps
 from training.data.checking import Expected, checked_cases
-from training.data.json_files import write_json
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.ranks import ALONE
@@ -29,6 +28,7 @@ from training.runs.device import find_device, find_precision
 from training.runs.record import hardware
 from training.runs.run import Run, start_run
 from training.training_errors import RecipeError
+from training.whole_files import write_json
 
 CACHE_MB = 8192.0
 """Memory for resampled cases, as `train` has it."""

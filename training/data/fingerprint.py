@@ -20,9 +20,9 @@ from model.arrays import F64, U8, Zyx, ZyxMm
 from model.labels import LabelSet
 from model.schema import SchemaError, parse
 from training.data.folders import CaseFiles
-from training.data.json_files import write_json
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.training_errors import DataError
+from training.whole_files import write_json
 
 FINGERPRINT = "fingerprint.json"
 FORMAT = "leanseg-fingerprint-1"

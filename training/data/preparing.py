@@ -20,7 +20,6 @@ from model.label_files import FILES
 from model.manifest.resampling import along_axes
 from training.data.annotations import ANNOTATED, GIVEN
 from training.data.folders import SPLITS, STORE, CaseFiles
-from training.data.json_files import write_json
 from training.data.on_grid import network_input, read_checked
 from training.data.prepared import (
     CaseRecord,
@@ -36,6 +35,7 @@ from training.data.sampling import channel_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
+from training.whole_files import write_json
 
 CHUNK, BLOCK = (64, 64, 64), (32, 32, 32)
 """The least that is read, and the least that is decompressed, (z, y, x)."""

@@ -12,14 +12,13 @@ Every step looks for its own result first, so that a call that was interrupted g
 
 import json
 import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from model.bundle import BundleError, ModelBundle, file_sha256, load_bundle
 from model.labels import LabelSet
-from model.schema import dump, parse
+from model.schema import parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
@@ -33,6 +32,7 @@ from training.recipes.recipe import Recipe
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, timetable_of
 from training.training_errors import CheckpointError, TrainingError
+from training.whole_files import write_json, write_text
 
 STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
 LOG = "fold.log"
@@ -88,7 +88,7 @@ class CrossValidation:
         begun = _read_state(path)
         if begun is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(dump(wanted), indent=1) + "\n")
+            write_json(path, wanted, shared=True)
             begun = wanted
         names = [field.name for field in fields(Begun)]
         apart = [name for name in names if getattr(begun, name) != getattr(wanted, name)]
@@ -100,7 +100,7 @@ class CrossValidation:
         for fold, held_out in enumerate(self.split.held_out):
             self.fold_folder(fold).mkdir(exist_ok=True)
             if not self.hold_out_file(fold).exists():
-                write_whole(self.hold_out_file(fold), "".join(f"{name}\n" for name in held_out))
+                write_text(self.hold_out_file(fold), "".join(f"{name}\n" for name in held_out), shared=True)
 
     def trained(self, fold: int) -> bool:
         """Whether a fold's run has come to its end."""
@@ -197,13 +197,6 @@ def _read_state(path: Path) -> Begun | None:
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise CheckpointError(f"{path}: is damaged ({said}); choose another --output") from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that others see whole or not at all, even where several jobs write the same one."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def refuse_failed(codes: Mapping[str, int], did: str, logs: str) -> None:

@@ -5,6 +5,7 @@ without clean-up. What a fold is worth is what its bundle writes.
 """
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from training.data.folders import CaseFiles
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import read_record
 from training.training_errors import DataError
+from training.whole_files import write_text
 
 COLUMNS = ("case", "structure", "dice", "hd95_mm")
 
@@ -67,14 +69,11 @@ def score_labels(cases: Sequence[CaseFiles], folder: Path, labels: LabelSet) -> 
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:
     """Write scores as CSV; a file that is already there is replaced only when the new one is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(
-            (score.case, score.structure, repr(score.dice), repr(score.hd95_mm)) for score in scores
-        )
-    partial.replace(path)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((score.case, score.structure, repr(score.dice), repr(score.hd95_mm)) for score in scores)
+    write_text(path, table.getvalue())
 
 
 def read_scores(path: Path) -> list[Score]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.schema import SchemaError, parse
-from training.data.json_files import write_json
 from training.plans.step_hashes import Parts
 from training.pseudo_labels.whole_folder import unfinished
 from training.training_errors import PlanError
+from training.whole_files import write_json
 
 NOTES, LOCK = "steps", ".lock"
 

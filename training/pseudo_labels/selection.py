@@ -8,7 +8,6 @@ from pathlib import Path
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import CaseFiles, labelled_cases
 from training.data.image_links import link_image, link_images
-from training.data.json_files import write_json
 from training.data.on_grid import as_ids, read_canonical, refuse_other_grid
 from training.data.preparing import copy_beside
 from training.data.quick_hash import data_sha256
@@ -16,6 +15,7 @@ from training.pseudo_labels.stability import change, instability
 from training.pseudo_labels.stability_report import PICTURE, TABLE, draw_histogram, write_table
 from training.pseudo_labels.whole_folder import RECORD, is_there, whole_folder
 from training.training_errors import DataError
+from training.whole_files import write_json
 
 Rounds = Sequence[tuple[CaseFiles, ...]]
 """The cases of each round, the first round first; the same cases in each."""

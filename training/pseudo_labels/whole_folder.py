@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.data.json_files import write_json
 from training.training_errors import DataError
+from training.whole_files import write_json
 
 RECORD = "pseudo_labels.json"
 """What a finished folder was made from and how."""

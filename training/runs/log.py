@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from training.whole_files import write_text
+
 
 def write_log(path: Path, entry: Mapping[str, object]) -> None:
     """Append a line."""
@@ -27,6 +29,4 @@ def forget_log_after(path: Path, step: int) -> None:
     """Drop the lines of steps that will be done again."""
     if path.is_file():
         kept = [entry for entry in read_log(path) if entry["step"] <= step]
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(f"{json.dumps(entry)}\n" for entry in kept), encoding="utf-8")
-        partial.replace(path)
+        write_text(path, "".join(f"{json.dumps(entry)}\n" for entry in kept))

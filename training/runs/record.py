@@ -14,9 +14,9 @@ import torch
 from model.onnx_export.revision import git_revision
 from model.schema import dump
 from training.data.folders import CaseFiles
-from training.data.json_files import write_json
 from training.data.quick_hash import data_sha256
 from training.runs.run import Run
+from training.whole_files import write_json
 
 RECORD = "run.json"
 PACKAGES = ("leanseg", "torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors")

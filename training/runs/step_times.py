@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from training.runs.watching import PartTime, StepDone, Watcher
+from training.whole_files import write_text
 
 TIMES = "times.json"
 WAIT, AUGMENT, FORWARD, LOSS, BACKWARD, UPDATE = "wait", "augment", "forward", "loss", "backward", "update"
@@ -114,6 +115,4 @@ class StepTimes(Watcher):
     def close(self) -> None:
         """Write the file."""
         document = {"precision": self._precision, "patches": self._patches, "steps": self._steps}
-        partial = self._path.with_name(f".{self._path.name}.partial")
-        partial.write_text(json.dumps(document) + "\n", encoding="utf-8")
-        partial.replace(self._path)
+        write_text(self._path, json.dumps(document) + "\n")
