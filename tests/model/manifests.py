@@ -31,7 +31,8 @@ def document() -> dict:
                 ],
                 "resampling": {"kind": "cubic"}, "memory_mb": {"openvino-bf16": 300, "onnxruntime-fp32": 500},
                 "tiling": {
-                    "overlap": 0.25, "placement": "even", "importance": {"kind": "gaussian", "sigma": 0.25, "least": 0.01},
+                    "overlap": 0.25, "placement": "even",
+                    "importance": {"kind": "gaussian", "sigma": 0.25, "least": 0.01},
                     "order": {
                         "kind": "centre_first", "least_foreground": 10, "least_anterior": 5,
                         "anterior_share": 0.5, "passing_through": ["aorta"],
