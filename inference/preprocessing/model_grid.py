@@ -65,7 +65,7 @@ def model_grid(size_zyx: Zyx, spacing_zyx_mm: ZyxMm, scheme: InputScheme) -> Mod
         return ModelGrid(size_zyx=model_size(size_zyx, spacing_zyx_mm, scheme.spacing_zyx_mm))
     wanted = zip(spacing_zyx_mm, scheme.spacing_zyx_mm, strict=True)
     steps = [1.0 if abs(own - target) <= SAME_WITHIN else target / own for own, target in wanted]
-    z, y, x = (round((size - 1) / step) + 1 for size, step in zip(size_zyx, steps, strict=True))
+    z, y, x = (round((size - 1) / step + 1) for size, step in zip(size_zyx, steps, strict=True))
     grid = (z, y, x)
     if grid == size_zyx and all(abs(step - 1) <= SAME_WITHIN for step in steps):
         return ModelGrid(size_zyx=grid)

@@ -72,6 +72,8 @@ class ConfigValues:
                 return value
             reference = value.removeprefix(EXPRESSION).strip()
             if value[0] != MACRO and re.fullmatch(r"@[\w#:]+", reference):
+                if reference[1:] not in self:
+                    raise RefusedModelError(f"{self.where}: {path} refers to {reference}, which is missing")
                 value = self.raw(reference[1:])
             elif value[0] == EXPRESSION:
                 return self._literal(value, path)
