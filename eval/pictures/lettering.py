@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from eval.pictures.colours import colours_of
+from model.colours import colours_of
 from eval.pictures.planes import Plane
 from eval.pictures.scene import Scene, View
 from eval.scoring.metrics import dice_per_label

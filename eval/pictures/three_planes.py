@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from eval.pictures.colours import colours_of
+from model.colours import colours_of
 from eval.pictures.lettering import (
     BACKGROUND,
     FAINT,
