@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from inference.call import WRONG_CALL, Call
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
 from inference.cohort.folder import FolderRun
-from inference.cohort.further_results import FurtherResults, further_results
+from inference.cohort.further_results import COST, FurtherResults, further_results
 from inference.cohort.one_case import Admit, OpenedCase, open_case
 from inference.cohort.outcome import Outcome, exit_code, naming, summary
 from inference.cohort.progress import Console
@@ -18,6 +18,7 @@ from inference.cohort.run_report import check_report, write_report
 from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
 from inference.imaging.dicom_results.maker import Maker
 from inference.limits import memory_at_hand
+from inference.planning.footprint import WritingCost
 from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
@@ -52,8 +53,8 @@ def _run(call: Call, console: Console) -> int:
     bundle = load_bundle(call.bundle)
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
-    planner = _planner(call, bundle)
     further = _further(call, bundle, len(cases))
+    planner = _planner(call, bundle, further)
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
@@ -121,10 +122,11 @@ def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
     )
 
 
-def _planner(call: Call, bundle: ModelBundle) -> Planner:
+def _planner(call: Call, bundle: ModelBundle, further: FurtherResults | None) -> Planner:
     precision, budget = _limits(call)
     backend = select_backend(call.device)
-    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget)
+    writing = WritingCost() if further is None else COST
+    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing)
 
 
 def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:

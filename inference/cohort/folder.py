@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inference.cohort.cases import Case
-from inference.cohort.further_results import FurtherResults
+from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import (
     Admit,
     Failure,
@@ -112,7 +112,7 @@ class _Writing:
         self._pool = ThreadPoolExecutor(1)
         self._pending: tuple[PreparedCase, tuple[str, ...], Future[Outcome]] | None = None
         self.labels_mb = 0.0
-        """MiB of the label map that is being written."""
+        """MiB of the label map that is being written, and of what is written beside it."""
 
     def __enter__(self) -> "_Writing":
         return self
@@ -152,7 +152,8 @@ class _Writing:
                 raise result.ends_run
             return
         assert prepared.geometry is not None, "a case that was segmented was opened"
-        self.labels_mb = image_mb(prepared.geometry.size_zyx, 1)
+        more = 0 if self._further is None else COST.voxel_bytes
+        self.labels_mb = image_mb(prepared.geometry.size_zyx, 1 + more)
         # Known before it is begun: who is interrupted while the pool starts its thread, which may have
         # written the file by then, must still tell of it.
         future: Future[Outcome] = Future()

@@ -15,6 +15,7 @@ from inference.imaging.formats.dicom import Series, open_series
 from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.reading import OpenedImage
 from inference.imaging.writing import LABELS_SUFFIX
+from inference.planning.footprint import WritingCost
 from model.arrays import U8
 from model.labels import LabelSet
 
@@ -22,6 +23,8 @@ SUFFIXES: Mapping[str, str] = MappingProxyType({"dicom-seg": ".seg.dcm", "rtstru
 """What `--format` takes, and how the files' names end."""
 WRITING = "inference.imaging.dicom_results.dicom_file_writing"
 REQUIREMENTS = "requirements/dicom.txt"
+COST = WritingCost(libraries_mb=60.0, voxel_bytes=5)
+"""Of a SEG, which takes the most: 380 MiB at 512×512×300, 13 organs in every slice; an RTSTRUCT takes 65."""
 
 
 class Writes(Protocol):
@@ -113,7 +116,8 @@ def further_results(
         return None
     if template is not None and cases > 1:
         raise UsageError(
-            f"--template: is one series, and there are {cases} cases; give them as DICOM series, or one by one"
+            f"--template: is one series, and there are {cases} cases; give them as DICOM series, or one by "
+            "one"
         )
     try:
         module = importlib.import_module(WRITING)

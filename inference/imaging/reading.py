@@ -62,7 +62,9 @@ def open_image(path: Path) -> OpenedImage:
         def slices() -> Volume:
             return Volume(array=series.read(), geometry=series.geometry, warnings=series.warnings)
 
-        return OpenedImage(geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices, series=series)
+        return OpenedImage(
+            geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices, series=series
+        )
     image = _header(read, path)
     stored = image.stored
     check_claim(stored)

@@ -17,9 +17,7 @@ from model.arrays import U8
 from model.labels import LabelSet
 
 Make = Callable[[SourceSeries, U8, LabelSet, Maker], Dataset]
-OBJECTS: Mapping[str, Make] = MappingProxyType(
-    {"dicom-seg": segmentation_object, "rtstruct": structure_set}
-)
+OBJECTS: Mapping[str, Make] = MappingProxyType({"dicom-seg": segmentation_object, "rtstruct": structure_set})
 
 
 def write_objects(
@@ -44,8 +42,8 @@ def write_objects(
             made = OBJECTS[kind](source, labels, label_set, maker)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{series.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out --format, or "
-                "give the original series with --template"
+                f"{series.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "
+                "--format, or give the original series with --template"
             ) from error
         with whole_file(path) as file:
             dcmwrite(file, made, enforce_file_format=True)

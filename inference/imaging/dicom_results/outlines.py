@@ -5,6 +5,8 @@ voxels it was drawn from. A hole is joined to the outline around it by a cut of 
 PS3.3 C.8.8.6.3 describes.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from contourpy import FillType, contour_generator
 
@@ -32,8 +34,8 @@ def outlines(mask: Mask) -> list[F64]:
     filled = generator.filled(BETWEEN, np.inf)
     polygons = []
     for points, offsets in zip(*filled, strict=True):
-        rings = [points[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
-        polygons.append(_joined(rings) + (left, top))
+        rings = [points[a:b] for a, b in pairwise(offsets)]
+        polygons.append(_joined(rings) + np.array((left, top)))
     return polygons
 
 

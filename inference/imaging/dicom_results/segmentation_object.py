@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import highdicom
 import numpy as np
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
-from pydicom.sr.coding import Code as DicomCode
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code as DicomCode
 
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.source_series import SourceSeries
+from inference.imaging.dicom_results.structures_found import structures_found
 from model.anatomic_codes import Code, codes_of
 from model.arrays import U8
 from model.colours import colours_of
@@ -19,9 +20,7 @@ SERIES_NUMBER = 3100
 """Number of the series that results make; high, so as not to be that of an image series."""
 
 
-def segmentation_object(
-    source: SourceSeries, labels: U8, label_set: LabelSet, maker: Maker
-) -> Segmentation:
+def segmentation_object(source: SourceSeries, labels: U8, label_set: LabelSet, maker: Maker) -> Segmentation:
     """A label map as a SEG that refers to the slices it was made from.
 
     Segments are numbered from 1 in the order of the label set's ids, those not found left out.
@@ -35,18 +34,17 @@ def segmentation_object(
     Raises:
         ValueError: no structure was found; a SEG holds at least one.
     """
-    held = np.bincount(labels.reshape(-1), minlength=256)
-    found = [name for name in label_set.names if held[label_set.ids[name]]]
+    found = structures_found(labels, label_set)
     if not found:
         raise ValueError("no structure was found, and a SEG holds at least one")
     table = np.zeros(256, np.uint8)
-    for number, name in enumerate(found, start=1):
-        table[label_set.ids[name]] = number
+    for number, label_id in enumerate(found.values(), start=1):
+        table[label_id] = number
     return Segmentation(
         source_images=list(source.headers),
         pixel_array=_frames(source, table[labels]),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(found, label_set, maker),
+        segment_descriptions=_descriptions(list(found), label_set, maker),
         series_instance_uid=highdicom.UID(),
         series_number=SERIES_NUMBER,
         sop_instance_uid=highdicom.UID(),
@@ -93,7 +91,9 @@ def _descriptions(found: Sequence[str], label_set: LabelSet, maker: Maker) -> li
         )
         if known.side is not None:
             side = highdicom.sr.CodedConcept.from_code(_coded(known.side))
-            description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [side]
+            description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
+                side
+            ]
         descriptions.append(description)
     return descriptions
 

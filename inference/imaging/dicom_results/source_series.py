@@ -62,10 +62,12 @@ class SourceSeries:
             z: index of the slice.
         """
         image = self.images[z]
-        assert image.position_mm and image.orientation and image.spacing_yx_mm, "a series that makes a grid"
-        between_rows, between_columns = image.spacing_yx_mm
-        along_row, along_column = np.array(image.orientation[:3]), np.array(image.orientation[3:])
-        return np.array(image.position_mm), along_row * between_columns, along_column * between_rows
+        position, orientation, spacing = image.position_mm, image.orientation, image.spacing_yx_mm
+        if position is None or orientation is None or spacing is None:
+            raise ValueError(f"{image.path}: does not say where it lies, though its series makes a grid")
+        between_rows, between_columns = spacing
+        along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
+        return np.array(position), along_row * between_columns, along_column * between_rows
 
 
 def read_source(series: Series) -> SourceSeries:
@@ -87,13 +89,13 @@ def read_source(series: Series) -> SourceSeries:
     made_up: dict[str, None] = {}
     for path in paths:
         try:
-            header = dcmread(path, stop_before_pixels=True, force=True)
+            header: Dataset = dcmread(path, stop_before_pixels=True, force=True)
         except (OSError, InvalidDicomError, ValueError, NotImplementedError) as error:
             raise InputError(f"{path}: its header cannot be read ({one_line(error)})") from error
         made_up |= dict.fromkeys(_fill_in(header, path.name))
         headers.append(header)
     for name in SHARED_UIDS:
-        if not headers[0].get(name):
+        if not all(header.get(name) for header in headers):
             made_up[name] = None
             uid = generate_uid(entropy_srcs=[name, *(str(header.SOPInstanceUID) for header in headers)])
             for header in headers:

@@ -6,24 +6,35 @@ The object is that of PS3.3 A.19.3; highdicom does not make it, so pydicom's ele
 from collections.abc import Iterable
 from datetime import datetime
 
-import numpy as np
 from pydicom import Dataset
+from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.outlines import outlines
 from inference.imaging.dicom_results.source_series import OFTEN_LACKING, SourceSeries
+from inference.imaging.dicom_results.structures_found import structures_found
 from model.anatomic_codes import ANATOMY, Code, codes_of
-from model.arrays import U8
+from model.arrays import F64, U8
 from model.colours import colours_of
 from model.labels import LabelSet
 
 SERIES_NUMBER = 3200
+STUDY = "1.2.840.10008.3.1.2.3.1"
+"""Detached Study Management, the class by which PS3.3 C.8.8.5 lets a structure set refer to its study."""
+CONTOUR_DATA = Tag("ContourData")
 DECIMALS = 3
 """Of a millimetre: outlines lie between the centres of voxels, far more than that from any."""
-COPIED = (*OFTEN_LACKING, "StudyInstanceUID", "StudyDescription", "FrameOfReferenceUID", "SpecificCharacterSet")
+COPIED = (
+    *OFTEN_LACKING,
+    "StudyInstanceUID",
+    "StudyDescription",
+    "FrameOfReferenceUID",
+    "SpecificCharacterSet",
+)
 """Of patient, study and frame of reference, all a result says is what its series says."""
 
 
@@ -38,8 +49,6 @@ def structure_set(source: SourceSeries, labels: U8, label_set: LabelSet, maker: 
         label_set: what the labels mean.
         maker: the bundle.
     """
-    held = np.bincount(labels.reshape(-1), minlength=256)
-    found = {name: label_set.ids[name] for name in label_set.names if held[label_set.ids[name]]}
     made, now = _file(RTStructureSetStorage), datetime.now()
     for name in COPIED:
         if name in source.first:
@@ -58,14 +67,14 @@ def structure_set(source: SourceSeries, labels: U8, label_set: LabelSet, maker: 
     made.InstanceNumber, made.ApprovalStatus = 1, "UNAPPROVED"
     made.ReferencedFrameOfReferenceSequence = Items([_referenced_frame(source)])
     colours = colours_of(label_set)
-    rois = [(number, name, colours[name]) for name, number in found.items()]
+    rois = [(number, name, colours[name]) for name, number in structures_found(labels, label_set).items()]
     made.StructureSetROISequence = Items(_roi(number, name, source, maker) for number, name, _ in rois)
     made.ROIContourSequence = Items(_contours(number, colour, source, labels) for number, _, colour in rois)
     made.RTROIObservationsSequence = Items(_observation(number, name) for number, name, _ in rois)
     return made
 
 
-def _file(sop_class: str) -> Dataset:
+def _file(sop_class: UID) -> Dataset:
     made = Dataset()
     made.SOPClassUID, made.SOPInstanceUID = sop_class, generate_uid()
     made.file_meta = FileMetaDataset()
@@ -98,7 +107,7 @@ def _referenced_frame(source: SourceSeries) -> Dataset:
         ContourImageSequence=Items(_referenced(source, z) for z in range(len(source.images))),
     )
     study = _item(
-        ReferencedSOPClassUID="1.2.840.10008.3.1.2.3.1",  # Detached study management, as PS3.3 C.8.8.5 has it.
+        ReferencedSOPClassUID=STUDY,
         ReferencedSOPInstanceUID=first.StudyInstanceUID,
         RTReferencedSeriesSequence=Items([series]),
     )
@@ -129,12 +138,19 @@ def _outlines(number: int, source: SourceSeries, labels: U8) -> Iterable[Dataset
         origin, along_row, along_column = source.pixel_to_world(z)
         for corners in outlines(plane == number):
             world = origin + corners[:, :1] * along_row + corners[:, 1:] * along_column
-            yield _item(
+            outline = _item(
                 ContourImageSequence=Items([_referenced(source, z)]),
                 ContourGeometricType="CLOSED_PLANAR",
                 NumberOfContourPoints=len(corners),
-                ContourData=[f"{value:.{DECIMALS}f}" for value in world.ravel()],
             )
+            outline[CONTOUR_DATA] = _numbers(CONTOUR_DATA, world)
+            yield outline
+
+
+def _numbers(tag: BaseTag, values: F64) -> DataElement:
+    """An element of decimal strings, as one text: an object for each number would take a gigabyte."""
+    text = "\\".join(f"{value:.{DECIMALS}f}" for value in values.ravel().tolist())
+    return DataElement(tag, "DS", text, already_converted=True)
 
 
 def _observation(number: int, name: str) -> Dataset:
