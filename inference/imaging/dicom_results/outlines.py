@@ -40,11 +40,22 @@ def outlines(mask: Mask) -> list[F64]:
 
 
 def _joined(rings: list[F64]) -> F64:
-    """An outer ring and its holes as one ring; each closed ring ends with its first corner."""
+    """An outer ring and its holes as one ring; each closed ring ends with its first corner.
+
+    Corners lie halfway between two neighbours, in a row or in a column. A cut joins one of either kind: its
+    slope is then a fraction of two odd numbers, by which no line from a half reaches a point of two whole
+    numbers, so that no voxel's centre lies on a cut.
+    """
     outer, *holes = (ring[:-1] for ring in rings)
     for hole in sorted(holes, key=lambda ring: float(ring[:, 0].min())):
         apart = np.square(outer[:, None] - hole[None]).sum(axis=-1)
+        apart[_in_row(outer)[:, None] == _in_row(hole)] = np.inf
         at, begin = np.unravel_index(int(apart.argmin()), apart.shape)
         around = np.concatenate([hole[begin:], hole[: begin + 1]])
         outer = np.concatenate([outer[: at + 1], around, outer[at:]])
     return np.asarray(outer, np.float64)
+
+
+def _in_row(ring: F64) -> Mask:
+    """Which corners lie between neighbours in a row, rather than in a column."""
+    return np.asarray(ring[:, 0] % 1 == BETWEEN)

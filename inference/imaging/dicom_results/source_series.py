@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import CTImageStorage, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, generate_uid
 
 from inference.errors import InputError, one_line
 from inference.imaging.formats.dicom import Series
@@ -118,7 +118,8 @@ def _fill_in(header: Dataset, name: str) -> list[str]:
             setattr(header, element, header.file_meta[again].value)
     made_up = []
     if not header.get("SOPClassUID"):
-        header.SOPClassUID = CTImageStorage
+        many = "NumberOfFrames" in header
+        header.SOPClassUID = EnhancedCTImageStorage if many else CTImageStorage
         made_up.append("SOPClassUID")
     if not header.get("SOPInstanceUID"):
         header.SOPInstanceUID = generate_uid(entropy_srcs=[name, str(header.get("ImagePositionPatient"))])
