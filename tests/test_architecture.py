@@ -188,6 +188,7 @@ STAGES: Mapping[str, set[str]] = {
     "inference.cohort": {
         "inference.call",
         "inference.imaging",
+        "inference.imaging.dicom_results",
         "inference.imaging.formats",
         "inference.planning",
         "inference.runtime",
@@ -196,6 +197,7 @@ STAGES: Mapping[str, set[str]] = {
     "inference.command": {
         "inference.call",
         "inference.imaging",
+        "inference.imaging.dicom_results",
         "inference.planning",
         "inference.runtime",
         "inference.predictor",
