@@ -203,6 +203,11 @@ STAGES: Mapping[str, set[str]] = {
         "inference.predictor",
         "inference.cohort",
     },
+    "inference.grand_challenge": {
+        "inference.call",
+        "inference.command",
+        "inference.imaging",
+    },
 }
 """Inside inference: a stage to the stages below it that it may import, beside the tools. Each line names only
 what stands above it."""
