@@ -4,7 +4,6 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 (`_mb`). What the estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +27,15 @@ from model.manifest.tiling import CentreFirst
 
 Groups = list[tuple[Zyx, list[Member]]]
 """Grid and members of each group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """What one plan for a case has that others have not."""
+
+    groups: Groups
+    at_once: int
+    keep: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,27 +70,25 @@ class Planner:
             BudgetError: none does; the message names the smallest budget that can be kept.
         """
         each = voxel_bytes or VOXEL_BYTES * len(self.bundle.manifest.inputs)
-        plans = self._plans(stored, region_zyx, each)
-        if small:
-            plans = iter(deque(plans, maxlen=1))
-        plan = next(plans)
-        while not plan.fits:
-            following = next(plans, None)
-            if following is None:
-                raise BudgetError(_least_needed(plan))
-            plan = following
-        return plan
-
-    def _plans(self, stored: Geometry, region_zyx: Zyx | None, voxel_bytes: int) -> Iterator[InferencePlan]:
-        """All plans, the fastest first, the smallest last."""
         manifest = self.bundle.manifest
         as_stored = manifest.preprocessing.orientation == "stored"
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
+        *others, last = self._choices(geometry, region)
+        # Asked first: there may be hundreds of others, of which none fits where the smallest does not.
+        smallest = self._estimate(geometry, region, each, last)
+        if not smallest.fits:
+            raise BudgetError(_least_needed(smallest))
+        plans = (self._estimate(geometry, region, each, choice) for choice in others)
+        return smallest if small else next((plan for plan in plans if plan.fits), smallest)
+
+    def _choices(self, geometry: Geometry, region: Zyx) -> Iterator[_Choice]:
+        """What plans differ in: that of the fastest first, of the smallest last."""
+        manifest = self.bundle.manifest
         for groups in self._groups(geometry, region):
             for keep in (True, False) if looked_at_twice(manifest) else (False,):
                 for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
-                    yield self._estimate(geometry, region, voxel_bytes, groups, at_once, keep)
+                    yield _Choice(groups=groups, at_once=at_once, keep=keep)
 
     def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
         """Grids and members of the groups, with windows that take more and more runs."""
@@ -96,9 +102,8 @@ class Planner:
                 for grid, members, window in zip(grids, groups, windows, strict=True)
             ]
 
-    def _estimate(
-        self, geometry: Geometry, region: Zyx, voxel_bytes: int, groups: Groups, at_once: int, keep: bool
-    ) -> InferencePlan:
+    def _estimate(self, geometry: Geometry, region: Zyx, voxel_bytes: int, choice: _Choice) -> InferencePlan:
+        groups, at_once, keep = choice.groups, choice.at_once, choice.keep
         manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
         twice = looked_at_twice(manifest)
         windows = {member.file: member.window_zyx for _, members in groups for member in members}
