@@ -6,6 +6,7 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
@@ -76,13 +77,18 @@ class Planner:
         as_stored = manifest.preprocessing.orientation == "stored"
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
-        *others, last = self._choices(geometry, region)
-        # Asked first: there may be hundreds of others, of which none fits where the smallest does not.
-        smallest = self._estimate(geometry, region, each, last)
-        if not smallest.fits:
-            raise BudgetError(_least_needed(smallest))
-        plans = (self._estimate(geometry, region, each, choice) for choice in others)
-        return smallest if small else next((plan for plan in plans if plan.fits), smallest)
+        choices = list(self._choices(geometry, region))
+        last = self._estimate(geometry, region, each, choices[-1])
+        if small and last.fits:
+            return last
+        # Windows by the hundred lie between the largest and the smallest. Before any is looked at: does the
+        # smallest fit, or one that takes all at once, which needs no running means?
+        whole = [choice for choice in choices if choice.groups is choices[0].groups]
+        ends = [last] if small else [*(self._estimate(geometry, region, each, one) for one in whole), last]
+        if not any(plan.fits for plan in ends):
+            raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
+        rest = (self._estimate(geometry, region, each, one) for one in choices[len(whole) : -1])
+        return next(plan for plan in chain(ends[:-1], rest, ends[-1:]) if plan.fits)
 
     def _choices(self, geometry: Geometry, region: Zyx) -> Iterator[_Choice]:
         """What plans differ in: that of the fastest first, of the smallest last."""
