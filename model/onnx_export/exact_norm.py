@@ -34,12 +34,12 @@ def with_exact_norms(model: onnx.ModelProto) -> None:
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
     if opset < LEAST_OPSET:
         return
-    sides = _sides(model)
+    sizes = _voxels(model)
     channels = {weight.name: int(np.prod(weight.dims)) for weight in model.graph.initializer}
     constants: dict[str, NDArray[np.int64] | F32] = {}
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        voxels = sides.get(node.input[0]) if node.op_type == "InstanceNormalization" else None
+        voxels = sizes.get(node.input[0]) if node.op_type == "InstanceNormalization" else None
         if voxels is None or 0 < voxels < FEWEST_VOXELS or node.input[1] not in channels:
             nodes.append(node)
         else:
@@ -78,7 +78,7 @@ def _epsilon(node: onnx.NodeProto) -> float:
     return next((attribute.f for attribute in node.attribute if attribute.name == "epsilon"), 1e-5)
 
 
-def _sides(model: onnx.ModelProto) -> dict[str, int]:
+def _voxels(model: onnx.ModelProto) -> dict[str, int]:
     """Voxels of each value that has (1, channels, z, y, x), by its name; 0 where they are not known."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     found = {}
