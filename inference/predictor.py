@@ -300,12 +300,12 @@ class Predictor:
         manifest = self._bundle.manifest
         if manifest.preprocessing.orientation == "stored":
             decisions = view.orientation.apply(decisions)
-        geometry, middle = view.canonical.geometry, self._middle(view.canonical)
+        geometry = view.canonical.geometry
         try:
-            return split_pairs(decisions, geometry, manifest.output, middle)
+            return split_pairs(decisions, geometry, manifest.output, lambda: self._middle(view.canonical))
         except ScatteredError as error:
             attempt.warn(str(error))
-            return split_noise(decisions, geometry, manifest.output, middle)
+            return split_noise(decisions, geometry, manifest.output, self._middle(view.canonical))
 
     def _cleaned(self, labels: U8, view: _View, attempt: _Attempt) -> U8:
         """Canonical label ids, cleaned up as the manifest says."""

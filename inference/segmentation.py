@@ -155,9 +155,7 @@ class Segmentation:
             grid = resample_geometry(self.region.geometry, stream.grid_zyx)
             output = self.bundle.manifest.output
             try:
-                removed = removed_by_steps(
-                    decisions, grid, self.region.geometry, output, steps, self.middle()
-                )
+                removed = removed_by_steps(decisions, grid, self.region.geometry, output, steps, self.middle)
             except ScatteredError as error:
                 self.warn(str(error))
                 return stream
@@ -200,7 +198,7 @@ def removed_by_steps(
     image: Geometry,
     output: Output,
     steps: Sequence[CleanUpStep],
-    middle: Midline | None = None,
+    middle: Callable[[], Midline | None] = lambda: None,
 ) -> Mask:
     """Voxels whose structure clean-up removes.
 
@@ -210,7 +208,7 @@ def removed_by_steps(
         image: grid on which the steps count voxels.
         output: names and ids.
         steps: of the clean-up.
-        middle: of the body, see `split_pairs`.
+        middle: finds that of the body, see `split_pairs`.
 
     Raises:
         ScatteredError: the decisions are noise.

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_map_only
 
 from model.arrays import F32
 from model.networks.layers import ConvNorm
+from model.onnx_export.exact_norm import with_whole_norms
 from model.onnx_export.parity import (
     INPUT,
     OUTPUT,
@@ -168,6 +169,7 @@ def write_fp16(path: Path, fp16: Path) -> None:
     The factors by which `Resize` enlarges stay fp32, as ONNX asks.
     """
     model = onnx.load(path)
+    with_whole_norms(model)  # Sums of squares would not fit into half floats.
     factors = {name for node in model.graph.node if node.op_type == "Resize" for name in node.input[1:3]}
     nodes = [
         helper.make_node("Cast", [INPUT], [f"{INPUT}_half"], "input_cast", to=TensorProto.FLOAT16),
