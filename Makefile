@@ -22,7 +22,7 @@ $(VENV): $(VENV)/.demo ## set up the packages that predict.py and the judging co
 
 training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
 
-peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, and `model verify --python`
+peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, `model verify --python`, `eval benchmark peers`
 
 test: $(VENV)/.dev ## every test but the slow ones and the container's, and the checks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -88,7 +88,7 @@ $(GPU_VENV)/.ready: requirements/training.txt requirements/runtime-gpu.txt
 
 # Beside .venv and not in it: peers pin other versions, and nothing here may come to need them.
 .venv-peers/.done: requirements/peers.txt
-	@echo "installing nnU-Net into .venv-peers (about 2 GB)"
+	@echo "installing nnU-Net and MONAI into .venv-peers (about 2 GB)"
 	@$(PYTHON) -m venv .venv-peers
 	@.venv-peers/bin/pip --disable-pip-version-check --quiet install -r requirements/peers.txt
 	@touch $@

@@ -1,0 +1,251 @@
+"""The benchmark of peers: what is prepared, and all contestants in turn, each run a new process.
+
+Everything is kept in the output folder, and what exists and is still valid is not done again:
+
+| folder or file | content |
+|---|---|
+| `scans/` | the CT and its truth, where none is given |
+| `trained/` | phantoms, and what nnU-Net made of them, where no model is given |
+| `bundles/` | the model imported, and a copy that is told to run faster |
+| `runs/` | a record and samples of each run |
+| `labels/` | label maps, and reports of LeanSeg |
+| `window.json` | seconds of the network alone |
+| `peers.md`, `peers.png` | tables and picture |
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.benchmark.cold_runs import Json, Task, do, write_json
+from eval.benchmark.contestants import ROOT
+from eval.benchmark.extras import time_alone
+from eval.benchmark.peers.peer_contestants import EXACT, EXACT_FP32, FAST, Contestant, Subjects, report_of
+from eval.benchmark.peers.peer_results import PeerEntry, peer_entry
+from eval.benchmark.results import agreement
+from eval.benchmark.scans import TRAINING_PACKAGES
+from eval.eval_errors import JudgingError
+from eval.volumes import grid_difference, read_labels
+
+CASES, SEED = 6, 1
+"""Phantoms that the small network learns from."""
+SPACING_ZYX_MM = ("1.6", "1.2", "1.2")
+"""Of these phantoms and of the network's grid."""
+DEPTH = 3
+"""How many folders deep a trained model is looked for."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerContest:
+    """The runs to make, and the folder in which they are kept."""
+
+    output: Path
+    subjects: Subjects
+    truth: Path | None
+    """Label map of the CT, where it is known."""
+    contestants: Sequence[Contestant]
+    repeats: int
+    """Runs of each contestant."""
+    threads: int
+    """Threads of the networks; 0 leaves the number to the libraries."""
+    timeout_s: float
+    """Seconds after which a run is stopped."""
+    say: Say
+    """Called with each line of progress."""
+
+    def run_all(self) -> bool:
+        """Make the runs that are missing, all contestants in turn; returns whether all ended well."""
+        well = True
+        for repeat in range(self.repeats):
+            for contestant in self.contestants:
+                record = do(self.task(contestant, repeat), self.timeout_s)
+                labelled = contestant.labels_of(self.subjects, self.target(contestant)).is_file()
+                well &= record["exit_code"] == 0 and labelled
+                outcome = f"{record['wall_s']:.1f} s, {record['cpu_s']:.1f} s of CPU"
+                failed = record["stopped"] or f"exit code {record['exit_code']}, see its .log in runs"
+                self.say(
+                    f"{contestant.name}, run {repeat + 1}: {outcome if record['exit_code'] == 0 else failed}"
+                )
+        return well
+
+    def target(self, contestant: Contestant) -> Path:
+        """The folder of its label map."""
+        return self.output / "labels" / contestant.file_name
+
+    def task(self, contestant: Contestant, repeat: int) -> Task:
+        """One run."""
+        target, subjects = self.target(contestant), self.subjects
+        target.mkdir(parents=True, exist_ok=True)
+        bundle = subjects.fast if contestant.what == FAST else subjects.exact
+        # The one way to tell nnU-Net's and MONAI's torch.
+        environment = ["env", f"OMP_NUM_THREADS={self.threads}"] if self.threads else []
+        return Task(
+            folder=self.output / "runs",
+            name=f"{contestant.file_name}-{repeat}",
+            about={
+                "contestant": contestant.name,
+                "model_sha256": _sha256(bundle / "manifest.json"),
+                "scan_bytes": subjects.image.stat().st_size,
+                "threads": self.threads,
+                "repeat": repeat,
+            },
+            command=[*environment, *contestant.command(subjects, target, self.threads)],
+            report=report_of(target),
+            cwd=ROOT,
+            gpu="0" if contestant.device == "cuda" else None,
+        )
+
+    def entries(self, reference: Contestant) -> list[PeerEntry]:
+        """What was measured of the contestants that ran, in the order given."""
+        found = []
+        for contestant in self.contestants:
+            records = [self.task(contestant, repeat).record() for repeat in range(self.repeats)]
+            good = [record for record in records if record and record["exit_code"] == 0]
+            if not good:
+                continue
+            traces = [self.task(contestant, record["about"]["repeat"]).trace_path for record in good]
+            found.append(
+                peer_entry(
+                    contestant.name,
+                    good,
+                    traces,
+                    against=self._dice(contestant, self._labels(reference)),
+                    truth=self._dice(contestant, self.truth),
+                    floor_s=self._floor_s(contestant, good),
+                )
+            )
+        return found
+
+    def _labels(self, contestant: Contestant) -> Path:
+        return contestant.labels_of(self.subjects, self.target(contestant))
+
+    def _dice(self, contestant: Contestant, other: Path | None) -> float | None:
+        """Mean over the structures that either map holds; None where there is nothing to compare with."""
+        if other is None or not other.is_file():
+            return None
+        one, two = read_labels(self._labels(contestant)), read_labels(other)
+        if difference := grid_difference(one.grid, two.grid):
+            raise JudgingError(f"{other}: is not on the grid of {one.path}: {difference}")
+        return agreement(one.labels, two.labels, {}).dice
+
+    def _floor_s(self, contestant: Contestant, records: Sequence[Json]) -> float | None:
+        """Seconds of the network alone for the windows that ran; None for peers, and for GPUs."""
+        if contestant.what not in (EXACT, EXACT_FP32, FAST) or contestant.device == "cuda":
+            return None
+        case = records[0]["report"]["cases"][0]
+        plan = case["plan"]
+        (file,) = set(plan["precisions"])
+        kept_path = self.output / "window.json"
+        kept: Json = json.loads(kept_path.read_text(encoding="utf-8")) if kept_path.is_file() else {}
+        bundle = self.subjects.exact
+        key = f"{_sha256(bundle / file)} {plan['backend']} {plan['precisions'][file]} {self.threads}"
+        if key not in kept:
+            kept[key] = time_alone(bundle / file, plan["backend"], plan["precisions"][file], self.threads)
+            write_json(kept_path, kept)
+        return float(kept[key]) * int(case["windows_run"])
+
+
+def trained_model(given: Path) -> Path:
+    """The trained-model folder of nnU-Net that is meant.
+
+    Raises:
+        JudgingError: there is none, or there are several.
+    """
+    found = sorted(
+        path.parent
+        for depth in range(DEPTH + 1)
+        for path in given.glob("/".join(["*"] * depth + ["plans.json"]))
+        if (path.parent / "dataset.json").is_file() and list(path.parent.glob("fold_*"))
+    )
+    if len(found) != 1:
+        names = ", ".join(str(path.relative_to(given)) for path in found) or "none"
+        raise JudgingError(f"{given}: must hold one trained model of nnU-Net (plans.json), holds {names}")
+    return found[0].resolve()
+
+
+def train_small(python: Path, steps: int, folder: Path, say: Say) -> Path:
+    """The trained-model folder of a small network that nnU-Net trains on phantoms, unless it is there.
+
+    Raises:
+        JudgingError: it cannot be trained.
+    """
+    results = folder / "work" / "nnUNet_results"
+    if list(results.glob("*/*/fold_*/checkpoint_final.pth")):
+        return trained_model(results)
+    data = folder / "data"
+    if not (data / "dataset.json").is_file():
+        say(f"drawing {CASES} phantoms")
+        words = ["training", "phantom", "--cases", str(CASES), "--seed", str(SEED), "--output", str(data)]
+        words += ["--coverage", "abdomen", "--spacing-zyx-mm", *SPACING_ZYX_MM]
+        call([sys.executable, "-m", *words], f"phantoms cannot be drawn; {TRAINING_PACKAGES}")
+    say(f"nnU-Net trains for {steps} steps")
+    module = "eval.benchmark.peers.small_nnunet"
+    words = ["--data", str(data), "--work", str(folder / "work"), "--steps", str(steps)]
+    call([str(python), "-m", module, *words], "nnU-Net cannot train the small network")
+    return trained_model(results)
+
+
+def import_model(model: Path, faster: Sequence[str], folder: Path, say: Say) -> tuple[Path, Path]:
+    """The model as a bundle, and a copy that is told to run faster; what is there already is taken.
+
+    Args:
+        model: nnU-Net's trained-model folder.
+        faster: what `model tune --set` is told.
+        folder: for both.
+        say: called with each line of progress.
+
+    Raises:
+        JudgingError: it cannot be imported, or a field of `faster` is none.
+    """
+    exact, fast = folder / "exact", folder / "fast"
+    about = {"model": str(model), "faster": list(faster)}
+    made = folder / "made.json"
+    if made.is_file() and json.loads(made.read_text(encoding="utf-8")) == about:
+        return exact, fast
+    folder.mkdir(parents=True, exist_ok=True)
+    say("importing the model")
+    program = [sys.executable, "-m", "model"]
+    options = ["--output", str(exact), "--overwrite", "--no-fp16"]
+    call([*program, "import", "nnunet", str(model), *options], "the model cannot be imported")
+    shutil.rmtree(fast, ignore_errors=True)
+    shutil.copytree(exact, fast)
+    told = [word for field in faster for word in ("--set", field)]
+    if told:
+        call([*program, "tune", str(fast), *told], "the bundle cannot be told to run faster")
+    write_json(made, about)
+    return exact, fast
+
+
+def check_peers(python: Path) -> None:
+    """Refuse an interpreter that lacks a peer.
+
+    Raises:
+        JudgingError: it cannot be started, or has no nnU-Net or no MONAI.
+    """
+    remedy = "`make peers` sets it up, then --python .venv-peers/bin/python"
+    call([str(python), "-c", "import nnunetv2, monai"], f"{python}: lacks nnunetv2 or monai; {remedy}")
+
+
+def call(command: Sequence[str], complaint: str) -> None:
+    """Run a program that prepares something.
+
+    Raises:
+        JudgingError: it cannot be started, or fails.
+    """
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise JudgingError(f"{complaint} ({error.strerror})") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise JudgingError(f"{complaint} ({last})")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
