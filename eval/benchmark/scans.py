@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -24,7 +23,6 @@ SIDE = 512
 SPACING_ZYX_MM = (1.25, 0.65, 0.65)
 AIR_HU = -1024
 SEED = 100
-Voxels = TypeVar("Voxels", NDArray[np.int16], U8)
 TRAINING_PACKAGES = "if packages are missing, `make training` sets them up"
 
 
@@ -72,21 +70,7 @@ def phantom_scans(slices: Sequence[int], folder: Path) -> list[Scan]:
     return scans
 
 
-def labelled_phantom(count: int, folder: Path) -> tuple[Scan, Path]:
-    """A phantom with this number of slices and its truth, written to a folder unless they are there.
-
-    Raises:
-        JudgingError: the training package, which draws the phantom, cannot run.
-    """
-    (scan,) = phantom_scans([count], folder)
-    truth = folder / f"truth-{SIDE}x{SIDE}x{count}.nii.gz"
-    if not truth.exists():
-        _, labels = _phantom(folder / "phantom")
-        write_scan(truth, stack(labels, labels, count), outside=0)
-    return scan, truth
-
-
-def stack(hu: Voxels, labels: U8, count: int) -> Voxels:
+def stack(hu: NDArray[np.int16], labels: U8, count: int) -> NDArray[np.int16]:
     """An image with another number of slices.
 
     Example: three slices a, b, c become the seven slices a, b, c, c, b, a, a; or one slice, the middle one of
@@ -107,9 +91,9 @@ def stack(hu: Voxels, labels: U8, count: int) -> Voxels:
     return hu[first : first + count]
 
 
-def in_square(hu: Voxels, side: int, outside: int = AIR_HU) -> Voxels:
+def in_square(hu: NDArray[np.int16], side: int) -> NDArray[np.int16]:
     """The image in the middle of slices of `side`×`side` voxels, cut or with air around it."""
-    square = np.full((len(hu), side, side), outside, hu.dtype)
+    square = np.full((len(hu), side, side), AIR_HU, np.int16)
     given, wanted = [], []
     for size in hu.shape[1:]:
         common = min(size, side)
@@ -119,9 +103,9 @@ def in_square(hu: Voxels, side: int, outside: int = AIR_HU) -> Voxels:
     return square
 
 
-def write_scan(path: Path, hu: Voxels, outside: int = AIR_HU) -> None:
+def write_scan(path: Path, hu: NDArray[np.int16]) -> None:
     """Write a scan with `SIDE`×`SIDE` voxels a slice and the spacing `SPACING_ZYX_MM`."""
-    image = sitk.GetImageFromArray(in_square(hu, SIDE, outside))
+    image = sitk.GetImageFromArray(in_square(hu, SIDE))
     image.SetSpacing(SPACING_ZYX_MM[::-1])
     partial = path.with_name(f".{path.name}")
     sitk.WriteImage(image, str(partial), useCompression=True)

@@ -1,8 +1,8 @@
 """Measure LeanSeg beside nnU-Net v2's predictor and MONAI's sliding-window inference: same CT, same weights.
 
 The model is a trained-model folder of nnU-Net (--model; one channel of CT, 3d), or a small network with
-windows of 96×160×160 that nnU-Net's own trainer trains here on phantoms for some minutes. The CT is given
-(--image), or drawn, 512×512×120 voxels with its truth. Each contestant runs as a new process, all in turn, on
+windows of 96×160×160 that nnU-Net's own trainer trains here to tell tissues apart. The CT is given (--image),
+or drawn, 512×512×120 voxels. Each contestant runs as a new process, all in turn, on
 the CPU, and on the first GPU where there is one. Tables are written to peers.md, the picture to peers.png in
 the output folder. Every run is recorded there: a call that was interrupted continues where it stopped.
 
@@ -25,8 +25,9 @@ from eval.benchmark.peers.peer_contest import (
 )
 from eval.benchmark.peers.peer_contestants import CONTESTANTS, NNUNET, Contestant, Subjects
 from eval.benchmark.peers.peer_results import draw_peers, peers_table, stages_and_floor
+from eval.benchmark.peers.tissues import write_truth
 from eval.benchmark.pipelines import provenance
-from eval.benchmark.scans import labelled_phantom
+from eval.benchmark.scans import phantom_scans
 from eval.commands.benchmark_options import add_run_options, end_runs_on_sigterm, output_folder
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path
@@ -36,7 +37,7 @@ PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
 FASTER = ("tiling.overlap=0.25", "tiling.mirror_axes=[]", "tiling.skip_air=true")
 """What the fast bundle is told by default; `model verify --explore` says what each costs a given model."""
 SLICES = 120
-STEPS = 400
+STEPS = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,16 +86,14 @@ def run(arguments: argparse.Namespace) -> int:
     python = arguments.python.absolute()
     check_peers(python)
     output.mkdir(parents=True, exist_ok=True)
-    image, truth = arguments.image, arguments.truth
-    if image is None:
-        scan, truth = labelled_phantom(SLICES, output / "scans")
-        image = scan.path
-    trained = output / "trained"
-    model = (
-        train_small(python, arguments.steps, trained, _say)
-        if arguments.model is None
-        else trained_model(arguments.model)
-    )
+    image: Path = arguments.image or phantom_scans([SLICES], output / "scans")[0].path
+    truth: Path | None = arguments.truth
+    if arguments.model is not None:
+        model = trained_model(arguments.model)
+    else:
+        model = train_small(python, arguments.steps, output / "trained", _say)
+        truth = truth or output / "scans" / f"tissues-{image.name}"
+        write_truth(image, truth)
     exact, fast = import_model(model, arguments.fast, output / "bundles", _say)
     devices = ("cpu", *(("cuda",) if why_no_gpu("0") is None else ()))
     contest = PeerContest(

@@ -53,11 +53,11 @@ def theirs(tmp_path_factory):
     program = (PEERS, "-m", "tests.peers.nnunet_models")
     call(*program, "train", ",".join(KINDS), cases, folder, STEPS)
     images.mkdir()
-    shutil.copy(path, images / "phantom_0000.nii.gz")
-    real = sitk.ReadImage(str(CROPS / "ct_abdomen/ct_0000.nii.gz"))
-    sitk.WriteImage(sitk.Cast(real, sitk.sitkInt16), str(images / "real_0000.nii.gz"))
-    for image in sorted(images.iterdir()):
-        write_second_channel(image, images)
+    phantom = sitk.ReadImage(str(path))[5:65, 5:55, 3:22]
+    real = sitk.ReadImage(str(CROPS / "ct_abdomen/ct_0000.nii.gz"))[30:90, 20:70]
+    for name, image in {"phantom": phantom, "real": real}.items():  # Four to six windows each.
+        sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16), str(images / f"{name}_0000.nii.gz"))
+        write_second_channel(images / f"{name}_0000.nii.gz", images)
     call(*program, "label", ",".join(KINDS), images, folder, folder / "labels")
     return folder
 

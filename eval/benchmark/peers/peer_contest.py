@@ -27,12 +27,13 @@ from eval.benchmark.contestants import ROOT
 from eval.benchmark.extras import time_alone
 from eval.benchmark.peers.peer_contestants import EXACT, EXACT_FP32, FAST, Contestant, Subjects, report_of
 from eval.benchmark.peers.peer_results import PeerEntry, peer_entry
+from eval.benchmark.peers.tissues import write_cases
 from eval.benchmark.results import agreement
 from eval.benchmark.scans import TRAINING_PACKAGES
 from eval.eval_errors import JudgingError
 from eval.volumes import grid_difference, read_labels
 
-CASES, SEED = 6, 1
+CASES, SEED = 3, 1
 """Phantoms that the small network learns from."""
 SPACING_ZYX_MM = ("1.6", "1.2", "1.2")
 """Of these phantoms and of the network's grid."""
@@ -178,12 +179,13 @@ def train_small(python: Path, steps: int, folder: Path, say: Say) -> Path:
     results = folder / "work" / "nnUNet_results"
     if list(results.glob("*/*/fold_*/checkpoint_final.pth")):
         return trained_model(results)
-    data = folder / "data"
-    if not (data / "dataset.json").is_file():
+    phantoms, data = folder / "phantoms", folder / "data"
+    if not (phantoms / "dataset.json").is_file():
         say(f"drawing {CASES} phantoms")
-        words = ["training", "phantom", "--cases", str(CASES), "--seed", str(SEED), "--output", str(data)]
+        words = ["training", "phantom", "--cases", str(CASES), "--seed", str(SEED), "--output", str(phantoms)]
         words += ["--coverage", "abdomen", "--spacing-zyx-mm", *SPACING_ZYX_MM]
         call([sys.executable, "-m", *words], f"phantoms cannot be drawn; {TRAINING_PACKAGES}")
+    write_cases(phantoms / "imagesTr", data)
     say(f"nnU-Net trains for {steps} steps")
     module = "eval.benchmark.peers.small_nnunet"
     words = ["--data", str(data), "--work", str(folder / "work"), "--steps", str(steps)]
