@@ -39,8 +39,8 @@ def imported(request, theirs, tmp_path_factory):
 
 def ours(bundle, images, channels, folder):
     """`predict.py`'s label maps, computed in fp32."""
-    given = folder / "images"
-    given.mkdir(parents=True)
+    given = folder.with_name("images")
+    given.mkdir()
     for image in images.iterdir():
         if int(image.name[-11:-7]) < channels:
             (given / image.name).symlink_to(image)

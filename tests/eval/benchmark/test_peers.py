@@ -21,6 +21,7 @@ from eval.benchmark.peers.peer_contestants import (
     Subjects,
 )
 from eval.benchmark.peers.peer_results import draw_peers, peer_entry, peers_table, stages_and_floor
+from eval.benchmark.peers.tissues import SIZE_XYZ, tissues, write_cases, write_truth
 from eval.eval_errors import JudgingError
 from eval.measuring.trace import OWN_GPU, QUANTITIES, Trace, write_trace
 from tests.eval.command_line import assert_refused
@@ -167,6 +168,32 @@ def test_the_trained_model_is_found_below(tmp_path):
     model_folder(tmp_path / "Dataset002_B" / "nnUNetTrainer__nnUNetPlans__3d_fullres")
     with pytest.raises(JudgingError, match="must hold one trained model"):
         trained_model(tmp_path)
+
+
+def even(hu, size_xyz=(9, 8, 7)):
+    image = sitk.GetImageFromArray(np.full(size_xyz[::-1], hu, np.int16))
+    image.SetSpacing((1.2, 1.2, 1.6))
+    return image
+
+
+@pytest.mark.parametrize(("hu", "label"), [(-900, 0), (-100, 1), (50, 2), (150, 3), (700, 4)])
+def test_what_is_even_is_one_tissue(hu, label):
+    found = tissues(even(hu))
+    assert set(sitk.GetArrayFromImage(found).ravel().tolist()) == {label}
+    assert found.GetSpacing() == (1.2, 1.2, 1.6)
+
+
+def test_cases_are_the_middles_of_cts_with_their_tissues(tmp_path):
+    ct = even(50, (200, 100, 80))
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(ct, str(tmp_path / "images/a_0000.nii.gz"))
+    write_cases(tmp_path / "images", tmp_path / "data")
+    image = sitk.ReadImage(str(tmp_path / "data/imagesTr/a_0000.nii.gz"))
+    labels = sitk.ReadImage(str(tmp_path / "data/labelsTr/a.nii.gz"))
+    assert image.GetSize() == labels.GetSize() == (SIZE_XYZ[0], 100, SIZE_XYZ[2])
+    assert image.GetOrigin() == pytest.approx((20 * 1.2, 0, 4 * 1.6))
+    write_truth(tmp_path / "images/a_0000.nii.gz", tmp_path / "truth/a.nii.gz")
+    assert sitk.ReadImage(str(tmp_path / "truth/a.nii.gz")).GetSize() == (200, 100, 80)
 
 
 @pytest.mark.parametrize(
