@@ -21,9 +21,14 @@ from tests.peers.nnunet_models import KINDS, SUMS, WAYS, model_of
 from tests.peers.programs import NEED_PEERS, PEERS, call
 from tests.places import FAKE_MEMORY_PROGRAM
 
-LEAST_DICE = {"half": 0.999, "float32": 0.9999}
-"""By how nnU-Net sums windows. Half floats, its own way, turn near-ties, of which networks that were trained
-for seconds have many; what differs from its float32 sums is single voxels."""
+LEAST_DICE = 0.999
+"""With nnU-Net's own labels."""
+LEAST_DICE_OF_FLOAT32_SUMS = 0.9999
+"""With the labels that nnU-Net gives when it sums windows in float32, as LeanSeg does."""
+LEAST_ROUNDING = 1e-4
+"""nnU-Net sums in half floats. That turns near-ties, of which networks that were trained for seconds have many:
+where it alone changes more of nnU-Net's labels than `LEAST_DICE` allows (the isotropic model on the phantom:
+0.997), LeanSeg's must agree with nnU-Net's as well as nnU-Net's two ways agree with each other, but for this."""
 pytestmark = NEED_PEERS
 
 
@@ -58,11 +63,14 @@ def test_labels_are_nnunets(way, imported, theirs, tmp_path):
         bundle = replace_manifest(bundle, tuned(bundle.manifest, ["tiling.mirror_axes=[]"]))
     labels = bundle.manifest.output.as_label_set()
     made = ours(bundle.folder, theirs / "images", len(bundle.manifest.inputs), tmp_path / "ours")
+    by_sums = {sums: theirs / "labels" / f"{kind}-{way}-{sums}" for sums in SUMS}
     for case in cases_in(theirs / "images"):
-        for sums in SUMS:
-            found = agreement(case, made, theirs / "labels" / f"{kind}-{way}-{sums}", labels)
-            assert found.dice, "nothing is labelled, so nothing is compared"
-            assert found.mean_dice >= LEAST_DICE[sums], f"{case.name}, {sums}"
+        found = {sums: agreement(case, made, folder, labels) for sums, folder in by_sums.items()}
+        rounded = agreement(case, by_sums["float32"], by_sums["half"], labels)
+        assert found["half"].dice, "nothing is labelled, so nothing is compared"
+        assert found["float32"].mean_dice >= LEAST_DICE_OF_FLOAT32_SUMS, case.name
+        least = min(LEAST_DICE, rounded.mean_dice - LEAST_ROUNDING)
+        assert found["half"].mean_dice >= least, case.name
 
 
 def test_verify_runs_both_programs(theirs, tmp_path, monkeypatch, capsys):
