@@ -26,9 +26,10 @@ LEAST_DICE = 0.999
 LEAST_DICE_OF_FLOAT32_SUMS = 0.9999
 """With the labels that nnU-Net gives when it sums windows in float32, as LeanSeg does."""
 LEAST_ROUNDING = 1e-4
-"""nnU-Net sums in half floats. That turns near-ties, of which networks that were trained for seconds have many:
-where it alone changes more of nnU-Net's labels than `LEAST_DICE` allows (the isotropic model on the phantom:
-0.997), LeanSeg's must agree with nnU-Net's as well as nnU-Net's two ways agree with each other, but for this."""
+"""nnU-Net sums in half floats. That turns near-ties, of which networks that were trained for seconds have
+many. Where it alone changes more of nnU-Net's labels than `LEAST_DICE` allows (the isotropic model on the
+phantom: 0.997), LeanSeg's must agree with them as well as nnU-Net's two ways agree with each other, but for
+this."""
 pytestmark = NEED_PEERS
 
 
