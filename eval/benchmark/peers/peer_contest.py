@@ -21,11 +21,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from eval.benchmark.cold_runs import Json, Task, do, write_json
 from eval.benchmark.contestants import ROOT
 from eval.benchmark.extras import time_alone
-from eval.benchmark.peers.peer_contestants import EXACT, EXACT_FP32, FAST, Contestant, Subjects, report_of
+from eval.benchmark.peers.peer_contestants import OURS, Contestant, Subjects, report_of
 from eval.benchmark.peers.peer_results import PeerEntry, peer_entry
 from eval.benchmark.peers.tissues import write_cases
 from eval.benchmark.results import agreement
@@ -83,7 +84,6 @@ class PeerContest:
         """One run."""
         target, subjects = self.target(contestant), self.subjects
         target.mkdir(parents=True, exist_ok=True)
-        bundle = subjects.fast if contestant.what == FAST else subjects.exact
         # The one way to tell nnU-Net's and MONAI's torch.
         environment = ["env", f"OMP_NUM_THREADS={self.threads}"] if self.threads else []
         return Task(
@@ -91,7 +91,7 @@ class PeerContest:
             name=f"{contestant.file_name}-{repeat}",
             about={
                 "contestant": contestant.name,
-                "model_sha256": _sha256(bundle / "manifest.json"),
+                "model_sha256": _sha256(subjects.bundle_of(contestant.what) / "manifest.json"),
                 "scan_bytes": subjects.image.stat().st_size,
                 "threads": self.threads,
                 "repeat": repeat,
@@ -136,20 +136,31 @@ class PeerContest:
         return agreement(one.labels, two.labels, {}).dice
 
     def _floor_s(self, contestant: Contestant, records: Sequence[Json]) -> float | None:
-        """Seconds of the network alone for the windows that ran; None for peers, and for GPUs."""
-        if contestant.what not in (EXACT, EXACT_FP32, FAST) or contestant.device == "cuda":
+        """Seconds of the networks alone for all windows that ran and their mirrored copies.
+
+        None for peers, and for GPUs.
+        """
+        if contestant.what not in OURS or contestant.device == "cuda":
             return None
         case = records[0]["report"]["cases"][0]
-        plan = case["plan"]
-        (file,) = set(plan["precisions"])
-        kept_path = self.output / "window.json"
-        kept: Json = json.loads(kept_path.read_text(encoding="utf-8")) if kept_path.is_file() else {}
-        bundle = self.subjects.exact
-        key = f"{_sha256(bundle / file)} {plan['backend']} {plan['precisions'][file]} {self.threads}"
+        bundle = self.subjects.bundle_of(contestant.what)
+        members = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))["members"]
+        windows_s = [
+            2 ** len(member["tiling"].get("mirror_axes", [])) * self._window_s(bundle, member["file"], case)
+            for member in members
+        ]
+        return mean(windows_s) * int(case["windows_run"])
+
+    def _window_s(self, bundle: Path, file: str, case: Json) -> float:
+        """Seconds of one window, measured once and kept."""
+        backend, precision = case["plan"]["backend"], case["plan"]["precisions"][file]
+        path = self.output / "window.json"
+        kept: Json = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        key = f"{_sha256(bundle / file)} {backend} {precision} {self.threads}"
         if key not in kept:
-            kept[key] = time_alone(bundle / file, plan["backend"], plan["precisions"][file], self.threads)
-            write_json(kept_path, kept)
-        return float(kept[key]) * int(case["windows_run"])
+            kept[key] = time_alone(bundle / file, backend, precision, self.threads)
+            write_json(path, kept)
+        return float(kept[key])
 
 
 def trained_model(given: Path) -> Path:

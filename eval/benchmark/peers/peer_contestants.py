@@ -52,6 +52,10 @@ class Subjects:
             raise JudgingError(f"{self.model}: holds no fold_*/{CHECKPOINT}; give nnU-Net's results folder")
         return [path.parent.name.removeprefix("fold_") for path in found]
 
+    def bundle_of(self, what: str) -> Path:
+        """The bundle that LeanSeg runs as this contestant; for peers that which was made of their model."""
+        return self.fast if what == FAST else self.exact
+
 
 @dataclass(frozen=True)
 class Contestant:
@@ -88,8 +92,8 @@ class Contestant:
         return [str(subjects.python), *module, *words, *output]
 
     def _our_command(self, subjects: Subjects, target: Path, threads: int) -> Sequence[str]:
-        bundle = subjects.fast if self.what == FAST else subjects.exact
-        words = ["--input", str(subjects.image), "--output", str(target), "--bundle", str(bundle)]
+        words = ["--input", str(subjects.image), "--output", str(target)]
+        words += ["--bundle", str(subjects.bundle_of(self.what))]
         words += ["--device", self.device, "--report", str(report_of(target))]
         words += ["--precision", "fp32"] if self.what == EXACT_FP32 else []
         words += ["--threads", str(threads)] if threads else []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from eval.benchmark.cold_runs import write_json
 from eval.benchmark.peers import peer_contest
 from eval.benchmark.peers.peer_contest import PeerContest, trained_model
 from eval.benchmark.peers.peer_contestants import (
@@ -38,9 +39,10 @@ def model_folder(folder, folds=("0",)):
 
 @pytest.fixture
 def subjects(tmp_path):
-    for name in ("exact", "fast"):
+    for name, mirrored in {"exact": ["z", "y", "x"], "fast": []}.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").write_text(json.dumps({"name": name}))
+        members = [{"file": "fold-0.onnx", "tiling": {"mirror_axes": mirrored}}]
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"members": members}))
         (tmp_path / name / "fold-0.onnx").write_bytes(b"weights")
     image = sitk.GetImageFromArray(np.zeros((2, 3, 4), np.int16))
     sitk.WriteImage(image, str(tmp_path / "scan_0000.nii.gz"))
@@ -96,26 +98,34 @@ def record(wall_s, cpu_s=1.0, peak_mb=100.0, repeat=0, report=None, exit_code=0)
     }
 
 
-def test_all_contestants_run_in_turn_and_what_ran_is_compared(subjects, tmp_path, monkeypatch):
-    ran = []
-
-    def do(task, timeout_s):
-        ran.append(task)
-        labels = sitk.GetImageFromArray(np.full((2, 3, 4), 1 if "fast" not in task.name else 2, np.uint8))
-        sitk.WriteImage(labels, str(task.folder.parent / "labels" / task.name[:-2] / "scan.nii.gz"))
-        return record(2.0, exit_code=int(task.name == "nnu-net-1"))
-
-    monkeypatch.setattr(peer_contest, "do", do)
-    contest = PeerContest(
+def contest_of(subjects, tmp_path, *names, repeats=1):
+    return PeerContest(
         output=tmp_path,
         subjects=subjects,
-        truth=tmp_path / "labels" / "nnu-net" / "scan.nii.gz",
-        contestants=[Contestant(what, "cpu") for what in (NNUNET, FAST)],
-        repeats=2,
+        truth=tmp_path / "truth.nii.gz",
+        contestants=[Contestant(what, "cpu") for what in names],
+        repeats=repeats,
         threads=1,
         timeout_s=9.0,
         say=lambda line: None,
     )
+
+
+def write_labels(path, label):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((2, 3, 4), label, np.uint8)), str(path))
+
+
+def test_all_contestants_run_in_turn(subjects, tmp_path, monkeypatch):
+    ran = []
+
+    def do(task, timeout_s):
+        ran.append(task)
+        write_labels(tmp_path / "labels" / task.name[:-2] / "scan.nii.gz", 1)
+        return record(2.0, exit_code=int(task.name == "nnu-net-1"))
+
+    monkeypatch.setattr(peer_contest, "do", do)
+    contest = contest_of(subjects, tmp_path, NNUNET, FAST, repeats=2)
     assert contest.run_all() is False
     assert [task.name for task in ran] == ["nnu-net-0", "leanseg-fast-0", "nnu-net-1", "leanseg-fast-1"]
     assert list(ran[0].command[:2]) == ["env", "OMP_NUM_THREADS=1"]
@@ -123,10 +133,30 @@ def test_all_contestants_run_in_turn_and_what_ran_is_compared(subjects, tmp_path
     assert contest.entries(Contestant(NNUNET, "cpu")) == []
 
 
+def test_records_become_entries_with_agreement_and_floor(subjects, tmp_path, monkeypatch):
+    """Half a second a window: three windows mirrored along three axes are 12 s, unmirrored 1.5 s."""
+    monkeypatch.setattr(peer_contest, "time_alone", lambda *about: 0.5)
+    contest = contest_of(subjects, tmp_path, NNUNET, EXACT, FAST)
+    write_labels(tmp_path / "truth.nii.gz", 1)
+    plan = {"backend": "openvino", "precisions": {"fold-0.onnx": "bf16"}}
+    case = {"seconds": {"read": 0.25, "write": 0.25}, "windows_run": 3, "plan": plan}
+    for contestant, label in zip(contest.contestants, (1, 1, 2), strict=True):
+        write_labels(contestant.labels_of(subjects, contest.target(contestant)), label)
+        task = contest.task(contestant, 0)
+        report = {} if contestant.what == NNUNET else {"cases": [case]}
+        trace(task.folder, task.name, (np.nan,) * 3)
+        write_json(task.record_path, record(2.0, report=report) | {"about": task.about})
+    nnunet, exact, fast = contest.entries(reference=contest.contestants[0])
+    assert (nnunet.against, exact.against, fast.against) == (1.0, 1.0, 0.0)
+    assert (nnunet.truth, exact.truth, fast.truth) == (1.0, 1.0, 0.0)
+    assert (nnunet.floor_s, exact.floor_s, fast.floor_s) == (None, 12.5, 2.0)
+
+
 def trace(folder, name, gpu_mb):
     """Samples at 0, 1 and 2 s of a run of 2 s."""
     values = {quantity: np.full(3, np.nan) for quantity in QUANTITIES} | {OWN_GPU: np.array(gpu_mb)}
     path = folder / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_trace(path, Trace(times_s=np.array([0.0, 1.0, 1.99]), values=values, duration_s=2.0))
     return path
 
