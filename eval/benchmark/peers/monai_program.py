@@ -68,7 +68,7 @@ def segment(given: MetaTensor, predictor: nnUNetPredictor, device: torch.device)
     lower, upper = figures["percentile_00_5"], figures["percentile_99_5"]
     prepare = Compose(
         [
-            Orientation("LPS"),
+            Orientation("LPS", labels=None),
             Spacing(pixdim=tuple(reversed(configuration.spacing)), mode="bilinear"),
             ScaleIntensityRange(
                 a_min=lower,
