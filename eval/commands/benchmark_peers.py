@@ -16,14 +16,9 @@ import sys
 from pathlib import Path
 
 from eval.benchmark.contestants import ROOT
-from eval.benchmark.peers.peer_contest import (
-    PeerContest,
-    check_peers,
-    import_model,
-    train_small,
-    trained_model,
-)
+from eval.benchmark.peers.peer_contest import PeerContest
 from eval.benchmark.peers.peer_contestants import CONTESTANTS, NNUNET, Contestant, Subjects
+from eval.benchmark.peers.peer_preparation import check_peers, import_model, train_small, trained_model
 from eval.benchmark.peers.peer_results import draw_peers, peers_table, stages_and_floor
 from eval.benchmark.peers.tissues import write_truth
 from eval.benchmark.pipelines import provenance
@@ -36,6 +31,7 @@ from eval.measuring.sampler import why_no_gpu
 PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
 FASTER = ("tiling.overlap=0.25", "tiling.mirror_axes=[]", "tiling.skip_air=true")
 """What the fast bundle is told by default; `model verify --explore` says what each costs a given model."""
+DEVICES = ("cpu", "cuda")
 SLICES = 120
 STEPS = 100
 
@@ -94,13 +90,15 @@ def run(arguments: argparse.Namespace) -> int:
         model = train_small(python, arguments.steps, output / "trained", _say)
         truth = truth or output / "scans" / f"tissues-{image.name}"
         write_truth(image, truth)
-    exact, fast = import_model(model, arguments.fast, output / "bundles", _say)
-    devices = ("cpu", *(("cuda",) if why_no_gpu("0") is None else ()))
+    gpu = why_no_gpu("0") is None
+    exact, fast = import_model(model, arguments.fast, output / "bundles", _say, fp16=gpu)
     contest = PeerContest(
         output=output,
         subjects=Subjects(python=python, model=model, exact=exact, fast=fast, image=image.resolve()),
         truth=truth,
-        contestants=[Contestant(what, device) for device in devices for what in arguments.contestants],
+        contestants=[
+            Contestant(what, device) for device in DEVICES[: 1 + gpu] for what in arguments.contestants
+        ],
         repeats=arguments.repeats,
         threads=arguments.threads,
         timeout_s=arguments.timeout,

@@ -42,7 +42,7 @@ class Subjects:
 
     @property
     def folds(self) -> list[str]:
-        """Of the ensemble.
+        """Of the ensemble: those that `model import nnunet` takes, numbered ones where there are any.
 
         Raises:
             JudgingError: there is no checkpoint.
@@ -50,7 +50,8 @@ class Subjects:
         found = sorted(self.model.glob(f"fold_*/{CHECKPOINT}"))
         if not found:
             raise JudgingError(f"{self.model}: holds no fold_*/{CHECKPOINT}; give nnU-Net's results folder")
-        return [path.parent.name.removeprefix("fold_") for path in found]
+        names = [path.parent.name.removeprefix("fold_") for path in found]
+        return [name for name in names if name.isdecimal()] or names
 
     def bundle_of(self, what: str) -> Path:
         """The bundle that LeanSeg runs as this contestant; for peers that which was made of their model."""

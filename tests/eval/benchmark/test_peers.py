@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from eval.benchmark.cold_runs import write_json
 from eval.benchmark.peers import peer_contest
-from eval.benchmark.peers.peer_contest import PeerContest, trained_model
+from eval.benchmark.peers.peer_contest import PeerContest
 from eval.benchmark.peers.peer_contestants import (
     CONTESTANTS,
     EXACT,
@@ -21,6 +21,7 @@ from eval.benchmark.peers.peer_contestants import (
     Contestant,
     Subjects,
 )
+from eval.benchmark.peers.peer_preparation import trained_model
 from eval.benchmark.peers.peer_results import draw_peers, peer_entry, peers_table, stages_and_floor
 from eval.benchmark.peers.tissues import SIZE_XYZ, tissues, write_cases, write_truth
 from eval.eval_errors import JudgingError
@@ -76,6 +77,11 @@ def test_each_contestant_is_started_as_its_user_would(subjects, tmp_path):
     assert "--precision" not in exact
     assert "--precision fp32" in words(EXACT_FP32, subjects, tmp_path)
     assert f"--bundle {subjects.fast}" in words(FAST, subjects, tmp_path)
+
+
+def test_folds_with_numbers_come_before_that_of_all_cases(subjects):
+    model_folder(subjects.model, ("all",))
+    assert subjects.folds == ["0", "1"]
 
 
 def test_a_model_without_checkpoints_is_refused(subjects):
