@@ -138,7 +138,7 @@ class PeerContest:
             2 ** len(member["tiling"].get("mirror_axes", [])) * self._window_s(bundle, member["file"], case)
             for member in members
         ]
-        return mean(windows_s) * int(case["windows_run"])
+        return float(mean(windows_s)) * int(case["windows_run"])
 
     def _window_s(self, bundle: Path, file: str, case: Json) -> float:
         """Seconds of one window, measured once and kept."""
