@@ -24,7 +24,7 @@ training: $(VENV)/.training ## set up the training package (torch, MONAI, the ex
 
 dicom: $(VENV)/.dicom ## set up the packages that write results as DICOM (predict.py --format)
 
-peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, and `model verify --python`
+peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, `model verify --python`, `eval benchmark peers`
 
 test: $(VENV)/.dev ## every test but the slow ones and the container's, and the checks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -95,7 +95,7 @@ $(GPU_VENV)/.ready: requirements/training.txt requirements/runtime-gpu.txt
 
 # Beside .venv and not in it: peers pin other versions, and nothing here may come to need them.
 .venv-peers/.done: requirements/peers.txt
-	@echo "installing nnU-Net into .venv-peers (about 2 GB)"
+	@echo "installing nnU-Net and MONAI into .venv-peers (about 2 GB)"
 	@$(PYTHON) -m venv .venv-peers
 	@.venv-peers/bin/pip --disable-pip-version-check --quiet install -r requirements/peers.txt
 	@touch $@
