@@ -29,4 +29,6 @@ class Call:
     """Print what would be done, and stop."""
     skip_existing: bool = False
     report: Path | None = None
+    statistics: Path | None = None
+    strict_input: bool = False
     debug: bool = False

@@ -11,7 +11,8 @@ from inference.call import WRONG_CALL, Call
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
 from inference.cohort.folder import FolderRun
 from inference.cohort.one_case import Admit, OpenedCase, open_case
-from inference.cohort.outcome import Outcome, exit_code, naming, summary
+from inference.cohort.organ_table import check_tables, write_tables
+from inference.cohort.outcome import Outcome, exit_code, findings, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
@@ -55,13 +56,18 @@ def _run(call: Call, console: Console) -> int:
     prepare_output(call.output)
     if call.report is not None:
         check_report(call.report)
+    if call.statistics is not None:
+        check_tables(call.statistics)
     outcomes: list[Outcome] = []
 
     def tell(outcome: Outcome) -> None:
         outcomes.append(outcome)
-        _tell(outcome, console, debug=call.debug)
+        _tell(outcome, console, organs=bundle.manifest.output.as_label_set().organs, debug=call.debug)
 
     def report() -> None:
+        if call.statistics is not None:
+            first_is_ct = bundle.manifest.ct_channel == 0
+            write_tables(call.statistics, _all(cases, outcomes), unit="hu" if first_is_ct else "")
         if call.report is not None:
             write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
@@ -113,6 +119,8 @@ def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
         precision=precision,
         budget=budget,
         release=one_case,
+        strict_input=call.strict_input,
+        statistics=call.statistics is not None,
     )
 
 
@@ -136,13 +144,22 @@ def _admit(call: Call, planner: Planner) -> Admit:
     return admit
 
 
-def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
-    """One line for a case, and one for each warning."""
+def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: bool) -> None:
+    """One line for a case, one for each warning, and one for all that is doubtful about its result.
+
+    Args:
+        outcome: of the case.
+        console: what the user sees.
+        organs: that could have been found.
+        debug: show tracebacks.
+    """
     name = printable(outcome.case.path.name)
     if debug and outcome.trace:
         console.complain(outcome.trace)
     for warning in outcome.warnings:
         console.complain(f"warning: {name}: {warning}")
+    if outcome.doubts:
+        console.complain(f"warning: {name}: look at the result: {'; '.join(outcome.doubts)}")
     if outcome.ends_run:
         return  # Said once, by whoever catches what ends the run.
     if outcome.error:
@@ -151,7 +168,8 @@ def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
         console.say(f"{name}: skipped, {printable(outcome.case.output_name)} is there")
     else:
         result = printable(outcome.case.output_name)
-        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s")
+        found = findings(outcome, organs)
+        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s; {found}")
 
 
 def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> int:

@@ -144,6 +144,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.runtime",
     },
     "inference.postprocessing": set(),
+    "inference.trust": {"inference.imaging", "inference.postprocessing"},
     "inference.planning": {
         "inference.imaging",
         "inference.postprocessing",
@@ -168,6 +169,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.sliding_window",
         "inference.planning",
         "inference.postprocessing",
+        "inference.trust",
         "inference.segmentation",
     },
     "inference.cohort": {
@@ -176,6 +178,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.imaging.formats",
         "inference.planning",
         "inference.runtime",
+        "inference.trust",
         "inference.predictor",
     },
     "inference.command": {

@@ -98,6 +98,7 @@ class OpenedCase:
             geometry=first.geometry,
             warnings=tuple(dict.fromkeys(note for volume in (first, *others) for note in volume.warnings)),
             further=tuple(volume.array for volume in others),
+            modalities=tuple("".join(volume.modalities) for volume in (first, *others)),
         )
 
 
@@ -228,7 +229,14 @@ def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Pat
             write_labels(output / prepared.case.output_name, result.labels, prepared.geometry)
     except ResultNameError as error:
         return replace(about, status="failed", error=printable(str(error)), warnings=result.warnings)
-    return replace(about, status="segmented", warnings=result.warnings, account=account_of(result))
+    return replace(
+        about,
+        status="segmented",
+        warnings=result.warnings,
+        organs=result.organs,
+        doubts=result.doubts,
+        account=account_of(result),
+    )
 
 
 def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:
