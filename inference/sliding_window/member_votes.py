@@ -74,9 +74,9 @@ class Ballot:
             axis.voxels[low:high] - first
             for axis, (low, high), first in zip(self._axes, spans, start, strict=True)
         )
-        if min(z.size, y.size, x.size):
-            (z0, z1), (y0, y1), (x0, x1) = spans
-            self.winners[z0:z1, y0:y1, x0:x1] = decide(scores[:, z[:, None, None], y[:, None], x], self._rule)
+        (z0, z1), (y0, y1), (x0, x1) = spans
+        for winners, k in zip(self.winners[z0:z1, y0:y1, x0:x1], z, strict=True):  # All at once take memory.
+            winners[...] = decide(scores[:, k, y[:, None], x], self._rule)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,12 +101,12 @@ def _place_doubt(values: F32) -> str:
     spread = f"its values lie between {np.percentile(values, 0.5):.0f} and {np.percentile(values, 99.5):.0f}"
     if np.mean(values < NO_AIR_HU) < 0.005:
         return f"{spread}, with neither air nor fat where a CT has them"
-    if np.percentile(values, 99.5) - np.percentile(values, 0.5) < LEAST_SPREAD_HU:
-        return f"{spread} alone, less apart than fat and vessels"
     if np.mean(values > DENSE_HU) > 0.2:
         return f"{spread}, much of it as dense as bone"
     if np.mean((values > TISSUE_HU[0]) & (values < TISSUE_HU[1])) < 0.01:
         return f"{spread}, with hardly any soft tissue where a CT has it"
+    if np.percentile(values, 99.5) - np.percentile(values, 0.5) < LEAST_SPREAD_HU:
+        return f"{spread} alone, less apart than fat and vessels"
     air = _peak(values[values < DARK_HU])
     if air is not None and not AIR_RANGE_HU[0] <= air <= AIR_RANGE_HU[1]:
         return f"its air lies at about {air:.0f}, not at -1000"

@@ -17,7 +17,7 @@ from model.labels import LabelSet
 COARSE_MM = 4.0
 """Pieces are counted, and values looked at, on every n-th voxel of the map, about so far apart."""
 LARGE_PIECE_ML = 10.0
-LARGE_PIECE_SHARE = 0.1
+LARGE_PIECE_SHARE = 0.25
 """Pieces of at least so much, and of at least this share of the largest one, are counted."""
 
 
@@ -37,7 +37,7 @@ class OrganFigures:
     touches_end: bool
     """Whether it reaches the first or last slice."""
     pieces: int = 1
-    """Large connected pieces before clean-up: at least 10 mL, and a tenth of the largest; never 0."""
+    """Large connected pieces before clean-up: at least 10 mL, and a quarter of the largest; never 0."""
     coarse_mean: float | None = None
     """Mean value of its voxels in the first channel, of those about 4 mm apart; None without any."""
     agreement: float | None = None

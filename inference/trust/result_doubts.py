@@ -158,16 +158,18 @@ def _disagreement(figures: Iterable[OrganFigures]) -> list[str]:
 def guessed_sides(figures: Sequence[OrganFigures], output: Output) -> tuple[str, ...]:
     """Why right and left of merged pairs cannot be trusted; empty where something tells them apart.
 
-    That is the aorta, the vena cava, any organ that lies on one side, or the other one of the pair. The
-    middle of the body, which is taken otherwise, is that of half a body in half an image.
+    That is the aorta, the vena cava or any organ that lies on one side. The middle of the body, which is
+    taken otherwise, is that of half a body in half an image. Of a bundle that knows of pairs alone, only what
+    is found on one side is doubted.
     """
     written = {output.structure_of(channel) for channel in output.structures}
     split = [pair for pair in output.pairs if pair.merged in written and pair.merged not in output.labels]
     found = {figure.name for figure in figures}
-    sides = {side for pair in split for side in (pair.right, pair.left)} & found
-    others = {name for name in found if name in NORMS} - sides
+    paired = {side for pair in split for side in (pair.right, pair.left)}
+    sides = paired & found
+    others = (output.labels.keys() & NORMS.keys()) - paired
     both = any({pair.right, pair.left} <= found for pair in split)
-    if not sides or others or both:
+    if not sides or others & found or (both and not others):
         return ()
     return (f"nothing in view tells right from left: {_listed(sorted(sides))} may be of the other side",)
 
