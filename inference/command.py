@@ -24,6 +24,9 @@ from inference.runtime.backends import select_backend
 from model.bundle import BundleError, ModelBundle, load_bundle
 from model.manifest.network import Precision
 
+MOST_DOUBTS = 4
+"""Doubts of a case that are told; all are in the report."""
+
 
 def run(call: Call) -> int:
     """Do what was asked; everything that the user can mend ends in one line on stderr.
@@ -59,10 +62,12 @@ def _run(call: Call, console: Console) -> int:
     if call.statistics is not None:
         check_tables(call.statistics)
     outcomes: list[Outcome] = []
+    output = bundle.manifest.output
+    organs = [name for name in output.written if name not in output.lesions]
 
     def tell(outcome: Outcome) -> None:
         outcomes.append(outcome)
-        _tell(outcome, console, organs=bundle.manifest.output.as_label_set().organs, debug=call.debug)
+        _tell(outcome, console, organs=organs, debug=call.debug)
 
     def report() -> None:
         if call.statistics is not None:
@@ -159,7 +164,9 @@ def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: b
     for warning in outcome.warnings:
         console.complain(f"warning: {name}: {warning}")
     if outcome.doubts:
-        console.complain(f"warning: {name}: look at the result: {'; '.join(outcome.doubts)}")
+        more = len(outcome.doubts) - MOST_DOUBTS
+        told = [*outcome.doubts[:MOST_DOUBTS], *([f"{more} more, see --report"] if more > 0 else [])]
+        console.complain(f"warning: {name}: look at the result: {'; '.join(told)}")
     if outcome.ends_run:
         return  # Said once, by whoever catches what ends the run.
     if outcome.error:

@@ -69,7 +69,7 @@ def judge(
         return Judgement()
     doubts = result_doubts(
         organs,
-        label_set,
+        output.written,
         body_area_cm2=None if ct is None else body_area_cm2(canonical, ct),
         in_hu=ct == 0,
     )

@@ -10,7 +10,6 @@ import numpy as np
 
 from inference.trust.organ_figures import OrganFigures
 from inference.trust.organ_norms import NORMS, PLACES, plausible_ml
-from model.labels import LabelSet
 from model.manifest.output import Output
 
 FEWEST_ORGANS = 4
@@ -32,7 +31,7 @@ MOST_NAMED = 3
 
 def result_doubts(
     figures: Sequence[OrganFigures],
-    label_set: LabelSet,
+    known: Sequence[str],
     *,
     body_area_cm2: float | None = None,
     in_hu: bool = True,
@@ -41,21 +40,20 @@ def result_doubts(
 
     Args:
         figures: of the organs that were found.
-        label_set: what could have been found.
+        known: names of what could have been found.
         body_area_cm2: `input_doubts.body_area_cm2`; None where the image is no CT.
         in_hu: whether the first channel is a CT.
     """
     by_name = {each.name: each for each in figures}
-    known = [name for name in label_set.organs if name in NORMS]
-    doubts = []
+    known = [name for name in known if name in NORMS]
     judged = [by_name[name] for name in known if name in by_name]
-    # A tenth of what is plausible is no organ, but crumbs.
     real = [each for each in judged if not _is_crumb(each, body_area_cm2)]
     if len(known) >= MANY_ORGANS and len(real) < FEWEST_ORGANS:
         names = ", ".join(each.name for each in real) or "none"
         return (f"hardly any abdominal organ was found ({names}): is the abdomen in view?",)
-    doubts += _missing(known, by_name, body_area_cm2)
-    doubts += _volumes(judged, body_area_cm2)
+    doubts = _missing(known, by_name, body_area_cm2)
+    doubts += _crumbs(judged, body_area_cm2)
+    doubts += _volumes(real, body_area_cm2)
     doubts += _pieces(judged)
     doubts += _places(by_name)
     if in_hu:
@@ -64,7 +62,13 @@ def result_doubts(
     return tuple(doubts)
 
 
+def _crumbs(judged: Iterable[OrganFigures], body_area_cm2: float | None) -> list[str]:
+    crumbs = [organ for organ in judged if _is_crumb(organ, body_area_cm2) and not organ.touches_edge]
+    return [f"mere crumbs of {_listed([organ.name for organ in crumbs])}"] if crumbs else []
+
+
 def _is_crumb(organ: OrganFigures, body_area_cm2: float | None) -> bool:
+    """Whether it has less than a tenth of what is plausible, and so is no organ."""
     limits = plausible_ml(NORMS[organ.name], body_area_cm2)
     return limits is not None and organ.volume_ml < limits[0] / 10
 
@@ -181,6 +185,8 @@ def _shortened(doubts: list[str]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
+    if len(names) > MOST_NAMED + 1:
+        names = [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
