@@ -67,7 +67,7 @@ def drawn(tmp_path, what: Scene) -> np.ndarray:
 )
 def test_the_ct_is_shown_in_the_soft_tissue_window(tmp_path, hu, grey):
     picture = drawn(tmp_path, scene(hu))
-    # The middle of the first of three planes: they share what 2.6 inches of legend and four gaps leave.
+    # The middle of the first of three planes: they share what 2.8 inches of legend and four gaps leave.
     row, column = 168 + 300, 27 + 300
     assert picture[row, column] == pytest.approx([grey] * 3, abs=2)
 
