@@ -3,11 +3,11 @@
 | step | grid | what |
 |---|---|---|
 | plan | | what is kept where, from the header alone |
-| turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0 |
+| turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0; values doubted |
 | localize | low resolution | box around the organs |
 | networks | network | resample and normalize, windows × members to scores, slab by slab |
 | restore | input, in the box | interpolate scores, take the winner, slab by slab |
-| clean up | input | left and right, connected components, small lesions |
+| clean up | input | left and right, connected components, small lesions; organs measured, and doubted |
 | turn back | input | axes as stored |
 """
 
