@@ -16,17 +16,18 @@ from math import ceil
 
 import numpy as np
 
-from inference.geometry import Geometry
+from inference.geometry import Geometry, Lines
 from inference.imaging.volume import Volume
 from inference.planning.plan import InferencePlan
 from inference.postprocessing.components import clean_up
 from inference.postprocessing.laterality import split_pairs
 from inference.postprocessing.midline import Midline
 from inference.postprocessing.runs import ScatteredError
-from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
+from inference.preprocessing.model_grid import input_scheme, model_grid
+from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.preprocessing.resampling import resample_geometry
 from inference.restoration.boundaries import Restorer
-from inference.restoration.winners import Rule, decide, rule_of
+from inference.restoration.winners import Rule, decide, rule_of, window_rule_of
 from inference.runtime.session_pool import Sessions
 from inference.sliding_window.groups import Group, Pass
 from inference.sliding_window.member_votes import Ballot, points_over
@@ -97,7 +98,9 @@ class Segmentation:
     def _restore(self, stream: Stream, out: U8, part: tuple[int, int] | None) -> None:
         restoration, geometry = self.bundle.manifest.restoration, self.region.geometry
         along = along_axes(restoration, stream.spacing_zyx_mm, geometry.spacing_zyx_mm)
-        restorer = Restorer(stream.grid_zyx, out, self._rule, self.threads, part=part, along=along)
+        restorer = Restorer(
+            stream.grid_zyx, out, self._rule, self.threads, part=part, along=along, lines=self._lines
+        )
         slabs = stream.slabs(*restorer.needs)
         while True:
             with self.timings.stage("networks"):
@@ -106,6 +109,17 @@ class Segmentation:
                 return
             with self.timings.stage("restore"):
                 restorer.add(slab)
+
+    @property
+    def _lines(self) -> Lines:
+        """Where the region's voxels lie on the axes of the networks' grids."""
+        manifest, geometry = self.bundle.manifest, self.region.geometry
+        scheme = input_scheme(manifest, manifest.members[0])
+        z, y, x = (
+            line and line.inverse
+            for line in model_grid(geometry.size_zyx, geometry.spacing_zyx_mm, scheme).lines
+        )
+        return z, y, x
 
     def _group(self, members: Sequence[Member]) -> Group:
         manifest = self.bundle.manifest
@@ -128,7 +142,8 @@ class Segmentation:
         return Group(
             passes=[work(member) for member in members],
             channels=manifest.output.channels,
-            rule=self._rule,
+            rule=window_rule_of(manifest),
+            probabilities=window_rule_of(manifest) != self._rule,
             threads=self.threads,
             alone=len(self.plan.groups) == 1,
             count=self.count,
@@ -139,7 +154,7 @@ class Segmentation:
         if len(self.bundle.manifest.members) < 2:
             return None
         points = points_over(self.region.geometry.size_zyx, self.region.geometry.spacing_zyx_mm)
-        self.ballots.append(Ballot(points, image.size_zyx, member, self._rule))
+        self.ballots.append(Ballot(points, image.size_zyx, member, window_rule_of(self.bundle.manifest)))
         return self.ballots[-1]
 
     def _twice(self, stream: Stream) -> Stream:

@@ -14,11 +14,11 @@ from inference.imaging.orientation import orient, orientation_of
 from inference.planning.footprint import VOXEL_BYTES, Footprint, WritingCost
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan
 from inference.planning.windows import window_choices
-from inference.preprocessing.resampling import model_size
+from inference.preprocessing.model_grid import input_scheme, model_grid
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
 from inference.sliding_window.groups import grouped_members
-from inference.sliding_window.placement import window_starts
+from inference.sliding_window.placement import starts_of
 from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
@@ -88,8 +88,10 @@ class Planner:
 
     def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
         """Grids and members of the groups, with windows that take more and more runs."""
-        groups = grouped_members(self.bundle.manifest.over(geometry.spacing_zyx_mm))
-        grids = [model_size(region, geometry.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
+        manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
+        groups = grouped_members(manifest)
+        schemes = [input_scheme(manifest, members[0]) for members in groups]
+        grids = [model_grid(region, geometry.spacing_zyx_mm, scheme).size_zyx for scheme in schemes]
         choices = [window_choices(grid, members[0]) for grid, members in zip(grids, groups, strict=True)]
         for level in range(max(map(len, choices))):
             windows = [each[min(level, len(each) - 1)] for each in choices]
@@ -147,10 +149,7 @@ def looked_at_twice(manifest: Manifest) -> int:
 def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPlan:
     """What a group's members have in common, and how many windows they need at most in so many looks."""
     member, tiling = members[0], members[0].tiling
-    z, y, x = (
-        window_starts(size, window, tiling.overlap)
-        for size, window in zip(grid_zyx, member.window_zyx, strict=True)
-    )
+    z, y, x = starts_of(member, grid_zyx)
     centre_first = isinstance(tiling.order, CentreFirst)
     level = min(9, len(y) * len(x)) if centre_first else len(y) * len(x)
     order = "centre first" if centre_first else "all"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.restoration.winners import Rule, decide
-from inference.sliding_window.placement import window_starts
+from inference.sliding_window.placement import starts_of
 from model.arrays import F32, U8, Zyx, ZyxMm
 from model.manifest.network import Member
 
@@ -50,7 +50,7 @@ class Ballot:
         points: how many there are along z, y and x.
         grid_zyx: size of the member's grid over the region.
         member: its windows.
-        rule: what its scores are.
+        rule: what the scores of its windows are.
     """
 
     def __init__(self, points: Zyx, grid_zyx: Zyx, member: Member, rule: Rule) -> None:
@@ -58,8 +58,10 @@ class Ballot:
         """(z, y, x); background where no window ran."""
         self._rule = rule
         self._axes = [
-            _Axis.of(count, size, window, member.tiling.overlap)
-            for count, size, window in zip(points, grid_zyx, member.window_zyx, strict=True)
+            _Axis.of(count, size, window, starts)
+            for count, size, window, starts in zip(
+                points, grid_zyx, member.window_zyx, starts_of(member, grid_zyx), strict=True
+            )
         ]
 
     def add(self, scores: F32, start: Zyx) -> None:
@@ -89,9 +91,8 @@ class _Axis:
     """First and one past the last point of each window, by its start."""
 
     @classmethod
-    def of(cls, points: int, size: int, window: int, overlap: float) -> "_Axis":
+    def of(cls, points: int, size: int, window: int, starts: Sequence[int]) -> "_Axis":
         voxels = ((np.arange(points) + 0.5) * size / points).astype(np.intp)
-        starts = window_starts(size, window, overlap)
         # Half-way between the middles of neighbouring windows one begins to count more than the other.
         edges = [0.0, *((a + b + window) / 2 for a, b in pairwise(starts)), float(size)]
         places = np.searchsorted(voxels, edges)

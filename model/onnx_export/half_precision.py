@@ -4,15 +4,19 @@
 in fp16, for GPUs. `bf16_is_safe` says whether a CPU may compute in bf16, which needs no file of its own.
 """
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from model.arrays import F32
 from model.networks.layers import ConvNorm
@@ -73,11 +77,31 @@ def export_fp16(network: nn.Module, path: Path, fp16: Path, windows: Windows) ->
     return True
 
 
+class _HalfWhereItCan(TorchFunctionMode):
+    """Functions that torch has no half-float code for on the CPU are computed in fp32 and rounded."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - of any function
+        del types
+        try:
+            return func(*args, **(kwargs or {}))
+        except RuntimeError as error:
+            if "'Half'" not in str(error):
+                raise
+        wide, named = tree_map_only(Tensor, lambda tensor: tensor.float(), (args, kwargs or {}))
+        return tree_map_only(Tensor, lambda tensor: tensor.half(), func(*wide, **named))
+
+
 def _torch_half_predict(network: nn.Module) -> Predict:
     half = deepcopy(network).cpu().eval().half()
 
     def predict(window: F32) -> F32:
-        with torch.inference_mode():
+        with torch.inference_mode(), _HalfWhereItCan():
             logits: F32 = half(torch.from_numpy(window).half()).float().numpy()
         return logits
 
