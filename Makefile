@@ -1,4 +1,4 @@
-# make demo: segment the phantom in examples/ and score it.   make test: run the tests.   make help: everything else.
+# make demo: segment the phantom in examples/ and score it; make demo CT=path: your own.   make test: run the tests.   make help: everything else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,12 +11,20 @@ GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
 
-demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it
+ifdef CT
+demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it; CT=path: your own file or DICOM folder
+	@rm -rf build/mine && mkdir -p build/mine
+	@$(BIN)/python predict.py --input "$(CT)" --output build/mine --statistics build/mine/volumes.csv --report build/mine/run.json
+	@$(BIN)/python -m eval picture --image "$(CT)" --labels build/mine/*.nii.gz --output build/mine/picture.png >/dev/null
+	@echo "picture: build/mine/picture.png   labels: $$(ls build/mine/*.nii.gz)   volumes: build/mine/volumes.csv"
+else
+demo: $(VENV)/.demo
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo
 	@$(BIN)/python -m eval score --pred build/demo --truth examples/phantom/labelsTr --labels flare23 --output build/demo/scores.csv --force
 	@$(BIN)/python -m eval picture --image examples/phantom/imagesTr/phantom_0000.nii.gz --labels build/demo/phantom.nii.gz \
 	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force >/dev/null
 	@echo "picture: build/demo/phantom.png   labels: build/demo/phantom.nii.gz   scores: build/demo/scores.csv"
+endif
 
 $(VENV): $(VENV)/.demo ## set up the packages that predict.py and the judging commands need
 

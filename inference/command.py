@@ -12,7 +12,8 @@ from inference.cohort.cases import Case, check_folders, find_cases, prepare_outp
 from inference.cohort.folder import FolderRun
 from inference.cohort.further_results import COST, FurtherResults, further_results
 from inference.cohort.one_case import Admit, OpenedCase, open_case
-from inference.cohort.outcome import Outcome, exit_code, naming, summary
+from inference.cohort.organ_table import check_tables, write_tables
+from inference.cohort.outcome import Outcome, exit_code, findings, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
@@ -26,6 +27,9 @@ from inference.runtime.backends import select_backend
 from leanseg.version import VERSION
 from model.bundle import BundleError, ModelBundle, load_bundle
 from model.manifest.network import Precision
+
+MOST_DOUBTS = 4
+"""Doubts of a case that are told; all are in the report."""
 
 
 def run(call: Call) -> int:
@@ -60,13 +64,20 @@ def _run(call: Call, console: Console) -> int:
     prepare_output(call.output)
     if call.report is not None:
         check_report(call.report)
+    if call.statistics is not None:
+        check_tables(call.statistics)
     outcomes: list[Outcome] = []
+    output = bundle.manifest.output
+    organs = [name for name in output.written if name not in output.lesions]
 
     def tell(outcome: Outcome) -> None:
         outcomes.append(outcome)
-        _tell(outcome, console, debug=call.debug)
+        _tell(outcome, console, organs=organs, debug=call.debug)
 
     def report() -> None:
+        if call.statistics is not None:
+            first_is_ct = bundle.manifest.ct_channel == 0
+            write_tables(call.statistics, _all(cases, outcomes), unit="hu" if first_is_ct else "")
         if call.report is not None:
             write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
@@ -119,6 +130,8 @@ def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
         precision=precision,
         budget=budget,
         release=one_case,
+        strict_input=call.strict_input,
+        statistics=call.statistics is not None,
     )
 
 
@@ -157,13 +170,24 @@ def _admit(call: Call, planner: Planner, further: FurtherResults | None) -> Admi
     return admit
 
 
-def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
-    """One line for a case, and one for each warning."""
+def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: bool) -> None:
+    """One line for a case, one for each warning, and one for all that is doubtful about its result.
+
+    Args:
+        outcome: of the case.
+        console: what the user sees.
+        organs: that could have been found.
+        debug: show tracebacks.
+    """
     name = printable(outcome.case.path.name)
     if debug and outcome.trace:
         console.complain(outcome.trace)
     for warning in outcome.warnings:
         console.complain(f"warning: {name}: {warning}")
+    if outcome.doubts:
+        more = len(outcome.doubts) - MOST_DOUBTS
+        told = [*outcome.doubts[:MOST_DOUBTS], *([f"{more} more, see --report"] if more > 0 else [])]
+        console.complain(f"warning: {name}: look at the result: {'; '.join(told)}")
     if outcome.ends_run:
         return  # Said once, by whoever catches what ends the run.
     if outcome.error:
@@ -172,7 +196,8 @@ def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
         console.say(f"{name}: skipped, {printable(outcome.case.output_name)} is there")
     else:
         result = printable(outcome.case.output_name)
-        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s")
+        found = findings(outcome, organs)
+        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s; {found}")
 
 
 def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> int:

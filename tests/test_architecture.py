@@ -160,6 +160,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.runtime",
     },
     "inference.postprocessing": set(),
+    "inference.trust": {"inference.imaging", "inference.postprocessing"},
     "inference.planning": {
         "inference.imaging",
         "inference.postprocessing",
@@ -184,6 +185,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.sliding_window",
         "inference.planning",
         "inference.postprocessing",
+        "inference.trust",
         "inference.segmentation",
     },
     "inference.cohort": {
@@ -193,6 +195,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.imaging.formats",
         "inference.planning",
         "inference.runtime",
+        "inference.trust",
         "inference.predictor",
     },
     "inference.command": {

@@ -97,6 +97,7 @@ class OpenedCase:
             geometry=first.geometry,
             warnings=tuple(dict.fromkeys(note for volume in (first, *others) for note in volume.warnings)),
             further=tuple(volume.array for volume in others),
+            modalities=tuple("".join(volume.modalities) for volume in (first, *others)),
         )
 
 
@@ -227,7 +228,14 @@ def finish_case(
             write_labels(output / prepared.case.output_name, result.labels, opened.geometry)
     except (InputError, ResultNameError) as error:
         return replace(about, status="failed", error=printable(str(error)), warnings=warnings)
-    return replace(about, status="segmented", warnings=warnings, account=account_of(result))
+    return replace(
+        about,
+        status="segmented",
+        warnings=warnings,
+        organs=result.organs,
+        doubts=result.doubts,
+        account=account_of(result),
+    )
 
 
 def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:

@@ -58,7 +58,7 @@ def test_a_device_that_was_asked_for_is_kept_to(on_a_gpu, tmp_path, device):
 
 def said(outcome, *, debug=False):
     console = Console(io.StringIO(), io.StringIO())
-    command._tell(outcome, console, debug=debug)
+    command._tell(outcome, console, organs=("liver", "spleen"), debug=debug)
     return console._out.getvalue(), console._err.getvalue()
 
 
@@ -66,7 +66,7 @@ def test_a_case_that_was_segmented():
     timings = Timings(seconds={"read": 0.25, "networks": 4.0})
     outcome = Outcome(case=CASE, status="segmented", timings=timings, warnings=("odd", "slow"))
     assert said(outcome) == (
-        "a_0000.nii.gz -> a.nii.gz: read 0.2 s, networks 4.0 s; 4.2 s\n",
+        "a_0000.nii.gz -> a.nii.gz: read 0.2 s, networks 4.0 s; 4.2 s; 0 of 2 organs (no liver, no spleen)\n",
         "warning: a_0000.nii.gz: odd\nwarning: a_0000.nii.gz: slow\n",
     )
 
