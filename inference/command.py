@@ -10,18 +10,14 @@ from collections.abc import Sequence
 from inference.call import WRONG_CALL, Call
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
 from inference.cohort.folder import FolderRun
-from inference.cohort.one_case import Admit, OpenedCase, open_case
+from inference.cohort.one_case import open_case
+from inference.cohort.opening import admit_within, planner_for, predictor_for
 from inference.cohort.outcome import Outcome, exit_code, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
-from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
-from inference.limits import memory_at_hand
-from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
+from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.planning.planner import Planner
-from inference.predictor import Predictor
-from inference.runtime.backends import select_backend
-from model.bundle import BundleError, ModelBundle, load_bundle
-from model.manifest.network import Precision
+from model.bundle import BundleError, load_bundle
 
 
 def run(call: Call) -> int:
@@ -49,7 +45,7 @@ def _run(call: Call, console: Console) -> int:
     bundle = load_bundle(call.bundle)
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
-    planner = _planner(call, bundle)
+    planner = planner_for(call, bundle)
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
@@ -67,8 +63,8 @@ def _run(call: Call, console: Console) -> int:
 
     folder = FolderRun(
         output=call.output,
-        admit=_admit(call, planner),
-        open_predictor=lambda: _predictor(call, bundle, one_case=len(cases) == 1),
+        admit=admit_within(call, planner),
+        open_predictor=lambda: predictor_for(call, bundle, one_case=len(cases) == 1),
         tell=tell,
         progress=console.progress,
         skip_existing=call.skip_existing,
@@ -92,48 +88,6 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Every case's outcome in the order of the cases; those that were not come to are "not run"."""
     known = {outcome.case.path: outcome for outcome in outcomes}
     return [known.get(case.path) or Outcome(case=case, status="not run") for case in cases]
-
-
-def _limits(call: Call) -> tuple[Precision | None, Budget]:
-    """The precision that is forced, if any, and the memory that may be taken."""
-    if call.host_memory_mb is None:
-        at_hand = memory_at_hand(MOST_HOST_MB)
-        budget = Budget(host_mb=at_hand.mb, gpu_mb=call.gpu_memory_mb, host_why=at_hand.why)
-    else:
-        budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
-    return None if call.precision == "auto" else call.precision, budget
-
-
-def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
-    precision, budget = _limits(call)
-    return Predictor(
-        bundle,
-        device=call.device,
-        threads=call.threads,
-        precision=precision,
-        budget=budget,
-        release=one_case,
-    )
-
-
-def _planner(call: Call, bundle: ModelBundle) -> Planner:
-    precision, budget = _limits(call)
-    backend = select_backend(call.device)
-    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget)
-
-
-def _admit(call: Call, planner: Planner) -> Admit:
-    """Plans cases from their headers; where the GPU was the program's choice, the predictor may leave it."""
-
-    def admit(opened: OpenedCase) -> InferencePlan | None:
-        try:
-            return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
-        except BudgetError:
-            if call.device == "auto" and planner.backend == "cuda":
-                return None
-            raise
-
-    return admit
 
 
 def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:

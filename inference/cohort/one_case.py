@@ -210,25 +210,51 @@ def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Pat
     Raises:
         OutputError: the label map cannot be written, and no other could.
     """
-    about = Outcome(
-        case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry
-    )
     if isinstance(result, Failure):
-        return replace(
-            about,
-            status="failed",
-            error=result.reason,
-            ends_run=result.ends_run is not None,
-            trace=result.trace,
-            warnings=result.warnings,
-        )
+        return failed_case(prepared, result)
+    return written_case(prepared, result, output / prepared.case.output_name)
+
+
+def failed_case(prepared: PreparedCase, failure: Failure) -> Outcome:
+    """The outcome of a case that could not be segmented."""
+    return replace(
+        _not_run(prepared),
+        status="failed",
+        error=failure.reason,
+        ends_run=failure.ends_run is not None,
+        trace=failure.trace,
+        warnings=failure.warnings,
+    )
+
+
+def written_case(prepared: PreparedCase, segmented: Segmented, path: Path) -> Outcome:
+    """Write a case's label map, and say what became of the case.
+
+    Args:
+        prepared: the case.
+        segmented: what segmenting gave.
+        path: the label map's; its folder exists.
+
+    Raises:
+        OutputError: the label map cannot be written, and no other could.
+    """
     assert prepared.geometry is not None, "a case that was segmented was opened"
     try:
         with prepared.timings.stage("write"):
-            write_labels(output / prepared.case.output_name, result.labels, prepared.geometry)
+            write_labels(path, segmented.labels, prepared.geometry)
     except ResultNameError as error:
-        return replace(about, status="failed", error=printable(str(error)), warnings=result.warnings)
-    return replace(about, status="segmented", warnings=result.warnings, account=account_of(result))
+        failure = Failure(reason=printable(str(error)), warnings=segmented.warnings)
+        return failed_case(prepared, failure)
+    return replace(
+        _not_run(prepared),
+        status="segmented",
+        warnings=segmented.warnings,
+        account=account_of(segmented),
+    )
+
+
+def _not_run(prepared: PreparedCase) -> Outcome:
+    return Outcome(case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry)
 
 
 def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:
