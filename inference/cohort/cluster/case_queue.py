@@ -1,0 +1,180 @@
+"""One queue for all workers: who is given which case when, and what follows when a worker is lost.
+
+Workers pull, so that unlike machines share the work by their speed. The largest cases come first, so that the
+end is not spent waiting for one of them. A worker has several cases in hand, one on its device and the others
+on their way; a slow worker is not given what the others would have done earlier.
+
+A case whose worker died is suspected: it is given once more to a worker that has nothing else in hand. When
+that one dies too, it was the case, which is set aside; the cases that were in hand beside it go free.
+"""
+
+import time
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from inference.cohort.cluster.fates import Report, Task
+
+IN_HAND = 3
+"""Cases that a worker has at most: one is segmented, one read, one fetched."""
+KILLS = 2
+"""Workers that may die with a case in hand before it is set aside."""
+
+
+@dataclass(kw_only=True)
+class _Hand:
+    """A worker as the queue knows it."""
+
+    since_s: float
+    tasks: dict[str, Task] = field(default_factory=dict)
+    done_bytes: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(_weight(task) for task in self.tasks.values())
+
+    def speed(self, now_s: float) -> float | None:
+        """Bytes a second; None before its first case is done."""
+        return self.done_bytes / max(now_s - self.since_s, 1e-6) if self.done_bytes else None
+
+
+class CaseQueue:
+    """The cases that are not done, and who has which.
+
+    Args:
+        tasks: what is to be done.
+        retries: how often a case is tried again after its worker was lost or its storage failed.
+        clock: seconds, rising.
+    """
+
+    def __init__(
+        self, tasks: Iterable[Task], *, retries: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._queue = sorted(tasks, key=_order)
+        self._suspects: deque[Task] = deque()
+        self._hands: dict[str, _Hand] = {}
+        self._tries = retries + 1
+        self._clock = clock
+        self._queued_bytes = sum(map(_weight, self._queue))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no case is waiting or in hand."""
+        return not (self._queue or self._suspects or any(hand.tasks for hand in self._hands.values()))
+
+    def join(self, worker: str) -> None:
+        """A worker is there and has nothing in hand."""
+        self._hands[worker] = _Hand(since_s=self._clock())
+
+    def give(self, worker: str) -> Task | None:
+        """The next case for a worker; None where it should have no other at the moment."""
+        hand = self._hands[worker]
+        if any(task.kills for task in hand.tasks.values()):
+            return None
+        if self._suspects and not hand.tasks:
+            return self._hand_out(hand, self._suspects.popleft())
+        most = IN_HAND if hand.done_bytes else IN_HAND - 1
+        if not self._queue or len(hand.tasks) >= most or not self._is_quick_enough(worker, self._queue[-1]):
+            return None
+        task = self._queue.pop()
+        self._queued_bytes -= _weight(task)
+        return self._hand_out(hand, task)
+
+    def _hand_out(self, hand: _Hand, task: Task) -> Task:
+        task = replace(task, tries=task.tries + 1)
+        hand.tasks[task.case] = task
+        return task
+
+    def _is_quick_enough(self, worker: str, task: Task) -> bool:
+        """Whether a worker, given a case, would be done with it before the others are with everything."""
+        now_s = self._clock()
+        known = {name: speed for name, hand in self._hands.items() if (speed := hand.speed(now_s))}
+        if worker not in known or len(self._hands) == 1:
+            return True
+        usual = sum(known.values()) / len(known)
+        speeds = {name: known.get(name, usual) for name in self._hands}
+        ends_s = (self._hands[worker].bytes + _weight(task)) / speeds[worker]
+        all_bytes = self._queued_bytes + sum(hand.bytes for hand in self._hands.values())
+        others_s = min(
+            (hand.bytes + _weight(task)) / speeds[name]
+            for name, hand in self._hands.items()
+            if name != worker
+        )
+        return ends_s <= max(all_bytes / sum(speeds.values()), others_s) * 1.001
+
+    def take_back(self, worker: str, report: Report) -> Task | None:
+        """A worker says what became of a case.
+
+        Returns:
+            The case, where no more is to be tried; None where it waits for another try, or where nobody
+            knows of it any more.
+        """
+        hand = self._hands.get(worker)
+        task = hand.tasks.pop(report.fate.case, None) if hand else None
+        if hand is None or task is None:
+            return None
+        hand.done_bytes += _weight(task)
+        if report.is_final or task.tries >= self._tries:
+            return task
+        self._put_back(task)
+        return None
+
+    def lose(self, worker: str, *, blame: bool) -> list[Task]:
+        """A worker is gone with all that it had in hand.
+
+        Args:
+            worker: it is forgotten.
+            blame: it died by itself, so that a case may have killed it; else its machine went.
+
+        Returns:
+            The cases that are not tried again: those that were blamed twice, and those without a try left.
+        """
+        hand = self._hands.pop(worker, None)
+        given_up = []
+        for task in hand.tasks.values() if hand else ():
+            known = replace(task, kills=task.kills + blame)
+            if known.kills >= KILLS or known.tries >= self._tries:
+                given_up.append(known)
+            elif known.kills:
+                self._suspects.append(known)
+            else:
+                self._put_back(known)
+        return given_up
+
+    def drain(self) -> list[Task]:
+        """All cases that are not done, taken out: nobody is left to do them."""
+        left = [*self._queue, *self._suspects]
+        left += [task for hand in self._hands.values() for task in hand.tasks.values()]
+        self._queue, self._queued_bytes = [], 0
+        self._suspects.clear()
+        self._hands.clear()
+        return left
+
+    def _put_back(self, task: Task) -> None:
+        insort(self._queue, task, key=_order)
+        self._queued_bytes += _weight(task)
+
+
+def in_part(tasks: Sequence[Task], part: tuple[int, int] | None) -> list[Task]:
+    """The cases of the K-th of N parts, in their order; parts have about the same size and share no case.
+
+    Args:
+        tasks: all cases.
+        part: K from 1, and N; None for all.
+    """
+    if part is None:
+        return list(tasks)
+    index, parts = part
+    own = {task.case for task in sorted(tasks, key=_order)[index - 1 :: parts]}
+    return [task for task in tasks if task.case in own]
+
+
+def _weight(task: Task) -> int:
+    """Bytes as stored; an unknown size counts as little, and never as nothing."""
+    return max(task.size_bytes, 1)
+
+
+def _order(task: Task) -> tuple[int, str]:
+    """What is given last comes first: the small, and among equals what is later by name."""
+    return task.size_bytes, task.case
