@@ -19,12 +19,12 @@ from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.cohort_results import CohortResults, open_results, table_name
 from inference.cohort.cluster.cohort_run import CohortRun, Standing
 from inference.cohort.cluster.cohort_search import find_tasks
-from inference.cohort.cluster.engine import Engine
 from inference.cohort.cluster.fates import Fate, Task, failed_fate
 from inference.cohort.cluster.live_view import LiveView, duration
 from inference.cohort.cluster.ray_cluster import RayCluster, connect
 from inference.cohort.cluster.seats import setup_for
 from inference.cohort.cluster.storage import open_storage
+from inference.cohort.cluster.worker_engine import Engine
 from inference.cohort.cluster.worker_processes import processes_of_this_machine
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report

@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.engine import Broken, Event, Lost, Opened, answer, open_worker
 from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.seats import no_room, room_on, setup_for, this_machine, visible_gpus
 from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
+from inference.cohort.cluster.worker_engine import Broken, Event, Lost, Opened, answer, open_worker
 
 
 @dataclass(frozen=True, kw_only=True)
