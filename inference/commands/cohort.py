@@ -147,6 +147,8 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
                 progress=view.progress,
             ).run(todo)
     finally:
+        if not all(worker.is_there for worker in standing.workers.values()):
+            results.sweep(results.earlier().unfinished)
         failed = _write_all(call, tasks, results, structures)
     console.say(_summary(standing, time.monotonic() - started_s))
     return int(failed > 0)

@@ -26,17 +26,32 @@ KILLS = 2
 class _Hand:
     """A worker as the queue knows it."""
 
-    since_s: float
     tasks: dict[str, Task] = field(default_factory=dict)
     done_bytes: int = 0
+    worked_s: float = 0.0
+    """Seconds for which it had cases in hand, until it had none the last time."""
+    since_s: float = 0.0
+    """When it was given the first of those that it has in hand."""
 
     @property
     def bytes(self) -> int:
         return sum(_weight(task) for task in self.tasks.values())
 
+    def take(self, task: Task, now_s: float) -> None:
+        if not self.tasks:
+            self.since_s = now_s
+        self.tasks[task.case] = task
+
+    def let_go(self, case: str, now_s: float) -> Task | None:
+        task = self.tasks.pop(case, None)
+        if task is not None and not self.tasks:
+            self.worked_s += now_s - self.since_s
+        return task
+
     def speed(self, now_s: float) -> float | None:
-        """Bytes a second; None before its first case is done."""
-        return self.done_bytes / max(now_s - self.since_s, 1e-6) if self.done_bytes else None
+        """Bytes a second while it had cases in hand; None before its first case is done."""
+        worked_s = self.worked_s + (now_s - self.since_s if self.tasks else 0.0)
+        return self.done_bytes / max(worked_s, 1e-6) if self.done_bytes else None
 
 
 class CaseQueue:
@@ -65,7 +80,7 @@ class CaseQueue:
 
     def join(self, worker: str) -> None:
         """A worker is there and has nothing in hand."""
-        self._hands[worker] = _Hand(since_s=self._clock())
+        self._hands[worker] = _Hand()
 
     def give(self, worker: str) -> Task | None:
         """The next case for a worker; None where it should have no other at the moment."""
@@ -83,7 +98,7 @@ class CaseQueue:
 
     def _hand_out(self, hand: _Hand, task: Task) -> Task:
         task = replace(task, tries=task.tries + 1)
-        hand.tasks[task.case] = task
+        hand.take(task, self._clock())
         return task
 
     def _is_quick_enough(self, worker: str, task: Task) -> bool:
@@ -111,10 +126,13 @@ class CaseQueue:
             knows of it any more.
         """
         hand = self._hands.get(worker)
-        task = hand.tasks.pop(report.fate.case, None) if hand else None
+        task = hand.let_go(report.fate.case, self._clock()) if hand else None
         if hand is None or task is None:
             return None
-        hand.done_bytes += _weight(task)
+        if (
+            report.fate.status == "segmented"
+        ):  # What fails takes no time, and says nothing of the worker's speed.
+            hand.done_bytes += _weight(task)
         if report.is_final or task.tries >= self._tries:
             return task
         self._put_back(task)

@@ -4,6 +4,7 @@ It runs in a process of its own, started by whatever engine there is, which call
 threads as cases may be in hand.
 """
 
+import itertools
 import os
 import shutil
 import socket
@@ -131,6 +132,7 @@ class WarmWorker:
         self._tools = setup.tools.open()
         self._device = _TimedPredictor(self._tools.predictor)
         self._scratch = Path(tempfile.mkdtemp(prefix="leanseg-"))
+        self._numbers = itertools.count()
         self._inbox: SimpleQueue[PreparedCase | None] = SimpleQueue()
         self._in_hand: dict[str, _InHand] = {}
         self._broken: LeanSegError | None = None
@@ -148,7 +150,7 @@ class WarmWorker:
             return Report(fate=fate)  # A worker that was lost had recorded it.
         if task.problem is not None:
             return self._finished(failed_fate(task, task.problem, time.time()))
-        scratch = Path(tempfile.mkdtemp(dir=self._scratch))
+        scratch = self._scratch / str(next(self._numbers))
         try:
             started = time.perf_counter()
             paths = tuple(fetch(image, scratch / str(channel)) for channel, image in enumerate(task.images))
@@ -160,7 +162,8 @@ class WarmWorker:
             reason = printable(f"{task.case}: its storage failed ({one_line(error)})")
             return Report(fate=failed_fate(task, reason, time.time()), is_final=False)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            if scratch.exists():
+                shutil.rmtree(scratch, ignore_errors=True)
 
     def close(self) -> None:
         """Finish what is in hand, and give back what it holds."""

@@ -9,13 +9,14 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import floor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from inference.cohort.cluster.case_queue import IN_HAND
 from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.seats import no_room, room_on, setup_for, this_machine, visible_gpus
@@ -162,6 +163,7 @@ def _serve(pipe: Connection, pickled: bytes) -> None:
 
     worker, opened = open_worker(name, seat.setup)
     say(opened)
+    threads = ThreadPoolExecutor(IN_HAND)
     while worker is not None:
         try:
             task: Task | None = pipe.recv()
@@ -170,8 +172,7 @@ def _serve(pipe: Connection, pickled: bytes) -> None:
         if task is None:
             worker.close()
             return
-        segment = partial(_segment, worker, name, task, say)
-        threading.Thread(target=segment, daemon=True).start()
+        threads.submit(_segment, worker, name, task, say)
 
 
 def _segment(worker: WarmWorker, name: str, task: Task, say: Callable[[Event], None]) -> None:
