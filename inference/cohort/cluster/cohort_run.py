@@ -92,16 +92,18 @@ class _Driver:
         self._queue = CaseQueue(tasks, retries=settings.retries)
         self._opening: set[str] = set()
         self._open: set[str] = set()
+        self._looked_s = float("-inf")
+        """When places were last looked for."""
         self._complaint = ""
         """What the last worker that broke said."""
 
     def run(self) -> None:
-        looked_s = fed_s = float("-inf")
+        fed_s = float("-inf")
         try:
             while not self._queue.is_empty:
-                if time.monotonic() - looked_s > LOOKS_FOR_ROOM_S or not (self._open or self._opening):
+                if time.monotonic() - self._looked_s > LOOKS_FOR_ROOM_S:
                     self._opening.update(self._engine.grow())
-                    looked_s = time.monotonic()
+                    self._looked_s = time.monotonic()
                 if not (self._open or self._opening):
                     raise DeviceError(self._complaint or "no worker is left; --resume goes on")
                 for event in self._engine.wait(WAITS_S):
@@ -154,6 +156,7 @@ class _Driver:
         self._met(event.report.fate)
 
     def _forget(self, worker: str, *, blame: bool) -> None:
+        self._looked_s = float("-inf")
         self._opening.discard(worker)
         self._open.discard(worker)
         if worker in self._settings.standing.workers:

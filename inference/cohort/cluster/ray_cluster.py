@@ -57,6 +57,8 @@ def connect(address: str) -> str:
     os.environ.update(ENVIRONMENT)
     import ray
 
+    # Ray tells of every worker that dies in a paragraph on stdout; no public setting has it be quiet.
+    ray._private.worker._worker_logs_enabled = False
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_MB << 20}

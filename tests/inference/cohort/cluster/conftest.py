@@ -12,10 +12,10 @@ from inference.cohort.cluster.warm_worker import WorkerSetup
 from inference.cohort.cluster.worker_processes import Seat, WorkerProcesses
 from inference.cohort.progress import Console
 from inference.commands.cohort import segment_cohort
-from tests.inference.bundles import make_bundle, member
 from tests.inference.cohort.cluster.fake_tools import POISON, FakeTools
 from tests.inference.cohort.cluster.in_process import InProcess
 from tests.inference.images import voxels, write_nifti
+from tests.places import ROOT
 
 
 @dataclass
@@ -77,9 +77,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path):
-    bundle = make_bundle(tmp_path / "bundle", [member()])
     (tmp_path / "in").mkdir()
-    return Bench(source=tmp_path / "in", output=tmp_path / "out", bundle=bundle.folder)
+    return Bench(source=tmp_path / "in", output=tmp_path / "out", bundle=ROOT / "bundles" / "default")
 
 
 def bright_ml():

@@ -8,20 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.cohort.cluster.warm_worker import Tools
+from inference.errors import OutputError
 from tests.inference.predictors import plan_with_room, segmented
 
 POISON = 666
 """A voxel of this value kills the worker that has the image on its device."""
-STRUCTURES = {"bright": 1, "absent": 2}
+STRUCTURES = {"liver": 1, "spleen": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FakeTools:
-    """Labels voxels above 100 as bright, in so many seconds, without a processor."""
+    """Labels voxels above 100 as liver, in so many seconds, without a processor."""
 
     seconds: float = 0.0
+    refuses: str = ""
+    """What opening them raises as an `OutputError`, if anything."""
 
     def open(self):
+        if self.refuses:
+            raise OutputError(self.refuses)
         return Tools(
             predictor=_FakeDevice(self.seconds), admit=lambda opened: plan_with_room(), structures=STRUCTURES
         )

@@ -30,7 +30,8 @@ def test_the_output_mirrors_the_input(bench):
     assert out[-1].startswith("4 cases: 3 segmented, 1 failed; ")
     row = bench.rows["p1/s1/ct"]
     assert (row["tries"], row["size_zyx"], row["spacing_zyx_mm"]) == ("1", "7×6×5", "4×3×2")
-    assert bench.record("p1/s1/ct")["volumes_ml"] == {"bright": pytest.approx(bright_ml()), "absent": 0.0}
+    assert bench.record("p1/s1/ct")["volumes_ml"] == {"liver": pytest.approx(bright_ml()), "spleen": 0.0}
+    assert (row["liver_ml"], row["spleen_ml"]) == (f"{bright_ml():.2f}", "0.00")
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(bench.output / "p1/s1/ct.nii.gz")))
     assert np.array_equal(labels[1:], (voxels() > 100)[1:])
 
