@@ -190,7 +190,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.predictor",
         "inference.cohort",
     },
-    "inference.commands": {"inference.cohort", "inference.cohort.cluster"},
+    "inference.commands": {"inference.imaging", "inference.cohort", "inference.cohort.cluster"},
     "inference.__main__": set(),
     "inference.command": {
         "inference.call",

@@ -16,6 +16,7 @@ from pathlib import Path
 from inference.cohort.cases import check_folders
 from inference.cohort.cluster.case_queue import in_part
 from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.cohort_page import PageFigures, page_of
 from inference.cohort.cluster.cohort_results import CohortResults, open_results, table_name
 from inference.cohort.cluster.cohort_run import CohortRun, Standing
 from inference.cohort.cluster.cohort_search import find_tasks
@@ -29,6 +30,7 @@ from inference.cohort.cluster.worker_processes import processes_of_this_machine
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
+from inference.imaging.writing import whole_file
 from model.bundle import load_bundle
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "default"
@@ -229,16 +231,18 @@ def _write_all(
     call: CohortCall, tasks: Sequence[Task], results: CohortResults, structures: Sequence[str]
 ) -> int:
     """The table of all outcomes, and the page if asked for; how many cases failed."""
-    failed = 0
+    figures = PageFigures(structures=structures)
 
     def counted() -> Iterator[Fate]:
-        nonlocal failed
         for fate in results.fates(list(dict.fromkeys(task.case for task in tasks))):
-            failed += fate.status == "failed"
+            figures.add(fate)
             yield fate
 
     results.write_table(counted(), structures, table_name(call.part))
-    return failed
+    if call.report is not None:
+        with whole_file(call.report) as file:
+            file.write(page_of(figures, f"Cohort {call.input}").encode())
+    return figures.counts["failed"]
 
 
 def _summary(standing: Standing, seconds: float) -> str:
