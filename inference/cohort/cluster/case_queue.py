@@ -1,8 +1,9 @@
 """One queue for all workers: who is given which case when, and what follows when a worker is lost.
 
 Workers pull, so that unlike machines share the work by their speed. The largest cases come first, so that the
-end is not spent waiting for one of them. A worker has several cases in hand, one on its device and the others
-on their way; a slow worker is not given what the others would have done earlier.
+end is not spent waiting for one of them; a worker whose speed is not known yet is tried with the smallest. A
+worker has several cases in hand, one on its device and the others on their way; a slow worker is not given
+what the others would have done earlier.
 
 A case whose worker died is suspected: it is given once more to a worker that has nothing else in hand. When
 that one dies too, it was the case, which is set aside; the cases that were in hand beside it go free.
@@ -11,13 +12,17 @@ that one dies too, it was the case, which is set aside; the cases that were in h
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from inference.cohort.cluster.fates import Report, Task
 
 IN_HAND = 3
 """Cases that a worker has at most: one is segmented, one read, one fetched."""
+CAUTION = 1.3
+"""By how much a case may take longer than its size says."""
+SPEEDS_HOLD_S = 1.0
+"""Seconds for which the workers' speeds are taken as they were."""
 KILLS = 2
 """Workers that may die with a case in hand before it is set aside."""
 
@@ -29,9 +34,9 @@ class _Hand:
     tasks: dict[str, Task] = field(default_factory=dict)
     done_bytes: int = 0
     worked_s: float = 0.0
-    """Seconds for which it had cases in hand, until it had none the last time."""
+    """Seconds for which it had cases in hand, until the last was done."""
     since_s: float = 0.0
-    """When it was given the first of those that it has in hand."""
+    """When it was done with that one, or was given another after a time with none."""
 
     @property
     def bytes(self) -> int:
@@ -44,14 +49,15 @@ class _Hand:
 
     def let_go(self, case: str, now_s: float) -> Task | None:
         task = self.tasks.pop(case, None)
-        if task is not None and not self.tasks:
+        if task is not None:
             self.worked_s += now_s - self.since_s
+            self.since_s = now_s
         return task
 
-    def speed(self, now_s: float) -> float | None:
+    @property
+    def speed(self) -> float | None:
         """Bytes a second while it had cases in hand; None before its first case is done."""
-        worked_s = self.worked_s + (now_s - self.since_s if self.tasks else 0.0)
-        return self.done_bytes / max(worked_s, 1e-6) if self.done_bytes else None
+        return self.done_bytes / max(self.worked_s, 1e-6) if self.done_bytes else None
 
 
 class CaseQueue:
@@ -72,6 +78,10 @@ class CaseQueue:
         self._tries = retries + 1
         self._clock = clock
         self._queued_bytes = sum(map(_weight, self._queue))
+        self._in_hand_bytes = 0
+        self._speeds: Mapping[str, float] = {}
+        self._total_speed = 0.0
+        self._speeds_s = float("-inf")
 
     @property
     def is_empty(self) -> bool:
@@ -81,6 +91,7 @@ class CaseQueue:
     def join(self, worker: str) -> None:
         """A worker is there and has nothing in hand."""
         self._hands[worker] = _Hand()
+        self._speeds_s = float("-inf")
 
     def give(self, worker: str) -> Task | None:
         """The next case for a worker; None where it should have no other at the moment."""
@@ -89,34 +100,43 @@ class CaseQueue:
             return None
         if self._suspects and not hand.tasks:
             return self._hand_out(hand, self._suspects.popleft())
-        most = IN_HAND if hand.done_bytes else IN_HAND - 1
-        if not self._queue or len(hand.tasks) >= most or not self._is_quick_enough(worker, self._queue[-1]):
+        if not self._queue or len(hand.tasks) >= IN_HAND:
             return None
-        task = self._queue.pop()
+        is_new = not hand.done_bytes and len(self._hands) > 1
+        if hand.tasks if is_new else not self._is_quick_enough(worker, self._queue[-1]):
+            return None
+        task = self._queue.pop(0 if is_new else -1)
         self._queued_bytes -= _weight(task)
         return self._hand_out(hand, task)
 
     def _hand_out(self, hand: _Hand, task: Task) -> Task:
         task = replace(task, tries=task.tries + 1)
         hand.take(task, self._clock())
+        self._in_hand_bytes += _weight(task)
         return task
 
     def _is_quick_enough(self, worker: str, task: Task) -> bool:
-        """Whether a worker, given a case, would be done with it before the others are with everything."""
-        now_s = self._clock()
-        known = {name: speed for name, hand in self._hands.items() if (speed := hand.speed(now_s))}
-        if worker not in known or len(self._hands) == 1:
-            return True
-        usual = sum(known.values()) / len(known)
-        speeds = {name: known.get(name, usual) for name in self._hands}
+        """Whether a worker, given a case, would be done with it before the others are with everything.
+
+        Or it would be done with it before any other would, given the same.
+        """
+        speeds, total_speed = self._known_speeds()
         ends_s = (self._hands[worker].bytes + _weight(task)) / speeds[worker]
-        all_bytes = self._queued_bytes + sum(hand.bytes for hand in self._hands.values())
-        others_s = min(
-            (hand.bytes + _weight(task)) / speeds[name]
-            for name, hand in self._hands.items()
-            if name != worker
-        )
-        return ends_s <= max(all_bytes / sum(speeds.values()), others_s) * 1.001
+        if ends_s * CAUTION <= (self._queued_bytes + self._in_hand_bytes) / total_speed:
+            return True
+        others_s = [(hand.bytes + _weight(task)) / speeds[name] for name, hand in self._hands.items()]
+        return ends_s <= min(others_s) * 1.001
+
+    def _known_speeds(self) -> tuple[Mapping[str, float], float]:
+        """Bytes a second of every worker and of all, a second old at most; one not known is as usual."""
+        now_s = self._clock()
+        if now_s - self._speeds_s >= SPEEDS_HOLD_S:
+            known = {name: speed for name, hand in self._hands.items() if (speed := hand.speed)}
+            usual = sum(known.values()) / len(known) if known else 1.0
+            self._speeds = {name: known.get(name, usual) for name in self._hands}
+            self._total_speed = sum(self._speeds.values())
+            self._speeds_s = now_s
+        return self._speeds, self._total_speed
 
     def take_back(self, worker: str, report: Report) -> Task | None:
         """A worker says what became of a case.
@@ -129,9 +149,12 @@ class CaseQueue:
         task = hand.let_go(report.fate.case, self._clock()) if hand else None
         if hand is None or task is None:
             return None
+        self._in_hand_bytes -= _weight(task)
         if (
             report.fate.status == "segmented"
         ):  # What fails takes no time, and says nothing of the worker's speed.
+            if not hand.done_bytes:
+                self._speeds_s = float("-inf")
             hand.done_bytes += _weight(task)
         if report.is_final or task.tries >= self._tries:
             return task
@@ -149,8 +172,10 @@ class CaseQueue:
             The cases that are not tried again: those that were blamed twice, and those without a try left.
         """
         hand = self._hands.pop(worker, None)
+        self._speeds_s = float("-inf")
         given_up = []
         for task in hand.tasks.values() if hand else ():
+            self._in_hand_bytes -= _weight(task)
             known = replace(task, kills=task.kills + blame)
             if known.kills >= KILLS or known.tries >= self._tries:
                 given_up.append(known)
@@ -159,15 +184,6 @@ class CaseQueue:
             else:
                 self._put_back(known)
         return given_up
-
-    def drain(self) -> list[Task]:
-        """All cases that are not done, taken out: nobody is left to do them."""
-        left = [*self._queue, *self._suspects]
-        left += [task for hand in self._hands.values() for task in hand.tasks.values()]
-        self._queue, self._queued_bytes = [], 0
-        self._suspects.clear()
-        self._hands.clear()
-        return left
 
     def _put_back(self, task: Task) -> None:
         insort(self._queue, task, key=_order)

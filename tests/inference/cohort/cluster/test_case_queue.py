@@ -49,13 +49,17 @@ def test_the_largest_cases_come_first(clock):
 
 def test_a_worker_has_one_case_at_work_and_the_next_on_their_way(clock):
     queue = queue_of(*[5] * 6, clock=clock)
-    first = [queue.give("w") for _ in range(3)]
-    assert [given is not None for given in first] == [True, True, False], "before its speed is known"
+    assert [queue.give("w") is not None for _ in range(IN_HAND + 1)] == [True] * IN_HAND + [False]
+
+
+def test_a_worker_of_unknown_speed_among_others_is_tried_with_one_small_case(clock):
+    queue = queue_of(1, 2, 3, 4, 5, 6, clock=clock, workers="xy")
+    trials = [queue.give("x"), queue.give("y")]
+    assert [given.size_bytes for given in trials] == [1, 2]
+    assert queue.give("x") is None
     clock.now_s = 1.0
-    finish(queue, "w", first[0])
-    more = [queue.give("w") for _ in range(3)]
-    assert [given is not None for given in more] == [True, True, False]
-    assert IN_HAND == 3
+    finish(queue, "x", trials[0])
+    assert queue.give("x").size_bytes == 6
 
 
 def test_a_slow_worker_is_not_given_what_the_others_would_have_done_earlier(clock):
@@ -86,8 +90,7 @@ def test_equal_workers_share_the_last_cases(clock):
 
 def test_a_case_that_is_alone_when_its_worker_dies_again_is_set_aside(clock):
     queue = queue_of(3, 2, 1, clock=clock)
-    hand = [queue.give("w"), queue.give("w")]
-    assert [given.case for given in hand] == ["a", "b"]
+    assert [queue.give("w").case for _ in range(2)] == ["a", "b"]
     assert queue.lose("w", blame=True) == []
     queue.join("v")
     suspect = queue.give("v")
