@@ -76,12 +76,13 @@ class Storage:
             OSError: it is not there, or cannot be read.
         """
         for info in self.files.ls(self.at(folder), detail=True):
-            name = str(info["name"]).rstrip("/").rpartition("/")[2]
+            path = str(info["name"]).rstrip("/")
+            name = path.rpartition("/")[2]
             # Some object stores list a folder itself as an empty file in it.
-            if name and not name.startswith(".") and str(info["name"]).rstrip("/") != self.at(folder):
-                yield Entry(
-                    name=name, size_bytes=info.get("size") or 0, is_folder=info["type"] == "directory"
-                )
+            if not name or name.startswith(".") or path == self.at(folder):
+                continue
+            is_folder = Path(path).is_dir() if info.get("islink") else info["type"] == "directory"
+            yield Entry(name=name, size_bytes=info.get("size") or 0, is_folder=is_folder)
 
     def _leads_back(self, name: str) -> bool:
         if not self.is_local or not Path(self.at(name)).is_symlink():

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from inference.cohort.cluster.case_queue import CaseQueue
 from inference.cohort.cluster.fates import Fate, Report, Task
 
-
 LOOKS_S = 5.0
 """Seconds between two looks at workers that were given nothing; the driver's own are shorter."""
 

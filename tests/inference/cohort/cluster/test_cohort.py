@@ -2,12 +2,18 @@
 
 import os
 import signal
+from dataclasses import replace
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.seats import Machine, room_on
 from inference.errors import UsageError
+from inference.runtime.process_memory import held_mb
 from tests.inference.cohort.cluster.conftest import bright_ml
 from tests.inference.cohort.cluster.fake_tools import FakeTools
 from tests.inference.images import voxels
@@ -95,7 +101,7 @@ def test_parts_of_a_cohort_can_be_run_apart(bench):
 
 
 def test_a_worker_that_is_killed_loses_no_case(bench):
-    """The first worker to open dies while it has two cases in hand."""
+    """The first worker to be given a second case dies with it in hand."""
     bench.put(*"abcdefgh")
     killed = []
 
@@ -118,4 +124,96 @@ def test_a_worker_that_is_killed_loses_no_case(bench):
     assert code == 0
     assert bench.statuses == dict.fromkeys("abcdefgh", "segmented")
     assert [line.split(": ")[2] for line in err] == ["died"]
-    assert sorted(row["tries"] for row in bench.rows.values()) == ["1"] * 6 + ["2"] * 2
+    assert {row["tries"] for row in bench.rows.values()} == {"1", "2"}
+
+
+@pytest.fixture
+def memory():
+    """A file system behind URLs, which lives in this process."""
+    files = fsspec.filesystem("memory")
+    yield files
+    files.store.clear()
+
+
+def test_images_and_results_may_lie_behind_urls(bench, memory):
+    bench.put("p1/a_0000", "p2/b")
+    memory.put(str(bench.source), "/cohort/in", recursive=True)
+    memory.pipe("/cohort/in/p2/bad.nii.gz", b"no image")
+    code, _, err = bench.run(input="memory://cohort/in", output="memory://cohort/out")
+    assert code == 1
+    (line,) = err
+    assert line.startswith("error: memory:///cohort/in/p2/bad.nii.gz: "), "the name that people know"
+    found = {path.removeprefix("/cohort/out/") for path in memory.find("/cohort/out")}
+    labels = {"p1/a.nii.gz", "p2/b.nii.gz"}
+    records = {"p1/a.outcome.json", "p2/b.outcome.json", "p2/bad.outcome.json"}
+    assert found == labels | records | {"outcomes.csv"}
+    code, _, _ = bench.run(input=str(bench.source))
+    for name in labels:
+        assert memory.cat(f"/cohort/out/{name}") == (bench.output / name).read_bytes()
+
+
+def test_a_page_is_written_where_asked_for(bench, tmp_path):
+    bench.put("a")
+    bench.run(report=tmp_path / "page.html")
+    assert "1 segmented" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_device_is_kept_busy_while_cases_are_read_and_written(bench):
+    """1.5 s of device a case; a gap of 80 ms between two would be too much."""
+    bench.put(*(f"c{i}" for i in range(8)))
+    bench.tools = FakeTools(seconds=1.5)
+    bench.workers = 1
+    bench.run()
+    ends = sorted(bench.record(case)["ended_unix_s"] for case in bench.rows)
+    assert 1.5 * (len(ends) - 1) / (ends[-1] - ends[0]) >= 0.95
+
+
+@pytest.mark.slow
+def test_ten_thousand_cases_take_no_more_memory_than_a_thousand_and_little_time(bench, monkeypatch):
+    """Time is the processor's of this process, driver and workers: other programs may be running."""
+    bench.put("p/c0")
+    for number in range(1, 10_000):
+        os.link(bench.source / "p/c0.nii.gz", bench.source / f"p/c{number}.nii.gz")
+    memory_mb = {}
+
+    def watch(view):
+        done = view._standing.done
+        memory_mb.setdefault(done // 1000, held_mb())
+
+    monkeypatch.setattr("inference.commands.cohort.LiveView.progress", watch)
+    began_s = time.process_time()
+    code, out, _ = bench.run()
+    assert code == 0
+    assert out[-1].startswith("10000 cases: 10000 segmented")
+    assert 10_000 / (time.process_time() - began_s) >= 100
+    assert max(memory_mb.values()) - memory_mb[min(set(memory_mb) - {0})] < 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"input": "{}/nowhere"}, "nowhere: no such folder"),
+        ({"output": "{}/in/out"}, "the input .* lies in the output folder|lies in"),
+        ({"output": "nope://bucket"}, "nope://bucket: cannot be reached"),
+        ({"retry_failed": True}, "--retry-failed: goes with --resume"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_anything_is_run(bench, changes, refusal):
+    bench.put("a")
+    given = {
+        name: value.format(bench.source.parent) if isinstance(value, str) else value
+        for name, value in changes.items()
+    }
+    with pytest.raises(UsageError, match=refusal):
+        bench.run(lambda call, console: pytest.fail("an engine was opened"), **given)
+
+
+def test_the_memory_of_a_machine_admits_its_workers():
+    call = CohortCall(input="in", output="out", bundle=Path("b"), host_memory_mb=3000)
+    room = room_on(Machine(cpus=64, memory_mb=20_000), call)
+    assert (room.workers, room.cpus, room.limit, room.device) == (6, 4, "memory", "cpu")
+    room = room_on(Machine(cpus=8, memory_mb=64_000, gpus=2), replace(call, gpus_per_worker=0.5))
+    assert (room.workers, room.cpus, room.limit, room.device) == (4, 2, "GPUs", "cuda")
+    assert room_on(Machine(cpus=64, memory_mb=2999), call).workers == 0
+    assert room_on(Machine(cpus=64, memory_mb=20_000), replace(call, device="cuda")).workers == 0
