@@ -14,6 +14,7 @@ RUN python="$(readlink -f "$(command -v python3)")" && cp "$python" "${python%/*
 WORKDIR /workspace
 COPY model model
 COPY inference inference
+COPY leanseg leanseg
 COPY bundles/default bundles/default
 COPY predict.py predict.sh LICENSE ./
 RUN python3 -m compileall -q . && mkdir -p inputs outputs && chmod 777 outputs
@@ -22,8 +23,8 @@ CMD ["sh", "predict.sh"]
 
 # --no-deps: the lists are complete, and leave OpenVINO's telemetry out. Hashes: nothing but what was tested gets in.
 FROM ${BASE} AS packages-cpu
-COPY requirements/runtime-cpu.txt /tmp/requirements.txt
-RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/requirements.txt
+COPY requirements/runtime-cpu.txt requirements/dicom.txt /tmp/
+RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/runtime-cpu.txt -r /tmp/dicom.txt
 ARG UNUSED
 RUN cd /packages/openvino && rm -rf $UNUSED
 
@@ -31,8 +32,8 @@ FROM submission AS cpu
 COPY --from=packages-cpu /packages /opt/packages
 
 FROM ${BASE} AS packages-gpu
-COPY requirements/runtime-gpu.txt /tmp/requirements.txt
-RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/requirements.txt
+COPY requirements/runtime-gpu.txt requirements/dicom.txt /tmp/
+RUN pip install --no-cache-dir --no-deps --require-hashes --target /packages -r /tmp/runtime-gpu.txt -r /tmp/dicom.txt
 ARG UNUSED
 RUN cd /packages/openvino && rm -rf $UNUSED
 

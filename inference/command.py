@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from inference.call import WRONG_CALL, Call
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
 from inference.cohort.folder import FolderRun
+from inference.cohort.further_results import FurtherResults, further_results
 from inference.cohort.one_case import open_case
 from inference.cohort.opening import admit_within, planner_for, predictor_for
 from inference.cohort.outcome import Outcome, exit_code, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
+from inference.imaging.dicom_results.maker import Maker
 from inference.planning.planner import Planner
-from model.bundle import BundleError, load_bundle
+from leanseg.version import VERSION
+from model.bundle import BundleError, ModelBundle, load_bundle
 
 
 def run(call: Call) -> int:
@@ -45,7 +48,8 @@ def _run(call: Call, console: Console) -> int:
     bundle = load_bundle(call.bundle)
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
-    planner = planner_for(call, bundle)
+    further = _further(call, bundle, len(cases))
+    planner = planner_for(call, bundle, further)
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
@@ -63,11 +67,12 @@ def _run(call: Call, console: Console) -> int:
 
     folder = FolderRun(
         output=call.output,
-        admit=admit_within(call, planner),
+        admit=admit_within(call, planner, further),
         open_predictor=lambda: predictor_for(call, bundle, one_case=len(cases) == 1),
         tell=tell,
         progress=console.progress,
         skip_existing=call.skip_existing,
+        further=further,
     )
     try:
         folder.run(cases)
@@ -88,6 +93,18 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Every case's outcome in the order of the cases; those that were not come to are "not run"."""
     known = {outcome.case.path: outcome for outcome in outcomes}
     return [known.get(case.path) or Outcome(case=case, status="not run") for case in cases]
+
+
+def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:
+    manifest = bundle.manifest
+    maker = Maker(
+        program="LeanSeg",
+        version=VERSION,
+        bundle=manifest.name,
+        bundle_version=manifest.provenance.git_revision,
+        manifest_sha256=bundle.sha256,
+    )
+    return further_results(call.format, manifest.output.as_label_set(), maker, call.template, cases)
 
 
 def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:

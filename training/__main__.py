@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
-from training.training_errors import PlanError, RecipeError
+from training.training_errors import BusyError, PlanError, RecipeError
 
 COMMANDS = {
     "train": Command(
@@ -79,7 +79,14 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
         "Training tools.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={RecipeError: 2, PlanError: 2, ValueError: 1, OSError: 1, ModuleNotFoundError: 1},
+        refusals={
+            RecipeError: 2,
+            PlanError: 2,
+            BusyError: 2,
+            ValueError: 1,
+            OSError: 1,
+            ModuleNotFoundError: 1,
+        },
     )
 
 

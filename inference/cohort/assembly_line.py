@@ -44,6 +44,8 @@ class AssemblyLine:
     tell: Tell
     begin: Callable[[PreparedCase], None] = lambda prepared: None
     """Told of each case before it is segmented."""
+    written_voxel_bytes: int = 1
+    """What a voxel takes while a result is written."""
 
     def run(self) -> None:
         """Segment cases one after another until there are none.
@@ -55,7 +57,10 @@ class AssemblyLine:
         following = self.take(True)
         if following is None:
             return
-        with ThreadPoolExecutor(1) as reader, _Writing(self.write, self.tell) as writing:
+        with (
+            ThreadPoolExecutor(1) as reader,
+            _Writing(self.write, self.tell, self.written_voxel_bytes) as writing,
+        ):
             reading: Future[Volume | Failure] | None = reader.submit(following.read)
             predictor = self.open_predictor()
             while following is not None:
@@ -83,13 +88,14 @@ class AssemblyLine:
 class _Writing:
     """The case that is being written: one thread writes, and its outcome is told when it is on disk."""
 
-    def __init__(self, write: Write, tell: Tell) -> None:
+    def __init__(self, write: Write, tell: Tell, voxel_bytes: int) -> None:
         self._write = write
+        self._voxel_bytes = voxel_bytes
         self._tell = tell
         self._pool = ThreadPoolExecutor(1)
         self._pending: tuple[PreparedCase, tuple[str, ...], Future[Outcome]] | None = None
         self.labels_mb = 0.0
-        """MiB of the label map that is being written."""
+        """MiB of the result that is being written."""
 
     def __enter__(self) -> "_Writing":
         return self
@@ -129,7 +135,7 @@ class _Writing:
                 raise result.ends_run
             return
         assert prepared.geometry is not None, "a case that was segmented was opened"
-        self.labels_mb = image_mb(prepared.geometry.size_zyx, 1)
+        self.labels_mb = image_mb(prepared.geometry.size_zyx, self._voxel_bytes)
         # Known before it is begun: who is interrupted while the pool starts its thread, which may have
         # written the file by then, must still tell of it.
         future: Future[Outcome] = Future()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inference.cohort.assembly_line import AssemblyLine, Tell
 from inference.cohort.cases import Case
+from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.outcome import Outcome, failed
 from inference.imaging.writing import holds_whole_labels
@@ -29,7 +30,9 @@ class FolderRun:
     tell: Tell
     progress: Progress
     skip_existing: bool = False
-    """Leave out cases whose result is there, and whole."""
+    """Leave out cases whose results are there, and whole."""
+    further: FurtherResults | None = None
+    """What is written beside each label map."""
 
     def run(self, cases: Sequence[Case]) -> None:
         """Segment cases one after another and write their label maps.
@@ -42,12 +45,16 @@ class FolderRun:
         for case in cases:
             if case.problem:
                 self.tell(failed(case, case.problem))
-            elif self.skip_existing and holds_whole_labels(self.output / case.output_name):
+            elif self.skip_existing and self._is_done(case):
                 self.tell(Outcome(case=case, status="skipped"))
             else:
                 todo.append(case)
         if todo:
             self._work(todo)
+
+    def _is_done(self, case: Case) -> bool:
+        further = self.further is None or self.further.are_there(case, self.output)
+        return further and holds_whole_labels(self.output / case.output_name)
 
     def _work(self, todo: Sequence[Case]) -> None:
         waiting, done = iter(todo), count()
@@ -57,13 +64,14 @@ class FolderRun:
             return None if case is None else prepare_case(case, self.admit)
 
         def write(prepared: PreparedCase, segmented: Segmented) -> Outcome:
-            return written_case(prepared, segmented, self.output / prepared.case.output_name)
+            return written_case(prepared, segmented, self.output / prepared.case.output_name, self.further)
 
         AssemblyLine(
             take=take,
             open_predictor=self.open_predictor,
             write=write,
             tell=self.tell,
+            written_voxel_bytes=1 if self.further is None else 1 + COST.voxel_bytes,
             begin=lambda prepared: self.progress(next(done), len(todo), prepared.case.path.name),
         ).run()
         self.progress(len(todo), len(todo), "")

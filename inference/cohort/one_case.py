@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from inference.cohort.cases import Case
+from inference.cohort.further_results import FurtherResults
 from inference.cohort.outcome import Outcome, account_of, naming
 from inference.errors import (
     DeviceError,
@@ -17,7 +18,7 @@ from inference.errors import (
     one_line,
     printable,
 )
-from inference.geometry import Geometry
+from inference.geometry import Geometry, same_grid
 from inference.imaging.reading import OpenedImage, open_image
 from inference.imaging.volume import Volume
 from inference.imaging.writing import write_labels
@@ -26,8 +27,6 @@ from inference.planning.plan import InferencePlan
 from inference.predictor import Segmented
 from inference.timing import Timings
 
-SAME_GRID_MM = 1e-2
-"""How far corresponding corners of two channels may lie apart."""
 T = TypeVar("T")
 
 
@@ -110,18 +109,9 @@ def open_case(case: Case) -> OpenedCase:
     images = tuple(open_image(path) for path in case.paths)
     first = images[0].geometry
     for path, image in zip(case.further, images[1:], strict=True):
-        if not _same_grid(first, image.geometry):
+        if not same_grid(first, image.geometry):
             raise InputError(f"{path}: lies on another grid than {case.path.name}; resample it to that one")
     return OpenedCase(case=case, images=images)
-
-
-def _same_grid(one: Geometry, other: Geometry) -> bool:
-    if one.size_zyx != other.size_zyx:
-        return False
-    last = tuple(size - 1 for size in one.size_zyx)
-    corners = [(0, 0, 0), (last[0], 0, 0), (0, last[1], 0), (0, 0, last[2])]
-    apart = abs(one.to_world(corners) - other.to_world(corners)).max()
-    return bool(apart <= SAME_GRID_MM)
 
 
 def attempt(case: Case, step: Callable[[], T]) -> T | Failure:
@@ -227,30 +217,30 @@ def failed_case(prepared: PreparedCase, failure: Failure) -> Outcome:
     )
 
 
-def written_case(prepared: PreparedCase, segmented: Segmented, path: Path) -> Outcome:
+def written_case(
+    prepared: PreparedCase, segmented: Segmented, path: Path, further: FurtherResults | None = None
+) -> Outcome:
     """Write a case's label map, and say what became of the case.
 
     Args:
         prepared: the case.
         segmented: what segmenting gave.
         path: the label map's; its folder exists.
+        further: what is written beside it; before it, so that a label map stands for a case that is done.
 
     Raises:
-        OutputError: the label map cannot be written, and no other could.
+        OutputError: a result cannot be written, and no other could.
     """
-    assert prepared.geometry is not None, "a case that was segmented was opened"
+    opened, warnings = prepared.opened, segmented.warnings
+    assert opened is not None, "a case that was segmented was opened"
     try:
         with prepared.timings.stage("write"):
-            write_labels(path, segmented.labels, prepared.geometry)
-    except ResultNameError as error:
-        failure = Failure(reason=printable(str(error)), warnings=segmented.warnings)
-        return failed_case(prepared, failure)
-    return replace(
-        _not_run(prepared),
-        status="segmented",
-        warnings=segmented.warnings,
-        account=account_of(segmented),
-    )
+            if further is not None:
+                warnings += further.write(prepared.case, opened.images[0], segmented.labels, path.parent)
+            write_labels(path, segmented.labels, opened.geometry)
+    except (InputError, ResultNameError) as error:
+        return failed_case(prepared, Failure(reason=printable(str(error)), warnings=warnings))
+    return replace(_not_run(prepared), status="segmented", warnings=warnings, account=account_of(segmented))
 
 
 def _not_run(prepared: PreparedCase) -> Outcome:

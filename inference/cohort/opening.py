@@ -1,9 +1,11 @@
 """From what a user asks for to what runs it: predictor, planner, admission."""
 
 from inference.call import Call
+from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import Admit, OpenedCase
 from inference.errors import BudgetError
 from inference.limits import memory_at_hand
+from inference.planning.footprint import WritingCost
 from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
@@ -39,7 +41,7 @@ def predictor_for(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predict
     )
 
 
-def planner_for(call: Call, bundle: ModelBundle) -> Planner:
+def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None = None) -> Planner:
     """Plans the cases of a call.
 
     Raises:
@@ -47,13 +49,16 @@ def planner_for(call: Call, bundle: ModelBundle) -> Planner:
     """
     precision, budget = _limits(call)
     backend = select_backend(call.device)
-    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget)
+    writing = WritingCost() if further is None else COST
+    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing)
 
 
-def admit_within(call: Call, planner: Planner) -> Admit:
+def admit_within(call: Call, planner: Planner, further: FurtherResults | None = None) -> Admit:
     """Plans cases from their headers; where the GPU was the program's choice, the predictor may leave it."""
 
     def admit(opened: OpenedCase) -> InferencePlan | None:
+        if further is not None:
+            further.check(opened.case, opened.images[0])
         try:
             return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
         except BudgetError:

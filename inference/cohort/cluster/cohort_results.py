@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from inference.cohort.cluster.cohort_search import RESULT_SUFFIX
 from inference.cohort.cluster.fates import Fate
 from inference.cohort.cluster.storage import FAILURES, Storage, open_storage
 from inference.errors import OutputError, reason
-from inference.imaging.writing import TEMPORARY, holds_whole_labels, sweep, try_folder
+from inference.imaging.writing import LABELS_SUFFIX, TEMPORARY, holds_whole_labels, sweep, try_folder
 
 OUTCOME_SUFFIX = ".outcome.json"
 TABLE = "outcomes.csv"
@@ -62,7 +61,7 @@ class CohortResults:
         Raises:
             OutputError: the folder cannot be made.
         """
-        path = Path(self.storage.at(case + RESULT_SUFFIX))
+        path = Path(self.storage.at(case + LABELS_SUFFIX))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,7 +107,7 @@ class CohortResults:
         names = self.storage.names()
         return Earlier(
             fates={name.removesuffix(OUTCOME_SUFFIX) for name in names if name.endswith(OUTCOME_SUFFIX)},
-            label_maps={name.removesuffix(RESULT_SUFFIX) for name in names if name.endswith(RESULT_SUFFIX)},
+            label_maps={name.removesuffix(LABELS_SUFFIX) for name in names if name.endswith(LABELS_SUFFIX)},
             unfinished={
                 name.rpartition("/")[0] for name in names if name.rpartition("/")[2].startswith(TEMPORARY)
             },
@@ -122,7 +121,7 @@ class CohortResults:
 
     def has_whole_labels(self, case: str) -> bool:
         """Whether a case's label map, which is there, was written to its end; behind a URL it always was."""
-        return not self.storage.is_local or holds_whole_labels(Path(self.storage.at(case + RESULT_SUFFIX)))
+        return not self.storage.is_local or holds_whole_labels(Path(self.storage.at(case + LABELS_SUFFIX)))
 
     def fates(self, cases: Sequence[str]) -> Iterator[Fate]:
         """The outcomes of cases, in their order; those that have none are left out."""

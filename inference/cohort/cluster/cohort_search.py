@@ -13,12 +13,12 @@ from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.storage import FAILURES, Entry, Storage, open_storage
 from inference.errors import UsageError, reason
 from inference.imaging.reading import FORMATS, image_suffix
+from inference.imaging.writing import LABELS_SUFFIX
 
 SNIFFED = 3
 """Files of no known name that are looked into to tell whether a folder holds DICOM."""
 ASKED_AT_ONCE = 32
 """Sizes of files that are asked for at a time: behind URLs each takes a round trip."""
-RESULT_SUFFIX = ".nii.gz"
 
 
 def find_tasks(location: str, channels: int) -> list[Task]:
@@ -61,7 +61,7 @@ def _in_folder(storage: Storage, folder: str, held: Sequence[Entry], channels: i
     for case in name_cases([Path(inside + entry.name) for entry in images], channels):
         names = [path.name for path in case.paths]
         yield Task(
-            case=inside + case.output_name.removesuffix(RESULT_SUFFIX),
+            case=inside + case.output_name.removesuffix(LABELS_SUFFIX),
             images=tuple(storage.location(inside + name) for name in names),
             size_bytes=sum(sizes[name] for name in names),
             problem=case.problem,
@@ -106,7 +106,7 @@ def _in_table(storage: Storage, location: str, channels: int) -> Iterator[Task]:
             (column for column, image in zip(("image", *further), images, strict=True) if not image), None
         )
         yield Task(
-            case=name.removesuffix(RESULT_SUFFIX),
+            case=name.removesuffix(LABELS_SUFFIX),
             images=tuple(_absolute(base, image) for image in images),
             problem=None if absent is None else f"{name}: the table names no {absent}; add it",
         )

@@ -24,7 +24,6 @@ from inference.call import Call
 from inference.cohort.assembly_line import AssemblyLine
 from inference.cohort.cases import Case
 from inference.cohort.cluster.cohort_results import open_results
-from inference.cohort.cluster.cohort_search import RESULT_SUFFIX
 from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
 from inference.cohort.cluster.storage import FAILURES, fetch
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
@@ -33,6 +32,7 @@ from inference.cohort.outcome import Outcome, failed
 from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
+from inference.imaging.writing import LABELS_SUFFIX
 from inference.planning.plan import InferencePlan
 from inference.predictor import Segmented
 from inference.timing import Timings
@@ -100,7 +100,7 @@ class _InHand:
 
     @property
     def key(self) -> str:
-        return self.task.case + RESULT_SUFFIX
+        return self.task.case + LABELS_SUFFIX
 
     @property
     def is_fetched(self) -> bool:
@@ -215,7 +215,7 @@ class WarmWorker:
         if storage.is_local:
             outcome = written_case(prepared, segmented, self._results.label_map(hand.task.case))
         else:
-            local = self._scratch / f"{threading.get_ident()}{RESULT_SUFFIX}"
+            local = self._scratch / f"{threading.get_ident()}{LABELS_SUFFIX}"
             outcome = written_case(prepared, segmented, local)
             try:
                 with prepared.timings.stage("put"):
