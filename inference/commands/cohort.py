@@ -22,7 +22,7 @@ from inference.cohort.cluster.cohort_run import CohortRun, Standing
 from inference.cohort.cluster.cohort_search import find_tasks
 from inference.cohort.cluster.fates import Fate, Task, failed_fate
 from inference.cohort.cluster.live_view import LiveView, duration
-from inference.cohort.cluster.ray_cluster import RayCluster, connect
+from inference.cohort.cluster.ray_cluster import RayCluster, check_address, connect
 from inference.cohort.cluster.seats import setup_for
 from inference.cohort.cluster.storage import open_storage
 from inference.cohort.cluster.worker_engine import Engine
@@ -126,6 +126,7 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
     started_s = time.monotonic()
     if call.retry_failed and not call.resume:
         raise UsageError("--retry-failed: goes with --resume")
+    check_address(call.address)
     manifest = load_bundle(call.bundle).manifest
     structures = manifest.output.as_label_set().names
     _keep_apart(call.input, call.output)

@@ -30,6 +30,7 @@ from inference.errors import UsageError, one_line
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Nothing is reported to anybody.
+    "RAY_BACKEND_LOG_LEVEL": "error",  # Its warnings go to stderr, where cases are complained of.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's coming default; without it, it warns.
 }
 OBJECT_STORE_MB = 80
@@ -52,8 +53,7 @@ def connect(address: str) -> str:
     Raises:
         UsageError: there is none, it does not answer, or it runs another version of Ray or Python.
     """
-    if address not in ("local", "auto"):
-        _knock(address)
+    check_address(address)
     os.environ.update(ENVIRONMENT)
     import ray
 
@@ -74,8 +74,16 @@ def connect(address: str) -> str:
     return str(getattr(context, "dashboard_url", "") or "")
 
 
-def _knock(address: str) -> None:
-    """Find out whether anybody answers: Ray itself waits for minutes, and then aborts the process."""
+def check_address(address: str) -> None:
+    """Find out whether anybody answers at an address, before anything else is done.
+
+    Ray itself waits for minutes, and may then abort the process.
+
+    Raises:
+        UsageError: nobody does, or it is no address.
+    """
+    if address in ("none", "local", "auto"):
+        return
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UsageError(f"--address {address}: give none, local, auto or HOST:PORT of a Ray head")

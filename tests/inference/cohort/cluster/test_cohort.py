@@ -197,6 +197,8 @@ def test_ten_thousand_cases_take_no_more_memory_than_a_thousand_and_little_time(
         ({"input": "{}/nowhere"}, "nowhere: no such folder"),
         ({"output": "{}/in/out"}, "the input .* lies in the output folder|lies in"),
         ({"output": "nope://bucket"}, "nope://bucket: cannot be reached"),
+        ({"address": "head"}, "--address head: give none, local, auto or HOST:PORT"),
+        ({"address": "127.0.0.1:1"}, "--address 127.0.0.1:1: does not answer"),
         ({"retry_failed": True}, "--retry-failed: goes with --resume"),
     ],
 )

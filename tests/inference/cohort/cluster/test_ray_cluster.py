@@ -1,8 +1,8 @@
 """A cohort on a Ray cluster of two nodes of this machine: what is lost, killed and refused."""
 
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -10,11 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 
+import predict
 from inference.cohort.cluster.ray_cluster import ENVIRONMENT, RayCluster, connect
+from inference.cohort.cluster.seats import setup_for
 from inference.cohort.cluster.warm_worker import WorkerSetup
 from inference.errors import DeviceError, UsageError
 from tests.inference.cohort.cluster.fake_tools import FakeTools
-from tests.places import ROOT
+from tests.places import CROPS, ROOT
 
 os.environ.update(ENVIRONMENT)
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements/cohort.txt")
@@ -183,9 +185,31 @@ def test_no_room_is_said_before_anything_is_run(bench, on):
         on(host_memory_mb=4000)
 
 
-def test_an_address_where_nobody_answers():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(UsageError, match=rf"--address 127.0.0.1:{port}: does not answer"):
-        connect(f"127.0.0.1:{port}")
+def test_a_cluster_of_another_version_is_refused(monkeypatch):
+    def refuse(**options):
+        raise RuntimeError(
+            "Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.9.1"
+        )
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(UsageError) as error:
+        connect("auto")
+    assert "The cluster was started with: Ray: 2.9.0" in str(error.value)
+    assert "install the cluster's versions here" in str(error.value)
+
+
+def test_labels_are_those_of_predict(bench, two_nodes, tmp_path):
+    shutil.copytree(CROPS / "ct_slab_dicom" / "series", bench.source / "p1" / "series")
+    shutil.copy(CROPS / "ct_sarcoma" / "STS_002" / "ct_0000.nii.gz", bench.source / "ct_0000.nii.gz")
+
+    def opens(call, console):
+        connect(two_nodes.address)
+        return RayCluster(call, lambda room: setup_for(call, room))
+
+    code, _, err = bench.run(opens, **ROOM)
+    assert (code, err) == (0, [])
+    predict.main(["--input", str(bench.source), "--output", str(tmp_path / "alone")])
+    predict.main(["--input", str(bench.source / "p1"), "--output", str(tmp_path / "alone")])
+    for case, alone in {"ct": "ct", "p1/series": "series"}.items():
+        labels = (bench.output / f"{case}.nii.gz").read_bytes()
+        assert labels == (tmp_path / "alone" / f"{alone}.nii.gz").read_bytes()
