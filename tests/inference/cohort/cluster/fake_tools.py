@@ -28,11 +28,11 @@ class FakeTools:
         if self.refuses:
             raise OutputError(self.refuses)
         return Tools(
-            predictor=_FakeDevice(self.seconds), admit=lambda opened: plan_with_room(), structures=STRUCTURES
+            predictor=FakeDevice(self.seconds), admit=lambda opened: plan_with_room(), structures=STRUCTURES
         )
 
 
-class _FakeDevice:
+class FakeDevice:
     def __init__(self, seconds):
         self._seconds = seconds
 
