@@ -8,7 +8,7 @@ A case has met its fate when its outcome is there. Two of the same case are impo
 """
 
 import csv
-import io
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -137,28 +137,34 @@ class CohortResults:
         Raises:
             OutputError: it cannot be written.
         """
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow((*COLUMNS, *(f"{each}_ml" for each in structures), "warnings", "images"))
-        for fate in fates:
-            table.writerow(
-                (
-                    *(fate.case, fate.status, fate.reason, fate.tries, fate.worker, f"{fate.total_s:.2f}"),
-                    " ".join(f"{stage}={taken:.2f}" for stage, taken in fate.seconds.items()),
-                    "×".join(map(str, fate.size_zyx)),
-                    "×".join(f"{each:g}" for each in fate.spacing_zyx_mm),
-                    *(
-                        f"{fate.volumes_ml[each]:.2f}" if each in fate.volumes_ml else ""
-                        for each in structures
-                    ),
-                    "; ".join(fate.warnings),
-                    " ".join(fate.images),
-                )
-            )
-        try:
-            self.storage.write(name, text.getvalue().encode())
-        except FAILURES as error:
-            raise self._refusal(name, error) from error
+        heads = (*COLUMNS, *(f"{each}_ml" for each in structures), "warnings", "images")
+        with tempfile.TemporaryDirectory(prefix="leanseg-") as scratch:
+            local = Path(scratch) / TABLE  # Not in memory: a million cases are 300 MB.
+            with local.open("w", encoding="utf-8", newline="") as file:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(heads)
+                table.writerows(_row(fate, structures) for fate in fates)
+            try:
+                self.storage.put(local, name)
+            except FAILURES as error:
+                raise self._refusal(name, error) from error
+
+
+def _row(fate: Fate, structures: Sequence[str]) -> tuple[object, ...]:
+    """A line of the table, in the order of `COLUMNS`, volumes, warnings, images."""
+    return (
+        *(fate.case, fate.status, fate.reason, fate.tries, fate.worker, f"{fate.total_s:.2f}"),
+        " ".join(f"{stage}={taken:.2f}" for stage, taken in fate.seconds.items()),
+        "×".join(map(str, fate.size_zyx)),
+        "×".join(f"{each:g}" for each in fate.spacing_zyx_mm),
+        *(_ml(fate.volumes_ml.get(structure)) for structure in structures),
+        "; ".join(fate.warnings),
+        " ".join(fate.images),
+    )
+
+
+def _ml(volume: float | None) -> str:
+    return "" if volume is None else f"{volume:.2f}"
 
 
 def table_name(part: tuple[int, int] | None) -> str:

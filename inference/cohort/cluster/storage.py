@@ -5,6 +5,7 @@ its error names. Only the workers move voxels: from storage to a scratch folder 
 """
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,9 +128,14 @@ class Storage:
         """Bring a local file into it; it appears under its name when it is complete.
 
         Raises:
-            OSError: it cannot.
+            OutputError: a local file cannot be written.
+            OSError: another cannot.
         """
         path = self.at(name)
+        if self.is_local:
+            with local.open("rb") as source, whole_file(Path(path)) as file:
+                shutil.copyfileobj(source, file)
+            return
         folder = path.rpartition("/")[0]
         unfinished = f"{folder}/{TEMPORARY}{secrets.token_hex(8)}.tmp"
         self.files.makedirs(folder, exist_ok=True)
