@@ -104,8 +104,8 @@ def test_a_poisonous_case_is_set_aside(bench, on):
 
 
 def test_a_worker_that_is_killed_loses_nothing(bench, on):
-    bench.tools = FakeTools(seconds=0.1)
-    names = [f"c{i:02}" for i in range(20)]
+    bench.tools = FakeTools(seconds=0.3)
+    names = [f"c{i:02}" for i in range(60)]
     bench.put(*names)
 
     def kill():
