@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 GPU_VENV := .venv-gpu
 GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) test test-slow container-test training dicom peers viewer lint docs requirements gpu-benchmark clean
+.PHONY: help demo $(VENV) cohort test test-slow container-test training dicom peers viewer lint docs requirements gpu-benchmark clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
@@ -27,6 +27,8 @@ demo: $(VENV)/.demo
 endif
 
 $(VENV): $(VENV)/.demo ## set up the packages that predict.py and the judging commands need
+
+cohort: $(VENV)/.cohort ## set up what `python -m inference cohort` needs beside that: fsspec, Ray
 
 training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
 
@@ -87,7 +89,12 @@ $(VENV)/.training: $(VENV)/.demo requirements/training.txt
 	@$(PIP) install -r requirements/training.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.training $(VENV)/.dicom requirements/dev.txt
+$(VENV)/.cohort: $(VENV)/.demo requirements/cohort.txt
+	@echo "installing the packages for cohorts into $(VENV)"
+	@$(PIP) install -r requirements/cohort.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.training $(VENV)/.dicom requirements/dev.txt requirements/cohort.txt
 	@echo "installing the test packages into $(VENV)"
 	@$(PIP) install -r requirements/dev.txt
 	@touch $@

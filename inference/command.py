@@ -10,23 +10,18 @@ from collections.abc import Sequence
 from inference.call import WRONG_CALL, Call
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
 from inference.cohort.folder import FolderRun
-from inference.cohort.further_results import COST, FurtherResults, further_results
-from inference.cohort.one_case import Admit, OpenedCase, open_case
+from inference.cohort.further_results import FurtherResults, further_results
+from inference.cohort.one_case import open_case
+from inference.cohort.opening import admit_within, planner_for, predictor_for
 from inference.cohort.organ_table import check_tables, write_tables
 from inference.cohort.outcome import Outcome, exit_code, findings, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
-from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
+from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.imaging.dicom_results.maker import Maker
-from inference.limits import memory_at_hand
-from inference.planning.footprint import WritingCost
-from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
-from inference.predictor import Predictor
-from inference.runtime.backends import select_backend
 from leanseg.version import VERSION
 from model.bundle import BundleError, ModelBundle, load_bundle
-from model.manifest.network import Precision
 
 MOST_DOUBTS = 4
 """Doubts of a case that are told; all are in the report."""
@@ -58,7 +53,7 @@ def _run(call: Call, console: Console) -> int:
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
     further = _further(call, bundle, len(cases))
-    planner = _planner(call, bundle, further)
+    planner = planner_for(call, bundle, further)
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
@@ -83,8 +78,8 @@ def _run(call: Call, console: Console) -> int:
 
     folder = FolderRun(
         output=call.output,
-        admit=_admit(call, planner, further),
-        open_predictor=lambda: _predictor(call, bundle, one_case=len(cases) == 1),
+        admit=admit_within(call, planner, further),
+        open_predictor=lambda: predictor_for(call, bundle, one_case=len(cases) == 1),
         tell=tell,
         progress=console.progress,
         skip_existing=call.skip_existing,
@@ -111,37 +106,6 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [known.get(case.path) or Outcome(case=case, status="not run") for case in cases]
 
 
-def _limits(call: Call) -> tuple[Precision | None, Budget]:
-    """The precision that is forced, if any, and the memory that may be taken."""
-    if call.host_memory_mb is None:
-        at_hand = memory_at_hand(MOST_HOST_MB)
-        budget = Budget(host_mb=at_hand.mb, gpu_mb=call.gpu_memory_mb, host_why=at_hand.why)
-    else:
-        budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
-    return None if call.precision == "auto" else call.precision, budget
-
-
-def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
-    precision, budget = _limits(call)
-    return Predictor(
-        bundle,
-        device=call.device,
-        threads=call.threads,
-        precision=precision,
-        budget=budget,
-        release=one_case,
-        strict_input=call.strict_input,
-        statistics=call.statistics is not None,
-    )
-
-
-def _planner(call: Call, bundle: ModelBundle, further: FurtherResults | None) -> Planner:
-    precision, budget = _limits(call)
-    backend = select_backend(call.device)
-    writing = WritingCost() if further is None else COST
-    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing)
-
-
 def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:
     manifest = bundle.manifest
     maker = Maker(
@@ -152,22 +116,6 @@ def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | No
         manifest_sha256=bundle.sha256,
     )
     return further_results(call.format, manifest.output.as_label_set(), maker, call.template, cases)
-
-
-def _admit(call: Call, planner: Planner, further: FurtherResults | None) -> Admit:
-    """Plans cases from their headers; where the GPU was the program's choice, the predictor may leave it."""
-
-    def admit(opened: OpenedCase) -> InferencePlan | None:
-        if further is not None:
-            further.check(opened.case, opened.images[0])
-        try:
-            return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
-        except BudgetError:
-            if call.device == "auto" and planner.backend == "cuda":
-                return None
-            raise
-
-    return admit
 
 
 def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: bool) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from inference import command
 from inference.call import Call
+from inference.cohort import opening
 from inference.cohort.cases import Case
 from inference.cohort.one_case import open_case
 from inference.cohort.outcome import Outcome, exit_code, summary
@@ -22,7 +23,7 @@ CASE = Case(path=Path("in/a_0000.nii.gz"), output_name="a.nii.gz")
 @pytest.fixture
 def on_a_gpu(monkeypatch):
     monkeypatch.setattr(
-        command, "select_backend", lambda device: "onnxruntime" if device == "cpu" else "cuda"
+        opening, "select_backend", lambda device: "onnxruntime" if device == "cpu" else "cuda"
     )
 
 
@@ -32,7 +33,7 @@ def admit(tmp_path, **options):
     call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, **options)
     path = write_nifti(tmp_path / "a_0000.nii.gz")
     opened = open_case(Case(path=path, output_name="a.nii.gz"))
-    return command._admit(call, command._planner(call, bundle, None), None)(opened)
+    return opening.admit_within(call, opening.planner_for(call, bundle))(opened)
 
 
 def test_a_case_is_planned_within_the_calls_budgets(on_a_gpu, tmp_path):
