@@ -15,6 +15,7 @@ import argparse
 import io
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -70,6 +71,14 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         help="processor threads (default: as many as can run at a time, a quota considered)",
     )
     _add_limits(parser)
+    add(
+        "--case-timeout",
+        type=_seconds,
+        default=None,
+        metavar="SECONDS",
+        dest="case_timeout_s",
+        help="a case that takes longer has failed, and the next one is begun (default: none)",
+    )
     add(
         "--plan",
         action="store_true",
@@ -142,6 +151,16 @@ def _at_least_one(text: str) -> int:
 
 def _at_least_one_or_auto(text: str) -> int | None:
     return None if text == "auto" else _at_least_one(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of seconds, above 0")
+    return seconds
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

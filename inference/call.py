@@ -25,6 +25,8 @@ class Call:
     host_memory_mb: int | None = None
     """None: what there is, see `inference.limits`."""
     gpu_memory_mb: int = 4096
+    case_timeout_s: float | None = None
+    """Seconds after which a case has failed; None: never."""
     plan: bool = False
     """Print what would be done, and stop."""
     skip_existing: bool = False

@@ -6,14 +6,17 @@ This is the one place where errors become messages.
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from inference.call import WRONG_CALL, Call
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
-from inference.cohort.folder import FolderRun
+from inference.cohort.folder import Begin, FolderRun, Tell
 from inference.cohort.one_case import Admit, OpenedCase, open_case
 from inference.cohort.outcome import Outcome, exit_code, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
+from inference.cohort.watchdog import WatchedRun
 from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
 from inference.limits import memory_at_hand
 from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
@@ -65,16 +68,18 @@ def _run(call: Call, console: Console) -> int:
         if call.report is not None:
             write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
-    folder = FolderRun(
-        output=call.output,
-        admit=_admit(call, planner),
-        open_predictor=lambda: _predictor(call, bundle, one_case=len(cases) == 1),
-        tell=tell,
-        progress=console.progress,
-        skip_existing=call.skip_existing,
-    )
     try:
-        folder.run(cases)
+        if call.case_timeout_s is None:
+            folder = _folder_run(call, bundle, planner, tell, one_case=len(cases) == 1)
+            replace(folder, progress=console.progress).run(cases)
+        else:
+            WatchedRun(
+                work=partial(_segment, call, bundle),
+                limit_s=call.case_timeout_s,
+                output=call.output,
+                tell=tell,
+                progress=console.progress,
+            ).run(cases)
     except BaseException:
         try:
             report()
@@ -86,6 +91,24 @@ def _run(call: Call, console: Console) -> int:
     report()
     console.say(summary(outcomes, time.perf_counter() - start))
     return exit_code(outcomes)
+
+
+def _folder_run(
+    call: Call, bundle: ModelBundle, planner: Planner, tell: Tell, *, one_case: bool
+) -> FolderRun:
+    return FolderRun(
+        output=call.output,
+        admit=_admit(call, planner),
+        open_predictor=lambda: _predictor(call, bundle, one_case=one_case),
+        tell=tell,
+        skip_existing=call.skip_existing,
+    )
+
+
+def _segment(call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
+    """What the second process of a watched run does."""
+    folder = _folder_run(call, bundle, _planner(call, bundle), tell, one_case=len(cases) == 1)
+    replace(folder, begin=begin).run(cases)
 
 
 def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:

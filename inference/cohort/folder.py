@@ -30,6 +30,12 @@ Tell = Callable[[Outcome], None]
 """Takes each outcome as soon as it is known, in the order of the cases."""
 Progress = Callable[[int, int, str], None]
 """Takes how many cases are done, of how many, and the name of the one that is begun."""
+Begin = Callable[[Case], None]
+"""Takes each case when it is begun."""
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +49,8 @@ class FolderRun:
     open_predictor: Callable[[], Predicts]
     """Makes the predictor; called once, while the first case is read."""
     tell: Tell
-    progress: Progress
+    progress: Progress = _ignore
+    begin: Begin = _ignore
     skip_existing: bool = False
     """Leave out cases whose result is there, and whole."""
 
@@ -74,6 +81,7 @@ class FolderRun:
             predictor = self.open_predictor()
             for done, case in enumerate(todo):
                 self.progress(done, len(todo), case.path.name)
+                self.begin(case)
                 prepared, following = following, None
                 assert prepared is not None, "each case is prepared while the one before it is segmented"
                 volume: Volume | Failure | None = reading.result() if reading else prepared.read()
