@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from inference.call import WRONG_CALL, Call
+from inference.runtime.cuda_devices import is_cuda
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parent / "bundles" / "default"
 TERMINATED = 128 + signal.SIGTERM
@@ -59,9 +60,10 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     )
     add(
         "--device",
-        choices=("auto", "cpu", "cuda"),
+        type=_device,
         default="auto",
-        help="auto: cuda if it works (default: %(default)s)",
+        metavar="auto|cpu|cuda",
+        help="auto: cuda if it works; cuda:1 or cuda:GPU-UUID is one of several (default: %(default)s)",
     )
     add(
         "--threads",
@@ -151,6 +153,12 @@ def _at_least_one(text: str) -> int:
 
 def _at_least_one_or_auto(text: str) -> int | None:
     return None if text == "auto" else _at_least_one(text)
+
+
+def _device(text: str) -> str:
+    if text not in ("auto", "cpu") and not is_cuda(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be auto, cpu, cuda, cuda:NUMBER or cuda:GPU-UUID")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -18,7 +18,7 @@ class Call:
     input: Path
     output: Path
     bundle: Path
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     threads: int = 0
     """0: as many as can run at a time, see `inference.limits`."""
     precision: Literal["auto", "fp32"] = "auto"
