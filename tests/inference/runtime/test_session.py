@@ -147,6 +147,15 @@ def test_cuda_options_follow_the_budget():
     assert tight["cudnn_conv_use_max_workspace"] == "0"
 
 
+def test_a_network_that_cannot_be_loaded_is_told_without_the_librarys_source(tmp_path):
+    model = identity(WINDOW, 2.0)
+    model.graph.initializer[0].dims[:] = [7]
+    path = write(model, tmp_path)
+    with pytest.raises(DeviceError) as refused:
+        open_session(path, "openvino", ONE)
+    assert str(refused.value).startswith(f"{path}: openvino cannot load it (The size of the initializer does")
+
+
 @pytest.mark.parametrize(
     "message",
     [
