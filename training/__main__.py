@@ -79,7 +79,14 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
         "Training tools.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={RecipeError: 2, PlanError: 2, ValueError: 1, OSError: 1, ModuleNotFoundError: 1},
+        refusals={
+            RecipeError: 2,
+            PlanError: 2,
+            ValueError: 1,
+            OSError: 1,
+            MemoryError: 1,
+            ModuleNotFoundError: 1,
+        },
     )
 
 

@@ -7,7 +7,6 @@
 | nowhere | cases in an order drawn by the seed, dealt out to the folds in turn |
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 
 from training.data.folders import SPLITS, CaseFiles, find_cases
 from training.training_errors import DataError
+from training.whole_files import read_json
 
 USUAL_FOLDS = 5
 BY_SEED = "seed"
@@ -167,8 +167,8 @@ def _checked(split: Split, path: Path, names: Sequence[str]) -> Split:
 
 def _read(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as JSON ({said})") from error
 

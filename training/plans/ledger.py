@@ -5,7 +5,6 @@ done is left alone, and what depends on something else than it did then is stale
 """
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from model.schema import SchemaError, parse
 from training.plans.step_hashes import Parts
 from training.pseudo_labels.whole_folder import unfinished
 from training.training_errors import PlanError
-from training.whole_files import write_json
+from training.whole_files import read_json, write_json
 
 NOTES, LOCK = "steps", ".lock"
 
@@ -106,7 +105,7 @@ class Ledger:
         if not path.is_file():
             return None
         try:
-            return parse(Note, json.loads(path.read_text(encoding="utf-8")))
+            return parse(Note, read_json(path))
         except (OSError, ValueError, SchemaError) as error:
             raise PlanError(f"{path}: is damaged ({' '.join(str(error).split())}); delete it") from error
 
