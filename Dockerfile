@@ -14,17 +14,19 @@ RUN cd /tmp && /tools/bin/python -m ziglang build-exe -O ReleaseSmall -fstrip -f
 
 # --no-deps: the lists are complete, and leave OpenVINO's telemetry out. Hashes: nothing but what was tested gets in.
 FROM tools AS packages-cpu
-COPY requirements/runtime-cpu.txt /tmp/requirements.txt
+COPY requirements/runtime-cpu.txt requirements/dicom.txt /tmp/
 RUN python3 -m venv --without-pip /env && \
-    pip --python /env/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes -r /tmp/requirements.txt
+    pip --python /env/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes \
+        -r /tmp/runtime-cpu.txt -r /tmp/dicom.txt
 COPY container/slim-packages.sh /tmp/
 RUN /tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /packages.json /env/bin/python && \
     mv /env/lib/python3*/site-packages /packages && sh /tmp/slim-packages.sh /packages
 
 FROM tools AS packages-gpu
-COPY requirements/runtime-gpu.txt /tmp/requirements.txt
+COPY requirements/runtime-gpu.txt requirements/dicom.txt /tmp/
 RUN python3 -m venv --without-pip /env && \
-    pip --python /env/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes -r /tmp/requirements.txt
+    pip --python /env/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes \
+        -r /tmp/runtime-gpu.txt -r /tmp/dicom.txt
 COPY container/slim-packages.sh /tmp/
 RUN /tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /packages.json /env/bin/python && \
     mv /env/lib/python3*/site-packages /packages && sh /tmp/slim-packages.sh /packages
@@ -35,6 +37,7 @@ RUN sh /tmp/slim-system.sh && rm /tmp/slim-system.sh
 WORKDIR /workspace
 COPY model model
 COPY inference inference
+COPY leanseg leanseg
 COPY bundles/default bundles/default
 COPY predict.py predict.sh LICENSE ./
 RUN mkdir -p inputs outputs && chmod 777 outputs

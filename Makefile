@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 GPU_VENV := .venv-gpu
 GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) test test-slow container-test training peers viewer lint docs requirements image gpu-benchmark clean
+.PHONY: help demo $(VENV) test test-slow container-test training dicom peers viewer lint docs requirements image gpu-benchmark clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
@@ -21,6 +21,8 @@ demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle
 $(VENV): $(VENV)/.demo ## set up the packages that predict.py and the judging commands need
 
 training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
+
+dicom: $(VENV)/.dicom ## set up the packages that write results as DICOM (predict.py --format)
 
 peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, and `model verify --python`
 
@@ -53,7 +55,7 @@ docs: $(VENV)/.training ## write docs/manifest.md, docs/recipes.md and docs/plan
 
 requirements: $(VENV)/.dev ## pin and hash the runtime packages anew
 	@$(PIP) install uv
-	@for list in runtime-cpu runtime-gpu eval image; do \
+	@for list in runtime-cpu runtime-gpu eval dicom image; do \
 	    $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-package openvino-telemetry \
 	        --no-header --quiet requirements/$$list.in --output-file requirements/$$list.txt || exit 1 ; done
 
@@ -71,12 +73,17 @@ $(VENV)/.demo: $(VENV)/.python requirements/runtime-cpu.txt requirements/eval.tx
 	@$(PIP) install --no-deps --require-hashes -r requirements/runtime-cpu.txt -r requirements/eval.txt
 	@touch $@
 
+$(VENV)/.dicom: $(VENV)/.demo requirements/dicom.txt
+	@echo "installing the packages for DICOM results into $(VENV)"
+	@$(PIP) install --no-deps --require-hashes -r requirements/dicom.txt
+	@touch $@
+
 $(VENV)/.training: $(VENV)/.demo requirements/training.txt
 	@echo "installing the training packages into $(VENV)"
 	@$(PIP) install -r requirements/training.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.training requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.training $(VENV)/.dicom requirements/dev.txt
 	@echo "installing the test packages into $(VENV)"
 	@$(PIP) install -r requirements/dev.txt
 	@touch $@

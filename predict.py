@@ -91,9 +91,23 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         action="store_true",
         help="leave out cases whose label map is there and whole, to resume a run",
     )
+    add(
+        "--format",
+        action="append",
+        choices=("dicom-seg", "rtstruct"),
+        default=[],
+        help="also write the result as DICOM, referring to the slices of the input; may be repeated",
+    )
+    add(
+        "--template",
+        type=Path,
+        metavar="SERIES",
+        help="for --format: the DICOM series that the image was made from, where the image is none",
+    )
     add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
     add("--debug", action="store_true", help="show tracebacks")
-    return Call(**vars(parser.parse_args(argv)))
+    given = vars(parser.parse_args(argv))
+    return Call(**{**given, "format": tuple(given["format"])})
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

@@ -30,5 +30,9 @@ class Call:
     plan: bool = False
     """Print what would be done, and stop."""
     skip_existing: bool = False
+    format: tuple[Literal["dicom-seg", "rtstruct"], ...] = ()
+    """What is written beside the label map."""
+    template: Path | None = None
+    """The DICOM series that these refer to, where the input is none."""
     report: Path | None = None
     debug: bool = False

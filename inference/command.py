@@ -12,17 +12,21 @@ from functools import partial
 from inference.call import WRONG_CALL, Call
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
 from inference.cohort.folder import Begin, FolderRun, Tell
+from inference.cohort.further_results import COST, FurtherResults, further_results
 from inference.cohort.one_case import Admit, OpenedCase, open_case
 from inference.cohort.outcome import Outcome, exit_code, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
+from inference.imaging.dicom_results.maker import Maker
 from inference.limits import memory_at_hand
+from inference.planning.footprint import WritingCost
 from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime.backends import select_backend
+from leanseg.version import VERSION
 from model.bundle import BundleError, ModelBundle, load_bundle
 from model.manifest.network import Precision
 
@@ -52,7 +56,8 @@ def _run(call: Call, console: Console) -> int:
     bundle = load_bundle(call.bundle)
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
-    planner = _planner(call, bundle)
+    further = _further(call, bundle, len(cases))
+    planner = _planner(call, bundle, further)
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
@@ -70,7 +75,7 @@ def _run(call: Call, console: Console) -> int:
 
     try:
         if call.case_timeout_s is None:
-            folder = _folder_run(call, bundle, planner, tell, one_case=len(cases) == 1)
+            folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
             replace(folder, progress=console.progress).run(cases)
         else:
             WatchedRun(
@@ -94,20 +99,29 @@ def _run(call: Call, console: Console) -> int:
 
 
 def _folder_run(
-    call: Call, bundle: ModelBundle, planner: Planner, tell: Tell, *, one_case: bool
+    call: Call,
+    bundle: ModelBundle,
+    planner: Planner,
+    further: FurtherResults | None,
+    *,
+    one_case: bool,
+    tell: Tell,
 ) -> FolderRun:
     return FolderRun(
         output=call.output,
-        admit=_admit(call, planner),
+        admit=_admit(call, planner, further),
         open_predictor=lambda: _predictor(call, bundle, one_case=one_case),
         tell=tell,
         skip_existing=call.skip_existing,
+        further=further,
     )
 
 
 def _segment(call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
     """What the second process of a watched run does."""
-    folder = _folder_run(call, bundle, _planner(call, bundle), tell, one_case=len(cases) == 1)
+    further = _further(call, bundle, len(cases))
+    planner = _planner(call, bundle, further)
+    folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
     replace(folder, begin=begin).run(cases)
 
 
@@ -139,16 +153,31 @@ def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
     )
 
 
-def _planner(call: Call, bundle: ModelBundle) -> Planner:
+def _planner(call: Call, bundle: ModelBundle, further: FurtherResults | None) -> Planner:
     precision, budget = _limits(call)
     backend = select_backend(call.device)
-    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget)
+    writing = WritingCost() if further is None else COST
+    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing)
 
 
-def _admit(call: Call, planner: Planner) -> Admit:
+def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:
+    manifest = bundle.manifest
+    maker = Maker(
+        program="LeanSeg",
+        version=VERSION,
+        bundle=manifest.name,
+        bundle_version=manifest.provenance.git_revision,
+        manifest_sha256=bundle.sha256,
+    )
+    return further_results(call.format, manifest.output.as_label_set(), maker, call.template, cases)
+
+
+def _admit(call: Call, planner: Planner, further: FurtherResults | None) -> Admit:
     """Plans cases from their headers; where the GPU was the program's choice, the predictor may leave it."""
 
     def admit(opened: OpenedCase) -> InferencePlan | None:
+        if further is not None:
+            further.check(opened.case, opened.images[0])
         try:
             return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
         except BudgetError:

@@ -16,6 +16,8 @@ from model.arrays import F64, Mask, Zyx, ZyxMm
 
 Direction = tuple[float, float, float, float, float, float, float, float, float]
 
+SAME_GRID_MM = 1e-2
+"""How far corresponding corners of two images on one grid may lie apart."""
 IDENTITY: Direction = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 ORTHONORMAL_WITHIN = 1e-4
 
@@ -64,6 +66,16 @@ class Geometry:
         """
         steps = np.asarray(index_zyx, np.float64)[..., ::-1] * np.array(self.spacing_zyx_mm)[::-1]
         return np.asarray(self.origin_xyz_mm + steps @ self.matrix.T, np.float64)
+
+
+def same_grid(one: Geometry, other: Geometry) -> bool:
+    """Whether two images have their voxels at the same places, within 0.01 mm."""
+    if one.size_zyx != other.size_zyx:
+        return False
+    last = tuple(size - 1 for size in one.size_zyx)
+    corners = [(0, 0, 0), (last[0], 0, 0), (0, last[1], 0), (0, 0, last[2])]
+    apart = abs(one.to_world(corners) - other.to_world(corners)).max()
+    return bool(apart <= SAME_GRID_MM)
 
 
 def box_of(held: Sequence[Mask]) -> "Box | None":

@@ -27,7 +27,9 @@ LEAN_MODEL = {
     "model.arrays",
     "model.bundle",
     "model.case_names",
+    "model.anatomic_codes",
     "model.checks",
+    "model.colours",
     "model.label_files",
     "model.labels",
     "model.manifest",
@@ -75,8 +77,18 @@ RULES: Mapping[str, Rule] = {
     "model.__main__": Rule(
         {"model.bundle", "model.importers.refusals", "model.label_files", "leanseg.command_line"}, set()
     ),
+    # DICOM results say which release made them.
+    "inference.command": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}),
     # Slow to import, and needed for compressed DICOM alone.
+    # Optional, and slow to import: loaded where DICOM results are asked for.
+    "inference.imaging.dicom_results": Rule(
+        {
+            *("inference.imaging", "inference.errors", "inference.geometry"),
+            *("model.anatomic_codes", "model.arrays", "model.colours", "model.labels"),
+        },
+        {"numpy", "pydicom", "highdicom", "contourpy"},
+    ),
     "inference.imaging.formats.unpack_process": Rule(
         {"inference.errors", "inference.imaging.formats.unpack"}, {"numpy", "SimpleITK"}
     ),
@@ -106,6 +118,8 @@ RULES: Mapping[str, Rule] = {
             *("eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"),
             # A ranking of one's own is a document, as manifests and recipes are.
             *("model.schema", "model.checks"),
+            # What a structure looks like, in pictures and in DICOM alike.
+            "model.colours",
             # What made a table stands beside it.
             "leanseg.version",
         },
@@ -135,6 +149,7 @@ TOOLS = {
 STAGES: Mapping[str, set[str]] = {
     "inference.imaging.formats": set(),
     "inference.imaging": {"inference.imaging.formats"},
+    "inference.imaging.dicom_results": {"inference.imaging", "inference.imaging.formats"},
     "inference.preprocessing": {"inference.imaging"},
     "inference.restoration": set(),
     "inference.runtime": set(),
@@ -173,6 +188,7 @@ STAGES: Mapping[str, set[str]] = {
     "inference.cohort": {
         "inference.call",
         "inference.imaging",
+        "inference.imaging.dicom_results",
         "inference.imaging.formats",
         "inference.planning",
         "inference.runtime",
@@ -181,10 +197,16 @@ STAGES: Mapping[str, set[str]] = {
     "inference.command": {
         "inference.call",
         "inference.imaging",
+        "inference.imaging.dicom_results",
         "inference.planning",
         "inference.runtime",
         "inference.predictor",
         "inference.cohort",
+    },
+    "inference.grand_challenge": {
+        "inference.call",
+        "inference.command",
+        "inference.imaging",
     },
 }
 """Inside inference: a stage to the stages below it that it may import, beside the tools. Each line names only

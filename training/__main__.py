@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
-from training.training_errors import PlanError, RecipeError
+from training.training_errors import BusyError, PlanError, RecipeError
 
 COMMANDS = {
     "train": Command(
@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
         refusals={
             RecipeError: 2,
             PlanError: 2,
+            BusyError: 2,
             ValueError: 1,
             OSError: 1,
             MemoryError: 1,

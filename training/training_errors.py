@@ -4,6 +4,7 @@ ValueError
  └─ TrainingError     one line for the user; exit code 1
      ├─ RecipeError      a recipe is missing or faulty; exit code 2
      ├─ PlanError        a plan or what it is given is missing or faulty; exit code 2
+     ├─ BusyError        another program works in the folder of results; exit code 2
      ├─ DataError        a data-set folder is missing, incomplete or unreadable
      ├─ CheckpointError  a checkpoint is missing, damaged, or belongs to another network or run
      └─ ExportError      a network cannot be exported, or its ONNX file disagrees with torch
@@ -20,6 +21,10 @@ class RecipeError(TrainingError):
 
 class PlanError(TrainingError):
     """A plan, or what it is given, is missing or faulty; the message names the field."""
+
+
+class BusyError(TrainingError):
+    """Another program works in the folder of results; the message names it."""
 
 
 class DataError(TrainingError):

@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from eval.pictures.colours import colours_of
 from eval.pictures.planes import Plane
 from eval.pictures.scene import Scene, View
 from eval.scoring.metrics import dice_per_label
+from model.colours import colours_of
 
 WINDOW_LEVEL_HU, WINDOW_WIDTH_HU = 40.0, 400.0
 BACKGROUND, TEXT, FAINT = "#0b0d10", "#eceff3", "#9aa4b2"

@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from eval.pictures.colours import colours_of
 from eval.pictures.lettering import (
     BACKGROUND,
     FAINT,
@@ -33,6 +32,7 @@ from eval.pictures.lettering import (
 )
 from eval.pictures.scene import Scene, View, views_of
 from model.arrays import F64, Mask
+from model.colours import colours_of
 
 SOFTNESS = 0.4
 """Standard deviation of the smoothing of outlines, in pixels along their coarser side."""

@@ -21,7 +21,6 @@ from eval.files import case_among, read_csv, stem_of
 from eval.measuring.efficiency import Status
 from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
-from eval.pictures.colours import colours_of
 from eval.provenance import read_provenance
 from eval.scoring.challenges import DECIMALS, Challenge, Rules, mean_scores
 from eval.scoring.columns import NAME, read_number
@@ -29,6 +28,7 @@ from eval.scoring.pairs import CaseScores
 from eval.scoring.score_table import ScoreTable
 from eval.scoring.structure_scores import Metric, value_of
 from eval.scoring.summary import ABSENT, PRESENT, lesion_row, summarize
+from model.colours import colours_of
 from model.labels import LabelSet
 
 Json = dict[str, Any]

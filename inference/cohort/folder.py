@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inference.cohort.cases import Case
+from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import (
     Admit,
     Failure,
@@ -52,7 +53,9 @@ class FolderRun:
     progress: Progress = _ignore
     begin: Begin = _ignore
     skip_existing: bool = False
-    """Leave out cases whose result is there, and whole."""
+    """Leave out cases whose results are there, and whole."""
+    further: FurtherResults | None = None
+    """What is written beside each label map."""
 
     def run(self, cases: Sequence[Case]) -> None:
         """Segment cases one after another and write their label maps.
@@ -65,16 +68,20 @@ class FolderRun:
         for case in cases:
             if case.problem:
                 self.tell(failed(case, case.problem))
-            elif self.skip_existing and holds_whole_labels(self.output / case.output_name):
+            elif self.skip_existing and self._is_done(case):
                 self.tell(Outcome(case=case, status="skipped"))
             else:
                 todo.append(case)
         if todo:
             self._work(todo)
 
+    def _is_done(self, case: Case) -> bool:
+        further = self.further is None or self.further.are_there(case, self.output)
+        return further and holds_whole_labels(self.output / case.output_name)
+
     def _work(self, todo: Sequence[Case]) -> None:
         """The assembly line: one thread reads, this one segments, one writes."""
-        with ThreadPoolExecutor(1) as reader, _Writing(self.output, self.tell) as writing:
+        with ThreadPoolExecutor(1) as reader, _Writing(self.output, self.tell, self.further) as writing:
             first = prepare_case(todo[0], self.admit)
             following: PreparedCase | None = first
             reading: Future[Volume | Failure] | None = reader.submit(first.read)
@@ -106,13 +113,14 @@ class FolderRun:
 class _Writing:
     """The case that is being written: one thread writes, and its outcome is told when it is on disk."""
 
-    def __init__(self, output: Path, tell: Tell) -> None:
+    def __init__(self, output: Path, tell: Tell, further: FurtherResults | None) -> None:
         self._output = output
+        self._further = further
         self._tell = tell
         self._pool = ThreadPoolExecutor(1)
         self._pending: tuple[PreparedCase, tuple[str, ...], Future[Outcome]] | None = None
         self.labels_mb = 0.0
-        """MiB of the label map that is being written."""
+        """MiB of the label map that is being written, and of what is written beside it."""
 
     def __enter__(self) -> "_Writing":
         return self
@@ -152,12 +160,13 @@ class _Writing:
                 raise result.ends_run
             return
         assert prepared.geometry is not None, "a case that was segmented was opened"
-        self.labels_mb = image_mb(prepared.geometry.size_zyx, 1)
+        more = 0 if self._further is None else COST.voxel_bytes
+        self.labels_mb = image_mb(prepared.geometry.size_zyx, 1 + more)
         # Known before it is begun: who is interrupted while the pool starts its thread, which may have
         # written the file by then, must still tell of it.
         future: Future[Outcome] = Future()
         self._pending = prepared, result.warnings, future
-        self._pool.submit(_fulfil, future, prepared, result, self._output)
+        self._pool.submit(_fulfil, future, prepared, result, self._output, self._further)
 
     def settle(self) -> None:
         """Wait for the last case's result to be on disk, and tell about it.
@@ -179,10 +188,16 @@ class _Writing:
         self._tell(outcome)
 
 
-def _fulfil(future: Future[Outcome], prepared: PreparedCase, result: Segmented, output: Path) -> None:
+def _fulfil(
+    future: Future[Outcome],
+    prepared: PreparedCase,
+    result: Segmented,
+    output: Path,
+    further: FurtherResults | None,
+) -> None:
     """Write a case's label map, and hand its outcome, or what went wrong, to the future."""
     try:
-        future.set_result(finish_case(prepared, result, output))
+        future.set_result(finish_case(prepared, result, output, further))
     except BaseException as error:
         future.set_exception(error)
 

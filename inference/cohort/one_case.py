@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from inference.cohort.cases import Case
+from inference.cohort.further_results import FurtherResults
 from inference.cohort.outcome import Outcome, account_of, naming
 from inference.errors import (
     DeviceError,
@@ -17,7 +18,7 @@ from inference.errors import (
     one_line,
     printable,
 )
-from inference.geometry import Geometry
+from inference.geometry import Geometry, same_grid
 from inference.imaging.reading import OpenedImage, open_image
 from inference.imaging.volume import Volume
 from inference.imaging.writing import write_labels
@@ -26,8 +27,6 @@ from inference.planning.plan import InferencePlan
 from inference.predictor import Segmented
 from inference.timing import Timings
 
-SAME_GRID_MM = 1e-2
-"""How far corresponding corners of two channels may lie apart."""
 T = TypeVar("T")
 
 
@@ -110,18 +109,9 @@ def open_case(case: Case) -> OpenedCase:
     images = tuple(open_image(path) for path in case.paths)
     first = images[0].geometry
     for path, image in zip(case.further, images[1:], strict=True):
-        if not _same_grid(first, image.geometry):
+        if not same_grid(first, image.geometry):
             raise InputError(f"{path}: lies on another grid than {case.path.name}; resample it to that one")
     return OpenedCase(case=case, images=images)
-
-
-def _same_grid(one: Geometry, other: Geometry) -> bool:
-    if one.size_zyx != other.size_zyx:
-        return False
-    last = tuple(size - 1 for size in one.size_zyx)
-    corners = [(0, 0, 0), (last[0], 0, 0), (0, last[1], 0), (0, 0, last[2])]
-    apart = abs(one.to_world(corners) - other.to_world(corners)).max()
-    return bool(apart <= SAME_GRID_MM)
 
 
 def attempt(case: Case, step: Callable[[], T]) -> T | Failure:
@@ -199,16 +189,22 @@ def predict_case(
     return replace(result, warnings=(*volume.warnings, *result.warnings))
 
 
-def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Path) -> Outcome:
+def finish_case(
+    prepared: PreparedCase,
+    result: Segmented | Failure,
+    output: Path,
+    further: FurtherResults | None = None,
+) -> Outcome:
     """Write a case's label map, where there is one, and say what became of the case.
 
     Args:
         prepared: the case.
         result: what segmenting gave.
         output: an existing folder for the label map.
+        further: what is written beside it; before it, so that a label map stands for a case that is done.
 
     Raises:
-        OutputError: the label map cannot be written, and no other could.
+        OutputError: a result cannot be written, and no other could.
     """
     about = Outcome(
         case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry
@@ -222,13 +218,16 @@ def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Pat
             trace=result.trace,
             warnings=result.warnings,
         )
-    assert prepared.geometry is not None, "a case that was segmented was opened"
+    opened, warnings = prepared.opened, result.warnings
+    assert opened is not None, "a case that was segmented was opened"
     try:
         with prepared.timings.stage("write"):
-            write_labels(output / prepared.case.output_name, result.labels, prepared.geometry)
-    except ResultNameError as error:
-        return replace(about, status="failed", error=printable(str(error)), warnings=result.warnings)
-    return replace(about, status="segmented", warnings=result.warnings, account=account_of(result))
+            if further is not None:
+                warnings += further.write(prepared.case, opened.images[0], result.labels, output)
+            write_labels(output / prepared.case.output_name, result.labels, opened.geometry)
+    except (InputError, ResultNameError) as error:
+        return replace(about, status="failed", error=printable(str(error)), warnings=warnings)
+    return replace(about, status="segmented", warnings=warnings, account=account_of(result))
 
 
 def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
-from inference.imaging.formats.dicom import is_dicom, open_series
+from inference.imaging.formats.dicom import Series, is_dicom, open_series
 from inference.imaging.formats.image_file import ImageFile
 from inference.imaging.formats.metaimage import read_metaimage
 from inference.imaging.formats.nifti import read_nifti
@@ -42,6 +42,8 @@ class OpenedImage:
 
     Raises `InputError` where the file is damaged or may not be read.
     """
+    series: Series | None = None
+    """The DICOM series that it is; None for other formats."""
 
 
 def open_image(path: Path) -> OpenedImage:
@@ -60,7 +62,9 @@ def open_image(path: Path) -> OpenedImage:
         def slices() -> Volume:
             return Volume(array=series.read(), geometry=series.geometry, warnings=series.warnings)
 
-        return OpenedImage(geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices)
+        return OpenedImage(
+            geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices, series=series
+        )
     image = _header(read, path)
     stored = image.stored
     check_claim(stored)

@@ -25,6 +25,8 @@ from inference.imaging.formats.packed_streams import GzipSink
 from model.arrays import U8
 
 SLICES_AT_ONCE = 16
+LABELS_SUFFIX = ".nii.gz"
+"""How the name of a label map ends."""
 TEMPORARY = ".leanseg-"
 """What names of unfinished files begin with; they are hidden and do not end like an image."""
 BAD_NAMES = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTEMPTY, errno.EILSEQ, errno.EINVAL}
@@ -50,8 +52,8 @@ def write_labels(path: Path, labels: U8, geometry: Geometry) -> None:
         raise ValueError(
             f"labels are {labels.dtype} {labels.shape}, the grid needs uint8 {geometry.size_zyx}"
         )
-    if not path.name.endswith(".nii.gz"):
-        raise ValueError(f"{path}: labels are written as .nii.gz")
+    if not path.name.endswith(LABELS_SUFFIX):
+        raise ValueError(f"{path}: labels are written as {LABELS_SUFFIX}")
     with whole_file(path) as file:
         sink = GzipSink(file)
         sink.write(label_header(geometry))

@@ -5,7 +5,7 @@ them against real peaks.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from inference.postprocessing.components import BLOCK_BYTES, blocks_zyx
@@ -45,6 +45,16 @@ def image_mb(size_zyx: Zyx, bytes_each: int = VOXEL_BYTES) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WritingCost:
+    """What results beside the label map take."""
+
+    libraries_mb: float = 0.0
+    """MiB of what is loaded to make them."""
+    voxel_bytes: int = 0
+    """Bytes for each voxel of the image while they are made."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Footprint:
     """What there is to keep."""
 
@@ -61,6 +71,8 @@ class Footprint:
     """Grid and members of each group."""
     kept: Sequence[Zyx]
     """Grids of the groups whose scores are kept for the whole region."""
+    writing: WritingCost = field(default_factory=WritingCost)
+    """Results beside the label map."""
 
     def host(self, backend: Backend, networks_mb: float) -> dict[str, dict[str, float]]:
         """MiB by stage and item.
@@ -72,7 +84,7 @@ class Footprint:
         inputs, structures = len(self.manifest.inputs), len(self.manifest.output.labels)
         image = f"image ({'int16' if self.voxel_bytes == VOXEL_BYTES * inputs else 'float32'})"
         always = {
-            "libraries": LIBRARIES_MB[backend],
+            "libraries": LIBRARIES_MB[backend] + self.writing.libraries_mb,
             image: _mb(self.image_zyx, self.voxel_bytes),
             "networks": networks_mb,
             "mask (bool)": _mb(self.image_zyx, 1) if self._needs_mask else 0.0,
@@ -110,6 +122,9 @@ class Footprint:
                 "removed (uint8, bool)": self._removed_mb,
                 **_clean_up_mb(grid, members[0].spacing_zyx_mm, structures, steps),
             }
+        if self.writing.voxel_bytes:
+            results = {"DICOM results": _mb(self.image_zyx, self.writing.voxel_bytes)}
+            stages["writing"] = {**always, "labels (uint8)": _mb(self.image_zyx, 1), **results}
         if self._needs_mask:
             stages["mask"] = {**always, "its holes": _mb(self.image_zyx, HOLES_BYTES)}
         return stages

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.imaging.orientation import orient, orientation_of
-from inference.planning.footprint import VOXEL_BYTES, Footprint
+from inference.planning.footprint import VOXEL_BYTES, Footprint, WritingCost
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan
 from inference.planning.windows import window_choices
 from inference.preprocessing.resampling import model_size
@@ -39,6 +39,8 @@ class Planner:
     precision: Precision | None = None
     """Overrides what the manifest allows; None does not."""
     budget: Budget = field(default_factory=Budget)
+    writing: WritingCost = field(default_factory=WritingCost)
+    """What results beside the label map take."""
 
     def plan(
         self,
@@ -113,6 +115,7 @@ class Planner:
             region_zyx=region,
             groups=groups,
             kept=[grid for grid, _ in groups[:twice]] if keep else [],
+            writing=self.writing,
         )
         return InferencePlan(
             backend=self.backend,

@@ -32,7 +32,7 @@ def admit(tmp_path, **options):
     call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, **options)
     path = write_nifti(tmp_path / "a_0000.nii.gz")
     opened = open_case(Case(path=path, output_name="a.nii.gz"))
-    return command._admit(call, command._planner(call, bundle))(opened)
+    return command._admit(call, command._planner(call, bundle, None), None)(opened)
 
 
 def test_a_case_is_planned_within_the_calls_budgets(on_a_gpu, tmp_path):

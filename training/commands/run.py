@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 from training.commands.options import add_gpus, add_overrides, gpu_numbers
+from training.folder_lock import locked
 from training.plans.carrying_out import Work, carry_out, given_inputs, input_lines
-from training.plans.ledger import Ledger, locked
+from training.plans.ledger import Ledger
 from training.plans.plan_loading import find_plan, load_plan
 from training.plans.step_parts import Machine
 from training.training_errors import RecipeError

@@ -5,7 +5,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from training.data.store import CaseStore
 from training.distributed.block_costs import micro_batches_of
 from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import Ranks, join, leave
+from training.folder_lock import locked
 from training.folds.fold_splits import named_apart
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
@@ -96,6 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Data:
+    """The cases of a run."""
+
+    cases: tuple[CaseFiles, ...]
+    """Trained on."""
+    held_out: tuple[CaseFiles, ...]
+    """Validated on."""
+
+
 def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
     device = find_device(arguments.device, ranks)
@@ -105,7 +116,16 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         torch.set_num_threads(arguments.threads)
     cases, held_out = _cases(arguments, len(recipe.stated_inputs))
     data = Data(cases, tuple(case.judged for case in held_out if case.is_judged))
-    state = _start_or_resume(arguments, _info(arguments, recipe, data, device), device, ranks)
+    info = _info(arguments, recipe, data, device)
+    with locked(arguments.output) if ranks.is_first else nullcontext():
+        _run(arguments, info, data, device, ranks)
+
+
+def _run(
+    arguments: argparse.Namespace, info: RunInfo, data: Data, device: torch.device, ranks: Ranks
+) -> None:
+    recipe = info.recipe
+    state = _start_or_resume(arguments, info, device, ranks)
     _check_shares(state)
     watchers: list[Watcher] = []
     if ranks.is_first:
@@ -136,16 +156,6 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
         logger.info("done: %s", state.folder / (BEST if (state.folder / BEST).exists() else LAST))
 
 
-@dataclass(frozen=True)
-class Data:
-    """The cases of a run."""
-
-    cases: tuple[CaseFiles, ...]
-    """Trained on."""
-    held_out: tuple[CaseFiles, ...]
-    """Validated on."""
-
-
 def way_on(folder: Path) -> str:
     """What can be done with a run that ended early, in a few words."""
     try:
@@ -168,7 +178,6 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
 
 def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch.device, ranks: Ranks) -> Run:
     folder: Path = arguments.output
-    folder.mkdir(parents=True, exist_ok=True)
     if arguments.resume == ALWAYS or (arguments.resume == AUTO and (folder / LAST).exists()):
         return resume_run(info, device, folder, ranks)
     if info.recipe.sampling.batch_size == AUTO and not info.recipe.curriculum:

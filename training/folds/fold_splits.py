@@ -5,6 +5,9 @@
 | `splits_final.json` beside the data, or the file given | nnU-Net: `[{"train": […], "val": […]}, …]` |
 | the data's datalist, or the one given | MONAI: `"fold": 0` … in every entry of `training` |
 | nowhere | cases in an order drawn by the seed, dealt out to the folds in turn |
+
+Cases that hold nothing but pseudo-labels are not dealt out: no network can be judged on them, and all folds
+train on them.
 """
 
 from collections import Counter
@@ -61,8 +64,9 @@ def find_split(
     if splits != BY_SEED:
         split = _stated_in(Path(splits), names) if splits is not None else _stated(folders, cases)
     if split is None:
+        judged = [case.name for case in cases if case.is_judged]
         return Split(
-            held_out=drawn_folds(names, folds or USUAL_FOLDS, seed), origin=f"drawn with seed {seed}"
+            held_out=drawn_folds(judged, folds or USUAL_FOLDS, seed), origin=f"drawn with seed {seed}"
         )
     if folds is not None and folds != len(split.held_out):
         raise DataError(

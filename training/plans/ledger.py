@@ -4,11 +4,7 @@ A step is noted before it begins and when it is done, with what it depends on. W
 done is left alone, and what depends on something else than it did then is stale.
 """
 
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +14,7 @@ from training.pseudo_labels.whole_folder import unfinished
 from training.training_errors import PlanError
 from training.whole_files import read_json, write_json
 
-NOTES, LOCK = "steps", ".lock"
+NOTES = "steps"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,27 +107,3 @@ class Ledger:
 
     def _path(self, name: str) -> Path:
         return self.folder / NOTES / f"{name}.json"
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Keep others from carrying out a plan in the same folder; gives the lock's file descriptor.
-
-    A program that inherits it holds the lock as well: a step whose plan was killed may still be at work.
-
-    Raises:
-        PlanError: another one holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise PlanError(
-                f"{folder}: a plan is being carried out here, or a step of one that was ended is still at "
-                "work; wait for it, or end it"
-            ) from error
-        yield descriptor
-    finally:
-        os.close(descriptor)

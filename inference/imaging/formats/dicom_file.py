@@ -81,6 +81,8 @@ class DicomImage:
     """Byte of the file at which the pixels begin."""
     is_packed: bool
     """Whether the pixels are compressed, JPEG for example."""
+    frame: int = 0
+    """Which of the file's frames, from 0."""
 
 
 def read_dicom_file(path: Path) -> list[DicomImage]:
@@ -273,7 +275,7 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
         "stored": np.dtype(f"{walk.order}{'i' if number.get('PixelRepresentation', 0) else 'u'}{bits // 8}"),
     }  # fmt: skip
     return [
-        DicomImage(**common, **_place(of_frame), pixels_at=start + i * frame_bytes)
+        DicomImage(**common, **_place(of_frame), pixels_at=start + i * frame_bytes, frame=i)
         for i, of_frame in enumerate(_of_frames(walk, values, frames))
     ]
 

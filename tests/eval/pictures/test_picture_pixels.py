@@ -7,10 +7,10 @@ import SimpleITK as sitk
 from eval.benchmark.stage_plots import draw_stages
 from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace
 from eval.measuring.watch import Stage
-from eval.pictures.colours import COLOURS
 from eval.pictures.curves import OWN_COLOUR, WHOLE_COLOUR, draw_curves
 from eval.pictures.planes import Plane, body_region, cut, most_informative
 from eval.pictures.three_planes import BACKGROUND, Scene, draw
+from model.colours import COLOURS
 from model.labels import FLARE23
 
 LIVER = 1

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from eval.measuring.trace import GPU, OWN_RAM, QUANTITIES, RAM, TIME, Trace, write_trace
-from eval.pictures.colours import COLOURS
 from eval.scoring.challenges import CHALLENGES
 from eval.scoring.structure_scores import Metric
+from model.colours import COLOURS
 from tests.eval.command_line import assert_refused, call, files_in
 from tests.eval.report.reports import data_in, report, write_scores
 

@@ -229,7 +229,7 @@ def test_two_plans_do_not_work_in_one_folder(bench, capsys):
     with (bench / "out/.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert main(words(bench)) == 2
-    assert "a plan is being carried out here" in capsys.readouterr().err
+    assert "another run is at work here" in capsys.readouterr().err
     assert main(words(bench)) == 0
 
 

@@ -9,6 +9,7 @@ import torch
 
 from tests.training.tiny import recipe_file, write_case
 from training.__main__ import main
+from training.folder_lock import locked
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, LOG
 
@@ -121,6 +122,16 @@ def test_tensorboard_is_written_where_it_is_asked_for(cubes, tmp_path):
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
     written = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"run.json", "log.csv", "curves.png", LOG, LAST, BEST} <= written
+
+
+def test_two_runs_do_not_train_in_one_folder(cubes, tmp_path, capsys):
+    """As when cross-validate was killed and called again, while the training that it had started goes on."""
+    call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--steps", "1", "--validation", "0")
+    with locked(tmp_path / "run"):
+        assert main(call) == 2
+    assert "run: another run is at work here" in capsys.readouterr().err
+    assert not (tmp_path / "run" / LAST).exists()
+    assert main(call) == 0
 
 
 def test_a_batch_size_that_was_found_is_kept_for_the_whole_run(cubes, tmp_path):

@@ -1,6 +1,7 @@
 """Splits that a reader can check: drawn, as nnU-Net states them, as a MONAI datalist states them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ DRAWN = (("b", "c", "d"), ("a", "e", "f"))
 def test_what_cannot_be_drawn(tmp_path, folds, message):
     with pytest.raises(DataError, match=message):
         find_split([tmp_path], ABC, folds, seed=0)
+
+
+def test_cases_with_nothing_but_pseudo_labels_are_trained_on_in_every_fold(tmp_path):
+    cases = [replace(case, given=() if case.name in "bd" else None) for case in cases_named("abcd")]
+    assert sorted(find_split([tmp_path], cases, 2, seed=0).held_out) == [("a",), ("c",)]
 
 
 def test_without_a_stated_split_five_folds_are_drawn(tmp_path):

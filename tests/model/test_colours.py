@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from eval.pictures.colours import COLOURS, PALETTE, colours_of
+from model.colours import COLOURS, PALETTE, colours_of
 from model.labels import FLARE23, LABEL_SETS, LabelSet
 
 # Machado, Oliveira and Fernandes 2009, severity 1; on linear RGB.

@@ -1,9 +1,9 @@
-"""Colours of structures, the same in every picture of the project.
+"""Colours of structures, the same in every picture and every DICOM result of the project.
 
 The colours were found by a search so that any two structures can be told apart by readers with normal colour
 vision, protanopia, deuteranopia and tritanopia (simulated after Machado et al. 2009): they are at least 17
 apart in CIE L*a*b*, and 26 for structures that touch each other in the body.
-`tests/eval/pictures/test_colours.py` checks this.
+`tests/model/test_colours.py` checks this.
 """
 
 import colorsys

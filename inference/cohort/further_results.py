@@ -1,0 +1,134 @@
+"""What is written of a case beside its label map: DICOM objects that refer to the slices it was made from."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from inference.cohort.cases import Case
+from inference.errors import InputError, UsageError
+from inference.geometry import Geometry, same_grid
+from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.formats.dicom import Series, open_series
+from inference.imaging.orientation import orient, orientation_of
+from inference.imaging.reading import OpenedImage
+from inference.imaging.writing import LABELS_SUFFIX
+from inference.planning.footprint import WritingCost
+from model.arrays import U8
+from model.labels import LabelSet
+
+SUFFIXES: Mapping[str, str] = MappingProxyType({"dicom-seg": ".seg.dcm", "rtstruct": ".rtstruct.dcm"})
+"""What `--format` takes, and how the files' names end."""
+WRITING = "inference.imaging.dicom_results.dicom_file_writing"
+REQUIREMENTS = "requirements/dicom.txt"
+COST = WritingCost(libraries_mb=60.0, voxel_bytes=5)
+"""Of a SEG, which takes the most: 380 MiB at 512×512×300, 13 organs in every slice; an RTSTRUCT takes 65."""
+
+
+class Writes(Protocol):
+    """What is needed of `inference.imaging.dicom_results.dicom_file_writing`."""
+
+    def __call__(
+        self, paths: Mapping[str, Path], series: Series, labels: U8, label_set: LabelSet, maker: Maker
+    ) -> tuple[str, ...]:
+        """Write a label map in DICOM formats; warnings."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherResults:
+    """Which further results a run writes, and what stands in them."""
+
+    kinds: tuple[str, ...]
+    """Keys of `SUFFIXES`."""
+    label_set: LabelSet
+    maker: Maker
+    write_objects: Writes
+    template: Series | None = None
+    """Where the slices are, if not in the case itself."""
+
+    def paths(self, case: Case, output: Path) -> dict[str, Path]:
+        """Kind to file."""
+        stem = case.output_name.removesuffix(LABELS_SUFFIX)
+        return {kind: output / f"{stem}{SUFFIXES[kind]}" for kind in self.kinds}
+
+    def are_there(self, case: Case, output: Path) -> bool:
+        """Whether an earlier run wrote all of them."""
+        return all(path.is_file() and path.stat().st_size for path in self.paths(case, output).values())
+
+    def check(self, case: Case, image: OpenedImage) -> None:
+        """Make sure that there are slices to refer to, before the case is segmented.
+
+        Raises:
+            InputError: the case is no DICOM series and there is no template, or it lies elsewhere.
+        """
+        if self.template is None:
+            if image.series is None:
+                raise InputError(
+                    f"{case.path}: is no DICOM series, to whose slices --format {self.kinds[0]} would refer; "
+                    "name the series with --template"
+                )
+        elif not same_grid(_canonical(self.template.geometry), _canonical(image.geometry)):
+            raise InputError(
+                f"{case.path}: does not lie on the grid of the series given with --template; give the series "
+                "that it was made from"
+            )
+
+    def write(self, case: Case, image: OpenedImage, labels: U8, output: Path) -> tuple[str, ...]:
+        """Write all of them; warnings.
+
+        Args:
+            case: what was segmented.
+            image: its first channel.
+            labels: its label map, on the image's grid.
+            output: an existing folder.
+
+        Raises:
+            InputError: the series' headers lack what an object needs.
+            OutputError: a file cannot be written.
+        """
+        if not labels.any():
+            return (f"no structure was found: there is nothing to write as {' and '.join(self.kinds)}",)
+        series = self.template or image.series
+        assert series is not None, "checked before the case was segmented"
+        on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))
+        return self.write_objects(self.paths(case, output), series, on_slices, self.label_set, self.maker)
+
+
+def _canonical(geometry: Geometry) -> Geometry:
+    return orient(geometry, orientation_of(geometry))
+
+
+def further_results(
+    kinds: Sequence[str], label_set: LabelSet, maker: Maker, template: Path | None, cases: int
+) -> FurtherResults | None:
+    """What a call asks for; None for label maps alone.
+
+    Raises:
+        UsageError: a package is missing, or one template is given for several cases or for none of its use.
+        InputError: the template is no DICOM series.
+    """
+    if not kinds:
+        if template is not None:
+            raise UsageError("--template: is for DICOM results; ask for one with --format")
+        return None
+    if template is not None and cases > 1:
+        raise UsageError(
+            f"--template: is one series, and there are {cases} cases; give them as DICOM series, or one by "
+            "one"
+        )
+    try:
+        module = importlib.import_module(WRITING)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--format {kinds[0]} needs the package {error.name}: pip install -r {REQUIREMENTS}"
+        ) from error
+    return FurtherResults(
+        kinds=tuple(dict.fromkeys(kinds)),
+        label_set=label_set,
+        maker=maker,
+        write_objects=module.write_objects,
+        template=None if template is None else open_series(template),
+    )

@@ -1,0 +1,123 @@
+"""`predict.py --format`: what is written, what is refused before it runs, and what is done once more."""
+
+import shutil
+import sys
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from inference.cohort import further_results
+from tests.end_to_end.calls import call, names
+from tests.inference.bundles import abdomen
+from tests.inference.imaging.dicom_results.series_files import write_series
+
+BOTH = ("--format", "dicom-seg", "--format", "rtstruct")
+
+
+@pytest.fixture
+def series(bench):
+    """The bench's case as a DICOM series, which lies as its NIfTI file does."""
+    image = sitk.ReadImage(str(bench / "inputs/case_0000.nii.gz"))
+    folder = write_series(bench / "series", image.GetSize()[::-1])
+    array = sitk.GetArrayFromImage(image).astype(np.int16)
+    between = np.array(image.GetSpacing())
+    for path in folder.iterdir():
+        one = pydicom.dcmread(path)
+        z = one.InstanceNumber - 1
+        one.PixelData = array[z].tobytes()
+        one.PixelSpacing, one.SliceThickness = [between[1], between[0]], between[2]
+        one.ImagePositionPatient = [*image.TransformIndexToPhysicalPoint((0, 0, z))]
+        one.save_as(path)
+    return folder
+
+
+def segments(path):
+    return [segment.SegmentLabel for segment in pydicom.dcmread(path).SegmentSequence]
+
+
+def test_a_series_gets_a_label_map_and_both_objects(bench, bundle, series):
+    shutil.rmtree(bench / "inputs")
+    series.rename(bench / "inputs")
+    assert call(bench, bundle, *BOTH) == 0
+    assert names(bench / "outputs") == ["inputs.nii.gz", "inputs.rtstruct.dcm", "inputs.seg.dcm"]
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(bench / "outputs/inputs.nii.gz")))
+    seg = pydicom.dcmread(bench / "outputs/inputs.seg.dcm")
+    assert np.count_nonzero(labels) == np.count_nonzero(seg.pixel_array) > 0.9 * np.count_nonzero(abdomen())
+
+
+def test_an_image_made_from_a_series_refers_to_it(bench, bundle, series):
+    """Though it has its rows and slices in another order than the series."""
+    path = str(bench / "inputs/case_0000.nii.gz")
+    sitk.WriteImage(sitk.Flip(sitk.ReadImage(path), (True, False, True)), path)
+    assert call(bench, bundle, *BOTH, "--template", str(series)) == 0
+    labels = sitk.ReadImage(str(bench / "outputs/case.nii.gz"))
+    seg = pydicom.dcmread(bench / "outputs/case.seg.dcm")
+    straight = sitk.GetArrayFromImage(sitk.Flip(labels, (True, False, True)))
+    first = seg.SegmentSequence[0].SegmentLabel
+    frames = [
+        frame
+        for frame, groups in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True)
+        if groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 1
+    ]
+    held = straight == straight[straight > 0].min()
+    assert first
+    assert (np.stack(frames) == held[held.any(axis=(1, 2))]).all()
+
+
+def test_what_lacks_an_object_is_done_once_more(bench, bundle, series, capsys):
+    template = ("--template", str(series), "--skip-existing")
+    assert call(bench, bundle) == 0
+    assert call(bench, bundle, "--format", "dicom-seg", *template) == 0
+    assert "1 segmented" in capsys.readouterr().out
+    assert call(bench, bundle, "--format", "dicom-seg", *template) == 0
+    assert "1 skipped" in capsys.readouterr().out
+
+
+def test_nothing_found_is_no_object_and_is_said(bench, bundle, series, capsys):
+    path = str(bench / "inputs/case_0000.nii.gz")
+    sitk.WriteImage(sitk.ReadImage(path) * 0 - 1000, path)
+    assert call(bench, bundle, *BOTH, "--template", str(series)) == 0
+    assert names(bench / "outputs") == ["case.nii.gz"]
+    said = capsys.readouterr().err
+    assert "no structure was found: there is nothing to write as dicom-seg and rtstruct" in said
+
+
+def test_an_image_without_slices_is_refused_before_it_is_run(bench, bundle, capsys):
+    assert call(bench, bundle, *BOTH) == 1
+    said = capsys.readouterr().err
+    assert "case_0000.nii.gz: is no DICOM series, to whose slices --format dicom-seg would refer" in said
+    assert names(bench / "outputs") == []
+
+
+def test_a_template_that_lies_elsewhere_is_refused(bench, bundle, series, capsys):
+    for path in series.iterdir():
+        one = pydicom.dcmread(path)
+        one.ImagePositionPatient = [one.ImagePositionPatient[0] + 1, *one.ImagePositionPatient[1:]]
+        one.save_as(path)
+    assert call(bench, bundle, *BOTH, "--template", str(series)) == 1
+    assert "does not lie on the grid of the series given with --template" in capsys.readouterr().err
+    assert names(bench / "outputs") == []
+
+
+def test_one_template_is_for_one_case(bench, bundle, series, capsys):
+    shutil.copy(bench / "inputs/case_0000.nii.gz", bench / "inputs/other_0000.nii.gz")
+    assert call(bench, bundle, *BOTH, "--template", str(series)) == 2
+    assert "--template: is one series, and there are 2 cases" in capsys.readouterr().err
+
+
+def test_a_template_without_a_format_is_a_wrong_call(bench, bundle, series, capsys):
+    assert call(bench, bundle, "--template", str(series)) == 2
+    assert "--template: is for DICOM results; ask for one with --format" in capsys.readouterr().err
+
+
+def test_packages_that_are_missing_are_named(bench, bundle, capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, further_results.WRITING, raising=False)
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    for module in [name for name in sys.modules if name.startswith("inference.imaging.dicom_results.seg")]:
+        monkeypatch.delitem(sys.modules, module)
+    assert call(bench, bundle, *BOTH) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--format dicom-seg needs the package highdicom: pip install -r requirements/dicom.txt" in said

@@ -1,0 +1,180 @@
+"""DICOM results read back: the same voxels at the same places, however the series lies."""
+
+from itertools import permutations, product
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from inference.imaging.dicom_results.dicom_file_writing import write_objects
+from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.formats.dicom import open_series
+from inference.imaging.writing import write_labels
+from model.labels import FLARE23, LabelSet
+from tests.inference.dicom_files import enhanced
+from tests.inference.imaging.dicom_results.series_files import write_series
+from tests.inference.imaging.dicom_results.test_outlines import filled
+
+MAKER = Maker(
+    program="LeanSeg", version="1.2", bundle="b", bundle_version="abc", manifest_sha256="0123456789abcdef" * 4
+)
+SIZE_ZYX = (3, 6, 7)
+
+
+def marked(size_zyx=SIZE_ZYX):
+    """A label map without any symmetry: liver, a kidney and a tumor, of which no two slices are alike."""
+    labels = np.zeros(size_zyx, np.uint8)
+    labels[0, 1:5, 1:3] = FLARE23.ids["liver"]
+    labels[1, 1:3, 1:6] = FLARE23.ids["liver"]
+    labels[1, 4, 5] = FLARE23.ids["left kidney"]
+    labels[2, 5, 0:2] = FLARE23.ids["tumor"]
+    return labels
+
+
+def written(tmp_path, folder, labels, label_set=FLARE23):
+    """Both objects, and the label map as SimpleITK reads it: where each voxel lies in the world."""
+    series = open_series(folder)
+    paths = {"dicom-seg": tmp_path / "x.seg.dcm", "rtstruct": tmp_path / "x.rtstruct.dcm"}
+    warnings = write_objects(paths, series, labels, label_set, MAKER)
+    write_labels(tmp_path / "x.nii.gz", labels, series.geometry)
+    image = sitk.ReadImage(str(tmp_path / "x.nii.gz"))
+    return pydicom.dcmread(paths["dicom-seg"]), pydicom.dcmread(paths["rtstruct"]), image, warnings
+
+
+def labels_of_seg(seg, image, ids=FLARE23.ids):
+    """The label map that a SEG states, frame by frame at its place."""
+    labels = np.zeros(image.GetSize()[::-1], np.uint8)
+    names = {segment.SegmentNumber: segment.SegmentLabel for segment in seg.SegmentSequence}
+    turned = seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient
+    assert np.allclose([*turned], np.array(image.GetDirection()).reshape(3, 3)[:, :2].T.ravel(), atol=1e-6)
+    for frame, groups in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True):
+        place = [float(value) for value in groups.PlanePositionSequence[0].ImagePositionPatient]
+        i, j, k = image.TransformPhysicalPointToIndex(place)
+        assert (i, j) == (0, 0)
+        name = names[groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber]
+        labels[k][frame > 0] = ids[name]
+    return labels
+
+
+def labels_of_rtstruct(rtstruct, image):
+    """The label map that an RTSTRUCT states, outline by outline at its place."""
+    labels = np.zeros(image.GetSize()[::-1], np.uint8)
+    for roi in rtstruct.ROIContourSequence:
+        for contour in roi.ContourSequence:
+            assert contour.NumberOfContourPoints * 3 == len(contour.ContourData)
+            world = np.array(contour.ContourData, float).reshape(-1, 3)
+            index = np.array(
+                [image.TransformPhysicalPointToContinuousIndex(point) for point in world.tolist()]
+            )
+            inside = filled([index[:, :2]], labels.shape[1:])
+            labels[round(index[0, 2])][inside] = roi.ReferencedROINumber
+    return labels
+
+
+TURNS = [
+    np.array(
+        [[sign * (axis == row) for axis, sign in zip(axes, signs, strict=True)] for row in range(3)], float
+    )
+    for axes in permutations(range(3))
+    for signs in product((1, -1), repeat=3)
+]
+"""All 48 ways to lie along the world's axes; 24 of them are mirrored, whose slices come in falling order."""
+
+
+@pytest.mark.parametrize("axes", TURNS, ids=lambda axes: "".join(f"{int(v):+d}" for v in axes.ravel()))
+def test_voxels_come_back_at_their_places(tmp_path, axes):
+    labels = marked()
+    seg, rtstruct, image, warnings = written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX, axes), labels)
+    assert warnings == ()
+    assert (labels_of_seg(seg, image) == labels).all()
+    assert (labels_of_rtstruct(rtstruct, image) == labels).all()
+
+
+def test_an_oblique_series_comes_back(tmp_path):
+    turn, tilt = np.radians((20, 10))
+    around_z = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    around_x = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    folder = write_series(tmp_path / "s", SIZE_ZYX, around_z @ around_x)
+    seg, rtstruct, image, _ = written(tmp_path, folder, marked())
+    assert (labels_of_seg(seg, image) == marked()).all()
+    assert (labels_of_rtstruct(rtstruct, image) == marked()).all()
+
+
+def test_an_object_names_its_slices_its_patient_and_its_maker(tmp_path):
+    folder = write_series(tmp_path / "s", SIZE_ZYX)
+    seg, rtstruct, _, _ = written(tmp_path, folder, marked())
+    slices = {pydicom.dcmread(path).SOPInstanceUID for path in folder.iterdir()}
+    (series,) = seg.ReferencedSeriesSequence
+    assert {each.ReferencedSOPInstanceUID for each in series.ReferencedInstanceSequence} == slices
+    study = rtstruct.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+    (of_study,) = study.RTReferencedSeriesSequence
+    assert {each.ReferencedSOPInstanceUID for each in of_study.ContourImageSequence} == slices
+    source = pydicom.dcmread(folder / "001.dcm")
+    for made in (seg, rtstruct):
+        assert (made.PatientID, made.StudyInstanceUID) == ("p1", source.StudyInstanceUID)
+        assert made.SeriesInstanceUID != source.SeriesInstanceUID
+        assert made.FrameOfReferenceUID == source.FrameOfReferenceUID
+        assert (made.Manufacturer, made.SoftwareVersions) == ("LeanSeg", "1.2")
+    algorithm = seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("b", "abc")
+    assert algorithm.AlgorithmParameters == f"manifest_sha256={MAKER.manifest_sha256}"
+
+
+def test_structures_have_codes_sides_and_colours(tmp_path):
+    folder = write_series(tmp_path / "s", SIZE_ZYX)
+    seg, rtstruct, _, _ = written(tmp_path, folder, marked())
+    liver, kidney, tumor = seg.SegmentSequence
+    assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["liver", "left kidney", "tumor"]
+    assert liver.SegmentedPropertyTypeCodeSequence[0].CodeValue == "10200004"
+    (kind,) = kidney.SegmentedPropertyTypeCodeSequence
+    assert kind.CodeMeaning == "Kidney"
+    assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
+    assert tumor.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"
+    # Liver is #c04b4b: L* 48.0, of 65535 for 100; red by a* 46.3, of which 0 is in the middle of 255 steps.
+    light, red, _ = liver.RecommendedDisplayCIELabValue
+    assert light / 655.35 == pytest.approx(48, abs=1)
+    assert red / 257 - 128 == pytest.approx(46, abs=2)
+    assert list(rtstruct.ROIContourSequence[0].ROIDisplayColor) == [0xC0, 0x4B, 0x4B]
+    assert [roi.ROINumber for roi in rtstruct.StructureSetROISequence] == [1, 13, 14]
+    assert [each.RTROIInterpretedType for each in rtstruct.RTROIObservationsSequence] == [
+        "ORGAN",
+        "ORGAN",
+        "",
+    ]
+
+
+def test_a_structure_without_a_code_has_one_of_this_project(tmp_path):
+    own = LabelSet(name="own", ids={"thing of mine, long": 1})
+    labels = np.zeros(SIZE_ZYX, np.uint8)
+    labels[0, 0, 0] = 1
+    seg, _, _, _ = written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX), labels, own)
+    (code,) = seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence
+    assert (code.CodeValue, code.CodingSchemeDesignator) == ("thing of mine, l", "99LEANSEG")
+    assert code.CodeMeaning == "thing of mine, long"
+
+
+def test_what_anonymizing_took_is_made_up_and_said(tmp_path):
+    lost = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "StudyDate")
+    folder = write_series(tmp_path / "s", SIZE_ZYX, leave_out=lost)
+    seg, rtstruct, image, warnings = written(tmp_path, folder, marked())
+    assert warnings == (
+        "its slices have no StudyInstanceUID, SeriesInstanceUID: made up, so that an archive will not find "
+        "them",
+    )
+    assert seg.StudyInstanceUID == rtstruct.StudyInstanceUID != ""
+    assert seg.PatientID == ""
+    assert (labels_of_seg(seg, image) == marked()).all()
+
+
+def test_frames_of_one_file_are_referred_to_by_number(tmp_path):
+    """Of an enhanced CT whose frames are stored out of order: frame 2 is the lowest slice."""
+    folder = tmp_path / "s"
+    folder.mkdir()
+    file = enhanced(np.zeros((3, 6, 7), np.int16), zs=[10, 0, 5])
+    (folder / "all.dcm").write_bytes(file)
+    seg, rtstruct, image, _ = written(tmp_path, folder, marked())
+    assert (labels_of_seg(seg, image) == marked()).all()
+    assert (labels_of_rtstruct(rtstruct, image) == marked()).all()
+    contour = rtstruct.ROIContourSequence[0].ContourSequence[0]
+    assert contour.ContourImageSequence[0].ReferencedFrameNumber == 2
