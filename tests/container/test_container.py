@@ -6,6 +6,7 @@ Needs a `docker` command; called by `make container-test`.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -136,6 +137,21 @@ def test_compressed_dicom_is_unpacked_by_a_second_process(image, bench, options)
     run = run_container(*options, *mounts, image)
     assert run.returncode == 0, run.stdout + run.stderr
     assert sitk.ReadImage(str(bench / "outputs" / "case.nii.gz")).GetSize() == (64, 64, 4)
+
+
+def test_too_little_memory_is_refused_and_not_killed(image, bench):
+    """Nor does it need a place to write but `outputs/`, shared memory, or a home."""
+    mounts = ("-v", f"{bench}/inputs:/workspace/inputs:ro", "-v", f"{bench}/outputs:/workspace/outputs")
+    narrow = ("--network", "none", "--read-only", "--shm-size", "64k", "-e", "HOME=/nonexistent")
+    (bench / "outputs").chmod(0o777)
+    run = run_container(*narrow, "-m", "256m", "--memory-swap", "256m", "--cpus", "1", *mounts, image)
+    assert run.returncode == 1, run.stdout + run.stderr
+    (refusal,) = run.stderr.splitlines()
+    needed = re.search(r"at least needed: host memory (\d+) MiB", refusal)[1]
+    limit = f"{int(needed) + 8}m"
+    run = run_container(*narrow, "-m", limit, "--memory-swap", limit, "--cpus", "1", *mounts, image)
+    assert (run.returncode, run.stderr) == (0, "")
+    check_result(bench)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="outputs/ must belong to another user than 1234")
