@@ -68,6 +68,26 @@ class Geometry:
         return np.asarray(self.origin_xyz_mm + steps @ self.matrix.T, np.float64)
 
 
+@dataclass(frozen=True)
+class Line:
+    """Where the voxels of one grid lie along an axis of another: voxel n at index `first + n * step`."""
+
+    first: float
+    step: float
+
+    @property
+    def inverse(self) -> "Line":
+        """Where the voxels of the other grid lie along this one's axis."""
+        return Line(-self.first / self.step, 1 / self.step)
+
+
+Lines = tuple[Line | None, Line | None, Line | None]
+"""One along z, y and x; None where both grids span the same edges, so that their sizes say where voxels
+lie."""
+EDGES: Lines = (None, None, None)
+SAME = Line(0.0, 1.0)
+
+
 def same_grid(one: Geometry, other: Geometry) -> bool:
     """Whether two images have their voxels at the same places, within 0.01 mm."""
     if one.size_zyx != other.size_zyx:

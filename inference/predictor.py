@@ -18,7 +18,7 @@ import numpy as np
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Box, Geometry
 from inference.imaging.orientation import Orientation
-from inference.imaging.volume import Volume, crop, nonzero_box, to_canonical
+from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.postprocessing.components import clean_up
@@ -26,7 +26,8 @@ from inference.postprocessing.laterality import split_noise, split_pairs
 from inference.postprocessing.midline import Midline, body_middle
 from inference.postprocessing.runs import ScatteredError
 from inference.preprocessing.intensity import nonzero_filled
-from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
+from inference.preprocessing.model_grid import input_scheme
+from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.runtime.backends import Backend, Device, load_library, select_backend
 from inference.runtime.cuda_devices import gpu_index
 from inference.runtime.process_memory import peak_mb
@@ -268,8 +269,9 @@ class Predictor:
         canonical, orientation = to_canonical(volume)
         looked_at = canonical if manifest.preprocessing.orientation == "canonical" else volume
         box = Box(start_zyx=(0, 0, 0), stop_zyx=looked_at.geometry.size_zyx)
-        if manifest.preprocessing.crop == "nonzero":
-            box = nonzero_box(looked_at)
+        steps = manifest.preprocessing
+        if steps.crop != "none":
+            box = foreground_box(looked_at, positive=steps.crop == "positive", margin=steps.crop_margin)
         networks = manifest.networks().values()
         if any(needs_mask(each) for network in networks for each in manifest.intensities_of(network)):
             looked_at = replace(looked_at, filled=nonzero_filled(looked_at.channels))
@@ -304,12 +306,12 @@ class Predictor:
         manifest = self._bundle.manifest
         if manifest.preprocessing.orientation == "stored":
             decisions = view.orientation.apply(decisions)
-        geometry, middle = view.canonical.geometry, self._middle(view.canonical)
+        geometry = view.canonical.geometry
         try:
-            return split_pairs(decisions, geometry, manifest.output, middle)
+            return split_pairs(decisions, geometry, manifest.output, lambda: self._middle(view.canonical))
         except ScatteredError as error:
             attempt.warn(str(error))
-            return split_noise(decisions, geometry, manifest.output, middle)
+            return split_noise(decisions, geometry, manifest.output, self._middle(view.canonical))
 
     def _cleaned(self, labels: U8, view: _View, attempt: _Attempt) -> U8:
         """Canonical label ids, cleaned up as the manifest says."""

@@ -16,17 +16,18 @@ from math import ceil
 
 import numpy as np
 
-from inference.geometry import Geometry
+from inference.geometry import Geometry, Lines
 from inference.imaging.volume import Volume
 from inference.planning.plan import InferencePlan
 from inference.postprocessing.components import clean_up
 from inference.postprocessing.laterality import split_pairs
 from inference.postprocessing.midline import Midline
 from inference.postprocessing.runs import ScatteredError
-from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
+from inference.preprocessing.model_grid import input_scheme, model_grid
+from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.preprocessing.resampling import resample_geometry
 from inference.restoration.boundaries import Restorer
-from inference.restoration.winners import Rule, decide, rule_of
+from inference.restoration.winners import Rule, decide, rule_of, window_rule_of
 from inference.runtime.session_pool import Sessions
 from inference.sliding_window.groups import Group, Pass
 from inference.sliding_window.order import Air, Relevance, WindowCount
@@ -94,7 +95,9 @@ class Segmentation:
     def _restore(self, stream: Stream, out: U8, part: tuple[int, int] | None) -> None:
         restoration, geometry = self.bundle.manifest.restoration, self.region.geometry
         along = along_axes(restoration, stream.spacing_zyx_mm, geometry.spacing_zyx_mm)
-        restorer = Restorer(stream.grid_zyx, out, self._rule, self.threads, part=part, along=along)
+        restorer = Restorer(
+            stream.grid_zyx, out, self._rule, self.threads, part=part, along=along, lines=self._lines
+        )
         slabs = stream.slabs(*restorer.needs)
         while True:
             with self.timings.stage("networks"):
@@ -103,6 +106,17 @@ class Segmentation:
                 return
             with self.timings.stage("restore"):
                 restorer.add(slab)
+
+    @property
+    def _lines(self) -> Lines:
+        """Where the region's voxels lie on the axes of the networks' grids."""
+        manifest, geometry = self.bundle.manifest, self.region.geometry
+        scheme = input_scheme(manifest, manifest.members[0])
+        z, y, x = (
+            line and line.inverse
+            for line in model_grid(geometry.size_zyx, geometry.spacing_zyx_mm, scheme).lines
+        )
+        return z, y, x
 
     def _group(self, members: Sequence[Member]) -> Group:
         manifest = self.bundle.manifest
@@ -122,7 +136,8 @@ class Segmentation:
         return Group(
             passes=[work(member) for member in members],
             channels=manifest.output.channels,
-            rule=self._rule,
+            rule=window_rule_of(manifest),
+            probabilities=window_rule_of(manifest) != self._rule,
             threads=self.threads,
             alone=len(self.plan.groups) == 1,
             count=self.count,
@@ -140,9 +155,7 @@ class Segmentation:
             grid = resample_geometry(self.region.geometry, stream.grid_zyx)
             output = self.bundle.manifest.output
             try:
-                removed = removed_by_steps(
-                    decisions, grid, self.region.geometry, output, steps, self.middle()
-                )
+                removed = removed_by_steps(decisions, grid, self.region.geometry, output, steps, self.middle)
             except ScatteredError as error:
                 self.warn(str(error))
                 return stream
@@ -185,7 +198,7 @@ def removed_by_steps(
     image: Geometry,
     output: Output,
     steps: Sequence[CleanUpStep],
-    middle: Midline | None = None,
+    middle: Callable[[], Midline | None] = lambda: None,
 ) -> Mask:
     """Voxels whose structure clean-up removes.
 
@@ -195,7 +208,7 @@ def removed_by_steps(
         image: grid on which the steps count voxels.
         output: names and ids.
         steps: of the clean-up.
-        middle: of the body, see `split_pairs`.
+        middle: finds that of the body, see `split_pairs`.
 
     Raises:
         ScatteredError: the decisions are noise.

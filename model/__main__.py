@@ -23,6 +23,9 @@ COMMANDS = {
         module="model.commands.verify", summary="compare a bundle with what it was made from", needs=".venv"
     ),
     "tune": Command(module="model.commands.tune", summary="change how a bundle is run", needs=".venv"),
+    "measure": Command(
+        module="model.commands.measure", summary="measure the memory that a bundle takes", needs=".venv"
+    ),
     "labels": Command(module="model.commands.labels", summary="write another label set", needs=".venv"),
 }
 

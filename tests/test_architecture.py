@@ -63,7 +63,7 @@ RULES: Mapping[str, Rule] = {
     "model.changing": Rule({"model.changing", *LEAN_MODEL}, set()),
     "model.importers": Rule(
         {"model.importers", "model.networks", "model.onnx_export", *LEAN_MODEL},
-        {"torch", "numpy", "onnx", "onnxruntime", "google"},
+        {"torch", "numpy", "onnx", "onnxruntime", "google", "yaml"},
     ),
     "model.commands": Rule({"model.commands", "model.importers", "model.changing", *LEAN_MODEL}, set()),
     # Judging a bundle is the business of eval; the command hands it the bundle's folder and its labels.
@@ -137,6 +137,7 @@ RULES: Mapping[str, Rule] = {
         {"numpy", "SimpleITK"},
     ),
     "eval.verification.nnunet_program": Rule(set(), {"torch", "nnunetv2"}),
+    "eval.verification.monai_program": Rule(set(), {"torch", "monai", "nibabel", "numpy"}),
     "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line"}, set()),
 }
 """Module or folder to its rule; the longest name that a module lies in counts."""

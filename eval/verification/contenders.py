@@ -11,6 +11,7 @@ from model.case_names import split_channel
 
 ROOT = Path(__file__).resolve().parents[2]
 NNUNET_PROGRAM = Path(__file__).with_name("nnunet_program.py")
+MONAI_PROGRAM = Path(__file__).with_name("monai_program.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,22 @@ def nnunet(
         return [str(python), str(NNUNET_PROGRAM), *given, *images, *flags]
 
     return Contender(name="nnU-Net, float32 sums" if float32_sums else "nnU-Net", command=command)
+
+
+def monai(python: Path, config: Path) -> Contender:
+    """MONAI's transforms, network and windows on the CPU, by a Python that has it.
+
+    Args:
+        python: the interpreter.
+        config: what they are to do, with weights beside it (`model.importers.monai`).
+    """
+
+    def command(case: Case, folder: Path) -> list[str]:
+        images = ["--images", *map(str, case.channels)]
+        output = ["--output", str(folder / f"{case.name}{SUFFIXES[0]}")]
+        return [str(python), str(MONAI_PROGRAM), "--config", str(config), *images, *output]
+
+    return Contender(name="MONAI", command=command)
 
 
 def label_map_of(case: Case, folder: Path) -> Path:

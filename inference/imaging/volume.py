@@ -83,13 +83,23 @@ def crop(volume: Volume, box: Box) -> Volume:
     )
 
 
-def nonzero_box(volume: Volume) -> Box:
-    """The smallest box around voxels that are not 0 in any channel; everything where all are 0."""
+def foreground_box(volume: Volume, *, positive: bool = False, margin: int = 0) -> Box:
+    """The smallest box around voxels that are not 0 in any channel; everything where there are none.
+
+    Args:
+        volume: an image.
+        positive: whether voxels must be above 0.
+        margin: voxels that the box reaches farther on every side, as far as the volume does.
+    """
     held = [np.zeros(size, bool) for size in volume.geometry.size_zyx]
     for array in volume.channels:
         for index, plane in enumerate(array):
-            filled = plane != 0
+            filled = plane > 0 if positive else plane != 0
             held[0][index] |= filled.any()
             held[1] |= filled.any(axis=1)
             held[2] |= filled.any(axis=0)
-    return box_of(held) or Box(start_zyx=(0, 0, 0), stop_zyx=volume.geometry.size_zyx)
+    sizes = volume.geometry.size_zyx
+    box = box_of(held) or Box(start_zyx=(0, 0, 0), stop_zyx=sizes)
+    z0, y0, x0 = (max(0, start - margin) for start in box.start_zyx)
+    z1, y1, x1 = (min(size, stop + margin) for size, stop in zip(sizes, box.stop_zyx, strict=True))
+    return Box(start_zyx=(z0, y0, x0), stop_zyx=(z1, y1, x1))

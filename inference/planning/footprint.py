@@ -10,7 +10,7 @@ from math import prod
 
 from inference.postprocessing.components import BLOCK_BYTES, blocks_zyx
 from inference.postprocessing.runs import RUN_BYTES, VISIT_BYTES, VOXELS_AT_ONCE, most_runs
-from inference.preprocessing.model_image import input_scheme
+from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.resampling import SPLINE_REACH
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend

@@ -4,9 +4,9 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 (`_mb`). What the estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
@@ -14,11 +14,11 @@ from inference.imaging.orientation import orient, orientation_of
 from inference.planning.footprint import VOXEL_BYTES, Footprint, WritingCost
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan
 from inference.planning.windows import window_choices
-from inference.preprocessing.resampling import model_size
+from inference.preprocessing.model_grid import input_scheme, model_grid
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
 from inference.sliding_window.groups import grouped_members
-from inference.sliding_window.placement import window_starts
+from inference.sliding_window.placement import starts_of
 from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
@@ -28,6 +28,15 @@ from model.manifest.tiling import CentreFirst
 
 Groups = list[tuple[Zyx, list[Member]]]
 """Grid and members of each group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """What one plan for a case has that others have not."""
+
+    groups: Groups
+    at_once: int
+    keep: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,32 +73,37 @@ class Planner:
             BudgetError: none does; the message names the smallest budget that can be kept.
         """
         each = voxel_bytes or VOXEL_BYTES * len(self.bundle.manifest.inputs)
-        plans = self._plans(stored, region_zyx, each)
-        if small:
-            plans = iter(deque(plans, maxlen=1))
-        plan = next(plans)
-        while not plan.fits:
-            following = next(plans, None)
-            if following is None:
-                raise BudgetError(_least_needed(plan))
-            plan = following
-        return plan
-
-    def _plans(self, stored: Geometry, region_zyx: Zyx | None, voxel_bytes: int) -> Iterator[InferencePlan]:
-        """All plans, the fastest first, the smallest last."""
         manifest = self.bundle.manifest
         as_stored = manifest.preprocessing.orientation == "stored"
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
+        choices = list(self._choices(geometry, region))
+        last = self._estimate(geometry, region, each, choices[-1])
+        if small and last.fits:
+            return last
+        # Windows by the hundred lie between the largest and the smallest. Before any is looked at: does the
+        # smallest fit, or one that takes all at once, which needs no running means?
+        whole = [choice for choice in choices if choice.groups is choices[0].groups]
+        ends = [last] if small else [*(self._estimate(geometry, region, each, one) for one in whole), last]
+        if not any(plan.fits for plan in ends):
+            raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
+        rest = (self._estimate(geometry, region, each, one) for one in choices[len(whole) : -1])
+        return next(plan for plan in chain(ends[:-1], rest, ends[-1:]) if plan.fits)
+
+    def _choices(self, geometry: Geometry, region: Zyx) -> Iterator[_Choice]:
+        """What plans differ in: that of the fastest first, of the smallest last."""
+        manifest = self.bundle.manifest
         for groups in self._groups(geometry, region):
             for keep in (True, False) if looked_at_twice(manifest) else (False,):
                 for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
-                    yield self._estimate(geometry, region, voxel_bytes, groups, at_once, keep)
+                    yield _Choice(groups=groups, at_once=at_once, keep=keep)
 
     def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
         """Grids and members of the groups, with windows that take more and more runs."""
-        groups = grouped_members(self.bundle.manifest.over(geometry.spacing_zyx_mm))
-        grids = [model_size(region, geometry.spacing_zyx_mm, members[0].spacing_zyx_mm) for members in groups]
+        manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
+        groups = grouped_members(manifest)
+        schemes = [input_scheme(manifest, members[0]) for members in groups]
+        grids = [model_grid(region, geometry.spacing_zyx_mm, scheme).size_zyx for scheme in schemes]
         choices = [window_choices(grid, members[0]) for grid, members in zip(grids, groups, strict=True)]
         for level in range(max(map(len, choices))):
             windows = [each[min(level, len(each) - 1)] for each in choices]
@@ -98,9 +112,8 @@ class Planner:
                 for grid, members, window in zip(grids, groups, windows, strict=True)
             ]
 
-    def _estimate(
-        self, geometry: Geometry, region: Zyx, voxel_bytes: int, groups: Groups, at_once: int, keep: bool
-    ) -> InferencePlan:
+    def _estimate(self, geometry: Geometry, region: Zyx, voxel_bytes: int, choice: _Choice) -> InferencePlan:
+        groups, at_once, keep = choice.groups, choice.at_once, choice.keep
         manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
         twice = looked_at_twice(manifest)
         windows = {member.file: member.window_zyx for _, members in groups for member in members}
@@ -147,10 +160,7 @@ def looked_at_twice(manifest: Manifest) -> int:
 def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPlan:
     """What a group's members have in common, and how many windows they need at most in so many looks."""
     member, tiling = members[0], members[0].tiling
-    z, y, x = (
-        window_starts(size, window, tiling.overlap)
-        for size, window in zip(grid_zyx, member.window_zyx, strict=True)
-    )
+    z, y, x = starts_of(member, grid_zyx)
     centre_first = isinstance(tiling.order, CentreFirst)
     level = min(9, len(y) * len(x)) if centre_first else len(y) * len(x)
     order = "centre first" if centre_first else "all"

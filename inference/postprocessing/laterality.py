@@ -12,7 +12,7 @@ the kidney does not.
 Source: FLARE23 low-resource ensemble, "the aorta's centre line and the two largest kidney components".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,7 +44,12 @@ class _Scene:
     geometry: Geometry
 
 
-def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Midline | None = None) -> U8:
+def split_pairs(
+    channel_labels: U8,
+    geometry: Geometry,
+    output: Output,
+    body: Callable[[], Midline | None] = lambda: None,
+) -> U8:
     """Label ids from fused channels, with each merged pair split into right and left.
 
     Args:
@@ -52,8 +57,8 @@ def split_pairs(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
             `output.structures`.
         geometry: grid of `channel_labels`.
         output: what the channels mean and which ids are to be written.
-        body: the middle of the body, from `inference.postprocessing.midline.body_middle`, for label maps
-            without an aorta.
+        body: finds the middle of the body, by `inference.postprocessing.midline.body_middle`; asked only
+            where there is no aorta.
 
     Returns:
         A new (z, y, x) uint8 array with ids of `output.labels`.
@@ -126,13 +131,13 @@ def _is_merged(pair: Pair, names: Mapping[str, object], label_set: LabelSet) -> 
     return pair.merged in names and pair.merged not in label_set.ids
 
 
-def _midline(scene: _Scene, body: Midline | None) -> Midline:
+def _midline(scene: _Scene, body: Callable[[], Midline | None]) -> Midline:
     """The best middle at hand."""
     aorta, cava = _vessel(scene, "aorta"), _vessel(scene, "inferior vena cava")
     beside_cava = replace(cava, shift_mm=CAVA_TO_MIDDLE_MM) if cava else None
     return (
         aorta
-        or body
+        or body()
         or beside_cava
         or middle_by_organs(scene.found, scene.geometry)
         or middle_of_image(scene.geometry)

@@ -1,5 +1,6 @@
 """From voxel values to network input, by the schemes of `model.manifest.intensity`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ from model.manifest.intensity import (
     ClipZscoreIntensity,
     DivideIntensity,
     Intensity,
+    RangeIntensity,
     WindowIntensity,
     WindowSigmoidIntensity,
     ZeroToOneIntensity,
@@ -35,18 +37,20 @@ class ChannelStatistics:
 NOTHING = ChannelStatistics(mean=0.0, std=0.0, lowest=0.0, highest=0.0)
 
 
-def channel_statistics(array: Voxels, over: Over = "image", filled: Mask | None = None) -> ChannelStatistics:
+def channel_statistics(
+    array: Iterable[Voxels], over: Over = "image", filled: Mask | None = None
+) -> ChannelStatistics:
     """Mean, deviation and range of one channel.
 
     Args:
-        array: (z, y, x). Voxels that are NaN or infinite are left out; where none counts all figures are 0.
+        array: (z, y, x), or its slices one after the other. Voxels that are NaN or infinite are left out;
+            where none counts all figures are 0.
         over: which voxels count, see `ZscoreIntensity.over`.
         filled: (z, y, x), for `nonzero_filled` (`nonzero_filled`).
     """
     count, total, squares = 0, 0.0, 0.0
     lowest, highest = np.inf, -np.inf
-    middle = float(array[tuple(n // 2 for n in array.shape)])
-    shift = middle if np.isfinite(middle) else 0.0  # Keeps the sum of squares small.
+    shift = _middle(array) if isinstance(array, np.ndarray) else 0.0
     for index, plane in enumerate(array):
         counted = np.isfinite(plane)
         if over == "nonzero":
@@ -67,6 +71,12 @@ def channel_statistics(array: Voxels, over: Over = "image", filled: Mask | None 
     return ChannelStatistics(
         mean=total / count + shift, std=std, lowest=lowest + shift, highest=highest + shift
     )
+
+
+def _middle(array: Voxels) -> float:
+    """The value in the middle, near which others lie: taken from all, it keeps the sum of squares small."""
+    middle = float(array[tuple(n // 2 for n in array.shape)])
+    return middle if np.isfinite(middle) else 0.0
 
 
 def nonzero_filled(channels: tuple[Voxels, ...]) -> Mask:
@@ -139,6 +149,19 @@ def normalize(
         case DivideIntensity():
             values /= intensity.by
             return values
+        case RangeIntensity():
+            return _onto_range(values, intensity)
+    return values
+
+
+def _onto_range(values: F32, intensity: RangeIntensity) -> F32:
+    """In the order of MONAI's `ScaleIntensityRange`."""
+    values -= intensity.lower
+    values /= intensity.upper - intensity.lower
+    values *= intensity.to_upper - intensity.to_lower
+    values += intensity.to_lower
+    if intensity.clip:
+        np.clip(values, intensity.to_lower, intensity.to_upper, out=values)
     return values
 
 

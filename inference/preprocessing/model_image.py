@@ -18,13 +18,12 @@ from inference.preprocessing.intensity import (
     normalize,
     statistics_over,
 )
-from inference.preprocessing.resampling import Prepare, model_size, resample_slices, value_range
+from inference.preprocessing.model_grid import InputScheme, model_grid
+from inference.preprocessing.resampling import Prepare, resample_slices, value_range
 from inference.threads import Threads
-from model.arrays import F32, Voxels, Zyx, ZyxMm
-from model.manifest.document import Manifest
+from model.arrays import F32, Voxels, Zyx
 from model.manifest.intensity import Intensity
-from model.manifest.network import Network
-from model.manifest.resampling import Resampling, along_axes
+from model.manifest.resampling import along_axes
 
 AIR_HU = -500.0
 """Voxels up to here are air or lung: what is looked for lies above, fat included."""
@@ -32,28 +31,6 @@ AIR_HU = -500.0
 
 MakeSlices = Callable[[int, int], F32]
 """Makes slices from one to before another of a channel's input."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputScheme:
-    """How a network's input is made; networks with equal schemes share it."""
-
-    spacing_zyx_mm: ZyxMm
-    intensities: tuple[Intensity, ...]
-    """One for each channel."""
-    resampling: Resampling
-    normalize_first: bool
-    """Whether voxels are normalized in the image's grid, before they are resampled."""
-
-
-def input_scheme(manifest: Manifest, network: Network) -> InputScheme:
-    """How a network's input is made, by the manifest."""
-    return InputScheme(
-        spacing_zyx_mm=network.spacing_zyx_mm,
-        intensities=manifest.intensities_of(network),
-        resampling=manifest.resampling_of(network),
-        normalize_first=manifest.preprocessing.normalize == "before_resampling",
-    )
 
 
 @dataclass(frozen=True)
@@ -94,10 +71,13 @@ class ModelImage:
         self._statistics = statistics
         self._threads = threads
         geometry = region.geometry
-        self.size_zyx: Zyx = model_size(geometry.size_zyx, geometry.spacing_zyx_mm, scheme.spacing_zyx_mm)
+        grid = model_grid(geometry.size_zyx, geometry.spacing_zyx_mm, scheme)
+        self.size_zyx: Zyx = grid.size_zyx
+        self._lines = grid.lines
         self._along = along_axes(scheme.resampling, geometry.spacing_zyx_mm, scheme.spacing_zyx_mm)
         self._first = 0
         self._held: F32 = self._nothing()
+        self._resampled: dict[int, ChannelStatistics] = {}
 
     def slices(self, first: int, stop: int) -> F32:
         """Slices `first` to before `stop` of the input (channels, slices, y, x), not to be changed.
@@ -118,7 +98,7 @@ class ModelImage:
     def air(self, channel: int) -> float:
         """Value of a CT channel's input up to which a voxel is air."""
         intensity = self._scheme.intensities[channel]
-        statistics = self._statistics.of(channel, intensity)
+        statistics = self._figures(channel)
         air = np.full(1, AIR_HU, np.float32)
         return float(normalize(air, intensity, statistics, np.ones(1, bool))[0])
 
@@ -141,15 +121,33 @@ class ModelImage:
         """What makes slices of a channel; figures of the whole image are taken here, once."""
         array, along, size = self._region.channels[channel], self._along, self.size_zyx
         intensity = self._scheme.intensities[channel]
-        statistics = self._statistics.of(channel, intensity)
-        limits = self._limits[channel]
+        statistics = self._figures(channel)
+        limits, lines = self._limits[channel], self._lines
         prepare = self._prepare(channel) if self._scheme.normalize_first else None
 
         def make(start: int, stop: int) -> F32:
-            made = resample_slices(array, size, start, stop, along, prepare=prepare, limits=limits)
+            made = resample_slices(
+                array, size, start, stop, along, prepare=prepare, limits=limits, lines=lines
+            )
             return made if prepare else normalize(made, intensity, statistics)
 
         return make
+
+    def _figures(self, channel: int) -> ChannelStatistics | None:
+        """What the channel's scheme needs to know of the whole image."""
+        intensity = self._scheme.intensities[channel]
+        if self._scheme.figures_first or not needs_statistics(intensity):
+            return self._statistics.of(channel, intensity)
+        if channel not in self._resampled:
+            array, limits = self._region.channels[channel], self._limits[channel]
+            slices = (
+                resample_slices(
+                    array, self.size_zyx, k, k + 1, self._along, limits=limits, lines=self._lines
+                )[0]
+                for k in range(self.size_zyx[0])
+            )
+            self._resampled[channel] = channel_statistics(slices, statistics_over(intensity))
+        return self._resampled[channel]
 
     def _prepare(self, channel: int) -> Prepare:
         intensity = self._scheme.intensities[channel]

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.geometry import Geometry
+from inference.geometry import EDGES, SAME, Geometry, Line, Lines
 from model.arrays import F32, F64, U8, Voxels, Zyx, ZyxMm
 from model.manifest.resampling import Interpolation
 
@@ -80,6 +80,7 @@ def resample_slices(
     *,
     prepare: Prepare | None = None,
     limits: tuple[float, float] | None = None,
+    lines: Lines = EDGES,
 ) -> F32:
     """Slices `start` to before `stop` of `resample_image(array, size_zyx, along)`, without the others.
 
@@ -92,10 +93,11 @@ def resample_slices(
         prepare: applied to each slice of the image before it is resampled.
         limits: lowest and highest value of the whole image, prepared, to which a cubic result is clipped;
             found out where they are not given.
+        lines: where the result's voxels lie on the image's axes.
     """
     kinds = (along,) * 3 if isinstance(along, str) else along
     along_z, along_y, along_x = (
-        taps(n, m, kind) for n, m, kind in zip(array.shape, size_zyx, kinds, strict=True)
+        taps(n, m, kind, line) for n, m, kind, line in zip(array.shape, size_zyx, kinds, lines, strict=True)
     )
     # A spline overshoots. What is resampled slice by slice is clipped slice by slice, as nnU-Net does.
     by_slice = "cubic" in kinds[1:] and kinds[0] != "cubic"
@@ -199,15 +201,17 @@ class Taps:
         return found
 
 
-def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
-    """Taps along one axis from `size` to `new_size` voxels.
+def taps(size: int, new_size: int, interpolation: Interpolation, line: Line | None = None) -> Taps:
+    """Taps along one axis from `size` to `new_size` voxels, edge to edge or along a line.
 
     >>> taps(4, 2, "linear").index.tolist(), taps(4, 2, "linear").weight.tolist()
     ([[0, 1], [2, 3]], [[0.5, 0.5], [0.5, 0.5]])
     """
-    if size == new_size:
+    if size == new_size and line in (None, SAME):
         return Taps(index=np.arange(size)[:, None], weight=np.ones((size, 1), np.float32), size=size)
     centre = np.asarray((np.arange(new_size) + 0.5) * size / new_size - 0.5, np.float64)
+    if line is not None:
+        return _linear(np.asarray(line.first + np.arange(new_size) * line.step, np.float64), size)
     if interpolation == "cubic":
         return _cubic(centre, size)
     if interpolation == "nearest":
@@ -218,11 +222,7 @@ def taps(size: int, new_size: int, interpolation: Interpolation) -> Taps:
     factor = size // new_size if interpolation == "area" else 1
     if factor > 1:
         return _area(centre, factor, size)
-    below = np.clip(np.floor(centre), 0, max(0, size - 2)).astype(np.intp)
-    share = np.clip(centre - below, 0.0, 1.0)
-    return _as_taps(
-        np.stack([below, np.minimum(below + 1, size - 1)], axis=1), np.stack([1 - share, share], axis=1), size
-    )
+    return _linear(centre, size)
 
 
 def in_plane(plane: Voxels, along_y: Taps, along_x: Taps) -> F32:
@@ -244,6 +244,15 @@ def _combine_rows(plane: Voxels, along: Taps) -> F32:
     for tap in range(1, along.index.shape[1]):
         total += plane[along.index[:, tap]] * along.weight[:, tap : tap + 1]
     return total
+
+
+def _linear(centre: F64, size: int) -> Taps:
+    """Between the two voxels around each place, held at the outermost ones."""
+    below = np.clip(np.floor(centre), 0, max(0, size - 2)).astype(np.intp)
+    share = np.clip(centre - below, 0.0, 1.0)
+    return _as_taps(
+        np.stack([below, np.minimum(below + 1, size - 1)], axis=1), np.stack([1 - share, share], axis=1), size
+    )
 
 
 def _area(centre: F64, factor: int, size: int) -> Taps:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.geometry import EDGES, Lines
 from inference.restoration.candidates import REACH, UNDECIDED, Bits, classify, margin_of
 from inference.restoration.interpolation import Axis, axis_positions, blend, interpolate_axis
 from inference.restoration.winners import Rule
@@ -41,6 +42,7 @@ class Restorer:
         threads: work on slices.
         part: first and one past the last of the output slices to write; None for all.
         along: `linear` or `nearest` along z, y and x.
+        lines: where the output's voxels lie on the network's axes.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Restorer:
         *,
         part: tuple[int, int] | None = None,
         along: Sequence[Interpolation] = LINEAR,
+        lines: Lines = EDGES,
     ) -> None:
         self._out = out
         self._rule = rule
         self._threads = threads
         self._z, self._y, self._x = (
-            axis_positions(m, n, kind) for m, n, kind in zip(grid_zyx, out.shape, along, strict=True)
+            axis_positions(m, n, kind, line)
+            for m, n, kind, line in zip(grid_zyx, out.shape, along, lines, strict=True)
         )
         self._written, self._stop = part or (
             0,

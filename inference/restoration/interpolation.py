@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.geometry import Line
 from model.arrays import F32, Zyx
 from model.manifest.resampling import Interpolation
 
@@ -34,13 +35,19 @@ class Axis:
         return len(self.low)
 
 
-def axis_positions(size_in: int, size_out: int, kind: Interpolation = "linear") -> Axis:
+def axis_positions(
+    size_in: int, size_out: int, kind: Interpolation = "linear", line: Line | None = None
+) -> Axis:
     """Linear interpolation, or the nearest voxel, from `size_in` to `size_out` voxels over the same length.
+
+    Or, where it is given, along the line on which the output's voxels lie.
 
     From 2 to 4 voxels: output voxels lie at -0.25, 0.25, 0.75, 1.25 of the input, so `low` is 0 0 0 1, `high`
     0 1 1 1, `share` 0 0.25 0.75 0.
     """
     position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
+    if line is not None:
+        position = line.first + np.arange(size_out) * line.step
     if kind == "nearest":
         position = np.floor(position + 0.5)
     position = np.clip(position, 0, size_in - 1)

@@ -4,13 +4,13 @@ Scores are (channels, ...) float32; decisions uint8, 0 for background, then n fo
 (`Output.structures`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from model.arrays import F32, U8
 from model.manifest.document import Manifest
-from model.manifest.fusion import Scores, fused_scores
+from model.manifest.fusion import Scores, fused_scores, window_scores_of
 from model.manifest.output import Sigmoid
 
 UNSEEN_LOGIT = 10.0
@@ -49,6 +49,11 @@ def rule_of(manifest: Manifest) -> Rule:
         softmax=not sigmoid,
         order=priority or tuple(range(len(output.channels))),
     )
+
+
+def window_rule_of(manifest: Manifest) -> Rule:
+    """What the scores of a bundle's windows are."""
+    return replace(rule_of(manifest), scores=window_scores_of(manifest.fusion))
 
 
 def decide(scores: F32, rule: Rule) -> U8:

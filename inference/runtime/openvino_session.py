@@ -7,6 +7,7 @@ import numpy as np
 
 from inference.errors import DeviceMemoryError
 from inference.runtime.backends import load_library
+from inference.runtime.openvino_norm import with_whole_norms
 from inference.runtime.out_of_memory import first_line, is_out_of_memory
 from inference.runtime.precision import effective_precision
 from inference.runtime.settings import Settings
@@ -40,6 +41,8 @@ class OpenVinoSession:
         graph = core.read_model(network)
         if graph.is_dynamic():
             graph.reshape(list(settings.input_shape))
+        if low:
+            with_whole_norms(graph)
         self._compiled: Any = core.compile_model(graph, "CPU", options)
         self._request: Any = self._compiled.create_infer_request()
 

@@ -21,14 +21,14 @@ from inference.errors import UsageError
 from inference.restoration.winners import Rule, fill_unseen
 from inference.runtime.session import Session
 from inference.sliding_window.importance import importance_map
-from inference.sliding_window.one_window import window_scores
+from inference.sliding_window.one_window import activate, window_scores
 from inference.sliding_window.order import Relevance, Rows, WindowCount, WindowOrder, order_of
-from inference.sliding_window.placement import read_window, window_starts
+from inference.sliding_window.placement import read_window, starts_of
 from inference.sliding_window.running_mean import OneWindow, RunningMean
 from inference.threads import ONE_THREAD, Threads
 from model.arrays import F32, Zyx, ZyxMm
 from model.manifest.document import Manifest
-from model.manifest.fusion import FirstThenOrgansFusion
+from model.manifest.fusion import FirstThenOrgansFusion, fused_scores, window_scores_of
 from model.manifest.network import Member
 from model.manifest.tiling import AllWindows
 from model.manifest.window import AnyWindow
@@ -67,7 +67,9 @@ class Group:
     channels: tuple[str, ...]
     """Names of the networks' channels; background first under softmax."""
     rule: Rule
-    """What the scores are."""
+    """What the scores of a window are."""
+    probabilities: bool = False
+    """Whether the mean over windows, of logits, becomes probabilities."""
     threads: Threads = ONE_THREAD
     """Work on slices."""
     alone: bool = False
@@ -100,11 +102,7 @@ class Group:
         size, member = self.grid_zyx, self.passes[0].member
         window = member.window_zyx[0]
         depth = min(size[0], window)
-        levels = [
-            z
-            for z in window_starts(size[0], window, member.tiling.overlap)
-            if z < stop and z + window > first
-        ]
+        levels = [z for z in starts_of(member, size)[0] if z < stop and z + window > first]
         one = self.alone and one_window(size, [each.member for each in self.passes])
         buffer = (OneWindow if one else RunningMean)(len(self.channels), (depth, *size[1:]))
         for z, following in zip(levels, [*levels[1:], stop], strict=True):
@@ -116,7 +114,8 @@ class Group:
                 self.count.skipped += left_out
             part = slice(max(first, origin) - origin, min(final, stop) - origin)
             if part.start < part.stop:
-                yield fill_unseen(buffer.mean[:, part], buffer.weight[part], self.rule)
+                slab = fill_unseen(buffer.mean[:, part], buffer.weight[part], self.rule)
+                yield activate(slab, self.rule.softmax, self.threads) if self.probabilities else slab
             buffer.advance(final - origin)
 
     def _adder(self, buffer: RunningMean | OneWindow, of: Pass) -> AddWindow:
@@ -185,6 +184,7 @@ def grouped(members: Sequence[Member]) -> list[list[Member]]:
             member.window_zyx,
             replace(member.window, memory=None) if isinstance(member.window, AnyWindow) else None,
             tiling.overlap,
+            None if tiling.placement == "even" else member.from_end_zyx,
             tiling.importance,
             tiling.order,
             member.ensemble,
@@ -196,9 +196,12 @@ def grouped(members: Sequence[Member]) -> list[list[Member]]:
 def grouped_members(manifest: Manifest) -> list[list[Member]]:
     """The members in the groups in which they are run.
 
-    The first one is alone where the others may see only a part.
+    The first one is alone where the others may see only a part; each is where the mean over windows is of
+    logits and that over members of probabilities.
     """
     members = manifest.members
+    if window_scores_of(manifest.fusion) != fused_scores(manifest.fusion):
+        return [[member] for member in members]
     if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(members) > 1:
         return [[members[0]], *grouped(members[1:])]
     return grouped(members)

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 
 from inference.restoration.winners import Rule
-from inference.sliding_window.placement import Slices, covered, window_starts
+from inference.sliding_window.placement import Slices, covered, starts_of, window_starts
 from model.arrays import F32, Mask, Zyx
 from model.labels import BACKGROUND
 from model.manifest.network import Member
@@ -47,8 +47,7 @@ class AllWindowsOrder:
     """Every window of the grid, from front to back, then from right to left."""
 
     def __init__(self, member: Member, size_zyx: Zyx) -> None:
-        window, overlap = member.window_zyx, member.tiling.overlap
-        self._y, self._x = (window_starts(size_zyx[axis], window[axis], overlap) for axis in (1, 2))
+        _, self._y, self._x = starts_of(member, size_zyx)
 
     def row(self, z: int, run: RunWindow) -> int:
         """Run the windows that begin at slice `z`; returns how many were left out unseen: none."""

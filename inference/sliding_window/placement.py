@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 
 from model.arrays import F32, Zyx
+from model.manifest.network import Member
 
 Slices = tuple[slice, slice, slice]
 
@@ -46,6 +47,40 @@ def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     # In nnU-Net's order of operations: half-way between two voxels rounding decides.
     apart = (size - window) / gaps
     return tuple(round(i * apart) for i in range(gaps + 1))
+
+
+def stepped_starts(size: int, window: int, overlap: float, *, from_end: bool = False) -> tuple[int, ...]:
+    """First voxels of the windows along one axis, one every `int(window * (1 - overlap))` voxels.
+
+    The last one is moved back to the image's end. Source: `dense_patch_slices` of MONAI.
+
+    Ten voxels, windows of four, overlap 0.25: 0, 3, 6. Overlap 0.5 of windows of five: 0, 2, 4, 5; counted
+    from the end: 0, 1, 3, 5.
+
+    Args:
+        size: voxels of the image along the axis, at least 1.
+        window: voxels of the window along the axis.
+        overlap: share of a window that the next one covers again, 0 to 0.9.
+        from_end: whether the network's axis runs the other way.
+    """
+    step = max(1, int(window * (1 - overlap)))
+    beyond = max(0, size - window)
+    starts = [*range(0, beyond, step), beyond]
+    if size < window:
+        starts = [-((window - size) // 2)]
+    # Seen from the other end a window begins where it ends.
+    return tuple(sorted(size - window - start for start in starts) if from_end else starts)
+
+
+def starts_of(member: Member, size_zyx: Zyx) -> tuple[tuple[int, ...], ...]:
+    """First voxels of a member's windows along z, y and x of an image of this size, in rising order."""
+    tiling, ends = member.tiling, member.from_end_zyx
+    return tuple(
+        window_starts(size, window, tiling.overlap)
+        if tiling.placement == "even"
+        else stepped_starts(size, window, tiling.overlap, from_end=from_end)
+        for size, window, from_end in zip(size_zyx, member.window_zyx, ends, strict=True)
+    )
 
 
 def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]:

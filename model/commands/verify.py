@@ -1,6 +1,7 @@
 """Compare a bundle with what it was made from: labels, time and memory of both, each case in a new process.
 
     verify BUNDLE --against nnunet RESULTS_DIR --images DIR     runs nnU-Net's own predictor (--python)
+    verify BUNDLE --against monai MODEL --images DIR            runs MONAI's own classes (--python)
     verify BUNDLE --against labels DIR --images DIR             takes label maps that are there already
 
 The bundle is run twice, in fp32 and as its manifest allows; where bf16 agrees less than 0.995 with the
@@ -21,17 +22,26 @@ from pathlib import Path
 from eval.benchmark.cold_runs import write_json
 from eval.eval_errors import JudgingError
 from eval.verification.comparison import Agreement, Contest, agreement, run_all
-from eval.verification.contenders import Case, Contender, cases_in, leanseg, nnunet
+from eval.verification.contenders import Case, Contender, cases_in, leanseg, monai, nnunet
 from eval.verification.findings import draw_worst, record, structures_table, table
 from model.bundle import MANIFEST, BundleError, ModelBundle, load_bundle, replace_manifest
 from model.changing.tuning import tuned
 from model.commands.show import VERIFICATION
+from model.importers.monai.found_model import NETWORK
+from model.importers.monai.importing import write_monai_config
+from model.importers.nnunet import DEFAULT_CHECKPOINT
 from model.importers.nnunet_folder import find_model
 from model.labels import LabelSet
 
 FP32, ALLOWED, REFERENCE = "LeanSeg fp32", "LeanSeg as allowed", "labels given"
 LEAST_BF16_DICE = 0.995
 """Agreement with the reference below which bf16 is not allowed any more."""
+REMEDIES = {
+    "nnunetv2": "; run `make peers` and add --python .venv-peers/bin/python",
+    "monai": "; run `make training`, or add --python with one that has monai and nibabel",
+    "nibabel": "; MONAI reads and turns images with it: run `make training` again, or `pip install nibabel`",
+}
+"""What to do where a program's package is missing."""
 FASTER = {
     "linear resampling": ('preprocessing.resampling={"kind": "linear"}',),
     "overlap 0.25": ("tiling.overlap=0.25",),
@@ -45,7 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `verify`."""
     add = parser.add_argument
     add("bundle", type=Path, metavar="BUNDLE", help="bundle folder")
-    add("--against", nargs=2, required=True, metavar=("KIND", "PATH"), help="nnunet FOLDER, or labels FOLDER")
+    add(
+        "--against",
+        nargs=2,
+        required=True,
+        metavar=("KIND", "PATH"),
+        help="nnunet or monai MODEL, or labels FOLDER",
+    )
     add("--configuration", metavar="NAME", help="of nnU-Net, where there are several (default: 3d_fullres)")
     add("--images", type=Path, required=True, metavar="DIR", help="CASE_0000.nii.gz, CASE_0001.nii.gz …")
     add("--truth", type=Path, metavar="DIR", help="true label maps CASE.nii.gz, to score all against")
@@ -54,13 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(sys.executable),
         metavar="FILE",
-        help="the Python that has nnunetv2 (default: this one)",
+        help="the Python that has nnunetv2 or monai and nibabel (default: this one)",
     )
     add(
         "--checkpoint",
-        default="checkpoint_final.pth",
         metavar="FILE",
-        help="as imported (default: %(default)s)",
+        help="as imported (default: the usual one)",
     )
     add(
         "--float32-sums",
@@ -112,8 +127,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         _verify(arguments)
     except JudgingError as error:
-        absent = "No module named 'nnunetv2'" in str(error)
-        remedy = "; run `make peers` and add --python .venv-peers/bin/python" if absent else ""
+        remedy = next(
+            (text for name, text in REMEDIES.items() if f"No module named '{name}'" in str(error)), ""
+        )
         raise BundleError(f"{error}{remedy}") from error
     return 0
 
@@ -123,7 +139,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     cases = cases_in(arguments.images)
     kind, path = arguments.against[0], Path(arguments.against[1])
     with tempfile.TemporaryDirectory(prefix="leanseg-verify-") as work:
-        peer = _peer(kind, path, arguments, bundle)
+        peer = _peer(kind, path, arguments, bundle, Path(work))
         reference = path if peer is None else Path(work) / "reference"
         runs = {} if peer is None else run_all(peer, cases, reference)
         judge = _Judge(
@@ -146,21 +162,27 @@ def _verify(arguments: argparse.Namespace) -> None:
         _keep(contests, judge, bundle, f"{kind} {path.resolve().name}")
 
 
-def _peer(kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBundle) -> Contender | None:
+def _peer(
+    kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBundle, work: Path
+) -> Contender | None:
     """The program that the bundle is held against; None where its label maps are given."""
     if kind == "labels":
         return None
+    folds = [Path(member.file).stem.removeprefix("fold-") for member in bundle.manifest.members]
+    if kind == "monai":
+        # A network of the model zoo is no fold.
+        asked = [] if folds == [NETWORK] else folds
+        return monai(arguments.python, write_monai_config(path, asked, arguments.checkpoint, work))
     if kind != "nnunet":
-        raise JudgingError(f"--against {kind}: unknown; known are nnunet and labels")
+        raise JudgingError(f"--against {kind}: unknown; known are nnunet, monai and labels")
     model = find_model(path, arguments.configuration)
     if not isinstance(model, Path):
         raise JudgingError(f"{path}: nnU-Net itself does not run from a zip; unzip it and give the folder")
-    folds = [Path(member.file).stem.removeprefix("fold-") for member in bundle.manifest.members]
     return nnunet(
         arguments.python,
         model.resolve(),
         folds,
-        arguments.checkpoint,
+        arguments.checkpoint or DEFAULT_CHECKPOINT,
         float32_sums=arguments.float32_sums,
     )
 

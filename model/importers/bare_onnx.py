@@ -23,6 +23,7 @@ from model.manifest.fusion import MeanFusion, Scores
 from model.manifest.network import Member
 from model.manifest.output import Activation, Output, Sigmoid, Softmax
 from model.manifest.resampling import Resampling
+from model.onnx_export.exact_norm import with_exact_norms
 from model.onnx_export.memory import measure_memory
 from model.onnx_export.parity import synthetic_inputs
 from model.onnx_export.revision import git_revision
@@ -72,6 +73,7 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
     channels = _count_channels(path, model, told, window)
     output = _output(path, channels, told.labels)
     _set_side(model.graph.output[0], [1, channels, *window])
+    with_exact_norms(model)
     measured: list[dict[str, int]] = []
 
     def write_files(staged: Path) -> None:

@@ -48,9 +48,16 @@ def read_checkpoint(place: Place) -> Mapping[str, Any]:
             found = torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RefusedModelError(f"{place}: is missing") from error
+    except RuntimeError as error:
+        if "TorchScript" in str(error):
+            raise RefusedModelError(
+                f"{place}: is TorchScript, a program that would have to be run; give the checkpoint that it "
+                "was made of, or export it to ONNX and use `import onnx`"
+            ) from error
+        raise RefusedModelError(f"{place}: damaged, or no checkpoint of torch") from error
     except pickle.UnpicklingError as error:
         raise RefusedModelError(f"{place}: {_why(error)}") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         raise RefusedModelError(f"{place}: damaged, or no checkpoint of torch") from error
     if not isinstance(found, Mapping):
         raise RefusedModelError(f"{place}: holds no mapping, so no checkpoint that is known here")

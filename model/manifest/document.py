@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from model.arrays import ZyxMm
-from model.checks import check
+from model.checks import check, check_between
 from model.manifest.clean_up import CleanUpStep
 from model.manifest.fusion import CleanedGroupsFusion, Fusion, MeanFusion
 from model.manifest.intensity import Intensity, needs_mask
@@ -27,6 +27,7 @@ from model.manifest.network import Localization, Member, Network, lies_inside
 from model.manifest.output import Output
 from model.manifest.resampling import LinearResampling, Resampling, Restoration
 from model.manifest.tiling import CentreFirst
+from model.manifest.window import LARGEST_SIDE
 
 FORMAT_VERSION = 2
 N = TypeVar("N", bound=Network)
@@ -51,12 +52,28 @@ class Preprocessing:
     orientation: Literal["canonical", "stored"] = "canonical"
     """`canonical`: arrays are turned to S, P, L first. `stored`: they stay as the file has them, which
     nnU-Net's readers do; `axes` is then relative to the file's own."""
-    crop: Literal["none", "nonzero"] = "none"
-    """`nonzero`: to the box around voxels that are not 0 in any channel (nnU-Net)."""
+    crop: Literal["none", "nonzero", "positive"] = "none"
+    """`nonzero`: to the box around voxels that are not 0 in any channel (nnU-Net). `positive`: around those
+    that are above 0 in any channel (MONAI `CropForeground`)."""
+    crop_margin: int = 0
+    """Voxels by which that box is larger on every side, as far as the image reaches."""
     normalize: Literal["before_resampling", "after_resampling"] = "after_resampling"
     """Whether voxels are normalized in the image's grid (nnU-Net) or in the network's."""
+    figures_on: Literal["image", "network"] = "image"
+    """On which grid figures are taken that an intensity takes from each image: the image's own, or the
+    network's (MONAI)."""
+    grid: Literal["edges", "first_voxel"] = "edges"
+    """How a network's grid lies over the image. `edges`: both end at the same edges (nnU-Net). `first_voxel`:
+    the centres of their first voxels, counted along the network's `axes`, are the same (MONAI `Spacing`)."""
     resampling: Resampling = field(default_factory=LinearResampling)
     """How an image is brought to a network's grid."""
+
+    def __post_init__(self) -> None:
+        check_between("crop_margin", self.crop_margin, 0, LARGEST_SIDE)
+        late = self.figures_on == "image" or self.normalize == "after_resampling"
+        check(late, f"figures_on: must be image where normalize is {self.normalize}")
+        either = self.grid == "edges" or isinstance(self.resampling, LinearResampling)
+        check(either, f"resampling: must be linear where grid is {self.grid}, is {self.resampling.kind}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +138,23 @@ class Manifest:
             known = any(member.ensemble == name for member in self.members)
             check(known, f"fusion.clean_up.{name}: no member names this ensemble")
             self._check_steps(f"fusion.clean_up.{name}", steps)
+        if self.preprocessing.grid == "first_voxel":
+            self._check_one_grid()
         turned = self.preprocessing.orientation == "canonical" or isinstance(self.fusion, MeanFusion)
         check(turned, f"fusion: {self.fusion.kind} needs preprocessing.orientation canonical")
+
+    def _check_one_grid(self) -> None:
+        """Grids that begin at a voxel's centre end anywhere, and so are not brought together."""
+        first, where = self.members[0], "preprocessing.grid: first_voxel needs"
+        for name in ("spacing_zyx_mm", "kept_spacing", "kept_within", "axes"):
+            same = all(getattr(member, name) == getattr(first, name) for member in self.members)
+            check(same, f"{where} members of one {name}")
+        own = any(member.resampling is not None for member in self.members)
+        check(not own, f"{where} that no member has a resampling of its own")
+        check(self.localization is None, f"{where} that there is no localization")
+        check(isinstance(self.fusion, MeanFusion), f"{where} fusion mean, is {self.fusion.kind}")
+        linear = isinstance(self.restoration, LinearResampling)
+        check(linear, f"{where} restoration linear, is {self.restoration.kind}")
 
     def _check_steps(self, where: str, steps: Sequence[CleanUpStep]) -> None:
         for index, step in enumerate(steps):
@@ -169,7 +201,7 @@ class Manifest:
 
     def over(self, image_zyx_mm: ZyxMm) -> "Manifest":
         """The same with the voxel sizes that its networks have over an image (`Network.spacing_on`)."""
-        if not any(network.kept_spacing for network in self.networks().values()):
+        if not any(network.keeps_spacing for network in self.networks().values()):
             return self
 
         def resolved(network: N) -> N:

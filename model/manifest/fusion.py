@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from model.checks import check
 from model.manifest.clean_up import CleanUpStep
 
 Scores = Literal["probabilities", "logits"]
@@ -21,6 +22,13 @@ class MeanFusion:
     kind: Literal["mean"] = "mean"
     of: Scores = "probabilities"
     """What is averaged, over mirrored copies, windows, members and groups alike."""
+    over_windows: Scores | None = None
+    """What is averaged over mirrored copies and windows, where that is something else: logits, which then
+    become each member's probabilities (MONAI)."""
+
+    def __post_init__(self) -> None:
+        possible = self.over_windows != "probabilities" or self.of == "probabilities"
+        check(possible, "over_windows: probabilities do not become logits again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +66,9 @@ Fusion = MeanFusion | FirstThenOrgansFusion | CleanedGroupsFusion
 def fused_scores(fusion: Fusion) -> Scores:
     """What a fusion averages."""
     return "probabilities" if isinstance(fusion, CleanedGroupsFusion) else fusion.of
+
+
+def window_scores_of(fusion: Fusion) -> Scores:
+    """What a fusion averages over mirrored copies and windows."""
+    own = fusion.over_windows if isinstance(fusion, MeanFusion) else None
+    return own or fused_scores(fusion)

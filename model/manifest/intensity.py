@@ -3,6 +3,7 @@
 | kind | figures come from | used by |
 |---|---|---|
 | `window` | the recipe | LeanSeg, FLARE23 low-resource ensemble |
+| `range` | the recipe | MONAI `ScaleIntensityRange` |
 | `window_sigmoid` | the training data's foreground | MONAI Auto3DSeg SegResNet (CT) |
 | `clip_zscore` | the training data's foreground | nnU-Net (CT) |
 | `zscore` | each image | nnU-Net (MR), MONAI `NormalizeIntensity` |
@@ -35,6 +36,26 @@ class WindowIntensity(_Bounded):
     """Clip to [lower, upper], then linearly to [0, 1]."""
 
     kind: Literal["window"] = "window"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeIntensity(_Bounded):
+    """[lower, upper] linearly to [to_lower, to_upper], clipped to that or not."""
+
+    kind: Literal["range"] = "range"
+    to_lower: float = 0.0
+    """What `lower` becomes."""
+    to_upper: float = 1.0
+    """What `upper` becomes; above `to_lower`."""
+    clip: bool = True
+    """Whether what lies outside becomes the nearer end."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_finite("to_lower", self.to_lower)
+        check_finite("to_upper", self.to_upper)
+        rising = self.to_lower < self.to_upper
+        check(rising, f"to_upper: must be above to_lower ({self.to_lower}), is {self.to_upper}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +127,7 @@ Intensity = (
     | ZscoreIntensity
     | ZeroToOneIntensity
     | DivideIntensity
+    | RangeIntensity
     | NoIntensity
 )
 """Any of the schemes."""

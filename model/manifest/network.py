@@ -37,6 +37,9 @@ class Network:
     kept_spacing: tuple[AxisName, ...] = ()
     """Axes along which every image keeps its own voxel size, whatever `spacing_zyx_mm` says: networks that
     see one slice at a time (nnU-Net 2d)."""
+    kept_within: tuple[float, float] | None = None
+    """Shares of `spacing_zyx_mm` between which an image's own voxel size is near enough to be kept, axis by
+    axis, e.g. 0.75 and 1.25 (MONAI `min_pixdim` and `max_pixdim`)."""
     window_zyx: Zyx
     """Voxels that it sees at a time, in the same axes; where it takes any window, the least of them."""
     window: WindowSizes = field(default_factory=FixedWindow)
@@ -64,6 +67,8 @@ class Network:
         spacing, window = self.spacing_zyx_mm, self.window_zyx
         held = [s for s, axis in zip(spacing, AXES, strict=True) if axis not in self.kept_spacing]
         check(all(0.1 <= s <= 20 for s in held), f"spacing_zyx_mm: must be 0.1 to 20 mm, is {spacing}")
+        low, high = self.kept_within or (1, 1)
+        check(0 < low <= 1 <= high <= 100, f"kept_within: must be about 1, is {[low, high]}")
         possible = all(1 <= side <= LARGEST_SIDE for side in window)
         check(possible, f"window_zyx: must be 1 to {LARGEST_SIDE} voxels, is {window}")
         along = [AXIS_LETTERS.get(letter) for letter in self.axes]
@@ -83,9 +88,24 @@ class Network:
         >>> flat.spacing_on((5.0, 0.7, 0.7))
         (5.0, 2, 2)
         """
+        low, high = self.kept_within or (math.inf, -math.inf)
         own = zip(AXES, image_zyx_mm, self.spacing_zyx_mm, strict=True)
-        z, y, x = (image if axis in self.kept_spacing else trained for axis, image, trained in own)
+        z, y, x = (
+            image if axis in self.kept_spacing or low * trained <= image <= high * trained else trained
+            for axis, image, trained in own
+        )
         return z, y, x
+
+    @property
+    def from_end_zyx(self) -> tuple[bool, bool, bool]:
+        """Whether `axes` runs against z, y and x: towards inferior, anterior or right."""
+        z, y, x = (letter in self.axes for letter in "IAR")
+        return z, y, x
+
+    @property
+    def keeps_spacing(self) -> bool:
+        """Whether its voxel size depends on the image's (`spacing_on`)."""
+        return bool(self.kept_spacing) or self.kept_within is not None
 
     @property
     def files(self) -> dict[str, str]:
@@ -121,6 +141,8 @@ class Member(Network):
         check(self.ensemble != "", "ensemble: must not be empty")
         every = isinstance(self.window, FixedWindow) or isinstance(self.tiling.order, AllWindows)
         check(every, f"window: any needs tiling.order all, is {self.tiling.order.kind}")
+        even = isinstance(self.window, FixedWindow) or self.tiling.placement == "even"
+        check(even, f"window: any needs tiling.placement even, is {self.tiling.placement}")
         check(self.weight > 0 and math.isfinite(self.weight), f"weight: must be above 0, is {self.weight}")
 
 

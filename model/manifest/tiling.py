@@ -95,8 +95,11 @@ class Tiling:
     """How an image is covered by windows."""
 
     overlap: float = 0.5
-    """Share of a window that neighbouring windows cover again at least, per axis, 0 to 0.9; windows are
-    spread evenly."""
+    """Share of a window that neighbouring windows cover again at least, per axis, 0 to 0.9."""
+    placement: Literal["even", "steps"] = "even"
+    """`even`: windows are spread evenly, the first and the last one flush with the image's ends (nnU-Net).
+    `steps`: one every `int(window * (1 - overlap))` voxels, counted along the network's `axes`; the last one
+    is moved back to the image's end (MONAI)."""
     importance: Importance = field(default_factory=GaussianImportance)
     """How much a window's output counts at each of its voxels."""
     order: Order = field(default_factory=AllWindows)
@@ -109,5 +112,7 @@ class Tiling:
 
     def __post_init__(self) -> None:
         check_between("overlap", self.overlap, 0, 0.9)
+        every = self.placement == "even" or isinstance(self.order, AllWindows)
+        check(every, f"placement: {self.placement} needs order all, is {self.order.kind}")
         twice = len(set(self.mirror_axes)) != len(self.mirror_axes)
         check(not twice, f"mirror_axes: names an axis twice, is {list(self.mirror_axes)}")

@@ -1,7 +1,7 @@
 """From a torch network to one ONNX file, refused unless onnxruntime computes what torch computes.
 
-The graph computes in fp32 with a fixed window, or with any; weights are stored as half floats, which halves
-the file. What is checked before a file counts as done:
+The graph computes in fp32 with a fixed window, or with any, norms as `exact_norm` says; weights are stored as
+half floats, which halves the file. What is checked before a file counts as done:
 
 1. torch with rounded weights against torch with the original ones: argmax (did rounding change anything?);
 2. the file against torch with the same rounded weights: logits and argmax (is the translation right?);
@@ -25,6 +25,7 @@ from torch.export import Dim
 from torch.onnx import OnnxExporterError
 
 from model.arrays import F32, Zyx
+from model.onnx_export.exact_norm import with_exact_norms
 from model.onnx_export.half_precision import (
     store_weights_as_half,
     with_folded_batch_norm,
@@ -172,6 +173,7 @@ def write_onnx(
         )
     model = onnx.load(path)
     _strip(model)
+    with_exact_norms(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 

@@ -4,18 +4,23 @@
 in fp16, for GPUs. `bf16_is_safe` says whether a CPU may compute in bf16, which needs no file of its own.
 """
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from model.arrays import F32
 from model.networks.layers import ConvNorm
+from model.onnx_export.exact_norm import with_whole_norms
 from model.onnx_export.parity import (
     INPUT,
     OUTPUT,
@@ -73,11 +78,31 @@ def export_fp16(network: nn.Module, path: Path, fp16: Path, windows: Windows) ->
     return True
 
 
+class _HalfWhereItCan(TorchFunctionMode):
+    """Functions that torch has no half-float code for on the CPU are computed in fp32 and rounded."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - of any function
+        del types
+        try:
+            return func(*args, **(kwargs or {}))
+        except RuntimeError as error:
+            if "'Half'" not in str(error):
+                raise
+        wide, named = tree_map_only(Tensor, lambda tensor: tensor.float(), (args, kwargs or {}))
+        return tree_map_only(Tensor, lambda tensor: tensor.half(), func(*wide, **named))
+
+
 def _torch_half_predict(network: nn.Module) -> Predict:
     half = deepcopy(network).cpu().eval().half()
 
     def predict(window: F32) -> F32:
-        with torch.inference_mode():
+        with torch.inference_mode(), _HalfWhereItCan():
             logits: F32 = half(torch.from_numpy(window).half()).float().numpy()
         return logits
 
@@ -144,6 +169,7 @@ def write_fp16(path: Path, fp16: Path) -> None:
     The factors by which `Resize` enlarges stay fp32, as ONNX asks.
     """
     model = onnx.load(path)
+    with_whole_norms(model)  # Sums of squares would not fit into half floats.
     factors = {name for node in model.graph.node if node.op_type == "Resize" for name in node.input[1:3]}
     nodes = [
         helper.make_node("Cast", [INPUT], [f"{INPUT}_half"], "input_cast", to=TensorProto.FLOAT16),

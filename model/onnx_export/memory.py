@@ -11,12 +11,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
+from typing import TypeVar
 
 from model.arrays import Zyx
-from model.manifest.network import Precision
-from model.manifest.window import LARGEST_SIDE, MVOXEL, MemoryLine
+from model.manifest.network import Network, Precision
+from model.manifest.window import LARGEST_SIDE, MVOXEL, AnyWindow, MemoryLine
+
+Kind = TypeVar("Kind", bound=Network)
 
 ROOT = Path(__file__).resolve().parents[2]
 """Folder in which `inference` can be found as a package."""
@@ -31,6 +35,29 @@ PROGRAM: Sequence[str] = (sys.executable, "-m", "inference.runtime.network_memor
 
 class MeasurementError(ValueError):
     """A network's memory could not be measured. One line for the user."""
+
+
+def with_memory(stated: Kind, path: Path, in_channels: int) -> Kind:
+    """A network's entry in a manifest with its memory, where it takes any window as a line over voxels too.
+
+    What was measured before by ways that this machine does not have stays.
+
+    Args:
+        stated: its entry.
+        path: its ONNX file.
+        in_channels: of its input.
+
+    Raises:
+        MeasurementError: it could not be measured.
+    """
+    own, before = stated.input_shape, dict(stated.memory_mb or {})
+    if not isinstance(stated.window, AnyWindow):
+        found = measure_memory(path, stated.precision, (1, in_channels, *own))
+        return replace(stated, memory_mb=before | found)
+    steps = stated.in_network_axes(stated.window.multiple_of_zyx)
+    measured = measure_growing(path, stated.precision, in_channels, own, steps)
+    lines = dict(stated.window.memory or {}) | lines_above(measured)
+    return replace(stated, memory_mb=before | measured[own], window=replace(stated.window, memory=lines))
 
 
 def measure_memory(path: Path, allowed: Precision, shape: Sequence[int] = ()) -> dict[str, int]:

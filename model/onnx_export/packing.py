@@ -18,7 +18,7 @@ from model.manifest.network import Localization, Member, Network
 from model.manifest.window import AnyWindow
 from model.onnx_export.graph import OtherSizes, export_onnx
 from model.onnx_export.half_precision import bf16_is_safe, export_fp16
-from model.onnx_export.memory import lines_above, measure_growing, measure_memory
+from model.onnx_export.memory import with_memory
 
 logger = logging.getLogger(__name__)
 
@@ -122,23 +122,7 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
             fp16_file = Path(stated.file).with_suffix(".fp16.onnx").as_posix()
     logger.info("%s: may be computed in %s%s", path.name, precision, " and fp16" * bool(fp16_file))
     logger.info("%s: measuring memory", path.name)
-    packed = _measured(replace(stated, precision=precision, fp16_file=fp16_file), path, in_channels)
+    packed = with_memory(replace(stated, precision=precision, fp16_file=fp16_file), path, in_channels)
     memory_mb = packed.memory_mb or {}
     logger.info("%s: %s", path.name, ", ".join(f"{way} {mb} MiB" for way, mb in memory_mb.items()))
     return packed
-
-
-def _measured(stated: Kind, path: Path, in_channels: int) -> Kind:
-    """The network's entry with its memory, where it takes any window as a line over their voxels too.
-
-    Raises:
-        MeasurementError: it could not be measured.
-    """
-    own = stated.input_shape
-    if not isinstance(stated.window, AnyWindow):
-        memory_mb = measure_memory(path, stated.precision, (1, in_channels, *own))
-        return replace(stated, memory_mb=memory_mb)
-    steps = stated.in_network_axes(stated.window.multiple_of_zyx)
-    measured = measure_growing(path, stated.precision, in_channels, own, steps)
-    window = replace(stated.window, memory=lines_above(measured))
-    return replace(stated, memory_mb=measured[own], window=window)

@@ -9,7 +9,8 @@ from inference.geometry import Box
 from inference.imaging.reading import read_volume
 from inference.imaging.volume import crop, to_canonical
 from inference.predictor import Predictor
-from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
+from inference.preprocessing.model_grid import input_scheme
+from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.restoration.interpolation import interpolate
 from inference.restoration.winners import decide, rule_of
 from inference.runtime.session import open_session

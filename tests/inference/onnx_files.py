@@ -82,3 +82,11 @@ def fixed(shape, logits):
     ]
     axes = numpy_helper.from_array(np.array([1], np.int64), "axes")
     return graph(nodes, [axes, tensor("zero", 0.0), tensor("values", values[None])], shape, len(logits))
+
+
+def instance_norm(shape, scale, shift):
+    """Instance norm of each channel of the image, with a scale and a shift for each."""
+    node = helper.make_node(
+        "InstanceNormalization", ["image", "scale", "shift"], ["logits"], "norm", epsilon=1e-5
+    )
+    return graph([node], [tensor("scale", scale), tensor("shift", shift)], shape, shape[1])

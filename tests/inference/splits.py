@@ -34,7 +34,7 @@ def shares_right(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def assert_split(truth: np.ndarray, geometry: Geometry, at_least: float = 1.0, body: Midline | None = None):
-    found = split_pairs(MERGE[truth], geometry, OUTPUT, body)
+    found = split_pairs(MERGE[truth], geometry, OUTPUT, lambda: body)
     assert found.dtype == np.uint8
     assert found.shape == truth.shape
     assert np.array_equal(MERGE[found], MERGE[truth]), "a voxel left its organ"

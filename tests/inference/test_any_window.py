@@ -11,7 +11,8 @@ from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.planning.plan import Budget
 from inference.predictor import Predictor
-from inference.preprocessing.model_image import CaseStatistics, ModelImage, input_scheme
+from inference.preprocessing.model_grid import input_scheme
+from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.restoration.winners import decide, rule_of
 from inference.runtime.session import open_session
 from inference.runtime.settings import Settings

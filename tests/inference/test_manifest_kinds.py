@@ -8,7 +8,7 @@ import pytest
 from model.labels import FLARE23
 from model.manifest.document import Input, Preprocessing
 from model.manifest.fusion import FirstThenOrgansFusion, MeanFusion
-from model.manifest.intensity import DivideIntensity, NoIntensity
+from model.manifest.intensity import DivideIntensity, NoIntensity, ZscoreIntensity
 from model.manifest.output import Output, Sigmoid
 from model.manifest.resampling import LinearResampling, SeparateAxisResampling, SeparateAxisRestoration
 from tests.inference.bundles import CHANNELS, CT, INTENSITY, OUTPUT, abdomen, hu, localization, member
@@ -70,6 +70,28 @@ def test_a_members_own_intensities_go_before_those_of_the_inputs(tmp_path):
     other = replace(CT, intensity=NoIntensity())
     found = predict(tmp_path / "b", volume_of(hu(abdomen())), [own], inputs=(other,))
     np.testing.assert_array_equal(found.labels, abdomen())
+
+
+def test_figures_of_an_image_are_taken_on_the_grid_that_the_manifest_says(tmp_path):
+    """Every second row is 30, and every second row is what the network's grid takes."""
+    image = np.zeros((8, 16, 16), np.int16)
+    image[:, ::2] = 30
+    flat = Input(name="MR", modality="MR", intensity=ZscoreIntensity())
+    grid = {"normalize": "after_resampling", "grid": "first_voxel"}
+    coarse = member(spacing_zyx_mm=(1.0, 2.0, 1.0), window_zyx=(8, 8, 16), axes="SPL")
+    found = {
+        on: predict(
+            tmp_path / on,
+            volume_of(image, spacing=(1.0, 1.0, 1.0)),
+            [coarse],
+            inputs=(flat,),
+            preprocessing=Preprocessing(**grid, figures_on=on),
+        ).labels
+        for on in ("image", "network")
+    }
+    # The image's rows have mean 15 and deviation 15, so that a stripe is 1; on the network's grid all is 0.
+    assert found["image"].any()
+    assert not found["network"].any()
 
 
 # Fusion, restoration, output

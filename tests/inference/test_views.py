@@ -114,6 +114,21 @@ def test_what_lies_outside_the_crop_is_background(crop, tmp_path):
     np.testing.assert_array_equal(found.labels, expected)
 
 
+@pytest.mark.parametrize(("margin", "box"), [(0, ((1, 3, 5), (3, 6, 7))), (2, ((0, 1, 3), (5, 8, 9)))])
+def test_a_crop_to_what_is_above_zero(margin, box, tmp_path):
+    """Of three voxels that are not 0 two are above it; the margin ends where the image does."""
+    image = np.zeros((6, 20, 24), np.int16)
+    image[1, 3, 5] = image[2, 5, 6] = 7
+    image[4, 12, 9] = -7
+    found = predict(
+        tmp_path / "b",
+        volume_of(image),
+        inputs=(RAW,),
+        preprocessing=Preprocessing(crop="positive", crop_margin=margin),
+    )
+    assert found.region == Box(start_zyx=box[0], stop_zyx=box[1])
+
+
 @pytest.mark.parametrize("crop", ["none", "nonzero"])
 @pytest.mark.parametrize("normalize", ["before_resampling", "after_resampling"])
 def test_statistics_are_of_what_cropping_leaves(crop, normalize, tmp_path):

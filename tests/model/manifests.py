@@ -16,21 +16,23 @@ def document() -> dict:
             {"name": "PET", "modality": "PET", "intensity": {"kind": "zscore", "over": "nonzero_filled"}},
         ],
         "preprocessing": {
-            "orientation": "stored", "crop": "nonzero", "normalize": "before_resampling",
+            "orientation": "stored", "crop": "nonzero", "crop_margin": 3,
+            "normalize": "before_resampling", "figures_on": "image", "grid": "edges",
             "resampling": {"kind": "separate_axis", "in_plane": "linear", "along": "cubic", "above_ratio": 2},
         },
         "members": [
             {
                 "file": "member0.onnx", "fp16_file": "member0.fp16.onnx", "spacing_zyx_mm": [2.5, 0.8, 0.8],
                 "window_zyx": [40, 224, 192], "axes": "SPL", "precision": "bf16", "window": {"kind": "fixed"},
-                "kept_spacing": ["z"],
+                "kept_spacing": ["z"], "kept_within": [0.75, 1.25],
                 "intensities": [
                     {"kind": "clip_zscore", "lower": -970.5, "upper": 298.5, "mean": 93.3, "std": 136.2},
                     {"kind": "none"},
                 ],
                 "resampling": {"kind": "cubic"}, "memory_mb": {"openvino-bf16": 300, "onnxruntime-fp32": 500},
                 "tiling": {
-                    "overlap": 0.25, "importance": {"kind": "gaussian", "sigma": 0.25, "least": 0.01},
+                    "overlap": 0.25, "placement": "even",
+                    "importance": {"kind": "gaussian", "sigma": 0.25, "least": 0.01},
                     "order": {
                         "kind": "centre_first", "least_foreground": 10, "least_anterior": 5,
                         "anterior_share": 0.5, "passing_through": ["aorta"],
@@ -45,7 +47,7 @@ def document() -> dict:
                 "axes": "RAS",
             },
         ],
-        "fusion": {"kind": "mean", "of": "logits"},
+        "fusion": {"kind": "mean", "of": "logits", "over_windows": "logits"},
         "restoration": {"kind": "separate_axis", "in_plane": "linear", "along": "nearest"},
         "output": {
             "label_set": "flare23",

@@ -50,6 +50,7 @@ def test_the_manifest_of_these_tests_uses_every_field():
     left = [name for name in unused(parsed(), document()) if not name.startswith(".members[1]")]
     network = (
         "kept_spacing",
+        "kept_within",
         "window",
         "axes",
         "intensities",

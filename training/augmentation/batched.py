@@ -15,6 +15,7 @@ from model.manifest.intensity import (
     DivideIntensity,
     Intensity,
     NoIntensity,
+    RangeIntensity,
     WindowIntensity,
     WindowSigmoidIntensity,
 )
@@ -103,6 +104,11 @@ def normalize_in_place(values: Tensor, intensity: Intensity) -> None:
             values.sigmoid_()
         case ClipZscoreIntensity():
             values.clamp_(intensity.lower, intensity.upper).sub_(intensity.mean).div_(intensity.std)
+        case RangeIntensity():
+            values.sub_(intensity.lower).div_(intensity.upper - intensity.lower)
+            values.mul_(intensity.to_upper - intensity.to_lower).add_(intensity.to_lower)
+            if intensity.clip:
+                values.clamp_(intensity.to_lower, intensity.to_upper)
         case DivideIntensity():
             values.div_(intensity.by)
         case NoIntensity():

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.arrays import ZyxMm
-from model.manifest.intensity import ClipZscoreIntensity, Intensity, WindowIntensity, ZscoreIntensity
+from model.manifest.intensity import (
+    ClipZscoreIntensity,
+    Intensity,
+    RangeIntensity,
+    WindowIntensity,
+    ZscoreIntensity,
+)
 from model.manifest.resampling import Resampling
 from model.schema import dump
 from training.recipes.recipe import Recipe
@@ -57,6 +63,8 @@ def _can_follow(intensity: Intensity, *, resampled_normalized: bool) -> bool:
 
 def _range(intensity: Intensity) -> tuple[float, float] | None:
     if isinstance(intensity, WindowIntensity | ClipZscoreIntensity):
+        return intensity.lower, intensity.upper
+    if isinstance(intensity, RangeIntensity) and intensity.clip:
         return intensity.lower, intensity.upper
     return None
 

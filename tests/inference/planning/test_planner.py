@@ -13,6 +13,7 @@ from model.manifest.document import Preprocessing
 from model.manifest.intensity import ZscoreIntensity
 from model.manifest.resampling import CubicResampling
 from model.manifest.tiling import CentreFirst, ConstantImportance
+from model.manifest.window import AnyWindow, MemoryLine
 from tests.inference.bundles import CT, localization, make_bundle, member
 
 GEOMETRY = Geometry(size_zyx=(300, 512, 512), spacing_zyx_mm=(2.0, 0.8, 0.8))
@@ -71,6 +72,34 @@ def test_a_budget_that_cannot_be_kept_names_the_smallest_that_can(tmp_path):
         Planner(
             bundle=make_bundle(tmp_path / "d"), backend="onnxruntime", budget=Budget(host_mb=needed - 1)
         ).plan(GEOMETRY)
+
+
+ANY = AnyWindow(
+    multiple_of_zyx=(8, 8, 8),
+    smallest_zyx=(8, 8, 8),
+    memory={"onnxruntime-fp32": MemoryLine(fixed_mb=1.0, mb_per_mvoxel=1.0)},
+)
+
+
+def test_a_refusal_does_not_try_every_window(tmp_path, monkeypatch):
+    asked, estimate = [], Planner._estimate
+    monkeypatch.setattr(Planner, "_estimate", lambda *words: asked.append(1) or estimate(*words))
+    plans = planner(tmp_path, [member(window_zyx=(8, 16, 16), window=ANY)], budget=Budget(host_mb=9))
+    with pytest.raises(BudgetError, match="at least needed"):
+        plans.plan(GEOMETRY)
+    assert len(asked) == 2  # the largest and the smallest
+
+
+def test_the_whole_region_at_once_may_take_least(tmp_path):
+    """It needs no running means; here the network itself takes next to nothing."""
+    small = Geometry(size_zyx=(40, 72, 72), spacing_zyx_mm=(2.5, 0.8, 0.8))
+    members = [member(spacing_zyx_mm=small.spacing_zyx_mm, window_zyx=(40, 64, 64), window=ANY)]
+    whole = planner(tmp_path, members).plan(small)
+    assert whole.windows == 1
+    kept = replace(planner(tmp_path / "again", members), budget=Budget(host_mb=whole.host_mb)).plan(small)
+    assert kept.windows == 1
+    with pytest.raises(BudgetError, match=f"host memory {whole.host_mb} MiB"):
+        replace(planner(tmp_path / "less", members), budget=Budget(host_mb=whole.host_mb - 1)).plan(small)
 
 
 def test_networks_are_loaded_one_after_another_where_memory_is_short(tmp_path):

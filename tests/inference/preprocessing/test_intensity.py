@@ -15,6 +15,7 @@ from model.manifest.intensity import (
     ClipZscoreIntensity,
     DivideIntensity,
     NoIntensity,
+    RangeIntensity,
     WindowIntensity,
     WindowSigmoidIntensity,
     ZeroToOneIntensity,
@@ -44,6 +45,8 @@ STATISTICS = ChannelStatistics(mean=10.0, std=4.0, lowest=-10.0, highest=30.0)
         (DivideIntensity(), (0, 51, 255), (0, 0.2, 1)),
         (DivideIntensity(by=4), (-2, 6, 0), (-0.5, 1.5, 0)),
         (NoIntensity(), (-7, 0, 1234), (-7, 0, 1234)),
+        (RangeIntensity(lower=0, upper=100, to_lower=-1), (-50, 0, 25, 100, 150), (-1, -1, -0.5, 1, 1)),
+        (RangeIntensity(lower=0, upper=100, to_upper=2, clip=False), (-50, 0, 25, 150), (-1, 0, 0.5, 3)),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])

@@ -6,7 +6,8 @@ import pytest
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.preprocessing.intensity import channel_statistics, nonzero_filled, normalize
-from inference.preprocessing.model_image import AIR_HU, CaseStatistics, InputScheme, ModelImage, input_scheme
+from inference.preprocessing.model_grid import InputScheme, input_scheme
+from inference.preprocessing.model_image import AIR_HU, CaseStatistics, ModelImage
 from inference.preprocessing.resampling import resample_image
 from inference.threads import ONE_THREAD, Threads
 from model.manifest.document import Input, Preprocessing

@@ -8,7 +8,7 @@ import pytest
 
 from inference.errors import UsageError
 from inference.restoration.interpolation import interpolate
-from inference.sliding_window.groups import Group, Pass, grouped
+from inference.sliding_window.groups import Group, Pass, grouped, grouped_members
 from inference.sliding_window.importance import importance_map
 from inference.sliding_window.one_window import activate, window_scores
 from inference.sliding_window.order import Air, Relevance
@@ -16,7 +16,10 @@ from inference.sliding_window.placement import read_window, window_starts
 from inference.sliding_window.running_mean import RunningMean, update_mean
 from inference.sliding_window.streams import Mean
 from inference.threads import ONE_THREAD, Threads
+from model.manifest.document import Manifest
+from model.manifest.fusion import MeanFusion
 from model.manifest.tiling import CentreFirst, ConstantImportance, GaussianImportance, NnunetImportance
+from tests.inference.bundles import CT, OUTPUT, PROVENANCE
 from tests.inference.fakes import SCORES, WINDOW, FakeImage, constant, lopsided, member, pointwise, rule_for
 
 CHANNELS = ("background", "liver", "spleen")
@@ -270,3 +273,29 @@ def test_grouped():
     assert grouped([member(), member(mirror_axes=("x",), skip_air=False)]) == [
         [member(), member(mirror_axes=("x",), skip_air=False)]
     ]
+
+
+def test_a_mean_of_logits_becomes_probabilities():
+    """Logits of windows stay logits until all windows of a voxel are in (MONAI)."""
+    image = np.random.default_rng(0).random((10, 10, 16)).astype(np.float32)
+    of_logits = group_of(image, [(member(), lopsided())], scores="logits")
+    logits = np.concatenate([slab.copy() for slab in of_logits.slabs(0, 10)], axis=1)
+    together = replace(of_logits, probabilities=True)
+    found = np.concatenate([slab.copy() for slab in together.slabs(0, 10)], axis=1)
+    np.testing.assert_array_equal(found, activate(logits.copy(), True, ONE_THREAD))
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-6)
+
+
+def test_members_whose_probabilities_are_averaged_after_their_windows_are_apart():
+    members = (member(), member(file="b.onnx"))
+    document = Manifest(
+        name="two",
+        inputs=(CT,),
+        members=members,
+        fusion=MeanFusion(over_windows="logits"),
+        output=OUTPUT,
+        provenance=PROVENANCE,
+        files={each.file: "0" * 64 for each in members},
+    )
+    assert grouped_members(document) == [[each] for each in members]
+    assert grouped_members(replace(document, fusion=MeanFusion())) == [list(members)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inference.sliding_window.importance import importance_map
-from inference.sliding_window.placement import covered, read_window, window_starts
+from inference.sliding_window.placement import covered, read_window, stepped_starts, window_starts
 from inference.sliding_window.running_mean import RunningMean
 from inference.threads import ONE_THREAD, Threads
 from model.manifest.tiling import ConstantImportance, GaussianImportance, NnunetImportance
@@ -52,6 +52,31 @@ def test_starts_cover_and_overlap_at_least_as_asked(overlap):
             # Starts are whole voxels, so a step may be up to half a voxel above the ideal one at both ends.
             assert np.all(steps >= 1)
             assert np.all(steps <= max(1, window * (1 - overlap)) + 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "overlap", "starts", "from_end"),
+    [
+        (10, 4, 0.25, (0, 3, 6), (0, 3, 6)),
+        (10, 5, 0.5, (0, 2, 4, 5), (0, 1, 3, 5)),
+        (4, 4, 0.5, (0,), (0,)),
+        (3, 8, 0.5, (-2,), (-3,)),
+        (5, 4, 0.9, (0, 1), (0, 1)),
+    ],
+)
+def test_steps_by_hand(size, window, overlap, starts, from_end):
+    assert stepped_starts(size, window, overlap) == starts
+    assert stepped_starts(size, window, overlap, from_end=True) == from_end
+
+
+def test_steps_are_monais():
+    monai = pytest.importorskip("monai.data.utils")
+    for size in range(1, 70):
+        for window, overlap in ((8, 0.25), (13, 0.5), (32, 0.625), (16, 0.9)):
+            step = max(1, int(window * (1 - overlap))) if size > window else window
+            found = monai.dense_patch_slices((max(size, window),), (window,), (step,))
+            before = max(0, window - size) // 2
+            assert stepped_starts(size, window, overlap) == tuple(part.start - before for (part,) in found)
 
 
 def as_nnunet(size, window):

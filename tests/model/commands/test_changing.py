@@ -1,12 +1,15 @@
-"""`tune` and `labels` write a bundle's manifest anew, or leave it alone and say why."""
+"""`tune`, `measure` and `labels` write a bundle's manifest anew, or leave it alone and say why."""
 
 import json
+import sys
 
 import pytest
 
 from model.__main__ import main
 from model.bundle import load_bundle
+from model.onnx_export import memory
 from tests.inference.bundles import make_bundle
+from tests.places import ROOT
 
 
 @pytest.fixture
@@ -37,6 +40,26 @@ def test_faulty_fields_change_nothing(override, complaint, bundle, capsys):
     before = (bundle / "manifest.json").read_bytes()
     assert main(["tune", str(bundle), "--set", override]) == 2
     assert complaint in capsys.readouterr().err
+    assert (bundle / "manifest.json").read_bytes() == before
+
+
+def test_memory_is_measured_in_the_ways_of_this_machine(bundle, monkeypatch, capsys):
+    program = (sys.executable, str(ROOT / "tests/fake_memory_program.py"))
+    monkeypatch.setattr(memory, "PROGRAM", program)
+    document = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    document["members"][0]["memory_mb"] = {"openvino-bf16": 77, "openvino-fp32": 9}
+    (bundle / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
+    assert main(["measure", str(bundle)]) == 0
+    found = load_bundle(bundle).manifest.members[0].memory_mb
+    assert found == {"openvino-bf16": 77, "openvino-fp32": 194, "onnxruntime-fp32": 360}
+    assert "openvino-fp32 194 MiB" in capsys.readouterr().out
+
+
+def test_a_network_that_cannot_be_measured_changes_nothing(bundle, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "PROGRAM", (sys.executable, "-c", "raise SystemExit('no room')"))
+    before = (bundle / "manifest.json").read_bytes()
+    assert main(["measure", str(bundle)]) == 1
+    assert "memory could not be measured (no room)" in capsys.readouterr().err
     assert (bundle / "manifest.json").read_bytes() == before
 
 

@@ -58,8 +58,9 @@ def test_a_python_without_nnunet_is_told_apart(subject, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("against", "complaint"),
     [
-        (("torch", "x"), "--against torch: unknown; known are nnunet and labels"),
+        (("torch", "x"), "--against torch: unknown; known are nnunet, monai and labels"),
         (("nnunet", "nowhere"), "nowhere: no such folder or zip"),
+        (("monai", "nowhere"), "nowhere: no such file or folder"),
     ],
 )
 def test_faulty_calls(against, complaint, subject, tmp_path, capsys):

@@ -211,6 +211,15 @@ def test_a_second_file_computes_in_fp16(network, tmp_path, make):
     np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())
 
 
+def test_what_torch_has_no_half_code_for_is_rounded(tmp_path):
+    """Averages over blocks, of a residual U-Net, are such on the CPU; the file is written all the same."""
+    torch.manual_seed(1)
+    pooled = nn.Sequential(nn.Conv3d(1, 4, 1), nn.AvgPool3d(2), nn.Upsample(scale_factor=2)).eval()
+    windows = synthetic_windows(WINDOW)[1:]
+    export_onnx(pooled, WINDOW, tmp_path / "a.onnx", windows)
+    assert export_fp16(pooled, tmp_path / "a.onnx", tmp_path / "a.fp16.onnx", windows)
+
+
 def test_bf16_is_not_safe_where_it_makes_a_tie():
     """Channel 1 wins everywhere by a thousandth of its logit, which is less than bf16 tells apart."""
     window = np.ones((1, 1, *WINDOW), np.float32)

@@ -8,7 +8,8 @@ import pytest
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.preprocessing.intensity import nonzero_filled
-from inference.preprocessing.model_image import CaseStatistics, InputScheme, ModelImage
+from inference.preprocessing.model_grid import InputScheme
+from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.threads import Threads
 from tests.training.tiny import tiny_recipe
 from training.data.on_grid import network_input

@@ -1,0 +1,266 @@
+"""A trained model of MONAI becomes a bundle that gives the labels of MONAI's own pipeline."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.bundle import ModelBundle
+from model.importers.foreign_fields import Place
+from model.importers.monai.auto3dseg_folds import find_auto3dseg, of_checkpoint, read_auto3dseg
+from model.importers.monai.chain_manifest import (
+    After,
+    Before,
+    after_of,
+    before_of,
+    clean_up_of,
+    modality_of,
+    output_of,
+    tiled,
+)
+from model.importers.monai.found_model import FoundMember, FoundModel
+from model.importers.monai.transform_chain import TARGET
+from model.importers.monai.zoo_bundle import find_zoo_bundle, read_zoo_bundle
+from model.importers.packaging import Packaging
+from model.importers.refusals import RefusedModelError
+from model.importers.safe_checkpoint import read_checkpoint
+from model.manifest.document import Input, Manifest, Provenance
+from model.manifest.network import Localization, Member
+from model.manifest.output import Output
+from model.networks.from_monai import build_of_monai
+from model.onnx_export.packing import NetworkToPack, pack_bundle
+from model.onnx_export.parity import synthetic_inputs
+from model.onnx_export.revision import git_revision
+
+WEIGHTS = ("state_dict", "model", "network")
+"""What checkpoints call the weights, where they hold more than these."""
+PREFIX = "module."
+"""What DDP puts before each name."""
+CONFIG_FILE = "monai.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
+    """One network with its weights."""
+
+    found: FoundMember
+    network: nn.Module
+    weights: Mapping[str, Tensor]
+
+
+def find_monai(given: Path, folds: Sequence[str], checkpoint: str | None) -> FoundModel:
+    """What lies at a place: a model-zoo bundle, or folds of Auto3DSeg.
+
+    Args:
+        given: what the user named.
+        folds: of Auto3DSeg; empty for all that are there.
+        checkpoint: file in the bundle's or each fold's folder; None for the usual one.
+
+    Raises:
+        RefusedModelError: neither of them, or one that cannot be expressed.
+    """
+    if not given.exists():
+        raise RefusedModelError(f"{given}: no such file or folder")
+    place = find_zoo_bundle(given)
+    if place is not None:
+        if folds:
+            raise RefusedModelError(f"{given}: is a bundle of the model zoo, which has no folds")
+        return read_zoo_bundle(place, checkpoint)
+    found = find_auto3dseg(given)
+    if found:
+        return read_auto3dseg(found, folds, checkpoint, given)
+    if given.is_file():
+        held = read_checkpoint(given)
+        if isinstance(held.get("config"), Mapping) and "network" in held["config"]:
+            return of_checkpoint(given, held["config"])
+        raise RefusedModelError(f"{given}: says nothing of images; give the folder of its bundle or fold")
+    raise RefusedModelError(
+        f"{given}: holds no model of MONAI (configs/inference.json and models/model.pt, or segresnet_0/ with "
+        "configs/hyper_parameters.yaml and model/model.pt)"
+    )
+
+
+def import_monai(
+    given: Path,
+    folder: Path,
+    packaging: Packaging,
+    *,
+    folds: Sequence[str] = (),
+    checkpoint: str | None = None,
+) -> ModelBundle:
+    """Write the bundle.
+
+    Args:
+        given: bundle of the model zoo (folder or zip), or folder of Auto3DSeg's folds, or of one.
+        folder: where the bundle shall lie.
+        packaging: what a bundle is told beside.
+        folds: of Auto3DSeg; all that are there where none is named.
+        checkpoint: file in the bundle's or each fold's folder; None for the usual one.
+
+    Raises:
+        RefusedModelError: it is no such model, or one that cannot be expressed; nothing is written.
+        ParityError: onnxruntime and torch disagree; nothing is left behind.
+        MeasurementError: the memory of a network could not be measured.
+        BundleError: there is something else at `folder`.
+    """
+    model = find_monai(given, folds, checkpoint)
+    chain = model.members[0].chain
+    trained = [_train_of(found) for found in model.members]
+    channels = _input_channels(trained[0])
+    before = before_of(chain, channels)
+    after = after_of(chain, resampled=any(step.name == "Spacing" for step in chain.before))
+    member = tiled(before.member, chain.inferer)
+    inputs = _inputs(model, before, channels)
+    windows = synthetic_inputs(member.input_shape, [channel.intensity for channel in inputs])
+    heads = _output_channels(trained[0], windows[0], member)
+    names = [model.output_names.get(index, f"class {index}") for index in range(heads)]
+    output = output_of(names, model.name, after.activation, chain.where)
+
+    def describe(
+        members: tuple[Member, ...], localization: Localization | None, files: Mapping[str, str]
+    ) -> Manifest:
+        return Manifest(
+            name=packaging.name or folder.name,
+            inputs=inputs,
+            preprocessing=before.preprocessing,
+            members=members,
+            fusion=after.fusion,
+            output=output,
+            postprocessing=clean_up_of(after, output, chain.where),
+            localization=localization,
+            provenance=_provenance(model, packaging),
+            files=files,
+        )
+
+    _check(after, output, len(trained), chain.where)
+    to_pack = [
+        NetworkToPack(
+            network=each.network,
+            stated=replace(member, file=f"{each.found.name}.onnx"),
+            windows=windows,
+            fp16=packaging.fp16,
+            exact=not packaging.half_weights,
+        )
+        for each in trained
+    ]
+    return pack_bundle(folder, to_pack, None, describe, overwrite=packaging.overwrite)
+
+
+def write_monai_config(given: Path, folds: Sequence[str], checkpoint: str | None, folder: Path) -> Path:
+    """Write what MONAI's own classes are to do, and the weights, so that neither holds anything to be run.
+
+    Args:
+        given: see `import_monai`.
+        folds: see `import_monai`.
+        checkpoint: see `import_monai`.
+        folder: where to; `monai.json` names weights that lie beside it.
+
+    Returns:
+        The file.
+
+    Raises:
+        RefusedModelError: it is no such model.
+    """
+    model = find_monai(given, folds, checkpoint)
+    trained = [_train_of(found) for found in model.members]
+    for each in trained:
+        torch.save(dict(each.weights), folder / f"{each.found.name}.pt")
+    config: dict[str, Any] = model.members[0].chain.as_json()
+    config["weights"] = [f"{each.found.name}.pt" for each in trained]
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return folder / CONFIG_FILE
+
+
+def _train_of(found: FoundMember) -> _Trained:
+    """The network that the configuration names, with the checkpoint's weights."""
+    where = found.chain.where
+    arguments = {name: value for name, value in found.chain.network.items() if name != TARGET}
+    try:
+        network = build_of_monai(str(found.chain.network[TARGET]), arguments)
+    except ValueError as error:
+        raise RefusedModelError(f"{where}: {error}") from error
+    logger.info("reading %s", found.checkpoint)
+    weights = _weights_of(found.checkpoint)
+    wanted = network.state_dict()
+    for name, tensor in wanted.items():
+        given = weights.get(name)
+        if given is None:
+            raise RefusedModelError(f"{found.checkpoint}: has no {name}, so it is not the network of {where}")
+        if given.shape != tensor.shape:
+            shapes = f"{list(given.shape)}, the network wants {list(tensor.shape)}"
+            raise RefusedModelError(f"{found.checkpoint}: {name} is {shapes}")
+    left = sorted(weights.keys() - wanted.keys())
+    if left:
+        raise RefusedModelError(f"{found.checkpoint}: holds {left[0]}, which the network of {where} has not")
+    network.load_state_dict(weights)
+    return _Trained(found=found, network=network, weights=weights)
+
+
+def _weights_of(checkpoint: Place) -> dict[str, Tensor]:
+    held = read_checkpoint(checkpoint)
+    inside = next((held[name] for name in WEIGHTS if isinstance(held.get(name), Mapping)), held)
+    weights = {str(name).removeprefix(PREFIX): tensor for name, tensor in inside.items()}
+    if not weights or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise RefusedModelError(f"{checkpoint}: holds no weights of a network")
+    return weights
+
+
+def _input_channels(trained: _Trained) -> int:
+    stated = trained.found.chain.network.get("in_channels", 1)
+    if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:
+        raise RefusedModelError(
+            f"{trained.found.chain.where}: in_channels is {stated}, which is not understood"
+        )
+    return stated
+
+
+def _output_channels(trained: _Trained, window: Any, member: Member) -> int:  # noqa: ANN401
+    """Channels that come out of a window, which shows that it fits the network."""
+    try:
+        with torch.inference_mode():
+            logits = trained.network(torch.from_numpy(window))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RefusedModelError(
+            f"{trained.found.chain.where}: the network takes no windows of {member.input_shape} ({reason})"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.shape[2:] != window.shape[2:]:
+        raise RefusedModelError(
+            f"{trained.found.chain.where}: the network does not give one class score a voxel"
+        )
+    return int(logits.shape[1])
+
+
+def _inputs(model: FoundModel, before: Before, channels: int) -> tuple[Input, ...]:
+    modality = modality_of(model.modality)
+    usual = [modality if channels == 1 else f"{modality} {index}" for index in range(channels)]
+    return tuple(
+        Input(name=model.input_names.get(index, usual[index]), modality=modality, intensity=before.intensity)
+        for index in range(channels)
+    )
+
+
+def _check(after: After, output: Output, members: int, where: str) -> None:
+    """Find out before anything is written what the manifest would refuse."""
+    clean_up_of(after, output, where)
+    if members > 1 and after.fusion.of == "logits":
+        raise RefusedModelError(
+            f"{where}: several folds are averaged as probabilities; Activations is missing"
+        )
+
+
+def _provenance(model: FoundModel, packaging: Packaging) -> Provenance:
+    return Provenance(
+        recipe=model.recipe,
+        git_revision=git_revision(),
+        data=model.data,
+        licence=packaging.licence or "not stated",
+        intended_use=packaging.intended_use,
+    )

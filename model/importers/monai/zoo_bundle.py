@@ -1,0 +1,106 @@
+"""A bundle of MONAI's model zoo: a folder, or a zip of one.
+
+spleen_ct_segmentation/
+    configs/inference.json (or .yaml)  configs/metadata.json  models/model.pt
+"""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from model.importers.foreign_fields import Place, read_json
+from model.importers.monai.config_values import ConfigValues, Plain, read_config
+from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
+from model.importers.monai.transform_chain import TARGET, Chain, step_of, steps_at
+from model.importers.refusals import RefusedModelError
+from model.networks.from_monai import with_plain_norm
+
+CONFIGS = tuple(f"configs/inference.{suffix}" for suffix in ("json", "yaml", "yml"))
+METADATA = "configs/metadata.json"
+DEFAULT_CHECKPOINT = "models/model.pt"
+DEPTH = 1
+"""How many folders deep a bundle is looked for."""
+WRITING = ("SaveImage",)
+"""Transforms that keep the result and do not change it."""
+
+
+def find_zoo_bundle(given: Path) -> Place | None:
+    """The bundle's folder; None where there is none.
+
+    Raises:
+        RefusedModelError: there are several.
+    """
+    found = sorted(_bundles(_opened(given), DEPTH), key=str)
+    if len(found) > 1:
+        raise RefusedModelError(f"{given}: holds {len(found)} bundles of MONAI; name one of their folders")
+    return found[0] if found else None
+
+
+def read_zoo_bundle(place: Place, checkpoint: str | None) -> FoundModel:
+    """What a bundle says.
+
+    Args:
+        place: its folder.
+        checkpoint: file in it; None for `models/model.pt`.
+
+    Raises:
+        RefusedModelError: its configuration cannot be read, or holds what cannot be read without running it.
+    """
+    config = read_config(next(place / name for name in CONFIGS if (place / name).is_file()))
+    chain = Chain(
+        before=steps_at(config, "preprocessing"),
+        network=_network(config),
+        inferer=step_of(config, config.followed(config.raw("inferer"), "inferer"), "inferer"),
+        after=steps_at(config, "postprocessing", WRITING),
+        where=config.where,
+    )
+    metadata = read_json(place / METADATA) if (place / METADATA).is_file() else {}
+    described = ConfigValues(metadata, str(place / METADATA))
+    inputs, outputs = (_first(described, f"network_data_format#{side}") for side in ("inputs", "outputs"))
+    name = place.name or Path(str(place)).stem
+    return FoundModel(
+        members=(
+            FoundMember(name=NETWORK, chain=chain, checkpoint=place / (checkpoint or DEFAULT_CHECKPOINT)),
+        ),
+        name=name,
+        modality=str(inputs.get("modality", "other")),
+        input_names=_names(inputs),
+        output_names=_names(outputs),
+        recipe=f"MONAI bundle {name} {metadata.get('version', '')}".strip(),
+        data=str(metadata.get("data_source", "not stated")),
+    )
+
+
+def _network(config: ConfigValues) -> Mapping[str, Plain]:
+    network = config.get("network_def")
+    if not isinstance(network, Mapping) or not isinstance(network.get(TARGET), str):
+        raise RefusedModelError(f"{config.where}: network_def names no network with {TARGET}")
+    return with_plain_norm(network)
+
+
+def _first(described: ConfigValues, path: str) -> Mapping[str, Plain]:
+    """What is said of the only input or output."""
+    found = described.raw(path) if path in described else {}
+    values = list(found.values()) if isinstance(found, Mapping) else []
+    return values[0] if values and isinstance(values[0], Mapping) else {}
+
+
+def _names(described: Mapping[str, Plain]) -> dict[int, str]:
+    """Names of channels by their numbers."""
+    names = described.get("channel_def")
+    if not isinstance(names, Mapping):
+        return {}
+    return {int(key): str(name) for key, name in names.items() if str(key).isdecimal()}
+
+
+def _opened(given: Path) -> Place:
+    return zipfile.Path(given) if given.is_file() and zipfile.is_zipfile(given) else given
+
+
+def _bundles(place: Place, depth: int) -> Iterator[Place]:
+    if any((place / name).is_file() for name in CONFIGS):
+        yield place
+    elif depth and place.is_dir():
+        for inside in place.iterdir():
+            if inside.is_dir():
+                yield from _bundles(inside, depth - 1)

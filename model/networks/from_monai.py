@@ -1,0 +1,49 @@
+"""Networks of MONAI by the names and arguments that its configurations give them.
+
+Only those named here are built, which are known to become ONNX files that compute the same; and only of plain
+values, so that no configuration can name code to be run.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from monai.networks import nets
+from torch import nn
+
+BUILT = ("UNet", "BasicUNet", "AttentionUnet", "DynUNet", "SegResNet", "SegResNetDS", "VNet", "HighResNet")
+"""What is built, with three spatial dimensions."""
+FUSED_NORM, NORM = "INSTANCE_NVFUSER", "INSTANCE"
+"""A faster instance norm for GPUs, with the same parameters, and what stands for it elsewhere."""
+
+
+def build_of_monai(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """The network, with freshly initialised weights, in evaluation mode.
+
+    Args:
+        name: MONAI's class, with or without its module.
+        arguments: plain values.
+
+    Raises:
+        ValueError: it is not among those that are built, is of two dimensions, or its arguments do not fit.
+    """
+    module, _, plain = name.rpartition(".")
+    if plain not in BUILT or not (module == "" or module.startswith("monai.networks.nets")):
+        raise ValueError(f"network {name} is not known; known are {', '.join(BUILT)}")
+    if arguments.get("spatial_dims", 3) != 3:
+        raise ValueError(f"network {plain} has spatial_dims {arguments['spatial_dims']}; known is 3")
+    try:
+        network: nn.Module = getattr(nets, plain)(**arguments)
+    except Exception as error:  # Faulty arguments end in errors of every kind, deep in MONAI.
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"network {plain} cannot be built: {reason[0]}") from error
+    return network.eval()
+
+
+def with_plain_norm(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with instance norm where they ask for the fused one, as Auto3DSeg does without a GPU."""
+    norm = arguments.get("norm")
+    if isinstance(norm, str) and norm.upper() == FUSED_NORM:
+        return {**arguments, "norm": NORM}
+    if isinstance(norm, list) and norm and str(norm[0]).upper() == FUSED_NORM:
+        return {**arguments, "norm": [NORM, *norm[1:]]}
+    return dict(arguments)

@@ -1,0 +1,84 @@
+"""Bundles of MONAI's models give the labels of MONAI's own transforms, networks and sliding windows."""
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+
+from eval.verification.comparison import agreement, run_all
+from eval.verification.contenders import cases_in, leanseg, monai
+from model.importers.monai.importing import import_monai, write_monai_config
+from model.importers.packaging import Packaging
+from tests.model.importers.monai.monai_models import SMALL, write_auto3dseg, write_zoo_bundle
+from tests.places import CROPS
+
+LEAST_DICE = 0.999
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.filterwarnings("ignore"),
+]
+pytest.importorskip("nibabel", reason="MONAI reads and turns images with nibabel")
+
+MR = {
+    "modality": "mri",
+    "normalize_mode": "meanstd",
+    "resample_resolution": [2.0, 2.5, 2.0],
+    "input_channels": 1,
+}
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Crops of real images; the second one stored with its rows to the left and its slices to the feet."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    ct = sitk.ReadImage(str(CROPS / "ct_abdomen/ct_0000.nii.gz"))
+    sitk.WriteImage(ct[10:70, 20:70], str(folder / "ct_0000.nii.gz"))
+    sarcoma = sitk.ReadImage(str(CROPS / "ct_sarcoma/STS_002/ct_0000.nii.gz"))
+    sitk.WriteImage(sitk.Flip(sarcoma, (True, False, True)), str(folder / "flipped_0000.nii.gz"))
+    return folder
+
+
+def check(model, images, folder):
+    """Import a model and compare labels, case by case."""
+    bundle = import_monai(model, folder / "bundle", Packaging(fp16=False))
+    config = write_monai_config(model, (), None, folder)
+    cases = cases_in(images)
+    run_all(monai(Path(sys.executable), config), cases, folder / "theirs")
+    run_all(leanseg("ours", bundle.folder, fp32=True), cases, folder / "ours")
+    for case in cases:
+        found = agreement(case, folder / "ours", folder / "theirs", bundle.manifest.output.as_label_set())
+        assert found.dice, "nothing is labelled, so nothing is compared"
+        assert found.mean_dice >= LEAST_DICE
+        assert found.differing < 1e-3 * found.voxels
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"resample_resolution": [2.0, 3.0, 5.0]}, id="ct"),
+        pytest.param({"orientation_ras": False, "resample": False, "crop_foreground": False}, id="as stored"),
+        pytest.param({"sigmoid": True, "output_classes": 3}, id="sigmoid"),
+        pytest.param(MR, id="mr"),
+    ],
+)
+def test_auto3dseg(changes, images, tmp_path):
+    check(write_auto3dseg(tmp_path / "work", **changes), images, tmp_path)
+
+
+def test_a_small_bundle_of_the_zoo(images, tmp_path):
+    check(write_zoo_bundle(tmp_path / "zoo", SMALL), images, tmp_path)
+
+
+def test_spleen_ct_segmentation(images, tmp_path):
+    check(write_zoo_bundle(tmp_path / "spleen"), images, tmp_path)
+
+
+def test_normalized_before_it_is_resampled(images, tmp_path):
+    config = copy.deepcopy(SMALL)
+    steps = config["preprocessing"]["transforms"]
+    config["preprocessing"]["transforms"] = [*steps[:3], steps[4], steps[3], steps[5]]
+    check(write_zoo_bundle(tmp_path / "zoo", config), images, tmp_path)

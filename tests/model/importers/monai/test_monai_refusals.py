@@ -1,0 +1,173 @@
+"""What of MONAI cannot become a bundle is refused in one line that names it, and nothing is written."""
+
+import copy
+import json
+import os
+import zipfile
+
+import pytest
+import torch
+
+from model.__main__ import main
+from model.importers.monai.config_values import ConfigValues
+from model.importers.refusals import RefusedModelError
+from tests.model.importers.monai.monai_models import SMALL, write_auto3dseg, write_zoo_bundle
+
+
+def refused(capsys, tmp_path, *words):
+    """The complaint of an import that writes nothing."""
+    before = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
+    assert main(["import", "monai", *map(str, words), "--output", str(tmp_path / "bundle")]) == 2
+    assert sorted(tmp_path.rglob("*")) == before
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+class Harmful:
+    """A pickle of this runs a command when it is read as pickles are."""
+
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+def test_nothing_there(capsys, tmp_path):
+    assert "no such file or folder" in refused(capsys, tmp_path, tmp_path / "nowhere")
+    assert "holds no model of MONAI" in refused(capsys, tmp_path, tmp_path)
+
+
+def test_missing_folds(capsys, tmp_path):
+    write_auto3dseg(tmp_path / "work")
+    line = refused(capsys, tmp_path, tmp_path / "work", "--folds", "0", "4")
+    assert line.endswith("fold 4 has no model/model.pt; folds that have one: 0, 1")
+    assert "names a fold twice" in refused(capsys, tmp_path, tmp_path / "work", "--folds", "0", "0")
+    line = refused(capsys, tmp_path, tmp_path / "work", "--checkpoint", "model/best.pt")
+    assert line.endswith("no fold has a model/best.pt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"normalize_mode": "pet"}, "normalize_mode pet cannot be expressed"),
+        ({"extra_modalities": {"image2": "meanstd"}}, "extra_modalities cannot be expressed"),
+        ({"custom_data_transforms": [{"key": "x"}]}, "custom_data_transforms cannot be expressed"),
+        ({"roi_size": [32, 32, 25]}, "takes no windows of (32, 32, 25)"),
+        ({"roi_size": [32, 32, -1]}, "has roi_size [32.0, 32.0, -1.0]; must be whole voxels above 0"),
+        ({"resample_resolution": "$[1] * 3"}, "resample_resolution is '$[1] * 3', an expression"),
+        ({"sliding_inferrer": {"_target_": "SimpleInferer"}}, "SimpleInferer cannot be expressed"),
+        ({"intensity_bounds": [300, 300]}, "upper: must be above lower"),
+    ],
+)
+def test_settings_of_auto3dseg(changes, complaint, capsys, tmp_path):
+    write_auto3dseg(tmp_path / "work", folds=(0,), **changes)
+    assert complaint in refused(capsys, tmp_path, tmp_path / "work")
+
+
+def test_folds_that_differ(capsys, tmp_path):
+    write_auto3dseg(tmp_path / "work", folds=(0,))
+    write_auto3dseg(tmp_path / "work", folds=(1,), resample_resolution=[1.0, 1.0, 1.0])
+    assert "says something else than fold 0's" in refused(capsys, tmp_path, tmp_path / "work")
+
+
+def changed(path, value):
+    """A bundle's configuration with another value."""
+    config = copy.deepcopy(SMALL)
+    *parents, last = path
+    place = config
+    for key in parents:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+BEFORE, AFTER = ("preprocessing", "transforms"), ("postprocessing", "transforms")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        ((*BEFORE, 4), {"_target_": "Lambdad", "func": "$lambda x: x"}, "is '$lambda x: x', an expression"),
+        ((*BEFORE, 4), {"_target_": "HistogramNormalized"}, "HistogramNormalized cannot be expressed; known"),
+        ((*BEFORE, 4), {"_target_": "mine.Mined"}, "mine.Mined, which is the bundle's own code"),
+        ((*BEFORE, 3, "mode"), "nearest", "Spacing has mode nearest"),
+        ((*BEFORE, 3, "scale_extent"), True, "Spacing has scale_extent True"),
+        ((*BEFORE, 3, "pixdim"), "$[1, 1, 1] if @fine else [3, 3, 3]", "an expression, which is not run"),
+        ((*BEFORE, 3, "pixdim"), "@nothing", "refers to @nothing, which is missing"),
+        ((*BEFORE, 4, "b_max"), -1, "to_upper: must be above to_lower"),
+        ((*BEFORE, 1), {"_target_": "Spacingd", "pixdim": 1}, "Orientation after Spacing"),
+        ((*BEFORE, 5), {"_target_": "CropForegroundd"}, "CropForeground after Spacing"),
+        (("inferer", "padding_mode"), "replicate", "has padding_mode replicate"),
+        (("inferer", "overlap"), [0.5, 0.5, 0.25], "differ between axes"),
+        ((*AFTER, 1), ..., "postprocessing has no Invert"),
+        ((*AFTER, 2), ..., "postprocessing has no AsDiscrete"),
+        ((*AFTER, 1, "nearest_interp"), True, "with nearest_interp cannot be expressed"),
+        ((*AFTER, 0), {"_target_": "Lambdad"}, "Lambda"),
+        (("network_def", "_target_"), "SwinUNETR", "network SwinUNETR is not known; known are UNet"),
+        (("network_def", "_target_"), "os.system", "network os.system is not known"),
+        (("network_def", "spatial_dims"), 2, "has spatial_dims 2; known is 3"),
+        (("network_def", "channels"), [8, 16, 40], "the network wants ["),
+        (("network_def", "strides"), "x", "cannot be built"),
+    ],
+)  # fmt: skip
+def test_configurations_of_the_zoo(path, value, complaint, capsys, tmp_path):
+    folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
+    (folder / "configs" / "inference.json").write_text(json.dumps(changed(path, value)), encoding="utf-8")
+    assert complaint in refused(capsys, tmp_path, folder)
+
+
+def test_checkpoints(capsys, tmp_path, monkeypatch):
+    folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
+    path = folder / "models" / "model.pt"
+    assert "says nothing of images" in refused(capsys, tmp_path, path)
+    torch.save({"model": Harmful()}, path)
+    monkeypatch.chdir(tmp_path)
+    assert f"names {os.system.__module__}.system" in refused(capsys, tmp_path, folder)
+    assert not (tmp_path / "harmed").exists()
+    torch.save({"model": {"weight": torch.zeros(1)}}, path)
+    assert "so it is not the network of" in refused(capsys, tmp_path, folder)
+    torch.save({"epoch": 3}, path)
+    assert "holds no weights of a network" in refused(capsys, tmp_path, folder)
+    torch.jit.save(torch.jit.script(torch.nn.ReLU()), path)
+    line = refused(capsys, tmp_path, folder)
+    assert "is TorchScript, a program that would have to be run" in line
+    assert "use `import onnx`" in line
+
+
+def test_a_zip_of_several_bundles(capsys, tmp_path):
+    write_zoo_bundle(tmp_path / "all" / "a")
+    write_zoo_bundle(tmp_path / "all" / "b")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
+        for path in sorted((tmp_path / "all").rglob("*.json")):
+            packed.write(path, path.relative_to(tmp_path / "all"))
+    assert "holds 2 bundles of MONAI" in refused(capsys, tmp_path, tmp_path / "all.zip")
+
+
+def test_values_are_resolved_without_being_run():
+    values = ConfigValues(
+        {
+            "a": {"b": [1, 2, 3]},
+            "c": "@a#b",
+            "d": "$@a::b",
+            "e": "$[1.5, None, True]",
+            "f": ["@g"],
+            "g": "text",
+        },
+        "here",
+    )
+    assert values.get("c") == values.get("d") == [1, 2, 3]
+    assert values.get("e") == [1.5, None, True]
+    assert values.get("f") == ["text"]
+    assert values.get("a#b#1") == 2
+    assert values.get("nothing", "default") == "default"
+
+
+@pytest.mark.parametrize(
+    "value", ["$__import__('os')", "%other.json", "@a", "$'$import os'", "@#a", "$@c + 1"]
+)
+def test_what_is_no_plain_value(value):
+    with pytest.raises(RefusedModelError, match="here: a "):
+        ConfigValues({"a": value, "c": 1}, "here").get("a")
