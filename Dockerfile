@@ -12,24 +12,13 @@ COPY container/share_outputs.zig /tmp/
 RUN cd /tmp && /tools/bin/python -m ziglang build-exe -O ReleaseSmall -fstrip -fsingle-threaded \
         -target "$(uname -m)-linux-none" -femit-bin=/usr/local/bin/share-outputs share_outputs.zig
 
-# --no-deps: the lists are complete, and leave OpenVINO's telemetry out. Hashes: nothing but what was tested gets in.
 FROM tools AS packages-cpu
-COPY requirements/runtime-cpu.txt requirements/dicom.txt /tmp/
-RUN python3 -m venv --without-pip /env && \
-    pip --python /env/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes \
-        -r /tmp/runtime-cpu.txt -r /tmp/dicom.txt
-COPY container/slim-packages.sh /tmp/
-RUN /tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /packages.json /env/bin/python && \
-    mv /env/lib/python3*/site-packages /packages && sh /tmp/slim-packages.sh /packages
+COPY requirements/runtime-cpu.txt requirements/dicom.txt container/packages.sh /tmp/
+RUN sh /tmp/packages.sh /packages /packages.json /tmp/runtime-cpu.txt /tmp/dicom.txt
 
 FROM tools AS packages-gpu
-COPY requirements/runtime-gpu.txt requirements/dicom.txt /tmp/
-RUN python3 -m venv --without-pip /env && \
-    pip --python /env/bin/python install --no-cache-dir --no-compile --no-deps --require-hashes \
-        -r /tmp/runtime-gpu.txt -r /tmp/dicom.txt
-COPY container/slim-packages.sh /tmp/
-RUN /tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /packages.json /env/bin/python && \
-    mv /env/lib/python3*/site-packages /packages && sh /tmp/slim-packages.sh /packages
+COPY requirements/runtime-gpu.txt requirements/dicom.txt container/packages.sh /tmp/
+RUN sh /tmp/packages.sh /packages /packages.json /tmp/runtime-gpu.txt /tmp/dicom.txt
 
 FROM ${BASE} AS system
 COPY container/slim-system.sh /tmp/
