@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 GPU_VENV := .venv-gpu
 GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) cohort test test-slow container-test training dicom peers viewer lint docs requirements gpu-benchmark clean
+.PHONY: help demo $(VENV) cohort test test-slow container-test training dicom peers viewer lint docs requirements image gpu-benchmark clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
@@ -43,6 +43,10 @@ test: $(VENV)/.dev ## every test but the slow ones and the container's, and the 
 test-slow: $(VENV)/.dev ## the slow tests
 	@$(BIN)/python -m pytest -m slow
 
+image: ## build the cpu image, labelled with this revision (needs docker)
+	@docker build -t leanseg --target cpu --build-arg REVISION=$$(git describe --always --abbrev=40 --dirty) \
+	    --build-arg SOURCE=$$(git remote get-url origin 2>/dev/null || echo unknown) .
+
 container-test: $(VENV)/.dev ## build the cpu image and run it as organisers do (needs docker)
 	@$(BIN)/python -m pytest -m container
 
@@ -61,7 +65,7 @@ docs: $(VENV)/.training ## write docs/manifest.md, docs/recipes.md and docs/plan
 
 requirements: $(VENV)/.dev ## pin and hash the runtime packages anew
 	@$(PIP) install uv
-	@for list in runtime-cpu runtime-gpu eval dicom; do \
+	@for list in runtime-cpu runtime-gpu eval dicom image; do \
 	    $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-package openvino-telemetry \
 	        --no-header --quiet requirements/$$list.in --output-file requirements/$$list.txt || exit 1 ; done
 

@@ -15,11 +15,13 @@ import argparse
 import io
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 from inference.call import WRONG_CALL, Call
+from inference.runtime.cuda_devices import is_cuda
 
 DEFAULT_BUNDLE = Path(__file__).resolve().parent / "bundles" / "default"
 TERMINATED = 128 + signal.SIGTERM
@@ -58,9 +60,10 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     )
     add(
         "--device",
-        choices=("auto", "cpu", "cuda"),
+        type=_device,
         default="auto",
-        help="auto: cuda if it works (default: %(default)s)",
+        metavar="auto|cpu|cuda",
+        help="auto: cuda if it works; cuda:1 or cuda:GPU-UUID is one of several (default: %(default)s)",
     )
     add(
         "--threads",
@@ -70,6 +73,14 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         help="processor threads (default: as many as can run at a time, a quota considered)",
     )
     _add_limits(parser)
+    add(
+        "--case-timeout",
+        type=_seconds,
+        default=None,
+        metavar="SECONDS",
+        dest="case_timeout_s",
+        help="a case that takes longer has failed, and the next one is begun (default: none)",
+    )
     add(
         "--plan",
         action="store_true",
@@ -168,6 +179,22 @@ def _at_least_one(text: str) -> int:
 
 def _at_least_one_or_auto(text: str) -> int | None:
     return None if text == "auto" else _at_least_one(text)
+
+
+def _device(text: str) -> str:
+    if text not in ("auto", "cpu") and not is_cuda(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be auto, cpu, cuda, cuda:NUMBER or cuda:GPU-UUID")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of seconds, above 0")
+    return seconds
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -4,6 +4,7 @@ Exit codes: 0 all went well; 1 the work was done, but some cases were in error a
 wrong and nothing was written, or a package is missing; 130 interrupted.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -47,15 +48,20 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m eval") -> 
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
-    return dispatch(
-        program,
-        "Judge a submission from outside, as an organiser does.",
-        COMMANDS,
-        sys.argv[1:] if argv is None else argv,
-        epilog=EPILOG.format(program=program),
-        refusals={JudgingError: 2, OSError: 2, ModuleNotFoundError: 2},
-        interrupted="interrupted; only whole files were written",
-    )
+    # When a batch system asks this program to end, its workers and what it started end too, as after Ctrl-C.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return dispatch(
+            program,
+            "Judge a submission from outside, as an organiser does.",
+            COMMANDS,
+            sys.argv[1:] if argv is None else argv,
+            epilog=EPILOG.format(program=program),
+            refusals={JudgingError: 2, OSError: 2, ModuleNotFoundError: 2},
+            interrupted="interrupted; only whole files were written",
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

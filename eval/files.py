@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from model.case_names import split_channel
+from model.case_names import as_cell, from_cell, split_channel
 
 SUFFIXES = (".nii.gz", ".nii")
 """Endings of the files that hold images and label maps."""
@@ -84,11 +84,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    """Write a table; a value that a row lacks becomes an empty cell."""
+    """Write a table; a value that a row lacks becomes an empty cell, and no cell is a formula."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({column: as_cell(value) for column, value in row.items()} for row in rows)
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -101,14 +101,14 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
-            columns, rows = list(reader.fieldnames or []), list(reader)
+            columns, cells = list(reader.fieldnames or []), list(reader)
     except FileNotFoundError as error:
         raise JudgingError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise JudgingError(f"{path}: cannot be read as a CSV table ({error})") from error
-    if any(None in row or None in row.values() for row in rows):
+    if any(None in row or None in row.values() for row in cells):
         raise JudgingError(f"{path}: has rows longer or shorter than its header; is it a complete CSV table?")
-    return columns, rows
+    return columns, [{column: from_cell(cell) for column, cell in row.items()} for row in cells]
 
 
 def _umask() -> int:

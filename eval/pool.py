@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 
+ENDING = {signal.SIGINT, signal.SIGTERM}
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -34,8 +35,11 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
     with ProcessPoolExecutor(
         max_workers=min(jobs, len(items)), mp_context=get_context("spawn"), initializer=_start_worker
     ) as pool:
+        # Processes are started here; one that is interrupted half started tells so in a traceback.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         futures = [pool.submit(work, item) for item in items]
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
             for future in as_completed(futures):
                 yield future.result()
         except (BrokenProcessPool, MemoryError) as error:
@@ -49,4 +53,5 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent process, and keep the image library's warnings out of the progress lines."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)

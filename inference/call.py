@@ -18,13 +18,15 @@ class Call:
     input: Path
     output: Path
     bundle: Path
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     threads: int = 0
     """0: as many as can run at a time, see `inference.limits`."""
     precision: Literal["auto", "fp32"] = "auto"
     host_memory_mb: int | None = None
     """None: what there is, see `inference.limits`."""
     gpu_memory_mb: int = 4096
+    case_timeout_s: float | None = None
+    """Seconds after which a case has failed; None: never."""
     plan: bool = False
     """Print what would be done, and stop."""
     skip_existing: bool = False

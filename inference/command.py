@@ -6,10 +6,13 @@ This is the one place where errors become messages.
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from inference.call import WRONG_CALL, Call
+from inference.cohort.assembly_line import Tell
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
-from inference.cohort.folder import FolderRun
+from inference.cohort.folder import Begin, FolderRun, Progress
 from inference.cohort.further_results import FurtherResults, further_results
 from inference.cohort.one_case import open_case
 from inference.cohort.opening import admit_within, planner_for, predictor_for
@@ -17,6 +20,7 @@ from inference.cohort.organ_table import check_tables, write_tables
 from inference.cohort.outcome import Outcome, exit_code, findings, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
+from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.imaging.dicom_results.maker import Maker
 from inference.planning.planner import Planner
@@ -76,17 +80,8 @@ def _run(call: Call, console: Console) -> int:
         if call.report is not None:
             write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
-    folder = FolderRun(
-        output=call.output,
-        admit=admit_within(call, planner, further),
-        open_predictor=lambda: predictor_for(call, bundle, one_case=len(cases) == 1),
-        tell=tell,
-        progress=console.progress,
-        skip_existing=call.skip_existing,
-        further=further,
-    )
     try:
-        folder.run(cases)
+        _segment_all(call, bundle, planner, further, cases, tell=tell, progress=console.progress)
     except BaseException:
         try:
             report()
@@ -98,6 +93,57 @@ def _run(call: Call, console: Console) -> int:
     report()
     console.say(summary(outcomes, time.perf_counter() - start))
     return exit_code(outcomes)
+
+
+def _segment_all(
+    call: Call,
+    bundle: ModelBundle,
+    planner: Planner,
+    further: FurtherResults | None,
+    cases: Sequence[Case],
+    *,
+    tell: Tell,
+    progress: Progress,
+) -> None:
+    """Run the cases here, or in a second process that can be ended where their time is limited."""
+    if call.case_timeout_s is None:
+        folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
+        replace(folder, progress=progress).run(cases)
+        return
+    WatchedRun(
+        work=partial(_segment, call, bundle),
+        limit_s=call.case_timeout_s,
+        output=call.output,
+        tell=tell,
+        progress=progress,
+    ).run(cases)
+
+
+def _folder_run(
+    call: Call,
+    bundle: ModelBundle,
+    planner: Planner,
+    further: FurtherResults | None,
+    *,
+    one_case: bool,
+    tell: Tell,
+) -> FolderRun:
+    return FolderRun(
+        output=call.output,
+        admit=admit_within(call, planner, further),
+        open_predictor=lambda: predictor_for(call, bundle, one_case=one_case),
+        tell=tell,
+        skip_existing=call.skip_existing,
+        further=further,
+    )
+
+
+def _segment(call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
+    """What the second process of a watched run does."""
+    further = _further(call, bundle, len(cases))
+    planner = planner_for(call, bundle, further)
+    folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
+    replace(folder, begin=begin).run(cases)
 
 
 def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:

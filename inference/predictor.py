@@ -29,6 +29,7 @@ from inference.preprocessing.intensity import nonzero_filled
 from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.runtime.backends import Backend, Device, load_library, select_backend
+from inference.runtime.cuda_devices import gpu_index
 from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
@@ -137,7 +138,7 @@ class Predictor:
         self,
         bundle: ModelBundle,
         *,
-        device: Device | Backend = "auto",
+        device: Device = "auto",
         threads: int = 0,
         precision: Precision | None = None,
         budget: Budget | None = None,
@@ -153,6 +154,7 @@ class Predictor:
         self._strict_input = strict_input
         self._statistics = statistics
         self._may_leave_gpu = device == "auto"
+        self._gpu = gpu_index(device)
         self._small = False
         self._use(select_backend(device))
         # While the first case is read, load what can be; but no CUDA context before the first window is
@@ -164,7 +166,11 @@ class Predictor:
     def _use(self, backend: Backend) -> None:
         self.backend: Backend = backend
         self._sessions = Sessions(
-            self._bundle, backend, threads=self._threads.of_libraries, precision=self._precision
+            self._bundle,
+            backend,
+            threads=self._threads.of_libraries,
+            precision=self._precision,
+            gpu=self._gpu,
         )
         self._planner = Planner(
             bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget

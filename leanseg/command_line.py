@@ -133,6 +133,8 @@ def _remedy(program: str, command: str, needs: Needs) -> str:
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'file system'}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"this machine's memory is too small ({str(error) or 'there is none left'})"
     return str(error)
 
 

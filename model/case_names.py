@@ -35,3 +35,35 @@ def channel_stem(case: str, channel: int) -> str:
     'liver_7_0001'
     """
     return f"{case}_{channel:04d}"
+
+
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How a cell begins that spreadsheets compute, or that `as_cell` has written for one."""
+
+
+def as_cell(text: str) -> str:
+    """A text as it is written into a CSV table: one that a spreadsheet would compute gets a quote before it.
+
+    Numbers stay as they are. `from_cell` gives the text back.
+
+    >>> [as_cell(text) for text in ("liver_7", "=cmd|' /C calc'!A0", "-1.5", "-inf", "'=")]
+    ['liver_7', "'=cmd|' /C calc'!A0", '-1.5', '-inf', "''="]
+    """
+    return f"'{text}" if FORMULA.match(text) and not _is_number(text) else text
+
+
+def from_cell(cell: str) -> str:
+    """The text of a cell that `as_cell` wrote; a cell of another table stays as it is, its quote apart.
+
+    >>> [from_cell(cell) for cell in ("liver_7", "'=1+1", "-1.5", "''=", "'tis")]
+    ['liver_7', '=1+1', '-1.5', "'=", "'tis"]
+    """
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -20,6 +20,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 T = TypeVar("T")
 KIND = "kind"
+MOST_FAULTS = 20
+"""So many are named; a list with more is not looked at any further."""
+MOST_CHARACTERS = 500
+"""Of a fault, in messages: it may hold what the document says."""
 
 Hint = Any
 """A type annotation, for which Python has no narrower type."""
@@ -28,11 +32,13 @@ Hint = Any
 class SchemaError(ValueError):
     """Fields of a document are unknown, missing, of the wrong type or out of range.
 
-    The message names each of them.
+    The message names each of them, up to `MOST_FAULTS`.
     """
 
     def __init__(self, *faults: str) -> None:
-        super().__init__("; ".join(faults))
+        named = [fault[:MOST_CHARACTERS] for fault in faults[:MOST_FAULTS]]
+        more = ["and more"] if len(faults) > MOST_FAULTS else []
+        super().__init__("; ".join([*named, *more]))
         self.faults = faults
 
 
@@ -177,10 +183,12 @@ def _tuple(args: tuple[Hint, ...], value: object, where: str) -> tuple[object, .
 
 
 def _all(items: list[tuple[Hint, object, str]]) -> list[object]:
-    """The values of several places, or the faults of all of them."""
+    """The values of several places, or the faults of all of them, up to as many as are named."""
     values: list[object] = []
     faults: list[str] = []
     for hint, item, where in items:
+        if len(faults) >= MOST_FAULTS:
+            break
         try:
             values.append(_value(hint, item, where))
         except SchemaError as error:

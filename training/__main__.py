@@ -85,6 +85,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
             BusyError: 2,
             ValueError: 1,
             OSError: 1,
+            MemoryError: 1,
             ModuleNotFoundError: 1,
         },
     )

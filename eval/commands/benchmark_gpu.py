@@ -12,7 +12,6 @@ exit codes: 0 measured; 1 a run failed, and the section says why; 2 there is no 
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -50,8 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
         between_markers(page.read_text(encoding="utf-8"), "")
     output: Path = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    # When a batch system asks this program to end, the run that it started must end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sizes = FULL if gpu is not None else SMALL
     found = GpuRuns(output=output, gpu=gpu, sizes=sizes, say=_say).collect()
     write_json(output / "gpu-benchmark.json", found)

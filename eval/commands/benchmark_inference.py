@@ -19,7 +19,7 @@ from pathlib import Path
 from eval.benchmark.contestants import CONTESTANTS, EMBEDDED, SMALL
 from eval.benchmark.pipelines import Benchmark, prepare, write_results
 from eval.benchmark.scans import given_scans, phantom_scans
-from eval.commands.benchmark_options import add_run_options, end_runs_on_sigterm, output_folder
+from eval.commands.benchmark_options import add_run_options, output_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare, make the runs that are missing, compare labels, print the tables."""
     output = output_folder(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
-    end_runs_on_sigterm()
     scans = given_scans(arguments.ct) if arguments.ct else phantom_scans(arguments.slices, output / "scans")
     networks = prepare(arguments.networks, arguments.contestants, output)
     if arguments.repeats <= 0:

@@ -1,7 +1,6 @@
 """What the benchmarks that start programs have in common on the command line."""
 
 import argparse
-import signal
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
@@ -37,8 +36,3 @@ def output_folder(given: Path) -> Path:
     if output.exists() and not output.is_dir():
         raise JudgingError(f"{output}: is a file; give a folder with --output")
     return output
-
-
-def end_runs_on_sigterm() -> None:
-    """When a batch system asks this program to end, the run that it started ends too."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)

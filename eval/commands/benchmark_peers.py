@@ -23,7 +23,7 @@ from eval.benchmark.peers.peer_results import draw_peers, peers_table, stages_an
 from eval.benchmark.peers.tissues import write_truth
 from eval.benchmark.pipelines import provenance
 from eval.benchmark.scans import phantom_scans
-from eval.commands.benchmark_options import add_run_options, end_runs_on_sigterm, output_folder
+from eval.commands.benchmark_options import add_run_options, output_folder
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path
 from eval.measuring.sampler import why_no_gpu
@@ -77,7 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
     """
     _check(arguments)
     output = output_folder(arguments.output)
-    end_runs_on_sigterm()
     # Not resolved: a virtual environment's interpreter is a link to another's.
     python = arguments.python.absolute()
     check_peers(python)

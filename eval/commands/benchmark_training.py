@@ -14,7 +14,6 @@ exit codes: 0 measured; 1 a run failed; 2 wrong input
 """
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
@@ -69,8 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
     if output.exists() and not output.is_dir():
         raise JudgingError(f"{output}: is a file; give a folder with --output")
     output.mkdir(parents=True, exist_ok=True)
-    # When a batch system asks this program to end, the run that it started must end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     contest = Contest(
         output=output,
         setting=setting,

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from eval.benchmark.whole_volume import WholeVolumeBenchmark, both_ways, cases_of, whole_volume_table
-from eval.commands.benchmark_options import add_run_options, end_runs_on_sigterm, output_folder
+from eval.commands.benchmark_options import add_run_options, output_folder
 from eval.eval_errors import JudgingError
 
 
@@ -35,7 +35,6 @@ def run(arguments: argparse.Namespace) -> int:
     cases = cases_of(arguments.images, arguments.truth)
     ways = both_ways(arguments.bundle.resolve(), output)
     (output / "labels").mkdir(parents=True, exist_ok=True)
-    end_runs_on_sigterm()
     benchmark = WholeVolumeBenchmark(
         output=output,
         ways=ways,

@@ -20,7 +20,6 @@ exit codes: 0 all cases ended well; 1 some did not and are named; 2 wrong input,
 
 import argparse
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,8 +159,6 @@ def _begin(series: Sequence[Series], gpu: str | None) -> None:
                 f"{each.options.image}: this docker returns 0 for any container that removes itself; exit "
                 "codes come from the engine's events\n"
             )
-    # When a batch system asks this program to end, the container that it started must end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _summed_up(series: Sequence[Series]) -> int:

@@ -10,7 +10,6 @@ exit codes: the command's own; also 2 for wrong input, nothing written
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,8 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
     problem = why_no_gpu(arguments.gpu)
     if problem:
         sys.stderr.write(f"{problem}: no GPU curves\n")
-    # When a batch system asks this program to end, the command that it started must end too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = profile(arguments.program, None if problem else arguments.gpu)
     report = report_path(arguments.program)
     stages = []

@@ -169,7 +169,8 @@ def results_of(submission: Submission, cases: Sequence[str], rules: RankingRules
             costs[case] = row
     table = submission.scores
     index_of = {stem: index for index, stem in enumerate(table.stems)}
-    extras += [f"{stem} in {table.path}" for stem in table.stems if stem not in set(cases)]
+    known = set(cases)
+    extras += [f"{stem} in {table.path}" for stem in table.stems if stem not in known]
     figures = accuracy(table)
     for metric in rules.metrics:
         known = {*figures, *COST_COLUMNS, *submission.columns}

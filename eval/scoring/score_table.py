@@ -1,6 +1,7 @@
 """Score tables, one row a case: written by `score`, read back by every other command."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
     challenge, headers = _kind_of(path, columns, CHALLENGES.values() if challenge is None else (challenge,))
     names = tuple(row[NAME] for row in rows)
     stems = [stem_of(name) for name in names]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    twice = next((stem for stem, count in Counter(stems).items() if count > 1), None)
     if twice:
         raise JudgingError(f"{path}: has two rows for {twice}; keep one")
     if not names:

@@ -23,6 +23,8 @@ class Case:
     """Its other channels, in order."""
     problem: str | None = None
     """Why it cannot be segmented, known before it is read."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know of it, known before it is read."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -73,7 +75,10 @@ def name_cases(paths: Sequence[Path], channels: int, beside: Sequence[Path] | No
         beside: where the further channels are looked for; None: among the same.
     """
     if channels == 1:
-        cases = [Case(path=path, output_name=output_name(path.name)) for path in paths]
+        cases = [
+            Case(path=path, output_name=output_name(path.name), warnings=_not_alone(path, paths))
+            for path in paths
+        ]
     else:
         cases = _several_channels(paths, paths if beside is None else beside, channels)
     taken = Counter(case.output_name for case in cases)
@@ -84,6 +89,15 @@ def name_cases(paths: Sequence[Path], channels: int, beside: Sequence[Path] | No
         else case
         for case in cases
     ]
+
+
+def _not_alone(path: Path, paths: Sequence[Path]) -> tuple[str, ...]:
+    """A warning about an image beside a DICOM series, which may be its label map and not a CT."""
+    series = [other for other in paths if other.is_dir() and not image_suffix(other.name)]
+    if path.is_dir() or not series:
+        return ()
+    meant = f"give {series[0]} with --input if only that is meant"
+    return (f"lies beside a DICOM series, and is segmented as a CT of its own; {meant}",)
 
 
 def _several_channels(paths: Sequence[Path], beside: Sequence[Path], channels: int) -> list[Case]:

@@ -15,6 +15,12 @@ from inference.predictor import Segmented
 
 Progress = Callable[[int, int, str], None]
 """Takes how many cases are done, of how many, and the name of the one that is begun."""
+Begin = Callable[[Case], None]
+"""Takes each case when it is begun."""
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,8 @@ class FolderRun:
     open_predictor: Callable[[], Predicts]
     """Makes the predictor; called once, while the first case is read."""
     tell: Tell
-    progress: Progress
+    progress: Progress = _ignore
+    begin: Begin = _ignore
     skip_existing: bool = False
     """Leave out cases whose results are there, and whole."""
     further: FurtherResults | None = None
@@ -63,6 +70,10 @@ class FolderRun:
             case = next(waiting, None)
             return None if case is None else prepare_case(case, self.admit)
 
+        def begin(prepared: PreparedCase) -> None:
+            self.progress(next(done), len(todo), prepared.case.path.name)
+            self.begin(prepared.case)
+
         def write(prepared: PreparedCase, segmented: Segmented) -> Outcome:
             return written_case(prepared, segmented, self.output / prepared.case.output_name, self.further)
 
@@ -72,6 +83,6 @@ class FolderRun:
             write=write,
             tell=self.tell,
             written_voxel_bytes=1 if self.further is None else 1 + COST.voxel_bytes,
-            begin=lambda prepared: self.progress(next(done), len(todo), prepared.case.path.name),
+            begin=begin,
         ).run()
         self.progress(len(todo), len(todo), "")

@@ -187,7 +187,7 @@ def predict_case(
     if isinstance(volume, Failure):
         return volume
     result = attempt(prepared.case, lambda: predictor.predict(volume, prepared.plan, prepared.timings))
-    return replace(result, warnings=(*volume.warnings, *result.warnings))
+    return replace(result, warnings=(*prepared.case.warnings, *volume.warnings, *result.warnings))
 
 
 def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Path) -> Outcome:

@@ -9,32 +9,36 @@
 The libraries are imported when a session is opened, since they are the slowest part of a cold start.
 """
 
-import ctypes
 import importlib.util
 import sys
 from types import ModuleType
 from typing import Literal
 
 from inference.errors import DeviceError
+from inference.runtime.cuda_devices import gpu_index, is_cuda, visible_gpus
 
 Backend = Literal["openvino", "onnxruntime", "cuda"]
-Device = Literal["auto", "cpu", "cuda"]
+Device = str
+"""`auto`, `cpu`, `cuda` or one of several GPUs, as `cuda_devices` names them."""
 
 
-def select_backend(device: Device | Backend) -> Backend:
+def select_backend(device: Device) -> Backend:
     """The backend for a device that the user asked for; a backend's own name stands for itself.
 
     `auto` is CUDA if onnxruntime-gpu is installed and the driver shows a GPU, else the CPU.
 
     Raises:
-        DeviceError: `cuda` was asked for and there is no GPU or no onnxruntime-gpu.
+        DeviceError: a GPU was asked for and there is none, no such one, or no onnxruntime-gpu.
     """
-    if device == "cuda":
+    if is_cuda(device):
         if reason := _why_no_cuda():
-            raise DeviceError(f"--device cuda: {reason}")
+            raise DeviceError(f"--device {device}: {reason}")
+        gpu_index(device)
         return "cuda"
-    if device == "openvino" or device == "onnxruntime":
-        return device
+    if device == "openvino":
+        return "openvino"
+    if device == "onnxruntime":
+        return "onnxruntime"
     if device == "auto" and not _why_no_cuda():
         return "cuda"
     return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
@@ -61,12 +65,9 @@ def _why_no_cuda() -> str:
     Asks the driver for devices, which creates no context on any of them.
     """
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return "there is no NVIDIA driver on this machine (in a container: was it started with --gpus?)"
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return "the NVIDIA driver shows no GPU"
+        visible_gpus()
+    except DeviceError as error:
+        return str(error)
     try:
         import onnxruntime
     except ImportError:

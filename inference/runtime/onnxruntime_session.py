@@ -30,7 +30,12 @@ class OnnxRuntimeSession:
             raise DeviceError(
                 "onnxruntime could not load CUDA: its libraries or the driver do not fit this onnxruntime-gpu"
             )
-        self._buffers: Any = Buffers(self._session, "cuda" if cuda else "cpu", settings.input_shape)
+        self._buffers: Any = Buffers(
+            self._session,
+            "cuda" if cuda else "cpu",
+            settings.input_shape,
+            device_id=settings.gpu if cuda else 0,
+        )
 
     def run(self, window: F32) -> F32:
         """See `Session.run`."""
@@ -49,7 +54,14 @@ class OnnxRuntimeSession:
 class Buffers:
     """Input and output that stay on the device, so that nothing is allocated from window to window."""
 
-    def __init__(self, session: Any, device: str, shape: tuple[int, ...]) -> None:  # noqa: ANN401 - an onnxruntime.InferenceSession, imported lazily
+    def __init__(
+        self,
+        session: Any,  # noqa: ANN401 - an onnxruntime.InferenceSession, imported lazily
+        device: str,
+        shape: tuple[int, ...],
+        *,
+        device_id: int,
+    ) -> None:
         from onnxruntime import OrtValue
 
         self._session = session
@@ -57,9 +69,9 @@ class Buffers:
         given, result = session.get_inputs()[0], session.get_outputs()[0]
         self._dtype = np.float16 if given.type == "tensor(float16)" else np.float32
         result_dtype = np.float16 if result.type == "tensor(float16)" else np.float32
-        self._input = OrtValue.ortvalue_from_shape_and_type(shape, self._dtype, device, 0)
+        self._input = OrtValue.ortvalue_from_shape_and_type(shape, self._dtype, device, device_id)
         self._output = OrtValue.ortvalue_from_shape_and_type(
-            _closed(result.shape, shape), result_dtype, device, 0
+            _closed(result.shape, shape), result_dtype, device, device_id
         )
         self._binding.bind_ortvalue_input(given.name, self._input)
         self._binding.bind_ortvalue_output(result.name, self._output)
@@ -81,7 +93,11 @@ def _closed(sides: list[int | str | None], window: tuple[int, ...]) -> list[int]
 
 def cuda_options(settings: Settings) -> dict[str, str]:
     """Settings of onnxruntime's CUDA provider for a cold start: grow by what is asked for, tune nothing."""
-    options = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    options = {
+        "device_id": str(settings.gpu),
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
     if settings.gpu_limit_mb:
         options["gpu_mem_limit"] = str(settings.gpu_limit_mb << 20)
     if settings.tight:

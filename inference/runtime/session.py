@@ -59,5 +59,5 @@ def open_session(
         Exception
     ) as error:  # The libraries raise types of their own, which cannot be named without importing them.
         if is_out_of_memory(error):
-            raise DeviceMemoryError(f"{path.name}: does not fit into the memory of {backend}") from error
-        raise DeviceError(f"{path.name}: {backend} cannot load it ({first_line(error)})") from error
+            raise DeviceMemoryError(f"{path}: does not fit into the memory of {backend}") from error
+        raise DeviceError(f"{path}: {backend} cannot load it ({first_line(error)})") from error

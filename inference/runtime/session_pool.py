@@ -36,16 +36,24 @@ class Sessions:
         backend: what runs them.
         threads: CPU threads; 0 leaves the number to the library.
         precision: overrides what the manifest allows; None does not.
+        gpu: number of the GPU, where the backend uses one.
     """
 
     def __init__(
-        self, bundle: ModelBundle, backend: Backend, *, threads: int, precision: Precision | None
+        self,
+        bundle: ModelBundle,
+        backend: Backend,
+        *,
+        threads: int,
+        precision: Precision | None,
+        gpu: int = 0,
     ) -> None:
         self.backend = backend
         self._loading = Loading(at_once=len(bundle.manifest.networks()))
         self._bundle = bundle
         self._threads = threads
         self._precision = precision
+        self._gpu = gpu
         self._ways = ways(bundle, backend, precision)
         self._open: OrderedDict[str, tuple[Network, Session]] = OrderedDict()
 
@@ -88,6 +96,7 @@ class Sessions:
                 input_shape=(1, len(self._bundle.manifest.inputs), *network.input_shape),
                 threads=self._threads,
                 precision=self._precision or network.precision,
+                gpu=self._gpu,
                 gpu_limit_mb=self._share_mb(network),
                 tight=self._loading.tight,
             )

@@ -15,6 +15,8 @@ class Settings:
     """CPU threads; 0 leaves the number to the library."""
     precision: Precision = "fp32"
     """Lowest precision that the result allows (`Network.precision`)."""
+    gpu: int = 0
+    """Number of the GPU, where it runs on one."""
     gpu_limit_mb: int = 0
     """Most GPU memory in MiB that this network's arena may take, the CUDA context not counted; 0 for no
     limit."""

@@ -4,7 +4,9 @@ Needs a `docker` command; called by `make container-test`.
 """
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from leanseg.version import VERSION
 from model.labels import FLARE23
 from tests.inference.images import write_series
 from tests.places import ROOT, real_data
@@ -136,6 +139,21 @@ def test_compressed_dicom_is_unpacked_by_a_second_process(image, bench, options)
     assert sitk.ReadImage(str(bench / "outputs" / "case.nii.gz")).GetSize() == (64, 64, 4)
 
 
+def test_too_little_memory_is_refused_and_not_killed(image, bench):
+    """Nor does it need a place to write but `outputs/`, shared memory, or a home."""
+    mounts = ("-v", f"{bench}/inputs:/workspace/inputs:ro", "-v", f"{bench}/outputs:/workspace/outputs")
+    narrow = ("--network", "none", "--read-only", "--shm-size", "64k", "-e", "HOME=/nonexistent")
+    (bench / "outputs").chmod(0o777)
+    run = run_container(*narrow, "-m", "256m", "--memory-swap", "256m", "--cpus", "1", *mounts, image)
+    assert run.returncode == 1, run.stdout + run.stderr
+    (refusal,) = run.stderr.splitlines()
+    needed = re.search(r"at least needed: host memory (\d+) MiB", refusal)[1]
+    limit = f"{int(needed) + 8}m"
+    run = run_container(*narrow, "-m", limit, "--memory-swap", limit, "--cpus", "1", *mounts, image)
+    assert (run.returncode, run.stderr) == (0, "")
+    check_result(bench)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="outputs/ must belong to another user than 1234")
 def test_an_unwritable_output_folder_is_one_clear_line(image, bench):
     (bench / "outputs").chmod(0o755)
@@ -147,12 +165,113 @@ def test_an_unwritable_output_folder_is_one_clear_line(image, bench):
     assert list((bench / "outputs").iterdir()) == []
 
 
+PROBE = """
+import pathlib, subprocess
+rights = dict(line.split(":\\t") for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+print(rights["Uid"].split(), rights["CapPrm"], rights["NoNewPrivs"])
+print(subprocess.run(["share-outputs"], stderr=subprocess.DEVNULL).returncode)
+for name in ("/etc/passwd", "/workspace/predict.sh", "/usr/local/bin/share-outputs", "/opt/packages/probe"):
+    try:
+        open(name, "a")
+        print("opened", name)
+    except OSError:
+        pass
+"""
+"""Stands in the place of predict.py, taken over by an image: says its rights, and tries to get more."""
+
+
+def test_what_runs_can_gain_no_rights(image, bench):
+    """Where `outputs/` belongs to root too: the folder's group is given, and nothing else is."""
+    (bench / "outputs").chmod(0o700)
+    (bench / "probe.py").write_text(PROBE)
+    mounts = ("-v", f"{bench}/outputs:/workspace/outputs", "-v", f"{bench}/probe.py:/workspace/predict.py:ro")
+    run = run_container(*mounts, image)
+    assert run.stdout.split("\n") == [
+        "['1000', '1000', '1000', '1000'] 0000000000000000 1",
+        "1",
+        "",
+    ], run.stdout + run.stderr
+    status = (bench / "outputs").stat()
+    assert (status.st_uid, status.st_gid, oct(status.st_mode)) == (os.getuid(), 1000, "0o40770")
+
+
+def test_the_helper_changes_nothing_but_the_outputs_folder(image, bench):
+    """It takes no argument, and does not follow a link in the folder's place."""
+    (bench / "elsewhere").mkdir(mode=0o755)
+    (bench / "outputs").rmdir()
+    (bench / "outputs").symlink_to("/workspace/elsewhere")
+    before = (bench / "elsewhere").stat()
+    run = run_container("-v", f"{bench}:/workspace", image, "share-outputs", "/workspace/elsewhere", "/etc")
+    assert run.returncode == 1
+    assert (bench / "elsewhere").stat().st_gid == before.st_gid
+    assert (bench / "elsewhere").stat().st_mode == before.st_mode
+
+
 def test_what_is_in_the_image(image):
     assert docker("image", "inspect", "--format", "{{.Config.User}}", image).stdout.strip() == "1000:1000"
-    absent = ("torch", "monai", "scipy", "openvino_telemetry", "training", "eval", "leanseg")
+    absent = (
+        "torch",
+        "monai",
+        "scipy",
+        "openvino_telemetry",
+        "training",
+        "eval",
+        "leanseg",
+        "pip",
+        "ensurepip",
+    )
     script = f"import importlib.util; print([name for name in {absent} if importlib.util.find_spec(name)])"
     run = run_container("--network", "none", image, "python3", "-c", script)
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+def test_no_program_in_the_image_gives_rights_or_makes_programs(image):
+    """Searched as root, who sees every folder."""
+    root = ("--network", "none", "--user", "0:0", image)
+    assert run_container(*root, "find", "/", "-xdev", "-type", "f", "-perm", "/6000").stdout == ""
+    names = "perl pip pip3 apt apt-get dpkg gcc cc as ld make curl wget mount sudo passwd newgrp tar"
+    assert run_container(*root, "sh", "-c", f"for name in {names}; do command -v $name; done").stdout == ""
+    script = (
+        "import os\nfor folder, _, files in os.walk('/'):\n"
+        " if not folder.startswith(('/proc', '/sys', '/dev')):\n"
+        "  for name in files:\n"
+        "   path = os.path.join(folder, name)\n"
+        "   if not os.path.islink(path) and 'security.capability' in os.listxattr(path): print(path)"
+    )
+    assert run_container(*root, "python3", "-c", script).stdout.split() == ["/usr/local/bin/share-outputs"]
+    found = "find /tmp /var/cache /var/log /root/.cache -mindepth 1 2>/dev/null; find / -xdev -name '*.whl'"
+    assert run_container(*root, "sh", "-c", found).stdout == ""
+
+
+def test_labels_and_inventory_say_what_the_image_is(image):
+    labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", image).stdout)
+    stated = {
+        key.removeprefix("org.opencontainers.image."): value
+        for key, value in labels.items()
+        if key.startswith("org.opencontainers.image.")
+    }
+    assert stated["version"] == VERSION
+    assert stated["licenses"] == "Apache-2.0"
+    assert {"title", "description", "revision", "source"} <= stated.keys()
+    inventory = json.loads(run_container("--network", "none", image, "cat", "sbom.cdx.json").stdout)
+    assert (inventory["bomFormat"], inventory["metadata"]["component"]["version"]) == ("CycloneDX", VERSION)
+    listed = {component["name"]: component for component in inventory["components"]}
+    script = (
+        "from importlib import metadata; print(*[d.name + '=' + d.version for d in metadata.distributions()])"
+    )
+    there = run_container("--network", "none", image, "python3", "-c", script).stdout.split()
+    assert len(there) > 5
+    for name, version in (package.split("=") for package in there):
+        assert listed[name]["version"] == version
+        assert listed[name]["purl"] == f"pkg:pypi/{name.lower()}@{version}"
+    assert listed["libc6"]["purl"].startswith("pkg:deb/debian/libc6@")
+    assert "perl-base" not in listed
+    manifest = json.loads((ROOT / "bundles/default/manifest.json").read_text())
+    model = listed[manifest["name"]]
+    assert {part["name"]: part["hashes"][0]["content"] for part in model["components"]} == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (ROOT / "bundles/default").iterdir()
+    }
 
 
 def test_save_and_load(image, bench, tmp_path):

@@ -126,12 +126,12 @@ def test_a_full_disk_ends_in_2_and_leaves_no_partial_file(bench, bundle):
     assert names(bench / "outputs") == []
 
 
-def test_sigterm_leaves_only_whole_files(bench, bundle):
+@pytest.mark.parametrize("options", [(), ("--case-timeout", "600")], ids=["alone", "watched"])
+def test_sigterm_leaves_only_whole_files(bench, bundle, options):
     for i in range(40):
         shutil.copy(bench / "inputs" / "case_0000.nii.gz", bench / "inputs" / f"more_{i:02}.nii.gz")
-    process = start(
-        [sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle), "--report", "run.json"], bench
-    )
+    command = [sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle), "--report", "run.json"]
+    process = start([*command, *options], bench)
     patience = time.monotonic() + 60
     while not names(bench / "outputs") and time.monotonic() < patience:
         time.sleep(0.01)

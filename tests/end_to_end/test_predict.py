@@ -28,7 +28,15 @@ def test_the_command_line_is_understood():
 
 
 @pytest.mark.parametrize(
-    "argv", [["--threads", "0"], ["--device", "tpu"], ["--wrong"], ["--input"], ["a.nii.gz"]]
+    "argv",
+    [
+        ["--threads", "0"],
+        ["--case-timeout", "nan"],
+        ["--device", "tpu"],
+        ["--wrong"],
+        ["--input"],
+        ["a.nii.gz"],
+    ],
 )
 def test_a_wrong_command_line_ends_in_2(argv, capsys):
     with pytest.raises(SystemExit) as ended:

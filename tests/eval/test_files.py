@@ -78,6 +78,8 @@ def test_what_can_be_written(tmp_path, name, force, said):
         ([{"a": "1"}], "a,b\n1,\n"),
         ([{"a": "1,5", "b": 'say "x"'}], 'a,b\n"1,5","say ""x"""\n'),
         ([{"a": "é", "b": "≤"}], "a,b\né,≤\n"),
+        ([{"a": "=1+1", "b": "-1"}], "a,b\n'=1+1,-1\n"),
+        ([{"a": "'=1+1", "b": "@x"}], "a,b\n''=1+1,'@x\n"),
     ],
 )
 def test_tables_come_back_as_they_were_written(tmp_path, rows, text):

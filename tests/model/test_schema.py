@@ -203,3 +203,12 @@ def test_round_trip():
 
 def test_null_in_a_mapping_is_kept_on_the_way_back():
     assert dump(Whole(table={"a": None}))["table"] == {"a": None}
+
+
+def test_a_document_of_faults_is_not_read_to_its_end():
+    """Each of its hundred thousand items is faulty; a few are named, and the message stays short."""
+    with pytest.raises(SchemaError) as refused:
+        parse(Whole, {"parts": [{"unknown" * 1000: 1}] * 100_000})
+    message = str(refused.value)
+    assert message.startswith("parts[0].unknown")
+    assert len(message) < 20_000

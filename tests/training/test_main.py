@@ -173,3 +173,14 @@ def test_the_tiny_recipe_is_the_file(recipe_file):
     from training.recipes.loading import load_recipe
 
     assert load_recipe(str(recipe_file)) == tiny_recipe()
+
+
+def test_memory_that_does_not_suffice_is_one_line(monkeypatch, capsys):
+    def no_memory(arguments):
+        raise MemoryError("Unable to allocate 256 GiB")
+
+    monkeypatch.setattr("training.commands.check.run", no_memory)
+    assert main(["check", "nowhere"]) == 1
+    assert capsys.readouterr().err == (
+        "error: this machine's memory is too small (Unable to allocate 256 GiB)\n"
+    )

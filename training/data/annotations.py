@@ -17,6 +17,7 @@ from typing import TypeGuard
 
 from model.labels import BACKGROUND
 from training.recipes.recipe import FOREGROUND, Recipe
+from training.whole_files import read_json
 
 ANNOTATED, GIVEN = "annotated.json", "given.json"
 
@@ -35,8 +36,8 @@ def read_annotated(
     if not path.is_file():
         return {}, []
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        document = read_json(path)
+    except (OSError, ValueError) as error:
         return {}, [f"{path}: cannot be read as JSON ({' '.join(str(error).split())})"]
     found: dict[str, tuple[str, ...]] = {}
     faults = []

@@ -5,7 +5,6 @@ structures are, as nnU-Net weighs them. Integer images are counted whole; of oth
 of a case are drawn.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from model.schema import SchemaError, parse
 from training.data.folders import CaseFiles
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.training_errors import DataError
-from training.whole_files import write_json
+from training.whole_files import read_json, write_json
 
 FINGERPRINT = "fingerprint.json"
 FORMAT = "leanseg-fingerprint-1"
@@ -248,7 +247,7 @@ def read_fingerprint(path: Path) -> Fingerprint:
         DataError: it cannot be read, or is none.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         fingerprint = parse(Fingerprint, document)
     except (OSError, ValueError, SchemaError) as error:
         said = " ".join(str(error).split())[:200]

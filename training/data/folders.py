@@ -11,7 +11,6 @@ Any format that the engine reads will do. `annotated.json` beside them says whic
 a datalist's entries may have a `"fold"`, which cross-validation follows.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem, split_channel
 from training.data.annotations import ANNOTATED, GIVEN, read_annotated
 from training.training_errors import DataError
+from training.whole_files import read_json
 
 IMAGES = ("imagesTr", "images")
 LABELS = ("labelsTr", "labels")
@@ -229,7 +229,7 @@ def _datalist(path: Path) -> Sequence[object] | None:
     if not file.is_file():
         return None
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = read_json(file)
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read as JSON ({' '.join(str(error).split())})") from error
     listed = document.get("training") if isinstance(document, dict) else None
@@ -243,7 +243,7 @@ def _datalist(path: Path) -> Sequence[object] | None:
 def _in_store(folder: Path) -> Found:
     """Cases of a prepared store; what it says of them was checked when they were prepared."""
     try:
-        names = [str(name) for name in json.loads((folder / STORE).read_text(encoding="utf-8"))["cases"]]
+        names = [str(name) for name in read_json(folder / STORE)["cases"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / STORE}: is damaged; prepare the data anew") from error
     annotated, given, faults = _annotations(folder, names)
@@ -323,7 +323,7 @@ def split_cases(
 def data_name(folder: Path) -> str:
     """What a data set calls itself in its `dataset.json`; else its folder's name."""
     try:
-        document = json.loads((folder / DATASET).read_text(encoding="utf-8"))
+        document = read_json(folder / DATASET)
     except (OSError, ValueError):
         return folder.name
     return str(document.get("name", folder.name)) if isinstance(document, dict) else folder.name

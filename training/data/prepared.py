@@ -11,7 +11,6 @@ recipe with the same grid, whatever its intensity and channels (docs/decisions/p
 """
 
 import hashlib
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from training.data.stored_arrays import Index
 from training.data.stored_grid import StoredGrid, stored_grid
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
+from training.whole_files import read_json
 
 FORMAT = "leanseg-store-1"
 
@@ -81,7 +81,7 @@ def read_store(folder: Path) -> StoreInfo:
     """
     path = folder / STORE
     try:
-        info = parse(StoreInfo, json.loads(path.read_text(encoding="utf-8")))
+        info = parse(StoreInfo, read_json(path))
     except (OSError, ValueError, SchemaError) as error:
         said = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: is no prepared store ({said}); prepare it anew") from error
@@ -114,7 +114,7 @@ def case_path(folder: Path, name: str, what: str) -> Path:
 def read_record(folder: Path, name: str) -> CaseRecord | None:
     """What a store says of a case; None where it is not complete."""
     try:
-        return parse(CaseRecord, json.loads(case_path(folder, name, "json").read_text(encoding="utf-8")))
+        return parse(CaseRecord, read_json(case_path(folder, name, "json")))
     except (OSError, ValueError, SchemaError):
         return None
 

@@ -10,7 +10,6 @@
 Every step looks for its own result first, so that a call that was interrupted goes on where it was.
 """
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -32,7 +31,7 @@ from training.recipes.recipe import Recipe
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, timetable_of
 from training.training_errors import CheckpointError, TrainingError
-from training.whole_files import write_json, write_text
+from training.whole_files import read_json, write_json, write_text
 
 STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
 LOG = "fold.log"
@@ -191,7 +190,7 @@ class CrossValidation:
 def _read_state(path: Path) -> Begun | None:
     """What an earlier call wrote; None where there was none."""
     try:
-        return parse(Begun, json.loads(path.read_text(encoding="utf-8")))
+        return parse(Begun, read_json(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

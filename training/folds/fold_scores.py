@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from model.case_names import as_cell, from_cell
 from model.labels import LabelSet
 from training.comparison.held_out_scores import Score, channel_scores
 from training.data.folders import CaseFiles
@@ -72,7 +73,10 @@ def write_scores(path: Path, scores: Sequence[Score]) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((score.case, score.structure, repr(score.dice), repr(score.hd95_mm)) for score in scores)
+    writer.writerows(
+        (as_cell(score.case), as_cell(score.structure), repr(score.dice), repr(score.hd95_mm))
+        for score in scores
+    )
     write_text(path, table.getvalue())
 
 
@@ -86,8 +90,8 @@ def read_scores(path: Path) -> list[Score]:
         with path.open(encoding="utf-8", newline="") as stream:
             return [
                 Score(
-                    case=row["case"],
-                    structure=row["structure"],
+                    case=from_cell(row["case"]),
+                    structure=from_cell(row["structure"]),
                     dice=float(row["dice"]),
                     hd95_mm=float(row["hd95_mm"]),
                 )

@@ -10,7 +10,6 @@ Cases that hold nothing but pseudo-labels are not dealt out: no network can be j
 train on them.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 
 from training.data.folders import SPLITS, CaseFiles, find_cases
 from training.training_errors import DataError
+from training.whole_files import read_json
 
 USUAL_FOLDS = 5
 BY_SEED = "seed"
@@ -171,8 +171,8 @@ def _checked(split: Split, path: Path, names: Sequence[str]) -> Split:
 
 def _read(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as JSON ({said})") from error
 

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from model.case_names import as_cell
 from training.comparison.held_out_scores import Score
 
 ALL = "mean of structures"
@@ -97,7 +98,11 @@ def write_fold_table(path: Path, rows: Sequence[FoldRow]) -> None:
         for row in rows:
             values = (*row.dice, row.mean, row.deviation)
             writer.writerow(
-                [row.structure, row.cases, *("" if math.isnan(value) else repr(value) for value in values)]
+                [
+                    as_cell(row.structure),
+                    row.cases,
+                    *("" if math.isnan(value) else repr(value) for value in values),
+                ]
             )
 
 

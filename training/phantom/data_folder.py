@@ -21,6 +21,7 @@ import SimpleITK as sitk
 from model.labels import FLARE23
 from training.phantom.case import PhantomCase, phantom_case
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
+from training.whole_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ def _write_json(output: Path, records: list[dict[str, object]], seed: int) -> No
     path = output / "dataset.json"
     written = {str(r["name"]): {**r, "seed": seed} for r in records}
     if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8")).get("cases", [])
+        earlier = read_json(path).get("cases", [])
         written = {**{str(r["name"]): r for r in earlier}, **written}
     content = {
         "channel_names": {"0": "CT"},

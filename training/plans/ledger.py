@@ -4,7 +4,6 @@ A step is noted before it begins and when it is done, with what it depends on. W
 done is left alone, and what depends on something else than it did then is stale.
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from model.schema import SchemaError, parse
 from training.plans.step_hashes import Parts
 from training.pseudo_labels.whole_folder import unfinished
 from training.training_errors import PlanError
-from training.whole_files import write_json
+from training.whole_files import read_json, write_json
 
 NOTES = "steps"
 
@@ -102,7 +101,7 @@ class Ledger:
         if not path.is_file():
             return None
         try:
-            return parse(Note, json.loads(path.read_text(encoding="utf-8")))
+            return parse(Note, read_json(path))
         except (OSError, ValueError, SchemaError) as error:
             raise PlanError(f"{path}: is damaged ({' '.join(str(error).split())}); delete it") from error
 

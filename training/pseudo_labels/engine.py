@@ -6,7 +6,6 @@ It loads the networks once for all of its images. Cases whose label map is there
 after an interruption goes on where the last one ended; a label map is whole or not there.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from training.child_programs import PREDICT, ending, environment_of
 from training.training_errors import TrainingError
+from training.whole_files import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def _refuse_failed(codes: Sequence[int], reports: Sequence[Path]) -> None:
 def _failures(report: Path) -> list[str]:
     """Why cases failed, by the engine's report; empty where it wrote none."""
     try:
-        cases = json.loads(report.read_text(encoding="utf-8"))["cases"]
+        cases = read_json(report)["cases"]
     except (OSError, ValueError):
         return []
     return [str(case["error"]) for case in cases if case["status"] == "failed"]

@@ -1,6 +1,5 @@
 """Whether a bundle may label a data set: the same ids for the same structures, and the same kind of image."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from model.label_files import LabelSetError, find_label_set
 from model.labels import LabelSet, channel_ids
 from training.data.folders import DATASET
 from training.training_errors import DataError, RecipeError
+from training.whole_files import read_json
 
 MODALITIES = {"CT": "CT", "MR": "MR", "MRI": "MR", "PET": "PET", "PT": "PET"}
 """What a channel is called in `dataset.json`, in capitals, to the modality that it certainly is."""
@@ -115,7 +115,7 @@ def stated_channels(path: Path) -> tuple[str, ...]:
         DataError: it cannot be read as JSON.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())})") from error
     stated = None

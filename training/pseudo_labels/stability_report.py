@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from model.case_names import as_cell
 from training.pseudo_labels.stability import instability
 
 TABLE, PICTURE = "stability.csv", "stability.png"
@@ -36,7 +37,7 @@ def write_table(changes: Mapping[str, Sequence[float]], threshold: float, path: 
         for case, values in sorted(changes.items(), key=lambda item: (-instability(item[1]), item[0])):
             u = instability(values)
             shown = (f"{value:.6f}" for value in values)
-            writer.writerow([case, f"{u:.6f}", "yes" if u <= threshold else "no", *shown])
+            writer.writerow([as_cell(case), f"{u:.6f}", "yes" if u <= threshold else "no", *shown])
 
 
 def draw_histogram(values: Sequence[float], threshold: float, path: Path) -> None:

@@ -4,7 +4,6 @@ What an interrupted call made stays in the folder beside, `.NAME.unfinished`, an
 goes on with it.
 """
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training.training_errors import DataError
-from training.whole_files import write_json
+from training.whole_files import read_json, write_json
 
 RECORD = "pseudo_labels.json"
 """What a finished folder was made from and how."""
@@ -38,7 +37,7 @@ def is_there(output: Path, purpose: Purpose) -> bool:
     if not output.exists():
         return False
     try:
-        record = json.loads((output / RECORD).read_text(encoding="utf-8"))
+        record = read_json(output / RECORD)
     except (OSError, ValueError):
         record = None
     if isinstance(record, dict) and record.get("purpose") == purpose:
@@ -73,6 +72,6 @@ def whole_folder(output: Path, purpose: Purpose) -> Iterator[Path]:
 
 def _purpose_of(folder: Path) -> object:
     try:
-        return json.loads((folder / PURPOSE).read_text(encoding="utf-8"))
+        return read_json(folder / PURPOSE)
     except (OSError, ValueError):
         return None

@@ -16,9 +16,10 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from model.schema import SchemaError, dump, parse
+from model.schema import dump, parse
 from training.recipes.recipe import Recipe
 from training.training_errors import CheckpointError
+from training.whole_files import json_of
 
 FORMAT = "leanseg-checkpoint-2"
 """Name of the metadata entry: the only one, since safetensors writes several in any order."""
@@ -108,8 +109,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
     if FORMAT not in metadata:
         raise CheckpointError(f"{path}: not a checkpoint of this program (metadata lack {FORMAT})")
     try:
-        return tensors, parse(RunInfo, json.loads(metadata[FORMAT]))
-    except (SchemaError, json.JSONDecodeError) as error:
+        return tensors, parse(RunInfo, json_of(metadata[FORMAT]))
+    except ValueError as error:
         raise CheckpointError(f"{path}: faulty metadata ({error})") from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.whole_files import write_text
+from training.whole_files import json_of, write_text
 
 
 def write_log(path: Path, entry: Mapping[str, object]) -> None:
@@ -19,8 +19,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     entries = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
+            entries.append(json_of(line))
+        except ValueError:
             continue
     return entries
 

@@ -1,6 +1,5 @@
 """`run.json`: by what a run can be told from others and made again."""
 
-import json
 import os
 import platform
 import sys
@@ -16,7 +15,7 @@ from model.schema import dump
 from training.data.folders import CaseFiles
 from training.data.quick_hash import data_sha256
 from training.runs.run import Run
-from training.whole_files import write_json
+from training.whole_files import read_json, write_json
 
 RECORD = "run.json"
 PACKAGES = ("leanseg", "torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors")
@@ -89,7 +88,7 @@ def _version(package: str) -> str | None:
 
 def _earlier_starts(path: Path) -> list[object]:
     try:
-        starts = json.loads(path.read_text(encoding="utf-8"))["starts"]
+        starts = read_json(path)["starts"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return list(starts)

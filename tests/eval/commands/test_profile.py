@@ -1,7 +1,6 @@
 """`profile`: a command's own exit code, its stages if it tells of them, two files or none."""
 
 import json
-import signal
 import sys
 import time
 
@@ -16,11 +15,8 @@ from tests.eval.command_line import assert_refused, call, files_in
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Samplers that do not wait for a baseline, and the signals of this process as they were."""
+    """Samplers that do not wait for a baseline."""
     monkeypatch.setattr("eval.measuring.sampler.BASELINE_S", 0.0)
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def profiled(folder, code: str, *words: object, output: str = "run.png", force: bool = False) -> int:

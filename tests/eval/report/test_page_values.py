@@ -1,5 +1,9 @@
 """The values in a report's page, worked out from tables of two or three cases."""
 
+import base64
+import hashlib
+import re
+
 import numpy as np
 import pytest
 
@@ -176,7 +180,12 @@ def test_a_ranking_is_shown_as_it_is_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("more", "title"),
-    [((), "scores"), (("--title", "Ours & <theirs>"), "Ours & <theirs>"), (("--title", 'a"b'), 'a"b')],
+    [
+        ((), "scores"),
+        (("--title", "Ours & <theirs>"), "Ours & <theirs>"),
+        (("--title", 'a"b'), 'a"b'),
+        (("--title", "@SCRIPT@ @DATA@"), "@SCRIPT@ @DATA@"),
+    ],
 )
 def test_the_title_is_text_whatever_is_in_it(tmp_path, more, title):
     write_scores(tmp_path / "scores.csv", {"</script><b>": {"Error": "<!-- & -->"}})
@@ -187,7 +196,20 @@ def test_the_title_is_text_whatever_is_in_it(tmp_path, more, title):
     assert "<theirs>" not in page
     assert "<b>" not in page.split('id="data"')[1].split("</script>")[0]
     assert 'content="LeanSeg report"' in page
-    assert "@DATA@" not in page
+    assert page.count("<script") == 2
+    assert page.count("@DATA@") == 2 * title.count("@DATA@"), "in the title's element and among the data"
+
+
+def test_the_page_states_a_policy_that_allows_its_own_script_alone(tmp_path):
+    """Whether a browser shows it under that policy is tested in `tests/browser`."""
+    write_scores(tmp_path / "scores.csv", {"a": {}})
+    data_of(tmp_path)
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    script = page.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
 
 
 @pytest.mark.parametrize("kinds", [("png",), ("pdf", "svg")])

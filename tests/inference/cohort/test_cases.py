@@ -6,6 +6,7 @@ import pytest
 
 from inference.cohort.cases import check_folders, find_cases, output_name, prepare_output
 from inference.errors import OutputError, UsageError
+from tests.inference.images import write_nifti, write_series
 
 running_as_root = os.getuid() == 0
 
@@ -190,3 +191,18 @@ def test_an_output_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="Permission denied"):
         prepare_output(tmp_path)
+
+
+def test_an_image_beside_a_dicom_series_is_not_taken_in_silence(source):
+    """It may be the label map of that series."""
+    write_series(source / "series", [(0.0, 0.0, 3.0 * i) for i in range(2)])
+    write_nifti(source / "labels.nii.gz")
+    labels, series = find_cases(source)
+    assert (labels.path.name, series.path.name) == ("labels.nii.gz", "series")
+    assert labels.warnings == (
+        "lies beside a DICOM series, and is segmented as a CT of its own; "
+        f"give {source / 'series'} with --input if only that is meant",
+    )
+    assert series.warnings == ()
+    (source / "series").rename(source.parent / "elsewhere")
+    assert find_cases(source)[0].warnings == ()

@@ -134,12 +134,26 @@ def test_openvino_is_imported_without_its_telemetry(tmp_path):
 
 
 def test_cuda_options_follow_the_budget():
-    common = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    common = {
+        "device_id": "0",
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
     assert cuda_options(Settings(input_shape=WINDOW, precision="bf16")) == common
     assert cuda_options(Settings(input_shape=WINDOW, precision="fp32")) == common | {"use_tf32": "0"}
-    tight = cuda_options(Settings(input_shape=WINDOW, gpu_limit_mb=2, tight=True))
+    tight = cuda_options(Settings(input_shape=WINDOW, gpu_limit_mb=2, tight=True, gpu=3))
+    assert tight["device_id"] == "3"
     assert tight["gpu_mem_limit"] == "2097152"
     assert tight["cudnn_conv_use_max_workspace"] == "0"
+
+
+def test_a_network_that_cannot_be_loaded_is_told_without_the_librarys_source(tmp_path):
+    model = identity(WINDOW, 2.0)
+    model.graph.initializer[0].dims[:] = [7]
+    path = write(model, tmp_path)
+    with pytest.raises(DeviceError) as refused:
+        open_session(path, "openvino", ONE)
+    assert str(refused.value).startswith(f"{path}: openvino cannot load it (The size of the initializer does")
 
 
 @pytest.mark.parametrize(

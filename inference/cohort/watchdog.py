@@ -1,0 +1,177 @@
+"""A limit on the time of each case: cases run in a second process, which is ended where one takes too long.
+
+Only ending a process stops a library that does not come back. The case that was begun has then failed, a new
+process goes on with the next one, and a process that crashes costs no more than the case it crashed on.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from inference.cohort.assembly_line import Tell
+from inference.cohort.cases import Case
+from inference.cohort.folder import Begin, Progress
+from inference.cohort.outcome import Outcome, failed
+from inference.errors import LeanSegError, one_line
+from inference.imaging.writing import sweep
+from model.bundle import BundleError
+
+LEAVE_S = 20.0
+"""How long the second process may take to leave whole files behind when the program is ended."""
+
+
+class Work(Protocol):
+    """Runs cases one after another; can be pickled."""
+
+    def __call__(self, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
+        """Say of each case when it is begun, and tell its outcome.
+
+        Raises:
+            LeanSegError: no case can be run any more.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedRun:
+    """Cases that may take so long each, and no longer."""
+
+    work: Work
+    limit_s: float
+    """Seconds for a case. Loading the networks counts for the first one of a process."""
+    output: Path
+    """Where results are written; what an ended process leaves unfinished there is removed."""
+    tell: Tell
+    progress: Progress
+
+    def run(self, cases: Sequence[Case]) -> None:
+        """Run cases one after another, in as many processes as it takes.
+
+        Raises:
+            LeanSegError: what ended the run in the second process.
+        """
+        told: set[Case] = set()
+
+        def tell(outcome: Outcome) -> None:
+            told.add(outcome.case)
+            self.tell(outcome)
+
+        while todo := [case for case in cases if case not in told]:
+            with _Process(self.work, todo, self.output) as process:
+                try:
+                    for said in process.messages(self.limit_s):
+                        if isinstance(said, Outcome):
+                            tell(said)
+                        else:
+                            self.progress(len(told), len(cases), said.path.name)
+                except (KeyboardInterrupt, SystemExit):
+                    for outcome in process.last_outcomes():
+                        tell(outcome)
+                    raise
+            if process.has_ended:
+                break
+            begun = process.begun if process.begun in todo and process.begun not in told else None
+            if left := [case for case in todo if case not in told]:
+                case = begun or left[0]
+                tell(failed(case, f"{case.path}: {process.ending(self.limit_s)}"))
+        self.progress(len(cases), len(cases), "")
+
+
+class _Process:
+    """The second process, and what it says: each case that it begins, and each outcome."""
+
+    def __init__(self, work: Work, todo: Sequence[Case], output: Path) -> None:
+        context = get_context("spawn")
+        self._connection, there = context.Pipe()
+        self._process: BaseProcess = context.Process(target=_serve, args=(there, work, todo), daemon=True)
+        self._process.start()
+        there.close()
+        self._output = output
+        self._is_late = False
+        self.has_ended = False
+        """Whether it did all it was given."""
+        self.begun: Case | None = None
+        """The case that was begun last."""
+
+    def __enter__(self) -> "_Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+        sweep(self._output)
+
+    def messages(self, limit_s: float) -> Iterator[Case | Outcome]:
+        """Cases as they are begun and outcomes as they are known, until it ends or a case takes too long."""
+        until = time.monotonic() + limit_s
+        while self._connection.poll(max(0.0, until - time.monotonic())):
+            try:
+                said: Case | Outcome | Exception | None = self._connection.recv()
+            except (EOFError, OSError):
+                self._process.join()
+                return
+            if isinstance(said, Exception):
+                raise said
+            if said is None:
+                self.has_ended = True
+                return
+            if isinstance(said, Case):
+                self.begun, until = said, time.monotonic() + limit_s
+            yield said
+        self._is_late = True
+
+    def last_outcomes(self) -> Iterator[Outcome]:
+        """End it as the program was ended: it finishes the file that it writes, and tells of it."""
+        self._process.terminate()
+        until = time.monotonic() + LEAVE_S
+        with suppress(EOFError, OSError):
+            while self._connection.poll(max(0.0, until - time.monotonic())):
+                said = self._connection.recv()
+                if isinstance(said, Outcome):
+                    yield said
+
+    def ending(self, limit_s: float) -> str:
+        """Why it did not finish the case that it had begun."""
+        if self._is_late:
+            return f"took longer than the {limit_s:g} s of --case-timeout"
+        code = self._process.exitcode or 0
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        return f"the process that segmented it ended {how}; is there enough memory?"
+
+
+def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
+    """What the second process does. Ctrl-C is the first one's business, which ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_leave_with_parent, args=(connection,), daemon=True).start()
+    try:
+        work(cases, tell=connection.send, begin=connection.send)
+        connection.send(None)
+    except (LeanSegError, BundleError) as error:
+        connection.send(error)
+    except BrokenPipeError:
+        pass  # Nobody listens any more.
+    except Exception as error:
+        connection.send(RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def _leave_with_parent(connection: Connection) -> None:
+    """End this process when the first one is gone, killed for example: nothing is ever sent here."""
+    with suppress(EOFError, OSError):
+        connection.recv()
+    os.kill(os.getpid(), signal.SIGTERM)

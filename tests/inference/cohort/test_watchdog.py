@@ -1,0 +1,76 @@
+"""Cases under a limit of time, in a second process that hangs, crashes or is ended with the program."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from inference.cohort import watchdog
+from inference.cohort.cases import Case
+from inference.cohort.watchdog import WatchedRun
+from inference.errors import DeviceError
+from tests.inference.cohort.watched_work import slow_to_leave, work
+
+
+def cases_of(*names):
+    return [Case(path=Path(f"/in/{name}.nii"), output_name=f"{name}.nii.gz") for name in names]
+
+
+def run(output, cases, limit_s=120.0, progress=lambda *_: None, work=work):
+    outcomes = []
+    watched = WatchedRun(work=work, limit_s=limit_s, output=output, tell=outcomes.append, progress=progress)
+    try:
+        watched.run(cases)
+    finally:
+        told = [(outcome.case.path.stem, outcome.status, outcome.error) for outcome in outcomes]
+    return told
+
+
+def test_a_case_that_hangs_has_failed_and_the_others_go_on(tmp_path, monkeypatch):
+    """The clock jumps when the case that hangs is begun, so that nobody has to wait."""
+    clock, jumped = time.monotonic, [0.0]
+    monkeypatch.setattr(watchdog.time, "monotonic", lambda: clock() + jumped[0])
+    (tmp_path / ".leanseg-1-left.tmp").touch()
+
+    def progress(done, total, name):
+        jumped[0] += 1000 if "hangs" in name else 0
+
+    told = run(tmp_path, cases_of("a", "b-hangs", "c"), progress=progress)
+    late = "/in/b-hangs.nii: took longer than the 120 s of --case-timeout"
+    assert told == [("a", "segmented", None), ("b-hangs", "failed", late), ("c", "segmented", None)]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "message"), [("crashes", "by signal SIGKILL; is there"), ("leaves", "with exit code 3; is there")]
+)
+def test_a_crash_costs_the_case_that_it_happened_on(tmp_path, how, message):
+    told = run(tmp_path, cases_of("a", f"b-{how}", "c"))
+    assert [status for _, status, _ in told] == ["segmented", "failed", "segmented"]
+    assert f"the process that segmented it ended {message}" in told[1][2]
+
+
+def test_a_process_that_is_late_before_any_case_fails_them_one_by_one(tmp_path):
+    told = run(tmp_path, cases_of("a", "b"), limit_s=0.001)
+    assert [(name, status) for name, status, _ in told] == [("a", "failed"), ("b", "failed")]
+
+
+def test_what_ends_the_run_in_the_second_process_ends_it_here(tmp_path):
+    with pytest.raises(DeviceError, match="the device is gone"):
+        run(tmp_path, cases_of("a", "b-device", "c"))
+    with pytest.raises(RuntimeError, match="KeyError: 'fault'"):
+        run(tmp_path, cases_of("b-fault"))
+
+
+def test_an_interrupted_program_hears_of_what_was_written_last(tmp_path):
+    outcomes = []
+
+    def progress(done, total, name):
+        raise KeyboardInterrupt
+
+    watched = WatchedRun(
+        work=slow_to_leave, limit_s=120.0, output=tmp_path, tell=outcomes.append, progress=progress
+    )
+    with pytest.raises(KeyboardInterrupt):
+        watched.run(cases_of("a", "b"))
+    assert [(outcome.case.path.stem, outcome.status) for outcome in outcomes] == [("a", "segmented")]

@@ -1,0 +1,33 @@
+"""Work for the second process of a watched run: what becomes of a case stands in its name."""
+
+import os
+import signal
+
+from inference.cohort.outcome import Outcome
+from inference.errors import DeviceError
+
+
+def work(cases, *, tell, begin):
+    for case in cases:
+        begin(case)
+        what = case.path.stem.rpartition("-")[2]
+        if what == "hangs":
+            signal.pause()
+        if what == "crashes":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "leaves":
+            os._exit(3)
+        if what == "device":
+            raise DeviceError("the device is gone")
+        if what == "fault":
+            raise KeyError(what)
+        tell(Outcome(case=case, status="segmented"))
+
+
+def slow_to_leave(cases, *, tell, begin):
+    """Is ended while it works on the first case, whose result is on disk by then."""
+    begin(cases[0])
+    try:
+        signal.pause()
+    finally:
+        tell(Outcome(case=cases[0], status="segmented"))
