@@ -1,4 +1,4 @@
-# make demo: segment the phantom in examples/ and score it.   make test: run the tests.   make help: everything else.
+# make demo: segment the phantom in examples/ and score it; make demo CT=path: your own.   make test: run the tests.   make help: everything else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,25 +6,35 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 GPU_VENV := .venv-gpu
 GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) test test-slow container-test training dicom peers viewer lint docs requirements image gpu-benchmark clean
+.PHONY: help demo $(VENV) cohort test test-slow container-test training dicom peers viewer lint docs requirements image gpu-benchmark clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
 
-demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it
+ifdef CT
+demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it; CT=path: your own file or DICOM folder
+	@rm -rf build/mine && mkdir -p build/mine
+	@$(BIN)/python predict.py --input "$(CT)" --output build/mine --statistics build/mine/volumes.csv --report build/mine/run.json
+	@$(BIN)/python -m eval picture --image "$(CT)" --labels build/mine/*.nii.gz --output build/mine/picture.png >/dev/null
+	@echo "picture: build/mine/picture.png   labels: $$(ls build/mine/*.nii.gz)   volumes: build/mine/volumes.csv"
+else
+demo: $(VENV)/.demo
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo
 	@$(BIN)/python -m eval score --pred build/demo --truth examples/phantom/labelsTr --labels flare23 --output build/demo/scores.csv --force
 	@$(BIN)/python -m eval picture --image examples/phantom/imagesTr/phantom_0000.nii.gz --labels build/demo/phantom.nii.gz \
 	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force >/dev/null
 	@echo "picture: build/demo/phantom.png   labels: build/demo/phantom.nii.gz   scores: build/demo/scores.csv"
+endif
 
 $(VENV): $(VENV)/.demo ## set up the packages that predict.py and the judging commands need
+
+cohort: $(VENV)/.cohort ## set up what `python -m inference cohort` needs beside that: fsspec, Ray
 
 training: $(VENV)/.training ## set up the training package (torch, MONAI, the exporter)
 
 dicom: $(VENV)/.dicom ## set up the packages that write results as DICOM (predict.py --format)
 
-peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, and `model verify --python`
+peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, `model verify --python`, `eval benchmark peers`
 
 test: $(VENV)/.dev ## every test but the slow ones and the container's, and the checks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -83,7 +93,12 @@ $(VENV)/.training: $(VENV)/.demo requirements/training.txt
 	@$(PIP) install -r requirements/training.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.training $(VENV)/.dicom requirements/dev.txt
+$(VENV)/.cohort: $(VENV)/.demo requirements/cohort.txt
+	@echo "installing the packages for cohorts into $(VENV)"
+	@$(PIP) install -r requirements/cohort.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.training $(VENV)/.dicom requirements/dev.txt requirements/cohort.txt
 	@echo "installing the test packages into $(VENV)"
 	@$(PIP) install -r requirements/dev.txt
 	@touch $@
@@ -99,7 +114,7 @@ $(GPU_VENV)/.ready: requirements/training.txt requirements/runtime-gpu.txt
 
 # Beside .venv and not in it: peers pin other versions, and nothing here may come to need them.
 .venv-peers/.done: requirements/peers.txt
-	@echo "installing nnU-Net into .venv-peers (about 2 GB)"
+	@echo "installing nnU-Net and MONAI into .venv-peers (about 2 GB)"
 	@$(PYTHON) -m venv .venv-peers
 	@.venv-peers/bin/pip --disable-pip-version-check --quiet install -r requirements/peers.txt
 	@touch $@

@@ -92,6 +92,11 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         help="leave out cases whose label map is there and whole, to resume a run",
     )
     add(
+        "--strict-input",
+        action="store_true",
+        help="refuse what is warned of otherwise: images that are no CT, show no abdomen or too little of it",
+    )
+    add(
         "--format",
         action="append",
         choices=("dicom-seg", "rtstruct"),
@@ -105,6 +110,13 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         help="for --format: the DICOM series that the image was made from, where the image is none",
     )
     add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
+    add(
+        "--statistics",
+        type=Path,
+        metavar="FILE",
+        help="write volume, mean and deviation of HU and extent of each organ of each case, as FILE.csv and "
+        "FILE.json",
+    )
     add("--debug", action="store_true", help="show tracebacks")
     given = vars(parser.parse_args(argv))
     return Call(**{**given, "format": tuple(given["format"])})

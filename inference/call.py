@@ -35,4 +35,6 @@ class Call:
     template: Path | None = None
     """The DICOM series that these refer to, where the input is none."""
     report: Path | None = None
+    statistics: Path | None = None
+    strict_input: bool = False
     debug: bool = False

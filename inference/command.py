@@ -10,25 +10,25 @@ from dataclasses import replace
 from functools import partial
 
 from inference.call import WRONG_CALL, Call
+from inference.cohort.assembly_line import Tell
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
-from inference.cohort.folder import Begin, FolderRun, Tell
-from inference.cohort.further_results import COST, FurtherResults, further_results
-from inference.cohort.one_case import Admit, OpenedCase, open_case
-from inference.cohort.outcome import Outcome, exit_code, naming, summary
+from inference.cohort.folder import Begin, FolderRun, Progress
+from inference.cohort.further_results import FurtherResults, further_results
+from inference.cohort.one_case import open_case
+from inference.cohort.opening import admit_within, planner_for, predictor_for
+from inference.cohort.organ_table import check_tables, write_tables
+from inference.cohort.outcome import Outcome, exit_code, findings, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.cohort.watchdog import WatchedRun
-from inference.errors import BudgetError, InputError, LeanSegError, OutputError, one_line, printable
+from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.imaging.dicom_results.maker import Maker
-from inference.limits import memory_at_hand
-from inference.planning.footprint import WritingCost
-from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
-from inference.predictor import Predictor
-from inference.runtime.backends import select_backend
 from leanseg.version import VERSION
 from model.bundle import BundleError, ModelBundle, load_bundle
-from model.manifest.network import Precision
+
+MOST_DOUBTS = 4
+"""Doubts of a case that are told; all are in the report."""
 
 
 def run(call: Call) -> int:
@@ -57,34 +57,31 @@ def _run(call: Call, console: Console) -> int:
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
     further = _further(call, bundle, len(cases))
-    planner = _planner(call, bundle, further)
+    planner = planner_for(call, bundle, further)
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
     if call.report is not None:
         check_report(call.report)
+    if call.statistics is not None:
+        check_tables(call.statistics)
     outcomes: list[Outcome] = []
+    output = bundle.manifest.output
+    organs = [name for name in output.written if name not in output.lesions]
 
     def tell(outcome: Outcome) -> None:
         outcomes.append(outcome)
-        _tell(outcome, console, debug=call.debug)
+        _tell(outcome, console, organs=organs, debug=call.debug)
 
     def report() -> None:
+        if call.statistics is not None:
+            first_is_ct = bundle.manifest.ct_channel == 0
+            write_tables(call.statistics, _all(cases, outcomes), unit="hu" if first_is_ct else "")
         if call.report is not None:
             write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
     try:
-        if call.case_timeout_s is None:
-            folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
-            replace(folder, progress=console.progress).run(cases)
-        else:
-            WatchedRun(
-                work=partial(_segment, call, bundle),
-                limit_s=call.case_timeout_s,
-                output=call.output,
-                tell=tell,
-                progress=console.progress,
-            ).run(cases)
+        _segment_all(call, bundle, planner, further, cases, tell=tell, progress=console.progress)
     except BaseException:
         try:
             report()
@@ -98,6 +95,30 @@ def _run(call: Call, console: Console) -> int:
     return exit_code(outcomes)
 
 
+def _segment_all(
+    call: Call,
+    bundle: ModelBundle,
+    planner: Planner,
+    further: FurtherResults | None,
+    cases: Sequence[Case],
+    *,
+    tell: Tell,
+    progress: Progress,
+) -> None:
+    """Run the cases here, or in a second process that can be ended where their time is limited."""
+    if call.case_timeout_s is None:
+        folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
+        replace(folder, progress=progress).run(cases)
+        return
+    WatchedRun(
+        work=partial(_segment, call, bundle),
+        limit_s=call.case_timeout_s,
+        output=call.output,
+        tell=tell,
+        progress=progress,
+    ).run(cases)
+
+
 def _folder_run(
     call: Call,
     bundle: ModelBundle,
@@ -109,8 +130,8 @@ def _folder_run(
 ) -> FolderRun:
     return FolderRun(
         output=call.output,
-        admit=_admit(call, planner, further),
-        open_predictor=lambda: _predictor(call, bundle, one_case=one_case),
+        admit=admit_within(call, planner, further),
+        open_predictor=lambda: predictor_for(call, bundle, one_case=one_case),
         tell=tell,
         skip_existing=call.skip_existing,
         further=further,
@@ -120,7 +141,7 @@ def _folder_run(
 def _segment(call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
     """What the second process of a watched run does."""
     further = _further(call, bundle, len(cases))
-    planner = _planner(call, bundle, further)
+    planner = planner_for(call, bundle, further)
     folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
     replace(folder, begin=begin).run(cases)
 
@@ -129,35 +150,6 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Every case's outcome in the order of the cases; those that were not come to are "not run"."""
     known = {outcome.case.path: outcome for outcome in outcomes}
     return [known.get(case.path) or Outcome(case=case, status="not run") for case in cases]
-
-
-def _limits(call: Call) -> tuple[Precision | None, Budget]:
-    """The precision that is forced, if any, and the memory that may be taken."""
-    if call.host_memory_mb is None:
-        at_hand = memory_at_hand(MOST_HOST_MB)
-        budget = Budget(host_mb=at_hand.mb, gpu_mb=call.gpu_memory_mb, host_why=at_hand.why)
-    else:
-        budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
-    return None if call.precision == "auto" else call.precision, budget
-
-
-def _predictor(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
-    precision, budget = _limits(call)
-    return Predictor(
-        bundle,
-        device=call.device,
-        threads=call.threads,
-        precision=precision,
-        budget=budget,
-        release=one_case,
-    )
-
-
-def _planner(call: Call, bundle: ModelBundle, further: FurtherResults | None) -> Planner:
-    precision, budget = _limits(call)
-    backend = select_backend(call.device)
-    writing = WritingCost() if further is None else COST
-    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing)
 
 
 def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:
@@ -172,29 +164,24 @@ def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | No
     return further_results(call.format, manifest.output.as_label_set(), maker, call.template, cases)
 
 
-def _admit(call: Call, planner: Planner, further: FurtherResults | None) -> Admit:
-    """Plans cases from their headers; where the GPU was the program's choice, the predictor may leave it."""
+def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: bool) -> None:
+    """One line for a case, one for each warning, and one for all that is doubtful about its result.
 
-    def admit(opened: OpenedCase) -> InferencePlan | None:
-        if further is not None:
-            further.check(opened.case, opened.images[0])
-        try:
-            return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
-        except BudgetError:
-            if call.device == "auto" and planner.backend == "cuda":
-                return None
-            raise
-
-    return admit
-
-
-def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
-    """One line for a case, and one for each warning."""
+    Args:
+        outcome: of the case.
+        console: what the user sees.
+        organs: that could have been found.
+        debug: show tracebacks.
+    """
     name = printable(outcome.case.path.name)
     if debug and outcome.trace:
         console.complain(outcome.trace)
     for warning in outcome.warnings:
         console.complain(f"warning: {name}: {warning}")
+    if outcome.doubts:
+        more = len(outcome.doubts) - MOST_DOUBTS
+        told = [*outcome.doubts[:MOST_DOUBTS], *([f"{more} more, see --report"] if more > 0 else [])]
+        console.complain(f"warning: {name}: look at the result: {'; '.join(told)}")
     if outcome.ends_run:
         return  # Said once, by whoever catches what ends the run.
     if outcome.error:
@@ -203,7 +190,8 @@ def _tell(outcome: Outcome, console: Console, *, debug: bool) -> None:
         console.say(f"{name}: skipped, {printable(outcome.case.output_name)} is there")
     else:
         result = printable(outcome.case.output_name)
-        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s")
+        found = findings(outcome, organs)
+        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s; {found}")
 
 
 def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> int:

@@ -68,6 +68,10 @@ class Geometry:
         return np.asarray(self.origin_xyz_mm + steps @ self.matrix.T, np.float64)
 
 
+ON_A_VOXEL = 1e-9
+"""Share of a voxel within which a position is taken for the voxel's centre."""
+
+
 @dataclass(frozen=True)
 class Line:
     """Where the voxels of one grid lie along an axis of another: voxel n at index `first + n * step`."""
@@ -79,6 +83,19 @@ class Line:
     def inverse(self) -> "Line":
         """Where the voxels of the other grid lie along this one's axis."""
         return Line(-self.first / self.step, 1 / self.step)
+
+    def positions(self, count: int) -> F64:
+        """Where the first so many voxels lie; one that rounding alone keeps off a voxel lies on it.
+
+        Three steps of two thirds are 2, not 2 + 2e-16, which would take a trace of the voxel behind it: where
+        a scheme looks at voxels that are not 0, a trace counts.
+
+        >>> Line(0.0, 2 / 3).positions(4).tolist()[3]
+        2.0
+        """
+        exact = self.first + np.arange(count) * self.step
+        near = np.rint(exact)
+        return np.asarray(np.where(np.abs(exact - near) < ON_A_VOXEL, near, exact), np.float64)
 
 
 Lines = tuple[Line | None, Line | None, Line | None]

@@ -3,11 +3,11 @@
 | step | grid | what |
 |---|---|---|
 | plan | | what is kept where, from the header alone |
-| turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0 |
+| turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0; values doubted |
 | localize | low resolution | box around the organs |
 | networks | network | resample and normalize, windows × members to scores, slab by slab |
 | restore | input, in the box | interpolate scores, take the winner, slab by slab |
-| clean up | input | left and right, connected components, small lesions |
+| clean up | input | left and right, connected components, small lesions; organs measured, and doubted |
 | turn back | input | axes as stored |
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from inference.errors import BudgetError, DeviceError, DeviceMemoryError
+from inference.errors import BudgetError, DeviceError, DeviceMemoryError, InputError
 from inference.geometry import Box, Geometry
 from inference.imaging.orientation import Orientation
 from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
@@ -39,9 +39,13 @@ from inference.sliding_window.localization import (
     region_of_interest,
     without_specks,
 )
+from inference.sliding_window.member_votes import Ballot, agreement
 from inference.sliding_window.order import WindowCount
 from inference.threads import Threads
 from inference.timing import Timings
+from inference.trust.input_doubts import input_doubts
+from inference.trust.judgement import judge
+from inference.trust.organ_figures import OrganFigures, count_pieces
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
@@ -49,9 +53,9 @@ from model.manifest.fusion import CleanedGroupsFusion
 from model.manifest.intensity import needs_mask
 from model.manifest.network import Precision
 
-FEW_SLICES = 3
-"""Up to so many from feet to head a network that learned from whole scans has little to go by; the user is
-warned."""
+NO_ABDOMEN = (
+    "shows no abdomen: localization found no organ, so none is looked for; give a scan of the abdomen"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,10 @@ class Segmented:
     """Most memory of the whole process since it began, reading included."""
     warnings: tuple[str, ...] = ()
     """What the user should know."""
+    organs: tuple[OrganFigures, ...] = ()
+    """What was found, structure by structure."""
+    doubts: tuple[str, ...] = ()
+    """What makes the result doubtful, see `inference.trust.result_doubts`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,7 @@ class _Attempt:
     plan: InferencePlan
     timings: Timings
     windows: WindowCount = field(default_factory=WindowCount)
+    ballots: list[Ballot] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, warning: str) -> None:
@@ -117,6 +126,9 @@ class Predictor:
         precision: `fp32` forbids what the manifest allows; None does not.
         budget: memory that may be taken.
         release: give back the networks' memory as soon as a case needs them no more, before clean-up.
+        strict_input: refuse images that are doubtful before a network sees them, see
+            `inference.trust.input_doubts`.
+        statistics: also take mean and deviation of the first channel within each structure.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
@@ -131,12 +143,16 @@ class Predictor:
         precision: Precision | None = None,
         budget: Budget | None = None,
         release: bool = False,
+        strict_input: bool = False,
+        statistics: bool = False,
     ) -> None:
         self._bundle = bundle
         self._threads = Threads(threads)
         self._precision: Precision | None = precision
         self._budget = budget or Budget()
         self._release = release
+        self._strict_input = strict_input
+        self._statistics = statistics
         self._may_leave_gpu = device == "auto"
         self._gpu = gpu_index(device)
         self._small = False
@@ -186,6 +202,7 @@ class Predictor:
             timings: goes on counting where reading left off; None begins anew.
 
         Raises:
+            InputError: the image is doubtful, and such are to be refused.
             BudgetError: the memory budget cannot be kept.
             DeviceError: the device that was asked for cannot run the networks, or ran out of memory with the
                 smallest plan too.
@@ -222,11 +239,16 @@ class Predictor:
     def _predict(self, volume: Volume, attempt: _Attempt) -> Segmented:
         self._sessions.follow(attempt.plan.loading)
         view = self._view(volume)
-        attempt.warnings += _few_slices(view.canonical)
+        for doubt in input_doubts(view.canonical, self._bundle.manifest):
+            self._doubt_input(doubt, attempt)
         statistics = CaseStatistics(view.cropped)
         manifest = self._bundle.manifest.over(view.volume.geometry.spacing_zyx_mm)
         with attempt.timings.stage("localize"):
-            box, near_organs = self._region(view, manifest, statistics, attempt)
+            region = self._region(view, manifest, statistics)
+        if region is None:
+            self._doubt_input(NO_ABDOMEN, attempt)
+            return self._nothing_found(view, attempt)
+        box, near_organs = region
         plan = self._planner.plan(
             volume.geometry, box.size_zyx, voxel_bytes=volume.voxel_bytes, small=self._small
         )
@@ -243,6 +265,7 @@ class Predictor:
             threads=self._threads,
             middle=lambda: self._middle(view.canonical),
             count=attempt.windows,
+            ballots=attempt.ballots,
             warn=attempt.warn,
         ).write(decisions[box.slices])
         if self._release:
@@ -250,13 +273,44 @@ class Predictor:
         with attempt.timings.stage("clean up"):
             sided = self._sided(decisions, view, attempt)
             del decisions
+            pieces = count_pieces(sided, view.canonical.geometry)
             labels = self._cleaned(sided, view, attempt)
             del sided
+            winners = [ballot.winners for ballot in attempt.ballots]
+            judgement = judge(
+                labels,
+                view.canonical,
+                manifest,
+                pieces=pieces,
+                agreement=agreement(winners, len(manifest.output.structures)),
+                statistics=self._statistics,
+            )
             labels = np.ascontiguousarray(view.orientation.undo(labels))
         return Segmented(
             labels=labels,
             plan=plan,
             region=box,
+            timings=attempt.timings,
+            windows=attempt.windows,
+            host_peak_mb=0.0,
+            warnings=tuple(attempt.warnings),
+            organs=judgement.organs,
+            doubts=judgement.doubts,
+        )
+
+    def _doubt_input(self, doubt: str, attempt: _Attempt) -> None:
+        """Warn of an image, or refuse it."""
+        if self._strict_input:
+            raise InputError(f"{doubt} (refused by --strict-input)")
+        attempt.warn(doubt)
+
+    def _nothing_found(self, view: _View, attempt: _Attempt) -> Segmented:
+        """The result for an image in which no organ is looked for: background."""
+        stored = view.orientation.undo(np.zeros(view.canonical.geometry.size_zyx, np.uint8))
+        return Segmented(
+            labels=np.ascontiguousarray(stored),
+            plan=attempt.plan,
+            region=view.box,
             timings=attempt.timings,
             windows=attempt.windows,
             host_peak_mb=0.0,
@@ -278,9 +332,12 @@ class Predictor:
         return _View(canonical=canonical, orientation=orientation, volume=looked_at, box=box)
 
     def _region(
-        self, view: _View, manifest: Manifest, statistics: CaseStatistics, attempt: _Attempt
-    ) -> tuple[Box, Mask | None]:
-        """The box to segment, and where within it windows may find something (None: everywhere)."""
+        self, view: _View, manifest: Manifest, statistics: CaseStatistics
+    ) -> tuple[Box, Mask | None] | None:
+        """The box to segment, and where within it windows may find something (None: everywhere).
+
+        None where localization finds no organ.
+        """
         localization = manifest.localization
         if localization is None:
             return view.box, None
@@ -292,8 +349,7 @@ class Predictor:
         )
         box = region_of_interest(organs, whole.geometry, localization)
         if box is None:
-            attempt.warnings.append("localization found no organ; the whole image is segmented")
-            return view.box, None
+            return None
         near = (
             neighbourhood(organs, whole.geometry, box, localization.margin_mm)
             if localization.skip_outside
@@ -332,13 +388,6 @@ class Predictor:
         if ct is None or not any(pair.merged in written for pair in output.pairs):
             return None
         return body_middle(canonical.channels[ct], canonical.geometry)
-
-
-def _few_slices(canonical: Volume) -> list[str]:
-    slices = canonical.geometry.size_zyx[0]
-    if slices > FEW_SLICES:
-        return []
-    return [f"has only {slices} slice{'s' * (slices > 1)} from feet to head; expect poor labels"]
 
 
 def _shifted(box: Box, by_zyx: tuple[int, int, int]) -> Box:

@@ -30,6 +30,7 @@ from inference.restoration.boundaries import Restorer
 from inference.restoration.winners import Rule, decide, rule_of, window_rule_of
 from inference.runtime.session_pool import Sessions
 from inference.sliding_window.groups import Group, Pass
+from inference.sliding_window.member_votes import Ballot, points_over
 from inference.sliding_window.order import Air, Relevance, WindowCount
 from inference.sliding_window.streams import Cleaned, Kept, Mean, Stream
 from inference.threads import Threads
@@ -65,6 +66,8 @@ class Segmentation:
     """Finds the body's middle, for pairs without an aorta to go by."""
     count: WindowCount = field(default_factory=WindowCount)
     """Grows with the windows run and skipped."""
+    ballots: list[Ballot] = field(default_factory=list)
+    """Grows with what each of several members says by itself."""
     warn: Callable[[str], None] = lambda _: None
     """Takes what the user should know."""
 
@@ -128,9 +131,12 @@ class Segmentation:
                 images[scheme] = ModelImage(self.region, scheme, self.statistics, self.threads)
             image, ct = images[scheme], manifest.ct_channel
             air = Air(ct, image.air(ct)) if member.tiling.skip_air and ct is not None else None
-            relevant = Relevance(air=air, region=self.near_organs)
             return Pass(
-                member=member, image=image, session=lambda: self.sessions.get(member), relevant=relevant
+                member=member,
+                image=image,
+                session=lambda: self.sessions.get(member),
+                relevant=Relevance(air=air, region=self.near_organs),
+                ballot=self._ballot(member, image),
             )
 
         return Group(
@@ -142,6 +148,14 @@ class Segmentation:
             alone=len(self.plan.groups) == 1,
             count=self.count,
         )
+
+    def _ballot(self, member: Member, image: ModelImage) -> Ballot | None:
+        """What takes a member's own winners, where there are others."""
+        if len(self.bundle.manifest.members) < 2:
+            return None
+        points = points_over(self.region.geometry.size_zyx, self.region.geometry.spacing_zyx_mm)
+        self.ballots.append(Ballot(points, image.size_zyx, member, window_rule_of(self.bundle.manifest)))
+        return self.ballots[-1]
 
     def _twice(self, stream: Stream) -> Stream:
         return Kept(stream) if self.plan.keep else stream

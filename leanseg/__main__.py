@@ -1,4 +1,4 @@
-"""The installed command: `leanseg predict|eval|training|model`, the same programs as in a clone."""
+"""The installed command: `leanseg predict|inference|eval|training|model`, the same programs as in a clone."""
 
 import argparse
 import importlib
@@ -10,6 +10,7 @@ from leanseg.version import VERSION
 
 PROGRAMS = {
     "predict": ("predict", "segment CTs: `python predict.py` of a clone"),
+    "inference": ("inference.__main__", "segment cohorts, on a cluster too: `python -m inference`"),
     "eval": ("eval.__main__", "score, compare, measure and draw: `python -m eval`"),
     "model": (
         "model.__main__",

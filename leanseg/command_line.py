@@ -27,8 +27,8 @@ from leanseg.programs import installed
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
-Needs = Literal[".venv", "training"]
-EXTRAS: Mapping[Needs, str] = {".venv": "eval", "training": "training"}
+Needs = Literal[".venv", "training", "cohort"]
+EXTRAS: Mapping[Needs, str] = {".venv": "eval", "training": "training", "cohort": "cohort"}
 """Make target to the extra of the installed package that brings the same packages."""
 
 

@@ -20,8 +20,8 @@ from tests.places import PACKAGES, ROOT, SOURCES, module_name
 OURS = {*PACKAGES, "predict"}
 STDLIB = set(sys.stdlib_module_names)
 
-HEAVY = {"onnxruntime", "openvino"}
-"""Runtimes that take long to import: only where a session is made, inside a function."""
+HEAVY = {"onnxruntime", "openvino", "ray"}
+"""Runtimes that take long to import: only where a session or a cluster is made, inside a function."""
 
 LEAN_MODEL = {
     "model.arrays",
@@ -80,6 +80,9 @@ RULES: Mapping[str, Rule] = {
     # DICOM results say which release made them.
     "inference.command": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}),
+    # Storage behind URLs, and a cluster: optional packages, which a folder on one machine does without.
+    "inference.cohort.cluster": Rule({"inference", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}),
+    "inference.__main__": Rule({"inference.errors", "model.bundle", "leanseg.command_line"}, set()),
     # Slow to import, and needed for compressed DICOM alone.
     # Optional, and slow to import: loaded where DICOM results are asked for.
     "inference.imaging.dicom_results": Rule(
@@ -160,6 +163,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.runtime",
     },
     "inference.postprocessing": set(),
+    "inference.trust": {"inference.imaging", "inference.postprocessing"},
     "inference.planning": {
         "inference.imaging",
         "inference.postprocessing",
@@ -184,6 +188,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.sliding_window",
         "inference.planning",
         "inference.postprocessing",
+        "inference.trust",
         "inference.segmentation",
     },
     "inference.cohort": {
@@ -193,8 +198,20 @@ STAGES: Mapping[str, set[str]] = {
         "inference.imaging.formats",
         "inference.planning",
         "inference.runtime",
+        "inference.trust",
         "inference.predictor",
     },
+    "inference.cohort.cluster": {
+        "inference.call",
+        "inference.imaging",
+        "inference.imaging.formats",
+        "inference.planning",
+        "inference.runtime",
+        "inference.predictor",
+        "inference.cohort",
+    },
+    "inference.commands": {"inference.imaging", "inference.cohort", "inference.cohort.cluster"},
+    "inference.__main__": set(),
     "inference.command": {
         "inference.call",
         "inference.imaging",
@@ -298,6 +315,8 @@ def test_imports_follow_the_table(module):
         ("inference.runtime.session", "from inference.planning.planner import Budget"),
         ("inference.postprocessing.sides", "from inference.cohort.cases import Case"),
         ("inference.predictor", "from inference.cohort.folder import Outcome"),
+        ("inference.cohort.folder", "import fsspec"),
+        ("inference.cohort.folder", "from inference.cohort.cluster.fates import Task"),
         ("inference.command", "from leanseg.command_line import dispatch"),
         ("model.labels", "import SimpleITK"),
         ("model.bundle", "import torch"),

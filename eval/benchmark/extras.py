@@ -46,7 +46,7 @@ def window_seconds(record: Json, network: Network, folder: Path, threads: int) -
         kept = {}
     if kept.get("about") != about:
         taken = {
-            member.path.name: _time_alone(
+            member.path.name: time_alone(
                 member.path, plan["backend"], plan["precisions"][member.path.name], threads
             )
             for member in read_bundle(network.bundle).members
@@ -56,7 +56,18 @@ def window_seconds(record: Json, network: Network, folder: Path, threads: int) -
     return float(statistics.mean(kept["seconds"].values()))
 
 
-def _time_alone(path: Path, backend: str, precision: str, threads: int) -> float:
+def time_alone(path: Path, backend: str, precision: str, threads: int) -> float:
+    """Seconds of one window of a network alone, in a new process.
+
+    Args:
+        path: the ONNX file.
+        backend: openvino or onnxruntime.
+        precision: fp32 or bf16.
+        threads: of the network; 0 leaves it to the library.
+
+    Raises:
+        JudgingError: it cannot be timed.
+    """
     command = [
         sys.executable,
         "-m",

@@ -11,6 +11,7 @@ from eval.commands import (
     benchmark_gpu,
     benchmark_inference,
     benchmark_metrics,
+    benchmark_peers,
     benchmark_training,
     benchmark_whole_volume,
 )
@@ -18,6 +19,7 @@ from eval.commands import (
 PARTS = {
     "metrics": benchmark_metrics,
     "inference": benchmark_inference,
+    "peers": benchmark_peers,
     "training": benchmark_training,
     "whole-volume": benchmark_whole_volume,
     "gpu": benchmark_gpu,

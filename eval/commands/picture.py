@@ -1,7 +1,8 @@
 """Draw a CT with its labels in an axial, a coronal and a sagittal plane, where most structures are visible.
 
-Structures are transparent overlays with a contour of the same colour. The truth, if given, is a dashed white
-contour, and the legend then shows each structure's Dice coefficient in the whole volume. The patient's right
+Structures are transparent overlays with a contour of the same colour; the legend shows each one's volume. The
+truth, if given, is a dashed white contour, and the legend then shows each structure's Dice coefficient in the
+whole volume instead. The patient's right
 is on the left; yellow ticks at the edges mark the other planes. A stack of few slices, too thin to be seen
 from the front, is drawn as up to three axial slices.
 

@@ -105,8 +105,17 @@ def write_title(figure: Figure, scene: Scene, height_in: float) -> None:
     figure.text(left, 1 - 0.53 / height_in, line, color=FAINT, fontsize=11, ha="left", va="top")
 
 
+def volume_text(volume_ml: float) -> str:
+    """A volume in whole millilitres, small ones to a tenth.
+
+    >>> [volume_text(1438.4), volume_text(28.49), volume_text(3.94)]
+    ['1438 mL', '28 mL', '3.9 mL']
+    """
+    return f"{volume_ml:.0f} mL" if volume_ml >= 10 else f"{volume_ml:.1f} mL"
+
+
 def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
-    """List the structures of the picture, with their Dice coefficient where there is a truth."""
+    """List the structures of the picture, with their Dice coefficient where there is a truth, else volume."""
     shown = [scene.labels] if scene.truth is None else [scene.labels, scene.truth]
     present = [
         name
@@ -117,11 +126,15 @@ def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
         {} if scene.truth is None else dice_per_label(scene.labels, scene.truth, scene.label_set.ids.values())
     )
     handles: list[Patch | Line2D] = []
-    colours = colours_of(scene.label_set)
+    colours, voxel_ml = colours_of(scene.label_set), float(np.prod(scene.spacing_zyx_mm)) / 1000
     for name in present:
-        colour = colours[name]
-        score = scores.get(scene.label_set.ids[name])
-        text = name if score is None else f"{score:.2f}  {name}"
+        colour, label = colours[name], scene.label_set.ids[name]
+        score = scores.get(label)
+        text = (
+            f"{name}  {volume_text(np.count_nonzero(scene.labels == label) * voxel_ml)}"
+            if score is None
+            else f"{score:.2f}  {name}"
+        )
         handles.append(Patch(facecolor=(*to_rgb(colour), 0.6), edgecolor=colour, linewidth=1.5, label=text))
     if scene.truth is not None:
         handles.append(

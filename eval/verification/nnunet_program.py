@@ -4,6 +4,7 @@ Started by its path with any Python that has `nnunetv2`; needs nothing of this p
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,18 +27,53 @@ def main() -> None:
         help="sum windows in float32; nnU-Net sums in half floats",
     )
     arguments = parser.parse_args()
-    if arguments.float32_sums:
-        torch.half = torch.float32  # The type of its buffers is looked up by this name when they are made.
+    predict(
+        arguments.model,
+        arguments.folds,
+        arguments.checkpoint,
+        {str(arguments.output): arguments.images},
+        device=arguments.device,
+        mirrored=not arguments.no_mirroring,
+        float32_sums=arguments.float32_sums,
+    )
+
+
+def predict(
+    model: Path,
+    folds: Sequence[str],
+    checkpoint: str,
+    cases: Mapping[str, Sequence[str]],
+    *,
+    device: str,
+    mirrored: bool,
+    float32_sums: bool,
+) -> None:
+    """Write the label maps of some cases.
+
+    Args:
+        model: trained-model folder.
+        folds: of the ensemble.
+        checkpoint: name of the file in each fold's folder.
+        cases: label map, without its ending, to the images of the channels.
+        device: cpu or cuda.
+        mirrored: whether predictions are mirrored along the axes that the checkpoint names.
+        float32_sums: whether windows are summed in float32.
+    """
     predictor = nnUNetPredictor(
-        use_mirroring=not arguments.no_mirroring,
-        device=torch.device(arguments.device),
-        perform_everything_on_device=arguments.device == "cuda",
+        use_mirroring=mirrored,
+        device=torch.device(device),
+        perform_everything_on_device=device == "cuda",
         allow_tqdm=False,
     )
-    predictor.initialize_from_trained_model_folder(
-        str(arguments.model), tuple(arguments.folds), arguments.checkpoint
-    )
-    predictor.predict_from_files_sequential([arguments.images], [str(arguments.output)], overwrite=True)
+    predictor.initialize_from_trained_model_folder(str(model), tuple(folds), checkpoint)
+    half = torch.half
+    if float32_sums:
+        torch.half = torch.float32  # The type of its buffers is looked up by this name when they are made.
+    try:
+        images = [list(channels) for channels in cases.values()]
+        predictor.predict_from_files_sequential(images, list(cases), overwrite=True)
+    finally:
+        torch.half = half
 
 
 if __name__ == "__main__":

@@ -63,13 +63,24 @@ def find_cases(source: Path, channels: int = 1) -> list[Case]:
         raise UsageError(f"{source}: cannot be read ({reason(error)})") from error
     if not paths:
         raise UsageError(f"{source}: holds no image; put in {FORMATS}")
+    return name_cases(paths, channels, beside)
+
+
+def name_cases(paths: Sequence[Path], channels: int, beside: Sequence[Path] | None = None) -> list[Case]:
+    """The cases that the images of one folder make, as `find_cases` says; only their names count.
+
+    Args:
+        paths: the images, by name.
+        channels: files that make a case.
+        beside: where the further channels are looked for; None: among the same.
+    """
     if channels == 1:
         cases = [
             Case(path=path, output_name=output_name(path.name), warnings=_not_alone(path, paths))
             for path in paths
         ]
     else:
-        cases = _several_channels(paths, beside, channels)
+        cases = _several_channels(paths, paths if beside is None else beside, channels)
     taken = Counter(case.output_name for case in cases)
     clash = "{}: its result would be named {} like that of another input; rename one of them"
     return [

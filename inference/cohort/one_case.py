@@ -97,6 +97,7 @@ class OpenedCase:
             geometry=first.geometry,
             warnings=tuple(dict.fromkeys(note for volume in (first, *others) for note in volume.warnings)),
             further=tuple(volume.array for volume in others),
+            modalities=tuple("".join(volume.modalities) for volume in (first, *others)),
         )
 
 
@@ -189,45 +190,69 @@ def predict_case(
     return replace(result, warnings=(*prepared.case.warnings, *volume.warnings, *result.warnings))
 
 
-def finish_case(
-    prepared: PreparedCase,
-    result: Segmented | Failure,
-    output: Path,
-    further: FurtherResults | None = None,
-) -> Outcome:
+def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Path) -> Outcome:
     """Write a case's label map, where there is one, and say what became of the case.
 
     Args:
         prepared: the case.
         result: what segmenting gave.
         output: an existing folder for the label map.
+
+    Raises:
+        OutputError: the label map cannot be written, and no other could.
+    """
+    if isinstance(result, Failure):
+        return failed_case(prepared, result)
+    return written_case(prepared, result, output / prepared.case.output_name)
+
+
+def failed_case(prepared: PreparedCase, failure: Failure) -> Outcome:
+    """The outcome of a case that could not be segmented."""
+    return replace(
+        _not_run(prepared),
+        status="failed",
+        error=failure.reason,
+        ends_run=failure.ends_run is not None,
+        trace=failure.trace,
+        warnings=failure.warnings,
+    )
+
+
+def written_case(
+    prepared: PreparedCase, segmented: Segmented, path: Path, further: FurtherResults | None = None
+) -> Outcome:
+    """Write a case's label map, and say what became of the case.
+
+    Args:
+        prepared: the case.
+        segmented: what segmenting gave.
+        path: the label map's; its folder exists.
         further: what is written beside it; before it, so that a label map stands for a case that is done.
 
     Raises:
         OutputError: a result cannot be written, and no other could.
     """
-    about = Outcome(
-        case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry
-    )
-    if isinstance(result, Failure):
-        return replace(
-            about,
-            status="failed",
-            error=result.reason,
-            ends_run=result.ends_run is not None,
-            trace=result.trace,
-            warnings=result.warnings,
-        )
-    opened, warnings = prepared.opened, result.warnings
+    opened, warnings = prepared.opened, segmented.warnings
     assert opened is not None, "a case that was segmented was opened"
     try:
         with prepared.timings.stage("write"):
             if further is not None:
-                warnings += further.write(prepared.case, opened.images[0], result.labels, output)
-            write_labels(output / prepared.case.output_name, result.labels, opened.geometry)
+                warnings += further.write(prepared.case, opened.images[0], segmented.labels, path.parent)
+            write_labels(path, segmented.labels, opened.geometry)
     except (InputError, ResultNameError) as error:
-        return replace(about, status="failed", error=printable(str(error)), warnings=warnings)
-    return replace(about, status="segmented", warnings=warnings, account=account_of(result))
+        return failed_case(prepared, Failure(reason=printable(str(error)), warnings=warnings))
+    return replace(
+        _not_run(prepared),
+        status="segmented",
+        warnings=warnings,
+        organs=segmented.organs,
+        doubts=segmented.doubts,
+        account=account_of(segmented),
+    )
+
+
+def _not_run(prepared: PreparedCase) -> Outcome:
+    return Outcome(case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry)
 
 
 def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:

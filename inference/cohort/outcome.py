@@ -1,16 +1,19 @@
 """What became of a case: a value that can travel between processes and knows nothing of consoles."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from inference.cohort.cases import Case
 from inference.errors import one_line, printable
 from inference.geometry import Geometry
 from inference.predictor import Segmented
 from inference.timing import Timings
+from inference.trust.organ_figures import OrganFigures
 
+MOST_MISSING = 3
+"""Organs that were not found are named up to so many."""
 Status = Literal["not run", "segmented", "failed", "skipped"]
 
 
@@ -27,6 +30,10 @@ class Outcome:
     trace: str = ""
     """The traceback of a failure that is a fault of the program; empty for others."""
     warnings: tuple[str, ...] = ()
+    organs: tuple[OrganFigures, ...] = ()
+    """What was found, structure by structure."""
+    doubts: tuple[str, ...] = ()
+    """What makes the result doubtful."""
     timings: Timings = field(default_factory=Timings)
     geometry: Geometry | None = None
     """The image's grid; None where its header was not read."""
@@ -49,6 +56,49 @@ def account_of(segmented: Segmented) -> dict[str, object]:
         "windows_skipped": windows.skipped,
         "host_peak_mb": round(segmented.host_peak_mb),
     }
+
+
+def organ_figures(organs: Sequence[OrganFigures], unit: str = "") -> Iterator[dict[str, Any]]:
+    """Figures of each organ in JSON values, rounded to what a reader can use.
+
+    Args:
+        organs: what was found.
+        unit: of the image's values, as it ends their names: `hu` for a CT.
+    """
+    ending = f"_{unit}" if unit else ""
+    for organ in organs:
+        values = organ.values
+        yield {
+            "organ": organ.name,
+            "label": organ.label,
+            "volume_ml": round(organ.volume_ml, 3),
+            "extent_zyx_mm": [round(length, 1) for length in organ.extent_zyx_mm],
+            "touches_edge": organ.touches_edge,
+            "pieces": organ.pieces,
+            "agreement": None if organ.agreement is None else round(organ.agreement, 3),
+            **(
+                {}
+                if values is None
+                else {f"mean{ending}": round(values.mean, 1), f"sd{ending}": round(values.sd, 1)}
+            ),
+        }
+
+
+def findings(outcome: Outcome, organs: Sequence[str]) -> str:
+    """What a person wants to know of a result: `11 of 13 organs (no gallbladder, no spleen)`.
+
+    Args:
+        outcome: of a case that was segmented.
+        organs: what could have been found, in the order of the label set.
+    """
+    found = {organ.name for organ in outcome.organs}
+    missing = [name for name in organs if name not in found]
+    named = f" (no {', no '.join(missing)})" if 0 < len(missing) <= MOST_MISSING else ""
+    lesions = [
+        f"{organ.name} {organ.volume_ml:.1f} mL" for organ in outcome.organs if organ.name not in organs
+    ]
+    parts = [f"{len(organs) - len(missing)} of {len(organs)} organs{named}"] if organs else []
+    return ", ".join([*parts, *lesions, *(["DOUBTFUL, see the warning"] if outcome.doubts else [])])
 
 
 def failed(case: Case, reason: str) -> Outcome:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.call import Call
-from inference.cohort.outcome import Outcome
+from inference.cohort.outcome import Outcome, organ_figures
 from inference.errors import OutputError, printable, reason
 from inference.imaging.writing import try_folder, whole_file
 from inference.runtime.process_memory import peak_mb
@@ -24,21 +24,25 @@ PACKAGES = {
 """Package to the distribution that brings it: not every package says its own version."""
 
 
-def check_report(path: Path) -> None:
-    """Make sure that a report can be written, before there is anything to report.
+def check_report(path: Path, option: str = "--report") -> None:
+    """Make sure that a file can be written, before there is anything to write.
+
+    Args:
+        path: the file.
+        option: what the user named it by.
 
     Raises:
         OutputError: it cannot.
     """
     if path.is_dir():
-        raise OutputError(f"{path}: is a folder; give a file with --report")
+        raise OutputError(f"{path}: is a folder; give a file with {option}")
     if not path.parent.is_dir():
-        raise OutputError(f"{path.parent}: no such folder; make it or give another file with --report")
+        raise OutputError(f"{path.parent}: no such folder; make it or give another file with {option}")
     try:
         try_folder(path.parent)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({reason(error)}); give another file with --report"
+            f"{path}: cannot be written ({reason(error)}); give another file with {option}"
         ) from error
 
 
@@ -85,6 +89,8 @@ def _case(outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
         "error": outcome.error and printable(outcome.error),
         "warnings": [printable(warning) for warning in outcome.warnings],
+        "doubts": [*outcome.doubts],
+        "organs": [*organ_figures(outcome.organs)],
         "seconds": {stage: round(seconds, 3) for stage, seconds in outcome.timings.seconds.items()},
         "spans_unix_s": [
             [stage, round(start, 3), round(end, 3)] for stage, start, end in outcome.timings.spans

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from inference.cohort.assembly_line import Tell
 from inference.cohort.cases import Case
-from inference.cohort.folder import Begin, Progress, Tell
+from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import LeanSegError, one_line
 from inference.imaging.writing import sweep

@@ -60,7 +60,12 @@ def open_image(path: Path) -> OpenedImage:
         series = open_series(path)
 
         def slices() -> Volume:
-            return Volume(array=series.read(), geometry=series.geometry, warnings=series.warnings)
+            return Volume(
+                array=series.read(),
+                geometry=series.geometry,
+                warnings=series.warnings,
+                modalities=(series.modality,),
+            )
 
         return OpenedImage(
             geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices, series=series

@@ -27,6 +27,9 @@ class Volume:
     """What was odd about the file and how it was taken, for the user."""
     further: tuple[Voxels, ...] = ()
     """The other channels, each (z, y, x)."""
+    modalities: tuple[str, ...] = ()
+    """What the file of each channel says made it, as DICOM writes it (`CT`, `MR`), empty where it does not
+    say; nothing where no file can."""
     filled: Mask | None = None
     """Voxels where any channel is not 0, holes filled; only where a network's normalization asks for it."""
 

@@ -15,6 +15,7 @@ from inference.preprocessing.resampling import SPLINE_REACH
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
 from inference.sliding_window.groups import one_window
+from inference.sliding_window.member_votes import points_over
 from model.arrays import Zyx, ZyxMm
 from model.manifest.clean_up import CleanUpStep, NearOtherStructures
 from model.manifest.document import Manifest
@@ -88,6 +89,7 @@ class Footprint:
             image: _mb(self.image_zyx, self.voxel_bytes),
             "networks": networks_mb,
             "mask (bool)": _mb(self.image_zyx, 1) if self._needs_mask else 0.0,
+            "votes (uint8)": self._votes_mb,
         }
         stages = {
             "networks": {
@@ -142,6 +144,12 @@ class Footprint:
     def _needs_mask(self) -> bool:
         networks = self.manifest.networks().values()
         return any(needs_mask(each) for network in networks for each in self.manifest.intensities_of(network))
+
+    @property
+    def _votes_mb(self) -> float:
+        """What each of several members says by itself, on a coarse grid."""
+        members = len(self.manifest.members)
+        return _mb(points_over(self.region_zyx, self.spacing_zyx_mm), members) if members > 1 else 0.0
 
     @property
     def _kept_mb(self) -> float:

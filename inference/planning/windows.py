@@ -18,13 +18,16 @@ def window_choices(grid_zyx: Zyx, member: Member) -> list[Zyx]:
         grid_zyx: what is to be covered.
         member: its own window, which others it takes, and how they overlap.
     """
-    if not isinstance(member.window, AnyWindow):
+    if not isinstance(member.window, AnyWindow) or member.window.use == "own":
         return [member.window_zyx]
     steps, least = member.window.multiple_of_zyx, member.window.smallest_zyx
     sides = [
         axis_choices(size, own, step, low, member.tiling.overlap)
         for size, own, step, low in zip(grid_zyx, member.window_zyx, steps, least, strict=True)
     ]
+    if member.window.use == "fitted":
+        z, y, x = (min(own, max(axis.values())) for own, axis in zip(member.window_zyx, sides, strict=True))
+        return [(z, y, x)]
     choices = sorted(
         (prod(runs), prod(window), window)
         for runs, window in (zip(*axes, strict=True) for axes in product(*(each.items() for each in sides)))

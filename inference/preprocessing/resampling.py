@@ -211,7 +211,7 @@ def taps(size: int, new_size: int, interpolation: Interpolation, line: Line | No
         return Taps(index=np.arange(size)[:, None], weight=np.ones((size, 1), np.float32), size=size)
     centre = np.asarray((np.arange(new_size) + 0.5) * size / new_size - 0.5, np.float64)
     if line is not None:
-        return _linear(np.asarray(line.first + np.arange(new_size) * line.step, np.float64), size)
+        return _linear(line.positions(new_size), size)
     if interpolation == "cubic":
         return _cubic(centre, size)
     if interpolation == "nearest":

@@ -47,7 +47,7 @@ def axis_positions(
     """
     position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
     if line is not None:
-        position = line.first + np.arange(size_out) * line.step
+        position = line.positions(size_out)
     if kind == "nearest":
         position = np.floor(position + 0.5)
     position = np.clip(position, 0, size_in - 1)

@@ -76,7 +76,7 @@ class Sessions:
         """
         if sum(way.memory_mb for way in self._ways.values()) <= limit_mb:
             for network in self._bundle.manifest.networks().values():
-                if isinstance(network.window, FixedWindow):
+                if isinstance(network.window, FixedWindow) or network.window.use == "own":
                     self.get(network)
 
     def get(self, network: Network) -> Session:

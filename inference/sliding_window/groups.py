@@ -21,6 +21,7 @@ from inference.errors import UsageError
 from inference.restoration.winners import Rule, fill_unseen
 from inference.runtime.session import Session
 from inference.sliding_window.importance import importance_map
+from inference.sliding_window.member_votes import Ballot
 from inference.sliding_window.one_window import activate, window_scores
 from inference.sliding_window.order import Relevance, Rows, WindowCount, WindowOrder, order_of
 from inference.sliding_window.placement import read_window, starts_of
@@ -57,6 +58,8 @@ class Pass:
     """Opens the member's network, or finds it open."""
     relevant: Relevance = field(default_factory=Relevance)
     """Windows that are not relevant are skipped."""
+    ballot: Ballot | None = None
+    """Takes what this member alone says, where there are others to compare it with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +163,8 @@ class _Row:
         if len(scores) != len(group.channels):
             named = len(group.channels)
             raise UsageError(f"{member.file}: has {len(scores)} channels, the manifest names {named}")
+        if self._of.ballot is not None:
+            self._of.ballot.add(scores, start)  # First: adding the only window may move its scores.
         self._add(scores, here)
         return scores
 

@@ -8,7 +8,7 @@ from model.bundle import BundleError
 from model.manifest.document import Manifest
 from model.schema import SchemaError, dump, parse
 
-OF_MEMBERS = ("tiling",)
+OF_MEMBERS = ("tiling", "window")
 """Fields of every member that may change."""
 OF_ALL = ("preprocessing", "restoration", "postprocessing", "fusion")
 """Fields of the whole manifest that may change."""

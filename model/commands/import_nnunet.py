@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take a trainer that nnU-Net does not have: it builds the network that the plans say",
     )
+    parser.add_argument(
+        "--any-window",
+        action="store_true",
+        help="write files that take windows of any size, so that `verify --explore` can try others",
+    )
     add_packaging(parser)
 
 

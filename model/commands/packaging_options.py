@@ -54,5 +54,6 @@ def packaging_of(arguments: argparse.Namespace) -> Packaging:
         intended_use=arguments.intended_use,
         fp16=not getattr(arguments, "no_fp16", False),
         half_weights=getattr(arguments, "half_weights", False),
+        any_window=getattr(arguments, "any_window", False),
         overwrite=arguments.overwrite,
     )

@@ -16,12 +16,18 @@ from model.bundle import ModelBundle, load_bundle
 from model.manifest.document import Manifest
 from model.manifest.fusion import CleanedGroupsFusion, fused_scores
 from model.manifest.network import AXES, Member, Network
-from model.manifest.window import AnyWindow
+from model.manifest.window import AnyWindow, Use
 
 VERIFICATION = "verification.json"
 """What `verify` leaves in a bundle."""
 WIDTH = 110
 """Columns of the text."""
+WINDOWS: Mapping[Use, str] = {
+    "largest": "larger windows too, up to the whole region",
+    "fitted": "no larger windows than a short region needs",
+    "own": "no other windows, though the network takes them",
+}
+"""What a network that takes any window is given."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +101,7 @@ def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
         lines.append(_line("", f"{windows}{mirrored}{joined}"))
         if isinstance(network.window, AnyWindow):
             steps = "×".join(map(str, network.window.multiple_of_zyx))
-            lines.append(_line("", f"larger windows too, in steps of {steps} voxels, up to the whole region"))
+            lines.append(_line("", f"{WINDOWS[network.window.use]}, in steps of {steps} voxels"))
     memory = ", ".join(f"{way} {mb} MiB" for way, mb in (network.memory_mb or {}).items())
     fp16 = f"; fp16 for GPUs: {network.fp16_file}" if network.fp16_file else ""
     lines.append(_line("", f"{network.precision} allowed{fp16}; {memory or 'memory not measured'}"))

@@ -1,7 +1,8 @@
 """Change how a bundle is run, e.g. for speed: `tune BUNDLE --set tiling.overlap=0.25`.
 
-Fields are those of docs/manifest.md: tiling (of every member), preprocessing, restoration, postprocessing and
-fusion. What `verify` found before no longer counts; `verify --explore` says what a change costs.
+Fields are those of docs/manifest.md: tiling and window (of every member), preprocessing, restoration,
+postprocessing and fusion. What `verify` found before no longer counts; `verify --explore` says what a change
+costs.
 
 exit codes: 0 changed; 2 no usable bundle, or a faulty field; then nothing is changed
 """

@@ -32,6 +32,7 @@ from model.importers.monai.importing import write_monai_config
 from model.importers.nnunet import DEFAULT_CHECKPOINT
 from model.importers.nnunet_folder import find_model
 from model.labels import LabelSet
+from model.manifest.window import AnyWindow
 
 FP32, ALLOWED, REFERENCE = "LeanSeg fp32", "LeanSeg as allowed", "labels given"
 LEAST_BF16_DICE = 0.995
@@ -49,6 +50,11 @@ FASTER = {
     "no windows of air": ("tiling.skip_air=true",),
 }
 """What `--explore` tries, each by itself and then all together."""
+OTHER_WINDOWS = {
+    "windows as large as memory allows": ('window.use="largest"',),
+    "windows fitted to short scans": ('window.use="fitted"',),
+}
+"""What it tries besides, where every network takes windows of any size."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -200,7 +206,8 @@ def _explored(judge: _Judge, bundle: ModelBundle) -> list[Contest]:
     """Contests of changed copies of the bundle; changes that leave it as it is are left out."""
     every = tuple(override for overrides in FASTER.values() for override in overrides)
     found: list[Contest] = []
-    for name, overrides in {**FASTER, "all of these": every}.items():
+    free = all(isinstance(member.window, AnyWindow) for member in bundle.manifest.members)
+    for name, overrides in {**FASTER, "all of these": every, **(OTHER_WINDOWS if free else {})}.items():
         manifest = tuned(bundle.manifest, overrides)
         if manifest == bundle.manifest:
             continue

@@ -27,8 +27,9 @@ from model.importers.safe_checkpoint import read_checkpoint
 from model.manifest.document import Input, Manifest, Provenance
 from model.manifest.fusion import MeanFusion
 from model.manifest.network import Localization, Member
+from model.manifest.window import AnyWindow
 from model.onnx_export.packing import NetworkToPack, pack_bundle
-from model.onnx_export.parity import synthetic_inputs
+from model.onnx_export.parity import other_sizes, synthetic_inputs
 from model.onnx_export.revision import git_revision
 
 DEFAULT_CHECKPOINT = "checkpoint_final.pth"
@@ -130,14 +131,16 @@ def _to_pack(
 ) -> NetworkToPack[Member]:
     try:
         plans.network.check_window(plans.patch)
-        stated = member_of(plans, file, mirrored)
+        stated = member_of(plans, file, mirrored, any_window=packaging.any_window)
     except ValueError as error:
         raise RefusedModelError(f"{plans.name}: {error}") from error
-    windows = synthetic_inputs(stated.input_shape, [channel.intensity for channel in inputs])
+    intensities = [channel.intensity for channel in inputs]
+    others = other_sizes(stated.window_zyx, stated.window) if isinstance(stated.window, AnyWindow) else []
     return NetworkToPack(
         network=network,
         stated=stated,
-        windows=windows,
+        windows=synthetic_inputs(stated.input_shape, intensities),
+        other_sizes=tuple(synthetic_inputs(stated.in_network_axes(size), intensities)[1] for size in others),
         fp16=packaging.fp16,
         exact=not packaging.half_weights,
     )

@@ -26,6 +26,7 @@ from model.manifest.resampling import (
     SeparateAxisRestoration,
 )
 from model.manifest.tiling import NnunetImportance, Tiling
+from model.manifest.window import AnyWindow, FixedWindow
 
 STORED = "SPL"
 """Letters of the stored axes z, y, x where arrays stay as the file has them."""
@@ -59,13 +60,14 @@ def preprocessing_of(plans: Plans) -> Preprocessing:
     )
 
 
-def member_of(plans: Plans, file: str, mirrored: Sequence[int]) -> Member:
+def member_of(plans: Plans, file: str, mirrored: Sequence[int], *, any_window: bool = False) -> Member:
     """One fold's entry.
 
     Args:
         plans: of its configuration.
         file: its ONNX file.
         mirrored: nnU-Net's axes that its predictions are mirrored along.
+        any_window: whether the file takes other windows than that of the plans, which alone is used.
     """
     flat = 1 if plans.flat else 0  # A flat network counts its axes from the second.
     axes = sorted(plans.transpose[axis + flat] for axis in mirrored)
@@ -74,6 +76,7 @@ def member_of(plans: Plans, file: str, mirrored: Sequence[int]) -> Member:
         spacing_zyx_mm=_stored(plans, plans.spacing),
         kept_spacing=(AXES[plans.transpose[0]],) if plans.flat else (),
         window_zyx=_stored(plans, plans.patch),
+        window=_any_window(plans) if any_window else FixedWindow(),
         axes="".join(STORED[axis] for axis in plans.transpose),
         tiling=Tiling(
             importance=NnunetImportance(),
@@ -81,6 +84,20 @@ def member_of(plans: Plans, file: str, mirrored: Sequence[int]) -> Member:
             skip_air=False,
         ),
     )
+
+
+def _any_window(plans: Plans) -> AnyWindow:
+    """Windows of any size from two voxels a side at the coarsest level on.
+
+    Raises:
+        RefusedModelError: of a 2d network, whose windows are one slice thick.
+    """
+    if plans.flat:
+        raise RefusedModelError(f"{plans.name}: is 2d, whose windows are one slice thick; no --any-window")
+    steps = _stored(plans, plans.network.stride_zyx)
+    own = _stored(plans, plans.patch)
+    z, y, x = (min(side, 2 * step) for side, step in zip(own, steps, strict=True))
+    return AnyWindow(multiple_of_zyx=steps, smallest_zyx=(z, y, x), use="own")
 
 
 def _stored(plans: Plans, values: tuple[T, T, T]) -> tuple[T, T, T]:

@@ -17,5 +17,7 @@ class Packaging:
     """Whether each member has a second file that computes in fp16."""
     half_weights: bool = False
     """Whether weights are rounded to half floats, which halves the files and may turn near-ties."""
+    any_window: bool = False
+    """Whether files take windows of any size, which the manifest then may ask for; members use their own."""
     overwrite: bool = False
     """Replace a bundle that is already there."""

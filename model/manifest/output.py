@@ -92,6 +92,17 @@ class Output:
         """The structure, or merged pair, that a channel is written as; None where it is dropped."""
         return (self.written_as or {}).get(channel, channel)
 
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The structures of `labels` that the channels can give, sides of pairs each by itself, by their ids.
+
+        A label set may have more.
+        """
+        labels = self.as_label_set()
+        names = filter(None, map(self.structure_of, self.structures))
+        given = {label for name in names for label in channel_ids(labels, name)}
+        return tuple(name for name in labels.names if labels.ids[name] in given)
+
     def as_label_set(self) -> LabelSet:
         """The label set that the written label map follows.
 

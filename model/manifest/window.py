@@ -12,6 +12,7 @@ LARGEST_SIDE = 1024
 """Voxels along an axis of a window; more is a mistake."""
 MOST_MB = 1 << 24
 """Most memory that a network may state; beyond 16 TiB a number is a mistake, infinity and NaN too."""
+Use = Literal["largest", "fitted", "own"]
 WAYS = ("openvino-fp32", "openvino-bf16", "onnxruntime-fp32", "cuda-fp32", "cuda-fp16")
 """Ways to run a network: what runs it, and in which precision."""
 MVOXEL = 1_000_000
@@ -44,10 +45,10 @@ class FixedWindow:
 
 @dataclass(frozen=True, kw_only=True)
 class AnyWindow:
-    """The largest that the memory budget allows, up to the whole region in one; `window_zyx` at least.
+    """The network takes windows of any size; `use` says which a case is given.
 
-    Source: LAMP, whole-volume segmentation. For networks that were trained on whole volumes: what a network
-    with instance norm or squeeze-and-excitation says of a voxel depends on all of the window.
+    What a network with instance norm or squeeze-and-excitation says of a voxel depends on all of the window,
+    so that others than `window_zyx` are for networks that were trained on whole volumes, and for the curious.
     """
 
     kind: Literal["any"] = "any"
@@ -57,6 +58,10 @@ class AnyWindow:
     """Least sides, for regions smaller than `window_zyx`; export compared the network from there up."""
     memory: Mapping[str, MemoryLine] | None = None
     """Memory by way to run the network, as in `memory_mb`. Missing: estimated from the window."""
+    use: Use = "largest"
+    """`largest`: the largest that the memory budget allows, up to the whole region in one, `window_zyx` at
+    least (LAMP, whole-volume segmentation); `fitted`: `window_zyx`, but along axes in which the region is
+    shorter only as much as covers it; `own`: `window_zyx` always, as if it were the only one."""
 
     def __post_init__(self) -> None:
         steps, least = self.multiple_of_zyx, self.smallest_zyx

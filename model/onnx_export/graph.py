@@ -135,7 +135,7 @@ def _blaming_the_size(path: Path, others: OtherSizes | None) -> Iterator[None]:
             reason = "torch's exporter cannot leave its sides open"
         raise ParityError(
             f"{path.name}: depends on the size of its window, tried {sizes} ({reason}); not exported for any "
-            "window; leave out inference.any_window"
+            "window; leave out inference.any_window (training), --any-window (import)"
         ) from error
 
 

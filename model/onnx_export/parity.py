@@ -5,6 +5,7 @@ Shapes: windows (1, in_channels, z, y, x) float32; logits (1, channels, z, y, x)
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 
 from model.arrays import F32, Zyx
 from model.manifest.intensity import ClipZscoreIntensity, Intensity, NoIntensity, ZscoreIntensity
+from model.manifest.window import AnyWindow
 
 INPUT, OUTPUT = "image", "logits"
 LOGIT_TOLERANCE = 1e-3
@@ -137,3 +139,27 @@ def synthetic_inputs(window_zyx: Zyx, intensities: Sequence[Intensity]) -> tuple
             elif isinstance(intensity, NoIntensity):
                 window[:, index] = 500 * window[:, index] - 250
     return noise, body
+
+
+def other_sizes(own_zyx: Zyx, sizes: AnyWindow) -> list[Zyx]:
+    """Windows that a network of any is compared on besides its own: of other shapes, smaller and larger.
+
+    The smallest; one that is longer along z and shorter along x, one the other way round; one twice as long
+    along x. For 64 cubed in steps of 16 from 32 on: 32×32×32, 80×96×32, 32×80×96, 64×64×128.
+    """
+    steps, least = sizes.multiple_of_zyx, sizes.smallest_zyx
+    step_z, step_y, _ = steps
+    z, y, x = own_zyx
+    wanted = [
+        least,
+        (z + step_z, 1.5 * y, 0.5 * x),
+        (0.5 * z, y + step_y, 1.5 * x),
+        (z, y, 2 * x),
+    ]
+    found = []
+    for window in wanted:
+        a, b, c = (
+            max(low, ceil(side / step) * step) for side, step, low in zip(window, steps, least, strict=True)
+        )
+        found.append((a, b, c))
+    return list(dict.fromkeys(size for size in found if size != own_zyx))

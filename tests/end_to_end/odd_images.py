@@ -39,6 +39,10 @@ def odd_voxels():
     return array
 
 
+def noise(*size):
+    return np.random.default_rng(0).integers(0, 300, size).astype(np.int16)
+
+
 def padded():
     array = CT.copy()
     array[:, :5], array[:, -5:] = -3024, 3071
@@ -106,9 +110,14 @@ WORKS = {
     "one slice": (nifti(CT[5:6]), "has only 1 slice from feet to head"),
     "two slices": (nifti(CT[5:7]), "has only 2 slices"),
     "three slices": (nifti(CT[5:8]), "has only 3 slices"),
-    "four slices": (nifti(CT[5:9]), None),
+    "seven slices": (nifti(CT[4:11]), "has only 7 slices"),
+    "a slab of less than 60 mm": (nifti(CT), "covers only 30 mm"),
+    "eight slices of 60 mm": (nifti(CT[3:11], spacing=(1, 1.5, 7.5)), None),
     "slices of 0.3 mm": (nifti(np.repeat(CT, 8, axis=0), spacing=(1, 1.5, 0.3125)), None),
-    "slices of 10 mm": (nifti(CT[::3], spacing=(1, 1.5, 10)), None),
+    "slices of 10 mm": (
+        nifti(spacing=(1, 1.5, 10)),
+        "its slices are 10.0 mm apart, the networks' own 2.5 mm",
+    ),
     "DICOM with a tilted gantry": (series(straight(4, lean=1.0)), "gantry tilted by 18.4°"),
     "DICOM slices unevenly spaced": (series([*straight(3), (0, 0, 12)]), "3.00 to 6.00 mm apart"),
     "DICOM folder with a second, shorter series": (
@@ -123,7 +132,13 @@ WORKS = {
     "DICOM folder one level down": (dicom_below, None),
     "name with spaces and unicode": (nifti(name="Fall 7 – Mädchen 腹部.nii.gz"), None),
     "symbolic link to an image": (link, None),
-    "no body in view": (nifti(np.full((8, 20, 20), -1000, np.int16)), None),
+    "no body in view": (nifti(np.full((8, 20, 20), -1000, np.int16)), "hardly any soft tissue"),
+    "DICOM that is no CT": (series(straight(4), modality="MR"), "its modality is MR"),
+    "values that are not in HU": (
+        nifti(CT[:, :30] + 1024 + noise(12, 30, 48)),
+        "neither air nor fat where a CT has them",
+    ),
+    "a label map": (nifti(abdomen()[:, :30].astype(np.int16)), "as a label map or a picture does"),
     "nothing that the model knows": (nifti(np.full((8, 20, 20), -250, np.int16)), None),
 }
 LARGE = {"512 x 512 x 2000 voxels": (2000, 512, 512), "1024 x 1024 pixels": (3, 1024, 1024)}

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from inference.errors import DeviceError, OutputError
 from inference.geometry import Geometry
 from inference.imaging.writing import write_labels
-from tests.end_to_end.calls import call, listing, names, run, start, write_case
+from tests.end_to_end.calls import call, listing, names, run, start, told, write_case
 from tests.places import ROOT
 
 
@@ -121,7 +121,7 @@ def test_a_full_disk_ends_in_2_and_leaves_no_partial_file(bench, bundle):
 
     command = [sys.executable, str(ROOT / "predict.py"), "--bundle", str(bundle)]
     code, _, err = run(command, bench, preexec_fn=small_files)
-    assert (code, len(err.splitlines())) == (2, 1)
+    assert (code, len(told(err))) == (2, 1)
     assert "case.nii.gz: cannot be written" in err
     assert names(bench / "outputs") == []
 

@@ -103,9 +103,16 @@ def write_nifti(path, array=None, order="<", **changes):
 
 
 def write_series(
-    folder, positions, uid="1.2.3.1", orientation=(1, 0, 0, 0, 1, 0), number=1, size=(3, 4), compressor=None
+    folder,
+    positions,
+    uid="1.2.3.1",
+    orientation=(1, 0, 0, 0, 1, 0),
+    number=1,
+    size=(3, 4),
+    compressor=None,
+    modality="CT",
 ):
-    """Write one DICOM CT slice (4 x 3 voxels of 2 x 2 mm unless said) at each position.
+    """Write one DICOM slice (4 x 3 voxels of 2 x 2 mm unless said) at each position.
 
     Its voxels are the slice's number in the list.
     """
@@ -118,7 +125,7 @@ def write_series(
     for i, position in enumerate(positions):
         image = sitk.GetImageFromArray(np.full((1, *size), i, np.int16))
         image.SetSpacing((2, 2, 3))
-        image.SetMetaData("0008|0060", "CT")
+        image.SetMetaData("0008|0060", modality)
         image.SetMetaData("0008|0018", f"{uid}.{i + 1}")
         image.SetMetaData("0020|000e", uid)
         image.SetMetaData("0020|000d", "1.2.3")

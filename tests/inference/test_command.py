@@ -7,6 +7,7 @@ import pytest
 
 from inference import command
 from inference.call import Call
+from inference.cohort import opening
 from inference.cohort.cases import Case
 from inference.cohort.one_case import open_case
 from inference.cohort.outcome import Outcome, exit_code, summary
@@ -22,7 +23,7 @@ CASE = Case(path=Path("in/a_0000.nii.gz"), output_name="a.nii.gz")
 @pytest.fixture
 def on_a_gpu(monkeypatch):
     monkeypatch.setattr(
-        command, "select_backend", lambda device: "onnxruntime" if device == "cpu" else "cuda"
+        opening, "select_backend", lambda device: "onnxruntime" if device == "cpu" else "cuda"
     )
 
 
@@ -32,7 +33,7 @@ def admit(tmp_path, **options):
     call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, **options)
     path = write_nifti(tmp_path / "a_0000.nii.gz")
     opened = open_case(Case(path=path, output_name="a.nii.gz"))
-    return command._admit(call, command._planner(call, bundle, None), None)(opened)
+    return opening.admit_within(call, opening.planner_for(call, bundle))(opened)
 
 
 def test_a_case_is_planned_within_the_calls_budgets(on_a_gpu, tmp_path):
@@ -58,7 +59,7 @@ def test_a_device_that_was_asked_for_is_kept_to(on_a_gpu, tmp_path, device):
 
 def said(outcome, *, debug=False):
     console = Console(io.StringIO(), io.StringIO())
-    command._tell(outcome, console, debug=debug)
+    command._tell(outcome, console, organs=("liver", "spleen"), debug=debug)
     return console._out.getvalue(), console._err.getvalue()
 
 
@@ -66,7 +67,7 @@ def test_a_case_that_was_segmented():
     timings = Timings(seconds={"read": 0.25, "networks": 4.0})
     outcome = Outcome(case=CASE, status="segmented", timings=timings, warnings=("odd", "slow"))
     assert said(outcome) == (
-        "a_0000.nii.gz -> a.nii.gz: read 0.2 s, networks 4.0 s; 4.2 s\n",
+        "a_0000.nii.gz -> a.nii.gz: read 0.2 s, networks 4.0 s; 4.2 s; 0 of 2 organs (no liver, no spleen)\n",
         "warning: a_0000.nii.gz: odd\nwarning: a_0000.nii.gz: slow\n",
     )
 

@@ -5,16 +5,19 @@ import itertools
 import numpy as np
 import pytest
 
+from inference.errors import InputError
 from inference.geometry import Box, Geometry
 from inference.imaging.volume import Volume
 from inference.predictor import Predictor
 from inference.timing import Timings
 from model.labels import FLARE23
 from model.manifest.clean_up import MinVoxels
+from model.manifest.document import Input
 from model.manifest.tiling import ConstantImportance
-from tests.inference.bundles import abdomen, hu, localization, make_bundle, member
+from tests.inference.bundles import INTENSITY, abdomen, hu, localization, make_bundle, member
 
 SPACING = (2.5, 1.5, 1.0)
+COVERS_LITTLE = "covers only 30 mm from feet to head"
 ORIENTATIONS = list(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)))
 
 
@@ -92,16 +95,46 @@ def test_localization_crops_and_changes_nothing_inside(tmp_path):
     np.testing.assert_array_equal(segmented.labels, truth)
     assert list(segmented.timings.seconds) == ["localize", "networks", "restore", "clean up"]
     assert segmented.region.size_zyx < truth.shape
-    assert segmented.warnings == ()
+    assert all(COVERS_LITTLE in warning for warning in segmented.warnings)
 
 
-def test_localization_that_finds_nothing(tmp_path):
-    predictor = Predictor(make_bundle(tmp_path / "b", localization=localization()), device="cpu", threads=1)
-    segmented = predictor.predict(volume_of(np.zeros((5, 30, 30), np.uint8)))
+def test_where_localization_finds_nothing_no_organ_is_looked_for(tmp_path):
+    bundle = make_bundle(tmp_path / "b", localization=localization())
+    nothing = volume_of(np.zeros((5, 30, 30), np.uint8))
+    segmented = Predictor(bundle, device="cpu", threads=1).predict(nothing)
+    assert segmented.labels.shape == (5, 30, 30)
     assert not segmented.labels.any()
     assert segmented.region == Box(start_zyx=(0, 0, 0), stop_zyx=(5, 30, 30))
-    (warning,) = segmented.warnings
-    assert warning == "localization found no organ; the whole image is segmented"
+    assert list(segmented.timings.seconds) == ["localize"]
+    assert segmented.warnings[-1].startswith("shows no abdomen: localization found no organ")
+    assert segmented.doubts == segmented.organs == ()
+
+
+def test_doubtful_images_are_refused_where_that_is_asked_for(tmp_path):
+    strict = Predictor(make_bundle(tmp_path / "a"), device="cpu", threads=1, strict_input=True)
+    with pytest.raises(InputError, match=r"covers only 30 mm .* \(refused by --strict-input\)"):
+        strict.predict(volume_of(abdomen()))
+    unknown = Input(name="unknown", modality="other", intensity=INTENSITY)
+    bundle = make_bundle(tmp_path / "b", localization=localization(), inputs=(unknown,))
+    located = Predictor(bundle, device="cpu", threads=1, strict_input=True)
+    with pytest.raises(InputError, match="shows no abdomen: localization found no organ"):
+        located.predict(volume_of(np.zeros((32, 40, 48), np.uint8)))
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_organs_are_measured(statistics, tmp_path):
+    bundle = make_bundle(tmp_path / "b", [member(), member(file="b.onnx", overlap=0.7)])
+    truth = abdomen((24, 80, 96))
+    with_statistics = Predictor(bundle, device="cpu", threads=1, statistics=statistics)
+    segmented = with_statistics.predict(volume_of(truth))
+    assert [organ.name for organ in segmented.organs] == [
+        *("liver", "right kidney", "aorta", "left kidney", "tumor"),
+    ]
+    liver = segmented.organs[0]
+    assert liver.volume_ml == pytest.approx(np.count_nonzero(truth == FLARE23.ids["liver"]) * 3.75 / 1000)
+    assert liver.agreement == 1.0
+    assert (liver.values and (liver.values.mean, liver.values.sd)) == ((-150, 0) if statistics else None)
+    assert "liver of" in segmented.doubts[0]
 
 
 def test_timings_of_reading_are_counted_on(predictor):

@@ -1,11 +1,14 @@
-"""Real trained-model folders of nnU-Net v2, briefly trained by nnU-Net's own code.
+"""Real trained-model folders of nnU-Net v2, briefly trained by nnU-Net's own code, and what they label.
 
-Run by a Python that has `nnunetv2` (requirements/peers.txt):
+Run by a Python that has `nnunetv2` (requirements/peers.txt), in the project's folder:
 
-    python nnunet_models.py KIND[,KIND…] CASES_DIR FOLDER [ITERATIONS]
+    python -m tests.peers.nnunet_models train KIND[,KIND…] CASES_DIR FOLDER ITERATIONS
+    python -m tests.peers.nnunet_models label KIND[,KIND…] IMAGES_DIR FOLDER LABELS_DIR
 
-CASES_DIR holds CTs, `imagesTr/CASE_0000.nii.gz`. Networks learn four tissues by their attenuation, which
-a few dozen steps are enough for: what is compared needs sure winners, not good ones.
+CASES_DIR holds CTs, `imagesTr/CASE_0000.nii.gz`; IMAGES_DIR `CASE_0000.nii.gz`, `CASE_0001.nii.gz`. One
+process does it for all kinds, since importing torch and nnU-Net takes longer than a case. Networks learn four
+tissues by their attenuation, which a few dozen steps are enough for: what is compared needs sure winners, not
+good ones.
 """
 
 import json
@@ -13,6 +16,7 @@ import os
 import shutil
 import sys
 from copy import deepcopy
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +27,8 @@ TISSUES_HU = (-250, -20, 90, 220)
 STRUCTURES = len(TISSUES_HU)
 FEATURES = [8, 16, 24]
 FOLDS = {"five_folds": (0, 1, 2, 3, 4)}
+WAYS, SUMS = ("mirrored", "plain"), ("half", "float32")
+"""Predictions are mirrored or not; windows are summed in half floats, as nnU-Net does, or in float32."""
 KINDS = {
     "isotropic": {},
     "anisotropic": {"spacing": [7.5, 2.0, 2.0], "patch": [12, 48, 48], "flat_first": True},
@@ -168,7 +174,7 @@ def write_second_channel(image, folder):
     sitk.WriteImage(second, str(folder / image.name.replace("_0000.", "_0001.")))
 
 
-def make(names, cases, folder, iterations):
+def train(names, cases, folder, iterations):
     """A data set for each kind, preprocessed and trained; prints where each trained model lies."""
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[name] = str(folder / name)
@@ -203,6 +209,41 @@ def make(names, cases, folder, iterations):
         sys.stdout.write(f"{trainer.output_folder_base}\n")
 
 
+def model_of(name, folder):
+    """The trained-model folder of a kind."""
+    (found,) = (folder / "nnUNet_results").glob(f"*_{name}/nnUNetTrainer__*")
+    return found
+
+
+def label(names, images, folder, labels):
+    """What nnU-Net's predictor makes of all images: LABELS_DIR/KIND-WAY-SUMS/CASE.nii.gz."""
+    from eval.verification.nnunet_program import predict
+
+    for name, way, sums in product(names, WAYS, SUMS):
+        model, target = model_of(name, folder), labels / f"{name}-{way}-{sums}"
+        target.mkdir(parents=True)
+        channels = len(KINDS[name].get("channels", ["CT"]))
+        cases = {
+            str(target / path.name.removesuffix("_0000.nii.gz")): [
+                str(path).replace("_0000.", f"_{channel:04d}.") for channel in range(channels)
+            ]
+            for path in sorted(images.glob("*_0000.nii.gz"))
+        }
+        folds = [path.name.removeprefix("fold_") for path in sorted(model.glob("fold_*"))]
+        predict(
+            model,
+            folds,
+            "checkpoint_final.pth",
+            cases,
+            device="cpu",
+            mirrored=way == "mirrored",
+            float32_sums=sums == "float32",
+        )
+
+
 if __name__ == "__main__":
-    names, cases, folder, *iterations = sys.argv[1:]
-    make(names.split(","), Path(cases), Path(folder), int(*iterations or (30,)))
+    what, names, given, folder, more = sys.argv[1:]
+    if what == "train":
+        train(names.split(","), Path(given), Path(folder), int(more))
+    else:
+        label(names.split(","), Path(given), Path(folder), Path(more))

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from model.manifest.document import Manifest
 from model.manifest.network import Localization, Member, Network
 from model.manifest.window import AnyWindow
 from model.onnx_export.packing import NetworkToPack, pack_bundle
-from model.onnx_export.parity import synthetic_inputs
+from model.onnx_export.parity import other_sizes, synthetic_inputs
 from training.bundling.description import Statement, localization_of, manifest_of, member_of
 from training.bundling.trained import Trained
 from training.data.folders import labelled_cases
@@ -103,27 +102,3 @@ def comparison_windows(recipe: Recipe, window_zyx: Zyx, data: Path | None) -> tu
     case = CaseStore(labelled_cases(data)[:1], recipe, cache_mb=0).load(0)
     middle = np.round(np.array(case.channels.shape) / 2)
     return noise, draw_crop(case, middle, window_zyx)[0][None].astype(np.float32)
-
-
-def other_sizes(own_zyx: Zyx, sizes: AnyWindow) -> list[Zyx]:
-    """Windows that a network of any is compared on besides its own: of other shapes, smaller and larger.
-
-    The smallest; one that is longer along z and shorter along x, one the other way round; one twice as long
-    along x. For 64 cubed in steps of 16 from 32 on: 32×32×32, 80×96×32, 32×80×96, 64×64×128.
-    """
-    steps, least = sizes.multiple_of_zyx, sizes.smallest_zyx
-    step_z, step_y, _ = steps
-    z, y, x = own_zyx
-    wanted = [
-        least,
-        (z + step_z, 1.5 * y, 0.5 * x),
-        (0.5 * z, y + step_y, 1.5 * x),
-        (z, y, 2 * x),
-    ]
-    found = []
-    for window in wanted:
-        a, b, c = (
-            max(low, ceil(side / step) * step) for side, step, low in zip(window, steps, least, strict=True)
-        )
-        found.append((a, b, c))
-    return list(dict.fromkeys(size for size in found if size != own_zyx))

@@ -28,7 +28,6 @@ from eval.benchmark.training_loops.loop_clock import (
     REST,
     UPDATE,
     WAIT,
-    LoopCall,
     LoopClock,
     read_call,
 )
@@ -57,12 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.update({**folders, "nnUNet_n_proc_DA": str(setting.workers)})
     folder = call.work / "nnUNet_preprocessed" / DATASET
     plans, dataset = plans_of(setting), dataset_of(call.data)
-    _preprocess(call, folder, plans, dataset)
+    preprocess(call.data, folder, plans, dataset)
     device = torch.device(setting.device)
     trainer = trainer_module.nnUNetTrainer(
         {**plans, "continue_training": False}, CONFIGURATION, "all", dataset, device
     )
-    _compute_in(trainer, call.precision, setting.device)
+    compute_in(trainer, call.precision, setting.device)
     trainer.on_train_start()
     trainer.on_epoch_start()
     trainer.on_train_epoch_start()
@@ -157,24 +156,24 @@ def dataset_of(data: Path) -> dict[str, Any]:
     }
 
 
-def _preprocess(call: LoopCall, folder: Path, plans: dict[str, Any], dataset: dict[str, Any]) -> None:
-    """Let nnU-Net preprocess the cases that it has not preprocessed yet."""
+def preprocess(data: Path, folder: Path, plans: dict[str, Any], dataset: dict[str, Any]) -> None:
+    """Let nnU-Net preprocess the cases of a data-set folder that it has not preprocessed yet."""
     manager = PlansManager(plans)
     configuration = manager.get_configuration(CONFIGURATION)
     target = folder / configuration.data_identifier
     target.mkdir(parents=True, exist_ok=True)
     for name, document in {"dataset": dataset, PLANS: plans, "dataset_fingerprint": {}}.items():
         (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
-    for labels in sorted((call.data / "labelsTr").glob("*.nii.gz")):
+    for labels in sorted((data / "labelsTr").glob("*.nii.gz")):
         name = labels.name.removesuffix(".nii.gz")
         if not (target / f"{name}.pkl").is_file():
-            image = call.data / "imagesTr" / f"{name}_0000.nii.gz"
+            image = data / "imagesTr" / f"{name}_0000.nii.gz"
             DefaultPreprocessor(verbose=False).run_case_save(
                 str(target / name), [str(image)], str(labels), manager, configuration, dataset
             )
 
 
-def _compute_in(trainer: Any, precision: str, device: str) -> None:  # noqa: ANN401
+def compute_in(trainer: Any, precision: str, device: str) -> None:  # noqa: ANN401
     """Let the trainer compute in a precision; its own are fp32 on a CPU and fp16 on a GPU."""
     if device == "cpu" and precision == "bf16":
         trainer_module.dummy_context = lambda: autocast("cpu", torch.bfloat16)

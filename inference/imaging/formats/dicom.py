@@ -54,6 +54,11 @@ class Series:
     warnings: tuple[str, ...]
 
     @property
+    def modality(self) -> str:
+        """What made it, as DICOM writes it; empty where the files do not say."""
+        return self.images[0].modality
+
+    @property
     def voxel_bytes(self) -> int:
         """The bytes that a voxel is expected to take (`voxels.expected_bytes`)."""
         return max(expected_bytes(image.stored, image.slope, image.intercept) for image in self.images)

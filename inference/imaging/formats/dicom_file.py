@@ -35,6 +35,7 @@ _GDCM_UNPACKS = {
 }
 """Transfer syntaxes: JPEG, JPEG-LS, JPEG 2000 and run lengths (DICOM PS3.6)."""
 _WANTED = {
+    0x00080060: "Modality",
     0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID",
     0x00200032: "ImagePositionPatient",
     0x00200037: "ImageOrientationPatient", 0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames",
@@ -61,6 +62,8 @@ class DicomImage:
 
     path: Path
     series_uid: str
+    modality: str
+    """What made it, such as `CT` or `MR`; empty where the file does not say."""
     rows: int
     columns: int
     samples: int
@@ -268,7 +271,8 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
         raise _DamagedError(f"{stored} bits up to bit {high} of {bits}")
     common: dict[str, Any] = {
         "path": path,
-        "series_uid": values.get("SeriesInstanceUID", b"").decode("ascii", "replace").strip(" \0"),
+        "series_uid": _text(values, "SeriesInstanceUID"),
+        "modality": _text(values, "Modality"),
         "rows": rows,
         "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
         "is_packed": is_packed,
@@ -314,6 +318,10 @@ def _named(raw: Mapping[int, bytes]) -> dict[str, bytes]:
     return {_WANTED[tag]: value for tag, value in raw.items()}
 
 
+def _text(values: Mapping[str, bytes], name: str) -> str:
+    return values.get(name, b"").decode("ascii", "replace").strip(" \0")
+
+
 def _float(values: Mapping[str, bytes], name: str, default: float) -> float:
     found = _floats(values, name, 1)
     return default if found is None else found[0]
@@ -321,7 +329,7 @@ def _float(values: Mapping[str, bytes], name: str, default: float) -> float:
 
 def _floats(values: Mapping[str, bytes], name: str, count: int) -> tuple[float, ...] | None:
     """Numbers written as text and parted by backslashes; None where there are none."""
-    text = values.get(name, b"").decode("ascii", "replace").strip(" \0")
+    text = _text(values, name)
     if not text:
         return None
     found = tuple(float(part) for part in text.split("\\"))

@@ -67,7 +67,7 @@ def drawn(tmp_path, what: Scene) -> np.ndarray:
 )
 def test_the_ct_is_shown_in_the_soft_tissue_window(tmp_path, hu, grey):
     picture = drawn(tmp_path, scene(hu))
-    # The middle of the first of three planes: they share what 2.6 inches of legend and four gaps leave.
+    # The middle of the first of three planes: they share what 2.8 inches of legend and four gaps leave.
     row, column = 168 + 300, 27 + 300
     assert picture[row, column] == pytest.approx([grey] * 3, abs=2)
 
@@ -77,9 +77,9 @@ def test_planes_stand_side_by_side_on_a_dark_ground(tmp_path):
     assert picture.shape[1] == WIDTH
     assert picture[5, 5] == pytest.approx(rgb(BACKGROUND), abs=1)
     assert picture[-5, -5] == pytest.approx(rgb(BACKGROUND), abs=1)
-    # A cube is a square in each of the planes: (16 − 2.6 − 4·0.18) / 3 inches of 150 pixels.
+    # A cube is a square in each of the planes: (16 − 2.8 − 4·0.18) / 3 inches of 150 pixels.
     grey = (np.abs(picture[400] - 128).max(axis=-1) <= 2).sum()
-    assert grey == pytest.approx((16 - 2.6 - 4 * 0.18) * 150, rel=0.05)
+    assert grey == pytest.approx((16 - 2.8 - 4 * 0.18) * 150, rel=0.05)
 
 
 @pytest.mark.parametrize("structure", ["liver", "spleen", "tumor", "aorta"])
@@ -96,7 +96,7 @@ def test_right_is_left_and_the_head_is_on_top(tmp_path):
     # The liver at the patient's right, in front and near the head: x, y small and z large.
     corner = (slice(12, 20), slice(0, 8), slice(0, 8))
     picture = drawn(tmp_path, scene(labels={"liver": corner}))
-    side = round((16 - 2.6 - 4 * 0.18) / 3 * 150)
+    side = round((16 - 2.8 - 4 * 0.18) / 3 * 150)
     blend = 0.42 * rgb(COLOURS["liver"]) + 0.58 * 128
     for number in range(3):
         left = 27 + number * (side + 27)
@@ -110,7 +110,7 @@ def test_right_is_left_and_the_head_is_on_top(tmp_path):
 def test_proportions_are_those_of_the_body(tmp_path, spacing_zyx_mm, height):
     picture = drawn(tmp_path, scene(spacing_zyx_mm=spacing_zyx_mm))
     grey = np.abs(picture - 128).max(axis=-1) <= 2
-    side = round((16 - 2.6 - 4 * 0.18) / 3 * 150)
+    side = round((16 - 2.8 - 4 * 0.18) / 3 * 150)
     coronal = grey[:, 27 + side + 27 + side // 4]
     assert coronal.sum() == pytest.approx(height * side, rel=0.05)
 

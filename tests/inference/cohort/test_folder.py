@@ -233,7 +233,7 @@ def test_a_run_ended_while_a_result_is_written_tells_of_that_case(bench, monkeyp
             return super().result(timeout)
 
     monkeypatch.setattr("concurrent.futures.thread._base.Future", Interrupted)
-    monkeypatch.setattr("inference.cohort.folder.Future", Interrupted)
+    monkeypatch.setattr("inference.cohort.assembly_line.Future", Interrupted)
     with pytest.raises(SystemExit):
         bench.run()
     assert bench.written == ["1.nii.gz"]
@@ -255,7 +255,7 @@ def test_who_is_interrupted_while_a_file_is_begun_hears_of_it_if_it_is_there(ben
                 raise SystemExit(143)
             return future
 
-    monkeypatch.setattr("inference.cohort.folder.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("inference.cohort.assembly_line.ThreadPoolExecutor", Pool)
     with pytest.raises(SystemExit):
         bench.run()
     assert bench.written == ["1.nii.gz"] * begun

@@ -26,8 +26,8 @@ def work(cases, *, tell, begin):
 
 def slow_to_leave(cases, *, tell, begin):
     """Is ended while it works on the first case, whose result is on disk by then."""
-    begin(cases[0])
     try:
+        begin(cases[0])  # After which the end may come at any moment.
         signal.pause()
     finally:
         tell(Outcome(case=cases[0], status="segmented"))

@@ -50,6 +50,20 @@ def test_a_member_of_one_window_has_no_choice():
     assert window_choices((300, 300, 300), member(window_zyx=(8, 16, 24))) == [(8, 16, 24)]
 
 
+@pytest.mark.parametrize(
+    ("use", "grid", "window"),
+    [
+        ("own", (3, 99, 99), (16, 32, 32)),
+        ("fitted", (3, 99, 20), (8, 32, 24)),
+        ("fitted", (17, 32, 33), (16, 32, 32)),
+    ],
+)
+def test_windows_that_do_not_grow(use, grid, window):
+    """Sides are multiples of 8; 3 voxels are padded to 8, 20 to 24; a longer axis has its own side."""
+    sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 16, 16), use=use)
+    assert window_choices(grid, member(window_zyx=(16, 32, 32), window=sizes)) == [window]
+
+
 def test_fewest_runs_first_and_of_those_the_smallest_window():
     """Along x 32 voxels in windows of 32, 24 or 16; along z and y one window of 16."""
     along_x = window_choices((16, 16, 32), any_member())

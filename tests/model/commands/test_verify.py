@@ -7,7 +7,9 @@ import pytest
 import SimpleITK as sitk
 
 from model.__main__ import main
+from model.bundle import load_bundle
 from model.labels import FLARE23
+from model.manifest.window import AnyWindow
 from tests.inference.bundles import hu, make_bundle, member
 
 
@@ -34,12 +36,26 @@ def test_labels_that_are_there_already(subject, tmp_path, capsys):
     rows = [line.split(" | ") for line in lines if line.startswith("| LeanSeg fp32")]
     assert rows[0][4] == "1.00000"
     assert any(line.startswith("| overlap 0.25 ") for line in lines)
-    assert not any(line.startswith("| no mirroring ") for line in lines)
+    assert not any(line.startswith(("| no mirroring ", "| windows ")) for line in lines)
     assert (subject / "verification.png").stat().st_size > 1000
     found = json.loads((subject / "verification.json").read_text(encoding="utf-8"))
     assert found["contenders"][1]["agreement"]["a"]["differing"] == 0
     assert main(["show", str(subject)]) == 0
     assert "mean Dice 1.00000 with labels" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_networks_of_any_window_are_given_others(subject, tmp_path, capsys):
+    sizes = AnyWindow(multiple_of_zyx=(4, 4, 4), smallest_zyx=(4, 4, 4), use="own")
+    free = make_bundle(tmp_path / "free", [member(window=sizes)]).folder
+    against = ["--against", "labels", str(tmp_path / "labels")]
+    assert main(["verify", str(free), *against, "--images", str(tmp_path / "images"), "--explore"]) == 0
+    tried = {line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()}
+    assert {"| windows as large as memory allows", "| windows fitted to short scans"} <= tried
+    assert load_bundle(free).manifest.members[0].window.use == "own"
+    assert main(["tune", str(free), "--set", 'window.use="fitted"']) == 0
+    assert main(["show", str(free)]) == 0
+    assert "no larger windows than a short region needs, in steps of 4×4×4 voxels" in capsys.readouterr().out
 
 
 def test_a_python_without_nnunet_is_told_apart(subject, tmp_path, capsys):

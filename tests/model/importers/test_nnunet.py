@@ -4,23 +4,28 @@ import json
 import os
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from inference.planning.windows import window_choices
 from model.__main__ import main
 from model.bundle import load_bundle
+from model.changing.tuning import tuned
 from model.importers.nnunet import TRAINERS, import_nnunet
 from model.importers.nnunet_folder import find_folds
 from model.importers.nnunet_manifest import inputs_of, member_of, output_of, preprocessing_of, restoration_of
 from model.importers.nnunet_plans import read_plans
 from model.importers.nnunet_weights import network_of
 from model.importers.packaging import Packaging
+from model.importers.refusals import RefusedModelError
 from model.importers.safe_checkpoint import read_checkpoint
 from model.manifest.intensity import ClipZscoreIntensity, ZscoreIntensity
 from model.manifest.output import Sigmoid, Softmax
 from model.manifest.resampling import CubicResampling, LinearResampling, SeparateAxisResampling
+from model.manifest.window import AnyWindow
 from model.onnx_export import memory
 from model.onnx_export.parity import onnxruntime_predict
 from tests.model.importers.made_folders import write_folder
@@ -79,6 +84,29 @@ def test_transposed_axes_are_told_in_the_order_of_the_file(tmp_path):
     assert member.window_zyx == (24, 32, 40)
     assert member.input_shape == (32, 40, 24)
     assert member.tiling.mirror_axes == ("y",)
+
+
+@pytest.mark.slow
+def test_a_file_for_any_window_is_used_with_its_own_until_told_otherwise(tmp_path):
+    """The transposed network halves its windows twice, along each axis."""
+    write_folder(tmp_path, "transposed")
+    fixed = import_nnunet(tmp_path, tmp_path / "fixed", PACKAGING)
+    free = import_nnunet(tmp_path, tmp_path / "free", replace(PACKAGING, any_window=True))
+    (member,) = free.manifest.members
+    assert replace(member.window, memory=None) == AnyWindow(
+        multiple_of_zyx=(4, 4, 4), smallest_zyx=(8, 8, 8), use="own"
+    )
+    assert window_choices((90, 10, 90), member) == [member.window_zyx]
+    window = np.random.default_rng(0).normal(size=(1, 1, *member.input_shape)).astype(np.float32)
+    one, other = (onnxruntime_predict(bundle.folder / "fold-0.onnx")(window) for bundle in (fixed, free))
+    np.testing.assert_allclose(one, other, atol=1e-4)
+    told = tuned(free.manifest, ['window.use="fitted"']).members[0]
+    assert window_choices((90, 10, 90), told) == [(24, 12, 40)]
+
+
+def test_flat_networks_take_no_other_windows(tmp_path):
+    with pytest.raises(RefusedModelError, match="one slice thick"):
+        member_of(plans_in(tmp_path, "flat"), "fold-0.onnx", (), any_window=True)
 
 
 def test_flat_networks_see_windows_one_slice_thick_that_keep_their_spacing(tmp_path):

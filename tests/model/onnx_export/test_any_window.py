@@ -17,6 +17,7 @@ from model.onnx_export.parity import (
     ParityError,
     compare,
     onnxruntime_predict,
+    other_sizes,
     synthetic_windows,
     torch_predict,
 )
@@ -173,3 +174,10 @@ def test_packing_states_memory_as_a_line_and_of_its_own_window(monkeypatch, tmp_
     assert (window, others.multiple_of, others.windows) == ((24, 16, 8), (8, 8, 4), OTHERS)
     assert found.memory_mb == {"openvino-fp32": 9}
     assert found.window.memory["openvino-fp32"].mb_per_mvoxel == pytest.approx(105, abs=0.1)
+
+
+def test_other_sizes_by_hand():
+    sizes = AnyWindow(multiple_of_zyx=(16, 16, 16), smallest_zyx=(32, 32, 32))
+    assert other_sizes((64, 64, 64), sizes) == [(32, 32, 32), (80, 96, 32), (32, 80, 96), (64, 64, 128)]
+    # Where the own window is the smallest, it is not among the others.
+    assert other_sizes((32, 32, 32), sizes) == [(48, 48, 32), (32, 48, 48), (32, 32, 64)]

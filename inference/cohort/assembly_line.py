@@ -1,0 +1,178 @@
+"""The assembly line: the next case is read while one is segmented, the last one is written in the background.
+
+Whatever happens to one case is its own affair: the others go on. Only an output that cannot be written any
+more and a device that does not work end the run.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from inference.cohort.one_case import (
+    Failure,
+    Predicts,
+    PreparedCase,
+    failed_case,
+    predict_case,
+)
+from inference.cohort.outcome import Outcome
+from inference.errors import OutputError, one_line, printable
+from inference.imaging.volume import Volume
+from inference.planning.footprint import image_mb
+from inference.predictor import Segmented
+
+Tell = Callable[[Outcome], None]
+"""Takes each outcome as soon as it is known, in the order of the cases."""
+Write = Callable[[PreparedCase, Segmented], Outcome]
+"""Writes a case's result; runs on a thread of its own.
+
+Raises `OutputError` where it cannot be written, and no other could.
+"""
+Take = Callable[[bool], PreparedCase | None]
+"""The next case. Where there is none at the moment, `True` waits for one and `False` does not; None after
+waiting: there will be none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssemblyLine:
+    """One thread reads, the calling thread segments, one writes."""
+
+    take: Take
+    open_predictor: Callable[[], Predicts]
+    """Makes the predictor; called once, while the first case is read."""
+    write: Write
+    tell: Tell
+    begin: Callable[[PreparedCase], None] = lambda prepared: None
+    """Told of each case before it is segmented."""
+    written_voxel_bytes: int = 1
+    """What a voxel takes while a result is written."""
+
+    def run(self) -> None:
+        """Segment cases one after another until there are none.
+
+        Raises:
+            OutputError: a result could not be written; those before it are whole.
+            DeviceError: the device that was asked for does not work; the results before it are whole.
+        """
+        following = self.take(True)
+        if following is None:
+            return
+        with (
+            ThreadPoolExecutor(1) as reader,
+            _Writing(self.write, self.tell, self.written_voxel_bytes) as writing,
+        ):
+            reading: Future[Volume | Failure] | None = reader.submit(following.read)
+            predictor = self.open_predictor()
+            while following is not None:
+                prepared, following = following, None
+                self.begin(prepared)
+                volume: Volume | Failure | None = reading.result() if reading else prepared.read()
+                reading = None
+                assert volume is not None
+                following = self.take(False)
+                room = _room_mb(prepared, volume) - (following.image_mb if following else 0.0)
+                if room < writing.labels_mb:
+                    writing.settle()
+                if following and room >= 0 and not isinstance(volume, Failure):
+                    reading = reader.submit(following.read)
+                result: Segmented | Failure | None = predict_case(prepared, volume, predictor)
+                volume = None  # Gone before the next one is read, where there is room for one alone.
+                assert result is not None
+                writing.submit(prepared, result)
+                result = None  # The writer alone holds the labels from here on.
+                if following is None:
+                    following = self.take(True)
+            predictor.close()
+
+
+class _Writing:
+    """The case that is being written: one thread writes, and its outcome is told when it is on disk."""
+
+    def __init__(self, write: Write, tell: Tell, voxel_bytes: int) -> None:
+        self._write = write
+        self._voxel_bytes = voxel_bytes
+        self._tell = tell
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: tuple[PreparedCase, tuple[str, ...], Future[Outcome]] | None = None
+        self.labels_mb = 0.0
+        """MiB of the result that is being written."""
+
+    def __enter__(self) -> "_Writing":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """Finish what was begun. What ended the run first is what the caller hears of."""
+        try:
+            self._finish()
+        except OutputError:
+            if error is None:
+                raise
+        except (KeyboardInterrupt, SystemExit):
+            self._finish()
+            raise
+
+    def _finish(self) -> None:
+        self._pool.shutdown()
+        if self._pending is not None and not self._pending[2].done():
+            self._pending = None  # Interrupted before it was begun.
+        self.settle()
+
+    def submit(self, prepared: PreparedCase, result: Segmented | Failure) -> None:
+        """Wait for the case before this one, then begin to write this one's label map, or tell why it failed.
+
+        Raises:
+            OutputError: the case before this one could not be written; the outcomes of both were told, unless
+                this one was segmented.
+            DeviceError: the device does not work; the case's outcome was told.
+        """
+        try:
+            self.settle()
+        finally:
+            if isinstance(result, Failure):
+                self._tell(failed_case(prepared, result))
+        if isinstance(result, Failure):
+            if result.ends_run is not None:
+                raise result.ends_run
+            return
+        assert prepared.geometry is not None, "a case that was segmented was opened"
+        self.labels_mb = image_mb(prepared.geometry.size_zyx, self._voxel_bytes)
+        # Known before it is begun: who is interrupted while the pool starts its thread, which may have
+        # written the file by then, must still tell of it.
+        future: Future[Outcome] = Future()
+        self._pending = prepared, result.warnings, future
+        self._pool.submit(_fulfil, future, self._write, prepared, result)
+
+    def settle(self) -> None:
+        """Wait for the last case's result to be on disk, and tell about it.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        if self._pending is None:
+            return
+        prepared, warnings, future = self._pending
+        try:
+            outcome = future.result()  # Interrupted here, the case stays pending, and is told on the way out.
+        except Exception as error:
+            self._pending, self.labels_mb = None, 0.0
+            failure = Failure(reason=printable(one_line(error)), warnings=warnings)
+            self._tell(replace(failed_case(prepared, failure), ends_run=True))
+            raise
+        self._pending, self.labels_mb = None, 0.0
+        self._tell(outcome)
+
+
+def _fulfil(future: Future[Outcome], write: Write, prepared: PreparedCase, result: Segmented) -> None:
+    """Write a case's result, and hand its outcome, or what went wrong, to the future."""
+    try:
+        future.set_result(write(prepared, result))
+    except BaseException as error:
+        future.set_exception(error)
+
+
+def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:
+    """MiB of the host's budget that a case leaves to others, such as the next one."""
+    if isinstance(volume, Failure) or prepared.opened is None or prepared.plan is None:
+        return 0.0
+    more = volume.voxel_bytes - prepared.opened.voxel_bytes
+    return prepared.plan.spare_mb - image_mb(volume.geometry.size_zyx, max(0, more))

@@ -1,0 +1,169 @@
+"""A page about a cohort: failures, organs of odd size, volumes, times.
+
+One file that needs no other and no network. Volumes are compared within the cohort, organ by organ, by how
+many robust deviations a case lies from the median (Iglewicz and Hoaglin 1993: 0.6745 (x - median) / MAD).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+
+from inference.cohort.cluster.fates import Fate
+from inference.errors import printable
+
+ODD = 3.5
+"""Robust deviations from which on a volume is called odd, as Iglewicz and Hoaglin suggest."""
+SHOWN = 100
+"""Rows of a table at most: the rest is in outcomes.csv."""
+FEW = 5
+"""Cases below which no volume is called odd."""
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child, td.text { text-align: left }
+svg { display: block } circle { fill: #47a; fill-opacity: .45 } p.note { color: #666 }
+"""
+
+
+@dataclass(kw_only=True)
+class PageFigures:
+    """What the page needs of all outcomes; grows by a few numbers a case."""
+
+    structures: Sequence[str]
+    counts: dict[str, int] = field(default_factory=lambda: {"segmented": 0, "failed": 0, "skipped": 0})
+    failures: list[Fate] = field(default_factory=list)
+    """The first of them."""
+    cases: list[str] = field(default_factory=list)
+    """Those that were segmented."""
+    seconds: list[float] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)
+    volumes_ml: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, fate: Fate) -> None:
+        """One more outcome."""
+        self.counts[fate.status] += 1
+        if fate.status == "failed" and len(self.failures) < SHOWN:
+            self.failures.append(fate)
+        if fate.status != "segmented":
+            return
+        self.cases.append(fate.case)
+        self.seconds.append(fate.total_s)
+        for stage, taken_s in fate.seconds.items():
+            self.stages[stage] = self.stages.get(stage, 0.0) + taken_s
+        for structure in self.structures:
+            self.volumes_ml.setdefault(structure, []).append(fate.volumes_ml.get(structure, 0.0))
+
+
+def odd_volumes(figures: PageFigures) -> list[tuple[float, str, str, float, float]]:
+    """Volumes far from the cohort's, the farthest first.
+
+    Returns:
+        Robust deviations, case, structure, its mL, the median mL.
+    """
+    found = []
+    for structure, listed in figures.volumes_ml.items():
+        volumes = np.array(listed)
+        median = float(np.median(volumes))
+        spread = float(np.median(np.abs(volumes - median)))
+        if len(volumes) < FEW or spread == 0:
+            continue
+        deviations = 0.6745 * (volumes - median) / spread
+        for index in np.flatnonzero(np.abs(deviations) > ODD):
+            case = figures.cases[index]
+            found.append((float(deviations[index]), case, structure, float(volumes[index]), median))
+    return sorted(found, key=lambda row: -abs(row[0]))
+
+
+def page_of(figures: PageFigures, title: str) -> str:
+    """The page as HTML."""
+    parts = [
+        f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title><style>{STYLE}</style>",
+        f"<h1>{escape(printable(title))}</h1>",
+        "<p>" + ", ".join(f"{count} {status}" for status, count in figures.counts.items() if count) + "</p>",
+        *_failures(figures),
+        *_odd(figures),
+        *_volumes(figures),
+        *_times(figures),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _failures(figures: PageFigures) -> Iterable[str]:
+    if figures.failures:
+        rows = [(fate.case, fate.reason, str(fate.tries)) for fate in figures.failures]
+        yield "<h2>Failures</h2>"
+        yield _table(("case", "why", "tries"), rows, figures.counts["failed"])
+
+
+def _odd(figures: PageFigures) -> Iterable[str]:
+    odd = odd_volumes(figures)
+    yield "<h2>Odd volumes</h2>"
+    yield (
+        f'<p class="note">More than {ODD} robust deviations from the cohort\'s median, the farthest first. '
+        "A reason to look, not a finding: scans that show a part of the body are odd too.</p>"
+    )
+    rows = [
+        (case, structure, f"{volume:.1f}", f"{median:.1f}", f"{deviation:+.1f}")
+        for deviation, case, structure, volume, median in odd[:SHOWN]
+    ]
+    yield (
+        _table(("case", "organ", "mL", "median mL", "deviations"), rows, len(odd)) if rows else "<p>None.</p>"
+    )
+
+
+def _volumes(figures: PageFigures) -> Iterable[str]:
+    """A line an organ: figures, and every case as a dot."""
+    yield "<h2>Volumes</h2><table><tr><th>organ<th>found in<th>median mL<th>5 %<th>95 %<th>all cases</tr>"
+    for structure, listed in figures.volumes_ml.items():
+        volumes = np.array(listed)
+        low, median, high = np.percentile(volumes, (5, 50, 95))
+        found = f"{np.count_nonzero(volumes)} of {len(volumes)}"
+        yield (
+            f"<tr><td>{escape(structure)}<td>{found}<td>{median:.1f}<td>{low:.1f}<td>{high:.1f}"
+            f"<td>{_dots(volumes)}</tr>"
+        )
+    yield "</table>"
+
+
+def _dots(volumes: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
+    """Volumes along a line from 0 to the largest; of many, the quantiles."""
+    largest = float(volumes.max()) or 1.0
+    shown = volumes if len(volumes) <= SHOWN else np.quantile(volumes, np.linspace(0, 1, SHOWN))
+    dots = "".join(f'<circle cx="{5 + 290 * volume / largest:.0f}" cy="8" r="4"/>' for volume in shown)
+    return f'<svg width="300" height="16" role="img"><title>0 to {largest:.1f} mL</title>{dots}</svg>'
+
+
+def _times(figures: PageFigures) -> Iterable[str]:
+    if not figures.seconds:
+        return
+    taken_s = np.array(figures.seconds)
+    median, high, most = (float(each) for each in np.percentile(taken_s, (50, 95, 100)))
+    yield "<h2>Times</h2>"
+    yield (
+        f"<p>{taken_s.sum() / 3600:.2f} h of workers in all; a case {median:.1f} s (median), {high:.1f} s "
+        f"(95 %), {most:.1f} s at most.</p>"
+    )
+    count = len(figures.seconds)
+    rows = [(stage, f"{total / count:.2f}") for stage, total in figures.stages.items()]
+    yield _table(("stage", "mean s"), rows, len(rows))
+    slowest = sorted(zip(figures.seconds, figures.cases, strict=True), reverse=True)[:10]
+    yield _table(("slowest cases", "s"), [(case, f"{seconds:.1f}") for seconds, case in slowest], 0)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:
+    head = "".join(f"<th>{escape(each)}" for each in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td{_kind(cell)}>{escape(printable(cell))}" for cell in row) + "</tr>"
+        for row in rows
+    )
+    more = (
+        f'<p class="note">{len(rows)} of {total}; all are in outcomes.csv.</p>' if total > len(rows) else ""
+    )
+    return f"<table><tr>{head}</tr>{body}</table>{more}"
+
+
+def _kind(cell: str) -> str:
+    return "" if cell[:1].isdigit() or cell[:1] in "+-" else ' class="text"'

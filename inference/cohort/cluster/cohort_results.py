@@ -1,0 +1,193 @@
+"""What a cohort leaves behind: a label map and an outcome for every case, and a table of all outcomes.
+
+    OUTPUT/patient_7/ct.nii.gz          the label map
+    OUTPUT/patient_7/ct.outcome.json    what became of the case; written after the label map, and whole
+    OUTPUT/outcomes.csv                 all of them, written at the end
+
+A case has met its fate when its outcome is there. Two of the same case are impossible: they have one name.
+"""
+
+import csv
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from inference.cohort.cluster.fates import Fate
+from inference.cohort.cluster.storage import FAILURES, Storage, open_storage
+from inference.errors import OutputError, reason
+from inference.imaging.writing import LABELS_SUFFIX, TEMPORARY, holds_whole_labels, sweep, try_folder
+
+OUTCOME_SUFFIX = ".outcome.json"
+TABLE = "outcomes.csv"
+READ_AT_ONCE = 32
+"""Outcomes that are read at a time for the table: behind URLs each takes a round trip."""
+CHUNK = 1024
+COLUMNS = ("case", "status", "reason", "tries", "worker", "seconds", "stages", "size_zyx", "spacing_zyx_mm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortResults:
+    """The output folder of a cohort, local or behind a URL."""
+
+    storage: Storage
+
+    def check(self) -> None:
+        """Make sure that results can be written, from where this runs.
+
+        Raises:
+            OutputError: they cannot.
+        """
+        try:
+            if self.storage.is_local:
+                folder = Path(self.storage.root)
+                folder.mkdir(parents=True, exist_ok=True)
+                try_folder(folder)
+            else:
+                name = f"{TEMPORARY}trial.tmp"
+                self.storage.write(name, b"x")
+                self.storage.files.rm_file(self.storage.at(name))
+        except FAILURES as error:
+            raise OutputError(
+                f"{self.storage.location('')}: cannot be written ({reason(error)}); make it writable or give "
+                "another folder with --output"
+            ) from error
+
+    def label_map(self, case: str) -> Path:
+        """The local path of a case's label map, its folder made.
+
+        Raises:
+            OutputError: the folder cannot be made.
+        """
+        path = Path(self.storage.at(case + LABELS_SUFFIX))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path.parent}: cannot be made ({reason(error)})") from error
+        return path
+
+    def record(self, fate: Fate) -> None:
+        """Write a case's outcome beside its result.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        name = fate.case + OUTCOME_SUFFIX
+        try:
+            self.storage.write(name, fate.to_json().encode())
+        except FAILURES as error:
+            raise self._refusal(name, error) from error
+
+    def _refusal(self, name: str, error: Exception) -> OutputError:
+        return OutputError(f"{self.storage.location(name)}: cannot be written ({reason(error)})")
+
+    def fate_of(self, case: str) -> Fate | None:
+        """A case's outcome; None where there is none that is whole."""
+        try:
+            return Fate.from_json(self.storage.read_text(case + OUTCOME_SUFFIX))
+        except FAILURES:
+            return None
+
+    def forget(self, case: str) -> None:
+        """Take a case's outcome away, so that it may have another.
+
+        Raises:
+            OutputError: it cannot be taken away.
+        """
+        name = case + OUTCOME_SUFFIX
+        try:
+            self.storage.files.rm_file(self.storage.at(name))
+        except FAILURES as error:
+            raise self._refusal(name, error) from error
+
+    def earlier(self) -> "Earlier":
+        """What earlier runs left."""
+        names = self.storage.names()
+        return Earlier(
+            fates={name.removesuffix(OUTCOME_SUFFIX) for name in names if name.endswith(OUTCOME_SUFFIX)},
+            label_maps={name.removesuffix(LABELS_SUFFIX) for name in names if name.endswith(LABELS_SUFFIX)},
+            unfinished={
+                name.rpartition("/")[0] for name in names if name.rpartition("/")[2].startswith(TEMPORARY)
+            },
+        )
+
+    def sweep(self, folders: Iterable[str]) -> None:
+        """Remove the unfinished files that killed runs left in folders."""
+        for folder in folders:
+            if self.storage.is_local:
+                sweep(Path(self.storage.at(folder)))
+
+    def has_whole_labels(self, case: str) -> bool:
+        """Whether a case's label map, which is there, was written to its end; behind a URL it always was."""
+        return not self.storage.is_local or holds_whole_labels(Path(self.storage.at(case + LABELS_SUFFIX)))
+
+    def fates(self, cases: Sequence[str]) -> Iterator[Fate]:
+        """The outcomes of cases, in their order; those that have none are left out."""
+        waiting = iter(cases)
+        with ThreadPoolExecutor(READ_AT_ONCE) as pool:
+            while chunk := list(islice(waiting, CHUNK)):
+                read = map(self.fate_of, chunk) if self.storage.is_local else pool.map(self.fate_of, chunk)
+                yield from (fate for fate in read if fate is not None)
+
+    def write_table(self, fates: Iterable[Fate], structures: Sequence[str], name: str) -> None:
+        """Write the table of all outcomes.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        heads = (*COLUMNS, *(f"{each}_ml" for each in structures), "warnings", "images")
+        with tempfile.TemporaryDirectory(prefix="leanseg-") as scratch:
+            local = Path(scratch) / TABLE  # Not in memory: a million cases are 300 MB.
+            with local.open("w", encoding="utf-8", newline="") as file:
+                table = csv.writer(file, lineterminator="\n")
+                table.writerow(heads)
+                table.writerows(_row(fate, structures) for fate in fates)
+            try:
+                self.storage.put(local, name)
+            except FAILURES as error:
+                raise self._refusal(name, error) from error
+
+
+def _row(fate: Fate, structures: Sequence[str]) -> tuple[object, ...]:
+    """A line of the table, in the order of `COLUMNS`, volumes, warnings, images."""
+    return (
+        *(fate.case, fate.status, fate.reason, fate.tries, fate.worker, f"{fate.total_s:.2f}"),
+        " ".join(f"{stage}={taken:.2f}" for stage, taken in fate.seconds.items()),
+        "×".join(map(str, fate.size_zyx)),
+        "×".join(f"{each:g}" for each in fate.spacing_zyx_mm),
+        *(_ml(fate.volumes_ml.get(structure)) for structure in structures),
+        "; ".join(fate.warnings),
+        " ".join(fate.images),
+    )
+
+
+def _ml(volume: float | None) -> str:
+    return "" if volume is None else f"{volume:.2f}"
+
+
+def table_name(part: tuple[int, int] | None) -> str:
+    """`outcomes.csv`, or `outcomes-3-of-8.csv`."""
+    return TABLE if part is None else TABLE.replace(".csv", f"-{part[0]}-of-{part[1]}.csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """What earlier runs left in an output folder."""
+
+    fates: set[str]
+    """Cases that have an outcome."""
+    label_maps: set[str]
+    """Cases that have a label map."""
+    unfinished: set[str]
+    """Folders with unfinished files."""
+
+
+def open_results(location: str) -> CohortResults:
+    """The output folder at a local path or a URL.
+
+    Raises:
+        UsageError: the protocol is not known, or its package is not installed.
+    """
+    return CohortResults(storage=open_storage(location))

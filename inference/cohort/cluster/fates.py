@@ -1,0 +1,96 @@
+"""A case on its way through a cohort, and what became of it: plain values that travel between machines."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+FateStatus = Literal["segmented", "failed", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A case that is to be segmented."""
+
+    case: str
+    """Its name, which is also where its result lies in the output: `patient_7/2026-03/ct`."""
+    images: tuple[str, ...]
+    """Local path or URL of each channel, in order: a file, or a folder with a DICOM series."""
+    size_bytes: int = 0
+    """Of its files as stored, which says how long it takes compared with others; 0 where it is not known."""
+    problem: str | None = None
+    """Why it cannot be segmented, known before it is read."""
+    tries: int = 0
+    """How often it was given to a worker."""
+    kills: int = 0
+    """How many workers died while they had it in hand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What became of a case, once and for all."""
+
+    case: str
+    images: tuple[str, ...]
+    status: FateStatus
+    reason: str = ""
+    """Why it failed or was skipped, on one printable line."""
+    tries: int = 0
+    worker: str = ""
+    """Who did it: host and process."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Of each stage."""
+    ended_unix_s: float = 0.0
+    size_zyx: tuple[int, ...] = ()
+    """Empty where the header was not read."""
+    spacing_zyx_mm: tuple[float, ...] = ()
+    volumes_ml: Mapping[str, float] = field(default_factory=dict)
+    """Of every structure of the label set, 0 for one that was not found; empty unless segmented."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of all stages together."""
+        return sum(self.seconds.values())
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Fate":
+        """The fate that `to_json` wrote.
+
+        Raises:
+            ValueError: it is another kind of document, or was cut off.
+        """
+        try:
+            fields = json.loads(text)
+            for name in ("images", "size_zyx", "spacing_zyx_mm", "warnings"):
+                fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"is no outcome of a case ({error})") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a worker says of a case that it was given."""
+
+    fate: Fate
+    is_final: bool = True
+    """The fate is recorded; else the case failed of what another try may not meet again."""
+    segmenting_s: float = 0.0
+    """Seconds for which the case held the worker's device."""
+
+
+def failed_fate(task: Task, reason: str, ended_unix_s: float) -> Fate:
+    """The fate of a case that no worker could bring to an end."""
+    return Fate(
+        case=task.case,
+        images=task.images,
+        status="failed",
+        reason=reason,
+        tries=task.tries,
+        ended_unix_s=ended_unix_s,
+    )

@@ -1,0 +1,298 @@
+"""A worker of a cohort: networks loaded once, the next case fetched and read while one is segmented.
+
+It runs in a process of its own, started by whatever engine there is, which calls `segment` from as many
+threads as cases may be in hand.
+"""
+
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+import numpy as np
+
+from inference.call import Call
+from inference.cohort.assembly_line import AssemblyLine
+from inference.cohort.cases import Case
+from inference.cohort.cluster.cohort_results import open_results
+from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
+from inference.cohort.cluster.storage import FAILURES, fetch
+from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
+from inference.cohort.opening import admit_within, planner_for, predictor_for
+from inference.cohort.outcome import Outcome, failed
+from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
+from inference.geometry import Geometry
+from inference.imaging.volume import Volume
+from inference.imaging.writing import LABELS_SUFFIX
+from inference.planning.plan import InferencePlan
+from inference.predictor import Segmented
+from inference.timing import Timings
+from model.arrays import U8
+from model.bundle import load_bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What a worker segments with."""
+
+    predictor: Predicts
+    admit: Admit
+    structures: dict[str, int]
+    """Name of each structure to its id in label maps."""
+
+
+class OpensTools(Protocol):
+    """A value that travels to a worker and opens its tools there."""
+
+    def open(self) -> Tools:
+        """Load what is needed.
+
+        Raises:
+            LeanSegError: it cannot be used here.
+            BundleError: nor the bundle.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleTools:
+    """The tools of a call of `predict.py`: its bundle on its device, within its memory."""
+
+    call: Call
+
+    def open(self) -> Tools:
+        """Load the bundle's networks."""
+        bundle = load_bundle(self.call.bundle)
+        planner = planner_for(self.call, bundle)
+        return Tools(
+            predictor=predictor_for(self.call, bundle, one_case=False),
+            admit=admit_within(self.call, planner),
+            structures=dict(bundle.manifest.output.labels),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSetup:
+    """What every worker of a run is told."""
+
+    tools: OpensTools
+    output: str
+    """Local path or URL."""
+
+
+@dataclass(kw_only=True)
+class _InHand:
+    """A case that somebody waits for."""
+
+    task: Task
+    paths: tuple[Path, ...]
+    """Where its images are on this machine."""
+    report: Future[Report] = field(default_factory=Future)
+
+    @property
+    def key(self) -> str:
+        return self.task.case + LABELS_SUFFIX
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether its images are copies."""
+        return tuple(map(str, self.paths)) != self.task.images
+
+    def said(self, text: str) -> str:
+        """A message as it is for people: with the names that they gave."""
+        for path, image in zip(self.paths, self.task.images, strict=True):
+            text = text.replace(str(path), image)
+        return text
+
+
+class WarmWorker:
+    """Segments cases, one after another, until it is closed or broken.
+
+    Args:
+        setup: what it segments with, and where results go.
+
+    Raises:
+        LeanSegError: the device, the bundle or the output cannot be used from here.
+        BundleError: the bundle cannot be used.
+    """
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self.name = f"{socket.gethostname()}/{os.getpid()}"
+        self._results = open_results(setup.output)
+        self._results.check()
+        self._tools = setup.tools.open()
+        self._device = _TimedPredictor(self._tools.predictor)
+        self._scratch = Path(tempfile.mkdtemp(prefix="leanseg-"))
+        self._numbers = itertools.count()
+        self._inbox: SimpleQueue[PreparedCase | None] = SimpleQueue()
+        self._in_hand: dict[str, _InHand] = {}
+        self._broken: LeanSegError | None = None
+        self._line = threading.Thread(target=self._work, name="assembly line", daemon=True)
+        self._line.start()
+
+    def segment(self, task: Task) -> Report:
+        """Segment a case and record what became of it, unless another try may go better.
+
+        Raises:
+            OutputError: the output cannot be written any more.
+            DeviceError: the device does not work.
+        """
+        if task.tries > 1 and (fate := self._results.fate_of(task.case)) is not None:
+            return Report(fate=fate)  # A worker that was lost had recorded it.
+        if task.problem is not None:
+            return self._finished(failed_fate(task, task.problem, time.time()))
+        scratch = self._scratch / str(next(self._numbers))
+        try:
+            started = time.perf_counter()
+            paths = tuple(fetch(image, scratch / str(channel)) for channel, image in enumerate(task.images))
+            fetched_s = time.perf_counter() - started
+            return self._segment(_InHand(task=task, paths=paths), fetched_s)
+        except InputError as error:
+            return self._finished(failed_fate(task, one_line(error), time.time()))
+        except FAILURES as error:
+            reason = printable(f"{task.case}: its storage failed ({one_line(error)})")
+            return Report(fate=failed_fate(task, reason, time.time()), is_final=False)
+        finally:
+            if scratch.exists():
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def close(self) -> None:
+        """Finish what is in hand, and give back what it holds."""
+        self._inbox.put(None)
+        self._line.join()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _segment(self, hand: _InHand, fetched_s: float) -> Report:
+        first, *further = hand.paths
+        self._in_hand[hand.key] = hand
+        prepared = prepare_case(
+            Case(path=first, output_name=hand.key, further=tuple(further)), self._tools.admit
+        )
+        if hand.is_fetched:
+            prepared.timings.seconds["fetch"] = fetched_s
+        self._inbox.put(prepared)
+        if self._broken is not None:
+            raise self._broken
+        return hand.report.result()
+
+    def _work(self) -> None:
+        """The assembly line, until it is closed or an error ends it."""
+        try:
+            AssemblyLine(
+                take=self._take,
+                open_predictor=lambda: self._device,
+                write=self._write,
+                tell=self._tell,
+            ).run()
+        except BaseException as error:
+            fault = f"{self.name}: {type(error).__name__}: {one_line(error)}; this is a fault of the program"
+            self._broken = error if isinstance(error, LeanSegError) else DeviceError(fault)
+            for hand in list(self._in_hand.values()):
+                if not hand.report.done():
+                    hand.report.set_exception(self._broken)
+
+    def _take(self, wait: bool) -> PreparedCase | None:
+        try:
+            return self._inbox.get(block=wait)
+        except Empty:
+            return None
+
+    def _write(self, prepared: PreparedCase, segmented: Segmented) -> Outcome:
+        """Label map, then outcome; whoever waits for the case hears of it at once."""
+        hand = self._in_hand[prepared.case.output_name]
+        assert prepared.geometry is not None, "a case that was segmented was opened"
+        volumes_ml = volumes_of(segmented.labels, prepared.geometry, self._tools.structures)
+        storage = self._results.storage
+        if storage.is_local:
+            outcome = written_case(prepared, segmented, self._results.label_map(hand.task.case))
+        else:
+            local = self._scratch / f"{threading.get_ident()}{LABELS_SUFFIX}"
+            outcome = written_case(prepared, segmented, local)
+            try:
+                with prepared.timings.stage("put"):
+                    storage.put(local, hand.key)
+            except FAILURES as error:
+                del self._in_hand[hand.key]
+                hand.report.set_exception(OSError(one_line(error)))
+                return failed(prepared.case, one_line(error))
+            finally:
+                local.unlink(missing_ok=True)
+        self._answer(outcome, volumes_ml)
+        return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
+        """What was not written has failed. What ends the line is told to all who wait, by itself."""
+        if outcome.case.output_name in self._in_hand and not outcome.ends_run:
+            self._answer(outcome, {})
+
+    def _answer(self, outcome: Outcome, volumes_ml: Mapping[str, float]) -> None:
+        hand = self._in_hand[outcome.case.output_name]
+        geometry = outcome.geometry
+        fate = Fate(
+            case=hand.task.case,
+            images=hand.task.images,
+            status="segmented" if outcome.status == "segmented" else "failed",
+            reason=hand.said(outcome.error or ""),
+            tries=hand.task.tries,
+            worker=self.name,
+            seconds=dict(outcome.timings.seconds),
+            ended_unix_s=time.time(),
+            size_zyx=geometry.size_zyx if geometry else (),
+            spacing_zyx_mm=geometry.spacing_zyx_mm if geometry else (),
+            volumes_ml=volumes_ml,
+            warnings=tuple(hand.said(warning) for warning in outcome.warnings),
+        )
+        report = self._finished(fate)
+        del self._in_hand[outcome.case.output_name]
+        hand.report.set_result(report)
+
+    def _finished(self, fate: Fate) -> Report:
+        fate = replace(fate, worker=self.name)
+        self._results.record(fate)
+        return Report(fate=fate, segmenting_s=self._device.take_seconds())
+
+
+def volumes_of(labels: U8, geometry: Geometry, structures: Mapping[str, int]) -> dict[str, float]:
+    """ML of every structure in a label map (z, y, x), 0 where it is not found."""
+    voxels = np.zeros(256, np.int64)
+    for plane in labels:  # Slice by slice: numpy counts in eight bytes a voxel.
+        voxels += np.bincount(plane.ravel(), minlength=256)
+    voxel_ml = float(np.prod(geometry.spacing_zyx_mm)) / 1000
+    return {name: float(voxels[label_id]) * voxel_ml for name, label_id in structures.items()}
+
+
+class _TimedPredictor:
+    """A predictor that knows how long it was at work."""
+
+    def __init__(self, predictor: Predicts) -> None:
+        self._predictor = predictor
+        self._seconds = 0.0
+        self._lock = threading.Lock()
+
+    def predict(
+        self, volume: Volume, plan: InferencePlan | None = None, timings: Timings | None = None
+    ) -> Segmented:
+        started = time.perf_counter()
+        try:
+            return self._predictor.predict(volume, plan, timings)
+        finally:
+            with self._lock:
+                self._seconds += time.perf_counter() - started
+
+    def take_seconds(self) -> float:
+        """Seconds at work since this was asked last."""
+        with self._lock:
+            seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+    def close(self) -> None:
+        self._predictor.close()

@@ -1,0 +1,91 @@
+"""What a cohort needs of whatever runs its workers: processes of this machine, or a Ray cluster."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from inference.cohort.cluster.fates import Report, Task
+from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
+from inference.errors import LeanSegError, UsageError, one_line
+from model.bundle import BundleError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A worker has its networks loaded and waits for cases."""
+
+    worker: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """A worker says what became of a case."""
+
+    worker: str
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A worker cannot be opened, or cannot go on; another one on its place would not do better."""
+
+    worker: str
+    message: str
+    """One line for the user."""
+    ends_run: bool = False
+    """Nor would any other: the call is wrong, or the output cannot be written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """A worker died; another may take its place, if that is there."""
+
+    worker: str
+    blame: bool
+    """It died by itself; else its machine went."""
+
+
+Event = Opened | Reported | Broken | Lost
+
+
+class Engine(Protocol):
+    """Starts workers where there is room, hands them cases, and tells what happens."""
+
+    def grow(self) -> list[str]:
+        """Start workers on every place that is free, as on a machine that joined; their names."""
+        ...
+
+    def send(self, worker: str, task: Task) -> None:
+        """Hand a case to a worker."""
+        ...
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """What has happened; waits for something to, so long at most."""
+        ...
+
+    def close(self) -> None:
+        """End all workers."""
+        ...
+
+
+def open_worker(name: str, setup: WorkerSetup) -> tuple[WarmWorker | None, Event]:
+    """Open a worker, or say why it cannot be; for the process that it is to live in."""
+    try:
+        return WarmWorker(setup), Opened(worker=name)
+    except (LeanSegError, BundleError) as error:
+        return None, _broken(name, error)
+
+
+def answer(worker: WarmWorker, name: str, task: Task) -> Event:
+    """Have a worker segment a case; for the process that the worker lives in."""
+    try:
+        return Reported(worker=name, report=worker.segment(task))
+    except LeanSegError as error:
+        return _broken(name, error)
+    except Exception as error:
+        message = f"{name}: {type(error).__name__}: {one_line(error)}; this is a fault of the program"
+        return Broken(worker=name, message=message)
+
+
+def _broken(name: str, error: LeanSegError | BundleError) -> Broken:
+    """That a worker cannot go on, and whether any other could."""
+    return Broken(worker=name, message=one_line(error), ends_run=isinstance(error, UsageError | BundleError))

@@ -1,0 +1,71 @@
+"""From what a user asks for to what runs it: predictor, planner, admission."""
+
+from inference.call import Call
+from inference.cohort.further_results import COST, FurtherResults
+from inference.cohort.one_case import Admit, OpenedCase
+from inference.errors import BudgetError
+from inference.limits import memory_at_hand
+from inference.planning.footprint import WritingCost
+from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
+from inference.planning.planner import Planner
+from inference.predictor import Predictor
+from inference.runtime.backends import select_backend
+from model.bundle import ModelBundle
+from model.manifest.network import Precision
+
+
+def _limits(call: Call) -> tuple[Precision | None, Budget]:
+    """The precision that is forced, if any, and the memory that may be taken."""
+    if call.host_memory_mb is None:
+        at_hand = memory_at_hand(MOST_HOST_MB)
+        budget = Budget(host_mb=at_hand.mb, gpu_mb=call.gpu_memory_mb, host_why=at_hand.why)
+    else:
+        budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
+    return None if call.precision == "auto" else call.precision, budget
+
+
+def predictor_for(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
+    """The predictor of a call, its networks loaded; one for a single case gives them back early.
+
+    Raises:
+        DeviceError: the device is not there, or a network cannot be loaded on it.
+    """
+    precision, budget = _limits(call)
+    return Predictor(
+        bundle,
+        device=call.device,
+        threads=call.threads,
+        precision=precision,
+        budget=budget,
+        release=one_case,
+        strict_input=call.strict_input,
+        statistics=call.statistics is not None,
+    )
+
+
+def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None = None) -> Planner:
+    """Plans the cases of a call.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
+    precision, budget = _limits(call)
+    backend = select_backend(call.device)
+    writing = WritingCost() if further is None else COST
+    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing)
+
+
+def admit_within(call: Call, planner: Planner, further: FurtherResults | None = None) -> Admit:
+    """Plans cases from their headers; where the GPU was the program's choice, the predictor may leave it."""
+
+    def admit(opened: OpenedCase) -> InferencePlan | None:
+        if further is not None:
+            further.check(opened.case, opened.images[0])
+        try:
+            return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
+        except BudgetError:
+            if call.device == "auto" and planner.backend == "cuda":
+                return None
+            raise
+
+    return admit

@@ -1,0 +1,287 @@
+"""Segment a cohort: any number of CTs, on one machine or on a Ray cluster.
+
+The input is a folder, searched as deep as it goes, or a table (.csv) with the columns case, image and one for
+each further channel; the output mirrors it. Both may be local paths or URLs that fsspec knows (s3://, gs://,
+sftp:// ...). Every case ends in OUTPUT/CASE.outcome.json, all together in OUTPUT/outcomes.csv. A run that was
+ended, however that was, goes on with --resume.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from inference.cohort.cases import check_folders
+from inference.cohort.cluster.case_queue import in_part
+from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.cohort_page import PageFigures, page_of
+from inference.cohort.cluster.cohort_results import CohortResults, open_results, table_name
+from inference.cohort.cluster.cohort_run import CohortRun, Standing
+from inference.cohort.cluster.cohort_search import find_tasks
+from inference.cohort.cluster.fates import Fate, Task, failed_fate
+from inference.cohort.cluster.live_view import LiveView, duration
+from inference.cohort.cluster.ray_cluster import RayCluster, check_address, connect
+from inference.cohort.cluster.seats import setup_for
+from inference.cohort.cluster.storage import open_storage
+from inference.cohort.cluster.worker_engine import Engine
+from inference.cohort.cluster.worker_processes import processes_of_this_machine
+from inference.cohort.progress import Console
+from inference.cohort.run_report import check_report
+from inference.errors import UsageError, printable
+from inference.imaging.writing import whole_file
+from model.bundle import load_bundle
+
+DEFAULT_BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "default"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--input", required=True, metavar="DIR|LIST.csv", help="folder or table; a path or a URL")
+    add("--output", required=True, metavar="DIR", help="where results go; a path or a URL")
+    add("--bundle", type=Path, default=DEFAULT_BUNDLE, metavar="DIR", help="default: the embedded bundle")
+    add(
+        "--address",
+        default="none",
+        metavar="none|local|auto|HOST:PORT",
+        help="none: processes of this machine, without Ray; local: a Ray of this machine; auto: the Ray "
+        "cluster that this machine is part of (default: %(default)s)",
+    )
+    add("--workers", type=_count, metavar="N", help="at most (default: as many as there is room for)")
+    add(
+        "--gpus-per-worker",
+        type=_share,
+        default=1.0,
+        metavar="F",
+        help="e.g. 0.5 for two workers a GPU (default: %(default)s)",
+    )
+    add(
+        "--cpus-per-worker",
+        type=_count,
+        metavar="C",
+        help="processors, and threads, of a worker (default: up to four)",
+    )
+    add(
+        "--host-memory-mb",
+        type=_count,
+        metavar="M",
+        help="MiB of host memory that a worker stays within (default: 8192, or what the machine has)",
+    )
+    add(
+        "--gpu-memory-mb",
+        type=_count,
+        default=4096,
+        metavar="G",
+        help="MiB of GPU memory that a worker stays within (default: %(default)s)",
+    )
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto: GPUs where a machine has them (default: %(default)s)",
+    )
+    add("--precision", choices=("auto", "fp32"), default="auto", help="as for predict.py")
+    add(
+        "--retries",
+        type=_natural,
+        default=2,
+        metavar="N",
+        help="tries after the first, where a worker was lost or storage failed (default: %(default)s)",
+    )
+    add("--resume", action="store_true", help="go on: leave out cases that have an outcome or a label map")
+    add("--retry-failed", action="store_true", help="with --resume: try those that failed once more")
+    add("--part", type=_part, metavar="K/N", help="only the K-th of N parts, for job arrays")
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="write a page: times, volumes with outliers, failures",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the cohort; the exit code is 0 if every case was segmented, 1 if some failed."""
+    fields = {name: value for name, value in vars(arguments).items() if name in CohortCall.__annotations__}
+    return segment_cohort(CohortCall(**fields), Console(), open_engine)
+
+
+def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCall, Console], Engine]) -> int:
+    """Bring every case of a cohort to its fate, and write what became of all.
+
+    Args:
+        call: what is asked for.
+        console: who is told.
+        opens: makes the engine, once it is known that there is something to do.
+
+    Returns:
+        0 if every case was segmented or skipped, 1 if some failed.
+
+    Raises:
+        UsageError: wrong call; or the output cannot be written.
+        BundleError: no usable bundle.
+        DeviceError: there is no room for a worker, or none is left.
+    """
+    started_s = time.monotonic()
+    if call.retry_failed and not call.resume:
+        raise UsageError("--retry-failed: goes with --resume")
+    check_address(call.address)
+    manifest = load_bundle(call.bundle).manifest
+    structures = manifest.output.as_label_set().names
+    _keep_apart(call.input, call.output)
+    tasks = in_part(find_tasks(call.input, len(manifest.inputs)), call.part)
+    results = open_results(call.output)
+    results.check()
+    if call.report is not None:
+        check_report(call.report)
+    standing = Standing(total=len({task.case for task in tasks}))
+    view = LiveView(console, standing, draws=sys.stderr.isatty())
+    todo = _left_to_do(call, tasks, results, standing, view)
+    try:
+        if todo:
+            CohortRun(
+                engine=opens(call, console),
+                results=results,
+                standing=standing,
+                retries=call.retries,
+                tell=view.tell,
+                warn=lambda text: console.complain(f"warning: {text}"),
+                progress=view.progress,
+            ).run(todo)
+    finally:
+        if not all(worker.is_there for worker in standing.workers.values()):
+            results.sweep(results.earlier().unfinished)
+        failed = _write_all(call, tasks, results, structures)
+    console.say(_summary(standing, time.monotonic() - started_s))
+    return int(failed > 0)
+
+
+def open_engine(call: CohortCall, console: Console) -> Engine:
+    """Workers where the call wants them, after a line about how many there are.
+
+    Raises:
+        UsageError: there is no such cluster.
+        DeviceError: no machine has room for a worker.
+    """
+    if call.address == "none":
+        processes = processes_of_this_machine(call)
+        console.say(f"this machine: {processes.described}")
+        return processes
+    dashboard = connect(call.address)
+    cluster = RayCluster(call, lambda room: setup_for(call, room))
+    console.say(f"Ray: {cluster.described}{f'; dashboard http://{dashboard}' if dashboard else ''}")
+    return cluster
+
+
+def _keep_apart(source: str, output: str) -> None:
+    """Results must not be found as images by the next run, nor images be swept away.
+
+    Raises:
+        UsageError: one lies in the other.
+    """
+    inner, outer = open_storage(source), open_storage(output)
+    if inner.is_local and outer.is_local and not source.lower().endswith(".csv"):
+        check_folders(Path(inner.root), Path(outer.root))
+        check_folders(Path(outer.root), Path(inner.root))
+
+
+def _left_to_do(
+    call: CohortCall, tasks: Sequence[Task], results: CohortResults, standing: Standing, view: LiveView
+) -> list[Task]:
+    """The cases that are to be segmented; of the others, those without an outcome are given one."""
+    earlier = results.earlier()
+    known = earlier.fates & {task.case for task in tasks}
+    if known and not call.resume:
+        raise UsageError(
+            f"{call.output}: holds outcomes of {len(known)} of these cases; go on with --resume, or give "
+            "another folder with --output"
+        )
+    results.sweep(earlier.unfinished)
+    if call.retry_failed:
+        again = {fate.case for fate in results.fates(sorted(known)) if fate.status == "failed"}
+        for case in again:
+            results.forget(case)
+        known -= again
+    standing.earlier = len(known)
+    todo = []
+    for task in tasks:
+        if task.case in known:
+            continue
+        fate = _known_fate(call, task, task.case in earlier.label_maps, results)
+        if fate is None:
+            todo.append(task)
+        else:
+            results.record(fate)
+            known.add(fate.case)
+            standing.count(fate)
+            view.tell(fate)
+    return todo
+
+
+def _known_fate(call: CohortCall, task: Task, has_labels: bool, results: CohortResults) -> Fate | None:
+    """The fate of a case that no worker needs to see."""
+    if task.problem is not None:
+        return failed_fate(task, printable(task.problem), time.time())
+    if call.resume and has_labels and results.has_whole_labels(task.case):
+        return replace(failed_fate(task, "its label map was there", time.time()), status="skipped")
+    return None
+
+
+def _write_all(
+    call: CohortCall, tasks: Sequence[Task], results: CohortResults, structures: Sequence[str]
+) -> int:
+    """The table of all outcomes, and the page if asked for; how many cases failed."""
+    figures = PageFigures(structures=structures)
+
+    def counted() -> Iterator[Fate]:
+        for fate in results.fates(list(dict.fromkeys(task.case for task in tasks))):
+            figures.add(fate)
+            yield fate
+
+    results.write_table(counted(), structures, table_name(call.part))
+    if call.report is not None:
+        with whole_file(call.report) as file:
+            file.write(page_of(figures, f"Cohort {call.input}").encode())
+    return figures.counts["failed"]
+
+
+def _summary(standing: Standing, seconds: float) -> str:
+    """`20 cases: 15 segmented, 1 failed, 4 done before; 3 min`."""
+    counts = {
+        "segmented": standing.segmented,
+        "failed": standing.failed,
+        "skipped": standing.skipped,
+        "done before": standing.earlier,
+    }
+    parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{standing.total} case{'s' * (standing.total != 1)}: {parts}; {duration(seconds)}"
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 0 or more")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 8 or (value > 1 and value != int(value)):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a share of a GPU above 0, or a whole number")
+    return value
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be K/N with K from 1 to N, e.g. 3/8")
+    return int(part), int(parts)

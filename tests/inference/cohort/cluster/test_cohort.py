@@ -1,0 +1,233 @@
+"""A cohort on one machine: every case has one fate, whatever happens to workers and driver."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.seats import Machine, room_on
+from inference.errors import UsageError
+from inference.runtime.process_memory import held_mb
+from tests.inference.cohort.cluster.conftest import bright_ml
+from tests.inference.cohort.cluster.fake_tools import FakeDevice, FakeTools
+from tests.inference.images import voxels
+
+
+def test_the_output_mirrors_the_input(bench):
+    bench.put("p1/s1/ct_0000", "p1/s2/ct_0000", "p2/ct")
+    (bench.source / "p2" / "bad.nii.gz").write_bytes(b"no image")
+    code, out, err = bench.run()
+    assert code == 1
+    assert bench.written == ["p1/s1/ct.nii.gz", "p1/s2/ct.nii.gz", "p2/ct.nii.gz"]
+    assert bench.statuses == {
+        "p1/s1/ct": "segmented",
+        "p1/s2/ct": "segmented",
+        "p2/bad": "failed",
+        "p2/ct": "segmented",
+    }
+    (line,) = err
+    assert line.startswith(f"error: {bench.source}/p2/bad.nii.gz: ")
+    assert out[-1].startswith("4 cases: 3 segmented, 1 failed; ")
+    row = bench.rows["p1/s1/ct"]
+    assert (row["tries"], row["size_zyx"], row["spacing_zyx_mm"]) == ("1", "7×6×5", "4×3×2")
+    assert bench.record("p1/s1/ct")["volumes_ml"] == {"liver": pytest.approx(bright_ml()), "spleen": 0.0}
+    assert (row["liver_ml"], row["spleen_ml"]) == (f"{bright_ml():.2f}", "0.00")
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(bench.output / "p1/s1/ct.nii.gz")))
+    assert np.array_equal(labels[1:], (voxels() > 100)[1:])
+
+
+def test_a_poisonous_case_is_set_aside_and_harms_no_other(bench):
+    bench.put(*"abcdef", poison="p")
+    code, _, err = bench.run(bench.processes)
+    assert code == 1
+    assert bench.statuses == dict.fromkeys("abcdef", "segmented") | {"p": "failed"}
+    row = bench.rows["p"]
+    assert "killed its worker 2 times" in row["reason"]
+    assert row["tries"] == "2"
+    assert sum("died" in line for line in err) == 2
+    assert not [path for path in bench.output.rglob(".*")]
+
+
+def test_a_run_goes_on_where_it_ended(bench):
+    bench.put(*"abc")
+    assert bench.run()[0] == 0
+    done = {case: bench.record(case) for case in "abc"}
+    bench.put("d")
+    with pytest.raises(UsageError, match="holds outcomes of 3 of these cases; go on with --resume"):
+        bench.run()
+    code, out, _ = bench.run(resume=True)
+    assert code == 0
+    assert out[-1].startswith("4 cases: 1 segmented, 3 done before; ")
+    assert {case: bench.record(case) for case in "abc"} == done, "nothing is done twice"
+    assert bench.statuses == dict.fromkeys("abcd", "segmented")
+
+
+def test_what_failed_is_tried_again_only_where_asked_for(bench):
+    bench.put("a")
+    (bench.source / "b.nii.gz").write_bytes(b"no image")
+    assert bench.run()[0] == 1
+    bench.put("b")
+    code, out, _ = bench.run(resume=True)
+    assert (code, out[-1].split(";")[0]) == (1, "2 cases: 2 done before")
+    code, out, _ = bench.run(resume=True, retry_failed=True)
+    assert (code, out[-1].split(";")[0]) == (0, "2 cases: 1 segmented, 1 done before")
+
+
+def test_a_label_map_that_is_there_and_whole_is_kept_when_a_run_goes_on(bench):
+    bench.put(*"ab")
+    bench.run()
+    for case in "ab":
+        (bench.output / f"{case}.outcome.json").unlink()
+    (bench.output / "b.nii.gz").write_bytes((bench.output / "b.nii.gz").read_bytes()[:-1])
+    bench.run(resume=True)
+    assert bench.statuses == {"a": "skipped", "b": "segmented"}
+
+
+def test_parts_of_a_cohort_can_be_run_apart(bench):
+    bench.put(*"abcde")
+    for part in (1, 2):
+        assert bench.run(part=(part, 2))[0] == 0
+    assert bench.written == [f"{case}.nii.gz" for case in "abcde"]
+    tables = sorted(path.name for path in bench.output.glob("*.csv"))
+    assert tables == ["outcomes-1-of-2.csv", "outcomes-2-of-2.csv"]
+    assert bench.run(resume=True)[1][-1].startswith("5 cases: 5 done before")
+    assert bench.statuses == dict.fromkeys("abcde", "segmented")
+
+
+def test_a_worker_that_is_killed_loses_no_case(bench):
+    """The first worker to be given a second case dies with it in hand."""
+    bench.put(*"abcdefgh")
+    killed = []
+
+    def opens(call, console):
+        engine = bench.processes(call, console)
+        send = engine.send
+
+        def kill(worker, task):
+            send(worker, task)
+            if not killed or (killed[0] == worker and len(killed) < 2):
+                killed.append(worker)
+                if len(killed) == 2:
+                    os.kill(engine._workers[worker].process.pid, signal.SIGKILL)
+
+        engine.send = kill
+        return engine
+
+    bench.tools = FakeTools(seconds=0.2)
+    code, _, err = bench.run(opens)
+    assert code == 0
+    assert bench.statuses == dict.fromkeys("abcdefgh", "segmented")
+    assert [line.split(": ")[2] for line in err] == ["died"]
+    assert {row["tries"] for row in bench.rows.values()} == {"1", "2"}
+
+
+@pytest.fixture
+def memory():
+    """A file system behind URLs, which lives in this process."""
+    files = fsspec.filesystem("memory")
+    yield files
+    files.store.clear()
+
+
+def test_images_and_results_may_lie_behind_urls(bench, memory):
+    bench.put("p1/a_0000", "p2/b")
+    memory.put(str(bench.source), "/cohort/in", recursive=True)
+    memory.pipe("/cohort/in/p2/bad.nii.gz", b"no image")
+    code, _, err = bench.run(input="memory://cohort/in", output="memory://cohort/out")
+    assert code == 1
+    (line,) = err
+    assert line.startswith("error: memory:///cohort/in/p2/bad.nii.gz: "), "the name that people know"
+    found = {path.removeprefix("/cohort/out/") for path in memory.find("/cohort/out")}
+    labels = {"p1/a.nii.gz", "p2/b.nii.gz"}
+    records = {"p1/a.outcome.json", "p2/b.outcome.json", "p2/bad.outcome.json"}
+    assert found == labels | records | {"outcomes.csv"}
+    code, _, _ = bench.run(input=str(bench.source))
+    for name in labels:
+        assert memory.cat(f"/cohort/out/{name}") == (bench.output / name).read_bytes()
+
+
+def test_a_page_is_written_where_asked_for(bench, tmp_path):
+    bench.put("a")
+    bench.run(report=tmp_path / "page.html")
+    assert "1 segmented" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_device_is_kept_busy_while_cases_are_read_and_written(bench, monkeypatch):
+    """0.2 s of device a case; what its thread computes between two keeps it waiting.
+
+    Time of the processor: a clock would tell of the other programs that run.
+    """
+    bench.put(*(f"c{i}" for i in range(10)))
+    bench.tools, bench.workers = FakeTools(seconds=0.2), 1
+    marks, predict = [], FakeDevice.predict
+
+    def watch(*given):
+        marks.append(time.thread_time())
+        segmented = predict(*given)
+        marks.append(time.thread_time())
+        return segmented
+
+    monkeypatch.setattr(FakeDevice, "predict", watch)
+    bench.run()
+    gaps_s = [begun - ended for ended, begun in zip(marks[1::2], marks[2::2], strict=False)]
+    assert len(gaps_s) == 9
+    assert 0.2 / (0.2 + sum(gaps_s) / len(gaps_s)) >= 0.95
+
+
+@pytest.mark.slow
+def test_ten_thousand_cases_take_no_more_memory_than_a_thousand_and_little_time(bench, monkeypatch):
+    """Time is the processor's of this process, driver and workers: other programs may be running."""
+    bench.put("p/c0")
+    for number in range(1, 10_000):
+        os.link(bench.source / "p/c0.nii.gz", bench.source / f"p/c{number}.nii.gz")
+    memory_mb = {}
+
+    def watch(view):
+        done = view._standing.done
+        memory_mb.setdefault(done // 1000, held_mb())
+
+    monkeypatch.setattr("inference.commands.cohort.LiveView.progress", watch)
+    began_s = time.process_time()
+    code, out, _ = bench.run()
+    assert code == 0
+    assert out[-1].startswith("10000 cases: 10000 segmented")
+    assert 10_000 / (time.process_time() - began_s) >= 100
+    assert max(memory_mb.values()) - memory_mb[min(set(memory_mb) - {0})] < 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"input": "{}/nowhere"}, "nowhere: no such folder"),
+        ({"output": "{}/in/out"}, "the input .* lies in the output folder|lies in"),
+        ({"output": "nope://bucket"}, "nope://bucket: cannot be reached"),
+        ({"address": "head"}, "--address head: give none, local, auto or HOST:PORT"),
+        ({"address": "127.0.0.1:1"}, "--address 127.0.0.1:1: does not answer"),
+        ({"retry_failed": True}, "--retry-failed: goes with --resume"),
+    ],
+)
+def test_a_wrong_call_is_refused_before_anything_is_run(bench, changes, refusal):
+    bench.put("a")
+    given = {
+        name: value.format(bench.source.parent) if isinstance(value, str) else value
+        for name, value in changes.items()
+    }
+    with pytest.raises(UsageError, match=refusal):
+        bench.run(lambda call, console: pytest.fail("an engine was opened"), **given)
+
+
+def test_the_memory_of_a_machine_admits_its_workers():
+    call = CohortCall(input="in", output="out", bundle=Path("b"), host_memory_mb=3000)
+    room = room_on(Machine(cpus=64, memory_mb=20_000), call)
+    assert (room.workers, room.cpus, room.limit, room.device) == (6, 4, "memory", "cpu")
+    room = room_on(Machine(cpus=8, memory_mb=64_000, gpus=2), replace(call, gpus_per_worker=0.5))
+    assert (room.workers, room.cpus, room.limit, room.device) == (4, 2, "GPUs", "cuda")
+    assert room_on(Machine(cpus=64, memory_mb=2999), call).workers == 0
+    assert room_on(Machine(cpus=64, memory_mb=20_000), replace(call, device="cuda")).workers == 0

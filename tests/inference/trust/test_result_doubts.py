@@ -1,0 +1,193 @@
+"""A sound abdomen is not doubted; each thing that is wrong with one is named."""
+
+from dataclasses import replace
+
+import pytest
+
+from inference.trust.organ_figures import OrganFigures
+from inference.trust.organ_norms import NORMS, SOURCES, plausible_ml
+from inference.trust.result_doubts import guessed_sides, result_doubts
+from model.labels import ADRENALS, FLARE23, KIDNEYS, merged_channels
+from model.manifest.output import Output
+
+PLACES_ML = {
+    "liver": ((60, -20, -70), 1500),
+    "right kidney": ((-10, 40, -60), 170),
+    "spleen": ((70, 40, 90), 200),
+    "pancreas": ((20, 0, 10), 75),
+    "aorta": ((0, 30, 5), 60),
+    "inferior vena cava": ((0, 20, -20), 70),
+    "right adrenal gland": ((45, 30, -30), 4),
+    "left adrenal gland": ((45, 30, 35), 4),
+    "gallbladder": ((20, -40, -50), 25),
+    "esophagus": ((90, 20, 5), 15),
+    "stomach": ((60, -20, 50), 300),
+    "duodenum": ((0, -5, -30), 60),
+    "left kidney": ((0, 40, 60), 170),
+}
+"""Centre (z, y, x) in mm and volume in mL."""
+
+
+def organ(name, **changes):
+    centre, volume = PLACES_ML[name]
+    common = {
+        "name": name,
+        "label": FLARE23.ids[name],
+        "volume_ml": volume,
+        "extent_zyx_mm": (50.0, 50.0, 50.0),
+        "centre_zyx_mm": centre,
+        "touches_edge": name in ("aorta", "inferior vena cava", "esophagus"),
+        "touches_end": name in ("aorta", "inferior vena cava", "esophagus"),
+        "coarse_mean": 60.0,
+        "agreement": 0.9,
+    }
+    return OrganFigures(**(common | changes))
+
+
+def abdomen(without=(), **changed):
+    """All organs, some left out, some with changes, by name with underscores."""
+    changed = {name.replace("_", " "): changes for name, changes in changed.items()}
+    return [organ(name, **changed.get(name, {})) for name in PLACES_ML if name not in without]
+
+
+def doubts(organs, known=FLARE23.organs, **options):
+    return result_doubts(organs, known, **({"body_area_cm2": 600.0} | options))
+
+
+def test_a_sound_abdomen():
+    assert doubts(abdomen()) == ()
+    assert doubts(abdomen(without=["gallbladder", "esophagus"])) == ()
+
+
+@pytest.mark.parametrize(
+    ("organs", "said"),
+    [
+        (abdomen(without=["spleen"]), "no spleen, though what lies beside is whole"),
+        (abdomen(without=["pancreas", "aorta"]), "no pancreas and aorta, though what lies beside is whole"),
+        (abdomen(liver={"volume_ml": 300}), "liver of 300 mL (500 to 4000 in such a body)"),
+        (abdomen(right_adrenal_gland={"volume_ml": 60}), "right adrenal gland of 60 mL (0.7 to 25 in such"),
+        (abdomen(stomach={"volume_ml": 2.9}), "mere crumbs of stomach"),
+        (abdomen(liver={"pieces": 2}), "liver in 2 large pieces"),
+        (abdomen(spleen={"centre_zyx_mm": (70, 40, -90)}), "liver left of the spleen"),
+        (abdomen(stomach={"centre_zyx_mm": (60, 90, 50)}), "stomach behind the left kidney"),
+        (abdomen(liver={"centre_zyx_mm": (-80, -20, -70)}), "right kidney above the liver"),
+        (abdomen(pancreas={"centre_zyx_mm": (400, 0, 10)}), "pancreas far from all others"),
+        (abdomen(spleen={"coarse_mean": -700.0}), "spleen of -700 HU, which is not its tissue"),
+        (abdomen(spleen={"agreement": 0.3}), "the members disagree (Dice of spleen 0.30)"),
+        (abdomen(without=PLACES_ML.keys() - {"aorta", "esophagus"}), "hardly any abdominal organ was found"),
+        ([], "hardly any abdominal organ was found (none)"),
+    ],
+)
+def test_what_is_wrong_is_named(organs, said):
+    (doubt,) = doubts(organs)
+    assert said in doubt
+
+
+@pytest.mark.parametrize("cut", ["liver", "left_kidney"])
+def test_nothing_is_missing_beside_what_the_scan_cuts_off(cut):
+    assert doubts(abdomen(without=["spleen"], **{cut: {"touches_end": True, "touches_edge": True}})) == ()
+
+
+def test_crumbs_at_the_edge_are_what_is_in_view():
+    assert doubts(abdomen(esophagus={"volume_ml": 0.05})) == ()
+
+
+def test_of_many_organs_three_are_named():
+    gone = ["pancreas", "aorta", "stomach", "duodenum", "inferior vena cava"]
+    assert doubts(abdomen(without=gone))[0].startswith(
+        "no pancreas, aorta, inferior vena cava and 2 more, though"
+    )
+
+
+def test_volumes_at_the_edge_are_judged_upwards_alone():
+    assert doubts(abdomen(liver={"volume_ml": 300, "touches_edge": True})) == ()
+    (doubt,) = doubts(abdomen(liver={"volume_ml": 5000, "touches_edge": True}))
+    assert "liver of 5000 mL" in doubt
+
+
+def test_members_that_agree_on_nothing_are_one_doubt():
+    (doubt,) = doubts([replace(each, agreement=0.4) for each in abdomen()])
+    assert doubt == "the members agree on little of it (mean Dice 0.40)"
+
+
+def test_what_is_small_is_not_disputed():
+    assert doubts(abdomen(left_adrenal_gland={"agreement": 0.0, "coarse_mean": -300.0, "pieces": 4})) == ()
+
+
+def test_values_are_judged_in_hu_alone():
+    assert doubts(abdomen(spleen={"coarse_mean": -700.0}), in_hu=False) == ()
+
+
+def test_small_bodies_have_small_organs():
+    assert plausible_ml(NORMS["liver"], 600.0) == plausible_ml(NORMS["liver"], None) == (500, 4000)
+    assert plausible_ml(NORMS["liver"], 175.0) == pytest.approx((500 / 8**0.5, 4000))
+    assert plausible_ml(NORMS["liver"], 1800.0) == pytest.approx((500, 4000 * 8**0.5))
+    assert doubts(abdomen(liver={"volume_ml": 200}), body_area_cm2=175.0) == ()
+
+
+def test_other_structures_hear_of_members_alone():
+    bones = ("left femur", "right femur")
+    femur = replace(organ("liver"), name="left femur", pieces=3, volume_ml=9000, coarse_mean=900.0)
+    assert doubts([femur], bones) == ()
+    assert doubts([], bones) == ()
+    (doubt,) = doubts([replace(femur, agreement=0.2)], bones)
+    assert "left femur 0.20" in doubt
+
+
+def test_a_bundle_that_knows_few_organs_may_find_none():
+    assert doubts([], ("liver", "spleen")) == ()
+
+
+def test_norms_are_within_what_is_plausible_and_have_sources():
+    assert NORMS.keys() == set(FLARE23.organs)
+    for name, norm in NORMS.items():
+        assert set(norm.sources) <= SOURCES.keys()
+        assert bool(norm.sources) == bool(norm.mean_ml) == bool(norm.plausible_ml), name
+        if norm.mean_ml and norm.plausible_ml:
+            assert norm.plausible_ml[0] < norm.mean_ml[0] <= norm.mean_ml[1] < norm.plausible_ml[1], name
+        assert set(norm.beside or ()) <= NORMS.keys() - {name}
+
+
+@pytest.mark.parametrize(
+    ("found", "guessed"),
+    [
+        (["right kidney"], True),
+        (["right kidney", "right adrenal gland"], True),
+        (["right kidney", "left kidney"], True),
+        (["right kidney", "aorta"], False),
+        (["right kidney", "liver"], False),
+        (["tumor"], False),
+        ([], False),
+    ],
+)
+def test_sides_without_anything_to_go_by(found, guessed):
+    whole = Output(
+        label_set="flare23",
+        labels=dict(FLARE23.ids),
+        channels=merged_channels(FLARE23),
+        pairs=(KIDNEYS, ADRENALS),
+        lesions=("tumor",),
+    )
+    organs = [replace(organ("liver"), name=name) for name in found]
+    assert bool(guessed_sides(organs, whole)) == guessed
+
+
+def test_sides_that_the_network_told_itself_are_not_guessed():
+    own = Output(
+        label_set="kidneys",
+        labels={"right kidney": 1, "left kidney": 2},
+        channels=("background", "right kidney", "left kidney"),
+        pairs=(KIDNEYS,),
+    )
+    assert guessed_sides([organ("right kidney")], own) == ()
+
+
+def test_a_bundle_of_kidneys_alone_is_doubted_for_one_side():
+    merged = Output(
+        label_set="kidneys",
+        labels={"right kidney": 1, "left kidney": 2},
+        channels=("background", "kidney"),
+        pairs=(KIDNEYS,),
+    )
+    assert guessed_sides([organ("right kidney")], merged) != ()
+    assert guessed_sides([organ("right kidney"), organ("left kidney")], merged) == ()
