@@ -216,7 +216,6 @@ def test_what_is_in_the_image(image):
         "openvino_telemetry",
         "training",
         "eval",
-        "leanseg",
         "pip",
         "ensurepip",
     )
@@ -263,7 +262,7 @@ def test_labels_and_inventory_say_what_the_image_is(image):
     assert len(there) > 5
     for name, version in (package.split("=") for package in there):
         assert listed[name]["version"] == version
-        assert listed[name]["purl"] == f"pkg:pypi/{name.lower()}@{version}"
+        assert listed[name]["purl"].endswith(f"@{version}")
     assert listed["libc6"]["purl"].startswith("pkg:deb/debian/libc6@")
     assert "perl-base" not in listed
     manifest = json.loads((ROOT / "bundles/default/manifest.json").read_text())
