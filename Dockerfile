@@ -71,3 +71,17 @@ COPY --from=inventory-cpu /sbom.cdx.json /workspace/
 FROM submission AS gpu
 COPY --from=packages-gpu /packages /opt/packages
 COPY --from=inventory-gpu /sbom.cdx.json /workspace/
+
+# For grand-challenge.org: docs/grand-challenge.md.
+FROM cpu AS grand-challenge
+ARG RESULT=images/abdominal-organ-segmentation
+ENV LEANSEG_RESULT=${RESULT}
+CMD ["python3", "-m", "inference.grand_challenge"]
+
+FROM gpu AS grand-challenge-gpu
+ARG RESULT=images/abdominal-organ-segmentation
+ENV LEANSEG_RESULT=${RESULT}
+CMD ["python3", "-m", "inference.grand_challenge"]
+
+# What is built without --target is the last one.
+FROM gpu

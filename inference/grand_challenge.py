@@ -8,6 +8,7 @@ in the container says: `--result` does. A model that was uploaded apart from the
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ from model.bundle import MANIFEST
 from model.case_names import channel_stem
 
 EMBEDDED = Path(__file__).resolve().parents[1] / "bundles" / "default"
-RESULT = "images/abdominal-organ-segmentation"
+RESULT = os.environ.get("LEANSEG_RESULT", "images/abdominal-organ-segmentation")
+"""Folder of the output's socket; the image is built for one."""
 CASE = "case"
 Socket = Mapping[str, str]
 """What the platform says of an input: `slug`, `super_kind`, `relative_path` and more."""
