@@ -10,6 +10,7 @@ from inference.cohort.outcome import Outcome, organ_figures
 from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
 from inference.imaging.writing import whole_file
+from model.case_names import as_cell
 
 KINDS = (".csv", ".json")
 
@@ -73,7 +74,7 @@ def _rows(outcomes: Sequence[Outcome], unit: str) -> Iterator[dict[str, object]]
         for figures in organ_figures(outcome.organs, unit):
             extent = dict(zip("zyx", figures.pop("extent_zyx_mm"), strict=True))
             yield {
-                "case": _no_formula(_name(outcome)),
+                "case": as_cell(_name(outcome)),
                 **figures,
                 **{f"extent_{axis}_mm": length for axis, length in extent.items()},
             }
@@ -86,8 +87,3 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _no_formula(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@" else name

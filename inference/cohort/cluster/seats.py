@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
+from math import floor, modf
 from pathlib import Path
 from typing import Literal
 
@@ -79,7 +79,7 @@ def room_on(machine: Machine, call: CohortCall) -> Room:
     memory_mb = call.host_memory_mb or min(MOST_HOST_MB, machine.memory_mb)
     counts = {"memory": machine.memory_mb // max(memory_mb, 1)}
     if on_gpu:
-        counts["GPUs"] = floor(machine.gpus / call.gpus_per_worker + 1e-9)
+        counts["GPUs"] = workers_on(machine.gpus, call.gpus_per_worker)
     cpus = call.cpus_per_worker
     if cpus is None:
         share = machine.cpus // max(1, min(counts.values())) if on_gpu else machine.cpus
@@ -94,6 +94,20 @@ def room_on(machine: Machine, call: CohortCall) -> Room:
         device="cuda" if on_gpu else "cpu",
         limit=limit,
     )
+
+
+def workers_on(gpus: float, share: float) -> int:
+    """How many workers GPUs have room for, each of which takes a share of one, or several whole ones.
+
+    A share lies on one GPU: three of them have room for three workers of 0.7, not for four.
+
+    >>> workers_on(3, 0.7), workers_on(3, 0.5), workers_on(3, 2), workers_on(0.5, 0.25)
+    (3, 6, 1, 2)
+    """
+    if share > 1:
+        return floor(gpus / share)
+    rest, whole = modf(gpus)
+    return int(whole) * floor(1 / share + 1e-9) + floor(rest / share + 1e-9)
 
 
 def setup_for(call: CohortCall, room: Room) -> WorkerSetup:

@@ -67,7 +67,7 @@ def test_nothing_found_is_a_table_without_rows(tmp_path):
     assert (tmp_path / "v.csv").read_text(encoding="utf-8") == "case,organ\n"
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM"])
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-1+1", "@SUM"])
 def test_no_name_is_a_formula(name, tmp_path):
     write_tables(tmp_path / "v", [outcome(name, organs=(LIVER,))], "hu")
     assert (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines()[1].startswith(f"'{name},")

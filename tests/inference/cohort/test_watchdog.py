@@ -9,7 +9,7 @@ from inference.cohort import watchdog
 from inference.cohort.cases import Case
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import DeviceError
-from tests.inference.cohort.watched_work import slow_to_leave, work
+from tests.inference.cohort.watched_work import skips, slow_to_leave, work
 
 
 def cases_of(*names):
@@ -53,6 +53,21 @@ def test_a_crash_costs_the_case_that_it_happened_on(tmp_path, how, message):
 def test_a_process_that_is_late_before_any_case_fails_them_one_by_one(tmp_path):
     told = run(tmp_path, cases_of("a", "b"), limit_s=0.001)
     assert [(name, status) for name, status, _ in told] == [("a", "failed"), ("b", "failed")]
+
+
+def test_cases_that_are_left_out_take_no_time_of_the_next(tmp_path, monkeypatch):
+    """The clock jumps by most of the limit with each case that is told of."""
+    clock, jumped, outcomes = time.monotonic, [0.0], []
+    monkeypatch.setattr(watchdog.time, "monotonic", lambda: clock() + jumped[0])
+
+    def tell(outcome):
+        outcomes.append((outcome.case.path.stem, outcome.status))
+        jumped[0] += 1000
+
+    WatchedRun(work=skips, limit_s=1500.0, output=tmp_path, tell=tell, progress=lambda *_: None).run(
+        cases_of("a", "b", "c", "d")
+    )
+    assert outcomes == [("a", "skipped"), ("b", "skipped"), ("c", "skipped"), ("d", "segmented")]
 
 
 def test_what_ends_the_run_in_the_second_process_ends_it_here(tmp_path):
