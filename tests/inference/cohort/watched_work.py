@@ -24,13 +24,6 @@ def work(cases, *, tell, begin):
         tell(Outcome(case=case, status="segmented"))
 
 
-def skips(cases, *, tell, begin):
-    """Leaves out all cases but the last."""
-    for case in cases[:-1]:
-        tell(Outcome(case=case, status="skipped"))
-    work(cases[-1:], tell=tell, begin=begin)
-
-
 def slow_to_leave(cases, *, tell, begin):
     """Is ended while it works on the first case, whose result is on disk by then."""
     try:
