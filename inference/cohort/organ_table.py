@@ -25,17 +25,23 @@ def table_paths(path: Path) -> tuple[Path, Path]:
     return path.with_name(stem + ".csv"), path.with_name(stem + ".json")
 
 
-def check_tables(path: Path) -> None:
+def check_tables(path: Path, report: Path | None = None) -> None:
     """Make sure that the tables can be written, before there is anything to write.
+
+    Args:
+        path: names both, see `table_paths`.
+        report: another file that is written.
 
     Raises:
         OutputError: they cannot.
-        UsageError: the name has no stem.
+        UsageError: the name has no stem, or one of them is the report.
     """
     if not path.name or path.name.lower() in KINDS:
         raise UsageError(f"{path}: has no name; give one with --statistics, such as volumes.csv")
     for each in table_paths(path):
         check_report(each, "--statistics")
+        if report is not None and each.resolve() == report.resolve():
+            raise UsageError(f"{report}: is written by --statistics too; give another name with --report")
 
 
 def write_tables(path: Path, outcomes: Sequence[Outcome], unit: str) -> None:

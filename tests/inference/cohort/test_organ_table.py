@@ -79,6 +79,12 @@ def test_tables_that_cannot_be_written_are_refused_before_anything_runs(path, er
         check_tables(tmp_path / path)
 
 
+def test_the_report_is_not_written_over(tmp_path):
+    check_tables(tmp_path / "run.csv", tmp_path / "report.json")
+    with pytest.raises(UsageError, match=r"run\.json: is written by --statistics too"):
+        check_tables(tmp_path / "run.csv", tmp_path / "run.json")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
