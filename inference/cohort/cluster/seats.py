@@ -14,6 +14,7 @@ from inference.errors import DeviceError
 from inference.limits import memory_at_hand, processors_within_quota
 from inference.planning.plan import MOST_HOST_MB
 from inference.runtime.backends import select_backend
+from inference.runtime.cuda_devices import visible_gpus
 
 MOST_CPUS = 4
 """Processors of a worker on a cluster, unless asked for."""
@@ -34,19 +35,17 @@ def this_machine() -> Machine:
     GPUs are counted as the driver lists them, or as `CUDA_VISIBLE_DEVICES` leaves them.
     """
     return Machine(
-        cpus=processors_within_quota(), memory_mb=memory_at_hand(1 << 40).mb, gpus=len(visible_gpus())
+        cpus=processors_within_quota(), memory_mb=memory_at_hand(1 << 40).mb, gpus=len(gpu_names())
     )
 
 
-def visible_gpus() -> list[str]:
+def gpu_names() -> list[str]:
     """Names of this machine's GPUs for `CUDA_VISIBLE_DEVICES`; none where CUDA does not work."""
     if select_backend("auto") != "cuda":
         return []
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [each.strip() for each in chosen.split(",") if each.strip()]
-    count = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return [str(index) for index in range(max(1, count))]
+    count, chosen = len(visible_gpus()), os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = map(str, range(count)) if chosen is None else map(str.strip, chosen.split(","))
+    return list(names)[:count]  # After a name that means no GPU, CUDA sees no other.
 
 
 @dataclass(frozen=True, kw_only=True)

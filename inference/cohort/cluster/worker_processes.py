@@ -20,11 +20,11 @@ from inference.cohort.cluster.case_queue import IN_HAND
 from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.seats import (
+    gpu_names,
     no_room,
     room_on,
     setup_for,
     this_machine,
-    visible_gpus,
     workers_on,
 )
 from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
@@ -143,7 +143,7 @@ def processes_of_this_machine(call: CohortCall) -> WorkerProcesses:
         raise no_room([machine], call)
     if call.workers is not None and call.workers < room.workers:
         room = replace(room, workers=call.workers, limit="--workers")
-    setup, gpus = setup_for(call, room), visible_gpus()
+    setup, gpus = setup_for(call, room), gpu_names()
     seats = [
         Seat(setup=setup, environment=sight(gpus, index, room.gpus) if room.gpus else {})
         for index in range(room.workers)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from inference.cohort.cluster import seats
 from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.seats import Machine, room_on, workers_on
 from inference.cohort.cluster.worker_processes import sight
@@ -268,3 +269,16 @@ def test_a_share_of_a_gpu_lies_on_one_gpu():
     assert seen(0.5, 4) == ["a", "a", "b", "b"]
     assert seen(1.0, 2) == ["a", "b"]
     assert seen(2.0, 2) == ["a,b", "c,d"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"), [(None, ["0", "1"]), ("3, 1", ["3", "1"]), ("GPU-a,GPU-b,9,2", ["GPU-a", "GPU-b"])]
+)
+def test_gpus_are_named_as_workers_may_be_told_of_them(chosen, names, monkeypatch):
+    """Of two that the driver shows."""
+    monkeypatch.setattr(seats, "select_backend", lambda device: "cuda")
+    monkeypatch.setattr(seats, "visible_gpus", lambda: ["aa", "bb"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert seats.gpu_names() == names
