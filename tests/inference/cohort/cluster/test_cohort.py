@@ -178,6 +178,17 @@ def test_no_cell_of_the_table_is_a_formula(bench):
     assert list(bench.rows) == ["'=1+1"]
 
 
+def test_where_no_worker_can_be_started_nothing_is_written(bench):
+    bench.put("a")
+
+    def refuse(call, console):
+        raise UsageError("no cluster")
+
+    with pytest.raises(UsageError, match="no cluster"):
+        bench.run(refuse)
+    assert list(bench.output.iterdir()) == []
+
+
 def test_a_page_is_written_where_asked_for(bench, tmp_path):
     bench.put("a")
     bench.run(report=tmp_path / "page.html")
