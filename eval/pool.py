@@ -37,9 +37,11 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
     ) as pool:
         # Processes are started here; one that is interrupted half started tells so in a traceback.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        futures = [pool.submit(work, item) for item in items]
         try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            try:
+                futures = [pool.submit(work, item) for item in items]
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
             for future in as_completed(futures):
                 yield future.result()
         except (BrokenProcessPool, MemoryError) as error:

@@ -146,9 +146,9 @@ class RayCluster:
         order = sorted(nodes, key=lambda node: -rooms[node].gpus)
         names: list[str] = []
         while True:
-            most = len(self._workers) if self._call.workers is None else self._call.workers
+            are_enough = self._call.workers is not None and len(self._workers) >= self._call.workers
             free = [node for node in order if self._taken[node] < rooms[node].workers]
-            if not free or (self._call.workers is not None and len(self._workers) >= most):
+            if are_enough or not free:
                 return names
             node = min(free, key=lambda node: self._taken[node])
             names.append(self._start(node, nodes[node]["NodeManagerAddress"], rooms[node]))
