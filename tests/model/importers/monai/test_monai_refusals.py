@@ -43,7 +43,7 @@ def test_missing_folds(capsys, tmp_path):
     assert line.endswith("fold 4 has no model/model.pt; folds that have one: 0, 1")
     assert "names a fold twice" in refused(capsys, tmp_path, tmp_path / "work", "--folds", "0", "0")
     line = refused(capsys, tmp_path, tmp_path / "work", "--checkpoint", "model/best.pt")
-    assert line.endswith("no fold has a model/best.pt")
+    assert line.endswith("no fold has a model/best.pt; choose another file with --checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,7 @@ def test_checkpoints(capsys, tmp_path, monkeypatch):
     folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
     path = folder / "models" / "model.pt"
     assert "says nothing of images" in refused(capsys, tmp_path, path)
+    assert "is one checkpoint; leave out --folds" in refused(capsys, tmp_path, path, "--folds", "0")
     torch.save({"model": Harmful()}, path)
     monkeypatch.chdir(tmp_path)
     assert f"names {os.system.__module__}.system" in refused(capsys, tmp_path, folder)
