@@ -76,6 +76,8 @@ RULES: Mapping[str, Rule] = {
         },
         set(),
     ),
+    # Measuring is what export does, whose programs it starts.
+    "model.commands.measure": Rule({"model.commands", "model.onnx_export.memory", *LEAN_MODEL}, set()),
     "model.__main__": Rule(
         {"model.bundle", "model.importers.refusals", "model.label_files", "leanseg.command_line"}, set()
     ),

@@ -138,10 +138,11 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
     standing = Standing(total=len({task.case for task in tasks}))
     view = LiveView(console, standing, draws=sys.stderr.isatty())
     todo = _left_to_do(call, tasks, results, standing, view)
+    engine = opens(call, console) if todo else None
     try:
-        if todo:
+        if engine is not None:
             CohortRun(
-                engine=opens(call, console),
+                engine=engine,
                 results=results,
                 standing=standing,
                 retries=call.retries,

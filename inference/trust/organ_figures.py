@@ -117,8 +117,12 @@ def coarse_means(labels: U8, image: Voxels, geometry: Geometry) -> dict[int, flo
 
 
 def _coarse(geometry: Geometry) -> tuple[slice, ...]:
+    """Voxels about `COARSE_MM` apart, at least one along each axis."""
     steps = [max(1, round(COARSE_MM / spacing)) for spacing in geometry.spacing_zyx_mm]
-    return tuple(slice((step - 1) // 2, None, step) for step in steps)
+    return tuple(
+        slice(min((step - 1) // 2, size - 1), None, step)
+        for step, size in zip(steps, geometry.size_zyx, strict=True)
+    )
 
 
 def value_figures(labels: U8, image: Voxels, structures: int) -> dict[int, ValueFigures]:

@@ -41,7 +41,7 @@ def as_nobody(monkeypatch):
     Nothing can be loaded in it, so no real predictor.
     """
     monkeypatch.setattr(
-        "inference.command.Predictor", lambda *args, **options: SimpleNamespace(close=lambda: None)
+        "inference.cohort.opening.Predictor", lambda *args, **options: SimpleNamespace(close=lambda: None)
     )
 
     @contextmanager

@@ -191,7 +191,7 @@ def test_a_report_that_fails_does_not_hide_why_the_run_ended(bench, bundle, caps
 
         return fail
 
-    monkeypatch.setattr("inference.command.Predictor", raising(DeviceError("no GPU")))
+    monkeypatch.setattr("inference.cohort.opening.Predictor", raising(DeviceError("no GPU")))
     monkeypatch.setattr("inference.command.write_report", raising(OutputError("run.json: the disk is full")))
     assert call(bench, bundle, "--report", str(bench / "run.json")) == 2
     assert capsys.readouterr().err.splitlines() == ["error: run.json: the disk is full", "error: no GPU"]
@@ -221,7 +221,7 @@ def test_cuda_that_does_not_load_ends_the_whole_call(bench, bundle, capsys, monk
 
 
 def test_a_fault_of_the_program_is_one_line_too(bench, bundle, capsys, monkeypatch):
-    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr("inference.cohort.opening.Predictor", lambda *args, **options: 1 / 0)
     assert call(bench, bundle) == 2
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1

@@ -19,6 +19,7 @@ from tests.places import ROOT
 
 TABLE = ROOT / "docs" / "input.md"
 TESTED_ELSEWHERE = {
+    "a case that takes longer than `--case-timeout SECONDS`",
     "file without permission",
     "more than the memory budget allows",
     "two inputs with one output name",
@@ -70,7 +71,7 @@ def test_works(row, folders, bundle, predictor, capfd, monkeypatch):
     make, warning = WORKS[row]
     make(folders[0])
     monkeypatch.setattr(predictor, "close", lambda: None)
-    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: predictor)
+    monkeypatch.setattr("inference.cohort.opening.Predictor", lambda *args, **options: predictor)
     assert call(folders, bundle) == 0
     _, err = capfd.readouterr()
     assert all(line.startswith("warning: ") for line in err.splitlines())
@@ -100,7 +101,7 @@ def test_works_large(row, folders, bundle, monkeypatch):
         file.write(nifti_header(size[::-1], spacing=(0.7, 0.7, 1.0)) + bytes(4))
         for _ in range(size[0]):
             file.write(np.full(size[1:], 200, np.int16).tobytes())
-    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: Threshold())
+    monkeypatch.setattr("inference.cohort.opening.Predictor", lambda *args, **options: Threshold())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert call(folders, bundle) == 0
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
@@ -114,7 +115,7 @@ def test_refused(row, folders, bundle, capfd, monkeypatch):
     make, message = REFUSED[row]
     make(folders[0])
     (source,) = folders[0].iterdir()
-    monkeypatch.setattr("inference.command.Predictor", lambda *args, **options: Threshold())
+    monkeypatch.setattr("inference.cohort.opening.Predictor", lambda *args, **options: Threshold())
     assert call(folders, bundle) == 1
     out, err = capfd.readouterr()
     assert len(err.splitlines()) == 1

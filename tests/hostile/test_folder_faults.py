@@ -40,7 +40,7 @@ def stock(tmp_path_factory):
     make_bundle(folder / "bundle")
     begun = time.monotonic()
     code, _, err = run(words(folder), folder)
-    assert (code, err) == (0, "")
+    assert (code, faults(err)) == (0, [])
     return folder, listing(folder / "outputs"), time.monotonic() - begun
 
 
@@ -58,6 +58,11 @@ def are_whole(folder):
     return all(sitk.ReadImage(str(folder / name)).GetSize() == SHAPE for name in visible(folder))
 
 
+def faults(err):
+    """What was said but warnings, of which so small an image gets some."""
+    return [line for line in err.splitlines() if not line.startswith("warning: ")]
+
+
 def visible(folder):
     return [name for name in names(folder) if not name.startswith(".")]
 
@@ -65,7 +70,7 @@ def visible(folder):
 def go_on(bench, stock, expected):
     """The next run mends what is left: the same results, to the byte, and nothing else."""
     code, _, err = run(words(stock, "--skip-existing"), bench)
-    assert (code, err) == (0, "")
+    assert (code, faults(err)) == (0, [])
     assert listing(bench / "outputs") == expected
 
 
@@ -100,7 +105,7 @@ def test_at_a_random_moment(stock, bench, moment, number, options):
     assert "Traceback" not in err
     assert are_whole(bench / "outputs")
     if number == signal.SIGSTOP:
-        assert (process.returncode, err) == (0, "")
+        assert (process.returncode, faults(err)) == (0, [])
     elif number == signal.SIGKILL:
         assert process.returncode in (0, -number)
     else:
@@ -126,8 +131,8 @@ def test_an_output_folder_that_is_removed(stock, bench):
 def test_two_runs_into_one_folder(stock, bench):
     folder, expected, _ = stock
     both = [start(words(folder), bench) for _ in range(2)]
-    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in both]
-    assert ends == [("", 0), ("", 0)]
+    ends = [(faults(process.communicate(timeout=120)[1]), process.returncode) for process in both]
+    assert ends == [([], 0), ([], 0)]
     assert listing(bench / "outputs") == expected
 
 
@@ -135,7 +140,7 @@ def test_no_home_and_no_temporary_folder(stock, bench):
     folder, expected, _ = stock
     command = ["env", "HOME=/nonexistent", "TMPDIR=/nonexistent", "XDG_CACHE_HOME=/nonexistent"]
     code, _, err = run([*command, *words(folder)], bench)
-    assert (code, err) == (0, "")
+    assert (code, faults(err)) == (0, [])
     assert listing(bench / "outputs") == expected
 
 
@@ -165,7 +170,7 @@ def test_a_disk_that_fills_up(stock, bench, small_disk):
     folder, expected, _ = stock
     (bench / "outputs").symlink_to(small_disk)
     code, out, err = run(words(folder, "--report", "run.json"), bench)
-    assert (code, len(err.splitlines())) == (2, 1)
+    assert (code, len(faults(err))) == (2, 1)
     assert "No space left on device" in err
     written = listing(small_disk)
     assert 0 < len(written) < len(CASES)
@@ -185,7 +190,7 @@ def test_a_disk_that_can_no_longer_be_written(stock, bench, small_disk):
         process.send_signal(signal.SIGSTOP)
     process.send_signal(signal.SIGCONT)
     _, err = process.communicate(timeout=120)
-    assert (process.returncode, len(err.splitlines())) == (2, 1)
+    assert (process.returncode, len(faults(err))) == (2, 1)
     assert "Read-only file system" in err
     assert listing(small_disk).items() <= expected.items()
     assert remount(small_disk, "rw") == 0

@@ -84,7 +84,7 @@ class Contestant:
         words = ["--model", str(subjects.model), "--folds", *subjects.folds, "--checkpoint", CHECKPOINT]
         words += ["--device", self.device]
         if self.what == MONAI:
-            module = ["-m", "eval.benchmark.peers.monai_program"]
+            module = ["-m", "eval.benchmark.peers.monai_peer"]
             output = ["--image", str(subjects.image), "--output", str(self.labels_of(subjects, target))]
         else:
             module = [str(NNUNET_PROGRAM)]

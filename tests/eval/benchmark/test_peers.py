@@ -68,7 +68,7 @@ def test_each_contestant_is_started_as_its_user_would(subjects, tmp_path):
     assert nnunet.endswith(f"--output {tmp_path}/labels/scan")
     assert words(NNUNET_PLAIN, subjects, tmp_path) == nnunet.replace("--images", "--no-mirroring --images")
     monai = words(MONAI, subjects, tmp_path, "cuda")
-    assert "-m eval.benchmark.peers.monai_program" in monai
+    assert "-m eval.benchmark.peers.monai_peer" in monai
     assert monai.endswith(f"--device cuda --image {subjects.image} --output {tmp_path}/labels/scan.nii.gz")
     exact = words(EXACT, subjects, tmp_path)
     assert exact.startswith(f"{sys.executable} ")

@@ -160,6 +160,11 @@ def test_a_large_network_may_take_more_than_a_small_one(device, tmp_path):
     assert [settings.gpu_limit_mb for _, _, settings in device.opened] == [400, 1600]
 
 
+def told(segmented):
+    """Its warnings, but for those about an image as small as this one."""
+    return [warning for warning in segmented.warnings if "expect poor labels" not in warning]
+
+
 SMALLER = "trying once more with a smaller plan"
 ON_THE_CPU = "GOING ON WITH THE CPU"
 
@@ -169,7 +174,7 @@ def test_out_of_memory_one_smaller_plan(device, tmp_path):
     predictor, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
     assert predictor.backend == segmented.plan.backend == "cuda"
     assert device.most == 1
-    (warning,) = segmented.warnings
+    (warning,) = told(segmented)
     assert SMALLER in warning
 
 
@@ -177,7 +182,7 @@ def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path):
     device.full = ("cuda",)
     predictor, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "auto")
     assert predictor.backend == segmented.plan.backend == "onnxruntime"
-    first, second = segmented.warnings
+    first, second = told(segmented)
     assert SMALLER in first
     assert ON_THE_CPU in second
 
@@ -198,7 +203,7 @@ def test_plans_made_before_memory_ran_out_are_not_followed_after(device, tmp_pat
     assert planned.at_once == 3
     predictor = Predictor(bundle, device="cuda")
     first, second = (predictor.predict(VOLUME, planned) for _ in range(2))
-    assert [len(segmented.warnings) for segmented in (first, second)] == [1, 0]
+    assert [len(told(segmented)) for segmented in (first, second)] == [1, 0]
     assert (first.plan.at_once, second.plan.at_once) == (1, 1)
 
 
@@ -214,7 +219,7 @@ def test_plans_for_a_device_that_was_left_are_not_followed_later(device, tmp_pat
         Sessions, "follow", lambda self, loading: followed.append(loading) or follow(self, loading)
     )
     segmented = predictor.predict(VOLUME, planned)
-    assert segmented.warnings == ()
+    assert told(segmented) == []
     assert {loading.gpu_limit_mb for loading in followed} == {0}
 
 
@@ -232,7 +237,7 @@ def test_libraries_of_cuda_that_do_not_load_lead_to_the_cpu_at_once(device, tmp_
     bundle = make_bundle(tmp_path / "b", MEMBERS)
     predictor, segmented = run(bundle, "auto")
     assert predictor.backend == "onnxruntime"
-    (warning,) = segmented.warnings
+    (warning,) = told(segmented)
     assert ON_THE_CPU in warning
     with pytest.raises(DeviceError, match="cuda cannot load it"):
         run(bundle, "cuda")
@@ -273,8 +278,8 @@ def test_out_of_memory_while_running(device, tmp_path, monkeypatch):
 def test_warnings_are_those_of_their_case(device, tmp_path):
     device.full, device.fit = ("cuda",), 1
     predictor, segmented = run(make_bundle(tmp_path / "b", MEMBERS), "cuda")
-    assert len(segmented.warnings) == 1
-    assert predictor.predict(VOLUME).warnings == ()
+    assert len(told(segmented)) == 1
+    assert told(predictor.predict(VOLUME)) == []
 
 
 def test_what_does_not_fit_together_is_not_loaded_ahead(device, tmp_path):

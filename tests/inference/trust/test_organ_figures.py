@@ -74,3 +74,8 @@ def test_values_that_are_not_finite_are_left_out():
     labels = np.full((1, 1, 4), LIVER, np.uint8)
     found = value_figures(labels, np.array([[[1, np.nan, 3, np.inf]]], np.float32), 14)
     assert (found[LIVER].mean, found[LIVER].sd) == (2, 1)
+
+
+def test_a_map_smaller_than_the_coarse_grid_has_a_point_of_it():
+    labels = np.full((1, 4, 5), LIVER, np.uint8)
+    assert count_pieces(labels, Geometry(size_zyx=(1, 4, 5), spacing_zyx_mm=(1.0, 0.8, 0.7))) == {LIVER: 1}

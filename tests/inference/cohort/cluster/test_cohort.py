@@ -153,6 +153,17 @@ def test_images_and_results_may_lie_behind_urls(bench, memory):
         assert memory.cat(f"/cohort/out/{name}") == (bench.output / name).read_bytes()
 
 
+def test_where_no_worker_can_be_started_nothing_is_written(bench):
+    bench.put("a")
+
+    def refuse(call, console):
+        raise UsageError("no cluster")
+
+    with pytest.raises(UsageError, match="no cluster"):
+        bench.run(refuse)
+    assert list(bench.output.iterdir()) == []
+
+
 def test_a_page_is_written_where_asked_for(bench, tmp_path):
     bench.put("a")
     bench.run(report=tmp_path / "page.html")

@@ -1,6 +1,6 @@
 """MONAI's sliding-window inference with the network of an nnU-Net, on one CT, in a process of its own.
 
-    PYTHON -m eval.benchmark.peers.monai_program --help
+    PYTHON -m eval.benchmark.peers.monai_peer --help
 
 What a user of MONAI writes: its transforms read, turn, resample and normalize; `sliding_window_inference`
 runs the network in overlapping windows with Gaussian weights; the transforms inverted bring logits back to
