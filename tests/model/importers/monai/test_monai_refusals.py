@@ -85,6 +85,7 @@ def changed(path, value):
 
 
 BEFORE, AFTER = ("preprocessing", "transforms"), ("postprocessing", "transforms")
+LARGEST = {"_target_": "KeepLargestConnectedComponentd"}
 
 
 @pytest.mark.parametrize(
@@ -105,11 +106,7 @@ BEFORE, AFTER = ("preprocessing", "transforms"), ("postprocessing", "transforms"
         (("inferer", "sigma_scale"), 0, "has sigma_scale 0; must be above 0"),
         (("inferer", "roi_size"), [32, 24, float("inf")], "has roi_size inf, which is no number"),
         ((*BEFORE, 1), {"_target_": "CropForegroundd", "margin": -1}, "has margin -1; must be one number"),
-        (
-            (*AFTER, 3),
-            {"_target_": "KeepLargestConnectedComponentd", "applied_labels": [[1]]},
-            "must be numbers",
-        ),
+        ((*AFTER, 3), LARGEST | {"applied_labels": [[1]]}, "must be numbers of labels"),
         ((*AFTER, 1), ..., "postprocessing has no Invert"),
         ((*AFTER, 2), ..., "postprocessing has no AsDiscrete"),
         ((*AFTER, 1, "nearest_interp"), True, "with nearest_interp cannot be expressed"),
