@@ -15,8 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing"
     )
     parser.add_argument(
-        "--anatomy", type=Path, metavar="DIR", help="label maps to deform and fill (*.nii.gz): FLARE ids, or "
-        "all structures of a body, named by a structures.json beside them"
+        "--anatomy",
+        type=Path,
+        metavar="DIR",
+        help="label maps to deform and fill (*.nii.gz): FLARE ids, or "
+        "all structures of a body, named by a structures.json beside them",
     )
     parser.add_argument(
         "--anatomy-share",

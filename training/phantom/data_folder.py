@@ -154,9 +154,7 @@ def _write_case(
     elif isinstance(body, Body):
         case = body_case(rng, body, coverage=cohort.coverage)
     else:
-        case = phantom_case(
-            rng, anatomy=body, coverage=cohort.coverage, spacing_zyx_mm=cohort.spacing_zyx_mm
-        )
+        case = phantom_case(rng, anatomy=body, coverage=cohort.coverage, spacing_zyx_mm=cohort.spacing_zyx_mm)
     common = rng.random() < 0.6
     code = str(rng.choice(COMMON_ORIENTATIONS if common else ALL_ORIENTATIONS))
     name = f"phantom_{index:05d}"

@@ -21,6 +21,7 @@ STEPS_PER_MM = 10
 """Distances are kept in tenths of a millimetre, in one byte: up to 25.5 mm."""
 _PAD_MM = 75.0
 _HULL_STRIDE = 2
+_MOST_GROWTH_MM = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def prepare_body(
 
 
 def _bytes(distance_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    return np.clip(np.rint(distance_mm * STEPS_PER_MM), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(distance_mm * STEPS_PER_MM), 0, 255).astype(np.uint8))
 
 
 def _depth(labels: npt.NDArray[np.uint8], spacing: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -117,7 +118,9 @@ def _nearest(
     labels: npt.NDArray[np.uint8], spacing: npt.NDArray[np.float64], growing: list[int]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Which of the growing structures is nearest to each empty voxel, and how far away."""
-    box = ndimage.find_objects(np.isin(labels, growing).astype(np.uint8))[0]
+    found = ndimage.find_objects(np.isin(labels, growing).astype(np.uint8))[0]
+    reach = np.ceil(_MOST_GROWTH_MM / spacing).astype(int)
+    box = tuple(slice(max(0, s.start - r), s.stop + r) for s, r in zip(found, reach, strict=True))
     crop = labels[box]
     distance, index = ndimage.distance_transform_edt(
         ~np.isin(crop, growing), sampling=spacing, return_indices=True
@@ -136,7 +139,7 @@ def _hull(any_structure: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64]
         filled = _convex(plane)
         outside = ndimage.distance_transform_edt(~filled, sampling=spacing[1:])
         planes.append(outside - ndimage.distance_transform_edt(filled, sampling=spacing[1:]))
-    return ndimage.gaussian_filter(np.stack(planes).astype(np.float32), 9.0 / spacing)
+    return np.asarray(ndimage.gaussian_filter(np.stack(planes).astype(np.float32), 9.0 / spacing))
 
 
 def _convex(plane: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -133,12 +133,10 @@ def deform(
 
 
 def _sampled(values: npt.NDArray[np.uint8], index: list[FloatArray]) -> FloatArray:
-    return ndimage.map_coordinates(values, index, output=np.float32, order=1, mode="nearest")
+    return np.asarray(ndimage.map_coordinates(values, index, output=np.float32, order=1, mode="nearest"))
 
 
-def _frame(
-    rng: np.random.Generator, body: Body, shape: Shape, coverage: str, *, least_mm: float
-) -> Frame:
+def _frame(rng: np.random.Generator, body: Body, shape: Shape, coverage: str, *, least_mm: float) -> Frame:
     """The grid over the examined part, wide enough for the body."""
     low, high = _COVERAGE[coverage][:2]
     if coverage == "slab":

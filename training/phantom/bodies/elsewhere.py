@@ -35,7 +35,12 @@ def elsewhere_case(rng: np.random.Generator, part: str | None = None) -> Phantom
     part = part or drawn
     tissues, slices = random_tissues(rng), random_slices(rng)
     length = max(float(rng.uniform(40, 240)), slices.length_of(8))
-    half_x, half_y = {"leg": (80, 80), "legs": (200, 95), "head and neck": (105, 120), "shoulders": (240, 130)}[part]
+    half_x, half_y = {
+        "leg": (80, 80),
+        "legs": (200, 95),
+        "head and neck": (105, 120),
+        "shoulders": (240, 130),
+    }[part]
     margin = rng.uniform(5, 50, 2)
     size_mm = np.array([length, 2 * (half_y + margin[1]), 2 * (half_x + margin[0])])
     size = np.ceil(size_mm / _STEP_MM).astype(int)
@@ -95,12 +100,16 @@ def _cropped(
     return image[:, box[0], box[1]], labels[:, box[0], box[1]]
 
 
-def _tissue_lumps(canvas: Canvas, field: Field, hu: float, rng: np.random.Generator, tissues: Tissues) -> None:
+def _tissue_lumps(
+    canvas: Canvas, field: Field, hu: float, rng: np.random.Generator, tissues: Tissues
+) -> None:
     """Muscles with seams of fat between them, and mottle."""
     frame, region = canvas.frame, field.region
     mottle = np.float32(rng.uniform(3, 12)) * frame.noise(region, 9, rng)
     canvas.paint(field, np.float32(hu) + mottle)
-    seam = np.abs(frame.noise(region, float(rng.uniform(22, 40)), rng)) * 8 - np.float32(rng.uniform(0.3, 1.2))
+    seam = np.abs(frame.noise(region, float(rng.uniform(22, 40)), rng)) * 8 - np.float32(
+        rng.uniform(0.3, 1.2)
+    )
     canvas.paint(Field(region, np.maximum(seam, field.distance + 2)), tissues["fat"])
     mass = float(rng.uniform(0, 1))
     if mass < 0.4:
@@ -135,7 +144,7 @@ def _leg(canvas: Canvas, tissues: Tissues, rng: np.random.Generator, x: float) -
 
 
 def _head(canvas: Canvas, tissues: Tissues, rng: np.random.Generator) -> None:
-    """Skull with brain and air-filled cavities above, a neck with spine, airway, vessels and thyroid below."""
+    """Skull with brain and air-filled cavities above, a neck with spine, airway and vessels below."""
     frame = canvas.frame
     whole = frame.whole()
     base = float(rng.uniform(-90, 90))
@@ -158,7 +167,11 @@ def _head(canvas: Canvas, tissues: Tissues, rng: np.random.Generator) -> None:
     canvas.paint(Field(whole, ventricles), 8.0)
     jaw = np.maximum(np.abs(face + 14) - 5, whole.z - np.float32(base - 8))
     canvas.paint(Field(whole, np.maximum(jaw, whole.y + 25)), tissues["cortical bone"] * 1.6)
-    for x, y, z, rx, ry, rz in ((-24, -52, 12, 14, 16, 18), (24, -52, 12, 14, 16, 18), (0, -50, 14, 12, 32, 24)):
+    for x, y, z, rx, ry, rz in (
+        (-24, -52, 12, 14, 16, 18),
+        (24, -52, 12, 14, 16, 18),
+        (0, -50, 14, 12, 32, 24),
+    ):
         canvas.paint(Field(whole, ellipsoid(whole, (x, y, base + z), (rx, ry, rz))), -950.0)
     airway = tube(frame, whole, curve([(0, -12, base - 260, 9), (0, -18, base - 20, 10)], 5.0))
     canvas.paint(Field(whole, airway), -980.0)

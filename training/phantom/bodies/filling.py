@@ -78,7 +78,8 @@ class Painter:
             self._fields[scale] = [0, self.frame.noise(self._whole, scale, self.rng)]
         turn, field = self._fields[scale]
         self._fields[scale][0] = turn + 1
-        return field[tuple(slice(None, None, -1 if turn >> axis & 1 else 1) for axis in range(3))]
+        mirror = tuple(slice(None, None, -1 if turn >> axis & 1 else 1) for axis in range(3))
+        return np.asarray(field[mirror])
 
     def _mask(self, *starts: str) -> npt.NDArray[np.bool_]:
         return np.isin(self.deformed.structures, self.body.of(*starts))
@@ -164,7 +165,9 @@ class Painter:
             mixed = np.float32(self.tissues["cava"]) - late + np.float32(rng.uniform(0, 14)) * self._noise(14)
             self.image[cava] = mixed[cava]
         if rng.random() < 0.35:
-            plaque = self._mask("aorta", "iliac_artery") & (depth < 1.6) & (self._noise(9) > rng.uniform(1.3, 2))
+            plaque = (
+                self._mask("aorta", "iliac_artery") & (depth < 1.6) & (self._noise(9) > rng.uniform(1.3, 2))
+            )
             self.image[plaque] = rng.uniform(350, 900)
 
     def _parenchyma(self) -> None:
@@ -172,7 +175,9 @@ class Painter:
         depth, rng, image, tissues = self.deformed.depth_mm, self.rng, self.image, self.tissues
         fine, patchy = self._noise(14), self._noise(45)
         soft = self._mask("liver", "spleen", "pancreas", "adrenal", "kidney", "thyroid", "prostate")
-        image[soft] += np.float32(rng.uniform(1, 4)) * fine[soft] + np.float32(rng.uniform(0, 6)) * patchy[soft]
+        image[soft] += (
+            np.float32(rng.uniform(1, 4)) * fine[soft] + np.float32(rng.uniform(0, 6)) * patchy[soft]
+        )
         liver = self._mask("liver")
         twigs = np.hypot(self._noise(34), self._noise(34)) < np.float32(rng.uniform(0.07, 0.16))
         twigs &= liver & (depth > 5)

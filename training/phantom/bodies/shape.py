@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,12 @@ _RESIZED = (
     "adrenal_gland_left",
     "adrenal_gland_right",
 )
+# Least and largest width, fat and growth in mm, and share of soft tissue, of each build.
+_BUILDS: Mapping[str, tuple[tuple[float, float], ...]] = {
+    "lean": ((235, 310), (2, 14), (0.5, 5.0), (0.2, 0.9)),
+    "medium": ((290, 370), (8, 30), (0.0, 2.5), (0.1, 0.5)),
+    "stout": ((340, 430), (22, 55), (0.0, 0.8), (0.0, 0.25)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +52,9 @@ class Shape:
 
 def random_shape(rng: np.random.Generator, body: Body) -> Shape:
     """Draw a patient: half of them lean, with a body 230 to 310 mm wide and organs that touch."""
-    build = str(rng.choice(["lean", "medium", "stout"], p=[0.5, 0.3, 0.2]))
-    low, high = {"lean": (235, 310), "medium": (290, 370), "stout": (340, 430)}[build]
-    width = float(rng.uniform(low, high))
-    low, high = {"lean": (2, 14), "medium": (8, 30), "stout": (22, 55)}[build]
-    fat = float(rng.uniform(low, high))
+    build = str(rng.choice(list(_BUILDS), p=[0.5, 0.3, 0.2]))
+    width, fat, growth, soft = (float(rng.uniform(*limits)) for limits in _BUILDS[build])
     wall = float(rng.uniform(3, 10))
-    low, high = {"lean": (0.5, 5.0), "medium": (0.0, 2.5), "stout": (0.0, 0.8)}[build]
-    growth = float(rng.uniform(low, high))
-    low, high = {"lean": (0.2, 0.9), "medium": (0.1, 0.5), "stout": (0.0, 0.25)}[build]
     across = float(np.clip((width - 2 * (fat + wall + _SKIN_MM)) / body.hull_width_mm, 0.68, 1.3))
     drawn = random_pose(rng, warp=float(rng.uniform(0.6, 1.5)))
     pose = replace(
@@ -66,7 +67,7 @@ def random_shape(rng: np.random.Generator, body: Body) -> Shape:
         fat_mm=fat,
         wall_mm=wall,
         growth_mm=growth,
-        soft_share=float(rng.uniform(low, high)),
+        soft_share=soft,
         pose=pose,
     )
 
@@ -80,9 +81,7 @@ def _tilt(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def move_organs(
-    coordinates_zyx: list[FloatArray], body: Body, rng: np.random.Generator
-) -> None:
+def move_organs(coordinates_zyx: list[FloatArray], body: Body, rng: np.random.Generator) -> None:
     """Change where map coordinates (mm from the origin) point to, so that organs change size and place.
 
     Around each organ the map is stretched and shifted under a bell of the organ's size. The stretch stays
@@ -92,7 +91,9 @@ def move_organs(
     for structure in _RESIZED:
         stretch = float(np.exp(rng.normal(0, 0.14)))
         shift = rng.normal(0, 0.09, 3)
-        voxels = np.argwhere(body.labels == body.ids[structure]) if structure in body.ids else np.empty((0, 3))
+        voxels = (
+            np.argwhere(body.labels == body.ids[structure]) if structure in body.ids else np.empty((0, 3))
+        )
         if not len(voxels):
             continue
         centre = (voxels.mean(0) - body.origin_zyx) * spacing
@@ -100,10 +101,12 @@ def move_organs(
         # 1 / stretch - 1: a larger organ is read from fewer millimetres of the map.
         strain = float(np.clip(1 / stretch - 1, -0.3, 0.35))
         delta = [c - np.float32(m) for c, m in zip(coordinates_zyx, centre, strict=True)]
-        square = sum(d * d for d in delta)
+        square = delta[0] ** 2 + delta[1] ** 2 + delta[2] ** 2
         near = np.flatnonzero(square < np.float32((3 * radius) ** 2))
         if not near.size:
             continue
         bell = np.exp(square.ravel()[near] * np.float32(-0.5 / radius**2))
         for axis, d, part in zip(coordinates_zyx, delta, shift, strict=True):
-            axis.reshape(-1)[near] += bell * (d.ravel()[near] * np.float32(strain) + np.float32(part * radius))
+            axis.reshape(-1)[near] += bell * (
+                d.ravel()[near] * np.float32(strain) + np.float32(part * radius)
+            )

@@ -47,10 +47,14 @@ def scan(
     count = max(1, int((length - slices.thickness_mm) / slices.spacing_mm) + 1)
     centres = slices.thickness_mm / 2 + np.arange(count) * slices.spacing_mm
     # Integral of the image over z, from which the mean over any slice is a difference.
-    total = np.concatenate([np.zeros((1, *image.shape[1:]), dtype=np.float64), image.cumsum(0, dtype=np.float64)])
+    total = np.concatenate(
+        [np.zeros((1, *image.shape[1:]), dtype=np.float64), image.cumsum(0, dtype=np.float64)]
+    )
     out = np.empty((count, *image.shape[1:]), dtype=np.float32)
     for number, centre in enumerate(centres):
-        ends = np.clip([centre - slices.thickness_mm / 2, centre + slices.thickness_mm / 2], 0, length) / step_mm
+        ends = (
+            np.clip([centre - slices.thickness_mm / 2, centre + slices.thickness_mm / 2], 0, length) / step_mm
+        )
         low, high = (_at(total, float(end)) for end in ends)
         out[number] = (high - low) / max(float(ends[1] - ends[0]), 1e-6)
     nearest = np.clip((centres / step_mm).astype(int), 0, planes - 1)

@@ -1,6 +1,6 @@
 """What the structures of the TotalSegmentator data set are made of, and which of them are FLARE organs.
 
-Names and ids are those of its first version (Wasserthal et al. 2023, doi 10.1148/ryai.230024), 117 structures.
+Their names are those of its second version (Wasserthal et al. 2023, doi 10.1148/ryai.230024).
 """
 
 from __future__ import annotations
@@ -94,7 +94,17 @@ BONE_SHELL: Mapping[str, float] = {
 """Bones, by the start of their names, and the density of their shell as a factor on that of cortical bone
 averaged over a voxel: shafts of long bones are thick, vertebrae have a thin shell."""
 
-GROWING = ("liver", "spleen", "kidney", "stomach", "colon", "small_bowel", "duodenum", "pancreas", "gallbladder")
+GROWING = (
+    "liver",
+    "spleen",
+    "kidney",
+    "stomach",
+    "colon",
+    "small_bowel",
+    "duodenum",
+    "pancreas",
+    "gallbladder",
+)
 """Structures that may fill the fat around them in a lean body, so that they touch: those with a serous
 surface of their own. Vessels and adrenal glands keep their calibre."""
 
