@@ -89,8 +89,8 @@ def move_organs(coordinates_zyx: list[FloatArray], body: Body, rng: np.random.Ge
     """
     spacing = np.asarray(body.spacing_zyx_mm)
     for structure in _RESIZED:
-        stretch = float(np.exp(rng.normal(0, 0.14)))
-        shift = rng.normal(0, 0.09, 3)
+        stretch = float(np.exp(rng.normal(0, 0.2)))
+        shift = rng.normal(0, 0.12, 3)
         voxels = (
             np.argwhere(body.labels == body.ids[structure]) if structure in body.ids else np.empty((0, 3))
         )
