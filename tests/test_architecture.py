@@ -22,6 +22,8 @@ STDLIB = set(sys.stdlib_module_names)
 
 HEAVY = {"onnxruntime", "openvino", "ray"}
 """Runtimes that take long to import: only where a session or a cluster is made, inside a function."""
+LATE = {"predict": {"inference"}, "model.commands.verify": {"model"}}
+"""Packages of ours that a module imports inside functions: for its help, or as only one way needs torch."""
 
 LEAN_MODEL = {
     "model.arrays",
@@ -422,7 +424,7 @@ def test_only_heavy_runtimes_are_imported_inside_functions(module):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for _, imported in imports_of(function)
     }
-    allowed = HEAVY | ({"inference"} if module == "predict" else set())
+    allowed = HEAVY | LATE.get(module, set())
     assert {name for name in late if name.split(".")[0] not in allowed} == set()
 
 
@@ -432,7 +434,11 @@ def test_packages_are_empty(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["model.networks.spec", "training.recipes.recipe", "training.__main__", "training.commands.run"]
+    "module",
+    [
+        *("model.networks.spec", "training.recipes.recipe", "training.__main__", "training.commands.run"),
+        *("model.commands.verify", "model.commands.measure", "model.commands.show", "model.commands.tune"),
+    ],
 )
 def test_what_describes_a_network_or_a_run_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -9,8 +9,8 @@ import logging
 from pathlib import Path
 
 from model.commands.packaging_options import add_packaging, packaging_of
-from model.importers.nnunet import DEFAULT_CHECKPOINT, import_nnunet
-from model.importers.nnunet_folder import DEFAULT_CONFIGURATION
+from model.importers.nnunet import import_nnunet
+from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, DEFAULT_CONFIGURATION
 
 logger = logging.getLogger(__name__)
 

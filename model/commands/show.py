@@ -93,6 +93,9 @@ def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
     )
     window = "×".join(map(str, network.window_zyx))
     lines = [_line(what, f"{network.file}, {megabytes:.1f} MB: {window} voxels of {spacing} mm (z, y, x)")]
+    if network.kept_within is not None:
+        low, high = network.kept_within
+        lines.append(_line("", f"an image's own voxel size is kept from {low:g} to {high:g} of these"))
     if isinstance(network, Member):
         tiling = network.tiling
         mirrored = f", mirrored {' '.join(tiling.mirror_axes)}" if tiling.mirror_axes else ""

@@ -28,9 +28,7 @@ from model.bundle import MANIFEST, BundleError, ModelBundle, load_bundle, replac
 from model.changing.tuning import tuned
 from model.commands.show import VERIFICATION
 from model.importers.monai.found_model import NETWORK
-from model.importers.monai.importing import write_monai_config
-from model.importers.nnunet import DEFAULT_CHECKPOINT
-from model.importers.nnunet_folder import find_model
+from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, find_model
 from model.labels import LabelSet
 from model.manifest.window import AnyWindow
 
@@ -178,7 +176,7 @@ def _peer(
     if kind == "monai":
         # A network of the model zoo is no fold.
         asked = [] if folds == [NETWORK] else folds
-        return monai(arguments.python, write_monai_config(path, asked, arguments.checkpoint, work))
+        return monai(arguments.python, _monai_config(path, asked, arguments.checkpoint, work))
     if kind != "nnunet":
         raise JudgingError(f"--against {kind}: unknown; known are nnunet, monai and labels")
     model = find_model(path, arguments.configuration)
@@ -200,6 +198,20 @@ def _demoted(bundle: ModelBundle, allowed: Contest) -> ModelBundle:
     sys.stdout.write(f"bf16 agrees only {allowed.mean_dice:.4f}: the bundle now says fp32\n")
     members = tuple(replace(member, precision="fp32") for member in bundle.manifest.members)
     return replace_manifest(bundle, replace(bundle.manifest, members=members))
+
+
+def _monai_config(path: Path, folds: Sequence[str], checkpoint: str | None, work: Path) -> Path:
+    """`write_monai_config`, which alone here needs torch and MONAI.
+
+    Raises:
+        JudgingError: they are not installed.
+    """
+    try:
+        from model.importers.monai.importing import write_monai_config
+    except ModuleNotFoundError as error:
+        absent = f"{error.name} is not installed for {sys.executable}"
+        raise JudgingError(f"--against monai: {absent}; run `make training`") from error
+    return write_monai_config(path, folds, checkpoint, work)
 
 
 def _explored(judge: _Judge, bundle: ModelBundle) -> list[Contest]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from model.bundle import ModelBundle
 from model.importers.foreign_fields import Place, field
-from model.importers.nnunet_folder import find_folds, find_model
+from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, find_folds, find_model
 from model.importers.nnunet_manifest import (
     inputs_of,
     member_of,
@@ -32,7 +32,6 @@ from model.onnx_export.packing import NetworkToPack, pack_bundle
 from model.onnx_export.parity import other_sizes, synthetic_inputs
 from model.onnx_export.revision import git_revision
 
-DEFAULT_CHECKPOINT = "checkpoint_final.pth"
 TRAINERS = re.compile(
     r"nnUNetTrainer"
     r"(Benchmark_5epochs(_noDataLoading)?|(_onlyMirror01)?(_?(DA5|DAOrd0|DASegOrd0|DA5ord0|DA5Segord0|NoDA))?"

@@ -10,11 +10,13 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from model.importers.fold_choice import check_folds
 from model.importers.foreign_fields import Place
 from model.importers.refusals import RefusedModelError
 
 PLANS, DATASET = "plans.json", "dataset.json"
 DEFAULT_CONFIGURATION = "3d_fullres"
+DEFAULT_CHECKPOINT = "checkpoint_final.pth"
 DEPTH = 3
 """How many folders deep a model is looked for."""
 FOLD = "fold_"
@@ -63,16 +65,9 @@ def find_folds(model: Place, asked: Sequence[str], checkpoint: str) -> tuple[tup
     """
     there = {place.name.removeprefix(FOLD): place for place in model.iterdir() if place.name.startswith(FOLD)}
     complete = sorted(name for name, place in there.items() if (place / checkpoint).is_file())
-    shown = ", ".join(complete) or "none"
     every = [name for name in complete if name.isdecimal()] or complete
     names = every if not asked or (list(asked) == ["all"] and "all" not in there) else list(asked)
-    if not names:
-        raise RefusedModelError(f"{model}: no fold has a {checkpoint}; choose another file with --checkpoint")
-    if len(set(names)) != len(names):
-        raise RefusedModelError(f"--folds {' '.join(names)}: names a fold twice")
-    for name in names:
-        if name not in complete:
-            raise RefusedModelError(f"{model}: fold {name} has no {checkpoint}; folds that have one: {shown}")
+    check_folds(names, complete, checkpoint, model)
     return tuple((name, there[name] / checkpoint) for name in names)
 
 

@@ -30,7 +30,10 @@ MARK = "_of_exact_norm"
 
 
 def with_exact_norms(model: onnx.ModelProto) -> None:
-    """Take the instance norms of a model for single windows apart, in place, but those over few voxels."""
+    """Take the float32 norms of a model for single windows apart, in place, but those over few voxels.
+
+    In half floats the sums of squares would not fit.
+    """
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
     if opset < LEAST_OPSET:
         return
@@ -79,12 +82,13 @@ def _epsilon(node: onnx.NodeProto) -> float:
 
 
 def _voxels(model: onnx.ModelProto) -> dict[str, int]:
-    """Voxels of each value that has (1, channels, z, y, x), by its name; 0 where they are not known."""
+    """Voxels of each float32 value (1, channels, z, y, x), by its name; 0 where they are not known."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     found = {}
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
-        sides = [side.dim_value for side in value.type.tensor_type.shape.dim]
-        if len(sides) == RANK and sides[0] == 1:
+        tensor = value.type.tensor_type
+        sides = [side.dim_value for side in tensor.shape.dim]
+        if tensor.elem_type == TensorProto.FLOAT and len(sides) == RANK and sides[0] == 1:
             found[value.name] = int(np.prod(sides[2:]))
     return found
 

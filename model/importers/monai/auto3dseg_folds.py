@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.importers.fold_choice import check_folds
 from model.importers.foreign_fields import Place
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
@@ -35,7 +36,7 @@ NOT_KNOWN = ("custom_data_transforms", "extra_modalities", "cache_image_int16")
 def find_auto3dseg(given: Path) -> tuple[tuple[str, Place], ...]:
     """Names and folders of the folds in a folder, or the folder itself; empty where there are none."""
     if _config_of(given) is not None:
-        return ((given.name.removeprefix(TEMPLATE), given),)
+        return ((given.resolve().name.removeprefix(TEMPLATE), given),)
     if not given.is_dir():
         return ()
     folders = sorted(place for place in given.iterdir() if place.name.startswith(TEMPLATE))
@@ -61,14 +62,7 @@ def read_auto3dseg(
     file = checkpoint or DEFAULT_CHECKPOINT
     there = {name: place for name, place in found if (place / file).is_file()}
     names = list(asked) or list(there)
-    if not names:
-        raise RefusedModelError(f"{given}: no fold has a {file}")
-    if len(set(names)) != len(names):
-        raise RefusedModelError(f"--folds {' '.join(names)}: names a fold twice")
-    for name in names:
-        if name not in there:
-            shown = ", ".join(there) or "none"
-            raise RefusedModelError(f"{given}: fold {name} has no {file}; folds that have one: {shown}")
+    check_folds(names, list(there), file, given)
     configs = [read_config(_config_of(there[name]) or there[name]) for name in names]
     members = [
         FoundMember(name=f"fold-{name}", chain=chain_of(config), checkpoint=there[name] / file)
@@ -88,7 +82,9 @@ def of_checkpoint(checkpoint: Path, config: Mapping[str, Any]) -> FoundModel:
     """
     values = ConfigValues(config, str(checkpoint))
     member = FoundMember(name=NETWORK, chain=chain_of(values), checkpoint=checkpoint)
-    return _described(values, [member], checkpoint.resolve().parent.name, "one checkpoint")
+    folder = checkpoint.resolve().parent
+    fold = folder.parent if folder.name == Path(DEFAULT_CHECKPOINT).parent.name else folder
+    return _described(values, [member], fold.name, "one checkpoint")
 
 
 def _described(config: ConfigValues, members: Sequence[FoundMember], name: str, which: str) -> FoundModel:

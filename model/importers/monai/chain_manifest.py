@@ -6,7 +6,7 @@ Without `Orientation` they stay as stored, where the letters of x, y and z are L
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp
+from math import exp, isfinite
 from typing import Literal, TypeVar
 
 from model.arrays import Zyx
@@ -28,6 +28,7 @@ from model.manifest.intensity import (
 from model.manifest.network import AXES, AXIS_LETTERS, Member
 from model.manifest.output import Activation, Output, Sigmoid, Softmax
 from model.manifest.tiling import ConstantImportance, GaussianImportance, Importance, Tiling
+from model.manifest.window import LARGEST_SIDE
 
 N = TypeVar("N", int, float)
 Modality = Literal["CT", "MR", "PET", "other"]
@@ -132,8 +133,8 @@ def _crops(step: Step, reading: _Reading) -> None:
     if reading.spacing is not None or reading.intensity is not None:
         raise step.refuse("after Spacing or a change of intensities cannot be expressed")
     margin = step.arguments.get("margin", 0)
-    if not isinstance(margin, int):
-        raise step.refuse(f"has margin {margin}; must be one number of voxels")
+    if not isinstance(margin, int) or not 0 <= margin <= LARGEST_SIDE:
+        raise step.refuse(f"has margin {margin}; must be one number of voxels, 0 to {LARGEST_SIDE}")
     if margin and not step.arguments.get("allow_smaller", False):
         raise step.refuse("has a margin without allow_smaller, which pads; that cannot be expressed")
     reading.crop = step
@@ -272,6 +273,8 @@ def tiled(member: Member, inferer: Step) -> Member:
     sigmas = set(_three(inferer, inferer.arguments.get("sigma_scale", 0.125), "sigma_scale"))
     if len(overlaps) > 1 or len(sigmas) > 1:
         raise inferer.refuse("has overlap or sigma_scale that differ between axes, which cannot be expressed")
+    if min(sigmas) <= 0:
+        raise inferer.refuse(f"has sigma_scale {min(sigmas):g}; must be above 0")
     gaussian = inferer.arguments.get("mode", "constant") == "gaussian"
     importance: Importance = (
         gaussian_importance((z, y, x), sigmas.pop()) if gaussian else ConstantImportance()
@@ -381,7 +384,10 @@ def _applied(step: Step) -> tuple[int, ...]:
     labels = step.arguments.get("applied_labels")
     if labels is None:
         return ()
-    return tuple(labels) if isinstance(labels, list) else (labels,)
+    named = labels if isinstance(labels, list) else [labels]
+    if not all(isinstance(label, int) for label in named):
+        raise step.refuse(f"has applied_labels {labels}; must be numbers of labels")
+    return tuple(named)
 
 
 def output_of(names: Sequence[str], label_set: str, activation: Activation, where: str) -> Output:
@@ -444,7 +450,7 @@ def _number(step: Step, name: str) -> float:
 
 
 def _as_number(step: Step, value: Plain, name: str = "a value") -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise step.refuse(f"has {name} {value}, which is no number")
     return float(value)
 

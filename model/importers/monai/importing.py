@@ -77,6 +77,8 @@ def find_monai(given: Path, folds: Sequence[str], checkpoint: str | None) -> Fou
     if found:
         return read_auto3dseg(found, folds, checkpoint, given)
     if given.is_file():
+        if folds or checkpoint:
+            raise RefusedModelError(f"{given}: is one checkpoint; leave out --folds and --checkpoint")
         held = read_checkpoint(given)
         if isinstance(held.get("config"), Mapping) and "network" in held["config"]:
             return of_checkpoint(given, held["config"])

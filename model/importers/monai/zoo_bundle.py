@@ -57,7 +57,7 @@ def read_zoo_bundle(place: Place, checkpoint: str | None) -> FoundModel:
     metadata = read_json(place / METADATA) if (place / METADATA).is_file() else {}
     described = ConfigValues(metadata, str(place / METADATA))
     inputs, outputs = (_first(described, f"network_data_format#{side}") for side in ("inputs", "outputs"))
-    name = place.name or Path(str(place)).stem
+    name = _name_of(place)
     return FoundModel(
         members=(
             FoundMember(name=NETWORK, chain=chain, checkpoint=place / (checkpoint or DEFAULT_CHECKPOINT)),
@@ -78,6 +78,13 @@ def _network(config: ConfigValues) -> Mapping[str, Plain]:
     return with_plain_norm(network)
 
 
+def _name_of(place: Place) -> str:
+    """Of the bundle's folder, or of the zip that is one."""
+    if isinstance(place, zipfile.Path):
+        return place.name if place.at else Path(place.root.filename or "").stem
+    return place.resolve().name
+
+
 def _first(described: ConfigValues, path: str) -> Mapping[str, Plain]:
     """What is said of the only input or output."""
     found = described.raw(path) if path in described else {}
@@ -94,7 +101,12 @@ def _names(described: Mapping[str, Plain]) -> dict[int, str]:
 
 
 def _opened(given: Path) -> Place:
-    return zipfile.Path(given) if given.is_file() and zipfile.is_zipfile(given) else given
+    if not (given.is_file() and zipfile.is_zipfile(given)):
+        return given
+    try:
+        return zipfile.Path(given)
+    except zipfile.BadZipFile as error:
+        raise RefusedModelError(f"{given}: is a damaged zip") from error
 
 
 def _bundles(place: Place, depth: int) -> Iterator[Place]:

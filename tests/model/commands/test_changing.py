@@ -9,7 +9,7 @@ from model.__main__ import main
 from model.bundle import load_bundle
 from model.onnx_export import memory
 from tests.inference.bundles import make_bundle
-from tests.places import ROOT
+from tests.places import FAKE_MEMORY_PROGRAM
 
 
 @pytest.fixture
@@ -44,8 +44,7 @@ def test_faulty_fields_change_nothing(override, complaint, bundle, capsys):
 
 
 def test_memory_is_measured_in_the_ways_of_this_machine(bundle, monkeypatch, capsys):
-    program = (sys.executable, str(ROOT / "tests/fake_memory_program.py"))
-    monkeypatch.setattr(memory, "PROGRAM", program)
+    monkeypatch.setattr(memory, "PROGRAM", FAKE_MEMORY_PROGRAM)
     document = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     document["members"][0]["memory_mb"] = {"openvino-bf16": 77, "openvino-fp32": 9}
     (bundle / "manifest.json").write_text(json.dumps(document), encoding="utf-8")

@@ -30,9 +30,14 @@ def test_the_embedded_bundle_fits_a_screen(capsys):
 
 
 def test_what_differs_from_the_plain_is_named(capsys, tmp_path):
-    made = make_bundle(tmp_path / "made", [member(mirror_axes=("z", "x"))], localization=localization())
+    made = make_bundle(
+        tmp_path / "made",
+        [member(mirror_axes=("z", "x"), kept_within=(0.75, 1.25))],
+        localization=localization(),
+    )
     text = "\n".join(shown(capsys, made.folder))
     assert "mirrored z x" in text
+    assert "own voxel size is kept from 0.75 to 1.25 of these" in text
     assert "localization   roi.onnx" in text
     assert "memory not measured" in text
 

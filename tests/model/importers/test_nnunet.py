@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import zipfile
 from dataclasses import replace
 
@@ -30,14 +29,14 @@ from model.onnx_export import memory
 from model.onnx_export.parity import onnxruntime_predict
 from tests.model.importers.made_folders import write_folder
 from tests.peers.nnunet_models import KINDS
-from tests.places import ROOT
+from tests.places import FAKE_MEMORY_PROGRAM
 
 PACKAGING = Packaging(fp16=False)
 
 
 @pytest.fixture(autouse=True)
 def fake_memory_program(monkeypatch):
-    monkeypatch.setattr(memory, "PROGRAM", (sys.executable, str(ROOT / "tests/fake_memory_program.py")))
+    monkeypatch.setattr(memory, "PROGRAM", FAKE_MEMORY_PROGRAM)
 
 
 def plans_in(folder, kind, change=None):

@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, numpy_helper
 
 from inference.runtime.session import open_session
 from inference.runtime.settings import Settings
@@ -79,5 +80,17 @@ def test_half_floats_take_no_sums_of_squares(tmp_path):
 def test_operators_of_an_older_version_stay():
     model = instance_norm(LARGE, SCALE, SHIFT)
     model.opset_import[0].version = 17
+    with_exact_norms(model)
+    assert operators(model) == ["InstanceNormalization"]
+
+
+def test_norms_in_half_floats_stay():
+    model = instance_norm(LARGE, SCALE, SHIFT)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    for weight in model.graph.initializer:
+        half = numpy_helper.to_array(weight).astype(np.float16)
+        weight.CopyFrom(numpy_helper.from_array(half, weight.name))
+    onnx.checker.check_model(model, full_check=True)
     with_exact_norms(model)
     assert operators(model) == ["InstanceNormalization"]

@@ -43,7 +43,7 @@ def test_missing_folds(capsys, tmp_path):
     assert line.endswith("fold 4 has no model/model.pt; folds that have one: 0, 1")
     assert "names a fold twice" in refused(capsys, tmp_path, tmp_path / "work", "--folds", "0", "0")
     line = refused(capsys, tmp_path, tmp_path / "work", "--checkpoint", "model/best.pt")
-    assert line.endswith("no fold has a model/best.pt")
+    assert line.endswith("no fold has a model/best.pt; choose another file with --checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,7 @@ def changed(path, value):
 
 
 BEFORE, AFTER = ("preprocessing", "transforms"), ("postprocessing", "transforms")
+LARGEST = {"_target_": "KeepLargestConnectedComponentd"}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,10 @@ BEFORE, AFTER = ("preprocessing", "transforms"), ("postprocessing", "transforms"
         ((*BEFORE, 5), {"_target_": "CropForegroundd"}, "CropForeground after Spacing"),
         (("inferer", "padding_mode"), "replicate", "has padding_mode replicate"),
         (("inferer", "overlap"), [0.5, 0.5, 0.25], "differ between axes"),
+        (("inferer", "sigma_scale"), 0, "has sigma_scale 0; must be above 0"),
+        (("inferer", "roi_size"), [32, 24, float("inf")], "has roi_size inf, which is no number"),
+        ((*BEFORE, 1), {"_target_": "CropForegroundd", "margin": -1}, "has margin -1; must be one number"),
+        ((*AFTER, 3), LARGEST | {"applied_labels": [[1]]}, "must be numbers of labels"),
         ((*AFTER, 1), ..., "postprocessing has no Invert"),
         ((*AFTER, 2), ..., "postprocessing has no AsDiscrete"),
         ((*AFTER, 1, "nearest_interp"), True, "with nearest_interp cannot be expressed"),
@@ -123,6 +128,7 @@ def test_checkpoints(capsys, tmp_path, monkeypatch):
     folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
     path = folder / "models" / "model.pt"
     assert "says nothing of images" in refused(capsys, tmp_path, path)
+    assert "is one checkpoint; leave out --folds" in refused(capsys, tmp_path, path, "--folds", "0")
     torch.save({"model": Harmful()}, path)
     monkeypatch.chdir(tmp_path)
     assert f"names {os.system.__module__}.system" in refused(capsys, tmp_path, folder)
