@@ -64,7 +64,7 @@ def _run(call: Call, console: Console) -> int:
     if call.report is not None:
         check_report(call.report)
     if call.statistics is not None:
-        check_tables(call.statistics)
+        check_tables(call.statistics, call.report)
     outcomes: list[Outcome] = []
     output = bundle.manifest.output
     organs = [name for name in output.written if name not in output.lesions]
@@ -131,7 +131,7 @@ def _folder_run(
     return FolderRun(
         output=call.output,
         admit=admit_within(call, planner, further),
-        open_predictor=lambda: predictor_for(call, bundle, one_case=one_case),
+        open_predictor=lambda: predictor_for(call, bundle, further, one_case=one_case),
         tell=tell,
         skip_existing=call.skip_existing,
         further=further,

@@ -19,6 +19,7 @@ from inference.errors import BudgetError, DeviceError, DeviceMemoryError, InputE
 from inference.geometry import Box, Geometry
 from inference.imaging.orientation import Orientation
 from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
+from inference.planning.footprint import WritingCost
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.postprocessing.components import clean_up
@@ -129,6 +130,7 @@ class Predictor:
         strict_input: refuse images that are doubtful before a network sees them, see
             `inference.trust.input_doubts`.
         statistics: also take mean and deviation of the first channel within each structure.
+        writing: what results beside the label map take, which is left to them; None: there are none.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
@@ -145,6 +147,7 @@ class Predictor:
         release: bool = False,
         strict_input: bool = False,
         statistics: bool = False,
+        writing: WritingCost | None = None,
     ) -> None:
         self._bundle = bundle
         self._threads = Threads(threads)
@@ -153,6 +156,7 @@ class Predictor:
         self._release = release
         self._strict_input = strict_input
         self._statistics = statistics
+        self._writing = writing or WritingCost()
         self._may_leave_gpu = device == "auto"
         self._gpu = gpu_index(device)
         self._small = False
@@ -173,7 +177,11 @@ class Predictor:
             gpu=self._gpu,
         )
         self._planner = Planner(
-            bundle=self._bundle, backend=backend, precision=self._precision, budget=self._budget
+            bundle=self._bundle,
+            backend=backend,
+            precision=self._precision,
+            budget=self._budget,
+            writing=self._writing,
         )
 
     def plan(self, geometry: Geometry, voxel_bytes: int | None = None) -> InferencePlan:

@@ -7,6 +7,7 @@ that the table does not know are coded by their name in a scheme of this project
 provides for (names of private schemes begin with 99).
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -60,7 +61,7 @@ ORGANS: Mapping[str, Code] = MappingProxyType(
     }
 )
 LESIONS: Mapping[str, Code] = MappingProxyType({"tumor": Code(value="108369006", meaning="Neoplasm")})
-LONGEST_VALUE = 16
+LONGEST_VALUE, HASH_DIGITS = 16, 8
 
 
 def codes_of(structure: str) -> StructureCodes:
@@ -79,5 +80,16 @@ def codes_of(structure: str) -> StructureCodes:
     if name in LESIONS and not sides:
         return StructureCodes(category=ABNORMAL, type=LESIONS[name])
     return StructureCodes(
-        category=TISSUE, type=Code(value=structure[:LONGEST_VALUE], meaning=structure[:64], scheme=OWN)
+        category=TISSUE, type=Code(value=_own_value(structure), meaning=structure[:64], scheme=OWN)
     )
+
+
+def _own_value(structure: str) -> str:
+    """A structure's code in this project's scheme: its name, of a long one its beginning and a hash.
+
+    Names such as `lung_upper_lobe_left` and `lung_upper_lobe_right` differ where a code has ended.
+    """
+    if len(structure) <= LONGEST_VALUE:
+        return structure
+    digest = hashlib.sha256(structure.encode()).hexdigest()[:HASH_DIGITS]
+    return f"{structure[: LONGEST_VALUE - HASH_DIGITS - 1]}-{digest}"

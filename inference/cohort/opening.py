@@ -24,7 +24,9 @@ def _limits(call: Call) -> tuple[Precision | None, Budget]:
     return None if call.precision == "auto" else call.precision, budget
 
 
-def predictor_for(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predictor:
+def predictor_for(
+    call: Call, bundle: ModelBundle, further: FurtherResults | None = None, *, one_case: bool
+) -> Predictor:
     """The predictor of a call, its networks loaded; one for a single case gives them back early.
 
     Raises:
@@ -40,6 +42,7 @@ def predictor_for(call: Call, bundle: ModelBundle, *, one_case: bool) -> Predict
         release=one_case,
         strict_input=call.strict_input,
         statistics=call.statistics is not None,
+        writing=_writing(further),
     )
 
 
@@ -51,8 +54,13 @@ def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None 
     """
     precision, budget = _limits(call)
     backend = select_backend(call.device)
-    writing = WritingCost() if further is None else COST
-    return Planner(bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing)
+    return Planner(
+        bundle=bundle, backend=backend, precision=precision, budget=budget, writing=_writing(further)
+    )
+
+
+def _writing(further: FurtherResults | None) -> WritingCost:
+    return WritingCost() if further is None else COST
 
 
 def admit_within(call: Call, planner: Planner, further: FurtherResults | None = None) -> Admit:

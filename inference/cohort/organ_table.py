@@ -10,6 +10,7 @@ from inference.cohort.outcome import Outcome, organ_figures
 from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
 from inference.imaging.writing import whole_file
+from model.case_names import as_cell
 
 KINDS = (".csv", ".json")
 
@@ -24,17 +25,23 @@ def table_paths(path: Path) -> tuple[Path, Path]:
     return path.with_name(stem + ".csv"), path.with_name(stem + ".json")
 
 
-def check_tables(path: Path) -> None:
+def check_tables(path: Path, report: Path | None = None) -> None:
     """Make sure that the tables can be written, before there is anything to write.
+
+    Args:
+        path: names both, see `table_paths`.
+        report: another file that is written.
 
     Raises:
         OutputError: they cannot.
-        UsageError: the name has no stem.
+        UsageError: the name has no stem, or one of them is the report.
     """
     if not path.name or path.name.lower() in KINDS:
         raise UsageError(f"{path}: has no name; give one with --statistics, such as volumes.csv")
     for each in table_paths(path):
         check_report(each, "--statistics")
+        if report is not None and each.resolve() == report.resolve():
+            raise UsageError(f"{report}: is written by --statistics too; give another name with --report")
 
 
 def write_tables(path: Path, outcomes: Sequence[Outcome], unit: str) -> None:
@@ -73,7 +80,7 @@ def _rows(outcomes: Sequence[Outcome], unit: str) -> Iterator[dict[str, object]]
         for figures in organ_figures(outcome.organs, unit):
             extent = dict(zip("zyx", figures.pop("extent_zyx_mm"), strict=True))
             yield {
-                "case": _no_formula(_name(outcome)),
+                "case": as_cell(_name(outcome)),
                 **figures,
                 **{f"extent_{axis}_mm": length for axis, length in extent.items()},
             }
@@ -86,8 +93,3 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _no_formula(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@" else name

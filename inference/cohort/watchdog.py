@@ -48,7 +48,8 @@ class WatchedRun:
 
     work: Work
     limit_s: float
-    """Seconds for a case. Loading the networks counts for the first one of a process."""
+    """Seconds for a case. Loading the networks counts for the first one of a process, looking through those
+    that are left out does not."""
     output: Path
     """Where results are written; what an ended process leaves unfinished there is removed."""
     tell: Tell
@@ -127,7 +128,9 @@ class _Process:
                 self.has_ended = True
                 return
             if isinstance(said, Case):
-                self.begun, until = said, time.monotonic() + limit_s
+                self.begun = said
+            if isinstance(said, Case) or self.begun is None:
+                until = time.monotonic() + limit_s
             yield said
         self._is_late = True
 

@@ -9,14 +9,19 @@ from inference import command
 from inference.call import Call
 from inference.cohort import opening
 from inference.cohort.cases import Case
+from inference.cohort.further_results import further_results
 from inference.cohort.one_case import open_case
 from inference.cohort.outcome import Outcome, exit_code, summary
 from inference.cohort.progress import Console
 from inference.errors import BudgetError
+from inference.geometry import Geometry
+from inference.imaging.dicom_results.maker import Maker
 from inference.timing import Timings
 from tests.inference.bundles import make_bundle, member
 from tests.inference.images import write_nifti
 
+GRID = Geometry(size_zyx=(20, 40, 48), spacing_zyx_mm=(3.0, 2.0, 2.0))
+MAKER = Maker(program="p", version="1", bundle="b", bundle_version="1", manifest_sha256="0" * 64)
 CASE = Case(path=Path("in/a_0000.nii.gz"), output_name="a.nii.gz")
 
 
@@ -45,6 +50,17 @@ def test_a_case_is_planned_within_the_calls_budgets(on_a_gpu, tmp_path):
 def test_a_gpu_that_was_the_programs_choice_may_be_left(on_a_gpu, tmp_path):
     """No plan, so that the predictor makes one, on the CPU if need be."""
     assert admit(tmp_path, gpu_memory_mb=700) is None
+
+
+def test_the_predictor_leaves_further_results_what_they_take(tmp_path):
+    """It plans each case anew, once its organs are found."""
+    bundle = make_bundle(tmp_path / "b")
+    call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, device="cpu", threads=1)
+    further = further_results(("dicom-seg",), bundle.manifest.output.as_label_set(), MAKER, None, 1)
+    admitted = opening.planner_for(call, bundle, further).plan(GRID)
+    own = opening.predictor_for(call, bundle, further, one_case=True).plan(GRID)
+    assert "writing" in admitted.host
+    assert own.host == admitted.host
 
 
 @pytest.mark.parametrize("device", ["cuda", "cpu"])

@@ -22,6 +22,13 @@ def test_every_structure_of_the_challenges_but_one_has_a_code():
 
 
 def test_what_is_not_known_is_called_by_its_name():
-    codes = codes_of("left right thing of a very long name")
+    codes = codes_of("left right thing")
     assert (codes.category, codes.type.value, codes.side) == (TISSUE, "left right thing", None)
-    assert codes.type.meaning == "left right thing of a very long name"
+    assert codes.type.meaning == "left right thing"
+
+
+def test_long_names_that_begin_alike_have_codes_of_their_own():
+    left, right = (codes_of(f"lung_upper_lobe_{side}").type for side in ("left", "right"))
+    assert left.value.startswith("lung_up-")
+    assert left.value != right.value
+    assert len(left.value) == len(right.value) == 16

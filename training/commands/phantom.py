@@ -15,7 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing"
     )
     parser.add_argument(
-        "--anatomy", type=Path, metavar="DIR", help="label maps (*.nii.gz, FLARE ids) to deform and fill"
+        "--anatomy",
+        type=Path,
+        metavar="DIR",
+        help="label maps to deform and fill (*.nii.gz): FLARE ids, or "
+        "all structures of a body, named by a structures.json beside them",
     )
     parser.add_argument(
         "--anatomy-share",
@@ -23,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         metavar="P",
         help="share of cases made from label maps (default 0.5)",
+    )
+    parser.add_argument(
+        "--elsewhere-share",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="share of cases that show other parts of the body, without any organ (default 0)",
     )
     parser.add_argument(
         "--coverage", choices=COVERAGES, help="examination of all cases (default: drawn for each)"
@@ -55,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         first_index=arguments.first_index,
         anatomy_share=arguments.anatomy_share,
+        elsewhere_share=arguments.elsewhere_share,
         coverage=arguments.coverage,
         spacing_zyx_mm=tuple(arguments.spacing_zyx_mm) if arguments.spacing_zyx_mm else None,
     )

@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,9 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from model.labels import FLARE23
+from training.phantom.bodies.body import Body, prepare_body
+from training.phantom.bodies.case import body_case
+from training.phantom.bodies.elsewhere import elsewhere_case
 from training.phantom.case import PhantomCase, phantom_case
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 from training.whole_files import read_json
@@ -47,6 +50,8 @@ class Cohort:
     """Number of the first case, to extend a folder."""
     anatomy_share: float = 0.5
     """Share of cases made from label maps, where there are any."""
+    elsewhere_share: float = 0.0
+    """Share of cases that show other parts of the body, without any organ."""
     coverage: str | None = None
     """Examination of all cases (`case.COVERAGES`); None draws one for each."""
     spacing_zyx_mm: tuple[float, float, float] | None = None
@@ -57,6 +62,8 @@ class Cohort:
             raise ValueError(
                 "cases must be at least 1, seed and first index at least 0, the anatomy share between 0 and 1"
             )
+        if not 0 <= self.elsewhere_share <= 1:
+            raise ValueError(f"the share of other parts must be between 0 and 1, is {self.elsewhere_share}")
         if self.spacing_zyx_mm is not None and not all(0.3 <= s <= 20 for s in self.spacing_zyx_mm):
             raise ValueError(f"spacing must be at least 0.3 and at most 20 mm, is {self.spacing_zyx_mm}")
 
@@ -75,7 +82,7 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, is {workers}")
-    bodies = load_anatomy(anatomy) if anatomy is not None else []
+    bodies: Sequence[AnatomyMap | Body] = load_anatomy(anatomy) if anatomy is not None else []
     for name in ("imagesTr", "labelsTr"):
         (output / name).mkdir(parents=True, exist_ok=True)
     make = partial(_write_case, cohort=cohort, output=output, bodies=bodies)
@@ -104,30 +111,51 @@ def _each(make: partial[dict[str, object]], indices: range, workers: int) -> Ite
         yield from pool.map(make, indices)
 
 
-def load_anatomy(folder: Path) -> list[AnatomyMap]:
-    """Prepare every label map (`*.nii.gz`, FLARE ids, any orientation) of a folder, in order of name.
+STRUCTURES = "structures.json"
+
+
+def load_anatomy(folder: Path) -> Sequence[AnatomyMap | Body]:
+    """Prepare every label map (`*.nii.gz`, any orientation) of a folder, in order of name.
+
+    The maps hold FLARE ids; with a `structures.json` (name to id) beside them, all structures of a body.
 
     Raises:
-        ValueError: there is none, or one of them cannot be oriented.
+        ValueError: there is none, one of them cannot be oriented, or `structures.json` is not readable.
     """
-    bodies = []
+    listed = folder / STRUCTURES
+    ids: dict[str, int] | None = None
+    if listed.is_file():
+        try:
+            ids = {str(name): int(i) for name, i in json.loads(listed.read_text(encoding="utf-8")).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"{listed}: must be one JSON object of structure names and ids") from error
+    bodies: list[AnatomyMap | Body] = []
     for path in sorted(folder.glob("*.nii.gz")):
         image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkUInt8), "LPS")
         x, y, z = image.GetSpacing()
-        bodies.append(
-            anatomy_from_labels(path.name.removesuffix(".nii.gz"), sitk.GetArrayFromImage(image), (z, y, x))
-        )
+        name, labels = path.name.removesuffix(".nii.gz"), sitk.GetArrayFromImage(image)
+        if ids is None:
+            bodies.append(anatomy_from_labels(name, labels, (z, y, x)))
+        else:
+            bodies.append(prepare_body(name, labels, (z, y, x), ids))
     if not bodies:
         raise ValueError(f"no label map (*.nii.gz) in {folder}")
     return bodies
 
 
-def _write_case(index: int, *, cohort: Cohort, output: Path, bodies: list[AnatomyMap]) -> dict[str, object]:
+def _write_case(
+    index: int, *, cohort: Cohort, output: Path, bodies: Sequence[AnatomyMap | Body]
+) -> dict[str, object]:
     """Draw and write one case; returns its record for dataset.json."""
     start = time.perf_counter()
     rng = np.random.default_rng([cohort.seed, index])
     body = bodies[int(rng.integers(len(bodies)))] if bodies and rng.random() < cohort.anatomy_share else None
-    case = phantom_case(rng, anatomy=body, coverage=cohort.coverage, spacing_zyx_mm=cohort.spacing_zyx_mm)
+    if cohort.elsewhere_share and rng.random() < cohort.elsewhere_share:
+        case = elsewhere_case(rng)
+    elif isinstance(body, Body):
+        case = body_case(rng, body, coverage=cohort.coverage)
+    else:
+        case = phantom_case(rng, anatomy=body, coverage=cohort.coverage, spacing_zyx_mm=cohort.spacing_zyx_mm)
     common = rng.random() < 0.6
     code = str(rng.choice(COMMON_ORIENTATIONS if common else ALL_ORIENTATIONS))
     name = f"phantom_{index:05d}"

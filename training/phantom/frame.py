@@ -68,8 +68,8 @@ class Pose:
 
 def random_pose(rng: np.random.Generator, *, warp: float = 1.0) -> Pose:
     """Draw a body size, a small rotation, a mild scoliosis and a smooth warp (`warp` scales the last)."""
-    size = float(np.clip(rng.normal(0.985, 0.055), 0.84, 1.15))
-    girth = float(np.clip(rng.normal(1.0, 0.055), 0.87, 1.16))
+    size = float(np.clip(rng.normal(0.965, 0.07), 0.8, 1.16))
+    girth = float(np.clip(rng.normal(1.0, 0.075), 0.82, 1.2))
     size_xyz = (
         size * girth,
         size * girth * float(rng.normal(1.0, 0.05)),

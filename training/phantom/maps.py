@@ -67,8 +67,8 @@ class AnatomyMap:
         return replace(drawn, dome_mm=self.dome_mm, left_drop_mm=self.left_drop_mm)
 
     def pose(self, drawn: Pose) -> Pose:
-        """The drawn pose for this body: its own size, changed by part of the drawn size's distance from 1."""
-        sx, sy, sz = (scale * size**0.7 for scale, size in zip(self.scale_xyz, drawn.size_xyz, strict=True))
+        """The drawn pose for this body: its own size, changed by the drawn one."""
+        sx, sy, sz = (scale * size for scale, size in zip(self.scale_xyz, drawn.size_xyz, strict=True))
         return replace(drawn, size_xyz=(sx, sy, sz))
 
     def missing(self) -> list[str]:

@@ -153,6 +153,8 @@ def input_lines(work: Work) -> list[str]:
                 )
         elif "images" in kinds:
             told = f"{len(unlabelled_cases(path, 1))} images"
+        elif "anatomy" in kinds:
+            told = f"{len(list(path.glob('*.nii.gz')))} label maps"
         lines.append(f"input {name}: {path}{', ' if told else ''}{told}")
     return lines
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from model.checks import check
 from model.schema import SchemaError
+from training.plans.phantom_steps import PhantomStep
 from training.plans.pseudo_label_steps import (
     PseudoLabelMissingStep,
     PseudoLabelRoundsStep,
@@ -30,6 +31,7 @@ Step = (
     | PseudoLabelMissingStep
     | PseudoLabelUnlabelledStep
     | PseudoLabelRoundsStep
+    | PhantomStep
 )
 """One step of a plan."""
 

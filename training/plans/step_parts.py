@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
-What = Literal["data", "images", "run", "runs", "bundle"]
-"""What a step takes or gives: a data set, images without labels, a training run, several, a bundle."""
+What = Literal["data", "images", "anatomy", "run", "runs", "bundle"]
+"""What a step takes or gives: a data set, images without labels, label maps without images, a training run,
+several, a bundle."""
 REFERENCE = re.compile(r"\$\{(.*)\}")
 
 

@@ -1,4 +1,4 @@
-"""A page about a cohort: failures, organs of odd size, volumes, times.
+"""A page about a cohort: failures, doubtful results, organs of odd size, volumes, times.
 
 One file that needs no other and no network. Volumes are compared within the cohort, organ by organ, by how
 many robust deviations a case lies from the median (Iglewicz and Hoaglin 1993: 0.6745 (x - median) / MAD).
@@ -36,6 +36,9 @@ class PageFigures:
     counts: dict[str, int] = field(default_factory=lambda: {"segmented": 0, "failed": 0, "skipped": 0})
     failures: list[Fate] = field(default_factory=list)
     """The first of them."""
+    doubtful: list[Fate] = field(default_factory=list)
+    """The first of them."""
+    doubtful_count: int = 0
     cases: list[str] = field(default_factory=list)
     """Those that were segmented."""
     seconds: list[float] = field(default_factory=list)
@@ -49,6 +52,9 @@ class PageFigures:
             self.failures.append(fate)
         if fate.status != "segmented":
             return
+        if fate.doubts:
+            self.doubtful_count += 1
+            self.doubtful += [fate] if len(self.doubtful) < SHOWN else []
         self.cases.append(fate.case)
         self.seconds.append(fate.total_s)
         for stage, taken_s in fate.seconds.items():
@@ -84,6 +90,7 @@ def page_of(figures: PageFigures, title: str) -> str:
         f"<h1>{escape(printable(title))}</h1>",
         "<p>" + ", ".join(f"{count} {status}" for status, count in figures.counts.items() if count) + "</p>",
         *_failures(figures),
+        *_doubtful(figures),
         *_odd(figures),
         *_volumes(figures),
         *_times(figures),
@@ -96,6 +103,13 @@ def _failures(figures: PageFigures) -> Iterable[str]:
         rows = [(fate.case, fate.reason, str(fate.tries)) for fate in figures.failures]
         yield "<h2>Failures</h2>"
         yield _table(("case", "why", "tries"), rows, figures.counts["failed"])
+
+
+def _doubtful(figures: PageFigures) -> Iterable[str]:
+    if figures.doubtful:
+        rows = [(fate.case, "; ".join(fate.doubts)) for fate in figures.doubtful]
+        yield "<h2>Doubtful results</h2>"
+        yield _table(("case", "look at"), rows, figures.doubtful_count)
 
 
 def _odd(figures: PageFigures) -> Iterable[str]:

@@ -19,6 +19,7 @@ from inference.cohort.cluster.fates import Fate
 from inference.cohort.cluster.storage import FAILURES, Storage, open_storage
 from inference.errors import OutputError, reason
 from inference.imaging.writing import LABELS_SUFFIX, TEMPORARY, holds_whole_labels, sweep, try_folder
+from model.case_names import as_cell
 
 OUTCOME_SUFFIX = ".outcome.json"
 TABLE = "outcomes.csv"
@@ -137,7 +138,7 @@ class CohortResults:
         Raises:
             OutputError: it cannot be written.
         """
-        heads = (*COLUMNS, *(f"{each}_ml" for each in structures), "warnings", "images")
+        heads = (*COLUMNS, *(f"{each}_ml" for each in structures), "doubts", "warnings", "images")
         with tempfile.TemporaryDirectory(prefix="leanseg-") as scratch:
             local = Path(scratch) / TABLE  # Not in memory: a million cases are 300 MB.
             with local.open("w", encoding="utf-8", newline="") as file:
@@ -151,15 +152,15 @@ class CohortResults:
 
 
 def _row(fate: Fate, structures: Sequence[str]) -> tuple[object, ...]:
-    """A line of the table, in the order of `COLUMNS`, volumes, warnings, images."""
+    """A line of the table, in the order of `COLUMNS`, volumes, doubts, warnings, images."""
     return (
-        *(fate.case, fate.status, fate.reason, fate.tries, fate.worker, f"{fate.total_s:.2f}"),
+        *(as_cell(fate.case), fate.status, as_cell(fate.reason)),
+        *(fate.tries, as_cell(fate.worker), f"{fate.total_s:.2f}"),
         " ".join(f"{stage}={taken:.2f}" for stage, taken in fate.seconds.items()),
         "×".join(map(str, fate.size_zyx)),
         "×".join(f"{each:g}" for each in fate.spacing_zyx_mm),
         *(_ml(fate.volumes_ml.get(structure)) for structure in structures),
-        "; ".join(fate.warnings),
-        " ".join(fate.images),
+        *("; ".join(fate.doubts), as_cell("; ".join(fate.warnings)), as_cell(" ".join(fate.images))),
     )
 
 

@@ -47,6 +47,8 @@ class Fate:
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     """Of every structure of the label set, 0 for one that was not found; empty unless segmented."""
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """What makes the result doubtful."""
 
     @property
     def total_s(self) -> float:
@@ -66,7 +68,7 @@ class Fate:
         """
         try:
             fields = json.loads(text)
-            for name in ("images", "size_zyx", "spacing_zyx_mm", "warnings"):
+            for name in ("images", "size_zyx", "spacing_zyx_mm", "warnings", "doubts"):
                 fields[name] = tuple(fields[name])
             return cls(**fields)
         except (TypeError, KeyError) as error:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor
+from math import floor, modf
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from inference.errors import DeviceError
 from inference.limits import memory_at_hand, processors_within_quota
 from inference.planning.plan import MOST_HOST_MB
 from inference.runtime.backends import select_backend
+from inference.runtime.cuda_devices import visible_gpus
 
 MOST_CPUS = 4
 """Processors of a worker on a cluster, unless asked for."""
@@ -34,19 +35,17 @@ def this_machine() -> Machine:
     GPUs are counted as the driver lists them, or as `CUDA_VISIBLE_DEVICES` leaves them.
     """
     return Machine(
-        cpus=processors_within_quota(), memory_mb=memory_at_hand(1 << 40).mb, gpus=len(visible_gpus())
+        cpus=processors_within_quota(), memory_mb=memory_at_hand(1 << 40).mb, gpus=len(gpu_names())
     )
 
 
-def visible_gpus() -> list[str]:
+def gpu_names() -> list[str]:
     """Names of this machine's GPUs for `CUDA_VISIBLE_DEVICES`; none where CUDA does not work."""
     if select_backend("auto") != "cuda":
         return []
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [each.strip() for each in chosen.split(",") if each.strip()]
-    count = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return [str(index) for index in range(max(1, count))]
+    count, chosen = len(visible_gpus()), os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = map(str, range(count)) if chosen is None else map(str.strip, chosen.split(","))
+    return list(names)[:count]  # After a name that means no GPU, CUDA sees no other.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,7 @@ def room_on(machine: Machine, call: CohortCall) -> Room:
     memory_mb = call.host_memory_mb or min(MOST_HOST_MB, machine.memory_mb)
     counts = {"memory": machine.memory_mb // max(memory_mb, 1)}
     if on_gpu:
-        counts["GPUs"] = floor(machine.gpus / call.gpus_per_worker + 1e-9)
+        counts["GPUs"] = workers_on(machine.gpus, call.gpus_per_worker)
     cpus = call.cpus_per_worker
     if cpus is None:
         share = machine.cpus // max(1, min(counts.values())) if on_gpu else machine.cpus
@@ -94,6 +93,20 @@ def room_on(machine: Machine, call: CohortCall) -> Room:
         device="cuda" if on_gpu else "cpu",
         limit=limit,
     )
+
+
+def workers_on(gpus: float, share: float) -> int:
+    """How many workers GPUs have room for, each of which takes a share of one, or several whole ones.
+
+    A share lies on one GPU: three of them have room for three workers of 0.7, not for four.
+
+    >>> workers_on(3, 0.7), workers_on(3, 0.5), workers_on(3, 2), workers_on(0.5, 0.25)
+    (3, 6, 1, 2)
+    """
+    if share > 1:
+        return floor(gpus / share)
+    rest, whole = modf(gpus)
+    return int(whole) * floor(1 / share + 1e-9) + floor(rest / share + 1e-9)
 
 
 def setup_for(call: CohortCall, room: Room) -> WorkerSetup:

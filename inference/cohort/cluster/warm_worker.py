@@ -11,14 +11,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
-
-import numpy as np
 
 from inference.call import Call
 from inference.cohort.assembly_line import AssemblyLine
@@ -30,13 +28,11 @@ from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_cas
 from inference.cohort.opening import admit_within, planner_for, predictor_for
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
-from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.imaging.writing import LABELS_SUFFIX
 from inference.planning.plan import InferencePlan
 from inference.predictor import Segmented
 from inference.timing import Timings
-from model.arrays import U8
 from model.bundle import load_bundle
 
 
@@ -46,8 +42,8 @@ class Tools:
 
     predictor: Predicts
     admit: Admit
-    structures: dict[str, int]
-    """Name of each structure to its id in label maps."""
+    structures: tuple[str, ...]
+    """Names of what can be found."""
 
 
 class OpensTools(Protocol):
@@ -76,7 +72,7 @@ class BundleTools:
         return Tools(
             predictor=predictor_for(self.call, bundle, one_case=False),
             admit=admit_within(self.call, planner),
-            structures=dict(bundle.manifest.output.labels),
+            structures=tuple(bundle.manifest.output.labels),
         )
 
 
@@ -94,22 +90,26 @@ class _InHand:
     """A case that somebody waits for."""
 
     task: Task
-    paths: tuple[Path, ...]
-    """Where its images are on this machine."""
+    case: Case
+    """Where its images are on this machine; another object for another try."""
     report: Future[Report] = field(default_factory=Future)
 
-    @property
-    def key(self) -> str:
-        return self.task.case + LABELS_SUFFIX
+    @classmethod
+    def of(cls, task: Task, paths: Sequence[Path]) -> "_InHand":
+        first, *further = paths
+        return cls(
+            task=task,
+            case=Case(path=first, output_name=task.case + LABELS_SUFFIX, further=tuple(further)),
+        )
 
     @property
     def is_fetched(self) -> bool:
         """Whether its images are copies."""
-        return tuple(map(str, self.paths)) != self.task.images
+        return tuple(map(str, self.case.paths)) != self.task.images
 
     def said(self, text: str) -> str:
         """A message as it is for people: with the names that they gave."""
-        for path, image in zip(self.paths, self.task.images, strict=True):
+        for path, image in zip(self.case.paths, self.task.images, strict=True):
             text = text.replace(str(path), image)
         return text
 
@@ -153,9 +153,9 @@ class WarmWorker:
         scratch = self._scratch / str(next(self._numbers))
         try:
             started = time.perf_counter()
-            paths = tuple(fetch(image, scratch / str(channel)) for channel, image in enumerate(task.images))
+            paths = [fetch(image, scratch / str(channel)) for channel, image in enumerate(task.images)]
             fetched_s = time.perf_counter() - started
-            return self._segment(_InHand(task=task, paths=paths), fetched_s)
+            return self._segment(_InHand.of(task, paths), fetched_s)
         except InputError as error:
             return self._finished(failed_fate(task, one_line(error), time.time()))
         except FAILURES as error:
@@ -172,11 +172,8 @@ class WarmWorker:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _segment(self, hand: _InHand, fetched_s: float) -> Report:
-        first, *further = hand.paths
-        self._in_hand[hand.key] = hand
-        prepared = prepare_case(
-            Case(path=first, output_name=hand.key, further=tuple(further)), self._tools.admit
-        )
+        self._in_hand[hand.case.output_name] = hand
+        prepared = prepare_case(hand.case, self._tools.admit)
         if hand.is_fetched:
             prepared.timings.seconds["fetch"] = fetched_s
         self._inbox.put(prepared)
@@ -202,15 +199,16 @@ class WarmWorker:
 
     def _take(self, wait: bool) -> PreparedCase | None:
         try:
-            return self._inbox.get(block=wait)
+            prepared = self._inbox.get(block=wait)
         except Empty:
             return None
+        if prepared is None:
+            self._inbox.put(None)  # Closed: whoever looks again must hear of it, too.
+        return prepared
 
     def _write(self, prepared: PreparedCase, segmented: Segmented) -> Outcome:
         """Label map, then outcome; whoever waits for the case hears of it at once."""
         hand = self._in_hand[prepared.case.output_name]
-        assert prepared.geometry is not None, "a case that was segmented was opened"
-        volumes_ml = volumes_of(segmented.labels, prepared.geometry, self._tools.structures)
         storage = self._results.storage
         if storage.is_local:
             outcome = written_case(prepared, segmented, self._results.label_map(hand.task.case))
@@ -219,28 +217,30 @@ class WarmWorker:
             outcome = written_case(prepared, segmented, local)
             try:
                 with prepared.timings.stage("put"):
-                    storage.put(local, hand.key)
+                    storage.put(local, hand.case.output_name)
             except FAILURES as error:
-                del self._in_hand[hand.key]
+                del self._in_hand[hand.case.output_name]
                 hand.report.set_exception(OSError(one_line(error)))
                 return failed(prepared.case, one_line(error))
             finally:
                 local.unlink(missing_ok=True)
-        self._answer(outcome, volumes_ml)
+        self._answer(hand, outcome)
         return outcome
 
     def _tell(self, outcome: Outcome) -> None:
         """What was not written has failed. What ends the line is told to all who wait, by itself."""
-        if outcome.case.output_name in self._in_hand and not outcome.ends_run:
-            self._answer(outcome, {})
+        hand = self._in_hand.get(outcome.case.output_name)
+        # Of a case that could not be put into storage the next try may be in hand by now.
+        if hand is not None and hand.case is outcome.case and not outcome.ends_run:
+            self._answer(hand, outcome)
 
-    def _answer(self, outcome: Outcome, volumes_ml: Mapping[str, float]) -> None:
-        hand = self._in_hand[outcome.case.output_name]
-        geometry = outcome.geometry
+    def _answer(self, hand: _InHand, outcome: Outcome) -> None:
+        geometry, is_segmented = outcome.geometry, outcome.status == "segmented"
+        found_ml = {organ.name: organ.volume_ml for organ in outcome.organs}
         fate = Fate(
             case=hand.task.case,
             images=hand.task.images,
-            status="segmented" if outcome.status == "segmented" else "failed",
+            status="segmented" if is_segmented else "failed",
             reason=hand.said(outcome.error or ""),
             tries=hand.task.tries,
             worker=self.name,
@@ -248,8 +248,9 @@ class WarmWorker:
             ended_unix_s=time.time(),
             size_zyx=geometry.size_zyx if geometry else (),
             spacing_zyx_mm=geometry.spacing_zyx_mm if geometry else (),
-            volumes_ml=volumes_ml,
+            volumes_ml={name: found_ml.get(name, 0.0) for name in self._tools.structures if is_segmented},
             warnings=tuple(hand.said(warning) for warning in outcome.warnings),
+            doubts=outcome.doubts,
         )
         report = self._finished(fate)
         del self._in_hand[outcome.case.output_name]
@@ -259,15 +260,6 @@ class WarmWorker:
         fate = replace(fate, worker=self.name)
         self._results.record(fate)
         return Report(fate=fate, segmenting_s=self._device.take_seconds())
-
-
-def volumes_of(labels: U8, geometry: Geometry, structures: Mapping[str, int]) -> dict[str, float]:
-    """ML of every structure in a label map (z, y, x), 0 where it is not found."""
-    voxels = np.zeros(256, np.int64)
-    for plane in labels:  # Slice by slice: numpy counts in eight bytes a voxel.
-        voxels += np.bincount(plane.ravel(), minlength=256)
-    voxel_ml = float(np.prod(geometry.spacing_zyx_mm)) / 1000
-    return {name: float(voxels[label_id]) * voxel_ml for name, label_id in structures.items()}
 
 
 class _TimedPredictor:

@@ -8,18 +8,25 @@ import os
 import pickle
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import floor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from inference.cohort.cluster.case_queue import IN_HAND
 from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.fates import Task
-from inference.cohort.cluster.seats import no_room, room_on, setup_for, this_machine, visible_gpus
+from inference.cohort.cluster.seats import (
+    gpu_names,
+    no_room,
+    room_on,
+    setup_for,
+    this_machine,
+    workers_on,
+)
 from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
 from inference.cohort.cluster.worker_engine import Broken, Event, Lost, Opened, answer, open_worker
 
@@ -114,12 +121,13 @@ class WorkerProcesses:
         worker.process.join()
 
     def close(self) -> None:
-        """End all workers: those at rest by themselves, others without waiting for them."""
+        """End all workers: those at rest by themselves, others after a while that is the same for all."""
         for worker in self._workers.values():
             with suppress(OSError):
                 worker.pipe.send(None)
+        until = time.monotonic() + SECONDS_TO_END
         for name, worker in list(self._workers.items()):
-            worker.process.join(SECONDS_TO_END if worker.is_open else 0)
+            worker.process.join(max(0.0, until - time.monotonic()) if worker.is_open else 0)
             self._dismiss(name)
 
 
@@ -135,17 +143,17 @@ def processes_of_this_machine(call: CohortCall) -> WorkerProcesses:
         raise no_room([machine], call)
     if call.workers is not None and call.workers < room.workers:
         room = replace(room, workers=call.workers, limit="--workers")
-    setup, gpus = setup_for(call, room), visible_gpus()
+    setup, gpus = setup_for(call, room), gpu_names()
     seats = [
-        Seat(setup=setup, environment=_sight(gpus, index, room.gpus) if room.gpus else {})
+        Seat(setup=setup, environment=sight(gpus, index, room.gpus) if room.gpus else {})
         for index in range(room.workers)
     ]
     return WorkerProcesses(seats, room.described)
 
 
-def _sight(gpus: Sequence[str], index: int, share: float) -> dict[str, str]:
+def sight(gpus: Sequence[str], index: int, share: float) -> dict[str, str]:
     """The GPUs that the index-th worker may see, each taking a share of one, or several."""
-    first = floor(index * share + 1e-9)
+    first = index // workers_on(1, share) if share <= 1 else index * round(share)
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[first : first + max(1, round(share))])}
 
 

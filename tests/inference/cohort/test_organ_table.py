@@ -67,7 +67,7 @@ def test_nothing_found_is_a_table_without_rows(tmp_path):
     assert (tmp_path / "v.csv").read_text(encoding="utf-8") == "case,organ\n"
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM"])
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-1+1", "@SUM"])
 def test_no_name_is_a_formula(name, tmp_path):
     write_tables(tmp_path / "v", [outcome(name, organs=(LIVER,))], "hu")
     assert (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines()[1].startswith(f"'{name},")
@@ -77,6 +77,12 @@ def test_no_name_is_a_formula(name, tmp_path):
 def test_tables_that_cannot_be_written_are_refused_before_anything_runs(path, error, tmp_path):
     with pytest.raises(error, match="--statistics"):
         check_tables(tmp_path / path)
+
+
+def test_the_report_is_not_written_over(tmp_path):
+    check_tables(tmp_path / "run.csv", tmp_path / "report.json")
+    with pytest.raises(UsageError, match=r"run\.json: is written by --statistics too"):
+        check_tables(tmp_path / "run.csv", tmp_path / "run.json")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from inference.cohort import watchdog
 from inference.cohort.cases import Case
+from inference.cohort.outcome import Outcome
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import DeviceError
 from tests.inference.cohort.watched_work import slow_to_leave, work
@@ -53,6 +55,35 @@ def test_a_crash_costs_the_case_that_it_happened_on(tmp_path, how, message):
 def test_a_process_that_is_late_before_any_case_fails_them_one_by_one(tmp_path):
     told = run(tmp_path, cases_of("a", "b"), limit_s=0.001)
     assert [(name, status) for name, status, _ in told] == [("a", "failed"), ("b", "failed")]
+
+
+class SlowPipe:
+    """A connection over which each message comes 1000 s after the one before."""
+
+    def __init__(self, messages):
+        self.messages = messages
+        self.now_s = 0.0
+
+    def poll(self, timeout_s):
+        self.now_s += min(timeout_s, 1000.0)
+        return timeout_s >= 1000.0
+
+    def recv(self):
+        return self.messages.pop(0)
+
+    def close(self):
+        pass
+
+
+def test_cases_that_are_left_out_take_no_time_of_the_next(tmp_path, monkeypatch):
+    a, b, c, d = cases_of("a", "b", "c", "d")
+    skipped = [Outcome(case=case, status="skipped") for case in (a, b, c)]
+    pipe = SlowPipe([*skipped, d, Outcome(case=d, status="segmented"), None])
+    monkeypatch.setattr(watchdog.time, "monotonic", lambda: pipe.now_s)
+    context = Mock(**{"Pipe.return_value": (pipe, Mock())})
+    monkeypatch.setattr(watchdog, "get_context", lambda _: context)
+    told = run(tmp_path, [a, b, c, d], limit_s=2000.0)
+    assert [status for _, status, _ in told] == ["skipped", "skipped", "skipped", "segmented"]
 
 
 def test_what_ends_the_run_in_the_second_process_ends_it_here(tmp_path):

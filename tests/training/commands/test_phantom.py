@@ -33,6 +33,7 @@ def test_defaults(called):
     [
         ("--cases 0", "cases must be at least 1"),
         ("--cases 1 --anatomy-share 2", "the anatomy share between 0 and 1"),
+        ("--cases 1 --elsewhere-share 2", "the share of other parts must be between 0 and 1"),
         ("--cases 1 --spacing-zyx-mm 0.1 1 1", "spacing must be at least 0.3"),
     ],
 )

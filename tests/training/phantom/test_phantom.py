@@ -20,8 +20,8 @@ LABEL_MAPS = real_data("label_maps")
 
 # What radiology books and healthy cohorts give, widened to the extremes that a phantom may draw, mL.
 PLAUSIBLE_ML = {
-    "liver": (850, 2900), "spleen": (70, 500), "right kidney": (70, 300), "left kidney": (70, 300),
-    "pancreas": (35, 150),
+    "liver": (850, 2900), "spleen": (60, 560), "right kidney": (55, 330), "left kidney": (55, 330),
+    "pancreas": (30, 150),
     "gallbladder": (8, 100), "stomach": (90, 800), "aorta": (40, 220), "inferior vena cava": (30, 170),
     "duodenum": (30, 160),
     "right adrenal gland": (1.5, 13), "left adrenal gland": (1.5, 13), "esophagus": (5, 70),

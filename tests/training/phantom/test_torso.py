@@ -81,7 +81,8 @@ def test_more_fat_makes_a_wider_body_and_leaves_the_cavity_alone(torso):
 def test_drawn_trunks_reach_from_lean_to_obese():
     drawn = [random_habitus(np.random.default_rng(seed)) for seed in range(300)]
     fat = [one.fat_mm for one in drawn]
-    assert 3 <= min(fat) < 6
+    assert 2 <= min(fat) < 3
+    assert 75 < sum(one < 8 for one in fat) < 150
     assert 40 < max(fat) <= 55
     assert 1 <= sum(one.belly_fluid for one in drawn) < 40
     assert 5 < sum(one.effusion_mm > 0 for one in drawn) < 60

@@ -9,11 +9,14 @@ import numpy as np
 
 from inference.cohort.cluster.warm_worker import Tools
 from inference.errors import OutputError
+from inference.trust.organ_figures import measure_organs
+from model.labels import LabelSet
 from tests.inference.predictors import plan_with_room, segmented
 
 POISON = 666
 """A voxel of this value kills the worker that has the image on its device."""
-STRUCTURES = {"liver": 1, "spleen": 3}
+STRUCTURES = LabelSet(name="two", ids={"liver": 1, "spleen": 3})
+DOUBT = "liver in 2 large pieces"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,9 @@ class FakeTools:
         if self.refuses:
             raise OutputError(self.refuses)
         return Tools(
-            predictor=FakeDevice(self.seconds), admit=lambda opened: plan_with_room(), structures=STRUCTURES
+            predictor=FakeDevice(self.seconds),
+            admit=lambda opened: plan_with_room(),
+            structures=STRUCTURES.names,
         )
 
 
@@ -42,7 +47,8 @@ class FakeDevice:
         with timings.stage("networks"):
             threading.Event().wait(self._seconds)
             labels = (volume.array > 100).astype(np.uint8)
-        return segmented(labels, timings=timings)
+        organs = measure_organs(labels, volume.geometry, STRUCTURES)
+        return segmented(labels, timings=timings, organs=organs, doubts=(DOUBT,))
 
     def close(self):
         pass

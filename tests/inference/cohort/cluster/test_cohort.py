@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from inference.cohort.cluster import seats
 from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.seats import Machine, room_on
+from inference.cohort.cluster.seats import Machine, room_on, workers_on
+from inference.cohort.cluster.worker_processes import sight
 from inference.errors import UsageError
 from inference.runtime.process_memory import held_mb
 from tests.inference.cohort.cluster.conftest import bright_ml
-from tests.inference.cohort.cluster.fake_tools import FakeDevice, FakeTools
+from tests.inference.cohort.cluster.fake_tools import DOUBT, FakeDevice, FakeTools
 from tests.inference.images import voxels
 
 
@@ -38,7 +40,7 @@ def test_the_output_mirrors_the_input(bench):
     row = bench.rows["p1/s1/ct"]
     assert (row["tries"], row["size_zyx"], row["spacing_zyx_mm"]) == ("1", "7×6×5", "4×3×2")
     assert bench.record("p1/s1/ct")["volumes_ml"] == {"liver": pytest.approx(bright_ml()), "spleen": 0.0}
-    assert (row["liver_ml"], row["spleen_ml"]) == (f"{bright_ml():.2f}", "0.00")
+    assert (row["liver_ml"], row["spleen_ml"], row["doubts"]) == (f"{bright_ml():.2f}", "0.00", DOUBT)
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(bench.output / "p1/s1/ct.nii.gz")))
     assert np.array_equal(labels[1:], (voxels() > 100)[1:])
 
@@ -153,6 +155,29 @@ def test_images_and_results_may_lie_behind_urls(bench, memory):
         assert memory.cat(f"/cohort/out/{name}") == (bench.output / name).read_bytes()
 
 
+def test_a_storage_that_fails_once_is_tried_again(bench, memory, monkeypatch):
+    """By the worker that met the failure, while its assembly line still has to hear of the first try."""
+    bench.put("a")
+    bench.workers = 1
+    put, failures = type(memory).put_file, [OSError("the connection was lost")]
+
+    def put_file(self, *given, **options):
+        if failures:
+            raise failures.pop()
+        return put(self, *given, **options)
+
+    monkeypatch.setattr(type(memory), "put_file", put_file)
+    code, out, err = bench.run(output="memory://cohort/out")
+    assert (code, err) == (0, [])
+    assert out[-1].startswith("1 case: 1 segmented; ")
+
+
+def test_no_cell_of_the_table_is_a_formula(bench):
+    bench.put("=1+1")
+    bench.run()
+    assert list(bench.rows) == ["'=1+1"]
+
+
 def test_where_no_worker_can_be_started_nothing_is_written(bench):
     bench.put("a")
 
@@ -242,3 +267,29 @@ def test_the_memory_of_a_machine_admits_its_workers():
     assert (room.workers, room.cpus, room.limit, room.device) == (4, 2, "GPUs", "cuda")
     assert room_on(Machine(cpus=64, memory_mb=2999), call).workers == 0
     assert room_on(Machine(cpus=64, memory_mb=20_000), replace(call, device="cuda")).workers == 0
+
+
+def test_a_share_of_a_gpu_lies_on_one_gpu():
+    assert [workers_on(gpus, 0.7) for gpus in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert (workers_on(3, 0.5), workers_on(3, 2), workers_on(3, 1)) == (6, 1, 3)
+
+    def seen(share, workers):
+        return [sight(["a", "b", "c", "d"], index, share)["CUDA_VISIBLE_DEVICES"] for index in range(workers)]
+
+    assert seen(0.7, 3) == ["a", "b", "c"]
+    assert seen(0.5, 4) == ["a", "a", "b", "b"]
+    assert seen(1.0, 2) == ["a", "b"]
+    assert seen(2.0, 2) == ["a,b", "c,d"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"), [(None, ["0", "1"]), ("3, 1", ["3", "1"]), ("GPU-a,GPU-b,9,2", ["GPU-a", "GPU-b"])]
+)
+def test_gpus_are_named_as_workers_may_be_told_of_them(chosen, names, monkeypatch):
+    """Of two that the driver shows."""
+    monkeypatch.setattr(seats, "select_backend", lambda device: "cuda")
+    monkeypatch.setattr(seats, "visible_gpus", lambda: ["aa", "bb"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert seats.gpu_names() == names

@@ -38,3 +38,15 @@ def test_the_page_shows_failures_and_hides_nothing_in_markup():
     assert "2 segmented, 1 failed" in page
     assert "2 of 2<td>1450.0" in page
     assert "http" not in page
+
+
+def test_the_page_lists_doubtful_results():
+    figures = figures_of(1400)
+    assert "Doubtful" not in page_of(figures, "Cohort in")
+    figures.add(
+        Fate(case="odd one", images=(), status="segmented", doubts=("liver in 2 large pieces", "no spleen"))
+    )
+    page = page_of(figures, "Cohort in")
+    assert "Doubtful results" in page
+    assert "odd one" in page
+    assert "liver in 2 large pieces; no spleen" in page

@@ -145,13 +145,13 @@ def test_structures_have_codes_sides_and_colours(tmp_path):
 
 
 def test_a_structure_without_a_code_has_one_of_this_project(tmp_path):
-    own = LabelSet(name="own", ids={"thing of mine, long": 1})
+    own = LabelSet(name="own", ids={"thing of mine": 1})
     labels = np.zeros(SIZE_ZYX, np.uint8)
     labels[0, 0, 0] = 1
     seg, _, _, _ = written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX), labels, own)
     (code,) = seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence
-    assert (code.CodeValue, code.CodingSchemeDesignator) == ("thing of mine, l", "99LEANSEG")
-    assert code.CodeMeaning == "thing of mine, long"
+    assert (code.CodeValue, code.CodingSchemeDesignator) == ("thing of mine", "99LEANSEG")
+    assert code.CodeMeaning == "thing of mine"
 
 
 def test_what_anonymizing_took_is_made_up_and_said(tmp_path):

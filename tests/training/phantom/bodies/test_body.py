@@ -1,0 +1,55 @@
+"""What is known of a body beside its labels."""
+
+import numpy as np
+import pytest
+
+from tests.training.phantom.bodies.blocks import IDS, SPACING, block_body, block_labels
+from training.phantom.bodies.body import STEPS_PER_MM, prepare_body
+
+
+@pytest.fixture(scope="module")
+def body():
+    return block_body()
+
+
+PAD = 38
+"""75 mm in voxels of 2 mm, rounded up: the map is padded to the sides by that."""
+
+
+def test_the_origin_is_the_middle_of_the_first_lumbar_vertebra(body):
+    assert body.origin_zyx == (29.5, 29.5 + PAD, 29.5 + PAD)
+    assert body.range_mm == (-59.0, 59.0)
+
+
+def test_depth_is_the_way_to_the_surface(body):
+    """The vertebra is 8 voxels wide: its middle voxels lie 3.5 voxels, 7 mm, under the surface."""
+    depth = body.depth / STEPS_PER_MM
+    assert depth[29, 29 + PAD, 29 + PAD] == pytest.approx(7)
+    assert depth[26, 26 + PAD, 26 + PAD] == pytest.approx(1)
+    assert depth[body.labels == 0].max() == 0
+
+
+def test_the_gap_is_how_far_the_nearest_organ_would_have_to_grow(body):
+    """Three voxels lie between liver and stomach: the first is 1 mm from the liver's surface."""
+    row = np.index_exp[30, 12 + PAD, 24 + PAD : 27 + PAD]
+    assert (body.nearest[row] == [IDS["liver"], IDS["liver"], IDS["stomach"]]).sum() >= 2
+    assert body.nearest_gap[row][0] / STEPS_PER_MM == pytest.approx(1)
+    assert body.nearest_gap[row][2] / STEPS_PER_MM == pytest.approx(1)
+
+
+def test_the_hull_spans_what_lies_between_structures(body):
+    hull = body.hull
+    between, outside = (30 // 2, (20 + PAD) // 2, (25 + PAD) // 2), (30 // 2, 2, 2)
+    assert hull[between] < -5
+    assert hull[outside] > 50
+
+
+def test_arms_are_left_out_since_the_map_cuts_them(body):
+    assert not (body.labels == IDS["humerus_left"]).any()
+
+
+def test_a_body_without_its_first_lumbar_vertebra_is_refused():
+    labels = block_labels()
+    labels[labels == IDS["vertebrae_L1"]] = 0
+    with pytest.raises(ValueError, match="map x: has no vertebrae_L1"):
+        prepare_body("x", labels, SPACING, IDS)

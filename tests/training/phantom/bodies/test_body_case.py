@@ -1,0 +1,92 @@
+"""Cases over whole-body maps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.phantom.bodies.blocks import IDS, block_body
+from tests.training.phantom.plain import plain_pose
+from training.phantom.bodies.case import STEP_MM, body_case, deform
+from training.phantom.bodies.shape import move_organs, random_shape
+from training.phantom.frame import Frame
+
+
+@pytest.fixture(scope="module")
+def body():
+    return block_body()
+
+
+def plain_shape(body, **fields):
+    shape = random_shape(np.random.default_rng(0), body)
+    return replace(shape, pose=plain_pose(), **{"growth_mm": 0.0} | fields)
+
+
+def frame_around(body):
+    return Frame(pose=plain_pose(), origin_xyz_mm=np.array([-60.0] * 3), step_mm=2.0, shape=(61, 61, 61))
+
+
+class Still(np.random.Generator):
+    """Draws no change at all."""
+
+    def __init__(self):
+        super().__init__(np.random.PCG64(0))
+
+    def normal(self, loc=0.0, scale=1.0, size=None):
+        return loc if size is None else np.full(size, loc)
+
+
+def test_an_undeformed_body_has_its_own_volumes(body):
+    """The liver is 20 × 14 × 16 voxels less the gallbladder's 4 × 4 × 4, on a grid as fine as the map's."""
+    deformed = deform(frame_around(body), body, plain_shape(body), Still())
+    assert (deformed.structures == IDS["liver"]).sum() == pytest.approx(20 * 14 * 16 - 64, rel=0.06)
+    assert (deformed.structures == IDS["gallbladder"]).sum() == pytest.approx(64, rel=0.3)
+
+
+def test_growing_organs_meet_in_the_lean(body):
+    """Liver and stomach are 6 mm apart: growing by 3 mm each they touch, and the vertebra stays as it is."""
+    lean, own = (
+        deform(frame_around(body), body, plain_shape(body, growth_mm=growth), Still())
+        for growth in (6.0, 0.0)
+    )
+    for organ in ("liver", "stomach"):
+        assert (lean.structures == IDS[organ]).sum() > 1.15 * (own.structures == IDS[organ]).sum()
+    vertebra = IDS["vertebrae_L1"]
+    assert np.array_equal(lean.structures == vertebra, own.structures == vertebra)
+
+
+def test_a_missing_organ_leaves_nothing(body):
+    deformed = deform(frame_around(body), body, plain_shape(body), Still(), ["gallbladder"])
+    assert not (deformed.structures == IDS["gallbladder"]).any()
+    assert (deformed.structures == IDS["liver"]).any()
+
+
+def test_moving_organs_never_folds_space(body):
+    """Along any line of points the map's coordinates still rise."""
+    for seed in range(5):
+        axis = np.arange(-60, 60, 2, dtype=np.float32)
+        coordinates = [c.copy() for c in np.meshgrid(axis, axis, axis, indexing="ij")]
+        move_organs(coordinates, body, np.random.default_rng(seed))
+        for direction, values in enumerate(coordinates):
+            assert np.diff(values, axis=direction).min() > 0
+
+
+def test_a_case_is_made_from_its_seed_alone(body):
+    one, two = (body_case(np.random.default_rng(3), body, coverage="slab") for _ in range(2))
+    assert np.array_equal(one.image, two.image)
+    assert np.array_equal(one.labels, two.labels)
+    other = body_case(np.random.default_rng(4), body, coverage="slab")
+    assert other.image.shape != one.image.shape or not np.array_equal(other.image, one.image)
+
+
+def test_labels_are_flare_ids_and_lie_in_soft_tissue(body):
+    case = body_case(np.random.default_rng(8), body, coverage="abdomen", phase="portal")
+    assert set(np.unique(case.labels)) <= {0, 1, 9, 11}
+    assert case.spacing_xyz_mm[:2] == (STEP_MM, STEP_MM)
+    liver = case.image[case.labels == 1]
+    assert 40 < np.median(liver) < 190
+
+
+def test_unknown_coverage_is_named(body):
+    with pytest.raises(ValueError, match="unknown coverage 'tail'; known: abdomen"):
+        body_case(np.random.default_rng(0), body, coverage="tail")

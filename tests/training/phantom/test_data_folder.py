@@ -1,0 +1,48 @@
+"""Folders of cases: bodies by their structures, and other parts of the body."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.training.phantom.bodies.blocks import IDS, SPACING, block_labels
+from training.phantom.bodies.body import Body
+from training.phantom.data_folder import Cohort, load_anatomy, write_dataset
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """A folder with the map of one body."""
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    image = sitk.GetImageFromArray(block_labels())
+    image.SetSpacing(SPACING)
+    sitk.WriteImage(image, str(folder / "blocks.nii.gz"))
+    (folder / "structures.json").write_text(json.dumps(IDS))
+    return folder
+
+
+def test_maps_with_their_structures_are_bodies(maps):
+    (body,) = load_anatomy(maps)
+    assert isinstance(body, Body)
+    assert (body.name, body.ids) == ("blocks", IDS)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"liver": "x"}'])
+def test_a_faulty_list_of_structures_is_named(maps, text):
+    (maps / "structures.json").write_text(text)
+    with pytest.raises(ValueError, match=r"structures\.json: must be one JSON object"):
+        load_anatomy(maps)
+
+
+@pytest.mark.parametrize(("share", "present"), [(1.0, False), (0.0, True)])
+def test_scans_elsewhere_hold_no_organ_and_bodies_do(maps, tmp_path, share, present):
+    coverage = "abdomen" if present else None
+    cohort = Cohort(cases=1, seed=1, anatomy_share=1.0, elsewhere_share=share, coverage=coverage)
+    write_dataset(tmp_path, cohort, anatomy=maps)
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "labelsTr/phantom_00000.nii.gz")))
+    assert labels.any() == present
+    assert np.isin(np.unique(labels), [0, 1, 9, 11]).all()
+    record = json.loads((tmp_path / "dataset.json").read_text())["cases"][0]
+    assert (record["anatomy"] == "elsewhere") != present

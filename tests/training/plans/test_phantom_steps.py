@@ -1,0 +1,55 @@
+"""Drawing phantoms as a step of a plan."""
+
+from pathlib import Path
+
+import pytest
+
+from training.plans.carrying_out import Work
+from training.plans.ledger import Ledger
+from training.plans.phantom_steps import PhantomStep
+from training.plans.plan_document import Plan
+from training.plans.plan_loading import PUBLISHED, load_plan
+from training.plans.step_parts import Machine
+from training.plans.training_steps import TrainStep
+
+
+def work_of(plan, tmp_path, **inputs):
+    return Work(plan=plan, folder=tmp_path, inputs=inputs, ledger=Ledger(folder=tmp_path / "out"), machine=Machine())
+
+
+def test_a_step_is_a_command_and_gives_a_data_set(tmp_path):
+    steps = {
+        "cases": PhantomStep(cases=3, seed=5, anatomy="${maps}", anatomy_share=1.0, elsewhere_share=0.1),
+        "train": TrainStep(recipe="demo", data=("${cases}",), validation=0),
+    }
+    plan = Plan(name="p", description="d", inputs={"maps": "label maps"}, steps=steps)
+    work = work_of(plan, tmp_path, maps=Path("m"))
+    cases = str(work.ledger.result("cases"))
+    assert work.words("cases")[2:] == [
+        *("phantom", "--cases", "3", "--seed", "5", "--output", cases, "--anatomy", "m"),
+        *("--anatomy-share", "1.0", "--elsewhere-share", "0.1"),
+    ]
+    train = work.words("train")
+    assert train[train.index("--data") + 1] == cases
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cases": 0}, "cases: must be 1 or more"),
+        ({"seed": -1}, "seed: must be 0 or more"),
+        ({"anatomy_share": 2.0}, "anatomy_share: must be 0 to 1"),
+        ({"elsewhere_share": -1.0}, "elsewhere_share: must be 0 to 1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        PhantomStep(**{"cases": 1, "seed": 0} | fields)
+
+
+def test_the_embedded_bundle_is_made_of_synthetic_cases_alone():
+    plan = load_plan(PUBLISHED / "embedded-bundle.yaml")
+    assert set(plan.inputs) == {"organs", "bodies"}
+    assert plan.order[-1] == "bundle"
+    for name in ("region", "member"):
+        assert {"cases", "phantoms", "held_out"} <= set(plan.taken_by(name))

@@ -1,0 +1,206 @@
+"""One case over a whole-body map: deformed, filled, scanned in slices, labelled with the FLARE organs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from training.phantom.bodies.body import STEPS_PER_MM, Body
+from training.phantom.bodies.filling import Deformed, Painter
+from training.phantom.bodies.shape import Shape, move_organs, random_shape
+from training.phantom.bodies.slices import random_slices, scan
+from training.phantom.bodies.structures import ORGANS, organ_id
+from training.phantom.canvas import Canvas
+from training.phantom.case import PhantomCase
+from training.phantom.frame import FloatArray, Frame
+from training.phantom.patient import draw_missing
+from training.phantom.scanner import finish, paint_arms, paint_table, random_scanner
+from training.phantom.tissue import random_tissues
+from training.phantom.torso import Torso, random_habitus
+
+_ARM_TISSUES = ("skin", "fat", "muscle", "cortical bone")
+STEP_MM = 2.5
+"""Spacing at which bodies are drawn; slices are averaged from it."""
+
+# Canonical heights of a scan, mm: lower and upper end, and how often it is drawn.
+_COVERAGE = {
+    "abdomen": (-140.0, 125.0, 0.34),
+    "abdomen and pelvis": (-300.0, 125.0, 0.08),
+    "whole": (-500.0, 500.0, 0.02),
+    "slab": (0.0, 0.0, 0.30),
+    "chest": (110.0, 320.0, 0.06),
+    "pelvis and thighs": (-400.0, -130.0, 0.06),
+}
+COVERAGES = tuple(_COVERAGE)
+"""Names of the examinations."""
+
+
+def body_case(
+    rng: np.random.Generator,
+    body: Body,
+    *,
+    coverage: str | None = None,
+    phase: str | None = None,
+) -> PhantomCase:
+    """Draw one patient with a body's anatomy and scan it.
+
+    Raises:
+        ValueError: unknown coverage or phase.
+    """
+    if coverage is not None and coverage not in _COVERAGE:
+        raise ValueError(f"unknown coverage {coverage!r}; known: {', '.join(_COVERAGE)}")
+    odds = np.array([row[2] for row in _COVERAGE.values()])
+    drawn = str(rng.choice(list(_COVERAGE), p=odds / odds.sum()))
+    coverage = coverage or drawn
+    shape, tissues = random_shape(rng, body), random_tissues(rng, phase)
+    slices = random_slices(rng)
+    frame = _frame(rng, body, shape, coverage, least_mm=slices.length_of(8))
+    missing = draw_missing(rng)
+    deformed = deform(frame, body, shape, rng, missing)
+    painter = Painter(frame, body, deformed, shape, tissues, rng)
+    patient = painter.paint()
+    canvas = _surroundings(frame, painter.skin_mm, tissues_hu={n: tissues[n] for n in _ARM_TISSUES}, rng=rng)
+    image = np.where(painter.skin_mm < 0, patient, canvas.image)
+    image = ndimage.gaussian_filter(image, (0.3, *[float(rng.uniform(0.3, 0.6))] * 2))
+    labels = _organs(deformed.structures, body)
+    image, labels = scan(image, labels, STEP_MM, slices)
+    spacing = (slices.spacing_mm, STEP_MM, STEP_MM)
+    image, labels, is_cut = _field_of_view(image, labels, rng)
+    scanner = random_scanner(rng, slices.thickness_mm)
+    voxels = finish(image, scanner, spacing, rng)
+    present = {int(i) for i in np.unique(labels)}
+    return PhantomCase(
+        image=voxels,
+        labels=labels,
+        spacing_xyz_mm=(STEP_MM, STEP_MM, slices.spacing_mm),
+        origin_xyz_mm=(0.0, 0.0, 0.0),
+        direction=np.eye(3),
+        info={
+            "phase": tissues.phase,
+            "coverage": coverage,
+            "anatomy": body.name,
+            "missing": missing,
+            "absent_ids": [i for i in range(1, 14) if i not in present],
+            "width_mm": round(shape.width_mm),
+            "fat_mm": round(shape.fat_mm, 1),
+            "slice_mm": slices.thickness_mm,
+            "cut_field_of_view": is_cut,
+        },
+    )
+
+
+def _organs(structures: npt.NDArray[np.uint8], body: Body) -> npt.NDArray[np.uint8]:
+    """FLARE ids of structure ids."""
+    table = np.zeros(256, dtype=np.uint8)
+    for name, index in body.ids.items():
+        table[index] = organ_id(name)
+    return table[structures]
+
+
+def deform(
+    frame: Frame, body: Body, shape: Shape, rng: np.random.Generator, missing: Collection[str] = ()
+) -> Deformed:
+    """Bring a body onto a scan's frame; where organs (FLARE names) are missing there is nothing."""
+    whole = frame.whole()
+    coordinates = [whole.z.copy(), whole.y.copy(), whole.x.copy()]
+    move_organs(coordinates, body, rng)
+    index = [
+        c / np.float32(s) + np.float32(o)
+        for c, s, o in zip(coordinates, body.spacing_zyx_mm, body.origin_zyx, strict=True)
+    ]
+    size = float(np.prod(shape.pose.size_xyz) ** (1 / 3))
+    nearest_voxel = [np.rint(i).astype(np.int32) for i in index]
+    inside = np.ones(frame.shape, dtype=bool)
+    for i, n in zip(nearest_voxel, body.labels.shape, strict=True):
+        inside &= (i >= 0) & (i < n)
+        np.clip(i, 0, n - 1, out=i)
+    at = tuple(nearest_voxel)
+    structures = np.where(inside, body.labels[at], np.uint8(0))
+    depth = _sampled(body.depth, index) * np.float32(size / STEPS_PER_MM)
+    # Organs of the lean fill the fat between them.
+    gap = _sampled(body.nearest_gap, index) * np.float32(size / STEPS_PER_MM)
+    uneven = shape.growth_mm * np.clip(1 + 0.6 * frame.noise(whole, 40.0, rng), 0, 2)
+    grown = inside & (structures == 0) & (gap < uneven)
+    structures[grown] = body.nearest[at][grown]
+    hull_index = [i / np.float32(2) for i in index]
+    hull = ndimage.map_coordinates(body.hull, hull_index, order=1, mode="nearest") * np.float32(size)
+    lost = [i for name, i in body.ids.items() if ORGANS.get(name) in missing]
+    structures[np.isin(structures, lost)] = 0
+    return Deformed(structures, depth, hull, whole.z)
+
+
+def _sampled(values: npt.NDArray[np.uint8], index: list[FloatArray]) -> FloatArray:
+    return np.asarray(ndimage.map_coordinates(values, index, output=np.float32, order=1, mode="nearest"))
+
+
+def _frame(rng: np.random.Generator, body: Body, shape: Shape, coverage: str, *, least_mm: float) -> Frame:
+    """The grid over the examined part, wide enough for the body."""
+    low, high = _COVERAGE[coverage][:2]
+    if coverage == "slab":
+        length = float(rng.uniform(16, 120))
+        low = float(rng.uniform(-120, 115 - length / 2))
+        high = low + length
+    low, high = low + float(rng.normal(0, 12)), high + float(rng.normal(0, 12))
+    first, last = body.range_mm
+    low, high = max(low, first + 5), min(high, last - 5)
+    if high - low < least_mm:
+        middle = float(np.clip((low + high) / 2, first + 5 + least_mm / 2, last - 5 - least_mm / 2))
+        low, high = middle - least_mm / 2, middle + least_mm / 2
+    sx, sy, sz = shape.pose.size_xyz
+    beyond = shape.fat_mm * 1.6 + shape.wall_mm * 1.5
+    half_x = body.hull_width_mm / 2 * sx * 1.08 + beyond
+    mid_y = _middle_y_mm(body) * sy
+    half_y = body.hull_width_mm / 2 * 0.78 * sy + beyond
+    centre = shape.pose.to_scanner(np.array([0.0, 0.0, (low + high) / 2]))
+    margin = rng.uniform(4, 40, 4)
+    start = np.array([centre[0] - half_x - margin[0], centre[1] + mid_y - half_y - margin[1], 0.0])
+    stop = np.array([centre[0] + half_x + margin[2], centre[1] + mid_y + half_y + margin[3] + 10, 0.0])
+    start[2], stop[2] = low * sz, high * sz
+    size = np.ceil((stop - start) / STEP_MM).astype(int) + 1
+    return Frame(
+        pose=shape.pose,
+        origin_xyz_mm=start,
+        step_mm=STEP_MM,
+        shape=(int(size[2]), int(size[1]), int(size[0])),
+    )
+
+
+def _middle_y_mm(body: Body) -> float:
+    """How far the trunk's middle lies before the spine (negative), at the first lumbar vertebra."""
+    rows = np.flatnonzero((body.hull[int(body.origin_zyx[0]) // 2] < 0).any(1)) * 2
+    return float((rows.mean() - body.origin_zyx[1]) * body.spacing_zyx_mm[1])
+
+
+def _surroundings(
+    frame: Frame, skin: FloatArray, *, tissues_hu: dict[str, float], rng: np.random.Generator
+) -> Canvas:
+    """Table and arms, on the frame's own points."""
+    canvas = Canvas(
+        frame=frame,
+        shape=frame.shape,
+        spacing_zyx_mm=(STEP_MM,) * 3,
+        blur_zyx_mm=(STEP_MM,) * 3,
+        offset_zyx_mm=(0.0, 0.0, 0.0),
+    )
+    torso = Torso(random_habitus(rng), skin, skin, skin, skin, skin)
+    if rng.random() < 0.85:
+        paint_table(canvas, torso, rng)
+    if rng.random() < 0.2:
+        paint_arms(canvas, rng, tissues_hu)
+    return canvas
+
+
+def _field_of_view(
+    image: FloatArray, labels: npt.NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[FloatArray, npt.NDArray[np.uint8], bool]:
+    """In a tenth of cases the field of view cuts through the body."""
+    if rng.random() >= 0.1:
+        return image, labels, False
+    box = []
+    for n in image.shape[1:]:
+        first, last = rng.uniform(0, 0.3, 2)
+        box.append(slice(int(first * n), int((1 - last) * n)))
+    return image[:, box[0], box[1]], labels[:, box[0], box[1]], True
