@@ -33,7 +33,7 @@ class Contender:
 
 
 def cases_in(folder: Path) -> tuple[Case, ...]:
-    """The cases of a folder.
+    """The cases of a folder, by whole paths, since programs run elsewhere.
 
     Raises:
         JudgingError: there is none.
@@ -41,7 +41,7 @@ def cases_in(folder: Path) -> tuple[Case, ...]:
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder; give one that holds CASE_0000.nii.gz with --images")
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.absolute().iterdir()):
         ending = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
         if ending is not None:
             found.setdefault(split_channel(path.name.removesuffix(ending))[0], []).append(path)
@@ -58,7 +58,8 @@ def leanseg(name: str, bundle: Path, *, fp32: bool) -> Contender:
         given.mkdir(parents=True)
         for path in case.channels:
             (given / path.name).symlink_to(path.resolve())
-        words = ["--input", str(given), "--output", str(folder), "--bundle", str(bundle), "--device", "cpu"]
+        words = ["--input", str(given), "--output", str(folder), "--bundle", str(bundle.absolute())]
+        words += ["--device", "cpu"]
         return [sys.executable, str(ROOT / "predict.py"), *words, *(["--precision", "fp32"] if fp32 else [])]
 
     return Contender(name=name, command=command)
@@ -89,7 +90,7 @@ def nnunet(
         images = ["--images", *map(str, case.channels), "--output", str(folder / case.name)]
         given = ["--model", str(model), "--folds", *folds, "--checkpoint", checkpoint]
         flags = [*([] if mirrored else ["--no-mirroring"]), *(["--float32-sums"] if float32_sums else [])]
-        return [str(python), str(NNUNET_PROGRAM), *given, *images, *flags]
+        return [_whole(python), str(NNUNET_PROGRAM), *given, *images, *flags]
 
     return Contender(name="nnU-Net, float32 sums" if float32_sums else "nnU-Net", command=command)
 
@@ -105,9 +106,17 @@ def monai(python: Path, config: Path) -> Contender:
     def command(case: Case, folder: Path) -> list[str]:
         images = ["--images", *map(str, case.channels)]
         output = ["--output", str(folder / f"{case.name}{SUFFIXES[0]}")]
-        return [str(python), str(MONAI_PROGRAM), "--config", str(config), *images, *output]
+        return [_whole(python), str(MONAI_PROGRAM), "--config", str(config), *images, *output]
 
     return Contender(name="MONAI", command=command)
+
+
+def _whole(python: Path) -> str:
+    """An interpreter's whole path; not resolved: that of a virtual environment is a link to another's.
+
+    What is no file here is looked for where programs are.
+    """
+    return str(python.absolute() if python.is_file() else python)
 
 
 def label_map_of(case: Case, folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Contenders are run on the same cases; agreement and figures can be told by hand."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import SimpleITK as sitk
 from eval.benchmark.cold_runs import Measured
 from eval.eval_errors import JudgingError
 from eval.verification.comparison import Agreement, Contest, agreement, run_all
-from eval.verification.contenders import Case, Contender, cases_in, leanseg, nnunet
+from eval.verification.contenders import Case, Contender, cases_in, leanseg, monai, nnunet
 from eval.verification.findings import structures_table, table
 from model.labels import LabelSet
 
@@ -74,6 +75,22 @@ def test_command_lines(tmp_path):
     ours = list(leanseg("ours", tmp_path / "bundle", fp32=True).command(given, tmp_path / "out"))
     assert ours[-2:] == ["--precision", "fp32"]
     assert (tmp_path / "out-images" / "a" / "a_0000.nii.gz").is_symlink()
+
+
+def test_programs_that_run_elsewhere_are_given_whole_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("images/a_0000.nii.gz"), Path("peers/python")):
+        path.parent.mkdir()
+        path.touch()
+    (found,) = cases_in(Path("images"))
+    assert found.channels == (tmp_path / "images/a_0000.nii.gz",)
+    for contender in (
+        nnunet(Path("peers/python"), tmp_path / "model", ("0",), "best.pth"),
+        monai(Path("peers/python"), tmp_path / "monai.json"),
+    ):
+        assert contender.command(found, tmp_path / "out")[0] == str(tmp_path / "peers/python")
+    ours = leanseg("ours", Path("bundle"), fp32=False).command(found, tmp_path / "out")
+    assert str(tmp_path / "bundle") in ours
 
 
 def program(code):
