@@ -14,7 +14,8 @@ from training.plans.training_steps import TrainStep
 
 
 def work_of(plan, tmp_path, **inputs):
-    return Work(plan=plan, folder=tmp_path, inputs=inputs, ledger=Ledger(folder=tmp_path / "out"), machine=Machine())
+    ledger = Ledger(folder=tmp_path / "out")
+    return Work(plan=plan, folder=tmp_path, inputs=inputs, ledger=ledger, machine=Machine())
 
 
 def test_a_step_is_a_command_and_gives_a_data_set(tmp_path):

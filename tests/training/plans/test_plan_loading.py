@@ -119,7 +119,7 @@ def test_a_plan_stands_on_another(tmp_path):
         ("steps: [", "cannot be read as YAML"),
         ("- a", "must be a mapping of fields"),
         ("extends: [a, b]", "extends: must be the name of a plan"),
-        ("extends: nothing", "plan nothing: no such file, and not one of embedded-bundle, method-a, method-a-tiny"),
+        ("extends: nothing", "plan nothing: no such file, and not one of embedded-bundle, method-a"),
     ],
 )
 def test_files_that_are_no_plans(tmp_path, text, message):
