@@ -18,10 +18,10 @@ def test_the_embedded_bundle_fits_a_screen(capsys):
     assert max(map(len, lines)) <= 110
     text = "\n".join(lines)
     for expected in (
-        "LeanSeg demo",
+        "LeanSeg default",
         "CT, CT: window",
         "member-1.onnx, ",
-        "80×80×80 voxels of 2.5×2.5×2.5 mm",
+        "48×112×144 voxels of 2.5×2.5×2.5 mm",
         "14 tumor",
         "split into right and left: kidney, adrenal gland",
         "CC BY 4.0",
