@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from training.phantom.bodies.data_folder import Cohort, write_dataset
 from training.phantom.case import COVERAGES
-from training.phantom.data_folder import Cohort, write_dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from training.__main__ import main
 from training.commands import phantom
-from training.phantom.data_folder import Cohort
+from training.phantom.bodies.data_folder import Cohort
 
 
 @pytest.fixture

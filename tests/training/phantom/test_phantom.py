@@ -8,8 +8,8 @@ import SimpleITK as sitk
 
 from model.labels import FLARE23
 from tests.places import real_data
+from training.phantom.bodies.data_folder import ALL_ORIENTATIONS, Cohort, load_anatomy, to_sitk, write_dataset
 from training.phantom.case import phantom_case
-from training.phantom.data_folder import ALL_ORIENTATIONS, Cohort, load_anatomy, to_sitk, write_dataset
 from training.phantom.maps import anatomy_from_labels
 from training.phantom.patient import draw_missing
 
@@ -156,7 +156,7 @@ def test_extending_a_folder_keeps_the_earlier_cases_listed(tmp_path, monkeypatch
     def quick(rng, **_):
         return phantom_case(rng, shape=(6, 20, 20), spacing_zyx_mm=(8.0, 16.0, 16.0))
 
-    monkeypatch.setattr("training.phantom.data_folder.phantom_case", quick)
+    monkeypatch.setattr("training.phantom.bodies.data_folder.phantom_case", quick)
     write_dataset(tmp_path, Cohort(cases=1, seed=4))
     write_dataset(tmp_path, Cohort(cases=1, seed=4, first_index=1))
     content = json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))

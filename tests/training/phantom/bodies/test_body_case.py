@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.phantom.bodies.blocks import IDS, block_body
 from tests.training.phantom.plain import plain_pose
-from training.phantom.bodies.case import STEP_MM, body_case, deform
+from training.phantom.bodies.body_case import STEP_MM, body_case, deform
 from training.phantom.bodies.shape import move_organs, random_shape
 from training.phantom.frame import Frame
 

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from tests.training.phantom.bodies.blocks import IDS, SPACING, block_labels
 from training.phantom.bodies.body import Body
-from training.phantom.data_folder import Cohort, load_anatomy, write_dataset
+from training.phantom.bodies.data_folder import Cohort, load_anatomy, write_dataset
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import SimpleITK as sitk
 
 from model.labels import FLARE23
 from training.phantom.bodies.body import Body, prepare_body
-from training.phantom.bodies.case import body_case
+from training.phantom.bodies.body_case import body_case
 from training.phantom.bodies.elsewhere import elsewhere_case
 from training.phantom.case import PhantomCase, phantom_case
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
