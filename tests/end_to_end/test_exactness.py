@@ -22,6 +22,7 @@ from inference.sliding_window.running_mean import RunningMean
 from inference.threads import ONE_THREAD
 from model.bundle import load_bundle
 from model.manifest.fusion import MeanFusion
+from model.manifest.window import FixedWindow
 from tests.inference.fakes import SCORES, all_starts
 from tests.places import ROOT, real_data
 
@@ -51,7 +52,8 @@ def plain(volume, bundle):
 def test_slabs_and_boundaries_give_what_the_plain_computation_gives(scores, monkeypatch):
     embedded = load_bundle(BUNDLE)
     member = embedded.manifest.members[0]
-    member = replace(member, tiling=replace(member.tiling, skip_air=False))
+    tiling = replace(member.tiling, skip_air=False)
+    member = replace(member, tiling=tiling, window=FixedWindow(), window_zyx=(40, 64, 64))
     alone = {
         "members": (member,),
         "localization": None,

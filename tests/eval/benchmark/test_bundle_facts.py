@@ -55,8 +55,14 @@ def test_members_may_state_what_is_their_own(tmp_path):
     assert (second.overlap, second.importance) == (0.25, "constant")
 
 
-def test_the_embedded_bundle_is_known():
-    bundle = read_bundle(ROOT / "bundles" / "default")
+def test_the_embedded_bundle_is_known_apart_from_its_windows_of_any_size(tmp_path):
+    """The plain pipeline has windows of one size."""
+    document = json.loads((ROOT / "bundles" / "default" / "manifest.json").read_text())
+    with pytest.raises(JudgingError, match=r"members\[0\]\.window\.kind 'any'"):
+        read(tmp_path, document)
+    for member in document["members"]:
+        member["window"] = {"kind": "fixed"}
+    bundle = read(tmp_path, document)
     assert [member.path.name for member in bundle.members] == ["member-1.onnx", "member-2.onnx"]
     assert bundle.channel_ids == (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 14)
     assert bundle.right_of == {13: 2, 8: 7}

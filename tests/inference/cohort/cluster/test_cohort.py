@@ -218,8 +218,7 @@ def test_a_device_is_kept_busy_while_cases_are_read_and_written(bench, monkeypat
 
 
 @pytest.mark.slow
-def test_ten_thousand_cases_take_no_more_memory_than_a_thousand_and_little_time(bench, monkeypatch):
-    """Time is the processor's of this process, driver and workers: other programs may be running."""
+def test_ten_thousand_cases_take_no_more_memory_than_a_thousand(bench, monkeypatch):
     bench.put("p/c0")
     for number in range(1, 10_000):
         os.link(bench.source / "p/c0.nii.gz", bench.source / f"p/c{number}.nii.gz")
@@ -230,11 +229,9 @@ def test_ten_thousand_cases_take_no_more_memory_than_a_thousand_and_little_time(
         memory_mb.setdefault(done // 1000, held_mb())
 
     monkeypatch.setattr("inference.commands.cohort.LiveView.progress", watch)
-    began_s = time.process_time()
     code, out, _ = bench.run()
     assert code == 0
     assert out[-1].startswith("10000 cases: 10000 segmented")
-    assert 10_000 / (time.process_time() - began_s) >= 100
     assert max(memory_mb.values()) - memory_mb[min(set(memory_mb) - {0})] < 30
 
 
