@@ -294,6 +294,7 @@
     LeanSeg.untip();
     LeanSeg.closeVolume?.();
     Object.assign(now, { item, volume: null, canvases: [], sliders: [] });
+    delete dialog.dataset.ready;
     dialog.replaceChildren(...frame(item));
     if (!dialog.open) dialog.showModal();
     history.replaceState(null, "", `#case=${encodeURIComponent(item.stem)}`);
@@ -338,9 +339,11 @@
     delete dialog.dataset.ready;
     history.replaceState(null, "", location.pathname);
   });
-  dialog.addEventListener("keydown", (event) => {
+  // Not on the dialog: what had the focus goes with the case before, and keys then go to the page.
+  addEventListener("keydown", (event) => {
     const by = { n: 1, p: -1 }[event.key];
-    if (by && !event.ctrlKey && !event.metaKey && !event.altKey) LeanSeg.openCase(neighbour(now.item, by));
+    const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (dialog.open && by && plain) LeanSeg.openCase(neighbour(now.item, by));
   });
 
   // A case has an address, index.html#case=NAME, to be sent to somebody.
