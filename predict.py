@@ -18,13 +18,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
-from inference.call import WRONG_CALL, Call
+from inference.call import EMBEDDED_BUNDLE, WRONG_CALL, Call
+from inference.ending import TERMINATED, leave
+from inference.option_values import at_least_one
 from inference.runtime.cuda_devices import is_cuda
 
-DEFAULT_BUNDLE = Path(__file__).resolve().parent / "bundles" / "default"
-TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -54,7 +53,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     add(
         "--bundle",
         type=Path,
-        default=DEFAULT_BUNDLE,
+        default=EMBEDDED_BUNDLE,
         metavar="DIR",
         help="model bundle (default: the embedded one)",
     )
@@ -67,7 +66,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     )
     add(
         "--threads",
-        type=_at_least_one,
+        type=at_least_one,
         default=0,
         metavar="N",
         help="processor threads (default: as many as can run at a time, a quota considered)",
@@ -140,7 +139,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--gpu-memory-mb",
-        type=_at_least_one,
+        type=at_least_one,
         default=4096,
         metavar="N",
         help="MiB of GPU memory to stay within (default: %(default)s)",
@@ -153,7 +152,7 @@ def main(argv: Sequence[str] | None = None, program: str = "predict.py") -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, leave)
     try:
         from inference.command import run
     except ModuleNotFoundError as error:
@@ -171,14 +170,8 @@ def main(argv: Sequence[str] | None = None, program: str = "predict.py") -> int:
         raise
 
 
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
-    return int(text)
-
-
 def _at_least_one_or_auto(text: str) -> int | None:
-    return None if text == "auto" else _at_least_one(text)
+    return None if text == "auto" else at_least_one(text)
 
 
 def _device(text: str) -> str:
@@ -195,11 +188,6 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < threading.TIMEOUT_MAX:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a number of seconds, above 0")
     return seconds
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    """Leave as an exception does, so that unfinished files are removed on the way."""
-    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

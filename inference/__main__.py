@@ -7,8 +7,8 @@ written, or no worker is left; 130 interrupted.
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
+from inference.ending import leave
 from inference.errors import LeanSegError
 from leanseg.command_line import Command, dispatch
 from model.bundle import BundleError
@@ -20,7 +20,6 @@ COMMANDS = {
         needs="cohort",
     ),
 }
-TERMINATED = 128 + signal.SIGTERM
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m inference") -> int:
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m inference"
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, leave)
     return dispatch(
         program,
         "Run bundles on many cases.",
@@ -39,11 +38,6 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m inference"
         refusals={**dict.fromkeys((LeanSegError, BundleError, OSError, ModuleNotFoundError), 2)},
         interrupted="interrupted; results written so far are whole, --resume goes on",
     )
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    """Leave as an exception does, so that workers are ended and unfinished files removed on the way."""
-    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

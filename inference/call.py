@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+EMBEDDED_BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "default"
+"""The bundle that is used where none is named."""
 WRONG_CALL = 2
 """Exit code where nothing can be run or written; see `inference.errors`."""
 

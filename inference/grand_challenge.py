@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from inference.call import Call
+from inference.call import EMBEDDED_BUNDLE, Call
 from inference.command import run
 from inference.errors import LeanSegError, UsageError, one_line, reason
 from inference.imaging.metaimage_writing import write_metaimage
@@ -22,7 +22,6 @@ from inference.imaging.reading import image_suffix, read_volume
 from model.bundle import MANIFEST
 from model.case_names import channel_stem
 
-EMBEDDED = Path(__file__).resolve().parents[1] / "bundles" / "default"
 RESULT = os.environ.get("LEANSEG_RESULT", "images/abdominal-organ-segmentation")
 """Folder of the output's socket; the image is built for one."""
 CASE = "case"
@@ -140,7 +139,7 @@ def _bundle(model: Path) -> Path:
         sorted(path for path in model.glob("*") if not path.name.startswith(".")) if model.is_dir() else []
     )
     if not inside:
-        return EMBEDDED
+        return EMBEDDED_BUNDLE
     for folder in (model, *inside):
         if (folder / MANIFEST).is_file():
             return folder

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from model.labels import words_of
+
 SNOMED, OWN = "SCT", "99LEANSEG"
 
 
@@ -72,7 +74,7 @@ def codes_of(structure: str) -> StructureCodes:
     >>> codes_of("prostate/uterus").type.scheme
     '99LEANSEG'
     """
-    words = structure.casefold().replace("_", " ").replace("-", " ").split()
+    words = words_of(structure)
     sides = [word for word in words if word in SIDES]
     name = " ".join(word for word in words if word not in SIDES)
     if name in ORGANS and len(sides) <= 1:

@@ -109,6 +109,15 @@ class LabelSet:
         return next((pair for pair in self.pairs if pair.merged == merged), None)
 
 
+def words_of(name: str) -> list[str]:
+    """The words of a structure's name, whoever writes it: `kidney_left`, `Kidney-Left`.
+
+    >>> words_of("Kidney_left")
+    ['kidney', 'left']
+    """
+    return name.casefold().replace("_", " ").replace("-", " ").split()
+
+
 def _rebuilt(
     name: str, ids: Mapping[str, int], pairs: tuple[Pair, ...], lesions: tuple[str, ...]
 ) -> LabelSet:
@@ -183,6 +192,18 @@ def channel_table(labels: LabelSet, channels: Sequence[str]) -> Table:
         for label_id in channel_ids(labels, channel):
             table[label_id] = index
     return table
+
+
+def look_up(table: Table, labels: U8) -> U8:
+    """`table[labels]` for a table of 256, slice by slice.
+
+    numpy would make an index array of eight bytes a voxel.
+    """
+    answer = np.empty(labels.shape, np.uint8)
+    answers = table.tobytes()
+    for plane, source in zip(answer, labels, strict=True):
+        plane[...] = np.frombuffer(source.tobytes().translate(answers), np.uint8).reshape(source.shape)
+    return answer
 
 
 def channel_ids(labels: LabelSet, channel: str) -> tuple[int, ...]:

@@ -86,8 +86,9 @@ RULES: Mapping[str, Rule] = {
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}),
     # Storage behind URLs, and a cluster: optional packages, which a folder on one machine does without.
     "inference.cohort.cluster": Rule({"inference", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}),
-    "inference.__main__": Rule({"inference.errors", "model.bundle", "leanseg.command_line"}, set()),
-    # Slow to import, and needed for compressed DICOM alone.
+    "inference.__main__": Rule(
+        {"inference.ending", "inference.errors", "model.bundle", "leanseg.command_line"}, set()
+    ),
     # Optional, and slow to import: loaded where DICOM results are asked for.
     "inference.imaging.dicom_results": Rule(
         {
@@ -96,6 +97,7 @@ RULES: Mapping[str, Rule] = {
         },
         {"numpy", "pydicom", "highdicom", "contourpy"},
     ),
+    # Slow to import, and needed for compressed DICOM alone.
     "inference.imaging.formats.unpack_process": Rule(
         {"inference.errors", "inference.imaging.formats.unpack"}, {"numpy", "SimpleITK"}
     ),
@@ -151,6 +153,7 @@ RULES: Mapping[str, Rule] = {
 
 TOOLS = {
     *("inference.errors", "inference.geometry", "inference.limits", "inference.threads", "inference.timing"),
+    *("inference.ending", "inference.option_values"),
 }
 """What every stage of inference may use, and itself uses no stage."""
 
@@ -214,7 +217,12 @@ STAGES: Mapping[str, set[str]] = {
         "inference.predictor",
         "inference.cohort",
     },
-    "inference.commands": {"inference.imaging", "inference.cohort", "inference.cohort.cluster"},
+    "inference.commands": {
+        "inference.call",
+        "inference.imaging",
+        "inference.cohort",
+        "inference.cohort.cluster",
+    },
     "inference.__main__": set(),
     "inference.command": {
         "inference.call",

@@ -18,6 +18,7 @@ from pathlib import Path
 from eval.benchmark.cold_runs import write_json
 from eval.benchmark.gpu_runs import FULL, SMALL, GpuRuns
 from eval.benchmark.gpu_section import between_markers, failures, section
+from eval.commands.benchmark_options import say
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path
 from eval.measuring.sampler import why_no_gpu
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     sizes = FULL if gpu is not None else SMALL
-    found = GpuRuns(output=output, gpu=gpu, sizes=sizes, say=_say).collect()
+    found = GpuRuns(output=output, gpu=gpu, sizes=sizes, say=say).collect()
     write_json(output / "gpu-benchmark.json", found)
     text = section(found)
     if page is not None:
@@ -60,10 +61,5 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(f"{text}\n")
     failed = failures(found)
     for line in failed:
-        _say(f"failed: {line}")
+        say(f"failed: {line}")
     return 1 if failed else 0
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

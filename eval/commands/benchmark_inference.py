@@ -19,7 +19,7 @@ from pathlib import Path
 from eval.benchmark.contestants import CONTESTANTS, EMBEDDED, SMALL
 from eval.benchmark.pipelines import Benchmark, prepare, write_results
 from eval.benchmark.scans import given_scans, phantom_scans
-from eval.commands.benchmark_options import add_run_options, output_folder
+from eval.commands.benchmark_options import add_run_options, output_folder, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     scans = given_scans(arguments.ct) if arguments.ct else phantom_scans(arguments.slices, output / "scans")
     networks = prepare(arguments.networks, arguments.contestants, output)
     if arguments.repeats <= 0:
-        _say(f"{len(scans)} CTs and {len(networks)} networks are ready in {output}")
+        say(f"{len(scans)} CTs and {len(networks)} networks are ready in {output}")
         return 0
     benchmark = Benchmark(
         output=output,
@@ -95,11 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
         repeats=arguments.repeats,
         threads=arguments.threads,
         timeout_s=arguments.timeout,
-        say=_say,
+        say=say,
     )
     well = benchmark.run_all()
     extras = benchmark.run_extras(arguments.folder)
-    _say("all runs are done; comparing labels")
+    say("all runs are done; comparing labels")
     benchmark.compare_labels()
     sys.stdout.write(write_results(benchmark, extras))
     return 0 if well else 1
@@ -107,11 +107,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _listed() -> str:
     return "; ".join(f"{name}: {what}" for name, what in CONTESTANTS.items()) + " (default: all)"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def _at_least_one(text: str) -> int:

@@ -1,6 +1,7 @@
 """What the benchmarks that start programs have in common on the command line."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
@@ -24,6 +25,12 @@ def add_run_options(parser: argparse.ArgumentParser, repeats: str) -> None:
         metavar="S",
         help="seconds after which a run is stopped (default: %(default)s)",
     )
+
+
+def say(text: str) -> None:
+    """Tell of progress on a line of its own."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def output_folder(given: Path) -> Path:

@@ -23,7 +23,7 @@ from eval.benchmark.peers.peer_results import draw_peers, peers_table, stages_an
 from eval.benchmark.peers.tissues import write_truth
 from eval.benchmark.pipelines import provenance
 from eval.benchmark.scans import phantom_scans
-from eval.commands.benchmark_options import add_run_options, output_folder
+from eval.commands.benchmark_options import add_run_options, output_folder, say
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path
 from eval.measuring.sampler import why_no_gpu
@@ -86,11 +86,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.model is not None:
         model = trained_model(arguments.model)
     else:
-        model = train_small(python, arguments.steps, output / "trained", _say)
+        model = train_small(python, arguments.steps, output / "trained", say)
         truth = truth or output / "scans" / f"tissues-{image.name}"
         write_truth(image, truth)
     gpu = why_no_gpu("0") is None
-    exact, fast = import_model(model, arguments.fast, output / "bundles", _say, fp16=gpu)
+    exact, fast = import_model(model, arguments.fast, output / "bundles", say, fp16=gpu)
     contest = PeerContest(
         output=output,
         subjects=Subjects(python=python, model=model, exact=exact, fast=fast, image=image.resolve()),
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         repeats=arguments.repeats,
         threads=arguments.threads,
         timeout_s=arguments.timeout,
-        say=_say,
+        say=say,
     )
     well = contest.run_all()
     entries = contest.entries(reference=Contestant(NNUNET, "cpu"))
@@ -127,8 +127,3 @@ def _check(arguments: argparse.Namespace) -> None:
             raise JudgingError(f"--{name} {path}: no such file")
     if arguments.model is not None and not arguments.model.is_dir():
         raise JudgingError(f"--model {arguments.model}: no such folder")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -89,8 +89,6 @@ class FurtherResults:
             InputError: the series' headers lack what an object needs.
             OutputError: a file cannot be written.
         """
-        if not labels.any():
-            return (f"no structure was found: there is nothing to write as {' and '.join(self.kinds)}",)
         series = self.template or image.series
         assert series is not None, "checked before the case was segmented"
         on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))

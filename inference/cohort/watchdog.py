@@ -15,13 +15,13 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from inference.cohort.assembly_line import Tell
 from inference.cohort.cases import Case
 from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
+from inference.ending import leave
 from inference.errors import LeanSegError, one_line
 from inference.imaging.writing import sweep
 from model.bundle import BundleError
@@ -156,7 +156,7 @@ class _Process:
 def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
     """What the second process does. Ctrl-C is the first one's business, which ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     threading.Thread(target=_leave_with_parent, args=(connection,), daemon=True).start()
     try:
         work(cases, tell=connection.send, begin=connection.send)
@@ -167,10 +167,6 @@ def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
         pass  # Nobody listens any more.
     except Exception as error:
         connection.send(RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
-
-
-def _leave(signum: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + signum)
 
 
 def _leave_with_parent(connection: Connection) -> None:

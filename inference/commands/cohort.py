@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from inference.call import EMBEDDED_BUNDLE
 from inference.cohort.cases import check_folders
 from inference.cohort.cluster.case_queue import in_part
 from inference.cohort.cluster.cohort_call import CohortCall
@@ -31,9 +32,8 @@ from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
 from inference.imaging.writing import whole_file
+from inference.option_values import at_least_one
 from model.bundle import load_bundle
-
-DEFAULT_BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "default"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--input", required=True, metavar="DIR|LIST.csv", help="folder or table; a path or a URL")
     add("--output", required=True, metavar="DIR", help="where results go; a path or a URL")
-    add("--bundle", type=Path, default=DEFAULT_BUNDLE, metavar="DIR", help="default: the embedded bundle")
+    add("--bundle", type=Path, default=EMBEDDED_BUNDLE, metavar="DIR", help="default: the embedded bundle")
     add(
         "--address",
         default="none",
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="none: processes of this machine, without Ray; local: a Ray of this machine; auto: the Ray "
         "cluster that this machine is part of (default: %(default)s)",
     )
-    add("--workers", type=_count, metavar="N", help="at most (default: as many as there is room for)")
+    add("--workers", type=at_least_one, metavar="N", help="at most (default: as many as there is room for)")
     add(
         "--gpus-per-worker",
         type=_share,
@@ -59,19 +59,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--cpus-per-worker",
-        type=_count,
+        type=at_least_one,
         metavar="C",
         help="processors, and threads, of a worker (default: up to four)",
     )
     add(
         "--host-memory-mb",
-        type=_count,
+        type=at_least_one,
         metavar="M",
         help="MiB of host memory that a worker stays within (default: 8192, or what the machine has)",
     )
     add(
         "--gpu-memory-mb",
-        type=_count,
+        type=at_least_one,
         default=4096,
         metavar="G",
         help="MiB of GPU memory that a worker stays within (default: %(default)s)",
@@ -257,12 +257,6 @@ def _summary(standing: Standing, seconds: float) -> str:
     }
     parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     return f"{standing.total} case{'s' * (standing.total != 1)}: {parts}; {duration(seconds)}"
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
-    return int(text)
 
 
 def _natural(text: str) -> int:

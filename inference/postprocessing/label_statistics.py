@@ -6,7 +6,6 @@ import numpy as np
 
 from inference.geometry import Box
 from inference.postprocessing.runs import Runs
-from model.arrays import U8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +39,3 @@ def found(runs: Runs) -> Found:
         voxels=total,
         centre_zyx=(centre_z, centre_y, centre_x),
     )
-
-
-def look_up(table: U8, labels: U8) -> U8:
-    """`table[labels]` for a table of 256, slice by slice.
-
-    numpy would make an index array of eight bytes a voxel.
-    """
-    answer = np.empty(labels.shape, np.uint8)
-    answers = table.tobytes()
-    for plane, source in zip(answer, labels, strict=True):
-        plane[...] = np.frombuffer(source.tobytes().translate(answers), np.uint8).reshape(source.shape)
-    return answer

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from inference.geometry import Geometry
-from inference.postprocessing.label_statistics import Found, find_labels, look_up
+from inference.postprocessing.label_statistics import Found, find_labels
 from inference.postprocessing.midline import Midline, line_through, middle_by_organs, middle_of_image
 from inference.postprocessing.paired_parts import left_direction, measure_parts, rank_parts
 from inference.postprocessing.runs import Runs, fill, find_runs, voxels_of
 from inference.postprocessing.sides import ADRENAL, KIDNEY, Side, assign_sides, gap_middle
 from model.arrays import U8
-from model.labels import ADRENALS, KIDNEYS, LabelSet, Pair, channel_ids
+from model.labels import ADRENALS, KIDNEYS, LabelSet, Pair, channel_ids, look_up
 from model.manifest.output import Output
 
 MIN_VESSEL_MM3 = 300.0

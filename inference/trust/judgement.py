@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inference.imaging.volume import Volume
-from inference.postprocessing.runs import ScatteredError
+from inference.postprocessing.runs import ScatteredError, find_runs
 from inference.trust.input_doubts import body_area_cm2
 from inference.trust.organ_figures import (
     OrganFigures,
@@ -58,15 +58,17 @@ def judge(
         written = output.structure_of(output.structures[number - 1])
         by_label |= dict.fromkeys(channel_ids(label_set, written) if written else (), dice)
     try:
-        organs = with_more(
-            measure_organs(labels, geometry, label_set),
-            pieces=pieces,
-            means=coarse_means(labels, canonical.array, geometry),
-            agreement=by_label,
-            values=value_figures(labels, canonical.array, len(label_set.ids)) if statistics else {},
-        )
+        runs = find_runs(labels, len(label_set.ids))
     except ScatteredError:
         return Judgement()
+    organs = with_more(
+        measure_organs(runs, geometry, label_set),
+        pieces=pieces,
+        means=coarse_means(labels, canonical.array, geometry),
+        agreement=by_label,
+        values=value_figures(runs, canonical.array) if statistics else {},
+    )
+    del runs
     doubts = result_doubts(
         organs,
         output.written,

@@ -55,19 +55,16 @@ class ValueFigures:
     sd: float
 
 
-def measure_organs(labels: U8, geometry: Geometry, label_set: LabelSet) -> tuple[OrganFigures, ...]:
+def measure_organs(runs: Runs, geometry: Geometry, label_set: LabelSet) -> tuple[OrganFigures, ...]:
     """Every structure of a label map that is there, in the order of the ids.
 
     Args:
-        labels: (z, y, x) ids of `label_set`.
+        runs: of its ids, which are those of `label_set`.
         geometry: their grid.
         label_set: names and ids.
-
-    Raises:
-        ScatteredError: the labels are noise, of which no organ's figures say anything.
     """
     figures = []
-    for label, held in find_labels(find_runs(labels, len(label_set.ids))).items():
+    for label, held in find_labels(runs).items():
         start, stop = held.box.start_zyx, held.box.stop_zyx
         at_edge = [a == 0 or b == end for a, b, end in zip(start, stop, geometry.size_zyx, strict=True)]
         dz, dy, dx = (s * n for s, n in zip(geometry.spacing_zyx_mm, held.box.size_zyx, strict=True))
@@ -125,20 +122,15 @@ def _coarse(geometry: Geometry) -> tuple[slice, ...]:
     )
 
 
-def value_figures(labels: U8, image: Voxels, structures: int) -> dict[int, ValueFigures]:
+def value_figures(runs: Runs, image: Voxels) -> dict[int, ValueFigures]:
     """Mean and standard deviation of an image (z, y, x) within each label.
 
     Voxels are visited some at a time; those that are not finite are left out.
 
     Args:
-        labels: (z, y, x).
+        runs: of a label map.
         image: of the same shape.
-        structures: how many the label set has, see `find_runs`.
-
-    Raises:
-        ScatteredError: the labels are noise.
     """
-    runs = find_runs(labels, structures)
     return {int(label): _values_in(runs.of([int(label)]), image) for label in np.unique(runs.label)}
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.bundle import BundleError
-from model.labels import LabelSet, channel_ids
+from model.labels import LabelSet, channel_ids, words_of
 from model.manifest.output import Output
 
 
@@ -35,12 +35,12 @@ def same_names(output: Output, to: LabelSet) -> dict[str, str]:
 
     `kidney_left` is `left kidney`.
     """
-    known = {_words(name): name for name in (*to.ids, *(pair.merged for pair in to.pairs))}
-    return {name: known[_words(name)] for name in output.structures if _words(name) in known}
 
+    def unordered(name: str) -> tuple[str, ...]:
+        return tuple(sorted(words_of(name)))
 
-def _words(name: str) -> tuple[str, ...]:
-    return tuple(sorted(name.casefold().replace("_", " ").replace("-", " ").split()))
+    known = {unordered(name): name for name in (*to.ids, *(pair.merged for pair in to.pairs))}
+    return {name: known[unordered(name)] for name in output.structures if unordered(name) in known}
 
 
 def relabelled(output: Output, to: LabelSet, table: Mapping[str, str]) -> Output:

@@ -79,6 +79,18 @@ class Canvas:
             for n, s, o in zip(shape, spacing_zyx_mm, offset_zyx_mm, strict=True)
         ]
 
+    @classmethod
+    def over(cls, frame: Frame) -> Canvas:
+        """A canvas whose voxels are the frame's own points, and as wide as its steps."""
+        step = frame.step_mm
+        return cls(
+            frame=frame,
+            shape=frame.shape,
+            spacing_zyx_mm=(step, step, step),
+            blur_zyx_mm=(step, step, step),
+            offset_zyx_mm=(0.0, 0.0, 0.0),
+        )
+
     def paint(
         self, field: Field, hu: float | FloatArray, *, label: int | None = None, within: int | None = None
     ) -> None:

@@ -243,7 +243,6 @@ class WarmWorker:
             status="segmented" if is_segmented else "failed",
             reason=hand.said(outcome.error or ""),
             tries=hand.task.tries,
-            worker=self.name,
             seconds=dict(outcome.timings.seconds),
             ended_unix_s=time.time(),
             size_zyx=geometry.size_zyx if geometry else (),

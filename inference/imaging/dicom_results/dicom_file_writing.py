@@ -11,35 +11,39 @@ from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.segmentation_object import segmentation_object
 from inference.imaging.dicom_results.source_series import SourceSeries, read_source
 from inference.imaging.dicom_results.structure_set import structure_set
+from inference.imaging.dicom_results.structures_found import StructuresFound, structures_found
 from inference.imaging.formats.dicom import Series
 from inference.imaging.writing import whole_file
 from model.arrays import U8
 from model.labels import LabelSet
 
-Make = Callable[[SourceSeries, U8, LabelSet, Maker], Dataset]
+Make = Callable[[SourceSeries, U8, LabelSet, StructuresFound, Maker], Dataset]
 OBJECTS: Mapping[str, Make] = MappingProxyType({"dicom-seg": segmentation_object, "rtstruct": structure_set})
 
 
 def write_objects(
     paths: Mapping[str, Path], series: Series, labels: U8, label_set: LabelSet, maker: Maker
 ) -> tuple[str, ...]:
-    """Write a label map in DICOM formats; warnings about the series.
+    """Write a label map in DICOM formats, if it holds anything; warnings.
 
     Args:
         paths: `dicom-seg` or `rtstruct` to the file.
         series: the slices that the label map was made from, or that lie where its slices lie.
         labels: (slices, rows, columns) in the order of the series' slices.
-        label_set: what the labels mean; at least one of its structures was found.
+        label_set: what the labels mean.
         maker: the bundle.
 
     Raises:
         InputError: the series' headers lack what an object needs.
         OutputError: a file cannot be written.
     """
+    found = structures_found(labels, label_set)
+    if not found.ids:
+        return (f"no structure was found: there is nothing to write as {' and '.join(paths)}",)
     source = read_source(series)
     for kind, path in paths.items():
         try:
-            made = OBJECTS[kind](source, labels, label_set, maker)
+            made = OBJECTS[kind](source, labels, label_set, found, maker)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{series.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "

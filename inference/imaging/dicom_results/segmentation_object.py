@@ -10,17 +10,19 @@ from pydicom.sr.coding import Code as DicomCode
 
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.source_series import SourceSeries
-from inference.imaging.dicom_results.structures_found import structures_found
+from inference.imaging.dicom_results.structures_found import StructuresFound
 from model.anatomic_codes import Code, codes_of
 from model.arrays import U8
 from model.colours import colours_of
-from model.labels import LabelSet
+from model.labels import LabelSet, look_up
 
 SERIES_NUMBER = 3100
 """Number of the series that results make; high, so as not to be that of an image series."""
 
 
-def segmentation_object(source: SourceSeries, labels: U8, label_set: LabelSet, maker: Maker) -> Segmentation:
+def segmentation_object(
+    source: SourceSeries, labels: U8, label_set: LabelSet, found: StructuresFound, maker: Maker
+) -> Segmentation:
     """A label map as a SEG that refers to the slices it was made from.
 
     Segments are numbered from 1 in the order of the label set's ids, those not found left out.
@@ -29,22 +31,17 @@ def segmentation_object(source: SourceSeries, labels: U8, label_set: LabelSet, m
         source: the series; its slices lie where they say, even if they are uneven.
         labels: (slices, rows, columns).
         label_set: what the labels mean.
+        found: which of them are there; at least one, as a SEG needs.
         maker: the bundle.
-
-    Raises:
-        ValueError: no structure was found; a SEG holds at least one.
     """
-    found = structures_found(labels, label_set)
-    if not found:
-        raise ValueError("no structure was found, and a SEG holds at least one")
     table = np.zeros(256, np.uint8)
-    for number, label_id in enumerate(found.values(), start=1):
+    for number, label_id in enumerate(found.ids.values(), start=1):
         table[label_id] = number
     return Segmentation(
         source_images=list(source.headers),
-        pixel_array=_frames(source, table[labels]),
+        pixel_array=_frames(source, look_up(table, labels)),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(list(found), label_set, maker),
+        segment_descriptions=_descriptions(list(found.ids), label_set, maker),
         series_instance_uid=highdicom.UID(),
         series_number=SERIES_NUMBER,
         sop_instance_uid=highdicom.UID(),

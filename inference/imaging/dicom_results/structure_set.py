@@ -6,6 +6,7 @@ The object is that of PS3.3 A.19.3; highdicom does not make it, so pydicom's ele
 from collections.abc import Iterable
 from datetime import datetime
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
@@ -16,7 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, gene
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.outlines import outlines
 from inference.imaging.dicom_results.source_series import OFTEN_LACKING, SourceSeries
-from inference.imaging.dicom_results.structures_found import structures_found
+from inference.imaging.dicom_results.structures_found import StructuresFound
 from model.anatomic_codes import ANATOMY, Code, codes_of
 from model.arrays import F64, U8
 from model.colours import colours_of
@@ -38,7 +39,9 @@ COPIED = (
 """Of patient, study and frame of reference, all a result says is what its series says."""
 
 
-def structure_set(source: SourceSeries, labels: U8, label_set: LabelSet, maker: Maker) -> Dataset:
+def structure_set(
+    source: SourceSeries, labels: U8, label_set: LabelSet, found: StructuresFound, maker: Maker
+) -> Dataset:
     """A label map as an RTSTRUCT that refers to the slices it was made from.
 
     ROIs have the numbers of the label set's ids; those not found are left out.
@@ -47,6 +50,7 @@ def structure_set(source: SourceSeries, labels: U8, label_set: LabelSet, maker: 
         source: the series.
         labels: (slices, rows, columns).
         label_set: what the labels mean.
+        found: which of them are there, and in which slices.
         maker: the bundle.
     """
     made, now = _file(RTStructureSetStorage), datetime.now()
@@ -67,9 +71,12 @@ def structure_set(source: SourceSeries, labels: U8, label_set: LabelSet, maker: 
     made.InstanceNumber, made.ApprovalStatus = 1, "UNAPPROVED"
     made.ReferencedFrameOfReferenceSequence = Items([_referenced_frame(source)])
     colours = colours_of(label_set)
-    rois = [(number, name, colours[name]) for name, number in structures_found(labels, label_set).items()]
+    rois = [(number, name, colours[name]) for name, number in found.ids.items()]
     made.StructureSetROISequence = Items(_roi(number, name, source, maker) for number, name, _ in rois)
-    made.ROIContourSequence = Items(_contours(number, colour, source, labels) for number, _, colour in rois)
+    made.ROIContourSequence = Items(
+        _contours(number, colour, source, labels, np.flatnonzero(found.in_slices[:, number]).tolist())
+        for number, _, colour in rois
+    )
     made.RTROIObservationsSequence = Items(_observation(number, name) for number, name, _ in rois)
     return made
 
@@ -124,19 +131,21 @@ def _roi(number: int, name: str, source: SourceSeries, maker: Maker) -> Dataset:
     )
 
 
-def _contours(number: int, colour: str, source: SourceSeries, labels: U8) -> Dataset:
+def _contours(
+    number: int, colour: str, source: SourceSeries, labels: U8, in_slices: Iterable[int]
+) -> Dataset:
     return _item(
         ReferencedROINumber=number,
         ROIDisplayColor=[int(colour[at : at + 2], 16) for at in (1, 3, 5)],
-        ContourSequence=Items(_outlines(number, source, labels)),
+        ContourSequence=Items(_outlines(number, source, labels, in_slices)),
     )
 
 
-def _outlines(number: int, source: SourceSeries, labels: U8) -> Iterable[Dataset]:
-    """The outlines of a structure in all slices."""
-    for z, plane in enumerate(labels):
+def _outlines(number: int, source: SourceSeries, labels: U8, in_slices: Iterable[int]) -> Iterable[Dataset]:
+    """The outlines of a structure in the slices that hold it."""
+    for z in in_slices:
         origin, along_row, along_column = source.pixel_to_world(z)
-        for corners in outlines(plane == number):
+        for corners in outlines(labels[z] == number):
             world = origin + corners[:, :1] * along_row + corners[:, 1:] * along_column
             outline = _item(
                 ContourImageSequence=Items([_referenced(source, z)]),

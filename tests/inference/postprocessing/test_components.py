@@ -5,9 +5,9 @@ import pytest
 
 from inference.geometry import Box
 from inference.postprocessing.components import clean_up, kept, largest_part, longest_run, without_small_parts
-from inference.postprocessing.label_statistics import find_labels, look_up
+from inference.postprocessing.label_statistics import find_labels
 from inference.postprocessing.runs import fill, find_runs
-from model.labels import FLARE23
+from model.labels import FLARE23, look_up
 from model.manifest.clean_up import (
     LargestComponent,
     LongestRun,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from inference.geometry import Geometry
+from inference.postprocessing.runs import find_runs
 from inference.trust.organ_figures import coarse_means, count_pieces, measure_organs, value_figures
 from model.labels import FLARE23
 
@@ -14,7 +15,7 @@ LIVER, SPLEEN = FLARE23.ids["liver"], FLARE23.ids["spleen"]
 def test_an_organ_by_hand():
     labels = np.zeros((10, 10, 10), np.uint8)
     labels[2:4, 3:6, 1:9] = LIVER
-    (liver,) = measure_organs(labels, GEOMETRY, FLARE23)
+    (liver,) = measure_organs(find_runs(labels, 14), GEOMETRY, FLARE23)
     assert (liver.name, liver.label) == ("liver", LIVER)
     assert liver.volume_ml == pytest.approx(2 * 3 * 8 * 10 / 1000)
     assert liver.extent_zyx_mm == (10.0, 6.0, 8.0)
@@ -36,7 +37,7 @@ def test_an_organ_by_hand():
 def test_what_the_scan_cuts_off(where, edge, end):
     labels = np.zeros((10, 10, 10), np.uint8)
     labels[where] = LIVER
-    (liver,) = measure_organs(labels, GEOMETRY, FLARE23)
+    (liver,) = measure_organs(find_runs(labels, 14), GEOMETRY, FLARE23)
     assert (liver.touches_edge, liver.touches_end) == (edge, end)
 
 
@@ -64,7 +65,7 @@ def test_values_within_structures():
     labels[2:4], labels[6:8] = LIVER, SPLEEN
     image = np.zeros((10, 10, 10), np.int16)
     image[2], image[3], image[6:8] = 50, 70, -1000
-    found = value_figures(labels, image, 14)
+    found = value_figures(find_runs(labels, 14), image)
     assert (found[LIVER].mean, found[LIVER].sd) == (60, 10)
     assert (found[SPLEEN].mean, found[SPLEEN].sd) == (-1000, 0)
     assert coarse_means(labels, image, GEOMETRY) == {LIVER: 60, SPLEEN: -1000}
@@ -72,7 +73,7 @@ def test_values_within_structures():
 
 def test_values_that_are_not_finite_are_left_out():
     labels = np.full((1, 1, 4), LIVER, np.uint8)
-    found = value_figures(labels, np.array([[[1, np.nan, 3, np.inf]]], np.float32), 14)
+    found = value_figures(find_runs(labels, 14), np.array([[[1, np.nan, 3, np.inf]]], np.float32))
     assert (found[LIVER].mean, found[LIVER].sd) == (2, 1)
 
 

@@ -178,13 +178,7 @@ def _surroundings(
     frame: Frame, skin: FloatArray, *, tissues_hu: dict[str, float], rng: np.random.Generator
 ) -> Canvas:
     """Table and arms, on the frame's own points."""
-    canvas = Canvas(
-        frame=frame,
-        shape=frame.shape,
-        spacing_zyx_mm=(STEP_MM,) * 3,
-        blur_zyx_mm=(STEP_MM,) * 3,
-        offset_zyx_mm=(0.0, 0.0, 0.0),
-    )
+    canvas = Canvas.over(frame)
     torso = Torso(random_habitus(rng), skin, skin, skin, skin, skin)
     if rng.random() < 0.85:
         paint_table(canvas, torso, rng)

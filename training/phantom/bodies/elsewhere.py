@@ -50,13 +50,7 @@ def elsewhere_case(rng: np.random.Generator, part: str | None = None) -> Phantom
         step_mm=_STEP_MM,
         shape=(int(size[0]), int(size[1]), int(size[2])),
     )
-    canvas = Canvas(
-        frame=frame,
-        shape=frame.shape,
-        spacing_zyx_mm=(_STEP_MM,) * 3,
-        blur_zyx_mm=(_STEP_MM,) * 3,
-        offset_zyx_mm=(0.0, 0.0, 0.0),
-    )
+    canvas = Canvas.over(frame)
     if part == "leg":
         _leg(canvas, tissues, rng, 0.0)
     elif part == "legs":

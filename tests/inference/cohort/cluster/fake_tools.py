@@ -9,6 +9,7 @@ import numpy as np
 
 from inference.cohort.cluster.warm_worker import Tools
 from inference.errors import OutputError
+from inference.postprocessing.runs import find_runs
 from inference.trust.organ_figures import measure_organs
 from model.labels import LabelSet
 from tests.inference.predictors import plan_with_room, segmented
@@ -47,7 +48,7 @@ class FakeDevice:
         with timings.stage("networks"):
             threading.Event().wait(self._seconds)
             labels = (volume.array > 100).astype(np.uint8)
-        organs = measure_organs(labels, volume.geometry, STRUCTURES)
+        organs = measure_organs(find_runs(labels, len(STRUCTURES.ids)), volume.geometry, STRUCTURES)
         return segmented(labels, timings=timings, organs=organs, doubts=(DOUBT,))
 
     def close(self):
