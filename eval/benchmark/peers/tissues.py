@@ -13,8 +13,6 @@ TISSUES_HU = (-250, -20, 90, 220)
 """From where on smoothed voxels are 1 fat, 2 soft tissue, 3 what took up contrast medium, 4 bone."""
 SMOOTH_MM = 2.0
 """Standard deviation of the Gaussian."""
-SIZE_XYZ = (160, 128, 72)
-"""Voxels of a case to learn from, cut from the middle of a CT."""
 
 
 def tissues(ct: sitk.Image) -> sitk.Image:
@@ -26,7 +24,7 @@ def tissues(ct: sitk.Image) -> sitk.Image:
 
 
 def write_cases(images: Path, data: Path) -> None:
-    """A data-set folder of the middles of some CTs and their tissues.
+    """A data-set folder of some CTs and their tissues.
 
     Args:
         images: folder of `NAME_0000.nii.gz`.
@@ -36,10 +34,9 @@ def write_cases(images: Path, data: Path) -> None:
         (data / part).mkdir(parents=True, exist_ok=True)
     for path in sorted(images.glob("*_0000.nii.gz")):
         ct = sitk.ReadImage(str(path))
-        size = [min(side, most) for side, most in zip(ct.GetSize(), SIZE_XYZ, strict=True)]
-        first = [(side - kept) // 2 for side, kept in zip(ct.GetSize(), size, strict=True)]
-        ct = sitk.RegionOfInterest(ct, size, first)
-        sitk.WriteImage(ct, str(data / "imagesTr" / path.name), useCompression=True)
+        copy = data / "imagesTr" / path.name
+        copy.unlink(missing_ok=True)
+        copy.symlink_to(path.resolve())
         name = path.name.replace("_0000.", ".")
         sitk.WriteImage(tissues(ct), str(data / "labelsTr" / name), useCompression=True)
 
