@@ -14,6 +14,11 @@ TISSUES_HU = (-250, -20, 90, 220)
 SMOOTH_MM = 2.0
 """Standard deviation of the Gaussian."""
 
+MARGIN = 60
+"""Voxels of air that are added on each side of a case to learn from: in the windows at the corners of a scan
+air prevails, and instance norm makes that another image."""
+AIR_HU = -1000.0
+
 
 def tissues(ct: sitk.Image) -> sitk.Image:
     """Label map of a CT, on its grid: 0 to 4."""
@@ -24,7 +29,7 @@ def tissues(ct: sitk.Image) -> sitk.Image:
 
 
 def write_cases(images: Path, data: Path) -> None:
-    """A data-set folder of some CTs and their tissues.
+    """A data-set folder of some CTs in a wide field of view, and their tissues.
 
     Args:
         images: folder of `NAME_0000.nii.gz`.
@@ -33,10 +38,8 @@ def write_cases(images: Path, data: Path) -> None:
     for part in ("imagesTr", "labelsTr"):
         (data / part).mkdir(parents=True, exist_ok=True)
     for path in sorted(images.glob("*_0000.nii.gz")):
-        ct = sitk.ReadImage(str(path))
-        copy = data / "imagesTr" / path.name
-        copy.unlink(missing_ok=True)
-        copy.symlink_to(path.resolve())
+        ct = sitk.ConstantPad(sitk.ReadImage(str(path)), [MARGIN] * 3, [MARGIN] * 3, AIR_HU)
+        sitk.WriteImage(ct, str(data / "imagesTr" / path.name), useCompression=True)
         name = path.name.replace("_0000.", ".")
         sitk.WriteImage(tissues(ct), str(data / "labelsTr" / name), useCompression=True)
 
