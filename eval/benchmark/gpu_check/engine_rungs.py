@@ -10,7 +10,7 @@ import numpy as np
 from eval.benchmark.cold_runs import Json
 from eval.benchmark.gpu_check.bundle_networks import CheckedBundle
 from eval.benchmark.gpu_check.rungs import Rung, failed, judged, skipped
-from eval.benchmark.gpu_check.timed_programs import Ran, TimedPrograms
+from eval.benchmark.gpu_check.timed_programs import MOST_S, Ran, TimedPrograms
 from eval.benchmark.one_gpu import gpu_peak_mb
 from eval.benchmark.results import agreement, stages_of
 from eval.eval_errors import JudgingError
@@ -62,7 +62,7 @@ class EngineChecks:
         *,
         gpu_mb: int = BUDGETS_MB[0],
         precision: str = "auto",
-        most_s: float | None = None,
+        most_s: float = MOST_S,
     ) -> Ran:
         task = f"engine-{self.bundle.folder.name}-{name}"
         report = self.programs.folder / f"{task}-report.json"

@@ -7,7 +7,7 @@ from eval.benchmark.cold_runs import Json
 from eval.benchmark.gpu_check.bundle_networks import CheckedBundle, NetworkFile
 from eval.benchmark.gpu_check.network_program import CUDA, MISSING, TENSORRT
 from eval.benchmark.gpu_check.rungs import Rung, failed, judged, skipped
-from eval.benchmark.gpu_check.timed_programs import Ran, TimedPrograms
+from eval.benchmark.gpu_check.timed_programs import MOST_S, Ran, TimedPrograms
 
 PROVIDERS = "providers"
 LIMITS = {"fp32": (1e-3, 0.999), "fp16": (5e-2, 0.98)}
@@ -71,7 +71,7 @@ class NetworkChecks:
         words += ["--shape", *map(str, network.shape), "--json", str(report)]
         words += [*(["--fp16"] if half else []), *(["--unit-scaled"] if network.unit_scaled else [])]
         program = ["-m", "eval.benchmark.gpu_check.network_program", *words]
-        return self.programs.run(name, program, report, TENSORRT_S if on == TENSORRT else None)
+        return self.programs.run(name, program, report, TENSORRT_S if on == TENSORRT else MOST_S)
 
     def _rung(self, on: str, bundle: CheckedBundle, network: NetworkFile, precision: str) -> Rung:
         library = "TensorRT" if on == TENSORRT else "CUDA"

@@ -11,6 +11,8 @@ from eval.benchmark.contestants import ROOT
 from eval.benchmark.one_gpu import failure
 from eval.measuring.trace import Trace, read_trace
 
+MOST_S = 150.0
+"""Seconds after which a program is stopped that takes a few on a GPU: one that hangs has failed."""
 LEAST_S = 5.0
 """Seconds that must be left for a program to be started."""
 
@@ -69,14 +71,15 @@ class TimedPrograms:
         """Why nothing more is started; empty while there is time."""
         return f"the {self.limit_s:.0f} s were over" if self.left_s < LEAST_S else ""
 
-    def run(self, name: str, words: Sequence[str], report: Path, most_s: float | None = None) -> Ran:
+    def run(self, name: str, words: Sequence[str], report: Path, most_s: float = MOST_S) -> Ran:
         """Run `python WORDS`, anew each time.
 
         Args:
             name: of its record, unlike that of every other program.
             words: after `python`.
             report: JSON file that it writes.
-            most_s: seconds after which it is stopped; None: when the time of the ladder is over.
+            most_s: seconds after which it is stopped, and has failed; it is stopped too when the time of the
+                ladder is over, for which it is not to blame.
         """
         if self.over:
             return Ran(name=name, skipped=self.over)
@@ -90,7 +93,10 @@ class TimedPrograms:
             gpu=self.gpu,
         )
         task.record_path.unlink(missing_ok=True)
-        record = do(task, self.left_s if most_s is None else min(most_s, self.left_s))
+        left_s = self.left_s
+        record = do(task, min(most_s, left_s))
+        if record["stopped"] and left_s < most_s and self.over:
+            return Ran(name=name, skipped=self.over)
         failed = failure(record, self.folder / f"{name}.log")
         self.say(f"{name}: {failed or format(record['wall_s'], '.1f') + ' s'}")
         return Ran(name=name, record=record, trace=read_trace(task.trace_path), failed=failed)

@@ -267,6 +267,29 @@ def test_what_the_time_does_not_reach_is_skipped(climb):
     assert endings(rungs)["container", "leanseg:latest"] == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("took_s", "ending", "why"),
+    [(150.0, Ending.FAILED, "longer than 150 s"), (100.0, Ending.SKIPPED, "the 400 s were over")],
+)
+def test_what_hangs_fails_and_what_the_end_of_the_time_stops_does_not(climb, took_s, ending, why):
+    """The run in fp32 on the GPU begins after 200 or 300 s of 400, may take 150 s, and does not end."""
+    now = [0.0]
+    runs = FakeGpuRuns()
+
+    def slow(task, seconds):
+        record = runs(task, seconds)
+        if "engine-mine-cpu" in task.name:
+            now[0] = 200.0 if took_s == 150.0 else 300.0
+        if "engine-mine-fp32" not in task.name:
+            return record
+        assert seconds == took_s
+        now[0] += seconds
+        return record | {"exit_code": -9, "stopped": f"longer than {seconds:.0f} s"}
+
+    rung = climb(slow, limit_s=400.0, clock=lambda: now[0])["labels, fp32", "mine"]
+    assert (rung.ending, rung.said) == (ending, why)
+
+
 def test_a_bundle_of_more_images_than_the_ct_has(climb, tmp_path):
     bundle = write_bundle(tmp_path / "two", channels=2)
     rung = climb(FakeGpuRuns(), bundle=bundle)["whole runs", "two"]
