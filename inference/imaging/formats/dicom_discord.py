@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from inference.errors import printable
 from inference.imaging.formats.dicom_file import DicomImage
 from model.arrays import F64
 
@@ -77,10 +78,15 @@ def _pixels(image: DicomImage) -> str:
 def these(odd: Sequence[DicomImage], images: Sequence[DicomImage]) -> str:
     """Which slices: `2 of 6 slices (a.dcm, b.dcm)`, `9 of 12 slices (a.dcm, b.dcm and 7 more)`."""
     frames = len({image.path for image in images}) < len(images)
-    names = [f"{image.path.name} frame {image.frame + 1}" if frames else image.path.name for image in odd]
+    names = [f"{_name(image)} frame {image.frame + 1}" if frames else _name(image) for image in odd]
     listed = ", ".join(names[:MOST_NAMES])
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"{len(odd)} of {len(images)} slices ({listed}{more})"
+
+
+def _name(image: DicomImage) -> str:
+    """The file's name, which may hold what a terminal takes for a command."""
+    return printable(image.path.name)
 
 
 def _odd(images: Sequence[DicomImage], say: Callable[[DicomImage], Said]) -> tuple[list[DicomImage], Said]:
@@ -95,7 +101,7 @@ def _rescaling(images: Sequence[DicomImage]) -> str:
         return ""
     sentence = (
         f"{these(odd, images)} are rescaled otherwise than by {slope:g} and {intercept:g} (slope and "
-        f"intercept), {odd[0].path.name} by {odd[0].slope:g} and {odd[0].intercept:g}; each was taken as it "
+        f"intercept), {_name(odd[0])} by {odd[0].slope:g} and {odd[0].intercept:g}; each was taken as it "
         "says"
     )
     if _whole(images[0]) and not all(map(_whole, images)):
@@ -133,7 +139,8 @@ def _kinds_of_pixels(images: Sequence[DicomImage]) -> str:
 
 
 def _high_bits(images: Sequence[DicomImage]) -> str:
-    odd = [image for image in images if image.high_bit != image.bits_stored - 1]
+    # Packed pixels are unpacked to where their decoder puts them.
+    odd = [image for image in images if image.high_bit != image.bits_stored - 1 and not image.is_packed]
     if not odd:
         return ""
     bits, high = odd[0].bits_stored, odd[0].high_bit

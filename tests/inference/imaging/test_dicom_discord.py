@@ -329,6 +329,15 @@ def test_several_damages_are_all_told_and_name_the_slices(tmp_path):
     )
 
 
+def test_a_name_that_a_terminal_would_obey_is_told_harmlessly(tmp_path):
+    images = sound()
+    images[2].Modality = "MR"
+    write(tmp_path, images)
+    (tmp_path / "2.dcm").rename(tmp_path / "2\x1b[2J.dcm")
+    (told,) = read_volume(tmp_path).warnings
+    assert told.isprintable()
+
+
 def test_packed_pixels_that_are_shown_inverted_are_refused(tmp_path):
     """Unpacked by GDCM through ITK they would come out inverted."""
     images = sound()
