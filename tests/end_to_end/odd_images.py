@@ -15,10 +15,8 @@ CT = hu(abdomen())
 NAME = "case.nii.gz"
 
 
-def nifti(array=CT, name=NAME, **changes):
-    return lambda folder: write_nifti(
-        folder / name, array, spacing=changes.pop("spacing", SPACING), **changes
-    )
+def nifti(array=CT, name=NAME, spacing=SPACING, **changes):
+    return lambda folder: write_nifti(folder / name, array, spacing=spacing, **changes)
 
 
 def series(*runs, **options):
