@@ -60,8 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image",
         type=Path,
         metavar="CT",
-        help="CT to run on, or folder with the images of one case (default: the phantom of examples/, made "
-        "512×512×120)",
+        help="CT to run on, or folder with one case (default: the phantom of examples/, made 512×512×120)",
     )
     add(
         "--container",
@@ -99,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         programs=TimedPrograms(folder=output / "runs", gpu=gpu, limit_s=arguments.limit, say=say),
         bundles=bundles,
         ct=example_scan(output / "scan").path if given is None else given.resolve(),
-        channels=len(list(given.iterdir())) if given is not None and given.is_dir() else 1,
+        channels=None if given is not None and given.is_dir() else 1,
         container=arguments.container,
         output=output,
     )

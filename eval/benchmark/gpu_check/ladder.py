@@ -23,8 +23,8 @@ class Ladder:
     """The first is that of the container."""
     ct: Path
     """File or folder that `predict.py` is given."""
-    channels: int
-    """Images of the CT's case, as far as that is known."""
+    channels: int | None
+    """Images of the CT's case; None for those of a folder, which `predict.py` counts."""
     container: str
     """Image as docker knows it."""
     output: Path
@@ -51,7 +51,7 @@ class Ladder:
                 yield from networks.on_tensorrt(bundle)
 
     def _engine(self, bundle: CheckedBundle) -> Iterator[Rung]:
-        if bundle.channels != self.channels:
+        if self.channels is not None and bundle.channels != self.channels:
             why = f"takes {bundle.channels} images a case, the CT has {self.channels}; give one with --image"
             yield skipped("whole runs", bundle.name, why)
             return

@@ -295,6 +295,8 @@ def test_a_bundle_of_more_images_than_the_ct_has(climb, tmp_path):
     rung = climb(FakeGpuRuns(), bundle=bundle)["whole runs", "two"]
     assert rung.ending is Ending.SKIPPED
     assert rung.said == "takes 2 images a case, the CT has 1; give one with --image"
+    # What lies in a folder, predict.py finds out.
+    assert ("cold start", "two, first run") in climb(FakeGpuRuns(), bundle=bundle, channels=None)
 
 
 @pytest.mark.parametrize(
