@@ -89,6 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.page is not None:
         check_page(arguments.page, TARGET)
     bundles = [read_networks(folder) for folder in (EMBEDDED, *arguments.bundle)]
+    names = [bundle.folder.name for bundle in bundles]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise JudgingError(f"two bundles lie in folders called {twice}, which name their files; rename one")
     given: Path | None = arguments.image
     if given is not None and not given.exists():
         raise JudgingError(f"{given}: no such file or folder")

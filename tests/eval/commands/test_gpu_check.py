@@ -64,6 +64,11 @@ def test_bundles_are_checked_beside_the_embedded_one(words, tmp_path, capsys):
     assert all(f"| labels, fp16 | {name} | passed |" in out for name in ("mine", "yours"))
 
 
+def test_two_bundles_of_one_name_are_refused(words, tmp_path, capsys):
+    other = write_bundle(tmp_path / "elsewhere" / "mine")
+    assert_refused(capsys, (*words, "--bundle", other), "two bundles lie in folders called mine")
+
+
 def test_without_a_gpu_nothing_is_done_and_one_line_says_so(words, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pynvml", no_nvml)
     before = files_in(tmp_path)
