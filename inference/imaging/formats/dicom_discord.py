@@ -200,7 +200,7 @@ def _turned(images: Sequence[DicomImage]) -> str:
 
 def _degrees(one: DicomImage, other: DicomImage) -> float:
     """The largest angle between rows, or between columns."""
-    if one.orientation is None or other.orientation is None:
+    if one.orientation is None or other.orientation is None or one.orientation == other.orientation:
         return 0.0
     return max(
         _angle_degrees(np.array(one.orientation[part]), np.array(other.orientation[part]))
