@@ -112,7 +112,7 @@ def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
         without += not images
         for image in images:
             turned = tuple(np.round(image.orientation, 2)) if image.orientation else None
-            groups[image.samples > 1, image.series_uid, image.rows, image.columns, turned].append(image)
+            groups[image.is_colour, image.series_uid, image.rows, image.columns, turned].append(image)
     if not groups:
         raise InputError(
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"

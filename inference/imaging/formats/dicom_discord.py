@@ -38,6 +38,7 @@ def discord(images: Sequence[DicomImage]) -> list[str]:
         _rescaling(images),
         _zero_slopes(images),
         _kinds_of_pixels(images),
+        _missing_bits(images),
         _high_bits(images),
         _inverted(images),
         _pixel_sizes(images),
@@ -136,6 +137,16 @@ def _kinds_of_pixels(images: Sequence[DicomImage]) -> str:
     ):
         sentence += f", where SimpleITK lets values overflow that do not fit {first.stored.name}"
     return sentence
+
+
+def _missing_bits(images: Sequence[DicomImage]) -> str:
+    odd = [image for image in images if image.is_bits_missing]
+    if not odd:
+        return ""
+    return (
+        f"{these(odd, images)} do not say how many bits a pixel takes (BitsAllocated); 16 was taken, where "
+        "SimpleITK leaves them out"
+    )
 
 
 def _high_bits(images: Sequence[DicomImage]) -> str:

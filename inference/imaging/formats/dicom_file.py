@@ -90,12 +90,21 @@ class DicomImage:
     """Which of the file's frames, from 0."""
     is_slope_zero: bool = False
     """Whether the file says that `slope` is 0, which no image has; 1 stands there then."""
+    is_bits_missing: bool = False
+    """Whether the file lacks the bits that a pixel takes, which are 16 then."""
+    is_palette: bool = False
+    """Whether its values are numbers of colours in a table, of which a CT has none."""
     is_inverted: bool = False
     """Whether the least value is to be shown white (`MONOCHROME1`)."""
     number: int | None = None
     """The file's number in its series; None where it does not say."""
     frame_of_reference: str = ""
     """Names what positions are measured from; empty where the file does not say."""
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether it is a picture, in colour."""
+        return self.samples > 1 or self.is_palette
 
 
 def read_dicom_file(path: Path) -> list[DicomImage]:
@@ -288,6 +297,8 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
         "path": path,
         "series_uid": _text(values, "SeriesInstanceUID"),
         "modality": _text(values, "Modality"),
+        "is_bits_missing": "BitsAllocated" not in number,
+        "is_palette": _text(values, "PhotometricInterpretation") == "PALETTE COLOR",
         "is_inverted": _text(values, "PhotometricInterpretation") == "MONOCHROME1",
         "number": _whole(values, "InstanceNumber") if frames == 1 else None,
         "frame_of_reference": _text(values, "FrameOfReferenceUID"),

@@ -338,6 +338,31 @@ def test_a_name_that_a_terminal_would_obey_is_told_harmlessly(tmp_path):
     assert told.isprintable()
 
 
+def test_a_slice_without_bits_is_read_though_simpleitk_leaves_it_out(tmp_path):
+    images = sound()
+    images[2]["PixelData"].VR = "OW"  # Which pydicom takes from the bits else.
+    del images[2].BitsAllocated
+    write(tmp_path, images)
+    volume = read_volume(tmp_path)
+    assert volume.array[:, 0, 0].tolist() == SOUND
+    assert volume.warnings == (
+        "1 of 6 slices (2.dcm) do not say how many bits a pixel takes (BitsAllocated); 16 was taken, where "
+        "SimpleITK leaves them out",
+    )
+    assert sitk.GetArrayFromImage(by_simpleitk(tmp_path))[:, 0, 0].tolist() == [0, 10, 30, 40, 50]
+
+
+def test_a_palette_s_numbers_are_no_hu(tmp_path):
+    images = sound()
+    images[2].PhotometricInterpretation = "PALETTE COLOR"
+    write(tmp_path, images)
+    assert read_volume(tmp_path).array[:, 0, 0].tolist() == [0, 10, 30, 40, 50]
+    for i in (0, 1, 3, 4, 5):
+        (tmp_path / f"{i}.dcm").unlink()
+    with pytest.raises(InputError, match="holds colour images"):
+        read_volume(tmp_path)
+
+
 def test_packed_pixels_that_are_shown_inverted_are_refused(tmp_path):
     """Unpacked by GDCM through ITK they would come out inverted."""
     images = sound()
