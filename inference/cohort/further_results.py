@@ -103,6 +103,22 @@ def _canonical(geometry: Geometry) -> Geometry:
     return orient(geometry, orientation_of(geometry))
 
 
+def object_writer(kinds: Sequence[str]) -> Writes:
+    """What writes DICOM objects, from packages that only it needs.
+
+    Raises:
+        UsageError: one of them is missing.
+    """
+    try:
+        module = importlib.import_module(WRITING)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--format {kinds[0]} needs the package {error.name}: pip install -r {REQUIREMENTS}"
+        ) from error
+    writes: Writes = module.write_objects
+    return writes
+
+
 def further_results(
     kinds: Sequence[str], label_set: LabelSet, maker: Maker, template: Path | None, cases: int
 ) -> FurtherResults | None:
@@ -121,16 +137,10 @@ def further_results(
             f"--template: is one series, and there are {cases} cases; give them as DICOM series, or one by "
             "one"
         )
-    try:
-        module = importlib.import_module(WRITING)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"--format {kinds[0]} needs the package {error.name}: pip install -r {REQUIREMENTS}"
-        ) from error
     return FurtherResults(
         kinds=tuple(dict.fromkeys(kinds)),
         label_set=label_set,
         maker=maker,
-        write_objects=module.write_objects,
+        write_objects=object_writer(kinds),
         template=None if template is None else open_series(template),
     )

@@ -25,7 +25,7 @@ from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.seats import Machine, Room, no_room, room_on
 from inference.cohort.cluster.warm_worker import WorkerSetup
-from inference.cohort.cluster.worker_engine import Broken, Event, Lost, Opened
+from inference.cohort.cluster.worker_engine import SECONDS_TO_END, Broken, Event, Lost, Opened
 from inference.errors import UsageError, one_line
 
 ENVIRONMENT = {
@@ -215,6 +215,9 @@ class RayCluster:
 
     def close(self) -> None:
         """End all workers, and leave the cluster, which ends where it is of this machine alone."""
+        calls = [worker.actor.close.remote() for worker in self._workers.values() if worker.is_open]
+        if calls:
+            self._ray.wait(calls, num_returns=len(calls), timeout=SECONDS_TO_END)
         for name in list(self._workers):
             self._dismiss(name)
         self._ray.shutdown()
@@ -253,5 +256,9 @@ def _actor_class() -> type:
 
         def segment(self, task: Any) -> Any:  # noqa: ANN401
             return self._engine.answer(self._worker, self._name, task)
+
+        def close(self) -> None:
+            if self._worker is not None:
+                self._worker.close()
 
     return Worker
