@@ -252,7 +252,8 @@ def _summary(standing: Standing, seconds: float) -> str:
         "done before": standing.earlier,
     }
     parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f"{standing.total} case{'s' * (standing.total != 1)}: {parts}; {duration(seconds)}"
+    cases = f"{standing.total} case{'s' * (standing.total != 1)}"
+    return f"{cases}{f': {parts}' if parts else ''}; {duration(seconds)}"
 
 
 def _natural(text: str) -> int:

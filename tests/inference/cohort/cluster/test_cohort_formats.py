@@ -9,6 +9,7 @@ import fsspec
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 
 import predict
 from inference.cohort.cluster.seats import room_on, setup_for, this_machine
@@ -43,11 +44,8 @@ def test_a_series_has_its_objects_beside_its_label_map(series):
     assert series.written == ["p1/series.nii.gz"]
     seg = pydicom.dcmread(series.output / "p1/series.seg.dcm")
     assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["liver"]
-    voxel_ml = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    spacing_mm = [*voxel_ml.PixelSpacing, voxel_ml.SpacingBetweenSlices]
-    assert np.count_nonzero(seg.pixel_array) * np.prod(spacing_mm) / 1000 == pytest.approx(
-        series.record("p1/series")["volumes_ml"]["liver"]
-    )
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(series.output / "p1/series.nii.gz")))
+    assert np.count_nonzero(seg.pixel_array) == np.count_nonzero(labels) > 0
 
 
 def test_what_is_no_series_fails_before_it_is_segmented(series):
@@ -85,11 +83,13 @@ def test_a_label_map_without_outcome_counts_only_with_its_objects(series):
 def test_nothing_found_has_no_objects_and_is_done_all_the_same(series):
     for path in (series.source / "p1" / "series").iterdir():
         one = pydicom.dcmread(path)
+        one.decompress()
         one.PixelData = bytes(len(one.PixelData))
         one.save_as(path)
     code, _, err = series.run(format=BOTH)
     assert (code, objects(series)) == (0, [])
-    assert "no structure was found: there is nothing to write as dicom-seg and rtstruct" in err[0]
+    (line,) = err
+    assert "no structure was found: there is nothing to write as dicom-seg and rtstruct" in line
     assert series.run(format=BOTH, resume=True)[1][-1].startswith("1 case: 1 done before")
 
 

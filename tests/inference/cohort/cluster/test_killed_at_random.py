@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from itertools import count
 from pathlib import Path
@@ -48,7 +49,7 @@ def as_series(folder, image):
 def body():
     """A synthetic CT of a real body's organs: each shows its own HU."""
     labels = sitk.ReadImage(str(CROPS / "label_maps/ts_s0327_label13.nii.gz"))
-    part = labels[20:100, 20:90, 40:80]
+    part = labels[16:100, 12:78, 92:150]
     known = {1: "liver", 2: "right kidney", 5: "aorta", 13: "left kidney"}
     table = np.zeros(256, np.uint8)
     for label, name in known.items():
@@ -162,6 +163,7 @@ def test_whoever_is_killed_at_whatever_moment(address, seed, tmp_path):
         pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements/cohort.txt")
     folders, chance = Folders(tmp_path), random.Random(seed)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folders.scratch)}
+    environment["RAY_TMPDIR"] = tempfile.gettempdir()  # The names of its sockets must be short.
     struck, lives, recorded = 0, count(), {}
     while struck < STRIKES:
         words = folders.words(address, *(["--resume"] if next(lives) else []))
