@@ -217,6 +217,9 @@ class WarmWorker:
     def _write(self, prepared: PreparedCase, segmented: Segmented) -> Outcome:
         """What goes beside it, label map, then outcome; whoever waits for the case hears of it at once."""
         hand = self._in_hand[prepared.case.output_name]
+        if (fate := self._results.fate_of(hand.task.case)) is not None:
+            self._hand_over(hand, Report(fate=fate, segmenting_s=self._device.take_seconds()))
+            return failed(prepared.case, "was recorded by another worker meanwhile")
         further = self._tools.further
         if self._results.storage.is_local:
             label_map = self._results.label_map(hand.task.case)
@@ -269,11 +272,17 @@ class WarmWorker:
             doubts=outcome.doubts,
             organs=None if unit is None else tuple(organ_figures(outcome.organs, unit)),
         )
-        report = self._finished(fate)
-        del self._in_hand[outcome.case.output_name]
+        self._hand_over(hand, self._finished(fate))
+
+    def _hand_over(self, hand: _InHand, report: Report) -> None:
+        """Tell whoever waits for a case what became of it."""
+        del self._in_hand[hand.case.output_name]
         hand.report.set_result(report)
 
     def _finished(self, fate: Fate) -> Report:
-        fate = replace(fate, worker=self.name)
-        self._results.record(fate)
-        return Report(fate=fate, segmenting_s=self._device.take_seconds())
+        """Record a fate, unless there is one: a worker may outlive a driver that was killed for a while."""
+        known = self._results.fate_of(fate.case)
+        if known is None:
+            known = replace(fate, worker=self.name)
+            self._results.record(known)
+        return Report(fate=known, segmenting_s=self._device.take_seconds())

@@ -5,7 +5,6 @@ import json
 import shutil
 from dataclasses import replace
 
-import fsspec
 import numpy as np
 import pydicom
 import pytest
@@ -93,17 +92,13 @@ def test_nothing_found_has_no_objects_and_is_done_all_the_same(series):
     assert series.run(format=BOTH, resume=True)[1][-1].startswith("1 case: 1 done before")
 
 
-def test_objects_may_lie_behind_urls(series):
-    files = fsspec.filesystem("memory")
-    try:
-        files.put(str(series.source), "/cohort/in", recursive=True)
-        urls = {"input": "memory://cohort/in", "output": "memory://cohort/out"}
-        assert series.run(format=BOTH, **urls)[0] == 0
-        found = [path.removeprefix("/cohort/out/") for path in files.find("/cohort/out/p1")]
-        assert sorted(found) == sorted([*OBJECTS, "p1/series.nii.gz", "p1/series.outcome.json"])
-        assert series.run(format=BOTH, resume=True, **urls)[1][-1].startswith("1 case: 1 done before")
-    finally:
-        files.store.clear()
+def test_objects_may_lie_behind_urls(series, memory):
+    memory.put(str(series.source), "/cohort/in", recursive=True)
+    urls = {"input": "memory://cohort/in", "output": "memory://cohort/out"}
+    assert series.run(format=BOTH, **urls)[0] == 0
+    found = [path.removeprefix("/cohort/out/") for path in memory.find("/cohort/out/p1")]
+    assert sorted(found) == sorted([*OBJECTS, "p1/series.nii.gz", "p1/series.outcome.json"])
+    assert series.run(format=BOTH, resume=True, **urls)[1][-1].startswith("1 case: 1 done before")
 
 
 def test_packages_that_are_missing_are_named_before_anything_runs(series, monkeypatch):

@@ -18,9 +18,7 @@ from inference.errors import DeviceError, UsageError
 from tests.inference.cohort.cluster.fake_tools import FakeTools
 from tests.places import CROPS, ROOT
 
-os.environ.update(
-    ENVIRONMENT | {"RAY_AUTH_MODE": "disabled"}
-)  # Of those that may run the tests, some have a token.
+os.environ.update(ENVIRONMENT | {"RAY_AUTH_MODE": "disabled"})  # Whoever runs the tests may have a token.
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements/cohort.txt")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
