@@ -56,7 +56,7 @@ def segmentation_object(
         content_description=maker.series_description,
     )
     if len(source.images) > 1:
-        # highdicom repeats what the slices say, which may be their thickness, or of before they were resampled.
+        # highdicom repeats what the slices say, which may be of before they were resampled.
         measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
         measures.SpacingBetweenSlices = format_number_as_ds(_between_slices_mm(source))
     return made
