@@ -24,6 +24,7 @@ import pytest
 import SimpleITK as sitk
 
 import predict
+from inference.cohort.cluster.scratch import PREFIX, sweep_scratch
 from model.labels import FLARE23
 from tests.inference.bundles import hu, make_bundle
 from tests.inference.cohort.cluster.deadly_program import DEADLY_ZYX
@@ -126,10 +127,19 @@ class Folders:
             case = path.relative_to(self.output).as_posix().removesuffix(".nii.gz")
             assert path.read_bytes() == self.truth[case], case
 
-    def left_over(self):
-        """Unfinished files of the output, and scratch folders of workers."""
-        hidden = [path for path in self.output.rglob(".*") if not path.is_dir()]
-        return [*hidden, *self.scratch.glob("leanseg-*")]
+    def unfinished(self):
+        """Unfinished files of the output."""
+        return [path for path in self.output.rglob(".*") if not path.is_dir()]
+
+    def scratch_folders(self):
+        """Those of workers that the next one would not sweep, half a minute after a run at most."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            sweep_scratch()
+            if not (left := [*self.scratch.glob(f"{PREFIX}*")]):
+                break
+            time.sleep(0.5)  # Ray's last processes may still be on their way out.
+        return left
 
 
 def workers_of(driver):
@@ -158,7 +168,7 @@ def wait_for_outcomes(folders, driver, number):
 
 
 @pytest.mark.parametrize(("address", "seed"), [("none", 1), ("none", 2), ("local", 3)])
-def test_whoever_is_killed_at_whatever_moment(address, seed, tmp_path):
+def test_whoever_is_killed_at_whatever_moment(address, seed, tmp_path, monkeypatch):
     if address != "none":
         pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements/cohort.txt")
     folders, chance = Folders(tmp_path), random.Random(seed)
@@ -196,4 +206,6 @@ def test_whoever_is_killed_at_whatever_moment(address, seed, tmp_path):
         f"{Path(case).name}.nii.gz" for case in folders.truth
     }
     folders.check_label_maps()
-    assert folders.left_over() == []
+    assert folders.unfinished() == []
+    monkeypatch.setattr(tempfile, "tempdir", str(folders.scratch))
+    assert folders.scratch_folders() == []
