@@ -47,6 +47,8 @@ class Simulated:
     most_in_hand: int
     segmented: int
     failed: int
+    harmless_failed: int
+    """Of these, cases that kill nobody."""
     lost: int
     """Workers, of whatever cause."""
 
@@ -102,6 +104,7 @@ class _Simulation:
             most_in_hand=self.most_in_hand,
             segmented=segmented,
             failed=len(self.met) - segmented,
+            harmless_failed=sum(not done for case, done in self.met.items() if case not in self.deadly),
             lost=self.lost,
         )
 
