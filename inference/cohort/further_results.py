@@ -49,11 +49,6 @@ class FurtherResults:
     template: Series | None = None
     """Where the slices are, if not in the case itself."""
 
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """How the names of the files end, in the place of the label map's `.nii.gz`."""
-        return tuple(SUFFIXES[kind] for kind in self.kinds)
-
     def paths(self, label_map: Path) -> dict[str, Path]:
         """Kind to file, beside a label map."""
         stem = label_map.name.removesuffix(LABELS_SUFFIX)
