@@ -110,8 +110,8 @@ RULES: Mapping[str, Rule] = {
             "inference.preprocessing",
             "inference.geometry",
             "inference.errors",
-            # How much a process holds is measured in one way.
-            "inference.runtime.process_memory",
+            # How much a process holds is measured in one way, and SIGTERM ends all programs in one.
+            *("inference.runtime.process_memory", "inference.ending"),
         },
         {
             *("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"),
@@ -121,7 +121,7 @@ RULES: Mapping[str, Rule] = {
     "training.commands": Rule(
         {"training", "model", "inference.runtime", "inference.errors"}, {"torch", "tqdm"}
     ),
-    "training.__main__": Rule({"training.training_errors", "leanseg.command_line"}),
+    "training.__main__": Rule({"training.training_errors", "inference.ending", "leanseg.command_line"}),
     "eval": Rule(
         {
             *("eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"),
