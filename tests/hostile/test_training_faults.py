@@ -28,9 +28,9 @@ from training.runs.run import BEST, LAST, LOG
 
 RECIPE = {
     **DOCUMENT,
-    "stopping": {"kind": "fixed_steps", "steps": 40},
-    "checkpoint_every_steps": 4,
-    "keep_every_steps": 20,
+    "stopping": {"kind": "fixed_steps", "steps": 24},
+    "checkpoint_every_steps": 3,
+    "keep_every_steps": 12,
     "validation": {"every_steps": 8, "cases": 1},
     "ema": {"decay": 0.9},
 }
@@ -113,11 +113,13 @@ def words(stock):
 
 @pytest.fixture(scope="module")
 def whole(starter, words, tmp_path_factory):
-    """What an undisturbed run leaves, and its CPU time, s."""
-    bench = tmp_path_factory.mktemp("whole")
-    code, err, cpu_s = Run(starter, words(bench), bench / "err").end()
-    assert code == 0, err
-    return made(bench), cpu_s
+    """What undisturbed runs leave, and the CPU time that one takes, s at least."""
+    benches = [tmp_path_factory.mktemp("whole") for _ in range(2)]
+    ends = [Run(starter, words(bench), bench / "err").end() for bench in benches]
+    assert [code for code, *_ in ends] == [0, 0], ends
+    first, second = map(made, benches)
+    assert first == second
+    return first, min(cpu_s for *_, cpu_s in ends)
 
 
 def made(bench):
@@ -186,9 +188,10 @@ def test_at_a_random_moment(starter, words, whole, tmp_path, moment, number):
     assert_whole(tmp_path, killed=number == signal.SIGKILL)
     if number == signal.SIGSTOP:
         assert (code, made(tmp_path)) == (0, expected)
-    elif number == signal.SIGKILL:
+    elif number == signal.SIGKILL or "done: " in err:
+        # When all is done the program listens to signals no longer, and they end it.
         assert code in (0, -number)
-    elif code != 0:
+    else:
         assert code == 128 + number
         (line,) = errors(err)
         assert line.startswith("error: interrupted" if number == signal.SIGINT else "error: terminated")
@@ -280,22 +283,13 @@ def test_a_disk_that_fills_up(starter, words, whole, disk, tmp_path):
     go_on(starter, words, tmp_path, whole[0])
 
 
-def test_a_disk_that_can_no_longer_be_written(starter, words, whole, disk, tmp_path):
-    run = stopped_in_the_middle(starter, words, tmp_path)
-    while remount(disk, "ro") != 0:  # busy while a file is written
-        run.send(signal.SIGCONT)
-        run.send(signal.SIGSTOP)
-    run.send(signal.SIGCONT)
-    code, err, _ = run.end()
-    (line,) = errors(err)
-    assert code == 1
-    assert "(Read-only file system); choose a folder that can be written; the last checkpoint is of" in line
-    assert "Traceback" not in err
-    again = Run(starter, words(tmp_path, "--resume"), tmp_path / "err").end()
-    assert again[0] == 1
-    assert again[1] == (
+def test_a_disk_that_cannot_be_written(starter, words, whole, disk, tmp_path):
+    assert remount(disk, "ro") == 0
+    code, err, _ = Run(starter, words(tmp_path), tmp_path / "err").end()
+    assert (code, err) == (
+        1,
         f"error: {tmp_path}/run/.lock: cannot be written (Read-only file system); "
-        "choose a folder that can be written\n"
+        "choose a folder that can be written\n",
     )
     assert remount(disk, "rw") == 0
     go_on(starter, words, tmp_path, whole[0])
@@ -315,4 +309,4 @@ def test_a_full_disk_under_the_cache(starter, words, whole, tmp_path):
 
 
 def test_the_best_checkpoint_is_there(starter, words, whole):
-    assert {BEST, LAST, LOG, "step-000020.safetensors"} <= whole[0]["run"].keys()
+    assert {BEST, LAST, LOG, "step-000012.safetensors"} <= whole[0]["run"].keys()
