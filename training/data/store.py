@@ -163,7 +163,7 @@ class CaseStore:
         path = self._folder / f"{files.name}-{self._key(files)}.npz"
         if path.is_file():
             try:
-                with np.load(path, allow_pickle=False) as stored:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     return stored["image"], stored["ids"]
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 logger.warning("%s: is damaged; made again", path)
