@@ -70,7 +70,8 @@ def prepare(
         How many cases were brought to the grid.
 
     Raises:
-        DataError: the store is of another grid, a case cannot be read, or the store cannot be written.
+        DataError: the store is of another grid, or a case cannot be read.
+        WriteError: the store cannot be written.
     """
     if (folder / STORE).is_file():
         refuse_other_grid_of_store(folder, recipe)
@@ -120,7 +121,8 @@ def store_case(files: CaseFiles, recipe: Recipe, folder: Path) -> None:
     """Bring a case to the grid and write it; the record comes last, so that a case is whole or not there.
 
     Raises:
-        DataError: its files cannot be read or do not fit each other, or the store cannot be written.
+        DataError: its files cannot be read or do not fit each other.
+        WriteError: the store cannot be written.
     """
     grid = stored_grid(recipe)
     record_path = case_path(folder, files.name, "json")
