@@ -43,8 +43,12 @@ def _locked_folder() -> tuple[Path, int]:
     """A new folder and what holds its lock; one that was swept before it was locked is made once more."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(lock, fcntl.LOCK_EX)  # Waits while the folder is being swept.
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        with suppress(OSError):  # Some file systems have no locks; nothing is swept there.
+            fcntl.flock(lock, fcntl.LOCK_EX)  # Waits while the folder is being swept.
         if path.exists():
             return path, lock
         os.close(lock)
