@@ -13,12 +13,12 @@ TUMOR = FLARE23.ids["tumor"]
 
 # How often an organ is the site of the lesions.
 _SITES = {
-    "liver": 0.42, "right kidney": 0.12, "left kidney": 0.12, "pancreas": 0.16, "spleen": 0.06, "stomach": 0.04,
-    "right adrenal gland": 0.04, "left adrenal gland": 0.04,
+    "liver": 0.42, "right kidney": 0.12, "left kidney": 0.12, "pancreas": 0.16, "spleen": 0.06,
+    "stomach": 0.04, "right adrenal gland": 0.04, "left adrenal gland": 0.04,
 }  # fmt: skip
 _DARKER_HU, _BRIGHTER_HU, _NECROSIS_HU = (15.0, 60.0), (15.0, 50.0), (5.0, 25.0)
 _LEAST_HU, _AIR_HU, _BONE_HU = 15.0, -150.0, 300.0
-_EDGE_MM = 3.0
+_EDGE_MM, _TEXTURE_MM = 3.0, 3.0
 
 
 def paint_lesions(
@@ -86,7 +86,7 @@ def _paint_one(
         return False
     brighter = rng.random() < 0.15
     hu = organ_hu + float(rng.uniform(*_BRIGHTER_HU) if brighter else -rng.uniform(*_DARKER_HU))
-    texture = part - ndimage.gaussian_filter(part, 2.0 / spacing * 1.5)
+    texture = part - ndimage.gaussian_filter(part, _TEXTURE_MM / spacing)
     _blend(part, distance_mm, max(hu, _LEAST_HU), texture, soft)
     if diameter_mm > 18 and rng.random() < 0.5:
         depth_mm = radius_mm * float(rng.uniform(0.35, 0.6))
