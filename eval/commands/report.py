@@ -84,6 +84,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--truth", type=Path, metavar="DIR", help="folder of true label maps, CASE.nii.gz")
     parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="JSON",
+        help="without --scores: written by `predict.py --report`; its warnings and doubts are shown",
+    )
+    parser.add_argument(
         "--efficiency",
         type=Path,
         metavar="CSV",
@@ -116,6 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
     challenge = find_challenge(arguments.labels) if arguments.labels else None
     tables = None
     if arguments.scores:
+        if arguments.run:
+            raise JudgingError("--run is for a page without --scores; leave one of them out")
         tables = Tables(
             scores=read_scores(arguments.scores, challenge),
             efficiency=arguments.efficiency,
@@ -127,7 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _check_unscored(arguments)
         challenge = challenge or find_challenge(FLARE23.name)
-        data = unscored_page(arguments.pred, challenge, arguments.title or arguments.pred.resolve().name)
+        title = arguments.title or arguments.pred.resolve().name
+        data = unscored_page(arguments.pred, arguments.run, challenge, title)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
     options = EmbedOptions(labels=challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:

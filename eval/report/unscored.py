@@ -4,7 +4,8 @@ It has the fields of `eval.report.page_data`, with no metric and no table, and i
 each structure of each case.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
@@ -17,12 +18,19 @@ from eval.scoring.metrics import label_boxes
 from eval.volumes import read_labels
 
 
-def unscored_page(predictions: Path, challenge: Challenge, title: str) -> Json:
+def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, title: str) -> Json:
     """All data of the page but the voxels; a label map that cannot be read is a case in error.
 
+    Args:
+        predictions: folder of label maps.
+        run: what `predict.py --report` wrote when it made them, for its warnings and doubts.
+        challenge: what the labels mean.
+        title: heading.
+
     Raises:
-        JudgingError: there is no such folder, or no label map in it.
+        JudgingError: there is no such folder, or no label map in it, or the run's report is none.
     """
+    doubts = read_doubts(run) if run else {}
     if not predictions.is_dir():
         raise JudgingError(f"{predictions}: no such folder")
     paths = [path for path in sorted(predictions.iterdir()) if path.name.endswith(SUFFIXES)]
@@ -33,7 +41,7 @@ def unscored_page(predictions: Path, challenge: Challenge, title: str) -> Json:
         "challenge": challenge.labels.name,
         "metrics": [],
         "structures": structures_of(challenge),
-        "cases": [_case(path, challenge) for path in paths],
+        "cases": [_case(path, challenge) | {"doubts": doubts.get(stem_of(path.name), [])} for path in paths],
         "summary": [],
         "tolerances": {},
         "comparison": None,
@@ -43,6 +51,21 @@ def unscored_page(predictions: Path, challenge: Challenge, title: str) -> Json:
         "lesion": None,
         "lesion_rows": [],
     }
+
+
+def read_doubts(run: Path) -> Mapping[str, list[str]]:
+    """Case to what `predict.py` warned of in its image and doubts of its result.
+
+    Raises:
+        JudgingError: the file cannot be read or is no report of a run.
+    """
+    try:
+        cases = json.loads(run.read_text(encoding="utf-8"))["cases"]
+        return {stem_of(case["output"]): [*case["warnings"], *case["doubts"]] for case in cases}
+    except OSError as error:
+        raise JudgingError(f"{run}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise JudgingError(f"{run}: is no report of a run; write it with `predict.py --report`") from error
 
 
 def _case(path: Path, challenge: Challenge) -> Json:

@@ -267,7 +267,7 @@
           {},
           el("h2", { id: "case-title", text: item.stem }),
           el("p", { class: "facts" }, facts, item.log ? el("a", { href: item.log, text: "   log" }) : null),
-          item.error ? el("p", { class: "error", text: item.error }) : null,
+          [item.error, ...(item.doubts || [])].filter(Boolean).map((words) => el("p", { class: "error", text: words })),
         ),
         el("div", { class: "looks", role: "group", "aria-label": "What is shown", id: "looks" }),
         el(

@@ -78,7 +78,7 @@
       "th",
       { scope: "row" },
       el("button", { type: "button", class: "link", text: item.stem, onclick: () => LeanSeg.openCase(item) }),
-      item.error ? el("span", { class: "error", text: item.error }) : null,
+      [item.error, ...(item.doubts || [])].filter(Boolean).map((words) => el("span", { class: "error", text: words })),
     );
   }
 

@@ -1,5 +1,7 @@
 """A page without scores, for images whose truth nobody knows."""
 
+import json
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -50,6 +52,19 @@ def test_an_only_cases_ct_may_be_given_itself(tmp_path, kind):
     assert set(np.unique(voxels(case_in(tmp_path, "0001"), "ct"))) == set(range(102, 110))
 
 
+def test_doubts_of_the_run_stand_with_their_case(tmp_path):
+    found(tmp_path, "a.nii.gz", "b.nii.gz")
+    doubted = {"output": "b.nii.gz", "warnings": ["has only 12 slices"], "doubts": ["no left kidney"]}
+    good = {"output": "a.nii.gz", "warnings": [], "doubts": []}
+    (tmp_path / "run.json").write_text(json.dumps({"cases": [doubted, good]}))
+    words = ("--pred", tmp_path / "found", "--run", tmp_path / "run.json", "--output", tmp_path / "report")
+    assert call("report", *words, "--jobs", 1) == 0
+    assert [case["doubts"] for case in data_in(tmp_path)["cases"]] == [
+        [],
+        ["has only 12 slices", "no left kidney"],
+    ]
+
+
 def test_a_map_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path, capsys):
     found(tmp_path, "a.nii.gz")
     (tmp_path / "found" / "broken.nii.gz").write_bytes(b"no image")
@@ -69,6 +84,8 @@ def test_a_map_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path, c
         (("--pred", "found", "--truth", "found"), "--truth needs --scores"),
         (("--pred", "found", "--efficiency", "times.csv"), "--efficiency needs --scores"),
         (("--pred", "none"), "none: no such folder"),
+        (("--pred", "found", "--run", "none.json"), "none.json: cannot be read (No such file"),
+        (("--pred", "found", "--run", "other.json"), "other.json: is no report of a run"),
         (("--pred", "empty"), "empty: holds no label map"),
     ],
 )
@@ -76,5 +93,6 @@ def test_wrong_calls_are_refused(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)
     found(tmp_path, "a.nii.gz")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "other.json").write_text('{"cases": [1]}')
     assert_refused(capsys, ("report", "--output", "report", *words), said)
     assert not (tmp_path / "report").exists()
