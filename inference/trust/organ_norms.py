@@ -105,6 +105,9 @@ towards superior, posterior, left; by how many mm more than that; the word for i
 SMALL_BODY_CM2, LARGE_BODY_CM2 = 350.0, 900.0
 """Cross-sections of abdomens of adults lie between; organs of smaller and larger bodies may be smaller and
 larger, by the power that makes a volume of an area."""
+CHILD_BODY_CM2 = 250.0
+"""Below it lie children of up to about nine years (a waist of 56 cm as a circle), and adults whose voxels are
+stated too small."""
 
 
 def plausible_ml(norm: OrganNorm, body_area_cm2: float | None) -> tuple[float, float] | None:
