@@ -34,8 +34,9 @@ class OrganNorm:
     sd_ml: float | None = None
     """Standard deviation within one group, where a source states it."""
     plausible_ml: tuple[float, float] | None = None
-    """What is taken for possible: at least three standard deviations, or a third of the smallest mean, below;
-    three times the largest mean and more above, since organs swell more than they shrink."""
+    """What is taken for possible: at least three standard deviations, or a third of the smallest mean, below,
+    of kidneys a fifth, since they shrink and still are there, of a gallbladder nothing, since it empties; three
+    times the largest mean and more above, since organs swell more than they shrink."""
     sources: tuple[str, ...] = ()
     parenchyma: bool = False
     """Filled by tissue alone, so that its mean value says whether it is one."""
@@ -57,11 +58,11 @@ NORMS: Mapping[str, OrganNorm] = MappingProxyType(
             parenchyma=True, in_one_piece=True, beside=("liver", "left kidney"),
         ),
         "right kidney": OrganNorm(
-            mean_ml=(157, 193), plausible_ml=(50, 500), sources=("Geraghty",),
+            mean_ml=(157, 193), plausible_ml=(30, 500), sources=("Geraghty",),
             parenchyma=True, in_one_piece=True, beside=("liver", "left kidney"),
         ),
         "left kidney": OrganNorm(
-            mean_ml=(157, 193), plausible_ml=(50, 500), sources=("Geraghty",),
+            mean_ml=(157, 193), plausible_ml=(30, 500), sources=("Geraghty",),
             parenchyma=True, in_one_piece=True, beside=("spleen", "right kidney"),
         ),
         "pancreas": OrganNorm(
@@ -77,7 +78,7 @@ NORMS: Mapping[str, OrganNorm] = MappingProxyType(
             beside=("spleen", "left kidney"),
         ),
         "gallbladder": OrganNorm(
-            mean_ml=(24, 68), sd_ml=8.4, plausible_ml=(1, 250), sources=("Idris", "ICRP"),
+            mean_ml=(24, 68), sd_ml=8.4, plausible_ml=(0, 250), sources=("Idris", "ICRP"),
         ),
         "stomach": OrganNorm(
             mean_ml=(370, 400), plausible_ml=(30, 2500), sources=("ICRP",), beside=("liver", "spleen"),
