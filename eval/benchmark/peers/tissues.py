@@ -13,8 +13,11 @@ TISSUES_HU = (-250, -20, 90, 220)
 """From where on smoothed voxels are 1 fat, 2 soft tissue, 3 what took up contrast medium, 4 bone."""
 SMOOTH_MM = 2.0
 """Standard deviation of the Gaussian."""
-SIZE_XYZ = (160, 128, 72)
-"""Voxels of a case to learn from, cut from the middle of a CT."""
+
+MARGIN = 60
+"""Voxels of air that are added on each side of a case to learn from: in the windows at the corners of a scan
+air prevails, and instance norm makes that another image."""
+AIR_HU = -1000.0
 
 
 def tissues(ct: sitk.Image) -> sitk.Image:
@@ -26,7 +29,7 @@ def tissues(ct: sitk.Image) -> sitk.Image:
 
 
 def write_cases(images: Path, data: Path) -> None:
-    """A data-set folder of the middles of some CTs and their tissues.
+    """A data-set folder of some CTs in a wide field of view, and their tissues.
 
     Args:
         images: folder of `NAME_0000.nii.gz`.
@@ -35,10 +38,7 @@ def write_cases(images: Path, data: Path) -> None:
     for part in ("imagesTr", "labelsTr"):
         (data / part).mkdir(parents=True, exist_ok=True)
     for path in sorted(images.glob("*_0000.nii.gz")):
-        ct = sitk.ReadImage(str(path))
-        size = [min(side, most) for side, most in zip(ct.GetSize(), SIZE_XYZ, strict=True)]
-        first = [(side - kept) // 2 for side, kept in zip(ct.GetSize(), size, strict=True)]
-        ct = sitk.RegionOfInterest(ct, size, first)
+        ct = sitk.ConstantPad(sitk.ReadImage(str(path)), [MARGIN] * 3, [MARGIN] * 3, AIR_HU)
         sitk.WriteImage(ct, str(data / "imagesTr" / path.name), useCompression=True)
         name = path.name.replace("_0000.", ".")
         sitk.WriteImage(tissues(ct), str(data / "labelsTr" / name), useCompression=True)

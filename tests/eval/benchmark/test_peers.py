@@ -23,7 +23,7 @@ from eval.benchmark.peers.peer_contestants import (
 )
 from eval.benchmark.peers.peer_preparation import trained_model
 from eval.benchmark.peers.peer_results import draw_peers, peer_entry, peers_table, stages_and_floor
-from eval.benchmark.peers.tissues import SIZE_XYZ, tissues, write_cases, write_truth
+from eval.benchmark.peers.tissues import AIR_HU, MARGIN, tissues, write_cases, write_truth
 from eval.eval_errors import JudgingError
 from eval.measuring.trace import OWN_GPU, QUANTITIES, Trace, write_trace
 from tests.eval.command_line import assert_refused
@@ -219,17 +219,21 @@ def test_what_is_even_is_one_tissue(hu, label):
     assert found.GetSpacing() == (1.2, 1.2, 1.6)
 
 
-def test_cases_are_the_middles_of_cts_with_their_tissues(tmp_path):
-    ct = even(50, (200, 100, 80))
+def test_cases_are_cts_amid_air_with_their_tissues(tmp_path):
+    ct = even(50, (20, 10, 8))
     (tmp_path / "images").mkdir()
     sitk.WriteImage(ct, str(tmp_path / "images/a_0000.nii.gz"))
     write_cases(tmp_path / "images", tmp_path / "data")
     image = sitk.ReadImage(str(tmp_path / "data/imagesTr/a_0000.nii.gz"))
     labels = sitk.ReadImage(str(tmp_path / "data/labelsTr/a.nii.gz"))
-    assert image.GetSize() == labels.GetSize() == (SIZE_XYZ[0], 100, SIZE_XYZ[2])
-    assert image.GetOrigin() == pytest.approx((20 * 1.2, 0, 4 * 1.6))
+    assert image.GetSize() == labels.GetSize() == (20 + 2 * MARGIN, 10 + 2 * MARGIN, 8 + 2 * MARGIN)
+    assert image.GetOrigin() == pytest.approx((-MARGIN * 1.2, -MARGIN * 1.2, -MARGIN * 1.6))
+    assert image[0, 0, 0] == AIR_HU
+    assert labels[0, 0, 0] == 0
+    middle = (MARGIN + 10, MARGIN + 5, MARGIN + 4)
+    assert (image[middle], labels[middle]) == (50, 2)
     write_truth(tmp_path / "images/a_0000.nii.gz", tmp_path / "truth/a.nii.gz")
-    assert sitk.ReadImage(str(tmp_path / "truth/a.nii.gz")).GetSize() == (200, 100, 80)
+    assert sitk.ReadImage(str(tmp_path / "truth/a.nii.gz")).GetSize() == (20, 10, 8)
 
 
 @pytest.mark.parametrize(
