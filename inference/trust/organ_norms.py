@@ -35,8 +35,8 @@ class OrganNorm:
     """Standard deviation within one group, where a source states it."""
     plausible_ml: tuple[float, float] | None = None
     """What is taken for possible: at least three standard deviations, or a third of the smallest mean, below,
-    of kidneys a fifth, since they shrink and still are there, of a gallbladder nothing, since it empties; three
-    times the largest mean and more above, since organs swell more than they shrink."""
+    of kidneys a fifth, since they shrink and still are there, of a gallbladder nothing, since it empties;
+    three times the largest mean and more above, since organs swell more than they shrink."""
     sources: tuple[str, ...] = ()
     parenchyma: bool = False
     """Filled by tissue alone, so that its mean value says whether it is one."""

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from training.phantom.bodies.body import STEPS_PER_MM, Body
 from training.phantom.bodies.body_filling import Deformed, Painter
-from training.phantom.bodies.lesions import paint_lesions
+from training.phantom.bodies.body_lesions import paint_lesions
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
 from training.phantom.bodies.structures import ORGANS, organ_id

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.labels import FLARE23
-from training.phantom.bodies.lesions import TUMOR, paint_lesions
+from training.phantom.bodies.body_lesions import TUMOR, paint_lesions
 
 LIVER, SPACING_ZYX_MM, LIVER_HU = FLARE23.ids["liver"], (5.0, 2.5, 2.5), 100.0
 
