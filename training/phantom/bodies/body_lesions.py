@@ -71,12 +71,15 @@ def _paint_one(
     reach = np.ceil(1.6 * radius_mm / spacing).astype(int)
     box = tuple(slice(max(0, int(c - r)), int(c + r) + 1) for c, r in zip(centre, reach, strict=True))
     part = image[box]
-    offsets = np.indices(part.shape, dtype=np.float32)
-    for offset, c, cut, mm in zip(offsets, centre, box, spacing, strict=True):
-        offset[:] = (offset + (cut.start - c)) * mm
+    offsets_mm = [
+        (index + np.float32(cut.start - c)) * np.float32(mm)
+        for index, c, cut, mm in zip(
+            np.indices(part.shape, dtype=np.float32), centre, box, spacing, strict=True
+        )
+    ]
     stretch = rng.uniform(0.8, 1.25, 3)
     stretch /= np.prod(stretch) ** (1 / 3)
-    distance_mm = np.sqrt(sum((o / s) ** 2 for o, s in zip(offsets, stretch, strict=True))) - radius_mm
+    distance_mm = np.sqrt(sum((o / s) ** 2 for o, s in zip(offsets_mm, stretch, strict=True))) - radius_mm
     rough = ndimage.gaussian_filter(rng.standard_normal(part.shape), diameter_mm / 4 / spacing)
     distance_mm += 0.15 * radius_mm * rough / max(float(rough.std()), 1e-6)
     # Neither gas nor lung nor bone beside the organ becomes a lesion.
