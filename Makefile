@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 GPU_VENV := .venv-gpu
 GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: help demo $(VENV) cohort test test-slow container-test training dicom peers viewer lint docs requirements image gpu-benchmark clean
+.PHONY: help demo $(VENV) cohort test test-slow container-test training dicom peers viewer lint docs requirements image gpu-benchmark gpu-check clean
 
 help: ## this list
 	@grep -E '^[a-z$$()A-Z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^\$$\(VENV\)/$(VENV)/; s/^([a-z.-]+):.*## /\1\t/' | expand -t 20
@@ -55,6 +55,11 @@ gpu-benchmark: ## measure training and predict.py on an NVIDIA GPU, into docs/be
 	@nvidia-smi -L >/dev/null 2>&1 || { echo "make gpu-benchmark needs an NVIDIA GPU and its driver: nvidia-smi finds none" >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(GPU_VENV)/.ready
 	@$(GPU_VENV)/bin/python -m eval benchmark gpu --output build/gpu-benchmark --page docs/benchmarks.md
+
+gpu-check: ## check on an NVIDIA GPU, in ten minutes, what predict.py promises there, into docs/benchmarks.md; BUNDLES="a b": these too
+	@nvidia-smi -L >/dev/null 2>&1 || { echo "make gpu-check needs an NVIDIA GPU and its driver: nvidia-smi finds none" >&2; exit 2; }
+	@$(MAKE) --no-print-directory $(GPU_VENV)/.engine
+	@$(GPU_VENV)/bin/python -m eval gpu-check --output build/gpu-check --page docs/benchmarks.md $(addprefix --bundle ,$(BUNDLES)) $(if $(CT),--image "$(CT)")
 
 viewer: build/viewer/niivue.umd.js ## fetch the 3D viewer of reports (needs npm)
 
@@ -105,11 +110,17 @@ $(VENV)/.dev: $(VENV)/.training $(VENV)/.dicom requirements/dev.txt requirements
 	@touch $@
 
 # The GPU's environment is one of its own: onnxruntime and onnxruntime-gpu are the same files, of which only one set fits.
-$(GPU_VENV)/.ready: requirements/training.txt requirements/runtime-gpu.txt
-	@echo "installing the training packages and onnxruntime for CUDA into $(GPU_VENV)"
+$(GPU_VENV)/.engine: requirements/runtime-gpu.txt requirements/eval.txt
+	@echo "installing onnxruntime for CUDA and the judging packages into $(GPU_VENV)"
 	@$(PYTHON) -m venv $(GPU_VENV)
+	@$(GPU_PIP) install --no-deps --require-hashes -r requirements/runtime-gpu.txt -r requirements/eval.txt
+	@touch $@
+
+# What training.txt brings overwrites the files of onnxruntime-gpu, which are installed anew.
+$(GPU_VENV)/.ready: $(GPU_VENV)/.engine requirements/training.txt
+	@echo "installing the training packages into $(GPU_VENV)"
 	@$(GPU_PIP) install -r requirements/training.txt
-	@$(GPU_PIP) uninstall --yes onnxruntime
+	@$(GPU_PIP) uninstall --yes onnxruntime onnxruntime-gpu
 	@$(GPU_PIP) install --no-deps --require-hashes -r requirements/runtime-gpu.txt
 	@touch $@
 

@@ -12,7 +12,7 @@ from eval.eval_errors import JudgingError
 from leanseg.command_line import Command, dispatch
 
 COMMANDS = {
-    name: Command(module=f"eval.commands.{name}", summary=summary, needs=".venv")
+    name: Command(module=f"eval.commands.{name.replace('-', '_')}", summary=summary, needs=".venv")
     for name, summary in {
         "score": "score predictions against truths: DSC, NSD, HD95, volume difference",
         "compare": "test two score tables against each other, organ by organ",
@@ -23,6 +23,7 @@ COMMANDS = {
         "picture": "draw a CT with labels in three planes",
         "report": "make a page to look at: figures, cases in slices and in 3D",
         "benchmark": "measure speed: metrics, inference, training, whole volumes; all on a GPU",
+        "gpu-check": "check on an NVIDIA GPU, in ten minutes, what predict.py promises there",
     }.items()
 }
 

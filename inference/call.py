@@ -11,6 +11,7 @@ EMBEDDED_BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "default"
 """The bundle that is used where none is named."""
 WRONG_CALL = 2
 """Exit code where nothing can be run or written; see `inference.errors`."""
+DicomFormat = Literal["dicom-seg", "rtstruct"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Call:
     plan: bool = False
     """Print what would be done, and stop."""
     skip_existing: bool = False
-    format: tuple[Literal["dicom-seg", "rtstruct"], ...] = ()
+    format: tuple[DicomFormat, ...] = ()
     """What is written beside the label map."""
     template: Path | None = None
     """The DICOM series that these refer to, where the input is none."""

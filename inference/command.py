@@ -13,18 +13,16 @@ from inference.call import WRONG_CALL, Call
 from inference.cohort.assembly_line import Tell
 from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
 from inference.cohort.folder import Begin, FolderRun, Progress
-from inference.cohort.further_results import FurtherResults, further_results
+from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import open_case
-from inference.cohort.opening import admit_within, planner_for, predictor_for
+from inference.cohort.opening import admit_within, further_for, planner_for, predictor_for, value_unit
 from inference.cohort.organ_table import check_tables, write_tables
 from inference.cohort.outcome import Outcome, exit_code, findings, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
-from inference.imaging.dicom_results.maker import Maker
 from inference.planning.planner import Planner
-from leanseg.version import VERSION
 from model.bundle import BundleError, ModelBundle, load_bundle
 
 MOST_DOUBTS = 4
@@ -56,7 +54,7 @@ def _run(call: Call, console: Console) -> int:
     bundle = load_bundle(call.bundle)
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
-    further = _further(call, bundle, len(cases))
+    further = further_for(call, bundle, len(cases))
     planner = planner_for(call, bundle, further)
     if call.plan:
         return _tell_plans(cases, planner, console)
@@ -75,8 +73,7 @@ def _run(call: Call, console: Console) -> int:
 
     def report() -> None:
         if call.statistics is not None:
-            first_is_ct = bundle.manifest.ct_channel == 0
-            write_tables(call.statistics, _all(cases, outcomes), unit="hu" if first_is_ct else "")
+            write_tables(call.statistics, _all(cases, outcomes), value_unit(bundle))
         if call.report is not None:
             write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
@@ -140,7 +137,7 @@ def _folder_run(
 
 def _segment(call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
     """What the second process of a watched run does."""
-    further = _further(call, bundle, len(cases))
+    further = further_for(call, bundle, len(cases))
     planner = planner_for(call, bundle, further)
     folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
     replace(folder, begin=begin).run(cases)
@@ -150,18 +147,6 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Every case's outcome in the order of the cases; those that were not come to are "not run"."""
     known = {outcome.case.path: outcome for outcome in outcomes}
     return [known.get(case.path) or Outcome(case=case, status="not run") for case in cases]
-
-
-def _further(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:
-    manifest = bundle.manifest
-    maker = Maker(
-        program="LeanSeg",
-        version=VERSION,
-        bundle=manifest.name,
-        bundle_version=manifest.provenance.git_revision,
-        manifest_sha256=bundle.sha256,
-    )
-    return further_results(call.format, manifest.output.as_label_set(), maker, call.template, cases)
 
 
 def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: bool) -> None:

@@ -82,7 +82,7 @@ RULES: Mapping[str, Rule] = {
         {"model.bundle", "model.importers.refusals", "model.label_files", "leanseg.command_line"}, set()
     ),
     # DICOM results say which release made them.
-    "inference.command": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
+    "inference.cohort.opening": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
     "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}),
     # Storage behind URLs, and a cluster: optional packages, which a folder on one machine does without.
     "inference.cohort.cluster": Rule({"inference", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}),
@@ -227,7 +227,6 @@ STAGES: Mapping[str, set[str]] = {
     "inference.command": {
         "inference.call",
         "inference.imaging",
-        "inference.imaging.dicom_results",
         "inference.planning",
         "inference.runtime",
         "inference.predictor",

@@ -21,10 +21,11 @@ from types import MappingProxyType
 
 from eval.benchmark.cold_runs import Json, Task, do
 from eval.benchmark.contestants import ROOT
+from eval.benchmark.one_gpu import failure, gpu_peak_mb
 from eval.benchmark.pipelines import revision
 from eval.benchmark.scans import TRAINING_PACKAGES, Scan, phantom_scans
 from eval.eval_errors import JudgingError
-from eval.measuring.trace import GPU, OWN_GPU, read_trace
+from eval.measuring.trace import GPU, read_trace
 
 EMBEDDED = ROOT / "bundles" / "default"
 TIMEOUT_S = 3600.0
@@ -182,9 +183,7 @@ class GpuRuns:
             words += ["--bundle", str(bundle), "--device", self.device, "--report", str(report)]
             records.append(self._do(task, words, report))
             trace = read_trace(self.output / "runs" / f"{task}.csv")
-            # Inside a container the driver does not tell whose memory it is: then all that was added counts.
-            own = trace.has(OWN_GPU)
-            peaks_mb.append(trace.peak(OWN_GPU) if own else trace.peak(GPU) - trace.baseline(GPU))
+            peaks_mb.append(gpu_peak_mb(trace))
             integrals.append(trace.integral(GPU))
         ended = next((self._outcome(r) for r in records if r["exit_code"]), self._outcome(records[0]))
         cases = records[0]["report"].get("cases", [])
@@ -233,8 +232,5 @@ class GpuRuns:
 
     def _outcome(self, record: Json) -> Json:
         """Wall time, and why a process failed, in a line; empty if it did not."""
-        if not record["exit_code"]:
-            return {"wall_s": record["wall_s"], "failed": ""}
-        log = (self.output / "runs" / f"{record['name']}.log").read_text(encoding="utf-8", errors="replace")
-        said = (log.strip().splitlines() or [f"exit code {record['exit_code']}"])[-1]
-        return {"wall_s": record["wall_s"], "failed": record["stopped"] or said.removeprefix("error: ")}
+        log = self.output / "runs" / f"{record['name']}.log"
+        return {"wall_s": record["wall_s"], "failed": failure(record, log)}

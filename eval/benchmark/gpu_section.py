@@ -5,26 +5,9 @@ from textwrap import fill
 
 from eval.benchmark.cold_runs import Json
 from eval.benchmark.markdown_table import markdown
-from eval.eval_errors import JudgingError
+from eval.benchmark.page_markers import WIDTH
 
-BEGIN = "<!-- gpu-benchmark: begin; `make gpu-benchmark` writes what stands here -->"
-END = "<!-- gpu-benchmark: end -->"
-WIDTH = 110
-"""Characters of a line of a page, tables aside."""
 PARTS = ("wait", "augment", "forward", "loss", "backward", "update")
-
-
-def between_markers(page: str, section: str) -> str:
-    """The page with a new section between its markers.
-
-    Raises:
-        JudgingError: it does not have each of them once, in order.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise JudgingError(f"the page must hold the lines {BEGIN} and {END} once each, in this order")
-    return f"{before}{BEGIN}\n\n{section.strip()}\n\n{END}{after}"
 
 
 def section(found: Json) -> str:

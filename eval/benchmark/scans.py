@@ -20,6 +20,8 @@ from eval.files import case_of
 from model.arrays import U8
 
 SIDE = 512
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "phantom" / "imagesTr" / "phantom_0000.nii.gz"
+EXAMPLE_SLICE_MM = 2.5
 SPACING_ZYX_MM = (1.25, 0.65, 0.65)
 AIR_HU = -1024
 SEED = 100
@@ -70,6 +72,38 @@ def phantom_scans(slices: Sequence[int], folder: Path) -> list[Scan]:
     return scans
 
 
+def example_scan(folder: Path) -> Scan:
+    """The phantom of examples/ on a grid of the size that CTs have, which needs no training package.
+
+    512×512×120 voxels of 0.872×0.872×2.5 mm, over the same 446×302×300 mm and air beside them; one that
+    exists already is used again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scan = Scan(name=f"{SIDE}×{SIDE}×120", path=folder / "phantom_0000.nii.gz")
+    if not scan.path.exists():
+        image = sitk.ReadImage(str(EXAMPLE))
+        x, y, z = image.GetSpacing()
+        width_mm = x * image.GetSize()[0]
+        spacing = (width_mm / SIDE, width_mm / SIDE, EXAMPLE_SLICE_MM)
+        size = (SIDE, SIDE, round(z * image.GetSize()[2] / EXAMPLE_SLICE_MM))
+        # Centred along y, where the phantom is shorter; outer faces stay where they are along x and z.
+        start = np.array([spacing[0] - x, y * image.GetSize()[1] - width_mm - y + spacing[1], spacing[2] - z])
+        turned = np.array(image.GetDirection()).reshape(3, 3) @ (start / 2)
+        fine = sitk.Resample(
+            image,
+            size,
+            sitk.Transform(),
+            sitk.sitkLinear,
+            (np.array(image.GetOrigin()) + turned).tolist(),
+            spacing,
+            image.GetDirection(),
+            AIR_HU,
+            sitk.sitkInt16,
+        )
+        _write(scan.path, fine)
+    return scan
+
+
 def stack(hu: NDArray[np.int16], labels: U8, count: int) -> NDArray[np.int16]:
     """An image with another number of slices.
 
@@ -107,6 +141,11 @@ def write_scan(path: Path, hu: NDArray[np.int16]) -> None:
     """Write a scan with `SIDE`×`SIDE` voxels a slice and the spacing `SPACING_ZYX_MM`."""
     image = sitk.GetImageFromArray(in_square(hu, SIDE))
     image.SetSpacing(SPACING_ZYX_MM[::-1])
+    _write(path, image)
+
+
+def _write(path: Path, image: sitk.Image) -> None:
+    """Write an image whole; ITK takes the kind of a file from the end of its name."""
     partial = path.with_name(f".{path.name}")
     sitk.WriteImage(image, str(partial), useCompression=True)
     partial.replace(path)

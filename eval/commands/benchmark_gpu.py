@@ -11,17 +11,18 @@ exit codes: 0 measured; 1 a run failed, and the section says why; 2 there is no 
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from eval.benchmark.cold_runs import write_json
 from eval.benchmark.gpu_runs import FULL, SMALL, GpuRuns
-from eval.benchmark.gpu_section import between_markers, failures, section
+from eval.benchmark.gpu_section import failures, section
+from eval.benchmark.one_gpu import use_gpu
+from eval.benchmark.page_markers import check_page, fill_page
 from eval.commands.benchmark_options import say
-from eval.eval_errors import JudgingError
-from eval.files import atomic_path
-from eval.measuring.sampler import why_no_gpu
+
+TARGET = "gpu-benchmark"
+"""Make target, whose markers the page holds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the section, write it into the page."""
     gpu = arguments.gpu if arguments.device == "cuda" else None
-    problem = why_no_gpu(gpu) if gpu is not None else None
-    if problem:
-        raise JudgingError(f"the GPU benchmark needs an NVIDIA GPU: {problem}")
     if gpu is not None:
-        # What is started computes on the GPU that is watched; CUDA by itself may count them otherwise.
-        os.environ |= {"CUDA_VISIBLE_DEVICES": gpu, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        use_gpu(gpu, "the GPU benchmark")
     page: Path | None = arguments.page
     if page is not None:
-        # Before hours of work: a page that lacks the markers is refused.
-        between_markers(page.read_text(encoding="utf-8"), "")
+        # Before hours of work.
+        check_page(page, TARGET)
     output: Path = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     sizes = FULL if gpu is not None else SMALL
@@ -55,9 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_json(output / "gpu-benchmark.json", found)
     text = section(found)
     if page is not None:
-        changed = between_markers(page.read_text(encoding="utf-8"), text)
-        with atomic_path(page) as temporary:
-            temporary.write_text(changed, encoding="utf-8")
+        fill_page(page, text, TARGET)
     sys.stdout.write(f"{text}\n")
     failed = failures(found)
     for line in failed:

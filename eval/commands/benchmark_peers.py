@@ -33,7 +33,7 @@ FASTER = ("tiling.overlap=0.25", "tiling.mirror_axes=[]", "tiling.skip_air=true"
 """What the fast bundle is told by default; `model verify --explore` says what each costs a given model."""
 DEVICES = ("cpu", "cuda")
 SLICES = 120
-STEPS = 100
+STEPS = 160
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

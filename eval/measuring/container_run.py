@@ -111,7 +111,7 @@ def check_image(image: str) -> str:
         return found.stdout.strip()
     working = docker("info")
     if working.returncode != 0:
-        raise JudgingError(f"docker does not work: {_complaint(working.stderr)}")
+        raise JudgingError(f"docker does not work: {complaint(working.stderr)}")
     raise JudgingError(f"{image}: docker has no such image; load it with docker load -i, or build it")
 
 
@@ -265,7 +265,7 @@ class _Run:
 
 def _ending(run: _Run, case: ContainerCase, folder: Path, killed: int) -> tuple[Status, str]:
     """How a case ended, and its fault; `killed` processes of it were killed for memory."""
-    said = _complaint(case.log.read_text(encoding="utf-8", errors="replace"))
+    said = complaint(case.log.read_text(encoding="utf-8", errors="replace"))
     if run.never_started:
         raise JudgingError(f"docker could not start a container of {run.options.image}: {said}")
     if run.stopped:
@@ -302,7 +302,7 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
     return (Status.INVALID_OUTPUT, wrong) if wrong else (Status.OK, "")
 
 
-def _complaint(text: str) -> str:
+def complaint(text: str) -> str:
     """The last line that mentions an error, or else the last line: programs often end with a summary."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]

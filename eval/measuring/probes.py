@@ -7,6 +7,7 @@ import importlib
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -217,6 +218,17 @@ class HostProbe:
         return {CPU: 100.0 - 100.0 * spent[2] / (sum(spent) + 0.1), RAM: psutil.virtual_memory().used / MIB}
 
 
+@dataclass(frozen=True, kw_only=True)
+class GpuFacts:
+    """What a GPU is."""
+
+    name: str
+    memory_mb: float
+    """MiB in all."""
+    driver: str
+    """Version of NVIDIA's driver."""
+
+
 class GpuProbe:
     """One GPU, through NVML.
 
@@ -244,6 +256,22 @@ class GpuProbe:
         self._least_mb = math.inf
         self.why_not_own = ""
         """Why the program's share was not known at the last sample, in one line; empty if it was."""
+
+    def facts(self) -> GpuFacts:
+        """What the GPU is.
+
+        Raises:
+            NoGpuError: the driver does not say.
+        """
+        nvml, device = self._nvml, self._device
+        try:
+            return GpuFacts(
+                name=str(nvml.nvmlDeviceGetName(device)),
+                memory_mb=float(nvml.nvmlDeviceGetMemoryInfo(device).total) / MIB,
+                driver=str(nvml.nvmlSystemGetDriverVersion()),
+            )
+        except nvml.NVMLError as error:
+            raise NoGpuError(f"the driver does not say what the GPU is: {error}") from error
 
     def take(self, program: Program | None) -> Mapping[str, float]:
         """MiB that the device and the program's processes hold, and utilization of the device in percent."""

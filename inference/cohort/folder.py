@@ -60,8 +60,8 @@ class FolderRun:
             self._work(todo)
 
     def _is_done(self, case: Case) -> bool:
-        further = self.further is None or self.further.are_there(case, self.output)
-        return further and holds_whole_labels(self.output / case.output_name)
+        label_map = self.output / case.output_name
+        return (self.further is None or self.further.are_there(label_map)) and holds_whole_labels(label_map)
 
     def _work(self, todo: Sequence[Case]) -> None:
         waiting, done = iter(todo), count()

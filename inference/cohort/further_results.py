@@ -49,14 +49,14 @@ class FurtherResults:
     template: Series | None = None
     """Where the slices are, if not in the case itself."""
 
-    def paths(self, case: Case, output: Path) -> dict[str, Path]:
-        """Kind to file."""
-        stem = case.output_name.removesuffix(LABELS_SUFFIX)
-        return {kind: output / f"{stem}{SUFFIXES[kind]}" for kind in self.kinds}
+    def paths(self, label_map: Path) -> dict[str, Path]:
+        """Kind to file, beside a label map."""
+        stem = label_map.name.removesuffix(LABELS_SUFFIX)
+        return {kind: label_map.with_name(stem + SUFFIXES[kind]) for kind in self.kinds}
 
-    def are_there(self, case: Case, output: Path) -> bool:
-        """Whether an earlier run wrote all of them."""
-        return all(path.is_file() and path.stat().st_size for path in self.paths(case, output).values())
+    def are_there(self, label_map: Path) -> bool:
+        """Whether an earlier run wrote all of them beside a label map."""
+        return all(path.is_file() and path.stat().st_size for path in self.paths(label_map).values())
 
     def check(self, case: Case, image: OpenedImage) -> None:
         """Make sure that there are slices to refer to, before the case is segmented.
@@ -68,7 +68,7 @@ class FurtherResults:
             if image.series is None:
                 raise InputError(
                     f"{case.path}: is no DICOM series, to whose slices --format {self.kinds[0]} would refer; "
-                    "name the series with --template"
+                    "give predict.py the series that it was made from with --template"
                 )
         elif not same_grid(_canonical(self.template.geometry), _canonical(image.geometry)):
             raise InputError(
@@ -76,14 +76,13 @@ class FurtherResults:
                 "that it was made from"
             )
 
-    def write(self, case: Case, image: OpenedImage, labels: U8, output: Path) -> tuple[str, ...]:
+    def write(self, image: OpenedImage, labels: U8, label_map: Path) -> tuple[str, ...]:
         """Write all of them; warnings.
 
         Args:
-            case: what was segmented.
-            image: its first channel.
+            image: the first channel of what was segmented.
             labels: its label map, on the image's grid.
-            output: an existing folder.
+            label_map: where that is written; its folder exists.
 
         Raises:
             InputError: the series' headers lack what an object needs.
@@ -92,11 +91,27 @@ class FurtherResults:
         series = self.template or image.series
         assert series is not None, "checked before the case was segmented"
         on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))
-        return self.write_objects(self.paths(case, output), series, on_slices, self.label_set, self.maker)
+        return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, self.maker)
 
 
 def _canonical(geometry: Geometry) -> Geometry:
     return orient(geometry, orientation_of(geometry))
+
+
+def object_writer(kinds: Sequence[str]) -> Writes:
+    """What writes DICOM objects, from packages that only it needs.
+
+    Raises:
+        UsageError: one of them is missing.
+    """
+    try:
+        module = importlib.import_module(WRITING)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--format {kinds[0]} needs the package {error.name}: pip install -r {REQUIREMENTS}"
+        ) from error
+    writes: Writes = module.write_objects
+    return writes
 
 
 def further_results(
@@ -117,16 +132,10 @@ def further_results(
             f"--template: is one series, and there are {cases} cases; give them as DICOM series, or one by "
             "one"
         )
-    try:
-        module = importlib.import_module(WRITING)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"--format {kinds[0]} needs the package {error.name}: pip install -r {REQUIREMENTS}"
-        ) from error
     return FurtherResults(
         kinds=tuple(dict.fromkeys(kinds)),
         label_set=label_set,
         maker=maker,
-        write_objects=module.write_objects,
+        write_objects=object_writer(kinds),
         template=None if template is None else open_series(template),
     )

@@ -237,7 +237,7 @@ def written_case(
     try:
         with prepared.timings.stage("write"):
             if further is not None:
-                warnings += further.write(prepared.case, opened.images[0], segmented.labels, path.parent)
+                warnings += further.write(opened.images[0], segmented.labels, path)
             write_labels(path, segmented.labels, opened.geometry)
     except (InputError, ResultNameError) as error:
         return failed_case(prepared, Failure(reason=printable(str(error)), warnings=warnings))

@@ -1,15 +1,17 @@
-"""From what a user asks for to what runs it: predictor, planner, admission."""
+"""From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
 from inference.call import Call
-from inference.cohort.further_results import COST, FurtherResults
+from inference.cohort.further_results import COST, FurtherResults, further_results
 from inference.cohort.one_case import Admit, OpenedCase
 from inference.errors import BudgetError
+from inference.imaging.dicom_results.maker import Maker
 from inference.limits import memory_at_hand
 from inference.planning.footprint import WritingCost
 from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime.backends import select_backend
+from leanseg.version import VERSION
 from model.bundle import ModelBundle
 from model.manifest.network import Precision
 
@@ -61,6 +63,29 @@ def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None 
 
 def _writing(further: FurtherResults | None) -> WritingCost:
     return WritingCost() if further is None else COST
+
+
+def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:
+    """What a call has written beside each of so many label maps; None for label maps alone.
+
+    Raises:
+        UsageError: a package is missing, or one template is given for several cases or for none of its use.
+        InputError: the template is no DICOM series.
+    """
+    manifest = bundle.manifest
+    maker = Maker(
+        program="LeanSeg",
+        version=VERSION,
+        bundle=manifest.name,
+        bundle_version=manifest.provenance.git_revision,
+        manifest_sha256=bundle.sha256,
+    )
+    return further_results(call.format, manifest.output.as_label_set(), maker, call.template, cases)
+
+
+def value_unit(bundle: ModelBundle) -> str:
+    """Unit of the values of a bundle's first channel, as it ends their names in tables: `hu` for a CT."""
+    return "hu" if bundle.manifest.ct_channel == 0 else ""
 
 
 def admit_within(call: Call, planner: Planner, further: FurtherResults | None = None) -> Admit:

@@ -3,13 +3,17 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
 from inference.cohort.outcome import Outcome, organ_figures
 from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
-from inference.imaging.writing import whole_file
+from inference.imaging.writing import LABELS_SUFFIX, whole_file
 from model.case_names import as_cell
 
 KINDS = (".csv", ".json")
@@ -44,6 +48,17 @@ def check_tables(path: Path, report: Path | None = None) -> None:
             raise UsageError(f"{report}: is written by --statistics too; give another name with --report")
 
 
+@dataclass(frozen=True, kw_only=True)
+class OrgansOfCase:
+    """What stands in the tables of one case."""
+
+    case: str
+    status: str
+    doubts: Sequence[str]
+    organs: Sequence[Mapping[str, Any]]
+    """As `organ_figures` gives them."""
+
+
 def write_tables(path: Path, outcomes: Sequence[Outcome], unit: str) -> None:
     """Write one row for each organ of each case that was segmented, and the same as JSON with all cases.
 
@@ -55,41 +70,60 @@ def write_tables(path: Path, outcomes: Sequence[Outcome], unit: str) -> None:
     Raises:
         OutputError: they cannot be written.
     """
+    with organ_tables(path, unit) as add:
+        for outcome in outcomes:
+            name = printable(outcome.case.output_name.removesuffix(LABELS_SUFFIX))
+            organs = [*organ_figures(outcome.organs, unit)]
+            add(OrgansOfCase(case=name, status=outcome.status, doubts=outcome.doubts, organs=organs))
+
+
+@contextmanager
+def organ_tables(path: Path, unit: str) -> Iterator[Callable[[OrgansOfCase], None]]:
+    """Both tables, to which cases are added one by one; they appear when the block ends well.
+
+    Args:
+        path: names both, see `table_paths`.
+        unit: as for `write_tables`.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
     csv_path, json_path = table_paths(path)
-    with whole_file(csv_path) as file:
-        file.write(_csv(list(_rows(outcomes, unit))).encode())
-    cases = [
-        {
-            "case": _name(outcome),
-            "status": outcome.status,
-            "doubts": [*outcome.doubts],
-            "organs": [*organ_figures(outcome.organs, unit)],
-        }
-        for outcome in outcomes
-    ]
-    with whole_file(json_path) as file:
-        file.write((json.dumps({"cases": cases}, indent=2, ensure_ascii=False) + "\n").encode())
+    with whole_file(csv_path) as table, whole_file(json_path) as document:
+        table.write(_line(_columns(unit)))
+        between = b'{\n  "cases": ['
+
+        def add(case: OrgansOfCase) -> None:
+            nonlocal between
+            for figures in case.organs:
+                row = _row(case.case, figures)
+                table.write(_line([row.get(column) for column in _columns(unit)]))
+            text = json.dumps(asdict(case), indent=2, ensure_ascii=False)
+            document.write(between + b"\n" + indent(text, "    ").encode())
+            between = b","
+
+        yield add
+        document.write(b"\n  ]\n}\n" if between == b"," else between + b"]\n}\n")
 
 
-def _name(outcome: Outcome) -> str:
-    return printable(outcome.case.output_name.removesuffix(".nii.gz"))
+def _columns(unit: str) -> tuple[str, ...]:
+    ending = f"_{unit}" if unit else ""
+    return (
+        *("case", "organ", "label", "volume_ml", "touches_edge", "pieces", "agreement"),
+        *(f"mean{ending}", f"sd{ending}", "extent_z_mm", "extent_y_mm", "extent_x_mm"),
+    )
 
 
-def _rows(outcomes: Sequence[Outcome], unit: str) -> Iterator[dict[str, object]]:
-    for outcome in outcomes:
-        for figures in organ_figures(outcome.organs, unit):
-            extent = dict(zip("zyx", figures.pop("extent_zyx_mm"), strict=True))
-            yield {
-                "case": as_cell(_name(outcome)),
-                **figures,
-                **{f"extent_{axis}_mm": length for axis, length in extent.items()},
-            }
+def _row(case: str, figures: Mapping[str, Any]) -> dict[str, object]:
+    extent = zip("zyx", figures["extent_zyx_mm"], strict=True)
+    return {
+        "case": as_cell(case),
+        **figures,
+        **{f"extent_{axis}_mm": length for axis, length in extent},
+    }
 
 
-def _csv(rows: Sequence[Mapping[str, object]]) -> str:
+def _line(cells: Sequence[object]) -> bytes:
     text = io.StringIO()
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, columns or ["case", "organ"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()

@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE
@@ -21,19 +21,24 @@ from inference.cohort.cluster.cohort_page import PageFigures, page_of
 from inference.cohort.cluster.cohort_results import CohortResults, open_results, table_name
 from inference.cohort.cluster.cohort_run import CohortRun, Standing
 from inference.cohort.cluster.cohort_search import find_tasks
-from inference.cohort.cluster.fates import Fate, Task, failed_fate
+from inference.cohort.cluster.earlier_runs import left_to_do
+from inference.cohort.cluster.fates import Fate, Task
 from inference.cohort.cluster.live_view import LiveView, duration
 from inference.cohort.cluster.ray_cluster import RayCluster, check_address, connect
+from inference.cohort.cluster.scratch import sweep_scratch
 from inference.cohort.cluster.seats import setup_for
 from inference.cohort.cluster.storage import open_storage
 from inference.cohort.cluster.worker_engine import Engine
 from inference.cohort.cluster.worker_processes import processes_of_this_machine
+from inference.cohort.further_results import SUFFIXES, object_writer
+from inference.cohort.opening import value_unit
+from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
 from inference.imaging.writing import whole_file
 from inference.option_values import at_least_one
-from model.bundle import load_bundle
+from model.bundle import ModelBundle, load_bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +99,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--retry-failed", action="store_true", help="with --resume: try those that failed once more")
     add("--part", type=_part, metavar="K/N", help="only the K-th of N parts, for job arrays")
     add(
+        "--format",
+        action="append",
+        choices=tuple(SUFFIXES),
+        default=[],
+        help="also write each result as DICOM, referring to the slices of its series; may be repeated",
+    )
+    add(
+        "--statistics",
+        type=Path,
+        metavar="FILE",
+        help="write volume, mean and deviation of HU and extent of each organ of each case, as FILE.csv and "
+        "FILE.json",
+    )
+    add(
         "--report",
         type=Path,
         metavar="FILE.html",
@@ -104,7 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the cohort; the exit code is 0 if every case was segmented, 1 if some failed."""
     fields = {name: value for name, value in vars(arguments).items() if name in CohortCall.__annotations__}
-    return segment_cohort(CohortCall(**fields), Console(), open_engine)
+    call = CohortCall(**(fields | {"format": tuple(arguments.format)}))
+    return segment_cohort(call, Console(), open_engine)
 
 
 def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCall, Console], Engine]) -> int:
@@ -127,17 +147,20 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
     if call.retry_failed and not call.resume:
         raise UsageError("--retry-failed: goes with --resume")
     check_address(call.address)
-    manifest = load_bundle(call.bundle).manifest
-    structures = manifest.output.as_label_set().names
+    if call.format:
+        object_writer(call.format)
+    bundle = load_bundle(call.bundle)
     _keep_apart(call.input, call.output)
-    tasks = in_part(find_tasks(call.input, len(manifest.inputs)), call.part)
+    tasks = in_part(find_tasks(call.input, len(bundle.manifest.inputs)), call.part)
     results = open_results(call.output)
     results.check()
     if call.report is not None:
         check_report(call.report)
+    if call.statistics is not None:
+        check_tables(call.statistics, call.report)
     standing = Standing(total=len({task.case for task in tasks}))
     view = LiveView(console, standing, draws=sys.stderr.isatty())
-    todo = _left_to_do(call, tasks, results, standing, view)
+    todo = left_to_do(call, tasks, results, standing, view.tell)
     engine = opens(call, console) if todo else None
     try:
         if engine is not None:
@@ -153,7 +176,8 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
     finally:
         if not all(worker.is_there for worker in standing.workers.values()):
             results.sweep(results.earlier().unfinished)
-        failed = _write_all(call, tasks, results, structures)
+            sweep_scratch()
+        failed = _write_all(call, tasks, results, bundle, console)
     console.say(_summary(standing, time.monotonic() - started_s))
     return int(failed > 0)
 
@@ -187,64 +211,36 @@ def _keep_apart(source: str, output: str) -> None:
         check_folders(Path(outer.root), Path(inner.root))
 
 
-def _left_to_do(
-    call: CohortCall, tasks: Sequence[Task], results: CohortResults, standing: Standing, view: LiveView
-) -> list[Task]:
-    """The cases that are to be segmented; of the others, those without an outcome are given one."""
-    earlier = results.earlier()
-    known = earlier.fates & {task.case for task in tasks}
-    if known and not call.resume:
-        raise UsageError(
-            f"{call.output}: holds outcomes of {len(known)} of these cases; go on with --resume, or give "
-            "another folder with --output"
-        )
-    results.sweep(earlier.unfinished)
-    if call.retry_failed:
-        again = {fate.case for fate in results.fates(sorted(known)) if fate.status == "failed"}
-        for case in again:
-            results.forget(case)
-        known -= again
-    standing.earlier = len(known)
-    todo = []
-    for task in tasks:
-        if task.case in known:
-            continue
-        fate = _known_fate(call, task, task.case in earlier.label_maps, results)
-        if fate is None:
-            todo.append(task)
-        else:
-            results.record(fate)
-            known.add(fate.case)
-            standing.count(fate)
-            view.tell(fate)
-    return todo
-
-
-def _known_fate(call: CohortCall, task: Task, has_labels: bool, results: CohortResults) -> Fate | None:
-    """The fate of a case that no worker needs to see."""
-    if task.problem is not None:
-        return failed_fate(task, printable(task.problem), time.time())
-    if call.resume and has_labels and results.has_whole_labels(task.case):
-        return replace(failed_fate(task, "its label map was there", time.time()), status="skipped")
-    return None
-
-
 def _write_all(
-    call: CohortCall, tasks: Sequence[Task], results: CohortResults, structures: Sequence[str]
+    call: CohortCall, tasks: Sequence[Task], results: CohortResults, bundle: ModelBundle, console: Console
 ) -> int:
-    """The table of all outcomes, and the page if asked for; how many cases failed."""
-    figures = PageFigures(structures=structures)
+    """The table of all outcomes, and of organs and the page if asked for; how many cases failed."""
+    figures = PageFigures(structures=bundle.manifest.output.as_label_set().names)
+    with ExitStack() as whole:
+        takes: list[Callable[[Fate], None]] = [figures.add]
+        if call.statistics is not None:
+            add = whole.enter_context(organ_tables(call.statistics, value_unit(bundle)))
+            takes.append(lambda fate: add(_organs_of(fate)))
 
-    def counted() -> Iterator[Fate]:
-        for fate in results.fates(list(dict.fromkeys(task.case for task in tasks))):
-            figures.add(fate)
-            yield fate
+        def counted() -> Iterator[Fate]:
+            for fate in results.fates(list(dict.fromkeys(task.case for task in tasks))):
+                for take in takes:
+                    take(fate)
+                yield fate
 
-    results.write_table(counted(), structures, table_name(call.part))
+        results.write_table(counted(), figures.structures, table_name(call.part))
+    if call.statistics is not None and figures.without_organs:
+        lacking = f"{figures.without_organs} case{'s' * (figures.without_organs != 1)}"
+        console.complain(f"warning: {call.statistics}: lacks {lacking} segmented without --statistics")
     if call.report is not None:
         with whole_file(call.report) as file:
             file.write(page_of(figures, f"Cohort {call.input}").encode())
     return figures.counts["failed"]
+
+
+def _organs_of(fate: Fate) -> OrgansOfCase:
+    organs = fate.organs or ()
+    return OrgansOfCase(case=printable(fate.case), status=fate.status, doubts=fate.doubts, organs=organs)
 
 
 def _summary(standing: Standing, seconds: float) -> str:
@@ -256,7 +252,8 @@ def _summary(standing: Standing, seconds: float) -> str:
         "done before": standing.earlier,
     }
     parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f"{standing.total} case{'s' * (standing.total != 1)}: {parts}; {duration(seconds)}"
+    cases = f"{standing.total} case{'s' * (standing.total != 1)}"
+    return f"{cases}{f': {parts}' if parts else ''}; {duration(seconds)}"
 
 
 def _natural(text: str) -> int:

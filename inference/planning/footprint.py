@@ -187,7 +187,7 @@ class Footprint:
 
     def _window_mb(self, member: Member) -> float:
         """A window, and its scores where they are turned or averaged on the way."""
-        copies = 2 if member.tiling.mirror_axes else int(member.axes != "SPL")
+        copies = int(bool(member.tiling.mirror_axes) or member.axes != "SPL")
         return _mb(member.window_zyx, 4 * (len(self.manifest.inputs) + copies * self._channels))
 
     def _waiting_mb(self) -> float:

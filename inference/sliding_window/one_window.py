@@ -41,21 +41,24 @@ def activate(logits: F32, softmax: bool, threads: Threads) -> F32:
     """
 
     def slices(first: int, stop: int) -> None:
-        # exp overflows to infinity for logits under -88, which gives the 0 that is right.
-        with np.errstate(over="ignore"):
-            for k in range(first, stop):
-                plane = logits[:, k]
-                if softmax:
-                    plane -= plane.max(axis=0)
-                    np.exp(plane, out=plane)
-                    plane *= np.reciprocal(plane.sum(axis=0))
-                else:
-                    np.exp(np.negative(plane, out=plane), out=plane)
-                    plane += 1
-                    np.reciprocal(plane, out=plane)
+        for k in range(first, stop):
+            _activate_slice(logits[:, k], softmax)
 
     threads.spread(slices, logits.shape[1])
     return logits
+
+
+def _activate_slice(plane: F32, softmax: bool) -> None:
+    # exp overflows to infinity for logits under -88, which gives the 0 that is right.
+    with np.errstate(over="ignore"):
+        if softmax:
+            plane -= plane.max(axis=0)
+            np.exp(plane, out=plane)
+            plane *= np.reciprocal(plane.sum(axis=0))
+        else:
+            np.exp(np.negative(plane, out=plane), out=plane)
+            plane += 1
+            np.reciprocal(plane, out=plane)
 
 
 def mirrorings(axes: Sequence[int]) -> list[tuple[int, ...]]:
@@ -87,19 +90,46 @@ def window_scores(window: F32, member: Member, session: Session, rule: Rule, thr
     for count, flip in enumerate(flips, start=1):
         given = to_network_axes(np.flip(window, flip), member.axes)
         logits = session.run(np.ascontiguousarray(given)[None])[0]
-        with np.errstate(invalid="ignore"):  # Infinities of both signs are what is looked for.
-            total = logits.sum()
-        if not np.isfinite(total):
+        scores = np.flip(from_network_axes(logits, member.axes), flip)
+        if mean is None:  # The memory that the network wrote to serves where no other copy follows.
+            own = len(flips) > 1 or not scores.flags.c_contiguous
+            mean = np.empty(scores.shape, np.float32) if own else scores
+        if not _add_copy(mean, scores, rule, count, threads):
             raise NetworkError(
                 f"network {member.file} gives values that are not finite; try --precision fp32, "
                 "and look at the image's values"
             )
-        scores = np.ascontiguousarray(np.flip(from_network_axes(logits, member.axes), flip))
-        if rule.scores == "probabilities":
-            activate(scores, rule.softmax, threads)
-        if mean is None:
-            mean = scores.copy() if len(flips) > 1 else scores
-        else:
-            update_mean(mean, scores, np.float32(1 / count))
     assert mean is not None, "the unflipped copy is always among them"
     return mean
+
+
+def _add_copy(mean: F32, logits: F32, rule: Rule, count: int, threads: Threads) -> bool:
+    """Make the mean over one copy less that over `count` copies; say whether all logits are finite.
+
+    All is done to one slice of all classes while it is in the processor's cache: a pass over a window of 15
+    classes takes about a tenth of the time of a small network.
+
+    Args:
+        mean: (classes, z, y, x), over `count - 1` copies; overwritten. For the first it may be `logits`.
+        logits: likewise, a view that runs in the image's directions.
+        rule: whether scores are probabilities or logits, and of which kind.
+        count: which copy this is, from 1.
+        threads: work on slices.
+    """
+    share = np.float32(1 / count)
+
+    def slices(first: int, stop: int) -> bool:
+        for k in range(first, stop):
+            plane = logits[:, k] if mean is logits else np.ascontiguousarray(logits[:, k])
+            with np.errstate(invalid="ignore"):  # Infinities of both signs are what is looked for.
+                if not np.isfinite(plane.sum()):
+                    return False
+            if rule.scores == "probabilities":
+                _activate_slice(plane, rule.softmax)
+            if count > 1:
+                update_mean(mean[:, k], plane, share)
+            elif mean is not logits:
+                mean[:, k] = plane
+        return True
+
+    return all(threads.spread(slices, mean.shape[1]))

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from tests.inference.bundles import abdomen, hu
-from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, enhanced, packed_junk
+from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, element, enhanced, packed_junk
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 
 SPACING = (1.0, 1.5, 2.5)
@@ -15,10 +15,8 @@ CT = hu(abdomen())
 NAME = "case.nii.gz"
 
 
-def nifti(array=CT, name=NAME, **changes):
-    return lambda folder: write_nifti(
-        folder / name, array, spacing=changes.pop("spacing", SPACING), **changes
-    )
+def nifti(array=CT, name=NAME, spacing=SPACING, **changes):
+    return lambda folder: write_nifti(folder / name, array, spacing=spacing, **changes)
 
 
 def series(*runs, **options):
@@ -59,6 +57,19 @@ def dicom_file(content):
     def write(folder):
         (folder / "case").mkdir()
         (folder / "case" / "1.dcm").write_bytes(content)
+
+    return write
+
+
+def dicom_slices(of_all=None, **of_one):
+    """Four slices; what is said of all of them, and of the third alone."""
+
+    def write(folder):
+        (folder / "case").mkdir()
+        for i in range(4):
+            said = (of_all or {}) | (of_one if i == 2 else {})
+            content = dicom(CT[5 + i] + 1024, z=3.0 * i, **said)
+            (folder / "case" / f"{i}.dcm").write_bytes(content)
 
     return write
 
@@ -120,6 +131,35 @@ WORKS = {
     ),
     "DICOM with a tilted gantry": (series(straight(4, lean=1.0)), "gantry tilted by 18.4°"),
     "DICOM slices unevenly spaced": (series([*straight(3), (0, 0, 12)]), "3.00 to 6.00 mm apart"),
+    "DICOM slices rescaled in several ways": (
+        dicom_slices(intercept="-1000"),
+        "1 of 4 slices (2.dcm) are rescaled otherwise than by 1 and -1024",
+    ),
+    "DICOM with a rescale slope of 0": (
+        dicom_slices({"slope": "0"}),
+        "4 of 4 slices (0.dcm, 1.dcm and 2 more) have a rescale slope of 0; 1 was taken",
+    ),
+    "DICOM pixels that do not begin with the lowest bit": (
+        dicom_slices(stored=12, high=15),
+        "1 of 4 slices (2.dcm) have 12 bits a pixel that end at bit 15; they were shifted to bit 11",
+    ),
+    "DICOM slices that disagree otherwise": (
+        dicom_slices(signed=0),
+        "1 of 4 slices (2.dcm) store pixels as uint16, not as int16",
+    ),
+    "DICOM slices to be shown inverted": (
+        dicom_slices(extra=element(0x00280004, "CS", "MONOCHROME1")),
+        "1 of 4 slices (2.dcm) are to be shown inverted (MONOCHROME1)",
+    ),
+    "DICOM series with a slice that lies otherwise": (
+        lambda folder: [
+            write_series(folder / "case", straight(4)),
+            write_series(
+                folder / "case", [(0, 0, 50)], uid="1.2.3.1", orientation=(1, 0, 0, 0, 0, -1), number=9
+            ),
+        ],
+        "1 of 5 slices (9_000.dcm) lie in another direction than the rest of their series",
+    ),
     "DICOM folder with a second, shorter series": (
         series(straight(4), straight(2)),
         "2 DICOM series in one folder (4, 2 images)",
@@ -222,6 +262,12 @@ REFUSED = {
     "DICOM compressed in a way that is not read": (
         dicom_file(dicom(np.zeros((2, 3), np.int16), HTJ2K)),
         "convert the series to one .nii.gz",
+    ),
+    "DICOM with compressed pixels that are shown inverted": (
+        dicom_file(
+            dicom(np.zeros((2, 3), np.int16), JPEG_LOSSLESS, extra=element(0x00280004, "CS", "MONOCHROME1"))
+        ),
+        "export the series again without compression",
     ),
     "DICOM whose compressed pixels are damaged": (dicom_file(packed_junk()), "its pixels cannot be unpacked"),
     "enhanced DICOM with compressed frames": (

@@ -20,6 +20,7 @@ from tests.places import ROOT
 TABLE = ROOT / "docs" / "input.md"
 TESTED_ELSEWHERE = {
     "a case that takes longer than `--case-timeout SECONDS`",
+    "file that is cut short while it is read",
     "file without permission",
     "more than the memory budget allows",
     "two inputs with one output name",

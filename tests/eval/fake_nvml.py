@@ -45,3 +45,11 @@ def nvmlDeviceGetUtilizationRates(_):  # noqa: N802
 def nvmlDeviceGetComputeRunningProcesses(_):  # noqa: N802
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
     return [SimpleNamespace(pid=pid, usedGpuMemory=256 * MIB) for pid in pids]
+
+
+def nvmlDeviceGetName(_):  # noqa: N802
+    return "NVIDIA Fake 8"
+
+
+def nvmlSystemGetDriverVersion():  # noqa: N802
+    return "580.65.06"

@@ -1,6 +1,6 @@
 """Trains the small nnU-Net that peers are compared with; a program for where nnU-Net is installed.
 
-    PYTHON -m eval.benchmark.peers.small_nnunet --data DATA --work DIR --steps 100
+    PYTHON -m eval.benchmark.peers.small_nnunet --data DATA --work DIR --steps 160
 
 Preprocessing, trainer, loss, augmentation and checkpoint are nnU-Net's own. Only the plans are written
 here: a narrow network, so that it learns in minutes on two cores, with windows of a usual size. It learns

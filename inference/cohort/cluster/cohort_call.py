@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from inference.call import DicomFormat
+
 
 @dataclass(frozen=True, kw_only=True)
 class CohortCall:
@@ -31,4 +33,7 @@ class CohortCall:
     """With `resume`: try those that failed once more."""
     part: tuple[int, int] | None = None
     """Which of how many parts of the cohort, from 1."""
+    format: tuple[DicomFormat, ...] = ()
+    """What is written beside each label map."""
+    statistics: Path | None = None
     report: Path | None = None

@@ -39,6 +39,8 @@ class PageFigures:
     doubtful: list[Fate] = field(default_factory=list)
     """The first of them."""
     doubtful_count: int = 0
+    without_organs: int = 0
+    """Cases with a label map whose outcome has no figures of organs."""
     cases: list[str] = field(default_factory=list)
     """Those that were segmented."""
     seconds: list[float] = field(default_factory=list)
@@ -50,6 +52,7 @@ class PageFigures:
         self.counts[fate.status] += 1
         if fate.status == "failed" and len(self.failures) < SHOWN:
             self.failures.append(fate)
+        self.without_organs += fate.organs is None and fate.status != "failed"
         if fate.status != "segmented":
             return
         if fate.doubts:

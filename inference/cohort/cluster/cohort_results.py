@@ -1,6 +1,7 @@
 """What a cohort leaves behind: a label map and an outcome for every case, and a table of all outcomes.
 
     OUTPUT/patient_7/ct.nii.gz          the label map
+    OUTPUT/patient_7/ct.seg.dcm         the same as a DICOM object, where that is asked for; written before it
     OUTPUT/patient_7/ct.outcome.json    what became of the case; written after the label map, and whole
     OUTPUT/outcomes.csv                 all of them, written at the end
 
@@ -103,12 +104,22 @@ class CohortResults:
         except FAILURES as error:
             raise self._refusal(name, error) from error
 
-    def earlier(self) -> "Earlier":
-        """What earlier runs left."""
+    def earlier(self, beside: Sequence[str] = ()) -> "Earlier":
+        """What earlier runs left.
+
+        Args:
+            beside: how the names of the files end that a case has beside its label map.
+        """
         names = self.storage.names()
+
+        def with_file(suffix: str) -> set[str]:
+            return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+
+        label_maps = with_file(LABELS_SUFFIX)
         return Earlier(
-            fates={name.removesuffix(OUTCOME_SUFFIX) for name in names if name.endswith(OUTCOME_SUFFIX)},
-            label_maps={name.removesuffix(LABELS_SUFFIX) for name in names if name.endswith(LABELS_SUFFIX)},
+            fates=with_file(OUTCOME_SUFFIX),
+            label_maps=label_maps,
+            complete=label_maps.intersection(*map(with_file, beside)),
             unfinished={
                 name.rpartition("/")[0] for name in names if name.rpartition("/")[2].startswith(TEMPORARY)
             },
@@ -181,8 +192,17 @@ class Earlier:
     """Cases that have an outcome."""
     label_maps: set[str]
     """Cases that have a label map."""
+    complete: set[str]
+    """Of these, cases that have all files that are asked for."""
     unfinished: set[str]
     """Folders with unfinished files."""
+
+    def holds_results_of(self, fate: Fate) -> bool:
+        """Whether all files are there that a case of this fate has; there are no DICOM objects of nothing."""
+        if fate.status == "failed":
+            return True
+        found_nothing = fate.status == "segmented" and not any(fate.volumes_ml.values())
+        return fate.case in (self.label_maps if found_nothing else self.complete)
 
 
 def open_results(location: str) -> CohortResults:

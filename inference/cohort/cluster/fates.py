@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 FateStatus = Literal["segmented", "failed", "skipped"]
 
@@ -49,6 +49,9 @@ class Fate:
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     """What makes the result doubtful."""
+    organs: tuple[Mapping[str, Any], ...] | None = None
+    """Figures of each organ that was found, as `inference.cohort.outcome` rounds them; None where they were
+    not asked for."""
 
     @property
     def total_s(self) -> float:
@@ -70,6 +73,8 @@ class Fate:
             fields = json.loads(text)
             for name in ("images", "size_zyx", "spacing_zyx_mm", "warnings", "doubts"):
                 fields[name] = tuple(fields[name])
+            if fields.get("organs") is not None:
+                fields["organs"] = tuple(fields["organs"])
             return cls(**fields)
         except (TypeError, KeyError) as error:
             raise ValueError(f"is no outcome of a case ({error})") from error

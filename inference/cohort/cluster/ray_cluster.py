@@ -25,7 +25,7 @@ from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.seats import Machine, Room, no_room, room_on
 from inference.cohort.cluster.warm_worker import WorkerSetup
-from inference.cohort.cluster.worker_engine import Broken, Event, Lost, Opened
+from inference.cohort.cluster.worker_engine import SECONDS_TO_END, Broken, Event, Lost, Opened
 from inference.errors import UsageError, one_line
 
 ENVIRONMENT = {
@@ -35,6 +35,8 @@ ENVIRONMENT = {
 }
 OBJECT_STORE_MB = 80
 """About the least that Ray accepts: nothing of size passes through it."""
+NOT_TRUSTED = "references to the actor were removed"
+"""What Ray says where the cluster cannot speak to a driver, which asks it for a token that it has not."""
 CONNECTS_S = 5.0
 """Seconds within which the head of a cluster must answer."""
 PROGRAMS = Path(__file__).resolve().parents[3]
@@ -55,6 +57,9 @@ def connect(address: str) -> str:
     """
     check_address(address)
     os.environ.update(ENVIRONMENT)
+    if address not in ("local", "auto") and has_token():
+        # As `ray start` does, and Ray itself for `auto`: both sides must ask for tokens, or neither.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     # Ray tells of every worker that dies in a paragraph on stdout; no public setting has it be quiet.
@@ -66,12 +71,22 @@ def connect(address: str) -> str:
         context = ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
         hint = "start one with ray start --head, or give --address local"
+        if address == "local":
+            hint = "give --address none, which needs no Ray"
         if "ersion mismatch" in str(error):
             hint = "install the cluster's versions here, or LeanSeg's (requirements/cohort.txt) there"
+        elif address != "local" and not has_token():
+            hint += "; where the cluster asks for a token, put it into ~/.ray/auth_token"
         raise UsageError(
             f"--address {address}: no Ray cluster can be used ({one_line(error)}); {hint}"
         ) from error
     return str(getattr(context, "dashboard_url", "") or "")
+
+
+def has_token() -> bool:
+    """Whether this user has a token for Ray clusters, which Ray makes with the first one of this machine."""
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def check_address(address: str) -> None:
@@ -202,7 +217,10 @@ class RayCluster:
                 self._taken[worker.node] -= 1
                 return Lost(worker=name, blame=not has_gone)
             message = f"{name}: died while it loaded its networks ({one_line(error)})"
-            return Broken(worker=name, message=f"{message}; give a worker more memory, or run fewer")
+            remedy = "give a worker more memory, or run fewer"
+            if NOT_TRUSTED in str(error) and has_token():
+                remedy = "if the cluster was started without a token, set RAY_AUTH_MODE=disabled"
+            return Broken(worker=name, message=f"{message}; {remedy}")
         worker.is_open |= isinstance(event, Opened)
         if isinstance(event, Broken):
             self._dismiss(name)
@@ -215,6 +233,9 @@ class RayCluster:
 
     def close(self) -> None:
         """End all workers, and leave the cluster, which ends where it is of this machine alone."""
+        calls = [worker.actor.close.remote() for worker in self._workers.values() if worker.is_open]
+        if calls:
+            self._ray.wait(calls, num_returns=len(calls), timeout=SECONDS_TO_END)
         for name in list(self._workers):
             self._dismiss(name)
         self._ray.shutdown()
@@ -253,5 +274,9 @@ def _actor_class() -> type:
 
         def segment(self, task: Any) -> Any:  # noqa: ANN401
             return self._engine.answer(self._worker, self._name, task)
+
+        def close(self) -> None:
+            if self._worker is not None:
+                self._worker.close()
 
     return Worker

@@ -120,6 +120,8 @@ def setup_for(call: CohortCall, room: Room) -> WorkerSetup:
         precision=call.precision,
         host_memory_mb=room.memory_mb,
         gpu_memory_mb=call.gpu_memory_mb,
+        format=call.format,
+        statistics=call.statistics,
     )
     return WorkerSetup(tools=BundleTools(call=each), output=call.output)
 

@@ -23,16 +23,16 @@ from inference.cohort.assembly_line import AssemblyLine
 from inference.cohort.cases import Case
 from inference.cohort.cluster.cohort_results import open_results
 from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
+from inference.cohort.cluster.scratch import Scratch
 from inference.cohort.cluster.storage import FAILURES, fetch
+from inference.cohort.cluster.timed_predictor import TimedPredictor
+from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
-from inference.cohort.opening import admit_within, planner_for, predictor_for
-from inference.cohort.outcome import Outcome, failed
+from inference.cohort.opening import admit_within, further_for, planner_for, predictor_for, value_unit
+from inference.cohort.outcome import Outcome, failed, organ_figures
 from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
-from inference.imaging.volume import Volume
 from inference.imaging.writing import LABELS_SUFFIX
-from inference.planning.plan import InferencePlan
 from inference.predictor import Segmented
-from inference.timing import Timings
 from model.bundle import load_bundle
 
 
@@ -44,6 +44,10 @@ class Tools:
     admit: Admit
     structures: tuple[str, ...]
     """Names of what can be found."""
+    further: FurtherResults | None = None
+    """What is written beside each label map."""
+    figures_unit: str | None = None
+    """Outcomes hold figures of each organ; this is the unit of its values, "" for none. None: they do not."""
 
 
 class OpensTools(Protocol):
@@ -68,11 +72,14 @@ class BundleTools:
     def open(self) -> Tools:
         """Load the bundle's networks."""
         bundle = load_bundle(self.call.bundle)
-        planner = planner_for(self.call, bundle)
+        further = further_for(self.call, bundle, cases=1)
+        planner = planner_for(self.call, bundle, further)
         return Tools(
-            predictor=predictor_for(self.call, bundle, one_case=False),
-            admit=admit_within(self.call, planner),
+            predictor=predictor_for(self.call, bundle, further, one_case=False),
+            admit=admit_within(self.call, planner, further),
             structures=tuple(bundle.manifest.output.labels),
+            further=further,
+            figures_unit=None if self.call.statistics is None else value_unit(bundle),
         )
 
 
@@ -130,8 +137,8 @@ class WarmWorker:
         self._results = open_results(setup.output)
         self._results.check()
         self._tools = setup.tools.open()
-        self._device = _TimedPredictor(self._tools.predictor)
-        self._scratch = Path(tempfile.mkdtemp(prefix="leanseg-"))
+        self._device = TimedPredictor(self._tools.predictor)
+        self._scratch = Scratch()
         self._numbers = itertools.count()
         self._inbox: SimpleQueue[PreparedCase | None] = SimpleQueue()
         self._in_hand: dict[str, _InHand] = {}
@@ -150,7 +157,7 @@ class WarmWorker:
             return Report(fate=fate)  # A worker that was lost had recorded it.
         if task.problem is not None:
             return self._finished(failed_fate(task, task.problem, time.time()))
-        scratch = self._scratch / str(next(self._numbers))
+        scratch = self._scratch.path / str(next(self._numbers))
         try:
             started = time.perf_counter()
             paths = [fetch(image, scratch / str(channel)) for channel, image in enumerate(task.images)]
@@ -169,7 +176,7 @@ class WarmWorker:
         """Finish what is in hand, and give back what it holds."""
         self._inbox.put(None)
         self._line.join()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.close()
 
     def _segment(self, hand: _InHand, fetched_s: float) -> Report:
         self._in_hand[hand.case.output_name] = hand
@@ -189,6 +196,7 @@ class WarmWorker:
                 open_predictor=lambda: self._device,
                 write=self._write,
                 tell=self._tell,
+                written_voxel_bytes=1 if self._tools.further is None else 1 + COST.voxel_bytes,
             ).run()
         except BaseException as error:
             fault = f"{self.name}: {type(error).__name__}: {one_line(error)}; this is a fault of the program"
@@ -207,25 +215,36 @@ class WarmWorker:
         return prepared
 
     def _write(self, prepared: PreparedCase, segmented: Segmented) -> Outcome:
-        """Label map, then outcome; whoever waits for the case hears of it at once."""
+        """What goes beside it, label map, then outcome; whoever waits for the case hears of it at once."""
         hand = self._in_hand[prepared.case.output_name]
-        storage = self._results.storage
-        if storage.is_local:
-            outcome = written_case(prepared, segmented, self._results.label_map(hand.task.case))
+        if (fate := self._results.fate_of(hand.task.case)) is not None:
+            self._hand_over(hand, Report(fate=fate, segmenting_s=self._device.take_seconds()))
+            return failed(prepared.case, "was recorded by another worker meanwhile")
+        further = self._tools.further
+        if self._results.storage.is_local:
+            label_map = self._results.label_map(hand.task.case)
+            outcome = written_case(prepared, segmented, label_map, further)
         else:
-            local = self._scratch / f"{threading.get_ident()}{LABELS_SUFFIX}"
-            outcome = written_case(prepared, segmented, local)
-            try:
-                with prepared.timings.stage("put"):
-                    storage.put(local, hand.case.output_name)
-            except FAILURES as error:
-                del self._in_hand[hand.case.output_name]
-                hand.report.set_exception(OSError(one_line(error)))
-                return failed(prepared.case, one_line(error))
-            finally:
-                local.unlink(missing_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._scratch.path) as folder:
+                label_map = Path(folder) / f"case{LABELS_SUFFIX}"
+                outcome = written_case(prepared, segmented, label_map, further)
+                try:
+                    with prepared.timings.stage("put"):
+                        self._put(label_map, hand.task.case)
+                except FAILURES as error:
+                    del self._in_hand[hand.case.output_name]
+                    hand.report.set_exception(OSError(one_line(error)))
+                    return failed(prepared.case, one_line(error))
         self._answer(hand, outcome)
         return outcome
+
+    def _put(self, label_map: Path, case: str) -> None:
+        """Bring what was written of a case on this machine into storage, the label map last."""
+        further = self._tools.further
+        beside = {} if further is None else further.paths(label_map)
+        for path in (*beside.values(), label_map):
+            if path.exists():
+                self._results.storage.put(path, case + path.name.removeprefix("case"))
 
     def _tell(self, outcome: Outcome) -> None:
         """What was not written has failed. What ends the line is told to all who wait, by itself."""
@@ -236,6 +255,7 @@ class WarmWorker:
 
     def _answer(self, hand: _InHand, outcome: Outcome) -> None:
         geometry, is_segmented = outcome.geometry, outcome.status == "segmented"
+        unit = self._tools.figures_unit
         found_ml = {organ.name: organ.volume_ml for organ in outcome.organs}
         fate = Fate(
             case=hand.task.case,
@@ -250,40 +270,19 @@ class WarmWorker:
             volumes_ml={name: found_ml.get(name, 0.0) for name in self._tools.structures if is_segmented},
             warnings=tuple(hand.said(warning) for warning in outcome.warnings),
             doubts=outcome.doubts,
+            organs=None if unit is None else tuple(organ_figures(outcome.organs, unit)),
         )
-        report = self._finished(fate)
-        del self._in_hand[outcome.case.output_name]
+        self._hand_over(hand, self._finished(fate))
+
+    def _hand_over(self, hand: _InHand, report: Report) -> None:
+        """Tell whoever waits for a case what became of it."""
+        del self._in_hand[hand.case.output_name]
         hand.report.set_result(report)
 
     def _finished(self, fate: Fate) -> Report:
-        fate = replace(fate, worker=self.name)
-        self._results.record(fate)
-        return Report(fate=fate, segmenting_s=self._device.take_seconds())
-
-
-class _TimedPredictor:
-    """A predictor that knows how long it was at work."""
-
-    def __init__(self, predictor: Predicts) -> None:
-        self._predictor = predictor
-        self._seconds = 0.0
-        self._lock = threading.Lock()
-
-    def predict(
-        self, volume: Volume, plan: InferencePlan | None = None, timings: Timings | None = None
-    ) -> Segmented:
-        started = time.perf_counter()
-        try:
-            return self._predictor.predict(volume, plan, timings)
-        finally:
-            with self._lock:
-                self._seconds += time.perf_counter() - started
-
-    def take_seconds(self) -> float:
-        """Seconds at work since this was asked last."""
-        with self._lock:
-            seconds, self._seconds = self._seconds, 0.0
-        return seconds
-
-    def close(self) -> None:
-        self._predictor.close()
+        """Record a fate, unless there is one: a worker may outlive a driver that was killed for a while."""
+        known = self._results.fate_of(fate.case)
+        if known is None:
+            known = replace(fate, worker=self.name)
+            self._results.record(known)
+        return Report(fate=known, segmenting_s=self._device.take_seconds())

@@ -8,6 +8,9 @@ from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
 from inference.errors import LeanSegError, UsageError, one_line
 from model.bundle import BundleError
 
+SECONDS_TO_END = 10
+"""How long a worker at rest may take to end by itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:

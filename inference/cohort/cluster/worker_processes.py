@@ -28,7 +28,15 @@ from inference.cohort.cluster.seats import (
     workers_on,
 )
 from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
-from inference.cohort.cluster.worker_engine import Broken, Event, Lost, Opened, answer, open_worker
+from inference.cohort.cluster.worker_engine import (
+    SECONDS_TO_END,
+    Broken,
+    Event,
+    Lost,
+    Opened,
+    answer,
+    open_worker,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +54,6 @@ class _Worker:
     pipe: Connection
     seat: int
     is_open: bool = False
-
-
-SECONDS_TO_END = 10
-"""How long a worker at rest may take to end by itself."""
 
 
 class WorkerProcesses:

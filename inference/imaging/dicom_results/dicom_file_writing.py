@@ -1,6 +1,7 @@
 """A label map to disk as a DICOM object, whole or not at all."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,7 +25,7 @@ OBJECTS: Mapping[str, Make] = MappingProxyType({"dicom-seg": segmentation_object
 def write_objects(
     paths: Mapping[str, Path], series: Series, labels: U8, label_set: LabelSet, maker: Maker
 ) -> tuple[str, ...]:
-    """Write a label map in DICOM formats, if it holds anything; warnings.
+    """Write a label map in DICOM formats, all of them or none, if it holds anything; warnings.
 
     Args:
         paths: `dicom-seg` or `rtstruct` to the file.
@@ -41,14 +42,14 @@ def write_objects(
     if not found.ids:
         return (f"no structure was found: there is nothing to write as {' and '.join(paths)}",)
     source = read_source(series)
-    for kind, path in paths.items():
-        try:
-            made = OBJECTS[kind](source, labels, label_set, found, maker)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{series.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "
-                "--format, or give the original series with --template"
-            ) from error
-        with whole_file(path) as file:
-            dcmwrite(file, made, enforce_file_format=True)
+    with ExitStack() as appear:
+        for kind, path in paths.items():
+            try:
+                made = OBJECTS[kind](source, labels, label_set, found, maker)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"{series.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "
+                    "--format, or give the original series with --template"
+                ) from error
+            dcmwrite(appear.enter_context(whole_file(path)), made, enforce_file_format=True)
     return source.warnings

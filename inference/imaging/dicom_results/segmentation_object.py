@@ -7,6 +7,7 @@ import numpy as np
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as DicomCode
+from pydicom.valuerep import format_number_as_ds
 
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.source_series import SourceSeries
@@ -37,7 +38,7 @@ def segmentation_object(
     table = np.zeros(256, np.uint8)
     for number, label_id in enumerate(found.ids.values(), start=1):
         table[label_id] = number
-    return Segmentation(
+    made = Segmentation(
         source_images=list(source.headers),
         pixel_array=_frames(source, look_up(table, labels)),
         segmentation_type=SegmentationTypeValues.BINARY,
@@ -54,6 +55,20 @@ def segmentation_object(
         content_label="SEGMENTATION",
         content_description=maker.series_description,
     )
+    if len(source.images) > 1:
+        # highdicom repeats what the slices say, which may be of before they were resampled.
+        measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        measures.SpacingBetweenSlices = format_number_as_ds(_between_slices_mm(source))
+    return made
+
+
+def _between_slices_mm(source: SourceSeries) -> float:
+    """Mean distance of neighbouring slices' planes, as they say where they lie."""
+    last = len(source.images) - 1
+    first_mm, along_row, along_column = source.pixel_to_world(0)
+    normal = np.cross(along_row, along_column)
+    apart_mm = (source.pixel_to_world(last)[0] - first_mm) @ normal / np.linalg.norm(normal)
+    return float(abs(apart_mm)) / last
 
 
 def _frames(source: SourceSeries, segments: U8) -> U8:

@@ -8,7 +8,7 @@ their file was found sound.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
+from inference.imaging.formats.dicom_discord import commonest, discord, left_out
 from inference.imaging.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
 from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.unpack import unpacker
@@ -55,8 +56,8 @@ class Series:
 
     @property
     def modality(self) -> str:
-        """What made it, as DICOM writes it; empty where the files do not say."""
-        return self.images[0].modality
+        """What made most of it, as DICOM writes it; empty where the files do not say."""
+        return commonest(self.images, lambda image: image.modality)
 
     @property
     def voxel_bytes(self) -> int:
@@ -93,7 +94,7 @@ def open_series(path: Path) -> Series:
             stack, damage.
     """
     images, warnings = _choose(path)
-    geometry, notes = _grid(path, images, warnings)
+    geometry, notes = _grid(path, images, [*warnings, *discord(images)])
     return Series(images=images, geometry=geometry, warnings=notes)
 
 
@@ -111,29 +112,38 @@ def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
         without += not images
         for image in images:
             turned = tuple(np.round(image.orientation, 2)) if image.orientation else None
-            groups[image.samples > 1, image.series_uid, image.rows, image.columns, turned].append(image)
+            groups[image.is_colour, image.series_uid, image.rows, image.columns, turned].append(image)
     if not groups:
         raise InputError(
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"
         )
     # Colour last: what a workstation saves beside a CT is no CT.
-    (is_colour, *_), series = min(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
-    if is_colour:
+    key, series = min(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
+    if key[0]:
         raise InputError(f"{path}: holds colour images; give the CT itself, not a picture of it")
-    counts = sorted((len(group) for group in groups.values()), reverse=True)
-    listed = ", ".join(map(str, counts))
-    if sum(len(group) == len(series) for key, group in groups.items() if not key[0]) > 1:
+    others = {other: group for other, group in groups.items() if other != key}
+    if any(len(group) == len(series) for other, group in others.items() if not other[0]):
+        counts = _counts(groups.values())
         raise InputError(
-            f"{path}: holds {len(groups)} DICOM series ({listed} images), none the longest; give each a "
+            f"{path}: holds {len(groups)} DICOM series ({counts} images), none the longest; give each a "
             "folder of its own"
         )
-    warnings = (
-        [f"{len(groups)} DICOM series in one folder ({listed} images); the longest was taken"]
-        if len(groups) > 1
-        else []
-    )
+    uid = series[0].series_uid
+    of_series = [
+        other for other, group in others.items() if uid and group[0].series_uid == uid and not other[0]
+    ]
+    same = [image for other in of_series for image in others.pop(other)]
+    warnings = []
+    if others:
+        counts = _counts([series, *others.values()])
+        warnings = [f"{len(others) + 1} DICOM series in one folder ({counts} images); the longest was taken"]
+    warnings += left_out(series, same) if same else []
     warnings += [f"{without} DICOM files without an image were left out"] if without else []
     return _in_order(path, series), warnings
+
+
+def _counts(groups: Iterable[Sequence[DicomImage]]) -> str:
+    return ", ".join(map(str, sorted(map(len, groups), reverse=True)))
 
 
 def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
@@ -158,7 +168,8 @@ def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
 
 def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tuple[Geometry, tuple[str, ...]]:
     first = images[0]
-    if first.orientation is None or first.position_mm is None or first.spacing_yx_mm is None:
+    sizes_mm = [image for image in images if image.spacing_yx_mm]
+    if first.orientation is None or first.position_mm is None or not sizes_mm:
         raise InputError(
             f"{path}: says nothing about its place or the size of its pixels; export the series again as "
             "original images"
@@ -171,7 +182,8 @@ def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tupl
         warnings = warnings + _unevenness(np.diff(positions, axis=0), normal)
     elif not first.thickness_mm:
         warnings = [*warnings, "one slice that does not say how thick it is; 1 mm was taken"]
-    spacing = spaced(path, np.array([first.spacing_yx_mm[1], first.spacing_yx_mm[0], between]))
+    y_mm, x_mm = commonest(sizes_mm, lambda image: image.spacing_yx_mm or ())
+    spacing = spaced(path, np.array([x_mm, y_mm, between]))
     size = (len(images), first.rows, first.columns)
     return mended_geometry(
         path, size, spacing, np.array(first.position_mm), np.stack([row, column, normal], axis=1), warnings
@@ -213,11 +225,12 @@ def _pixels(image: DicomImage) -> NDArray[np.generic]:
     try:
         with image.path.open("rb") as file:
             file.seek(image.pixels_at)
-            raw = np.frombuffer(file.read(count * image.stored.itemsize), image.stored)
+            held = file.read(count * image.stored.itemsize)
     except OSError as error:
         raise InputError(f"{image.path}: cannot be read ({reason(error)})") from error
-    if raw.size != count:
+    if len(held) != count * image.stored.itemsize:
         raise InputError(f"{image.path}: is truncated; copy the series again")
+    raw = np.frombuffer(held, image.stored)
     unused, above = (
         8 * image.stored.itemsize - image.bits_stored,
         8 * image.stored.itemsize - 1 - image.high_bit,

@@ -5,6 +5,7 @@ pixels (GDCM) never sees a length that is not so; of their contents, what descri
 image (DICOM PS3.3, functional groups) is kept.
 """
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,9 +38,10 @@ _GDCM_UNPACKS = {
 _WANTED = {
     0x00080060: "Modality",
     0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID",
-    0x00200032: "ImagePositionPatient",
-    0x00200037: "ImageOrientationPatient", 0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames",
-    0x00280010: "Rows",
+    0x00200013: "InstanceNumber", 0x00200032: "ImagePositionPatient",
+    0x00200037: "ImageOrientationPatient", 0x00200052: "FrameOfReferenceUID",
+    0x00280002: "SamplesPerPixel", 0x00280008: "NumberOfFrames",
+    0x00280004: "PhotometricInterpretation", 0x00280010: "Rows",
     0x00280011: "Columns", 0x00280030: "PixelSpacing", 0x00280100: "BitsAllocated", 0x00280101: "BitsStored",
     0x00280102: "HighBit",
     0x00280103: "PixelRepresentation", 0x00281052: "RescaleIntercept", 0x00281053: "RescaleSlope",
@@ -86,6 +88,23 @@ class DicomImage:
     """Whether the pixels are compressed, JPEG for example."""
     frame: int = 0
     """Which of the file's frames, from 0."""
+    is_slope_zero: bool = False
+    """Whether the file says that `slope` is 0, which no image has; 1 stands there then."""
+    is_bits_missing: bool = False
+    """Whether the file lacks the bits that a pixel takes, which are 16 then."""
+    is_palette: bool = False
+    """Whether its values are numbers of colours in a table, of which a CT has none."""
+    is_inverted: bool = False
+    """Whether the least value is to be shown white (`MONOCHROME1`)."""
+    number: int | None = None
+    """The file's number in its series; None where it does not say."""
+    frame_of_reference: str = ""
+    """Names what positions are measured from; empty where the file does not say."""
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether it is a picture, in colour."""
+        return self.samples > 1 or self.is_palette
 
 
 def read_dicom_file(path: Path) -> list[DicomImage]:
@@ -261,6 +280,11 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
         unknown = f"pixels compressed in a way that is not read ({walk.syntax[:40]})"
         what = f"{frames} frames of compressed pixels" if frames > 1 else unknown
         raise InputError(f"{path}: holds {what}; convert the series to one .nii.gz file")
+    if is_packed and _text(values, "PhotometricInterpretation") == "MONOCHROME1":
+        raise InputError(
+            f"{path}: holds compressed pixels that are shown inverted (MONOCHROME1), which unpacking would "
+            "invert; export the series again without compression"
+        )
     if is_packed and length != UNDEFINED:
         raise _DamagedError("compressed pixels that are not in fragments")
     frame_bytes = rows * columns * samples * bits // 8
@@ -273,6 +297,11 @@ def _images(path: Path, walk: _Walk) -> list[DicomImage]:
         "path": path,
         "series_uid": _text(values, "SeriesInstanceUID"),
         "modality": _text(values, "Modality"),
+        "is_bits_missing": "BitsAllocated" not in number,
+        "is_palette": _text(values, "PhotometricInterpretation") == "PALETTE COLOR",
+        "is_inverted": _text(values, "PhotometricInterpretation") == "MONOCHROME1",
+        "number": _whole(values, "InstanceNumber") if frames == 1 else None,
+        "frame_of_reference": _text(values, "FrameOfReferenceUID"),
         "rows": rows,
         "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
         "is_packed": is_packed,
@@ -304,12 +333,14 @@ def _of_frames(walk: _Walk, values: Mapping[str, bytes], frames: int) -> list[di
 def _place(values: Mapping[str, bytes]) -> dict[str, Any]:
     """Fields of a `DicomImage` that frames of one file may differ in."""
     thickness = abs(_float(values, "SpacingBetweenSlices", 0.0) or _float(values, "SliceThickness", 0.0))
+    slope = _float(values, "RescaleSlope", 1.0)
     return {
         "position_mm": _floats(values, "ImagePositionPatient", 3),
         "orientation": _floats(values, "ImageOrientationPatient", 6),
         "spacing_yx_mm": _floats(values, "PixelSpacing", 2),
         "thickness_mm": thickness or None,
-        "slope": _float(values, "RescaleSlope", 1.0),
+        "slope": slope or 1.0,
+        "is_slope_zero": slope == 0,
         "intercept": _float(values, "RescaleIntercept", 0.0),
     }
 
@@ -320,6 +351,12 @@ def _named(raw: Mapping[int, bytes]) -> dict[str, bytes]:
 
 def _text(values: Mapping[str, bytes], name: str) -> str:
     return values.get(name, b"").decode("ascii", "replace").strip(" \0")
+
+
+def _whole(values: Mapping[str, bytes], name: str) -> int | None:
+    """A whole number written as text; None where there is none, or something else."""
+    text = _text(values, name)
+    return int(text) if re.fullmatch(r"[+-]?\d{1,10}", text) else None
 
 
 def _float(values: Mapping[str, bytes], name: str, default: float) -> float:

@@ -1,13 +1,7 @@
 """The section of a page that a GPU benchmark fills, from figures made up."""
 
-import pytest
-
-from eval.benchmark.gpu_section import BEGIN, END, between_markers, failures, section
-from eval.eval_errors import JudgingError
+from eval.benchmark.gpu_section import failures, section
 from tests.eval.benchmark.measured_gpu import engine, measured, steps
-from tests.places import ROOT
-
-PAGE = f"# Page\n\n{BEGIN}\n\nNot measured.\n\n{END}\n\nMore.\n"
 
 
 def test_the_section_has_the_machine_and_a_row_for_everything():
@@ -47,20 +41,3 @@ def test_no_line_is_too_wide_but_those_of_tables():
 
 def test_all_that_failed_is_listed():
     assert failures(measured()) == ["steps of large: CUDA out of memory", "engine, trained here: no CUDA"]
-
-
-def test_the_section_comes_between_the_markers_and_may_be_replaced():
-    once = between_markers(PAGE, "First.\n")
-    assert once == f"# Page\n\n{BEGIN}\n\nFirst.\n\n{END}\n\nMore.\n"
-    assert between_markers(once, "Second.") == once.replace("First", "Second")
-
-
-@pytest.mark.parametrize("page", ["", BEGIN, f"{END} {BEGIN}", f"{PAGE}{BEGIN}", f"{PAGE}{END}"])
-def test_a_page_without_a_place_for_it_is_refused(page):
-    with pytest.raises(JudgingError, match="once each, in this order"):
-        between_markers(page, "Section.")
-
-
-def test_the_page_of_measurements_has_the_place():
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    assert "Section." in between_markers(page, "Section.")

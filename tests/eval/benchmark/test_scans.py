@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 
 from eval.benchmark import scans
-from eval.benchmark.scans import AIR_HU, given_scans, in_square, phantom_scans, stack
+from eval.benchmark.scans import AIR_HU, EXAMPLE, example_scan, given_scans, in_square, phantom_scans, stack
 from eval.eval_errors import JudgingError
 
 
@@ -55,3 +55,23 @@ def test_scans_of_ones_own_need_a_file_each_and_names_apart(tmp_path):
         given_scans([tmp_path / "a.nii.gz", tmp_path / "b/a.nii.gz"])
     with pytest.raises(JudgingError, match="no such file"):
         given_scans([tmp_path / "c.nii.gz"])
+
+
+def test_the_example_is_brought_to_a_ct_s_size_and_stays_where_it_is(tmp_path):
+    """279 voxels of 1.6 mm become 512, 75 of 4 mm 120 of 2.5 mm; air beside it makes the slices square."""
+    scan = example_scan(tmp_path / "scan")
+    fine, coarse = sitk.ReadImage(str(scan.path)), sitk.ReadImage(str(EXAMPLE))
+    assert (scan.name, fine.GetSize()) == ("512×512×120", (512, 512, 120))
+    assert fine.GetSpacing() == pytest.approx((279 * 1.6 / 512, 279 * 1.6 / 512, 2.5))
+    middles = [
+        image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
+        for image in (fine, coarse)
+    ]
+    assert middles[0] == pytest.approx(middles[1], abs=1e-3)
+    table = sitk.GetArrayViewFromImage(fine)
+    assert table[60, 0].max() == AIR_HU
+    # The middle of the body, within the lines between the eight voxels around it.
+    around = sitk.GetArrayViewFromImage(coarse)[36:39, 93:96, 138:141]
+    assert around.min() <= table[60, 256, 256] <= around.max()
+    before = scan.path.stat().st_mtime_ns
+    assert example_scan(tmp_path / "scan").path.stat().st_mtime_ns == before

@@ -5,11 +5,13 @@ import os
 
 import pytest
 
-from eval.benchmark.gpu_section import BEGIN, END
+from eval.benchmark import one_gpu
+from eval.benchmark.page_markers import markers
 from eval.commands import benchmark_gpu
 from tests.eval.benchmark.measured_gpu import engine, measured, steps
 from tests.eval.command_line import assert_refused, call, files_in
 
+BEGIN, END = markers("gpu-benchmark")
 PAGE = f"# Page\n\n{BEGIN}\n\nNot measured.\n\n{END}\n"
 WELL = {"steps": [steps()], "engine": [engine()]}
 
@@ -24,7 +26,7 @@ def page(tmp_path):
 def with_gpu(monkeypatch, found):
     """A machine with a GPU on which this was measured."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr(benchmark_gpu, "why_no_gpu", lambda gpu: None)
+    monkeypatch.setattr(one_gpu, "why_no_gpu", lambda gpu: None)
     monkeypatch.setattr(benchmark_gpu.GpuRuns, "collect", lambda _: found)
 
 
@@ -48,7 +50,7 @@ def test_what_failed_ends_with_1_and_stands_in_the_page(monkeypatch, tmp_path, p
 
 
 def test_without_a_gpu_nothing_is_done_and_one_line_says_so(monkeypatch, tmp_path, page, capsys):
-    monkeypatch.setattr(benchmark_gpu, "why_no_gpu", lambda gpu: f"GPU {gpu} cannot be watched")
+    monkeypatch.setattr(one_gpu, "why_no_gpu", lambda gpu: f"GPU {gpu} cannot be watched")
     words = ("benchmark", "gpu", "--output", tmp_path / "out", "--page", page)
     assert_refused(capsys, words, "needs an NVIDIA GPU: GPU 0 cannot be watched")
     assert files_in(tmp_path) == ["page.md"]

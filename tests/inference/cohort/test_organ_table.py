@@ -57,6 +57,11 @@ def test_one_row_for_each_organ_and_every_case_in_the_json(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["volumes.csv", "volumes.json"]
 
 
+def test_no_case_at_all_is_a_table_too(tmp_path):
+    write_tables(tmp_path / "v", [], "hu")
+    assert json.loads((tmp_path / "v.json").read_text(encoding="utf-8")) == {"cases": []}
+
+
 def test_values_of_what_is_no_ct_have_no_unit(tmp_path):
     write_tables(tmp_path / "v", [outcome(organs=(LIVER,))], "")
     assert "mean,sd," in (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines()[0]
@@ -64,7 +69,8 @@ def test_values_of_what_is_no_ct_have_no_unit(tmp_path):
 
 def test_nothing_found_is_a_table_without_rows(tmp_path):
     write_tables(tmp_path / "v", [outcome()], "hu")
-    assert (tmp_path / "v.csv").read_text(encoding="utf-8") == "case,organ\n"
+    (heads,) = (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines()
+    assert heads.startswith("case,organ,label,volume_ml,")
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+a", "-1+1", "@SUM"])

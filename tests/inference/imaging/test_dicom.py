@@ -84,7 +84,10 @@ def test_a_scout_in_the_same_series_is_left_out(tmp_path):
     write_series(folder, [(0.0, 0.0, 50.0)], orientation=(1, 0, 0, 0, 0, -1), number=9)
     volume = read_volume(folder)
     assert volume.array.shape == (3, 3, 4)
-    assert volume.warnings == ("2 DICOM series in one folder (3, 1 images); the longest was taken",)
+    assert volume.warnings == (
+        "1 of 4 slices (9_000.dcm) lie in another direction than the rest of their series; they were left "
+        "out, which SimpleITK stacks with the rest",
+    )
 
 
 def test_files_without_an_image_are_left_out(tmp_path):
@@ -116,6 +119,17 @@ def test_a_file_that_shrinks_while_it_is_read_is_damaged(tmp_path):
         os.truncate(path, 200)
         with pytest.raises(struct.error):
             walk.run()
+
+
+@pytest.mark.parametrize("held", [0, 3, 4, 10])
+def test_a_slice_that_shrinks_between_its_header_and_its_pixels_is_truncated(tmp_path, held):
+    """Six pixels of two bytes, of which so many bytes are left."""
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom(np.zeros((2, 3), np.int16)))
+    image = open_image(tmp_path)
+    os.truncate(path, path.stat().st_size - 12 + held)
+    with pytest.raises(InputError, match=r"a\.dcm: is truncated; copy the series again"):
+        image.read()
 
 
 @pytest.mark.parametrize(
@@ -178,7 +192,10 @@ def test_frames_of_an_enhanced_image_are_slices(tmp_path, syntax):
     assert volume.array.dtype == np.int16
     assert volume.geometry.spacing_zyx_mm == (2.5, 0.8, 0.7)
     assert volume.geometry.origin_xyz_mm == (-10, 20, 100)
-    assert volume.warnings == ()
+    assert volume.warnings == (
+        "1 of 3 slices (a.dcm frame 3) are rescaled otherwise than by 1 and -1024 (slope and intercept), "
+        "a.dcm by 1 and -1000; each was taken as it says",
+    )
     assert volume.geometry == open_image(tmp_path / "a.dcm").geometry
 
 

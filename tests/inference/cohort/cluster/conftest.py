@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -79,6 +80,15 @@ class Bench:
 def bench(tmp_path):
     (tmp_path / "in").mkdir()
     return Bench(source=tmp_path / "in", output=tmp_path / "out", bundle=ROOT / "bundles" / "default")
+
+
+@pytest.fixture
+def memory():
+    """A file system behind URLs, which lives in this process."""
+    files = fsspec.filesystem("memory")
+    yield files
+    files.store.clear()
+    files.pseudo_dirs[:] = [""]
 
 
 def bright_ml():

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.cohort.cluster.warm_worker import Tools
+from inference.cohort.further_results import further_results
 from inference.errors import OutputError
+from inference.imaging.dicom_results.maker import Maker
 from inference.postprocessing.runs import find_runs
 from inference.trust.organ_figures import measure_organs
 from model.labels import LabelSet
@@ -17,6 +19,7 @@ from tests.inference.predictors import plan_with_room, segmented
 POISON = 666
 """A voxel of this value kills the worker that has the image on its device."""
 STRUCTURES = LabelSet(name="two", ids={"liver": 1, "spleen": 3})
+MAKER = Maker(program="p", version="1", bundle="b", bundle_version="1", manifest_sha256="0" * 64)
 DOUBT = "liver in 2 large pieces"
 
 
@@ -27,14 +30,26 @@ class FakeTools:
     seconds: float = 0.0
     refuses: str = ""
     """What opening them raises as an `OutputError`, if anything."""
+    formats: tuple[str, ...] = ()
+    """What is written beside label maps."""
+    figures_unit: str | None = None
 
     def open(self):
         if self.refuses:
             raise OutputError(self.refuses)
+        further = further_results(self.formats, STRUCTURES, MAKER, None, 1)
+
+        def admit(opened):
+            if further is not None:
+                further.check(opened.case, opened.images[0])
+            return plan_with_room()
+
         return Tools(
             predictor=FakeDevice(self.seconds),
-            admit=lambda opened: plan_with_room(),
+            admit=admit,
             structures=STRUCTURES.names,
+            further=further,
+            figures_unit=self.figures_unit,
         )
 
 

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -128,14 +127,6 @@ def test_a_worker_that_is_killed_loses_no_case(bench):
     assert bench.statuses == dict.fromkeys("abcdefgh", "segmented")
     assert [line.split(": ")[2] for line in err] == ["died"]
     assert {row["tries"] for row in bench.rows.values()} == {"1", "2"}
-
-
-@pytest.fixture
-def memory():
-    """A file system behind URLs, which lives in this process."""
-    files = fsspec.filesystem("memory")
-    yield files
-    files.store.clear()
 
 
 def test_images_and_results_may_lie_behind_urls(bench, memory):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 import predict
+from inference.cohort.cluster import ray_cluster
 from inference.cohort.cluster.ray_cluster import ENVIRONMENT, RayCluster, connect
 from inference.cohort.cluster.seats import setup_for
 from inference.cohort.cluster.warm_worker import WorkerSetup
@@ -18,7 +19,7 @@ from inference.errors import DeviceError, UsageError
 from tests.inference.cohort.cluster.fake_tools import FakeTools
 from tests.places import CROPS, ROOT
 
-os.environ.update(ENVIRONMENT)
+os.environ.update(ENVIRONMENT | {"RAY_AUTH_MODE": "disabled"})  # Whoever runs the tests may have a token.
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements/cohort.txt")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
@@ -207,6 +208,20 @@ def test_a_cluster_of_another_version_is_refused(monkeypatch):
         connect("auto")
     assert "The cluster was started with: Ray: 2.9.0" in str(error.value)
     assert "install the cluster's versions here" in str(error.value)
+
+
+@pytest.mark.parametrize(("address", "mode"), [("127.0.0.1:6379", "token"), ("auto", None)])
+def test_a_head_hears_the_token_that_this_user_has(address, mode, monkeypatch, tmp_path):
+    """Ray itself looks for it where it finds the cluster, and not where an address is given."""
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    monkeypatch.setattr(ray_cluster, "check_address", lambda address: None)
+    modes = []
+    monkeypatch.setattr(ray, "init", lambda **options: modes.append(os.environ.get("RAY_AUTH_MODE")))
+    connect(address)
+    assert modes == [mode]
 
 
 def test_labels_are_those_of_predict(bench, two_nodes, tmp_path):

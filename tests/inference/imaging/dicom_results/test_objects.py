@@ -167,6 +167,17 @@ def test_what_anonymizing_took_is_made_up_and_said(tmp_path):
     assert (labels_of_seg(seg, image) == marked()).all()
 
 
+def test_the_distance_of_slices_is_that_of_their_places(tmp_path):
+    """4 mm, though the slices say 1."""
+    folder = write_series(tmp_path / "series", SIZE_ZYX)
+    for path in folder.iterdir():
+        slice_of = pydicom.dcmread(path)
+        slice_of.SpacingBetweenSlices = 1
+        slice_of.save_as(path)
+    seg, *_ = written(tmp_path, folder, marked())
+    assert seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices == 4
+
+
 def test_frames_of_one_file_are_referred_to_by_number(tmp_path):
     """Of an enhanced CT whose frames are stored out of order: frame 2 is the lowest slice."""
     folder = tmp_path / "s"

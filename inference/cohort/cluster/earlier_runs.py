@@ -1,0 +1,82 @@
+"""What is left to do of a cohort after the runs before: cases without an outcome, or without its files."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.cohort_results import CohortResults, Earlier
+from inference.cohort.cluster.cohort_run import Standing
+from inference.cohort.cluster.fates import Fate, Task, failed_fate
+from inference.cohort.further_results import SUFFIXES
+from inference.errors import UsageError, printable
+
+
+def left_to_do(
+    call: CohortCall,
+    tasks: Sequence[Task],
+    results: CohortResults,
+    standing: Standing,
+    tell: Callable[[Fate], None],
+) -> list[Task]:
+    """The cases that are to be segmented; of the others, those without an outcome are given one.
+
+    Args:
+        call: what is asked for.
+        tasks: the cohort.
+        results: the output folder, from which unfinished files of killed runs are removed.
+        standing: counts what is done.
+        tell: takes the fates that are given.
+
+    Raises:
+        UsageError: there are outcomes, and the call does not say `resume`.
+        OutputError: an outcome cannot be written or taken away.
+    """
+    earlier = results.earlier([SUFFIXES[kind] for kind in call.format])
+    known = earlier.fates & {task.case for task in tasks}
+    if known and not call.resume:
+        raise UsageError(
+            f"{call.output}: holds outcomes of {len(known)} of these cases; go on with --resume, or give "
+            "another folder with --output"
+        )
+    results.sweep(earlier.unfinished)
+    known -= _taken_back(call, results, earlier, known)
+    standing.earlier = len(known)
+    todo = []
+    for task in tasks:
+        if task.case in known:
+            continue
+        fate = _known_fate(call, task, earlier, results)
+        if fate is None:
+            todo.append(task)
+        else:
+            results.record(fate)
+            known.add(fate.case)
+            standing.count(fate)
+            tell(fate)
+    return todo
+
+
+def _taken_back(call: CohortCall, results: CohortResults, earlier: Earlier, known: set[str]) -> set[str]:
+    """Cases whose outcomes are taken away: some of their files are gone or were not asked for before.
+
+    Failed ones too, where they are to be tried again. Only outcomes that may be of these kinds are read.
+    """
+    doubted = known if call.retry_failed else known - earlier.complete
+    again = {
+        fate.case
+        for fate in results.fates(sorted(doubted))
+        if not earlier.holds_results_of(fate) or (call.retry_failed and fate.status == "failed")
+    }
+    for case in again:
+        results.forget(case)
+    return again
+
+
+def _known_fate(call: CohortCall, task: Task, earlier: Earlier, results: CohortResults) -> Fate | None:
+    """The fate of a case that no worker needs to see."""
+    if task.problem is not None:
+        return failed_fate(task, printable(task.problem), time.time())
+    if call.resume and task.case in earlier.complete and results.has_whole_labels(task.case):
+        return replace(failed_fate(task, "its label map was there", time.time()), status="skipped")
+    return None

@@ -1,0 +1,42 @@
+"""A worker by itself: what it makes of a case that another worker had in hand too."""
+
+from pathlib import Path
+
+import pytest
+
+from inference.cohort.cluster.cohort_results import open_results
+from inference.cohort.cluster.fates import Fate, Task
+from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
+from tests.inference.cohort.cluster.fake_tools import FakeDevice, FakeTools
+
+
+@pytest.fixture
+def worker(bench):
+    bench.output.mkdir()
+    opened = WarmWorker(WorkerSetup(tools=FakeTools(), output=str(bench.output)))
+    yield opened
+    opened.close()
+
+
+def task_of(bench, case):
+    return Task(case=case, images=(str(bench.source / f"{case}.nii.gz"),), tries=1)
+
+
+@pytest.mark.parametrize("recorded_while", ["it is segmented", "it is read"])
+def test_what_another_worker_recorded_meanwhile_stands(recorded_while, bench, worker, monkeypatch):
+    """One whose driver was killed may go on with what it has in hand; the next driver gives it out anew."""
+    bench.put("a")
+    other = Fate(case="a", images=(), status="segmented", worker="another")
+    if recorded_while == "it is read":
+        Path(bench.source / "a.nii.gz").write_bytes(b"no image")
+        open_results(str(bench.output)).record(other)
+    predict = FakeDevice.predict
+
+    def recorded(*given):
+        open_results(str(bench.output)).record(other)
+        return predict(*given)
+
+    monkeypatch.setattr(FakeDevice, "predict", recorded)
+    assert worker.segment(task_of(bench, "a")).fate == other
+    assert bench.record("a")["worker"] == "another"
+    assert bench.written == []
