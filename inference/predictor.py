@@ -22,10 +22,10 @@ from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
 from inference.planning.footprint import WritingCost
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
-from inference.postprocessing.components import clean_up
-from inference.postprocessing.laterality import split_noise, split_pairs
+from inference.postprocessing.components import kept_runs
+from inference.postprocessing.laterality import split_noise, split_with_runs
 from inference.postprocessing.midline import Midline, body_middle
-from inference.postprocessing.runs import ScatteredError
+from inference.postprocessing.runs import Runs, ScatteredError, fill, find_runs
 from inference.preprocessing.intensity import nonzero_filled
 from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.model_image import CaseStatistics, ModelImage
@@ -279,20 +279,21 @@ class Predictor:
         if self._release:
             self._sessions.close()
         with attempt.timings.stage("clean up"):
-            sided = self._sided(decisions, view, attempt)
+            labels, runs = self._sided(decisions, view, attempt)
             del decisions
-            pieces = count_pieces(sided, view.canonical.geometry)
-            labels = self._cleaned(sided, view, attempt)
-            del sided
+            pieces = count_pieces(labels, view.canonical.geometry)
+            runs = self._clean(labels, runs, view, attempt)
             winners = [ballot.winners for ballot in attempt.ballots]
             judgement = judge(
                 labels,
+                runs,
                 view.canonical,
                 manifest,
                 pieces=pieces,
                 agreement=agreement(winners, len(manifest.output.structures)),
                 statistics=self._statistics,
             )
+            del runs
             labels = np.ascontiguousarray(view.orientation.undo(labels))
         return Segmented(
             labels=labels,
@@ -362,29 +363,37 @@ class Predictor:
         near = neighbourhood(organs, grid, box, localization.margin_mm) if localization.skip_outside else None
         return _shifted(box, view.box.start_zyx), near
 
-    def _sided(self, decisions: U8, view: _View, attempt: _Attempt) -> U8:
-        """Label ids (z, y, x), canonical, with left and right told apart."""
+    def _sided(self, decisions: U8, view: _View, attempt: _Attempt) -> tuple[U8, Runs | None]:
+        """Label ids (z, y, x), canonical, with left and right told apart; and their runs, if known."""
         manifest = self._bundle.manifest
         if manifest.preprocessing.orientation == "stored":
             decisions = view.orientation.apply(decisions)
         geometry = view.canonical.geometry
         try:
-            return split_pairs(decisions, geometry, manifest.output, lambda: self._middle(view.canonical))
+            return split_with_runs(decisions, geometry, manifest.output, lambda: self._middle(view.canonical))
         except ScatteredError as error:
             attempt.warn(str(error))
-            return split_noise(decisions, geometry, manifest.output, self._middle(view.canonical))
+            return split_noise(decisions, geometry, manifest.output, self._middle(view.canonical)), None
 
-    def _cleaned(self, labels: U8, view: _View, attempt: _Attempt) -> U8:
-        """Canonical label ids, cleaned up as the manifest says."""
+    def _clean(self, labels: U8, runs: Runs | None, view: _View, attempt: _Attempt) -> Runs | None:
+        """Clean canonical label ids up in place, as the manifest says.
+
+        Returns:
+            What is left, as runs; None of labels that are noise, which stay as they are.
+        """
         manifest = self._bundle.manifest
-        if isinstance(manifest.fusion, CleanedGroupsFusion):
-            return labels
         steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
+        if isinstance(manifest.fusion, CleanedGroupsFusion):
+            steps = ()
         try:
-            return clean_up(labels, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
+            runs = find_runs(labels, len(label_set.ids)) if runs is None else runs
         except ScatteredError as error:
-            attempt.warn(str(error))
-            return labels
+            if steps:
+                attempt.warn(str(error))
+            return None
+        stays = kept_runs(runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
+        fill(labels, runs.where(~stays), 0)
+        return runs.where(stays)
 
     def _middle(self, canonical: Volume) -> Midline | None:
         """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""

@@ -24,8 +24,8 @@ from typing import Literal
 
 from leanseg.programs import installed
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM, as shells have them: 128 and the number of the signal."""
 
 Needs = Literal[".venv", "training", "cohort"]
 EXTRAS: Mapping[Needs, str] = {".venv": "eval", "training": "training", "cohort": "cohort"}
@@ -53,6 +53,7 @@ def dispatch(
     epilog: str | None = None,
     refusals: Mapping[type[Exception], int],
     interrupted: str = "error: interrupted",
+    terminated: str = "error: terminated",
 ) -> int:
     """Run the command that the first word of `argv` names.
 
@@ -66,7 +67,9 @@ def dispatch(
             that fits counts. `ModuleNotFoundError` stands for a package that is not installed. What is
             not named here, or is a module of the project that is missing, is a fault of the program and
             keeps its traceback.
-        interrupted: line on stderr after Ctrl-C; the exit code is 130.
+        interrupted: line on stderr after Ctrl-C; the exit code is 130. Notes that the command added to the
+            exception follow, each after a semicolon.
+        terminated: the same after `SystemExit(143)`, which programs raise on SIGTERM.
 
     Returns:
         The exit code.
@@ -91,8 +94,12 @@ def dispatch(
                 _declare(subparser, importlib.import_module(command.module))
         arguments = parser.parse_args(argv)
         return int(arguments.run_command(arguments) or 0)
-    except KeyboardInterrupt:
-        return _stop(interrupted, INTERRUPTED)
+    except KeyboardInterrupt as end:
+        return _stop(_with_notes(interrupted, end), INTERRUPTED)
+    except SystemExit as end:
+        if end.code != TERMINATED:
+            raise
+        return _stop(_with_notes(terminated, end), TERMINATED)
     except tuple(refusals) as error:
         code = next(code for kind, code in refusals.items() if isinstance(error, kind))
         if not isinstance(error, ModuleNotFoundError):
@@ -128,6 +135,10 @@ def _remedy(program: str, command: str, needs: Needs) -> str:
     if installed():
         return f"run pip install '.[{EXTRAS[needs]}]' in the clone that LeanSeg was installed from"
     return f"run `make {needs}`, then .venv/bin/{program} {command}"
+
+
+def _with_notes(line: str, error: BaseException) -> str:
+    return "; ".join([line, *getattr(error, "__notes__", ())])
 
 
 def _one_line(error: Exception) -> str:

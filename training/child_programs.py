@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+
+from inference.ending import leave
 
 ROOT = Path(__file__).resolve().parents[1]
 """Folder in which `training` and `predict.py` are found."""
 TRAIN: Sequence[str] = ("-m", "training", "train")
 PREDICT: Sequence[str] = (str(ROOT / "predict.py"),)
 POLL_S = 0.2
-TERMINATED = 128 + signal.SIGTERM
 
 Gpus = tuple[int, ...]
 """Numbers of the GPUs of one program."""
@@ -105,7 +105,7 @@ def ending(running: Callable[[], Iterable[subprocess.Popen[bytes]]]) -> Iterator
     Args:
         running: gives those that were started; of which some may have ended.
     """
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:
@@ -117,7 +117,3 @@ def ending(running: Callable[[], Iterable[subprocess.Popen[bytes]]]) -> Iterator
         for process in left:
             process.wait()
         signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)

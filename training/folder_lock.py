@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from training.training_errors import BusyError
+from training.whole_files import writing
 
 LOCK = ".lock"
 
@@ -20,10 +21,11 @@ def locked(folder: Path) -> Iterator[int]:
 
     Raises:
         BusyError: another one holds it.
-        OSError: the folder cannot be written.
+        WriteError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    with writing(folder / LOCK):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         _lock(descriptor, folder)
         yield descriptor

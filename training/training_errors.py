@@ -7,6 +7,7 @@ ValueError
      ├─ BusyError        another program works in the folder of results; exit code 2
      ├─ DataError        a data-set folder is missing, incomplete or unreadable
      ├─ CheckpointError  a checkpoint is missing, damaged, or belongs to another network or run
+     ├─ WriteError       a file of results cannot be written
      └─ ExportError      a network cannot be exported, or its ONNX file disagrees with torch
 """
 
@@ -33,6 +34,10 @@ class DataError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint is missing, damaged, or belongs to another network or run."""
+
+
+class WriteError(TrainingError):
+    """A file of results cannot be written; the message names it."""
 
 
 class ExportError(TrainingError):

@@ -1,26 +1,74 @@
-"""Text and JSON files that are whole or not there, and are read with distrust."""
+"""Files that are whole or not there; text and JSON ones, which are read with distrust."""
 
 import json
+import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from model.schema import dump
+from training.training_errors import WriteError
+
+PARTIAL = ".partial"
+"""How the hidden names of unfinished files end."""
 
 
-def write_text(path: Path, text: str, *, shared: bool = False) -> None:
-    """Write a text; a file that is already there stays until the new one is whole.
+@contextmanager
+def whole_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """The name under which to write a file that takes its own when the block ends well, and else is removed.
+
+    A file that is already there stays until then.
 
     Args:
         path: file to write.
-        text: its content.
         shared: several programs may write the same file at a time; what one of them that is killed leaves
             behind is then not overwritten by the next.
+
+    Raises:
+        WriteError: it cannot be written.
     """
     writer = f".{uuid.uuid4().hex}" if shared else ""
-    partial = path.with_name(f".{path.name}{writer}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}{writer}{PARTIAL}")
+    try:
+        with writing(path):
+            yield partial
+            partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system says against writing a file, within the block, becomes one line with a remedy.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not path.parent.is_dir():
+            remedy = "its folder is not there, or was removed"
+        elif not os.access(path.parent, os.W_OK):
+            remedy = "choose a folder that can be written"
+        else:
+            remedy = "make room on the disk"
+        raise WriteError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove the unfinished files that killed programs left in a folder in which no other one is at work."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write a text as `whole_file` does."""
+    with whole_file(path, shared=shared) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: object, *, shared: bool = False) -> None:

@@ -41,13 +41,19 @@ def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], la
         ValueError: a step for a structure that the set does not have.
         ScatteredError: the labels are noise.
     """
-    unknown = sorted({name for step in steps for name in step.structures} - set(label_set.ids))
-    if unknown:
-        raise ValueError(f"label set {label_set.name} has no {', '.join(unknown)}")
     cleaned = labels.copy()
     if not steps:
         return cleaned
     runs = find_runs(labels, len(label_set.ids))
+    fill(cleaned, runs.where(~kept_runs(runs, spacing_zyx_mm, steps, label_set)), 0)
+    return cleaned
+
+
+def kept_runs(runs: Runs, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet) -> Mask:
+    """Which runs (n,) of a label map no step refuses; see `clean_up` for arguments and errors."""
+    unknown = sorted({name for step in steps for name in step.structures} - set(label_set.ids))
+    if unknown:
+        raise ValueError(f"label set {label_set.name} has no {', '.join(unknown)}")
     stays = np.ones(len(runs), bool)
     for step in steps:
         ids = [label_set.ids[name] for name in step.structures]
@@ -62,8 +68,7 @@ def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], la
                 stays[judged] = near_parts(structure, others, spacing_zyx_mm, step.distance_mm)
             else:
                 stays[judged] = kept(structure, float(np.prod(spacing_zyx_mm)), step)
-    fill(cleaned, runs.where(~stays), 0)
-    return cleaned
+    return stays
 
 
 def kept(structure: Runs, voxel_mm3: float, step: CleanUpStep) -> Mask:

@@ -23,8 +23,8 @@ from inference.postprocessing.midline import Midline, line_through, middle_by_or
 from inference.postprocessing.paired_parts import left_direction, measure_parts, rank_parts
 from inference.postprocessing.runs import Runs, fill, find_runs, voxels_of
 from inference.postprocessing.sides import ADRENAL, KIDNEY, Side, assign_sides, gap_middle
-from model.arrays import U8
-from model.labels import ADRENALS, KIDNEYS, LabelSet, Pair, channel_ids, look_up
+from model.arrays import U8, Mask
+from model.labels import ADRENALS, KIDNEYS, LabelSet, Pair, Table, channel_ids, look_up
 from model.manifest.output import Output
 
 MIN_VESSEL_MM3 = 300.0
@@ -42,6 +42,18 @@ class _Scene:
     number: Mapping[str, int]
     """Label of each channel in `runs`."""
     geometry: Geometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sided:
+    """A map of label ids in the making; all of it is changed in place."""
+
+    labels: U8
+    """(z, y, x)."""
+    ids: U8
+    """(n,) of the scene's runs."""
+    is_cut: Mask
+    """(n,) which runs hold two ids, or may."""
 
 
 def split_pairs(
@@ -66,11 +78,21 @@ def split_pairs(
     Raises:
         ScatteredError: there are pairs to split, and the labels are noise.
     """
+    return split_with_runs(channel_labels, geometry, output, body)[0]
+
+
+def split_with_runs(
+    channel_labels: U8,
+    geometry: Geometry,
+    output: Output,
+    body: Callable[[], Midline | None] = lambda: None,
+) -> tuple[U8, Runs | None]:
+    """As `split_pairs`, with the runs of its result where they were found on the way; None: they were not."""
     label_set = output.as_label_set()
     number, channel_labels = _by_structure(channel_labels, output)
     labels = _one_side(channel_labels, number, label_set)
     if not any(_is_merged(pair, number, label_set) for pair in label_set.pairs):
-        return labels
+        return labels, None
     runs = find_runs(channel_labels, len(number))
     found = find_labels(runs)
     scene = _Scene(
@@ -79,10 +101,12 @@ def split_pairs(
         number=number,
         geometry=geometry,
     )
+    ids = _table_of(number, label_set)[runs.label]
+    sided = _Sided(labels=labels, ids=ids, is_cut=np.zeros(len(runs), bool))
     line = _midline(scene, body)
     for pair in sorted(label_set.pairs, key=lambda pair: pair != KIDNEYS):
-        line = _split(labels, scene, pair, label_set, line)
-    return labels
+        line = _split(sided, scene, pair, label_set, line)
+    return labels, None if sided.is_cut.any() else replace(runs, label=sided.ids)
 
 
 def split_noise(channel_labels: U8, geometry: Geometry, output: Output, body: Midline | None = None) -> U8:
@@ -106,10 +130,15 @@ def split_noise(channel_labels: U8, geometry: Geometry, output: Output, body: Mi
 
 def _one_side(channel_labels: U8, number: Mapping[str, int], label_set: LabelSet) -> U8:
     """Label ids (z, y, x) from channels, merged pairs as one of their sides."""
-    table = np.zeros(256, np.uint8)
+    return look_up(_table_of(number, label_set), channel_labels)
+
+
+def _table_of(number: Mapping[str, int], label_set: LabelSet) -> Table:
+    """Table from channel to label id, (256,), merged pairs as one of their sides."""
+    table: Table = np.zeros(256, np.uint8)
     for name, index in number.items():
         table[index] = channel_ids(label_set, name)[0]
-    return look_up(table, channel_labels)
+    return table
 
 
 def _by_structure(channel_labels: U8, output: Output) -> tuple[dict[str, int], U8]:
@@ -151,7 +180,7 @@ def _vessel(scene: _Scene, name: str) -> Midline | None:
     return line_through(scene.runs.of([scene.number[name]]), scene.geometry)
 
 
-def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Midline) -> Midline:
+def _split(sided: _Sided, scene: _Scene, pair: Pair, label_set: LabelSet, line: Midline) -> Midline:
     """Write right and left over a merged channel; returns the line that later pairs go by.
 
     Kidneys that the network told apart itself are only measured, for the line's sake.
@@ -160,7 +189,8 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
     names = [name for name in ((pair.merged,) if merged else (pair.right, pair.left)) if name in scene.found]
     if not names or not (merged or pair == KIDNEYS):
         return line
-    organs = scene.runs.of([scene.number[name] for name in names])
+    chosen = scene.runs.has([scene.number[name] for name in names])
+    organs = scene.runs.where(chosen)
     if pair != ADRENALS:
         line = replace(line, left_xy=left_direction(organs, scene.geometry))
     anatomy = ADRENAL if pair == ADRENALS else KIDNEY
@@ -170,7 +200,8 @@ def _split(labels: U8, scene: _Scene, pair: Pair, label_set: LabelSet, line: Mid
     own_line = replace(line, shift_mm=line.shift_mm + middle)
     if merged:
         ids = label_set.ids[pair.right], label_set.ids[pair.left]
-        _write(labels, organs, ranks, sides, ids, (own_line, scene.geometry))
+        place = own_line, scene.geometry
+        sided.ids[chosen], sided.is_cut[chosen] = _write(sided.labels, organs, ranks, sides, ids, place)
     between = gap_middle(parts, anatomy) if pair == KIDNEYS and line.exact and not middle else None
     return replace(own_line, shift_mm=own_line.shift_mm + between / 2) if between is not None else own_line
 
@@ -182,16 +213,21 @@ def _write(
     sides: Sequence[Side],
     ids: tuple[int, int],
     place: tuple[Midline, Geometry],
-) -> None:
+) -> tuple[U8, Mask]:
     """Write right and left ids over the parts of a pair.
 
     Whole parts get the id of their side; of parts that are cut, and of crumbs, each voxel gets that of its
     own.
+
+    Returns:
+        The id of each run of `organs` (n,), and which of them are cut.
     """
     (right, left), (line, geometry) = np.array(ids, np.uint8), place
     side_of = np.array([right, *(left if side is Side.LEFT else right for side in sides), right], np.uint8)
     is_cut = np.array([False, *(side is Side.CUT for side in sides), True])[ranks]
     whole = ~is_cut
-    fill(labels, organs.where(whole), side_of[ranks[whole]])
+    written = side_of[ranks]
+    fill(labels, organs.where(whole), written[whole])
     for index, _ in voxels_of(organs.where(is_cut)):
         labels[index] = np.where(line.lateral_mm(index, geometry) > 0, left, right)
+    return written, is_cut

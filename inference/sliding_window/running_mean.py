@@ -42,8 +42,13 @@ class RunningMean:
             for k in range(first, stop):  # A slice of all classes at a time stays in the processor's cache.
                 weight = importance[wz.start + k, wy, wx]
                 total = self.weight[z.start + k, y, x]
-                total += weight
-                update_mean(self.mean[:, z.start + k, y, x], values[:, wz.start + k, wy, wx], weight / total)
+                mean, value = self.mean[:, z.start + k, y, x], values[:, wz.start + k, wy, wx]
+                if total.any():
+                    total += weight
+                    update_mean(mean, value, weight / total)
+                else:  # The mean of one value is the value.
+                    total[...] = weight
+                    mean[...] = value
 
         threads.spread(slices, z.stop - z.start)
 

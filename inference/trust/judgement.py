@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inference.imaging.volume import Volume
-from inference.postprocessing.runs import ScatteredError, find_runs
+from inference.postprocessing.runs import Runs
 from inference.trust.input_doubts import body_area_cm2
 from inference.trust.organ_figures import (
     OrganFigures,
@@ -31,6 +31,7 @@ class Judgement:
 
 def judge(
     labels: U8,
+    runs: Runs | None,
     canonical: Volume,
     manifest: Manifest,
     *,
@@ -42,6 +43,7 @@ def judge(
 
     Args:
         labels: (z, y, x) cleaned-up ids, canonical.
+        runs: the same as runs; None where they are noise.
         canonical: the image that they belong to.
         manifest: of the bundle that made them.
         pieces: of each label before clean-up, see `count_pieces`.
@@ -57,9 +59,7 @@ def judge(
     for number, dice in agreement.items():
         written = output.structure_of(output.structures[number - 1])
         by_label |= dict.fromkeys(channel_ids(label_set, written) if written else (), dice)
-    try:
-        runs = find_runs(labels, len(label_set.ids))
-    except ScatteredError:
+    if runs is None:
         return Judgement()
     organs = with_more(
         measure_organs(runs, geometry, label_set),
@@ -68,7 +68,6 @@ def judge(
         agreement=by_label,
         values=value_figures(runs, canonical.array) if statistics else {},
     )
-    del runs
     doubts = result_doubts(
         organs,
         output.written,

@@ -9,7 +9,8 @@ from itertools import cycle
 import pytest
 import SimpleITK as sitk
 
-from tests.end_to_end.calls import listing, names, open_folder, run, start, write_case
+from tests.end_to_end.calls import listing, names, run, start, write_case
+from tests.hostile.disks import mounted_disk, remount
 from tests.hostile.moments import moments
 from tests.inference.bundles import make_bundle
 from tests.places import ROOT
@@ -146,23 +147,8 @@ def test_no_home_and_no_temporary_folder(stock, bench):
 
 @pytest.fixture
 def small_disk():
-    """A file system of 24 KiB in memory; only root may make one."""
-    with open_folder() as folder:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(folder)], capture_output=True, check=False
-        )
-        if mounted.returncode != 0:
-            pytest.skip("no file system can be mounted here")
-        try:
-            yield folder
-        finally:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def remount(folder, how):
-    return subprocess.run(
-        ["mount", "-o", f"remount,{how}", str(folder)], capture_output=True, check=False
-    ).returncode
+    with mounted_disk("24k") as folder:
+        yield folder
 
 
 def test_a_disk_that_fills_up(stock, bench, small_disk):

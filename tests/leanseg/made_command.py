@@ -16,7 +16,12 @@ def run(arguments):
         "disk": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
         "bare": OSError("nowhere"),
         "ctrl-c": KeyboardInterrupt(),
+        "ctrl-c, go on": KeyboardInterrupt(),
+        "sigterm": SystemExit(143),
+        "sigterm, go on": SystemExit(143),
     }
+    if arguments.action.endswith(", go on"):
+        errors[arguments.action].add_note("go on with --resume")
     if arguments.action in errors:
         raise errors[arguments.action]
     return {"none": None, "seven": 7}[arguments.action]

@@ -38,6 +38,9 @@ def stopped(*words):
         ("disk", 2, "error: file system: No space left on device\n"),
         ("bare", 2, "error: nowhere\n"),
         ("ctrl-c", 130, "error: interrupted\n"),
+        ("ctrl-c, go on", 130, "error: interrupted; go on with --resume\n"),
+        ("sigterm", 143, "error: terminated\n"),
+        ("sigterm, go on", 143, "error: terminated; go on with --resume\n"),
     ],
 )
 def test_exit_codes_and_messages(capsys, action, code, error):

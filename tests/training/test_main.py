@@ -125,7 +125,9 @@ def test_an_interruption_is_no_traceback(recipe_file, cubes, tmp_path, capsys, m
 
     monkeypatch.setattr(train_command, "train", interrupt)
     assert main(train_words(recipe_file, cubes, tmp_path / "run")) == 130
-    assert capsys.readouterr().err.endswith("error: interrupted\n")
+    assert capsys.readouterr().err.endswith(
+        "error: interrupted; no checkpoint was written yet: start again\n"
+    )
 
 
 @pytest.mark.parametrize(

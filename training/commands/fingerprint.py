@@ -22,6 +22,7 @@ from training.data.fingerprint import FINGERPRINT, Fingerprint, take_fingerprint
 from training.data.fingerprint_report import plot, table
 from training.data.folders import labelled_cases
 from training.training_errors import DataError, RecipeError
+from training.whole_files import write_text
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     plot(fingerprint, (folder / FINGERPRINT).with_suffix(".png"))
     sys.stdout.write(f"{table(fingerprint)}\n")
     if arguments.write_annotated:
-        (beside / ANNOTATED).write_text(proposal(fingerprint), encoding="utf-8")
+        write_text(beside / ANNOTATED, proposal(fingerprint))
         logger.info("proposed: %s; keep it only if it is right", beside / ANNOTATED)
     logger.info("done: %s", folder / FINGERPRINT)
     return 0

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -35,7 +36,8 @@ from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
-from training.training_errors import CheckpointError, RecipeError, TrainingError
+from training.training_errors import CheckpointError, RecipeError, TrainingError, WriteError
+from training.whole_files import sweep
 
 ALWAYS, AUTO = "always", "auto"
 TENSORBOARD = "training.runs.tensorboard_log"
@@ -90,6 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
         TrainingError: data or checkpoint are not usable, or the run cannot go on.
     """
     ranks = join(arguments.device)
+    if ranks.world > 1:
+        # A process that waits for others, deep in a library, would not come to hear Python's own handler.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         _train(arguments, ranks)
     finally:
@@ -125,6 +130,8 @@ def _run(
     arguments: argparse.Namespace, info: RunInfo, data: Data, device: torch.device, ranks: Ranks
 ) -> None:
     recipe = info.recipe
+    if ranks.is_first:
+        sweep(arguments.output)
     state = _start_or_resume(arguments, info, device, ranks)
     _check_shares(state)
     watchers: list[Watcher] = []
@@ -144,8 +151,8 @@ def _run(
         watched = CaseStore(data.held_out, recipe, arguments.cache_mb * share, arguments.cache)
     try:
         train(state, store, watched, arguments.workers, watchers)
-    except KeyboardInterrupt:
-        logger.info("interrupted; %s", way_on(state.folder))
+    except (KeyboardInterrupt, SystemExit) as end:
+        end.add_note(way_on(state.folder))
         raise
     except (TrainingError, OSError) as error:
         raise TrainingError(f"{_one_line(error)}; {way_on(state.folder)}") from error
@@ -246,7 +253,7 @@ def _warn_of_other_ids(data: Path, labels: LabelSet) -> None:
 
 def _draw(run: Run) -> None:
     """Write the log as a table and as curves; what hinders that must not hide why a run ended."""
-    with suppress(OSError):
+    with suppress(OSError, WriteError):
         entries = read_log(run.folder / LOG)
         write_table(entries, run.folder / TABLE)
         draw_curves(entries, run.info.recipe.name, run.folder / PICTURE)

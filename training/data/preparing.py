@@ -35,7 +35,7 @@ from training.data.sampling import channel_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
-from training.whole_files import write_json
+from training.whole_files import whole_file, write_json
 
 CHUNK, BLOCK = (64, 64, 64), (32, 32, 32)
 """The least that is read, and the least that is decompressed, (z, y, x)."""
@@ -70,7 +70,8 @@ def prepare(
         How many cases were brought to the grid.
 
     Raises:
-        DataError: the store is of another grid, a case cannot be read, or the store cannot be written.
+        DataError: the store is of another grid, or a case cannot be read.
+        WriteError: the store cannot be written.
     """
     if (folder / STORE).is_file():
         refuse_other_grid_of_store(folder, recipe)
@@ -110,7 +111,8 @@ def copy_beside(base: Path, folder: Path) -> None:
     """Copy what says something of the cases: label set, annotated structures, split into folds."""
     for name in (*FILES, ANNOTATED, GIVEN, SPLITS):
         if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
+            with whole_file(folder / name) as partial:
+                shutil.copyfile(base / name, partial)
         else:
             (folder / name).unlink(missing_ok=True)
 
@@ -119,7 +121,8 @@ def store_case(files: CaseFiles, recipe: Recipe, folder: Path) -> None:
     """Bring a case to the grid and write it; the record comes last, so that a case is whole or not there.
 
     Raises:
-        DataError: its files cannot be read or do not fit each other, or the store cannot be written.
+        DataError: its files cannot be read or do not fit each other.
+        WriteError: the store cannot be written.
     """
     grid = stored_grid(recipe)
     record_path = case_path(folder, files.name, "json")
@@ -135,7 +138,7 @@ def store_case(files: CaseFiles, recipe: Recipe, folder: Path) -> None:
     held = np.flatnonzero(counts).tolist()
     points = channel_points(on_grid, np.random.default_rng(zlib.crc32(files.name.encode())))
     named: dict[str, Any] = {str(label_id): some for label_id, some in zip(held, points, strict=True)}
-    with case_path(folder, files.name, "points.npz").open("wb") as stream:
+    with whole_file(case_path(folder, files.name, "points.npz")) as partial, partial.open("wb") as stream:
         np.savez(stream, **named)
     statistics = [channel_statistics(array) if grid.values == "hu" else NOTHING for array in image.channels]
     write_json(
@@ -176,20 +179,19 @@ def _source(path: Path) -> Source:
 
 def _write_array(path: Path, array: NDArray[Any]) -> None:
     before = (1,) * (array.ndim - 3)
-    partial = path.with_name(f".{path.name}.partial.b2nd")
-    partial.unlink(missing_ok=True)
-    try:
-        blosc2.asarray(
-            np.ascontiguousarray(array),
-            urlpath=str(partial),
-            mode="w",
-            chunks=_fitted((*before, *CHUNK), array.shape),
-            blocks=_fitted((*before, *BLOCK), array.shape),
-            cparams=COMPRESSION,
-        )
-    except (RuntimeError, OSError) as error:
-        raise DataError(f"{path}: cannot be written ({' '.join(str(error).split())})") from error
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.unlink(missing_ok=True)
+        try:
+            blosc2.asarray(
+                np.ascontiguousarray(array),
+                urlpath=str(partial),
+                mode="w",
+                chunks=_fitted((*before, *CHUNK), array.shape),
+                blocks=_fitted((*before, *BLOCK), array.shape),
+                cparams=COMPRESSION,
+            )
+        except RuntimeError as error:
+            raise OSError(" ".join(str(error).split())) from error
 
 
 def _fitted(wanted: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:

@@ -7,7 +7,9 @@ kept in memory as they are stored, or read from disk patch by patch.
 
 import hashlib
 import json
+import logging
 import threading
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.errors import OutputError
+from inference.imaging.writing import sweep, whole_file
 from model.arrays import U8
 from model.labels import Table, channel_table
 from model.schema import dump
@@ -33,7 +37,10 @@ from training.data.sampling import GridCase, channel_points
 from training.data.stored_arrays import StoredImage, StoredLabels
 from training.data.stored_grid import stored_grid
 from training.recipes.recipe import FOREGROUND, Recipe
-from training.training_errors import DataError
+from training.training_errors import DataError, WriteError
+from training.whole_files import writing
+
+logger = logging.getLogger(__name__)
 
 
 def recipe_table(recipe: Recipe, annotated: Sequence[bool] | None = None) -> Table:
@@ -64,6 +71,7 @@ class CaseStore:
 
     Raises:
         DataError: a prepared store is of another grid.
+        WriteError: the cache folder cannot be made.
     """
 
     def __init__(
@@ -75,6 +83,10 @@ class CaseStore:
             refuse_other_grid_of_store(folder, recipe)
         self._free = cache_mb * 2**20
         self._folder = cache_folder
+        if cache_folder is not None:
+            with writing(cache_folder):
+                cache_folder.mkdir(parents=True, exist_ok=True)
+            sweep(cache_folder)
         self._kept: dict[int, GridCase] = {}
         self._lock = threading.Lock()
 
@@ -87,6 +99,7 @@ class CaseStore:
         Raises:
             DataError: its files cannot be read, do not fit each other, or hold an id that the label set
                 lacks.
+            WriteError: the cache cannot be written.
         """
         with self._lock:
             kept = self._kept.get(index)
@@ -149,14 +162,17 @@ class CaseStore:
             return self._resampled(files)
         path = self._folder / f"{files.name}-{self._key(files)}.npz"
         if path.is_file():
-            with np.load(path, allow_pickle=False) as stored:
-                return stored["image"], stored["ids"]
+            try:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                    return stored["image"], stored["ids"]
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                logger.warning("%s: is damaged; made again", path)
         image, ids = self._resampled(files)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{threading.get_ident()}.partial")
-        with partial.open("wb") as stream:
-            np.savez(stream, image=image, ids=ids)
-        partial.replace(path)
+        try:
+            with whole_file(path) as stream:
+                np.savez(stream, image=image, ids=ids)
+        except OutputError as error:
+            raise WriteError(str(error)) from error
         return image, ids
 
     def _resampled(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:

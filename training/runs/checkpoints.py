@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from model.schema import dump, parse
 from training.recipes.recipe import Recipe
 from training.training_errors import CheckpointError
-from training.whole_files import json_of
+from training.whole_files import json_of, whole_file, writing
 
 FORMAT = "leanseg-checkpoint-2"
 """Name of the metadata entry: the only one, since safetensors writes several in any order."""
@@ -68,19 +68,17 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) ->
     """Write a checkpoint; a file that is already there is replaced only when the new one is on disk.
 
     Raises:
-        CheckpointError: it cannot be written; the file that was there is still there.
+        WriteError: it cannot be written; the file that was there is still there.
     """
-    partial = path.with_name(f".{path.name}.partial")
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
+    with whole_file(path) as partial:
+        try:
+            safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
+        except safetensors.SafetensorError as error:
+            raise OSError(str(error)) from error
         _flush(partial)
-        partial.replace(path)
+    with writing(path):
         _flush(path.parent)
-    except (OSError, safetensors.SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{path}: cannot be written ({reason}); make room on the disk") from error
 
 
 def _flush(path: Path) -> None:

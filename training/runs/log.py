@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.whole_files import json_of, write_text
+from training.whole_files import json_of, write_text, writing
 
 
 def write_log(path: Path, entry: Mapping[str, object]) -> None:
-    """Append a line."""
-    with path.open("a", encoding="utf-8") as stream:
+    """Append a line.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    with writing(path), path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(entry) + "\n")
 
 

@@ -38,7 +38,7 @@ def train(
 
     Raises:
         DataError: a case cannot be read.
-        CheckpointError: a checkpoint cannot be written.
+        WriteError: a checkpoint, or the log, cannot be written.
         TrainingError: the loss is no longer a number.
     """
     if not run.ranks.is_first:

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from model.arrays import F64
+from training.whole_files import whole_file
 
 TABLE, PICTURE = "log.csv", "curves.png"
 # Blue and orange of Okabe and Ito, which readers with colour vision deficiencies tell apart.
@@ -35,7 +36,7 @@ def write_table(entries: Entries, path: Path) -> None:
             names += [] if name in names else [name]
             row[f"dice {name}"] = value
     columns = ["step", "learning_rate", "loss", "mean_dice", *(f"dice {name}" for name in names)]
-    with path.open("w", encoding="utf-8", newline="") as stream:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
@@ -53,7 +54,8 @@ def draw_curves(entries: Entries, title: str, path: Path) -> None:
         _draw_dice(panels[1], validations)
     panels[-1].set_xlabel("step")
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
 
 
 def _draw_loss(axes: Axes, steps: Entries) -> None:

@@ -87,7 +87,7 @@ class Run:
         All processes call it: each hands in what it has of the network.
 
         Raises:
-            CheckpointError: it cannot be written.
+            WriteError: it cannot be written.
         """
         tensors = _named(NETWORK, self.judged)
         if moments and self.average is not None:

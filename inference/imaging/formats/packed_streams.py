@@ -6,6 +6,14 @@ from typing import Any, BinaryIO, Literal
 
 from inference.errors import InputError, one_line
 
+try:
+    # Unpacks in a third of zlib's time, to the same bytes, and refuses the same streams.
+    from isal import isal_zlib as _fast
+except ModuleNotFoundError:
+    _fast = None
+UNPACKER: Any = _fast or zlib
+"""What unpacks zlib and gzip streams: a module with zlib's interface."""
+
 Compression = Literal["none", "zlib", "gzip"]
 
 CHUNK_BYTES = 1 << 18
@@ -23,7 +31,7 @@ class ByteStream:
         self._file = file
         self._path = path
         self._bits = _WINDOW_BITS.get(compression, 0)
-        self._inflate: Any = zlib.decompressobj(self._bits) if self._bits else None
+        self._inflate: Any = UNPACKER.decompressobj(self._bits) if self._bits else None
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes.
@@ -63,12 +71,12 @@ class ByteStream:
         if inflate.eof:
             rest = inflate.unused_data or self._file.read(CHUNK_BYTES)
             self._require(self._bits == _WINDOW_BITS["gzip"] and rest.startswith(b"\x1f\x8b"))
-            self._inflate = inflate = zlib.decompressobj(self._bits)
+            self._inflate = inflate = UNPACKER.decompressobj(self._bits)
         else:
             rest = inflate.unconsumed_tail or self._file.read(CHUNK_BYTES)
         try:
             piece: bytes = inflate.decompress(rest, most)
-        except zlib.error as error:
+        except UNPACKER.error as error:
             raise InputError(
                 f"{self._path}: its compressed data are damaged ({one_line(error)}); copy or export it again"
             ) from error

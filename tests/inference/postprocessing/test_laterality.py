@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from inference.geometry import Geometry, as_direction
-from inference.postprocessing.laterality import split_pairs
+from inference.postprocessing.laterality import split_pairs, split_with_runs
 from inference.postprocessing.midline import Midline
+from inference.postprocessing.runs import find_runs
 from model.labels import AMOS22, FLARE23, channel_table, merged_channels
 from tests.inference.bodies import BOTH, CASES, KIDNEY_R, LEFT, LEFT_ADRENAL, RIGHT, RIGHT_ADRENAL, Case, draw
 from tests.inference.splits import MERGE, OUTPUT, assert_split, check_all_orientations, output_of, rotation
@@ -41,6 +42,20 @@ def test_body_guides_where_there_is_no_aorta():
     """One flank is in view, and a kidney: only the middle of the body, from the CT, tells its side."""
     truth, geometry = draw(Case((KIDNEY_R,), box=((-110, 110), (-180, -10))))
     assert_split(truth, geometry, body=Midline(points_mm=np.zeros((1, 3)), exact=False))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_runs_that_are_known_afterwards_are_those_of_the_labels(case):
+    truth, geometry = draw(case, step_mm=6.0)
+    labels, runs = split_with_runs(MERGE[truth], geometry, OUTPUT)
+    wanted = find_runs(labels)
+    for name in ("row", "start", "stop", "label") if runs is not None else ():
+        assert np.array_equal(getattr(runs, name), getattr(wanted, name))
+
+
+def test_runs_of_a_kidney_that_is_not_cut_are_known():
+    truth, geometry = draw(CASES["two kidneys"], step_mm=6.0)
+    assert split_with_runs(MERGE[truth], geometry, OUTPUT)[1] is not None
 
 
 @pytest.mark.parametrize("name", ["turned to the left", "left kidney only", "no aorta"])

@@ -109,6 +109,22 @@ def test_the_disk_cache_is_read_instead_of_the_files_until_these_change(tmp_path
     assert (CaseStore(files, tiny_recipe(), 10, cache).load(0).image == 1).all()
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_damaged_file_of_the_disk_cache_is_made_again(tmp_path, caplog, kept):
+    files = labelled_cases(write_dataset(tmp_path / "data"))
+    cache = tmp_path / "cache"
+    first = CaseStore(files, tiny_recipe(), 10, cache).load(0)
+    (stored,) = cache.iterdir()
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[: int(kept * len(whole))])
+    (cache / ".leanseg-1-2.tmp").write_text("left by a killed run")
+    again = CaseStore(files, tiny_recipe(), 10, cache).load(0)
+    np.testing.assert_array_equal(first.image, again.image)
+    assert f"{stored}: is damaged; made again" in caplog.text
+    assert list(cache.iterdir()) == [stored]
+    assert stored.read_bytes() == whole
+
+
 def test_all_unknown_ids_are_named_even_those_below_the_highest_known_one(tmp_path):
     labels = np.array([0, 2, 5, 7], np.uint8).reshape(1, 1, 4)
     write_case(tmp_path, "case", np.zeros(labels.shape, np.int16), labels)

@@ -8,7 +8,7 @@ from model.networks.build import build
 from tests.training.tiny import NETWORK, tiny_recipe
 from training.runs import checkpoints
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
-from training.training_errors import CheckpointError
+from training.training_errors import CheckpointError, WriteError
 
 INFO = RunInfo(
     recipe=tiny_recipe(),
@@ -50,7 +50,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(checkpoints.safetensors.torch, "save_file", disk_full)
-    with pytest.raises(CheckpointError, match=r"cannot be written \(disk full\); make room on the disk"):
+    with pytest.raises(WriteError, match=r"cannot be written \(disk full\); make room on the disk"):
         save_checkpoint(path, {"network.a": torch.zeros(1)}, INFO)
     assert sorted(tmp_path.iterdir()) == [path]
     assert load_checkpoint(path)[0]["network.a"].item() == 1
