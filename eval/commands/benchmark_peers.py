@@ -90,10 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
         truth = truth or output / "scans" / f"tissues-{image.name}"
         write_truth(image, truth)
     gpu = why_no_gpu("0") is None
-    exact, fast = import_model(model, arguments.fast, output / "bundles", say, fp16=gpu)
+    exact, plain, fast = import_model(model, arguments.fast, output / "bundles", say, fp16=gpu)
     contest = PeerContest(
         output=output,
-        subjects=Subjects(python=python, model=model, exact=exact, fast=fast, image=image.resolve()),
+        subjects=Subjects(
+            python=python, model=model, exact=exact, plain=plain, fast=fast, image=image.resolve()
+        ),
         truth=truth,
         contestants=[
             Contestant(what, device) for device in DEVICES[: 1 + gpu] for what in arguments.contestants

@@ -6,7 +6,14 @@ from tests.peers.nnunet_models import model_of
 from tests.peers.programs import NEED_PEERS, PEERS, call
 
 pytestmark = NEED_PEERS
-CONTESTANTS = ("nnU-Net", "nnU-Net, not mirrored", "MONAI", "LeanSeg exact", "LeanSeg fast")
+CONTESTANTS = (
+    "nnU-Net",
+    "nnU-Net, not mirrored",
+    "MONAI",
+    "LeanSeg exact",
+    "LeanSeg exact, not mirrored",
+    "LeanSeg fast",
+)
 
 
 def test_all_label_one_ct_and_are_set_side_by_side(theirs, tmp_path):

@@ -12,16 +12,18 @@ from eval.verification.contenders import NNUNET_PROGRAM
 
 CHECKPOINT = "checkpoint_final.pth"
 NNUNET, NNUNET_PLAIN, MONAI = "nnU-Net", "nnU-Net, not mirrored", "MONAI"
-EXACT_FP32, EXACT, FAST = "LeanSeg exact, fp32", "LeanSeg exact", "LeanSeg fast"
+EXACT_FP32, EXACT = "LeanSeg exact, fp32", "LeanSeg exact"
+EXACT_PLAIN, FAST = "LeanSeg exact, not mirrored", "LeanSeg fast"
 CONTESTANTS = {
     NNUNET: "nnU-Net's predictor as nnUNetv2_predict runs it",
     NNUNET_PLAIN: "the same without mirroring",
     MONAI: "MONAI's sliding_window_inference and transforms, without mirroring",
     EXACT_FP32: "predict.py with the imported bundle, --precision fp32",
     EXACT: "predict.py as users call it",
+    EXACT_PLAIN: "the same without mirroring",
     FAST: "predict.py with a bundle that `model tune` was told to run faster",
 }
-OURS = (EXACT_FP32, EXACT, FAST)
+OURS = (EXACT_FP32, EXACT, EXACT_PLAIN, FAST)
 GPU_ENDING = ", GPU"
 
 
@@ -35,6 +37,8 @@ class Subjects:
     """nnU-Net's trained-model folder."""
     exact: Path
     """The bundle that was imported from it."""
+    plain: Path
+    """The same, told not to mirror."""
     fast: Path
     """The same, told to run faster."""
     image: Path
@@ -55,7 +59,7 @@ class Subjects:
 
     def bundle_of(self, what: str) -> Path:
         """The bundle that LeanSeg runs as this contestant; for peers that which was made of their model."""
-        return self.fast if what == FAST else self.exact
+        return {EXACT_PLAIN: self.plain, FAST: self.fast}.get(what, self.exact)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ SPACING_ZYX_MM = ("1.6", "1.2", "1.2")
 """Of these phantoms and of the network's grid."""
 DEPTH = 3
 """How many folders deep a trained model is looked for."""
+UNMIRRORED = ["tiling.mirror_axes=[]"]
+"""What the bundle that does not mirror is told."""
 Say = Callable[[str], None]
 
 
@@ -65,8 +67,10 @@ def train_small(python: Path, steps: int, folder: Path, say: Say) -> Path:
 
 def import_model(
     model: Path, faster: Sequence[str], folder: Path, say: Say, *, fp16: bool
-) -> tuple[Path, Path]:
-    """The model as a bundle, and a copy that is told to run faster; what is there already is taken.
+) -> tuple[Path, Path, Path]:
+    """The model as a bundle, a copy that does not mirror, and one that is told to run faster.
+
+    What is there already is taken.
 
     Args:
         model: nnU-Net's trained-model folder.
@@ -78,23 +82,24 @@ def import_model(
     Raises:
         JudgingError: it cannot be imported, or a field of `faster` is none.
     """
-    exact, fast = folder / "exact", folder / "fast"
-    about = {"model": str(model), "faster": list(faster), "fp16": fp16}
+    exact, plain, fast = bundles = (folder / "exact", folder / "plain", folder / "fast")
+    about = {"model": str(model), "unmirrored": UNMIRRORED, "faster": list(faster), "fp16": fp16}
     made = folder / "made.json"
     if made.is_file() and json.loads(made.read_text(encoding="utf-8")) == about:
-        return exact, fast
+        return bundles
     folder.mkdir(parents=True, exist_ok=True)
     say("importing the model")
     program = [sys.executable, "-m", "model"]
     options = ["--output", str(exact), "--overwrite", *([] if fp16 else ["--no-fp16"])]
     call([*program, "import", "nnunet", str(model), *options], "the model cannot be imported")
-    shutil.rmtree(fast, ignore_errors=True)
-    shutil.copytree(exact, fast)
-    told = [word for field in faster for word in ("--set", field)]
-    if told:
-        call([*program, "tune", str(fast), *told], "the bundle cannot be told to run faster")
+    for copy, fields in {plain: UNMIRRORED, fast: faster}.items():
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(exact, copy)
+        told = [word for field in fields for word in ("--set", field)]
+        if told:
+            call([*program, "tune", str(copy), *told], "the bundle cannot be told to run faster")
     write_json(made, about)
-    return exact, fast
+    return bundles
 
 
 def check_peers(python: Path) -> None:

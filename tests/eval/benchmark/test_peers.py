@@ -14,6 +14,7 @@ from eval.benchmark.peers.peer_contestants import (
     CONTESTANTS,
     EXACT,
     EXACT_FP32,
+    EXACT_PLAIN,
     FAST,
     MONAI,
     NNUNET,
@@ -51,6 +52,7 @@ def subjects(tmp_path):
         python=tmp_path / "peers/python",
         model=model_folder(tmp_path / "model", ("0", "1")),
         exact=tmp_path / "exact",
+        plain=tmp_path / "plain",
         fast=tmp_path / "fast",
         image=tmp_path / "scan_0000.nii.gz",
     )
@@ -76,6 +78,7 @@ def test_each_contestant_is_started_as_its_user_would(subjects, tmp_path):
     assert f"--bundle {subjects.exact}" in exact
     assert "--precision" not in exact
     assert "--precision fp32" in words(EXACT_FP32, subjects, tmp_path)
+    assert f"--bundle {subjects.plain}" in words(EXACT_PLAIN, subjects, tmp_path)
     assert f"--bundle {subjects.fast}" in words(FAST, subjects, tmp_path)
 
 
@@ -252,4 +255,4 @@ def test_wrong_calls(options, said, capsys, tmp_path):
 
 
 def test_the_listed_contestants_are_all_that_can_be_named():
-    assert {EXACT, EXACT_FP32, FAST, MONAI, NNUNET, NNUNET_PLAIN} == CONTESTANTS.keys()
+    assert {EXACT, EXACT_FP32, EXACT_PLAIN, FAST, MONAI, NNUNET, NNUNET_PLAIN} == CONTESTANTS.keys()
