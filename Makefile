@@ -16,7 +16,8 @@ demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle
 	@rm -rf build/mine && mkdir -p build/mine
 	@$(BIN)/python predict.py --input "$(CT)" --output build/mine --statistics build/mine/volumes.csv --report build/mine/run.json
 	@$(BIN)/python -m eval picture --image "$(CT)" --labels build/mine/*.nii.gz --output build/mine/picture.png >/dev/null
-	@echo "picture: build/mine/picture.png   labels: $$(ls build/mine/*.nii.gz)   volumes: build/mine/volumes.csv"
+	@$(BIN)/python -m eval report --pred build/mine --run build/mine/run.json --images "$(CT)" --output build/mine/report >/dev/null
+	@echo "picture: build/mine/picture.png   page: build/mine/report/index.html   labels: $$(ls build/mine/*.nii.gz)   volumes: build/mine/volumes.csv"
 else
 demo: $(VENV)/.demo
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo

@@ -348,22 +348,19 @@ class Predictor:
         None where localization finds no organ.
         """
         localization = manifest.localization
-        if localization is None:
-            return view.box, None
         whole = view.cropped
+        grid = whole.geometry
+        if localization is None or grid.size_zyx[0] * grid.spacing_zyx_mm[0] < localization.whole_below_mm:
+            return view.box, None
         scheme = input_scheme(manifest, localization)
         image = ModelImage(whole, scheme, statistics, self._threads)
         organs = without_specks(
             organ_mask(image, localization, lambda: self._sessions.get(localization), self._threads)
         )
-        box = region_of_interest(organs, whole.geometry, localization)
+        box = region_of_interest(organs, grid, localization)
         if box is None:
             return None
-        near = (
-            neighbourhood(organs, whole.geometry, box, localization.margin_mm)
-            if localization.skip_outside
-            else None
-        )
+        near = neighbourhood(organs, grid, box, localization.margin_mm) if localization.skip_outside else None
         return _shifted(box, view.box.start_zyx), near
 
     def _sided(self, decisions: U8, view: _View, attempt: _Attempt) -> tuple[U8, Runs | None]:

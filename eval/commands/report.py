@@ -6,6 +6,9 @@ case in three planes with prediction, truth and errors, with its lesions if the 
 `--lesions`, and in 3D if `make viewer` has fetched the viewer. Files are found in the folders by the names of
 the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
 
+Without `--scores`, where no truth is known, it shows what was found: the label maps of `--pred`, with the
+volume of each structure.
+
 exit codes: 0 all went well; 1 the report was made, but some cases could not be shown and are named; 2 wrong
 input
 """
@@ -23,9 +26,11 @@ from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
 from eval.report.case_script import CaseFiles
 from eval.report.page import atomic_folder, check_folder, write_page
 from eval.report.page_data import Json, Tables, copy_sources, page_data
+from eval.report.unscored import unscored_page
 from eval.scoring.lesion_tables import read_lesions
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.score_table import read_scores
+from model.labels import FLARE23
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html"
     )
-    parser.add_argument("--title", help="heading (default: name of the score table)")
+    parser.add_argument("--title", help="heading (default: name of the score table or folder)")
     parser.add_argument(
         "--plots",
         nargs="+",
@@ -63,13 +68,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     """Declare the options that name tables, folders and their label set."""
     parser.add_argument(
-        "--scores", type=Path, required=True, metavar="CSV", help="table written by `python -m eval score`"
+        "--scores",
+        type=Path,
+        metavar="CSV",
+        help="table written by `python -m eval score` (default: none, volumes are shown)",
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of CTs, CASE_0000.nii.gz")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="folder of CTs, CASE_0000.nii.gz; of an only case also its CT, a file or a DICOM folder",
+    )
     parser.add_argument(
         "--pred", type=Path, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
     )
     parser.add_argument("--truth", type=Path, metavar="DIR", help="folder of true label maps, CASE.nii.gz")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="JSON",
+        help="without --scores: written by `predict.py --report`; its warnings and doubts are shown",
+    )
     parser.add_argument(
         "--efficiency",
         type=Path,
@@ -88,7 +107,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         "--labels",
         metavar="SET",
         help=f"label set of the scores and label maps: {LABEL_SETS_HELP} "
-        "(default: found by the table's columns)",
+        f"(default: found by the table's columns; {FLARE23.name} without a table)",
     )
 
 
@@ -101,20 +120,31 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0.1 <= arguments.detail_mm <= 20:
         raise JudgingError(f"--detail-mm is {arguments.detail_mm:g}, must be 0.1 to 20")
     challenge = find_challenge(arguments.labels) if arguments.labels else None
-    tables = Tables(
-        scores=read_scores(arguments.scores, challenge),
-        efficiency=arguments.efficiency,
-        compare=read_scores(arguments.compare, challenge) if arguments.compare else None,
-        ranking=arguments.ranking,
-    )
-    data = page_data(tables, arguments.title or arguments.scores.stem)
+    tables = None
+    if arguments.scores:
+        if arguments.run:
+            raise JudgingError("--run is for a page without --scores; leave one of them out")
+        tables = Tables(
+            scores=read_scores(arguments.scores, challenge),
+            efficiency=arguments.efficiency,
+            compare=read_scores(arguments.compare, challenge) if arguments.compare else None,
+            ranking=arguments.ranking,
+        )
+        challenge = tables.scores.challenge
+        data = page_data(tables, arguments.title or arguments.scores.stem)
+    else:
+        _check_unscored(arguments)
+        challenge = challenge or find_challenge(FLARE23.name)
+        title = arguments.title or arguments.pred.resolve().name
+        data = unscored_page(arguments.pred, arguments.run, challenge, title)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
-    options = EmbedOptions(labels=tables.scores.challenge.labels, detail_mm=arguments.detail_mm)
+    options = EmbedOptions(labels=challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:
-        lesions = read_lesions(arguments.scores)
+        lesions = read_lesions(arguments.scores) if arguments.scores else {}
         files = find_files([case["stem"] for case in data["cases"]], folders, lesions)
         failed = _embed(data["cases"], files, folder, options, arguments.jobs)
-        copy_sources(tables, data["cases"], folder)
+        if tables:
+            copy_sources(tables, data["cases"], folder)
         write_page(folder, data)
         if arguments.plots:
             write_plots(data, folder, arguments.plots)
@@ -122,6 +152,15 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write("no 3D view: run `make viewer` once to fetch it; slices are shown without it\n")
     sys.stdout.write(f"{output / 'index.html'}\n")
     return 1 if failed else 0
+
+
+def _check_unscored(arguments: argparse.Namespace) -> None:
+    """Refuse a call without scores that has no label maps, or options that are about scores."""
+    if not arguments.pred:
+        raise JudgingError("neither --scores nor --pred is given; give the scores, the label maps or both")
+    for option in ("truth", "efficiency", "compare", "ranking", "plots"):
+        if getattr(arguments, option):
+            raise JudgingError(f"--{option} needs --scores; score the label maps with `python -m eval score`")
 
 
 def _embed(

@@ -18,6 +18,7 @@ class Folders:
     """Folders of images and label maps; None if they are not given."""
 
     images: Path | None
+    """Also the CT of an only case itself."""
     predictions: Path | None
     truths: Path | None
 
@@ -57,10 +58,8 @@ def find_files(
     Raises:
         JudgingError: a folder does not exist, or none of the folders holds a file of any case.
     """
-    images, predictions, truths = (
-        _by_stem(folder) for folder in (folders.images, folders.predictions, folders.truths)
-    )
-    image_of = {case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None}
+    predictions, truths = (_by_stem(folder) for folder in (folders.predictions, folders.truths))
+    image_of = _images(folders.images, stems)
     found = [
         CaseFiles(
             name=stem,
@@ -76,10 +75,22 @@ def find_files(
         str(folder) for folder in (folders.images, folders.predictions, folders.truths) if folder is not None
     ]
     if given and stems and not found:
-        raise JudgingError(
-            f"{', '.join(given)}: hold no file of a case of the scores (the first is {stems[0]})"
-        )
+        raise JudgingError(f"{', '.join(given)}: hold no file of a case (the first is {stems[0]})")
     return found
+
+
+def _images(given: Path | None, stems: Sequence[str]) -> Mapping[str, Path]:
+    """Case to its CT; an only case's CT may be given itself, as a file or as the folder of a DICOM series."""
+    if given is not None and len(stems) == 1 and (given.is_file() or _is_series(given)):
+        return {stems[0]: given}
+    images = _by_stem(given)
+    return {case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None}
+
+
+def _is_series(folder: Path) -> bool:
+    """Whether a folder holds files, and none that is an image by its name."""
+    files = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    return bool(files) and not any(name.endswith(SUFFIXES) for name in files)
 
 
 def _by_stem(folder: Path | None) -> Mapping[str, Path]:

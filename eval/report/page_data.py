@@ -73,7 +73,7 @@ def page_data(tables: Tables, title: str) -> Json:
         "title": title,
         "challenge": challenge.labels.name,
         "metrics": [str(metric) for metric in metrics],
-        "structures": _structures(challenge),
+        "structures": structures_of(challenge),
         "cases": [
             {
                 **_case(result, challenge.labels, metrics, efficiency),
@@ -95,7 +95,8 @@ def page_data(tables: Tables, title: str) -> Json:
     }
 
 
-def _structures(challenge: Challenge) -> list[Json]:
+def structures_of(challenge: Challenge) -> list[Json]:
+    """The structures of a page, in the order of their ids: names, colours, tolerances."""
     colours = colours_of(challenge.labels)
     return [
         {

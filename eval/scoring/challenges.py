@@ -242,26 +242,26 @@ def score_case(
         )
         return replace(found, cl_dice=cl_dice(prediction, truth)) if with_cl_dice else found
 
-    volumes_ml = truth_volumes_ml(pair.truth, pair.truth_boxes, pair.spacing_zyx_mm, challenge.labels)
+    truth_ml = structure_volumes_ml(pair.truth, pair.truth_boxes, pair.spacing_zyx_mm, challenge.labels)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         scores = dict(zip(challenge.labels.names, pool.map(score, challenge.labels.names), strict=True))
-    return {name: replace(found, truth_ml=volumes_ml[name]) for name, found in scores.items()}
+    return {name: replace(found, truth_ml=truth_ml[name]) for name, found in scores.items()}
 
 
-def truth_volumes_ml(
-    truth: U8, boxes: Mapping[int, Box], spacing_zyx_mm: ZyxMm, labels: LabelSet
+def structure_volumes_ml(
+    label_map: U8, boxes: Mapping[int, Box], spacing_zyx_mm: ZyxMm, labels: LabelSet
 ) -> dict[str, float]:
     """Volume in ml of each structure of a label map of shape (z, y, x); 0 for those that it lacks.
 
     Args:
-        truth: the label map.
+        label_map: the label map.
         boxes: what `label_boxes` gives for it.
         spacing_zyx_mm: voxel size.
         labels: the structures.
     """
     voxel_ml = prod(spacing_zyx_mm) / 1000.0
     return {
-        name: float(np.count_nonzero(truth[boxes.get(label, NOWHERE)] == label)) * voxel_ml
+        name: float(np.count_nonzero(label_map[boxes.get(label, NOWHERE)] == label)) * voxel_ml
         for name, label in labels.ids.items()
     }
 

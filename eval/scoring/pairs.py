@@ -15,7 +15,7 @@ from eval.eval_errors import JudgingError
 from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
-from eval.scoring.challenges import Challenge, LabelPair, Rules, score_case, truth_volumes_ml
+from eval.scoring.challenges import Challenge, LabelPair, Rules, score_case, structure_volumes_ml
 from eval.scoring.confusion import confusion_ml
 from eval.scoring.lesions import Lesion, LesionRule, find_lesions
 from eval.scoring.metrics import label_boxes
@@ -149,7 +149,7 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, 
     """Scores that the rules give to a case in error."""
     if rules is Rules.OFFICIAL:
         return dict.fromkeys(challenge.labels.names, UNSCORED)
-    volumes_ml = truth_volumes_ml(
+    volumes_ml = structure_volumes_ml(
         truth.labels, label_boxes(truth.labels), truth.spacing_zyx_mm, challenge.labels
     )
     return {

@@ -34,7 +34,8 @@ class OrganNorm:
     sd_ml: float | None = None
     """Standard deviation within one group, where a source states it."""
     plausible_ml: tuple[float, float] | None = None
-    """What is taken for possible: at least three standard deviations, or a third of the smallest mean, below;
+    """What is taken for possible: at least three standard deviations, or a third of the smallest mean, below,
+    of kidneys a fifth, since they shrink and still are there, of a gallbladder nothing, since it empties;
     three times the largest mean and more above, since organs swell more than they shrink."""
     sources: tuple[str, ...] = ()
     parenchyma: bool = False
@@ -57,11 +58,11 @@ NORMS: Mapping[str, OrganNorm] = MappingProxyType(
             parenchyma=True, in_one_piece=True, beside=("liver", "left kidney"),
         ),
         "right kidney": OrganNorm(
-            mean_ml=(157, 193), plausible_ml=(50, 500), sources=("Geraghty",),
+            mean_ml=(157, 193), plausible_ml=(30, 500), sources=("Geraghty",),
             parenchyma=True, in_one_piece=True, beside=("liver", "left kidney"),
         ),
         "left kidney": OrganNorm(
-            mean_ml=(157, 193), plausible_ml=(50, 500), sources=("Geraghty",),
+            mean_ml=(157, 193), plausible_ml=(30, 500), sources=("Geraghty",),
             parenchyma=True, in_one_piece=True, beside=("spleen", "right kidney"),
         ),
         "pancreas": OrganNorm(
@@ -77,7 +78,7 @@ NORMS: Mapping[str, OrganNorm] = MappingProxyType(
             beside=("spleen", "left kidney"),
         ),
         "gallbladder": OrganNorm(
-            mean_ml=(24, 68), sd_ml=8.4, plausible_ml=(1, 250), sources=("Idris", "ICRP"),
+            mean_ml=(24, 68), sd_ml=8.4, plausible_ml=(0, 250), sources=("Idris", "ICRP"),
         ),
         "stomach": OrganNorm(
             mean_ml=(370, 400), plausible_ml=(30, 2500), sources=("ICRP",), beside=("liver", "spleen"),
@@ -105,6 +106,9 @@ towards superior, posterior, left; by how many mm more than that; the word for i
 SMALL_BODY_CM2, LARGE_BODY_CM2 = 350.0, 900.0
 """Cross-sections of abdomens of adults lie between; organs of smaller and larger bodies may be smaller and
 larger, by the power that makes a volume of an area."""
+CHILD_BODY_CM2 = 250.0
+"""Below it lie children of up to about nine years (a waist of 56 cm as a circle), and adults whose voxels are
+stated too small."""
 
 
 def plausible_ml(norm: OrganNorm, body_area_cm2: float | None) -> tuple[float, float] | None:

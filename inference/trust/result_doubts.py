@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from inference.trust.organ_figures import OrganFigures
-from inference.trust.organ_norms import NORMS, PLACES, plausible_ml
+from inference.trust.organ_norms import CHILD_BODY_CM2, NORMS, PLACES, plausible_ml
 from model.manifest.output import Output
 
 FEWEST_ORGANS = 4
@@ -51,7 +51,8 @@ def result_doubts(
     if len(known) >= MANY_ORGANS and len(real) < FEWEST_ORGANS:
         names = ", ".join(each.name for each in real) or "none"
         return (f"hardly any abdominal organ was found ({names}): is the abdomen in view?",)
-    doubts = _missing(known, by_name, body_area_cm2)
+    doubts = _size(body_area_cm2) if known else []
+    doubts += _missing(known, by_name, body_area_cm2)
     doubts += _crumbs(judged, body_area_cm2)
     doubts += _volumes(real, body_area_cm2)
     doubts += _pieces(judged)
@@ -60,6 +61,12 @@ def result_doubts(
         doubts += _values(judged)
     doubts += _disagreement(figures)
     return tuple(doubts)
+
+
+def _size(body_area_cm2: float | None) -> list[str]:
+    if not body_area_cm2 or body_area_cm2 >= CHILD_BODY_CM2:
+        return []
+    return [f"a body of {body_area_cm2:.0f} cm² across, as a child's (is the voxel size stated rightly?)"]
 
 
 def _crumbs(judged: Iterable[OrganFigures], body_area_cm2: float | None) -> list[str]:

@@ -1,5 +1,6 @@
 """The report in a real browser, opened from a file, as its readers do."""
 
+import json
 import sys
 
 import numpy as np
@@ -102,6 +103,21 @@ def test_it_renders_every_section(page, browser):
     assert browser.do("document.querySelectorAll('#efficiency .bar.over').length") == 12 - 6
     assert browser.do("document.querySelectorAll('#ranking tbody tr').length") == 2
     assert "<b>no</b>" in browser.do("document.querySelector('#table .error').textContent")
+
+
+def test_without_scores_it_shows_volumes_and_doubts(page, browser, tmp_path):
+    pred = page.parents[1] / "pred"
+    doubted = {"output": "case001.nii.gz", "warnings": [], "doubts": ["no <b>liver</b>"]}
+    (tmp_path / "run.json").write_text(json.dumps({"cases": [doubted]}))
+    words = ("--pred", pred, "--run", tmp_path / "run.json", "--output", tmp_path / "report", "--jobs", 1)
+    assert main(["report", *map(str, words)]) == 0
+    browser.open(tmp_path / "report" / "index.html", "#case=case001")
+    browser.wait(f"{READY} === 'case001'")
+    assert "<b>liver</b>" in browser.do("document.querySelector('#case .error').textContent")
+    liver_ml = browser.do("Number(document.querySelector('#case .organs tbody td').textContent)")
+    assert liver_ml == browser.do("Number(document.querySelector('#table tbody td').textContent)") > 0
+    for part in ("organs", "worst-cases", "scale"):
+        assert browser.do(f"getComputedStyle(document.getElementById('{part}')).display") == "none"
 
 
 def test_the_table_sorts_and_filters(page, browser):

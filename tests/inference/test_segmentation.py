@@ -289,6 +289,17 @@ def test_windows_outside_the_region_are_skipped(tmp_path):
     np.testing.assert_array_equal(inside, truth)
 
 
+@pytest.mark.parametrize(("whole_below_mm", "whole"), [(0, False), (250, False), (251, True)])
+def test_a_short_scan_is_looked_at_whole(tmp_path, whole_below_mm, whole):
+    """Organs in the middle of 100 slices of 2.5 mm: the region is cut unless 250 mm are too short."""
+    truth = np.pad(abdomen(), ((0, 0), (40, 40), (0, 0)))
+    truth = np.concatenate([truth, np.zeros((100 - len(truth), *truth.shape[1:]), truth.dtype)])
+    found = localization(crop_axes=("z", "y", "x"), whole_below_mm=whole_below_mm)
+    labels, record = predict(make_bundle(tmp_path / "a", localization=found), truth)
+    np.testing.assert_array_equal(labels, truth)
+    assert (record.region.size_zyx == truth.shape) == whole
+
+
 def test_windows_of_air_can_be_run_too(tmp_path):
     truth = tall()
     found, record = predict(make_bundle(tmp_path / "a", [member(skip_air=False)]), truth)

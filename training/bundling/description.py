@@ -57,6 +57,7 @@ def localization_of(recipe: Recipe, file: str, first: Recipe) -> Localization:
         margin_mm=options.margin_mm,
         crop_axes=options.crop_axes,
         skip_outside=options.skip_outside,
+        whole_below_mm=options.whole_below_mm,
     )
 
 

@@ -30,9 +30,13 @@ class LocalizationOptions:
     skip_outside: bool = False
     """Windows farther than `margin_mm` from the organs found are not run; not for bundles that look for
     lesions anywhere."""
+    whole_below_mm: float = 0.0
+    """Scans that reach less far from feet to head are looked at whole: in a short stack a low-resolution
+    network sees too little to cut by."""
 
     def __post_init__(self) -> None:
         check_between("margin_mm", self.margin_mm, 0, 500)
+        check_between("whole_below_mm", self.whole_below_mm, 0, 500)
         twice = len(set(self.crop_axes)) != len(self.crop_axes)
         check(not twice, f"crop_axes: names an axis twice, is {list(self.crop_axes)}")
 

@@ -2,6 +2,7 @@
 (() => {
   const { data, el, byId, isNumber, text, METRICS, PLANES } = LeanSeg;
   const dialog = byId("case");
+  const scored = data.metrics.length > 0;
   const look = {
     prediction: true,
     truth: true,
@@ -161,9 +162,9 @@
         LeanSeg.redraw();
         LeanSeg.recolour?.();
       };
-      const scores = ["DSC", "NSD"].map((metric) =>
-        el("td", { class: "number", text: text(item.values[metric][i]) }),
-      );
+      const figures = scored
+        ? ["DSC", "NSD"].map((metric) => text(item.values[metric][i]))
+        : [item.volumes_ml ? text(item.volumes_ml[i], 1) : "–"];
       return el(
         "tr",
         {},
@@ -178,7 +179,7 @@
             structure.name,
           ),
         ),
-        ...scores,
+        ...figures.map((figure) => el("td", { class: "number", text: figure })),
       );
     });
     return el(
@@ -191,8 +192,9 @@
           "tr",
           {},
           el("th", { scope: "col", text: "Organ" }),
-          el("th", { scope: "col", class: "number", text: "DSC" }),
-          el("th", { scope: "col", class: "number", text: "NSD" }),
+          ...(scored ? ["DSC", "NSD"] : ["mL"]).map((name) =>
+            el("th", { scope: "col", class: "number", text: name }),
+          ),
         ),
       ),
       el("tbody", {}, ...rows),
@@ -239,8 +241,9 @@
 
   function frame(item) {
     const facts = [
-      `organ DSC ${text(item.organ_DSC)}`,
-      `organ NSD ${text(item.organ_NSD)}`,
+      ...(scored
+        ? [`organ DSC ${text(item.organ_DSC)}`, `organ NSD ${text(item.organ_NSD)}`]
+        : [`${(item.volumes_ml || []).filter(Boolean).length} of ${data.structures.length} structures found`]),
       isNumber(item.lesion_DSC) && `lesion DSC ${text(item.lesion_DSC)}`,
       item.efficiency && isNumber(item.efficiency.Time) && `${text(item.efficiency.Time, 1)} s`,
     ]
@@ -264,7 +267,7 @@
           {},
           el("h2", { id: "case-title", text: item.stem }),
           el("p", { class: "facts" }, facts, item.log ? el("a", { href: item.log, text: "   log" }) : null),
-          item.error ? el("p", { class: "error", text: item.error }) : null,
+          [item.error, ...(item.doubts || [])].filter(Boolean).map((words) => el("p", { class: "error", text: words })),
         ),
         el("div", { class: "looks", role: "group", "aria-label": "What is shown", id: "looks" }),
         el(

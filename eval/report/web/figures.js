@@ -236,6 +236,8 @@
 
   LeanSeg.figures = () => {
     headline();
+    byId("organs").hidden = !data.metrics.length;
+    if (!data.metrics.length) return;
     const buttons = data.metrics.map((metric) =>
       el("button", {
         type: "button",

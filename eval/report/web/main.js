@@ -21,9 +21,11 @@
       .filter(([id]) => !byId(id).hidden)
       .map(([id, name]) => el("a", { href: `#${id}`, text: name })),
   );
+  const scored = data.metrics.length > 0;
   byId("foot").textContent =
-    "Confidence intervals are 95 % bootstrap intervals over cases. Organ colours can be told apart with colour blindness. " +
-    "Pictures show the soft-tissue window, 40 ± 200 HU, at the reduced size that is embedded; scores were computed at full size. Not for clinical use.";
+    (scored ? "Confidence intervals are 95 % bootstrap intervals over cases. " : "") +
+    "Organ colours can be told apart with colour blindness. Pictures show the soft-tissue window, 40 ± 200 HU, " +
+    `at the reduced size that is embedded; ${scored ? "scores" : "volumes"} were computed at full size. Not for clinical use.`;
 
   // Where the figures come from: each table, and what is kept of how it was made.
   const facts = (origin) =>
@@ -33,6 +35,7 @@
         const words = name === "machine" ? Object.values(value).join(", ") : String(value);
         return el("div", {}, el("dt", { text: name.replaceAll("_", " ") }), el("dd", { text: words }));
       });
+  byId("sources").hidden = !data.sources.length;
   byId("sources").append(
     el("h2", { text: "Where these figures come from" }),
     ...data.sources.map((source) =>

@@ -2,6 +2,7 @@
 (() => {
   const { data, el, byId, isNumber, text } = LeanSeg;
   const hasLesion = Boolean(data.lesion);
+  const scored = data.metrics.length > 0;
   const has = (column) => data.cases.some((item) => item.efficiency && isNumber(item.efficiency[column]));
   const worst = (item) => {
     let at = -1;
@@ -11,8 +12,14 @@
     return at;
   };
 
-  const COLUMNS = [
-    { name: "Case", value: (item) => item.stem, kind: "name" },
+  // Without scores the volume of each structure takes their place.
+  const volumes = data.structures.map((structure, i) => ({
+    name: `${structure.short} (mL)`,
+    value: (item) => item.volumes_ml && item.volumes_ml[i],
+    digits: 1,
+    hint: structure.name,
+  }));
+  const scores = [
     { name: "Organ DSC", value: (item) => item.organ_DSC, digits: 3 },
     { name: "Organ NSD", value: (item) => item.organ_NSD, digits: 3 },
     hasLesion && { name: "Lesion DSC", value: (item) => item.lesion_DSC, digits: 3 },
@@ -29,8 +36,9 @@
       digits: 0,
     },
   ].filter(Boolean);
+  const COLUMNS = [{ name: "Case", value: (item) => item.stem, kind: "name" }, ...(scored ? scores : volumes)];
 
-  const state = { column: 1, down: false };
+  const state = { column: scored ? 1 : 0, down: false };
   const rows = new Map();
 
   // Dark is bad; a scale of lightness that survives colour blindness and grey print.
@@ -70,7 +78,7 @@
       "th",
       { scope: "row" },
       el("button", { type: "button", class: "link", text: item.stem, onclick: () => LeanSeg.openCase(item) }),
-      item.error ? el("span", { class: "error", text: item.error }) : null,
+      [item.error, ...(item.doubts || [])].filter(Boolean).map((words) => el("span", { class: "error", text: words })),
     );
   }
 
@@ -84,6 +92,8 @@
 
   function kept(item) {
     const words = byId("search").value.trim().toLowerCase();
+    const named = !words || item.stem.toLowerCase().includes(words) || item.error.toLowerCase().includes(words);
+    if (!scored) return named;
     const limit = Number(byId("limit").value);
     const organ = byId("organ").value;
     const value =
@@ -94,7 +104,7 @@
           : item.values.DSC[Number(organ)];
     const kind = byId("state").value;
     return (
-      (!words || item.stem.toLowerCase().includes(words) || item.error.toLowerCase().includes(words)) &&
+      named &&
       (kind === "all" || (kind === "error" ? item.error : item.values.DSC.includes(0))) &&
       (limit >= 1 || (isNumber(value) && value <= limit))
     );
@@ -141,6 +151,8 @@
 
   // The three worst cases of each organ, each a way into its case.
   LeanSeg.worstCases = () => {
+    byId("worst-cases").hidden = !scored;
+    if (!scored) return;
     const rows = data.structures.map((structure, i) => {
       const scored = data.cases.filter(
         (item) => !item.error && isNumber(item.values.DSC[i]) && item.values.DSC[i] < 1,
@@ -175,7 +187,7 @@
         el("tr", { class: item.error ? "failed" : null }, ...COLUMNS.map((column) => cell(item, column))),
       );
     byId("table").append(
-      el("caption", { text: "Cases, worst first. A heading sorts; a name opens the case." }),
+      el("caption", { text: `Cases${scored ? ", worst first" : ""}. A heading sorts; a name opens the case.` }),
       headings(),
       el("tbody"),
     );
@@ -184,6 +196,8 @@
       el("option", { value: "worst", text: "worst organ" }),
       ...data.structures.map((structure, i) => el("option", { value: i, text: structure.name })),
     );
+    for (const id of ["state", "organ", "limit"]) byId(id).closest("label").hidden = !scored;
+    byId("scale").hidden = !scored;
     byId("scale").append(
       el("span", { text: "DSC 0.4" }),
       el("i"),

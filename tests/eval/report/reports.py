@@ -1,9 +1,13 @@
 """Reports for the tests: tables to make them from, and what is in them."""
 
+import base64
+import gzip
 import json
 import re
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from eval.files import write_csv
 from eval.scoring.challenges import CHALLENGES, Rules
@@ -48,3 +52,11 @@ def case_in(folder: Path, key: str) -> dict[str, Any]:
     assert script.startswith("LeanSeg.receive(")
     assert script.endswith(");\n")
     return json.loads(script[len("LeanSeg.receive(") : -len(");\n")])
+
+
+def voxels(case: dict, name: str) -> np.ndarray | None:
+    """A volume of a script, (z, y, x)."""
+    if case[name] is None:
+        return None
+    data = gzip.decompress(base64.b64decode(case[name]))
+    return np.frombuffer(data, np.uint8).reshape(case["size"][::-1])

@@ -1,7 +1,5 @@
 """What a report embeds of a case: voxels after cropping and thinning, read back from its script."""
 
-import base64
-import gzip
 import hashlib
 
 import numpy as np
@@ -13,7 +11,7 @@ from eval.report.page import atomic_folder
 from eval.report.viewer import viewer_script
 from tests.eval.command_line import files_in
 from tests.eval.made import write
-from tests.eval.report.reports import case_in, data_in, report, write_scores
+from tests.eval.report.reports import case_in, data_in, report, voxels, write_scores
 
 CUBE = (1.0, 1.0, 1.0)
 SHAPE = (40, 24, 30)
@@ -32,14 +30,6 @@ def labels(box=LIVER, label: int = 1) -> np.ndarray:
     made = np.zeros(SHAPE, np.uint8)
     made[box] = label
     return made
-
-
-def voxels(case: dict, name: str) -> np.ndarray | None:
-    """A volume of a script, (z, y, x)."""
-    if case[name] is None:
-        return None
-    data = gzip.decompress(base64.b64decode(case[name]))
-    return np.frombuffer(data, np.uint8).reshape(case["size"][::-1])
 
 
 def embedded(folder, *more, image=None, pred=None, truth=None, spacing=CUBE, detail: float = 1.0) -> dict:

@@ -62,7 +62,7 @@ def manifest_by(tmp_path, *recipes, region=None) -> Manifest:
 def test_a_tiny_network_is_exported_with_everything_that_its_recipe_asks_for(tmp_path):
     """One real export; the other tests look at manifests alone."""
     write_checkpoint(tmp_path / "member", label_set="flare23", channels="merged", inference=NNUNET)
-    options = {"margin_mm": 35, "crop_axes": ["z", "y", "x"], "skip_outside": True}
+    options = {"margin_mm": 35, "crop_axes": ["z", "y", "x"], "skip_outside": True, "whole_below_mm": 60}
     write_checkpoint(
         tmp_path / "region", label_set="flare23", channels="foreground", inference={"localization": options}
     )
@@ -81,6 +81,7 @@ def test_a_tiny_network_is_exported_with_everything_that_its_recipe_asks_for(tmp
     assert len(step.structures) == 13
     found = manifest.localization
     assert (found.margin_mm, found.crop_axes, found.skip_outside) == (35, ("z", "y", "x"), True)
+    assert found.whole_below_mm == 60
     assert manifest.output.lesions == ("tumor",)
     assert [pair.merged for pair in manifest.output.pairs] == ["kidney", "adrenal gland"]
 

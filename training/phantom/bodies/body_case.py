@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from training.phantom.bodies.body import STEPS_PER_MM, Body
 from training.phantom.bodies.body_filling import Deformed, Painter
+from training.phantom.bodies.body_lesions import paint_lesions
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
 from training.phantom.bodies.structures import ORGANS, organ_id
@@ -22,6 +23,7 @@ from training.phantom.tissue import random_tissues
 from training.phantom.torso import Torso, random_habitus
 
 _ARM_TISSUES = ("skin", "fat", "muscle", "cortical bone")
+_LESION_SHARE = 0.4
 STEP_MM = 2.5
 """Spacing at which bodies are drawn; slices are averaged from it."""
 
@@ -62,10 +64,14 @@ def body_case(
     deformed = deform(frame, body, shape, rng, missing)
     painter = Painter(frame, body, deformed, shape, tissues, rng)
     patient = painter.paint()
+    labels = _organs(deformed.structures, body)
+    # From a generator of their own: a case without lesions is the same whether others have some or not.
+    (lesions_rng,) = rng.spawn(1)
+    has_lesions = lesions_rng.random() < _LESION_SHARE
+    lesions = paint_lesions(patient, labels, (STEP_MM,) * 3, lesions_rng) if has_lesions else []
     canvas = _surroundings(frame, painter.skin_mm, tissues_hu={n: tissues[n] for n in _ARM_TISSUES}, rng=rng)
     image = np.where(painter.skin_mm < 0, patient, canvas.image)
     image = ndimage.gaussian_filter(image, (0.3, *[float(rng.uniform(0.3, 0.6))] * 2))
-    labels = _organs(deformed.structures, body)
     image, labels = scan(image, labels, STEP_MM, slices)
     spacing = (slices.spacing_mm, STEP_MM, STEP_MM)
     image, labels, is_cut = _field_of_view(image, labels, rng)
@@ -83,6 +89,7 @@ def body_case(
             "coverage": coverage,
             "anatomy": body.name,
             "missing": missing,
+            "tumors": lesions,
             "absent_ids": [i for i in range(1, 14) if i not in present],
             "width_mm": round(shape.width_mm),
             "fat_mm": round(shape.fat_mm, 1),

@@ -1,0 +1,98 @@
+"""A page without scores, for images whose truth nobody knows."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from eval.volumes import read_image
+from tests.eval.command_line import assert_refused, call
+from tests.eval.made import write
+from tests.eval.report.reports import case_in, data_in, voxels
+from tests.inference.images import write_series
+
+MM = (3.0, 2.0, 2.0)
+
+
+def found(folder, *names):
+    """Label maps with 3×4×5 voxels of liver and 2×2×2 of spleen; a voxel holds 3·2·2 = 12 mm³."""
+    labels = np.zeros((12, 20, 20), np.uint8)
+    labels[2:5, 3:7, 4:9] = 1
+    labels[6:8, 10:12, 12:14] = 3
+    for name in names:
+        write(folder / "found" / name, labels, MM)
+
+
+def test_volumes_stand_where_scores_would(tmp_path):
+    found(tmp_path, "a.nii.gz", "b.nii.gz")
+    write(tmp_path / "images" / "a_0000.nii.gz", np.full((12, 20, 20), 40, np.int16), MM)
+    output = ("--output", tmp_path / "report", "--jobs", 1)
+    assert call("report", "--pred", tmp_path / "found", "--images", tmp_path / "images", *output) == 0
+    data = data_in(tmp_path)
+    assert (data["title"], data["challenge"], data["metrics"]) == ("found", "flare23", [])
+    assert [case["stem"] for case in data["cases"]] == ["a", "b"]
+    of_name = dict(zip((s["name"] for s in data["structures"]), data["cases"][0]["volumes_ml"], strict=True))
+    assert {name: ml for name, ml in of_name.items() if ml} == {"liver": 0.72, "spleen": 0.096}
+    assert case_in(tmp_path, "0001")["prediction"]
+    assert not (tmp_path / "report" / "tables").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "series"])
+def test_an_only_cases_ct_may_be_given_itself(tmp_path, kind):
+    """Slice i holds i HU, which is the grey (i + 160) / 400 · 255; labels without a CT would lie on 0."""
+    found(tmp_path, "mine.nii.gz")
+    given = write_series(tmp_path / "series", [(-100, -80, 40 + 3 * i) for i in range(12)], size=(20, 20))
+    if kind == "file":
+        image = read_image(given)
+        given = tmp_path / "scan.nii.gz"
+        sitk.WriteImage(image, str(given))
+    words = ("--pred", tmp_path / "found", "--images", given, "--output", tmp_path / "report")
+    assert call("report", *words, "--jobs", 1) == 0
+    assert set(np.unique(voxels(case_in(tmp_path, "0001"), "ct"))) == set(range(102, 110))
+
+
+def test_doubts_of_the_run_stand_with_their_case(tmp_path):
+    found(tmp_path, "a.nii.gz", "b.nii.gz")
+    doubted = {"output": "b.nii.gz", "warnings": ["has only 12 slices"], "doubts": ["no left kidney"]}
+    good = {"output": "a.nii.gz", "warnings": [], "doubts": []}
+    (tmp_path / "run.json").write_text(json.dumps({"cases": [doubted, good]}))
+    words = ("--pred", tmp_path / "found", "--run", tmp_path / "run.json", "--output", tmp_path / "report")
+    assert call("report", *words, "--jobs", 1) == 0
+    assert [case["doubts"] for case in data_in(tmp_path)["cases"]] == [
+        [],
+        ["has only 12 slices", "no left kidney"],
+    ]
+
+
+def test_a_map_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path, capsys):
+    found(tmp_path, "a.nii.gz")
+    (tmp_path / "found" / "broken.nii.gz").write_bytes(b"no image")
+    words = ("--pred", tmp_path / "found", "--output", tmp_path / "report", "--jobs", 1)
+    assert call("report", *words) == 1
+    assert "broken.nii.gz" in capsys.readouterr().err
+    good, bad = data_in(tmp_path)["cases"]
+    assert good["volumes_ml"][0] == 0.72
+    assert bad["volumes_ml"] is None
+    assert "broken.nii.gz" in bad["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "neither --scores nor --pred"),
+        (("--pred", "found", "--truth", "found"), "--truth needs --scores"),
+        (("--pred", "found", "--efficiency", "times.csv"), "--efficiency needs --scores"),
+        (("--pred", "none"), "none: no such folder"),
+        (("--pred", "found", "--run", "none.json"), "none.json: cannot be read (No such file"),
+        (("--pred", "found", "--run", "other.json"), "other.json: is no report of a run"),
+        (("--pred", "empty"), "empty: holds no label map"),
+    ],
+)
+def test_wrong_calls_are_refused(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    found(tmp_path, "a.nii.gz")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other.json").write_text('{"cases": [1]}')
+    assert_refused(capsys, ("report", "--output", "report", *words), said)
+    assert not (tmp_path / "report").exists()
