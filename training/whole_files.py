@@ -1,5 +1,6 @@
 """Files that are whole or not there; text and JSON ones, which are read with distrust."""
 
+import errno
 import json
 import os
 import uuid
@@ -13,6 +14,10 @@ from training.training_errors import WriteError
 
 PARTIAL = ".partial"
 """How the hidden names of unfinished files end."""
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
+"""What the system says where nothing may be written, or where a file stands instead of a folder."""
+FULL = {errno.ENOSPC, errno.EDQUOT, None}
+"""What it says of a full disk; None: a library failed to write and says so without a number."""
 
 
 @contextmanager
@@ -50,13 +55,17 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not path.parent.is_dir():
-            remedy = "its folder is not there, or was removed"
-        elif not os.access(path.parent, os.W_OK):
-            remedy = "choose a folder that can be written"
-        else:
-            remedy = "make room on the disk"
+        remedy = _remedy(path.parent, error)
         raise WriteError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
+
+
+def _remedy(folder: Path, error: OSError) -> str:
+    """What to do about a file that cannot be written into a folder."""
+    if error.errno in REFUSED or (folder.is_dir() and not os.access(folder, os.W_OK)):
+        return "choose a folder that can be written"
+    if not folder.is_dir():
+        return "its folder is not there, or was removed"
+    return "make room on the disk" if error.errno in FULL else "choose another folder"
 
 
 def sweep(folder: Path) -> None:

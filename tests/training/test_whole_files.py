@@ -1,8 +1,56 @@
-"""JSON files of others: nested as nobody nests them."""
+"""Files that cannot be written, with what to do about it; and JSON of others, nested as nobody nests it."""
+
+import errno
+import os
 
 import pytest
 
-from training.whole_files import json_of, read_json
+from training.training_errors import WriteError
+from training.whole_files import json_of, read_json, whole_file, write_text, writing
+
+
+@pytest.mark.parametrize(
+    ("number", "folder", "remedy"),
+    [
+        (errno.ENOSPC, "", "make room on the disk"),
+        (errno.EIO, "", "choose another folder"),
+        (errno.EROFS, "", "choose a folder that can be written"),
+        # A folder that could not be made is not there, but was not removed either.
+        (errno.EACCES, "missing", "choose a folder that can be written"),
+        (errno.ENOENT, "missing", "its folder is not there, or was removed"),
+    ],
+)
+def test_the_remedy_fits_what_the_system_says(tmp_path, number, folder, remedy):
+    path = tmp_path / folder / "log.jsonl"
+    with pytest.raises(WriteError) as error, writing(path):
+        raise OSError(number, os.strerror(number))
+    assert str(error.value) == f"{path}: cannot be written ({os.strerror(number)}); {remedy}"
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(WriteError, match="choose a folder that can be written"):
+        write_text(tmp_path / "run" / "log.csv", "step")
+    with (
+        pytest.raises(WriteError, match="choose a folder that can be written"),
+        writing(tmp_path / "run/.lock"),
+    ):
+        (tmp_path / "run").mkdir(parents=True, exist_ok=True)
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "log.csv"
+    write_text(path, "old")
+
+    def fill_the_disk():
+        with whole_file(path) as partial:
+            partial.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(WriteError, match="make room on the disk"):
+        fill_the_disk()
+    assert [each.name for each in tmp_path.iterdir()] == ["log.csv"]
+    assert path.read_text() == "old"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.benchmark.gpu_check.rungs import Rung, failed, judged, skipped
-from eval.benchmark.gpu_check.timed_programs import TimedPrograms
+from eval.benchmark.gpu_check.timed_programs import MOST_S, TimedPrograms
 from eval.eval_errors import JudgingError
 from eval.measuring.container_run import ContainerCase, ContainerOptions, check_image, output_name, run_case
 from eval.measuring.efficiency import Status
@@ -46,17 +46,20 @@ class ContainerCheck:
         self.folder.mkdir(parents=True, exist_ok=True)
         output, log = self.folder / output_name(self.ct), self.folder / "container.log"
         case = ContainerCase(image=self.ct, output=output, log=log)
+        limit_s = min(MOST_S, self.programs.left_s)
         options = ContainerOptions(
             image=self.image,
             memory=MEMORY,
             gpu=self.programs.gpu,
-            limit_s=self.programs.left_s,
+            limit_s=limit_s,
             labels=FLARE23,
         )
         try:
             result = run_case(case, options)
         except JudgingError as error:
             return failed(CHECK, self.image, str(error))
+        if result.status is Status.TIMEOUT and limit_s < MOST_S and self.programs.over:
+            return skipped(CHECK, self.image, self.programs.over)
         trace = result.trace
         added_mb = trace.peak(GPU) - trace.baseline(GPU)
         figures = {

@@ -34,8 +34,10 @@ class NetworkChecks:
         """Whether onnxruntime loads CUDA, tried on the last network, which localizes where there is one."""
         network = bundle.networks[-1]
         ran = self._run(CUDA, network, "fp32")
-        if ran.skipped or ran.failed:
-            return failed(PROVIDERS, "onnxruntime", ran.failed or ran.skipped)
+        if ran.skipped:
+            return skipped(PROVIDERS, "onnxruntime", ran.skipped)
+        if ran.failed:
+            return failed(PROVIDERS, "onnxruntime", ran.failed)
         figures = {
             "onnxruntime": ran.report["version"],
             "installed": _short(ran.report["available"]),

@@ -267,6 +267,14 @@ def test_what_the_time_does_not_reach_is_skipped(climb):
     assert endings(rungs)["container", "leanseg:latest"] == "skipped"
 
 
+def test_a_time_that_is_over_at_once_is_no_fault_of_the_gpu(climb):
+    runs = FakeGpuRuns()
+    rungs = climb(runs, limit_s=3.0, clock=lambda: 0.0)
+    assert set(endings(rungs).values()) == {"skipped"}
+    assert rungs["providers", "onnxruntime"].said == "the 3 s were over"
+    assert runs.tasks == []
+
+
 @pytest.mark.parametrize(
     ("took_s", "ending", "why"),
     [(150.0, Ending.FAILED, "longer than 150 s"), (100.0, Ending.SKIPPED, "the 400 s were over")],
@@ -323,6 +331,39 @@ def test_the_container_must_use_the_gpu(climb, monkeypatch, status, added_mb, en
     assert given == [("ct.nii.gz", "0", "leanseg:latest")]
     assert (rung.ending, rung.said) == (ending, why)
     assert rung.figures["GPU MiB added"] == f"{added_mb:.0f}"
+
+
+@pytest.mark.parametrize(
+    ("start_s", "limit_s", "ending", "why"),
+    [
+        (400.0, 150.0, Ending.FAILED, "timeout: stopped"),
+        (500.0, 100.0, Ending.SKIPPED, "the 600 s were over"),
+    ],
+)
+def test_a_container_that_hangs_fails_and_one_that_the_end_of_the_time_stops_does_not(
+    climb, monkeypatch, start_s, limit_s, ending, why
+):
+    """It begins when so many of 600 s are over, may take 150 s, and does not end."""
+    now = [0.0]
+
+    def run_case(case, options):
+        assert options.limit_s == limit_s
+        now[0] += options.limit_s
+        trace = Trace(
+            times_s=np.array([-0.5, 1.0]),
+            values={name: np.array([300.0, 300.0]) for name in (GPU, OWN_RAM)},
+            duration_s=options.limit_s,
+        )
+        return CaseEfficiency(name="ct", status=Status.TIMEOUT, exit_code=None, remark="stopped", trace=trace)
+
+    def check_image(image):
+        now[0] = start_s
+
+    monkeypatch.setattr(container_rung.shutil, "which", lambda name: "/usr/bin/docker")
+    monkeypatch.setattr(container_rung, "check_image", check_image)
+    monkeypatch.setattr(container_rung, "run_case", run_case)
+    rung = climb(FakeGpuRuns(), clock=lambda: now[0])["container", "leanseg:latest"]
+    assert (rung.ending, rung.said) == (ending, why)
 
 
 def test_an_image_that_docker_lacks_is_skipped_and_one_that_it_cannot_start_fails(climb, monkeypatch):
