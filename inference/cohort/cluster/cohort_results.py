@@ -92,6 +92,22 @@ class CohortResults:
         except FAILURES:
             return None
 
+    def settle(self, fate: Fate) -> Fate:
+        """Record a fate unless the case has one: what was recorded first stands.
+
+        A worker may outlive a driver that was killed for a while, and go on with what it has in hand.
+
+        Returns:
+            The one that stands.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        known = self.fate_of(fate.case)
+        if known is None:
+            self.record(fate)
+        return known or fate
+
     def forget(self, case: str) -> None:
         """Take a case's outcome away, so that it may have another.
 

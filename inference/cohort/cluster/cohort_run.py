@@ -151,9 +151,8 @@ class _Driver:
             share.done += 1
         if self._queue.take_back(event.worker, event.report) is None:
             return
-        if not event.report.is_final:
-            self._settings.results.record(event.report.fate)
-        self._met(event.report.fate)
+        fate = event.report.fate
+        self._met(fate if event.report.is_final else self._settings.results.settle(fate))
 
     def _forget(self, worker: str, *, blame: bool) -> None:
         self._looked_s = float("-inf")
@@ -163,11 +162,7 @@ class _Driver:
             self._settings.standing.workers[worker].is_there = False
         for task in self._queue.lose(worker, blame=blame):
             # It may have been recorded by the worker just before that died.
-            fate = self._settings.results.fate_of(task.case)
-            if fate is None:
-                fate = failed_fate(task, _why(task), time.time())
-                self._settings.results.record(fate)
-            self._met(fate)
+            self._met(self._settings.results.settle(failed_fate(task, _why(task), time.time())))
 
     def _met(self, fate: Fate) -> None:
         self._settings.standing.count(fate)

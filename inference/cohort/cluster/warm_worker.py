@@ -280,9 +280,6 @@ class WarmWorker:
         hand.report.set_result(report)
 
     def _finished(self, fate: Fate) -> Report:
-        """Record a fate, unless there is one: a worker may outlive a driver that was killed for a while."""
-        known = self._results.fate_of(fate.case)
-        if known is None:
-            known = replace(fate, worker=self.name)
-            self._results.record(known)
-        return Report(fate=known, segmenting_s=self._device.take_seconds())
+        """Record a fate, unless there is one."""
+        stands = self._results.settle(replace(fate, worker=self.name))
+        return Report(fate=stands, segmenting_s=self._device.take_seconds())

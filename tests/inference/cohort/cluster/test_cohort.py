@@ -12,6 +12,8 @@ import SimpleITK as sitk
 
 from inference.cohort.cluster import seats
 from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.cohort_results import open_results
+from inference.cohort.cluster.fates import Fate
 from inference.cohort.cluster.seats import Machine, room_on, workers_on
 from inference.cohort.cluster.worker_processes import sight
 from inference.errors import UsageError
@@ -161,6 +163,25 @@ def test_a_storage_that_fails_once_is_tried_again(bench, memory, monkeypatch):
     code, out, err = bench.run(output="memory://cohort/out")
     assert (code, err) == (0, [])
     assert out[-1].startswith("1 case: 1 segmented; ")
+
+
+def test_what_another_worker_recorded_stands_though_the_storage_failed_this_one(bench, memory, monkeypatch):
+    """One whose driver was killed may still be at work; the next driver has no try left."""
+    bench.put("a")
+    other = Fate(case="a", images=(), status="segmented", worker="another")
+    put, failures = type(memory).put_file, [OSError("the connection was lost")]
+
+    def put_file(self, *given, **options):
+        if not failures:
+            return put(self, *given, **options)
+        open_results("memory://cohort/out").record(other)
+        raise failures.pop()
+
+    monkeypatch.setattr(type(memory), "put_file", put_file)
+    code, out, _ = bench.run(output="memory://cohort/out", retries=0)
+    assert code == 0
+    assert out[-1].startswith("1 case: 1 segmented; ")
+    assert Fate.from_json(memory.cat("/cohort/out/a.outcome.json")) == other
 
 
 def test_no_cell_of_the_table_is_a_formula(bench):
