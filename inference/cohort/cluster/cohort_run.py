@@ -40,8 +40,8 @@ class Standing:
 
     total: int
     """Cases of the cohort."""
-    earlier: int = 0
-    """Of these, met their fate in runs before this one."""
+    earlier: frozenset[str] = frozenset()
+    """Of these, those that met their fate in runs before this one."""
     segmented: int = 0
     failed: int = 0
     skipped: int = 0
@@ -50,7 +50,7 @@ class Standing:
     @property
     def done(self) -> int:
         """Cases that met their fate, in this run or before."""
-        return self.earlier + self.segmented + self.failed + self.skipped
+        return len(self.earlier) + self.segmented + self.failed + self.skipped
 
     def count(self, fate: Fate) -> None:
         """A case met its fate."""

@@ -78,9 +78,21 @@ def test_what_failed_is_tried_again_only_where_asked_for(bench):
     assert bench.run()[0] == 1
     bench.put("b")
     code, out, _ = bench.run(resume=True)
-    assert (code, out[-1].split(";")[0]) == (1, "2 cases: 2 done before")
+    assert (code, out[-1].split(";")[0]) == (1, "2 cases: 2 done before, of which 1 failed (b)")
+    assert out[-1].endswith("; try again with --retry-failed")
     code, out, _ = bench.run(resume=True, retry_failed=True)
     assert (code, out[-1].split(";")[0]) == (0, "2 cases: 1 segmented, 1 done before")
+    assert "--retry-failed" not in out[-1]
+
+
+def test_of_many_that_failed_before_the_first_are_named_and_those_of_this_run_are_not(bench):
+    for name in "abcde":
+        (bench.source / f"{name}.nii.gz").write_bytes(b"no image")
+    bench.run()
+    (bench.source / "f.nii.gz").write_bytes(b"no image")
+    code, out, err = bench.run(resume=True)
+    said = "6 cases: 1 failed, 5 done before, of which 5 failed (a, b, c, 2 more)"
+    assert (code, out[-1].split(";")[0], len(err)) == (1, said, 1)
 
 
 def test_a_label_map_that_is_there_and_whole_is_kept_when_a_run_goes_on(bench):
