@@ -260,7 +260,7 @@ def _summary(standing: Standing, failed_before: Sequence[str], seconds: float) -
         seconds: that it took.
     """
     counts = {
-        "segmented": standing.segmented,
+        f"segmented{f' ({standing.doubtful} doubtful)' if standing.doubtful else ''}": standing.segmented,
         "failed": standing.failed,
         "skipped": standing.skipped,
         "done before": len(standing.earlier),

@@ -43,6 +43,8 @@ class Standing:
     earlier: frozenset[str] = frozenset()
     """Of these, those that met their fate in runs before this one."""
     segmented: int = 0
+    doubtful: int = 0
+    """Of those segmented, the ones whose result is to be looked at."""
     failed: int = 0
     skipped: int = 0
     workers: dict[str, WorkerShare] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Standing:
     def count(self, fate: Fate) -> None:
         """A case met its fate."""
         setattr(self, fate.status, getattr(self, fate.status) + 1)
+        self.doubtful += fate.status == "segmented" and bool(fate.doubts)
 
 
 @dataclass(frozen=True, kw_only=True)

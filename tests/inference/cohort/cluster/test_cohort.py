@@ -26,6 +26,7 @@ from tests.inference.images import voxels
 def test_the_output_mirrors_the_input(bench):
     bench.put("p1/s1/ct_0000", "p1/s2/ct_0000", "p2/ct")
     (bench.source / "p2" / "bad.nii.gz").write_bytes(b"no image")
+    bench.tools = FakeTools(doubts=(DOUBT,))
     code, out, err = bench.run()
     assert code == 1
     assert bench.written == ["p1/s1/ct.nii.gz", "p1/s2/ct.nii.gz", "p2/ct.nii.gz"]
@@ -35,9 +36,11 @@ def test_the_output_mirrors_the_input(bench):
         "p2/bad": "failed",
         "p2/ct": "segmented",
     }
-    (line,) = err
-    assert line.startswith(f"error: {bench.source}/p2/bad.nii.gz: ")
-    assert out[-1].startswith("4 cases: 3 segmented, 1 failed; ")
+    error, *warnings = sorted(err)
+    assert error.startswith(f"error: {bench.source}/p2/bad.nii.gz: ")
+    doubtful = ("p1/s1/ct", "p1/s2/ct", "p2/ct")
+    assert warnings == [f"warning: {case}: look at the result: {DOUBT}" for case in doubtful]
+    assert out[-1].startswith("4 cases: 3 segmented (3 doubtful), 1 failed; ")
     row = bench.rows["p1/s1/ct"]
     assert (row["tries"], row["size_zyx"], row["spacing_zyx_mm"]) == ("1", "7×6×5", "4×3×2")
     assert bench.record("p1/s1/ct")["volumes_ml"] == {"liver": pytest.approx(bright_ml()), "spleen": 0.0}
