@@ -146,7 +146,7 @@ def test_every_command_explains_itself_and_its_exit_codes(capsys, name):
     out = capsys.readouterr().out
     assert out.startswith(f"usage: python -m eval {name}")
     assert "exit codes: " in out
-    assert importlib.import_module(f"eval.commands.{name}").__doc__.splitlines()[0] in out
+    assert importlib.import_module(f"eval.commands.{name.replace('-', '_')}").__doc__.splitlines()[0] in out
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def channels_found(predictor, volume, monkeypatch):
     """Decisions before left and right are told apart, and the case's result."""
     seen = []
     monkeypatch.setattr(
-        "inference.predictor.split_pairs", lambda channels, *args: seen.append(channels.copy()) or channels
+        "inference.predictor.split_with_runs",
+        lambda channels, *args: (seen.append(channels.copy()) or channels, None),
     )
     segmented = predictor.predict(volume)
     return seen[0], segmented

@@ -10,7 +10,7 @@ from inference.errors import InputError
 from inference.imaging.formats.image_file import MOST_VOXELS, ImageFile
 from inference.imaging.formats.nifti_grid import has_usable_spacing, read_grid
 from inference.imaging.formats.nifti_header import HEADER_BYTES, HEADER_BYTES_2, header_layout
-from inference.imaging.formats.packed_streams import ByteStream, Compression
+from inference.imaging.formats.packed_streams import ByteStream, Compression, DamagedStreamError
 from inference.imaging.formats.voxels import StoredVoxels
 from model.arrays import Zyx
 
@@ -71,6 +71,8 @@ def _raw_header(path: Path) -> tuple[bytes, Compression]:
             if _header_bytes(raw, "<") == HEADER_BYTES_2 or _header_bytes(raw, ">") == HEADER_BYTES_2:
                 raw += stream.read(HEADER_BYTES_2 - HEADER_BYTES)
             return raw, compression
+        except DamagedStreamError:
+            raise
         except InputError as error:
             held = path.stat().st_size
             what = "is empty (0 bytes)" if not held else f"holds no whole NIfTI header ({held:,} bytes)"

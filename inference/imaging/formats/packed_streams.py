@@ -17,6 +17,10 @@ _WINDOW_BITS = {"zlib": 15, "gzip": 31}
 _DAMAGED = cast("type[Exception]", isal_zlib.IsalError)
 
 
+class DamagedStreamError(InputError):
+    """Packed bytes are not what was packed."""
+
+
 class ByteStream:
     """Plain, zlib or gzip bytes of an open file, read in pieces.
 
@@ -62,7 +66,7 @@ class ByteStream:
         return found
 
     def _unpack(self, most: int) -> bytes:
-        """Some bytes, perhaps none."""
+        """Some bytes, perhaps none. Damage is found some way ahead of what is asked for."""
         inflate = self._inflate
         if inflate.eof:
             rest = inflate.unused_data or self._file.read(CHUNK_BYTES)
@@ -73,7 +77,7 @@ class ByteStream:
         try:
             piece: bytes = inflate.decompress(rest, most)
         except _DAMAGED as error:
-            raise InputError(
+            raise DamagedStreamError(
                 f"{self._path}: its compressed data are damaged ({one_line(error)}); copy or export it again"
             ) from error
         self._require(bool(rest or piece or inflate.eof))
