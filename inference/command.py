@@ -17,16 +17,13 @@ from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import open_case
 from inference.cohort.opening import admit_within, further_for, planner_for, predictor_for, value_unit
 from inference.cohort.organ_table import check_tables, write_tables
-from inference.cohort.outcome import Outcome, exit_code, findings, naming, summary
+from inference.cohort.outcome import Outcome, exit_code, findings, look_at, naming, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report, write_report
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.planning.planner import Planner
 from model.bundle import BundleError, ModelBundle, load_bundle
-
-MOST_DOUBTS = 4
-"""Doubts of a case that are told; all are in the report."""
 
 
 def run(call: Call) -> int:
@@ -164,9 +161,7 @@ def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: b
     for warning in outcome.warnings:
         console.complain(f"warning: {name}: {warning}")
     if outcome.doubts:
-        more = len(outcome.doubts) - MOST_DOUBTS
-        told = [*outcome.doubts[:MOST_DOUBTS], *([f"{more} more, see --report"] if more > 0 else [])]
-        console.complain(f"warning: {name}: look at the result: {'; '.join(told)}")
+        console.complain(f"warning: {name}: {look_at(outcome.doubts, rest='--report')}")
     if outcome.ends_run:
         return  # Said once, by whoever catches what ends the run.
     if outcome.error:

@@ -12,6 +12,8 @@ from inference.predictor import Segmented
 from inference.timing import Timings
 from inference.trust.organ_figures import OrganFigures
 
+MOST_DOUBTS = 4
+"""Doubts of a case are told up to so many."""
 MOST_MISSING = 3
 """Organs that were not found are named up to so many."""
 Status = Literal["not run", "segmented", "failed", "skipped"]
@@ -99,6 +101,18 @@ def findings(outcome: Outcome, organs: Sequence[str]) -> str:
     ]
     parts = [f"{len(organs) - len(missing)} of {len(organs)} organs{named}"] if organs else []
     return ", ".join([*parts, *lesions, *(["DOUBTFUL, see the warning"] if outcome.doubts else [])])
+
+
+def look_at(doubts: Sequence[str], *, rest: str) -> str:
+    """What is said of a doubtful result: `look at the result: liver in 2 large pieces; no spleen`.
+
+    Args:
+        doubts: one or more.
+        rest: where all of them are, should they be too many to tell.
+    """
+    more = len(doubts) - MOST_DOUBTS
+    told = [*doubts[:MOST_DOUBTS], *([f"{more} more, see {rest}"] if more > 0 else [])]
+    return f"look at the result: {'; '.join(told)}"
 
 
 def failed(case: Case, reason: str) -> Outcome:

@@ -40,6 +40,9 @@ from inference.imaging.writing import whole_file
 from inference.option_values import at_least_one
 from model.bundle import ModelBundle, load_bundle
 
+MOST_NAMED = 3
+"""Cases that failed in earlier runs are named up to so many."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -178,8 +181,9 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
             results.sweep(results.earlier().unfinished)
             sweep_scratch()
         failed = _write_all(call, tasks, results, bundle, console)
-    console.say(_summary(standing, time.monotonic() - started_s))
-    return int(failed > 0)
+    failed_before = [case for case in failed if case in standing.earlier]
+    console.say(_summary(standing, failed_before, time.monotonic() - started_s))
+    return int(bool(failed))
 
 
 def open_engine(call: CohortCall, console: Console) -> Engine:
@@ -213,8 +217,9 @@ def _keep_apart(source: str, output: str) -> None:
 
 def _write_all(
     call: CohortCall, tasks: Sequence[Task], results: CohortResults, bundle: ModelBundle, console: Console
-) -> int:
-    """The table of all outcomes, and of organs and the page if asked for; how many cases failed."""
+) -> list[str]:
+    """The table of all outcomes, and of organs and the page if asked for; the cases that failed."""
+    failed: list[str] = []
     figures = PageFigures(structures=bundle.manifest.output.as_label_set().names)
     with ExitStack() as whole:
         takes: list[Callable[[Fate], None]] = [figures.add]
@@ -224,6 +229,8 @@ def _write_all(
 
         def counted() -> Iterator[Fate]:
             for fate in results.fates(list(dict.fromkeys(task.case for task in tasks))):
+                if fate.status == "failed":
+                    failed.append(fate.case)
                 for take in takes:
                     take(fate)
                 yield fate
@@ -235,7 +242,7 @@ def _write_all(
     if call.report is not None:
         with whole_file(call.report) as file:
             file.write(page_of(figures, f"Cohort {call.input}").encode())
-    return figures.counts["failed"]
+    return failed
 
 
 def _organs_of(fate: Fate) -> OrgansOfCase:
@@ -243,17 +250,30 @@ def _organs_of(fate: Fate) -> OrgansOfCase:
     return OrgansOfCase(case=printable(fate.case), status=fate.status, doubts=fate.doubts, organs=organs)
 
 
-def _summary(standing: Standing, seconds: float) -> str:
-    """`20 cases: 15 segmented, 1 failed, 4 done before; 3 min`."""
+def _summary(standing: Standing, failed_before: Sequence[str], seconds: float) -> str:
+    """`20 cases: 15 segmented, 1 failed, 4 done before; 3 min`.
+
+    Args:
+        standing: of the run.
+        failed_before: cases that failed in runs before it and count for its exit code, though nothing was
+            said of them: `4 done before, of which 1 failed (p2/bad); 3 min; try again with --retry-failed`.
+        seconds: that it took.
+    """
     counts = {
-        "segmented": standing.segmented,
+        f"segmented{f' ({standing.doubtful} doubtful)' if standing.doubtful else ''}": standing.segmented,
         "failed": standing.failed,
         "skipped": standing.skipped,
-        "done before": standing.earlier,
+        "done before": len(standing.earlier),
     }
     parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     cases = f"{standing.total} case{'s' * (standing.total != 1)}"
-    return f"{cases}{f': {parts}' if parts else ''}; {duration(seconds)}"
+    remedy = ""
+    if failed_before:
+        more = len(failed_before) - MOST_NAMED
+        named = [*map(printable, failed_before[:MOST_NAMED]), *([f"{more} more"] if more > 0 else [])]
+        parts += f", of which {len(failed_before)} failed ({', '.join(named)})"
+        remedy = "; try again with --retry-failed"
+    return f"{cases}{f': {parts}' if parts else ''}; {duration(seconds)}{remedy}"
 
 
 def _natural(text: str) -> int:

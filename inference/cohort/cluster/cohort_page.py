@@ -11,6 +11,7 @@ from html import escape
 import numpy as np
 
 from inference.cohort.cluster.fates import Fate
+from inference.cohort.cluster.live_view import duration
 from inference.errors import printable
 
 ODD = 3.5
@@ -19,11 +20,13 @@ SHOWN = 100
 """Rows of a table at most: the rest is in outcomes.csv."""
 FEW = 5
 """Cases below which no volume is called odd."""
+TEXTS = {"why", "look at", "organ"}
+"""Heads of columns that hold text and stand on the left, as the first column does; others hold figures."""
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child, td.text { text-align: left }
+th:first-child, td:first-child, th.text, td.text { text-align: left }
 svg { display: block } circle { fill: #47a; fill-opacity: .45 } p.note { color: #666 }
 """
 
@@ -133,7 +136,10 @@ def _odd(figures: PageFigures) -> Iterable[str]:
 
 def _volumes(figures: PageFigures) -> Iterable[str]:
     """A line an organ: figures, and every case as a dot."""
-    yield "<h2>Volumes</h2><table><tr><th>organ<th>found in<th>median mL<th>5 %<th>95 %<th>all cases</tr>"
+    yield (
+        "<h2>Volumes</h2><table><tr><th>organ<th>found in<th>median mL<th>5th percentile"
+        "<th>95th percentile<th>all cases</tr>"
+    )
     for structure, listed in figures.volumes_ml.items():
         volumes = np.array(listed)
         low, median, high = np.percentile(volumes, (5, 50, 95))
@@ -160,8 +166,8 @@ def _times(figures: PageFigures) -> Iterable[str]:
     median, high, most = (float(each) for each in np.percentile(taken_s, (50, 95, 100)))
     yield "<h2>Times</h2>"
     yield (
-        f"<p>{taken_s.sum() / 3600:.2f} h of workers in all; a case {median:.1f} s (median), {high:.1f} s "
-        f"(95 %), {most:.1f} s at most.</p>"
+        f"<p>{duration(float(taken_s.sum()))} of workers in all; a case {median:.1f} s (median), "
+        f"{high:.1f} s (95th percentile), {most:.1f} s at most.</p>"
     )
     count = len(figures.seconds)
     rows = [(stage, f"{total / count:.2f}") for stage, total in figures.stages.items()]
@@ -171,16 +177,15 @@ def _times(figures: PageFigures) -> Iterable[str]:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:
-    head = "".join(f"<th>{escape(each)}" for each in heads)
+    kinds = [' class="text"' if head in TEXTS else "" for head in heads]
+    head = "".join(f"<th{kind}>{escape(each)}" for each, kind in zip(heads, kinds, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td{_kind(cell)}>{escape(printable(cell))}" for cell in row) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(printable(cell))}" for cell, kind in zip(row, kinds, strict=True))
+        + "</tr>"
         for row in rows
     )
     more = (
         f'<p class="note">{len(rows)} of {total}; all are in outcomes.csv.</p>' if total > len(rows) else ""
     )
     return f"<table><tr>{head}</tr>{body}</table>{more}"
-
-
-def _kind(cell: str) -> str:
-    return "" if cell[:1].isdigit() or cell[:1] in "+-" else ' class="text"'

@@ -40,9 +40,11 @@ class Standing:
 
     total: int
     """Cases of the cohort."""
-    earlier: int = 0
-    """Of these, met their fate in runs before this one."""
+    earlier: frozenset[str] = frozenset()
+    """Of these, those that met their fate in runs before this one."""
     segmented: int = 0
+    doubtful: int = 0
+    """Of those segmented, the ones whose result is to be looked at."""
     failed: int = 0
     skipped: int = 0
     workers: dict[str, WorkerShare] = field(default_factory=dict)
@@ -50,11 +52,12 @@ class Standing:
     @property
     def done(self) -> int:
         """Cases that met their fate, in this run or before."""
-        return self.earlier + self.segmented + self.failed + self.skipped
+        return len(self.earlier) + self.segmented + self.failed + self.skipped
 
     def count(self, fate: Fate) -> None:
         """A case met its fate."""
         setattr(self, fate.status, getattr(self, fate.status) + 1)
+        self.doubtful += fate.status == "segmented" and bool(fate.doubts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ def left_to_do(
         )
     results.sweep(earlier.unfinished)
     known -= _taken_back(call, results, earlier, known)
-    standing.earlier = len(known)
+    standing.earlier = frozenset(known)
     todo = []
     for task in tasks:
         if task.case in known:

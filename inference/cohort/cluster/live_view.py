@@ -3,8 +3,10 @@
 import time
 from collections import deque
 
+from inference.cohort.cluster.cohort_results import OUTCOME_SUFFIX
 from inference.cohort.cluster.cohort_run import Standing
 from inference.cohort.cluster.fates import Fate
+from inference.cohort.outcome import look_at
 from inference.cohort.progress import Console
 from inference.errors import printable
 
@@ -27,12 +29,15 @@ class LiveView:
         self._ends_s = deque([time.monotonic()], maxlen=WINDOW)
 
     def tell(self, fate: Fate) -> None:
-        """A case met its fate: failures are said, the rest is counted."""
+        """A case met its fate: failures, warnings and doubts are said, the rest is counted."""
         self._ends_s.append(time.monotonic())
         if fate.status == "failed":
             self._console.complain(f"error: {printable(fate.reason)}")
         for warning in fate.warnings:
             self._console.complain(f"warning: {printable(fate.case)}: {printable(warning)}")
+        if fate.doubts:
+            told = look_at(fate.doubts, rest=fate.case + OUTCOME_SUFFIX)
+            self._console.complain(f"warning: {printable(fate.case)}: {printable(told)}")
 
     def progress(self) -> None:
         """Draw, or say, how far the run is."""

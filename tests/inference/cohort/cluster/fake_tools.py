@@ -33,6 +33,8 @@ class FakeTools:
     formats: tuple[str, ...] = ()
     """What is written beside label maps."""
     figures_unit: str | None = None
+    doubts: tuple[str, ...] = ()
+    """What makes every result doubtful."""
 
     def open(self):
         if self.refuses:
@@ -45,7 +47,7 @@ class FakeTools:
             return plan_with_room()
 
         return Tools(
-            predictor=FakeDevice(self.seconds),
+            predictor=FakeDevice(self.seconds, self.doubts),
             admit=admit,
             structures=STRUCTURES.names,
             further=further,
@@ -54,8 +56,9 @@ class FakeTools:
 
 
 class FakeDevice:
-    def __init__(self, seconds):
+    def __init__(self, seconds, doubts=()):
         self._seconds = seconds
+        self._doubts = doubts
 
     def predict(self, volume, plan=None, timings=None):
         if (volume.array == POISON).any():
@@ -64,7 +67,7 @@ class FakeDevice:
             threading.Event().wait(self._seconds)
             labels = (volume.array > 100).astype(np.uint8)
         organs = measure_organs(find_runs(labels, len(STRUCTURES.ids)), volume.geometry, STRUCTURES)
-        return segmented(labels, timings=timings, organs=organs, doubts=(DOUBT,))
+        return segmented(labels, timings=timings, organs=organs, doubts=self._doubts)
 
     def close(self):
         pass

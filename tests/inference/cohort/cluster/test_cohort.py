@@ -26,6 +26,7 @@ from tests.inference.images import voxels
 def test_the_output_mirrors_the_input(bench):
     bench.put("p1/s1/ct_0000", "p1/s2/ct_0000", "p2/ct")
     (bench.source / "p2" / "bad.nii.gz").write_bytes(b"no image")
+    bench.tools = FakeTools(doubts=(DOUBT,))
     code, out, err = bench.run()
     assert code == 1
     assert bench.written == ["p1/s1/ct.nii.gz", "p1/s2/ct.nii.gz", "p2/ct.nii.gz"]
@@ -35,9 +36,11 @@ def test_the_output_mirrors_the_input(bench):
         "p2/bad": "failed",
         "p2/ct": "segmented",
     }
-    (line,) = err
-    assert line.startswith(f"error: {bench.source}/p2/bad.nii.gz: ")
-    assert out[-1].startswith("4 cases: 3 segmented, 1 failed; ")
+    error, *warnings = sorted(err)
+    assert error.startswith(f"error: {bench.source}/p2/bad.nii.gz: ")
+    doubtful = ("p1/s1/ct", "p1/s2/ct", "p2/ct")
+    assert warnings == [f"warning: {case}: look at the result: {DOUBT}" for case in doubtful]
+    assert out[-1].startswith("4 cases: 3 segmented (3 doubtful), 1 failed; ")
     row = bench.rows["p1/s1/ct"]
     assert (row["tries"], row["size_zyx"], row["spacing_zyx_mm"]) == ("1", "7×6×5", "4×3×2")
     assert bench.record("p1/s1/ct")["volumes_ml"] == {"liver": pytest.approx(bright_ml()), "spleen": 0.0}
@@ -78,9 +81,21 @@ def test_what_failed_is_tried_again_only_where_asked_for(bench):
     assert bench.run()[0] == 1
     bench.put("b")
     code, out, _ = bench.run(resume=True)
-    assert (code, out[-1].split(";")[0]) == (1, "2 cases: 2 done before")
+    assert (code, out[-1].split(";")[0]) == (1, "2 cases: 2 done before, of which 1 failed (b)")
+    assert out[-1].endswith("; try again with --retry-failed")
     code, out, _ = bench.run(resume=True, retry_failed=True)
     assert (code, out[-1].split(";")[0]) == (0, "2 cases: 1 segmented, 1 done before")
+    assert "--retry-failed" not in out[-1]
+
+
+def test_of_many_that_failed_before_the_first_are_named_and_those_of_this_run_are_not(bench):
+    for name in "abcde":
+        (bench.source / f"{name}.nii.gz").write_bytes(b"no image")
+    bench.run()
+    (bench.source / "f.nii.gz").write_bytes(b"no image")
+    code, out, err = bench.run(resume=True)
+    said = "6 cases: 1 failed, 5 done before, of which 5 failed (a, b, c, 2 more)"
+    assert (code, out[-1].split(";")[0], len(err)) == (1, said, 1)
 
 
 def test_a_label_map_that_is_there_and_whole_is_kept_when_a_run_goes_on(bench):

@@ -37,6 +37,8 @@ def test_the_page_shows_failures_and_hides_nothing_in_markup():
     assert "<b>" not in page
     assert "2 segmented, 1 failed" in page
     assert "2 of 2<td>1450.0" in page
+    assert '<th>case<th class="text">why<th>tries' in page
+    assert "4 s of workers in all" in page
     assert "http" not in page
 
 
