@@ -115,7 +115,7 @@ def _labels(manifest: Manifest) -> list[str]:
     output = manifest.output
     labels = output.as_label_set()
     ids = ", ".join(f"{labels.ids[name]} {name}" for name in labels.names)
-    lines = [_line("labels", f"{labels.name}: {ids}")]
+    lines = [_line("channels", output.channels_in_words), _line("labels", f"{labels.name}: {ids}")]
     split = [pair.merged for pair in output.pairs if pair.merged in output.structures]
     if split:
         lines.append(_line("", f"split into right and left: {', '.join(split)}"))

@@ -88,6 +88,11 @@ class Output:
         """The channels without background: decision n of the engine stands for the n-th of them, from 1."""
         return self.channels[1:] if isinstance(self.activation, Softmax) else self.channels
 
+    @property
+    def channels_in_words(self) -> str:
+        """How the channels are read, for a person, such as `softmax: background, liver`."""
+        return f"{self.activation.kind}: {', '.join(self.channels)}"
+
     def structure_of(self, channel: str) -> str | None:
         """The structure, or merged pair, that a channel is written as; None where it is dropped."""
         return (self.written_as or {}).get(channel, channel)
