@@ -121,9 +121,10 @@ def _labels(manifest: Manifest) -> list[str]:
         lines.append(_line("", f"split into right and left: {', '.join(split)}"))
     if output.lesions:
         lines.append(_line("", f"lesions: {', '.join(output.lesions)}"))
-    dropped = [channel for channel in output.structures if output.structure_of(channel) is None]
-    if dropped:
-        lines.append(_line("", f"not written: {', '.join(dropped)}"))
+    if output.written_as:
+        lines.append(_line("", f"written: {output.written_in_words}"))
+    if output.dropped:
+        lines.append(_line("", f"channels dropped: {', '.join(output.dropped)}"))
     return lines
 
 

@@ -98,6 +98,19 @@ class Output:
         return (self.written_as or {}).get(channel, channel)
 
     @property
+    def written_in_words(self) -> str:
+        """What the channels are written as, for a person, such as `liver, aorta as spleen`."""
+        named = {channel: self.structure_of(channel) for channel in self.structures}
+        return ", ".join(
+            channel if channel == name else f"{channel} as {name}" for channel, name in named.items() if name
+        )
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The channels that are written as nothing."""
+        return tuple(channel for channel in self.structures if self.structure_of(channel) is None)
+
+    @property
     def written(self) -> tuple[str, ...]:
         """The structures of `labels` that the channels can give, sides of pairs each by itself, by their ids.
 
