@@ -1,7 +1,9 @@
 """An ONNX file that maps (batch, channels, three sides) to logits of the same sides.
 
 Channels, batch, fixed or open sides, opset and weights in other files are read from the file. What it cannot
-say is told here: what its channels mean, on which voxels it was trained, and what it makes of intensities:
+say is told here: what its channels mean (--labels, and --activation where their number fits two readings:
+softmax, background first; sigmoid, structures alone, each on or off), on which voxels it was trained, and
+what it makes of intensities:
 
     window:LOW:HIGH             clip to LOW … HIGH, then linearly to 0 … 1
     zscore:LOW:HIGH:MEAN:STD    clip, subtract MEAN, divide by STD
@@ -34,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="ONNX file")
     add("--labels", required=True, metavar="SET", help="label set: its name, or a file such as labels.json")
+    add(
+        "--activation",
+        choices=("softmax", "sigmoid"),
+        help="how channels become labels (default: as their number says, where it fits one)",
+    )
     add("--spacing-mm", nargs=3, type=float, required=True, metavar=("Z", "Y", "X"), help="voxel size")
     add(
         "--window", nargs=3, type=int, required=True, metavar=("Z", "Y", "X"), help="voxels it sees at a time"
@@ -80,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise RefusedModelError(f"{arguments.file}: {error}") from error
     told = Told(
         labels=find_label_set(arguments.labels),
+        activation=arguments.activation,
         inputs=inputs,
         member=member,
         resampling=RESAMPLINGS[arguments.resampling],

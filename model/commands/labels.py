@@ -45,9 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise BundleError(f"{arguments.bundle}: {error}") from error
     replace_manifest(bundle, manifest)
-    kept = [name for name in changed.structures if changed.structure_of(name) is not None]
-    dropped = [name for name in changed.structures if changed.structure_of(name) is None]
-    sys.stdout.write(f"written as {to.name}: {', '.join(kept)}\n")
-    if dropped:
-        sys.stdout.write(f"not written: {', '.join(dropped)}\n")
+    sys.stdout.write(f"written as {to.name}: {changed.written_in_words}\n")
+    if changed.dropped:
+        sys.stdout.write(f"channels dropped: {', '.join(changed.dropped)}\n")
     return 0

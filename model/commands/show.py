@@ -115,15 +115,16 @@ def _labels(manifest: Manifest) -> list[str]:
     output = manifest.output
     labels = output.as_label_set()
     ids = ", ".join(f"{labels.ids[name]} {name}" for name in labels.names)
-    lines = [_line("labels", f"{labels.name}: {ids}")]
+    lines = [_line("channels", output.channels_in_words), _line("labels", f"{labels.name}: {ids}")]
     split = [pair.merged for pair in output.pairs if pair.merged in output.structures]
     if split:
         lines.append(_line("", f"split into right and left: {', '.join(split)}"))
     if output.lesions:
         lines.append(_line("", f"lesions: {', '.join(output.lesions)}"))
-    dropped = [channel for channel in output.structures if output.structure_of(channel) is None]
-    if dropped:
-        lines.append(_line("", f"not written: {', '.join(dropped)}"))
+    if output.written_as:
+        lines.append(_line("", f"written: {output.written_in_words}"))
+    if output.dropped:
+        lines.append(_line("", f"channels dropped: {', '.join(output.dropped)}"))
     return lines
 
 

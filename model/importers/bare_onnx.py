@@ -32,6 +32,8 @@ from model.onnx_header import FLOAT, OnnxHeader, parse_onnx_header
 FILE = "network.onnx"
 RANK = 5
 """Batch, channels, and the three sides of a window."""
+ERRORS = 3
+"""onnxruntime's log severity from which on it writes to the screen; warnings are 2."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class Told:
 
     labels: LabelSet
     """What its channels mean: background and all structures or merged pairs, or structures alone."""
+    activation: str | None
+    """`softmax` with background, `sigmoid` without; None: as the number of channels says, if it fits one."""
     inputs: tuple[Input, ...]
     """One for each image channel."""
     member: Member
@@ -62,7 +66,8 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
         packaging: what a bundle is told beside.
 
     Raises:
-        RefusedModelError: it is no ONNX file, or one that the engine cannot run; nothing is written.
+        RefusedModelError: it is no ONNX file, one that the engine cannot run, or one whose channels may mean
+            two things; nothing is written.
         MeasurementError: a runtime cannot load or run it.
         BundleError: its graph is not what bundles hold, or there is something else at `folder`.
     """
@@ -71,7 +76,8 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
     _check_graph(path, parse_onnx_header(model.SerializeToString()), told, window)
     _fix_sides(model, len(told.inputs), window)
     channels = _count_channels(path, model, told, window)
-    output = _output(path, channels, told.labels)
+    output = _output(path, channels, told)
+    logger.info("%s: %d channels, %s", path.name, channels, output.channels_in_words)
     _set_side(model.graph.output[0], [1, channels, *window])
     with_exact_norms(model)
     measured: list[dict[str, int]] = []
@@ -173,10 +179,14 @@ def _count_channels(path: Path, model: onnx.ModelProto, told: Told, window: Zyx)
     """
     import onnxruntime
 
-    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = ERRORS
     image = synthetic_inputs(window, [channel.intensity for channel in told.inputs])[1]
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
         (logits,) = session.run(None, {session.get_inputs()[0].name: image})
     except Exception as error:  # onnxruntime's errors have no common class
         raise RefusedModelError(
@@ -188,22 +198,35 @@ def _count_channels(path: Path, model: onnx.ModelProto, told: Told, window: Zyx)
     return int(logits.shape[1])
 
 
-def _output(path: Path, channels: int, labels: LabelSet) -> Output:
-    names = (BACKGROUND, *labels.names)
-    kinds: dict[int, tuple[tuple[str, ...], Activation]] = {
-        len(labels.names): (labels.names, Sigmoid()),
-        len(merged_channels(labels)): (merged_channels(labels), Softmax()),
-        len(names): (names, Softmax()),
-    }
-    if channels not in kinds:
-        raise RefusedModelError(
-            f"{path}: gives {channels} channels; {labels.name} has {len(labels.names)} structures"
-        )
+def _output(path: Path, channels: int, told: Told) -> Output:
+    """What the channels mean.
+
+    Raises:
+        RefusedModelError: their number fits nothing that the label set can be, or two things.
+    """
+    labels = told.labels
+    possible = [
+        each for each in _readings(labels) if told.activation is None or each[1].kind == told.activation
+    ]
+    fitting = [each for each in possible if len(each[0]) == channels]
+    if not fitting:
+        known = " or ".join(f"{len(names)} ({activation.kind})" for names, activation in possible)
+        raise RefusedModelError(f"{path}: gives {channels} channels; {labels.name} would be {known}")
+    if len(fitting) > 1:
+        both = " and ".join(f'"{", ".join(names)}" ({activation.kind})' for names, activation in fitting)
+        raise RefusedModelError(f"{path}: {channels} channels fit both {both}; say which with --activation")
+    ((names, activation),) = fitting
     return Output(
         label_set=labels.name,
         labels=dict(labels.ids),
-        channels=kinds[channels][0],
-        activation=kinds[channels][1],
+        channels=names,
+        activation=activation,
         pairs=labels.pairs,
         lesions=labels.lesions,
     )
+
+
+def _readings(labels: LabelSet) -> list[tuple[tuple[str, ...], Activation]]:
+    """All that the channels of a network for this label set may be, each once."""
+    with_background = dict.fromkeys((merged_channels(labels), (BACKGROUND, *labels.names)))
+    return [*((names, Softmax()) for names in with_background), (labels.names, Sigmoid())]

@@ -88,9 +88,27 @@ class Output:
         """The channels without background: decision n of the engine stands for the n-th of them, from 1."""
         return self.channels[1:] if isinstance(self.activation, Softmax) else self.channels
 
+    @property
+    def channels_in_words(self) -> str:
+        """How the channels are read, for a person, such as `softmax: background, liver`."""
+        return f"{self.activation.kind}: {', '.join(self.channels)}"
+
     def structure_of(self, channel: str) -> str | None:
         """The structure, or merged pair, that a channel is written as; None where it is dropped."""
         return (self.written_as or {}).get(channel, channel)
+
+    @property
+    def written_in_words(self) -> str:
+        """What the channels are written as, for a person, such as `liver, aorta as spleen`."""
+        named = {channel: self.structure_of(channel) for channel in self.structures}
+        return ", ".join(
+            channel if channel == name else f"{channel} as {name}" for channel, name in named.items() if name
+        )
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The channels that are written as nothing."""
+        return tuple(channel for channel in self.structures if self.structure_of(channel) is None)
 
     @property
     def written(self) -> tuple[str, ...]:

@@ -76,9 +76,23 @@ def test_equal_names_are_matched_and_the_rest_is_dropped(bundle, tmp_path, capsy
         "liver": "Liver", "kidney": None, "aorta": "AORTA", "tumor": None,
     }  # fmt: skip
     assert capsys.readouterr().out.splitlines() == [
-        "written as own: liver, aorta",
-        "not written: kidney, tumor",
+        "written as own: liver as Liver, aorta as AORTA",
+        "channels dropped: kidney, tumor",
     ]
+
+
+def test_a_channel_written_under_the_name_of_another_is_said_so(bundle, tmp_path, capsys):
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps({"liver": "liver", "aorta": "kidney"}), encoding="utf-8")
+    words = ["--to", str(own_set(tmp_path, liver=1, kidney=3)), "--map", str(table)]
+    assert main(["labels", str(bundle), *words]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "written as own: liver, aorta as kidney",
+        "channels dropped: kidney, tumor",
+    ]
+    assert main(["show", str(bundle)]) == 0
+    shown = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert {"written: liver, aorta as kidney", "channels dropped: kidney, tumor"} <= set(shown)
 
 
 def test_a_table_by_name_and_by_id(bundle, tmp_path):

@@ -21,6 +21,7 @@ def test_the_embedded_bundle_fits_a_screen(capsys):
         "LeanSeg default",
         "CT, CT: window",
         "member-1.onnx, ",
+        "channels       softmax: background, liver, kidney, spleen",
         "48×112×144 voxels of 2.5×2.5×2.5 mm",
         "14 tumor",
         "split into right and left: kidney, adrenal gland",

@@ -1,5 +1,7 @@
 """Somebody's ONNX file becomes a bundle; what the engine cannot run is refused in one line."""
 
+import json
+import logging
 import sys
 
 import numpy as np
@@ -64,6 +66,60 @@ def test_as_many_channels_as_structures_are_on_or_off(tmp_path):
     assert output.activation == Sigmoid()
 
 
+ONE_PAIR = {
+    "name": "own",
+    "labels": {"liver": 1, "right kidney": 2, "left kidney": 3, "cyst": 4},
+    "pairs": [{"merged": "kidney", "right": "right kidney", "left": "left kidney"}],
+}
+"""Four structures alone, or background and three with both kidneys as one: four channels either way."""
+
+
+@pytest.fixture
+def one_pair(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(ONE_PAIR), encoding="utf-8")
+    return path
+
+
+def test_channels_that_may_mean_two_things_are_refused(one_pair, capsys, tmp_path):
+    file = write(convolution(SHAPE, 4), tmp_path, "given.onnx")
+    assert refused(capsys, tmp_path, file, labels=one_pair) == (
+        f'error: {file}: 4 channels fit both "background, liver, kidney, cyst" (softmax) and '
+        '"liver, right kidney, left kidney, cyst" (sigmoid); say which with --activation'
+    )
+
+
+@pytest.mark.parametrize(
+    ("activation", "channels"),
+    [
+        ("softmax", ("background", "liver", "kidney", "cyst")),
+        ("sigmoid", ("liver", "right kidney", "left kidney", "cyst")),
+    ],
+)
+def test_the_activation_says_which(activation, channels, one_pair, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    output = imported(tmp_path, convolution(SHAPE, 4), labels=one_pair, activation=activation).manifest.output
+    assert (output.channels, output.activation.kind) == (channels, activation)
+    assert f"given.onnx: 4 channels, {activation}: {', '.join(channels)}" in caplog.messages
+
+
+def test_five_channels_of_one_pair_are_all_structures_and_background(one_pair, tmp_path):
+    output = imported(tmp_path, convolution(SHAPE, 5), labels=one_pair).manifest.output
+    assert output.channels == ("background", "liver", "right kidney", "left kidney", "cyst")
+
+
+def test_a_network_of_another_label_set_is_refused_under_its_activation(capsys, tmp_path):
+    """FLARE23's background and twelve merged channels are as many as FLARE22's organs."""
+    file = write(convolution(SHAPE, 13), tmp_path, "given.onnx")
+    line = refused(capsys, tmp_path, file, labels="flare22", activation="softmax")
+    assert line == f"error: {file}: gives 13 channels; flare22 would be 12 (softmax) or 14 (softmax)"
+
+
+def test_no_warning_of_the_runtime_is_shown(tmp_path, capfd):
+    imported(tmp_path, convolution(SHAPE, 5))
+    assert "onnxruntime" not in capfd.readouterr().err
+
+
 def test_open_sides_are_fixed_to_the_window(tmp_path):
     bundle = imported(tmp_path, with_open_sides(convolution(SHAPE, 5)))
     graph = onnx.load(bundle.folder / FILE).graph
@@ -100,7 +156,10 @@ def refused(capsys, tmp_path, file, **options):
         ({"intensity": "gamma"}, "--intensity gamma: unknown"),
         ({"intensity": "window:1"}, "--intensity window:1"),
         ({"intensity": "window:2:1"}, "upper: must be above lower"),
-        ({"labels": "flare22"}, "gives 5 channels; flare22 has 13 structures"),
+        (
+            {"labels": "flare22"},
+            "gives 5 channels; flare22 would be 12 (softmax) or 14 (softmax) or 13 (sigmoid)",
+        ),
         ({"labels": "nowhere.json"}, "no label set of this name"),
         ({"spacing-mm": "0 1 1"}, "spacing_zyx_mm: must be 0.1 to 20 mm"),
         ({"axes": "SSS"}, "axes: must name each"),
