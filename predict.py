@@ -21,7 +21,7 @@ from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE, WRONG_CALL, Call
 from inference.ending import TERMINATED, leave
-from inference.option_values import at_least_one
+from inference.option_values import add_statistics, at_least_one
 from inference.runtime.cuda_devices import is_cuda
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -109,13 +109,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         help="for --format: the DICOM series that the image was made from, where the image is none",
     )
     add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
-    add(
-        "--statistics",
-        type=Path,
-        metavar="FILE",
-        help="write volume, mean and deviation of HU and extent of each organ of each case, as FILE.csv and "
-        "FILE.json",
-    )
+    add_statistics(parser)
     add("--debug", action="store_true", help="show tracebacks")
     given = vars(parser.parse_args(argv))
     return Call(**{**given, "format": tuple(given["format"])})

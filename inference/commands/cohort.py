@@ -37,7 +37,7 @@ from inference.cohort.progress import Console
 from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
 from inference.imaging.writing import whole_file
-from inference.option_values import at_least_one
+from inference.option_values import add_statistics, at_least_one
 from model.bundle import ModelBundle, load_bundle
 
 MOST_NAMED = 3
@@ -108,13 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="also write each result as DICOM, referring to the slices of its series; may be repeated",
     )
-    add(
-        "--statistics",
-        type=Path,
-        metavar="FILE",
-        help="write volume, mean and deviation of HU and extent of each organ of each case, as FILE.csv and "
-        "FILE.json",
-    )
+    add_statistics(parser)
     add(
         "--report",
         type=Path,
