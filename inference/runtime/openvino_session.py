@@ -49,7 +49,7 @@ class OpenVinoSession:
     def run(self, window: F32) -> F32:
         """See `Session.run`."""
         try:
-            self._request.infer({0: np.ascontiguousarray(window)}, share_inputs=True)
+            self._request.infer({0: np.ascontiguousarray(window)}, share_inputs=True, share_outputs=True)
         except Exception as error:
             if is_out_of_memory(error):
                 raise DeviceMemoryError(f"the processor's memory ran out ({first_line(error)})") from error
