@@ -92,23 +92,23 @@ def parse_onnx_header(data: bytes | mmap.mmap) -> OnnxHeader:
 
 def _model(data: memoryview) -> OnnxHeader:
     opset, graphs, functions = 0, [], []
-    for number, value in _fields(data):
+    for number, value in fields(data):
         if number == MODEL_GRAPH:
-            graphs.append(_bytes(value))
+            graphs.append(as_bytes(value))
         elif number == MODEL_FUNCTION:
-            functions.append(_bytes(value))
+            functions.append(as_bytes(value))
         elif number == MODEL_OPSET:
-            entry = dict(_fields(_bytes(value)))
-            if _text(entry.get(OPSET_DOMAIN, b"")) in STANDARD:
-                opset = _number(entry.get(OPSET_VERSION, 0))
+            entry = dict(fields(as_bytes(value)))
+            if as_text(entry.get(OPSET_DOMAIN, b"")) in STANDARD:
+                opset = as_number(entry.get(OPSET_VERSION, 0))
     if len(graphs) != 1:
         raise OnnxFileError(NO_MODEL)
     graph: dict[int, list[memoryview]] = {number: [] for number in GRAPH_FIELDS}
-    for number, value in _fields(graphs[0]):
+    for number, value in fields(graphs[0]):
         if number in graph:
-            graph[number].append(_bytes(value))
-    tensors = [dict(_fields(data)) for data in graph[GRAPH_INITIALIZER]]
-    weights = {_text(tensor.get(TENSOR_NAME, b"")) for tensor in tensors}
+            graph[number].append(as_bytes(value))
+    tensors = [dict(fields(data)) for data in graph[GRAPH_INITIALIZER]]
+    weights = {as_text(tensor.get(TENSOR_NAME, b"")) for tensor in tensors}
     inputs = [_value_info(data) for data in graph[GRAPH_INPUT]]
     return OnnxHeader(
         opset=opset,
@@ -145,55 +145,60 @@ def _attribute_is_external(attribute: memoryview) -> bool:
 
 def _is_external(tensor: memoryview) -> bool:
     """Whether a tensor says anything of another file; more than libraries that read it may notice."""
-    fields = dict(_fields(tensor))
-    return bool(fields.get(TENSOR_DATA_LOCATION)) or TENSOR_EXTERNAL in fields
+    held = dict(fields(tensor))
+    return bool(held.get(TENSOR_DATA_LOCATION)) or TENSOR_EXTERNAL in held
 
 
 def _all(data: memoryview, *numbers: int) -> list[memoryview]:
     """The messages that stand under these numbers."""
-    return [_bytes(value) for number, value in _fields(data) if number in numbers]
+    return [as_bytes(value) for number, value in fields(data) if number in numbers]
 
 
 def _operator(data: memoryview) -> str:
-    node = dict(_fields(data))
-    domain, kind = _text(node.get(NODE_DOMAIN, b"")), _text(node.get(NODE_OP_TYPE, b""))
+    node = dict(fields(data))
+    domain, kind = as_text(node.get(NODE_DOMAIN, b"")), as_text(node.get(NODE_OP_TYPE, b""))
     return kind if domain in STANDARD else f"{domain}.{kind}"
 
 
 def _value_info(data: memoryview) -> OnnxValue:
-    entry = dict(_fields(data))
-    tensor = dict(_fields(_bytes(dict(_fields(_bytes(entry.get(VALUE_TYPE, b"")))).get(TYPE_TENSOR, b""))))
+    entry = dict(fields(data))
+    tensor = dict(fields(as_bytes(dict(fields(as_bytes(entry.get(VALUE_TYPE, b"")))).get(TYPE_TENSOR, b""))))
     shape: list[int | None] = []
-    for number, value in _fields(_bytes(tensor.get(TENSOR_SHAPE, b""))):
+    for number, value in fields(as_bytes(tensor.get(TENSOR_SHAPE, b""))):
         if number == SHAPE_DIMENSION:
-            side = dict(_fields(_bytes(value))).get(DIMENSION_VALUE)
-            shape.append(None if side is None else _number(side))
+            side = dict(fields(as_bytes(value))).get(DIMENSION_VALUE)
+            shape.append(None if side is None else as_number(side))
     return OnnxValue(
-        name=_text(entry.get(VALUE_NAME, b"")),
-        element_type=_number(tensor.get(TENSOR_ELEMENT, 0)),
+        name=as_text(entry.get(VALUE_NAME, b"")),
+        element_type=as_number(tensor.get(TENSOR_ELEMENT, 0)),
         shape=tuple(shape),
     )
 
 
 Field = int | memoryview
+"""A field's value: a number, or bytes that may be a message again."""
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, Field]]:
-    """Numbers and values of a message's fields, in the order in which they stand."""
+def fields(data: memoryview) -> Iterator[tuple[int, Field]]:
+    """Numbers and values of a message's fields, in the order in which they stand.
+
+    Raises:
+        OnnxFileError: the bytes are no message.
+    """
     at = 0
     while at < len(data):
-        key, at = _varint(data, at)
+        key, at = varint(data, at)
         if key >> 32:  # Libraries cut longer keys off, and would read another field than we do.
             raise OnnxFileError(NO_MODEL)
         kind = key & 7
         if kind == 0:
             value: Field
-            value, at = _varint(data, at)
+            value, at = varint(data, at)
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
             value, at = data[at : at + length], at + length
         elif kind == 2:
-            length, at = _varint(data, at)
+            length, at = varint(data, at)
             value, at = data[at : at + length], at + length
         else:
             raise OnnxFileError(NO_MODEL)
@@ -202,7 +207,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Field]]:
         yield key >> 3, value
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def varint(data: memoryview, at: int) -> tuple[int, int]:
     """A number in groups of seven bits, the lowest first, and the place after it."""
     value, shift = 0, 0
     while True:
@@ -216,17 +221,32 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
             raise OnnxFileError(NO_MODEL)
 
 
-def _bytes(value: Field | bytes) -> memoryview:
+def as_bytes(value: Field | bytes) -> memoryview:
+    """A field that must be bytes.
+
+    Raises:
+        OnnxFileError: it is a number.
+    """
     if isinstance(value, int):
         raise OnnxFileError(NO_MODEL)
     return memoryview(value)
 
 
-def _text(value: Field | bytes) -> str:
-    return bytes(_bytes(value)).decode("utf-8")
+def as_text(value: Field | bytes) -> str:
+    """A field that must be text.
+
+    Raises:
+        OnnxFileError: it is a number.
+    """
+    return bytes(as_bytes(value)).decode("utf-8")
 
 
-def _number(value: Field | bytes) -> int:
+def as_number(value: Field | bytes) -> int:
+    """A field that must be a number, as it is written: without a sign.
+
+    Raises:
+        OnnxFileError: it is none.
+    """
     if not isinstance(value, int):
         raise OnnxFileError(NO_MODEL)
     return value

@@ -35,7 +35,9 @@ LEAN_MODEL = {
     "model.label_files",
     "model.labels",
     "model.manifest",
+    "model.onnx_graph",
     "model.onnx_header",
+    "model.onnx_shapes",
     "model.schema",
 }
 """What a model is, in numpy and the standard library."""

@@ -7,16 +7,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from inference.runtime.backends import Backend
+from inference.runtime.memory_estimate import estimate_mb
 from inference.runtime.precision import effective_precision
 from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.manifest.network import Network, Precision
 from model.manifest.window import AnyWindow
+from model.onnx_header import OnnxFileError
+from model.onnx_shapes import UnknownShapeError
 
 MIB = 2.0**20
 ACTIVATIONS_PER_VOXEL = 140
-"""float32 values that a network holds at a time per voxel of its window where the bundle does not say; 136
-measured with onnxruntime on a U-Net with 16 channels in the first stage."""
+"""float32 values that a network holds at a time per voxel of its window where neither the bundle nor its
+graph says; 136 measured with onnxruntime on a U-Net with 16 channels in the first stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +58,7 @@ def ways(
         found[network.file] = Way(
             path=path,
             precision=precision,
-            memory_mb=network_mb(given, backend, precision, path),
+            memory_mb=network_mb(given, backend, precision, path, len(bundle.manifest.inputs)),
         )
     return found
 
@@ -65,13 +68,24 @@ def largest_mb(networks: Mapping[str, Way], count: int) -> float:
     return sum(sorted((way.memory_mb for way in networks.values()), reverse=True)[:count])
 
 
-def network_mb(network: Network, backend: Backend, precision: Precision, path: Path) -> float:
-    """Memory of a network, loaded and running one window: as the manifest says, else estimated."""
+def network_mb(
+    network: Network, backend: Backend, precision: Precision, path: Path, channels: int = 1
+) -> float:
+    """Memory of a network, loaded and running one window.
+
+    As the manifest says of this way to run it; else as its graph says; else as the manifest says of another
+    way; else by its window alone.
+    """
     sizes = network.window
     stated: Mapping[str, float] = network.memory_mb or {}
     if isinstance(sizes, AnyWindow):
         stated = {way: line.mb(network.window_zyx) for way, line in (sizes.memory or {}).items()}
-    for way in (f"{backend}-{precision}", f"{backend}-fp32", "onnxruntime-fp32"):
+    for way in (f"{backend}-{precision}", f"{backend}-fp32"):
         if way in stated:
             return float(stated[way])
-    return 2 * path.stat().st_size / MIB + prod(network.window_zyx) * 4 * ACTIVATIONS_PER_VOXEL / MIB
+    try:
+        return estimate_mb(path, (1, channels, *network.input_shape), f"{backend}-{precision}")
+    except (OnnxFileError, OSError, UnknownShapeError):
+        if "onnxruntime-fp32" in stated:
+            return float(stated["onnxruntime-fp32"])
+        return 2 * path.stat().st_size / MIB + prod(network.window_zyx) * 4 * ACTIVATIONS_PER_VOXEL / MIB

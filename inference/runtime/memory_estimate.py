@@ -1,0 +1,189 @@
+"""What a network takes in memory where nobody measured it, counted from its graph.
+
+The graph is gone through for the window at hand: a result is alive from when it is computed until the last
+operation has read it; an operation on single values takes over the memory of an input that nobody reads any
+more. To the most that is alive at a time come weights, the network's result, which the libraries keep beside
+all else, and what they take whatever the network. How much of each (`COSTS`) was fitted to measurements:
+`python -m tests.inference.runtime.memory_table` holds them against each other, for other networks too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+
+from model.onnx_graph import Node, OnnxGraph, Shape, read_onnx_graph
+from model.onnx_shapes import ELEMENTWISE, NORMS, infer_shapes
+
+MIB = 2.0**20
+FP32_BYTES = 4
+IN_PLACE = ELEMENTWISE | {"BatchNormalization", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
+"""Operators whose result may lie where an input did."""
+ABOUT_SHAPES = frozenset({"Shape", "Size"})
+"""Operators that read no values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a library takes in one precision."""
+
+    fixed_mb: float
+    """Whatever the network."""
+    weights: float
+    """Copies of all weights in fp32."""
+    alive: float
+    """Times what is alive at a time, for what lies between."""
+    value_bytes: int
+    """Of a value between two operations."""
+    columns: bool = False
+    """Whether transposed convolutions write all products before they add them up."""
+
+
+COSTS: Mapping[str, Cost] = {
+    "openvino-fp32": Cost(fixed_mb=40, weights=3, alive=1.1, value_bytes=4),
+    "openvino-bf16": Cost(fixed_mb=40, weights=3, alive=1.1, value_bytes=2),
+    "onnxruntime-fp32": Cost(fixed_mb=40, weights=2, alive=2, value_bytes=4, columns=True),
+}
+"""By way to run a network, as in `Network.memory_mb`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What a network holds while it runs one window."""
+
+    weights: int
+    """Values."""
+    alive_bytes: int
+    """The most that is alive at a time."""
+    result_bytes: int
+
+
+def estimate_mb(path: Path, input_shape: Shape, way: str) -> float:
+    """MiB of loading a network and running windows.
+
+    Args:
+        path: its ONNX file.
+        input_shape: (batch, channels, *window).
+        way: to run it, as in `Network.memory_mb`; for CUDA, which was not measured, onnxruntime's on the CPU
+            in fp32 stands.
+
+    Raises:
+        OnnxFileError: the file is none, or damaged.
+        OSError: it cannot be read.
+        UnknownShapeError: it has an operator that is not known here, or does not take such a window.
+    """
+    cost, file = COSTS.get(way, COSTS["onnxruntime-fp32"]), path.stat()
+    found = count_held(_graph(path, file.st_size, file.st_mtime_ns), input_shape, cost)
+    weights, alive = cost.weights * FP32_BYTES * found.weights, cost.alive * found.alive_bytes
+    return cost.fixed_mb + (weights + alive + found.result_bytes) / MIB
+
+
+@lru_cache(maxsize=16)
+def _graph(path: Path, size: int, changed_ns: int) -> OnnxGraph:
+    """A file's graph, read once: plans ask for many windows."""
+    del size, changed_ns
+    return read_onnx_graph(path)
+
+
+def count_held(graph: OnnxGraph, input_shape: Shape, cost: Cost) -> Held:
+    """What a network holds while it runs one window.
+
+    Two convolutions of one channel each over a window of 1000 voxels in fp32: the input and the first result
+    are alive at a time, then the first and the second: 8000 bytes.
+
+    Raises:
+        UnknownShapeError: see `estimate_mb`.
+    """
+    shapes = infer_shapes(graph, input_shape)
+    nodes = _after_input(graph)
+    sizes = _Sizes(shapes, cost.value_bytes)
+    blocks = _Blocks({name: index for index, node in enumerate(nodes) for name in node.inputs})
+    blocks.add(graph.inputs[0], sizes.of(graph.inputs[0]), 0)
+    most = 0
+    for index, node in enumerate(nodes):
+        sizes.follow(node)
+        over = node.inputs if node.operator in IN_PLACE else ()
+        for name in node.outputs:
+            blocks.add(name, sizes.of(name), index, over)
+        columns = _columns(node, shapes, graph) if cost.columns else 0
+        most = max(most, blocks.total + FP32_BYTES * columns)
+        blocks.drop(index)
+    result = sum(FP32_BYTES * prod(shapes[name]) for name in graph.outputs)
+    return Held(weights=graph.weights, alive_bytes=most, result_bytes=result)
+
+
+def _after_input(graph: OnnxGraph) -> list[Node]:
+    """The nodes that compute on what depends on the input's values; all else is done when a file is loaded."""
+    moving, nodes = {graph.inputs[0]}, []
+    for node in graph.nodes:
+        if node.operator not in ABOUT_SHAPES and not moving.isdisjoint(node.inputs):
+            moving.update(node.outputs)
+            nodes.append(node)
+    return nodes
+
+
+def _columns(node: Node, shapes: Mapping[str, Shape], graph: OnnxGraph) -> int:
+    """Values that a transposed convolution writes before it adds them up: one for each voxel of its input,
+    place of its kernel and channel of its result."""
+    if node.operator != "ConvTranspose":
+        return 0
+    weights = (
+        graph.constants[node.inputs[1]].shape if node.inputs[1] in graph.constants else shapes[node.inputs[1]]
+    )
+    return prod(shapes[node.inputs[0]][2:]) * prod(weights[1:])
+
+
+@dataclass
+class _Sizes:
+    """Bytes of results."""
+
+    shapes: Mapping[str, Shape]
+    value_bytes: int
+    wide: set[str] = field(default_factory=set)
+    """Values that stay in fp32 whatever the precision."""
+
+    def follow(self, node: Node) -> None:
+        """OpenVINO computes transposed convolutions whose kernel reaches beyond their stride in fp32, and what
+        follows them value by value."""
+        turned = node.operator == "ConvTranspose" and node.lists.get("kernel_shape") != node.lists.get(
+            "strides"
+        )
+        if turned or (node.operator in IN_PLACE | NORMS and not self.wide.isdisjoint(node.inputs)):
+            self.wide.update(node.outputs)
+
+    def of(self, name: str) -> int:
+        """Bytes of a value."""
+        if name not in self.shapes:
+            return 0
+        return prod(self.shapes[name]) * (FP32_BYTES if name in self.wide else self.value_bytes)
+
+
+class _Blocks:
+    """Pieces of memory, and which result lies in which."""
+
+    def __init__(self, last_use: Mapping[str, int]) -> None:
+        self._last_use = last_use
+        self._of: dict[str, str] = {}
+        self._bytes: dict[str, int] = {}
+        self._until: dict[str, int] = {}
+
+    @property
+    def total(self) -> int:
+        """Bytes of all."""
+        return sum(self._bytes.values())
+
+    def add(self, name: str, size: int, index: int, over: Sequence[str] = ()) -> None:
+        """Place a result of the operation `index`: where one of `over` lies that it is the last to read, or anew."""
+        end = self._last_use.get(name, index)
+        for other in over:
+            block = self._of.get(other)
+            if block in self._bytes and self._bytes[block] == size and self._until[block] <= index:
+                self._of[name], self._until[block] = block, end
+                return
+        self._of[name], self._bytes[name], self._until[name] = name, size, end
+
+    def drop(self, index: int) -> None:
+        """Give back what no operation after this one reads."""
+        for block in [block for block, end in self._until.items() if end <= index]:
+            del self._bytes[block], self._until[block]
