@@ -14,7 +14,7 @@ from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.resampling import SPLINE_REACH
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
-from inference.sliding_window.groups import one_window
+from inference.sliding_window.groups import whole_windows
 from inference.sliding_window.member_votes import points_over
 from model.arrays import Zyx, ZyxMm
 from model.manifest.clean_up import CleanUpStep, NearOtherStructures
@@ -162,14 +162,17 @@ class Footprint:
         return sum(_mb(grid, 2) for grid, _ in self.groups) if self.manifest.cleans_before_fusion else 0.0
 
     def _buffer_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
-        """Running mean and weights, a window deep; nothing where scores stay where the network wrote them."""
-        if len(self.groups) == 1 and one_window(grid, members):
-            return 0.0
+        """Running mean and weights, a window deep.
+
+        Where scores stay where a network wrote them: those of the first of two networks.
+        """
+        if len(self.groups) == 1 and whole_windows(grid, members):
+            return _mb(members[0].window_zyx, 4 * self._channels) if len(members) > 1 else 0.0
         return _mb(_slab(grid, members[0]), 4 * (self._channels + 1))
 
     def _importance_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
         """How much a window counts at each of its voxels, and that times a member's weight."""
-        if len(self.groups) == 1 and one_window(grid, members):
+        if len(self.groups) == 1 and whole_windows(grid, members):
             return 0.0
         return _mb(members[0].window_zyx, 4 * (1 + any(member.weight != 1 for member in members)))
 

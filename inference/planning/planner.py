@@ -17,7 +17,7 @@ from inference.planning.windows import window_choices
 from inference.preprocessing.model_grid import input_scheme, model_grid
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
-from inference.sliding_window.groups import grouped_members
+from inference.sliding_window.groups import covers, grouped_members
 from inference.sliding_window.placement import starts_of
 from model.arrays import Zyx
 from model.bundle import ModelBundle
@@ -25,6 +25,7 @@ from model.manifest.document import Manifest
 from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.network import Member, Precision
 from model.manifest.tiling import CentreFirst
+from model.manifest.window import AnyWindow
 
 Groups = list[tuple[Zyx, list[Member]]]
 """Grid and members of each group."""
@@ -95,8 +96,27 @@ class Planner:
         manifest = self.bundle.manifest
         for groups in self._groups(geometry, region):
             for keep in (True, False) if looked_at_twice(manifest) else (False,):
-                for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
+                for at_once in self._loaded_at_once(groups, runs_again=bool(looked_at_twice(manifest))):
                     yield _Choice(groups=groups, at_once=at_once, keep=keep)
+
+    def _loaded_at_once(self, groups: Groups, *, runs_again: bool) -> list[int]:
+        """How many networks may be loaded at a time, the fastest first.
+
+        A network that takes the whole region in one window runs once on the CPU, and is compiled anew for the
+        next case's region: to keep it while others run would take its memory, and bring nothing.
+        """
+        members = [(grid, member) for grid, held in groups for member in held]
+        once = (
+            not runs_again
+            and self.backend != "cuda"
+            and all(
+                isinstance(member.window, AnyWindow)
+                and member.window.use == "largest"
+                and covers(member.window_zyx, grid)
+                for grid, member in members
+            )
+        )
+        return [1] if once else sorted({len(self.bundle.manifest.networks()), 1}, reverse=True)
 
     def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
         """Grids and members of the groups, with windows that take more and more runs."""

@@ -25,7 +25,7 @@ from inference.sliding_window.member_votes import Ballot
 from inference.sliding_window.one_window import activate, window_scores
 from inference.sliding_window.order import Relevance, Rows, WindowCount, WindowOrder, order_of
 from inference.sliding_window.placement import read_window, starts_of
-from inference.sliding_window.running_mean import OneWindow, RunningMean
+from inference.sliding_window.running_mean import RunningMean, WholeWindows
 from inference.threads import ONE_THREAD, Threads
 from model.arrays import F32, Zyx, ZyxMm
 from model.manifest.document import Manifest
@@ -106,8 +106,8 @@ class Group:
         window = member.window_zyx[0]
         depth = min(size[0], window)
         levels = [z for z in starts_of(member, size)[0] if z < stop and z + window > first]
-        one = self.alone and one_window(size, [each.member for each in self.passes])
-        buffer = (OneWindow if one else RunningMean)(len(self.channels), (depth, *size[1:]))
+        whole = self.alone and whole_windows(size, [each.member for each in self.passes])
+        buffer = (WholeWindows if whole else RunningMean)(len(self.channels), (depth, *size[1:]))
         for z, following in zip(levels, [*levels[1:], stop], strict=True):
             origin, final = max(0, z), max(0, following)
             for each, order in zip(self.passes, self._orders, strict=True):
@@ -121,10 +121,10 @@ class Group:
                 yield activate(slab, self.rule.softmax, self.threads) if self.probabilities else slab
             buffer.advance(final - origin)
 
-    def _adder(self, buffer: RunningMean | OneWindow, of: Pass) -> AddWindow:
+    def _adder(self, buffer: RunningMean | WholeWindows, of: Pass) -> AddWindow:
         """What adds a pass's windows to the buffer, each voxel by its importance and the member's weight."""
-        if isinstance(buffer, OneWindow):
-            return buffer.take
+        if isinstance(buffer, WholeWindows):
+            return lambda scores, start: buffer.take(scores, start, self.threads)
         weight = of.member.weight
         importance = self._importance if weight == 1 else self._importance * np.float32(weight)
         return lambda scores, start: buffer.add(scores, importance, start, self.threads)
@@ -169,11 +169,22 @@ class _Row:
         return scores
 
 
-def one_window(grid_zyx: Zyx, members: Sequence[Member]) -> bool:
-    """Whether a group is one member whose single window covers its whole grid, and decides on no other."""
-    sides = zip(grid_zyx, members[0].window_zyx, strict=True)
+def whole_windows(grid_zyx: Zyx, members: Sequence[Member]) -> bool:
+    """Whether `WholeWindows` gives a group's mean.
+
+    Its members are one, or two that count as much and do not share a network, which would write both results
+    to one place; the single window of each covers the whole grid, and decides on no other.
+    """
+    several = (
+        len(members) == 2 and members[0].weight == members[1].weight and members[0].file != members[1].file
+    )
     every = isinstance(members[0].tiling.order, AllWindows)
-    return len(members) == 1 and every and all(size <= side for size, side in sides)
+    return (len(members) == 1 or several) and every and covers(members[0].window_zyx, grid_zyx)
+
+
+def covers(window_zyx: Zyx, grid_zyx: Zyx) -> bool:
+    """Whether one window covers a whole grid."""
+    return all(size <= side for size, side in zip(grid_zyx, window_zyx, strict=True))
 
 
 def grouped(members: Sequence[Member]) -> list[list[Member]]:

@@ -9,6 +9,8 @@ from inference.sliding_window.placement import covered
 from inference.threads import Threads
 from model.arrays import F32, Zyx
 
+HALF = np.float32(0.5)
+
 
 class RunningMean:
     """Weighted mean of overlapping windows, kept as a mean at every moment.
@@ -66,10 +68,11 @@ class RunningMean:
         self.mean[:, kept:] = 0
 
 
-class OneWindow:
-    """What `RunningMean` gives where a single window covers everything: its values, in the same memory.
+class WholeWindows:
+    """What `RunningMean` gives where each window covers everything, in the memory of the first one's values.
 
-    Bit for bit the same, since a mean of one value is the value.
+    Bit for bit the same for one window, since a mean of one value is the value, and for two that count as
+    much: whatever a voxel's importance, half of its total is exactly the second one's share.
     """
 
     def __init__(self, channels: int, size_zyx: Zyx) -> None:
@@ -78,16 +81,19 @@ class OneWindow:
 
     @property
     def mean(self) -> F32:
-        """(channels, z, y, x): the values; 0 if there was none."""
+        """(channels, z, y, x): mean of the values; 0 if there were none."""
         return np.zeros(self._empty, np.float32) if self._values is None else self._values
 
     @property
     def weight(self) -> F32:
-        """(z, y, x): 1 where the window was added, else 0; a view of one value."""
+        """(z, y, x): 1 where a window was added, else 0; a view of one value."""
         return np.broadcast_to(np.float32(self._values is not None), self._empty[1:])
 
-    def take(self, values: F32, start: Zyx) -> None:
-        """Take the window's values (channels, z, y, x), contiguous, which begin at `start`.
+    def take(self, values: F32, start: Zyx, threads: Threads) -> None:
+        """Take the values of the first window or of the second (channels, z, y, x), which begin at `start`.
+
+        The first one's must be contiguous and stay where they are until the mean was read: they become the
+        mean.
 
         What lies outside is left out by moving the rest together: later steps want channels in one piece, and
         a copy would take as much memory again. So `values` are no longer what they were.
@@ -96,18 +102,30 @@ class OneWindow:
         window = (values.shape[1], values.shape[2], values.shape[3])
         _, of_window = covered(start, window, (depth, height, width))
         inside = values[:, *of_window]
-        if inside.shape != values.shape:
-            together = values.reshape(-1)[: inside.size].reshape(inside.shape)
-            for channel, slices in zip(together, inside, strict=True):
-                for index in range(depth):  # Each moves towards the front, past none that comes after it.
-                    channel[index] = slices[index]
-            inside = together
-        self._values = inside
+        if self._values is None:
+            self._values = inside if inside.shape == values.shape else _together(values, inside)
+            return
+        mean = self._values
+
+        def slices(first: int, stop: int) -> None:
+            for k in range(first, stop):  # A slice of all classes at a time stays in the processor's cache.
+                update_mean(mean[:, k], inside[:, k], HALF)
+
+        threads.spread(slices, depth)
 
     def advance(self, slices: int) -> None:
-        """Forget the window."""
+        """Forget the windows."""
         del slices
         self._values = None
+
+
+def _together(values: F32, inside: F32) -> F32:
+    """A part of an array (channels, z, y, x), moved to its front."""
+    together = values.reshape(-1)[: inside.size].reshape(inside.shape)
+    for channel, slices in zip(together, inside, strict=True):
+        for index in range(len(slices)):  # Each moves towards the front, past none that comes after it.
+            channel[index] = slices[index]
+    return together
 
 
 def update_mean(mean: F32, value: F32, share: F32 | np.float32) -> None:
