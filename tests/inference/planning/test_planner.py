@@ -102,6 +102,17 @@ def test_the_whole_region_at_once_may_take_least(tmp_path):
         replace(planner(tmp_path / "less", members), budget=Budget(host_mb=whole.host_mb - 1)).plan(small)
 
 
+def test_networks_that_see_the_whole_region_at_once_are_loaded_one_after_another(tmp_path):
+    """Each runs once, for a window that no other case has; those with windows of their own stay."""
+    small = Geometry(size_zyx=(40, 72, 72), spacing_zyx_mm=(2.5, 0.8, 0.8))
+    common = {"spacing_zyx_mm": small.spacing_zyx_mm, "window_zyx": (40, 64, 64)}
+    of_any = [member(file=f"{i}.onnx", window=ANY, **common) for i in range(2)]
+    assert planner(tmp_path / "any", of_any).plan(small).at_once == 1
+    own = [member(file=f"{i}.onnx", window=replace(ANY, use="own"), **common) for i in range(2)]
+    assert planner(tmp_path / "own", own).plan(small).at_once == 2
+    assert planner(tmp_path / "gpu", of_any, backend="cuda").plan(small).at_once == 2
+
+
 def test_networks_are_loaded_one_after_another_where_memory_is_short(tmp_path):
     members = [member(file=f"{i}.onnx", memory_mb={"cuda-fp32": 900}) for i in range(3)]
     plans = planner(tmp_path, members, backend="cuda")

@@ -8,7 +8,7 @@ import pytest
 
 from inference.errors import UsageError
 from inference.restoration.interpolation import interpolate
-from inference.sliding_window.groups import Group, Pass, grouped, grouped_members
+from inference.sliding_window.groups import Group, Pass, grouped, grouped_members, whole_windows
 from inference.sliding_window.importance import importance_map
 from inference.sliding_window.one_window import activate, window_scores
 from inference.sliding_window.order import Air, Relevance
@@ -129,6 +129,42 @@ def test_nothing_is_seen_where_the_only_window_is_skipped():
     (slab,) = replace(group, alone=True).slabs(0, 8)
     np.testing.assert_array_equal(slab, streamed(group))
     assert (slab[0] == 1).all()
+
+
+@pytest.mark.parametrize("size", [(8, 10, 12), (5, 7, 11), (3, 10, 2)])
+@pytest.mark.parametrize("importance", [GaussianImportance(), NnunetImportance()], ids=lambda i: i.kind)
+@pytest.mark.parametrize("weight", [1.0, 0.7])
+@pytest.mark.parametrize("scores", SCORES)
+def test_two_windows_that_cover_all_are_a_running_mean_in_place(size, importance, weight, scores):
+    """Half of each, exactly, whatever the importance of a voxel and the weight of both."""
+    image = random_image(4, size)
+    common = {"importance": importance, "weight": weight}
+    members = [
+        (member(file="a.onnx", **common), lopsided(0)),
+        (member(file="b.onnx", axes="RAS", **common), lopsided(1)),
+    ]
+    group = group_of(image, members, scores=scores)
+    (slab,) = replace(group, alone=True).slabs(0, size[0])
+    np.testing.assert_array_equal(slab, whole(group))
+
+
+@pytest.mark.parametrize(
+    ("members", "covered"),
+    [
+        ([member()], True),
+        ([member(file="a.onnx"), member(file="b.onnx")], True),
+        ([member(), member()], False),  # One network writes both results to one place.
+        ([member(file="a.onnx"), member(file="b.onnx", weight=2)], False),
+        (
+            [member(file="a.onnx"), member(file="b.onnx"), member(file="c.onnx")],
+            False,
+        ),  # A third is not exact.
+        ([member(order=CentreFirst())], False),
+    ],
+)
+def test_whose_windows_need_no_running_mean(members, covered):
+    assert whole_windows(WINDOW, members) is covered
+    assert not whole_windows((WINDOW[0] + 1, *WINDOW[1:]), members)
 
 
 @pytest.mark.parametrize(("first", "stop"), [(0, 1), (5, 20), (13, 37), (36, 37)])
