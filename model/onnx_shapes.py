@@ -13,28 +13,41 @@ import numpy as np
 from model.onnx_graph import MOST_VALUES, Node, OnnxGraph, Shape, Values
 
 ELEMENTWISE = frozenset(
-    "Abs Add And Cast Ceil Clip Div Dropout Elu Equal Erf Exp Floor Gelu Greater HardSigmoid HardSwish Identity"
-    " LeakyRelu Less Log Max Mean Min Mish Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign"
-    " Softplus Softsign Sqrt Sub Sum Tanh Where".split()
+    {
+        *("Abs", "Add", "And", "Cast", "Ceil", "Clip", "Div", "Dropout", "Elu", "Equal", "Erf"),
+        *("Exp", "Floor", "Gelu", "Greater", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu"),
+        *("Less", "Log", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "Not", "Or", "PRelu", "Pow"),
+        *("Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt"),
+        *("Sub", "Sum", "Tanh", "Where"),
+    }
 )
 """Operators that give one value for each of their inputs, which are brought to one shape."""
 NORMS = frozenset(
-    "BatchNormalization GroupNormalization InstanceNormalization LayerNormalization LogSoftmax Softmax"
-    " LpNormalization MeanVarianceNormalization".split()
+    {
+        *("BatchNormalization", "GroupNormalization", "InstanceNormalization"),
+        *("LayerNormalization", "LogSoftmax", "Softmax", "LpNormalization"),
+        *("MeanVarianceNormalization"),
+    }
 )
 """Operators whose result has the shape of their first input."""
 WHOLE_TYPES = (6, 7)
 """Numbers of the element types int32 and int64."""
-ARITHMETIC: Mapping[str, Callable[..., Values]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Floor": np.floor,
-    "Ceil": np.ceil,
-    "Neg": np.negative,
-    "Identity": np.array,
+FOLLOWED: Mapping[str, Callable[..., Values]] = {
+    "Add": lambda _, left, right: np.asarray(left + right),
+    "Sub": lambda _, left, right: np.asarray(left - right),
+    "Mul": lambda _, left, right: np.asarray(left * right),
+    # Whole numbers stay whole.
+    "Div": lambda _, left, right: np.asarray(
+        left // right if left.dtype == right.dtype == np.int64 else left / right
+    ),
+    "Floor": lambda _, value: np.floor(value),
+    "Ceil": lambda _, value: np.ceil(value),
+    "Identity": lambda _, value: value,
+    "Cast": lambda node, value: value.astype(np.int64 if node.numbers["to"] in WHOLE_TYPES else np.float64),
+    "Concat": lambda node, *values: np.concatenate(values, axis=node.numbers["axis"]),
+    "Gather": lambda node, value, index: np.take(value, index, axis=node.numbers.get("axis", 0)),
 }
-"""Operators that small values are followed through."""
+"""What small values become, by operator."""
 
 
 class UnknownShapeError(ValueError):
@@ -112,25 +125,14 @@ class _Inference:
             shape = np.array(self._shape(node), np.int64)
             return shape if kind == "Shape" else np.array(shape.prod())
         given = [self._values.get(name) for name in node.inputs if name]
-        if not given or any(value is None for value in given):
-            return None
         known = [value for value in given if value is not None]
-        if kind in ARITHMETIC:
-            return np.asarray(ARITHMETIC[kind](*known))
-        if kind == "Div":
-            whole = all(value.dtype == np.int64 for value in known)
-            return np.asarray(known[0] // known[1] if whole else known[0] / known[1])
-        if kind == "Cast":
-            return known[0].astype(np.int64 if node.numbers["to"] in WHOLE_TYPES else np.float64)
-        if kind == "Concat":
-            return np.concatenate(known, axis=node.numbers["axis"])
-        if kind == "Gather":
-            return np.take(known[0], known[1].astype(np.intp), axis=node.numbers.get("axis", 0))
-        if kind == "Slice":
-            return known[0][_cut(known[0].shape, *self._bounds(node))]
+        if not known or len(known) < len(given):
+            return None
         if kind in ("Squeeze", "Unsqueeze", "Reshape"):
             return known[0].reshape(self._results(node)[0])
-        return None
+        if kind == "Slice":
+            return known[0][_cut(known[0].shape, *self._bounds(node))]
+        return FOLLOWED[kind](node, *known) if kind in FOLLOWED else None
 
     def _results(self, node: Node) -> list[Shape]:
         """Shapes of a node's results."""

@@ -114,7 +114,7 @@ def count_held(graph: OnnxGraph, input_shape: Shape, cost: Cost) -> Held:
 
 
 def _after_input(graph: OnnxGraph) -> list[Node]:
-    """The nodes that compute on what depends on the input's values; all else is done when a file is loaded."""
+    """The nodes that compute from the input's values; all else is done when a file is loaded."""
     moving, nodes = {graph.inputs[0]}, []
     for node in graph.nodes:
         if node.operator not in ABOUT_SHAPES and not moving.isdisjoint(node.inputs):
@@ -124,8 +124,10 @@ def _after_input(graph: OnnxGraph) -> list[Node]:
 
 
 def _columns(node: Node, shapes: Mapping[str, Shape], graph: OnnxGraph) -> int:
-    """Values that a transposed convolution writes before it adds them up: one for each voxel of its input,
-    place of its kernel and channel of its result."""
+    """Values that a transposed convolution writes before it adds them up; 0 for other operators.
+
+    One for each voxel of its input, place of its kernel and channel of its result.
+    """
     if node.operator != "ConvTranspose":
         return 0
     weights = (
@@ -144,8 +146,11 @@ class _Sizes:
     """Values that stay in fp32 whatever the precision."""
 
     def follow(self, node: Node) -> None:
-        """OpenVINO computes transposed convolutions whose kernel reaches beyond their stride in fp32, and what
-        follows them value by value."""
+        """Note whether a node's results stay in fp32.
+
+        OpenVINO computes transposed convolutions whose kernel reaches beyond their stride in fp32, and so
+        what follows them value by value.
+        """
         turned = node.operator == "ConvTranspose" and node.lists.get("kernel_shape") != node.lists.get(
             "strides"
         )
@@ -174,7 +179,7 @@ class _Blocks:
         return sum(self._bytes.values())
 
     def add(self, name: str, size: int, index: int, over: Sequence[str] = ()) -> None:
-        """Place a result of the operation `index`: where one of `over` lies that it is the last to read, or anew."""
+        """Place a result of the operation `index`: over a value that it is the last to read, or anew."""
         end = self._last_use.get(name, index)
         for other in over:
             block = self._of.get(other)

@@ -1,4 +1,4 @@
-"""Nodes and shapes of ONNX files, read without the onnx package, against what can be counted and the package."""
+"""Nodes and shapes of ONNX files, read without the onnx package, held against it and against counting."""
 
 from contextlib import suppress
 
