@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,8 @@ MOST_VALUES = 64
 """Constants with more values than this are weights, and decide on no shape."""
 
 Shape = tuple[int, ...]
-Values = NDArray[np.int64] | NDArray[np.float64]
-"""Values of a small constant."""
+Values = NDArray[Any]
+"""Values of a small constant, int64 or float64."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,18 +8,21 @@ all else, and what they take whatever the network. How much of each (`COSTS`) wa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from pathlib import Path
 
 from model.onnx_graph import Node, OnnxGraph, Shape, read_onnx_graph
-from model.onnx_shapes import ELEMENTWISE, NORMS, infer_shapes
+from model.onnx_shapes import ELEMENTWISE, infer_shapes
 
 MIB = 2.0**20
+MARGIN = 1.08
+"""By how much more is promised than was fitted: too little is worse than too much."""
 FP32_BYTES = 4
 IN_PLACE = ELEMENTWISE | {"BatchNormalization", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
 """Operators whose result may lie where an input did."""
+MULTIPLYING = frozenset({"Conv", "Gemm", "MatMul"})
 ABOUT_SHAPES = frozenset({"Shape", "Size"})
 """Operators that read no values."""
 
@@ -36,14 +39,15 @@ class Cost:
     """Times what is alive at a time, for what lies between."""
     value_bytes: int
     """Of a value between two operations."""
-    columns: bool = False
-    """Whether transposed convolutions write all products before they add them up."""
+    columns: float = 0.0
+    """Share of the products of a transposed convolution that count as alive, where it writes all of them
+    before it adds them up."""
 
 
 COSTS: Mapping[str, Cost] = {
-    "openvino-fp32": Cost(fixed_mb=40, weights=3, alive=1.1, value_bytes=4),
-    "openvino-bf16": Cost(fixed_mb=40, weights=3, alive=1.1, value_bytes=2),
-    "onnxruntime-fp32": Cost(fixed_mb=40, weights=2, alive=2, value_bytes=4, columns=True),
+    "openvino-fp32": Cost(fixed_mb=59, weights=2.1, alive=1.1, value_bytes=4),
+    "openvino-bf16": Cost(fixed_mb=60, weights=1.33, alive=1.16, value_bytes=2),
+    "onnxruntime-fp32": Cost(fixed_mb=21, weights=1.6, alive=2.3, value_bytes=4, columns=0.7),
 }
 """By way to run a network, as in `Network.memory_mb`."""
 
@@ -76,7 +80,7 @@ def estimate_mb(path: Path, input_shape: Shape, way: str) -> float:
     cost, file = COSTS.get(way, COSTS["onnxruntime-fp32"]), path.stat()
     found = count_held(_graph(path, file.st_size, file.st_mtime_ns), input_shape, cost)
     weights, alive = cost.weights * FP32_BYTES * found.weights, cost.alive * found.alive_bytes
-    return cost.fixed_mb + (weights + alive + found.result_bytes) / MIB
+    return MARGIN * (cost.fixed_mb + (weights + alive + found.result_bytes) / MIB)
 
 
 @lru_cache(maxsize=16)
@@ -97,17 +101,20 @@ def count_held(graph: OnnxGraph, input_shape: Shape, cost: Cost) -> Held:
     """
     shapes = infer_shapes(graph, input_shape)
     nodes = _after_input(graph)
-    sizes = _Sizes(shapes, cost.value_bytes)
+    wide = _tail(nodes, graph.outputs)
+
+    def size_of(name: str) -> int:
+        return prod(shapes[name]) * (FP32_BYTES if name in wide else cost.value_bytes) if name else 0
+
     blocks = _Blocks({name: index for index, node in enumerate(nodes) for name in node.inputs})
-    blocks.add(graph.inputs[0], sizes.of(graph.inputs[0]), 0)
+    blocks.add(graph.inputs[0], size_of(graph.inputs[0]), 0)
     most = 0
     for index, node in enumerate(nodes):
-        sizes.follow(node)
         over = node.inputs if node.operator in IN_PLACE else ()
         for name in node.outputs:
-            blocks.add(name, sizes.of(name), index, over)
-        columns = _columns(node, shapes, graph) if cost.columns else 0
-        most = max(most, blocks.total + FP32_BYTES * columns)
+            blocks.add(name, size_of(name), index, over)
+        columns = cost.columns * _columns(node, shapes, graph)
+        most = max(most, blocks.total + round(FP32_BYTES * columns))
         blocks.drop(index)
     result = sum(FP32_BYTES * prod(shapes[name]) for name in graph.outputs)
     return Held(weights=graph.weights, alive_bytes=most, result_bytes=result)
@@ -136,32 +143,21 @@ def _columns(node: Node, shapes: Mapping[str, Shape], graph: OnnxGraph) -> int:
     return prod(shapes[node.inputs[0]][2:]) * prod(weights[1:])
 
 
-@dataclass
-class _Sizes:
-    """Bytes of results."""
+def _tail(nodes: Sequence[Node], results: Sequence[str]) -> set[str]:
+    """Values that reach the network's result without a convolution on the way.
 
-    shapes: Mapping[str, Shape]
-    value_bytes: int
-    wide: set[str] = field(default_factory=set)
-    """Values that stay in fp32 whatever the precision."""
-
-    def follow(self, node: Node) -> None:
-        """Note whether a node's results stay in fp32.
-
-        OpenVINO computes transposed convolutions whose kernel reaches beyond their stride in fp32, and so
-        what follows them value by value.
-        """
-        turned = node.operator == "ConvTranspose" and node.lists.get("kernel_shape") != node.lists.get(
-            "strides"
-        )
-        if turned or (node.operator in IN_PLACE | NORMS and not self.wide.isdisjoint(node.inputs)):
-            self.wide.update(node.outputs)
-
-    def of(self, name: str) -> int:
-        """Bytes of a value."""
-        if name not in self.shapes:
-            return 0
-        return prod(self.shapes[name]) * (FP32_BYTES if name in self.wide else self.value_bytes)
+    OpenVINO computes those in fp32 whatever the precision.
+    """
+    makers = {name: node for node in nodes for name in node.outputs}
+    todo, found = list(results), set[str]()
+    while todo:
+        name = todo.pop()
+        if name in found or name not in makers:
+            continue
+        found.add(name)
+        if makers[name].operator not in MULTIPLYING:
+            todo += makers[name].inputs
+    return found
 
 
 class _Blocks:
