@@ -1,7 +1,8 @@
 """Measure on this machine what a bundle's networks take in memory, and write it into the manifest.
 
-Plans guess where the manifest does not say, and may refuse what would fit. Each network is loaded and run in
-a process of its own, in each way that this machine has; figures of other ways stay.
+Where the manifest does not say, plans count from a network's graph, and are off by up to a quarter. Each
+network is loaded and run in a process of its own, in each way that this machine has; figures of other ways
+stay.
 
 exit codes: 0 measured; 1 a network cannot be run here; 2 no usable bundle; then nothing is changed
 """

@@ -58,8 +58,8 @@ class Network:
     Missing where agreement with fp32 was not shown."""
     memory_mb: Mapping[str, int] | None = None
     """Peak memory in MiB of loading the network and running one window, by way to run it, e.g.
-    `openvino-bf16`, `onnxruntime-fp32`; measured when the bundle was made. Missing: estimated from the
-    window."""
+    `openvino-bf16`, `onnxruntime-fp32`; measured when the bundle was made. Ways that are missing are
+    estimated from the network's graph."""
 
     def __post_init__(self) -> None:
         for name, file in self.files.items():

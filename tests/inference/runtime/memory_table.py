@@ -4,21 +4,23 @@
 
 Networks of many kinds are built with random weights, exported to FOLDER and measured by
 `inference.runtime.network_memory`, each way in a process of its own; some minutes. What lies in FOLDER
-already is not made or measured again. The estimate's constants were fitted to those that are not held out.
+already is not made or measured again. Cells are estimate / measurement = ratio, MiB; the estimate's figures
+were fitted to the networks whose names are not bold.
 """
 
 import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from monai.networks.nets import AttentionUnet, BasicUNet, DynUNet, SegResNet, UNet, VNet
+from monai.networks.nets import AttentionUnet, BasicUNet, DynUNet, SegResNet, UNet
 from torch import nn
 
+from inference.runtime.memory_estimate import estimate_mb
 from inference.runtime.network_memory import measure_network
 from model.arrays import Zyx
 from model.manifest.network import Precision
@@ -27,20 +29,29 @@ from model.networks.spec import NetworkSpec, SegResNetSpec
 from model.networks.unet_specs import PlainUNetSpec, ResidualUNetSpec, SEUNetSpec
 from model.onnx_export.graph import write_onnx
 from model.onnx_export.half_precision import store_weights_as_half
+from tests.places import ROOT
 
 HALVES: tuple[Zyx, ...] = ((2, 2, 2),) * 4
 FLAT_FIRST: tuple[Zyx, ...] = ((1, 2, 2), (2, 2, 2), (2, 2, 2), (1, 2, 2))
+EMBEDDED = ROOT / "bundles" / "default"
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 
 
 class Example(NamedTuple):
     """A network, and the window that it is measured on."""
 
-    network: Callable[[], nn.Module]
+    network: Callable[[], nn.Module] | Path
+    """Builds it; or its file."""
     window_zyx: Zyx
     channels: int = 1
     any_window: bool = False
     held_out: bool = False
+    """Whether the estimate's figures were fitted without it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its input."""
+        return (1, self.channels, *self.window_zyx)
 
 
 def of_spec(spec: NetworkSpec) -> Callable[[], nn.Module]:
@@ -85,48 +96,57 @@ def monai_unet(
 
 WIDE, NARROW = (32, 64, 128, 256, 320), (8, 16, 32, 64, 128)
 EXAMPLES = {
+    "embedded": Example(EMBEDDED / "member-1.onnx", (48, 112, 144)),
+    "embedded, larger": Example(EMBEDDED / "member-1.onnx", (96, 112, 144), held_out=True),
+    "embedded localization": Example(EMBEDDED / "localization.onnx", (64, 64, 64), held_out=True),
     "segresnet-8": Example(segresnet(8), (96, 96, 96)),
     "segresnet-8-small": Example(segresnet(8), (32, 48, 48)),
-    "segresnet-8-open": Example(segresnet(8, (1, 2, 2, 4)), (80, 128, 160), any_window=True),
-    "segresnet-16": Example(segresnet(16), (96, 96, 96)),
     "segresnet-16-open": Example(segresnet(16, (1, 2, 2, 4)), (64, 96, 128), any_window=True),
     "segresnet-32": Example(segresnet(32), (80, 96, 96)),
     "plain-wide": Example(plain(WIDE), (48, 128, 128)),
-    "plain-wide-small": Example(plain(WIDE), (32, 48, 48)),
     "plain-wide-flat": Example(plain(WIDE, FLAT_FIRST), (28, 128, 128)),
     "plain-narrow": Example(plain(NARROW, out=15), (96, 128, 128)),
     "plain-15-channels": Example(plain(NARROW, channels=15), (48, 96, 96), channels=15),
-    "residual": Example(residual(WIDE, (1, 3, 4, 6, 6)), (64, 96, 96)),
     "residual-narrow": Example(residual((16, 32, 64, 128), (1, 3, 4, 6), out=3), (64, 128, 128)),
     "seunet-8": Example(seunet(8), (96, 128, 128)),
     "monai-unet": Example(monai_unet((16, 32, 64, 128, 256)), (96, 96, 96)),
     "monai-unet-small": Example(monai_unet((32, 64, 128, 256), 4, 2, "batch"), (48, 64, 64), channels=4),
     "monai-segresnet": Example(lambda: SegResNet(3, 16, 1, 14), (64, 96, 96)),
-    "held-segresnet-12": Example(segresnet(12), (96, 128, 128), held_out=True),
-    "held-segresnet-24": Example(segresnet(24, (1, 2, 2, 4), out=2), (64, 80, 96), held_out=True),
-    "held-segresnet-open": Example(segresnet(16), (80, 112, 144), any_window=True, held_out=True),
-    "held-plain": Example(plain((24, 48, 96, 192, 256)), (64, 128, 128), held_out=True),
-    "held-plain-open": Example(plain((16, 32, 64, 128, 256)), (48, 96, 128), any_window=True, held_out=True),
-    "held-15-channels": Example(plain((16, 32, 64, 128, 256), channels=15), (32, 96, 96), 15, held_out=True),
-    "held-residual": Example(residual((24, 48, 96, 192), (1, 2, 3, 4)), (48, 96, 112), held_out=True),
-    "held-seunet": Example(seunet(16, out=5), (64, 96, 128), held_out=True),
-    "held-basic-unet": Example(lambda: BasicUNet(3, 1, 14), (64, 96, 96), held_out=True),
-    "held-attention": Example(
+    "segresnet-24": Example(segresnet(24, (1, 2, 2, 4), out=2), (64, 80, 96), held_out=True),
+    "plain-open": Example(plain((16, 32, 64, 128, 256)), (48, 96, 128), any_window=True, held_out=True),
+    "15-channels": Example(plain((16, 32, 64, 128, 256), channels=15), (32, 96, 96), 15, held_out=True),
+    "residual": Example(residual((24, 48, 96, 192), (1, 2, 3, 4)), (48, 96, 112), held_out=True),
+    "basic-unet": Example(lambda: BasicUNet(3, 1, 14), (64, 96, 96), held_out=True),
+    "attention": Example(
         lambda: AttentionUnet(3, 1, 4, (16, 32, 64, 128), (2, 2, 2)), (64, 96, 96), held_out=True
     ),
-    "held-dynunet": Example(
+    "dynunet": Example(
         lambda: DynUNet(3, 1, 14, [3] * 5, [1, 2, 2, 2, 2], [2] * 4), (64, 96, 96), held_out=True
     ),
-    "held-vnet": Example(lambda: VNet(3, 1, 2), (64, 96, 96), held_out=True),
 }
 
 
-def make(example: Example, path: Path) -> None:
-    """Export a network as bundles have it: weights in half floats."""
-    torch.manual_seed(0)
-    shape = (1, example.channels, *example.window_zyx)
-    write_onnx(example.network().eval(), shape, path, (16, 16, 16) if example.any_window else None)
-    store_weights_as_half(path)
+def made(name: str, example: Example, folder: Path) -> Path:
+    """A network's file, exported as bundles have it, with weights in half floats, unless it is there."""
+    if isinstance(example.network, Path):
+        return example.network
+    path = folder / f"{name}.onnx"
+    if not path.exists():
+        torch.manual_seed(0)
+        multiple_of = (16, 16, 16) if example.any_window else None
+        write_onnx(example.network().eval(), example.shape, path, multiple_of)
+        store_weights_as_half(path)
+    return path
+
+
+def row(name: str, example: Example, path: Path, measured: Mapping[str, int]) -> str:
+    """One line of the table."""
+    window = "×".join(map(str, example.window_zyx))
+    cells = [f"**{name}**" if example.held_out else name, f"{example.channels}×{window}"]
+    for way, mb in measured.items():
+        estimate = estimate_mb(path, example.shape, way)
+        cells.append(f"{estimate:.0f} / {mb} = {estimate / mb:.2f}")
+    return f"| {' | '.join(cells)} |\n"
 
 
 def main() -> None:
@@ -136,16 +156,17 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(exist_ok=True)
     figures = folder / "measured.json"
-    measured = json.loads(figures.read_text()) if figures.exists() else {}
+    known = json.loads(figures.read_text()) if figures.exists() else {}
     for name, example in EXAMPLES.items():
-        path = folder / f"{name}.onnx"
-        if not path.exists():
-            make(example, path)
-        if name not in measured:
-            shape = (1, example.channels, *example.window_zyx)
-            measured[name] = {w: mb for p in PRECISIONS for w, mb in measure_network(path, p, shape).items()}
-            figures.write_text(json.dumps(measured, indent=1))
-        sys.stdout.write(f"{name} {measured[name]}\n")
+        path = made(name, example, folder)
+        if name not in known:
+            ways = [measure_network(path, precision, example.shape) for precision in PRECISIONS]
+            known[name] = dict(sorted({way: mb for found in ways for way, mb in found.items()}.items()))
+            figures.write_text(json.dumps(known, indent=1))
+        if name == next(iter(EXAMPLES)):
+            sys.stdout.write(f"| network | channels×window | {' | '.join(known[name])} |\n")
+            sys.stdout.write(f"|{' --- |' * (2 + len(known[name]))}\n")
+        sys.stdout.write(row(name, example, path, known[name]))
         sys.stdout.flush()
 
 
