@@ -75,6 +75,7 @@ class Segmentation:
         """Write the region's decisions into a view of the map: 0 is background, n the n-th structure."""
         manifest = self.bundle.manifest
         members_of = self.plan.members(manifest)
+        self.sessions.prepare([member for members in members_of for member in members])
         groups: list[Stream] = [self._group(members) for members in members_of]
         if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(groups) > 1:
             first = self._twice(groups[0])

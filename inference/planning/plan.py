@@ -61,6 +61,8 @@ class InferencePlan:
     """Networks that are loaded at a time."""
     tight: bool
     """Convolutions with little working memory."""
+    ahead: bool
+    """All members are loaded at the same time, though they run, and then go, in turn."""
     keep: bool
     """Scores that are looked at twice stay in host memory instead of being computed again."""
     host: Mapping[str, Mapping[str, float]]
@@ -99,7 +101,9 @@ class InferencePlan:
         """How many networks are in memory at a time, and with how much of it."""
         limit = max(1, self.budget.gpu_mb - CUDA_CONTEXT_MB) if self.gpu else 0
         windows = {file: group.window_zyx for group in self.groups for file in group.files}
-        return Loading(at_once=self.at_once, gpu_limit_mb=limit, tight=self.tight, windows=windows)
+        return Loading(
+            at_once=self.at_once, gpu_limit_mb=limit, tight=self.tight, ahead=self.ahead, windows=windows
+        )
 
     def members(self, manifest: Manifest) -> list[list[Member]]:
         """The members in the groups in which they are run, each with the window that it is given."""

@@ -4,7 +4,7 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 (`_mb`). What the estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -38,6 +38,7 @@ class _Choice:
     groups: Groups
     at_once: int
     keep: bool
+    ahead: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,27 +97,36 @@ class Planner:
         manifest = self.bundle.manifest
         for groups in self._groups(geometry, region):
             for keep in (True, False) if looked_at_twice(manifest) else (False,):
-                for at_once in self._loaded_at_once(groups, runs_again=bool(looked_at_twice(manifest))):
+                if self._run_once(groups) and not looked_at_twice(manifest):
+                    for ahead in (True, False):
+                        yield _Choice(groups=groups, at_once=1, keep=keep, ahead=ahead)
+                    continue
+                for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
                     yield _Choice(groups=groups, at_once=at_once, keep=keep)
 
-    def _loaded_at_once(self, groups: Groups, *, runs_again: bool) -> list[int]:
-        """How many networks may be loaded at a time, the fastest first.
+    def _run_once(self, groups: Groups) -> bool:
+        """Whether each network takes the whole region in one window, on the CPU.
 
-        A network that takes the whole region in one window runs once on the CPU, and is compiled anew for the
-        next case's region: to keep it while others run would take its memory, and bring nothing.
+        It is then compiled anew for the next case's region: to keep it while others run would take its
+        memory, and bring nothing.
         """
-        members = [(grid, member) for grid, held in groups for member in held]
-        once = (
-            not runs_again
-            and self.backend != "cuda"
-            and all(
-                isinstance(member.window, AnyWindow)
-                and member.window.use == "largest"
-                and covers(member.window_zyx, grid)
-                for grid, member in members
-            )
+        return self.backend != "cuda" and all(
+            isinstance(member.window, AnyWindow)
+            and member.window.use == "largest"
+            and covers(member.window_zyx, grid)
+            for grid, members in groups
+            for member in members
         )
-        return [1] if once else sorted({len(self.bundle.manifest.networks()), 1}, reverse=True)
+
+    def _ahead_mb(self, members: Sequence[Member]) -> float:
+        """What members take that are loaded and have not run: as much as with the smallest window."""
+        least = {
+            member.file: member.window.smallest_zyx
+            for member in members
+            if isinstance(member.window, AnyWindow)
+        }
+        found = ways(self.bundle, self.backend, self.precision, least)
+        return sum(found[file].memory_mb for file in least) - min(found[file].memory_mb for file in least)
 
     def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
         """Grids and members of the groups, with windows that take more and more runs."""
@@ -139,6 +149,8 @@ class Planner:
         windows = {member.file: member.window_zyx for _, members in groups for member in members}
         networks = ways(self.bundle, self.backend, self.precision, windows)
         loaded = largest_mb(networks, at_once)
+        if choice.ahead:
+            loaded += self._ahead_mb([member for _, members in groups for member in members])
         on_gpu = self.backend == "cuda"
         footprint = Footprint(
             manifest=manifest,
@@ -159,6 +171,7 @@ class Planner:
             ),
             at_once=at_once,
             tight=on_gpu and at_once == 1,
+            ahead=choice.ahead,
             keep=keep,
             host=footprint.host(self.backend, 0.0 if on_gpu else loaded),
             gpu={"context": CUDA_CONTEXT_MB, "networks": loaded} if on_gpu else {},

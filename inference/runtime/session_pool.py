@@ -1,9 +1,12 @@
 """The networks of a bundle, loaded when needed: all at once, or in turn where memory is short."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from inference.errors import DeviceError
 from inference.runtime.backends import Backend
 from inference.runtime.session import Session, open_session
 from inference.runtime.settings import Settings
@@ -24,6 +27,8 @@ class Loading:
     """What the networks' arenas may take together on a GPU; 0 for no limit."""
     tight: bool = False
     """Convolutions with little working memory."""
+    ahead: bool = False
+    """All members are loaded at the same time, though they run, and then go, in turn."""
     windows: Mapping[str, Zyx] = field(default_factory=dict)
     """Window that each member is given, by its file."""
 
@@ -56,17 +61,31 @@ class Sessions:
         self._gpu = gpu
         self._ways = ways(bundle, backend, precision)
         self._open: OrderedDict[str, tuple[Network, Session]] = OrderedDict()
+        self._ahead: dict[str, Future[Session]] = {}
 
     def follow(self, loading: Loading) -> None:
         """Load as many networks, for such windows, with as much memory, as a plan says."""
         if loading.windows != self._loading.windows:
             self._ways = ways(self._bundle, self.backend, self._precision, loading.windows)
         self._loading = loading
+        self._drop_ahead()
         for file, (network, _) in list(self._open.items()):
             if loading.windows.get(file, network.window_zyx) != network.window_zyx:
                 self._close(file)
         while len(self._open) > loading.at_once:
             self._close(next(iter(self._open)))
+
+    def prepare(self, networks: Sequence[Network]) -> None:
+        """Begin to load the networks of a plan, where it allows that: loading one keeps one thread busy.
+
+        Faults are told when a network is asked for.
+        """
+        fresh = [network for network in networks if network.file not in self._open]
+        if not self._loading.ahead or self._threads == 1 or not fresh:
+            return
+        pool = ThreadPoolExecutor(len(fresh), thread_name_prefix="loading")
+        self._ahead = {network.file: pool.submit(self._opened, network) for network in fresh}
+        pool.shutdown(wait=False)
 
     def load_all(self, limit_mb: float) -> None:
         """Load all networks of one window now, unless they are estimated to take more than `limit_mb` MiB.
@@ -92,21 +111,32 @@ class Sessions:
         if file not in self._open:
             while len(self._open) >= self._loading.at_once:
                 self._close(next(iter(self._open)))
-            settings = Settings(
-                input_shape=(1, len(self._bundle.manifest.inputs), *network.input_shape),
-                threads=self._threads,
-                precision=self._precision or network.precision,
-                gpu=self._gpu,
-                gpu_limit_mb=self._share_mb(network),
-                tight=self._loading.tight,
-            )
-            session = open_session(self._ways[file].path, self.backend, settings, read=self._bundle.read)
-            self._open[file] = network, session
+            begun = self._ahead.pop(file, None)
+            self._open[file] = network, begun.result() if begun else self._opened(network)
         self._open.move_to_end(file)
         return self._open[file][1]
 
+    def _opened(self, network: Network) -> Session:
+        settings = Settings(
+            input_shape=(1, len(self._bundle.manifest.inputs), *network.input_shape),
+            threads=self._threads,
+            precision=self._precision or network.precision,
+            gpu=self._gpu,
+            gpu_limit_mb=self._share_mb(network),
+            tight=self._loading.tight,
+        )
+        return open_session(self._ways[network.file].path, self.backend, settings, read=self._bundle.read)
+
+    def _drop_ahead(self) -> None:
+        """Close what was loaded and not asked for."""
+        for begun in self._ahead.values():
+            with suppress(DeviceError):  # What cannot be loaded takes no memory.
+                begun.result().close()
+        self._ahead = {}
+
     def close(self) -> None:
         """Give back all networks' memory; they are loaded again if needed."""
+        self._drop_ahead()
         while self._open:
             self._close(next(iter(self._open)))
 

@@ -80,7 +80,9 @@ def network_mb(
     stated: Mapping[str, float] = network.memory_mb or {}
     if isinstance(sizes, AnyWindow):
         stated = {way: line.mb(network.window_zyx) for way, line in (sizes.memory or {}).items()}
-    for way in (f"{backend}-{precision}", f"{backend}-fp32"):
+    # On CUDA the same library on the CPU is nearer than what is counted for it.
+    nearest = ("onnxruntime-fp32",) if backend == "cuda" else ()
+    for way in (f"{backend}-{precision}", f"{backend}-fp32", *nearest):
         if way in stated:
             return float(stated[way])
     try:

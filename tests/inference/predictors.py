@@ -19,6 +19,7 @@ def plan_with_room(spare_mb=1000.0):
         groups=(),
         at_once=1,
         tight=False,
+        ahead=False,
         keep=False,
         host={"networks": {"all": HOST_MB}},
         gpu={},

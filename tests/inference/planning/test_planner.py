@@ -87,7 +87,7 @@ def test_a_refusal_does_not_try_every_window(tmp_path, monkeypatch):
     plans = planner(tmp_path, [member(window_zyx=(8, 16, 16), window=ANY)], budget=Budget(host_mb=9))
     with pytest.raises(BudgetError, match="at least needed"):
         plans.plan(GEOMETRY)
-    assert len(asked) == 2  # the largest and the smallest
+    assert len(asked) == 3  # the largest, its networks loaded ahead or in turn, and the smallest
 
 
 def test_the_whole_region_at_once_may_take_least(tmp_path):
@@ -107,7 +107,14 @@ def test_networks_that_see_the_whole_region_at_once_are_loaded_one_after_another
     small = Geometry(size_zyx=(40, 72, 72), spacing_zyx_mm=(2.5, 0.8, 0.8))
     common = {"spacing_zyx_mm": small.spacing_zyx_mm, "window_zyx": (40, 64, 64)}
     of_any = [member(file=f"{i}.onnx", window=ANY, **common) for i in range(2)]
-    assert planner(tmp_path / "any", of_any).plan(small).at_once == 1
+    plans = planner(tmp_path / "any", of_any)
+    plan = plans.plan(small)
+    assert (plan.at_once, plan.ahead, plan.loading.ahead) == (1, True, True)
+    less = replace(plans, budget=Budget(host_mb=plan.host_mb - 1)).plan(small)
+    assert (less.at_once, less.ahead, less.windows) == (1, False, 2)
+    # Of the second: a fixed MiB, and 8×8×8 voxels.
+    loaded = [each.host["networks"]["networks"] for each in (plan, less)]
+    assert loaded[0] - loaded[1] == pytest.approx(1.0 + 8**3 / 1e6)
     own = [member(file=f"{i}.onnx", window=replace(ANY, use="own"), **common) for i in range(2)]
     assert planner(tmp_path / "own", own).plan(small).at_once == 2
     assert planner(tmp_path / "gpu", of_any, backend="cuda").plan(small).at_once == 2

@@ -14,7 +14,7 @@ from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime import session_pool as sessions_module
 from inference.runtime.onnxruntime_session import cuda_options
-from inference.runtime.session_pool import Sessions
+from inference.runtime.session_pool import Loading, Sessions
 from tests.inference.bundles import THRESHOLDS, abdomen, hu, make_bundle, member
 
 MEMBERS = [member(file=f"{i}.onnx", memory_mb={"cuda-fp32": 600, "onnxruntime-fp32": 60}) for i in range(3)]
@@ -107,6 +107,33 @@ def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
     run(bundle, "cuda", release=True)
     run(bundle, "cuda")
     assert held == [0, 3]
+
+
+def test_members_are_loaded_at_the_same_time_and_go_in_turn(device, tmp_path):
+    members = [member(file=f"{i}.onnx") for i in range(3)]
+    sessions = Sessions(make_bundle(tmp_path / "b", members), "onnxruntime", threads=2, precision=None)
+    sessions.prepare(members)
+    assert device.opened == []  # No plan allowed it.
+    sessions.follow(Loading(at_once=1, ahead=True))
+    sessions.prepare(members)
+    first = sessions.get(members[0])
+    assert sessions.get(members[0]) is first
+    sessions.get(members[1])
+    assert "0.onnx" not in device.open
+    sessions.close()  # The third was never asked for.
+    assert device.open == []
+    assert sorted(name for name, _, _ in device.opened) == ["0.onnx", "1.onnx", "2.onnx"]
+
+
+def test_a_network_that_does_not_load_ahead_is_told_of_when_it_is_asked_for(device, tmp_path):
+    device.broken = ("onnxruntime",)
+    members = [member(file=f"{i}.onnx") for i in range(2)]
+    sessions = Sessions(make_bundle(tmp_path / "b", members), "onnxruntime", threads=2, precision=None)
+    sessions.follow(Loading(at_once=1, ahead=True))
+    sessions.prepare(members)
+    with pytest.raises(DeviceError, match=r"0\.onnx: onnxruntime cannot load it"):
+        sessions.get(members[0])
+    sessions.close()
 
 
 def test_one_after_another_gives_the_same(device, tmp_path):
