@@ -79,16 +79,24 @@ def estimate_mb(path: Path, input_shape: Shape, way: str) -> float:
         UnknownShapeError: it has an operator that is not known here, or does not take such a window.
     """
     cost, file = COSTS.get(way, COSTS["onnxruntime-fp32"]), path.stat()
-    found = count_held(_graph(path, file.st_size, file.st_mtime_ns), input_shape, cost)
+    found = _held((path, file.st_size, file.st_mtime_ns), tuple(input_shape), cost)
     weights, alive = cost.weights * FP32_BYTES * found.weights, cost.alive * found.alive_bytes
     return MARGIN * (cost.fixed_mb + (weights + alive + found.result_bytes) / MIB)
 
 
+_Version = tuple[Path, int, int]
+"""A file, its size and when it was changed: what was read from it before holds as long as these do."""
+
+
+@lru_cache(maxsize=1024)
+def _held(file: _Version, input_shape: Shape, cost: Cost) -> Held:
+    return count_held(_graph(file), input_shape, cost)
+
+
 @lru_cache(maxsize=16)
-def _graph(path: Path, size: int, changed_ns: int) -> OnnxGraph:
+def _graph(file: _Version) -> OnnxGraph:
     """A file's graph, read once: plans ask for many windows."""
-    del size, changed_ns
-    return read_onnx_graph(path)
+    return read_onnx_graph(file[0])
 
 
 def count_held(graph: OnnxGraph, input_shape: Shape, cost: Cost) -> Held:
