@@ -23,6 +23,7 @@ FP32_BYTES = 4
 IN_PLACE = ELEMENTWISE | {"BatchNormalization", "Flatten", "Reshape", "Squeeze", "Unsqueeze"}
 """Operators whose result may lie where an input did."""
 MULTIPLYING = frozenset({"Conv", "Gemm", "MatMul"})
+"""Operators that OpenVINO looks for when it decides what to compute in bf16."""
 ABOUT_SHAPES = frozenset({"Shape", "Size"})
 """Operators that read no values."""
 

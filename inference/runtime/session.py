@@ -28,7 +28,10 @@ class Session(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back the memory of the network; `run` must not be called any more."""
+        """Give back the memory of the network; `run` must not be called any more.
+
+        What the last run gave stays as it is.
+        """
         ...
 
 

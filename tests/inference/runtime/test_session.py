@@ -1,5 +1,6 @@
 """Real ONNX files through every backend that is here; what is asked for and not there fails loudly."""
 
+import gc
 import subprocess
 import sys
 
@@ -182,3 +183,16 @@ def test_a_network_that_does_not_fit(monkeypatch, tmp_path):
     monkeypatch.setattr(runtime, "OnnxRuntimeSession", refuse)
     with pytest.raises(DeviceMemoryError, match="does not fit"):
         open_session(tmp_path / "a.onnx", "onnxruntime", ONE, read=lambda path: b"")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_a_run_gave_outlives_its_session(backend, window, tmp_path):
+    """The mean of two networks is made where the first one wrote, which may be closed by then."""
+    session = open_session(write(identity(WINDOW, 2.0), tmp_path), backend, ONE)
+    logits = session.run(window)
+    session.close()
+    del session
+    gc.collect()
+    others = [np.full_like(window, -1) for _ in range(50)]  # What is free is written over.
+    np.testing.assert_array_equal(logits, 2 * window)
+    assert len(others) == 50
