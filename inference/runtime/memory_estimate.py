@@ -47,7 +47,7 @@ class Cost:
 
 COSTS: Mapping[str, Cost] = {
     "openvino-fp32": Cost(fixed_mb=59, weights=2.12, alive=1.11, value_bytes=4),
-    "openvino-bf16": Cost(fixed_mb=59, weights=1.32, alive=1.15, value_bytes=2),
+    "openvino-bf16": Cost(fixed_mb=55, weights=1.7, alive=1.15, value_bytes=2),
     # 5 % above the fit, which scatters more: the arena grows in steps, and keeps what it has.
     "onnxruntime-fp32": Cost(fixed_mb=20, weights=1.77, alive=2.48, value_bytes=4, columns=0.7),
 }

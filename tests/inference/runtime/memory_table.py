@@ -102,7 +102,7 @@ EXAMPLES = {
     "segresnet-8": Example(segresnet(8), (96, 96, 96)),
     "segresnet-8-small": Example(segresnet(8), (32, 48, 48)),
     "segresnet-16-open": Example(segresnet(16, (1, 2, 2, 4)), (64, 96, 128), any_window=True),
-    "segresnet-32": Example(segresnet(32), (80, 96, 96), held_out=True),
+    "segresnet-32": Example(segresnet(32), (80, 96, 96)),
     "plain-wide": Example(plain(WIDE), (48, 128, 128)),
     "plain-wide-flat": Example(plain(WIDE, FLAT_FIRST), (28, 128, 128), held_out=True),
     "plain-narrow": Example(plain(NARROW, out=15), (96, 128, 128)),
