@@ -112,4 +112,5 @@ def test_what_was_measured_of_another_way_counts_less_than_the_graph(tmp_path):
 def test_the_estimate_is_near_what_the_embedded_network_takes():
     shape = (1, 1, 64, 96, 112)
     for way, measured in measure_network(MEMBER, "bf16", shape).items():
-        assert 0.75 < estimate_mb(MEMBER, shape, way) / measured < 1.25
+        most = 1.25 if way.startswith("openvino") else 1.35  # onnxruntime's memory grows in steps.
+        assert 0.9 < estimate_mb(MEMBER, shape, way) / measured < most
