@@ -36,6 +36,7 @@ LEAN_MODEL = {
     "model.labels",
     "model.manifest",
     "model.onnx_header",
+    "model.organ_counts",
     "model.schema",
 }
 """What a model is, in numpy and the standard library."""
@@ -131,6 +132,8 @@ RULES: Mapping[str, Rule] = {
             *("model.schema", "model.checks"),
             # What a structure looks like, in pictures and in DICOM alike.
             "model.colours",
+            # How many organs a result has, on a terminal and on a page.
+            "model.organ_counts",
             # What made a table stands beside it.
             "leanseg.version",
         },

@@ -1,7 +1,7 @@
 """A result looked at as a whole: figures of each organ, and what is doubtful about them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.imaging.volume import Volume
 from inference.postprocessing.runs import Runs
@@ -13,7 +13,7 @@ from inference.trust.organ_figures import (
     value_figures,
     with_more,
 )
-from inference.trust.result_doubts import guessed_sides, result_doubts
+from inference.trust.result_doubts import guessed_sides, is_crumb, result_doubts
 from model.arrays import U8
 from model.labels import channel_ids
 from model.manifest.document import Manifest
@@ -61,6 +61,7 @@ def judge(
         by_label |= dict.fromkeys(channel_ids(label_set, written) if written else (), dice)
     if runs is None:
         return Judgement()
+    body_cm2 = None if ct is None else body_area_cm2(canonical, ct)
     organs = with_more(
         measure_organs(runs, geometry, label_set),
         pieces=pieces,
@@ -68,10 +69,6 @@ def judge(
         agreement=by_label,
         values=value_figures(runs, canonical.array) if statistics else {},
     )
-    doubts = result_doubts(
-        organs,
-        output.written,
-        body_area_cm2=None if ct is None else body_area_cm2(canonical, ct),
-        in_hu=ct == 0,
-    )
+    organs = tuple(replace(organ, crumb=is_crumb(organ, body_cm2)) for organ in organs)
+    doubts = result_doubts(organs, output.written, body_area_cm2=body_cm2, in_hu=ct == 0)
     return Judgement(organs=organs, doubts=(*guessed_sides(organs, output), *doubts))
