@@ -40,7 +40,9 @@ def organs_in_words(
 
 
 def _listed(names: Sequence[str]) -> str:
-    named = names if len(names) <= MOST_NAMED + 1 else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
+    named = (
+        names if len(names) <= MOST_NAMED + 1 else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
+    )
     return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
 
 

@@ -133,8 +133,18 @@ def test_organs_are_measured(statistics, tmp_path):
     liver = segmented.organs[0]
     assert liver.volume_ml == pytest.approx(np.count_nonzero(truth == FLARE23.ids["liver"]) * 3.75 / 1000)
     assert liver.agreement == 1.0
+    assert [organ.name for organ in segmented.organs if organ.crumb] == []
     assert (liver.values and (liver.values.mean, liver.values.sd)) == ((-150, 0) if statistics else None)
     assert [doubt.split(",")[0].split(" of ")[0] for doubt in segmented.doubts][:2] == ["a body", "liver"]
+
+
+def test_a_few_voxels_are_crumbs_of_an_organ(predictor):
+    truth = abdomen((24, 80, 96))
+    aorta = truth == FLARE23.ids["aorta"]
+    aorta[tuple(np.argwhere(aorta)[0])] = False
+    truth[aorta] = 0  # One voxel of it is left.
+    segmented = predictor.predict(volume_of(truth))
+    assert [organ.name for organ in segmented.organs if organ.crumb] == ["aorta"]
 
 
 def test_timings_of_reading_are_counted_on(predictor):

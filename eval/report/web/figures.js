@@ -1,6 +1,6 @@
 // Headline figures and the box plots.
 (() => {
-  const { data, el, svg, byId, isNumber, text, METRICS } = LeanSeg;
+  const { data, el, svg, byId, isNumber, text, counted, METRICS } = LeanSeg;
   const found = (structure, metric) =>
     data.summary.find((row) => row.structure === structure && row.metric === metric);
 
@@ -13,8 +13,6 @@
       el("p", { class: "below", text: below }),
     );
   }
-
-  const counted = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 
   // What became of infinite distances must stand beside every mean of them.
   function infinite(row) {
@@ -92,6 +90,7 @@
   }
 
   function headline() {
+    byId("headline").hidden = Boolean(LeanSeg.only);
     const errors = data.cases.filter((item) => item.error).length;
     const wrong = errors ? `${errors} in error` : "none in error";
     byId("headline").append(

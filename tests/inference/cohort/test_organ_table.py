@@ -50,8 +50,8 @@ def test_one_row_for_each_organ_and_every_case_in_the_json(tmp_path):
         (row,) = csv.DictReader(file)
     assert row == {
         "case": "a", "organ": "liver", "label": "1", "volume_ml": "1438.123", "touches_edge": "True",
-        "crumb": "False", "pieces": "1", "agreement": "0.988", "mean_hu": "99.5", "sd_hu": "24.8", "extent_z_mm": "180.0",
-        "extent_y_mm": "150.0", "extent_x_mm": "152.1",
+        "crumb": "False", "pieces": "1", "agreement": "0.988", "mean_hu": "99.5", "sd_hu": "24.8",
+        "extent_z_mm": "180.0", "extent_y_mm": "150.0", "extent_x_mm": "152.1",
     }  # fmt: skip
     segmented, failed = json.loads((tmp_path / "volumes.json").read_text(encoding="utf-8"))["cases"]
     assert segmented["case"] == "a"
