@@ -22,8 +22,14 @@ STDLIB = set(sys.stdlib_module_names)
 
 HEAVY = {"onnxruntime", "openvino", "ray"}
 """Runtimes that take long to import: only where a session or a cluster is made, inside a function."""
-LATE = {"predict": {"inference"}, "model.commands.verify": {"model"}}
-"""Packages of ours that a module imports inside functions: for its help, or as only one way needs torch."""
+LATE = {
+    "predict": {"inference"},
+    **{
+        f"model.commands.{name}": {"model"}
+        for name in ("import_nnunet", "import_monai", "import_onnx", "verify")
+    },
+}
+"""Packages of ours that a module imports inside functions: its help, or all ways but one, need no torch."""
 
 LEAN_MODEL = {
     "model.arrays",
@@ -449,11 +455,17 @@ def test_packages_are_empty(path):
     "module",
     [
         *("model.networks.spec", "training.recipes.recipe", "training.__main__", "training.commands.run"),
-        *("model.commands.verify", "model.commands.measure", "model.commands.show", "model.commands.tune"),
+        *(
+            "model.commands.import_model",
+            "model.commands.verify",
+            "model.commands.measure",
+            "model.commands.show",
+            "model.commands.tune",
+        ),
     ],
 )
 def test_what_describes_a_network_or_a_run_needs_no_torch(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'monai', 'onnx')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
