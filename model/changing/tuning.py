@@ -49,9 +49,9 @@ def _check_free(manifest: Manifest, override: str) -> None:
         if isinstance(member.window, FixedWindow):
             size = "×".join(map(str, member.window_zyx))
             raise BundleError(
-                f"--set {override}: {member.file} was made for windows of {size} voxels alone, so there is none "
-                "to choose; make it again for any: `import nnunet --any-window`, or inference.any_window in the "
-                "recipe that it is exported by"
+                f"--set {override}: {member.file} was made for windows of {size} voxels alone, so there is "
+                "none to choose; make it again for any: `import nnunet --any-window`, or "
+                "inference.any_window in the recipe that it is exported by"
             )
 
 
