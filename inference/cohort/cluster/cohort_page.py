@@ -27,7 +27,7 @@ TEXTS = {"why", "look at", "warning", "organ"}
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 66rem; padding: 0 1rem }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child, th.text, td.text { text-align: left }
 td:not(.text) { white-space: nowrap }
 svg { display: block } circle { fill: #47a; fill-opacity: .45 } p.note { color: #666 }
@@ -182,10 +182,10 @@ def _dots(volumes: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
         return ""
     largest = float(volumes.max())
     shown = volumes if len(volumes) <= SHOWN else np.quantile(volumes, np.linspace(0, 1, SHOWN))
-    dots = "".join(f'<circle cx="{15 + 190 * volume / largest:.0f}" cy="8" r="4"/>' for volume in shown)
-    scale = f'<text x="0" y="12">0</text><text x="213" y="12">{ml_in_words(largest)} mL</text>'
-    line = '<line x1="15" y1="8" x2="205" y2="8"/>'
-    return f'<svg width="275" height="16" role="img">{line}{scale}{dots}</svg>'
+    dots = "".join(f'<circle cx="{15 + 140 * volume / largest:.0f}" cy="8" r="4"/>' for volume in shown)
+    scale = f'<text x="0" y="12">0</text><text x="163" y="12">{ml_in_words(largest)} mL</text>'
+    line = '<line x1="15" y1="8" x2="155" y2="8"/>'
+    return f'<svg width="222" height="16" role="img">{line}{scale}{dots}</svg>'
 
 
 def _times(figures: PageFigures) -> Iterable[str]:

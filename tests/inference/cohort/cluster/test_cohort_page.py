@@ -48,7 +48,7 @@ def test_dots_stand_on_a_scale():
     page = page_of(figures_of(700, 1400), "Cohort in")
     assert ">0</text>" in page
     assert ">1400.0 mL</text>" in page
-    assert [f'cx="{at}"' in page for at in (15 + 95, 15 + 190)] == [True, True]
+    assert [f'cx="{at}"' in page for at in (15 + 70, 15 + 140)] == [True, True]
 
 
 def test_the_page_lists_warnings_of_images():
