@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import images_by_stem
+from eval.files import images_by_stem, stem_of
 from eval.label_sets import check_labels
 from eval.report.case_script import CONVERT
 from eval.report.page_data import Json, structures_of
@@ -67,6 +67,7 @@ def _case(stem: str, path: Path, challenge: Challenge, told: Account) -> Json:
     except JudgingError as fault:
         error = str(fault)
     return _entry(stem, error) | {
+        "name": stem + path.name.removeprefix(stem_of(path.name)),
         "volumes_ml": None if volumes_ml is None else [round(ml, DECIMALS) for ml in volumes_ml.values()],
         "found": "" if volumes_ml is None else _in_words(volumes_ml, challenge.labels, told),
         "doubts": list(told.doubts),
