@@ -103,7 +103,6 @@ def structures_of(challenge: Challenge) -> list[Json]:
             "name": name,
             "short": challenge.short_names[name],
             "id": challenge.labels.ids[name],
-            "lesion": name in challenge.labels.lesions,
             "colour": colours[name],
             "tolerance_mm": challenge.tolerances_mm[name],
         }

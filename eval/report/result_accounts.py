@@ -30,7 +30,7 @@ class Account:
     crumbs: frozenset[str] = frozenset()
     """Structures of which there is too little to count as found."""
     parts: frozenset[str] = frozenset()
-    """The same where the scan's edge may cut the rest off; a cohort does not tell them from crumbs."""
+    """The same where the scan's edge may cut the rest off."""
 
 
 def accounts_of_run(run: Path) -> Mapping[str, Account]:
@@ -84,8 +84,10 @@ def _of_run(case: Json) -> Account:
 
 
 def _of_cohort(outcome: Json) -> Account:
+    parts = frozenset(outcome.get("parts", ()))
     return Account(
         failure=outcome["reason"] if outcome["status"] == "failed" else "",
         doubts=(*outcome["warnings"], *outcome["doubts"]),
-        crumbs=frozenset(outcome.get("crumbs", ())),
+        crumbs=frozenset(outcome.get("crumbs", ())) - parts,
+        parts=parts,
     )

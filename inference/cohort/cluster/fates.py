@@ -48,6 +48,8 @@ class Fate:
     """Of every structure of the label set, 0 for one that was not found; empty unless segmented."""
     crumbs: tuple[str, ...] = ()
     """Structures of which there is too little to count as found."""
+    parts: tuple[str, ...] = ()
+    """Those of the crumbs of which the scan's edge may cut off the rest."""
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     """What makes the result doubtful."""
@@ -75,7 +77,8 @@ class Fate:
             fields = json.loads(text)
             for name in ("images", "size_zyx", "spacing_zyx_mm", "warnings", "doubts"):
                 fields[name] = tuple(fields[name])
-            fields["crumbs"] = tuple(fields.get("crumbs", ()))
+            for name in ("crumbs", "parts"):
+                fields[name] = tuple(fields.get(name, ()))
             if fields.get("organs") is not None:
                 fields["organs"] = tuple(fields["organs"])
             return cls(**fields)

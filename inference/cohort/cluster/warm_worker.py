@@ -269,6 +269,7 @@ class WarmWorker:
             spacing_zyx_mm=geometry.spacing_zyx_mm if geometry else (),
             volumes_ml={name: found_ml.get(name, 0.0) for name in self._tools.structures if is_segmented},
             crumbs=tuple(organ.name for organ in outcome.organs if organ.crumb),
+            parts=tuple(organ.name for organ in outcome.organs if organ.crumb and organ.touches_edge),
             warnings=tuple(hand.said(warning) for warning in outcome.warnings),
             doubts=outcome.doubts,
             organs=None if unit is None else tuple(organ_figures(outcome.organs, unit)),

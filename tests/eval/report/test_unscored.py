@@ -107,8 +107,10 @@ def test_results_of_a_cohort_are_found_as_it_writes_them(tmp_path):
     write_series(
         tmp_path / "scans" / "p1" / "series", [(-100, -80, 40 + 3 * i) for i in range(12)], size=(20, 20)
     )
-    whole = Fate(case="p1/s1/ct", images=(), status="segmented", crumbs=("liver",), doubts=("no spleen",))
-    broken = Fate(case="p2/ct", images=(), status="failed", reason="holds no whole header")
+    whole = Fate(
+        case="p1/s1/ct", images=(), status="segmented", crumbs=("liver", "spleen"), parts=("spleen",)
+    )
+    broken = Fate(case="p2/ct", images=(), status="failed", reason="holds no whole header", warnings=("odd",))
     for fate in (whole, broken):
         path = tmp_path / "found" / f"{fate.case}.outcome.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,8 +119,9 @@ def test_results_of_a_cohort_are_found_as_it_writes_them(tmp_path):
     assert call("report", *words, "--jobs", 1) == 0
     cases = {case["stem"]: case for case in data_in(tmp_path)["cases"]}
     assert list(cases) == ["p1/s1/ct", "p1/series", "p2/ct"]
-    assert (cases["p1/s1/ct"]["crumbs"], cases["p1/s1/ct"]["doubts"]) == (["liver"], ["no spleen"])
-    assert (cases["p2/ct"]["error"], cases["p2/ct"]["volume"]) == ("holds no whole header", None)
+    assert (cases["p1/s1/ct"]["crumbs"], cases["p1/s1/ct"]["parts"]) == (["liver"], ["spleen"])
+    failed = cases["p2/ct"]
+    assert (failed["error"], failed["doubts"], failed["volume"]) == ("holds no whole header", ["odd"], None)
     for key in ("0001", "0002"):
         assert voxels(case_in(tmp_path, key), "ct").min() > 0, "both have their CT"
 
