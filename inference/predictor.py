@@ -6,11 +6,12 @@
 | turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0; values doubted |
 | localize | low resolution | box around the organs |
 | networks | network | resample and normalize, windows × members to scores, slab by slab |
-| restore | input, in the box | interpolate scores, take the winner, slab by slab |
+| restore | input, in the box | interpolate scores, take the winner, slab by slab; again where the box cuts |
 | clean up | input | left and right, connected components, small lesions; organs measured, and doubted |
 | turn back | input | axes as stored |
 """
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,6 +36,8 @@ from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
 from inference.sliding_window.localization import (
+    cut_structures,
+    grown,
     neighbourhood,
     organ_mask,
     region_of_interest,
@@ -47,6 +50,7 @@ from inference.timing import Timings
 from inference.trust.input_doubts import input_doubts
 from inference.trust.judgement import judge
 from inference.trust.organ_figures import OrganFigures, count_pieces
+from inference.trust.result_doubts import cut_off
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
@@ -99,6 +103,18 @@ class _View:
     @property
     def cropped(self) -> Volume:
         return crop(self.volume, self.box)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decided:
+    """What the members see."""
+
+    decisions: U8
+    """(z, y, x) on the grid that they looked at: 0 is background, n the n-th structure."""
+    box: Box
+    """The region that they looked at last."""
+    plan: InferencePlan
+    """How that was run."""
 
 
 @dataclass(kw_only=True)
@@ -256,31 +272,13 @@ class Predictor:
         if region is None:
             self._doubt_input(NO_ABDOMEN, attempt)
             return self._nothing_found(view, attempt)
-        box, near_organs = region
-        plan = self._planner.plan(
-            volume.geometry, box.size_zyx, voxel_bytes=volume.voxel_bytes, small=self._small
-        )
-        self._sessions.follow(plan.loading)
-        decisions = np.zeros(view.volume.geometry.size_zyx, np.uint8)
-        Segmentation(
-            bundle=replace(self._bundle, manifest=manifest),
-            sessions=self._sessions,
-            plan=plan,
-            region=crop(view.volume, box),
-            statistics=statistics,
-            near_organs=near_organs,
-            timings=attempt.timings,
-            threads=self._threads,
-            middle=lambda: self._middle(view.canonical),
-            count=attempt.windows,
-            ballots=attempt.ballots,
-            warn=attempt.warn,
-        ).write(decisions[box.slices])
+        decided = self._decide(view, manifest, statistics, region, attempt)
         if self._release:
             self._sessions.close()
         with attempt.timings.stage("clean up"):
-            labels, runs = self._sided(decisions, view, attempt)
-            del decisions
+            labels, runs = self._sided(decided.decisions, view, attempt)
+            box, plan = decided.box, decided.plan
+            del decided
             pieces = count_pieces(labels, view.canonical.geometry)
             runs = self._clean(labels, runs, view, attempt)
             winners = [ballot.winners for ballot in attempt.ballots]
@@ -294,7 +292,10 @@ class Predictor:
                 statistics=self._statistics,
             )
             del runs
-            labels = np.ascontiguousarray(view.orientation.undo(labels))
+            stored = view.orientation.undo(labels)
+            seen = stored if manifest.preprocessing.orientation == "stored" else labels
+            cut = cut_structures(seen, box, view.box, view.volume.geometry.spacing_zyx_mm)
+            labels = np.ascontiguousarray(stored)
         return Segmented(
             labels=labels,
             plan=plan,
@@ -304,8 +305,45 @@ class Predictor:
             host_peak_mb=0.0,
             warnings=tuple(attempt.warnings),
             organs=judgement.organs,
-            doubts=judgement.doubts,
+            doubts=(*judgement.doubts, *cut_off(set().union(*cut.values()), manifest.output.as_label_set())),
         )
+
+    def _decide(
+        self,
+        view: _View,
+        manifest: Manifest,
+        statistics: CaseStatistics,
+        region: tuple[Box, Mask | None],
+        attempt: _Attempt,
+    ) -> _Decided:
+        """What the members see in a region, which grows where that goes on, see `Localization.more_looks`."""
+        (box, near_organs), localization = region, manifest.localization
+        geometry, decisions = view.volume.geometry, np.zeros(view.volume.geometry.size_zyx, np.uint8)
+        for look in itertools.count(1):
+            plan = self._planner.plan(
+                geometry, box.size_zyx, voxel_bytes=view.volume.voxel_bytes, small=self._small
+            )
+            self._sessions.follow(plan.loading)
+            attempt.ballots.clear()
+            Segmentation(
+                bundle=replace(self._bundle, manifest=manifest),
+                sessions=self._sessions,
+                plan=plan,
+                region=crop(view.volume, box),
+                statistics=statistics,
+                near_organs=near_organs,
+                timings=attempt.timings,
+                threads=self._threads,
+                middle=lambda: self._middle(view.canonical),
+                count=attempt.windows,
+                ballots=attempt.ballots,
+                warn=attempt.warn,
+            ).write(decisions[box.slices])
+            sides = cut_structures(decisions, box, view.box, geometry.spacing_zyx_mm)
+            if localization is None or look > localization.more_looks or not sides:
+                break
+            box = grown(box, sides, look * localization.margin_mm, view.box, geometry.spacing_zyx_mm)
+        return _Decided(decisions=decisions, box=box, plan=plan)
 
     def _doubt_input(self, doubt: str, attempt: _Attempt) -> None:
         """Warn of an image, or refuse it."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from inference.trust.organ_figures import OrganFigures
 from inference.trust.organ_norms import CHILD_BODY_CM2, NORMS, PLACES, plausible_ml
+from model.labels import LabelSet
 from model.manifest.output import Output
 
 FEWEST_ORGANS = 4
@@ -183,6 +184,13 @@ def guessed_sides(figures: Sequence[OrganFigures], output: Output) -> tuple[str,
     if not sides or others & found or (both and not others):
         return ()
     return (f"nothing in view tells right from left: {_listed(sorted(sides))} may be of the other side",)
+
+
+def cut_off(labels: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
+    """What to say of structures that go on where the region that was looked at ends."""
+    names = [label_set.name_of(label) for label in sorted(labels)]
+    be = "is" if len(names) == 1 else "are"
+    return (f"{_listed(names)} {be} cut off by the region that was looked at",) if names else ()
 
 
 def _shortened(doubts: list[str]) -> list[str]:
