@@ -73,6 +73,8 @@ from tests.model.manifests import document, put
         ),
         ("localization.crop_axes", ["w"], "[0]: must be one of z, y, x"),
         ("localization.margin_mm", 501, ": must be 0 to 500, is 501"),
+        ("localization.more_looks", 1, "localization.skip_outside: leaves out what"),
+        ("localization.more_looks", 10, ": must be 0 to 9, is 10"),
         ("localization.weight", 1, ": unknown field"),
         ("output.channels", ["liver"], ": must begin with background"),
         ("output.channels", ["background"], ": no structure"),
@@ -89,7 +91,8 @@ from tests.model.manifests import document, put
         ("postprocessing.1.together", True, ": unknown field"),
         ("postprocessing.2.voxels", -1, ": must be 1 or more"),
         ("postprocessing.3.mm3", 0, ": must be above 0"),
-        ("postprocessing.4.distance_mm", 0, ": must be above 0 and at most 500"),
+        ("postprocessing.4.ml", 0, ": must be above 0 and at most 10000"),
+        ("postprocessing.5.distance_mm", 0, ": must be above 0 and at most 500"),
         ("files", {"member0.onnx": "zz"}, "members[0].fp16_file"),
     ],
 )  # fmt: skip
