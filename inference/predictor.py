@@ -59,7 +59,8 @@ from model.manifest.intensity import needs_mask
 from model.manifest.network import Precision
 
 NO_ABDOMEN = (
-    "shows no abdomen: localization found no organ, so none is looked for; give a scan of the abdomen"
+    "shows no abdomen: localization found no organ, or too little of any, so none is looked for; give a scan "
+    "of the abdomen"
 )
 
 
@@ -383,7 +384,7 @@ class Predictor:
     ) -> tuple[Box, Mask | None] | None:
         """The box to segment, and where within it windows may find something (None: everywhere).
 
-        None where localization finds no organ.
+        None where localization finds no organ, or too little of any.
         """
         localization = manifest.localization
         whole = view.cropped

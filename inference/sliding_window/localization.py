@@ -95,17 +95,20 @@ def bounding_box(mask: Mask) -> Box | None:
 
 
 def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box | None:
-    """The box of voxels of an image that the members shall look at; None where nothing was found.
+    """The box of voxels of an image that the members shall look at.
+
+    None where nothing was found, or too little.
 
     Args:
         organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image
             edge to edge.
         geometry: of the image.
-        localization: how far the box reaches beyond the organs, and along which axes it is as long as the
-            image.
+        localization: how little is too little, how far the box reaches beyond the organs, and along which
+            axes it is as long as the image.
     """
     found = bounding_box(organs)
-    if found is None:
+    image_ml = geometry.voxel_ml * prod(geometry.size_zyx)
+    if found is None or image_ml * np.count_nonzero(organs) / organs.size < localization.least_ml:
         return None
     start, stop = [], []
     for axis, (size, spacing) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, strict=True)):

@@ -161,6 +161,9 @@ class Localization(Network):
     whole_below_mm: float = 0.0
     """Scans that reach less far from feet to head are looked at whole: in a short stack a low-resolution
     network sees too little to cut by."""
+    least_ml: float = 0.0
+    """Where it finds less than so much of all organs together, there is no region and no organ is looked for;
+    scans below `whole_below_mm` are not judged."""
     more_looks: int = 0
     """How often the members may look again at a larger region: where a structure that they found goes on at a
     side of the region, it grows there, by `margin_mm` for the second look, by twice as much for the third,
@@ -169,6 +172,7 @@ class Localization(Network):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(isinstance(self.window, FixedWindow), f"window: must be fixed here, is {self.window.kind}")
+        check_between("least_ml", self.least_ml, 0, 1e4)
         check_between("more_looks", self.more_looks, 0, 9)
         check(
             not (self.skip_outside and self.more_looks),

@@ -74,6 +74,7 @@ from tests.model.manifests import document, put
         ("localization.crop_axes", ["w"], "[0]: must be one of z, y, x"),
         ("localization.margin_mm", 501, ": must be 0 to 500, is 501"),
         ("localization.more_looks", 1, "localization.skip_outside: leaves out what"),
+        ("localization.least_ml", -1, ": must be 0 to 10000"),
         ("localization.more_looks", 10, ": must be 0 to 9, is 10"),
         ("localization.weight", 1, ": unknown field"),
         ("output.channels", ["liver"], ": must begin with background"),

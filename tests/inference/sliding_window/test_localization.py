@@ -1,6 +1,7 @@
 """Boxes by hand."""
 
 import numpy as np
+import pytest
 
 from inference.geometry import Box, Geometry
 from inference.sliding_window.localization import (
@@ -60,6 +61,15 @@ def test_no_region_where_nothing_was_found():
     """What becomes of it, and the warning, is the predictor's: `test_localization_that_finds_nothing`."""
     image = grid((10, 20, 30), (1.0, 1.0, 1.0))
     assert region_of_interest(np.zeros((5, 5, 5), bool), image, localization()) is None
+
+
+@pytest.mark.parametrize(("least_ml", "found"), [(0.0, True), (3.84, True), (3.85, False)])
+def test_no_region_where_too_little_was_found(least_ml, found):
+    """60 voxels of 4 mm each way are 3.84 mL, whatever the image's own voxels are."""
+    mask = block((10, 25, 25), np.s_[5:10, 3:6, 0:4])
+    image = grid((16, 100, 100), (2.5, 1.0, 1.0))
+    region = region_of_interest(mask, image, localization(least_ml=least_ml))
+    assert (region is not None) == found
 
 
 def test_neighbourhood():
