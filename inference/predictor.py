@@ -50,7 +50,6 @@ from inference.timing import Timings
 from inference.trust.input_doubts import input_doubts
 from inference.trust.judgement import judge
 from inference.trust.organ_figures import OrganFigures, count_pieces
-from inference.trust.result_doubts import cut_off
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
@@ -281,7 +280,10 @@ class Predictor:
             box, plan = decided.box, decided.plan
             del decided
             pieces = count_pieces(labels, view.canonical.geometry)
-            runs = self._clean(labels, runs, view, attempt)
+            runs, removed = self._clean(labels, runs, view, attempt)
+            stored = view.orientation.undo(labels)
+            seen = stored if manifest.preprocessing.orientation == "stored" else labels
+            cut = cut_structures(seen, box, view.box, view.volume.geometry.spacing_zyx_mm)
             winners = [ballot.winners for ballot in attempt.ballots]
             judgement = judge(
                 labels,
@@ -290,12 +292,11 @@ class Predictor:
                 manifest,
                 pieces=pieces,
                 agreement=agreement(winners, len(manifest.output.structures)),
+                removed=removed,
+                cut=set().union(*cut.values()),
                 statistics=self._statistics,
             )
             del runs
-            stored = view.orientation.undo(labels)
-            seen = stored if manifest.preprocessing.orientation == "stored" else labels
-            cut = cut_structures(seen, box, view.box, view.volume.geometry.spacing_zyx_mm)
             labels = np.ascontiguousarray(stored)
         return Segmented(
             labels=labels,
@@ -306,7 +307,7 @@ class Predictor:
             host_peak_mb=0.0,
             warnings=tuple(attempt.warnings),
             organs=judgement.organs,
-            doubts=(*judgement.doubts, *cut_off(set().union(*cut.values()), manifest.output.as_label_set())),
+            doubts=judgement.doubts,
         )
 
     def _decide(
@@ -414,11 +415,14 @@ class Predictor:
             attempt.warn(str(error))
             return split_noise(decisions, geometry, manifest.output, self._middle(view.canonical)), None
 
-    def _clean(self, labels: U8, runs: Runs | None, view: _View, attempt: _Attempt) -> Runs | None:
+    def _clean(
+        self, labels: U8, runs: Runs | None, view: _View, attempt: _Attempt
+    ) -> tuple[Runs | None, frozenset[int]]:
         """Clean canonical label ids up in place, as the manifest says.
 
         Returns:
-            What is left, as runs; None of labels that are noise, which stay as they are.
+            What is left, as runs, and the ids of which nothing is; None and no ids of labels that are noise,
+            which stay as they are.
         """
         manifest = self._bundle.manifest
         steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
@@ -429,10 +433,11 @@ class Predictor:
         except ScatteredError as error:
             if steps:
                 attempt.warn(str(error))
-            return None
+            return None, frozenset()
         stays = kept_runs(runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
         fill(labels, runs.where(~stays), 0)
-        return runs.where(stays)
+        left = runs.where(stays)
+        return left, frozenset(np.setdiff1d(runs.label, left.label).tolist())
 
     def _middle(self, canonical: Volume) -> Midline | None:
         """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""

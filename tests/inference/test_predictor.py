@@ -12,7 +12,7 @@ from inference.predictor import Predictor
 from inference.sliding_window.localization import organ_mask
 from inference.timing import Timings
 from model.labels import FLARE23
-from model.manifest.clean_up import MinVoxels
+from model.manifest.clean_up import MinVoxels, MinWholeVolume
 from model.manifest.document import Input, Preprocessing
 from model.manifest.tiling import ConstantImportance
 from tests.inference.bundles import INTENSITY, abdomen, hu, localization, make_bundle, member
@@ -218,6 +218,17 @@ def test_postprocessing_removes_what_the_manifest_says(tmp_path):
     found = predictor.predict(volume_of(truth)).labels
     tumor = FLARE23.ids["tumor"]
     np.testing.assert_array_equal(found, np.where(truth == tumor, 0, truth))
+
+
+@pytest.mark.parametrize(("ml", "left"), [(0.1, 5), (1000, 1)])
+def test_crumbs_of_several_organs_are_removed_and_told_of(ml, left, tmp_path):
+    """The aorta alone reaches from the first slice to the last; the tumor lies in the liver."""
+    steps = (MinWholeVolume(structures=("liver", "right kidney", "left kidney", "aorta", "tumor"), ml=ml),)
+    bundle = make_bundle(tmp_path / "b", postprocessing=steps)
+    segmented = Predictor(bundle, device="cpu", threads=1).predict(volume_of(abdomen()))
+    assert len(segmented.organs) == left
+    said = "mere crumbs of liver, right kidney and left kidney, which were removed"
+    assert (said in segmented.doubts) == (left == 1)
 
 
 def test_members_that_share_a_file_share_a_session(tmp_path):
