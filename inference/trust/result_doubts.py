@@ -10,6 +10,7 @@ import numpy as np
 
 from inference.trust.organ_figures import OrganFigures
 from inference.trust.organ_norms import CHILD_BODY_CM2, NORMS, PLACES, plausible_ml
+from model.labels import LabelSet
 from model.manifest.output import Output
 
 FEWEST_ORGANS = 4
@@ -20,6 +21,8 @@ LEAST_AGREEMENT = 0.6
 """Mean Dice between members, of one organ of some size."""
 LEAST_MEAN_AGREEMENT = 0.6
 """The same over all organs."""
+MANY_CRUMBS = 3
+"""Organs that were seen in crumbs alone. One or two are what networks make of any image."""
 JUDGED_ML = 20.0
 """An organ from this volume on is looked at for pieces, values and agreement."""
 PARENCHYMA_HU = (-40.0, 350.0)
@@ -193,6 +196,21 @@ def guessed_sides(figures: Sequence[OrganFigures], output: Output) -> tuple[str,
     if not sides or others & found or (both and not others):
         return ()
     return (f"nothing in view tells right from left: {_listed(sorted(sides))} may be of the other side",)
+
+
+def only_crumbs(removed: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
+    """What to say where several organs were seen in pieces alone that clean-up took for none."""
+    names = [name for label in sorted(removed) if (name := label_set.name_of(label)) in NORMS]
+    if len(names) < MANY_CRUMBS:
+        return ()
+    return (f"mere crumbs of {_listed(names)}, which were removed",)
+
+
+def cut_off(labels: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
+    """What to say of structures that go on where the region that was looked at ends."""
+    names = [label_set.name_of(label) for label in sorted(labels)]
+    be = "is" if len(names) == 1 else "are"
+    return (f"{_listed(names)} {be} cut off by the region that was looked at",) if names else ()
 
 
 def _shortened(doubts: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from inference.trust.organ_figures import OrganFigures
 from inference.trust.organ_norms import NORMS, SOURCES, plausible_ml
-from inference.trust.result_doubts import guessed_sides, is_crumb, result_doubts
+from inference.trust.result_doubts import cut_off, guessed_sides, is_crumb, only_crumbs, result_doubts
 from model.labels import ADRENALS, FLARE23, KIDNEYS, merged_channels
 from model.manifest.output import Output
 
@@ -214,3 +214,17 @@ def test_a_bundle_of_kidneys_alone_is_doubted_for_one_side():
     )
     assert guessed_sides([organ("right kidney")], merged) != ()
     assert guessed_sides([organ("right kidney"), organ("left kidney")], merged) == ()
+
+
+def test_organs_of_which_crumbs_alone_were_seen():
+    """Labels 1, 2, 3 and 14 are liver, right kidney, spleen and tumor, which is no organ."""
+    assert only_crumbs([], FLARE23) == only_crumbs([1, 3, 14], FLARE23) == ()
+    assert only_crumbs([3, 1, 2], FLARE23) == (
+        "mere crumbs of liver, right kidney and spleen, which were removed",
+    )
+
+
+def test_structures_that_the_region_cuts_off():
+    assert cut_off([], FLARE23) == ()
+    assert cut_off([1], FLARE23) == ("liver is cut off by the region that was looked at",)
+    assert cut_off({14, 1}, FLARE23) == ("liver and tumor are cut off by the region that was looked at",)
