@@ -51,7 +51,8 @@ class Rule(NamedTuple):
 
 
 RULES: Mapping[str, Rule] = {
-    "predict": Rule({"inference", "model.bundle"}),
+    # All programs are ended from outside in one way, which they share through leanseg alone.
+    "predict": Rule({"inference", "model.bundle", "leanseg.ending"}),
     "leanseg": Rule({"leanseg"}),
     "leanseg.api": Rule(
         {"leanseg.programs", "inference.predictor", "inference.imaging", "model.bundle"},
@@ -83,12 +84,14 @@ RULES: Mapping[str, Rule] = {
     ),
     # DICOM results say which release made them.
     "inference.cohort.opening": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
-    "inference": Rule({"inference", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}),
-    # Storage behind URLs, and a cluster: optional packages, which a folder on one machine does without.
-    "inference.cohort.cluster": Rule({"inference", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}),
-    "inference.__main__": Rule(
-        {"inference.ending", "inference.errors", "model.bundle", "leanseg.command_line"}, set()
+    "inference": Rule(
+        {"inference", "leanseg.ending", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}
     ),
+    # Storage behind URLs, and a cluster: optional packages, which a folder on one machine does without.
+    "inference.cohort.cluster": Rule(
+        {"inference", "leanseg.ending", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}
+    ),
+    "inference.__main__": Rule({"inference.errors", "model.bundle", "leanseg.command_line"}, set()),
     # Optional, and slow to import: loaded where DICOM results are asked for.
     "inference.imaging.dicom_results": Rule(
         {
@@ -112,8 +115,8 @@ RULES: Mapping[str, Rule] = {
             "inference.preprocessing",
             "inference.geometry",
             "inference.errors",
-            # How much a process holds is measured in one way, and SIGTERM ends all programs in one.
-            *("inference.runtime.process_memory", "inference.ending"),
+            # How much a process holds is measured in one way.
+            "inference.runtime.process_memory",
         },
         {
             *("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"),
@@ -121,9 +124,9 @@ RULES: Mapping[str, Rule] = {
         },
     ),
     "training.commands": Rule(
-        {"training", "model", "inference.runtime", "inference.errors"}, {"torch", "tqdm"}
+        {"training", "model", "inference.runtime", "inference.errors", "leanseg.ending"}, {"torch", "tqdm"}
     ),
-    "training.__main__": Rule({"training.training_errors", "inference.ending", "leanseg.command_line"}),
+    "training.__main__": Rule({"training.training_errors", "leanseg.command_line"}),
     "eval": Rule(
         {
             *("eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"),
@@ -155,7 +158,7 @@ RULES: Mapping[str, Rule] = {
 
 TOOLS = {
     *("inference.errors", "inference.geometry", "inference.limits", "inference.threads", "inference.timing"),
-    *("inference.ending", "inference.option_values"),
+    "inference.option_values",
 }
 """What every stage of inference may use, and itself uses no stage."""
 
