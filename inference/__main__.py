@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from inference.errors import LeanSegError
 from leanseg.command_line import Command, dispatch
-from model.bundle import BundleError
+from model.model_errors import BundleError
 
 COMMANDS = {
     "cohort": Command(

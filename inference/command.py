@@ -24,7 +24,8 @@ from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.planning.planner import Planner
 from leanseg.ending import is_ended
-from model.bundle import BundleError, ModelBundle, load_bundle
+from model.bundle import ModelBundle, load_bundle
+from model.model_errors import BundleError
 
 
 def run(call: Call) -> int:

@@ -10,7 +10,7 @@ Who makes a message or a result of an error asks `is_ended` first, and passes th
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -101,7 +101,14 @@ def until_ended(work: Callable[[], int], *, interrupted: str = "", terminated: s
     """
     global _signals
     outer, _signals = _signals, _Signals()
-    signals = _signals
+    try:
+        return _ended(work, _signals, {signal.SIGINT: interrupted, signal.SIGTERM: terminated})
+    finally:
+        _signals.restore()
+        _signals = outer
+
+
+def _ended(work: Callable[[], int], signals: _Signals, lines: Mapping[int, str]) -> int:
     notes: list[str] = []
     try:
         try:
@@ -109,19 +116,17 @@ def until_ended(work: Callable[[], int], *, interrupted: str = "", terminated: s
             code = work()
         finally:
             signals.is_over = True
-        number = signals.number if code else None
     except BaseException as error:
         code, number = 1, signals.number or _meant(error)
         if number is None:
             raise
         notes = getattr(error, "__notes__", [])
-    finally:
-        signals.restore()
-        _signals = outer
-    if number is None:
+    else:
+        number = signals.number
+    if number is None or code == 0:
         return code
-    if line := interrupted if number == signal.SIGINT else terminated:
-        sys.stderr.write("; ".join([line, *notes]) + "\n")
+    if lines[number]:
+        sys.stderr.write("; ".join([lines[number], *notes]) + "\n")
     return 128 + number
 
 

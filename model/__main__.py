@@ -8,9 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
-from model.bundle import BundleError
 from model.importers.refusals import RefusedModelError
-from model.label_files import LabelSetError
+from model.model_errors import BundleError, LabelSetError
 
 COMMANDS = {
     "import": Command(

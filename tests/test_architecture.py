@@ -35,6 +35,7 @@ LEAN_MODEL = {
     "model.label_files",
     "model.labels",
     "model.manifest",
+    "model.model_errors",
     "model.onnx_header",
     "model.schema",
 }

@@ -25,7 +25,7 @@ from inference.cohort.outcome import Outcome, failed
 from inference.errors import LeanSegError, one_line
 from inference.imaging.writing import sweep
 from leanseg.ending import is_ended, until_ended
-from model.bundle import BundleError
+from model.model_errors import BundleError
 
 LEAVE_S = 20.0
 """How long the second process may take to leave whole files behind when the program is ended."""

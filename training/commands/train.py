@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from leanseg.ending import is_ended
-from model.label_files import FILES, LabelSetError, find_label_set
+from model.label_files import FILES, find_label_set
 from model.labels import LabelSet
+from model.model_errors import LabelSetError
 from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
