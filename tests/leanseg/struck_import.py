@@ -1,14 +1,15 @@
-"""Runs `leanseg WORDS` struck by a signal while it loads a package, as by an extension that keeps it for itself.
+"""Runs `leanseg WORDS`, struck by a signal while it loads a package that keeps this for itself.
 
     python -m tests.leanseg.struck_import SIGNAL PACKAGE KIND WORDS...
 
-KIND is what the loader makes of the interruption: the class of an error, or `nothing`, after which the program
-has work for ever.
+KIND is what the loader makes of the interruption: the class of an error, or `nothing`, after which the
+program has work for ever.
 """
 
 import builtins
 import signal
 import sys
+from contextlib import suppress
 from importlib.abc import MetaPathFinder
 
 from leanseg.__main__ import main
@@ -22,10 +23,8 @@ class Struck(MetaPathFinder):
         if name != self.package:
             return None
         sys.meta_path.remove(self)
-        try:
+        with suppress(BaseException):  # As C code does that looks at no error, or sets one of its own.
             signal.raise_signal(self.number)
-        except BaseException:
-            pass  # As C code has it that looks at no error, or sets one of its own.
         if self.kind != "nothing":
             raise getattr(builtins, self.kind)(f"{name} cannot be loaded", name=name)
         while True:
