@@ -12,6 +12,11 @@ code; the work is in `inference.command`, which is imported after the command li
 | 130, 143 | ended by Ctrl-C, by SIGTERM; what was written so far is whole |
 """
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import argparse
 import io
 import sys

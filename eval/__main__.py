@@ -4,6 +4,11 @@ Exit codes: 0 all went well; 1 the work was done, but some cases were in error a
 wrong and nothing was written, or a package is missing; 130 interrupted, 143 terminated.
 """
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import sys
 from collections.abc import Sequence
 

@@ -4,6 +4,11 @@ Exit codes: 0 all cases were segmented; 1 some failed and are named; 2 wrong cal
 written, or no worker is left; 130 interrupted, 143 terminated.
 """
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import sys
 from collections.abc import Sequence
 

@@ -6,6 +6,11 @@ in the container says: `--result` does. A model that was uploaded apart from the
 `/opt/ml/model`.
 """
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import argparse
 import json
 import os

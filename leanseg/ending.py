@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import FrameType
-from typing import Any
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a program that Ctrl-C ended, as shells have it."""
@@ -31,8 +31,8 @@ class _Signals:
         """The first that came."""
         self.is_over = False
         """The program has left its work, and nothing is raised any more."""
-        self._before: dict[int, Any] = {}
-        """How signals were handled."""
+        self._restores: list[Callable[[], object]] = []
+        """What handles signals as before, the last first."""
 
     def handle(self) -> None:
         """Remember and raise from now on. A signal that is ignored stays so."""
@@ -45,11 +45,11 @@ class _Signals:
         """Handle signals as before."""
         if self.number is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        while self._restores:
+            self._restores.pop()()
 
     def _set(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
-        self._before.setdefault(number, signal.getsignal(number))
+        self._restores.append(partial(signal.signal, number, signal.getsignal(number)))
         signal.signal(number, handler)
 
     def _leave(self, number: int, _: FrameType | None) -> None:
@@ -58,8 +58,19 @@ class _Signals:
         if self.number is None:
             self.number = number
             self._set(signal.SIGALRM, self._look)
+            self._tell_nothing_of_what_is_raised_again()
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
         self._raise()
+
+    def _tell_nothing_of_what_is_raised_again(self) -> None:
+        before = sys.unraisablehook
+
+        def tell(lost: "sys.UnraisableHookArgs") -> None:
+            if not issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
+                before(lost)
+
+        self._restores.append(partial(setattr, sys, "unraisablehook", before))
+        sys.unraisablehook = tell
 
     def _look(self, *_: object) -> None:
         """Raise the interruption again where it was lost: nothing that is being handled came of it."""
@@ -74,6 +85,15 @@ class _Signals:
 
 
 _signals = _Signals()
+
+
+def end_at_once() -> None:
+    """Have Ctrl-C end this program at once, as SIGTERM does, while it starts and there is nothing to tidy up.
+
+    To be called before anything else is imported: an exception may be lost in that, too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def is_ended() -> bool:

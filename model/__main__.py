@@ -3,6 +3,11 @@
 Exit codes: 0 done, 1 failed, 2 wrong call or no usable bundle, 130 interrupted, 143 terminated.
 """
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import logging
 import sys
 from collections.abc import Sequence

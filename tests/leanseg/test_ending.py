@@ -69,17 +69,21 @@ def test_a_signal_that_c_code_swallows_is_raised_again_until_it_is_heard(
 ):
     swallowed = []
     monkeypatch.setattr(sys, "unraisablehook", lambda lost: swallowed.append(lost.exc_type))
-    callback = ctypes.CFUNCTYPE(None)(signal.pause)
+    called = []
+
+    def calls_back(work):
+        called.append(work)
+        ctypes.CFUNCTYPE(None)(work)()
 
     def work():
-        called_by_c = ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(number))
-        called_by_c()
-        callback()
-        callback()
+        calls_back(lambda: signal.raise_signal(number))
+        calls_back(signal.pause)
+        calls_back(lambda: 1 / 0)
+        calls_back(signal.pause)
         work_for_ever()
 
     assert ended(work) == code
-    assert swallowed == 3 * [KeyboardInterrupt if number == signal.SIGINT else SystemExit]
+    assert (len(called), swallowed) == (4, [ZeroDivisionError]), "of the interruption no traceback is shown"
     assert capsys.readouterr() == ("", line)
 
 
@@ -208,3 +212,26 @@ def test_a_signal_that_falls_into_loading_ends_every_program(tmp_path, program, 
     ran = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (code, "", 1), ran.stderr
     assert line in ran.stderr
+
+
+SWALLOWS = """import contextlib, signal
+with contextlib.suppress(BaseException):
+    signal.raise_signal(signal.SIGINT)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["predict.py"], *(["-m", name] for name in ("inference", "training", "eval", "model", "leanseg"))],
+    ids=" ".join,
+)
+def test_a_program_that_has_not_begun_ends_at_once(tmp_path, words):
+    """What it imports first would swallow an exception, here the standard library's argparse."""
+    (tmp_path / "argparse.py").write_text(SWALLOWS)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")

@@ -6,7 +6,6 @@ Its container does what the name of the case says and leaves a note, `state`, th
 import json
 import os
 import shutil
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -236,10 +235,8 @@ def test_a_docker_that_is_not_there_or_does_not_answer(tmp_path, monkeypatch):
     (tmp_path / "docker").write_text(f"#!/bin/sh\nexec {shutil.which('sleep', path='/bin:/usr/bin')} 30\n")
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setattr(container_run, "PATIENCE_S", 0.1)
-    started_s = time.monotonic()
     with pytest.raises(JudgingError, match="docker info has not answered"):
         docker("info")
-    assert time.monotonic() - started_s < 10
 
 
 def container(folder, *more) -> tuple[object, ...]:
