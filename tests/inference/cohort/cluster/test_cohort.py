@@ -12,13 +12,13 @@ import pytest
 import SimpleITK as sitk
 
 from inference.cohort import one_case
-from inference.cohort.cluster import seats
-from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.cohort_results import open_results
+from inference.cohort.cluster.driver import seats
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.seats import Machine, room_on, workers_on
+from inference.cohort.cluster.driver.worker_processes import sight
 from inference.cohort.cluster.fates import Fate
-from inference.cohort.cluster.seats import Machine, room_on, workers_on
-from inference.cohort.cluster.warm_worker import WarmWorker
-from inference.cohort.cluster.worker_processes import sight
+from inference.cohort.cluster.worker.warm_worker import WarmWorker
 from inference.cohort.one_case import OpenedCase
 from inference.errors import UsageError
 from inference.runtime.process_memory import held_mb

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.cohort.cluster.case_queue import IN_HAND
-from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.driver.case_queue import IN_HAND
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.seats import Machine, Room, no_room, room_on
 from inference.cohort.cluster.fates import Task
-from inference.cohort.cluster.seats import Machine, Room, no_room, room_on
-from inference.cohort.cluster.warm_worker import WorkerSetup
-from inference.cohort.cluster.worker_engine import SECONDS_TO_END, Broken, Event, Lost, Opened
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
+from inference.cohort.cluster.worker.worker_engine import SECONDS_TO_END, Broken, Event, Lost, Opened
 from inference.errors import UsageError, one_line
 from leanseg.ending import TERMINATED
 
@@ -270,7 +270,7 @@ def _actor_class() -> type:
     class Worker:
         def __init__(self, programs: str) -> None:
             sys.path.insert(0, programs)
-            self._engine = importlib.import_module("inference.cohort.cluster.worker_engine")
+            self._engine = importlib.import_module("inference.cohort.cluster.worker.worker_engine")
             self._worker: Any = None
             self._name = ""
 

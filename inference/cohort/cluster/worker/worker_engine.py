@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inference.cohort.cluster.fates import Report, Task
-from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
+from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
 from inference.errors import LeanSegError, UsageError, one_line
 from model.model_errors import BundleError
 

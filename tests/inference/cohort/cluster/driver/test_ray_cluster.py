@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 import predict
-from inference.cohort.cluster import ray_cluster
-from inference.cohort.cluster.ray_cluster import ENVIRONMENT, RayCluster, connect
-from inference.cohort.cluster.seats import setup_for
-from inference.cohort.cluster.warm_worker import WorkerSetup
+from inference.cohort.cluster.driver import ray_cluster
+from inference.cohort.cluster.driver.ray_cluster import ENVIRONMENT, RayCluster, connect
+from inference.cohort.cluster.driver.seats import setup_for
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.errors import DeviceError, UsageError
 from tests.inference.cohort.cluster.fake_tools import FakeTools
 from tests.places import CROPS, ROOT
@@ -150,9 +150,9 @@ def test_nodes_that_join_and_go_take_part_and_lose_nothing(bench, on):
 
 DRIVER = """
 import sys
-from inference.cohort.cluster.ray_cluster import RayCluster, connect
-from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.warm_worker import WorkerSetup
+from inference.cohort.cluster.driver.ray_cluster import RayCluster, connect
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.progress import Console
 from inference.commands.cohort import segment_cohort
 from pathlib import Path

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from inference.cohort.cluster.case_queue import IN_HAND
-from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.fates import Task
-from inference.cohort.cluster.seats import (
+from inference.cohort.cluster.driver.case_queue import IN_HAND
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.seats import (
     gpu_names,
     no_room,
     room_on,
@@ -27,8 +26,9 @@ from inference.cohort.cluster.seats import (
     this_machine,
     workers_on,
 )
-from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
-from inference.cohort.cluster.worker_engine import (
+from inference.cohort.cluster.fates import Task
+from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
+from inference.cohort.cluster.worker.worker_engine import (
     SECONDS_TO_END,
     Broken,
     Event,
