@@ -14,10 +14,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import FrameType
 
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code of a program that Ctrl-C ended, as shells have it."""
 TERMINATED = 128 + signal.SIGTERM
-"""Exit code of a program that SIGTERM ended."""
+"""Exit code of a program that SIGTERM ended, as shells have it."""
 
 AGAIN_S = 0.5
 """How often it is looked whether an interruption was lost."""
