@@ -224,6 +224,26 @@ def test_a_head_hears_the_token_that_this_user_has(address, mode, monkeypatch, t
     assert modes == [mode]
 
 
+def test_what_ends_the_program_is_not_rays_to_say(monkeypatch):
+    """Ray sets a handler of SIGTERM that ends the driver with a code of its own."""
+
+    def takes_over(**options):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+
+    def is_ended(**options):
+        takes_over()
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "init", takes_over)
+    connect("local")
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setattr(ray, "init", is_ended)
+    with pytest.raises(SystemExit) as end:
+        connect("local")
+    assert (end.value.code, signal.getsignal(signal.SIGTERM)) == (143, before)
+
+
 def test_labels_are_those_of_predict(bench, two_nodes, tmp_path):
     shutil.copytree(CROPS / "ct_slab_dicom" / "series", bench.source / "p1" / "series")
     shutil.copy(CROPS / "ct_sarcoma" / "STS_002" / "ct_0000.nii.gz", bench.source / "ct_0000.nii.gz")
