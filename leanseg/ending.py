@@ -7,6 +7,7 @@ of having done its work, is the interruption; and while no exception of it is on
 Who makes a message or a result of an error asks `is_ended` first, and passes the error on if so.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -86,12 +87,14 @@ _signals = _Signals()
 
 
 def end_at_once() -> None:
-    """Have Ctrl-C end this program at once, as SIGTERM does, while it starts and there is nothing to tidy up.
+    """Have signals end this program with no exception while it starts: there is nothing to tidy up yet.
 
-    To be called before anything else is imported: an exception may be lost in that, too.
+    To be called before anything else is imported: an exception may be lost in that, too. As the first process
+    of a container a program hears only of signals that it has handlers for.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
 def is_ended() -> bool:

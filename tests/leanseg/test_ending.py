@@ -216,22 +216,23 @@ def test_a_signal_that_falls_into_loading_ends_every_program(tmp_path, program, 
 
 SWALLOWS = """import contextlib, signal
 with contextlib.suppress(BaseException):
-    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal({})
 while True:
     signal.pause()
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "words",
     [["predict.py"], *(["-m", name] for name in ("inference", "training", "eval", "model", "leanseg"))],
     ids=" ".join,
 )
-def test_a_program_that_has_not_begun_ends_at_once(tmp_path, words):
+def test_a_program_that_has_not_begun_ends_at_once(tmp_path, words, number):
     """What it imports first would swallow an exception, here the standard library's argparse."""
-    (tmp_path / "argparse.py").write_text(SWALLOWS)
+    (tmp_path / "argparse.py").write_text(SWALLOWS.format(int(number)))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     ran = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (128 + number, "", "")
