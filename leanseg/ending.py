@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
@@ -30,6 +31,8 @@ class _Signals:
         """The first that came."""
         self.is_over = False
         """The program has left its work, and nothing is raised any more."""
+        self.is_held = False
+        """Nothing is raised at the moment."""
         self._restores: list[Callable[[], object]] = []
         """What handles signals as before, the last first."""
 
@@ -59,7 +62,8 @@ class _Signals:
             self._set(signal.SIGALRM, self._look)
             self._tell_nothing_of_what_is_raised_again()
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
-        self._raise()
+        if not self.is_held:
+            self.leave()
 
     def _tell_nothing_of_what_is_raised_again(self) -> None:
         before = sys.unraisablehook
@@ -76,10 +80,16 @@ class _Signals:
         handled = sys.exception()
         while handled is not None and not isinstance(handled, KeyboardInterrupt | SystemExit):
             handled = handled.__context__
-        if handled is None and not self.is_over:
-            self._raise()
+        if handled is None and not (self.is_over or self.is_held):
+            self.leave()
 
-    def _raise(self) -> None:
+    def leave(self) -> None:
+        """Raise what the signal stands for.
+
+        Raises:
+            KeyboardInterrupt: for Ctrl-C.
+            SystemExit: for SIGTERM.
+        """
         raise KeyboardInterrupt if self.number == signal.SIGINT else SystemExit(TERMINATED)
 
 
@@ -100,6 +110,19 @@ def end_at_once() -> None:
 def is_ended() -> bool:
     """Whether a signal has asked this program to end, so that an error may be what became of it."""
     return _signals.number is not None
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Have an interruption wait for the end of a block of code that must not be left half done."""
+    signals, earlier = _signals, _signals.number
+    signals.is_held = True
+    try:
+        yield
+    finally:
+        signals.is_held = False
+    if signals.number != earlier:
+        signals.leave()
 
 
 def until_ended(work: Callable[[], int], *, interrupted: str = "", terminated: str = "") -> int:

@@ -24,7 +24,7 @@ from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import LeanSegError, one_line
 from inference.imaging.writing import sweep
-from leanseg.ending import is_ended, until_ended
+from leanseg.ending import held, is_ended, until_ended
 from model.model_errors import BundleError
 
 LEAVE_S = 20.0
@@ -96,7 +96,8 @@ class _Process:
         context = get_context("spawn")
         self._connection, there = context.Pipe()
         self._process: BaseProcess = context.Process(target=_serve, args=(there, work, todo), daemon=True)
-        self._process.start()
+        with held():  # One that is started half tells so in a traceback.
+            self._process.start()
         there.close()
         self._output = output
         self._is_late = False

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from leanseg import ending
-from leanseg.ending import is_ended, until_ended
+from leanseg.ending import held, is_ended, until_ended
 from tests.end_to_end.calls import write_case
 from tests.places import ROOT
 
@@ -126,6 +126,38 @@ def test_who_cleans_up_on_the_way_is_left_alone(becomes):
 
     assert ended(work) == 130
     assert cleaned == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_must_not_be_left_half_done_is_done(fails):
+    done = []
+
+    def work():
+        with held():
+            signal.raise_signal(signal.SIGINT)
+            signal.pause()  # Until it is looked whether the interruption was lost.
+            done.append("all")
+            if fails:
+                raise OSError
+        done.append("more")
+
+    assert ended(work) == 130
+    assert done == ["all"]
+
+
+def test_who_holds_on_the_way_out_is_not_interrupted_again():
+    done = []
+
+    def work():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            with held():
+                done.append("half")
+            done.append("all")
+
+    assert ended(work) == 130
+    assert done == ["half", "all"]
 
 
 def test_the_first_signal_counts(capsys):

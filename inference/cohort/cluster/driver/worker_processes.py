@@ -37,6 +37,7 @@ from inference.cohort.cluster.worker.worker_engine import (
     answer,
     open_worker,
 )
+from leanseg.ending import held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +75,14 @@ class WorkerProcesses:
                 continue
             ours, theirs = self._spawn.Pipe()
             process = self._spawn.Process(target=_serve, args=(theirs, pickle.dumps(seat)), daemon=True)
-            process.start()
+            with (
+                held()
+            ):  # One that is started half tells so in a traceback, and is not ended with the others.
+                process.start()
+                name = _name_of(process.pid)
+                self._workers[name] = _Worker(process=process, pipe=ours, seat=index)
             theirs.close()
-            name = _name_of(process.pid)
             self._taken.add(index)
-            self._workers[name] = _Worker(process=process, pipe=ours, seat=index)
             names.append(name)
         return names
 
