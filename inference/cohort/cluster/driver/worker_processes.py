@@ -77,7 +77,7 @@ class WorkerProcesses:
             process = self._spawn.Process(target=_serve, args=(theirs, pickle.dumps(seat)), daemon=True)
             with (
                 held()
-            ):  # One that is started half tells so in a traceback, and is not ended with the others.
+            ):  # One that is started half tells so in a traceback, and nobody ends it.
                 process.start()
                 name = _name_of(process.pid)
                 self._workers[name] = _Worker(process=process, pipe=ours, seat=index)
