@@ -75,9 +75,7 @@ class WorkerProcesses:
                 continue
             ours, theirs = self._spawn.Pipe()
             process = self._spawn.Process(target=_serve, args=(theirs, pickle.dumps(seat)), daemon=True)
-            with (
-                held()
-            ):  # One that is started half tells so in a traceback, and nobody ends it.
+            with held():  # One that is started half tells so in a traceback, and nobody ends it.
                 process.start()
                 name = _name_of(process.pid)
                 self._workers[name] = _Worker(process=process, pipe=ours, seat=index)
