@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from model.bundle import BundleError
 from model.manifest.document import Manifest
 from model.manifest.window import FixedWindow
+from model.model_errors import BundleError
 from model.schema import SchemaError, dump, parse
 
 OF_MEMBERS = ("tiling", "window")

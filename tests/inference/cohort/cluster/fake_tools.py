@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inference.cohort.cluster.warm_worker import Tools
+from inference.cohort.cluster.worker.warm_worker import Tools
 from inference.cohort.further_results import further_results
 from inference.errors import OutputError
 from inference.imaging.dicom_results.maker import Maker

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.cohort.cluster.cohort_page import PageFigures, odd_volumes, page_of
+from inference.cohort.cluster.driver.cohort_page import PageFigures, odd_volumes, page_of
 from inference.cohort.cluster.fates import Fate
 
 

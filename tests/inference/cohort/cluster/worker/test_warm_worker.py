@@ -6,7 +6,7 @@ import pytest
 
 from inference.cohort.cluster.cohort_results import open_results
 from inference.cohort.cluster.fates import Fate, Task
-from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
+from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
 from tests.inference.cohort.cluster.fake_tools import FakeDevice, FakeTools
 
 

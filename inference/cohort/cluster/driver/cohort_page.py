@@ -11,8 +11,8 @@ from html import escape
 
 import numpy as np
 
+from inference.cohort.cluster.driver.live_view import duration
 from inference.cohort.cluster.fates import Fate
-from inference.cohort.cluster.live_view import duration
 from inference.errors import printable
 from model.organ_counts import ml_in_words
 

@@ -23,9 +23,9 @@ from inference.cohort.assembly_line import AssemblyLine
 from inference.cohort.cases import Case
 from inference.cohort.cluster.cohort_results import open_results
 from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
-from inference.cohort.cluster.scratch import Scratch
 from inference.cohort.cluster.storage import FAILURES, fetch
-from inference.cohort.cluster.timed_predictor import TimedPredictor
+from inference.cohort.cluster.worker.scratch import Scratch
+from inference.cohort.cluster.worker.timed_predictor import TimedPredictor
 from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.opening import admit_within, further_for, planner_for, predictor_for, value_unit
