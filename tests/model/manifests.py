@@ -37,7 +37,7 @@ def document() -> dict:
                         "kind": "centre_first", "least_foreground": 10, "least_anterior": 5,
                         "anterior_share": 0.5, "passing_through": ["aorta"],
                     },
-                    "mirror_axes": ["x", "y"], "skip_air": False,
+                    "mirror_axes": ["x", "y"], "padding": "end_slices", "skip_air": False,
                 },
                 "weight": 2,
                 "ensemble": "a",
