@@ -16,11 +16,12 @@ demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle
 	@test -e "$(CT)" || { echo "error: $(CT): no such file or folder" >&2; exit 2; }
 	@rm -rf build/mine && mkdir -p build/mine
 	@$(BIN)/python predict.py --input "$(CT)" --output build/mine --statistics build/mine/volumes.csv --report build/mine/run.json
-	@test "$$(ls build/mine/*.nii.gz | wc -l)" = 1 || { echo "labels: build/mine; the picture and the page are made of one CT alone: give one of these with CT=" >&2; exit 1; }
-	@image=$$($(BIN)/python -c 'import json; print(json.load(open("build/mine/run.json"))["cases"][0]["input"])') && labels=$$(ls build/mine/*.nii.gz) && \
-	    $(BIN)/python -m eval picture --image "$$image" --labels "$$labels" --output build/mine/picture.png >/dev/null && \
-	    $(BIN)/python -m eval report --pred build/mine --run build/mine/run.json --images "$(CT)" --output build/mine/report >/dev/null && \
-	    echo "picture: build/mine/picture.png   page: build/mine/report/index.html#case=$$(basename "$$labels" .nii.gz)   labels: $$labels   volumes: build/mine/volumes.csv"
+	@$(BIN)/python -m eval report --pred build/mine --run build/mine/run.json --images "$(CT)" --title "$$(basename "$(CT)")" \
+	    --output build/mine/report >/dev/null
+	@test "$$(ls build/mine/*.nii.gz | wc -l)" != 1 || $(BIN)/python -m eval picture --labels build/mine/*.nii.gz --output build/mine/picture.png \
+	    --image "$$($(BIN)/python -c 'import json; print(json.load(open("build/mine/run.json"))["cases"][0]["input"])')" >/dev/null
+	@echo "open in a browser: build/mine/report/index.html"
+	@echo "picture: $$(ls build/mine/picture.png 2>/dev/null || echo none, which is for one CT alone)   labels: $$(ls build/mine/*.nii.gz | xargs)   volumes: build/mine/volumes.csv"
 else
 demo: $(VENV)/.demo
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo

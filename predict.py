@@ -9,22 +9,25 @@ code; the work is in `inference.command`, which is imported after the command li
 | 0 | every case was segmented |
 | 1 | some cases could not be; each is named with its reason, the others are written |
 | 2 | wrong call: arguments, bundle, device, input or output folder, packages that are missing |
+| 130, 143 | ended by Ctrl-C, by SIGTERM; what was written so far is whole |
 """
+
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
 
 import argparse
 import io
-import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE, WRONG_CALL, Call
-from inference.ending import TERMINATED, leave
 from inference.option_values import add_statistics, at_least_one
 from inference.runtime.cuda_devices import is_cuda
-
-INTERRUPTED = 128 + signal.SIGINT
+from leanseg.ending import is_ended, until_ended
 
 
 def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Call:
@@ -146,22 +149,23 @@ def main(argv: Sequence[str] | None = None, program: str = "predict.py") -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
-    signal.signal(signal.SIGTERM, leave)
+    return until_ended(
+        lambda: _run(call),
+        interrupted="interrupted; results written so far are whole",
+        terminated="terminated; results written so far are whole",
+    )
+
+
+def _run(call: Call) -> int:
     try:
         from inference.command import run
     except ModuleNotFoundError as error:
+        if is_ended():
+            raise
         remedy = "run `make .venv`, then .venv/bin/python predict.py"
-        print(f"error: {error.name} is not installed for {sys.executable}; {remedy}", file=sys.stderr)  # noqa: T201
+        print(f"error: {error.name} is not installed for {sys.executable}; {remedy}", file=sys.stderr)  # noqa: T201 - no console exists here
         return WRONG_CALL
-    try:
-        return run(call)
-    except KeyboardInterrupt:
-        print("interrupted; results written so far are whole", file=sys.stderr)  # noqa: T201 - no console exists here
-        return INTERRUPTED
-    except SystemExit as error:
-        if error.code == TERMINATED:
-            print("terminated; results written so far are whole", file=sys.stderr)  # noqa: T201
-        raise
+    return run(call)
 
 
 def _at_least_one_or_auto(text: str) -> int | None:

@@ -1,10 +1,14 @@
 """Judge a submission from outside, as an organiser does: `python -m eval COMMAND --help`.
 
 Exit codes: 0 all went well; 1 the work was done, but some cases were in error and are named; 2 the input was
-wrong and nothing was written, or a package is missing; 130 interrupted.
+wrong and nothing was written, or a package is missing; 130 interrupted, 143 terminated.
 """
 
-import signal
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import sys
 from collections.abc import Sequence
 
@@ -49,20 +53,16 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m eval") -> 
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
-    # When a batch system asks this program to end, its workers and what it started end too, as after Ctrl-C.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return dispatch(
-            program,
-            "Judge a submission from outside, as an organiser does.",
-            COMMANDS,
-            sys.argv[1:] if argv is None else argv,
-            epilog=EPILOG.format(program=program),
-            refusals={JudgingError: 2, OSError: 2, ModuleNotFoundError: 2},
-            interrupted="interrupted; only whole files were written",
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return dispatch(
+        program,
+        "Judge a submission from outside, as an organiser does.",
+        COMMANDS,
+        sys.argv[1:] if argv is None else argv,
+        epilog=EPILOG.format(program=program),
+        refusals={JudgingError: 2, OSError: 2, ModuleNotFoundError: 2},
+        interrupted="interrupted; only whole files were written",
+        terminated="terminated; only whole files were written",
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,27 @@ def case_among(name: str, cases: Container[str]) -> str | None:
     ['A', 'A_0000', None]
     """
     return next((case for case in (stem_of(name), case_of(name)) if case in cases), None)
+
+
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """The images and label maps in a folder and in those below it, by name and in its order; none is hidden.
+
+    Returns:
+        Place in the folder without the ending to path: `p1/s1/ct` for `FOLDER/p1/s1/ct.nii.gz`, as cohorts
+        name their cases.
+
+    Raises:
+        JudgingError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise JudgingError(f"{folder}: no such folder")
+    places = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.name.endswith(SUFFIXES) and path.is_file()
+    }
+    hidden = re.compile(r"(^|/)\.")
+    return {stem_of(place): path for place, path in places.items() if not hidden.search(place)}
 
 
 def check_writable(paths: Sequence[Path], force: bool) -> None:

@@ -5,8 +5,9 @@ from itertools import groupby
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from model.label_files import LabelSetError, find_label_set
+from model.label_files import find_label_set
 from model.labels import LABEL_SETS, LabelSet
+from model.model_errors import LabelSetError
 
 LABEL_SETS_HELP = (
     f"{', '.join(sorted(LABEL_SETS))}, or your own: a labels.json, nnU-Net's dataset.json, "

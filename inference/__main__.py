@@ -4,14 +4,17 @@ Exit codes: 0 all cases were segmented; 1 some failed and are named; 2 wrong cal
 written, or no worker is left; 130 interrupted, 143 terminated.
 """
 
-import signal
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import sys
 from collections.abc import Sequence
 
-from inference.ending import leave
 from inference.errors import LeanSegError
 from leanseg.command_line import Command, dispatch
-from model.bundle import BundleError
+from model.model_errors import BundleError
 
 COMMANDS = {
     "cohort": Command(
@@ -29,7 +32,6 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m inference"
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
-    signal.signal(signal.SIGTERM, leave)
     return dispatch(
         program,
         "Run bundles on many cases.",

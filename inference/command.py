@@ -23,7 +23,9 @@ from inference.cohort.run_report import check_report, write_report
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.planning.planner import Planner
-from model.bundle import BundleError, ModelBundle, load_bundle
+from leanseg.ending import is_ended
+from model.bundle import ModelBundle, load_bundle
+from model.model_errors import BundleError
 
 
 def run(call: Call) -> int:
@@ -36,9 +38,13 @@ def run(call: Call) -> int:
     try:
         return _run(call, console)
     except (LeanSegError, BundleError) as error:
+        if is_ended():
+            raise
         console.complain(f"error: {one_line(error)}")
         return error.exit_code if isinstance(error, LeanSegError) else WRONG_CALL
     except Exception as error:
+        if is_ended():
+            raise
         if call.debug:
             console.complain(traceback.format_exc().rstrip())
         fault = f"{type(error).__name__}: {one_line(error)}"
@@ -184,6 +190,8 @@ def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> in
             opened = open_case(case)
             plan = planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
         except LeanSegError as error:
+            if is_ended():
+                raise
             console.complain(f"error: {naming(case, error)}")
             code = 1
         else:

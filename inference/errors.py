@@ -10,8 +10,8 @@
     └── DeviceError              2   the device that was asked for cannot be used
         └── DeviceMemoryError    1   a device ran out of memory while it worked on a case
 
-`model.bundle.BundleError` is a `ValueError` of its own, since `model` knows nothing of `inference`; it ends
-in 2 too.
+`model.model_errors.BundleError` is a `ValueError` of its own, since `model` knows nothing of `inference`; it
+ends in 2 too.
 """
 
 

@@ -6,6 +6,11 @@ in the container says: `--result` does. A model that was uploaded apart from the
 `/opt/ml/model`.
 """
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import argparse
 import json
 import os
@@ -19,6 +24,7 @@ from inference.command import run
 from inference.errors import LeanSegError, UsageError, one_line, reason
 from inference.imaging.metaimage_writing import write_metaimage
 from inference.imaging.reading import image_suffix, read_volume
+from leanseg.ending import is_ended, until_ended
 from model.bundle import MANIFEST
 from model.case_names import channel_stem
 
@@ -32,9 +38,17 @@ Socket = Mapping[str, str]
 def main(argv: Sequence[str] | None = None) -> int:
     """Segment the case; the value is the exit code: 0 done, 1 the case failed, 2 the call is wrong."""
     arguments = _parse(argv)
+    return until_ended(
+        lambda: _told(arguments), interrupted="error: interrupted", terminated="error: terminated"
+    )
+
+
+def _told(arguments: argparse.Namespace) -> int:
     try:
         return _run(arguments)
     except LeanSegError as error:
+        if is_ended():
+            raise
         print(f"error: {one_line(error)}", file=sys.stderr)  # noqa: T201 - no console exists here
         return error.exit_code
 

@@ -6,11 +6,12 @@
 | turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0; values doubted |
 | localize | low resolution | box around the organs |
 | networks | network | resample and normalize, windows × members to scores, slab by slab |
-| restore | input, in the box | interpolate scores, take the winner, slab by slab |
+| restore | input, in the box | interpolate scores, take the winner, slab by slab; again where the box cuts |
 | clean up | input | left and right, connected components, small lesions; organs measured, and doubted |
 | turn back | input | axes as stored |
 """
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,6 +36,8 @@ from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
 from inference.sliding_window.localization import (
+    cut_structures,
+    grown,
     neighbourhood,
     organ_mask,
     region_of_interest,
@@ -55,7 +58,8 @@ from model.manifest.intensity import needs_mask
 from model.manifest.network import Precision
 
 NO_ABDOMEN = (
-    "shows no abdomen: localization found no organ, so none is looked for; give a scan of the abdomen"
+    "shows no abdomen: localization found no organ, or too little of any, so none is looked for; give a scan "
+    "of the abdomen"
 )
 
 
@@ -99,6 +103,18 @@ class _View:
     @property
     def cropped(self) -> Volume:
         return crop(self.volume, self.box)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decided:
+    """What the members see."""
+
+    decisions: U8
+    """(z, y, x) on the grid that they looked at: 0 is background, n the n-th structure."""
+    box: Box
+    """The region that they looked at last."""
+    plan: InferencePlan
+    """How that was run."""
 
 
 @dataclass(kw_only=True)
@@ -256,33 +272,18 @@ class Predictor:
         if region is None:
             self._doubt_input(NO_ABDOMEN, attempt)
             return self._nothing_found(view, attempt)
-        box, near_organs = region
-        plan = self._planner.plan(
-            volume.geometry, box.size_zyx, voxel_bytes=volume.voxel_bytes, small=self._small
-        )
-        self._sessions.follow(plan.loading)
-        decisions = np.zeros(view.volume.geometry.size_zyx, np.uint8)
-        Segmentation(
-            bundle=replace(self._bundle, manifest=manifest),
-            sessions=self._sessions,
-            plan=plan,
-            region=crop(view.volume, box),
-            statistics=statistics,
-            near_organs=near_organs,
-            timings=attempt.timings,
-            threads=self._threads,
-            middle=lambda: self._middle(view.canonical),
-            count=attempt.windows,
-            ballots=attempt.ballots,
-            warn=attempt.warn,
-        ).write(decisions[box.slices])
+        decided = self._decide(view, manifest, statistics, region, attempt)
         if self._release:
             self._sessions.close()
         with attempt.timings.stage("clean up"):
-            labels, runs = self._sided(decisions, view, attempt)
-            del decisions
+            labels, runs = self._sided(decided.decisions, view, attempt)
+            box, plan = decided.box, decided.plan
+            del decided
             pieces = count_pieces(labels, view.canonical.geometry)
-            runs = self._clean(labels, runs, view, attempt)
+            runs, removed = self._clean(labels, runs, view, attempt)
+            stored = view.orientation.undo(labels)
+            seen = stored if manifest.preprocessing.orientation == "stored" else labels
+            cut = cut_structures(seen, box, view.box, view.volume.geometry.spacing_zyx_mm)
             winners = [ballot.winners for ballot in attempt.ballots]
             judgement = judge(
                 labels,
@@ -291,10 +292,12 @@ class Predictor:
                 manifest,
                 pieces=pieces,
                 agreement=agreement(winners, len(manifest.output.structures)),
+                removed=removed,
+                cut=set().union(*cut.values()),
                 statistics=self._statistics,
             )
             del runs
-            labels = np.ascontiguousarray(view.orientation.undo(labels))
+            labels = np.ascontiguousarray(stored)
         return Segmented(
             labels=labels,
             plan=plan,
@@ -306,6 +309,43 @@ class Predictor:
             organs=judgement.organs,
             doubts=judgement.doubts,
         )
+
+    def _decide(
+        self,
+        view: _View,
+        manifest: Manifest,
+        statistics: CaseStatistics,
+        region: tuple[Box, Mask | None],
+        attempt: _Attempt,
+    ) -> _Decided:
+        """What the members see in a region, which grows where that goes on, see `Localization.more_looks`."""
+        (box, near_organs), localization = region, manifest.localization
+        geometry, decisions = view.volume.geometry, np.zeros(view.volume.geometry.size_zyx, np.uint8)
+        for look in itertools.count(1):
+            plan = self._planner.plan(
+                geometry, box.size_zyx, voxel_bytes=view.volume.voxel_bytes, small=self._small
+            )
+            self._sessions.follow(plan.loading)
+            attempt.ballots.clear()
+            Segmentation(
+                bundle=replace(self._bundle, manifest=manifest),
+                sessions=self._sessions,
+                plan=plan,
+                region=crop(view.volume, box),
+                statistics=statistics,
+                near_organs=near_organs,
+                timings=attempt.timings,
+                threads=self._threads,
+                middle=lambda: self._middle(view.canonical),
+                count=attempt.windows,
+                ballots=attempt.ballots,
+                warn=attempt.warn,
+            ).write(decisions[box.slices])
+            sides = cut_structures(decisions, box, view.box, geometry.spacing_zyx_mm)
+            if localization is None or look > localization.more_looks or not sides:
+                break
+            box = grown(box, sides, look * localization.margin_mm, view.box, geometry.spacing_zyx_mm)
+        return _Decided(decisions=decisions, box=box, plan=plan)
 
     def _doubt_input(self, doubt: str, attempt: _Attempt) -> None:
         """Warn of an image, or refuse it."""
@@ -345,7 +385,7 @@ class Predictor:
     ) -> tuple[Box, Mask | None] | None:
         """The box to segment, and where within it windows may find something (None: everywhere).
 
-        None where localization finds no organ.
+        None where localization finds no organ, or too little of any.
         """
         localization = manifest.localization
         whole = view.cropped
@@ -375,11 +415,14 @@ class Predictor:
             attempt.warn(str(error))
             return split_noise(decisions, geometry, manifest.output, self._middle(view.canonical)), None
 
-    def _clean(self, labels: U8, runs: Runs | None, view: _View, attempt: _Attempt) -> Runs | None:
+    def _clean(
+        self, labels: U8, runs: Runs | None, view: _View, attempt: _Attempt
+    ) -> tuple[Runs | None, frozenset[int]]:
         """Clean canonical label ids up in place, as the manifest says.
 
         Returns:
-            What is left, as runs; None of labels that are noise, which stay as they are.
+            What is left, as runs, and the ids of which nothing is; None and no ids of labels that are noise,
+            which stay as they are.
         """
         manifest = self._bundle.manifest
         steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
@@ -390,10 +433,11 @@ class Predictor:
         except ScatteredError as error:
             if steps:
                 attempt.warn(str(error))
-            return None
+            return None, frozenset()
         stays = kept_runs(runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
         fill(labels, runs.where(~stays), 0)
-        return runs.where(stays)
+        left = runs.where(stays)
+        return left, frozenset(np.setdiff1d(runs.label, left.label).tolist())
 
     def _middle(self, canonical: Volume) -> Midline | None:
         """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""

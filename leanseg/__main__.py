@@ -1,5 +1,10 @@
 """The installed command: `leanseg predict|inference|eval|training|model`, the same programs as in a clone."""
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import argparse
 import importlib
 import sys

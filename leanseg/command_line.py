@@ -22,10 +22,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal
 
+from leanseg.ending import is_ended, until_ended
 from leanseg.programs import installed
-
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit codes after Ctrl-C and SIGTERM, as shells have them: 128 and the number of the signal."""
 
 Needs = Literal[".venv", "training", "cohort"]
 EXTRAS: Mapping[Needs, str] = {".venv": "eval", "training": "training", "cohort": "cohort"}
@@ -55,7 +53,7 @@ def dispatch(
     interrupted: str = "error: interrupted",
     terminated: str = "error: terminated",
 ) -> int:
-    """Run the command that the first word of `argv` names.
+    """Run the command that the first word of `argv` names, until it is done or ended from outside.
 
     Args:
         program: what the user typed, e.g. `python -m eval`.
@@ -67,16 +65,30 @@ def dispatch(
             that fits counts. `ModuleNotFoundError` stands for a package that is not installed. What is
             not named here, or is a module of the project that is missing, is a fault of the program and
             keeps its traceback.
-        interrupted: line on stderr after Ctrl-C; the exit code is 130. Notes that the command added to the
-            exception follow, each after a semicolon.
-        terminated: the same after `SystemExit(143)`, which programs raise on SIGTERM.
+        interrupted: line on stderr after Ctrl-C. Notes that the command added to the exception follow.
+        terminated: the same after SIGTERM.
 
     Returns:
-        The exit code.
+        The exit code; 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
         SystemExit: help was asked for (0), or the words are not understood (2).
     """
+    return until_ended(
+        lambda: _dispatch(program, description, commands, argv, epilog, refusals),
+        interrupted=interrupted,
+        terminated=terminated,
+    )
+
+
+def _dispatch(
+    program: str,
+    description: str,
+    commands: Mapping[str, Command],
+    argv: Sequence[str],
+    epilog: str | None,
+    refusals: Mapping[type[Exception], int],
+) -> int:
     asked = next((word for word in argv if not word.startswith("-")), None)
     try:
         parser = argparse.ArgumentParser(
@@ -94,13 +106,9 @@ def dispatch(
                 _declare(subparser, importlib.import_module(command.module))
         arguments = parser.parse_args(argv)
         return int(arguments.run_command(arguments) or 0)
-    except KeyboardInterrupt as end:
-        return _stop(_with_notes(interrupted, end), INTERRUPTED)
-    except SystemExit as end:
-        if end.code != TERMINATED:
-            raise
-        return _stop(_with_notes(terminated, end), TERMINATED)
     except tuple(refusals) as error:
+        if is_ended():
+            raise
         code = next(code for kind, code in refusals.items() if isinstance(error, kind))
         if not isinstance(error, ModuleNotFoundError):
             return _stop(f"error: {_one_line(error)}", code)
@@ -135,10 +143,6 @@ def _remedy(program: str, command: str, needs: Needs) -> str:
     if installed():
         return f"run pip install '.[{EXTRAS[needs]}]' in the clone that LeanSeg was installed from"
     return f"run `make {needs}`, then .venv/bin/{program} {command}"
-
-
-def _with_notes(line: str, error: BaseException) -> str:
-    return "; ".join([line, *getattr(error, "__notes__", ())])
 
 
 def _one_line(error: Exception) -> str:

@@ -1,16 +1,20 @@
 """Make bundles of others' models, and look at bundles: `python -m model COMMAND --help`.
 
-Exit codes: 0 done, 1 failed, 2 wrong call or no usable bundle, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong call or no usable bundle, 130 interrupted, 143 terminated.
 """
+
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
 
 import logging
 import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
-from model.bundle import BundleError
 from model.importers.refusals import RefusedModelError
-from model.label_files import LabelSetError
+from model.model_errors import BundleError, LabelSetError
 
 COMMANDS = {
     "import": Command(

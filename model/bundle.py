@@ -19,6 +19,7 @@ from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
 from model.manifest.window import AnyWindow
+from model.model_errors import BundleError
 from model.onnx_header import FLOAT, OnnxFileError, OnnxHeader, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
@@ -28,13 +29,6 @@ FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 """Operators that run parts of a graph as often as they like: a network without them ends."""
 OPSETS = range(9, 25)
 """Versions of ONNX's operators that onnxruntime and OpenVINO both run."""
-
-
-class BundleError(ValueError):
-    """A bundle is missing, its manifest is faulty, or a file was altered.
-
-    The message is one line for the user.
-    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from model.labels import BACKGROUND, LABEL_SETS, LabelSet, Pair
+from model.model_errors import LabelSetError
 from model.schema import SchemaError, parse
 
 FILES = ("labels.json", "dataset.json")
 """Names under which a label set is looked for in a folder, the first one first."""
 IGNORE = "ignore"
 """nnU-Net's name for voxels that nobody annotated; no structure."""
-
-
-class LabelSetError(ValueError):
-    """A label set is not known or its file is faulty. The message is one line for the user."""
 
 
 def find_label_set(name_or_path: str | Path) -> LabelSet:

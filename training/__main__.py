@@ -3,12 +3,15 @@
 Exit codes: 0 done, 1 failed or a package is missing, 2 wrong call or recipe, 130 interrupted, 143 terminated.
 """
 
+from leanseg.ending import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()
+
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 
-from inference.ending import leave
 from leanseg.command_line import Command, dispatch
 from training.training_errors import BusyError, PlanError, RecipeError
 
@@ -76,25 +79,21 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     for part in ("training", "model"):
         logging.getLogger(part).setLevel(logging.INFO)
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        return dispatch(
-            program,
-            "Training tools.",
-            COMMANDS,
-            sys.argv[1:] if argv is None else argv,
-            refusals={
-                RecipeError: 2,
-                PlanError: 2,
-                BusyError: 2,
-                ValueError: 1,
-                OSError: 1,
-                MemoryError: 1,
-                ModuleNotFoundError: 1,
-            },
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return dispatch(
+        program,
+        "Training tools.",
+        COMMANDS,
+        sys.argv[1:] if argv is None else argv,
+        refusals={
+            RecipeError: 2,
+            PlanError: 2,
+            BusyError: 2,
+            ValueError: 1,
+            OSError: 1,
+            MemoryError: 1,
+            ModuleNotFoundError: 1,
+        },
+    )
 
 
 if __name__ == "__main__":

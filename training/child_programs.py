@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.ending import leave
-
 ROOT = Path(__file__).resolve().parents[1]
 """Folder in which `training` and `predict.py` are found."""
 TRAIN: Sequence[str] = ("-m", "training", "train")
@@ -100,12 +98,11 @@ def start(job: Job, gpus: Gpus | None, *, shown: bool) -> subprocess.Popen[bytes
 
 @contextmanager
 def ending(running: Callable[[], Iterable[subprocess.Popen[bytes]]]) -> Iterator[None]:
-    """Whatever ends this program, SIGTERM too, ends those that it started, and waits for them.
+    """Whatever ends this program ends those that it started, and waits for them.
 
     Args:
         running: gives those that were started; of which some may have ended.
     """
-    before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
     finally:
@@ -116,4 +113,3 @@ def ending(running: Callable[[], Iterable[subprocess.Popen[bytes]]]) -> Iterator
             process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
         for process in left:
             process.wait()
-        signal.signal(signal.SIGTERM, before)

@@ -6,8 +6,8 @@ case in three planes with prediction, truth and errors, with its lesions if the 
 `--lesions`, and in 3D if `make viewer` has fetched the viewer. Files are found in the folders by the names of
 the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
 
-Without `--scores`, where no truth is known, it shows what was found: the label maps of `--pred`, with the
-volume of each structure.
+Without `--scores`, where no truth is known, it shows what was found: the label maps of `--pred`, also those
+in folders below it, as a cohort writes them, with the volume of each structure.
 
 exit codes: 0 all went well; 1 the report was made, but some cases could not be shown and are named; 2 wrong
 input
@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html"
     )
-    parser.add_argument("--title", help="heading (default: name of the score table or folder)")
+    parser.add_argument(
+        "--title", help="heading (default: name of the score table, the only case or the folder)"
+    )
     parser.add_argument(
         "--plots",
         nargs="+",
@@ -135,8 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _check_unscored(arguments)
         challenge = challenge or find_challenge(FLARE23.name)
-        title = arguments.title or arguments.pred.resolve().name
-        data = unscored_page(arguments.pred, arguments.run, challenge, title)
+        data = unscored_page(arguments.pred, arguments.run, challenge, arguments.title)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
     options = EmbedOptions(labels=challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:

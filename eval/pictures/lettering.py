@@ -14,6 +14,7 @@ from eval.pictures.planes import Plane
 from eval.pictures.scene import Scene, View
 from eval.scoring.metrics import dice_per_label
 from model.colours import colours_of
+from model.organ_counts import ml_in_words
 
 WINDOW_LEVEL_HU, WINDOW_WIDTH_HU = 40.0, 400.0
 BACKGROUND, TEXT, FAINT = "#0b0d10", "#eceff3", "#9aa4b2"
@@ -108,10 +109,10 @@ def write_title(figure: Figure, scene: Scene, height_in: float) -> None:
 def volume_text(volume_ml: float) -> str:
     """A volume in whole millilitres, small ones to a tenth.
 
-    >>> [volume_text(1438.4), volume_text(28.49), volume_text(3.94)]
-    ['1438 mL', '28 mL', '3.9 mL']
+    >>> [volume_text(volume_ml) for volume_ml in (1438.4, 28.49, 3.94, 0.02)]
+    ['1438 mL', '28 mL', '3.9 mL', '< 0.1 mL']
     """
-    return f"{volume_ml:.0f} mL" if volume_ml >= 10 else f"{volume_ml:.1f} mL"
+    return f"{volume_ml:.0f} mL" if volume_ml >= 10 else f"{ml_in_words(volume_ml)} mL"
 
 
 def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
@@ -138,11 +139,13 @@ def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
         handles.append(Patch(facecolor=(*to_rgb(colour), 0.6), edgecolor=colour, linewidth=1.5, label=text))
     if scene.truth is not None:
         handles.append(
-            Line2D([], [], color=TRUTH_COLOUR, linewidth=1.4, linestyle=(0, (3.0, 2.0)), label="truth")
+            Line2D(
+                [], [], color=TRUTH_COLOUR, linewidth=1.4, linestyle=(0, (3.0, 2.0)), label=scene.truth_name
+            )
         )
     legend = figure.legend(
         handles=handles,
-        title="DSC of the prediction" if scene.truth is not None else "structures",
+        title="Structures" if scene.truth is None else f"DSC with the {scene.truth_name}",
         loc="upper left",
         bbox_to_anchor=(left, top + 0.012),
         frameon=False,

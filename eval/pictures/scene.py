@@ -30,6 +30,8 @@ class Scene:
     """Heading."""
     truth: U8 | None = None
     """True labels, if there are any."""
+    truth_name: str = "truth"
+    """What the legend calls them, where they are another program's labels and not the truth."""
 
 
 @dataclass(frozen=True, kw_only=True)

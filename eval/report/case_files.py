@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, atomic_path, case_among, stem_of
+from eval.files import SUFFIXES, atomic_path, case_among, images_by_stem
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
 from eval.scoring.lesion_tables import LesionRow
@@ -58,7 +58,9 @@ def find_files(
     Raises:
         JudgingError: a folder does not exist, or none of the folders holds a file of any case.
     """
-    predictions, truths = (_by_stem(folder) for folder in (folders.predictions, folders.truths))
+    predictions, truths = (
+        {} if folder is None else images_by_stem(folder) for folder in (folders.predictions, folders.truths)
+    )
     image_of = _images(folders.images, stems)
     found = [
         CaseFiles(
@@ -80,29 +82,26 @@ def find_files(
 
 
 def _images(given: Path | None, stems: Sequence[str]) -> Mapping[str, Path]:
-    """Case to its CT; an only case's CT may be given itself, as a file or as the folder of a DICOM series."""
-    if given is not None and len(stems) == 1 and (given.is_file() or _is_series(given)):
+    """Case to its CT.
+
+    An only case's CT may be given itself, as a file or as the folder of a DICOM series; such a folder in the
+    one that is given is a case of its name.
+    """
+    if given is None:
+        return {}
+    if len(stems) == 1 and (given.is_file() or _is_series(given)):
         return {stems[0]: given}
-    images = _by_stem(given)
-    return {case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None}
+    series = {stem: given / stem for stem in stems if _is_series(given / stem)}
+    images = images_by_stem(given)
+    return series | {
+        case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None
+    }
 
 
 def _is_series(folder: Path) -> bool:
     """Whether a folder holds files, and none that is an image by its name."""
     files = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     return bool(files) and not any(name.endswith(SUFFIXES) for name in files)
-
-
-def _by_stem(folder: Path | None) -> Mapping[str, Path]:
-    if folder is None:
-        return {}
-    if not folder.is_dir():
-        raise JudgingError(f"{folder}: no such folder")
-    return {
-        stem_of(path.name): path
-        for path in sorted(folder.iterdir())
-        if path.name.endswith(SUFFIXES) and path.name[0] != "."
-    }
 
 
 def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) -> Embedded:

@@ -4,44 +4,48 @@ It has the fields of `eval.report.page_data`, with no metric and no table, and i
 each structure of each case.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, stem_of
+from eval.files import images_by_stem, stem_of
 from eval.label_sets import check_labels
 from eval.report.case_script import CONVERT
 from eval.report.page_data import Json, structures_of
+from eval.report.result_accounts import Account, accounts_beside, accounts_of_run
 from eval.scoring.challenges import DECIMALS, Challenge, structure_volumes_ml
 from eval.scoring.metrics import label_boxes
 from eval.volumes import read_labels
+from model.labels import LabelSet
+from model.organ_counts import ml_in_words, organs_in_words
 
 
-def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, title: str) -> Json:
+def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, title: str | None) -> Json:
     """All data of the page but the voxels; a label map that cannot be read is a case in error.
 
     Args:
-        predictions: folder of label maps.
-        run: what `predict.py --report` wrote when it made them, for its warnings and doubts.
+        predictions: folder of label maps, those in folders below it too, as a cohort writes them.
+        run: what `predict.py --report` wrote when it made them, for its warnings and doubts; what a cohort
+            wrote beside them is found by itself.
         challenge: what the labels mean.
-        title: heading.
+        title: heading; None: the name of an only case, else that of the folder.
 
     Raises:
         JudgingError: there is no such folder, or no label map in it, or the run's report is none.
     """
-    doubts = read_doubts(run) if run else {}
-    if not predictions.is_dir():
-        raise JudgingError(f"{predictions}: no such folder")
-    paths = [path for path in sorted(predictions.iterdir()) if path.name.endswith(SUFFIXES)]
+    accounts = dict(accounts_of_run(run)) if run else {}
+    paths = images_by_stem(predictions)
+    accounts = {**accounts_beside(predictions), **accounts}
     if not paths:
         raise JudgingError(f"{predictions}: holds no label map; give the folder that they were written to")
+    cases = [_case(stem, path, challenge, accounts.get(stem, Account())) for stem, path in paths.items()]
+    cases += [_failed(stem, told) for stem, told in accounts.items() if told.failure and stem not in paths]
     return {
-        "title": title,
+        "title": title or (cases[0]["stem"] if len(cases) == 1 else predictions.resolve().name),
         "challenge": challenge.labels.name,
         "metrics": [],
         "structures": structures_of(challenge),
-        "cases": [_case(path, challenge) | {"doubts": doubts.get(stem_of(path.name), [])} for path in paths],
+        "cases": cases,
         "summary": [],
         "tolerances": {},
         "comparison": None,
@@ -53,40 +57,51 @@ def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, tit
     }
 
 
-def read_doubts(run: Path) -> Mapping[str, list[str]]:
-    """Case to what `predict.py` warned of in its image and doubts of its result.
-
-    Raises:
-        JudgingError: the file cannot be read or is no report of a run.
-    """
-    try:
-        cases = json.loads(run.read_text(encoding="utf-8"))["cases"]
-        return {stem_of(case["output"]): [*case["warnings"], *case["doubts"]] for case in cases}
-    except OSError as error:
-        raise JudgingError(f"{run}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise JudgingError(f"{run}: is no report of a run; write it with `predict.py --report`") from error
-
-
-def _case(path: Path, challenge: Challenge) -> Json:
-    volumes: Sequence[float] | None = None
-    error = ""
+def _case(stem: str, path: Path, challenge: Challenge, told: Account) -> Json:
+    error, volumes_ml = "", None
     try:
         found = read_labels(path)
         boxes = label_boxes(found.labels)
         check_labels(path, boxes, challenge.labels, CONVERT)
-        each = structure_volumes_ml(found.labels, boxes, found.spacing_zyx_mm, challenge.labels)
-        volumes = [round(ml, DECIMALS) for ml in each.values()]
+        volumes_ml = structure_volumes_ml(found.labels, boxes, found.spacing_zyx_mm, challenge.labels)
     except JudgingError as fault:
         error = str(fault)
+    return _entry(stem, error) | {
+        "name": stem + path.name.removeprefix(stem_of(path.name)),
+        "volumes_ml": None if volumes_ml is None else [round(ml, DECIMALS) for ml in volumes_ml.values()],
+        "found": "" if volumes_ml is None else _in_words(volumes_ml, challenge.labels, told),
+        "doubts": list(told.doubts),
+        "crumbs": sorted(told.crumbs),
+        "parts": sorted(told.parts),
+    }
+
+
+def _failed(stem: str, told: Account) -> Json:
+    """A case that has no label map."""
+    return _entry(stem, told.failure) | {"doubts": list(told.doubts)}
+
+
+def _entry(stem: str, error: str) -> Json:
     return {
-        "name": path.name,
-        "stem": stem_of(path.name),
+        "name": stem,
+        "stem": stem,
         "error": error,
         "values": {},
-        "volumes_ml": volumes,
+        "volumes_ml": None,
+        "found": "",
+        "doubts": [],
+        "crumbs": [],
+        "parts": [],
         "held": [],
         "efficiency": None,
         "log": None,
         "volume": None,
     }
+
+
+def _in_words(volumes_ml: Mapping[str, float], labels: LabelSet, told: Account) -> str:
+    """`12 of 13 organs (no gallbladder), tumor 3.1 mL`."""
+    found = {name for name, volume_ml in volumes_ml.items() if volume_ml}
+    organs = organs_in_words(labels.organs, found, crumbs=told.crumbs, parts=told.parts)
+    lesions = [f"{name} {ml_in_words(volumes_ml[name])} mL" for name in labels.lesions if name in found]
+    return ", ".join([organs, *lesions])

@@ -88,7 +88,8 @@ def draw_worst(case: Case, ours: Path, theirs: Path, labels: LabelSet, path: Pat
         truth=_canonical_labels(label_map_of(case, theirs)),
         spacing_zyx_mm=(z_mm, y_mm, x_mm),
         label_set=labels,
-        title=f"{case.name}: ours in colour, the reference dashed",
+        truth_name="reference",
+        title=f"{case.name}: the bundle's labels in colour, the reference's dashed",
     )
     with atomic_path(path) as temporary:
         draw(scene, temporary)

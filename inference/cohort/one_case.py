@@ -26,6 +26,7 @@ from inference.planning.footprint import image_mb
 from inference.planning.plan import InferencePlan
 from inference.predictor import Segmented
 from inference.timing import Timings
+from leanseg.ending import is_ended
 
 T = TypeVar("T")
 
@@ -116,23 +117,28 @@ def open_case(case: Case) -> OpenedCase:
 
 
 def attempt(case: Case, step: Callable[[], T]) -> T | Failure:
-    """The value of a step, or why there is none. What ends a program (Ctrl-C) is not caught."""
+    """The value of a step, or why there is none. What ends a program is not caught, whatever became of it."""
     try:
         return step()
-    except LeanSegError as error:
+    except Exception as error:
+        if is_ended():
+            raise
+        return _failure(case, error)
+
+
+def _failure(case: Case, error: Exception) -> Failure:
+    if isinstance(error, LeanSegError):
         ends = isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError)
         return Failure(
             reason=printable(naming(case, error)),
             ends_run=error if ends and isinstance(error, DeviceError) else None,
             warnings=tuple(getattr(error, "__notes__", ())),
         )
-    except MemoryError:
+    if isinstance(error, MemoryError):
         return Failure(reason=f"{printable(str(case.path))}: {NO_MEMORY}")
-    except Exception as error:
-        fault = (
-            f"{type(error).__name__}: {one_line(error)}; this is a fault of the program, run it with --debug"
-        )
-        return Failure(reason=printable(f"{case.path}: {fault}"), trace=traceback.format_exc().rstrip())
+    fault = f"{type(error).__name__}: {one_line(error)}; this is a fault of the program, run it with --debug"
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    return Failure(reason=printable(f"{case.path}: {fault}"), trace=trace)
 
 
 NO_MEMORY = "does not fit into this machine's memory; crop the image first"

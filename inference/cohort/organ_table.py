@@ -109,7 +109,7 @@ def organ_tables(path: Path, unit: str) -> Iterator[Callable[[OrgansOfCase], Non
 def _columns(unit: str) -> tuple[str, ...]:
     ending = f"_{unit}" if unit else ""
     return (
-        *("case", "organ", "label", "volume_ml", "touches_edge", "pieces", "agreement"),
+        *("case", "organ", "label", "volume_ml", "touches_edge", "crumb", "pieces", "agreement"),
         *(f"mean{ending}", f"sd{ending}", "extent_z_mm", "extent_y_mm", "extent_x_mm"),
     )
 

@@ -11,11 +11,10 @@ from inference.geometry import Geometry
 from inference.predictor import Segmented
 from inference.timing import Timings
 from inference.trust.organ_figures import OrganFigures
+from model.organ_counts import ml_in_words, organs_in_words
 
 MOST_DOUBTS = 4
 """Doubts of a case are told up to so many."""
-MOST_MISSING = 3
-"""Organs that were not found are named up to so many."""
 Status = Literal["not run", "segmented", "failed", "skipped"]
 
 
@@ -76,6 +75,7 @@ def organ_figures(organs: Sequence[OrganFigures], unit: str = "") -> Iterator[di
             "volume_ml": round(organ.volume_ml, 3),
             "extent_zyx_mm": [round(length, 1) for length in organ.extent_zyx_mm],
             "touches_edge": organ.touches_edge,
+            "crumb": organ.crumb,
             "pieces": organ.pieces,
             "agreement": None if organ.agreement is None else round(organ.agreement, 3),
             **(
@@ -87,19 +87,25 @@ def organ_figures(organs: Sequence[OrganFigures], unit: str = "") -> Iterator[di
 
 
 def findings(outcome: Outcome, organs: Sequence[str]) -> str:
-    """What a person wants to know of a result: `11 of 13 organs (no gallbladder, no spleen)`.
+    """What a person wants to know of a result: `11 of 13 organs (no gallbladder; mere crumbs of spleen)`.
 
     Args:
         outcome: of a case that was segmented.
         organs: what could have been found, in the order of the label set.
     """
-    found = {organ.name for organ in outcome.organs}
-    missing = [name for name in organs if name not in found]
-    named = f" (no {', no '.join(missing)})" if 0 < len(missing) <= MOST_MISSING else ""
+    crumbs = [organ for organ in outcome.organs if organ.crumb]
+    counted = organs_in_words(
+        organs,
+        {organ.name for organ in outcome.organs},
+        crumbs={organ.name for organ in crumbs},
+        parts={organ.name for organ in crumbs if organ.touches_edge},
+    )
     lesions = [
-        f"{organ.name} {organ.volume_ml:.1f} mL" for organ in outcome.organs if organ.name not in organs
+        f"{organ.name} {ml_in_words(organ.volume_ml)} mL"
+        for organ in outcome.organs
+        if organ.name not in organs
     ]
-    parts = [f"{len(organs) - len(missing)} of {len(organs)} organs{named}"] if organs else []
+    parts = [counted] if organs else []
     return ", ".join([*parts, *lesions, *(["DOUBTFUL, see the warning"] if outcome.doubts else [])])
 
 

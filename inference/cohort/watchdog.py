@@ -6,6 +6,7 @@ process goes on with the next one, and a process that crashes costs no more than
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,10 +22,10 @@ from inference.cohort.assembly_line import Tell
 from inference.cohort.cases import Case
 from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
-from inference.ending import leave
 from inference.errors import LeanSegError, one_line
 from inference.imaging.writing import sweep
-from model.bundle import BundleError
+from leanseg.ending import held, is_ended, until_ended
+from model.model_errors import BundleError
 
 LEAVE_S = 20.0
 """How long the second process may take to leave whole files behind when the program is ended."""
@@ -75,7 +76,7 @@ class WatchedRun:
                             tell(said)
                         else:
                             self.progress(len(told), len(cases), said.path.name)
-                except (KeyboardInterrupt, SystemExit):
+                except BaseException:
                     for outcome in process.last_outcomes():
                         tell(outcome)
                     raise
@@ -95,7 +96,8 @@ class _Process:
         context = get_context("spawn")
         self._connection, there = context.Pipe()
         self._process: BaseProcess = context.Process(target=_serve, args=(there, work, todo), daemon=True)
-        self._process.start()
+        with held():  # One that is started half tells so in a traceback.
+            self._process.start()
         there.close()
         self._output = output
         self._is_late = False
@@ -156,17 +158,22 @@ class _Process:
 def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
     """What the second process does. Ctrl-C is the first one's business, which ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, leave)
+    sys.exit(until_ended(lambda: _work(connection, work, cases)))
+
+
+def _work(connection: Connection, work: Work, cases: Sequence[Case]) -> int:
     threading.Thread(target=_leave_with_parent, args=(connection,), daemon=True).start()
     try:
         work(cases, tell=connection.send, begin=connection.send)
         connection.send(None)
-    except (LeanSegError, BundleError) as error:
-        connection.send(error)
     except BrokenPipeError:
         pass  # Nobody listens any more.
     except Exception as error:
-        connection.send(RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
+        if is_ended():
+            raise
+        is_told = isinstance(error, LeanSegError | BundleError)
+        connection.send(error if is_told else RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
+    return 0
 
 
 def _leave_with_parent(connection: Connection) -> None:

@@ -15,21 +15,21 @@ from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE
 from inference.cohort.cases import check_folders
-from inference.cohort.cluster.case_queue import in_part
-from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.cohort_page import PageFigures, page_of
 from inference.cohort.cluster.cohort_results import CohortResults, open_results, table_name
-from inference.cohort.cluster.cohort_run import CohortRun, Standing
-from inference.cohort.cluster.cohort_search import find_tasks
-from inference.cohort.cluster.earlier_runs import left_to_do
+from inference.cohort.cluster.driver.case_queue import in_part
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.cohort_page import PageFigures, page_of
+from inference.cohort.cluster.driver.cohort_run import CohortRun, Standing
+from inference.cohort.cluster.driver.cohort_search import find_tasks
+from inference.cohort.cluster.driver.earlier_runs import left_to_do
+from inference.cohort.cluster.driver.live_view import LiveView, duration
+from inference.cohort.cluster.driver.ray_cluster import RayCluster, check_address, connect
+from inference.cohort.cluster.driver.seats import setup_for
+from inference.cohort.cluster.driver.worker_processes import processes_of_this_machine
 from inference.cohort.cluster.fates import Fate, Task
-from inference.cohort.cluster.live_view import LiveView, duration
-from inference.cohort.cluster.ray_cluster import RayCluster, check_address, connect
-from inference.cohort.cluster.scratch import sweep_scratch
-from inference.cohort.cluster.seats import setup_for
 from inference.cohort.cluster.storage import open_storage
-from inference.cohort.cluster.worker_engine import Engine
-from inference.cohort.cluster.worker_processes import processes_of_this_machine
+from inference.cohort.cluster.worker.scratch import sweep_scratch
+from inference.cohort.cluster.worker.worker_engine import Engine
 from inference.cohort.further_results import SUFFIXES, object_writer
 from inference.cohort.opening import value_unit
 from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables

@@ -19,6 +19,7 @@ from model.manifest.clean_up import (
     LongestRun,
     MinComponentVolume,
     MinVoxels,
+    MinWholeVolume,
     NearOtherStructures,
 )
 
@@ -82,6 +83,8 @@ def kept(structure: Runs, voxel_mm3: float, step: CleanUpStep) -> Mask:
             return np.full(len(structure), int(structure.voxels.sum()) >= step.voxels)
         case MinComponentVolume():
             return without_small_parts(structure, step.mm3 / voxel_mm3)
+        case MinWholeVolume():
+            return without_small_parts(structure, step.ml * 1000 / voxel_mm3, or_cut_off=True)
         case NearOtherStructures():
             return np.ones(len(structure), bool)
 
@@ -92,10 +95,21 @@ def largest_part(structure: Runs) -> Mask:
     return np.asarray(parts == sizes.argmax() if len(structure) else parts >= 0, bool)
 
 
-def without_small_parts(structure: Runs, min_voxels: float) -> Mask:
-    """Which runs (n,) are of connected parts of at least `min_voxels`."""
+def without_small_parts(structure: Runs, min_voxels: float, *, or_cut_off: bool = False) -> Mask:
+    """Which runs (n,) are of connected parts of at least `min_voxels`; or that touch the grid's edge."""
     parts, sizes = _parts(structure)
-    return np.asarray((sizes >= min_voxels)[parts], bool)
+    stays = np.asarray(sizes >= min_voxels, bool)
+    if or_cut_off:
+        stays[parts[at_edge(structure)]] = True
+    return np.asarray(stays[parts], bool)
+
+
+def at_edge(runs: Runs) -> Mask:
+    """Which runs (n,) touch the first or last slice, row or column of their grid."""
+    depth, height, width = runs.size_zyx
+    along_z = (runs.z == 0) | (runs.z == depth - 1)
+    along_y = (runs.y == 0) | (runs.y == height - 1)
+    return np.asarray(along_z | along_y | (runs.start == 0) | (runs.stop == width), bool)
 
 
 def longest_run(structure: Runs) -> Mask:

@@ -11,7 +11,7 @@ from inference.runtime.openvino_session import OpenVinoSession
 from inference.runtime.out_of_memory import first_line, is_out_of_memory
 from inference.runtime.settings import Settings
 from model.arrays import F32
-from model.bundle import BundleError
+from model.model_errors import BundleError
 
 
 class Session(Protocol):

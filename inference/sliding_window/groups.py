@@ -158,7 +158,7 @@ class _Row:
         group.count.run += 1
         z, y, x = start
         here = (z - self._rows.origin, y, x)
-        window = read_window(self._rows.voxels, here, member.window_zyx)
+        window = read_window(self._rows.voxels, here, member.window_zyx, member.tiling.padding)
         scores = window_scores(window, member, self._of.session(), group.rule, group.threads)
         if len(scores) != len(group.channels):
             named = len(group.channels)

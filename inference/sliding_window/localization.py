@@ -4,8 +4,9 @@ The members then look at this box only, which saves most of their windows on a l
 low-resource ensemble).
 """
 
-from collections.abc import Callable
-from math import ceil, floor
+from collections.abc import Callable, Iterable
+from math import ceil, floor, prod
+from typing import Literal
 
 import cc3d
 import numpy as np
@@ -16,7 +17,7 @@ from inference.runtime.session import Session
 from inference.sliding_window.groups import Group, Image, Pass
 from inference.sliding_window.order import touched
 from inference.threads import Threads
-from model.arrays import F32, Mask
+from model.arrays import F32, U8, Mask, ZyxMm
 from model.labels import BACKGROUND
 from model.manifest.network import Localization, Member
 from model.manifest.tiling import Tiling
@@ -27,6 +28,11 @@ AXES = "zyx"
 
 OVERLAP = 0.25
 """Overlap of neighbouring windows, where the image is larger than one window."""
+
+CUT_MM2 = 100.0
+"""A structure that covers so much of a side of the region is cut off there; a speck is not."""
+Side = tuple[int, Literal[0, 1]]
+"""Axis of (z, y, x), and 0 for the side where a box starts, 1 for that where it stops."""
 
 TWO_CLASSES = Rule(scores="probabilities", softmax=True, order=(0, 1))
 
@@ -89,17 +95,20 @@ def bounding_box(mask: Mask) -> Box | None:
 
 
 def region_of_interest(organs: Mask, geometry: Geometry, localization: Localization) -> Box | None:
-    """The box of voxels of an image that the members shall look at; None where nothing was found.
+    """The box of voxels of an image that the members shall look at.
+
+    None where nothing was found, or too little.
 
     Args:
         organs: (z, y, x) union of all organs, without specks, on the localization grid, which spans the image
             edge to edge.
         geometry: of the image.
-        localization: how far the box reaches beyond the organs, and along which axes it is as long as the
-            image.
+        localization: how little is too little, how far the box reaches beyond the organs, and along which
+            axes it is as long as the image.
     """
     found = bounding_box(organs)
-    if found is None:
+    image_ml = geometry.voxel_ml * prod(geometry.size_zyx)
+    if found is None or image_ml * np.count_nonzero(organs) / organs.size < localization.least_ml:
         return None
     start, stop = [], []
     for axis, (size, spacing) in enumerate(zip(geometry.size_zyx, geometry.spacing_zyx_mm, strict=True)):
@@ -136,3 +145,45 @@ def neighbourhood(organs: Mask, geometry: Geometry, box: Box, margin_mm: float) 
             reached[:-step] |= lines[step:]
         lines[...] = reached
     return near[tuple(touched(box.slices, geometry.size_zyx, organs.shape))]
+
+
+def cut_structures(labels: U8, box: Box, within: Box, spacing_zyx_mm: ZyxMm) -> dict[Side, set[int]]:
+    """Structures that go on where a box ends, by the side at which they do.
+
+    Of an image 100 slices high, a box from slice 20 to the last: a liver in slice 20 is cut, one in slice 99
+    is not, since there is no more of it to be seen.
+
+    Args:
+        labels: (z, y, x) on the image's grid, above 0 where there is a structure.
+        box: what was looked at.
+        within: what there is to look at: sides of `box` that lie on its sides are left out.
+        spacing_zyx_mm: of the grid.
+
+    Returns:
+        Sides at which at least one structure covers `CUT_MM2`, and the labels of those that do.
+    """
+    cut: dict[Side, set[int]] = {}
+    for axis in range(3):
+        pixel_mm2 = prod(spacing_zyx_mm) / spacing_zyx_mm[axis]
+        sides: tuple[tuple[Literal[0, 1], int, bool], ...] = (
+            (0, box.start_zyx[axis], box.start_zyx[axis] > within.start_zyx[axis]),
+            (1, box.stop_zyx[axis] - 1, box.stop_zyx[axis] < within.stop_zyx[axis]),
+        )
+        for end, index, inside in sides:
+            if inside:
+                covered = np.bincount(np.take(labels, index, axis).ravel(), minlength=256) * pixel_mm2
+                if found := {int(label) for label in np.flatnonzero(covered >= CUT_MM2) if label}:
+                    cut[axis, end] = found
+    return cut
+
+
+def grown(box: Box, sides: Iterable[Side], by_mm: float, within: Box, spacing_zyx_mm: ZyxMm) -> Box:
+    """A box that reaches farther at some of its sides, but not beyond another box."""
+    start, stop = list(box.start_zyx), list(box.stop_zyx)
+    for axis, end in sides:
+        more = ceil(by_mm / spacing_zyx_mm[axis])
+        if end:
+            stop[axis] = min(within.stop_zyx[axis], stop[axis] + more)
+        else:
+            start[axis] = max(within.start_zyx[axis], start[axis] - more)
+    return Box(start_zyx=(start[0], start[1], start[2]), stop_zyx=(stop[0], stop[1], stop[2]))

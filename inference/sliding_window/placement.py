@@ -10,6 +10,7 @@ import numpy as np
 
 from model.arrays import F32, Zyx
 from model.manifest.network import Member
+from model.manifest.tiling import Padding
 
 Slices = tuple[slice, slice, slice]
 
@@ -92,18 +93,24 @@ def covered(start: Zyx, window_zyx: Zyx, size_zyx: Zyx) -> tuple[Slices, Slices]
     return (z, y, x), (wz, wy, wx)
 
 
-def read_window(image: F32, start: Zyx, window_zyx: Zyx) -> F32:
+def read_window(image: F32, start: Zyx, window_zyx: Zyx, padding: Padding = "zeros") -> F32:
     """Copy one window out of a normalized image.
 
-    What lies outside is 0, as nnU-Net and MONAI pad normalized images.
+    What lies outside is 0, as nnU-Net and MONAI pad normalized images; above and below it may be the end
+    slices repeated.
 
     Args:
         image: (channels, z, y, x).
         start: may be negative, see `window_starts`.
         window_zyx: size of the result, (channels, *window_zyx).
+        padding: what lies above and below the image.
     """
     channels, depth, height, width = image.shape
     of_image, of_window = covered(start, window_zyx, (depth, height, width))
     out = np.zeros((channels, *window_zyx), np.float32)
     out[:, *of_window] = image[:, *of_image]
+    if padding == "end_slices":
+        first, stop = of_window[0].start, of_window[0].stop
+        out[:, :first] = out[:, first, None]
+        out[:, stop:] = out[:, stop - 1, None]
     return out

@@ -1,7 +1,7 @@
 """A result looked at as a whole: figures of each organ, and what is doubtful about them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from inference.imaging.volume import Volume
 from inference.postprocessing.runs import Runs
@@ -13,7 +13,7 @@ from inference.trust.organ_figures import (
     value_figures,
     with_more,
 )
-from inference.trust.result_doubts import guessed_sides, result_doubts
+from inference.trust.result_doubts import cut_off, guessed_sides, is_crumb, only_crumbs, result_doubts
 from model.arrays import U8
 from model.labels import channel_ids
 from model.manifest.document import Manifest
@@ -37,6 +37,8 @@ def judge(
     *,
     pieces: Mapping[int, int],
     agreement: Mapping[int, float],
+    removed: Iterable[int] = (),
+    cut: Iterable[int] = (),
     statistics: bool = False,
 ) -> Judgement:
     """Measure a label map and doubt it.
@@ -48,6 +50,8 @@ def judge(
         manifest: of the bundle that made them.
         pieces: of each label before clean-up, see `count_pieces`.
         agreement: mean Dice between the members, by the number of the structure among decisions.
+        removed: ids of which clean-up left nothing.
+        cut: ids that go on where the region ends that the members looked at.
         statistics: also take exact figures of the image within each structure.
 
     Returns:
@@ -61,6 +65,7 @@ def judge(
         by_label |= dict.fromkeys(channel_ids(label_set, written) if written else (), dice)
     if runs is None:
         return Judgement()
+    body_cm2 = None if ct is None else body_area_cm2(canonical, ct)
     organs = with_more(
         measure_organs(runs, geometry, label_set),
         pieces=pieces,
@@ -68,10 +73,7 @@ def judge(
         agreement=by_label,
         values=value_figures(runs, canonical.array) if statistics else {},
     )
-    doubts = result_doubts(
-        organs,
-        output.written,
-        body_area_cm2=None if ct is None else body_area_cm2(canonical, ct),
-        in_hu=ct == 0,
-    )
+    organs = tuple(replace(organ, crumb=is_crumb(organ, body_cm2)) for organ in organs)
+    doubts = result_doubts(organs, output.written, body_area_cm2=body_cm2, in_hu=ct == 0)
+    doubts += (*only_crumbs(removed, label_set), *cut_off(cut, label_set))
     return Judgement(organs=organs, doubts=(*guessed_sides(organs, output), *doubts))

@@ -36,6 +36,8 @@ class OrganFigures:
     """Whether it reaches the first or last slice, row or column of the scan: some of it may lie outside."""
     touches_end: bool
     """Whether it reaches the first or last slice."""
+    crumb: bool = False
+    """Too little of it to count as found, see `result_doubts.is_crumb`; a part where it touches the edge."""
     pieces: int = 1
     """Large connected pieces before clean-up: at least 10 mL, and a quarter of the largest; never 0."""
     coarse_mean: float | None = None

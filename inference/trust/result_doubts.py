@@ -10,6 +10,7 @@ import numpy as np
 
 from inference.trust.organ_figures import OrganFigures
 from inference.trust.organ_norms import CHILD_BODY_CM2, NORMS, PLACES, plausible_ml
+from model.labels import LabelSet
 from model.manifest.output import Output
 
 FEWEST_ORGANS = 4
@@ -20,10 +21,14 @@ LEAST_AGREEMENT = 0.6
 """Mean Dice between members, of one organ of some size."""
 LEAST_MEAN_AGREEMENT = 0.6
 """The same over all organs."""
+MANY_CRUMBS = 3
+"""Organs that were seen in crumbs alone. One or two are what networks make of any image."""
 JUDGED_ML = 20.0
 """An organ from this volume on is looked at for pieces, values and agreement."""
 PARENCHYMA_HU = (-40.0, 350.0)
 """Mean of tissue: from a fatty liver to kidneys full of contrast."""
+CRUMB_ML = 0.05
+"""Less than this is no organ, whatever is known of it: a few voxels."""
 FAR_MM = 260.0
 """Farther from the middle of all organs lies none of them."""
 MOST_NAMED = 3
@@ -47,7 +52,7 @@ def result_doubts(
     by_name = {each.name: each for each in figures}
     known = [name for name in known if name in NORMS]
     judged = [by_name[name] for name in known if name in by_name]
-    real = [each for each in judged if not _is_crumb(each, body_area_cm2)]
+    real = [each for each in judged if not is_crumb(each, body_area_cm2)]
     if len(known) >= MANY_ORGANS and len(real) < FEWEST_ORGANS:
         names = ", ".join(each.name for each in real) or "none"
         return (f"hardly any abdominal organ was found ({names}): is the abdomen in view?",)
@@ -70,14 +75,22 @@ def _size(body_area_cm2: float | None) -> list[str]:
 
 
 def _crumbs(judged: Iterable[OrganFigures], body_area_cm2: float | None) -> list[str]:
-    crumbs = [organ for organ in judged if _is_crumb(organ, body_area_cm2) and not organ.touches_edge]
-    return [f"mere crumbs of {_listed([organ.name for organ in crumbs])}"] if crumbs else []
+    crumbs = [organ for organ in judged if is_crumb(organ, body_area_cm2) and not organ.touches_edge]
+    # A gallbladder may be empty, and nothing is known of how little the others may have.
+    sure = [organ.name for organ in crumbs if (plausible_ml(NORMS[organ.name], None) or (0,))[0] > 0]
+    return [f"mere crumbs of {_listed(sure)}"] if sure else []
 
 
-def _is_crumb(organ: OrganFigures, body_area_cm2: float | None) -> bool:
-    """Whether it has less than a tenth of what is plausible, and so is no organ."""
-    limits = plausible_ml(NORMS[organ.name], body_area_cm2)
-    return limits is not None and organ.volume_ml < limits[0] / 10
+def is_crumb(organ: OrganFigures, body_area_cm2: float | None) -> bool:
+    """Whether there is too little of it to be an organ: a tenth of what is plausible, or `CRUMB_ML`.
+
+    Never of structures without norms, which may be as small as a lesion.
+    """
+    norm = NORMS.get(organ.name)
+    if norm is None:
+        return False
+    limits = plausible_ml(norm, body_area_cm2)
+    return organ.volume_ml < max(CRUMB_ML, limits[0] / 10 if limits else 0.0)
 
 
 def _missing(
@@ -183,6 +196,21 @@ def guessed_sides(figures: Sequence[OrganFigures], output: Output) -> tuple[str,
     if not sides or others & found or (both and not others):
         return ()
     return (f"nothing in view tells right from left: {_listed(sorted(sides))} may be of the other side",)
+
+
+def only_crumbs(removed: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
+    """What to say where several organs were seen in pieces alone that clean-up took for none."""
+    names = [name for label in sorted(removed) if (name := label_set.name_of(label)) in NORMS]
+    if len(names) < MANY_CRUMBS:
+        return ()
+    return (f"mere crumbs of {_listed(names)}, which were removed",)
+
+
+def cut_off(labels: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
+    """What to say of structures that go on where the region that was looked at ends."""
+    names = [label_set.name_of(label) for label in sorted(labels)]
+    be = "is" if len(names) == 1 else "are"
+    return (f"{_listed(names)} {be} cut off by the region that was looked at",) if names else ()
 
 
 def _shortened(doubts: list[str]) -> list[str]:

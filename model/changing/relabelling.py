@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from model.bundle import BundleError
 from model.labels import LabelSet, channel_ids, words_of
 from model.manifest.output import Output
+from model.model_errors import BundleError
 
 
 def read_table(path: Path) -> dict[str, str]:

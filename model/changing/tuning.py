@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from model.bundle import BundleError
 from model.manifest.document import Manifest
+from model.manifest.window import FixedWindow
+from model.model_errors import BundleError
 from model.schema import SchemaError, dump, parse
 
 OF_MEMBERS = ("tiling", "window")
@@ -32,12 +33,26 @@ def tuned(manifest: Manifest, overrides: Sequence[str]) -> Manifest:
         if not equals or root not in (*OF_MEMBERS, *OF_ALL):
             may = ", ".join((*OF_MEMBERS, *OF_ALL))
             raise BundleError(f"--set {override}: must read field=value with a field of {may}")
+        if root == "window":
+            _check_free(manifest, override)
         for part in document["members"] if root in OF_MEMBERS else [document]:
             _put(part, name.split("."), _value(text), override)
     try:
         return parse(Manifest, document)
     except SchemaError as error:
         raise BundleError(f"--set: {error}") from error
+
+
+def _check_free(manifest: Manifest, override: str) -> None:
+    """Refuse to choose windows of networks that take one alone."""
+    for member in manifest.members:
+        if isinstance(member.window, FixedWindow):
+            size = "×".join(map(str, member.window_zyx))
+            raise BundleError(
+                f"--set {override}: {member.file} was made for windows of {size} voxels alone, so there is "
+                "none to choose; make it again for any: `import nnunet --any-window`, or "
+                "inference.any_window in the recipe that it is exported by"
+            )
 
 
 def _put(document: dict[str, Any], path: Sequence[str], value: object, override: str) -> None:

@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 
 from model.commands.packaging_options import add_packaging, packaging_of
-from model.importers.monai.importing import import_monai
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         MeasurementError: the memory of a network could not be measured.
         BundleError: there is something else at `--output`.
     """
+    from model.importers.monai.importing import import_monai  # Needs torch, which --help does not.
+
     bundle = import_monai(
         arguments.model,
         arguments.output,

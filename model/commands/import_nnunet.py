@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 
 from model.commands.packaging_options import add_packaging, packaging_of
-from model.importers.nnunet import import_nnunet
 from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, DEFAULT_CONFIGURATION
 
 logger = logging.getLogger(__name__)
@@ -56,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         MeasurementError: the memory of a network could not be measured.
         BundleError: there is something else at `--output`.
     """
+    from model.importers.nnunet import import_nnunet  # Needs torch, which --help does not.
+
     bundle = import_nnunet(
         arguments.results,
         arguments.output,

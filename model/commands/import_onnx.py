@@ -15,7 +15,6 @@ import logging
 from pathlib import Path
 
 from model.commands.packaging_options import add_packaging, packaging_of
-from model.importers.bare_onnx import FILE, Told, import_onnx
 from model.importers.refusals import RefusedModelError
 from model.label_files import find_label_set
 from model.manifest.document import Input
@@ -69,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         MeasurementError: a runtime cannot load or run it.
         BundleError: there is something else at `--output`.
     """
+    from model.importers.bare_onnx import FILE, Told, import_onnx  # Needs onnx, which --help does not.
+
     try:
         inputs = tuple(
             Input(name=f"image {number}", modality=arguments.modality, intensity=intensity_of(text))

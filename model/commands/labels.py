@@ -12,9 +12,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from model.bundle import BundleError, load_bundle, replace_manifest
+from model.bundle import load_bundle, replace_manifest
 from model.changing.relabelling import read_table, relabelled, same_names
 from model.label_files import find_label_set
+from model.model_errors import BundleError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

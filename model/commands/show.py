@@ -7,12 +7,15 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from model.bundle import ModelBundle, load_bundle
+from model.manifest.clean_up import CleanUpStep
 from model.manifest.document import Manifest
 from model.manifest.fusion import CleanedGroupsFusion, fused_scores
 from model.manifest.network import AXES, Member, Network
@@ -132,11 +135,22 @@ def _clean_up(manifest: Manifest) -> list[str]:
     parts = {"clean-up": manifest.postprocessing}
     if isinstance(manifest.fusion, CleanedGroupsFusion):
         parts |= {f"of ensemble {name}": steps for name, steps in manifest.fusion.clean_up.items()}
+    organs = manifest.output.as_label_set().organs
     return [
-        _line(where, f"{step.kind}: {', '.join(step.structures)}")
+        _line(where, f"{kind}: {'; '.join(_of_step(step, organs) for step in alike)}")
         for where, steps in parts.items()
-        for step in steps
+        for kind, alike in groupby(steps, key=lambda step: step.kind)
     ]
+
+
+def _of_step(step: CleanUpStep, organs: Sequence[str]) -> str:
+    """Its structures, and the figures that it goes by."""
+    names = "all organs" if set(step.structures) == set(organs) else ", ".join(step.structures)
+    figures = {
+        name: value for name, value in asdict(step).items() if isinstance(value, int | float) and value
+    }
+    said = [name if value is True else f"{name} {value:g}" for name, value in figures.items()]
+    return names + (f" ({', '.join(said)})" if said else "")
 
 
 def _line(name: str, text: str) -> str:

@@ -24,13 +24,14 @@ from eval.eval_errors import JudgingError
 from eval.verification.comparison import Agreement, Contest, agreement, run_all
 from eval.verification.contenders import Case, Contender, cases_in, leanseg, monai, nnunet
 from eval.verification.findings import draw_worst, record, structures_table, table
-from model.bundle import MANIFEST, BundleError, ModelBundle, load_bundle, replace_manifest
+from model.bundle import MANIFEST, ModelBundle, load_bundle, replace_manifest
 from model.changing.tuning import tuned
 from model.commands.show import VERIFICATION
 from model.importers.monai.found_model import NETWORK
 from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, find_model
 from model.labels import LabelSet
 from model.manifest.window import AnyWindow
+from model.model_errors import BundleError
 
 FP32, ALLOWED, REFERENCE = "LeanSeg fp32", "LeanSeg as allowed", "labels given"
 LEAST_BF16_DICE = 0.995

@@ -80,5 +80,24 @@ class NearOtherStructures(_Step):
         )
 
 
-CleanUpStep = LargestComponent | LongestRun | MinVoxels | MinComponentVolume | NearOtherStructures
+@dataclass(frozen=True, kw_only=True)
+class MinWholeVolume(_Step):
+    """Remove connected components that are smaller though nothing cuts them off.
+
+    What touches the first or last slice, row or column of the image may be a part of something large and
+    stays. All else is there as a whole, and an organ is never that small.
+    """
+
+    kind: Literal["min_whole_volume"] = "min_whole_volume"
+    ml: float
+    """Least volume that is kept, millilitres."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(0 < self.ml <= 1e4, f"ml: must be above 0 and at most 10000, is {self.ml}")
+
+
+CleanUpStep = (
+    LargestComponent | LongestRun | MinVoxels | MinComponentVolume | MinWholeVolume | NearOtherStructures
+)
 """Any of the steps."""

@@ -161,9 +161,22 @@ class Localization(Network):
     whole_below_mm: float = 0.0
     """Scans that reach less far from feet to head are looked at whole: in a short stack a low-resolution
     network sees too little to cut by."""
+    least_ml: float = 0.0
+    """Where it finds less than so much of all organs together, there is no region and no organ is looked for;
+    scans below `whole_below_mm` are not judged."""
+    more_looks: int = 0
+    """How often the members may look again at a larger region: where a structure that they found goes on at a
+    side of the region, it grows there, by `margin_mm` for the second look, by twice as much for the third,
+    and so on. All members see all of it again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(isinstance(self.window, FixedWindow), f"window: must be fixed here, is {self.window.kind}")
+        check_between("least_ml", self.least_ml, 0, 1e4)
+        check_between("more_looks", self.more_looks, 0, 9)
+        check(
+            not (self.skip_outside and self.more_looks),
+            "skip_outside: leaves out what more_looks would look at; give only one of them",
+        )
         check_between("margin_mm", self.margin_mm, 0, 500)
         check_between("whole_below_mm", self.whole_below_mm, 0, 500)

@@ -6,6 +6,7 @@ from typing import Literal
 from model.checks import check, check_between
 
 AxisName = Literal["z", "y", "x"]
+Padding = Literal["zeros", "end_slices"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,9 @@ class Tiling:
     mirror_axes: tuple[AxisName, ...] = ()
     """Axes over whose every combination of flips the output is averaged; canonical axes, whatever `axes`
     says."""
+    padding: Padding = "zeros"
+    """What a window shows above and below a scan that is shorter than it: `zeros` (nnU-Net, MONAI), or the
+    scan's first and last slice repeated, for networks that were trained so. Beside it there are zeros."""
     skip_air: bool = True
     """Windows of a CT that hold nothing but air are not run; what no window covers is background."""
 

@@ -116,13 +116,67 @@ def test_without_scores_it_shows_volumes_and_doubts(page, browser, tmp_path):
     assert "<b>liver</b>" in browser.do("document.querySelector('#case .error').textContent")
     liver_ml = browser.do("Number(document.querySelector('#case .organs tbody td').textContent)")
     assert liver_ml == browser.do("Number(document.querySelector('#table tbody td').textContent)") > 0
-    for part in ("organs", "worst-cases", "scale"):
+    assert "LK left kidney" in browser.do("document.getElementById('scale').textContent")
+    for part in ("organs", "worst-cases"):
         assert browser.do(f"getComputedStyle(document.getElementById('{part}')).display") == "none"
+
+
+@pytest.fixture(scope="module")
+def only_case(tmp_path_factory):
+    """A page of one case: a liver, a voxel of spleen, a doubt of two lines; no tumor."""
+    folder = tmp_path_factory.mktemp("only")
+    labels = np.zeros((20, 40, 40), np.uint8)
+    labels[4:16, 5:30, 5:30] = 1
+    labels[10, 35, 35] = 3
+    write(folder / "mine" / "ct.nii.gz", labels, (3.0, 2.0, 2.0))
+    crumb = {"organ": "spleen", "touches_edge": False, "crumb": True}
+    doubted = {"output": "ct.nii.gz", "warnings": [], "doubts": ["a long doubt " * 12], "organs": [crumb]}
+    (folder / "run.json").write_text(json.dumps({"cases": [doubted]}))
+    words = ("--pred", folder / "mine", "--run", folder / "run.json", "--output", folder / "report")
+    assert main(["report", *map(str, words), "--jobs", "1"]) == 0
+    return folder / "report" / "index.html"
+
+
+@pytest.mark.parametrize("width", [1400, 800])
+def test_a_page_of_one_case_opens_it(only_case, browser, width):
+    browser.size(width)
+    try:
+        browser.open(only_case)
+        browser.wait(f"{READY} === 'ct'")
+        assert (
+            browser.do("document.querySelector('#case .doubts').getBoundingClientRect().width") > 0.9 * width
+        )
+        figures = "[...document.querySelectorAll('#case .organs tbody td')].map((cell) => cell.textContent)"
+        assert browser.do(figures)[:4] == ["90.0", "none", "< 0.1", "none"]
+        assert browser.do("document.querySelector('#case .tag').textContent") == "crumbs"
+        assert browser.do("document.querySelectorAll('#case .steps button').length") == 1, "no neighbours"
+        beyond = (
+            "(([table, aside]) => table.getBoundingClientRect().right - aside.getBoundingClientRect().right)"
+        )
+        parts = "['#case .organs', '#case aside'].map((each) => document.querySelector(each))"
+        assert browser.do(f"{beyond}({parts})") <= 0
+    finally:
+        browser.size(1440)
+
+
+def test_below_an_only_case_its_structures_are_listed(only_case, browser):
+    browser.open(only_case)
+    browser.wait(f"{READY} === 'ct'")
+    browser.key("Escape")
+    browser.wait("!document.getElementById('case').open")
+    assert browser.do("document.getElementById('title').textContent") == "ct"
+    assert browser.do("document.getElementById('kicker').textContent").endswith("1 case")
+    assert browser.do("document.querySelectorAll('#table tbody tr').length") == 14
+    assert "1 of 13 organs" in browser.do("document.getElementById('count').textContent")
+    assert browser.do("document.getElementById('headline').hidden")
+    browser.do("document.querySelector('#cases .filters button').click()")
+    assert browser.do("document.getElementById('case').open")
 
 
 def test_the_table_sorts_and_filters(page, browser):
     browser.open(page)
-    means = "[...document.querySelectorAll('#table tbody tr')].map((row) => Number(row.cells[1].textContent))"
+    rows = "[...document.querySelectorAll('#table tbody tr:not(.said)')]"
+    means = f"{rows}.map((row) => Number(row.cells[1].textContent))"
     assert browser.do(NAMES)[0] == "case000"
     assert browser.do(means) == sorted(browser.do(means))
     browser.do("document.querySelectorAll('#table thead button')[1].click()")
@@ -293,7 +347,7 @@ def test_200_cases_open_at_once_and_their_images_when_looked_at(tmp_path, browse
     page = report(tmp_path, 200, 200)
     browser.asked.clear()
     browser.open(page)
-    assert browser.do("document.querySelectorAll('#table tbody tr').length") == 200
+    assert browser.do("document.querySelectorAll('#table tbody tr:not(.said)').length") == 200
     # The figure of docs/benchmarks.md; -s shows it.
     sys.stdout.write(f"200 cases open in {browser.do(OPENED_MS):.0f} ms\n")
     assert [url for url in browser.asked if url.endswith(".js")] == []

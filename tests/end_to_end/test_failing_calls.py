@@ -6,13 +6,15 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from inference.errors import DeviceError, OutputError
+from inference.errors import DeviceError, InputError, OutputError
 from inference.geometry import Geometry
+from inference.imaging.reading import open_image
 from inference.imaging.writing import write_labels
 from tests.end_to_end.calls import call, listing, names, run, start, told, write_case
 from tests.places import ROOT
@@ -145,6 +147,33 @@ def test_sigterm_leaves_only_whole_files(bench, bundle, options):
         assert sitk.ReadImage(str(bench / "outputs" / name)).GetSize() == (48, 40, 12)
     cases = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
     assert sorted(case["output"] for case in cases if case["status"] == "segmented") == written
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_case_that_a_signal_spoils_has_not_failed(bench, bundle, capsys, monkeypatch, number, code, line):
+    """The signal falls into a library, which says that the second case cannot be read."""
+    for name in ("other", "third"):
+        write_case(bench / "inputs" / f"{name}.nii.gz")
+
+    def spoilt(path):
+        if path.name == "other.nii.gz":
+            with suppress(BaseException):
+                signal.raise_signal(number)
+            raise InputError(f"{path}: is damaged")
+        return open_image(path)
+
+    monkeypatch.setattr("inference.cohort.one_case.open_image", spoilt)
+    monkeypatch.setattr("leanseg.ending.AGAIN_S", 1000.0)
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert call(bench, bundle, "--report", str(bench / "run.json")) == code
+    finally:
+        signal.signal(signal.SIGINT, was)
+    assert told(capsys.readouterr().err)[-1] == f"{line}; results written so far are whole"
+    cases = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
+    assert [case["status"] for case in cases] == 3 * ["not run"]
 
 
 def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):

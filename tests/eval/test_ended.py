@@ -31,6 +31,6 @@ def test_sigterm_leaves_no_worker_and_no_unfinished_report(tmp_path):
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "interrupted; only whole files were written\n")
+    assert (process.returncode, err) == (143, "terminated; only whole files were written\n")
     assert psutil.wait_procs(workers, timeout=30)[1] == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pred", "truth"]

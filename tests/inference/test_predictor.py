@@ -9,10 +9,11 @@ from inference.errors import InputError
 from inference.geometry import Box, Geometry
 from inference.imaging.volume import Volume
 from inference.predictor import Predictor
+from inference.sliding_window.localization import organ_mask
 from inference.timing import Timings
 from model.labels import FLARE23
-from model.manifest.clean_up import MinVoxels
-from model.manifest.document import Input
+from model.manifest.clean_up import MinVoxels, MinWholeVolume
+from model.manifest.document import Input, Preprocessing
 from model.manifest.tiling import ConstantImportance
 from tests.inference.bundles import INTENSITY, abdomen, hu, localization, make_bundle, member
 
@@ -110,6 +111,39 @@ def test_where_localization_finds_nothing_no_organ_is_looked_for(tmp_path):
     assert segmented.doubts == segmented.organs == ()
 
 
+@pytest.mark.parametrize("orientation", ["canonical", "stored"])
+@pytest.mark.parametrize(("more_looks", "start"), [(0, 55), (1, 50), (2, 40), (3, 40)])
+def test_the_region_grows_where_it_cuts(more_looks, start, orientation, tmp_path, monkeypatch):
+    """Localization sees nothing in the first 60 mm along x, where liver (from 46) and kidney (from 49) begin.
+
+    With a margin of 5 mm the region starts at 55, then 5 mm farther, then 10 more. The image is stored with
+    rows and columns turned round.
+    """
+    truth = np.pad(abdomen((12, 60, 60)), ((0, 0), (10, 10), (40, 40)))
+    turned, geometry = stored(truth, (0, 1, 2), (1, -1, -1))
+    hidden = np.s_[..., :15] if orientation == "canonical" else np.s_[..., -15:]
+
+    def half_blind(*arguments):
+        mask = organ_mask(*arguments)
+        mask[hidden] = False
+        return mask
+
+    monkeypatch.setattr("inference.predictor.organ_mask", half_blind)
+    found = localization(crop_axes=("x",), more_looks=more_looks)
+    seen_as = Preprocessing(orientation=orientation)
+    bundle = make_bundle(tmp_path / "b", localization=found, preprocessing=seen_as)
+    segmented = Predictor(bundle, device="cpu", threads=1).predict(
+        Volume(array=hu(turned), geometry=geometry)
+    )
+    before, after = segmented.region.start_zyx[2], 140 - segmented.region.stop_zyx[2]
+    assert (before if orientation == "canonical" else after) == start
+    truth[..., :start] = 0
+    np.testing.assert_array_equal(segmented.labels, truth[:, ::-1, ::-1])
+    cut = "liver and right kidney are cut off by the region that was looked at"
+    assert (cut in segmented.doubts) == (start > 46)
+    assert segmented.plan.groups[0].grid_zyx[2] == segmented.region.size_zyx[2]
+
+
 def test_doubtful_images_are_refused_where_that_is_asked_for(tmp_path):
     strict = Predictor(make_bundle(tmp_path / "a"), device="cpu", threads=1, strict_input=True)
     with pytest.raises(InputError, match=r"covers only 30 mm .* \(refused by --strict-input\)"):
@@ -133,8 +167,18 @@ def test_organs_are_measured(statistics, tmp_path):
     liver = segmented.organs[0]
     assert liver.volume_ml == pytest.approx(np.count_nonzero(truth == FLARE23.ids["liver"]) * 3.75 / 1000)
     assert liver.agreement == 1.0
+    assert [organ.name for organ in segmented.organs if organ.crumb] == []
     assert (liver.values and (liver.values.mean, liver.values.sd)) == ((-150, 0) if statistics else None)
     assert [doubt.split(",")[0].split(" of ")[0] for doubt in segmented.doubts][:2] == ["a body", "liver"]
+
+
+def test_a_few_voxels_are_crumbs_of_an_organ(predictor):
+    truth = abdomen((24, 80, 96))
+    aorta = truth == FLARE23.ids["aorta"]
+    aorta[tuple(np.argwhere(aorta)[0])] = False
+    truth[aorta] = 0  # One voxel of it is left.
+    segmented = predictor.predict(volume_of(truth))
+    assert [organ.name for organ in segmented.organs if organ.crumb] == ["aorta"]
 
 
 def test_timings_of_reading_are_counted_on(predictor):
@@ -184,6 +228,17 @@ def test_postprocessing_removes_what_the_manifest_says(tmp_path):
     found = predictor.predict(volume_of(truth)).labels
     tumor = FLARE23.ids["tumor"]
     np.testing.assert_array_equal(found, np.where(truth == tumor, 0, truth))
+
+
+@pytest.mark.parametrize(("ml", "left"), [(0.1, 5), (1000, 1)])
+def test_crumbs_of_several_organs_are_removed_and_told_of(ml, left, tmp_path):
+    """The aorta alone reaches from the first slice to the last; the tumor lies in the liver."""
+    steps = (MinWholeVolume(structures=("liver", "right kidney", "left kidney", "aorta", "tumor"), ml=ml),)
+    bundle = make_bundle(tmp_path / "b", postprocessing=steps)
+    segmented = Predictor(bundle, device="cpu", threads=1).predict(volume_of(abdomen()))
+    assert len(segmented.organs) == left
+    said = "mere crumbs of liver, right kidney and left kidney, which were removed"
+    assert (said in segmented.doubts) == (left == 1)
 
 
 def test_members_that_share_a_file_share_a_session(tmp_path):

@@ -37,7 +37,7 @@ def document() -> dict:
                         "kind": "centre_first", "least_foreground": 10, "least_anterior": 5,
                         "anterior_share": 0.5, "passing_through": ["aorta"],
                     },
-                    "mirror_axes": ["x", "y"], "skip_air": False,
+                    "mirror_axes": ["x", "y"], "padding": "end_slices", "skip_air": False,
                 },
                 "weight": 2,
                 "ensemble": "a",
@@ -63,11 +63,13 @@ def document() -> dict:
             {"kind": "longest_run", "structures": ["liver"]},
             {"kind": "min_voxels", "structures": ["tumor"], "voxels": 100},
             {"kind": "min_component_volume", "structures": ["tumor"], "mm3": 50},
+            {"kind": "min_whole_volume", "structures": ["liver"], "ml": 50},
             {"kind": "near_other_structures", "structures": ["tumor"], "distance_mm": 20.5},
         ],
         "localization": {
             "file": "roi.onnx", "spacing_zyx_mm": [4, 4, 4], "window_zyx": [128, 128, 128], "margin_mm": 30,
             "crop_axes": ["z", "y", "x"], "skip_outside": True, "whole_below_mm": 60,
+            "least_ml": 80, "more_looks": 0,
         },
         "provenance": {
             "recipe": "r", "git_revision": "g", "data": "d", "licence": "l", "intended_use": "research",

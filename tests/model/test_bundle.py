@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import BundleError, file_sha256, load_bundle, write_bundle
+from model.bundle import file_sha256, load_bundle, write_bundle
 from model.manifest.document import Manifest
+from model.model_errors import BundleError
 from model.schema import parse
 from tests.model.manifests import document, network, write_networks
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from model.label_files import LabelSetError, find_label_file, find_label_set
+from model.label_files import find_label_file, find_label_set
 from model.labels import FLARE22
+from model.model_errors import LabelSetError
 
 
 def test_a_folder_stands_for_its_label_file(tmp_path):

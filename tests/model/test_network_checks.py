@@ -4,8 +4,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from model.bundle import BundleError, load_bundle, write_bundle
+from model.bundle import load_bundle, write_bundle
 from model.manifest.document import Manifest
+from model.model_errors import BundleError
 from model.schema import parse
 from tests.inference.onnx_files import convolution, graph, identity, tensor
 from tests.model.manifests import document, network, write_networks

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from model.label_files import LabelSetError, find_label_set, read_label_set
+from model.label_files import find_label_set, read_label_set
 from model.labels import FLARE23, LabelSet, Pair
+from model.model_errors import LabelSetError
 
 KIDNEY = {"merged": "kidney", "right": "right kidney", "left": "left kidney"}
 IDS = {"liver": 1, "right kidney": 2, "left kidney": 3, "cyst": 4}

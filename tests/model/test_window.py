@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from model.bundle import BundleError, load_bundle
+from model.bundle import load_bundle
 from model.manifest.document import Manifest
 from model.manifest.window import AnyWindow, MemoryLine
+from model.model_errors import BundleError
 from model.schema import SchemaError, dump, parse
 from tests.inference.bundles import make_bundle, member
 from tests.model.manifests import document, put

@@ -58,6 +58,8 @@ def localization_of(recipe: Recipe, file: str, first: Recipe) -> Localization:
         crop_axes=options.crop_axes,
         skip_outside=options.skip_outside,
         whole_below_mm=options.whole_below_mm,
+        least_ml=options.least_ml,
+        more_looks=options.more_looks,
     )
 
 

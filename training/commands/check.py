@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model.label_files import FILES, LabelSetError, find_label_set
+from model.label_files import FILES, find_label_set
 from model.labels import LabelSet
+from model.model_errors import LabelSetError
 from training.commands.options import add_workers, check_workers
 from training.data.checking import Expected, check_folder
 from training.recipes.loading import load_recipe

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model.label_files import LabelSetError, find_label_set
+from model.label_files import find_label_set
+from model.model_errors import LabelSetError
 from training.commands.options import add_workers, check_workers
 from training.data.annotations import ANNOTATED, annotated_text
 from training.data.fingerprint import FINGERPRINT, Fingerprint, take_fingerprint, write_fingerprint

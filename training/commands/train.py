@@ -12,8 +12,10 @@ from pathlib import Path
 
 import torch
 
-from model.label_files import FILES, LabelSetError, find_label_set
+from leanseg.ending import is_ended
+from model.label_files import FILES, find_label_set
 from model.labels import LabelSet
+from model.model_errors import LabelSetError
 from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
@@ -151,10 +153,10 @@ def _run(
         watched = CaseStore(data.held_out, recipe, arguments.cache_mb * share, arguments.cache)
     try:
         train(state, store, watched, arguments.workers, watchers)
-    except (KeyboardInterrupt, SystemExit) as end:
-        end.add_note(way_on(state.folder))
-        raise
-    except (TrainingError, OSError) as error:
+    except BaseException as error:
+        error.add_note(way_on(state.folder))
+        if is_ended() or not isinstance(error, TrainingError | OSError):
+            raise
         raise TrainingError(f"{_one_line(error)}; {way_on(state.folder)}") from error
     finally:
         if ranks.is_first:

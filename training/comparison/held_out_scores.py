@@ -39,7 +39,14 @@ def score_checkpoint(path: Path, store: CaseStore, device: torch.device) -> list
     with torch.inference_mode():
         for index in range(len(store)):
             case = store.load(index)
-            prediction = predict_channels(network, case, recipe.patch_zyx, recipe.validation.overlap, device)
+            prediction = predict_channels(
+                network,
+                case,
+                recipe.patch_zyx,
+                recipe.validation.overlap,
+                device,
+                padding=recipe.inference.tiling.padding,
+            )
             truth = np.asarray(case.channels[:])
             for channel, dsc, hd95 in channel_scores(prediction, truth, recipe.voxel_zyx_mm):
                 structure = recipe.channel_names[channel]

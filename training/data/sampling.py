@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import F64, U8, Zyx
+from model.manifest.tiling import Padding
 from training.augmentation.appearance import vary_appearance
 from training.augmentation.batched import BEYOND
 from training.augmentation.pose import cut, draw_pose, flip
 from training.data.stored_arrays import StoredImage, StoredLabels
-from training.recipes.augmentation_options import PatchAugmentation
 from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import (
@@ -94,11 +94,13 @@ def draw_patch(
     """
     augmentation, patch_zyx = recipe.augmentation, recipe.patch_zyx
     if isinstance(augmentation, BatchedAugmentation):
+        if augmentation.slab is not None and rng.random() < augmentation.slab.chance:
+            case = draw_slab(case, augmentation.slab.thickness_voxels, rng)
         around = lies_around(recipe, index, rng)
         centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
-        return draw_crop(case, centre, crop_zyx or patch_zyx)
+        return draw_crop(case, centre, crop_zyx or patch_zyx, recipe.inference.tiling.padding)
     if rng.random() < augmentation.slab_chance:
-        case = draw_slab(case, augmentation, rng)
+        case = draw_slab(case, augmentation.slab_voxels, rng)
     around = lies_around(recipe, index, rng)
     centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
     matrix = draw_pose(augmentation, rng)
@@ -115,12 +117,13 @@ def draw_patch(
 
 
 def draw_crop(
-    case: GridCase, centre: F64, crop_zyx: Zyx
+    case: GridCase, centre: F64, crop_zyx: Zyx, padding: Padding = "zeros"
 ) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
     """The image around a centre as it is, (input channels, *crop_zyx), and the output channel of each voxel.
 
     For augmentation on the training device. Network input, 0 beyond the image; or, where stored values can
-    be normalized there, these int16, `BEYOND` beyond the image. Reads from disk no more than the crop.
+    be normalized there, these int16, `BEYOND` beyond the image. Above and below it the end slices may be
+    repeated, with their channels. Reads from disk no more than the crop.
     """
     low = np.round(centre - np.array(crop_zyx) / 2).astype(int)
     beyond = 0
@@ -130,11 +133,15 @@ def draw_crop(
     if box.size_zyx == crop_zyx:
         return box.image[:], box.channels[:]
     ahead = np.maximum(-low, 0)
-    padding = [
-        (a, size - a - held) for a, size, held in zip(ahead, crop_zyx, box.channels.shape, strict=True)
-    ]
-    image = np.pad(box.image[:], [(0, 0), *padding], constant_values=beyond)
-    return image, np.pad(box.channels[:], padding)
+    after = np.array(crop_zyx) - box.channels.shape - ahead
+    z, y, x = zip(ahead.tolist(), after.tolist(), strict=True)
+    image, channels = box.image[:], box.channels[:]
+    if padding == "end_slices":
+        image = np.pad(image, [(0, 0), z, (0, 0), (0, 0)], "edge")
+        channels = np.pad(channels, [z, (0, 0), (0, 0)], "edge")
+        z = (0, 0)
+    image = np.pad(image, [(0, 0), z, y, x], constant_values=beyond)
+    return image, np.pad(channels, [z, y, x])
 
 
 def read_box(
@@ -147,10 +154,16 @@ def read_box(
     return replace(case, image=case.image[:, z, y, x], channels=case.channels[z, y, x], points=()), low
 
 
-def draw_slab(case: GridCase, augmentation: PatchAugmentation, rng: np.random.Generator) -> GridCase:
-    """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly."""
+def draw_slab(case: GridCase, thickness_voxels: tuple[int, int], rng: np.random.Generator) -> GridCase:
+    """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly.
+
+    Args:
+        case: that it is cut from.
+        thickness_voxels: least and most slices.
+        rng: source of randomness.
+    """
     depth = case.size_zyx[0]
-    thickness = min(depth, int(rng.integers(augmentation.slab_voxels[0], augmentation.slab_voxels[1] + 1)))
+    thickness = min(depth, int(rng.integers(thickness_voxels[0], thickness_voxels[1] + 1)))
     points = case.points[rng.integers(len(case.points))]
     start = int(points[rng.integers(len(points)), 0]) - int(rng.integers(thickness))
     start = min(max(start, 0), depth - thickness)
@@ -161,8 +174,10 @@ def draw_slab(case: GridCase, augmentation: PatchAugmentation, rng: np.random.Ge
     )
     return replace(
         case,
-        image=case.image[:, inside],
-        channels=case.channels[inside],
+        image=case.image.slices(inside) if isinstance(case.image, StoredImage) else case.image[:, inside],
+        channels=(
+            case.channels.slices(inside) if isinstance(case.channels, StoredLabels) else case.channels[inside]
+        ),
         points=tuple(points for points in left if len(points)),
     )
 

@@ -4,7 +4,7 @@ A chunk (`training.data.prepared`) is the least that is read and decompressed. V
 stored, which takes half of the memory, and become network input when they are asked for.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,36 @@ class Chunked(Protocol):
         """The part inside slices."""
 
 
+@dataclass(frozen=True)
+class SliceRange:
+    """Some slices of an array, as an array of its own; nothing is read before it is asked for."""
+
+    whole: Chunked
+    """The array, (…, z, y, x)."""
+    inside: slice
+    """Its slices along z; first and stop are stated."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size along each axis."""
+        *channels, _, y, x = self.whole.shape
+        return (*channels, self.inside.stop - self.inside.start, y, x)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the whole array takes, bytes."""
+        return self.whole.nbytes
+
+    def __getitem__(self, index: Index) -> NDArray[Any]:
+        """The part inside slices along the first axes."""
+        given = index if isinstance(index, tuple) else (index,)
+        axes = len(self.shape)
+        parts = [*given, *[slice(None)] * (axes - len(given))]
+        first, stop, step = parts[axes - 3].indices(self.shape[axes - 3])
+        parts[axes - 3] = slice(self.inside.start + first, self.inside.start + stop, step)
+        return self.whole[tuple(parts)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredImage:
     """An image whose voxels are stored as they were before normalization."""
@@ -61,6 +91,10 @@ class StoredImage:
     def can_wait(self) -> bool:
         """Whether a part of the stored values can be normalized later, without the whole image."""
         return self.intensities is not None and not any(map(needs_statistics, self.intensities))
+
+    def slices(self, inside: slice) -> "StoredImage":
+        """Some of its slices along z, which are not read yet."""
+        return replace(self, values=SliceRange(self.values, inside))
 
     def __getitem__(self, index: Index) -> NDArray[np.floating]:
         """Network input inside slices; the first axis, of the channels, must be asked for as a whole."""
@@ -93,6 +127,10 @@ class StoredLabels:
     def nbytes(self) -> int:
         """Memory that the ids take, bytes; none on disk."""
         return self.ids.nbytes
+
+    def slices(self, inside: slice) -> "StoredLabels":
+        """Some of its slices along z, which are not read yet."""
+        return replace(self, ids=SliceRange(self.ids, inside))
 
     def __getitem__(self, index: Index) -> U8:
         """Output channels inside slices."""

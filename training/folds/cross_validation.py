@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from model.bundle import BundleError, ModelBundle, file_sha256, load_bundle
+from model.bundle import ModelBundle, file_sha256, load_bundle
 from model.labels import LabelSet
+from model.model_errors import BundleError
 from model.schema import parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble

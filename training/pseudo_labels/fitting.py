@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.bundle import ModelBundle
-from model.label_files import LabelSetError, find_label_set
+from model.label_files import find_label_set
 from model.labels import LabelSet, channel_ids
+from model.model_errors import LabelSetError
 from training.data.folders import DATASET
 from training.training_errors import DataError, RecipeError
 from training.whole_files import read_json

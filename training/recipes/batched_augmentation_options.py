@@ -31,6 +31,18 @@ def _check_range(name: str, values: tuple[float, float], low: float, high: float
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slab(_Change):
+    """The patch is cut from some slices of the case; one of a channel drawn evenly is among them."""
+
+    thickness_voxels: tuple[int, int] = (16, 48)
+    """Least and most slices."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_range("thickness_voxels", self.thickness_voxels, 1, 1024)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rotation(_Change):
     """Rotation about the patch's middle, evenly drawn to either side."""
 
@@ -197,6 +209,8 @@ class BatchedAugmentation:
     """
 
     kind: Literal["batched"] = "batched"
+    slab: Slab | None = None
+    """Cut from a shorter scan; what lies above and below is what `inference.tiling.padding` says."""
     rotation: Rotation | None = None
     """Turned about the middle."""
     scaling: Scaling | None = None

@@ -33,9 +33,17 @@ class LocalizationOptions:
     whole_below_mm: float = 0.0
     """Scans that reach less far from feet to head are looked at whole: in a short stack a low-resolution
     network sees too little to cut by."""
+    least_ml: float = 0.0
+    """Where it finds less than so much of all organs together, no organ is looked for."""
+    more_looks: int = 0
+    """How often the region may grow where a structure that was found goes on at its side, and be looked at
+    again; not with `skip_outside`."""
 
     def __post_init__(self) -> None:
         check_between("margin_mm", self.margin_mm, 0, 500)
+        check_between("least_ml", self.least_ml, 0, 1e4)
+        check_between("more_looks", self.more_looks, 0, 9)
+        check(not (self.skip_outside and self.more_looks), "skip_outside: not together with more_looks")
         check_between("whole_below_mm", self.whole_below_mm, 0, 500)
         twice = len(set(self.crop_axes)) != len(self.crop_axes)
         check(not twice, f"crop_axes: names an axis twice, is {list(self.crop_axes)}")

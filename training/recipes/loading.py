@@ -12,8 +12,9 @@ from typing import Any, cast, get_args
 
 import yaml
 
-from model.label_files import FILES, LabelSetError, find_label_set
+from model.label_files import FILES, find_label_set
 from model.labels import LABEL_SETS, LabelSet
+from model.model_errors import LabelSetError
 from model.schema import KIND, SchemaError, dump, parse
 from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.recipe import Channels, Recipe, channel_names

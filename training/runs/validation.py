@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 from torch import nn
+from torch.nn import functional
 
 from eval.scoring.metrics import dice_per_label
 from model.arrays import U8, Zyx
+from model.manifest.tiling import Padding
 from training.data.sampling import GridCase
 from training.data.store import CaseStore
 from training.data.whole_volumes import padded_zyx
@@ -64,6 +66,7 @@ def validate(
                     recipe.validation.overlap,
                     device,
                     placement.windows_at_a_time,
+                    recipe.inference.tiling.padding,
                 )
             )
             scores[index] = case_dice(prediction, case.channels[:], recipe.channel_names)
@@ -80,9 +83,15 @@ def predict_channels(
     overlap: float,
     device: torch.device,
     windows_at_a_time: int = 1,
+    padding: Padding = "zeros",
 ) -> U8:
-    """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x)."""
+    """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x).
+
+    A window shows what `padding` says above and below a case that is shorter than it.
+    """
     image = torch.from_numpy(case.image[:].astype(np.float32))[None]
+    beyond = max(0, window_zyx[0] - image.shape[2]) if padding == "end_slices" else 0
+    image = functional.pad(image, (0, 0, 0, 0, beyond // 2, beyond - beyond // 2), mode="replicate")
     logits = sliding_window_inference(
         image,
         window_zyx,
@@ -94,7 +103,7 @@ def predict_channels(
         device=torch.device("cpu"),
     )
     channels: U8 = logits[0].argmax(0).to(torch.uint8).numpy()
-    return channels
+    return channels[beyond // 2 : len(channels) - (beyond - beyond // 2)]
 
 
 def case_dice(prediction: U8, truth: U8, channel_names: Sequence[str]) -> dict[str, float]:

@@ -28,6 +28,53 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     return value.toFixed(digits).replace("-", "−");
   };
 
+  // A page without scores that was made of one case is that case.
+  const { cases, metrics } = LeanSeg.data;
+  LeanSeg.only = !metrics.length && cases.length === 1 ? cases[0] : null;
+
+  // What is there, however little, is not shown as nothing, nor nothing as 0.0.
+  LeanSeg.volumeText = (ml) => {
+    if (ml === null || ml === undefined) return "–";
+    if (ml === 0) return "none";
+    return ml < 0.05 ? "< 0.1" : ml.toFixed(1);
+  };
+  LeanSeg.counted = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
+
+  // What is said of a structure of which there is too little to count as found.
+  LeanSeg.remark = (item, structure) => {
+    const [text, title] = item.crumbs?.includes(structure.name)
+      ? ["crumbs", "too little of it to count as found"]
+      : item.parts?.includes(structure.name)
+        ? ["part", "too little of it to count as found; the scan's edge may cut off the rest"]
+        : [];
+    return text ? LeanSeg.el("span", { class: "tag", text, title }) : null;
+  };
+
+  // What is read before the pictures: why the case failed, what was warned of, what to look at.
+  LeanSeg.remarks = (item) => {
+    const { el } = LeanSeg;
+    const doubts = item.doubts || [];
+    if (!item.error && !doubts.length) return null;
+    return el(
+      "div",
+      { class: "doubts" },
+      item.error ? el("p", { class: "error", text: item.error }) : null,
+      ...(doubts.length
+        ? [
+            el("h3", { text: "Look at this before you trust the result" }),
+            el("ul", {}, ...doubts.map((words) => el("li", { class: "error", text: words }))),
+          ]
+        : []),
+    );
+  };
+
+  // What the short names in heads mean, of those that do not say it themselves.
+  LeanSeg.shortNames = () =>
+    LeanSeg.data.structures
+      .filter((structure) => !structure.name.toLowerCase().startsWith(structure.short.toLowerCase()))
+      .map((structure) => `${structure.short} ${structure.name}`)
+      .join(" · ");
+
   LeanSeg.METRICS = {
     DSC: { name: "DSC", long: "Dice similarity coefficient, 1 is best", digits: 3, best: 1 },
     NSD: {

@@ -1,6 +1,6 @@
 // One case in a dialog: its volume is loaded, its planes drawn, its organs listed.
 (() => {
-  const { data, el, byId, isNumber, text, METRICS, PLANES } = LeanSeg;
+  const { data, el, byId, isNumber, text, volumeText, PLANES } = LeanSeg;
   const dialog = byId("case");
   const scored = data.metrics.length > 0;
   const look = {
@@ -164,7 +164,7 @@
       };
       const figures = scored
         ? ["DSC", "NSD"].map((metric) => text(item.values[metric][i]))
-        : [item.volumes_ml ? text(item.volumes_ml[i], 1) : "–"];
+        : [volumeText(item.volumes_ml && item.volumes_ml[i])];
       return el(
         "tr",
         {},
@@ -176,7 +176,7 @@
             {},
             el("input", { type: "checkbox", checked: look.visible.has(structure.id), onchange: change }),
             el("i", { class: "swatch", style: `background:${structure.colour}` }),
-            structure.name,
+            el("span", {}, structure.name, LeanSeg.remark(item, structure)),
           ),
         ),
         ...figures.map((figure) => el("td", { class: "number", text: figure })),
@@ -243,7 +243,7 @@
     const facts = [
       ...(scored
         ? [`organ DSC ${text(item.organ_DSC)}`, `organ NSD ${text(item.organ_NSD)}`]
-        : [`${(item.volumes_ml || []).filter(Boolean).length} of ${data.structures.length} structures found`]),
+        : [item.found]),
       isNumber(item.lesion_DSC) && `lesion DSC ${text(item.lesion_DSC)}`,
       item.efficiency && isNumber(item.efficiency.Time) && `${text(item.efficiency.Time, 1)} s`,
     ]
@@ -267,14 +267,14 @@
           {},
           el("h2", { id: "case-title", text: item.stem }),
           el("p", { class: "facts" }, facts, item.log ? el("a", { href: item.log, text: "   log" }) : null),
-          [item.error, ...(item.doubts || [])].filter(Boolean).map((words) => el("p", { class: "error", text: words })),
         ),
         el("div", { class: "looks", role: "group", "aria-label": "What is shown", id: "looks" }),
         el(
           "div",
           { class: "steps" },
-          step("‹", -1, "Previous case (key p)"),
-          step("›", 1, "Next case (key n)"),
+          ...(data.cases.length > 1
+            ? [step("‹", -1, "Previous case (key p)"), step("›", 1, "Next case (key n)")]
+            : []),
           el("button", {
             type: "button",
             class: "quiet",
@@ -284,6 +284,7 @@
           }),
         ),
       ),
+      LeanSeg.remarks(item),
       el(
         "div",
         { class: "body" },
@@ -298,7 +299,7 @@
     LeanSeg.closeVolume?.();
     Object.assign(now, { item, volume: null, canvases: [], sliders: [] });
     delete dialog.dataset.ready;
-    dialog.replaceChildren(...frame(item));
+    dialog.replaceChildren(...frame(item).filter(Boolean));
     if (!dialog.open) dialog.showModal();
     history.replaceState(null, "", `#case=${encodeURIComponent(item.stem)}`);
     const views = byId("views");
@@ -325,7 +326,7 @@
     if (now.volume.lesions.length) dialog.querySelector("aside").append(lesionList(now.volume.lesions));
     byId("looks").append(
       ...[
-        now.volume.prediction && toggle("Prediction", "prediction"),
+        now.volume.prediction && toggle(scored ? "Prediction" : "Labels", "prediction"),
         now.volume.truth && toggle("Truth", "truth"),
         now.volume.prediction && now.volume.truth && toggle("Errors", "errors", "Missed / extra"),
         LeanSeg.volumeButton(),
@@ -354,6 +355,10 @@
     const stem = new URLSearchParams(location.hash.slice(1)).get("case");
     const item = data.cases.find((each) => each.stem === stem);
     if (item) LeanSeg.openCase(item);
+  };
+  LeanSeg.openFirst = () => {
+    if (LeanSeg.only && LeanSeg.only.volume !== null && !location.hash) LeanSeg.openCase(LeanSeg.only);
+    else LeanSeg.openAddressed();
   };
   addEventListener("hashchange", () => LeanSeg.openAddressed());
   const sizes = new ResizeObserver(() => LeanSeg.redraw());

@@ -1,6 +1,6 @@
 // Headline figures and the box plots.
 (() => {
-  const { data, el, svg, byId, isNumber, text, METRICS } = LeanSeg;
+  const { data, el, svg, byId, isNumber, text, counted, METRICS } = LeanSeg;
   const found = (structure, metric) =>
     data.summary.find((row) => row.structure === structure && row.metric === metric);
 
@@ -13,8 +13,6 @@
       el("p", { class: "below", text: below }),
     );
   }
-
-  const counted = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 
   // What became of infinite distances must stand beside every mean of them.
   function infinite(row) {
@@ -92,8 +90,10 @@
   }
 
   function headline() {
+    byId("headline").hidden = Boolean(LeanSeg.only);
     const errors = data.cases.filter((item) => item.error).length;
-    const wrong = errors ? `${errors} in error` : "none in error";
+    const doubtful = data.cases.filter((item) => item.doubts?.length).length;
+    const wrong = [errors ? `${errors} in error` : "none in error", doubtful && `${doubtful} to look at`];
     byId("headline").append(
       ...[
         scoreCard("Organ DSC", "organ mean", "DSC"),
@@ -101,7 +101,12 @@
         data.lesion && lesionCard("DSC"),
         data.lesion && lesionCard("NSD"),
         scoreCard("Organ HD95", "organ mean", "HD95_mm"),
-        card("Cases", String(data.cases.length), wrong, errors ? "bad" : "good"),
+        card(
+          "Cases",
+          String(data.cases.length),
+          wrong.filter(Boolean).join(" · "),
+          errors || doubtful ? "bad" : "good",
+        ),
         timeCard(),
         efficiencyCard("MaxGPU_Mem", "Peak GPU memory", "MB", "max"),
         efficiencyCard("AUC_GPU_Time", "GPU memory × time", "GB·s", "mean", 1000),

@@ -1,9 +1,9 @@
 // Put the page together.
 (() => {
-  const { data, el, byId } = LeanSeg;
+  const { data, el, byId, counted } = LeanSeg;
   byId("title").textContent = data.title;
   byId("kicker").textContent =
-    `LeanSeg report · ${data.challenge.toUpperCase()} · ${data.cases.length} ${data.cases.length === 1 ? "case" : "cases"}`;
+    `LeanSeg report · ${data.challenge.toUpperCase()} · ${counted(data.cases.length, "case")}`;
   LeanSeg.figures();
   LeanSeg.sections();
   LeanSeg.table();
@@ -18,7 +18,7 @@
   };
   byId("sections").append(
     ...Object.entries(names)
-      .filter(([id]) => !byId(id).hidden)
+      .filter(([id]) => !byId(id).hidden && !LeanSeg.only)
       .map(([id, name]) => el("a", { href: `#${id}`, text: name })),
   );
   const scored = data.metrics.length > 0;
@@ -50,7 +50,7 @@
     ),
   );
 
-  LeanSeg.openAddressed();
+  LeanSeg.openFirst();
   const theme = byId("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
   const set = (dark) => {

@@ -1,6 +1,6 @@
 // The table of cases: sorted, filtered, each row a way into its case.
 (() => {
-  const { data, el, byId, isNumber, text } = LeanSeg;
+  const { data, el, byId, isNumber, text, counted } = LeanSeg;
   const hasLesion = Boolean(data.lesion);
   const scored = data.metrics.length > 0;
   const has = (column) => data.cases.some((item) => item.efficiency && isNumber(item.efficiency[column]));
@@ -16,7 +16,8 @@
   const volumes = data.structures.map((structure, i) => ({
     name: `${structure.short} (mL)`,
     value: (item) => item.volumes_ml && item.volumes_ml[i],
-    digits: 1,
+    kind: "volume",
+    structure,
     hint: structure.name,
   }));
   const scores = [
@@ -37,6 +38,8 @@
     },
   ].filter(Boolean);
   const COLUMNS = [{ name: "Case", value: (item) => item.stem, kind: "name" }, ...(scored ? scores : volumes)];
+
+  const NUMBERS = [undefined, "volume"];
 
   const state = { column: scored ? 1 : 0, down: false };
   const rows = new Map();
@@ -72,14 +75,27 @@
         strip(item),
         el("span", { class: "worst", text: worst(item) < 0 ? "" : data.structures[worst(item)].name }),
       );
+    if (column.kind === "volume")
+      return el(
+        "td",
+        { class: "number" },
+        LeanSeg.remark(item, column.structure),
+        LeanSeg.volumeText(column.value(item)),
+      );
     if (column.kind !== "name")
       return el("td", { class: "number", text: text(column.value(item), column.digits) });
     return el(
       "th",
       { scope: "row" },
       el("button", { type: "button", class: "link", text: item.stem, onclick: () => LeanSeg.openCase(item) }),
-      [item.error, ...(item.doubts || [])].filter(Boolean).map((words) => el("span", { class: "error", text: words })),
     );
+  }
+
+  // A case is a row, and below it one as wide as the table where something is to be said of it.
+  function rowsOf(item) {
+    const row = el("tr", { class: item.error ? "failed" : null }, ...COLUMNS.map((column) => cell(item, column)));
+    const said = LeanSeg.remarks(item);
+    return said ? [row, el("tr", { class: "said" }, el("td", { colspan: COLUMNS.length }, said))] : [row];
   }
 
   function compare(a, b) {
@@ -113,8 +129,8 @@
   function update() {
     const shown = data.cases.filter(kept).sort(compare);
     LeanSeg.shown = shown;
-    byId("table").tBodies[0].replaceChildren(...shown.map((item) => rows.get(item)));
-    byId("count").textContent = `${shown.length} of ${data.cases.length} cases`;
+    byId("table").tBodies[0].replaceChildren(...shown.flatMap((item) => rows.get(item)));
+    byId("count").textContent = `${shown.length} of ${counted(data.cases.length, "case")}`;
     byId("limit-value").textContent = Number(byId("limit").value).toFixed(2);
     byId("table")
       .tHead.querySelectorAll("th")
@@ -133,7 +149,7 @@
         ...COLUMNS.map((column, i) =>
           el(
             "th",
-            { scope: "col", class: column.kind ? null : "number", title: column.hint },
+            { scope: "col", class: NUMBERS.includes(column.kind) ? "number" : null, title: column.hint },
             el("button", {
               type: "button",
               text: column.name,
@@ -180,12 +196,53 @@
     );
   };
 
+  // One case has no columns to compare: its structures stand below each other.
+  function onlyCase(item) {
+    const section = byId("cases");
+    LeanSeg.shown = data.cases;
+    section.querySelector("h2").textContent = "What was found";
+    section.querySelector(".filters").replaceChildren(
+      item.volume === null
+        ? ""
+        : el("button", { type: "button", text: "Show the slices", onclick: () => LeanSeg.openCase(item) }),
+    );
+    section.querySelector(".card").before(LeanSeg.remarks(item) || "");
+    section.classList.add("only");
+    byId("count").textContent = item.found;
+    byId("table").append(
+      el("caption", { text: "Volume of each structure" }),
+      el(
+        "thead",
+        {},
+        el("tr", {}, el("th", { scope: "col", text: "Structure" }), el("th", { scope: "col", class: "number", text: "Volume (mL)" })),
+      ),
+      el(
+        "tbody",
+        {},
+        ...data.structures.map((structure, i) =>
+          el(
+            "tr",
+            {},
+            el(
+              "th",
+              { scope: "row" },
+              el("i", { class: "swatch", style: `background:${structure.colour}` }),
+              structure.name,
+              LeanSeg.remark(item, structure),
+            ),
+            el("td", { class: "number", text: LeanSeg.volumeText(volumes[i].value(item)) }),
+          ),
+        ),
+      ),
+    );
+  }
+
   LeanSeg.table = () => {
-    for (const item of data.cases)
-      rows.set(
-        item,
-        el("tr", { class: item.error ? "failed" : null }, ...COLUMNS.map((column) => cell(item, column))),
-      );
+    if (LeanSeg.only) {
+      onlyCase(LeanSeg.only);
+      return;
+    }
+    for (const item of data.cases) rows.set(item, rowsOf(item));
     byId("table").append(
       el("caption", { text: `Cases${scored ? ", worst first" : ""}. A heading sorts; a name opens the case.` }),
       headings(),
@@ -197,12 +254,16 @@
       ...data.structures.map((structure, i) => el("option", { value: i, text: structure.name })),
     );
     for (const id of ["state", "organ", "limit"]) byId(id).closest("label").hidden = !scored;
-    byId("scale").hidden = !scored;
     byId("scale").append(
-      el("span", { text: "DSC 0.4" }),
-      el("i"),
-      el("span", { text: "1" }),
-      el("span", { text: `order: ${data.structures.map((s) => s.short).join(" · ")}` }),
+      ...(scored
+        ? [
+            el("span", { text: "DSC 0.4" }),
+            el("i"),
+            el("span", { text: "1" }),
+            el("span", { text: `order: ${data.structures.map((s) => s.short).join(" · ")}` }),
+          ]
+        : []),
+      el("span", { text: LeanSeg.shortNames() }),
     );
     for (const id of ["search", "state", "organ", "limit"]) byId(id).addEventListener("input", update);
     update();

@@ -46,6 +46,10 @@ class Fate:
     spacing_zyx_mm: tuple[float, ...] = ()
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     """Of every structure of the label set, 0 for one that was not found; empty unless segmented."""
+    crumbs: tuple[str, ...] = ()
+    """Structures of which there is too little to count as found."""
+    parts: tuple[str, ...] = ()
+    """Those of the crumbs of which the scan's edge may cut off the rest."""
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     """What makes the result doubtful."""
@@ -73,6 +77,8 @@ class Fate:
             fields = json.loads(text)
             for name in ("images", "size_zyx", "spacing_zyx_mm", "warnings", "doubts"):
                 fields[name] = tuple(fields[name])
+            for name in ("crumbs", "parts"):
+                fields[name] = tuple(fields.get(name, ()))
             if fields.get("organs") is not None:
                 fields["organs"] = tuple(fields["organs"])
             return cls(**fields)

@@ -35,7 +35,7 @@ def profiled(folder, code: str, *words: object, output: str = "run.png", force: 
 def test_the_exit_code_is_the_commands_and_the_figures_are_written(tmp_path, code, exit_code):
     assert profiled(tmp_path, code) == exit_code
     assert files_in(tmp_path) == ["run.csv", "run.png"]
-    assert 0 < read_trace(tmp_path / "run.csv").duration_s < 30
+    assert 0 < read_trace(tmp_path / "run.csv").duration_s < 3600, "from its start, not by a clock"
 
 
 @pytest.mark.parametrize(

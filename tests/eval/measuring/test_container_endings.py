@@ -6,8 +6,6 @@ Its container does what the name of the case says and leaves a note, `state`, th
 import json
 import os
 import shutil
-import signal
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -237,18 +235,8 @@ def test_a_docker_that_is_not_there_or_does_not_answer(tmp_path, monkeypatch):
     (tmp_path / "docker").write_text(f"#!/bin/sh\nexec {shutil.which('sleep', path='/bin:/usr/bin')} 30\n")
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setattr(container_run, "PATIENCE_S", 0.1)
-    started_s = time.monotonic()
     with pytest.raises(JudgingError, match="docker info has not answered"):
         docker("info")
-    assert time.monotonic() - started_s < 10
-
-
-@pytest.fixture
-def own_signals():
-    """The command makes SIGTERM raise KeyboardInterrupt; afterwards this process must not."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def container(folder, *more) -> tuple[object, ...]:
@@ -256,7 +244,6 @@ def container(folder, *more) -> tuple[object, ...]:
     return ("container", "team", *paths, *more)
 
 
-@pytest.mark.usefixtures("own_signals")
 def test_a_run_over_three_cases(folder, capsys):
     for name in ("good1", "quiet", "good2"):
         write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
@@ -284,7 +271,6 @@ def test_a_run_over_three_cases(folder, capsys):
     assert "quiet.nii.gz" not in files_in(folder / "pred")
 
 
-@pytest.mark.usefixtures("own_signals")
 def test_an_interrupted_run_goes_on(folder, capsys):
     for name in ("good1", "quiet", "good2"):
         write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
@@ -313,7 +299,6 @@ def test_an_interrupted_run_goes_on(folder, capsys):
     assert_refused(capsys, container(folder, "--resume"), "nothing beside it says how it was made")
 
 
-@pytest.mark.usefixtures("own_signals")
 def test_several_images_take_turns(folder, capsys):
     for i in range(6):
         write(folder / "images" / f"good{i}_0000.nii.gz", LABELS)
@@ -334,7 +319,6 @@ def test_several_images_take_turns(folder, capsys):
     assert_refused(capsys, ("container", "one:1", "one:2", *words[3:]), "two images are called one")
 
 
-@pytest.mark.usefixtures("own_signals")
 def test_a_challenge_says_how_containers_are_run(folder):
     write(folder / "images" / "good_0000.nii.gz", np.full((3, 4, 5), 14, np.uint8))
     assert call(*container(folder, "--challenge", "flare24-laptop", "--cpus", "1.5")) == 1

@@ -26,7 +26,7 @@ case "$1 $2" in
             fails*) echo "error: out of ideas" >&2; echo "1 case: 1 failed"; exit 3 ;;
             broken*) echo "docker: no such device" >&2; exit 125 ;;
             hungry*) exit 137 ;;
-            hangs*) exec sleep 60 ;;
+            hangs*) exec sleep 100000 ;;
             silent*) exit 0 ;;
             nosy*) touch inputs/cache; exit 0 ;;
             *) for file in inputs/*; do
@@ -119,7 +119,7 @@ def test_a_case_that_hangs_is_stopped_and_costs_an_hour(folder):
     with (folder / "efficiency.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert (row["Status"], row["Time"], row["ExitCode"]) == ("timeout", "3600.0", "")
-    assert float(row["Wall_s"]) < 30
+    assert float(row["Wall_s"]) >= 1
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,27 @@ from eval.measuring.sampler import Sampler, SamplerOptions, why_no_gpu
 from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM
 
 FAKE = "tests.eval.fake_nvml"
-# Busy to its end, so that there is processor time to see between any two samples.
-HUNGRY = """import time
+# Busy until its input ends, so that there is processor time to see between any two samples.
+HUNGRY = """import select, sys
 held = bytearray(80_000_000)
-end = time.monotonic() + 2
-while time.monotonic() < end: pass"""
+print("full", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]: pass"""
+
+
+def hungry(code: str = HUNGRY) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def wait_for_samples(sampler: Sampler, number: int) -> None:
+    """Until the sampler has taken so many more."""
+
+    def lines() -> int:
+        return sampler._path.read_bytes().count(b"\n")
+
+    enough = lines() + number
+    while lines() < enough:
+        assert sampler._process.is_alive()
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +63,11 @@ def test_a_gpu_that_cannot_be_opened_raises_one_line():
 def test_a_program_is_sampled_with_host_and_gpu_apart():
     with Sampler(SamplerOptions(gpu="0", nvml_module=FAKE)) as sampler:
         start_s = time.monotonic()
-        program = subprocess.Popen([sys.executable, "-c", HUNGRY])
-        sampler.watch(program.pid)
-        assert program.wait() == 0
+        with hungry() as program:
+            sampler.watch(program.pid)
+            assert program.stdout.readline() == b"full\n"
+            wait_for_samples(sampler, 30)
+        assert program.returncode == 0
         end_s = time.monotonic()
     trace = sampler.trace(start_s, end_s)
     assert trace.times_s[0] < 0 < trace.samples
@@ -68,25 +86,23 @@ def test_a_program_is_sampled_with_host_and_gpu_apart():
 def test_a_sampler_that_dies_leaves_what_it_saw():
     with Sampler(SamplerOptions()) as sampler:
         start_s = time.monotonic()
-        time.sleep(0.5)
+        wait_for_samples(sampler, 3)
         os.kill(sampler.pid, signal.SIGKILL)
         sampler.watch(os.getpid())
-    trace = sampler.trace(start_s, start_s + 60)
-    assert trace.stopped_after_s < 30
+    lasted_s = time.monotonic() - start_s
+    trace = sampler.trace(start_s, start_s + lasted_s + 60)
+    assert 0 < trace.stopped_after_s < lasted_s
     assert not trace.has(GPU)
 
 
 def test_a_process_tree_counts_its_children():
     script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HUNGRY!r}])"
-    program = subprocess.Popen([sys.executable, "-c", script])
-    tree = ProcessTree(program.pid)
-    deadline_s = time.monotonic() + 30
-    while tree.memory_mb() < 80 and program.poll() is None and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    assert tree.memory_mb() > 80 or program.poll() is None
-    assert tree.holds(program.pid)
-    assert not tree.holds(os.getpid())
-    program.wait()
+    with hungry(script) as program:
+        tree = ProcessTree(program.pid)
+        assert program.stdout.readline() == b"full\n"
+        assert tree.memory_mb() > 80
+        assert tree.holds(program.pid)
+        assert not tree.holds(os.getpid())
     assert tree.memory_mb() == 0
 
 

@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from eval.volumes import read_image
+from inference.cohort.cluster.fates import Fate
 from tests.eval.command_line import assert_refused, call
 from tests.eval.made import write
 from tests.eval.report.reports import case_in, data_in, voxels
@@ -65,6 +66,66 @@ def test_doubts_of_the_run_stand_with_their_case(tmp_path):
     ]
 
 
+def told(organ, **more):
+    return {"organ": organ, "touches_edge": False, "crumb": False} | more
+
+
+def test_crumbs_and_parts_are_counted_as_the_run_counts_them(tmp_path):
+    found(tmp_path, "a.nii.gz", "b.nii.gz")
+    whole = {"output": "a.nii.gz", "warnings": [], "doubts": [], "organs": [told("liver"), told("spleen")]}
+    few = [told("liver", crumb=True), told("spleen", crumb=True, touches_edge=True)]
+    (tmp_path / "run.json").write_text(
+        json.dumps({"cases": [whole, whole | {"output": "b.nii.gz", "organs": few}]})
+    )
+    words = ("--pred", tmp_path / "found", "--run", tmp_path / "run.json", "--output", tmp_path / "report")
+    assert call("report", *words, "--jobs", 1) == 0
+    first, second = data_in(tmp_path)["cases"]
+    assert (first["found"], first["crumbs"], first["parts"]) == ("2 of 13 organs", [], [])
+    assert second["found"] == ("0 of 13 organs (mere crumbs of liver; at the scan's edge, parts of spleen)")
+    assert (second["crumbs"], second["parts"]) == (["liver"], ["spleen"])
+
+
+@pytest.mark.parametrize(
+    ("names", "title", "shown"),
+    [
+        (("ct.nii.gz",), (), "ct"),
+        (("a.nii.gz", "b.nii.gz"), (), "found"),
+        (("ct.nii.gz",), ("--title", "x"), "x"),
+    ],
+)
+def test_the_heading_is_the_only_case_or_the_folder(tmp_path, names, title, shown):
+    found(tmp_path, *names)
+    words = ("--pred", tmp_path / "found", "--output", tmp_path / "report", "--jobs", 1, *title)
+    assert call("report", *words) == 0
+    assert data_in(tmp_path)["title"] == shown
+
+
+def test_results_of_a_cohort_are_found_as_it_writes_them(tmp_path):
+    """Label maps lie as deep as their images, each with its outcome; a case that failed has no label map."""
+    found(tmp_path, "p1/s1/ct.nii.gz", "p1/series.nii.gz", ".hidden/ct.nii.gz")
+    write(tmp_path / "scans" / "p1" / "s1" / "ct_0000.nii.gz", np.full((12, 20, 20), 40, np.int16), MM)
+    write_series(
+        tmp_path / "scans" / "p1" / "series", [(-100, -80, 40 + 3 * i) for i in range(12)], size=(20, 20)
+    )
+    whole = Fate(
+        case="p1/s1/ct", images=(), status="segmented", crumbs=("liver", "spleen"), parts=("spleen",)
+    )
+    broken = Fate(case="p2/ct", images=(), status="failed", reason="holds no whole header", warnings=("odd",))
+    for fate in (whole, broken):
+        path = tmp_path / "found" / f"{fate.case}.outcome.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(fate.to_json())
+    words = ("--pred", tmp_path / "found", "--images", tmp_path / "scans", "--output", tmp_path / "report")
+    assert call("report", *words, "--jobs", 1) == 0
+    cases = {case["stem"]: case for case in data_in(tmp_path)["cases"]}
+    assert list(cases) == ["p1/s1/ct", "p1/series", "p2/ct"]
+    assert (cases["p1/s1/ct"]["crumbs"], cases["p1/s1/ct"]["parts"]) == (["liver"], ["spleen"])
+    failed = cases["p2/ct"]
+    assert (failed["error"], failed["doubts"], failed["volume"]) == ("holds no whole header", ["odd"], None)
+    for key in ("0001", "0002"):
+        assert voxels(case_in(tmp_path, key), "ct").min() > 0, "both have their CT"
+
+
 def test_a_map_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path, capsys):
     found(tmp_path, "a.nii.gz")
     (tmp_path / "found" / "broken.nii.gz").write_bytes(b"no image")
@@ -86,13 +147,18 @@ def test_a_map_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path, c
         (("--pred", "none"), "none: no such folder"),
         (("--pred", "found", "--run", "none.json"), "none.json: cannot be read (No such file"),
         (("--pred", "found", "--run", "other.json"), "other.json: is no report of a run"),
+        (("--pred", "found", "--run", "text.json"), "text.json: is no report of a run"),
         (("--pred", "empty"), "empty: holds no label map"),
+        (("--pred", "odd"), "a.outcome.json: is no outcome of a case"),
     ],
 )
 def test_wrong_calls_are_refused(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)
     found(tmp_path, "a.nii.gz")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "a.outcome.json").write_text("{}")
+    (tmp_path / "text.json").write_text("no JSON")
     (tmp_path / "other.json").write_text('{"cases": [1]}')
     assert_refused(capsys, ("report", "--output", "report", *words), said)
     assert not (tmp_path / "report").exists()

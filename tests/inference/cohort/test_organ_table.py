@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ LIVER = OrganFigures(
     agreement=0.98765,
     values=ValueFigures(mean=99.54, sd=24.81),
 )
+CRUMB = replace(LIVER, name="spleen", label=3, volume_ml=0.02, crumb=True, touches_edge=False)
+PART = replace(CRUMB, name="aorta", label=5, touches_edge=True)
+TUMOR = replace(LIVER, name="tumor", label=14, volume_ml=0.02)
 DOUBT = "liver in 2 large pieces"
 
 
@@ -46,8 +50,8 @@ def test_one_row_for_each_organ_and_every_case_in_the_json(tmp_path):
         (row,) = csv.DictReader(file)
     assert row == {
         "case": "a", "organ": "liver", "label": "1", "volume_ml": "1438.123", "touches_edge": "True",
-        "pieces": "1", "agreement": "0.988", "mean_hu": "99.5", "sd_hu": "24.8", "extent_z_mm": "180.0",
-        "extent_y_mm": "150.0", "extent_x_mm": "152.1",
+        "crumb": "False", "pieces": "1", "agreement": "0.988", "mean_hu": "99.5", "sd_hu": "24.8",
+        "extent_z_mm": "180.0", "extent_y_mm": "150.0", "extent_x_mm": "152.1",
     }  # fmt: skip
     segmented, failed = json.loads((tmp_path / "volumes.json").read_text(encoding="utf-8"))["cases"]
     assert segmented["case"] == "a"
@@ -97,6 +101,12 @@ def test_the_report_is_not_written_over(tmp_path):
         ({"organs": (LIVER,)}, "1 of 3 organs (no spleen, no aorta)"),
         ({"organs": (LIVER,), "doubts": (DOUBT,)}, "1 of 3 organs (no spleen, no aorta), DOUBTFUL, see"),
         ({}, "0 of 3 organs (no liver, no spleen, no aorta)"),
+        ({"organs": (LIVER, CRUMB)}, "1 of 3 organs (no aorta; mere crumbs of spleen)"),
+        (
+            {"organs": (LIVER, CRUMB, PART)},
+            "1 of 3 organs (mere crumbs of spleen; at the scan's edge, parts of aorta)",
+        ),
+        ({"organs": (LIVER, TUMOR)}, "1 of 3 organs (no spleen, no aorta), tumor < 0.1 mL"),
     ],
 )
 def test_what_a_person_wants_to_know(changes, said):

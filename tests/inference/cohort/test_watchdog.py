@@ -11,7 +11,7 @@ from inference.cohort.cases import Case
 from inference.cohort.outcome import Outcome
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import DeviceError
-from tests.inference.cohort.watched_work import slow_to_leave, work
+from tests.inference.cohort.watched_work import slow_to_leave, spoilt_by_its_end, work
 
 
 def cases_of(*names):
@@ -93,15 +93,17 @@ def test_what_ends_the_run_in_the_second_process_ends_it_here(tmp_path):
         run(tmp_path, cases_of("b-fault"))
 
 
-def test_an_interrupted_program_hears_of_what_was_written_last(tmp_path):
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit(143), ImportError])
+@pytest.mark.parametrize(("work", "statuses"), [(slow_to_leave, ["segmented"]), (spoilt_by_its_end, [])])
+def test_an_interrupted_program_hears_of_what_was_written_last(tmp_path, capfd, end, work, statuses):
+    """Whatever became of the interruption in either process."""
     outcomes = []
 
     def progress(done, total, name):
-        raise KeyboardInterrupt
+        raise end
 
-    watched = WatchedRun(
-        work=slow_to_leave, limit_s=120.0, output=tmp_path, tell=outcomes.append, progress=progress
-    )
-    with pytest.raises(KeyboardInterrupt):
+    watched = WatchedRun(work=work, limit_s=120.0, output=tmp_path, tell=outcomes.append, progress=progress)
+    with pytest.raises(type(end) if isinstance(end, BaseException) else end):
         watched.run(cases_of("a", "b"))
-    assert [(outcome.case.path.stem, outcome.status) for outcome in outcomes] == [("a", "segmented")]
+    assert [outcome.status for outcome in outcomes] == statuses
+    assert capfd.readouterr() == ("", "")

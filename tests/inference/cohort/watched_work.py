@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 from inference.cohort.outcome import Outcome
 from inference.errors import DeviceError
@@ -22,6 +23,14 @@ def work(cases, *, tell, begin):
         if what == "fault":
             raise KeyError(what)
         tell(Outcome(case=case, status="segmented"))
+
+
+def spoilt_by_its_end(cases, *, tell, begin):
+    """Is ended while it loads a library, which makes an error of that."""
+    begin(cases[0])
+    with suppress(BaseException):
+        signal.pause()
+    raise ImportError("numpy cannot be loaded")
 
 
 def slow_to_leave(cases, *, tell, begin):

@@ -13,6 +13,7 @@ from model.manifest.clean_up import (
     LongestRun,
     MinComponentVolume,
     MinVoxels,
+    MinWholeVolume,
     NearOtherStructures,
 )
 
@@ -87,6 +88,25 @@ def test_small_parts_go(least, after):
     assert np.array_equal(found, slices(after))
 
 
+@pytest.mark.parametrize(("ml", "after"), [(0.002, "#.##.##."), (0.003, "#......."), (1, "#.......")])
+def test_small_parts_go_that_nothing_cuts_off(ml, after):
+    """Parts of one, two and one voxels of 1 mm3; the image ends at the first, and at none of the others."""
+    labels = np.zeros((3, 3, 8), np.uint8)
+    labels[1, 1] = slices("#.##.##.")[0, 0] * LIVER
+    found = clean(labels, MinWholeVolume(structures=("liver",), ml=ml))
+    assert np.array_equal(found[1, 1] > 0, slices(after)[0, 0])
+
+
+@pytest.mark.parametrize(
+    "where", [(0, 1, 1), (2, 1, 1), (1, 0, 1), (1, 2, 1), (1, 1, 0), (1, 1, 2), (1, 1, 1)]
+)
+def test_a_part_at_any_side_of_the_image_may_be_cut_off(where):
+    labels = np.zeros((3, 3, 3), np.uint8)
+    labels[where] = LIVER
+    found = clean(labels, MinWholeVolume(structures=("liver",), ml=1))
+    assert found.any() == (where != (1, 1, 1))
+
+
 def test_each_kind_of_step_alone():
     """Six voxels in all, four of them in the largest part."""
     names = {"structures": ("liver",)}
@@ -100,6 +120,7 @@ def test_each_kind_of_step_alone():
     assert voxels(MinVoxels(**names, voxels=7)) == 0
     assert voxels(MinComponentVolume(**names, mm3=3.0)) == 4
     assert voxels(MinComponentVolume(**names, mm3=4.0), voxel_mm3=2.0) == 6
+    assert voxels(MinWholeVolume(**names, ml=1.0)) == 6  # A single row touches every side.
     assert voxels(NearOtherStructures(**names, distance_mm=1.0)) == 6
 
 

@@ -141,6 +141,14 @@ def test_all_channels_of_a_window_are_read():
     assert not window[:, :, 2:].any()
 
 
+def test_end_slices_are_repeated_above_and_below_a_short_scan():
+    image = np.array([[[[1.0, 2.0]], [[3.0, 4.0]]], [[[5.0, 6.0]], [[7.0, 8.0]]]], np.float32)
+    window = read_window(image, (-1, -1, 0), (5, 2, 3), "end_slices")
+    assert window[0, :, 1].tolist() == [[1, 2, 0], [1, 2, 0], [3, 4, 0], [3, 4, 0], [3, 4, 0]]
+    assert window[1, :, 1].tolist() == [[5, 6, 0], [5, 6, 0], [7, 8, 0], [7, 8, 0], [7, 8, 0]]
+    assert not window[:, :, 0].any()
+
+
 def test_running_mean_weighs_by_importance():
     fused = RunningMean(1, (1, 1, 3))
     fused.add(

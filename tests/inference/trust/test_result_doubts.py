@@ -6,7 +6,7 @@ import pytest
 
 from inference.trust.organ_figures import OrganFigures
 from inference.trust.organ_norms import NORMS, SOURCES, plausible_ml
-from inference.trust.result_doubts import guessed_sides, result_doubts
+from inference.trust.result_doubts import cut_off, guessed_sides, is_crumb, only_crumbs, result_doubts
 from model.labels import ADRENALS, FLARE23, KIDNEYS, merged_channels
 from model.manifest.output import Output
 
@@ -90,6 +90,28 @@ def test_nothing_is_missing_beside_what_the_scan_cuts_off(cut):
 
 def test_crumbs_at_the_edge_are_what_is_in_view():
     assert doubts(abdomen(esophagus={"volume_ml": 0.05})) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "volume_ml", "is_one"),
+    [
+        ("stomach", 2.9, True),  # of at least 30 mL
+        ("stomach", 3.1, False),
+        ("gallbladder", 0.04, True),  # may be empty, but is then no organ that was found
+        ("gallbladder", 0.06, False),
+        ("duodenum", 0.04, True),  # of which no volume is published
+    ],
+)
+def test_what_counts_as_a_crumb(name, volume_ml, is_one):
+    assert is_crumb(organ(name, volume_ml=volume_ml), 600.0) is is_one
+
+
+def test_a_lesion_is_never_a_crumb():
+    assert not is_crumb(replace(organ("liver"), name="tumor", volume_ml=0.01), 600.0)
+
+
+def test_crumbs_of_what_may_be_so_small_are_no_doubt():
+    assert doubts(abdomen(gallbladder={"volume_ml": 0.01})) == ()
 
 
 def test_of_many_organs_three_are_named():
@@ -192,3 +214,17 @@ def test_a_bundle_of_kidneys_alone_is_doubted_for_one_side():
     )
     assert guessed_sides([organ("right kidney")], merged) != ()
     assert guessed_sides([organ("right kidney"), organ("left kidney")], merged) == ()
+
+
+def test_organs_of_which_crumbs_alone_were_seen():
+    """Labels 1, 2, 3 and 14 are liver, right kidney, spleen and tumor, which is no organ."""
+    assert only_crumbs([], FLARE23) == only_crumbs([1, 3, 14], FLARE23) == ()
+    assert only_crumbs([3, 1, 2], FLARE23) == (
+        "mere crumbs of liver, right kidney and spleen, which were removed",
+    )
+
+
+def test_structures_that_the_region_cuts_off():
+    assert cut_off([], FLARE23) == ()
+    assert cut_off([1], FLARE23) == ("liver is cut off by the region that was looked at",)
+    assert cut_off({14, 1}, FLARE23) == ("liver and tumor are cut off by the region that was looked at",)

@@ -29,6 +29,11 @@ def test_tiling_is_changed_in_every_member(bundle, capsys):
     ("override", "complaint"),
     [
         ("tiling.overlap=2", "overlap: must be 0 to 0.9, is 2"),
+        (
+            "window.use=fitted",
+            "member.onnx was made for windows of 8×16×16 voxels alone, so there is none to",
+        ),
+        ("window.use=fitted", "make it again for any: `import nnunet --any-window`"),
         ("tiling.magic=1", "tiling.magic: unknown field"),
         ("tiling", "must read field=value"),
         ("window_zyx=[1,1,1]", "must read field=value with a field of tiling"),

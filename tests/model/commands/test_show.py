@@ -24,6 +24,7 @@ def test_the_embedded_bundle_fits_a_screen(capsys):
         "channels       softmax: background, liver, kidney, spleen",
         "48×112×144 voxels of 2.5×2.5×2.5 mm",
         "14 tumor",
+        "liver (ml 50); spleen,",
         "split into right and left: kidney, adrenal gland",
         "CC BY 4.0",
     ):

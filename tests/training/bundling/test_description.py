@@ -126,6 +126,13 @@ def test_networks_that_see_images_otherwise_than_the_first_say_so(tmp_path):
     assert manifest.resampling_of(manifest.localization).kind == "cubic"
 
 
+def test_regions_may_grow_and_may_be_too_small(tmp_path):
+    options = {"least_ml": 80, "more_looks": 2}
+    region = tiny_recipe(channels="foreground", inference={"localization": options})
+    found = manifest_by(tmp_path, tiny_recipe(), region=region).localization
+    assert (found.least_ml, found.more_looks) == (80, 2)
+
+
 def test_a_users_own_label_set_comes_with_pairs_and_lesions(tmp_path):
     manifest = manifest_by(tmp_path, tiny_recipe(label_set=OWN_SET, channels="merged"))
     assert manifest.output.channels == ("background", "lung", "cyst")

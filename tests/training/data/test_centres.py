@@ -77,6 +77,15 @@ def test_several_channels_are_turned_alike():
         np.testing.assert_allclose(image[1], image[0] / 2, atol=1e-3)
 
 
+def test_a_crop_of_a_short_case_repeats_its_end_slices():
+    channels = np.array([[[1, 2]], [[3, 4]]], np.uint8)
+    case = grid_case(channels, channels / 4)
+    image, found = draw_crop(case, np.array([1.0, 0.5, 1.0]), (6, 3, 2), "end_slices")
+    assert found[:, 1].tolist() == [[1, 2]] * 3 + [[3, 4]] * 3
+    np.testing.assert_array_equal(image[0], found / 4)
+    assert not found[:, ::2].any()
+
+
 @pytest.mark.parametrize("centre", [(3, 4, 5), (0, 0, 0), (6, 8, 10), (3, 20, 5)])
 def test_a_crop_is_the_image_with_nothing_around(centre):
     case = ramp_case()

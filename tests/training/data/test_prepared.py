@@ -16,7 +16,7 @@ from training.__main__ import main
 from training.data import preparing
 from training.data.batches import make_batch
 from training.data.folders import labelled_cases
-from training.data.sampling import draw_crop
+from training.data.sampling import draw_crop, draw_slab
 from training.data.store import CaseStore
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import LAST
@@ -59,6 +59,21 @@ def test_a_store_gives_what_the_files_give(cubes, recipe_file, tmp_path, cache_m
     np.testing.assert_array_equal(stored.channels[:], fresh.channels)
     assert all(np.array_equal(a, b) for a, b in zip(stored.points, fresh.points, strict=True))
     assert stored.size_zyx == (20, 20, 20)
+
+
+@pytest.mark.parametrize("cache_mb", [10, 0], ids=["in memory", "on disk"])
+def test_a_slab_of_a_store_is_that_of_the_files(cubes, recipe_file, tmp_path, cache_mb):
+    store = prepared(cubes, recipe_file, tmp_path / "store")
+    fresh, stored = (
+        draw_slab(case, (3, 5), np.random.default_rng(1))
+        for case in both(cubes, store, tiny_recipe(), cache_mb=cache_mb)
+    )
+    assert stored.size_zyx == fresh.size_zyx
+    assert 3 <= stored.size_zyx[0] <= 5
+    np.testing.assert_allclose(stored.image[:], fresh.image, atol=STEP)
+    np.testing.assert_allclose(stored.image[:, 1:3, :4], fresh.image[:, 1:3, :4], atol=STEP)
+    np.testing.assert_array_equal(stored.channels[:], fresh.channels)
+    np.testing.assert_array_equal(stored.channels[-2:], fresh.channels[-2:])
 
 
 def test_batches_of_store_and_files_show_the_same(cubes, recipe_file, tmp_path):

@@ -67,7 +67,7 @@ def test_a_slab_holds_the_slices_of_a_shorter_scan():
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(40):
-        slab = draw_slab(case, PatchAugmentation(slab_chance=1.0, slab_voxels=(3, 5)), rng)
+        slab = draw_slab(case, (3, 5), rng)
         start = round(float(slab.image[0, 0, 0, 0]) * 1024) // 36
         assert 3 <= slab.size_zyx[0] <= 5
         assert np.array_equal(slab.image, case.image[:, start : start + slab.size_zyx[0]])
@@ -86,6 +86,23 @@ def test_patches_show_nothing_beyond_their_slab(chance, depths):
     drawn = [patch_of(case, (12, 6, 6), augmentation, rng) for _ in range(40)]
     assert {int(image[0].any(axis=(1, 2)).sum()) for image, _ in drawn} == depths
     assert all(np.array_equal(image[0] > 0, channels > 0) for image, channels in drawn)
+
+
+def test_a_slab_cut_for_the_training_device_is_continued_by_its_end_slices():
+    """20 slices of values 1 to 20, of which 2 or 3 are seen; with zeros, or with the end slices repeated."""
+    values = np.broadcast_to(np.arange(1, 21)[:, None, None], (20, 6, 6))
+    case = grid_case(np.ones((20, 6, 6), np.uint8), values / 32)
+    slab = {"kind": "batched", "slab": {"thickness_voxels": [2, 3]}}
+    for padding in ("zeros", "end_slices"):
+        more = {"inference": {"tiling": {"padding": padding}}}
+        recipe = tiny_recipe(patch_zyx=[12, 6, 6], augmentation=slab, **more)
+        for seed in range(20):
+            image, _ = draw_patch(case, recipe, np.random.default_rng(seed))
+            seen = (image[0, :, 0, 0] * 32).round().astype(int).tolist()
+            shown = sorted(set(seen) - {0})
+            assert shown in ([*range(shown[0], shown[0] + count)] for count in (2, 3))
+            assert (0 in seen) == (padding == "zeros")
+            assert sum(seen.count(value) for value in shown[1:-1]) == len(shown) - 2
 
 
 def test_a_patch_near_the_border_is_moved_inwards():

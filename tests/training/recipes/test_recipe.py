@@ -246,6 +246,13 @@ def test_no_clean_up_is_a_choice_too():
             "inference.localization.margin_mm: must be 0 to 500, is -1",
         ),
         (
+            {
+                "channels": "foreground",
+                "inference": {"localization": {"skip_outside": True, "more_looks": 1}},
+            },
+            "inference.localization.skip_outside: not together with more_looks",
+        ),
+        (
             {"channels": "foreground", "inference": {"localization": {"crop_axes": ["y", "y"]}}},
             "inference.localization.crop_axes: names an axis twice",
         ),

@@ -94,6 +94,21 @@ def test_a_window_larger_than_the_image_is_padded():
     assert prediction.all()
 
 
+def test_a_case_shorter_than_the_window_may_be_seen_with_its_end_slices_repeated():
+    class Seen(torch.nn.Module):
+        """Names what the top slice of its window shows."""
+
+        def forward(self, image):
+            top = image[:, :, :1].expand(image.shape)
+            return torch.cat([1 - top, top, *[image * 0 - 9] * 3], dim=1)
+
+    image = np.stack([np.full((5, 6), 0.9), np.full((5, 6), 0.1)])
+    case = grid_case(np.zeros((2, 5, 6), np.uint8), image)
+    for padding, named in (("zeros", 0), ("end_slices", 1)):
+        found = predict_channels(Seen(), case, (8, 8, 8), 0.0, torch.device("cpu"), padding=padding)
+        assert found.tolist() == np.full((2, 5, 6), named).tolist()
+
+
 def test_mean_dice_leaves_out_what_no_case_holds():
     assert mean_dice([{}, {}], NAMES) == {}
     assert list(mean_dice([{"spleen": 1.0, "liver": 0.0}], NAMES)) == ["liver", "spleen"]

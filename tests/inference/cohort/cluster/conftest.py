@@ -8,9 +8,9 @@ import fsspec
 import numpy as np
 import pytest
 
-from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.warm_worker import WorkerSetup
-from inference.cohort.cluster.worker_processes import Seat, WorkerProcesses
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.worker_processes import Seat, WorkerProcesses
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.progress import Console
 from inference.commands.cohort import segment_cohort
 from tests.inference.cohort.cluster.fake_tools import POISON, FakeTools

@@ -7,8 +7,8 @@ import threading
 from dataclasses import dataclass, replace
 
 from inference.__main__ import main
-from inference.cohort.cluster import seats, worker_processes
-from inference.cohort.cluster.warm_worker import BundleTools
+from inference.cohort.cluster.driver import seats, worker_processes
+from inference.cohort.cluster.worker.warm_worker import BundleTools
 from inference.commands import cohort
 
 DEADLY_ZYX = (3, 5, 7)

@@ -3,11 +3,11 @@
 import os
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inference.cohort.cluster.warm_worker import Tools
+from inference.cohort.cluster.worker.warm_worker import Tools
 from inference.cohort.further_results import further_results
 from inference.errors import OutputError
 from inference.imaging.dicom_results.maker import Maker
@@ -35,6 +35,8 @@ class FakeTools:
     figures_unit: str | None = None
     doubts: tuple[str, ...] = ()
     """What makes every result doubtful."""
+    crumbs: bool = False
+    """Whether what is found is too little to be an organ."""
 
     def open(self):
         if self.refuses:
@@ -47,7 +49,7 @@ class FakeTools:
             return plan_with_room()
 
         return Tools(
-            predictor=FakeDevice(self.seconds, self.doubts),
+            predictor=FakeDevice(self.seconds, self.doubts, crumbs=self.crumbs),
             admit=admit,
             structures=STRUCTURES.names,
             further=further,
@@ -56,9 +58,10 @@ class FakeTools:
 
 
 class FakeDevice:
-    def __init__(self, seconds, doubts=()):
+    def __init__(self, seconds, doubts=(), *, crumbs=False):
         self._seconds = seconds
         self._doubts = doubts
+        self._crumbs = crumbs
 
     def predict(self, volume, plan=None, timings=None):
         if (volume.array == POISON).any():
@@ -67,6 +70,7 @@ class FakeDevice:
             threading.Event().wait(self._seconds)
             labels = (volume.array > 100).astype(np.uint8)
         organs = measure_organs(find_runs(labels, len(STRUCTURES.ids)), volume.geometry, STRUCTURES)
+        organs = tuple(replace(organ, crumb=self._crumbs) for organ in organs)
         return segmented(labels, timings=timings, organs=organs, doubts=self._doubts)
 
     def close(self):

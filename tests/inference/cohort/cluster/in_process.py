@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
-from inference.cohort.cluster.case_queue import IN_HAND
-from inference.cohort.cluster.worker_engine import answer, open_worker
+from inference.cohort.cluster.driver.case_queue import IN_HAND
+from inference.cohort.cluster.worker.worker_engine import answer, open_worker
 
 
 class InProcess:

@@ -11,8 +11,8 @@ import pytest
 import SimpleITK as sitk
 
 import predict
-from inference.cohort.cluster.seats import room_on, setup_for, this_machine
-from inference.cohort.cluster.warm_worker import WorkerSetup
+from inference.cohort.cluster.driver.seats import room_on, setup_for, this_machine
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.further_results import SUFFIXES
 from inference.errors import UsageError
 from tests.inference.cohort.cluster.in_process import InProcess

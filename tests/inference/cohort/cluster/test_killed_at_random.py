@@ -24,7 +24,7 @@ import pytest
 import SimpleITK as sitk
 
 import predict
-from inference.cohort.cluster.scratch import PREFIX, sweep_scratch
+from inference.cohort.cluster.worker.scratch import PREFIX, sweep_scratch
 from model.labels import FLARE23
 from tests.inference.bundles import hu, make_bundle
 from tests.inference.cohort.cluster.deadly_program import DEADLY_ZYX

@@ -3,7 +3,7 @@
 import fsspec
 import pytest
 
-from inference.cohort.cluster.cohort_search import find_tasks
+from inference.cohort.cluster.driver.cohort_search import find_tasks
 from inference.errors import UsageError
 from tests.inference.images import write_nifti, write_series
 

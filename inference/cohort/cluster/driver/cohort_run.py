@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from inference.cohort.cluster.case_queue import CaseQueue
 from inference.cohort.cluster.cohort_results import CohortResults
+from inference.cohort.cluster.driver.case_queue import CaseQueue
 from inference.cohort.cluster.fates import Fate, Task, failed_fate
-from inference.cohort.cluster.worker_engine import Broken, Engine, Event, Lost, Opened, Reported
+from inference.cohort.cluster.worker.worker_engine import Broken, Engine, Event, Lost, Opened, Reported
 from inference.errors import DeviceError, UsageError
 
 LOOKS_FOR_ROOM_S = 5.0

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from inference.cohort.cluster.case_queue import IN_HAND
-from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.fates import Task
-from inference.cohort.cluster.seats import (
+from inference.cohort.cluster.driver.case_queue import IN_HAND
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.seats import (
     gpu_names,
     no_room,
     room_on,
@@ -27,8 +26,9 @@ from inference.cohort.cluster.seats import (
     this_machine,
     workers_on,
 )
-from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
-from inference.cohort.cluster.worker_engine import (
+from inference.cohort.cluster.fates import Task
+from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
+from inference.cohort.cluster.worker.worker_engine import (
     SECONDS_TO_END,
     Broken,
     Event,
@@ -37,6 +37,7 @@ from inference.cohort.cluster.worker_engine import (
     answer,
     open_worker,
 )
+from leanseg.ending import held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +75,12 @@ class WorkerProcesses:
                 continue
             ours, theirs = self._spawn.Pipe()
             process = self._spawn.Process(target=_serve, args=(theirs, pickle.dumps(seat)), daemon=True)
-            process.start()
+            with held():  # One that is started half tells so in a traceback, and nobody ends it.
+                process.start()
+                name = _name_of(process.pid)
+                self._workers[name] = _Worker(process=process, pipe=ours, seat=index)
             theirs.close()
-            name = _name_of(process.pid)
             self._taken.add(index)
-            self._workers[name] = _Worker(process=process, pipe=ours, seat=index)
             names.append(name)
         return names
 

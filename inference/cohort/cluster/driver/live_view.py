@@ -4,7 +4,7 @@ import time
 from collections import deque
 
 from inference.cohort.cluster.cohort_results import OUTCOME_SUFFIX
-from inference.cohort.cluster.cohort_run import Standing
+from inference.cohort.cluster.driver.cohort_run import Standing
 from inference.cohort.cluster.fates import Fate
 from inference.cohort.outcome import look_at
 from inference.cohort.progress import Console

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.cohort.cluster.cohort_page import PageFigures, odd_volumes, page_of
+from inference.cohort.cluster.driver.cohort_page import PageFigures, odd_volumes, page_of
 from inference.cohort.cluster.fates import Fate
 
 
@@ -29,6 +29,35 @@ def test_the_farthest_comes_first_and_equal_volumes_are_not_odd():
     odd = odd_volumes(figures_of(1400, 1450, 1500, 1550, 1600, 300, 5000))
     assert [row[1] for row in odd] == ["case 6", "case 5"]
     assert odd_volumes(figures_of(1400, 1450, 9000)) == [], "too few to tell"
+
+
+def test_cases_without_an_organ_do_not_count_towards_its_volume():
+    """Medians are of 1400, 1450, 1500, 1500 and 1550; crumbs are no liver, and neither are odd."""
+    figures = figures_of(1400, 1450, 1500, 1500, 1550, 0, 0, 0)
+    mere = Fate(case="crumbs", images=(), status="segmented", volumes_ml={"liver": 2.0}, crumbs=("liver",))
+    figures.add(mere)
+    assert "<tr><td>liver<td>5 of 9<td>1500.0<td>1410.0<td>1540.0" in page_of(figures, "Cohort in")
+    assert odd_volumes(figures) == []
+
+
+def test_an_organ_that_was_never_found_has_no_figures():
+    assert "<tr><td>liver<td>0 of 1<td>–<td>–<td>–<td></tr>" in page_of(figures_of(0), "Cohort in")
+
+
+def test_dots_stand_on_a_scale():
+    page = page_of(figures_of(700, 1400), "Cohort in")
+    assert ">0</text>" in page
+    assert ">1400.0 mL</text>" in page
+    assert [f'cx="{at}"' in page for at in (15 + 70, 15 + 140)] == [True, True]
+
+
+def test_the_page_lists_warnings_of_images():
+    figures = figures_of(1400)
+    assert "Warnings of images" not in page_of(figures, "Cohort in")
+    figures.add(Fate(case="thin", images=(), status="segmented", warnings=("has only <5> slices", "no air")))
+    page = page_of(figures, "Cohort in")
+    assert "Warnings of images" in page
+    assert '<td>thin<td class="text">has only &lt;5&gt; slices; no air' in page
 
 
 def test_the_page_shows_failures_and_hides_nothing_in_markup():

@@ -10,6 +10,7 @@ import importlib
 import itertools
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
@@ -20,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.cohort.cluster.case_queue import IN_HAND
-from inference.cohort.cluster.cohort_call import CohortCall
+from inference.cohort.cluster.driver.case_queue import IN_HAND
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.seats import Machine, Room, no_room, room_on
 from inference.cohort.cluster.fates import Task
-from inference.cohort.cluster.seats import Machine, Room, no_room, room_on
-from inference.cohort.cluster.warm_worker import WorkerSetup
-from inference.cohort.cluster.worker_engine import SECONDS_TO_END, Broken, Event, Lost, Opened
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
+from inference.cohort.cluster.worker.worker_engine import SECONDS_TO_END, Broken, Event, Lost, Opened
 from inference.errors import UsageError, one_line
+from leanseg.ending import TERMINATED
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Nothing is reported to anybody.
@@ -67,8 +69,11 @@ def connect(address: str) -> str:
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_MB << 20}
+    sigterm = signal.getsignal(signal.SIGTERM)
     try:
         context = ray.init(address=address, **options)
+    except SystemExit as end:
+        raise SystemExit(TERMINATED) from end  # Ray's own handler, with a code of its own.
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
         hint = "start one with ray start --head, or give --address local"
         if address == "local":
@@ -80,6 +85,8 @@ def connect(address: str) -> str:
         raise UsageError(
             f"--address {address}: no Ray cluster can be used ({one_line(error)}); {hint}"
         ) from error
+    finally:
+        signal.signal(signal.SIGTERM, sigterm)
     return str(getattr(context, "dashboard_url", "") or "")
 
 
@@ -263,7 +270,7 @@ def _actor_class() -> type:
     class Worker:
         def __init__(self, programs: str) -> None:
             sys.path.insert(0, programs)
-            self._engine = importlib.import_module("inference.cohort.cluster.worker_engine")
+            self._engine = importlib.import_module("inference.cohort.cluster.worker.worker_engine")
             self._worker: Any = None
             self._name = ""
 

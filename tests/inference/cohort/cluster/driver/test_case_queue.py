@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.cohort.cluster.case_queue import IN_HAND, CaseQueue, in_part
+from inference.cohort.cluster.driver.case_queue import IN_HAND, CaseQueue, in_part
 from inference.cohort.cluster.fates import Fate, Report, Task
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from inference.cohort.cluster.cohort_results import open_results
 from inference.cohort.cluster.fates import Fate, Task
-from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
+from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
 from tests.inference.cohort.cluster.fake_tools import FakeDevice, FakeTools
 
 
@@ -40,3 +40,13 @@ def test_what_another_worker_recorded_meanwhile_stands(recorded_while, bench, wo
     assert worker.segment(task_of(bench, "a")).fate == other
     assert bench.record("a")["worker"] == "another"
     assert bench.written == []
+
+
+@pytest.mark.parametrize(("crumbs", "recorded"), [(False, []), (True, ["liver"])])
+def test_what_is_too_little_to_be_an_organ_is_recorded(crumbs, recorded, bench):
+    bench.put("a")
+    bench.output.mkdir()
+    opened = WarmWorker(WorkerSetup(tools=FakeTools(crumbs=crumbs), output=str(bench.output)))
+    opened.segment(task_of(bench, "a"))
+    opened.close()
+    assert (bench.record("a")["crumbs"], bench.record("a")["parts"]) == (recorded, recorded)

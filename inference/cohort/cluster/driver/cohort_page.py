@@ -1,7 +1,8 @@
-"""A page about a cohort: failures, doubtful results, organs of odd size, volumes, times.
+"""A page about a cohort: failures, doubtful results, warnings of images, organs of odd size, volumes, times.
 
 One file that needs no other and no network. Volumes are compared within the cohort, organ by organ, by how
 many robust deviations a case lies from the median (Iglewicz and Hoaglin 1993: 0.6745 (x - median) / MAD).
+Cases in which an organ was not found, or mere crumbs of it, have no volume to compare.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +11,10 @@ from html import escape
 
 import numpy as np
 
+from inference.cohort.cluster.driver.live_view import duration
 from inference.cohort.cluster.fates import Fate
-from inference.cohort.cluster.live_view import duration
 from inference.errors import printable
+from model.organ_counts import ml_in_words
 
 ODD = 3.5
 """Robust deviations from which on a volume is called odd, as Iglewicz and Hoaglin suggest."""
@@ -20,14 +22,16 @@ SHOWN = 100
 """Rows of a table at most: the rest is in outcomes.csv."""
 FEW = 5
 """Cases below which no volume is called odd."""
-TEXTS = {"why", "look at", "organ"}
+TEXTS = {"why", "look at", "warning", "organ"}
 """Heads of columns that hold text and stand on the left, as the first column does; others hold figures."""
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 66rem; padding: 0 1rem }
 table { border-collapse: collapse; margin: .5rem 0 1.5rem }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
 th:first-child, td:first-child, th.text, td.text { text-align: left }
+td:not(.text) { white-space: nowrap }
 svg { display: block } circle { fill: #47a; fill-opacity: .45 } p.note { color: #666 }
+line { stroke: #bbb } text { font-size: 11px; fill: #666 }
 """
 
 
@@ -42,6 +46,9 @@ class PageFigures:
     doubtful: list[Fate] = field(default_factory=list)
     """The first of them."""
     doubtful_count: int = 0
+    warned: list[Fate] = field(default_factory=list)
+    """The first of those of whose images something was said."""
+    warned_count: int = 0
     without_organs: int = 0
     """Cases with a label map whose outcome has no figures of organs."""
     cases: list[str] = field(default_factory=list)
@@ -49,6 +56,7 @@ class PageFigures:
     seconds: list[float] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     volumes_ml: dict[str, list[float]] = field(default_factory=dict)
+    """Of each structure one number a case, 0 where it was not found, or mere crumbs of it."""
 
     def add(self, fate: Fate) -> None:
         """One more outcome."""
@@ -56,6 +64,9 @@ class PageFigures:
         if fate.status == "failed" and len(self.failures) < SHOWN:
             self.failures.append(fate)
         self.without_organs += fate.organs is None and fate.status != "failed"
+        if fate.warnings:
+            self.warned_count += 1
+            self.warned += [fate] if len(self.warned) < SHOWN else []
         if fate.status != "segmented":
             return
         if fate.doubts:
@@ -66,7 +77,8 @@ class PageFigures:
         for stage, taken_s in fate.seconds.items():
             self.stages[stage] = self.stages.get(stage, 0.0) + taken_s
         for structure in self.structures:
-            self.volumes_ml.setdefault(structure, []).append(fate.volumes_ml.get(structure, 0.0))
+            found_ml = 0.0 if structure in fate.crumbs else fate.volumes_ml.get(structure, 0.0)
+            self.volumes_ml.setdefault(structure, []).append(found_ml)
 
 
 def odd_volumes(figures: PageFigures) -> list[tuple[float, str, str, float, float]]:
@@ -78,12 +90,15 @@ def odd_volumes(figures: PageFigures) -> list[tuple[float, str, str, float, floa
     found = []
     for structure, listed in figures.volumes_ml.items():
         volumes = np.array(listed)
-        median = float(np.median(volumes))
-        spread = float(np.median(np.abs(volumes - median)))
-        if len(volumes) < FEW or spread == 0:
+        held = volumes[volumes > 0]
+        if len(held) < FEW:
+            continue
+        median = float(np.median(held))
+        spread = float(np.median(np.abs(held - median)))
+        if spread == 0:
             continue
         deviations = 0.6745 * (volumes - median) / spread
-        for index in np.flatnonzero(np.abs(deviations) > ODD):
+        for index in np.flatnonzero((np.abs(deviations) > ODD) & (volumes > 0)):
             case = figures.cases[index]
             found.append((float(deviations[index]), case, structure, float(volumes[index]), median))
     return sorted(found, key=lambda row: -abs(row[0]))
@@ -97,6 +112,7 @@ def page_of(figures: PageFigures, title: str) -> str:
         "<p>" + ", ".join(f"{count} {status}" for status, count in figures.counts.items() if count) + "</p>",
         *_failures(figures),
         *_doubtful(figures),
+        *_warned(figures),
         *_odd(figures),
         *_volumes(figures),
         *_times(figures),
@@ -118,6 +134,13 @@ def _doubtful(figures: PageFigures) -> Iterable[str]:
         yield _table(("case", "look at"), rows, figures.doubtful_count)
 
 
+def _warned(figures: PageFigures) -> Iterable[str]:
+    if figures.warned:
+        rows = [(fate.case, "; ".join(fate.warnings)) for fate in figures.warned]
+        yield "<h2>Warnings of images</h2>"
+        yield _table(("case", "warning"), rows, figures.warned_count)
+
+
 def _odd(figures: PageFigures) -> Iterable[str]:
     odd = odd_volumes(figures)
     yield "<h2>Odd volumes</h2>"
@@ -137,26 +160,32 @@ def _odd(figures: PageFigures) -> Iterable[str]:
 def _volumes(figures: PageFigures) -> Iterable[str]:
     """A line an organ: figures, and every case as a dot."""
     yield (
-        "<h2>Volumes</h2><table><tr><th>organ<th>found in<th>median mL<th>5th percentile"
-        "<th>95th percentile<th>all cases</tr>"
+        '<h2>Volumes</h2><p class="note">Of the cases in which an organ was found; a dot is a case, each '
+        "organ on a scale of its own from 0 mL to its largest.</p>"
+        "<table><tr><th>organ<th>found in<th>median mL<th>5th percentile<th>95th percentile"
+        '<th class="text">cases</tr>'
     )
     for structure, listed in figures.volumes_ml.items():
         volumes = np.array(listed)
-        low, median, high = np.percentile(volumes, (5, 50, 95))
-        found = f"{np.count_nonzero(volumes)} of {len(volumes)}"
+        held = volumes[volumes > 0]
+        low, median, high = (f"{ml:.1f}" for ml in np.percentile(held, (5, 50, 95))) if held.size else "–––"
         yield (
-            f"<tr><td>{escape(structure)}<td>{found}<td>{median:.1f}<td>{low:.1f}<td>{high:.1f}"
-            f"<td>{_dots(volumes)}</tr>"
+            f"<tr><td>{escape(structure)}<td>{held.size} of {len(volumes)}<td>{median}<td>{low}<td>{high}"
+            f"<td>{_dots(held)}</tr>"
         )
     yield "</table>"
 
 
 def _dots(volumes: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
-    """Volumes along a line from 0 to the largest; of many, the quantiles."""
-    largest = float(volumes.max()) or 1.0
+    """Volumes (n,) along a line from 0 to the largest, written at its end; of many, the quantiles."""
+    if not volumes.size:
+        return ""
+    largest = float(volumes.max())
     shown = volumes if len(volumes) <= SHOWN else np.quantile(volumes, np.linspace(0, 1, SHOWN))
-    dots = "".join(f'<circle cx="{5 + 290 * volume / largest:.0f}" cy="8" r="4"/>' for volume in shown)
-    return f'<svg width="300" height="16" role="img"><title>0 to {largest:.1f} mL</title>{dots}</svg>'
+    dots = "".join(f'<circle cx="{15 + 140 * volume / largest:.0f}" cy="8" r="4"/>' for volume in shown)
+    scale = f'<text x="0" y="12">0</text><text x="163" y="12">{ml_in_words(largest)} mL</text>'
+    line = '<line x1="15" y1="8" x2="155" y2="8"/>'
+    return f'<svg width="222" height="16" role="img">{line}{scale}{dots}</svg>'
 
 
 def _times(figures: PageFigures) -> Iterable[str]:

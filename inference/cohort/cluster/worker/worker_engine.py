@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from inference.cohort.cluster.fates import Report, Task
-from inference.cohort.cluster.warm_worker import WarmWorker, WorkerSetup
+from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
 from inference.errors import LeanSegError, UsageError, one_line
-from model.bundle import BundleError
+from model.model_errors import BundleError
 
 SECONDS_TO_END = 10
 """How long a worker at rest may take to end by itself."""

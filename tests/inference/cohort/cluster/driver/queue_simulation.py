@@ -1,6 +1,6 @@
 """A cohort in no time: the queue of the driver, with workers that only have a speed.
 
-    python -m tests.inference.cohort.cluster.queue_simulation 1000000 100
+    python -m tests.inference.cohort.cluster.driver.queue_simulation 1000000 100
 
 prints what docs/scaling.md says of a million CTs.
 """
@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import count
 
-from inference.cohort.cluster.case_queue import CaseQueue
+from inference.cohort.cluster.driver.case_queue import CaseQueue
 from inference.cohort.cluster.fates import Fate, Report, Task
 
 LOOKS_S = 5.0

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from inference.cohort.cluster.cohort_call import CohortCall
 from inference.cohort.cluster.cohort_results import CohortResults, Earlier
-from inference.cohort.cluster.cohort_run import Standing
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.driver.cohort_run import Standing
 from inference.cohort.cluster.fates import Fate, Task, failed_fate
 from inference.cohort.further_results import SUFFIXES
 from inference.errors import UsageError, printable

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.inference.cohort.cluster.queue_simulation import Faults, ct_sizes, roughly, simulate
+from tests.inference.cohort.cluster.driver.queue_simulation import Faults, ct_sizes, roughly, simulate
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from inference.call import Call
-from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.warm_worker import BundleTools, WorkerSetup
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.worker.warm_worker import BundleTools, WorkerSetup
 from inference.errors import DeviceError
 from inference.limits import memory_at_hand, processors_within_quota
 from inference.planning.plan import MOST_HOST_MB

@@ -6,8 +6,8 @@ import tempfile
 
 import pytest
 
-from inference.cohort.cluster import scratch
-from inference.cohort.cluster.scratch import PREFIX, Scratch
+from inference.cohort.cluster.worker import scratch
+from inference.cohort.cluster.worker.scratch import PREFIX, Scratch
 
 
 @pytest.fixture

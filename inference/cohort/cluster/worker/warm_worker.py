@@ -23,9 +23,9 @@ from inference.cohort.assembly_line import AssemblyLine
 from inference.cohort.cases import Case
 from inference.cohort.cluster.cohort_results import open_results
 from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
-from inference.cohort.cluster.scratch import Scratch
 from inference.cohort.cluster.storage import FAILURES, fetch
-from inference.cohort.cluster.timed_predictor import TimedPredictor
+from inference.cohort.cluster.worker.scratch import Scratch
+from inference.cohort.cluster.worker.timed_predictor import TimedPredictor
 from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.opening import admit_within, further_for, planner_for, predictor_for, value_unit
@@ -268,6 +268,8 @@ class WarmWorker:
             size_zyx=geometry.size_zyx if geometry else (),
             spacing_zyx_mm=geometry.spacing_zyx_mm if geometry else (),
             volumes_ml={name: found_ml.get(name, 0.0) for name in self._tools.structures if is_segmented},
+            crumbs=tuple(organ.name for organ in outcome.organs if organ.crumb),
+            parts=tuple(organ.name for organ in outcome.organs if organ.crumb and organ.touches_edge),
             warnings=tuple(hand.said(warning) for warning in outcome.warnings),
             doubts=outcome.doubts,
             organs=None if unit is None else tuple(organ_figures(outcome.organs, unit)),

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 import predict
-from inference.cohort.cluster import ray_cluster
-from inference.cohort.cluster.ray_cluster import ENVIRONMENT, RayCluster, connect
-from inference.cohort.cluster.seats import setup_for
-from inference.cohort.cluster.warm_worker import WorkerSetup
+from inference.cohort.cluster.driver import ray_cluster
+from inference.cohort.cluster.driver.ray_cluster import ENVIRONMENT, RayCluster, connect
+from inference.cohort.cluster.driver.seats import setup_for
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.errors import DeviceError, UsageError
 from tests.inference.cohort.cluster.fake_tools import FakeTools
 from tests.places import CROPS, ROOT
@@ -150,9 +150,9 @@ def test_nodes_that_join_and_go_take_part_and_lose_nothing(bench, on):
 
 DRIVER = """
 import sys
-from inference.cohort.cluster.ray_cluster import RayCluster, connect
-from inference.cohort.cluster.cohort_call import CohortCall
-from inference.cohort.cluster.warm_worker import WorkerSetup
+from inference.cohort.cluster.driver.ray_cluster import RayCluster, connect
+from inference.cohort.cluster.driver.cohort_call import CohortCall
+from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.progress import Console
 from inference.commands.cohort import segment_cohort
 from pathlib import Path
@@ -222,6 +222,26 @@ def test_a_head_hears_the_token_that_this_user_has(address, mode, monkeypatch, t
     monkeypatch.setattr(ray, "init", lambda **options: modes.append(os.environ.get("RAY_AUTH_MODE")))
     connect(address)
     assert modes == [mode]
+
+
+def test_what_ends_the_program_is_not_rays_to_say(monkeypatch):
+    """Ray sets a handler of SIGTERM that ends the driver with a code of its own."""
+
+    def takes_over(**options):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+
+    def is_ended(**options):
+        takes_over()
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "init", takes_over)
+    connect("local")
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setattr(ray, "init", is_ended)
+    with pytest.raises(SystemExit) as end:
+        connect("local")
+    assert (end.value.code, signal.getsignal(signal.SIGTERM)) == (143, before)
 
 
 def test_labels_are_those_of_predict(bench, two_nodes, tmp_path):

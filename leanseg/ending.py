@@ -1,0 +1,181 @@
+"""How a program is ended from outside: Ctrl-C and SIGTERM leave it as exceptions do, and are never lost.
+
+So unfinished files are removed, and programs that were started are ended, on the way. But an exception that
+falls into the loading of a C extension comes out as an ImportError, and one that falls into what C calls back
+may not come out at all. Therefore the signal is remembered: whatever the program ends with afterwards, short
+of having done its work, is the interruption; and while no exception of it is on its way, it is raised again.
+Who makes a message or a result of an error asks `is_ended` first, and passes the error on if so.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a program that SIGTERM ended, as shells have it."""
+
+AGAIN_S = 0.5
+"""How often it is looked whether an interruption was lost."""
+
+
+class _Signals:
+    """What has come while one `until_ended` ran."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        """The first that came."""
+        self.is_over = False
+        """The program has left its work, and nothing is raised any more."""
+        self.is_held = False
+        """Nothing is raised at the moment."""
+        self._restores: list[Callable[[], object]] = []
+        """What handles signals as before, the last first."""
+
+    def handle(self) -> None:
+        """Remember and raise from now on. A signal that is ignored stays so."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self._set(number, self._leave)
+
+    def restore(self) -> None:
+        """Handle signals as before."""
+        if self.number is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        while self._restores:
+            self._restores.pop()()
+
+    def _set(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
+        self._restores.append(partial(signal.signal, number, signal.getsignal(number)))
+        signal.signal(number, handler)
+
+    def _leave(self, number: int, _: FrameType | None) -> None:
+        if self.is_over:
+            return
+        if self.number is None:
+            self.number = number
+            self._set(signal.SIGALRM, self._look)
+            self._tell_nothing_of_what_is_raised_again()
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+        if not self.is_held:
+            self.leave()
+
+    def _tell_nothing_of_what_is_raised_again(self) -> None:
+        before = sys.unraisablehook
+
+        def tell(lost: "sys.UnraisableHookArgs") -> None:
+            if not issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
+                before(lost)
+
+        self._restores.append(partial(setattr, sys, "unraisablehook", before))
+        sys.unraisablehook = tell
+
+    def _look(self, *_: object) -> None:
+        """Raise the interruption again where it was lost: nothing that is being handled came of it."""
+        handled = sys.exception()
+        while handled is not None and not isinstance(handled, KeyboardInterrupt | SystemExit):
+            handled = handled.__context__
+        if handled is None and not (self.is_over or self.is_held):
+            self.leave()
+
+    def leave(self) -> None:
+        """Raise what the signal stands for.
+
+        Raises:
+            KeyboardInterrupt: for Ctrl-C.
+            SystemExit: for SIGTERM.
+        """
+        raise KeyboardInterrupt if self.number == signal.SIGINT else SystemExit(TERMINATED)
+
+
+_signals = _Signals()
+
+
+def end_at_once() -> None:
+    """Have signals end this program with no exception while it starts: there is nothing to tidy up yet.
+
+    To be called before anything else is imported: an exception may be lost in that, too. As the first process
+    of a container a program hears only of signals that it has handlers for.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: os._exit(128 + number))
+
+
+def is_ended() -> bool:
+    """Whether a signal has asked this program to end, so that an error may be what became of it."""
+    return _signals.number is not None
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Have an interruption wait for the end of a block of code that must not be left half done."""
+    signals, earlier = _signals, _signals.number
+    signals.is_held = True
+    try:
+        yield
+    finally:
+        signals.is_held = False
+    if signals.number != earlier:
+        signals.leave()
+
+
+def until_ended(work: Callable[[], int], *, interrupted: str = "", terminated: str = "") -> int:
+    """Do a program's work until it is done or ended by Ctrl-C or SIGTERM.
+
+    A signal that is ignored stays so, as Ctrl-C is by what a script started in the background.
+
+    Args:
+        work: gives the exit code.
+        interrupted: line on stderr after Ctrl-C, if any. Notes that were added to the exception follow, each
+            after a semicolon.
+        terminated: the same after SIGTERM.
+
+    Returns:
+        The work's exit code; 130 or 143 after a signal, unless all was done nevertheless (0).
+
+    Raises:
+        BaseException: what the work raises where no signal came. KeyboardInterrupt and SystemExit(143) count
+            as if one had.
+    """
+    global _signals
+    outer, _signals = _signals, _Signals()
+    try:
+        return _ended(work, _signals, {signal.SIGINT: interrupted, signal.SIGTERM: terminated})
+    finally:
+        _signals.restore()
+        _signals = outer
+
+
+def _ended(work: Callable[[], int], signals: _Signals, lines: Mapping[int, str]) -> int:
+    notes: list[str] = []
+    try:
+        try:
+            signals.handle()
+            code = work()
+        finally:
+            signals.is_over = True
+    except BaseException as error:
+        code, number = 1, signals.number or _meant(error)
+        if number is None:
+            raise
+        notes = getattr(error, "__notes__", [])
+    else:
+        number = signals.number
+    if number is None or code == 0:
+        return code
+    if lines[number]:
+        sys.stderr.write("; ".join([lines[number], *notes]) + "\n")
+    return 128 + number
+
+
+def _meant(error: BaseException) -> int | None:
+    """The signal that an exception stands for, where none came."""
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT
+    return signal.SIGTERM if isinstance(error, SystemExit) and error.code == TERMINATED else None

@@ -1,0 +1,28 @@
+"""What the legend of a picture says."""
+
+import pytest
+from matplotlib.figure import Figure
+
+from eval.pictures.lettering import draw_legend
+from tests.eval.pictures.test_picture_pixels import scene
+
+
+def legend(what):
+    figure = Figure()
+    draw_legend(figure, what, 0.1, 0.9)
+    (drawn,) = figure.legends
+    return drawn.get_title().get_text(), [text.get_text() for text in drawn.get_texts()]
+
+
+def test_without_a_truth_structures_have_their_volumes():
+    """A thousand voxels of 1 mm³, and one of them."""
+    cube, voxel = (slice(0, 10),) * 3, (slice(15, 16),) * 3
+    labelled = scene(labels={"liver": cube, "spleen": voxel})
+    assert legend(labelled) == ("Structures", ["liver  1.0 mL", "spleen  < 0.1 mL"])
+
+
+@pytest.mark.parametrize(("more", "name"), [({}, "truth"), ({"truth_name": "reference"}, "reference")])
+def test_labels_are_compared_with_what_they_are_compared_with(more, name):
+    cube = {"liver": (slice(0, 10),) * 3}
+    both = scene(labels=cube, truth=scene(labels=cube).labels, **more)
+    assert legend(both) == (f"DSC with the {name}", ["1.00  liver", name])
