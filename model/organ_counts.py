@@ -31,15 +31,22 @@ def organs_in_words(
     if 0 < len(missing) <= MOST_NAMED:
         remarks.append(f"no {', no '.join(missing)}")
     if mere:
-        remarks.append(f"mere crumbs of {_listed(mere)}")
+        remarks.append(f"mere crumbs of {listed(mere)}")
     if edge:
-        remarks.append(f"at the scan's edge, parts of {_listed(edge)}")
+        remarks.append(f"at the scan's edge, parts of {listed(edge)}")
     whole = len(organs) - len(missing) - len(mere) - len(edge)
     counted = f"{whole} of {len(organs)} organs"
     return f"{counted} ({'; '.join(remarks)})" if remarks else counted
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence, at least one; many are counted.
+
+    >>> [listed(["liver", "spleen", "aorta", "stomach"][:count]) for count in (1, 2, 3)]
+    ['liver', 'liver and spleen', 'liver, spleen and aorta']
+    >>> listed(["liver", "spleen", "aorta", "stomach", "pancreas"])
+    'liver, spleen, aorta and 2 more'
+    """
     named = (
         names if len(names) <= MOST_NAMED + 1 else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
     )

@@ -12,6 +12,7 @@ from inference.trust.organ_figures import OrganFigures
 from inference.trust.organ_norms import CHILD_BODY_CM2, NORMS, PLACES, plausible_ml
 from model.labels import LabelSet
 from model.manifest.output import Output
+from model.organ_counts import listed
 
 FEWEST_ORGANS = 4
 """A slab of an abdomen that is high enough to be judged shows so many."""
@@ -78,7 +79,7 @@ def _crumbs(judged: Iterable[OrganFigures], body_area_cm2: float | None) -> list
     crumbs = [organ for organ in judged if is_crumb(organ, body_area_cm2) and not organ.touches_edge]
     # A gallbladder may be empty, and nothing is known of how little the others may have.
     sure = [organ.name for organ in crumbs if (plausible_ml(NORMS[organ.name], None) or (0,))[0] > 0]
-    return [f"mere crumbs of {_listed(sure)}"] if sure else []
+    return [f"mere crumbs of {listed(sure)}"] if sure else []
 
 
 def is_crumb(organ: OrganFigures, body_area_cm2: float | None) -> bool:
@@ -110,7 +111,7 @@ def _missing(
         for name in known
         if name not in by_name and (near := NORMS[name].beside) and all(map(whole, near))
     ]
-    return [f"no {_listed(missing)}, though what lies beside is whole"] if missing else []
+    return [f"no {listed(missing)}, though what lies beside is whole"] if missing else []
 
 
 def _volumes(judged: Iterable[OrganFigures], body_area_cm2: float | None) -> list[str]:
@@ -152,7 +153,7 @@ def _places(by_name: Mapping[str, OrganFigures]) -> list[str]:
             for organ in organs
             if float(np.linalg.norm(np.subtract(organ.centre_zyx_mm, middle))) > FAR_MM
         ]
-        doubts += [f"{_listed(far)} far from all others"] if far else []
+        doubts += [f"{listed(far)} far from all others"] if far else []
     return doubts
 
 
@@ -176,7 +177,7 @@ def _disagreement(figures: Iterable[OrganFigures]) -> list[str]:
     if len(compared) > 1 and mean < LEAST_MEAN_AGREEMENT:
         return [f"the members agree on little of it (mean Dice {mean:.2f})"]
     low = [f"{name} {agreement:.2f}" for name, agreement in compared if agreement < LEAST_AGREEMENT]
-    return [f"the members disagree (Dice of {_listed(low)})"] if low else []
+    return [f"the members disagree (Dice of {listed(low)})"] if low else []
 
 
 def guessed_sides(figures: Sequence[OrganFigures], output: Output) -> tuple[str, ...]:
@@ -195,7 +196,7 @@ def guessed_sides(figures: Sequence[OrganFigures], output: Output) -> tuple[str,
     both = any({pair.right, pair.left} <= found for pair in split)
     if not sides or others & found or (both and not others):
         return ()
-    return (f"nothing in view tells right from left: {_listed(sorted(sides))} may be of the other side",)
+    return (f"nothing in view tells right from left: {listed(sorted(sides))} may be of the other side",)
 
 
 def only_crumbs(removed: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
@@ -203,26 +204,20 @@ def only_crumbs(removed: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
     names = [name for label in sorted(removed) if (name := label_set.name_of(label)) in NORMS]
     if len(names) < MANY_CRUMBS:
         return ()
-    return (f"mere crumbs of {_listed(names)}, which were removed",)
+    return (f"mere crumbs of {listed(names)}, which were removed",)
 
 
 def cut_off(labels: Iterable[int], label_set: LabelSet) -> tuple[str, ...]:
     """What to say of structures that go on where the region that was looked at ends."""
     names = [label_set.name_of(label) for label in sorted(labels)]
     be = "is" if len(names) == 1 else "are"
-    return (f"{_listed(names)} {be} cut off by the region that was looked at",) if names else ()
+    return (f"{listed(names)} {be} cut off by the region that was looked at",) if names else ()
 
 
 def _shortened(doubts: list[str]) -> list[str]:
     if len(doubts) <= MOST_NAMED:
         return doubts
     return [*doubts[:MOST_NAMED], f"{len(doubts) - MOST_NAMED} more of the kind"]
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) > MOST_NAMED + 1:
-        names = [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _ml(volume: float) -> str:
