@@ -12,38 +12,39 @@ VOXELS_AT = 352
 SCANNER = 1
 LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0])
 
-_FIELDS = {
-    "dim": ("8i2", 40),
+_FIELDS: dict[str, tuple[Any, int]] = {
+    "dim": (("i2", (8,)), 40),
     "datatype": ("i2", 70),
     "bitpix": ("i2", 72),
-    "pixdim": ("8f4", 76),
+    "pixdim": (("f4", (8,)), 76),
     "vox_offset": ("f4", 108),
     "scl_slope": ("f4", 112),
     "scl_inter": ("f4", 116),
     "xyzt_units": ("u1", 123),
-    "cal": ("2f4", 124),
+    "cal": (("f4", (2,)), 124),
     "qform_code": ("i2", 252),
     "sform_code": ("i2", 254),
-    "quatern": ("3f4", 256),
-    "qoffset": ("3f4", 268),
-    "srow": ("(3,4)f4", 280),
+    "quatern": (("f4", (3,)), 256),
+    "qoffset": (("f4", (3,)), 268),
+    "srow": (("f4", (3, 4)), 280),
 }
-"""Format and first byte of the fields used (nifti1.h)."""
+"""Format and first byte of the fields used (nifti1.h). Shapes are tuples: text such as `8i2` numpy reads with
+`ast`, which fails now and then where several threads do so (CPython 3.11)."""
 
 HEADER_BYTES_2 = 540
-_FIELDS_2 = {
+_FIELDS_2: dict[str, tuple[Any, int]] = {
     "datatype": ("i2", 12),
     "bitpix": ("i2", 14),
-    "dim": ("8i8", 16),
-    "pixdim": ("8f8", 104),
+    "dim": (("i8", (8,)), 16),
+    "pixdim": (("f8", (8,)), 104),
     "vox_offset": ("i8", 168),
     "scl_slope": ("f8", 176),
     "scl_inter": ("f8", 184),
     "qform_code": ("i4", 344),
     "sform_code": ("i4", 348),
-    "quatern": ("3f8", 352),
-    "qoffset": ("3f8", 376),
-    "srow": ("(3,4)f8", 400),
+    "quatern": (("f8", (3,)), 352),
+    "qoffset": (("f8", (3,)), 376),
+    "srow": (("f8", (3, 4)), 400),
     "xyzt_units": ("i4", 500),
 }
 """The same of NIfTI-2 (nifti2.h), which is read and not written."""
