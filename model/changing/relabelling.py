@@ -4,11 +4,14 @@ The networks stay as they are: the table is applied after the winner is taken.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from model.labels import LabelSet, channel_ids, words_of
+from model.manifest.clean_up import CleanUpStep
+from model.manifest.document import Manifest
+from model.manifest.fusion import CleanedGroupsFusion
 from model.manifest.output import Output
 from model.model_errors import BundleError
 
@@ -80,3 +83,42 @@ def relabelled(output: Output, to: LabelSet, table: Mapping[str, str]) -> Output
         lesions=to.lesions,
         written_as={channel: name for channel, name in written_as.items() if name != channel},
     )
+
+
+def with_output(manifest: Manifest, output: Output) -> Manifest:
+    """The manifest with other labels of the same channels, which its clean-up names as they are written now.
+
+    A step of which every structure is dropped goes; the others keep what is left.
+    """
+    names = _new_names(manifest.output, output)
+    fusion = manifest.fusion
+    if isinstance(fusion, CleanedGroupsFusion):
+        own = {ensemble: _renamed(steps, names) for ensemble, steps in fusion.clean_up.items()}
+        fusion = replace(fusion, clean_up=own)
+    steps = _renamed(manifest.postprocessing, names)
+    return replace(manifest, output=output, fusion=fusion, postprocessing=steps)
+
+
+def _new_names(before: Output, after: Output) -> dict[str, list[str]]:
+    """What each structure that was written is written as: nothing, one, or both sides of a pair."""
+    names: dict[str, list[str]] = {}
+    for channel in before.structures:
+        old, new = _written(before, channel), _written(after, channel)
+        for index, name in enumerate(old):
+            # Right stays right, left stays left, unless one of the two label sets does not tell them apart.
+            names.setdefault(name, []).extend(new[index : index + 1] if len(old) == len(new) else new)
+    return names
+
+
+def _written(output: Output, channel: str) -> Sequence[str]:
+    labels, name = output.as_label_set(), output.structure_of(channel)
+    return [] if name is None else [labels.name_of(label) for label in channel_ids(labels, name)]
+
+
+def _renamed(steps: Iterable[CleanUpStep], names: Mapping[str, Sequence[str]]) -> tuple[CleanUpStep, ...]:
+    left = []
+    for step in steps:
+        structures = dict.fromkeys(new for old in step.structures for new in names.get(old, ()))
+        if structures:
+            left.append(replace(step, structures=tuple(structures)))
+    return tuple(left)

@@ -9,11 +9,10 @@ exit codes: 0 changed; 2 no usable bundle, or a faulty table; then nothing is ch
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from model.bundle import load_bundle, replace_manifest
-from model.changing.relabelling import read_table, relabelled, same_names
+from model.changing.relabelling import read_table, relabelled, same_names, with_output
 from model.label_files import find_label_set
 from model.model_errors import BundleError
 
@@ -39,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         table = read_table(arguments.map) if arguments.map else same_names(output, to)
         changed = relabelled(output, to, table)
-        manifest = replace(bundle.manifest, output=changed)
+        manifest = with_output(bundle.manifest, changed)
     except BundleError as error:
         where = arguments.map or arguments.bundle
         raise BundleError(str(error) if str(where) in str(error) else f"{where}: {error}") from error

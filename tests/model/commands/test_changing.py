@@ -1,10 +1,12 @@
 """`tune`, `measure` and `labels` write a bundle's manifest anew, or leave it alone and say why."""
 
 import json
+import shutil
 import sys
 
 import pytest
 
+from inference.call import EMBEDDED_BUNDLE
 from model.__main__ import main
 from model.bundle import load_bundle
 from model.onnx_export import memory
@@ -109,6 +111,25 @@ def test_a_table_by_name_and_by_id(bundle, tmp_path):
     assert output.structure_of("liver") == "organ"
     assert output.structure_of("tumor") == "lesion"
     assert output.label_set == "own"
+
+
+def test_clean_up_follows_the_labels(tmp_path):
+    """The embedded bundle without tumors, and with kidneys that are not told apart."""
+    copy = tmp_path / "bundle"
+    shutil.copytree(EMBEDDED_BUNDLE, copy)
+    assert main(["labels", str(copy), "--to", "flare22"]) == 0
+    before, after = (load_bundle(path).manifest for path in (EMBEDDED_BUNDLE, copy))
+    assert after.output.dropped == ("tumor",)
+    assert after.postprocessing == before.postprocessing[:-1]
+    assert before.postprocessing[-1].structures == ("tumor",)
+
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps({"kidney": "kidneys", "liver": "organ"}), encoding="utf-8")
+    words = ["--to", str(own_set(tmp_path, kidneys=1, organ=2)), "--map", str(table)]
+    assert main(["labels", str(copy), *words]) == 0
+    steps = load_bundle(copy).manifest.postprocessing
+    assert [step.structures for step in steps] == [("organ", "kidneys"), ("organ",), ("kidneys",)]
+    assert [step.ml for step in steps[1:]] == [50, 15]
 
 
 @pytest.mark.parametrize(
