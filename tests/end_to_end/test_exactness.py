@@ -40,7 +40,7 @@ def plain(volume, bundle):
     fused = RunningMean(len(bundle.manifest.output.channels), image.size_zyx)
     importance = importance_map(member.tiling.importance, member.window_zyx)
     for start in all_starts(image.size_zyx, member.window_zyx, member.tiling.overlap):
-        scores = session.run(read_window(whole, start, member.window_zyx)[None])[0]
+        scores = session.run(read_window(whole, start, member.window_zyx, member.tiling.padding)[None])[0]
         if rule.scores == "probabilities":
             activate(scores, rule.softmax, ONE_THREAD)
         fused.add(scores, importance, start, ONE_THREAD)

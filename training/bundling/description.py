@@ -126,7 +126,7 @@ def provenance_of(trained: Sequence[Trained], statement: Statement) -> Provenanc
     return Provenance(
         recipe=", ".join(dict.fromkeys(map(_origin, trained))),
         git_revision=git_revision(),
-        data="; ".join(dict.fromkeys(item.info.data for item in trained)),
+        data="; ".join(dict.fromkeys(name for item in trained for name in item.info.data.split("; "))),
         licence=statement.licence,
         intended_use=statement.intended_use,
     )
