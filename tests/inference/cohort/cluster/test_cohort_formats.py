@@ -15,6 +15,7 @@ from inference.cohort.cluster.driver.seats import room_on, setup_for, this_machi
 from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.further_results import SUFFIXES
 from inference.errors import UsageError
+from tests.inference.bundles import make_bundle
 from tests.inference.cohort.cluster.in_process import InProcess
 from tests.places import CROPS
 
@@ -139,13 +140,23 @@ def test_cases_that_have_no_figures_are_counted(bench, tmp_path):
 def test_results_are_those_of_predict(bench, tmp_path):
     """Label map, frames, outlines and figures; identifiers are drawn anew in each run."""
     shutil.copytree(CROPS / "ct_slab_dicom" / "series", bench.source / "series")
+    bundle = make_bundle(tmp_path / "bundle").folder
 
     def opens(call, console):
         setup: WorkerSetup = setup_for(call, room_on(this_machine(), replace(call, cpus_per_worker=1)))
         return InProcess([setup])
 
-    code, _, _ = bench.run(opens, format=BOTH, statistics=tmp_path / "cohort.csv")
-    words = ["--input", str(bench.source), "--output", str(tmp_path / "alone"), "--threads", "1"]
+    code, _, _ = bench.run(opens, bundle=bundle, format=BOTH, statistics=tmp_path / "cohort.csv")
+    words = [
+        "--bundle",
+        str(bundle),
+        "--input",
+        str(bench.source),
+        "--output",
+        str(tmp_path / "alone"),
+        "--threads",
+        "1",
+    ]
     words += [word for kind in BOTH for word in ("--format", kind)]
     assert predict.main([*words, "--statistics", str(tmp_path / "alone.csv")]) == code == 0
     names = [f"series{ending}" for ending in (".nii.gz", *SUFFIXES.values())]
