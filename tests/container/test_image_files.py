@@ -35,7 +35,7 @@ def workspace(tmp_path_factory) -> Path:
 def test_the_programs_of_the_image_start_with_its_files(workspace, program):
     env = {**os.environ, "PYTHONPATH": str(workspace), "PYTHONDONTWRITEBYTECODE": "1"}
     asked = [sys.executable, *program.split(), "--help"]
-    shown = subprocess.run(asked, cwd=workspace, env=env, capture_output=True, text=True, check=False)
+    shown = subprocess.run(asked, cwd=workspace, env=env, capture_output=True, encoding="utf-8", check=False)
     assert (shown.returncode, shown.stderr) == (0, "")
 
 
@@ -44,7 +44,7 @@ def test_a_case_is_planned_by_the_files_of_the_image(workspace, tmp_path):
     env = {**os.environ, "PYTHONPATH": str(workspace), "PYTHONDONTWRITEBYTECODE": "1"}
     run = subprocess.run(
         [sys.executable, "predict.py", "--plan", "--input", str(images), "--output", str(tmp_path)],
-        cwd=workspace, env=env, capture_output=True, text=True, check=False,
+        cwd=workspace, env=env, capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert (run.returncode, run.stderr) == (0, "")
     assert "phantom_0000.nii.gz" in run.stdout
