@@ -26,7 +26,7 @@ NORMS = frozenset(
     {
         *("BatchNormalization", "GroupNormalization", "InstanceNormalization"),
         *("LayerNormalization", "LogSoftmax", "Softmax", "LpNormalization"),
-        *("MeanVarianceNormalization"),
+        "MeanVarianceNormalization",
     }
 )
 """Operators whose result has the shape of their first input."""

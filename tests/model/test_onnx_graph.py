@@ -129,6 +129,11 @@ def test_shapes_by_hand(found, shape):
     assert found == shape
 
 
+@pytest.mark.parametrize("operator", ["InstanceNormalization", "MeanVarianceNormalization", "Softmax"])
+def test_a_norm_keeps_the_shape(operator):
+    assert result_of(operator) == IMAGE
+
+
 def test_sides_that_the_graph_computes_are_followed():
     """The image's sides, halved, are what a second value is resized to: as exporters write `interpolate`."""
     nodes = [
