@@ -32,6 +32,7 @@ from model.onnx_header import (
     as_number,
     as_text,
     fields,
+    parse_mapped,
     varint,
 )
 
@@ -110,11 +111,7 @@ def read_onnx_graph(path: Path) -> OnnxGraph:
         OnnxFileError: it is none, or damaged.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        try:
-            return parse_onnx_graph(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except ValueError as error:  # An empty file cannot be mapped.
-            raise OnnxFileError(NO_MODEL) from error
+    return parse_mapped(path, parse_onnx_graph)
 
 
 def parse_onnx_graph(data: bytes | mmap.mmap) -> OnnxGraph:

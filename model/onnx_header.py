@@ -6,9 +6,12 @@ their length. Field numbers are those of `onnx.proto` (ONNX 1.x, stable since 20
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MODEL_GRAPH, MODEL_OPSET = 7, 8
 OPSET_DOMAIN, OPSET_VERSION = 1, 2
@@ -70,10 +73,21 @@ def read_onnx_header(path: Path) -> OnnxHeader:
         OnnxFileError: it is none, or damaged.
         OSError: it cannot be read.
     """
+    return parse_mapped(path, parse_onnx_header)
+
+
+def parse_mapped(path: Path, parse: Callable[[mmap.mmap], T]) -> T:
+    """What is made of a file's bytes, which are mapped and not read.
+
+    A file may be hundreds of megabytes of weights that are passed over.
+
+    Raises:
+        OnnxFileError: it is empty, or `parse` found it damaged.
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         try:
-            # Mapped and not read: a file may be hundreds of megabytes of weights that are passed over.
-            return parse_onnx_header(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return parse(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except ValueError as error:  # An empty file cannot be mapped.
             raise OnnxFileError(NO_MODEL) from error
 
