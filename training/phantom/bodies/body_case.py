@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from training.phantom.artifacts import paint_artifacts, random_artifacts
 from training.phantom.bodies.body import STEPS_PER_MM, Body
 from training.phantom.bodies.body_filling import Deformed, Painter
 from training.phantom.bodies.body_lesions import paint_lesions
+from training.phantom.bodies.exchange import exchange_organs
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
 from training.phantom.bodies.structures import ORGANS, organ_id
@@ -24,6 +26,7 @@ from training.phantom.torso import Torso, random_habitus
 
 _ARM_TISSUES = ("skin", "fat", "muscle", "cortical bone")
 _LESION_SHARE = 0.4
+_EXCHANGE_SHARE = 0.6
 STEP_MM = 2.5
 """Spacing at which bodies are drawn; slices are averaged from it."""
 
@@ -44,10 +47,18 @@ def body_case(
     rng: np.random.Generator,
     body: Body,
     *,
+    donors: Sequence[Body] = (),
     coverage: str | None = None,
     phase: str | None = None,
 ) -> PhantomCase:
     """Draw one patient with a body's anatomy and scan it.
+
+    Args:
+        rng: source of all randomness.
+        body: the patient's body.
+        donors: bodies of whose organs some may take the place of the patient's own.
+        coverage: the examination, one of `COVERAGES`; None draws one.
+        phase: contrast phase; None draws one.
 
     Raises:
         ValueError: unknown coverage or phase.
@@ -62,6 +73,7 @@ def body_case(
     frame = _frame(rng, body, shape, coverage, least_mm=slices.length_of(8))
     missing = draw_missing(rng)
     deformed = deform(frame, body, shape, rng, missing)
+    exchanged = _exchange(deformed, body, donors, frame, shape, rng)
     painter = Painter(frame, body, deformed, shape, tissues, rng)
     patient = painter.paint()
     labels = _organs(deformed.structures, body)
@@ -75,6 +87,10 @@ def body_case(
     image, labels = scan(image, labels, STEP_MM, slices)
     spacing = (slices.spacing_mm, STEP_MM, STEP_MM)
     image, labels, is_cut = _field_of_view(image, labels, rng)
+    (artifacts_rng,) = rng.spawn(1)
+    artifacts = random_artifacts(artifacts_rng)
+    if artifacts is not None:
+        paint_artifacts(image, spacing, artifacts, artifacts_rng)
     scanner = random_scanner(rng, slices.thickness_mm)
     voxels = finish(image, scanner, spacing, rng)
     present = {int(i) for i in np.unique(labels)}
@@ -89,6 +105,8 @@ def body_case(
             "coverage": coverage,
             "anatomy": body.name,
             "missing": missing,
+            "exchanged": exchanged,
+            "metal": artifacts.metal_count if artifacts else 0,
             "tumors": lesions,
             "absent_ids": [i for i in range(1, 14) if i not in present],
             "width_mm": round(shape.width_mm),
@@ -97,6 +115,21 @@ def body_case(
             "cut_field_of_view": is_cut,
         },
     )
+
+
+def _exchange(
+    deformed: Deformed, body: Body, donors: Sequence[Body], frame: Frame, shape: Shape, rng: np.random.Generator
+) -> list[str]:
+    """Exchange organs of most patients, of half of those for another body's; returns their names."""
+    (own,) = rng.spawn(1)
+    lot, with_donor = own.random(2)
+    if lot >= _EXCHANGE_SHARE:
+        return []
+    donor = None
+    if donors and with_donor < 0.5:
+        other = donors[int(own.integers(len(donors)))]
+        donor = (deform(frame, other, shape, own, size=other.hull_width_mm / body.hull_width_mm), other)
+    return exchange_organs(deformed, body, frame, own, donor)
 
 
 def _organs(structures: npt.NDArray[np.uint8], body: Body) -> npt.NDArray[np.uint8]:
@@ -108,17 +141,27 @@ def _organs(structures: npt.NDArray[np.uint8], body: Body) -> npt.NDArray[np.uin
 
 
 def deform(
-    frame: Frame, body: Body, shape: Shape, rng: np.random.Generator, missing: Collection[str] = ()
+    frame: Frame,
+    body: Body,
+    shape: Shape,
+    rng: np.random.Generator,
+    missing: Collection[str] = (),
+    *,
+    size: float = 1.0,
 ) -> Deformed:
-    """Bring a body onto a scan's frame; where organs (FLARE names) are missing there is nothing."""
+    """Bring a body onto a scan's frame.
+
+    Where organs (FLARE names) are missing there is nothing. The body's millimetres are `size` of the frame's:
+    2 shows it half as large.
+    """
     whole = frame.whole()
-    coordinates = [whole.z.copy(), whole.y.copy(), whole.x.copy()]
+    coordinates = [c * np.float32(size) for c in (whole.z, whole.y, whole.x)]
     move_organs(coordinates, body, rng)
     index = [
         c / np.float32(s) + np.float32(o)
         for c, s, o in zip(coordinates, body.spacing_zyx_mm, body.origin_zyx, strict=True)
     ]
-    size = float(np.prod(shape.pose.size_xyz) ** (1 / 3))
+    to_patient = float(np.prod(shape.pose.size_xyz) ** (1 / 3)) / size
     nearest_voxel = [np.rint(i).astype(np.int32) for i in index]
     inside = np.ones(frame.shape, dtype=bool)
     for i, n in zip(nearest_voxel, body.labels.shape, strict=True):
@@ -126,14 +169,14 @@ def deform(
         np.clip(i, 0, n - 1, out=i)
     at = tuple(nearest_voxel)
     structures = np.where(inside, body.labels[at], np.uint8(0))
-    depth = _sampled(body.depth, index) * np.float32(size / STEPS_PER_MM)
+    depth = _sampled(body.depth, index) * np.float32(to_patient / STEPS_PER_MM)
     # Organs of the lean fill the fat between them.
-    gap = _sampled(body.nearest_gap, index) * np.float32(size / STEPS_PER_MM)
+    gap = _sampled(body.nearest_gap, index) * np.float32(to_patient / STEPS_PER_MM)
     uneven = shape.growth_mm * np.clip(1 + 0.6 * frame.noise(whole, 40.0, rng), 0, 2)
     grown = inside & (structures == 0) & (gap < uneven)
     structures[grown] = body.nearest[at][grown]
     hull_index = [i / np.float32(2) for i in index]
-    hull = ndimage.map_coordinates(body.hull, hull_index, order=1, mode="nearest") * np.float32(size)
+    hull = ndimage.map_coordinates(body.hull, hull_index, order=1, mode="nearest") * np.float32(to_patient)
     lost = [i for name, i in body.ids.items() if ORGANS.get(name) in missing]
     structures[np.isin(structures, lost)] = 0
     return Deformed(structures, depth, hull, whole.z)

@@ -153,7 +153,8 @@ def _write_case(
     if cohort.elsewhere_share and rng.random() < cohort.elsewhere_share:
         case = elsewhere_case(rng)
     elif isinstance(body, Body):
-        case = body_case(rng, body, coverage=cohort.coverage)
+        donors = [b for b in bodies if isinstance(b, Body) and b is not body]
+        case = body_case(rng, body, donors=donors, coverage=cohort.coverage)
     else:
         case = phantom_case(rng, anatomy=body, coverage=cohort.coverage, spacing_zyx_mm=cohort.spacing_zyx_mm)
     common = rng.random() < 0.6
