@@ -52,7 +52,10 @@ def random_artifacts(rng: np.random.Generator) -> Artifacts | None:
 
 
 def paint_artifacts(
-    image: FloatArray, spacing_zyx_mm: tuple[float, float, float], artifacts: Artifacts, rng: np.random.Generator
+    image: FloatArray,
+    spacing_zyx_mm: tuple[float, float, float],
+    artifacts: Artifacts,
+    rng: np.random.Generator,
 ) -> None:
     """Put metal into an image and add the artifacts, in place.
 

@@ -118,7 +118,12 @@ def body_case(
 
 
 def _exchange(
-    deformed: Deformed, body: Body, donors: Sequence[Body], frame: Frame, shape: Shape, rng: np.random.Generator
+    deformed: Deformed,
+    body: Body,
+    donors: Sequence[Body],
+    frame: Frame,
+    shape: Shape,
+    rng: np.random.Generator,
 ) -> list[str]:
     """Exchange organs of most patients, of half of those for another body's; returns their names."""
     (own,) = rng.spawn(1)

@@ -249,7 +249,7 @@ class Painter:
             image[held] = _GAS_HU
 
     def _loops(self, organ: npt.NDArray[np.bool_], lumen: npt.NDArray[np.bool_]) -> None:
-        """Loops of 20 to 30 mm in what the map holds as one mass: every other one empty, with feathery folds."""
+        """Loops of 20 to 30 mm in what the map holds as one mass: some empty, with feathery folds."""
         rng, wall_hu = self.rng, np.float32(self.tissues["bowel wall"])
         loops = self._noise(26)
         empty = lumen & (loops > np.float32(rng.normal(0, 0.4)))

@@ -80,7 +80,7 @@ def test_a_case_is_made_from_its_seed_alone(body):
 
 
 def test_labels_are_flare_ids_and_lie_in_soft_tissue(body):
-    case = body_case(np.random.default_rng(8), body, coverage="abdomen", phase="portal")
+    case = body_case(np.random.default_rng(13), body, coverage="abdomen", phase="portal")
     assert set(np.unique(case.labels)) <= {0, 1, 9, 11, 14}
     assert case.spacing_xyz_mm[:2] == (STEP_MM, STEP_MM)
     liver = case.image[case.labels == 1]
