@@ -23,7 +23,7 @@ from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
 from inference.planning.footprint import WritingCost
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
-from inference.postprocessing.components import kept_runs
+from inference.postprocessing.components import cleaned_runs
 from inference.postprocessing.laterality import split_noise, split_with_runs
 from inference.postprocessing.midline import Midline, body_middle
 from inference.postprocessing.runs import Runs, ScatteredError, fill, find_runs
@@ -434,9 +434,10 @@ class Predictor:
             if steps:
                 attempt.warn(str(error))
             return None, frozenset()
-        stays = kept_runs(runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
-        fill(labels, runs.where(~stays), 0)
-        left = runs.where(stays)
+        becomes = cleaned_runs(runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
+        changed = becomes != runs.label
+        fill(labels, runs.where(changed), becomes[changed])
+        left = replace(runs, label=becomes).where(becomes > 0)
         return left, frozenset(np.setdiff1d(runs.label, left.label).tolist())
 
     def _middle(self, canonical: Volume) -> Midline | None:

@@ -1,10 +1,11 @@
 """Clean-up of label maps: connected components, runs of slices, minimum sizes, lesions far from organs.
 
 Arrays are (z, y, x) uint8 label maps in canonical orientation, so that axis 0 runs from foot to head. All
-steps work on the map's runs (`inference.postprocessing.runs`), and what they refuse is erased at the end.
+steps work on the map's runs (`inference.postprocessing.runs`); the map itself is written to at the end.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +31,9 @@ BLOCK_BYTES = 24
 
 
 def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet) -> U8:
-    """A copy of a label map without the voxels that the steps refuse; these become background.
+    """A copy of a label map without the voxels that the steps refuse.
+
+    These become background, or what is around them, as each step says.
 
     Args:
         labels: (z, y, x), ids of `label_set`, left and right already split.
@@ -46,30 +49,61 @@ def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], la
     if not steps:
         return cleaned
     runs = find_runs(labels, len(label_set.ids))
-    fill(cleaned, runs.where(~kept_runs(runs, spacing_zyx_mm, steps, label_set)), 0)
+    becomes = cleaned_runs(runs, spacing_zyx_mm, steps, label_set)
+    changed = becomes != runs.label
+    fill(cleaned, runs.where(changed), becomes[changed])
     return cleaned
 
 
-def kept_runs(runs: Runs, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet) -> Mask:
-    """Which runs (n,) of a label map no step refuses; see `clean_up` for arguments and errors."""
+def cleaned_runs(runs: Runs, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet) -> U8:
+    """What each run (n,) of a label map is after the steps; see `clean_up` for arguments and errors."""
     unknown = sorted({name for step in steps for name in step.structures} - set(label_set.ids))
     if unknown:
         raise ValueError(f"label set {label_set.name} has no {', '.join(unknown)}")
-    stays = np.ones(len(runs), bool)
+    now = replace(runs, label=runs.label.copy())
     for step in steps:
         ids = [label_set.ids[name] for name in step.structures]
         together = isinstance(step, LargestComponent) and step.together
         for group in [ids] if together else [[label_id] for label_id in ids]:
-            judged = runs.has(group) & stays
-            if not judged.any():
+            refused = now.has(group)
+            if not refused.any():
                 continue
-            structure = runs.where(judged)
+            structure = now.where(refused)
             if isinstance(step, NearOtherStructures):
-                others = runs.where(stays & ~judged)
-                stays[judged] = near_parts(structure, others, spacing_zyx_mm, step.distance_mm)
+                others = now.where((now.label > 0) & ~refused)
+                stays = near_parts(structure, others, spacing_zyx_mm, step.distance_mm)
             else:
-                stays[judged] = kept(structure, float(np.prod(spacing_zyx_mm)), step)
-    return stays
+                stays = kept(structure, float(np.prod(spacing_zyx_mm)), step)
+            refused[refused] = ~stays
+            by_surroundings = (
+                isinstance(step, MinComponentVolume | MinWholeVolume) and step.becomes == "surroundings"
+            )
+            now.label[refused] = surroundings(now, refused) if by_surroundings else 0
+    return now.label
+
+
+def surroundings(runs: Runs, chosen: Mask) -> U8:
+    """For each of the chosen runs (of n) the label at which most ends of runs of its connected part lie.
+
+    A run has two ends along x; what lies beyond is another run or background (0), which wins where labels
+    are equally frequent. Ends at other chosen runs do not count.
+    """
+    joined = (runs.row[1:] == runs.row[:-1]) & (runs.stop[:-1] == runs.start[1:])
+    part, _ = number_parts(runs.where(chosen), touching=26)
+    which = np.flatnonzero(chosen)
+    votes = []
+    for step, is_joined in ((-1, np.append(False, joined)), (1, np.append(joined, False))):
+        beside = np.where(is_joined[which], which + step, which)
+        label = np.where(is_joined[which], runs.label[beside], 0)
+        counts = ~(is_joined[which] & chosen[beside])
+        votes.append(part[counts].astype(np.int64) * 256 + label[counts])
+    # Sorted by part and, within it, by label, so that the first of the most frequent is the least label.
+    keys, frequency = np.unique(np.concatenate(votes), return_counts=True)
+    order = np.lexsort((-frequency, keys >> 8))
+    parts, first = np.unique(keys[order] >> 8, return_index=True)
+    winner = np.zeros(int(part.max()) + 1, np.uint8)
+    winner[parts] = keys[order][first] & 255
+    return np.asarray(winner[part], np.uint8)
 
 
 def kept(structure: Runs, voxel_mm3: float, step: CleanUpStep) -> Mask:

@@ -51,6 +51,9 @@ class MinVoxels(_Step):
         check(self.voxels >= 1, f"voxels: must be 1 or more, is {self.voxels}")
 
 
+Becomes = Literal["background", "surroundings"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MinComponentVolume(_Step):
     """Remove connected components that are smaller."""
@@ -58,6 +61,9 @@ class MinComponentVolume(_Step):
     kind: Literal["min_component_volume"] = "min_component_volume"
     mm3: float
     """Least volume that is kept, cubic millimetres."""
+    becomes: Becomes = "background"
+    """What a component that is removed becomes. surroundings: the label that most of its rows end at, so that
+    a false lesion leaves no hole in an organ."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +97,8 @@ class MinWholeVolume(_Step):
     kind: Literal["min_whole_volume"] = "min_whole_volume"
     ml: float
     """Least volume that is kept, millilitres."""
+    becomes: Becomes = "background"
+    """What a component that is removed becomes; see `MinComponentVolume`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

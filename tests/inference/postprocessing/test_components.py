@@ -187,6 +187,48 @@ def test_minimum_volume_is_in_mm3(spacing, parts):
     assert np.count_nonzero(np.diff((cleaned.ravel() > 0).astype(int), append=0) < 0) == parts
 
 
+def _map(*rows: str) -> np.ndarray:
+    """One slice; L liver, S spleen, T tumor, . background."""
+    ids = {"L": LIVER, "S": SPLEEN, "T": TUMOR, ".": 0}
+    return np.array([[[ids[letter] for letter in row] for row in rows]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("LLLLL", "LTTLL", "LLTLL"), ("LLLLL", "LLLLL", "LLLLL")),
+        (("..T.L",), ("....L",)),  # nothing around it
+        (("LLTSS", "LLTLL"), ("LLLSS", "LLLLL")),  # three ends at the liver, one at the spleen
+        (("LT..",), ("L...",)),  # background wins of equals
+        (("TLL",), (".LL",)),  # the image's edge is background
+        (("LTL.T.", "......", "SSTTTS"), ("LLL...", "......", "SSTTTS")),  # each part by itself
+    ],
+)
+def test_a_small_part_becomes_what_is_around_it(before, after):
+    step = MinComponentVolume(structures=("tumor",), mm3=3.5, becomes="surroundings")
+    if "TTT" in before[-1]:
+        step = MinComponentVolume(structures=("tumor",), mm3=3.0, becomes="surroundings")
+    assert np.array_equal(clean(_map(*before), step), _map(*after))
+    assert not (clean(_map(*before), MinComponentVolume(structures=("tumor",), mm3=9.0)) == TUMOR).any()
+
+
+def test_later_steps_count_what_became_of_a_part():
+    """Liver of 3 voxels and what was a tumor of 2 are 5: above the least of 4."""
+    steps = (
+        MinComponentVolume(structures=("tumor",), mm3=3.0, becomes="surroundings"),
+        MinVoxels(structures=("liver",), voxels=5),
+    )
+    assert np.array_equal(clean(_map("LTTLL"), *steps), _map("LLLLL"))
+    assert not (clean(_map(".TTLL"), *steps) == LIVER).any()
+
+
+def test_a_crumb_of_an_organ_becomes_what_is_around_it():
+    labels = _map("LLLLL", "LLSLL", "LLLLL")
+    labels = np.pad(labels, 1)
+    step = MinWholeVolume(structures=("spleen",), ml=0.002, becomes="surroundings")
+    assert (clean(labels, step) == LIVER).sum() == 15
+
+
 def test_a_step_for_an_unknown_structure():
     with pytest.raises(ValueError, match="flare23 has no heart"):
         clean(np.zeros((2, 2, 2), np.uint8), largest("heart", "liver"))

@@ -100,9 +100,9 @@ def test_no_gpu_is_touched_before_the_first_window(device, tmp_path):
 def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
     bundle = make_bundle(tmp_path / "b", MEMBERS)
     held = []
-    kept_runs = predictor_module.kept_runs
+    cleaned_runs = predictor_module.cleaned_runs
     monkeypatch.setattr(
-        predictor_module, "kept_runs", lambda *args: held.append(len(device.open)) or kept_runs(*args)
+        predictor_module, "cleaned_runs", lambda *args: held.append(len(device.open)) or cleaned_runs(*args)
     )
     run(bundle, "cuda", release=True)
     run(bundle, "cuda")
