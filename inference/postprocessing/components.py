@@ -78,12 +78,12 @@ def cleaned_runs(runs: Runs, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep]
             by_surroundings = (
                 isinstance(step, MinComponentVolume | MinWholeVolume) and step.becomes == "surroundings"
             )
-            now.label[refused] = surroundings(now, refused) if by_surroundings else 0
+            now.label[refused] = surroundings(now, refused) if by_surroundings and refused.any() else 0
     return now.label
 
 
 def surroundings(runs: Runs, chosen: Mask) -> U8:
-    """For each of the chosen runs (of n) the label at which most ends of runs of its connected part lie.
+    """For each of the chosen runs (of n, at least one) the label at which most ends of runs of its connected part lie.
 
     A run has two ends along x; what lies beyond is another run or background (0), which wins where labels
     are equally frequent. Ends at other chosen runs do not count.
