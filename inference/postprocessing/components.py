@@ -83,7 +83,7 @@ def cleaned_runs(runs: Runs, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep]
 
 
 def surroundings(runs: Runs, chosen: Mask) -> U8:
-    """For each of the chosen runs (of n, at least one) the label at which most ends of runs of its connected part lie.
+    """For each of the chosen runs (of n, at least one) the label most ends of its part's runs meet.
 
     A run has two ends along x; what lies beyond is another run or background (0), which wins where labels
     are equally frequent. Ends at other chosen runs do not count.
