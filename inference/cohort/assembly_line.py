@@ -20,6 +20,7 @@ from inference.errors import OutputError, one_line, printable
 from inference.imaging.volume import Volume
 from inference.planning.footprint import image_mb
 from inference.predictor import Segmented
+from leanseg.ending import held
 
 Tell = Callable[[Outcome], None]
 """Takes each outcome as soon as it is known, in the order of the cases."""
@@ -158,8 +159,9 @@ class _Writing:
             failure = Failure(reason=printable(one_line(error)), warnings=warnings)
             self._tell(replace(failed_case(prepared, failure), ends_run=True))
             raise
-        self._pending, self.labels_mb = None, 0.0
-        self._tell(outcome)
+        with held():  # A result that is on disk is told of, whatever ends the run just now.
+            self._pending, self.labels_mb = None, 0.0
+            self._tell(outcome)
 
 
 def _fulfil(future: Future[Outcome], write: Write, prepared: PreparedCase, result: Segmented) -> None:

@@ -109,7 +109,7 @@ def _network(bundle: ModelBundle, what: str, network: Network) -> list[str]:
             steps = "×".join(map(str, network.window.multiple_of_zyx))
             lines.append(_line("", f"{WINDOWS[network.window.use]}, in steps of {steps} voxels"))
     memory = ", ".join(f"{way} {mb} MiB" for way, mb in (network.memory_mb or {}).items())
-    fp16 = f"; fp16 for GPUs: {network.fp16_file}" if network.fp16_file else ""
+    fp16 = f"; on GPUs {network.fp16_file}" if network.fp16_file else ""
     lines.append(_line("", f"{network.precision} allowed{fp16}; {memory or 'memory not measured'}"))
     return lines
 

@@ -62,8 +62,8 @@ def document() -> dict:
             {"kind": "largest_component", "structures": ["liver", "spleen"], "together": True},
             {"kind": "longest_run", "structures": ["liver"]},
             {"kind": "min_voxels", "structures": ["tumor"], "voxels": 100},
-            {"kind": "min_component_volume", "structures": ["tumor"], "mm3": 50},
-            {"kind": "min_whole_volume", "structures": ["liver"], "ml": 50},
+            {"kind": "min_component_volume", "structures": ["tumor"], "mm3": 50, "becomes": "surroundings"},
+            {"kind": "min_whole_volume", "structures": ["liver"], "ml": 50, "becomes": "surroundings"},
             {"kind": "near_other_structures", "structures": ["tumor"], "distance_mm": 20.5},
         ],
         "localization": {
