@@ -10,6 +10,7 @@ from typing import TypeVar
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
+from leanseg.ending import held
 
 ENDING = {signal.SIGINT, signal.SIGTERM}
 Item = TypeVar("Item")
@@ -35,13 +36,15 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
     with ProcessPoolExecutor(
         max_workers=min(jobs, len(items)), mp_context=get_context("spawn"), initializer=_start_worker
     ) as pool:
-        # Processes are started here; one that is interrupted half started tells so in a traceback.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
-            try:
-                futures = [pool.submit(work, item) for item in items]
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            # Processes are started here; one whose start is interrupted, here or in itself, tells so in a
+            # traceback. The mask is for them: they begin with it.
+            with held():
+                unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+                try:
+                    futures = [pool.submit(work, item) for item in items]
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
             for future in as_completed(futures):
                 yield future.result()
         except (BrokenProcessPool, MemoryError) as error:
