@@ -23,10 +23,10 @@ from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
 from inference.planning.footprint import WritingCost
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
-from inference.postprocessing.components import cleaned_runs
+from inference.postprocessing.components import clean_runs
 from inference.postprocessing.laterality import split_noise, split_with_runs
 from inference.postprocessing.midline import Midline, body_middle
-from inference.postprocessing.runs import Runs, ScatteredError, fill, find_runs
+from inference.postprocessing.runs import Runs, ScatteredError, find_runs
 from inference.preprocessing.intensity import nonzero_filled
 from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.model_image import CaseStatistics, ModelImage
@@ -434,10 +434,7 @@ class Predictor:
             if steps:
                 attempt.warn(str(error))
             return None, frozenset()
-        becomes = cleaned_runs(runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
-        changed = becomes != runs.label
-        fill(labels, runs.where(changed), becomes[changed])
-        left = replace(runs, label=becomes).where(becomes > 0)
+        left = clean_runs(labels, runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
         return left, frozenset(np.setdiff1d(runs.label, left.label).tolist())
 
     def _middle(self, canonical: Volume) -> Midline | None:

@@ -155,11 +155,14 @@ class _Writing:
         try:
             outcome = future.result()  # Interrupted here, the case stays pending, and is told on the way out.
         except Exception as error:
-            self._pending, self.labels_mb = None, 0.0
             failure = Failure(reason=printable(one_line(error)), warnings=warnings)
-            self._tell(replace(failed_case(prepared, failure), ends_run=True))
+            self._conclude(replace(failed_case(prepared, failure), ends_run=True))
             raise
-        with held():  # A result that is on disk is told of, whatever ends the run just now.
+        self._conclude(outcome)
+
+    def _conclude(self, outcome: Outcome) -> None:
+        """Tell of the pending case, also if the run is ended just now: its result may be on disk."""
+        with held():
             self._pending, self.labels_mb = None, 0.0
             self._tell(outcome)
 

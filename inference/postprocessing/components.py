@@ -46,13 +46,19 @@ def clean_up(labels: U8, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], la
         ScatteredError: the labels are noise.
     """
     cleaned = labels.copy()
-    if not steps:
-        return cleaned
-    runs = find_runs(labels, len(label_set.ids))
+    if steps:
+        clean_runs(cleaned, find_runs(labels, len(label_set.ids)), spacing_zyx_mm, steps, label_set)
+    return cleaned
+
+
+def clean_runs(
+    labels: U8, runs: Runs, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet
+) -> Runs:
+    """Clean a label map of known runs in place, and return the runs that are left; else as `clean_up`."""
     becomes = cleaned_runs(runs, spacing_zyx_mm, steps, label_set)
     changed = becomes != runs.label
-    fill(cleaned, runs.where(changed), becomes[changed])
-    return cleaned
+    fill(labels, runs.where(changed), becomes[changed])
+    return replace(runs, label=becomes).where(becomes > 0)
 
 
 def cleaned_runs(runs: Runs, spacing_zyx_mm: ZyxMm, steps: Sequence[CleanUpStep], label_set: LabelSet) -> U8:
@@ -93,9 +99,10 @@ def surroundings(runs: Runs, chosen: Mask) -> U8:
     which = np.flatnonzero(chosen)
     votes = []
     for step, is_joined in ((-1, np.append(False, joined)), (1, np.append(joined, False))):
-        beside = np.where(is_joined[which], which + step, which)
-        label = np.where(is_joined[which], runs.label[beside], 0)
-        counts = ~(is_joined[which] & chosen[beside])
+        touches = is_joined[which]
+        beside = np.where(touches, which + step, which)
+        label = np.where(touches, runs.label[beside], 0)
+        counts = ~(touches & chosen[beside])
         votes.append(part[counts].astype(np.int64) * 256 + label[counts])
     # Sorted by part and, within it, by label, so that the first of the most frequent is the least label.
     keys, frequency = np.unique(np.concatenate(votes), return_counts=True)

@@ -100,9 +100,9 @@ def test_no_gpu_is_touched_before_the_first_window(device, tmp_path):
 def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
     bundle = make_bundle(tmp_path / "b", MEMBERS)
     held = []
-    cleaned_runs = predictor_module.cleaned_runs
+    clean_runs = predictor_module.clean_runs
     monkeypatch.setattr(
-        predictor_module, "cleaned_runs", lambda *args: held.append(len(device.open)) or cleaned_runs(*args)
+        predictor_module, "clean_runs", lambda *args: held.append(len(device.open)) or clean_runs(*args)
     )
     run(bundle, "cuda", release=True)
     run(bundle, "cuda")
