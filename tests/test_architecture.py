@@ -136,6 +136,14 @@ RULES: Mapping[str, Rule] = {
             *("matplotlib", "blosc2"),
         },
     ),
+    # Where its processes are started no signal may end it.
+    "training.data.fresh_cases": Rule(
+        {
+            *("training", "model.arrays", "leanseg.ending"),
+            *("inference.geometry", "inference.imaging", "inference.preprocessing"),
+        },
+        {"numpy"},
+    ),
     "training.commands": Rule(
         {"training", "model", "inference.runtime", "inference.errors", "leanseg.ending"}, {"torch", "tqdm"}
     ),

@@ -62,6 +62,15 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)"
     )
     parser.add_argument(
+        "--anatomy",
+        type=Path,
+        metavar="DIR",
+        help="label maps to paint over, where the recipe makes synthetic cases while it trains (synthesis)",
+    )
+    parser.add_argument(
+        "--case-makers", type=int, default=1, metavar="N", help="processes that make them (default 1)"
+    )
+    parser.add_argument(
         "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"
     )
 
@@ -77,6 +86,8 @@ def run_words(arguments: argparse.Namespace) -> list[str]:
         "--workers": arguments.workers,
         "--cache": arguments.cache,
         "--cache-mb": arguments.cache_mb,
+        "--anatomy": arguments.anatomy,
+        "--case-makers": arguments.case_makers,
     }
     words = [word for option, value in valued.items() if value is not None for word in (option, str(value))]
     words += [word for override in arguments.overrides for word in ("--set", override)]

@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from model.model_errors import LabelSetError
 from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
+from training.data.fresh_cases import FreshCases, SyntheticCase
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.block_costs import micro_batches_of
@@ -38,7 +39,7 @@ from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
-from training.training_errors import CheckpointError, RecipeError, TrainingError, WriteError
+from training.training_errors import CheckpointError, DataError, RecipeError, TrainingError, WriteError
 from training.whole_files import sweep
 
 ALWAYS, AUTO = "always", "auto"
@@ -118,6 +119,7 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
     device = find_device(arguments.device, ranks)
     _check(arguments)
+    _check_synthesis(arguments, recipe)
     recipe = resolved(recipe, arguments.data)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -152,7 +154,8 @@ def _run(
     if data.held_out:
         watched = CaseStore(data.held_out, recipe, arguments.cache_mb * share, arguments.cache)
     try:
-        train(state, store, watched, arguments.workers, watchers)
+        with _fresh_cases(arguments, state.info) as fresh:
+            train(state, store, watched, arguments.workers, watchers, fresh=fresh)
     except BaseException as error:
         error.add_note(way_on(state.folder))
         if is_ended() or not isinstance(error, TrainingError | OSError):
@@ -163,6 +166,15 @@ def _run(
             _draw(state)
     if ranks.is_first:
         logger.info("done: %s", state.folder / (BEST if (state.folder / BEST).exists() else LAST))
+
+
+def _fresh_cases(arguments: argparse.Namespace, info: RunInfo) -> AbstractContextManager[FreshCases | None]:
+    """The cases that are made for the run, if its recipe asks for any."""
+    synthesis = info.recipe.synthesis
+    if synthesis is None:
+        return nullcontext()
+    make = SyntheticCase(recipe=info.recipe, seed=info.seed, anatomy=arguments.anatomy)
+    return FreshCases(make, synthesis, info.seed, arguments.case_makers)
 
 
 def way_on(folder: Path) -> str:
@@ -181,7 +193,9 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
         seed=arguments.seed,
         precision=find_precision(arguments.precision or recipe.precision, device),
         cases=tuple(case.name for case in data.cases),
-        data="; ".join(data_name(folder) for folder in arguments.data),
+        data="; ".join(
+            [*map(data_name, arguments.data), *(["synthetic cases"] if recipe.synthesis is not None else [])]
+        ),
     )
 
 
@@ -278,6 +292,25 @@ def _check(arguments: argparse.Namespace) -> None:
         raise RecipeError("--workers and --threads: must be 1 or more")
     if arguments.seed < 0:
         raise RecipeError(f"--seed: must be 0 or more, is {arguments.seed}")
+
+
+def _check_synthesis(arguments: argparse.Namespace, recipe: Recipe) -> None:
+    synthesis, anatomy = recipe.synthesis, arguments.anatomy
+    if arguments.case_makers < 1:
+        raise RecipeError("--case-makers: must be 1 or more")
+    if synthesis is None:
+        if anatomy is not None:
+            raise RecipeError(
+                f"--anatomy: recipe {recipe.name} makes no cases while it trains; add "
+                "--set synthesis.share=1, or leave --anatomy out"
+            )
+    elif anatomy is None and synthesis.anatomy_share:
+        raise RecipeError(
+            "synthesis.anatomy_share: there are no label maps to paint over; give them with --anatomy, "
+            "or add --set synthesis.anatomy_share=0"
+        )
+    elif anatomy is not None and not any(anatomy.glob("*.nii.gz")):
+        raise DataError(f"{anatomy}: holds no label map (*.nii.gz); give a folder of them with --anatomy")
 
 
 def _cases(

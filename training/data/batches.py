@@ -14,7 +14,8 @@ from torch import Tensor
 from model.arrays import Zyx
 from training.augmentation.batched import needed_crop
 from training.augmentation.draws import Key
-from training.data.sampling import draw_patch
+from training.data.fresh_cases import FreshCases
+from training.data.sampling import GridCase, draw_patch
 from training.data.store import CaseStore
 from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
@@ -63,8 +64,25 @@ def any_case(position: int, cases: int, seed: int) -> int:
     return int(np.random.default_rng((seed, 3, position)).integers(cases))
 
 
+def load_case(store: CaseStore, fresh: FreshCases | None, position: int, number: int) -> GridCase:
+    """The case that the patch at this position of the run comes from.
+
+    It is one that is made while the network trains, where it is the turn of one; else case `number` of the
+    data.
+    """
+    case = None if fresh is None else fresh.case_at(position)
+    return store.load(number) if case is None else case
+
+
 def make_batch(
-    store: CaseStore, recipe: Recipe, seed: int, step: int, *, rank: int = 0, world: int = 1
+    store: CaseStore,
+    recipe: Recipe,
+    seed: int,
+    step: int,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    fresh: FreshCases | None = None,
 ) -> Batch:
     """The batch of step `step`, counted from 0, or a process's part of it.
 
@@ -76,12 +94,14 @@ def make_batch(
         rank: number of the process.
         world: count of processes. Process `rank` takes patches rank, rank + world, … of the batch: all
             together are the same for any count.
+        fresh: cases that are made while the network trains, if any are.
     """
     images, targets, annotated = [], [], []
     size, by_epoch = recipe.sampling.patches, isinstance(recipe.sampling.epoch, CasesEpoch)
     for index in range(rank, size, world):
-        number = (case_of if by_epoch else any_case)(step * size + index, len(store), seed)
-        case = store.load(number)
+        position = step * size + index
+        number = (case_of if by_epoch else any_case)(position, len(store), seed)
+        case = load_case(store, fresh, position, number)
         rng = np.random.default_rng((seed, 2, step, index))
         crop_zyx = crop_of(recipe, (seed, step * size + index))
         image, channels = draw_patch(case, recipe, rng, index, crop_zyx)
@@ -124,6 +144,7 @@ def batches(
     first_step: int,
     workers: int,
     make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
+    let_go: Callable[[], None] | None = None,
 ) -> Generator[tuple[int, Batch], None, None]:
     """Steps from `first_step` to the recipe's last and their batches.
 
@@ -136,6 +157,7 @@ def batches(
         first_step: counted from 0.
         workers: threads.
         make: makes the batch of a step from all of these.
+        let_go: called before unfinished batches are waited for, so that they wait for nothing themselves.
     """
     assert isinstance(recipe.stopping, FixedSteps)
     steps = iter(range(first_step, recipe.stopping.steps))
@@ -151,4 +173,6 @@ def batches(
             ready, future = waiting.popleft()
             yield ready, future.result()
     finally:
+        if let_go is not None:
+            let_go()
         pool.shutdown(wait=True, cancel_futures=True)

@@ -17,7 +17,12 @@ class TrainStep(AnyStep):
     Gives a run, of which others take the best checkpoint, or the last where there is no validation.
     """
 
-    WANTS: ClassVar[Mapping[str, What]] = {"data": "data", "validation": "data", "init": "run"}
+    WANTS: ClassVar[Mapping[str, What]] = {
+        "data": "data",
+        "validation": "data",
+        "init": "run",
+        "anatomy": "anatomy",
+    }
     GIVES: ClassVar[Mapping[What, str]] = {"run": ".", "runs": "."}
     TRAINS_ONE: ClassVar[bool] = True
 
@@ -32,6 +37,8 @@ class TrainStep(AnyStep):
     """Source of all randomness."""
     init: str | None = None
     """The run whose weights it starts from; missing: random ones."""
+    anatomy: str | None = None
+    """A folder of label maps to paint over, where the recipe's `synthesis` makes cases while it trains."""
     overrides: tuple[str, ...] = ()
     """Fields of the recipe to replace, e.g. `stopping.epochs=100`."""
 
@@ -52,11 +59,13 @@ class TrainStep(AnyStep):
         if isinstance(held_out, str):
             held_out = str(places.of(held_out, "data")[0])
         init = places.of(self.init, "run")[0] if self.init else None
+        anatomy = places.of(self.anatomy, "anatomy")[0] if self.anatomy else None
         return [
             *("train", places.recipe(self.recipe), *data_words(self.data, places)),
             *("--output", str(output), "--resume", "auto"),
             *("--validation", str(held_out), "--seed", str(self.seed)),
             *option_words("--init", init),
+            *option_words("--anatomy", anatomy),
             *override_words(self.overrides),
             *places.machine.training_words,
         ]

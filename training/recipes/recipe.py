@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from model.arrays import Zyx, ZyxMm
-from model.labels import BACKGROUND, LABEL_SETS, LabelSet, merged_channels
+from model.labels import BACKGROUND, FLARE23, LABEL_SETS, LabelSet, merged_channels
 from model.manifest.document import Input
 from model.manifest.intensity import WindowIntensity, ZscoreIntensity
 from model.manifest.resampling import AreaResampling, Resampling
@@ -30,6 +30,7 @@ from training.recipes.running_options import CurriculumStage, Pipeline, WeightAv
 from training.recipes.sampling_options import Sampling
 from training.recipes.schedule_options import Schedule, WarmupCosineSchedule
 from training.recipes.stopping_options import Stopping
+from training.recipes.synthesis_options import Synthesis
 from training.recipes.validation_options import Validation
 
 FOREGROUND = "foreground"
@@ -82,6 +83,8 @@ class Recipe:
     """When the run is done."""
     sampling: Sampling = field(default_factory=Sampling)
     """Which patches make a batch."""
+    synthesis: Synthesis | None = None
+    """Synthetic cases that are made while the network trains; missing: it sees the data alone."""
     augmentation: Augmentation = field(default_factory=PatchAugmentation)
     """How patches are varied."""
     validation: Validation = field(default_factory=Validation)
@@ -115,6 +118,7 @@ class Recipe:
             *self._faults_of_network(),
             *self._faults_of_running(),
             *self._faults_of_inference(),
+            *self._faults_of_synthesis(),
         ]
         if faults:
             raise SchemaError(*faults)
@@ -280,6 +284,21 @@ class Recipe:
             faults.append("inference.any_window: is not for recipes with channels: foreground")
         if self.inference.localization is not None and self.channels != FOREGROUND:
             faults.append("inference.localization: is for recipes with channels: foreground")
+        return faults
+
+    def _faults_of_synthesis(self) -> list[str]:
+        if self.synthesis is None:
+            return []
+        faults = []
+        if [one.modality for one in self.stated_inputs] != ["CT"]:
+            faults.append("synthesis: makes CTs, for networks whose one input is a CT")
+        if not isinstance(self.label_set, str) or self.label_set in LABEL_SETS:
+            apart = [name for name, number in FLARE23.ids.items() if self.labels.ids.get(name) != number]
+            if apart:
+                faults.append(
+                    f"synthesis: makes cases with the ids of flare23, where {apart[0]} is "
+                    f"{FLARE23.ids[apart[0]]} as it is not in label set {self.labels.name}"
+                )
         return faults
 
 

@@ -14,6 +14,10 @@ from training.runs.watching import StepDone, Validated, Watcher
 LINE_EVERY_S = 30.0
 WAITING_LIMIT = 0.1
 """Share of time spent waiting for data above which the log warns."""
+MORE_DATA = "raise --workers, or --cache-mb, or give --cache"
+"""What helps where data are waited for."""
+MORE_CASES = "raise --case-makers, or synthesis.patches_per_case"
+"""What helps where cases are made while the network trains."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class Progress(Watcher):
         steps: of the whole run, as far as known.
         clock: seconds that never go back.
         terminal: whether somebody looks at a terminal; None: find out.
+        remedy: what helps where data are waited for.
     """
 
     def __init__(
@@ -49,8 +54,9 @@ class Progress(Watcher):
         steps: int,
         clock: Callable[[], float] = time.monotonic,
         terminal: bool | None = None,
+        remedy: str = MORE_DATA,
     ) -> None:
-        self._first, self._clock = first, clock
+        self._first, self._clock, self._remedy = first, clock, remedy
         self._dice: float | None = None
         self._count = _Count(since_s=clock())
         self._warned = False
@@ -116,8 +122,8 @@ class Progress(Watcher):
         if share > WAITING_LIMIT and not self._warned:
             self._warned = True
             logger.warning(
-                "the device waited for data in %.0f %% of the time (more than %.0f %%): raise --workers, or "
-                "--cache-mb, or give --cache",
+                "the device waited for data in %.0f %% of the time (more than %.0f %%): %s",
                 100 * share,
                 100 * WAITING_LIMIT,
+                self._remedy,
             )

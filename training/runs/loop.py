@@ -9,11 +9,12 @@ from functools import partial
 from typing import TypeVar
 
 from training.data.batches import Batch, batches, make_batch
+from training.data.fresh_cases import FreshCases
 from training.data.store import CaseStore
 from training.data.whole_volumes import whole_batch
 from training.recipes.stopping_options import Converged
 from training.runs.convergence import Monitor
-from training.runs.live_progress import Progress
+from training.runs.live_progress import MORE_CASES, MORE_DATA, Progress
 from training.runs.overlay import Middle
 from training.runs.run import BEST, LAST, Run
 from training.runs.step import training_step
@@ -33,6 +34,7 @@ def train(
     workers: int,
     watchers: Sequence[Watcher] = (),
     clock: Callable[[], float] = time.monotonic,
+    fresh: FreshCases | None = None,
 ) -> None:
     """Take a run from where it is to its last step, writing checkpoints and the log into its folder.
 
@@ -44,7 +46,9 @@ def train(
     if not run.ranks.is_first:
         told = Watchers(())
     else:
-        told = Watchers((Progress(run.info.step, run.timetable.steps, clock), *watchers))
+        remedy = MORE_DATA if fresh is None else MORE_CASES
+        progress = Progress(run.info.step, run.timetable.steps, clock, remedy=remedy)
+        told = Watchers((progress, *watchers))
     replicas = run.placement.replicas
     with closing(told):
         while run.info.step < run.timetable.steps:
@@ -52,9 +56,13 @@ def train(
             if len(run.timetable.stages) > 1:
                 _announce(run, stage)
             make = partial(
-                whole_batch if stage.whole else make_batch, rank=replicas.rank, world=replicas.world
+                whole_batch if stage.whole else make_batch,
+                rank=replicas.rank,
+                world=replicas.world,
+                fresh=fresh,
             )
-            source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make)
+            let_go = None if fresh is None else fresh.let_go
+            source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make, let_go)
             with closing(source):
                 for (step, batch), waited_s in timed(source, clock):
                     _one_step(run, step, batch, waited_s, told, held_out)

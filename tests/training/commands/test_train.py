@@ -171,3 +171,40 @@ def test_cases_are_held_out_by_name(cubes, tmp_path):
     assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["cases"], record["held_out"]) == (["case1"], ["case0"])
+
+
+def test_cases_are_made_while_the_network_trains(cubes, tmp_path, caplog):
+    recipe = recipe_file(
+        tmp_path,
+        label_set="flare23",
+        synthesis={
+            "share": 0.5,
+            "pool": 1,
+            "patches_per_case": 1000,
+            "anatomy_share": 0,
+            "elsewhere_share": 1,
+        },
+    )
+    more = ("--validation", "0", "--precision", "fp32", "--seed", "1")
+    assert main(words(recipe, cubes, tmp_path / "run", "--steps", "3", *more)) == 0
+    _, info = load_checkpoint(tmp_path / "run" / LAST)
+    assert (info.step, info.cases) == (3, ("case0", "case1"))
+    assert info.data == "cubes; synthetic cases"
+
+
+@pytest.mark.parametrize(
+    ("synthesis", "more", "told"),
+    [
+        (None, ["--anatomy", "here"], "--anatomy: recipe tiny makes no cases while it trains; add --set"),
+        ({}, [], "synthesis.anatomy_share: there are no label maps to paint over; give them with --anatomy"),
+        ({}, ["--anatomy", "here"], "here: holds no label map (*.nii.gz); give a folder of them"),
+        ({"anatomy_share": 0}, ["--case-makers", "0"], "--case-makers: must be 1 or more"),
+    ],
+)
+def test_what_is_amiss_with_synthetic_cases_is_told_before_the_run(
+    cubes, tmp_path, capsys, synthesis, more, told
+):
+    recipe = recipe_file(tmp_path, label_set="flare23", synthesis=synthesis)
+    assert main(words(recipe, cubes, tmp_path / "run", *more)) in (1, 2)
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -21,7 +21,7 @@ def work_of(plan, tmp_path, **inputs):
 def test_a_step_is_a_command_and_gives_a_data_set(tmp_path):
     steps = {
         "cases": PhantomStep(cases=3, seed=5, anatomy="${maps}", anatomy_share=1.0, elsewhere_share=0.1),
-        "train": TrainStep(recipe="demo", data=("${cases}",), validation=0),
+        "train": TrainStep(recipe="demo", data=("${cases}",), validation=0, anatomy="${maps}"),
     }
     plan = Plan(name="p", description="d", inputs={"maps": "label maps"}, steps=steps)
     work = work_of(plan, tmp_path, maps=Path("m"))
@@ -32,6 +32,7 @@ def test_a_step_is_a_command_and_gives_a_data_set(tmp_path):
     ]
     train = work.words("train")
     assert train[train.index("--data") + 1] == cases
+    assert train[train.index("--anatomy") + 1] == "m"
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,15 @@ def test_no_clean_up_is_a_choice_too():
             {"inference": {"clean_up": [{"kind": "longest_run", "structures": ["lever"]}]}},
             "inference.clean_up[0].structures: lever is not in label set flare21",
         ),
+        (
+            {"synthesis": {}},
+            "synthesis: makes cases with the ids of flare23, where right kidney is 2 as it is not ",
+        ),
+        (
+            {"label_set": "flare23", "modality": "MR", "synthesis": {}},
+            "synthesis: makes CTs, for networks whose",
+        ),
+        ({"label_set": "flare23", "synthesis": {"pool": 0}}, "synthesis.pool: must be 1 to 100000, is 0"),
         ({"inference": {"localization": {}}}, "inference.localization: is for recipes with channels: foregr"),
         (
             {"channels": "foreground", "inference": {"localization": {"margin_mm": -1}}},

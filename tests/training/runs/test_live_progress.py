@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from training.runs.live_progress import Progress
+from training.runs.live_progress import MORE_CASES, Progress
 from training.runs.watching import StepDone, Validated
 
 SECOND_PATCHES = 2
@@ -93,6 +93,15 @@ def test_that_the_first_batch_is_waited_for_is_no_reason_to_warn(said):
     run_for(clock, progress, [2], of=2)
     progress.close()
     assert not any(line.startswith("the device waited") for line in said())
+
+
+def test_where_cases_are_made_for_the_run_the_remedy_is_another(said):
+    clock = Clock()
+    progress = Progress(0, 100, clock, terminal=False, remedy=MORE_CASES)
+    run_for(clock, progress, range(1, 41), waited_s=0.5)
+    progress.close()
+    (warning,) = [line for line in said() if line.startswith("the device waited")]
+    assert warning.endswith(": raise --case-makers, or synthesis.patches_per_case")
 
 
 def test_a_terminal_has_a_bar_and_no_lines(said, monkeypatch):

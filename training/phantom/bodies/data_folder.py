@@ -19,10 +19,9 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from model.labels import FLARE23
+from training.phantom.bodies.any_case import any_case
 from training.phantom.bodies.body import Body, prepare_body
-from training.phantom.bodies.body_case import body_case
-from training.phantom.bodies.elsewhere import elsewhere_case
-from training.phantom.case import PhantomCase, phantom_case
+from training.phantom.case import PhantomCase
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 from training.whole_files import read_json
 
@@ -149,14 +148,14 @@ def _write_case(
     """Draw and write one case; returns its record for dataset.json."""
     start = time.perf_counter()
     rng = np.random.default_rng([cohort.seed, index])
-    body = bodies[int(rng.integers(len(bodies)))] if bodies and rng.random() < cohort.anatomy_share else None
-    if cohort.elsewhere_share and rng.random() < cohort.elsewhere_share:
-        case = elsewhere_case(rng)
-    elif isinstance(body, Body):
-        donors = [b for b in bodies if isinstance(b, Body) and b is not body]
-        case = body_case(rng, body, donors=donors, coverage=cohort.coverage)
-    else:
-        case = phantom_case(rng, anatomy=body, coverage=cohort.coverage, spacing_zyx_mm=cohort.spacing_zyx_mm)
+    case = any_case(
+        rng,
+        bodies,
+        anatomy_share=cohort.anatomy_share,
+        elsewhere_share=cohort.elsewhere_share,
+        coverage=cohort.coverage,
+        spacing_zyx_mm=cohort.spacing_zyx_mm,
+    )
     common = rng.random() < 0.6
     code = str(rng.choice(COMMON_ORIENTATIONS if common else ALL_ORIENTATIONS))
     name = f"phantom_{index:05d}"

@@ -1,0 +1,247 @@
+"""Synthetic cases that processes make while a network trains, each a function of (seed, number) alone.
+
+Patch `p` of the run, counted over all processes, may be cut from the cases numbered p // patches_per_case and
+the `pool` - 1 after it. Which one it is depends on the seed and p only: a run that is resumed, or shared by
+more processes, sees the same. Each process of a run that is shared makes all cases for itself.
+"""
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self, cast
+
+import numpy as np
+
+from inference.geometry import Geometry, as_direction
+from inference.imaging.volume import Volume, to_canonical
+from inference.preprocessing.resampling import resample_labels
+from leanseg.ending import held
+from training.data.on_grid import network_input
+from training.data.sampling import GridCase, channel_points
+from training.data.store import recipe_table
+from training.phantom.bodies.any_case import any_case
+from training.phantom.bodies.body import Body
+from training.phantom.bodies.data_folder import load_anatomy
+from training.phantom.maps import AnatomyMap
+from training.recipes.recipe import Recipe
+from training.recipes.synthesis_options import Synthesis
+from training.training_errors import DataError, TrainingError
+
+AHEAD = 2
+"""Cases that are begun before they are wanted, for each process that makes them."""
+BEHIND = 4
+"""Cases kept after they were last wanted, for threads that are behind the others."""
+LOOK_S = 0.2
+"""How often a thread that waits for a case looks whether it is still wanted."""
+ENDING = {signal.SIGINT, signal.SIGTERM}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticCase:
+    """Makes case after case, in any process: `make(number)`."""
+
+    recipe: Recipe
+    """Says the grid, the intensity, the channels, and what kinds of case there are."""
+    seed: int
+    """Of the run. No case is one that `python -m training phantom` makes with any seed."""
+    anatomy: Path | None
+    """Folder of label maps to paint over; None: there are none."""
+
+    def __call__(self, number: int) -> GridCase:
+        """Case `number` on the recipe's grid.
+
+        Raises:
+            DataError: the folder holds no usable label map.
+        """
+        synthesis = self.recipe.synthesis or Synthesis()
+        rng = np.random.default_rng((self.seed, 5, number))
+        made = any_case(
+            rng,
+            _bodies(self.anatomy),
+            anatomy_share=synthesis.anatomy_share,
+            elsewhere_share=synthesis.elsewhere_share,
+        )
+        x, y, z = made.spacing_xyz_mm
+        geometry = Geometry(
+            size_zyx=made.image.shape, spacing_zyx_mm=(z, y, x), direction=as_direction(made.direction)
+        )
+        image, _ = to_canonical(Volume(array=made.image, geometry=geometry))
+        labels, _ = to_canonical(Volume(array=made.labels, geometry=geometry))
+        seen = network_input(image, self.recipe)
+        ids = resample_labels(labels.array.astype(np.uint8), seen.shape[1:])
+        channels = recipe_table(self.recipe)[ids]
+        return GridCase(
+            name=f"synthetic_{number:06d}",
+            image=seen.astype(np.float32 if self.recipe.values_limits is None else np.float16),
+            channels=channels,
+            points=channel_points(channels, rng),
+        )
+
+
+@cache
+def _bodies(anatomy: Path | None) -> tuple[AnatomyMap | Body, ...]:
+    """The label maps of a folder, read once in a process.
+
+    Raises:
+        DataError: it holds no usable one.
+    """
+    try:
+        return () if anatomy is None else tuple(load_anatomy(anatomy))
+    except ValueError as error:
+        raise DataError(f"{anatomy}: {error}; give label maps with --anatomy") from error
+
+
+class FreshCases:
+    """Cases in the making, between `with` and its end; safe to use from several threads.
+
+    Args:
+        make: makes the case of a number; it is pickled, and called in other processes.
+        synthesis: how many cases patches come from, and how soon they are replaced.
+        seed: of the run.
+        processes: how many make cases, 1 or more.
+    """
+
+    def __init__(
+        self, make: Callable[[int], GridCase], synthesis: Synthesis, seed: int, processes: int
+    ) -> None:
+        self._make, self._synthesis, self._seed, self._processes = make, synthesis, seed, processes
+        self._makers: list[_Maker] = []
+        self._idle: SimpleQueue[_Maker] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(processes, thread_name_prefix="case-makers")
+        self._begun: dict[int, Future[GridCase]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        # A process whose start is interrupted tells so in a traceback. The mask is for it: it begins with it.
+        with held():
+            unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            try:
+                self._makers = [_Maker(self._make) for _ in range(self._processes)]
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+        for maker in self._makers:
+            self._idle.put(maker)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.let_go()
+        for maker in self._makers:
+            maker.end()
+        self._pool.shutdown(cancel_futures=True)
+
+    def number_at(self, position: int) -> int | None:
+        """Which of these cases the patch at a position of the run comes from; None: one of the data."""
+        draws = np.random.default_rng((self._seed, 4, position))
+        if draws.random() >= self._synthesis.share:
+            return None
+        return self._oldest_at(position) + int(draws.integers(self._synthesis.pool))
+
+    def case_at(self, position: int) -> GridCase | None:
+        """The case that the patch at a position of the run comes from; waits until it is made.
+
+        None: the patch comes from the data.
+
+        Raises:
+            DataError: the folder of label maps is not usable.
+            TrainingError: a process that makes cases has died.
+            CancelledError: it was let go.
+        """
+        number = self.number_at(position)
+        if number is None:
+            return None
+        oldest = self._oldest_at(position)
+        ahead = range(oldest, oldest + self._synthesis.pool + AHEAD * self._processes)
+        with self._lock:
+            for past in [n for n in self._begun if n < oldest - BEHIND and n != number]:
+                del self._begun[past]
+            for begun in (number, *ahead):
+                if begun not in self._begun:
+                    self._begun[begun] = self._pool.submit(self._made, begun)
+            wanted = self._begun[number]
+        while True:
+            try:
+                return wanted.result(timeout=LOOK_S)
+            except TimeoutError:
+                if self._begun.get(number) is not wanted:
+                    raise CancelledError from None
+
+    def let_go(self) -> None:
+        """Have threads that wait for a case wait no longer. What is wanted later is begun again."""
+        with self._lock:
+            for future in self._begun.values():
+                future.cancel()
+            self._begun.clear()
+
+    def _oldest_at(self, position: int) -> int:
+        return position // self._synthesis.patches_per_case
+
+    def _made(self, number: int) -> GridCase:
+        maker = self._idle.get()
+        try:
+            return maker.make(number)
+        finally:
+            self._idle.put(maker)
+
+
+class _Maker:
+    """A process that makes cases, one after another.
+
+    It has a pipe of its own, so that it can be ended at any moment with nobody else left waiting.
+    """
+
+    def __init__(self, make: Callable[[int], GridCase]) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(make, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def make(self, number: int) -> GridCase:
+        """Case `number`.
+
+        Raises:
+            TrainingError: the process has died.
+            Exception: what making the case raised.
+        """
+        try:
+            self._pipe.send(number)
+            made = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise TrainingError(
+                "a process that makes synthetic cases has died, most likely for want of memory; take fewer "
+                "with --case-makers"
+            ) from error
+        if isinstance(made, Exception):
+            raise made
+        return cast(GridCase, made)
+
+    def end(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(make: Callable[[int], GridCase], pipe: "Connection[object, object]") -> None:
+    """Make the cases that are asked for, until nobody is there to ask."""
+    # Ctrl-C is the parent process's to hear.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            number = cast(int, pipe.recv())
+            try:
+                made: GridCase | Exception = make(number)
+            except Exception as error:
+                made = error
+            pipe.send(made)
