@@ -12,6 +12,7 @@ from training.phantom.artifacts import paint_artifacts, random_artifacts
 from training.phantom.bodies.body import STEPS_PER_MM, Body
 from training.phantom.bodies.body_filling import Deformed, Painter
 from training.phantom.bodies.body_lesions import paint_lesions
+from training.phantom.bodies.emptying import empty_stomach
 from training.phantom.bodies.exchange import exchange_organs
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
@@ -27,6 +28,7 @@ from training.phantom.torso import Torso, random_habitus
 _ARM_TISSUES = ("skin", "fat", "muscle", "cortical bone")
 _LESION_SHARE = 0.4
 _EXCHANGE_SHARE = 0.6
+_EMPTY_STOMACH_SHARE = 0.4
 STEP_MM = 2.5
 """Spacing at which bodies are drawn; slices are averaged from it."""
 
@@ -73,12 +75,14 @@ def body_case(
     frame = _frame(rng, body, shape, coverage, least_mm=slices.length_of(8))
     missing = draw_missing(rng)
     deformed = deform(frame, body, shape, rng, missing)
-    exchanged = _exchange(deformed, body, donors, frame, shape, rng)
-    painter = Painter(frame, body, deformed, shape, tissues, rng)
+    # Generators of their own: what a case has not does not change what else is drawn.
+    exchange_rng, lesions_rng, artifacts_rng, stomach_rng = rng.spawn(4)
+    exchanged = _exchange(deformed, body, donors, frame, shape, exchange_rng)
+    wants_empty = stomach_rng.random() < _EMPTY_STOMACH_SHARE
+    is_empty = wants_empty and empty_stomach(deformed, body, STEP_MM, stomach_rng)
+    painter = Painter(frame, body, deformed, shape, tissues, rng, stomach_is_empty=is_empty)
     patient = painter.paint()
     labels = _organs(deformed.structures, body)
-    # From a generator of their own: a case without lesions is the same whether others have some or not.
-    (lesions_rng,) = rng.spawn(1)
     has_lesions = lesions_rng.random() < _LESION_SHARE
     lesions = paint_lesions(patient, labels, (STEP_MM,) * 3, lesions_rng) if has_lesions else []
     canvas = _surroundings(frame, painter.skin_mm, tissues_hu={n: tissues[n] for n in _ARM_TISSUES}, rng=rng)
@@ -87,7 +91,6 @@ def body_case(
     image, labels = scan(image, labels, STEP_MM, slices)
     spacing = (slices.spacing_mm, STEP_MM, STEP_MM)
     image, labels, is_cut = _field_of_view(image, labels, rng)
-    (artifacts_rng,) = rng.spawn(1)
     artifacts = random_artifacts(artifacts_rng)
     if artifacts is not None:
         paint_artifacts(image, spacing, artifacts, artifacts_rng)
@@ -106,6 +109,7 @@ def body_case(
             "anatomy": body.name,
             "missing": missing,
             "exchanged": exchanged,
+            "empty_stomach": is_empty,
             "metal": artifacts.metal_count if artifacts else 0,
             "tumors": lesions,
             "absent_ids": [i for i in range(1, 14) if i not in present],
@@ -126,15 +130,14 @@ def _exchange(
     rng: np.random.Generator,
 ) -> list[str]:
     """Exchange organs of most patients, of half of those for another body's; returns their names."""
-    (own,) = rng.spawn(1)
-    lot, with_donor = own.random(2)
+    lot, with_donor = rng.random(2)
     if lot >= _EXCHANGE_SHARE:
         return []
     donor = None
     if donors and with_donor < 0.5:
-        other = donors[int(own.integers(len(donors)))]
-        donor = (deform(frame, other, shape, own, size=other.hull_width_mm / body.hull_width_mm), other)
-    return exchange_organs(deformed, body, frame, own, donor)
+        other = donors[int(rng.integers(len(donors)))]
+        donor = (deform(frame, other, shape, rng, size=other.hull_width_mm / body.hull_width_mm), other)
+    return exchange_organs(deformed, body, frame, rng, donor)
 
 
 def _organs(structures: npt.NDArray[np.uint8], body: Body) -> npt.NDArray[np.uint8]:

@@ -44,7 +44,10 @@ class Painter:
         shape: Shape,
         tissues: Tissues,
         rng: np.random.Generator,
+        *,
+        stomach_is_empty: bool = False,
     ) -> None:
+        self.stomach_is_empty = stomach_is_empty
         self.frame, self.body, self.deformed = frame, body, deformed
         self.shape, self.tissues, self.rng = shape, tissues, rng
         self.image = np.full(frame.shape, -1000.0, dtype=np.float32)
@@ -211,6 +214,8 @@ class Painter:
             ("duodenum", 2.4, rng.uniform(0.0, 0.25), 0.0),
         ):
             self._fill(structure, wall_mm, gas, stool, oral if rng.random() < 0.7 else None)
+        if self.stomach_is_empty:
+            self._folds_of_stomach()
         esophagus = self._mask("esophagus") & (self.deformed.depth_mm > 3)
         esophagus &= self._noise(30) > rng.uniform(-0.5, 1.5)
         self.image[esophagus] = _GAS_HU
@@ -247,6 +252,16 @@ class Painter:
             level = front + (rear - front) * gas + 25 * long_wave
             held = lumen & (y < level) & (depth > wall_mm)
             image[held] = _GAS_HU
+
+    def _folds_of_stomach(self) -> None:
+        """Folds of mucosa in an empty stomach, with some fluid between them, and gas in front."""
+        rng, texture = self.rng, self._noise(9)
+        stomach = self._mask("stomach")
+        folds = np.float32(self.tissues["stomach wall"]) + np.float32(rng.uniform(4, 22)) * texture
+        shown = stomach & (self.image > _GAS_HU / 2)
+        self.image[shown] = folds[shown]
+        between = shown & (self.deformed.depth_mm > 4) & (self._noise(14) > np.float32(rng.uniform(0.3, 1.5)))
+        self.image[between] = self.tissues["fluid"]
 
     def _loops(self, organ: npt.NDArray[np.bool_], lumen: npt.NDArray[np.bool_]) -> None:
         """Loops of 20 to 30 mm in what the map holds as one mass: some empty, with feathery folds."""
