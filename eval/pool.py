@@ -1,6 +1,5 @@
 """Work on many cases in parallel processes, which yields each result as soon as it is ready."""
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -10,9 +9,8 @@ from typing import TypeVar
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
-from leanseg.ending import held
+from leanseg.ending import begin_worker, starting_workers
 
-ENDING = {signal.SIGINT, signal.SIGTERM}
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -37,14 +35,8 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
         max_workers=min(jobs, len(items)), mp_context=get_context("spawn"), initializer=_start_worker
     ) as pool:
         try:
-            # Processes are started here; one whose start is interrupted, here or in itself, tells so in a
-            # traceback. The mask is for them: they begin with it.
-            with held():
-                unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-                try:
-                    futures = [pool.submit(work, item) for item in items]
-                finally:
-                    signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+            with starting_workers():
+                futures = [pool.submit(work, item) for item in items]
             for future in as_completed(futures):
                 yield future.result()
         except (BrokenProcessPool, MemoryError) as error:
@@ -57,6 +49,5 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], jobs: in
 
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent process, and keep the image library's warnings out of the progress lines."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    begin_worker()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)

@@ -19,6 +19,9 @@ from types import FrameType
 TERMINATED = 128 + signal.SIGTERM
 """Exit code of a program that SIGTERM ended, as shells have it."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a program."""
+
 AGAIN_S = 0.5
 """How often it is looked whether an interruption was lost."""
 
@@ -39,7 +42,7 @@ class _Signals:
     def handle(self) -> None:
         """Remember and raise from now on. A signal that is ignored stays so."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING:
                 if signal.getsignal(number) != signal.SIG_IGN:
                     self._set(number, self._leave)
 
@@ -102,7 +105,7 @@ def end_at_once() -> None:
     To be called before anything else is imported: an exception may be lost in that, too. As the first process
     of a container a program hears only of signals that it has handlers for.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, _: os._exit(128 + number))
 
@@ -123,6 +126,27 @@ def held() -> Iterator[None]:
         signals.is_held = False
     if signals.number != earlier:
         signals.leave()
+
+
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Start processes in a block of code that no signal interrupts, here or in them.
+
+    One whose start is interrupted tells so in a traceback. They begin with signals blocked, until they call
+    `begin_worker`.
+    """
+    with held():
+        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+
+
+def begin_worker() -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the parent of this one, and hear SIGTERM."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def until_ended(work: Callable[[], int], *, interrupted: str = "", terminated: str = "") -> int:

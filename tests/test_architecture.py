@@ -137,13 +137,7 @@ RULES: Mapping[str, Rule] = {
         },
     ),
     # Where its processes are started no signal may end it.
-    "training.data.fresh_cases": Rule(
-        {
-            *("training", "model.arrays", "leanseg.ending"),
-            *("inference.geometry", "inference.imaging", "inference.preprocessing"),
-        },
-        {"numpy"},
-    ),
+    "training.endable_workers": Rule({"training.training_errors", "leanseg.ending"}),
     "training.commands": Rule(
         {"training", "model", "inference.runtime", "inference.errors", "leanseg.ending"}, {"torch", "tqdm"}
     ),

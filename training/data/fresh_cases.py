@@ -5,44 +5,42 @@ the `pool` - 1 after it. Which one it is depends on the seed and p only: a run t
 more processes, sees the same. Each process of a run that is shared makes all cases for itself.
 """
 
-import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 
 from inference.geometry import Geometry, as_direction
 from inference.imaging.volume import Volume, to_canonical
 from inference.preprocessing.resampling import resample_labels
-from leanseg.ending import held
 from training.data.on_grid import network_input
 from training.data.sampling import GridCase, channel_points
 from training.data.store import recipe_table
+from training.endable_workers import EndableWorkers
 from training.phantom.bodies.any_case import any_case
 from training.phantom.bodies.body import Body
 from training.phantom.bodies.data_folder import load_anatomy
 from training.phantom.maps import AnatomyMap
 from training.recipes.recipe import Recipe
 from training.recipes.synthesis_options import Synthesis
-from training.training_errors import DataError, TrainingError
+from training.training_errors import DataError
 
 AHEAD = 2
 """Cases that are begun before they are wanted, for each process that makes them."""
 BEHIND = 4
 """Cases kept after they were last wanted, for threads that are behind the others."""
+MAKER_DIED = (
+    "a process that makes synthetic cases has died, most likely for want of memory; take fewer with "
+    "--case-makers"
+)
 LOOK_S = 0.2
 """How often a thread that waits for a case looks whether it is still wanted."""
-ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,32 +111,20 @@ class FreshCases:
     def __init__(
         self, make: Callable[[int], GridCase], synthesis: Synthesis, seed: int, processes: int
     ) -> None:
-        self._make, self._synthesis, self._seed, self._processes = make, synthesis, seed, processes
-        self._makers: list[_Maker] = []
-        self._idle: SimpleQueue[_Maker] = SimpleQueue()
-        self._pool = ThreadPoolExecutor(processes, thread_name_prefix="case-makers")
+        self._makers = EndableWorkers(make, processes, MAKER_DIED)
+        self._synthesis, self._seed, self._ahead = synthesis, seed, AHEAD * processes
         self._begun: dict[int, Future[GridCase]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        # A process whose start is interrupted tells so in a traceback. The mask is for it: it begins with it.
-        with held():
-            unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-            try:
-                self._makers = [_Maker(self._make) for _ in range(self._processes)]
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
-        for maker in self._makers:
-            self._idle.put(maker)
+        self._makers.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.let_go()
-        for maker in self._makers:
-            maker.end()
-        self._pool.shutdown(cancel_futures=True)
+        self._makers.__exit__(kind, error, trace)
 
     def number_at(self, position: int) -> int | None:
         """Which of these cases the patch at a position of the run comes from; None: one of the data."""
@@ -161,13 +147,12 @@ class FreshCases:
         if number is None:
             return None
         oldest = self._oldest_at(position)
-        ahead = range(oldest, oldest + self._synthesis.pool + AHEAD * self._processes)
         with self._lock:
             for past in [n for n in self._begun if n < oldest - BEHIND and n != number]:
                 del self._begun[past]
-            for begun in (number, *ahead):
+            for begun in (number, *range(oldest, oldest + self._synthesis.pool + self._ahead)):
                 if begun not in self._begun:
-                    self._begun[begun] = self._pool.submit(self._made, begun)
+                    self._begun[begun] = self._makers.submit(begun)
             wanted = self._begun[number]
         while True:
             try:
@@ -185,63 +170,3 @@ class FreshCases:
 
     def _oldest_at(self, position: int) -> int:
         return position // self._synthesis.patches_per_case
-
-    def _made(self, number: int) -> GridCase:
-        maker = self._idle.get()
-        try:
-            return maker.make(number)
-        finally:
-            self._idle.put(maker)
-
-
-class _Maker:
-    """A process that makes cases, one after another.
-
-    It has a pipe of its own, so that it can be ended at any moment with nobody else left waiting.
-    """
-
-    def __init__(self, make: Callable[[int], GridCase]) -> None:
-        context = get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(make, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def make(self, number: int) -> GridCase:
-        """Case `number`.
-
-        Raises:
-            TrainingError: the process has died.
-            Exception: what making the case raised.
-        """
-        try:
-            self._pipe.send(number)
-            made = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise TrainingError(
-                "a process that makes synthetic cases has died, most likely for want of memory; take fewer "
-                "with --case-makers"
-            ) from error
-        if isinstance(made, Exception):
-            raise made
-        return cast(GridCase, made)
-
-    def end(self) -> None:
-        """End the process, whatever it is doing."""
-        self._process.kill()
-        self._process.join()
-
-
-def _serve(make: Callable[[int], GridCase], pipe: "Connection[object, object]") -> None:
-    """Make the cases that are asked for, until nobody is there to ask."""
-    # Ctrl-C is the parent process's to hear.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            number = cast(int, pipe.recv())
-            try:
-                made: GridCase | Exception = make(number)
-            except Exception as error:
-                made = error
-            pipe.send(made)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from model.labels import FLARE23
+from training.endable_workers import EndableWorkers
 from training.phantom.bodies.any_case import any_case
 from training.phantom.bodies.body import Body, prepare_body
 from training.phantom.case import PhantomCase
@@ -26,6 +25,8 @@ from training.phantom.maps import AnatomyMap, anatomy_from_labels
 from training.whole_files import read_json
 
 log = logging.getLogger(__name__)
+
+WORKER_DIED = "a process that draws cases has died, most likely for want of memory; take fewer with --workers"
 
 COMMON_ORIENTATIONS = ("LPS", "RAS", "LAS")
 ALL_ORIENTATIONS = tuple(
@@ -102,12 +103,15 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
     _write_json(output, records, cohort.seed)
 
 
-def _each(make: partial[dict[str, object]], indices: range, workers: int) -> Iterator[dict[str, object]]:
+def _each(
+    make: Callable[[int], dict[str, object]], indices: range, workers: int
+) -> Iterator[dict[str, object]]:
     if workers == 1:
         yield from map(make, indices)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(make, indices)
+    with EndableWorkers(make, workers, WORKER_DIED) as processes:
+        for record in [processes.submit(index) for index in indices]:
+            yield record.result()
 
 
 STRUCTURES = "structures.json"
