@@ -37,9 +37,13 @@ class EndableWorkers(Generic[Item, Result]):
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="workers")
 
     def __enter__(self) -> Self:
-        with starting_workers():
-            for _ in range(self._count):
-                self._workers.append(_Worker(self._work))
+        try:
+            with starting_workers():
+                for _ in range(self._count):
+                    self._workers.append(_Worker(self._work))
+        except BaseException:
+            self._end()
+            raise
         for worker in self._workers:
             self._idle.put(worker)
         return self
@@ -47,10 +51,7 @@ class EndableWorkers(Generic[Item, Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for worker in self._workers:
-            worker.end()
-        self._threads.shutdown()
+        self._end()
 
     def submit(self, item: Item) -> Future[Result]:
         """Have an item worked on as soon as a process is free.
@@ -58,6 +59,12 @@ class EndableWorkers(Generic[Item, Result]):
         The future raises what the work raises, and TrainingError if the process has died.
         """
         return self._threads.submit(self._result, item)
+
+    def _end(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
+        self._threads.shutdown()
 
     def _result(self, item: Item) -> Result:
         worker = self._idle.get()
@@ -100,7 +107,7 @@ class _Worker:
 def _serve(work: Callable[[Item], Result], pipe: "Connection[object, Item]") -> None:
     """Work on what comes through a pipe, until nobody is there to send more."""
     begin_worker()
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         while True:
             item = pipe.recv()
             try:

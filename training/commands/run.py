@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="threads that prepare patches (default: each command's)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="as for train")
     parser.add_argument("--cache-mb", type=float, help="as for train")
+    parser.add_argument("--case-makers", type=int, metavar="N", help="as for train")
     add_gpus(parser, "a fold, or a share of the cases, on each at a time")
     parser.add_argument(
         "--gpus-per-run",
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _machine(arguments: argparse.Namespace) -> Machine:
-    for name in ("threads", "workers", "gpus_per_run"):
+    for name in ("threads", "workers", "case_makers", "gpus_per_run"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise RecipeError(f"--{name.replace('_', '-')}: must be 1 or more, is {value}")
@@ -106,6 +107,7 @@ def _machine(arguments: argparse.Namespace) -> Machine:
         workers=arguments.workers,
         cache=arguments.cache,
         cache_mb=arguments.cache_mb,
+        case_makers=arguments.case_makers,
         gpus=gpus,
         gpus_per_run=arguments.gpus_per_run,
     )

@@ -20,6 +20,7 @@ from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.fresh_cases import FreshCases, SyntheticCase
+from training.data.quick_hash import folder_sha256
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.block_costs import micro_batches_of
@@ -27,6 +28,7 @@ from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import Ranks, join, leave
 from training.folder_lock import locked
 from training.folds.fold_splits import named_apart
+from training.phantom.bodies.data_folder import label_maps
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.batch_search import largest_batch
@@ -173,7 +175,7 @@ def _fresh_cases(arguments: argparse.Namespace, info: RunInfo) -> AbstractContex
     synthesis = info.recipe.synthesis
     if synthesis is None:
         return nullcontext()
-    make = SyntheticCase(recipe=info.recipe, seed=info.seed, anatomy=arguments.anatomy)
+    make = SyntheticCase(recipe=info.recipe, synthesis=synthesis, seed=info.seed, anatomy=arguments.anatomy)
     return FreshCases(make, synthesis, info.seed, arguments.case_makers)
 
 
@@ -193,6 +195,7 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
         seed=arguments.seed,
         precision=find_precision(arguments.precision or recipe.precision, device),
         cases=tuple(case.name for case in data.cases),
+        anatomy=None if arguments.anatomy is None else folder_sha256(arguments.anatomy),
         data="; ".join(
             [*map(data_name, arguments.data), *(["synthetic cases"] if recipe.synthesis is not None else [])]
         ),
@@ -309,7 +312,7 @@ def _check_synthesis(arguments: argparse.Namespace, recipe: Recipe) -> None:
             "synthesis.anatomy_share: there are no label maps to paint over; give them with --anatomy, "
             "or add --set synthesis.anatomy_share=0"
         )
-    elif anatomy is not None and not any(anatomy.glob("*.nii.gz")):
+    elif anatomy is not None and not label_maps(anatomy):
         raise DataError(f"{anatomy}: holds no label map (*.nii.gz); give a folder of them with --anatomy")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.arrays import Zyx
-from training.augmentation.batched import needed_crop
+from training.augmentation.batched import needed_crop, network_input
 from training.augmentation.draws import Key
 from training.data.fresh_cases import FreshCases
 from training.data.sampling import GridCase, draw_patch
@@ -23,6 +23,7 @@ from training.recipes.sampling_options import CasesEpoch
 from training.recipes.stopping_options import FixedSteps
 
 T = TypeVar("T", bound=np.generic)
+Crop = NDArray[np.floating] | NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def make_batch(
         targets.append(channels)
         annotated.append(case.annotated or (True,) * len(recipe.channel_names))
     return Batch(
-        images=torch.from_numpy(stack_about_middle(images)),
+        images=torch.from_numpy(stack_about_middle(of_one_kind(images, recipe))),
         target=torch.from_numpy(stack_about_middle(targets)),
         annotated=torch.tensor(annotated),
         unvaried=unvaried_of(recipe, [(seed, step * size + index) for index in range(rank, size, world)]),
@@ -130,6 +131,20 @@ def stack_about_middle(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
     return np.stack([np.pad(array, edges) for array, edges in zip(arrays, around, strict=True)])
 
 
+def of_one_kind(images: Sequence[Crop], recipe: Recipe) -> Sequence[Crop]:
+    """Crops that are all normalized, or all still to be: those that are not are, where others are.
+
+    A prepared store gives crops as it holds them; raw cases, and those made for the run, are network input.
+    """
+    if len({image.dtype == np.int16 for image in images}) < 2:
+        return images
+    intensities = [one.intensity for one in recipe.case_inputs]
+    return [
+        network_input(torch.from_numpy(image), intensities).numpy() if image.dtype == np.int16 else image
+        for image in images
+    ]
+
+
 def unvaried_of(recipe: Recipe, keys: Sequence[Key]) -> Unvaried | None:
     """What is left to be done to patches; None where they are varied one by one as they are cut."""
     if not isinstance(recipe.augmentation, BatchedAugmentation):
@@ -144,7 +159,7 @@ def batches(
     first_step: int,
     workers: int,
     make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
-    let_go: Callable[[], None] | None = None,
+    fresh: FreshCases | None = None,
 ) -> Generator[tuple[int, Batch], None, None]:
     """Steps from `first_step` to the recipe's last and their batches.
 
@@ -157,13 +172,15 @@ def batches(
         first_step: counted from 0.
         workers: threads.
         make: makes the batch of a step from all of these.
-        let_go: called before unfinished batches are waited for, so that they wait for nothing themselves.
+        fresh: the cases that batches may wait for while they are made, if any are.
     """
     assert isinstance(recipe.stopping, FixedSteps)
     steps = iter(range(first_step, recipe.stopping.steps))
     waiting: deque[tuple[int, Future[Batch]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="patches")
     try:
+        if fresh is not None:
+            fresh.take_up(first_step * recipe.sampling.patches)
         for step in steps:
             waiting.append((step, pool.submit(make, store, recipe, seed, step)))
             if len(waiting) > 2 * workers:
@@ -173,6 +190,7 @@ def batches(
             ready, future = waiting.popleft()
             yield ready, future.result()
     finally:
-        if let_go is not None:
-            let_go()
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        if fresh is not None:
+            fresh.let_go()
+        pool.shutdown(wait=True)

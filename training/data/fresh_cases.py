@@ -1,13 +1,15 @@
 """Synthetic cases that processes make while a network trains, each a function of (seed, number) alone.
 
-Patch `p` of the run, counted over all processes, may be cut from the cases numbered p // patches_per_case and
-the `pool` - 1 after it. Which one it is depends on the seed and p only: a run that is resumed, or shared by
-more processes, sees the same. Each process of a run that is shared makes all cases for itself.
+Patch `p` of the run, counted over all processes, may be cut from one of the `pool` cases from number
+p · share // patches_per_case on. Which one it is depends on the seed and p only: a run that is resumed, or
+shared by more processes, sees the same. Each process of a run that is shared makes all cases for itself.
 """
 
+import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,11 +23,11 @@ from inference.imaging.volume import Volume, to_canonical
 from inference.preprocessing.resampling import resample_labels
 from training.data.on_grid import network_input
 from training.data.sampling import GridCase, channel_points
-from training.data.store import recipe_table
+from training.data.store import kept_type, recipe_table
 from training.endable_workers import EndableWorkers
-from training.phantom.bodies.any_case import any_case
 from training.phantom.bodies.body import Body
 from training.phantom.bodies.data_folder import load_anatomy
+from training.phantom.bodies.drawn_case import draw_case
 from training.phantom.maps import AnatomyMap
 from training.recipes.recipe import Recipe
 from training.recipes.synthesis_options import Synthesis
@@ -34,13 +36,13 @@ from training.training_errors import DataError
 AHEAD = 2
 """Cases that are begun before they are wanted, for each process that makes them."""
 BEHIND = 4
-"""Cases kept after they were last wanted, for threads that are behind the others."""
-MAKER_DIED = (
-    "a process that makes synthetic cases has died, most likely for want of memory; take fewer with "
-    "--case-makers"
-)
+"""Cases kept after the window has left them, for threads that are behind the others."""
+MAKER_DIED = "a process that makes synthetic cases has died; if memory ran out, take fewer with --case-makers"
 LOOK_S = 0.2
 """How often a thread that waits for a case looks whether it is still wanted."""
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +50,11 @@ class SyntheticCase:
     """Makes case after case, in any process: `make(number)`."""
 
     recipe: Recipe
-    """Says the grid, the intensity, the channels, and what kinds of case there are."""
+    """Says the grid, the intensity and the channels."""
+    synthesis: Synthesis
+    """Says what kinds of case there are."""
     seed: int
-    """Of the run. No case is one that `python -m training phantom` makes with any seed."""
+    """Of the run. No case is one that `python -m training phantom` makes, with any seed below 2³²."""
     anatomy: Path | None
     """Folder of label maps to paint over; None: there are none."""
 
@@ -60,13 +64,12 @@ class SyntheticCase:
         Raises:
             DataError: the folder holds no usable label map.
         """
-        synthesis = self.recipe.synthesis or Synthesis()
-        rng = np.random.default_rng((self.seed, 5, number))
-        made = any_case(
+        rng = np.random.default_rng((self.seed, 5, number, 1))
+        made = draw_case(
             rng,
             _bodies(self.anatomy),
-            anatomy_share=synthesis.anatomy_share,
-            elsewhere_share=synthesis.elsewhere_share,
+            anatomy_share=self.synthesis.anatomy_share,
+            elsewhere_share=self.synthesis.elsewhere_share,
         )
         x, y, z = made.spacing_xyz_mm
         geometry = Geometry(
@@ -79,7 +82,7 @@ class SyntheticCase:
         channels = recipe_table(self.recipe)[ids]
         return GridCase(
             name=f"synthetic_{number:06d}",
-            image=seen.astype(np.float32 if self.recipe.values_limits is None else np.float16),
+            image=seen.astype(kept_type(self.recipe)),
             channels=channels,
             points=channel_points(channels, rng),
         )
@@ -114,6 +117,8 @@ class FreshCases:
         self._makers = EndableWorkers(make, processes, MAKER_DIED)
         self._synthesis, self._seed, self._ahead = synthesis, seed, AHEAD * processes
         self._begun: dict[int, Future[GridCase]] = {}
+        self._waiting: Counter[int] = Counter()
+        self._is_let_go = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -146,27 +151,52 @@ class FreshCases:
         number = self.number_at(position)
         if number is None:
             return None
+        wanted = self._begin(position, number)
+        try:
+            while not wanted.done():
+                wait([wanted], timeout=LOOK_S)
+                if self._is_let_go:
+                    raise CancelledError
+            return wanted.result()
+        finally:
+            with self._lock:
+                self._waiting[number] -= 1
+
+    def take_up(self, position: int) -> None:
+        """Begin to make cases, and wait for all that the patch at this position of the run may come from.
+
+        Raises:
+            DataError, TrainingError: as for `case_at`.
+        """
+        self._is_let_go = False
+        oldest = self._oldest_at(position)
+        window = range(oldest, oldest + self._synthesis.pool)
+        logger.info("making the first %d synthetic cases", len(window))
+        for number in window:
+            begun = self._begin(position, number)
+            begun.result()
+            with self._lock:
+                self._waiting[number] -= 1
+
+    def let_go(self) -> None:
+        """Have threads that wait for a case wait no longer, now and until cases are taken up again."""
+        self._is_let_go = True
+        with self._lock:
+            for number, future in list(self._begun.items()):
+                if future.cancel():
+                    del self._begun[number]
+
+    def _oldest_at(self, position: int) -> int:
+        return int(position * self._synthesis.share) // self._synthesis.patches_per_case
+
+    def _begin(self, position: int, number: int) -> Future[GridCase]:
+        """Begin a case that somebody will wait for, and those wanted next; leave those that are past."""
         oldest = self._oldest_at(position)
         with self._lock:
-            for past in [n for n in self._begun if n < oldest - BEHIND and n != number]:
-                del self._begun[past]
+            for past in [n for n in self._begun if n < oldest - BEHIND and not self._waiting[n]]:
+                self._begun.pop(past).cancel()
             for begun in (number, *range(oldest, oldest + self._synthesis.pool + self._ahead)):
                 if begun not in self._begun:
                     self._begun[begun] = self._makers.submit(begun)
-            wanted = self._begun[number]
-        while True:
-            try:
-                return wanted.result(timeout=LOOK_S)
-            except TimeoutError:
-                if self._begun.get(number) is not wanted:
-                    raise CancelledError from None
-
-    def let_go(self) -> None:
-        """Have threads that wait for a case wait no longer. What is wanted later is begun again."""
-        with self._lock:
-            for future in self._begun.values():
-                future.cancel()
-            self._begun.clear()
-
-    def _oldest_at(self, position: int) -> int:
-        return position // self._synthesis.patches_per_case
+            self._waiting[number] += 1
+            return self._begun[number]

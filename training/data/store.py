@@ -60,6 +60,11 @@ def recipe_table(recipe: Recipe, annotated: Sequence[bool] | None = None) -> Tab
     return table
 
 
+def kept_type(recipe: Recipe) -> type[np.floating]:
+    """Type in which network input is kept in memory."""
+    return np.float32 if recipe.values_limits is None else np.float16
+
+
 class CaseStore:
     """Cases on a recipe's grid, loaded at first use; safe to use from several threads.
 
@@ -177,8 +182,7 @@ class CaseStore:
 
     def _resampled(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
         image, ids = read_on_grid(files.images, files.labels, self._recipe)
-        kept = np.float32 if self._recipe.values_limits is None else np.float16
-        return image.astype(kept, copy=False), ids
+        return image.astype(kept_type(self._recipe), copy=False), ids
 
     def _key(self, files: CaseFiles) -> str:
         """Changes with everything that the arrays depend on."""

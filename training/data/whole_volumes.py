@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from model.arrays import Zyx
-from training.data.batches import Batch, case_of, crop_of, load_case, unvaried_of
-from training.data.fresh_cases import FreshCases
+from training.data.batches import Batch, case_of, crop_of, unvaried_of
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
@@ -21,14 +20,7 @@ def padded_zyx(size_zyx: Zyx, stride_zyx: Zyx) -> Zyx:
 
 
 def whole_batch(
-    store: CaseStore,
-    recipe: Recipe,
-    seed: int,
-    step: int,
-    *,
-    rank: int = 0,
-    world: int = 1,
-    fresh: FreshCases | None = None,
+    store: CaseStore, recipe: Recipe, seed: int, step: int, *, rank: int = 0, world: int = 1
 ) -> Batch:
     """The one case of step `step`, varied and padded as a patch of its size would be.
 
@@ -39,7 +31,7 @@ def whole_batch(
         raise RecipeError(
             f"patch_zyx: whole volumes, one a step, cannot be shared among {world} processes; train with one"
         )
-    case = load_case(store, fresh, step, case_of(step, len(store), seed))
+    case = store.load(case_of(step, len(store), seed))
     patch_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
     rng = np.random.default_rng((seed, 2, step, 0))
     recipe = replace(recipe, patch_zyx=patch_zyx)

@@ -25,6 +25,8 @@ class Machine:
     """Folder in which training keeps resampled cases; None: nowhere."""
     cache_mb: float | None = None
     """Memory in which it does, MiB; None: as each command has it."""
+    case_makers: int | None = None
+    """Processes that make synthetic cases while a network trains; None: as each command has it."""
     gpus: tuple[int, ...] = ()
     """GPUs to use; none: the choice is left to each command."""
     gpus_per_run: int = 1
@@ -53,6 +55,7 @@ class Machine:
             *option_words("--workers", self.workers),
             *option_words("--cache", self.cache),
             *option_words("--cache-mb", self.cache_mb),
+            *option_words("--case-makers", self.case_makers),
         ]
 
 

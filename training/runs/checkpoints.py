@@ -39,6 +39,8 @@ class RunInfo:
     """fp32, bf16 or fp16: how the steps were computed."""
     cases: tuple[str, ...]
     """Names of the training cases, in order."""
+    anatomy: str | None = None
+    """SHA-256 of the folder of label maps that synthetic cases are painted over."""
     data: str = ""
     """The data sets, as their dataset.json names them."""
     init_sha256: str | None = None

@@ -16,7 +16,7 @@ WAITING_LIMIT = 0.1
 """Share of time spent waiting for data above which the log warns."""
 MORE_DATA = "raise --workers, or --cache-mb, or give --cache"
 """What helps where data are waited for."""
-MORE_CASES = "raise --case-makers, or synthesis.patches_per_case"
+MORE_CASES = "raise --case-makers, or --workers, or in a new run synthesis.patches_per_case"
 """What helps where cases are made while the network trains."""
 
 logger = logging.getLogger(__name__)

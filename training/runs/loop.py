@@ -12,6 +12,7 @@ from training.data.batches import Batch, batches, make_batch
 from training.data.fresh_cases import FreshCases
 from training.data.store import CaseStore
 from training.data.whole_volumes import whole_batch
+from training.recipes.recipe import Recipe
 from training.recipes.stopping_options import Converged
 from training.runs.convergence import Monitor
 from training.runs.live_progress import MORE_CASES, MORE_DATA, Progress
@@ -55,14 +56,12 @@ def train(
             stage = run.timetable.stage_of(run.info.step)
             if len(run.timetable.stages) > 1:
                 _announce(run, stage)
-            make = partial(
-                whole_batch if stage.whole else make_batch,
+            make: Callable[[CaseStore, Recipe, int, int], Batch] = partial(
+                whole_batch if stage.whole else partial(make_batch, fresh=fresh),
                 rank=replicas.rank,
                 world=replicas.world,
-                fresh=fresh,
             )
-            let_go = None if fresh is None else fresh.let_go
-            source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make, let_go)
+            source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make, fresh)
             with closing(source):
                 for (step, batch), waited_s in timed(source, clock):
                     _one_step(run, step, batch, waited_s, told, held_out)

@@ -35,7 +35,7 @@ from training.training_errors import CheckpointError
 
 NETWORK, RAW = "network", "raw"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-COMPARED = ("recipe", "seed", "precision", "cases")
+COMPARED = ("recipe", "seed", "precision", "cases", "anatomy")
 
 
 @dataclass(kw_only=True)

@@ -173,23 +173,28 @@ def test_cases_are_held_out_by_name(cubes, tmp_path):
     assert (record["cases"], record["held_out"]) == (["case1"], ["case0"])
 
 
-def test_cases_are_made_while_the_network_trains(cubes, tmp_path, caplog):
-    recipe = recipe_file(
-        tmp_path,
-        label_set="flare23",
-        synthesis={
-            "share": 0.5,
-            "pool": 1,
-            "patches_per_case": 1000,
-            "anatomy_share": 0,
-            "elsewhere_share": 1,
-        },
-    )
-    more = ("--validation", "0", "--precision", "fp32", "--seed", "1")
-    assert main(words(recipe, cubes, tmp_path / "run", "--steps", "3", *more)) == 0
-    _, info = load_checkpoint(tmp_path / "run" / LAST)
-    assert (info.step, info.cases) == (3, ("case0", "case1"))
-    assert info.data == "cubes; synthetic cases"
+def test_cases_are_made_while_the_network_trains(cubes, tmp_path):
+    kinds = {"pool": 1, "patches_per_case": 1000, "anatomy_share": 0, "elsewhere_share": 1}
+    more = ("--steps", "1", "--validation", "0", "--precision", "fp32", "--seed", "1")
+    losses = []
+    for share in (1, 0.001):
+        recipe = recipe_file(tmp_path, label_set="flare23", synthesis={"share": share, **kinds})
+        run = tmp_path / f"run-{share}"
+        assert main(words(recipe, cubes, run, *more)) == 0
+        assert load_checkpoint(run / LAST)[1].data == "cubes; synthetic cases"
+        losses.append(json.loads((run / LOG).read_text().splitlines()[0])["loss"])
+    # The same weights and seed: the first step sees another case.
+    assert losses[0] != losses[1]
+
+
+def test_a_run_goes_on_with_the_same_label_maps_only(maps, cubes, tmp_path, capsys):
+    kinds = {"share": 0.001, "pool": 1, "patches_per_case": 1000, "elsewhere_share": 1}
+    recipe = recipe_file(tmp_path, label_set="flare23", synthesis=kinds)
+    more = ("--steps", "1", "--validation", "0", "--precision", "fp32", "--anatomy", str(maps))
+    assert main(words(recipe, cubes, tmp_path / "run", *more)) == 0
+    (maps / "blocks.nii.gz").rename(maps / "another.nii.gz")
+    assert main(words(recipe, cubes, tmp_path / "run", *more, "--resume")) == 1
+    assert "was written with another anatomy; resume with the same one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

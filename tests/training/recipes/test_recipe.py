@@ -242,13 +242,13 @@ def test_no_clean_up_is_a_choice_too():
         ),
         (
             {"synthesis": {}},
-            "synthesis: makes cases with the ids of flare23, where right kidney is 2 as it is not ",
+            "synthesis: makes cases of flare23's structures; label set flare21 has others",
         ),
         (
             {"label_set": "flare23", "modality": "MR", "synthesis": {}},
             "synthesis: makes CTs, for networks whose",
         ),
-        ({"label_set": "flare23", "synthesis": {"pool": 0}}, "synthesis.pool: must be 1 to 100000, is 0"),
+        ({"label_set": "flare23", "synthesis": {"pool": 0}}, "synthesis.pool: must be 1 to 10000, is 0"),
         ({"inference": {"localization": {}}}, "inference.localization: is for recipes with channels: foregr"),
         (
             {"channels": "foreground", "inference": {"localization": {"margin_mm": -1}}},
@@ -275,7 +275,9 @@ def test_a_faulty_field_is_named_and_nothing_else(changes, message):
     with pytest.raises(RecipeError) as error:
         recipe_from({**DOCUMENT, **changes})
     assert message in str(error.value)
-    assert "; " not in str(error.value).replace("; known", "").replace("; training reads", "")
+    assert "; " not in str(error.value).replace("; known", "").replace("; label set", "").replace(
+        "; training reads", ""
+    )
 
 
 def test_all_faults_are_told_at_once():

@@ -101,7 +101,7 @@ def test_where_cases_are_made_for_the_run_the_remedy_is_another(said):
     run_for(clock, progress, range(1, 41), waited_s=0.5)
     progress.close()
     (warning,) = [line for line in said() if line.startswith("the device waited")]
-    assert warning.endswith(": raise --case-makers, or synthesis.patches_per_case")
+    assert ": raise --case-makers, or --workers, or in a new run synthesis." in warning
 
 
 def test_a_terminal_has_a_bar_and_no_lines(said, monkeypatch):

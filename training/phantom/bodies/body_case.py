@@ -75,7 +75,7 @@ def body_case(
     frame = _frame(rng, body, shape, coverage, least_mm=slices.length_of(8))
     missing = draw_missing(rng)
     deformed = deform(frame, body, shape, rng, missing)
-    # Generators of their own: what a case has not does not change what else is drawn.
+    # Generators of their own: how much one of these steps draws does not change what the others do.
     exchange_rng, lesions_rng, artifacts_rng, stomach_rng = rng.spawn(4)
     exchanged = _exchange(deformed, body, donors, frame, shape, exchange_rng)
     wants_empty = stomach_rng.random() < _EMPTY_STOMACH_SHARE

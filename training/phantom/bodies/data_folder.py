@@ -18,15 +18,15 @@ import SimpleITK as sitk
 
 from model.labels import FLARE23
 from training.endable_workers import EndableWorkers
-from training.phantom.bodies.any_case import any_case
 from training.phantom.bodies.body import Body, prepare_body
+from training.phantom.bodies.drawn_case import draw_case
 from training.phantom.case import PhantomCase
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 from training.whole_files import read_json
 
 log = logging.getLogger(__name__)
 
-WORKER_DIED = "a process that draws cases has died, most likely for want of memory; take fewer with --workers"
+WORKER_DIED = "a process that draws cases has died; if memory ran out, take fewer with --workers"
 
 COMMON_ORIENTATIONS = ("LPS", "RAS", "LAS")
 ALL_ORIENTATIONS = tuple(
@@ -117,6 +117,11 @@ def _each(
 STRUCTURES = "structures.json"
 
 
+def label_maps(folder: Path) -> list[Path]:
+    """The label maps of a folder, in order of name."""
+    return sorted(folder.glob("*.nii.gz"))
+
+
 def load_anatomy(folder: Path) -> Sequence[AnatomyMap | Body]:
     """Prepare every label map (`*.nii.gz`, any orientation) of a folder, in order of name.
 
@@ -133,8 +138,11 @@ def load_anatomy(folder: Path) -> Sequence[AnatomyMap | Body]:
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"{listed}: must be one JSON object of structure names and ids") from error
     bodies: list[AnatomyMap | Body] = []
-    for path in sorted(folder.glob("*.nii.gz")):
-        image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkUInt8), "LPS")
+    for path in label_maps(folder):
+        try:
+            image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkUInt8), "LPS")
+        except RuntimeError as error:
+            raise ValueError(f"{path}: cannot be read as a label map") from error
         x, y, z = image.GetSpacing()
         name, labels = path.name.removesuffix(".nii.gz"), sitk.GetArrayFromImage(image)
         if ids is None:
@@ -152,7 +160,7 @@ def _write_case(
     """Draw and write one case; returns its record for dataset.json."""
     start = time.perf_counter()
     rng = np.random.default_rng([cohort.seed, index])
-    case = any_case(
+    case = draw_case(
         rng,
         bodies,
         anatomy_share=cohort.anatomy_share,

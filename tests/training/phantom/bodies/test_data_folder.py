@@ -6,21 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.training.phantom.bodies.blocks import IDS, SPACING, block_labels
+from tests.training.phantom.bodies.blocks import IDS
 from training.phantom.bodies.body import Body
 from training.phantom.bodies.data_folder import Cohort, load_anatomy, write_dataset
-
-
-@pytest.fixture
-def maps(tmp_path):
-    """A folder with the map of one body."""
-    folder = tmp_path / "maps"
-    folder.mkdir()
-    image = sitk.GetImageFromArray(block_labels())
-    image.SetSpacing(SPACING)
-    sitk.WriteImage(image, str(folder / "blocks.nii.gz"))
-    (folder / "structures.json").write_text(json.dumps(IDS))
-    return folder
 
 
 def test_maps_with_their_structures_are_bodies(maps):

@@ -11,7 +11,7 @@ from training.phantom.case import PhantomCase, phantom_case
 from training.phantom.maps import AnatomyMap
 
 
-def any_case(
+def draw_case(
     rng: np.random.Generator,
     bodies: Sequence[AnatomyMap | Body],
     *,
@@ -25,8 +25,8 @@ def any_case(
     Args:
         rng: source of all randomness; the same state gives the same case.
         bodies: label maps to paint over; where there are none, all cases are drawn.
-        anatomy_share: chance of a case over a label map, 0 to 1.
-        elsewhere_share: chance of a case of another part of the body, 0 to 1; decided first.
+        anatomy_share: chance of a case over a label map, 0 to 1, where it is none of another part.
+        elsewhere_share: chance of a case of another part of the body, 0 to 1.
         coverage: examination (`case.COVERAGES`); None draws one.
         spacing_zyx_mm: voxel spacing of drawn cases; None draws one.
     """
