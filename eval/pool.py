@@ -9,7 +9,7 @@ from typing import TypeVar
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
-from leanseg.ending import begin_worker, starting_workers
+from leanseg.worker_start import begin_worker, starting_workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

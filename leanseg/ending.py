@@ -128,27 +128,6 @@ def held() -> Iterator[None]:
         signals.leave()
 
 
-@contextmanager
-def starting_workers() -> Iterator[None]:
-    """Start processes in a block of code that no signal interrupts, here or in them.
-
-    One whose start is interrupted tells so in a traceback. They begin with signals blocked, until they call
-    `begin_worker`.
-    """
-    with held():
-        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
-
-
-def begin_worker() -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the parent of this one, and hear SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-
-
 def until_ended(work: Callable[[], int], *, interrupted: str = "", terminated: str = "") -> int:
     """Do a program's work until it is done or ended by Ctrl-C or SIGTERM.
 

@@ -137,7 +137,7 @@ RULES: Mapping[str, Rule] = {
         },
     ),
     # Where its processes are started no signal may end it.
-    "training.endable_workers": Rule({"training.training_errors", "leanseg.ending"}),
+    "training.endable_workers": Rule({"training.training_errors", "leanseg.worker_start"}),
     "training.commands": Rule(
         {"training", "model", "inference.runtime", "inference.errors", "leanseg.ending"}, {"torch", "tqdm"}
     ),
@@ -171,7 +171,7 @@ RULES: Mapping[str, Rule] = {
     "eval.verification.nnunet_program": Rule(set(), {"torch", "nnunetv2"}),
     "eval.verification.monai_program": Rule(set(), {"torch", "monai", "nibabel", "numpy"}),
     # Where its processes are started no signal may end it.
-    "eval.pool": Rule({"eval.eval_errors", "leanseg.ending"}, {"SimpleITK"}),
+    "eval.pool": Rule({"eval.eval_errors", "leanseg.worker_start"}, {"SimpleITK"}),
     "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line", "leanseg.ending"}, set()),
 }
 """Module or folder to its rule; the longest name that a module lies in counts."""

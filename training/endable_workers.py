@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
-from leanseg.ending import begin_worker, starting_workers
+from leanseg.worker_start import begin_worker, starting_workers
 from training.training_errors import TrainingError
 
 Item = TypeVar("Item")

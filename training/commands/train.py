@@ -28,7 +28,7 @@ from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import Ranks, join, leave
 from training.folder_lock import locked
 from training.folds.fold_splits import named_apart
-from training.phantom.bodies.data_folder import label_maps
+from training.phantom.bodies.data_folder import read_label_maps
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.batch_search import largest_batch
@@ -291,6 +291,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise CheckpointError(
             f"{arguments.output}: already holds a run; go on with --resume, or choose another --output"
         )
+    if arguments.resume == ALWAYS and not (arguments.output / LAST).exists():
+        raise CheckpointError(
+            f"{arguments.output / LAST}: no such checkpoint; start with --resume auto, or without --resume"
+        )
     if arguments.workers < 1 or (arguments.threads is not None and arguments.threads < 1):
         raise RecipeError("--workers and --threads: must be 1 or more")
     if arguments.seed < 0:
@@ -312,8 +316,12 @@ def _check_synthesis(arguments: argparse.Namespace, recipe: Recipe) -> None:
             "synthesis.anatomy_share: there are no label maps to paint over; give them with --anatomy, "
             "or add --set synthesis.anatomy_share=0"
         )
-    elif anatomy is not None and not label_maps(anatomy):
-        raise DataError(f"{anatomy}: holds no label map (*.nii.gz); give a folder of them with --anatomy")
+    elif anatomy is not None:
+        try:
+            for _ in read_label_maps(anatomy):
+                pass
+        except ValueError as error:
+            raise DataError(str(error)) from error
 
 
 def _cases(

@@ -110,7 +110,7 @@ def find_cases(folder: Path) -> Found:
     elif folder.is_dir():
         base, found = folder, _in_folders(folder)
     else:
-        raise DataError(f"{folder}: no data set here (no such folder)")
+        raise DataError(f"{folder}: no data set here (no such folder); give one with --data")
     faults = [*found.faults, *_out_of_step(found.cases)]
     if not found.cases and not faults:
         raise DataError(f"{folder}: holds no case")
@@ -127,7 +127,9 @@ def _in_folders(folder: Path) -> Found:
     """Cases of the nnU-Net form."""
     images = next((folder / name for name in IMAGES if (folder / name).is_dir()), None)
     if images is None:
-        raise DataError(f"{folder}: no data set here (imagesTr is missing)")
+        raise DataError(
+            f"{folder}: no data set here (imagesTr is missing); it must hold imagesTr and labelsTr"
+        )
     labels = folder / LABELS[IMAGES.index(images.name)]
     truths, doubled = _truths(labels)
     channels, repeated = _channels(images, truths)

@@ -7,6 +7,7 @@ shared by more processes, sees the same. Each process of a run that is shared ma
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
@@ -38,6 +39,8 @@ AHEAD = 2
 BEHIND = 4
 """Cases kept after the window has left them, for threads that are behind the others."""
 MAKER_DIED = "a process that makes synthetic cases has died; if memory ran out, take fewer with --case-makers"
+TELL_EVERY_S = 20.0
+"""How often it is told how many of the first cases are made."""
 LOOK_S = 0.2
 """How often a thread that waits for a case looks whether it is still wanted."""
 
@@ -98,7 +101,7 @@ def _bodies(anatomy: Path | None) -> tuple[AnatomyMap | Body, ...]:
     try:
         return () if anatomy is None else tuple(load_anatomy(anatomy))
     except ValueError as error:
-        raise DataError(f"{anatomy}: {error}; give label maps with --anatomy") from error
+        raise DataError(str(error)) from error
 
 
 class FreshCases:
@@ -172,11 +175,15 @@ class FreshCases:
         oldest = self._oldest_at(position)
         window = range(oldest, oldest + self._synthesis.pool)
         logger.info("making the first %d synthetic cases", len(window))
-        for number in window:
+        told = time.monotonic()
+        for made, number in enumerate(window, start=1):
             begun = self._begin(position, number)
             begun.result()
             with self._lock:
                 self._waiting[number] -= 1
+            if time.monotonic() - told >= TELL_EVERY_S:
+                told = time.monotonic()
+                logger.info("%d of %d synthetic cases are made", made, len(window))
 
     def let_go(self) -> None:
         """Have threads that wait for a case wait no longer, now and until cases are taken up again."""

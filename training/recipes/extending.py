@@ -1,6 +1,7 @@
 """Recipes that stand on others: `extends: NAME` takes all that another one says, and changes some of it."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ def find_recipe(name_or_path: str, folder: Path | None = None) -> Path:
         for name in names:
             if (place / name).is_file():
                 return place / name
-    raise RecipeError(f"recipe {name_or_path}: no such file, and not one of {', '.join(known_recipes())}")
+    known = known_recipes()
+    near = get_close_matches(name_or_path, known, n=1)
+    meant = f"; did you mean {near[0]}?" if near else f", and not one of {', '.join(known)}"
+    raise RecipeError(f"recipe {name_or_path}: no such file or recipe{meant}")
 
 
 def known_recipes() -> tuple[str, ...]:

@@ -157,7 +157,10 @@ def replace_field(document: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override}: {parent} has no fields")
         document[parent] = dict(below)
         document = document[parent]
-    document[last] = _value(text)
+    try:
+        document[last] = _value(text)
+    except RecipeError as error:
+        raise RecipeError(f"--set {dotted}={error}") from error
 
 
 def _value(text: str) -> object:
@@ -166,5 +169,7 @@ def _value(text: str) -> object:
         return float(text)
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except yaml.YAMLError as error:
+        if text[:1] in ("{", "["):
+            raise RecipeError(f"{text}: a bracket or brace is not closed") from error
         return text

@@ -74,10 +74,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) ->
     """
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as partial:
+        partial.touch()
+        mode = partial.stat().st_mode
         try:
             safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
         except safetensors.SafetensorError as error:
             raise OSError(str(error)) from error
+        # The library writes files that only their owner may read.
+        partial.chmod(mode)
         _flush(partial)
     with writing(path):
         _flush(path.parent)

@@ -202,7 +202,7 @@ def test_a_run_goes_on_with_the_same_label_maps_only(maps, cubes, tmp_path, caps
     [
         (None, ["--anatomy", "here"], "--anatomy: recipe tiny makes no cases while it trains; add --set"),
         ({}, [], "synthesis.anatomy_share: there are no label maps to paint over; give them with --anatomy"),
-        ({}, ["--anatomy", "here"], "here: holds no label map (*.nii.gz); give a folder of them"),
+        ({}, ["--anatomy", "here"], "here: no such folder; give a folder of label maps with --anatomy"),
         ({"anatomy_share": 0}, ["--case-makers", "0"], "--case-makers: must be 1 or more"),
     ],
 )

@@ -164,5 +164,5 @@ def test_a_case_is_the_drawn_one_on_the_recipes_grid(maps):
 
 def test_a_folder_without_maps_is_named(tmp_path):
     recipe = tiny_recipe(label_set="flare23", synthesis={})
-    with pytest.raises(DataError, match=r"no label map .*give label maps with --anatomy"):
+    with pytest.raises(DataError, match=r"holds no label map .*give a folder of label maps with --anatomy"):
         SyntheticCase(recipe=recipe, synthesis=recipe.synthesis, seed=3, anatomy=tmp_path)(0)

@@ -156,7 +156,7 @@ def test_extending_a_folder_keeps_the_earlier_cases_listed(tmp_path, monkeypatch
     def quick(rng, **_):
         return phantom_case(rng, shape=(6, 20, 20), spacing_zyx_mm=(8.0, 16.0, 16.0))
 
-    monkeypatch.setattr("training.phantom.bodies.data_folder.phantom_case", quick)
+    monkeypatch.setattr("training.phantom.bodies.drawn_case.phantom_case", quick)
     write_dataset(tmp_path, Cohort(cases=1, seed=4))
     write_dataset(tmp_path, Cohort(cases=1, seed=4, first_index=1))
     content = json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))

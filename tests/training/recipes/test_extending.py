@@ -82,3 +82,16 @@ def test_extends_is_a_name_or_names(tmp_path):
 def test_published_recipes_are_found_by_name():
     assert {"demo", "flare23-segresnet", "lamp-seunet-128", "accelerated"} <= set(known_recipes())
     assert find_recipe("flare22-efficient").parent.name == "published"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("defalt", "recipe defalt: no such file or recipe; did you mean default?"),
+        ("xyz", "recipe xyz: no such file or recipe, and not one of accelerated, "),
+    ],
+)
+def test_a_recipe_that_is_not_there_is_told_with_those_that_are(name, told):
+    with pytest.raises(RecipeError) as error:
+        find_recipe(name)
+    assert str(error.value).startswith(told)

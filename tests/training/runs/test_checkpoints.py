@@ -107,3 +107,9 @@ def test_weights_are_loaded(tmp_path):
     source, target = network_tensors(INFO.recipe), build(INFO.recipe.network)
     load_weights(target, source, tmp_path)
     assert all(torch.equal(tensor, source[f"network.{name}"]) for name, tensor in target.state_dict().items())
+
+
+def test_others_may_read_a_checkpoint_as_any_new_file(tmp_path):
+    (tmp_path / "new").touch()
+    save_checkpoint(tmp_path / "a.safetensors", {}, INFO)
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "new").stat().st_mode

@@ -7,10 +7,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -117,18 +118,25 @@ def _each(
 STRUCTURES = "structures.json"
 
 
-def label_maps(folder: Path) -> list[Path]:
-    """The label maps of a folder, in order of name."""
-    return sorted(folder.glob("*.nii.gz"))
+class LabelMap(NamedTuple):
+    """A label map as it was read, towards left, posterior and superior."""
+
+    name: str
+    labels: npt.NDArray[np.uint8]
+    """Ids, (z, y, x)."""
+    spacing_zyx_mm: tuple[float, float, float]
+    ids: Mapping[str, int] | None
+    """What they stand for; None: FLARE ids."""
 
 
-def load_anatomy(folder: Path) -> Sequence[AnatomyMap | Body]:
-    """Prepare every label map (`*.nii.gz`, any orientation) of a folder, in order of name.
+def read_label_maps(folder: Path) -> Iterator[LabelMap]:
+    """Read every label map (`*.nii.gz`, any orientation) of a folder, in order of name.
 
     The maps hold FLARE ids; with a `structures.json` (name to id) beside them, all structures of a body.
 
     Raises:
-        ValueError: there is none, one of them cannot be oriented, or `structures.json` is not readable.
+        ValueError: there is none, one cannot be read or holds other values, or `structures.json` is not
+            readable.
     """
     listed = folder / STRUCTURES
     ids: dict[str, int] | None = None
@@ -137,21 +145,39 @@ def load_anatomy(folder: Path) -> Sequence[AnatomyMap | Body]:
             ids = {str(name): int(i) for name, i in json.loads(listed.read_text(encoding="utf-8")).items()}
         except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"{listed}: must be one JSON object of structure names and ids") from error
-    bodies: list[AnatomyMap | Body] = []
-    for path in label_maps(folder):
+    paths = sorted(folder.glob("*.nii.gz"))
+    if not paths:
+        missing = "holds no label map (*.nii.gz)" if folder.is_dir() else "no such folder"
+        raise ValueError(f"{folder}: {missing}; give a folder of label maps with --anatomy")
+    known = np.array(sorted([0, *(FLARE23.ids if ids is None else ids).values()]))
+    for path in paths:
         try:
-            image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkUInt8), "LPS")
+            image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS")
         except RuntimeError as error:
             raise ValueError(f"{path}: cannot be read as a label map") from error
         x, y, z = image.GetSpacing()
-        name, labels = path.name.removesuffix(".nii.gz"), sitk.GetArrayFromImage(image)
-        if ids is None:
-            bodies.append(anatomy_from_labels(name, labels, (z, y, x)))
-        else:
-            bodies.append(prepare_body(name, labels, (z, y, x), ids))
-    if not bodies:
-        raise ValueError(f"no label map (*.nii.gz) in {folder}")
-    return bodies
+        values = sitk.GetArrayFromImage(image)
+        foreign = np.setdiff1d(np.unique(values), known)
+        if foreign.size:
+            source = "FLARE's ids" if ids is None else listed
+            raise ValueError(
+                f"{path}: is no label map for here: it holds {foreign[0]:g}, which is not among {source}"
+            )
+        yield LabelMap(path.name.removesuffix(".nii.gz"), values.astype(np.uint8), (z, y, x), ids)
+
+
+def load_anatomy(folder: Path) -> Sequence[AnatomyMap | Body]:
+    """Prepare every label map of a folder, as `read_label_maps` finds them.
+
+    Raises:
+        ValueError: as there, or one of them cannot be oriented.
+    """
+    return [
+        anatomy_from_labels(name, labels, spacing)
+        if ids is None
+        else prepare_body(name, labels, spacing, ids)
+        for name, labels, spacing, ids in read_label_maps(folder)
+    ]
 
 
 def _write_case(

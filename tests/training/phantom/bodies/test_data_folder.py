@@ -24,6 +24,17 @@ def test_a_faulty_list_of_structures_is_named(maps, text):
         load_anatomy(maps)
 
 
+@pytest.mark.parametrize("has_list", [True, False])
+def test_what_is_no_label_map_is_named(maps, has_list):
+    """A CT's values, or an id too many, are no structures of a body."""
+    if not has_list:
+        (maps / "structures.json").unlink()
+    values = np.array([[[0, 1, 320]]], np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(maps / "another.nii.gz"))
+    with pytest.raises(ValueError, match=r"another\.nii\.gz: is no label map for here: it holds 320"):
+        load_anatomy(maps)
+
+
 @pytest.mark.parametrize(("share", "present"), [(1.0, False), (0.0, True)])
 def test_scans_elsewhere_hold_no_organ_and_bodies_do(maps, tmp_path, share, present):
     coverage = "abdomen" if present else None
