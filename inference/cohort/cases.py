@@ -59,8 +59,11 @@ def find_cases(source: Path, channels: int = 1) -> list[Case]:
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give the images with --input")
         beside = _images_beside(paths[0]) if not source.is_dir() and channels > 1 else paths
+        below = _folders_of_images(source) if not paths else []
     except (OSError, RuntimeError) as error:
         raise UsageError(f"{source}: cannot be read ({reason(error)})") from error
+    if below:
+        raise UsageError(f"{source}: holds no image, but its folders do; give one with --input: {below[0]}")
     if not paths:
         raise UsageError(f"{source}: holds no image; put in {FORMATS}")
     return name_cases(paths, channels, beside)
@@ -140,6 +143,12 @@ def _images_in(folder: Path) -> list[Path]:
     if any(not image_suffix(entry.name) and entry.is_file() and is_dicom(entry) for entry in inside):
         return [folder.resolve(), *(entry for entry in images if not entry.is_dir())]
     return images
+
+
+def _folders_of_images(folder: Path) -> list[Path]:
+    """Folders in a folder that hold images, by name."""
+    folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return [entry for entry in folders if _images_in(entry)]
 
 
 def _images_beside(path: Path) -> list[Path]:

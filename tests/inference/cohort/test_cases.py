@@ -83,6 +83,14 @@ def test_nothing_to_do_is_a_wrong_call(source, name, channels):
 # ----------------------------------------------------------------------------------------------------
 
 
+def test_images_one_folder_too_deep_are_pointed_to(source):
+    for name in ("b", "a", ".hidden"):
+        (source / name).mkdir()
+        put(source / name, "x.nii.gz")
+    with pytest.raises(UsageError, match=rf"holds no image, but its folders do; .*: {source}/a$"):
+        find_cases(source)
+
+
 def test_channels_of_a_case_are_grouped(source):
     put(
         source,
