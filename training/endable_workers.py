@@ -5,11 +5,13 @@ has processes, which cannot be taken back; and where one is ended while it write
 and the program wait for the rest of it for ever.
 """
 
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
@@ -107,6 +109,7 @@ class _Worker:
 def _serve(work: Callable[[Item], Result], pipe: "Connection[object, Item]") -> None:
     """Work on what comes through a pipe, until nobody is there to send more."""
     begin_worker()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):
         while True:
             item = pipe.recv()
@@ -115,3 +118,11 @@ def _serve(work: Callable[[Item], Result], pipe: "Connection[object, Item]") -> 
             except Exception as error:
                 found = error
             pipe.send(found)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, in the middle of its work too."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

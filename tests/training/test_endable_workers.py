@@ -1,10 +1,14 @@
 """Processes that work on items, and end when they are told to."""
 
 import os
+import select
+import subprocess
+import sys
 import threading
 
 import pytest
 
+from tests.places import ROOT
 from training.endable_workers import EndableWorkers
 from training.training_errors import TrainingError
 
@@ -55,3 +59,26 @@ def test_nobody_waits_for_work_that_is_not_done():
     assert waiting.cancelled()
     for future in running:
         assert str(future.exception()) == "it has died"
+
+
+PARENT = """
+from tests.training.test_endable_workers import EndableWorkers, endless_after_telling
+with EndableWorkers(endless_after_telling, 1, "died") as workers:
+    workers.submit(0).result()
+"""
+
+
+def endless_after_telling(item):
+    os.write(1, f"{os.getpid()}\n".encode())
+    endless(item)
+
+
+def test_a_worker_ends_with_its_parent_however_that_ends():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        worker = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    ended, _, _ = select.select([worker], [], [], 60)
+    os.close(worker)
+    assert ended
