@@ -14,6 +14,7 @@ from training.phantom.bodies.body_filling import Deformed, Painter
 from training.phantom.bodies.body_lesions import paint_lesions
 from training.phantom.bodies.emptying import empty_stomach
 from training.phantom.bodies.exchange import exchange_organs
+from training.phantom.bodies.mesenteric import paint_mesenteric_vessels
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
 from training.phantom.bodies.structures import ORGANS, organ_id
@@ -22,13 +23,14 @@ from training.phantom.case import PhantomCase
 from training.phantom.frame import FloatArray, Frame
 from training.phantom.patient import draw_missing
 from training.phantom.scanner import finish, paint_arms, paint_table, random_scanner
-from training.phantom.tissue import random_tissues
+from training.phantom.tissue import random_tissues, with_fatty_pancreas
 from training.phantom.torso import Torso, random_habitus
 
 _ARM_TISSUES = ("skin", "fat", "muscle", "cortical bone")
 _LESION_SHARE = 0.4
 _EXCHANGE_SHARE = 0.6
 _EMPTY_STOMACH_SHARE = 0.4
+_FATTY_PANCREAS_SHARE = 0.3
 STEP_MM = 2.5
 """Spacing at which bodies are drawn; slices are averaged from it."""
 
@@ -76,10 +78,13 @@ def body_case(
     missing = draw_missing(rng)
     deformed = deform(frame, body, shape, rng, missing)
     # Generators of their own: how much one of these steps draws does not change what the others do.
-    exchange_rng, lesions_rng, artifacts_rng, stomach_rng = rng.spawn(4)
+    exchange_rng, lesions_rng, artifacts_rng, stomach_rng, vessels_rng, pancreas_rng = rng.spawn(6)
     exchanged = _exchange(deformed, body, donors, frame, shape, exchange_rng)
+    paint_mesenteric_vessels(deformed, body, STEP_MM, vessels_rng)
     wants_empty = stomach_rng.random() < _EMPTY_STOMACH_SHARE
     is_empty = wants_empty and empty_stomach(deformed, body, STEP_MM, stomach_rng)
+    if pancreas_rng.random() < _FATTY_PANCREAS_SHARE:
+        tissues = with_fatty_pancreas(tissues, pancreas_rng)
     painter = Painter(frame, body, deformed, shape, tissues, rng, stomach_is_empty=is_empty)
     patient = painter.paint()
     labels = _organs(deformed.structures, body)

@@ -200,8 +200,12 @@ class Painter:
         image[medulla] = tissues["renal medulla"]
         pelvis = kidney & (depth > rng.uniform(9, 14))
         image[pelvis] = rng.choice([tissues["fat"] + 30, tissues["renal pelvis"]])
-        clefts = self._mask("pancreas") & (self._noise(7) > 0.9)
+        pancreas = self._mask("pancreas")
+        clefts = pancreas & (self._noise(7) > 0.9)
         image[clefts] -= np.float32(rng.uniform(5, 80))
+        # Lobules with fat between them.
+        uneven = np.float32(0.3 * max(0.0, tissues["muscle"] - tissues["pancreas"])) * self._noise(8)
+        image[pancreas] += uneven[pancreas]
 
     def _hollow_organs(self) -> None:
         """Wall and content of the bowel, which differs from stretch to stretch; gas lies in front."""
