@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.phantom.tissue import PHASES, random_tissues
+from training.phantom.tissue import PHASES, Tissues, random_tissues, with_fatty_pancreas
 
 
 def drawn(phase, count=300):
@@ -53,3 +53,12 @@ def test_the_same_generator_gives_the_same_patient():
 def test_an_unknown_phase_is_refused():
     with pytest.raises(ValueError, match="unknown phase 'late'; known: unenhanced"):
         random_tissues(np.random.default_rng(0), "late")
+
+
+def test_fat_in_the_pancreas_lowers_it_towards_fat_and_nothing_else():
+    before = Tissues({"pancreas": 90.0, "fat": -110.0, "liver": 100.0}, "portal")
+    after = with_fatty_pancreas(before, np.random.default_rng(1))
+    # 20 to 70 % of the way of 200 HU.
+    assert -50 <= after["pancreas"] <= 50
+    assert (after["fat"], after["liver"], after.phase) == (-110.0, 100.0, "portal")
+    assert before["pancreas"] == 90.0

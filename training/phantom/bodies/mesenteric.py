@@ -1,8 +1,8 @@
 """The superior mesenteric vein and artery, which maps of the TotalSegmentator data set do not hold.
 
 They run in front of the aorta, the vein on the right, from behind the neck of the pancreas into the
-mesentery: round, as bright as the pancreas or brighter, and no part of it. Calibres and places: vein 9 to 13 mm wide,
-artery 6 to 9 mm, which leaves the aorta at the first lumbar vertebra (Gray's Anatomy).
+mesentery: round, as bright as the pancreas or brighter, and no part of it. The vein is 9 to 13 mm wide, the
+artery, which leaves the aorta at the first lumbar vertebra, 6 to 9 mm (Gray's Anatomy).
 """
 
 from __future__ import annotations
