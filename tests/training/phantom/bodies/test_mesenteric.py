@@ -1,9 +1,11 @@
 """Mesenteric vessels in front of a straight aorta; 1 voxel = 2 mm."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from training.phantom.bodies.body import prepare_body
+from tests.training.phantom.bodies.blocks import block_body
 from training.phantom.bodies.body_filling import Deformed
 from training.phantom.bodies.mesenteric import ARTERY, VEIN, paint_mesenteric_vessels
 
@@ -13,9 +15,7 @@ AORTA_YX = (40, 30)
 
 
 def body(ids):
-    labels = np.zeros((10, 10, 10), np.uint8)
-    labels[4:6, 4:6, 4:6] = ids["vertebrae_L1"]
-    return prepare_body("x", labels, (2.0, 2.0, 2.0), ids)
+    return replace(block_body(), ids=ids)
 
 
 def patient(fill=0):
