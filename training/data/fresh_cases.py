@@ -152,18 +152,7 @@ class FreshCases:
             CancelledError: it was let go.
         """
         number = self.number_at(position)
-        if number is None:
-            return None
-        wanted = self._begin(position, number)
-        try:
-            while not wanted.done():
-                wait([wanted], timeout=LOOK_S)
-                if self._is_let_go:
-                    raise CancelledError
-            return wanted.result()
-        finally:
-            with self._lock:
-                self._waiting[number] -= 1
+        return None if number is None else self._when_made(position, number)
 
     def take_up(self, position: int) -> None:
         """Begin to make cases, and wait for all that the patch at this position of the run may come from.
@@ -177,10 +166,7 @@ class FreshCases:
         logger.info("making the first %d synthetic cases", len(window))
         told = time.monotonic()
         for made, number in enumerate(window, start=1):
-            begun = self._begin(position, number)
-            begun.result()
-            with self._lock:
-                self._waiting[number] -= 1
+            self._when_made(position, number)
             if time.monotonic() - told >= TELL_EVERY_S:
                 told = time.monotonic()
                 logger.info("%d of %d synthetic cases are made", made, len(window))
@@ -195,6 +181,19 @@ class FreshCases:
 
     def _oldest_at(self, position: int) -> int:
         return int(position * self._synthesis.share) // self._synthesis.patches_per_case
+
+    def _when_made(self, position: int, number: int) -> GridCase:
+        wanted = self._begin(position, number)
+        try:
+            while not wanted.done():
+                wait([wanted], timeout=LOOK_S)
+                if self._is_let_go:
+                    raise CancelledError
+            return wanted.result()
+        finally:
+            with self._lock:
+                self._waiting[number] -= 1
+                self._waiting += Counter()  # Leaves out those that nobody waits for.
 
     def _begin(self, position: int, number: int) -> Future[GridCase]:
         """Begin a case that somebody will wait for, and those wanted next; leave those that are past."""
