@@ -115,16 +115,6 @@ def volume_text(volume_ml: float) -> str:
     return f"{volume_ml:.0f} mL" if volume_ml >= 10 else f"{ml_in_words(volume_ml)} mL"
 
 
-def present_structures(scene: Scene) -> list[str]:
-    """The structures that the labels, or the truth, hold."""
-    shown = [scene.labels] if scene.truth is None else [scene.labels, scene.truth]
-    return [
-        name
-        for name, label in scene.label_set.ids.items()
-        if any(np.any(volume == label) for volume in shown)
-    ]
-
-
 def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
     """List the structures of the picture, with their Dice coefficient where there is a truth, else volume."""
     scores = (
@@ -132,7 +122,7 @@ def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
     )
     handles: list[Patch | Line2D] = []
     colours, voxel_ml = colours_of(scene.label_set), float(np.prod(scene.spacing_zyx_mm)) / 1000
-    for name in present_structures(scene):
+    for name in scene.present:
         colour, label = colours[name], scene.label_set.ids[name]
         score = scores.get(label)
         text = (

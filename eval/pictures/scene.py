@@ -1,6 +1,7 @@
 """Scenes and their views: the content of a picture, and the planes that show most of it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,6 +33,16 @@ class Scene:
     """True labels, if there are any."""
     truth_name: str = "truth"
     """What the legend calls them, where they are another program's labels and not the truth."""
+
+    @cached_property
+    def present(self) -> tuple[str, ...]:
+        """The structures that the labels, or the truth, hold; found once, in passes over the whole volume."""
+        shown = [self.labels] if self.truth is None else [self.labels, self.truth]
+        return tuple(
+            name
+            for name, label in self.label_set.ids.items()
+            if any(np.any(volume == label) for volume in shown)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

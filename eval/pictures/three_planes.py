@@ -27,7 +27,6 @@ from eval.pictures.lettering import (
     draw_legend,
     mark_edges,
     mark_planes,
-    present_structures,
     scale_bar,
     write_title,
 )
@@ -50,7 +49,7 @@ def draw(scene: Scene, path: Path) -> None:
     mm_per_in = sum(view.size_mm[1] for view in views) / room_in
     tallest_in = max(view.size_mm[0] for view in views) / mm_per_in
     # The legend has a title, a row for each structure, and one for the truth.
-    legend_in = LEGEND_ROW_IN * (len(present_structures(scene)) + 2)
+    legend_in = LEGEND_ROW_IN * (len(scene.present) + 2)
     height_in = TITLE_IN + max(tallest_in, legend_in) + FOOT_IN
     figure = Figure(figsize=(WIDTH_IN, height_in), facecolor=BACKGROUND)
     FigureCanvasAgg(figure)

@@ -108,7 +108,7 @@ def test_bad_input_gives_one_line_and_an_exit_code(recipe_file, cubes, tmp_path,
     assert error.count("\n") == 1
 
 
-def test_an_unknown_recipe_names_the_known_ones(cubes, tmp_path, capsys):
+def test_an_unknown_recipe_is_answered_with_the_nearest(cubes, tmp_path, capsys):
     assert main(train_words("demmo", cubes, tmp_path / "run")) == 2
     assert "did you mean demo?" in capsys.readouterr().err
 

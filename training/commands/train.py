@@ -41,7 +41,7 @@ from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
-from training.training_errors import CheckpointError, DataError, RecipeError, TrainingError, WriteError
+from training.training_errors import CheckpointError, RecipeError, TrainingError, WriteError
 from training.whole_files import sweep
 
 ALWAYS, AUTO = "always", "auto"
@@ -317,11 +317,8 @@ def _check_synthesis(arguments: argparse.Namespace, recipe: Recipe) -> None:
             "or add --set synthesis.anatomy_share=0"
         )
     elif anatomy is not None:
-        try:
-            for _ in read_label_maps(anatomy):
-                pass
-        except ValueError as error:
-            raise DataError(str(error)) from error
+        for _ in read_label_maps(anatomy):
+            pass
 
 
 def _cases(

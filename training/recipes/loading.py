@@ -159,8 +159,8 @@ def replace_field(document: dict[str, Any], override: str) -> None:
         document = document[parent]
     try:
         document[last] = _value(text)
-    except RecipeError as error:
-        raise RecipeError(f"--set {dotted}={error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: a bracket or brace is not closed") from error
 
 
 def _value(text: str) -> object:
@@ -169,7 +169,7 @@ def _value(text: str) -> object:
         return float(text)
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except yaml.YAMLError:
         if text[:1] in ("{", "["):
-            raise RecipeError(f"{text}: a bracket or brace is not closed") from error
+            raise
         return text

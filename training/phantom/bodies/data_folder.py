@@ -23,6 +23,7 @@ from training.phantom.bodies.body import Body, prepare_body
 from training.phantom.bodies.drawn_case import draw_case
 from training.phantom.case import PhantomCase
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
+from training.training_errors import DataError
 from training.whole_files import read_json
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ def read_label_maps(folder: Path) -> Iterator[LabelMap]:
     The maps hold FLARE ids; with a `structures.json` (name to id) beside them, all structures of a body.
 
     Raises:
-        ValueError: there is none, one cannot be read or holds other values, or `structures.json` is not
+        DataError: there is none, one cannot be read or holds other values, or `structures.json` is not
             readable.
     """
     listed = folder / STRUCTURES
@@ -144,23 +145,23 @@ def read_label_maps(folder: Path) -> Iterator[LabelMap]:
         try:
             ids = {str(name): int(i) for name, i in json.loads(listed.read_text(encoding="utf-8")).items()}
         except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f"{listed}: must be one JSON object of structure names and ids") from error
+            raise DataError(f"{listed}: must be one JSON object of structure names and ids") from error
     paths = sorted(folder.glob("*.nii.gz"))
     if not paths:
         missing = "holds no label map (*.nii.gz)" if folder.is_dir() else "no such folder"
-        raise ValueError(f"{folder}: {missing}; give a folder of label maps with --anatomy")
+        raise DataError(f"{folder}: {missing}; give a folder of label maps with --anatomy")
     known = np.array(sorted([0, *(FLARE23.ids if ids is None else ids).values()]))
     for path in paths:
         try:
             image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS")
         except RuntimeError as error:
-            raise ValueError(f"{path}: cannot be read as a label map") from error
+            raise DataError(f"{path}: cannot be read as a label map") from error
         x, y, z = image.GetSpacing()
         values = sitk.GetArrayFromImage(image)
         foreign = np.setdiff1d(np.unique(values), known)
         if foreign.size:
             source = "FLARE's ids" if ids is None else listed
-            raise ValueError(
+            raise DataError(
                 f"{path}: is no label map for here: it holds {foreign[0]:g}, which is not among {source}"
             )
         yield LabelMap(path.name.removesuffix(".nii.gz"), values.astype(np.uint8), (z, y, x), ids)
@@ -170,7 +171,8 @@ def load_anatomy(folder: Path) -> Sequence[AnatomyMap | Body]:
     """Prepare every label map of a folder, as `read_label_maps` finds them.
 
     Raises:
-        ValueError: as there, or one of them cannot be oriented.
+        DataError: as there.
+        ValueError: one of them cannot be oriented.
     """
     return [
         anatomy_from_labels(name, labels, spacing)

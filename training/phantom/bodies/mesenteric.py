@@ -61,11 +61,10 @@ def paint_mesenteric_vessels(
 def _centres(deformed: Deformed, aorta: int, low_mm: float, high_mm: float) -> npt.NDArray[np.float64]:
     """Rows of (canonical height in mm, z, y, x in voxels) of the aorta's middle, towards the head."""
     rows = []
+    heights = np.broadcast_to(deformed.canonical_z_mm, deformed.structures.shape)
     for z in np.flatnonzero((deformed.structures == aorta).any((1, 2))):
         y, x = (float(i.mean()) for i in np.nonzero(deformed.structures[z] == aorta))
-        height = float(
-            np.broadcast_to(deformed.canonical_z_mm, deformed.structures.shape)[z, round(y), round(x)]
-        )
+        height = float(heights[z, round(y), round(x)])
         if low_mm <= height <= high_mm:
             rows.append((height, z, y, x))
     return np.array(sorted(rows))
