@@ -38,6 +38,8 @@ FP16_AGREEMENT = 0.99
 """The same, computed in fp16 against fp32."""
 SMALLEST_HALF = 256
 """Weights with fewer values than this (norms, biases) stay fp32: they take no room and cancel less."""
+HALF = "_half"
+"""Ends the name of a weight that is stored as half floats."""
 
 
 def bf16_is_safe(network: nn.Module, windows: Windows) -> bool:
@@ -150,7 +152,7 @@ def store_weights_as_half(path: Path) -> None:
         if values.dtype != np.float32 or values.size < SMALLEST_HALF:
             kept.append(weight)
             continue
-        half = f"{weight.name}_half"
+        half = f"{weight.name}{HALF}"
         kept.append(numpy_helper.from_array(values.astype(np.float16), half))
         casts.append(
             helper.make_node("Cast", [half], [weight.name], f"{weight.name}_cast", to=TensorProto.FLOAT)

@@ -69,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from the last checkpoint in --output; auto: if there is one, else start",
     )
     parser.add_argument(
-        "--init", type=Path, metavar="CHECKPOINT", help="start from these weights instead of random ones"
+        "--init",
+        type=Path,
+        metavar="CHECKPOINT|ONNX",
+        help="start from these weights instead of random ones; a bundle's network file will do",
     )
     parser.add_argument(
         "--validation",

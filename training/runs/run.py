@@ -1,13 +1,13 @@
 """A training run between two steps, and how it is started, stored and taken up again."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,14 @@ from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, momen
 from training.recipes.recipe import Recipe
 from training.runs.activations import recompute_activations
 from training.runs.channels_last_norm import normalize_channels_last
-from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
+from training.runs.checkpoints import (
+    RunInfo,
+    load_checkpoint,
+    load_exported,
+    load_weights,
+    save_checkpoint,
+    start_from,
+)
 from training.runs.compilation import compile_network
 from training.runs.log import forget_log_after, write_log
 from training.runs.run_files import BEST as BEST
@@ -32,6 +39,8 @@ from training.runs.run_files import LOG as LOG
 from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
 from training.training_errors import CheckpointError
+
+logger = logging.getLogger(__name__)
 
 NETWORK, RAW = "network", "raw"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -112,7 +121,9 @@ def timetable_of(info: RunInfo) -> Timetable:
 def start_run(
     info: RunInfo, device: torch.device, folder: Path, init: Path | None = None, ranks: Ranks = ALONE
 ) -> Run:
-    """A run before its first step, with weights drawn from the seed or taken from the checkpoint `init`.
+    """A run before its first step, with weights drawn from the seed or taken from `init`.
+
+    `init` is a checkpoint, or a bundle's network file (`*.onnx`); heads that it lacks are drawn.
 
     A log that an earlier run left in the folder is removed.
 
@@ -120,11 +131,14 @@ def start_run(
         CheckpointError: `init` cannot be read or belongs to another network.
         TrainingError: the recipe asks for `compile`, and there is no compiler.
     """
-    stored = None
+    network = _drawn(info)
     if init is not None:
-        stored = Stored(load_checkpoint(init)[0], init, NETWORK)
         info = replace(info, init_sha256=file_sha256(init))
-    run = _new_run(info, device, folder, ranks, stored)
+        tensors = load_exported(init, network) if init.suffix == ".onnx" else load_checkpoint(init)[0]
+        heads = start_from(network, tensors, init)
+        if heads and ranks.is_first:
+            logger.info("%s: all but the heads, which are drawn (%s)", init, ", ".join(heads))
+    run = _new_run(info, device, folder, ranks, network, _average_of(network, info.recipe))
     if ranks.is_first:
         (folder / LOG).unlink(missing_ok=True)
     return run
@@ -149,8 +163,12 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
                 f"{path}: was written with another {name}; resume with the same one, or choose another "
                 "--output"
             )
-    trained = NETWORK if info.recipe.ema is None else RAW
-    run = _new_run(stored, device, folder, ranks, Stored(tensors, path, trained))
+    network = _drawn(stored)
+    average = _average_of(network, stored.recipe)
+    load_weights(network, tensors, path, NETWORK if average is None else RAW)
+    if average is not None:
+        load_weights(average, tensors, path)
+    run = _new_run(stored, device, folder, ranks, network, average)
     run.updates = stored.step if stored.updates is None else stored.updates
     if run.updates:
         _restore_moments(run, tensors, path)
@@ -164,30 +182,30 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     return run
 
 
-class Stored(NamedTuple):
-    """Weights of the whole network."""
-
-    tensors: Mapping[str, Tensor]
-    path: Path
-    """Where they are from, for messages."""
-    trained: str
-    """Which of them are those that are trained, and not their average."""
-
-
-def _new_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks, stored: Stored | None) -> Run:
-    """A run whose weights are drawn from the seed, or stored.
-
-    Where the network is cut over processes, each makes the whole of it, in its machine's memory, so that the
-    weights are the same for any number of stages, and keeps its own part.
-    """
+def _drawn(info: RunInfo) -> nn.Module:
+    """The network of a run, with weights drawn from its seed."""
     torch.manual_seed(info.seed)
-    network, average = build(info.recipe.network), None
-    if stored is not None:
-        load_weights(network, stored.tensors, stored.path, stored.trained)
-    if info.recipe.ema is not None:
-        average = copy.deepcopy(network).requires_grad_(False)
-        if stored is not None:
-            load_weights(average, stored.tensors, stored.path)
+    return build(info.recipe.network)
+
+
+def _average_of(network: nn.Module, recipe: Recipe) -> nn.Module | None:
+    """What the weights' average starts from, where the recipe keeps one."""
+    return None if recipe.ema is None else copy.deepcopy(network).requires_grad_(False)
+
+
+def _new_run(
+    info: RunInfo,
+    device: torch.device,
+    folder: Path,
+    ranks: Ranks,
+    network: nn.Module,
+    average: nn.Module | None,
+) -> Run:
+    """A run of a network as it is.
+
+    Where the network is cut over processes, each was given the whole of it, in its machine's memory, so that
+    the weights are the same for any number of stages, and keeps its own part.
+    """
     parameters = sum(parameter.numel() for parameter in network.parameters())
     cut = _cut(info, device, ranks)
     kept = [network] if average is None else [network, average]
