@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from model.arrays import Zyx
 from model.checks import check, check_between
-from model.labels import LabelSet
+from model.labels import LABEL_SETS, LabelSet
 from model.manifest.clean_up import CleanUpStep, LongestRun, MinVoxels
 from model.manifest.fusion import Fusion, MeanFusion
 from model.manifest.resampling import LinearResampling, Restoration
@@ -67,6 +67,7 @@ class Inference:
     """How the result is interpolated from the network's grid to the image's."""
     clean_up: tuple[CleanUpStep, ...] | None = None
     """Clean-up steps, in order. Besides the label set's structures, `organs` and `lesions` name all of these.
+    Structures of the built-in label sets that this one does not have are passed over.
     Missing: those of the FLARE23 low-resource ensemble, as far as the label set has their structures."""
     localization: LocalizationOptions | None = None
     """Only where the network finds the foreground; missing: the defaults of its fields."""
@@ -80,12 +81,21 @@ class Inference:
         return tuple(named)
 
     def unknown_structures(self, labels: LabelSet) -> list[str]:
-        """One fault for each structure of a clean-up step that the label set does not have."""
+        """One fault for each structure of a clean-up step that neither the label set nor a built-in one has.
+
+        So a recipe whose steps name many organs serves for a few of them, and a misspelt one is told of.
+        """
+        known = {
+            *labels.ids,
+            ORGANS,
+            LESIONS,
+            *(name for built_in in LABEL_SETS.values() for name in built_in.ids),
+        }
         return [
             f"inference.clean_up[{index}].structures: {name} is not in label set {labels.name}"
             for index, step in enumerate(self.clean_up or ())
             for name in step.structures
-            if name not in labels.ids and name not in (ORGANS, LESIONS)
+            if name not in known
         ]
 
 
@@ -100,7 +110,7 @@ def _named(step: CleanUpStep, labels: LabelSet) -> Iterator[str]:
     for name in step.structures:
         if name in labels.ids:
             yield name
-        else:
+        elif name in (ORGANS, LESIONS):
             yield from labels.organs if name == ORGANS else labels.lesions
 
 

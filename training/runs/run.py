@@ -137,7 +137,8 @@ def start_run(
         tensors = load_exported(init, network) if init.suffix == ".onnx" else load_checkpoint(init)[0]
         heads = start_from(network, tensors, init)
         if heads and ranks.is_first:
-            logger.info("%s: all but the heads, which are drawn (%s)", init, ", ".join(heads))
+            drawn = dict.fromkeys(name.rpartition(".")[0] for name in heads)
+            logger.info("%s: all weights but the heads', which are drawn: %s", init, ", ".join(drawn))
     run = _new_run(info, device, folder, ranks, network, _average_of(network, info.recipe))
     if ranks.is_first:
         (folder / LOG).unlink(missing_ok=True)

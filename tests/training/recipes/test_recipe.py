@@ -321,6 +321,18 @@ def test_only_a_window_has_ends(intensity, limits):
 def test_a_network_takes_its_output_channels_from_the_label_set_unless_it_states_them():
     assert tiny_recipe().network.out_channels == 5
     assert tiny_recipe(channels="foreground").network.out_channels == 2
+
+
+def test_the_embedded_recipe_serves_for_a_few_organs():
+    """Of seven steps about organs those remain that name the liver or the spleen."""
+    recipe = load_recipe("default", ["label_set={name: own, ids: {liver: 1, spleen: 2}}"])
+    assert recipe.network.out_channels == 3
+    steps = recipe.inference.clean_up_of(recipe.labels)
+    assert [(step.kind, step.structures) for step in steps] == [
+        ("largest_component", ("liver", "spleen")),
+        ("min_whole_volume", ("liver",)),
+        ("min_whole_volume", ("spleen",)),
+    ]
     assert tiny_recipe(label_set="flare23", channels="merged").network.out_channels == 13
 
 

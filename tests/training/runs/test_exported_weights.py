@@ -89,7 +89,7 @@ def test_a_network_for_other_structures_has_heads_of_its_own(tmp_path, caplog):
     state = run.network.state_dict()
     drawn = {name for name, tensor in state.items() if not torch.equal(tensor, same(tensor, stored, name))}
     assert drawn == {"up_layers.0.head.weight", "up_layers.0.head.bias"}
-    assert f"{path}: all but the heads, which are drawn (up_layers.0.head.bias, up_layers.0" in caplog.text
+    assert f"{path}: all weights but the heads', which are drawn: up_layers.0.head\n" in caplog.text
 
 
 def same(tensor, stored, name):
