@@ -23,7 +23,6 @@ from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
 from inference.planning.footprint import WritingCost
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
-from inference.planning.windows import fitted_window
 from inference.postprocessing.components import clean_runs
 from inference.postprocessing.laterality import split_noise, split_with_runs
 from inference.postprocessing.midline import Midline, body_middle
@@ -269,7 +268,7 @@ class Predictor:
         statistics = CaseStatistics(view.cropped)
         manifest = self._bundle.manifest.over(view.volume.geometry.spacing_zyx_mm)
         with attempt.timings.stage("localize"):
-            region = self._region(view, manifest, statistics, attempt.plan)
+            region = self._region(view, manifest, statistics)
         if region is None:
             self._doubt_input(NO_ABDOMEN, attempt)
             return self._nothing_found(view, attempt)
@@ -382,7 +381,7 @@ class Predictor:
         return _View(canonical=canonical, orientation=orientation, volume=looked_at, box=box)
 
     def _region(
-        self, view: _View, manifest: Manifest, statistics: CaseStatistics, plan: InferencePlan
+        self, view: _View, manifest: Manifest, statistics: CaseStatistics
     ) -> tuple[Box, Mask | None] | None:
         """The box to segment, and where within it windows may find something (None: everywhere).
 
@@ -395,9 +394,9 @@ class Predictor:
             return view.box, None
         scheme = input_scheme(manifest, localization)
         image = ModelImage(whole, scheme, statistics, self._threads)
-        window_zyx = fitted_window(image.size_zyx, plan.localization[localization.file], localization.window)
-        given = replace(localization, window_zyx=window_zyx)
-        organs = without_specks(organ_mask(image, given, lambda: self._sessions.get(given), self._threads))
+        organs = without_specks(
+            organ_mask(image, localization, lambda: self._sessions.get(localization), self._threads)
+        )
         box = region_of_interest(organs, grid, localization)
         if box is None:
             return None

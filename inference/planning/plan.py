@@ -1,7 +1,7 @@
 """How one case is run, and what that takes at most."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 
 from inference.runtime.backends import Backend
@@ -57,9 +57,6 @@ class InferencePlan:
     precisions: Mapping[str, Precision]
     """Precision of each network file."""
     groups: tuple[GroupPlan, ...]
-    localization: Mapping[str, Zyx] = field(default_factory=dict)
-    """Window that the localization network is given, by its file, where there is one; its own, once it has
-    run."""
     at_once: int
     """Networks that are loaded at a time."""
     tight: bool
@@ -105,11 +102,7 @@ class InferencePlan:
         limit = max(1, self.budget.gpu_mb - CUDA_CONTEXT_MB) if self.gpu else 0
         windows = {file: group.window_zyx for group in self.groups for file in group.files}
         return Loading(
-            at_once=self.at_once,
-            gpu_limit_mb=limit,
-            tight=self.tight,
-            ahead=self.ahead,
-            windows={**windows, **self.localization},
+            at_once=self.at_once, gpu_limit_mb=limit, tight=self.tight, ahead=self.ahead, windows=windows
         )
 
     def members(self, manifest: Manifest) -> list[list[Member]]:
@@ -137,9 +130,6 @@ class InferencePlan:
     def describe(self) -> str:
         """Several lines for a user."""
         lines = [f"device         {self.backend}, {', '.join(sorted(set(self.precisions.values())))}"]
-        lines += [
-            f"localization   {file}, windows {_by(window)}" for file, window in self.localization.items()
-        ]
         for group in self.groups:
             lines += [
                 f"networks       {', '.join(group.files)}",

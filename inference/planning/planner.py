@@ -18,7 +18,6 @@ from inference.preprocessing.model_grid import input_scheme, model_grid
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
 from inference.sliding_window.groups import covers, grouped_members
-from inference.sliding_window.localization import OVERLAP
 from inference.sliding_window.placement import starts_of
 from model.arrays import Zyx
 from model.bundle import ModelBundle
@@ -40,8 +39,6 @@ class _Choice:
     at_once: int
     keep: bool
     ahead: bool = False
-    localization_zyx: Zyx | None = None
-    """Window of the localization network, where it is not its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,39 +80,17 @@ class Planner:
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
         choices = list(self._choices(geometry, region))
-
-        def estimate(choice: _Choice) -> InferencePlan:
-            return self._estimate(geometry, region, each, choice)
-
-        last = estimate(choices[-1])
+        last = self._estimate(geometry, region, each, choices[-1])
         if small and last.fits:
             return last
         # Windows by the hundred lie between the largest and the smallest. Before any is looked at: does the
         # smallest fit, or one that takes all at once, which needs no running means?
         whole = [choice for choice in choices if choice.groups is choices[0].groups]
-        ends = [last] if small else [*map(estimate, whole), last]
+        ends = [last] if small else [*(self._estimate(geometry, region, each, one) for one in whole), last]
         if not any(plan.fits for plan in ends):
             raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
-        found = chain(ends[:-1], map(estimate, choices[len(whole) : -1]), ends[-1:])
-        choice, plan = next((one, plan) for one, plan in zip(choices, found, strict=False) if plan.fits)
-        if region_zyx is not None:
-            return plan  # Localization has been run.
-        larger = (
-            estimate(replace(choice, localization_zyx=window))
-            for window in self._localization_windows(geometry)
-        )
-        return next((roomy for roomy in larger if roomy.fits), plan)
-
-    def _localization_windows(self, geometry: Geometry) -> list[Zyx]:
-        """Windows that the localization network may be given, but for its own; those of fewest runs first."""
-        manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
-        localization = manifest.localization
-        if localization is None:
-            return []
-        scheme = input_scheme(manifest, localization)
-        grid = model_grid(geometry.size_zyx, geometry.spacing_zyx_mm, scheme).size_zyx
-        choices = window_choices(grid, localization, OVERLAP)
-        return [window for window in choices if window != localization.window_zyx]
+        rest = (self._estimate(geometry, region, each, one) for one in choices[len(whole) : -1])
+        return next(plan for plan in chain(ends[:-1], rest, ends[-1:]) if plan.fits)
 
     def _choices(self, geometry: Geometry, region: Zyx) -> Iterator[_Choice]:
         """What plans differ in: that of the fastest first, of the smallest last."""
@@ -159,10 +134,7 @@ class Planner:
         groups = grouped_members(manifest)
         schemes = [input_scheme(manifest, members[0]) for members in groups]
         grids = [model_grid(region, geometry.spacing_zyx_mm, scheme).size_zyx for scheme in schemes]
-        choices = [
-            window_choices(grid, members[0], members[0].tiling.overlap)
-            for grid, members in zip(grids, groups, strict=True)
-        ]
+        choices = [window_choices(grid, members[0]) for grid, members in zip(grids, groups, strict=True)]
         for level in range(max(map(len, choices))):
             windows = [each[min(level, len(each) - 1)] for each in choices]
             yield [
@@ -175,9 +147,7 @@ class Planner:
         manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
         twice = looked_at_twice(manifest)
         windows = {member.file: member.window_zyx for _, members in groups for member in members}
-        found = manifest.localization
-        localization = {found.file: choice.localization_zyx or found.window_zyx} if found else {}
-        networks = ways(self.bundle, self.backend, self.precision, windows | localization)
+        networks = ways(self.bundle, self.backend, self.precision, windows)
         loaded = largest_mb(networks, at_once)
         if choice.ahead:
             loaded += self._ahead_mb([member for _, members in groups for member in members])
@@ -195,7 +165,6 @@ class Planner:
         return InferencePlan(
             backend=self.backend,
             precisions={file: way.precision for file, way in networks.items()},
-            localization=localization,
             groups=tuple(
                 group_plan(grid, members, looks=2 if index < twice and not keep else 1)
                 for index, (grid, members) in enumerate(groups)

@@ -1,57 +1,38 @@
-"""Which windows a network may be given on a grid, from the whole grid in one to its own many."""
+"""Which windows a member may be given on a grid, from the whole grid in one to its own many."""
 
 from itertools import product
 from math import ceil, prod
 
 from inference.sliding_window.placement import window_starts
 from model.arrays import Zyx
-from model.manifest.network import Network
-from model.manifest.window import LARGEST_SIDE, AnyWindow, WindowSizes
+from model.manifest.network import Member
+from model.manifest.window import LARGEST_SIDE, AnyWindow
 
 
-def window_choices(grid_zyx: Zyx, network: Network, overlap: float) -> list[Zyx]:
-    """Windows that a network may be given: those that take fewest runs first, its own last.
+def window_choices(grid_zyx: Zyx, member: Member) -> list[Zyx]:
+    """Windows that a member may be given: those that take fewest runs first, its own last.
 
     Of those that take as many, the smallest first.
 
     Args:
         grid_zyx: what is to be covered.
-        network: its own window, and which others it takes.
-        overlap: share of a window that the next one covers again at least.
+        member: its own window, which others it takes, and how they overlap.
     """
-    sizes, own_zyx = network.window, network.window_zyx
-    if not isinstance(sizes, AnyWindow) or sizes.use != "largest":
-        return [fitted_window(grid_zyx, own_zyx, sizes)]
+    if not isinstance(member.window, AnyWindow) or member.window.use == "own":
+        return [member.window_zyx]
+    steps, least = member.window.multiple_of_zyx, member.window.smallest_zyx
     sides = [
-        axis_choices(size, own, step, low, overlap)
-        for size, own, step, low in zip(
-            grid_zyx, own_zyx, sizes.multiple_of_zyx, sizes.smallest_zyx, strict=True
-        )
+        axis_choices(size, own, step, low, member.tiling.overlap)
+        for size, own, step, low in zip(grid_zyx, member.window_zyx, steps, least, strict=True)
     ]
+    if member.window.use == "fitted":
+        z, y, x = (min(own, max(axis.values())) for own, axis in zip(member.window_zyx, sides, strict=True))
+        return [(z, y, x)]
     choices = sorted(
         (prod(runs), prod(window), window)
         for runs, window in (zip(*axes, strict=True) for axes in product(*(each.items() for each in sides)))
     )
     return [(z, y, x) for _, _, (z, y, x) in choices]
-
-
-def fitted_window(grid_zyx: Zyx, window_zyx: Zyx, sizes: WindowSizes) -> Zyx:
-    """A window, along axes in which the grid is shorter only as long as covers it, where the network may.
-
-    Args:
-        grid_zyx: what is to be covered.
-        window_zyx: to be fitted.
-        sizes: which windows the network takes.
-    """
-    if not isinstance(sizes, AnyWindow) or sizes.use == "own":
-        return window_zyx
-    z, y, x = (
-        min(side, max(least, _up(size, step)))
-        for side, size, step, least in zip(
-            window_zyx, grid_zyx, sizes.multiple_of_zyx, sizes.smallest_zyx, strict=True
-        )
-    )
-    return z, y, x
 
 
 def axis_choices(size: int, own: int, step: int, least: int, overlap: float) -> dict[int, int]:

@@ -44,7 +44,7 @@ def organ_mask(
 
     Args:
         image: on the localization grid.
-        localization: the network's axes, and the window that it is given.
+        localization: the network's windows and axes.
         session: opens the network; its first channel is the background, or it has a single one for all
             organs.
         threads: work on slices.
@@ -54,7 +54,7 @@ def organ_mask(
         spacing_zyx_mm=localization.spacing_zyx_mm,
         window_zyx=localization.window_zyx,
         axes=localization.axes,
-        tiling=Tiling(overlap=OVERLAP, padding=localization.padding),
+        tiling=Tiling(overlap=OVERLAP),
     )
     once = Pass(member=member, image=image, session=lambda: _TwoChannels(session()))
     group = Group(passes=[once], channels=(BACKGROUND, "organs"), rule=TWO_CLASSES, threads=threads)

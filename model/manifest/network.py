@@ -12,7 +12,7 @@ from model.arrays import Zyx, ZyxMm
 from model.checks import check, check_between
 from model.manifest.intensity import Intensity
 from model.manifest.resampling import Resampling
-from model.manifest.tiling import AllWindows, AxisName, Padding, Tiling
+from model.manifest.tiling import AllWindows, AxisName, Tiling
 from model.manifest.window import LARGEST_SIDE, MOST_MB, WAYS, AnyWindow, FixedWindow, WindowSizes
 
 AXES: tuple[AxisName, ...] = ("z", "y", "x")
@@ -43,7 +43,7 @@ class Network:
     window_zyx: Zyx
     """Voxels that it sees at a time, in the same axes; where it takes any window, the least of them."""
     window: WindowSizes = field(default_factory=FixedWindow)
-    """Whether it takes other windows than `window_zyx`."""
+    """Whether it takes other windows than `window_zyx`; members alone do."""
     axes: str = "SPL"
     """Direction that each array axis of the network's input runs to, e.g. RAS: x first, towards the patient's
     right."""
@@ -152,8 +152,6 @@ class Localization(Network):
 
     margin_mm: float = 20.0
     """How far the region reaches beyond the organs found."""
-    padding: Padding = "zeros"
-    """What lies above and below the image where a window is longer, as in `tiling` of members."""
     crop_axes: tuple[AxisName, ...] = ("y", "x")
     """Axes along which the region is cut; the FLARE23 low-resource ensemble cuts x and y only,
     since a tumor can be anywhere along head-foot."""
@@ -173,6 +171,7 @@ class Localization(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(isinstance(self.window, FixedWindow), f"window: must be fixed here, is {self.window.kind}")
         check_between("least_ml", self.least_ml, 0, 1e4)
         check_between("more_looks", self.more_looks, 0, 9)
         check(

@@ -16,7 +16,6 @@ from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.restoration.winners import decide, rule_of
 from inference.runtime.session import open_session
 from inference.runtime.settings import Settings
-from inference.sliding_window import localization as localizing
 from inference.sliding_window.one_window import activate
 from inference.sliding_window.placement import covered, read_window
 from inference.threads import ONE_THREAD
@@ -152,25 +151,6 @@ def test_the_region_that_localization_finds_is_one_window(tmp_path):
     size, window = segmented.region.size_zyx, segmented.plan.groups[0].window_zyx
     assert all(n <= side < n + 8 for n, side in zip(size, window, strict=True))
     assert size < truth.shape
-
-
-@pytest.mark.parametrize(("sizes", "runs"), [(ANY, [(8, 48, 40)]), (FixedWindow(), [(8, 16, 16)] * 12)])
-def test_localization_runs_once_over_a_whole_scan(sizes, runs, tmp_path, monkeypatch):
-    """At 4 mm it has 8, 45 and 35 voxels: one window of 8×48×40, or four by three of 16, 12 apart."""
-    seen = []
-    run = localizing._TwoChannels.run
-
-    def noting(self, window):
-        seen.append(window.shape[2:])
-        return run(self, window)
-
-    monkeypatch.setattr(localizing._TwoChannels, "run", noting)
-    truth = np.pad(abdomen(), ((0, 0), (40, 40), (60, 32)))
-    region = localization(window=sizes, window_zyx=(8, 16, 16))
-    bundle = make_bundle(tmp_path / "b", [any_member()], localization=region)
-    segmented = Predictor(bundle, device="onnxruntime", threads=1).predict(volume_of(truth))
-    np.testing.assert_array_equal(segmented.labels, truth)
-    assert seen == runs
 
 
 @pytest.mark.parametrize("fusion_of", ["probabilities", "logits"])

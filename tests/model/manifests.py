@@ -69,7 +69,7 @@ def document() -> dict:
         "localization": {
             "file": "roi.onnx", "spacing_zyx_mm": [4, 4, 4], "window_zyx": [128, 128, 128], "margin_mm": 30,
             "crop_axes": ["z", "y", "x"], "skip_outside": True, "whole_below_mm": 60,
-            "least_ml": 80, "more_looks": 0, "padding": "end_slices",
+            "least_ml": 80, "more_looks": 0,
         },
         "provenance": {
             "recipe": "r", "git_revision": "g", "data": "d", "licence": "l", "intended_use": "research",

@@ -59,6 +59,7 @@ def test_a_member_of_any_window_survives_the_round_trip():
         ("members.1.window_zyx", [96, 112, 120], "window_zyx: must be multiples of (8, 16, 16)"),
         ("members.1.window_zyx", [8, 112, 128], "from (16, 32, 32) on, is (8, 112, 128)"),
         ("members.1.tiling", {"order": {"kind": "centre_first"}}, "any needs tiling.order all"),
+        ("localization.window", ANY, "window: must be fixed here, is any"),
     ],
 )
 def test_a_faulty_window_names_the_field(path, value, message):

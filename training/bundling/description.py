@@ -54,8 +54,6 @@ def localization_of(recipe: Recipe, file: str, first: Recipe) -> Localization:
     options = recipe.inference.localization or LocalizationOptions()
     return Localization(
         **_network(recipe, file, first),
-        window=window_sizes_of(recipe),
-        padding=recipe.inference.tiling.padding,
         margin_mm=options.margin_mm,
         crop_axes=options.crop_axes,
         skip_outside=options.skip_outside,

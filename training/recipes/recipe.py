@@ -280,6 +280,8 @@ class Recipe:
                 faults.append(f"inference.tiling.order.passing_through: {name} is not among the channels")
         if self.inference.any_window and isinstance(order, CentreFirst):
             faults.append("inference.any_window: needs tiling.order all, is centre_first")
+        if self.inference.any_window and self.channels == FOREGROUND:
+            faults.append("inference.any_window: is not for recipes with channels: foreground")
         if self.inference.localization is not None and self.channels != FOREGROUND:
             faults.append("inference.localization: is for recipes with channels: foreground")
         return faults

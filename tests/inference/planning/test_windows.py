@@ -9,8 +9,8 @@ from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.planning.plan import Budget
 from inference.planning.planner import Planner
-from inference.planning.windows import axis_choices, fitted_window, window_choices
-from model.manifest.window import AnyWindow, FixedWindow, MemoryLine
+from inference.planning.windows import axis_choices, window_choices
+from model.manifest.window import AnyWindow, MemoryLine
 from tests.inference.bundles import localization, make_bundle, member
 
 STEPS = (4, 4, 4)
@@ -47,7 +47,7 @@ def test_sides_by_hand(size, own, step, least, overlap, sides):
 
 
 def test_a_member_of_one_window_has_no_choice():
-    assert window_choices((300, 300, 300), member(window_zyx=(8, 16, 24)), 0.5) == [(8, 16, 24)]
+    assert window_choices((300, 300, 300), member(window_zyx=(8, 16, 24))) == [(8, 16, 24)]
 
 
 @pytest.mark.parametrize(
@@ -61,21 +61,15 @@ def test_a_member_of_one_window_has_no_choice():
 def test_windows_that_do_not_grow(use, grid, window):
     """Sides are multiples of 8; 3 voxels are padded to 8, 20 to 24; a longer axis has its own side."""
     sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 16, 16), use=use)
-    assert window_choices(grid, member(window_zyx=(16, 32, 32), window=sizes), 0.5) == [window]
-
-
-def test_a_window_is_fitted_to_a_smaller_grid():
-    """Where a crop leaves less than was planned for: 30 are padded to 32, 3 to the least side."""
-    assert fitted_window((30, 100, 3), (40, 64, 64), ANY) == (32, 64, 8)
-    assert fitted_window((30, 100, 3), (40, 64, 64), FixedWindow()) == (40, 64, 64)
+    assert window_choices(grid, member(window_zyx=(16, 32, 32), window=sizes)) == [window]
 
 
 def test_fewest_runs_first_and_of_those_the_smallest_window():
     """Along x 32 voxels in windows of 32, 24 or 16; along z and y one window of 16."""
-    along_x = window_choices((16, 16, 32), any_member(), 0.5)
+    along_x = window_choices((16, 16, 32), any_member())
     assert along_x == [(16, 16, 32), (16, 16, 24), (16, 16, 16)]
     # Two runs by halving y (20 of 30) are less than by halving x (24 of 32): 16·20·32 and 16·32·24 voxels.
-    both = window_choices((16, 30, 32), any_member(), 0.5)
+    both = window_choices((16, 30, 32), any_member())
     assert both[:3] == [(16, 32, 32), (16, 20, 32), (16, 32, 24)]
     assert both[-1] == (16, 16, 16)
 
@@ -127,44 +121,6 @@ def test_a_region_takes_a_window_of_its_own_size(tmp_path):
     bundle = make_bundle(tmp_path / "b", [any_member()], localization=localization())
     plan = Planner(bundle=bundle, backend="onnxruntime").plan(GEOMETRY, (40, 50, 61))
     assert plan.groups[0].window_zyx == (40, 52, 64)
-
-
-WHOLE_AT_4_MM = (20, 28, 52)
-"""80, 100 and 200 mm at 4 mm are 20, 25 and 50 voxels, padded to multiples of 4."""
-
-
-def planned_with_localization(tmp_path, host_mb, *region, **changes):
-    """A member of one small window, so that localization alone decides how much memory is needed."""
-    own = {"window": ANY, "window_zyx": (8, 8, 8)} | changes
-    bundle = make_bundle(tmp_path / f"b{host_mb}", [member()], localization=localization(**own))
-    planner = Planner(bundle=bundle, backend="onnxruntime", budget=Budget(host_mb=host_mb))
-    return planner.plan(GEOMETRY, *region)
-
-
-def test_localization_sees_the_whole_scan_at_once_where_memory_allows(tmp_path):
-    plan = planned_with_localization(tmp_path, 8192)
-    assert plan.localization == {"roi.onnx": WHOLE_AT_4_MM}
-    assert plan.loading.windows["roi.onnx"] == WHOLE_AT_4_MM
-    assert "localization   roi.onnx, windows 20×28×52\n" in plan.describe()
-    # 29120 voxels take 29 MiB; beside 10, and what the member's network takes.
-    own = planned_with_localization(tmp_path, 8191, window=FixedWindow(), memory_mb={"onnxruntime-fp32": 10})
-    assert own.localization == {"roi.onnx": (8, 8, 8)}
-    assert plan.host["networks"]["networks"] - own.host["networks"]["networks"] == pytest.approx(
-        29.1, abs=0.1
-    )
-
-
-def test_localization_sees_less_at_once_where_memory_is_short(tmp_path):
-    whole = planned_with_localization(tmp_path, 8192)
-    less = planned_with_localization(tmp_path, whole.host_mb - 1)
-    assert less.host_mb < whole.host_mb
-    assert 8**3 <= prod(less.localization["roi.onnx"]) < prod(WHOLE_AT_4_MM)
-    assert less.groups == whole.groups
-
-
-def test_once_it_has_run_localization_is_planned_for_no_more(tmp_path):
-    plan = planned_with_localization(tmp_path, 8192, (40, 50, 61))
-    assert plan.localization == {"roi.onnx": (8, 8, 8)}
 
 
 def test_members_that_share_windows_choose_together(tmp_path):

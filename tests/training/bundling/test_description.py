@@ -133,16 +133,6 @@ def test_regions_may_grow_and_may_be_too_small(tmp_path):
     assert (found.least_ml, found.more_looks) == (80, 2)
 
 
-def test_localization_may_see_whole_scans_with_end_slices_repeated(tmp_path):
-    inference = {"any_window": True, "tiling": {"padding": "end_slices"}}
-    region = tiny_recipe(channels="foreground", inference=inference)
-    found = manifest_by(tmp_path, tiny_recipe(), region=region).localization
-    assert found.window == AnyWindow(multiple_of_zyx=(2, 2, 2), smallest_zyx=(4, 4, 4))
-    assert found.padding == "end_slices"
-    plain = manifest_by(tmp_path, tiny_recipe(), region=tiny_recipe(channels="foreground")).localization
-    assert (plain.window, plain.padding) == (FixedWindow(), "zeros")
-
-
 def test_a_users_own_label_set_comes_with_pairs_and_lesions(tmp_path):
     manifest = manifest_by(tmp_path, tiny_recipe(label_set=OWN_SET, channels="merged"))
     assert manifest.output.channels == ("background", "lung", "cyst")

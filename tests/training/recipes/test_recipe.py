@@ -221,6 +221,10 @@ def test_no_clean_up_is_a_choice_too():
             {"inference": {"any_window": True, "tiling": {"order": {"kind": "centre_first"}}}},
             "inference.any_window: needs tiling.order all, is centre_first",
         ),
+        (
+            {"channels": "foreground", "inference": {"any_window": True}},
+            "inference.any_window: is not for recipes with channels: foreground",
+        ),
         ({"inference": {"tiling": {"overlap": 1}}}, "inference.tiling.overlap: must be 0 to 0.9, is 1"),
         ({"inference": {"tiling": {"order": {"kind": "spiral"}}}}, "inference.tiling.order.kind: must be"),
         (

@@ -119,9 +119,7 @@ def test_a_deeper_network_is_not_filled_in_part(tmp_path):
 def test_a_damaged_or_missing_file_is_named(tmp_path):
     damaged = tmp_path / "member-1.onnx"
     shutil.copy(BUNDLE / "manifest.json", damaged)
-    for path, message in (
-        (damaged, "not an ONNX model, or damaged"),
-        (tmp_path / "none.onnx", "no such file"),
-    ):
+    missing = tmp_path / "none.onnx"
+    for path, message in ((damaged, "not an ONNX model, or damaged"), (missing, "no such file")):
         with pytest.raises(CheckpointError, match=f"{path.name}: .*{message}"):
             load_exported(path, NETWORK)
