@@ -99,6 +99,9 @@ class _Writing:
         """MiB of the result that is being written."""
 
     def __enter__(self) -> "_Writing":
+        with held():
+            # A pool forgets a thread whose start is interrupted: nobody would wait for what it writes.
+            self._pool.submit(int)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
@@ -137,7 +140,7 @@ class _Writing:
             return
         assert prepared.geometry is not None, "a case that was segmented was opened"
         self.labels_mb = image_mb(prepared.geometry.size_zyx, self._voxel_bytes)
-        # Known before it is begun: who is interrupted while the pool starts its thread, which may have
+        # Known before it is begun: who is interrupted while the pool is given it, whose thread may have
         # written the file by then, must still tell of it.
         future: Future[Outcome] = Future()
         self._pending = prepared, result.warnings, future

@@ -133,8 +133,8 @@ def start_run(
     """
     network = _drawn(info)
     if init is not None:
-        info = replace(info, init_sha256=file_sha256(init))
         tensors = load_exported(init, network) if init.suffix == ".onnx" else load_checkpoint(init)[0]
+        info = replace(info, init_sha256=file_sha256(init))
         heads = start_from(network, tensors, init)
         if heads and ranks.is_first:
             drawn = dict.fromkeys(name.rpartition(".")[0] for name in heads)

@@ -1,6 +1,8 @@
 """A folder of cases with a predictor that is fast and foolish: isolation, order, what is done when."""
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -260,6 +262,32 @@ def test_who_is_interrupted_while_a_file_is_begun_hears_of_it_if_it_is_there(ben
         bench.run()
     assert bench.written == ["1.nii.gz"] * begun
     assert bench.statuses == ["segmented" if begun else "not run"]
+
+
+def test_no_thread_is_started_that_an_interruption_could_part_from_its_pool(bench, monkeypatch):
+    """A signal that falls into the start of a thread leaves it running, and the pool does not know of it."""
+    bench.put("1")
+    segmented, interrupted, released = threading.Event(), threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    class Noting(Threshold):
+        def predict(self, *args, **options):
+            result = super().predict(*args, **options)
+            segmented.set()
+            return result
+
+    def interrupted_start(thread):
+        start(thread)
+        if segmented.is_set():
+            interrupted.set()
+            raise SystemExit(143)
+
+    Slow(monkeypatch, lambda path: interrupted.is_set() and released.wait(10))
+    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
+    with suppress(SystemExit):
+        bench.run(Noting())
+    released.set()
+    assert bench.statuses == ["segmented"]
 
 
 def test_a_device_that_fails_while_the_disk_is_full_loses_no_outcome(bench, monkeypatch):
