@@ -2,6 +2,7 @@
 
 import torch
 
+from model.networks.native_bf16 import computes_bf16
 from training.distributed.ranks import ALONE, Ranks
 from training.training_errors import TrainingError
 
@@ -29,6 +30,4 @@ def find_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    # Without the instructions bf16 is emulated, and slower than fp32.
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if native else "fp32"
+    return "bf16" if computes_bf16() else "fp32"

@@ -10,6 +10,7 @@ from torch import nn
 from model.networks.build import build
 from model.networks.spec import SegResNetSpec
 from model.networks.unet_specs import SEUNetSpec
+from model.onnx_export import half_precision
 from model.onnx_export.graph import OPSET, export_onnx
 from model.onnx_export.half_precision import bf16_is_safe, export_fp16, store_weights_as_half
 from model.onnx_export.parity import (
@@ -225,6 +226,23 @@ def test_bf16_is_not_safe_where_it_makes_a_tie():
     window = np.ones((1, 1, *WINDOW), np.float32)
     assert bf16_is_safe(Weights(1.0, 2.0), [window])
     assert not bf16_is_safe(Weights(1.0, 1.001), [window])
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bf16_is_tried_with_sums_in_fp32_whatever_the_processor(monkeypatch, native):
+    """512 ones: added up in bf16 they would stay at 256, which channel 1 with its 300 would win."""
+    monkeypatch.setattr(half_precision, "computes_bf16", lambda: native)
+    sums = nn.Conv3d(512, 2, 1)
+    with torch.no_grad():
+        sums.weight.copy_(torch.tensor([1.0, 300 / 512]).reshape(2, 1, 1, 1, 1).expand(2, 512, 1, 1, 1))
+        sums.bias.zero_()
+    assert bf16_is_safe(sums, [np.ones((1, 512, 2, 2, 2), np.float32)])
+
+
+def test_convolutions_are_rounded_where_the_processor_does_not_know_bf16(monkeypatch):
+    """1 + 1/512 lies half way between 1 and the next bf16, so that both channels tie in bf16 alone."""
+    monkeypatch.setattr(half_precision, "computes_bf16", lambda: False)
+    assert not bf16_is_safe(Weights(1.0, 1 + 2.0**-9), [np.ones((1, 1, *WINDOW), np.float32)])
 
 
 def test_no_file_where_fp16_changes_the_result(tmp_path):
