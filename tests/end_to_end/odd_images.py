@@ -122,7 +122,7 @@ WORKS = {
     "two slices": (nifti(CT[5:7]), "has only 2 slices"),
     "three slices": (nifti(CT[5:8]), "has only 3 slices"),
     "seven slices": (nifti(CT[4:11]), "has only 7 slices"),
-    "a slab of less than 60 mm": (nifti(CT), "covers only 30 mm"),
+    "a slab of less than 25 mm": (nifti(CT, spacing=(1, 1.5, 2.0)), "covers only 24 mm"),
     "eight slices of 60 mm": (nifti(CT[3:11], spacing=(1, 1.5, 7.5)), None),
     "slices of 0.3 mm": (nifti(np.repeat(CT, 8, axis=0), spacing=(1, 1.5, 0.3125)), None),
     "slices of 10 mm": (

@@ -129,8 +129,8 @@ def test_another_modality_is_named_and_its_values_are_not():
     [
         (1, 5.0, "has only 1 slice from feet to head"),
         (7, 5.0, "has only 7 slices from feet to head"),
-        (8, 7.4, "covers only 59 mm from feet to head"),
-        (8, 7.5, None),
+        (8, 3.0, "covers only 24 mm from feet to head"),
+        (10, 2.5, None),
         (12, 5.0, None),
         (20, 7.6, "its slices are 7.6 mm apart, the networks' own 2.5 mm"),
     ],
