@@ -72,7 +72,7 @@ RULES: Mapping[str, Rule] = {
     "model.networks": Rule({"model.networks", *LEAN_MODEL}, {"torch", "monai"}),
     "model.onnx_export": Rule(
         {"model.onnx_export", "model.networks", *LEAN_MODEL},
-        {"torch", "onnx", "onnxruntime", "numpy", "scipy"},
+        {"torch", "onnx", "onnxruntime", "numpy", "scipy", "google"},
     ),
     "model.changing": Rule({"model.changing", *LEAN_MODEL}, set()),
     "model.importers": Rule(

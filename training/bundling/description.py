@@ -133,7 +133,7 @@ def provenance_of(trained: Sequence[Trained], statement: Statement) -> Provenanc
 
 
 def _origin(trained: Trained) -> str:
-    """E.g. `demo (seed 0, 400 steps)`, with the hash of the checkpoint that it started from, if any."""
+    """E.g. `demo (seed 0, 400 steps)`, with the hash of the file that it started from, if any."""
     info = trained.info
-    start = f", from checkpoint sha256:{info.init_sha256}" if info.init_sha256 else ""
+    start = f", from weights sha256:{info.init_sha256}" if info.init_sha256 else ""
     return f"{info.recipe.name} (seed {info.seed}, {info.step} steps{start})"

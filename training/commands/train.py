@@ -34,6 +34,7 @@ from training.recipes.recipe import Recipe
 from training.runs.batch_search import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.device import find_device, find_precision
+from training.runs.initial_weights import check_initial
 from training.runs.log import read_log
 from training.runs.loop import train
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
@@ -244,6 +245,9 @@ def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
         run.info.precision,
         f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
     )
+    recipe = run.info.recipe
+    if passed_over := recipe.inference.passed_over(recipe.labels):
+        logger.info("clean-up passes over what is in no label: %s", ", ".join(passed_over))
     for line in run.placement.plan():
         logger.info("%s", line)
     for folder in folders:
@@ -290,6 +294,8 @@ def _one_line(error: Exception) -> str:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.resume == ALWAYS and arguments.init:
         raise RecipeError("--resume goes on from the run's own weights: leave out --init")
+    if arguments.init is not None:
+        check_initial(arguments.init)
     if not arguments.resume and (arguments.output / LAST).exists():
         raise CheckpointError(
             f"{arguments.output}: already holds a run; go on with --resume, or choose another --output"

@@ -80,6 +80,11 @@ class Inference:
         )
         return tuple(named)
 
+    def passed_over(self, labels: LabelSet) -> list[str]:
+        """Structures that clean-up steps name and the label set does not have, each once."""
+        named = (name for step in self.clean_up or () for name in step.structures)
+        return [name for name in dict.fromkeys(named) if name not in {ORGANS, LESIONS, *labels.ids}]
+
     def unknown_structures(self, labels: LabelSet) -> list[str]:
         """One fault for each structure of a clean-up step that neither the label set nor a built-in one has.
 

@@ -14,11 +14,8 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor, nn
 
-from model.onnx_export.stored_weights import read_weights
-from model.onnx_header import OnnxFileError
 from model.schema import dump, parse
 from training.recipes.recipe import Recipe
 from training.training_errors import CheckpointError
@@ -26,8 +23,6 @@ from training.whole_files import json_of, whole_file, writing
 
 FORMAT = "leanseg-checkpoint-2"
 """Name of the metadata entry: the only one, since safetensors writes several in any order."""
-HEADS = {"head", "heads"}
-"""What the parts of networks are called that turn a level's features into logits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +44,8 @@ class RunInfo:
     data: str = ""
     """The data sets, as their dataset.json names them."""
     init_sha256: str | None = None
-    """SHA-256 of the checkpoint that the weights started from; none if they were drawn at random."""
+    """SHA-256 of the checkpoint, or the bundle's file, that the weights started from; none if they were
+    drawn at random."""
     best_dice: float | None = None
     """Best mean validation Dice so far, 0 to 1."""
     dice: Mapping[str, float] = field(default_factory=dict)
@@ -123,29 +119,6 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
         raise CheckpointError(f"{path}: faulty metadata ({error})") from error
 
 
-def load_exported(path: Path, network: nn.Module) -> dict[str, Tensor]:
-    """Weights of a network file of a bundle, named as a checkpoint names them.
-
-    Args:
-        path: an ONNX file that this package exported.
-        network: what they are for.
-
-    Raises:
-        CheckpointError: the file is missing or damaged, or the network has batch norms, which files have not.
-    """
-    if any(isinstance(module, nn.BatchNorm3d) for module in network.modules()):
-        raise CheckpointError(
-            f"{path}: export made batch norms part of the convolutions before them; start from a checkpoint"
-        )
-    try:
-        weights = read_weights(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file") from error
-    except (OnnxFileError, OSError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    return {f"network.{name}": torch.from_numpy(values) for name, values in weights.items()}
-
-
 def load_weights(
     network: nn.Module, tensors: Mapping[str, Tensor], path: Path, prefix: str = "network"
 ) -> None:
@@ -160,50 +133,22 @@ def load_weights(
     Raises:
         CheckpointError: the weights belong to another network; the first tensor that does not fit is named.
     """
-    weights, wanted = _weights_of(tensors, prefix), network.state_dict()
-    _check_shapes(weights, wanted, path)
+    weights, wanted = weights_of(tensors, prefix), network.state_dict()
+    if found := differing(weights, wanted):
+        raise CheckpointError(f"{path}: belongs to another network ({found})")
     network.load_state_dict(weights)
 
 
-def start_from(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> list[str]:
-    """Copy weights to start a new run from; heads that do not fit, or are missing, stay as they are.
-
-    Heads are what turns a level's features into logits: a network for other structures has others, and a
-    bundle's file has none for deep supervision, which serves training alone.
-
-    Args:
-        network: to be filled.
-        tensors: of a checkpoint or of `load_exported`.
-        path: where they are from, for messages.
-
-    Returns:
-        Names of the heads' weights that stay as they are.
-
-    Raises:
-        CheckpointError: the weights belong to another network; the first tensor that does not fit is named.
-    """
-    weights, wanted = _weights_of(tensors, "network"), network.state_dict()
-    own = {
-        name: tensor
-        for name, tensor in wanted.items()
-        if not HEADS.isdisjoint(name.split("."))
-        and (name not in weights or weights[name].shape != tensor.shape)
-    }
-    weights |= own
-    _check_shapes(weights, wanted, path)
-    network.load_state_dict(weights)
-    return sorted(own)
-
-
-def _weights_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def weights_of(tensors: Mapping[str, Tensor], prefix: str = "network") -> dict[str, Tensor]:
+    """Those tensors of a checkpoint that are weights, by their names in torch."""
     start = f"{prefix}."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
-def _check_shapes(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+def differing(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """The first weight, by name, that is not as a network wants it; empty where there is none."""
     for name in sorted(wanted.keys() | weights.keys()):
         have, want = (tuple(table[name].shape) if name in table else "nothing" for table in (weights, wanted))
         if have != want:
-            raise CheckpointError(
-                f"{path}: belongs to another network ({name} is {have}, this network wants {want})"
-            )
+            return f"{name} is {have}, this network wants {want}"
+    return ""

@@ -23,15 +23,9 @@ from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, momen
 from training.recipes.recipe import Recipe
 from training.runs.activations import recompute_activations
 from training.runs.channels_last_norm import normalize_channels_last
-from training.runs.checkpoints import (
-    RunInfo,
-    load_checkpoint,
-    load_exported,
-    load_weights,
-    save_checkpoint,
-    start_from,
-)
+from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.runs.compilation import compile_network
+from training.runs.initial_weights import start_from
 from training.runs.log import forget_log_after, write_log
 from training.runs.run_files import BEST as BEST
 from training.runs.run_files import LAST as LAST
@@ -133,12 +127,10 @@ def start_run(
     """
     network = _drawn(info)
     if init is not None:
-        tensors = load_exported(init, network) if init.suffix == ".onnx" else load_checkpoint(init)[0]
+        heads = start_from(network, init, info.recipe.channel_names)
         info = replace(info, init_sha256=file_sha256(init))
-        heads = start_from(network, tensors, init)
         if heads and ranks.is_first:
-            drawn = dict.fromkeys(name.rpartition(".")[0] for name in heads)
-            logger.info("%s: all weights but the heads', which are drawn: %s", init, ", ".join(drawn))
+            logger.info("%s: all weights but the heads', which are drawn: %s", init, ", ".join(heads))
     run = _new_run(info, device, folder, ranks, network, _average_of(network, info.recipe))
     if ranks.is_first:
         (folder / LOG).unlink(missing_ok=True)

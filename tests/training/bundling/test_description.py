@@ -145,7 +145,7 @@ def test_weights_that_were_not_drawn_leave_a_trace(tmp_path):
     drawn = load_trained(write_checkpoint(tmp_path / "one"))
     tuned = replace(drawn, info=replace(drawn.info, init_sha256="c" * 64))
     found = provenance_of([tuned, drawn, drawn], STATEMENT)
-    start = f"tiny (seed 0, 8 steps, from checkpoint sha256:{'c' * 64})"
+    start = f"tiny (seed 0, 8 steps, from weights sha256:{'c' * 64})"
     assert found.recipe == f"{start}, tiny (seed 0, 8 steps)"
     assert found.data == "cubes"
 

@@ -325,6 +325,7 @@ def test_only_a_window_has_ends(intensity, limits):
 def test_a_network_takes_its_output_channels_from_the_label_set_unless_it_states_them():
     assert tiny_recipe().network.out_channels == 5
     assert tiny_recipe(channels="foreground").network.out_channels == 2
+    assert tiny_recipe(label_set="flare23", channels="merged").network.out_channels == 13
 
 
 def test_the_embedded_recipe_serves_for_a_few_organs():
@@ -337,7 +338,6 @@ def test_the_embedded_recipe_serves_for_a_few_organs():
         ("min_whole_volume", ("liver",)),
         ("min_whole_volume", ("spleen",)),
     ]
-    assert tiny_recipe(label_set="flare23", channels="merged").network.out_channels == 13
 
 
 def test_any_network_can_stand_in_a_recipe():
