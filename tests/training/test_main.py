@@ -96,7 +96,8 @@ def test_train_writes_checkpoints_and_resume_finds_them(recipe_file, cubes, tmp_
         (["--validation", "nowhere"], 1, "nowhere: no data set here"),
         (["--data", "nowhere"], 1, "nowhere: no data set here"),
         (["--resume"], 1, "no such checkpoint"),
-        (["--init", "none.safetensors"], 1, "none.safetensors: no such checkpoint"),
+        (["--init", "none.safetensors"], 1, "none.safetensors: no such checkpoint; give a checkpoint"),
+        (["--init", "."], 1, ".: is a folder; give a checkpoint"),
         (["--resume", "--init", "none.safetensors"], 2, "leave out --init"),
     ],
 )

@@ -247,7 +247,7 @@ def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
     )
     recipe = run.info.recipe
     if passed_over := recipe.inference.passed_over(recipe.labels):
-        logger.info("clean-up passes over what is in no label: %s", ", ".join(passed_over))
+        logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
     for line in run.placement.plan():
         logger.info("%s", line)
     for folder in folders:

@@ -338,6 +338,8 @@ def test_the_embedded_recipe_serves_for_a_few_organs():
         ("min_whole_volume", ("liver",)),
         ("min_whole_volume", ("spleen",)),
     ]
+    assert recipe.inference.passed_over(recipe.labels)[:3] == ["right kidney", "left kidney", "stomach"]
+    assert load_recipe("default").inference.passed_over(load_recipe("default").labels) == []
 
 
 def test_any_network_can_stand_in_a_recipe():
