@@ -14,6 +14,9 @@
 ends in 2 too.
 """
 
+SCATTERED = "labels are scattered like noise; left as they are, without clean-up"
+"""What is said of a result in so many pieces that it is noise."""
+
 
 class LeanSegError(Exception):
     """Something that the user can mend; the message is one line for them."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from inference.cohort.cases import Case
-from inference.errors import one_line, printable
+from inference.errors import SCATTERED, one_line, printable
 from inference.geometry import Geometry
 from inference.predictor import Segmented
 from inference.timing import Timings
@@ -93,6 +93,8 @@ def findings(outcome: Outcome, organs: Sequence[str]) -> str:
         outcome: of a case that was segmented.
         organs: what could have been found, in the order of the label set.
     """
+    if SCATTERED in outcome.warnings and not outcome.organs:
+        return "organs not counted, see the warning"
     crumbs = [organ for organ in outcome.organs if organ.crumb]
     counted = organs_in_words(
         organs,

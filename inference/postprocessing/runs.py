@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.errors import SCATTERED
 from model.arrays import U8, Mask, Zyx
 
 I32 = NDArray[np.int32]
@@ -48,7 +49,7 @@ class ScatteredError(Exception):
     """A label map in so many pieces that it is noise, and that the planned memory does not suffice."""
 
     def __init__(self) -> None:
-        super().__init__("labels are scattered like noise; left as they are, without clean-up")
+        super().__init__(SCATTERED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from inference.cohort.cases import Case
 from inference.cohort.organ_table import check_tables, table_paths, write_tables
 from inference.cohort.outcome import Outcome, findings
 from inference.errors import OutputError, UsageError
+from inference.postprocessing.runs import ScatteredError
 from inference.trust.organ_figures import OrganFigures, ValueFigures
 
 LIVER = OrganFigures(
@@ -101,6 +102,7 @@ def test_the_report_is_not_written_over(tmp_path):
         ({"organs": (LIVER,)}, "1 of 3 organs (no spleen, no aorta)"),
         ({"organs": (LIVER,), "doubts": (DOUBT,)}, "1 of 3 organs (no spleen, no aorta), DOUBTFUL, see"),
         ({}, "0 of 3 organs (no liver, no spleen, no aorta)"),
+        ({"warnings": (str(ScatteredError()),)}, "organs not counted, see the warning"),
         ({"organs": (LIVER, CRUMB)}, "1 of 3 organs (no aorta; mere crumbs of spleen)"),
         (
             {"organs": (LIVER, CRUMB, PART)},
