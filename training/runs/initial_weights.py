@@ -86,12 +86,9 @@ def start_from(network: nn.Module, path: Path, channels: Sequence[str]) -> list[
         raise CheckpointError(
             f"{path}: export made batch norms part of the convolutions before them; start from a checkpoint"
         )
-    wanted, weights = network.state_dict(), dict(initial.weights)
-    same = initial.channels == tuple(channels)
-    kept = {name for name in wanted if _is_head(name) and not (same and name in weights)}
-    for name in list(weights):
-        if _is_head(name) and name not in wanted:
-            del weights[name]
+    wanted, same = network.state_dict(), initial.channels == tuple(channels)
+    kept = {name for name in wanted if _is_head(name) and not (same and name in initial.weights)}
+    weights = {name: at for name, at in initial.weights.items() if name in wanted or not _is_head(name)}
     weights |= {name: wanted[name] for name in kept}
     if found := differing(weights, wanted):
         raise CheckpointError(
