@@ -45,8 +45,8 @@ test: $(VENV)/.dev ## every test but the slow ones and the container's, and the 
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@$(BIN)/python -m pytest -m "not slow and not container"
 
-test-slow: $(VENV)/.dev ## the slow tests
-	@$(BIN)/python -m pytest -m slow
+test-slow: $(VENV)/.dev ## the slow tests, two at a time
+	@$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 image: ## build the cpu image, labelled with this revision (needs docker)
 	@docker build -t leanseg --target cpu --build-arg REVISION=$$(git describe --always --abbrev=40 --dirty) \
