@@ -41,12 +41,15 @@ dicom: $(VENV)/.dicom ## set up the packages that write results as DICOM (predic
 
 peers: .venv-peers/.done ## set up nnU-Net itself, to compare with: its tests, `model verify --python`, `eval benchmark peers`
 
+# Two at a time; a worker that is done takes tests from the other.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
 test: $(VENV)/.dev ## every test but the slow ones and the container's, and the checks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	@$(BIN)/python -m pytest -m "not slow and not container"
+	@$(PYTEST) -m "not slow and not container"
 
-test-slow: $(VENV)/.dev ## the slow tests, two at a time
-	@$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+test-slow: $(VENV)/.dev ## the slow tests
+	@$(PYTEST) -m slow
 
 image: ## build the cpu image, labelled with this revision (needs docker)
 	@docker build -t leanseg --target cpu --build-arg REVISION=$$(git describe --always --abbrev=40 --dirty) \
