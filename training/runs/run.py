@@ -32,6 +32,7 @@ from training.runs.run_files import LAST as LAST
 from training.runs.run_files import LOG as LOG
 from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
+from training.runs.turned_convolutions import turn_convolutions
 from training.training_errors import CheckpointError
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def start_run(
 ) -> Run:
     """A run before its first step, with weights drawn from the seed or taken from `init`.
 
-    `init` is a checkpoint, or a bundle's network file (`*.onnx`); heads that it lacks are drawn.
+    `init` is a checkpoint, or a bundle's network file (`*.onnx`); heads that it lacks start at logits of 0.
 
     A log that an earlier run left in the folder is removed.
 
@@ -130,7 +131,9 @@ def start_run(
         heads = start_from(network, init, info.recipe.channel_names)
         info = replace(info, init_sha256=file_sha256(init))
         if heads and ranks.is_first:
-            logger.info("%s: all weights but the heads', which are drawn: %s", init, ", ".join(heads))
+            logger.info(
+                "%s: all weights but those of new heads, which start at 0: %s", init, ", ".join(heads)
+            )
     run = _new_run(info, device, folder, ranks, network, _average_of(network, info.recipe))
     if ranks.is_first:
         (folder / LOG).unlink(missing_ok=True)
@@ -270,6 +273,7 @@ def _change_computation(network: nn.Module, recipe: Recipe, device: torch.device
     """Let the network compute the same in less memory or time, as the recipe says."""
     if device.type == "cpu" and not recipe.compile:
         normalize_channels_last(network)
+        turn_convolutions(network)
     if recipe.activation_checkpointing:
         recompute_activations(network)
     if recipe.compile:

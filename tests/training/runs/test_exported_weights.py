@@ -57,7 +57,7 @@ def test_a_file_without_a_bundle_gives_all_but_the_heads(tmp_path, spec):
     export(recipe, path)
     run = started(recipe, tmp_path / "run", path)
     names = run.network.state_dict()
-    assert heads_drawn(run, path) == sorted({name.rpartition(".")[0] for name in names if is_head(name)})
+    assert new_heads(run, path) == sorted({name.rpartition(".")[0] for name in names if is_head(name)})
 
 
 def test_batch_norms_that_export_took_up_are_told_of(tmp_path):
@@ -79,20 +79,49 @@ def is_head(name):
     return "head" in name.split(".") or "heads" in name.split(".")
 
 
-def heads_drawn(run, path):
+def new_heads(run, path):
     """Heads of a run that do not hold what the file does; all else must."""
-    stored, drawn = read_initial(path).weights, set()
+    stored, new = read_initial(path).weights, set()
     for name, tensor in run.network.state_dict().items():
         if name not in stored or stored[name].shape != tensor.shape or not torch.equal(stored[name], tensor):
             assert is_head(name)
-            drawn.add(name.rpartition(".")[0])
-    return sorted(drawn)
+            new.add(name.rpartition(".")[0])
+    return sorted(new)
 
 
-def test_heads_of_deep_supervision_are_drawn_and_all_else_is_the_embedded_network(tmp_path):
+def test_heads_of_deep_supervision_are_new_and_all_else_is_the_embedded_network(tmp_path):
     run = started(load_recipe("default"), tmp_path, BUNDLE / "member-1.onnx")
-    assert heads_drawn(run, BUNDLE / "member-1.onnx") == ["up_layers.0.head", "up_layers.1.head"]
+    assert new_heads(run, BUNDLE / "member-1.onnx") == ["up_layers.0.head", "up_layers.1.head"]
     assert run.info.init_sha256 == file_sha256(BUNDLE / "member-1.onnx")
+
+
+def test_new_heads_begin_with_logits_of_0(tmp_path):
+    """The head of full resolution is the file's own."""
+    network = started(load_recipe("default"), tmp_path, BUNDLE / "member-1.onnx").network.train()
+    with torch.no_grad():
+        full, *coarser = network(torch.rand(1, 1, 16, 16, 16))
+    assert full.abs().max() > 1
+    assert [tuple(logits.shape[2:]) for logits in coarser] == [(8, 8, 8), (4, 4, 4)]
+    assert not any(logits.any() for logits in coarser)
+
+
+def test_of_a_head_of_several_layers_the_last_begins_at_0(tmp_path):
+    recipe = tiny_recipe(
+        network={
+            "kind": WITH_BATCH_NORM,
+            "init_filters": 4,
+            "levels": 2,
+            "norm": "instance",
+            "stem_stride": [2, 2, 2],
+        }
+    )
+    path = tmp_path / "member-1.onnx"
+    export(recipe, path)
+    network = started(recipe, tmp_path / "run", path).network
+    first, _, last = network.heads[0]
+    assert first.weight.any()
+    assert not last.weight.any()
+    assert not last.bias.any()
 
 
 @pytest.mark.parametrize(
@@ -105,13 +134,15 @@ def test_a_network_for_other_structures_has_heads_of_its_own(tmp_path, caplog, i
     with caplog.at_level("INFO", "training"):
         run = started(recipe, tmp_path, path)
     heads = ["up_layers.0.head", "up_layers.1.head", "up_layers.2.head"]
-    assert heads_drawn(run, path) == heads
-    assert f"{path}: all weights but the heads', which are drawn: {', '.join(heads)}\n" in caplog.text
+    assert new_heads(run, path) == heads
+    assert (
+        f"{path}: all weights but those of new heads, which start at 0: {', '.join(heads)}\n" in caplog.text
+    )
 
 
 def test_the_embedded_localization_is_started_from_whole(tmp_path):
     run = started(load_recipe("default-roi"), tmp_path, BUNDLE / "localization.onnx")
-    assert heads_drawn(run, BUNDLE / "localization.onnx") == ["up_layers.0.head", "up_layers.1.head"]
+    assert new_heads(run, BUNDLE / "localization.onnx") == ["up_layers.0.head", "up_layers.1.head"]
 
 
 def test_a_checkpoint_has_its_head_and_leaves_out_those_that_the_network_lacks(tmp_path):
@@ -122,7 +153,7 @@ def test_a_checkpoint_has_its_head_and_leaves_out_those_that_the_network_lacks(t
         path, {f"network.{name}": at for name, at in first.network.state_dict().items()}, first.info
     )
     run = started(tiny_recipe(network={**TINY, "blocks_down": [1, 1, 1]}), tmp_path / "run", path)
-    assert heads_drawn(run, path) == []
+    assert new_heads(run, path) == []
 
 
 def test_weights_of_another_network_are_refused_with_the_remedy(tmp_path):

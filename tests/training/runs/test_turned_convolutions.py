@@ -1,0 +1,116 @@
+"""Convolutions that turn a patch are convolutions, and turn it where torch would take its slow kernels."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from training.runs.turned_convolutions import LARGEST_PLAIN, turn_convolutions
+
+SMALL = (1, 48, 12, 28, 36)
+"""48 × 12 × 28 = 16128 are few for torch, 48 × 28 × 36 = 48384 many."""
+
+
+class ConvolvedShapes(TorchDispatchMode):
+    """Shapes of what is convolved."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution.default:
+            self.shapes.append(tuple(args[0].shape))
+        return function(*args, **(kwargs or {}))
+
+
+def convolutions(channels, **options):
+    """torch's own convolution, and the same one that turns."""
+    torch.manual_seed(0)
+    plain = nn.Conv3d(channels, 8, options.pop("kernel_size", 3), **options)
+    changed = copy.deepcopy(plain)
+    turn_convolutions(changed)
+    return plain, changed
+
+
+def convolved(module, x):
+    with ConvolvedShapes() as seen:
+        module(x)
+    return seen.shapes
+
+
+def outcome(module, x):
+    """Output, and gradients of everything."""
+    x = x.detach().requires_grad_()
+    module.zero_grad()
+    y = module(x)
+    y.backward(torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape))
+    return y.detach(), x.grad, *(parameter.grad.clone() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": 1},
+        {"padding": (0, 1, 2), "stride": (1, 2, 3), "kernel_size": (1, 3, 5)},
+        {"padding": (2, 1, 1), "dilation": (2, 1, 1), "bias": False},
+    ],
+    ids=["plain", "strided", "dilated"],
+)
+def test_values_and_gradients_are_those_of_torch_in_float64(options):
+    plain, changed = convolutions(48, **options)
+    x = torch.randn(SMALL)
+    expected = outcome(copy.deepcopy(plain).double(), x.double())
+    assert convolved(changed, x) == [(1, 48, 36, 28, 12)]
+    for one, other in zip(outcome(changed, x), expected, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "turned"),
+    [
+        ((1, 48, 28, 12, 36), (1, 48, 36, 28, 12)),
+        ((1, LARGEST_PLAIN // 100, 10, 10, 11), (1, LARGEST_PLAIN // 100, 11, 10, 10)),
+    ],
+)
+def test_the_shortest_side_comes_last(shape, turned):
+    _, changed = convolutions(shape[1], padding=1)
+    assert convolved(changed, torch.randn(shape)) == [turned]
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        ((2, 48, 12, 28, 36), "several patches"),
+        ((1, 48, 12, 36, 36), "large as it is: 48 × 12 × 36 = 20736"),
+        ((1, 8, 8, 8, 8), "small however it lies"),
+    ],
+)
+def test_as_it_is_where_turning_changes_nothing(shape, why):
+    _, changed = convolutions(shape[1], padding=1)
+    assert convolved(changed, torch.randn(shape)) == [shape], why
+
+
+def test_torchs_own_elsewhere():
+    """Judged, in other types, and of kinds that nobody turns."""
+    x = torch.randn(SMALL)
+    plain, changed = convolutions(48, padding=1)
+    assert convolved(changed.eval(), x) == [SMALL]
+    assert torch.equal(changed(x), plain.eval()(x))
+    _, changed = convolutions(48, padding=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert convolved(changed, x) == [SMALL]
+    for options in (
+        {"padding": 1, "groups": 2},
+        {"padding": "same"},
+        {"padding": 1, "padding_mode": "circular"},
+    ):
+        plain, changed = convolutions(48, **options)
+        assert torch.equal(changed(x), plain(x))
+
+
+def test_weights_keep_their_names():
+    plain, changed = convolutions(48)
+    assert changed.state_dict().keys() == plain.state_dict().keys()
