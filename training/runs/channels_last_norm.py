@@ -5,6 +5,7 @@ a step's time. Batch norm of a batch of one patch is instance norm, and is compu
 """
 
 from collections.abc import Sequence
+from types import MethodType
 from typing import Any
 
 import torch
@@ -25,20 +26,15 @@ def normalize_channels_last(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(module, nn.InstanceNorm3d) and module.affine and not module.track_running_stats:
-            _replace_forward(module)
+            module.forward = MethodType(_in_layout, module)  # type: ignore[method-assign]
 
 
-def _replace_forward(module: nn.InstanceNorm3d) -> None:
-    forward = module.forward
-
-    def in_layout(x: Tensor) -> Tensor:
-        fits = x.device.type == "cpu" and x.dtype in TYPES and x[0, 0].numel() > 1
-        if not (module.training and fits):
-            return forward(x)
-        normalized: Tensor = _InstanceNorm.apply(x, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
-        return normalized
-
-    module.forward = in_layout  # type: ignore[assignment, method-assign]
+def _in_layout(module: nn.InstanceNorm3d, x: Tensor) -> Tensor:
+    fits = x.device.type == "cpu" and x.dtype in TYPES and x[0, 0].numel() > 1
+    if not (module.training and fits):
+        return nn.InstanceNorm3d.forward(module, x)
+    normalized: Tensor = _InstanceNorm.apply(x, module.weight, module.bias, module.eps)  # type: ignore[no-untyped-call]
+    return normalized
 
 
 class _InstanceNorm(torch.autograd.Function):

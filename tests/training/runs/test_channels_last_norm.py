@@ -82,3 +82,13 @@ def test_torchs_own_norm_elsewhere(case):
     else:
         plain, changed, x = plain.double(), changed.double(), x.double()
     assert torch.equal(changed(x), plain(x))
+
+
+def test_a_copy_computes_with_its_own_weights():
+    _, changed = norms()
+    other = copy.deepcopy(changed)
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.randn(1, 3, 4, 4, 4)
+    assert changed(x).any()
+    assert not other(x).any()

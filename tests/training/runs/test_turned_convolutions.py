@@ -114,3 +114,12 @@ def test_torchs_own_elsewhere():
 def test_weights_keep_their_names():
     plain, changed = convolutions(48)
     assert changed.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_a_copy_computes_with_its_own_weights():
+    _, changed = convolutions(48, padding=1)
+    other = copy.deepcopy(changed)
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)
+    assert changed(torch.ones(SMALL)).any()
+    assert not other(torch.ones(SMALL)).any()
