@@ -1,6 +1,7 @@
 """Networks that compute their activations again for the gradients instead of keeping them all."""
 
 from collections.abc import Iterator
+from types import MethodType
 from typing import Any
 
 import torch
@@ -25,12 +26,13 @@ def _parts(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _recompute(module: nn.Module) -> None:
-    forward = module.forward
+    # Bound to the module, so that a copy of the network computes with its own weights.
+    module.forward = MethodType(_saving, module)
 
-    def saving(*inputs: Any) -> Any:  # noqa: ANN401 - whatever the module takes and gives
-        if not torch.is_grad_enabled():
-            return forward(*inputs)
-        # No layer here draws random numbers, so their state need not be kept.
-        return checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=False)
 
-    module.forward = saving
+def _saving(module: nn.Module, *inputs: Any) -> Any:  # noqa: ANN401 - whatever the module takes and gives
+    forward = type(module).forward
+    if not torch.is_grad_enabled():
+        return forward(module, *inputs)
+    # No layer here draws random numbers, so their state need not be kept.
+    return checkpoint(forward, module, *inputs, use_reentrant=False, preserve_rng_state=False)

@@ -132,7 +132,7 @@ def start_run(
         info = replace(info, init_sha256=file_sha256(init))
         if heads and ranks.is_first:
             logger.info(
-                "%s: all weights but those of new heads, which start at 0: %s", init, ", ".join(heads)
+                "%s: all weights but those of new heads, whose logits start at 0: %s", init, ", ".join(heads)
             )
     run = _new_run(info, device, folder, ranks, network, _average_of(network, info.recipe))
     if ranks.is_first:

@@ -3,16 +3,15 @@
 In float32 torch (`use_mkldnn` in its Convolution.cpp) computes a convolution of one patch by its plain
 kernels, several times as slow as oneDNN's, where channels × z × y are no more than 20480. x does not count:
 turned so that its shortest side comes last, a patch in the lower levels of a network may be beyond that
-limit.
+limit. Which kernels torch would take is asked of torch, whose rule also looks at the kernel's size, the
+number of threads and whether oneDNN is there.
 """
 
+from collections.abc import Sequence
 from types import MethodType
 
 import torch
 from torch import Tensor, nn
-
-LARGEST_PLAIN = 20480
-"""Channels × z × y up to which torch takes its plain kernels for one patch."""
 
 
 def turn_convolutions(network: nn.Module) -> None:
@@ -27,30 +26,47 @@ def turn_convolutions(network: nn.Module) -> None:
 
 
 def _can_be_turned(module: nn.Conv3d) -> bool:
-    return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    torchs_own = type(module).forward is nn.Conv3d.forward
+    return torchs_own and module.padding_mode == "zeros" and not isinstance(module.padding, str)
 
 
 def _turned(module: nn.Conv3d, x: Tensor) -> Tensor:
-    order = _better_order(x) if module.training else None
-    if order is None:
+    if not module.training or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
         return nn.Conv3d.forward(module, x)
+    longest_first = sorted(range(3), key=lambda axis: x.shape[2 + axis], reverse=True)
+    as_it_lies, turned = _arguments(module, x, range(3)), _arguments(module, x, longest_first)
+    if _fast(as_it_lies) or not _fast(turned):
+        return nn.Conv3d.forward(module, x)
+    back = (0, 1, *(2 + longest_first.index(axis) for axis in range(3)))
+    return torch.conv3d(*turned).permute(back)
+
+
+Sizes = tuple[int, ...]
+Arguments = tuple[Tensor, Tensor, Tensor | None, Sizes, Sizes, Sizes, int]
+"""Image, weight, bias, stride, padding, dilation, groups."""
+
+
+def _arguments(module: nn.Conv3d, x: Tensor, order: Sequence[int]) -> Arguments:
+    """What a convolution is given, its spatial axes in some order."""
     there = (0, 1, *(2 + axis for axis in order))
-    back = (0, 1, *(2 + order.index(axis) for axis in range(3)))
-    turned_x, weight = x.permute(there), module.weight.permute(there)
     stride, padding, dilation = (
         tuple(int(by_axis[axis]) for axis in order)
         for by_axis in (module.stride, module.padding, module.dilation)
     )
-    return torch.conv3d(turned_x, weight, module.bias, stride, padding, dilation).permute(back)
+    return (
+        x.permute(there),
+        module.weight.permute(there),
+        module.bias,
+        stride,
+        padding,
+        dilation,
+        module.groups,
+    )
 
 
-def _better_order(x: Tensor) -> tuple[int, int, int] | None:
-    """Spatial axes of an image (b, c, z, y, x), the shortest last; None where it crosses no limit."""
-    one_in_fp32 = x.device.type == "cpu" and x.dtype == torch.float32 and x.shape[0] == 1
-    if not one_in_fp32 or torch.is_autocast_enabled("cpu"):
-        return None
-    _, channels, *sides = x.shape
-    longest, middle, shortest = sorted(range(3), key=lambda axis: sides[axis], reverse=True)
-    as_it_lies = channels * sides[0] * sides[1]
-    turned = channels * sides[longest] * sides[middle]
-    return (longest, middle, shortest) if as_it_lies <= LARGEST_PLAIN < turned else None
+def _fast(arguments: Arguments) -> bool:
+    """Whether torch would take oneDNN's kernels."""
+    *given, groups = arguments
+    transposed, output_padding = False, (0, 0, 0)
+    taken = torch._C._select_conv_backend(*given, transposed, output_padding, groups)
+    return str(taken.name) == "Mkldnn"

@@ -136,7 +136,8 @@ def test_a_network_for_other_structures_has_heads_of_its_own(tmp_path, caplog, i
     heads = ["up_layers.0.head", "up_layers.1.head", "up_layers.2.head"]
     assert new_heads(run, path) == heads
     assert (
-        f"{path}: all weights but those of new heads, which start at 0: {', '.join(heads)}\n" in caplog.text
+        f"{path}: all weights but those of new heads, whose logits start at 0: {', '.join(heads)}\n"
+        in caplog.text
     )
 
 

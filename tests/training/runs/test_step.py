@@ -1,5 +1,7 @@
 """What a step computes does not depend on how it is computed."""
 
+import copy
+
 import pytest
 import torch
 
@@ -60,6 +62,15 @@ def test_activations_computed_again_give_the_same_losses(tmp_path, network):
     assert found == expected
     assert torch.equal(weights_of(run.network), weights_of(whole.network))
     assert run.network.state_dict().keys() == whole.network.state_dict().keys()
+
+
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=lambda network: network["kind"])
+def test_a_copy_computes_activations_again_by_its_own_weights(tmp_path, network):
+    _, run = steps_of(tmp_path, count=0, size=1, network=network, activation_checkpointing=True)
+    other = copy.deepcopy(run.network)
+    other(batch_of(1).images)[0].sum().backward()
+    assert all(parameter.grad is None for parameter in run.network.parameters())
+    assert any(parameter.grad is not None for parameter in other.parameters())
 
 
 def test_activations_computed_again_are_fewer(tmp_path):

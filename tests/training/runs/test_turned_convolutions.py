@@ -7,22 +7,24 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from training.runs.turned_convolutions import LARGEST_PLAIN, turn_convolutions
+from training.runs.turned_convolutions import turn_convolutions
 
 SMALL = (1, 48, 12, 28, 36)
 """48 × 12 × 28 = 16128 are few for torch, 48 × 28 × 36 = 48384 many."""
+TURNED = (1, 48, 36, 28, 12)
 
 
-class ConvolvedShapes(TorchDispatchMode):
-    """Shapes of what is convolved."""
+class Convolved(TorchDispatchMode):
+    """Shapes of what is convolved, and by which kernels."""
 
     def __init__(self):
         super().__init__()
-        self.shapes = []
+        self.shapes, self.kernels = [], []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is torch.ops.aten.convolution.default:
             self.shapes.append(tuple(args[0].shape))
+            self.kernels.append(torch._C._select_conv_backend(*args))
         return function(*args, **(kwargs or {}))
 
 
@@ -35,10 +37,14 @@ def convolutions(channels, **options):
     return plain, changed
 
 
-def convolved(module, x):
-    with ConvolvedShapes() as seen:
+def seen(module, x):
+    with Convolved() as all_seen:
         module(x)
-    return seen.shapes
+    return all_seen
+
+
+def convolved(module, x):
+    return seen(module, x).shapes
 
 
 def outcome(module, x):
@@ -63,7 +69,7 @@ def test_values_and_gradients_are_those_of_torch_in_float64(options):
     plain, changed = convolutions(48, **options)
     x = torch.randn(SMALL)
     expected = outcome(copy.deepcopy(plain).double(), x.double())
-    assert convolved(changed, x) == [(1, 48, 36, 28, 12)]
+    assert convolved(changed, x) == [TURNED]
     for one, other in zip(outcome(changed, x), expected, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
 
@@ -72,7 +78,7 @@ def test_values_and_gradients_are_those_of_torch_in_float64(options):
     ("shape", "turned"),
     [
         ((1, 48, 28, 12, 36), (1, 48, 36, 28, 12)),
-        ((1, LARGEST_PLAIN // 100, 10, 10, 11), (1, LARGEST_PLAIN // 100, 11, 10, 10)),
+        ((1, 20480 // 100, 10, 10, 11), (1, 20480 // 100, 11, 10, 10)),
     ],
 )
 def test_the_shortest_side_comes_last(shape, turned):
@@ -91,6 +97,51 @@ def test_the_shortest_side_comes_last(shape, turned):
 def test_as_it_is_where_turning_changes_nothing(shape, why):
     _, changed = convolutions(shape[1], padding=1)
     assert convolved(changed, torch.randn(shape)) == [shape], why
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_turned_ones_are_computed_by_onednn(layout):
+    plain, changed = (module.to(memory_format=layout) for module in convolutions(48, padding=1))
+    x = torch.randn(SMALL).to(memory_format=layout)
+    assert seen(plain, x).kernels == [torch._C._ConvBackend.Slow3d]
+    assert seen(changed, x).kernels == [torch._C._ConvBackend.Mkldnn]
+    assert outcome(changed, x)[0].shape == plain(x).shape
+
+
+def test_not_turned_where_onednn_would_not_compute_it():
+    x = torch.randn(SMALL)
+    _, changed = convolutions(48, padding=1)
+    with torch.backends.mkldnn.flags(enabled=False):
+        assert convolved(changed, x) == [SMALL]
+    assert convolved(changed, x) == [TURNED]
+
+
+@pytest.mark.parametrize(("threads", "shape"), [(1, SMALL), (2, TURNED)])
+def test_kernels_of_one_voxel_are_fast_with_several_threads_alone(threads, shape):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        _, changed = convolutions(48, kernel_size=1)
+        assert convolved(changed, torch.randn(SMALL)) == [shape]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_large_kernels_are_fast_as_they_are():
+    _, changed = convolutions(48, kernel_size=(1, 5, 5), padding=(0, 2, 2))
+    assert convolved(changed, torch.randn(SMALL)) == [SMALL]
+
+
+def test_a_convolution_that_computes_otherwise_is_left_alone():
+    class Doubled(nn.Conv3d):
+        def forward(self, input):
+            return 2 * super().forward(input)
+
+    module = Doubled(48, 8, 3, padding=1)
+    expected = module(torch.ones(SMALL))
+    turn_convolutions(module)
+    assert torch.equal(module(torch.ones(SMALL)), expected)
 
 
 def test_torchs_own_elsewhere():
