@@ -11,7 +11,7 @@ from functools import partial
 
 from inference.call import WRONG_CALL, Call
 from inference.cohort.assembly_line import Tell
-from inference.cohort.cases import Case, check_folders, find_cases, prepare_output
+from inference.cohort.cases import Case, check_folders, find_cases, passed_over, prepare_output
 from inference.cohort.folder import Begin, FolderRun, Progress
 from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import open_case
@@ -55,8 +55,7 @@ def run(call: Call) -> int:
 def _run(call: Call, console: Console) -> int:
     start = time.perf_counter()
     bundle = load_bundle(call.bundle)
-    cases = find_cases(call.input, len(bundle.manifest.inputs))
-    check_folders(call.input, call.output)
+    cases = _cases(call, bundle, console)
     further = further_for(call, bundle, len(cases))
     planner = planner_for(call, bundle, further)
     if call.plan:
@@ -93,6 +92,15 @@ def _run(call: Call, console: Console) -> int:
     report()
     console.say(summary(outcomes, time.perf_counter() - start))
     return exit_code(outcomes)
+
+
+def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
+    """What is to be segmented; the user is told of images beside it."""
+    cases = find_cases(call.input, len(bundle.manifest.inputs))
+    check_folders(call.input, call.output)
+    if left_out := passed_over(call.input, cases, call.output):
+        console.complain(f"warning: {printable(left_out)}")
+    return cases
 
 
 def _segment_all(

@@ -10,6 +10,7 @@ from inference.imaging.formats.dicom import holds_dicom, is_dicom
 from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import sweep, try_folder
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
+from model.organ_counts import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +150,25 @@ def _folders_of_images(folder: Path) -> list[Path]:
     """Folders in a folder that hold images, by name."""
     folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     return [entry for entry in folders if _images_in(entry)]
+
+
+def passed_over(source: Path, cases: Sequence[Case], output: Path) -> str:
+    """A warning about folders with images that lie beside the cases and are none; empty where there are none.
+
+    Args:
+        source: what was searched for cases.
+        cases: that were found in it.
+        output: of results, which may lie in the source.
+    """
+    taken = {case.path.resolve() for case in cases}
+    if not source.is_dir() or source.resolve() in taken:
+        return ""
+    known = taken | {output.resolve()}
+    left = [folder for folder in _folders_of_images(source) if folder.resolve() not in known]
+    if not left:
+        return ""
+    names = listed([folder.name for folder in left])
+    return f"{source}: images in its folders are left out ({names}); give one with --input: {left[0]}"
 
 
 def _images_beside(path: Path) -> list[Path]:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from inference.cohort.cases import check_folders, find_cases, output_name, prepare_output
+from inference.cohort.cases import check_folders, find_cases, output_name, passed_over, prepare_output
 from inference.errors import OutputError, UsageError
 from tests.inference.images import write_nifti, write_series
 
@@ -214,3 +214,31 @@ def test_an_image_beside_a_dicom_series_is_not_taken_in_silence(source):
     assert series.warnings == ()
     (source / "series").rename(source.parent / "elsewhere")
     assert find_cases(source)[0].warnings == ()
+
+
+def test_images_in_folders_beside_the_cases_are_told_of(source):
+    put(source, "a.mha")
+    for folder in ("imagesTr", "imagesTs", "results", "notes", "series"):
+        (source / folder).mkdir()
+    put(source / "imagesTr", "b.mha")
+    put(source / "imagesTs", "c.mha")
+    put(source / "results", "a.nii.gz")
+    put(source / "notes", "notes.txt")
+    put(source / "series", "1.dcm")
+    cases = find_cases(source)
+    assert [case.path.name for case in cases] == ["a.mha", "series"]
+    assert passed_over(source, cases, source / "results") == (
+        f"{source}: images in its folders are left out (imagesTr and imagesTs); "
+        f"give one with --input: {source / 'imagesTr'}"
+    )
+
+
+@pytest.mark.parametrize("names", [["a.mha"], ["1.dcm"]])
+def test_a_file_or_a_series_leaves_nothing_out(source, names):
+    """A series includes the folders in its folder."""
+    put(source, *names)
+    (source / "more").mkdir()
+    put(source / "more", "2.dcm" if names == ["1.dcm"] else "b.txt")
+    cases = find_cases(source)
+    assert passed_over(source, cases, source / "results") == ""
+    assert passed_over(source / names[0], cases, source / "results") == ""
