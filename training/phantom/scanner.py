@@ -66,8 +66,9 @@ def paint_table(canvas: Canvas, torso: Torso, rng: np.random.Generator) -> None:
     edge = np.abs(xx - np.float32(x)) - np.float32(215)
     table = np.broadcast_to(np.maximum(shell, edge), frame.shape).copy()
     table = np.maximum(table, -torso.skin + 1)
-    canvas.paint(Field(whole, table), float(rng.uniform(-150, 50)))
-    canvas.paint(Field(whole, table + np.float32(2.2)), float(rng.uniform(-960, -880)))
+    shell_hu, foam_hu, shell_mm = rng.uniform(0, 400), rng.uniform(-960, -880), rng.uniform(2.5, 4.5)
+    canvas.paint(Field(whole, table), float(shell_hu))
+    canvas.paint(Field(whole, table + np.float32(shell_mm)), float(foam_hu))
 
 
 def paint_arms(canvas: Canvas, rng: np.random.Generator, tissues_hu: dict[str, float]) -> None:

@@ -16,6 +16,8 @@ from training.phantom.tissue import Tissues
 
 _GAS_HU = -970.0
 _SKIN_MM = 2.0
+_FOLDS_MM = 2.0
+"""By how much fat under the skin gets thicker and thinner within some centimetres, about."""
 _NOISE_SCALES_MM = (8.0, 15.0, 26.0, 50.0)
 
 
@@ -95,9 +97,11 @@ class Painter:
         # Fat is thicker at the back and on the hips than over the ribs.
         y = self._whole.y
         fat = np.float32(shape.fat_mm) * np.interp(z, [-250, -60, 60, 200], [1.3, 1.1, 0.7, 0.6]).astype("f4")
-        fat *= np.clip(1 + np.float32(0.25) * coarse + np.float32(0.3) * np.clip(y / 90, -1, 1), 0.3, 2.2)
+        folds = np.float32(min(0.25, _FOLDS_MM / shape.fat_mm))
+        fat *= np.clip(1 + folds * coarse + np.float32(0.3) * np.clip(y / 90, -1, 1), 0.3, 2.2)
         wall = np.float32(shape.wall_mm) * np.clip(1 + np.float32(0.35) * medium, 0.3, 2)
-        skin = hull - wall - fat - np.float32(_SKIN_MM)
+        # Where muscle is thin there is more fat: the skin is smooth.
+        skin = hull - np.float32(shape.wall_mm) - fat - np.float32(_SKIN_MM)
         self.skin_mm = skin
         fat_hu = np.float32(tissues["fat"]) + np.float32(5) * fine
         muscle_hu = np.float32(tissues["muscle"]) - np.clip(np.float32(rng.uniform(3, 14)) * fine, -4, 50)
@@ -105,7 +109,7 @@ class Painter:
         image[skin < 0] = tissues["skin"]
         under = skin < -_SKIN_MM
         image[under] = fat_hu[under]
-        muscle = hull < wall
+        muscle = (hull < wall) & under
         image[muscle] = muscle_hu[muscle]
         # The flank's muscles are layers with seams of fat.
         seam = muscle & (np.abs(hull - wall / 2) < 1.0) & (coarse > rng.normal(0.2, 0.5))

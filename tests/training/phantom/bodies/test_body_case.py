@@ -8,8 +8,10 @@ import pytest
 from tests.training.phantom.bodies.blocks import IDS, block_body
 from tests.training.phantom.plain import plain_pose
 from training.phantom.bodies.body_case import STEP_MM, body_case, deform
+from training.phantom.bodies.body_filling import Painter
 from training.phantom.bodies.shape import move_organs, random_shape
 from training.phantom.frame import Frame
+from training.phantom.tissue import random_tissues
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,20 @@ def test_moving_organs_never_folds_space(body):
         move_organs(coordinates, body, np.random.default_rng(seed))
         for direction, values in enumerate(coordinates):
             assert np.diff(values, axis=direction).min() > 0
+
+
+def test_the_skin_of_the_stout_is_smooth(body):
+    """Fat of 50 mm is about as thick everywhere at one height and depth; muscle below makes no waves."""
+    rng, frame = np.random.default_rng(0), frame_around(body)
+    shape = plain_shape(body, fat_mm=50.0, wall_mm=8.0)
+    deformed = deform(frame, body, shape, Still())
+    painter = Painter(frame, body, deformed, shape, random_tissues(rng, "portal"), rng)
+    image = painter.paint()
+    beyond_muscle = deformed.hull_mm - painter.skin_mm
+    assert np.ptp(beyond_muscle, axis=2).max() < 10
+    assert np.ptp(beyond_muscle, axis=(0, 1)).max() > 10  # thicker behind than in front
+    inside = (painter.skin_mm < -2) & (deformed.hull_mm > 0) & (deformed.structures == 0)
+    assert np.ptp(image[inside & (deformed.hull_mm > 20)]) < 100  # fat alone
 
 
 def test_a_case_is_made_from_its_seed_alone(body):
