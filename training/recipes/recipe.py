@@ -229,6 +229,8 @@ class Recipe:
                 faults.append(f"{name}: must be 1 to 1e+07, is {steps}")
         if self.pipeline is not None:
             faults += self._faults_of_pipeline(self.pipeline)
+        if self.compile and self.activation_checkpointing and getattr(self.network, "norm", None) == "batch":
+            faults.append("compile: must be false with activation_checkpointing for networks with batch norm")
         parts = self.optimizer.accumulate_steps
         sizes = {"sampling.batch_size": self.sampling.batch_size}
         for index, stage in enumerate(self.curriculum):

@@ -49,7 +49,7 @@ class Pipeline:
     """The network cut over processes, and each batch into micro-batches that flow through them (GPipe, LAMP).
 
     Losses and gradients are those of the whole network on the whole batch, sums over the batch included, as
-    of a Dice term. Batch norm alone takes its statistics over each micro-batch.
+    of a Dice term. Batch norm alone takes its statistics over each micro-batch of each replica.
     """
 
     stages: int | None = None

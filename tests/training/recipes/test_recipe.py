@@ -139,6 +139,14 @@ def test_no_clean_up_is_a_choice_too():
             {"pipeline": {}, "compile": True},
             "compile: must be false with pipeline, whose stages run block by block",
         ),
+        (
+            {
+                "network": {"kind": "seunet", "init_filters": 4, "levels": 2, "norm": "batch"},
+                "activation_checkpointing": True,
+                "compile": True,
+            },
+            "compile: must be false with activation_checkpointing for networks with batch norm",
+        ),
         ({"pipeline": {"micro_batches": 0}}, "pipeline.micro_batches: must be 1 to 4096, is 0"),
         ({"schedule": {"kind": "polynomial", "power": 0}}, "schedule.power: must be 0.01 to 10, is 0"),
         (
