@@ -67,14 +67,17 @@ class Scores:
     """How much each channel counts, (c,); None: alike."""
     reduce: Reduce
 
-    def present(self, *, background: bool) -> Tensor:
-        """Which channels the truth holds and may be judged, (b, c) bool."""
-        found = self.voxels > 0
-        if self.channels_count is not None:
-            found = found & self.channels_count
+    def judged(self, *, background: bool) -> Tensor:
+        """Which channels may be judged, (b, c) bool."""
+        count = self.channels_count
+        judged = torch.ones_like(self.voxels, dtype=torch.bool) if count is None else count
         if not background:
-            found = torch.cat([torch.zeros_like(found[:, :1]), found[:, 1:]], 1)
-        return found
+            judged = torch.cat([torch.zeros_like(judged[:, :1]), judged[:, 1:]], 1)
+        return judged
+
+    def present(self, *, background: bool) -> Tensor:
+        """Which of them the truth holds, (b, c) bool."""
+        return self.judged(background=background) & (self.voxels > 0)
 
     def weights_of_voxels(self) -> Tensor | None:
         """How much each voxel counts, (b, n); None: alike."""

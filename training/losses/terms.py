@@ -28,13 +28,14 @@ SMOOTH = 1e-5
 
 
 def dice(scores: Scores, term: DiceTerm) -> Tensor:
-    """1 - 2·Σpy / (Σp + Σy), averaged over the channels that the target holds.
+    """1 - 2·Σpy / (Σp + Σy), averaged over the channels that the target holds, or over all (`mean_over`).
 
-    A channel that is absent would add a constant near 1 and no direction; where it is predicted nevertheless,
-    voxel-wise terms say so. A target without any structure gives 0. Sums run over the whole batch, or over
-    each patch by itself (`DiceTerm.batch`).
+    A channel that is absent adds a constant near 1 and hardly any direction; where it is predicted
+    nevertheless, voxel-wise terms say so. A target without any structure that counts gives 0. Sums run over
+    the whole batch, or over each patch by itself (`DiceTerm.batch`).
     """
-    present = scores.present(background=term.background)
+    of_mean = scores.present if term.mean_over == "present" else scores.judged
+    counted_channels = of_mean(background=term.background)
     both, predicted, true = scores.true_sums, scores.sums, scores.voxels
     if term.batch:
         counted = scores.channels_count
@@ -42,10 +43,10 @@ def dice(scores: Scores, term: DiceTerm) -> Tensor:
         both, predicted, true = scores.reduce(
             (stacked if counted is None else stacked * counted).sum(1)
         ).unbind()
-        present = scores.reduce(present.sum(0)) > 0
+        counted_channels = scores.reduce(counted_channels.sum(0)) > 0
     overlap = (2 * both + SMOOTH) / (predicted + true + SMOOTH)
     # Over the batch each device has the sums of all already: nothing is left to reduce.
-    return _channel_mean(1 - overlap, present, scores, _as_it_is if term.batch else scores.reduce)
+    return _channel_mean(1 - overlap, counted_channels, scores, _as_it_is if term.batch else scores.reduce)
 
 
 def cross_entropy(scores: Scores, term: CrossEntropyTerm) -> Tensor:
@@ -109,9 +110,9 @@ def _voxel_mean(values: Tensor, scores: Scores) -> Tensor:
     return _mean((values * weights).sum(), weights.sum(), scores.reduce)
 
 
-def _channel_mean(values: Tensor, present: Tensor, scores: Scores, reduce: Reduce) -> Tensor:
-    """Mean over the channels that are present, each by its weight; values and present (c,) or (b, c)."""
-    weights = present.to(values.dtype)
+def _channel_mean(values: Tensor, counted: Tensor, scores: Scores, reduce: Reduce) -> Tensor:
+    """Mean over the channels that count, each by its weight; values and counted (c,) or (b, c)."""
+    weights = counted.to(values.dtype)
     if scores.class_weights is not None:
         weights = weights * scores.class_weights
     return _mean((values * weights).sum(), weights.sum(), reduce)

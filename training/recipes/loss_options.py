@@ -21,9 +21,13 @@ class _Term:
 
 @dataclass(frozen=True, kw_only=True)
 class DiceTerm(_Term):
-    """1 - Dice, averaged over the structures that are there."""
+    """1 - Dice, averaged over structures."""
 
     kind: Literal["dice"] = "dice"
+    mean_over: Literal["present", "all"] = "present"
+    """Which structures the mean is over: those that the patches hold, or all that their cases annotate, as in
+    nnU-Net and MONAI. A structure that is not there has hardly any gradient: with 4 of 13 in a patch `all`
+    gives the Dice term 4/13 of the weight that `present` gives it beside the others."""
     batch: bool = True
     """Whether voxels are counted over the whole batch (all devices included), or in each patch by itself."""
     background: bool = False

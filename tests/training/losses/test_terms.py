@@ -70,6 +70,22 @@ def test_a_channel_that_the_target_lacks_does_not_count_in_the_dice_term():
     assert value(torch.zeros(1, 3, 1, 1, 2), SECOND, DiceTerm()) == pytest.approx(0.6, abs=1e-4)
 
 
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_channel_that_the_target_lacks_counts_in_the_mean_over_all(batch):
+    # 1 - 0.4 of channel 1 and, but for a hundredth of a thousandth, 1 of channel 2: their mean is 0.8.
+    term = DiceTerm(mean_over="all", batch=batch)
+    assert value(torch.zeros(1, 3, 1, 1, 2), SECOND, term) == pytest.approx(0.8, abs=1e-4)
+
+
+@pytest.mark.parametrize("partial", ["marginal", "ignore"])
+def test_a_channel_that_nobody_annotates_never_counts(partial):
+    loss = Loss(terms=(DiceTerm(mean_over="all"),), partial=partial)
+    annotated = torch.tensor([[True, True, False]])
+    without = torch.zeros(1, 3, 1, 1, 2)
+    # Channel 1 has 1/3 of either voxel: Dice 0.4; channel 2 is no case's.
+    assert sum_of_terms(without, SECOND, loss, annotated).item() == pytest.approx(0.6, abs=1e-4)
+
+
 def test_dice_is_taken_over_the_batch_and_not_case_by_case():
     # Channel 1 fills one voxel of the first case and none of the second: Σpy = 1/2, Σp = 2, Σy = 1.
     batch = torch.cat([SECOND, torch.zeros_like(SECOND)])
