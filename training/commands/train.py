@@ -20,7 +20,7 @@ from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
 from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.fresh_cases import FreshCases, SyntheticCase
-from training.data.quick_hash import folder_sha256
+from training.data.quick_hash import data_sha256, folder_sha256
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.block_costs import micro_batches_of
@@ -147,7 +147,7 @@ def _run(
     watchers: list[Watcher] = []
     if ranks.is_first:
         _say(state, data, arguments.data)
-        write_record(state, data.cases, data.held_out, sys.argv[1:])
+        write_record(state, data.held_out, sys.argv[1:])
         if arguments.tensorboard:
             # Not imported above: it takes a second, and only those who asked for it need it.
             watchers.append(importlib.import_module(TENSORBOARD).TensorBoard(state.folder, state.info.step))
@@ -203,6 +203,7 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
         data="; ".join(
             [*map(data_name, arguments.data), *(["synthetic cases"] if recipe.synthesis is not None else [])]
         ),
+        data_sha256=data_sha256([*data.cases, *data.held_out]),
     )
 
 

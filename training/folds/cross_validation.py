@@ -12,7 +12,7 @@ Every step looks for its own result first, so that a call that was interrupted g
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from model.bundle import ModelBundle, file_sha256, load_bundle
@@ -26,6 +26,7 @@ from training.child_programs import PREDICT, Job
 from training.comparison.held_out_scores import Score
 from training.data.folders import CaseFiles
 from training.data.image_links import link_images
+from training.data.quick_hash import data_sha256
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.folds.fold_splits import Split
 from training.recipes.recipe import Recipe
@@ -36,6 +37,7 @@ from training.whole_files import read_json, write_json, write_text
 
 STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
 LOG = "fold.log"
+CALLED = {"data_sha256": "data set"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class Begun:
     """Names of the cases that each fold holds out."""
     localization: str | None = None
     """SHA-256 of the localization network's checkpoint."""
+    data_sha256: str | None = None
+    """Hash over names, sizes and both ends of all images and label maps; none in older files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,7 @@ class CrossValidation:
         """Write down what is asked for, or compare it with what an earlier call asked for.
 
         Raises:
-            CheckpointError: another recipe, seed, split or localization network.
+            CheckpointError: another recipe, seed, split, localization network or data set.
         """
         path, network = self.folder / STATE, self.localization
         wanted = Begun(
@@ -84,14 +88,17 @@ class CrossValidation:
             seed=self.seed,
             folds=self.split.held_out,
             localization=None if network is None else file_sha256(network),
+            data_sha256=data_sha256(self.cases[name] for name in sorted(self.cases)),
         )
         begun = _read_state(path)
         if begun is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(path, wanted, shared=True)
             begun = wanted
+        # Written before data were hashed, it is taken at its word.
+        begun = replace(begun, data_sha256=begun.data_sha256 or wanted.data_sha256)
         names = [field.name for field in fields(Begun)]
-        apart = [name for name in names if getattr(begun, name) != getattr(wanted, name)]
+        apart = [CALLED.get(name, name) for name in names if getattr(begun, name) != getattr(wanted, name)]
         if apart:
             raise CheckpointError(
                 f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "

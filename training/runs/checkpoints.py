@@ -43,6 +43,8 @@ class RunInfo:
     """SHA-256 of the folder of label maps that synthetic cases are painted over."""
     data: str = ""
     """The data sets, as their dataset.json names them."""
+    data_sha256: str | None = None
+    """Hash over names, sizes and both ends of all their images and label maps; none in older files."""
     init_sha256: str | None = None
     """SHA-256 of the checkpoint, or the bundle's file, that the weights started from; none if they were
     drawn at random."""

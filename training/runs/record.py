@@ -13,7 +13,6 @@ import torch
 from model.onnx_export.revision import git_revision
 from model.schema import dump
 from training.data.folders import CaseFiles
-from training.data.quick_hash import data_sha256
 from training.runs.run import Run
 from training.whole_files import read_json, write_json
 
@@ -21,9 +20,7 @@ RECORD = "run.json"
 PACKAGES = ("leanseg", "torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors")
 
 
-def write_record(
-    run: Run, cases: Sequence[CaseFiles], held_out: Sequence[CaseFiles], call: Sequence[str]
-) -> None:
+def write_record(run: Run, held_out: Sequence[CaseFiles], call: Sequence[str]) -> None:
     """Write `run.json` into the run's folder; a resumed run adds a start to the one that is there."""
     path = run.folder / RECORD
     starts = _earlier_starts(path) if run.info.step else []
@@ -44,7 +41,7 @@ def write_record(
         "batch_size": run.timetable.stages[0].batch_size,
         "processes": run.ranks.world,
         "data": run.info.data,
-        "data_sha256": data_sha256([*cases, *held_out]),
+        "data_sha256": run.info.data_sha256,
         "cases": list(run.info.cases),
         "held_out": [case.name for case in held_out],
         "hardware": hardware(run.device),

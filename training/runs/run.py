@@ -39,7 +39,15 @@ logger = logging.getLogger(__name__)
 
 NETWORK, RAW = "network", "raw"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-COMPARED = ("recipe", "seed", "precision", "cases", "anatomy")
+COMPARED = {
+    "recipe": "recipe",
+    "seed": "seed",
+    "precision": "precision",
+    "cases": "cases",
+    "data_sha256": "data set",
+    "anatomy": "anatomy",
+}
+"""What must be the same when a run is resumed, and what it is called."""
 
 
 @dataclass(kw_only=True)
@@ -144,8 +152,8 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     """The run that `folder` holds, as it was at its last checkpoint.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or set of
-            cases.
+        CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or data
+            set.
         TrainingError: the recipe asks for `compile`, and there is no compiler.
     """
     path = folder / LAST
@@ -153,10 +161,12 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     pipeline = info.recipe.pipeline
     # Into how many stages the network is cut changes nothing about it.
     stored = replace(stored, recipe=replace(stored.recipe, pipeline=pipeline))
-    for name in COMPARED:
+    # Written before data were hashed, it is taken at its word.
+    stored = replace(stored, data_sha256=stored.data_sha256 or info.data_sha256)
+    for name, called in COMPARED.items():
         if getattr(stored, name) != getattr(info, name):
             raise CheckpointError(
-                f"{path}: was written with another {name}; resume with the same one, or choose another "
+                f"{path}: was written with another {called}; resume with the same one, or choose another "
                 "--output"
             )
     network = _drawn(stored)

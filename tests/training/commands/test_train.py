@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -185,6 +186,21 @@ def test_cases_are_made_while_the_network_trains(cubes, tmp_path):
         losses.append(json.loads((run / LOG).read_text().splitlines()[0])["loss"])
     # The same weights and seed: the first step sees another case.
     assert losses[0] != losses[1]
+
+
+def test_a_run_goes_on_with_the_same_data_only(cubes, tmp_path, capsys):
+    """Labels under the same names may be those of another round."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(cubes, data)
+    recipe = recipe_file(tmp_path)
+    more = ("--steps", "1", "--validation", "0", "--precision", "fp32")
+    assert main(words(recipe, data, run, *more)) == 0
+    before = json.loads((run / "run.json").read_text())["data_sha256"]
+    labels = sorted((data / "labelsTr").iterdir())
+    shutil.copy(labels[1], labels[0])
+    assert main(words(recipe, data, run, *more, "--resume")) == 1
+    assert "was written with another data set; resume with the same one" in capsys.readouterr().err
+    assert json.loads((run / "run.json").read_text())["data_sha256"] == before
 
 
 def test_a_run_goes_on_with_the_same_label_maps_only(maps, cubes, tmp_path, capsys):

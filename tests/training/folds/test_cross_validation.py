@@ -13,13 +13,17 @@ from training.folds.fold_splits import Split
 from training.training_errors import CheckpointError, TrainingError
 
 
-def whole_of(folder, held_out=(("a", "b"), ("c",)), seed=0, localization=None, **fields):
+def whole_of(folder, held_out=(("a", "b"), ("c",)), seed=0, localization=None, contents="as drawn", **fields):
+    data = folder.with_name(f"{folder.name}-data")
+    data.mkdir(exist_ok=True)
+    for name in "abc":
+        (data / name).write_text(contents)
     return CrossValidation(
         folder=folder,
         recipe=tiny_recipe(**fields),
         seed=seed,
         split=Split(held_out=held_out, origin="by hand"),
-        cases={name: CaseFiles(name=name, images=(), labels=Path(name)) for name in "abc"},
+        cases={name: CaseFiles(name=name, images=(), labels=data / name) for name in "abc"},
         localization=localization,
     )
 
@@ -41,6 +45,7 @@ def test_beginning_twice_is_going_on(tmp_path):
         ({"held_out": (("a",), ("b", "c"))}, "folds"),
         ({"patch_zyx": [8, 8, 8]}, "recipe"),
         ({"localization": Path(__file__)}, "localization"),
+        ({"contents": "as drawn anew"}, "data set"),
     ],
 )
 def test_another_question_is_refused(tmp_path, changed, named):

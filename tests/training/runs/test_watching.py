@@ -118,11 +118,19 @@ def test_all_watchers_are_told_and_closed():
 
 
 def record_of(cubes, folder, step=0):
-    info = RunInfo(recipe=tiny_recipe(), step=step, seed=5, precision="fp32", cases=("case0",), data="cubes")
-    folder.mkdir(exist_ok=True)
     cases = labelled_cases(cubes)
+    info = RunInfo(
+        recipe=tiny_recipe(),
+        step=step,
+        seed=5,
+        precision="fp32",
+        cases=("case0",),
+        data="cubes",
+        data_sha256=data_sha256(cases),
+    )
+    folder.mkdir(exist_ok=True)
     run = start_run(info, torch.device("cpu"), folder)
-    write_record(run, cases[:1], cases[1:], ["train", "tiny"])
+    write_record(run, cases[1:], ["train", "tiny"])
     return json.loads((folder / RECORD).read_text())
 
 
@@ -130,6 +138,7 @@ def test_run_json_says_what_a_run_was_made_from(cubes, tmp_path):
     record = record_of(cubes, tmp_path)
     assert (record["seed"], record["steps"], record["parameters"]) == (5, 8, 7109)
     assert (record["cases"], record["held_out"], record["data"]) == (["case0"], ["case1"], "cubes")
+    assert record["data_sha256"] == data_sha256(labelled_cases(cubes))
     assert record["versions"]["torch"] == torch.__version__
     assert record["recipe"]["name"] == "tiny"
     assert record["hardware"]["cores"] >= 1
