@@ -41,8 +41,8 @@ def augment_batch(
 
     Args:
         crops: int16 in the image's units (`BEYOND` beyond it), or network input of any float type. They lie
-            about the patch's middle and are as large as the largest `needed_crop` of the keys, or larger
-            than the patch by `crop_margin` on each side, which does for any key. Beyond a crop is 0.
+            about the patch's middle and are as large as the largest `needed_crop` of the keys, or larger.
+            Beyond a crop is 0.
         labels: output channel of each voxel.
         keys: of each patch, seed and number in the run.
         options: what is done to them.

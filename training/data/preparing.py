@@ -18,6 +18,7 @@ from inference.preprocessing.resampling import model_size, resample_image, resam
 from model.arrays import F32, Zyx
 from model.label_files import FILES
 from model.manifest.resampling import along_axes
+from training.augmentation.batched import BEYOND
 from training.data.annotations import ANNOTATED, GIVEN
 from training.data.folders import SPLITS, STORE, CaseFiles
 from training.data.on_grid import network_input, read_checked
@@ -163,7 +164,8 @@ def _as_hu(image: Volume, grid: StoredGrid) -> NDArray[np.int16]:
         if bounds is not None:
             values = np.clip(values.astype(np.float32), *bounds)
         resampled: F32 = resample_image(values, size, along)
-        made[index] = np.clip(np.rint(resampled), INT16.min, INT16.max)
+        # The lowest number stands for what lies beyond an image.
+        made[index] = np.clip(np.rint(resampled), BEYOND + 1, INT16.max)
     return made
 
 

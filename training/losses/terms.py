@@ -58,7 +58,9 @@ def focal(scores: Scores, term: FocalTerm) -> Tensor:
     """Mean over voxels of -(1 - p)^gamma · log p, p the probability of the true channel."""
     values = -scores.log_of_truth
     if term.gamma:
-        values = (1 - scores.log_of_truth.exp()).pow(term.gamma) * values
+        # Exponents below 1 are infinitely steep at 0, where the network is sure.
+        wrong = (1 - scores.log_of_truth.exp()).clamp_min(torch.finfo(values.dtype).eps)
+        values = wrong.pow(term.gamma) * values
     return _voxel_mean(values, scores)
 
 

@@ -280,6 +280,9 @@ class Recipe:
         for name in order.passing_through if isinstance(order, CentreFirst) else ():
             if name not in self.channel_names:
                 faults.append(f"inference.tiling.order.passing_through: {name} is not among the channels")
+        padding = self.inference.tiling.padding
+        if padding != "zeros" and isinstance(self.augmentation, PatchAugmentation):
+            faults.append(f"inference.tiling.padding: {padding} needs augmentation.kind batched, is patches")
         if self.inference.any_window and isinstance(order, CentreFirst):
             faults.append("inference.any_window: needs tiling.order all, is centre_first")
         if self.inference.any_window and self.channels == FOREGROUND:

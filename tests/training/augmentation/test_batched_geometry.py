@@ -8,7 +8,6 @@ from model.manifest.intensity import NoIntensity
 from training.augmentation.batched import augment_batch, needed_crop
 from training.augmentation.batched_geometry import Pose, draw_pose_of, look, middle
 from training.augmentation.draws import draw_matrix
-from training.augmentation.margins import crop_margin, crop_size
 from training.augmentation.pose import cut
 from training.recipes.batched_augmentation_options import (
     BatchedAugmentation,
@@ -24,6 +23,11 @@ TILTED = BatchedAugmentation(
     rotation=Rotation(axial_deg=25, other_deg=15), scaling=Scaling(size=(0.8, 1.2), axes="all")
 )
 AXIAL = BatchedAugmentation(rotation=Rotation(axial_deg=30), scaling=Scaling(size=(0.7, 1.4)))
+
+
+def wide(patch_zyx):
+    """A crop that does for any pose of such a patch."""
+    return tuple(3 * n for n in patch_zyx)
 
 
 def numbered(*shape):
@@ -73,7 +77,7 @@ def test_a_quarter_turn_of_the_sagittal_plane_is_rot90():
 @pytest.mark.parametrize(("options", "is_axial"), [(AXIAL, True), (TILTED, False)])
 def test_patches_are_those_that_scipy_cuts(options, is_axial):
     patch_zyx = (8, 10, 12)
-    crops, labels = numbered(1, *crop_size(options, patch_zyx))
+    crops, labels = numbered(1, *wide(patch_zyx))
     for number in range(4):
         matrix = draw_matrix(options, (3, number))
         assert Pose(matrix=matrix).is_axial == is_axial
@@ -125,7 +129,7 @@ def test_beyond_the_crop_is_air_and_background():
 )
 def test_a_cube_and_its_label_stay_together(options):
     patch_zyx = (16, 20, 20)
-    size = crop_size(options, patch_zyx)
+    size = wide(patch_zyx)
     labels = torch.zeros(2, *size, dtype=torch.uint8)
     middle = [n // 2 for n in size]
     labels[:, middle[0] - 3 : middle[0] + 4, middle[1] - 5 : middle[1] + 3, middle[2] - 3 :][..., :8] = 1
@@ -171,12 +175,12 @@ def test_turns_are_as_frequent_as_their_chance(chance):
 def test_displacements_stay_in_their_range_and_are_smooth():
     options = BatchedAugmentation(elastic=Elastic(every_voxels=8, displacement_voxels=3, axes="all"))
     patch_zyx = (16, 24, 24)
-    size = crop_size(options, patch_zyx)
+    size = wide(patch_zyx)
     places = torch.stack(torch.meshgrid(*[torch.arange(float(n)) for n in size], indexing="ij"))
     labels = torch.zeros(1, *size, dtype=torch.uint8)
     pose = draw_pose_of(options, (0, 0), patch_zyx)
     image, _ = look(places, labels[0], pose, patch_zyx)
-    inside = [slice(4, 4 + n) for n in patch_zyx]
+    inside = middle(size, patch_zyx)
     moved = image - places[:, *inside]
     assert 1 < moved.abs().max() <= 3
     for axis in range(1, 4):
@@ -185,37 +189,19 @@ def test_displacements_stay_in_their_range_and_are_smooth():
 
 def test_axial_displacements_are_alike_in_all_slices():
     options = BatchedAugmentation(elastic=Elastic(every_voxels=4, displacement_voxels=2))
-    size = crop_size(options, (3, 8, 8))
-    assert size[0] == 3
-    plane = torch.rand(1, 1, 1, *size[1:]).expand(-1, -1, 3, -1, -1)
+    size = wide((3, 8, 8))
+    plane = torch.rand(1, 1, 1, *size[1:]).expand(-1, -1, size[0], -1, -1)
     labels = torch.zeros(1, *size, dtype=torch.uint8)
     images, _ = augmented(options, plane, labels, [(0, 0)], (3, 8, 8))
     assert torch.equal(images[0, 0, 0], images[0, 0, 2])
-    assert not torch.equal(images[0, 0, 0], plane[0, 0, 0, 3:-3, 3:-3])
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (BatchedAugmentation(), (0, 0, 0)),
-        (BatchedAugmentation(flips=Flips(axes=("z",))), (0, 0, 0)),
-        # 3.5 · √2 - 3.5 = 1.4
-        (BatchedAugmentation(rotation=Rotation(axial_deg=45)), (0, 3, 3)),
-        (BatchedAugmentation(rotation=Rotation(axial_deg=180)), (0, 3, 3)),
-        # 3.5 / 0.5 - 3.5
-        (BatchedAugmentation(scaling=Scaling(size=(0.5, 1))), (0, 5, 5)),
-        (BatchedAugmentation(elastic=Elastic(displacement_voxels=4, axes="all")), (5, 5, 5)),
-    ],
-)
-def test_margins_by_hand(options, expected):
-    assert crop_margin(options, (8, 8, 8)) == expected
+    assert not torch.equal(images[0, 0, 0], plane[0, 0, 0, 8:-8, 8:-8])
 
 
 @pytest.mark.parametrize("options", [AXIAL, TILTED])
-def test_margins_are_enough(options):
-    """A crop of ones stays one: nothing from beyond it comes in."""
+def test_nothing_from_beyond_a_wide_crop_comes_in(options):
+    """A crop of ones stays one."""
     patch_zyx = (6, 10, 14)
-    size = crop_size(options, patch_zyx)
+    size = wide(patch_zyx)
     keys = [(5, number) for number in range(50)]
     crops = torch.ones(1, 1, *size).expand(len(keys), -1, -1, -1, -1)
     labels = torch.ones(1, *size, dtype=torch.uint8).expand(len(keys), -1, -1, -1)
@@ -228,7 +214,7 @@ def test_margins_are_enough(options):
 def test_a_pose_needs_no_more_than_its_own_crop(options):
     """The patch of a crop as large as any may need is, to the bit, that of the part that this one needs."""
     patch_zyx = (6, 9, 12)
-    crops, labels = numbered(1, *crop_size(options, patch_zyx))
+    crops, labels = numbered(1, *wide(patch_zyx))
     for number in range(5):
         key = (1, number)
         needed = needed_crop(options, key, patch_zyx)

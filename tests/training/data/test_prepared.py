@@ -9,10 +9,12 @@ import blosc2
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, NETWORK, tiny_recipe, write_case, write_dataset
 from training.__main__ import main
+from training.augmentation.batched import network_input
 from training.data import preparing
 from training.data.batches import make_batch
 from training.data.folders import labelled_cases
@@ -111,6 +113,25 @@ def test_every_intensity_is_the_same_from_a_store(tmp_path, intensity, normalize
     fresh, stored = both(tmp_path / "data", store, tiny_recipe(**fields))
     unit = 1.0 if intensity["kind"] == "none" else 0.01
     np.testing.assert_allclose(stored.image[:], fresh.image, atol=0.51 * unit)
+
+
+def test_the_lowest_value_is_not_taken_for_what_lies_beyond_the_image(tmp_path):
+    """Padding of -32768 is as dark as any: (-120 - 20) / 100 = -1.4 and not 0."""
+    hu = np.full((6, 8, 8), 20, np.int16)
+    hu[0] = np.iinfo(np.int16).min
+    write_case(tmp_path / "data", "case", hu, np.ones(hu.shape, np.uint8))
+    fields = {
+        "intensity": {"kind": "clip_zscore", "lower": -120, "upper": 180, "mean": 20, "std": 100},
+        "normalize": "after_resampling",
+        "spacing_zyx_mm": [2, 2, 2],
+    }
+    recipe = tiny_recipe(**fields)
+    store = prepared(tmp_path / "data", write_recipe(tmp_path, **fields), tmp_path / "store")
+    _, stored = both(tmp_path / "data", store, recipe)
+    crop, _ = draw_crop(stored, np.array([3.0, 4.0, 4.0]), (6, 8, 8))
+    seen = network_input(torch.from_numpy(crop), [one.intensity for one in recipe.case_inputs])
+    assert seen[0, 0].unique().tolist() == pytest.approx([-1.4])
+    assert seen[0, 1:].unique().tolist() == pytest.approx([0])
 
 
 def test_what_is_not_ct_is_stored_as_network_input(tmp_path):

@@ -23,6 +23,7 @@ from training.recipes.loss_options import (
 TERMS = [
     DiceTerm(),
     DiceTerm(batch=False, background=True),
+    DiceTerm(mean_over="all"),
     CrossEntropyTerm(),
     FocalTerm(),
     FocalTerm(gamma=3),
@@ -80,3 +81,13 @@ def test_channels_last_logits_in_half_precision_get_gradients_of_their_own_kind(
     y = x.detach().float().requires_grad_()
     sum_of_terms(y, TARGET, Loss()).backward()
     torch.testing.assert_close(x.grad.float(), y.grad, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.9, 1, 2])
+def test_a_network_that_is_sure_has_a_finite_gradient(gamma):
+    """At a gap of 40 between logits p is 1 to the last digit, and (1 - p) to the 0.5 infinitely steep."""
+    logits = torch.tensor([[40.0, 0.0], [0.0, 40.0]]).reshape(1, 2, 1, 1, 2).requires_grad_()
+    target = torch.tensor([0, 1], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    sum_of_terms(logits, target, Loss(terms=(FocalTerm(gamma=gamma),))).backward()
+    assert logits.grad.isfinite().all()
+    assert logits.grad.abs().max() < 1e-6

@@ -147,6 +147,10 @@ def test_no_clean_up_is_a_choice_too():
             },
             "compile: must be false with activation_checkpointing for networks with batch norm",
         ),
+        (
+            {"inference": {"tiling": {"padding": "end_slices"}}},
+            "inference.tiling.padding: end_slices needs augmentation.kind batched, is patches",
+        ),
         ({"pipeline": {"micro_batches": 0}}, "pipeline.micro_batches: must be 1 to 4096, is 0"),
         ({"schedule": {"kind": "polynomial", "power": 0}}, "schedule.power: must be 0.01 to 10, is 0"),
         (
