@@ -125,9 +125,9 @@ WORKS = {
     "a slab of less than 25 mm": (nifti(CT, spacing=(1, 1.5, 2.0)), "covers only 24 mm"),
     "eight slices of 60 mm": (nifti(CT[3:11], spacing=(1, 1.5, 7.5)), None),
     "slices of 0.3 mm": (nifti(np.repeat(CT, 8, axis=0), spacing=(1, 1.5, 0.3125)), None),
-    "slices of 10 mm": (
-        nifti(spacing=(1, 1.5, 10)),
-        "its slices are 10.0 mm apart, the networks' own 2.5 mm",
+    "slices of 12 mm": (
+        nifti(spacing=(1, 1.5, 12)),
+        "its slices are 12.0 mm apart, the networks' own 2.5 mm",
     ),
     "DICOM with a tilted gantry": (series(straight(4, lean=1.0)), "gantry tilted by 18.4°"),
     "DICOM slices unevenly spaced": (series([*straight(3), (0, 0, 12)]), "3.00 to 6.00 mm apart"),

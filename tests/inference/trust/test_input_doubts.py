@@ -132,7 +132,8 @@ def test_another_modality_is_named_and_its_values_are_not():
         (8, 3.0, "covers only 24 mm from feet to head"),
         (10, 2.5, None),
         (12, 5.0, None),
-        (20, 7.6, "its slices are 7.6 mm apart, the networks' own 2.5 mm"),
+        (20, 10.0, None),
+        (20, 10.1, "its slices are 10.1 mm apart, the networks' own 2.5 mm"),
     ],
 )
 def test_too_few_and_too_thick_slices(slices, spacing_mm, seen):
