@@ -38,8 +38,9 @@ LEAST_HEIGHT_MM = 25.0
 """Six of six synthetic slabs of the embedded bundle below it, and five of 22 from there to 60 mm, had a mean
 organ Dice below 0.8 (docs/trust.md)."""
 THICK = 4.0
-"""Slices more than this many times as far apart as the networks' own voxels show them little. From 2.5 to 4 times
-11 of 12 synthetic scans had a mean organ Dice of 0.8 or more with the embedded bundle (docs/trust.md)."""
+"""Slices more than this many times as far apart as the networks' own voxels show them little. From 2.5 to
+4 times 11 of 12 synthetic scans had a mean organ Dice of 0.8 or more with the embedded bundle
+(docs/trust.md)."""
 EXPECT_POOR = "expect poor labels, give the whole scan"
 CT_MODALITIES = frozenset({"CT"})
 HU_REMEDY = "give a CT in Hounsfield units (air -1000, fat -100, water 0), rescale slope and offset applied"

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 import yaml
 from numpy.typing import NDArray
 
-from training.data.sampling import GridCase, channel_points
+from training.data.sampling import GridCase, class_points
 from training.recipes.loading import recipe_from
 from training.recipes.recipe import Recipe
 
@@ -48,7 +48,7 @@ def grid_case(channels: NDArray[np.uint8], image: NDArray[np.floating] | None = 
         name="case",
         image=image.astype(np.float16)[None],
         channels=channels,
-        points=channel_points(channels, np.random.default_rng(0)),
+        points=class_points(channels, np.random.default_rng(0)),
     )
 
 

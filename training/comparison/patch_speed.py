@@ -12,7 +12,7 @@ import torch
 from inference.preprocessing.intensity import NOTHING
 from model.arrays import Zyx
 from training.augmentation.batched import augment_batch, needed_crop
-from training.data.sampling import GridCase, channel_points, draw_patch
+from training.data.sampling import GridCase, class_points, draw_patch
 from training.data.stored_arrays import StoredImage
 from training.recipes.augmentation_options import Augmentation, PatchAugmentation
 from training.recipes.batched_augmentation_options import (
@@ -123,5 +123,5 @@ def noise_case(patch_zyx: Zyx, recipe: Recipe, *, stored: bool) -> GridCase:
     channels = np.kron(blocks, np.ones((8, 8, 8), np.uint8))[: size[0], : size[1], : size[2]]
     intensities = tuple(channel.intensity for channel in recipe.case_inputs)
     image = StoredImage(values=hu, intensities=intensities, statistics=(NOTHING,), dtype=np.float16)
-    points = channel_points(channels, rng)
+    points = class_points(channels, rng)
     return GridCase(name="noise", image=image if stored else image[:], channels=channels, points=points)

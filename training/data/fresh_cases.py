@@ -23,8 +23,8 @@ from inference.geometry import Geometry, as_direction
 from inference.imaging.volume import Volume, to_canonical
 from inference.preprocessing.resampling import resample_labels
 from training.data.on_grid import network_input
-from training.data.sampling import GridCase, channel_points
-from training.data.store import kept_type, recipe_table
+from training.data.sampling import GridCase, class_points
+from training.data.store import class_table, kept_type, recipe_table
 from training.endable_workers import EndableWorkers
 from training.phantom.bodies.body import Body
 from training.phantom.bodies.data_folder import load_anatomy
@@ -87,7 +87,7 @@ class SyntheticCase:
             name=f"synthetic_{number:06d}",
             image=seen.astype(kept_type(self.recipe)),
             channels=channels,
-            points=channel_points(channels, rng),
+            points=class_points(class_table(self.recipe)[ids], rng),
         )
 
 

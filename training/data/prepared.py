@@ -26,7 +26,7 @@ from inference.preprocessing.intensity import ChannelStatistics
 from model.arrays import U8, Zyx
 from model.schema import SchemaError, dump, parse
 from training.data.folders import STORE
-from training.data.sampling import POINTS_PER_CHANNEL
+from training.data.sampling import POINTS_PER_CLASS
 from training.data.stored_arrays import Index
 from training.data.stored_grid import StoredGrid, stored_grid
 from training.recipes.recipe import Recipe
@@ -190,23 +190,29 @@ class OnDisk:
         return DataError(f"{self.path}: is damaged ({said}); delete it and run prepare again")
 
 
-def points_of_channels(
+def points_of_classes(
     folder: Path, name: str, voxels: Mapping[str, int], table: U8
 ) -> tuple[NDArray[np.int16], ...]:
-    """For each output channel that is present, in order, some of its voxels, (n, 3).
+    """For each class that is present, in order, some of its voxels, (n, 3).
 
-    A channel of several ids has points of each in the proportion of their voxels.
+    A class of several ids has points of each in the proportion of their voxels.
+
+    Args:
+        folder: of the store.
+        name: of the case.
+        voxels: of each label id.
+        table: from label id to class.
     """
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     path = case_path(folder, name, "points.npz")
-    by_channel: dict[int, list[int]] = {}
+    by_class: dict[int, list[int]] = {}
     for label_id in map(int, voxels):
-        by_channel.setdefault(int(table[label_id]), []).append(label_id)
+        by_class.setdefault(int(table[label_id]), []).append(label_id)
     found = []
     try:
         with np.load(path, allow_pickle=False) as stored:
-            for channel in sorted(by_channel):
-                ids = by_channel[channel]
+            for number in sorted(by_class):
+                ids = by_class[number]
                 total = sum(voxels[str(label_id)] for label_id in ids)
                 some = [_share(stored[str(label_id)], voxels[str(label_id)] / total, rng) for label_id in ids]
                 found.append(np.concatenate(some) if len(ids) > 1 else stored[str(ids[0])])
@@ -216,5 +222,5 @@ def points_of_channels(
 
 
 def _share(points: NDArray[np.int16], share: float, rng: np.random.Generator) -> NDArray[np.int16]:
-    wanted = min(len(points), max(1, round(share * POINTS_PER_CHANNEL)))
+    wanted = min(len(points), max(1, round(share * POINTS_PER_CLASS)))
     return points[rng.permutation(len(points))[:wanted]]

@@ -32,7 +32,7 @@ from training.data.prepared import (
     read_record,
     refuse_other_grid_of_store,
 )
-from training.data.sampling import channel_points
+from training.data.sampling import class_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
@@ -137,7 +137,7 @@ def store_case(files: CaseFiles, recipe: Recipe, folder: Path) -> None:
     _write_array(case_path(folder, files.name, "labels.b2nd"), on_grid)
     counts = np.bincount(on_grid.ravel(), minlength=256)
     held = np.flatnonzero(counts).tolist()
-    points = channel_points(on_grid, np.random.default_rng(zlib.crc32(files.name.encode())))
+    points = class_points(on_grid, np.random.default_rng(zlib.crc32(files.name.encode())))
     named: dict[str, Any] = {str(label_id): some for label_id, some in zip(held, points, strict=True)}
     with whole_file(case_path(folder, files.name, "points.npz")) as partial, partial.open("wb") as stream:
         np.savez(stream, **named)

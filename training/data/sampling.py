@@ -24,7 +24,7 @@ from training.recipes.sampling_options import (
     ForegroundShareCentre,
 )
 
-POINTS_PER_CHANNEL = 4096
+POINTS_PER_CLASS = 4096
 """Voxels remembered of each channel as possible patch centres."""
 ANY_CLASS = ClassesCentre()
 
@@ -43,7 +43,7 @@ class GridCase:
     channels: U8 | StoredLabels
     """Output channel of each voxel, (z, y, x); background where the case does not annotate what is there."""
     points: tuple[NDArray[np.int16], ...]
-    """For each output channel that is present, in order, some of its voxels, (n, 3)."""
+    """For each class that is present and that patches are centred in, in order, some voxels of it, (n, 3)."""
     annotated: tuple[bool, ...] | None = None
     """Whether the case annotates what each output channel stands for; None: all of them."""
 
@@ -59,18 +59,18 @@ class GridCase:
         return self.image.nbytes + self.channels.nbytes + sum(points.nbytes for points in self.points)
 
 
-def channel_points(channels: U8, rng: np.random.Generator) -> tuple[NDArray[np.int16], ...]:
-    """For each channel that is present, in order, up to `POINTS_PER_CHANNEL` of its voxels, evenly drawn.
+def class_points(classes: U8, rng: np.random.Generator) -> tuple[NDArray[np.int16], ...]:
+    """For each class that is present, in order, up to `POINTS_PER_CLASS` of its voxels, evenly drawn.
 
     (n, 3) each.
     """
     found = []
-    flat = channels.reshape(-1)
-    for channel in np.flatnonzero(np.bincount(flat, minlength=256)):
-        where = np.flatnonzero(flat == channel)
-        if where.size > POINTS_PER_CHANNEL:
-            where = where[rng.integers(where.size, size=POINTS_PER_CHANNEL)]
-        found.append(np.stack(np.unravel_index(where, channels.shape), axis=1).astype(np.int16))
+    flat = classes.reshape(-1)
+    for number in np.flatnonzero(np.bincount(flat, minlength=256)):
+        where = np.flatnonzero(flat == number)
+        if where.size > POINTS_PER_CLASS:
+            where = where[rng.integers(where.size, size=POINTS_PER_CLASS)]
+        found.append(np.stack(np.unravel_index(where, classes.shape), axis=1).astype(np.int16))
     return tuple(found)
 
 
@@ -155,7 +155,7 @@ def read_box(
 
 
 def draw_slab(case: GridCase, thickness_voxels: tuple[int, int], rng: np.random.Generator) -> GridCase:
-    """The case as a shorter scan would show it: some slices, among them one of a channel drawn evenly.
+    """The case as a shorter scan would show it: some slices, among them one of a class drawn evenly.
 
     Args:
         case: that it is cut from.
@@ -207,7 +207,7 @@ def draw_centre(
     Along an axis on which the image is shorter than the patch it is the image's middle.
 
     Args:
-        case: the case; its first channel is the background.
+        case: the case; its first class is the background.
         patch_zyx: size of the patch.
         rng: source of randomness.
         centre: which voxels are drawn how often.

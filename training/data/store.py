@@ -29,14 +29,15 @@ from training.data.on_grid import read_on_grid
 from training.data.prepared import (
     OnDisk,
     case_path,
-    points_of_channels,
+    points_of_classes,
     read_record,
     refuse_other_grid_of_store,
 )
-from training.data.sampling import GridCase, channel_points
+from training.data.sampling import GridCase, class_points
 from training.data.stored_arrays import StoredImage, StoredLabels
 from training.data.stored_grid import stored_grid
 from training.recipes.recipe import FOREGROUND, Recipe
+from training.recipes.sampling_options import ClassesCentre
 from training.training_errors import DataError, WriteError
 from training.whole_files import writing
 
@@ -58,6 +59,18 @@ def recipe_table(recipe: Recipe, annotated: Sequence[bool] | None = None) -> Tab
     if annotated is not None:
         table[~np.array(annotated)[table]] = 0
     return table
+
+
+def class_table(recipe: Recipe, annotated: Sequence[bool] | None = None) -> Table:
+    """Table from label id to the class that patches are centred in, (256,): see `ClassesCentre.of`.
+
+    Args:
+        recipe: says what a class is.
+        annotated: as for `recipe_table`.
+    """
+    table, centre = recipe_table(recipe, annotated), recipe.sampling.where
+    by_label = isinstance(centre, ClassesCentre) and centre.of == "labels"
+    return np.where(table > 0, np.arange(256), 0).astype(np.uint8) if by_label else table
 
 
 def kept_type(recipe: Recipe) -> type[np.floating]:
@@ -123,8 +136,9 @@ class CaseStore:
         image, ids = self._arrays(files)
         annotated = annotated_channels(self._recipe, files.annotated)
         channels = recipe_table(self._recipe, annotated)[ids]
+        classes = class_table(self._recipe, annotated)[ids]
         # Seeded by the name: the points do not depend on the order in which cases are loaded.
-        points = channel_points(channels, np.random.default_rng(zlib.crc32(files.name.encode())))
+        points = class_points(classes, np.random.default_rng(zlib.crc32(files.name.encode())))
         return GridCase(name=files.name, image=image, channels=channels, points=points, annotated=annotated)
 
     def _read_prepared(self, files: CaseFiles, folder: Path) -> GridCase:
@@ -155,7 +169,7 @@ class CaseStore:
             name=files.name,
             image=image,
             channels=labels,
-            points=points_of_channels(folder, files.name, record.voxels, table),
+            points=points_of_classes(folder, files.name, record.voxels, class_table(self._recipe, annotated)),
             annotated=annotated,
         )
         if case.nbytes + on_disk.whole_nbytes + ids.whole_nbytes > self._free:

@@ -30,9 +30,12 @@ class IterationsEpoch:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassesCentre:
-    """Around a voxel of an output channel, drawn evenly from those present; the background is one of them."""
+    """Around a voxel of a class, drawn evenly from those present; the background is one of them."""
 
     kind: Literal["classes"] = "classes"
+    of: Literal["channels", "labels"] = "channels"
+    """What a class is: an output channel, or a label id, of which a merged channel has two: a kidney is then
+    drawn for its right and for its left side."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from training.augmentation.pose import cut
 from training.data.augmenting import augmented
 from training.data.batches import case_of, make_batch
 from training.data.folders import labelled_cases
-from training.data.sampling import GridCase, channel_points, draw_centre, draw_patch
+from training.data.sampling import GridCase, class_points, draw_centre, draw_patch
 from training.data.store import CaseStore
 from training.data.stored_arrays import StoredImage
 from training.recipes.recipe import Recipe
@@ -156,7 +156,7 @@ def test_stored_values_travel_as_int16_and_give_the_patches_of_network_input(int
             name=name,
             image=image,
             channels=channels,
-            points=channel_points(channels, np.random.default_rng(0)),
+            points=class_points(channels, np.random.default_rng(0)),
         )
         # The image is lower than the patch: there is something beyond it.
         crop, ids = draw_patch(case, recipe, np.random.default_rng(1), crop_zyx=(18, 26, 26))

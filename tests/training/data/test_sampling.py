@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.tiny import grid_case, tiny_recipe
-from training.data.sampling import channel_points, draw_centre, draw_patch, draw_slab
+from training.data.sampling import class_points, draw_centre, draw_patch, draw_slab
 from training.recipes.augmentation_options import PatchAugmentation
 from training.recipes.sampling_options import BackgroundShareCentre
 
@@ -53,7 +53,7 @@ def test_the_background_can_have_a_share_of_its_own():
 def test_channel_points_lie_in_their_channel_and_skip_absent_ones():
     channels = np.zeros((20, 20, 20), np.uint8)
     channels[3, 4, 5:7] = 3
-    background, third = channel_points(channels, np.random.default_rng(0))
+    background, third = class_points(channels, np.random.default_rng(0))
     assert len(background) == 4096
     assert (channels[tuple(background.T)] == 0).all()
     assert third.tolist() == [[3, 4, 5], [3, 4, 6]]

@@ -10,7 +10,8 @@ import pytest
 import SimpleITK as sitk
 
 from model.schema import dump
-from tests.training.tiny import DOCUMENT, NETWORK, tiny_recipe, write_case, write_dataset
+from tests.training.tiny import DOCUMENT, NETWORK, recipe_file, tiny_recipe, write_case, write_dataset
+from training.__main__ import main
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore, recipe_table
 from training.recipes.loading import recipe_from
@@ -52,6 +53,28 @@ def test_downsampling_averages_whole_blocks(tmp_path):
     case = load_first(tmp_path, spacing_zyx_mm=[2, 2, 4])
     assert case.image.ravel().tolist() == [0.5, 0.5]
     assert case.channels.ravel().tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize(("of", "classes"), [("channels", 3), ("labels", 4)])
+def test_patches_are_centred_in_labels_that_share_a_channel(tmp_path, prepare, of, classes):
+    """Background, liver, and right and left kidney, which are one channel."""
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[1:3], labels[4, :4], labels[4, 4:] = 1, 2, 13
+    write_case(tmp_path / "data", "case", labels.astype(np.int16), labels)
+    merged = {"label_set": "flare23", "channels": "merged", "network": NETWORK}
+    fields = {**merged, "spacing_zyx_mm": [2, 2, 2], "sampling": {"centre": {"kind": "classes", "of": of}}}
+    folder = tmp_path / "data"
+    if prepare:
+        folder = tmp_path / "store"
+        recipe = recipe_file(tmp_path, **fields)
+        words = ["prepare", str(tmp_path / "data"), "--recipe", recipe, "--output", str(folder)]
+        assert main(words) == 0
+    case = load_first(folder, **fields)
+    assert len(case.points) == classes
+    assert len(np.unique(case.channels[:])) == 3
+    of_class = [{int(labels[tuple(point)]) for point in points} for points in case.points]
+    assert of_class == ([{0}, {1}, {2}, {13}] if of == "labels" else [{0}, {1}, {2, 13}])
 
 
 def test_merged_and_foreground_tables():
