@@ -13,7 +13,7 @@ from model.arrays import F64
 from training.recipes.batched_augmentation_options import BatchedAugmentation
 
 Key = tuple[int, int]
-"""Seed of the run, and number of the patch in it, over all processes."""
+"""Seed of the run, or of its stage, and number of the patch in it, over all processes."""
 Purpose = Literal[
     "rotation",
     "scaling",

@@ -160,6 +160,8 @@ def batches(
     workers: int,
     make: Callable[[CaseStore, Recipe, int, int], Batch] = make_batch,
     fresh: FreshCases | None = None,
+    *,
+    counted_from: int = 0,
 ) -> Generator[tuple[int, Batch], None, None]:
     """Steps from `first_step` to the recipe's last and their batches.
 
@@ -168,11 +170,12 @@ def batches(
     Args:
         store: training cases.
         recipe: with a number of steps.
-        seed: of the run.
+        seed: of the run, or of its stage.
         first_step: counted from 0.
         workers: threads.
         make: makes the batch of a step from all of these.
         fresh: the cases that batches may wait for while they are made, if any are.
+        counted_from: the step whose batch is the first of the seed's: that with which a stage begins.
     """
     assert isinstance(recipe.stopping, FixedSteps)
     steps = iter(range(first_step, recipe.stopping.steps))
@@ -182,7 +185,7 @@ def batches(
         if fresh is not None:
             fresh.take_up(first_step * recipe.sampling.patches)
         for step in steps:
-            waiting.append((step, pool.submit(make, store, recipe, seed, step)))
+            waiting.append((step, pool.submit(make, store, recipe, seed, step - counted_from)))
             if len(waiting) > 2 * workers:
                 ready, future = waiting.popleft()
                 yield ready, future.result()

@@ -61,7 +61,16 @@ def train(
                 rank=replicas.rank,
                 world=replicas.world,
             )
-            source = batches(store, stage.recipe, run.info.seed, run.info.step, workers, make, fresh)
+            source = batches(
+                store,
+                stage.recipe,
+                stage.seed_of(run.info.seed),
+                run.info.step,
+                workers,
+                make,
+                fresh,
+                counted_from=stage.first_step,
+            )
             with closing(source):
                 for (step, batch), waited_s in timed(source, clock):
                     _one_step(run, step, batch, waited_s, told, held_out)

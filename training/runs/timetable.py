@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+import numpy as np
+
 from training.optimization.schedule import decay, learning_rate, warm_up_steps
 from training.recipes.recipe import Recipe
 from training.recipes.running_options import WHOLE, CurriculumStage
@@ -43,6 +45,17 @@ class Stage:
     def batch_size(self) -> int:
         """Patches of a step."""
         return self.recipe.sampling.patches
+
+    def seed_of(self, seed: int) -> int:
+        """Where the randomness of its patches comes from; the run's own seed in the first stage.
+
+        Stages count their patches anew, each from its first epoch on.
+        """
+        return (
+            seed
+            if self.number == 0
+            else int(np.random.SeedSequence((seed, self.number)).generate_state(1)[0])
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,12 @@ def test_batches_come_in_order_and_do_not_depend_on_the_number_of_workers(store,
         assert torch.equal(batch.target, again.target)
 
 
+def test_a_stage_counts_its_patches_from_its_own_first_step(store):
+    (step, batch), *_ = batches(store, RECIPE, seed=1, first_step=2, workers=1, counted_from=2)
+    assert step == 2
+    assert torch.equal(batch.images, make_batch(store, RECIPE, seed=1, step=0).images)
+
+
 def test_steps_and_seeds_give_different_patches(store):
     made = [make_batch(store, RECIPE, seed, step).images for seed, step in ((0, 0), (0, 1), (1, 0))]
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(made, 2))

@@ -60,6 +60,23 @@ def finish_in_two(info, cubes, folder, monkeypatch, stop):
     return finish(resume_run(info, CPU, folder), cubes)
 
 
+def test_every_stage_draws_patches_of_its_own(cubes, tmp_path, monkeypatch):
+    """Counted from 0 in each, with another seed: none varies a case as an earlier one did."""
+    drawn, as_it_is = [], loop.batches
+
+    def recorded(store, recipe, seed, first_step, *more, counted_from):
+        drawn.append((seed, first_step, counted_from))
+        return as_it_is(store, recipe, seed, first_step, *more, counted_from=counted_from)
+
+    monkeypatch.setattr(loop, "batches", recorded)
+    finish(start_run(info_of(cubes, **STAGED), CPU, tmp_path / "run"), cubes)
+    seeds, first_steps, counted_from = zip(*drawn, strict=True)
+    # Two cases in batches of 2, 1 and 1: two steps of two epochs, two of one, two of one.
+    assert first_steps == counted_from == (0, 2, 4)
+    assert seeds[0] == 1
+    assert len(set(seeds)) == 3
+
+
 @pytest.mark.parametrize(
     ("fields", "stops"),
     [
