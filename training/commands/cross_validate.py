@@ -8,6 +8,7 @@ are done are left alone. Exit codes: 0 done, 1 failed, 2 wrong call or recipe, 1
 
 import argparse
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from training.commands.options import (
     run_words,
     wanted_overrides,
 )
+from training.data.fingerprint import FINGERPRINT
 from training.data.folders import labelled_cases
 from training.data.resolving import resolved
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
@@ -103,9 +105,12 @@ def run(arguments: argparse.Namespace) -> int:
         ", ".join(str(len(names)) for names in split.held_out),
         split.origin,
     )
+    if not arguments.dry_run:
+        kept, workers = arguments.output / FINGERPRINT, os.cpu_count() or 1
+        recipe = resolved(recipe, arguments.data, kept=kept, workers=workers)
     whole = CrossValidation(
         folder=arguments.output,
-        recipe=recipe if arguments.dry_run else resolved(recipe, arguments.data),
+        recipe=recipe,
         seed=arguments.seed,
         split=split,
         cases={case.name: case for case in cases},
@@ -150,8 +155,11 @@ def _wanted_folds(fold: int | None, folds: int) -> Sequence[int]:
 def _train_job(whole: CrossValidation, fold: int, arguments: argparse.Namespace) -> Job:
     folder = whole.fold_folder(fold)
     data = [word for path in arguments.data for word in ("--data", str(path))]
-    words = [arguments.recipe, *data, "--output", str(folder), "--hold-out", str(whole.hold_out_file(fold))]
-    words += ["--resume", "auto", *run_words(arguments)]
+    # Before the first call there is no complete recipe yet: a dry run names the one that was given.
+    is_begun = whole.recipe_file.exists()
+    recipe = str(whole.recipe_file) if is_begun else arguments.recipe
+    words = [recipe, *data, "--output", str(folder), "--hold-out", str(whole.hold_out_file(fold))]
+    words += ["--resume", "auto", *run_words(arguments, () if is_begun else arguments.overrides)]
     whole_words = torchrun_words([*TRAIN, *words], arguments.gpus_per_fold)
     return Job(name=f"fold {fold}", words=whole_words, log=folder / LOG)
 

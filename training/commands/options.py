@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.pseudo_labels.engine import EngineOptions
@@ -75,8 +76,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_words(arguments: argparse.Namespace) -> list[str]:
-    """The options of `add_run_options` as words of a call of `train`."""
+def run_words(arguments: argparse.Namespace, overrides: Sequence[str]) -> list[str]:
+    """The options of `add_run_options` as words of a call of `train`, with these overrides of its recipe."""
     valued = {
         "--seed": arguments.seed,
         "--steps": arguments.steps,
@@ -90,7 +91,7 @@ def run_words(arguments: argparse.Namespace) -> list[str]:
         "--case-makers": arguments.case_makers,
     }
     words = [word for option, value in valued.items() if value is not None for word in (option, str(value))]
-    words += [word for override in arguments.overrides for word in ("--set", override)]
+    words += [word for override in overrides for word in ("--set", override)]
     return [*words, "--tensorboard"] if arguments.tensorboard else words
 
 

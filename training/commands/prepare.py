@@ -48,8 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     cases = checked_cases(arguments.data, Expected(channels=len(recipe.stated_inputs)))
     if any(case.prepared for case in cases):
         raise DataError(f"{arguments.data}: is a prepared store already; give the data set")
-    fingerprint = fingerprint_for([arguments.data], recipe) if recipe.takes_from_fingerprint else None
-    if fingerprint is not None:
+    fingerprint = None
+    if recipe.takes_from_fingerprint:
+        fingerprint = fingerprint_for([arguments.data], recipe, arguments.workers)
         recipe = with_figures(recipe, fingerprint)
     with tqdm(total=len(cases), disable=None, unit="case", dynamic_ncols=True) as bar:
         made = prepare(

@@ -126,7 +126,7 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     device = find_device(arguments.device, ranks)
     _check(arguments)
     _check_synthesis(arguments, recipe)
-    recipe = resolved(recipe, arguments.data)
+    recipe = resolved(recipe, arguments.data, workers=arguments.workers)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     cases, held_out = _cases(arguments, len(recipe.stated_inputs))

@@ -18,11 +18,13 @@ from training.data.fingerprint import (
     Fingerprint,
     read_fingerprint,
     take_fingerprint,
+    write_fingerprint,
 )
 from training.data.folders import labelled_cases
 from training.recipes.image_options import AnyIntensity, FingerprintIntensity
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError, RecipeError
+from training.whole_files import writing
 
 SMALLEST_STD = 1e-3
 """Deviation of a foreground that is all alike."""
@@ -30,11 +32,19 @@ SMALLEST_STD = 1e-3
 logger = logging.getLogger(__name__)
 
 
-def resolved(recipe: Recipe, folders: Sequence[Path]) -> Recipe:
+def resolved(
+    recipe: Recipe, folders: Sequence[Path], *, kept: Path | None = None, workers: int = 1
+) -> Recipe:
     """The recipe with the figures of the data it is trained on; the same where it asks for none.
 
     They come from the `fingerprint.json` in the folder; where there is none, or several folders, from the
     cases themselves.
+
+    Args:
+        recipe: may ask for figures.
+        folders: data sets.
+        kept: a file for a fingerprint that was taken of the cases, which is read where it is there already.
+        workers: threads that read cases.
 
     Raises:
         DataError: a fingerprint is faulty or of other cases, or a case cannot be read.
@@ -42,10 +52,18 @@ def resolved(recipe: Recipe, folders: Sequence[Path]) -> Recipe:
     """
     if not recipe.takes_from_fingerprint:
         return recipe
-    return with_figures(recipe, fingerprint_for(folders, recipe))
+    if kept is None or not kept.is_file():
+        fingerprint = fingerprint_for(folders, recipe, workers)
+        if kept is not None:
+            with writing(kept):
+                kept.parent.mkdir(parents=True, exist_ok=True)
+            write_fingerprint(kept, fingerprint)
+    else:
+        fingerprint = read_fingerprint(kept)
+    return with_figures(recipe, fingerprint)
 
 
-def fingerprint_for(folders: Sequence[Path], recipe: Recipe) -> Fingerprint:
+def fingerprint_for(folders: Sequence[Path], recipe: Recipe, workers: int) -> Fingerprint:
     """The fingerprint beside the data, or a new one."""
     cases = [case for folder in folders for case in labelled_cases(folder)]
     base = folders[0] if folders[0].is_dir() else folders[0].parent
@@ -62,7 +80,7 @@ def fingerprint_for(folders: Sequence[Path], recipe: Recipe) -> Fingerprint:
             f"{base}: has no {FINGERPRINT}; prepare the data again with this recipe, which puts it there"
         )
     logger.info("no %s beside the data: taking the fingerprint of %d cases", FINGERPRINT, len(cases))
-    return take_fingerprint(cases, recipe.labels)
+    return take_fingerprint(cases, recipe.labels, workers=workers)
 
 
 def with_figures(recipe: Recipe, fingerprint: Fingerprint) -> Recipe:

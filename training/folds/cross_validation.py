@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import yaml
+
 from model.bundle import ModelBundle, file_sha256, load_bundle
 from model.labels import LabelSet
 from model.model_errors import BundleError
-from model.schema import parse
+from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
@@ -36,6 +38,8 @@ from training.training_errors import CheckpointError, TrainingError
 from training.whole_files import read_json, write_json, write_text
 
 STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
+RECIPE = "recipe.yaml"
+"""The recipe with what it takes from the data, which every fold is trained by."""
 LOG = "fold.log"
 CALLED = {"data_sha256": "data set"}
 
@@ -67,6 +71,11 @@ class CrossValidation:
     """By name."""
     localization: Path | None
     """Checkpoint that every fold's bundle finds the region of interest with."""
+
+    @property
+    def recipe_file(self) -> Path:
+        """The complete recipe, so that no fold takes figures from the data again."""
+        return self.folder / RECIPE
 
     def fold_folder(self, fold: int) -> Path:
         """Where a fold's run and results lie."""
@@ -104,6 +113,8 @@ class CrossValidation:
                 f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "
                 "another --output"
             )
+        if not self.recipe_file.exists():
+            write_text(self.recipe_file, yaml.safe_dump(dump(self.recipe), sort_keys=False), shared=True)
         for fold, held_out in enumerate(self.split.held_out):
             self.fold_folder(fold).mkdir(exist_ok=True)
             if not self.hold_out_file(fold).exists():

@@ -10,6 +10,7 @@ import predict
 from model.bundle import load_bundle
 from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
+from training.recipes.loading import load_recipe
 from training.commands.cross_validate import places_of
 from training.training_errors import RecipeError
 
@@ -104,13 +105,16 @@ def rows_of(path):
 def test_two_folds_from_data_to_the_bundle_of_both(four, tmp_path, capsys):
     out = tmp_path / "out"
     more = ("--folds", 2, "--steps", 4, "--device", "cpu", "--precision", "fp32", "--threads", 1, "--no-fp16")
-    recipe = recipe_file(tmp_path)
+    # Spacing and intensity come from the data: their fingerprint is taken once, for both folds and all calls.
+    recipe = recipe_file(tmp_path, spacing_zyx_mm="fingerprint")
     # A job of an array makes one fold; the call for all leaves it alone.
     assert main(words(recipe, four, out, *more, "--fold", 1)) == 0
     assert not (out / "fold-0" / "last.safetensors").exists()
     first = {path: path.stat().st_mtime_ns for path in (out / "fold-1").rglob("*") if path.is_file()}
     assert main(words(recipe, four, out, *more, "--gpus", "0,1")) == 0
     assert {path: path.stat().st_mtime_ns for path in first} == first
+    assert load_recipe(str(out / "recipe.yaml")).spacing_zyx_mm == (2.0, 2.0, 2.0)
+    assert all("taking the fingerprint" not in log.read_text() for log in out.glob("fold-*/fold.log"))
 
     held_out = [(out / f"fold-{fold}" / "held-out.txt").read_text().split() for fold in range(2)]
     assert sorted([*held_out[0], *held_out[1]]) == ["case0", "case1", "case2", "case3"]
