@@ -10,8 +10,8 @@ import predict
 from model.bundle import load_bundle
 from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
-from training.recipes.loading import load_recipe
 from training.commands.cross_validate import places_of
+from training.recipes.loading import load_recipe
 from training.training_errors import RecipeError
 
 
