@@ -7,6 +7,7 @@ are read here; packed ones (JPEG and the like) in `inference.imaging.formats.unp
 their file was found sound.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ UNEVEN = 0.05
 """Share of the usual distance by which neighbouring slices may be nearer or farther before the user is
 told."""
 TILT_DEGREES = 0.5
+PARALLEL_DEGREES = 0.5
+"""Angle up to which rows and columns of two images count as parallel: headers round, and images that are
+turned farther are another stack."""
+ROW_AND_COLUMN = (slice(0, 3), slice(3, 6))
+"""Where the two directions stand in an image's orientation."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -105,41 +111,57 @@ def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
         if path.is_file()
         else [file for sub in _with_folders_in(path) for file in _files_in(sub) if is_dicom(file)]
     )
-    groups: dict[tuple[bool, *tuple[object, ...]], list[DicomImage]] = defaultdict(list)
+    stacks: dict[tuple[object, ...], list[list[DicomImage]]] = defaultdict(list)
     without = 0
     for file in files:
         images = read_dicom_file(file)
         without += not images
         for image in images:
-            turned = tuple(np.round(image.orientation, 2)) if image.orientation else None
-            groups[image.is_colour, image.series_uid, image.rows, image.columns, turned].append(image)
+            of_kind = stacks[image.is_colour, image.series_uid, image.rows, image.columns]
+            stack = next((stack for stack in of_kind if _are_parallel(stack[0], image)), None)
+            if stack is None:
+                of_kind.append([image])
+            else:
+                stack.append(image)
+    groups = [stack for of_kind in stacks.values() for stack in of_kind]
     if not groups:
         raise InputError(
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"
         )
     # Colour last: what a workstation saves beside a CT is no CT.
-    key, series = min(groups.items(), key=lambda item: (item[0][0], -len(item[1])))
-    if key[0]:
+    series = min(groups, key=lambda group: (group[0].is_colour, -len(group)))
+    if series[0].is_colour:
         raise InputError(f"{path}: holds colour images; give the CT itself, not a picture of it")
-    others = {other: group for other, group in groups.items() if other != key}
-    if any(len(group) == len(series) for other, group in others.items() if not other[0]):
-        counts = _counts(groups.values())
+    others = [group for group in groups if group is not series]
+    if any(len(group) == len(series) for group in others if not group[0].is_colour):
         raise InputError(
-            f"{path}: holds {len(groups)} DICOM series ({counts} images), none the longest; give each a "
-            "folder of its own"
+            f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest; give "
+            "each a folder of its own"
         )
     uid = series[0].series_uid
-    of_series = [
-        other for other, group in others.items() if uid and group[0].series_uid == uid and not other[0]
-    ]
-    same = [image for other in of_series for image in others.pop(other)]
+    same: list[DicomImage] = []
+    strange = []
+    for group in others:
+        if uid and group[0].series_uid == uid and not group[0].is_colour:
+            same += group
+        else:
+            strange.append(group)
     warnings = []
-    if others:
-        counts = _counts([series, *others.values()])
-        warnings = [f"{len(others) + 1} DICOM series in one folder ({counts} images); the longest was taken"]
+    if strange:
+        counts = _counts([series, *strange])
+        warnings = [f"{len(strange) + 1} DICOM series in one folder ({counts} images); the longest was taken"]
     warnings += left_out(series, same) if same else []
     warnings += [f"{without} DICOM files without an image were left out"] if without else []
     return _in_order(path, series), warnings
+
+
+def _are_parallel(one: DicomImage, other: DicomImage) -> bool:
+    """Whether rows and columns of two images point the same way, or neither image says where they point."""
+    if one.orientation is None or other.orientation is None:
+        return one.orientation == other.orientation
+    # Between the ends of two unit vectors, a cheap measure: each image may be held against many.
+    apart = max(math.dist(one.orientation[part], other.orientation[part]) for part in ROW_AND_COLUMN)
+    return apart <= math.radians(PARALLEL_DEGREES)
 
 
 def _counts(groups: Iterable[Sequence[DicomImage]]) -> str:

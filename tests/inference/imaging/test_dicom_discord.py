@@ -114,9 +114,13 @@ def twelve_high_bits(images):
         store(image, np.arange(1, 7) << 4, "<u2", BitsStored=12, PixelRepresentation=0, RescaleIntercept=0)
 
 
-def turn(degrees):
+def turned_by(degrees):
     c, s = float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))
-    return set_in(2, ImageOrientationPatient=[c, s, 0, -s, c, 0])
+    return [c, s, 0, -s, c, 0]
+
+
+def turn(degrees):
+    return set_in(2, ImageOrientationPatient=turned_by(degrees))
 
 
 def shuffle(images):
@@ -289,6 +293,28 @@ def test_slices_of_the_series_that_lie_otherwise_are_left_out_and_told(tmp_path)
         "which SimpleITK stacks with the rest"
     )
     assert sitk.GetArrayFromImage(by_simpleitk(tmp_path))[:, 0, 0].tolist() == SOUND
+
+
+@pytest.mark.parametrize("moved", [1e-6, 1e-3])
+def test_directions_that_differ_in_their_last_digits_are_of_one_stack(tmp_path, moved):
+    """0.125 lies half-way between two numbers of two digits: every third slice would round to the other."""
+    images = sound()
+    for i, image in enumerate(images):
+        sine = 0.125 + (-moved, moved, moved)[i % 3]
+        cosine = float(np.sqrt(1 - sine**2))
+        image.ImageOrientationPatient = [cosine, sine, 0, -sine, cosine, 0]
+    write(tmp_path, images)
+    volume = read_volume(tmp_path)
+    assert volume.array[:, 0, 0].tolist() == SOUND
+    assert volume.geometry.spacing_zyx_mm == (2.0, 0.8, 0.7)
+
+
+@pytest.mark.parametrize(("degrees", "slices"), [(0.4, 6), (0.6, 5), (90.0, 5)])
+def test_half_a_degree_makes_another_stack(tmp_path, degrees, slices):
+    images = sound()
+    images[5].ImageOrientationPatient = turned_by(degrees)
+    write(tmp_path, images)
+    assert read_volume(tmp_path).array.shape == (slices, 2, 3)
 
 
 def test_slices_of_the_series_of_another_size_are_left_out_and_told(tmp_path):
