@@ -93,12 +93,14 @@ class OpenedCase:
         """
         with timings.stage("read"):
             first, *others = (image.read() for image in self.images)
+        channels = (first, *others)
         return Volume(
             array=first.array,
             geometry=first.geometry,
-            warnings=tuple(dict.fromkeys(note for volume in (first, *others) for note in volume.warnings)),
+            warnings=tuple(dict.fromkeys(note for volume in channels for note in volume.warnings)),
+            doubts=tuple(dict.fromkeys(doubt for volume in channels for doubt in volume.doubts)),
             further=tuple(volume.array for volume in others),
-            modalities=tuple("".join(volume.modalities) for volume in (first, *others)),
+            modalities=tuple("".join(volume.modalities) for volume in channels),
         )
 
 
@@ -189,11 +191,12 @@ def prepare_case(case: Case, admit: Admit) -> PreparedCase:
 def predict_case(
     prepared: PreparedCase, volume: Volume | Failure, predictor: Predicts
 ) -> Segmented | Failure:
-    """Segment a case that was read; warnings of reading come before those of segmenting."""
+    """Segment a case that was read; warnings of reading come before those of segmenting, each once."""
     if isinstance(volume, Failure):
         return volume
     result = attempt(prepared.case, lambda: predictor.predict(volume, prepared.plan, prepared.timings))
-    return replace(result, warnings=(*prepared.case.warnings, *volume.warnings, *result.warnings))
+    warnings = dict.fromkeys((*prepared.case.warnings, *volume.warnings, *result.warnings))
+    return replace(result, warnings=tuple(warnings))
 
 
 def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Path) -> Outcome:

@@ -64,6 +64,7 @@ def open_image(path: Path) -> OpenedImage:
                 array=series.read(),
                 geometry=series.geometry,
                 warnings=series.warnings,
+                doubts=series.doubts,
                 modalities=(series.modality,),
             )
 

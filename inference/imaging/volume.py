@@ -25,6 +25,9 @@ class Volume:
     geometry: Geometry
     warnings: tuple[str, ...] = ()
     """What was odd about the file and how it was taken, for the user."""
+    doubts: tuple[str, ...] = ()
+    """Those of the warnings for which the image may be refused (`inference.trust.input_doubts`): its voxels
+    are not where they are taken to be."""
     further: tuple[Voxels, ...] = ()
     """The other channels, each (z, y, x)."""
     modalities: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What makes an image doubtful before a network sees it: no CT in Hounsfield units, or too little of a body.
+"""What makes an image doubtful before a network sees it: no CT in Hounsfield units, too little of it, gaps.
 
 Values are judged by a sample, so that a scan of any size costs some milliseconds. What a CT has at known
 places are air (-1000 HU), fat (about -100) and soft tissue (0 to 100, more with contrast); what it may have
@@ -59,6 +59,8 @@ def sample_of(array: Voxels) -> F32:
 def input_doubts(canonical: Volume, manifest: Manifest) -> tuple[str, ...]:
     """What the user should know of an image before its result is trusted, a sentence each.
 
+    What its reader doubted comes first: slices that are not where they were taken to be.
+
     Values and modality are judged for channels that the manifest calls CT; a bundle for MR, or one whose
     inputs are of an unknown kind, expects nothing of them.
 
@@ -66,7 +68,7 @@ def input_doubts(canonical: Volume, manifest: Manifest) -> tuple[str, ...]:
         canonical: in S, P, L order.
         manifest: says what its networks expect.
     """
-    doubts = _slice_doubts(canonical.geometry, manifest)
+    doubts = [*canonical.doubts, *_slice_doubts(canonical.geometry, manifest)]
     stated = canonical.modalities or ("",) * len(canonical.channels)
     for channel, array, modality in zip(manifest.inputs, canonical.channels, stated, strict=True):
         if channel.modality != "CT":

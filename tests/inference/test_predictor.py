@@ -1,6 +1,7 @@
 """From an image to labels on its own grid, end to end, with a network that tells structures by their HU."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,6 +148,9 @@ def test_doubtful_images_are_refused_where_that_is_asked_for(tmp_path):
     strict = Predictor(make_bundle(tmp_path / "a"), device="cpu", threads=1, strict_input=True)
     with pytest.raises(InputError, match=r"has only 7 slices .* \(refused by --strict-input\)"):
         strict.predict(volume_of(abdomen((7, 40, 48))))
+    gap = "slices are 2.00 to 8.00 mm apart (3 seem to be missing)"
+    with pytest.raises(InputError, match=r"8\.00 mm apart \(3 seem.* \(refused by --strict-input\)"):
+        strict.predict(replace(volume_of(abdomen((24, 40, 48))), warnings=(gap,), doubts=(gap,)))
     unknown = Input(name="unknown", modality="other", intensity=INTENSITY)
     bundle = make_bundle(tmp_path / "b", localization=localization(), inputs=(unknown,))
     located = Predictor(bundle, device="cpu", threads=1, strict_input=True)

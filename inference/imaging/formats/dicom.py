@@ -29,6 +29,9 @@ SAME_PLACE_MM = 1e-3
 UNEVEN = 0.05
 """Share of the usual distance by which neighbouring slices may be nearer or farther before the user is
 told."""
+WHOLE = 0.2
+"""Share of the usual distance by which a gap may miss a whole multiple of it and still be one of missing
+slices."""
 TILT_DEGREES = 0.5
 PARALLEL_DEGREES = 0.5
 """Angle up to which rows and columns of two images count as parallel: headers round, and images that are
@@ -59,6 +62,8 @@ class Series:
     """Slices in order."""
     geometry: Geometry
     warnings: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
+    """Those of the warnings by which the slices are not where they are taken to be."""
 
     @property
     def modality(self) -> str:
@@ -100,8 +105,9 @@ def open_series(path: Path) -> Series:
             stack, damage.
     """
     images, warnings = _choose(path)
-    geometry, notes = _grid(path, images, [*warnings, *discord(images)])
-    return Series(images=images, geometry=geometry, warnings=notes)
+    doubts = _unevenness(images)
+    geometry, notes = _grid(path, images, [*warnings, *discord(images), *doubts])
+    return Series(images=images, geometry=geometry, warnings=notes, doubts=tuple(doubts))
 
 
 def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
@@ -201,7 +207,6 @@ def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tupl
     if len(images) > 1:
         positions = np.array([image.position_mm for image in images])
         between = float(np.linalg.norm(positions[-1] - positions[0])) / (len(images) - 1)
-        warnings = warnings + _unevenness(np.diff(positions, axis=0), normal)
     elif not first.thickness_mm:
         warnings = [*warnings, "one slice that does not say how thick it is; 1 mm was taken"]
     y_mm, x_mm = commonest(sizes_mm, lambda image: image.spacing_yx_mm or ())
@@ -212,27 +217,41 @@ def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tupl
     )
 
 
-def _unevenness(steps: F64, normal: F64) -> list[str]:
-    """Warnings about slices that are not a straight, even stack.
-
-    `steps` from slice to slice in mm, shape (n - 1, 3).
-    """
+def _unevenness(images: Sequence[DicomImage]) -> list[str]:
+    """Warnings about slices, in order, that are not a straight, even stack."""
+    if len(images) == 1:
+        return []
     warnings = []
+    normal = _normal(images[0])
+    steps = np.diff(np.array([image.position_mm for image in images], np.float64), axis=0)
     apart = steps @ normal
-    if np.abs(apart / np.median(apart) - 1).max() > UNEVEN:
-        nearest, farthest = apart.min(), apart.max()
+    usual = float(np.median(apart))
+    if np.abs(apart / usual - 1).max() > UNEVEN:
+        missing = _missing(apart / usual)
+        seem = f"{missing} seem{'s' * (missing == 1)} to be missing" if missing else "is one missing?"
         warnings.append(
-            f"slices are {nearest:.2f} to {farthest:.2f} mm apart (is one missing?); they were taken as "
-            "evenly spaced"
+            f"slices are {apart.min():.2f} to {apart.max():.2f} mm apart ({seem}); they were taken as evenly "
+            "spaced, which misplaces them; export the whole series again"
         )
     drift = float(np.linalg.norm(steps - apart[:, None] * normal, axis=1).max())
-    tilt = float(np.degrees(np.arctan2(drift, np.median(apart))))
+    tilt = float(np.degrees(np.arctan2(drift, usual)))
     if tilt > TILT_DEGREES:
         warnings.append(
             f"slices are shifted against one another (gantry tilted by {tilt:.1f}°); they were taken as a "
             "straight stack"
         )
     return warnings
+
+
+def _missing(steps: F64) -> int:
+    """How many slices gaps leave out, by steps in usual distances (n,): whole ones of 2 and more count.
+
+    >>> _missing(np.array([1.0, 1.0, 4.0, 1.0, 1.5]))
+    3
+    """
+    whole = np.round(steps)
+    gaps = (whole >= 2) & (np.abs(steps - whole) <= WHOLE)
+    return int((whole[gaps] - 1).sum())
 
 
 def _normal(image: DicomImage) -> F64:

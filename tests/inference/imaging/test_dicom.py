@@ -79,6 +79,33 @@ def test_a_coronal_stack(tmp_path):
     assert volume.geometry.direction == (1, 0, 0, 0, 0, 1, 0, -1, 0)
 
 
+@pytest.mark.parametrize(
+    ("steps", "seem"),
+    [
+        ((2, 2, 2, 8, 2, 2), "2.00 to 8.00 mm apart (3 seem to be missing)"),
+        ((2, 2, 4, 2, 2, 6), "2.00 to 6.00 mm apart (3 seem to be missing)"),
+        ((2, 2, 4.2, 2), "2.00 to 4.20 mm apart (1 seems to be missing)"),
+        ((2, 2, 3, 2), "2.00 to 3.00 mm apart (is one missing?)"),
+        ((2, 2, 1, 2), "1.00 to 2.00 mm apart (is one missing?)"),
+    ],
+)
+def test_gaps_are_told_with_how_many_slices_are_missing_and_doubted(tmp_path, steps, seem):
+    zs = np.cumsum((0, *steps))
+    volume = read_volume(write_series(tmp_path / "s", [(0.0, 0.0, float(z)) for z in zs]))
+    evenly = "they were taken as evenly spaced, which misplaces them; export the whole series again"
+    assert volume.doubts == (f"slices are {seem}; {evenly}",)
+    assert volume.warnings == volume.doubts
+    assert volume.geometry.spacing_zyx_mm[0] == pytest.approx(sum(steps) / len(steps))
+
+
+def test_a_tilted_stack_is_doubted_and_a_straight_one_is_not(tmp_path):
+    assert read_volume(write_series(tmp_path / "straight", straight(4))).doubts == ()
+    tilted = read_volume(write_series(tmp_path / "tilted", [(0.0, 1.0 * i, 3.0 * i) for i in range(4)]))
+    (doubt,) = tilted.doubts
+    assert doubt.startswith("slices are shifted against one another (gantry tilted by 18.4°)")
+    assert tilted.warnings == tilted.doubts
+
+
 def test_a_scout_in_the_same_series_is_left_out(tmp_path):
     folder = write_series(tmp_path / "s", straight(3))
     write_series(folder, [(0.0, 0.0, 50.0)], orientation=(1, 0, 0, 0, 0, -1), number=9)
