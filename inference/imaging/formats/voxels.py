@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference.errors import InputError, reason
 from inference.imaging.formats.packed_streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
-from model.arrays import Voxels, Zyx
+from model.arrays import F32, Voxels, Zyx
 
 CHUNK_VOXELS = 1 << 20
 
@@ -104,11 +104,13 @@ def _count(stored: StoredVoxels) -> int:
 class VoxelSink:
     """Collects values piece by piece.
 
-    They are int16 as long as every value is a whole number that fits, float32 from then on.
+    They are int16 as long as every value is a whole number that fits, float32 from then on. Memory is
+    reserved for float32, and taken as it is written: half of it where all values fit int16.
     """
 
     def __init__(self, count: int) -> None:
-        self.values: Voxels = np.empty(count, np.int16)
+        self._room: F32 = np.empty(count, np.float32)
+        self.values: Voxels = self._room.view(np.int16)[:count]
 
     def put(self, start: int, piece: NDArray[Any], slope: float = 1.0, intercept: float = 0.0) -> None:
         """Store `piece * slope + intercept` (flat) from element `start` on; pieces come in order."""
@@ -118,10 +120,19 @@ class VoxelSink:
             if scaled:
                 piece = piece.astype(np.float64) * slope + intercept
             if self.values.dtype == np.int16 and not (whole and _fits(piece)):
-                larger = np.empty(self.values.size, np.float32)
-                larger[:start] = self.values[:start]
-                self.values = larger
+                self._widen(start)
             self.values[start : start + piece.size] = piece
+
+    def _widen(self, count: int) -> None:
+        """Make float32 of the first `count` values, in place.
+
+        The last come first: a float32 never lies before the int16 that it is made of, so none is written over
+        before it was read.
+        """
+        for stop in range(count, 0, -CHUNK_VOXELS):
+            some = slice(max(0, stop - CHUNK_VOXELS), stop)
+            self._room[some] = self.values[some].copy()
+        self.values = self._room
 
 
 def _are_whole(dtype: np.dtype[Any], slope: float, intercept: float) -> bool:
@@ -136,11 +147,17 @@ def _finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
     """Replace NaN and -inf by the smallest finite value, +inf by the largest, in place."""
     if values.dtype == np.int16:
         return values, ()
-    odd = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in values)
+    # Plane by plane: a list of all finite values, or a mask of all voxels, would take as much as the image.
+    odd, low, high = 0, np.inf, -np.inf
+    for plane in values:
+        finite = np.isfinite(plane)
+        odd += plane.size - int(np.count_nonzero(finite))
+        low = min(low, float(plane.min(initial=np.inf, where=finite)))
+        high = max(high, float(plane.max(initial=-np.inf, where=finite)))
     if not odd:
         return values, ()
-    finite = [plane[np.isfinite(plane)] for plane in values]
-    low = min((float(f.min()) for f in finite if f.size), default=0.0)
-    high = max((float(f.max()) for f in finite if f.size), default=0.0)
-    np.nan_to_num(values, copy=False, nan=low, posinf=high, neginf=low)
+    if low > high:  # Not one is finite.
+        low = high = 0.0
+    for plane in values:
+        np.nan_to_num(plane, copy=False, nan=low, posinf=high, neginf=low)
     return values, (f"{odd:,} voxels are NaN or infinite; they were taken as {low:g} (+inf as {high:g})",)

@@ -180,12 +180,12 @@ def test_every_channel_of_an_image_counts(tmp_path):
 
 
 def test_a_mask_for_normalization_counts(tmp_path):
-    """A byte a voxel from then on, and 6 more while its holes are filled."""
+    """A byte a voxel from then on, and 8 more while its holes are filled."""
     filled = replace(CT, intensity=ZscoreIntensity(over="nonzero_filled"))
     early = Preprocessing(normalize="before_resampling")
     plan = planner(tmp_path, inputs=(filled,), preprocessing=early).plan(GEOMETRY)
     assert items(plan)["mask (bool)"] == 75
-    assert items(plan, "mask")["its holes"] == 450
+    assert items(plan, "mask")["its holes"] == 600
     plan = planner(tmp_path / "2").plan(GEOMETRY)
     assert "mask" not in plan.host
     assert "mask (bool)" not in items(plan)
