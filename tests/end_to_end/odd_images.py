@@ -78,6 +78,22 @@ def dicom_below(folder):
     write_series(folder / "case" / "series 1", straight(4))
 
 
+def sparse(name, *lines):
+    """An image of the CT with the header that is given, its voxels after it."""
+
+    def write(folder):
+        text = "\n".join([*lines, ""]).encode()
+        (folder / name).write_bytes(text + CT.astype("<i2").tobytes())
+
+    return write
+
+
+def nrrd(*lines):
+    x, y, z = CT.shape[::-1]
+    head = ("NRRD0004", "type: int16", "dimension: 3", f"sizes: {x} {y} {z}", "endian: little")
+    return sparse("case.nrrd", *head, "encoding: raw", *lines, "")
+
+
 # Row of docs/input.md: how the input is made, and what the warning says.
 WORKS = {
     "axes not quite at right angles": (
@@ -100,6 +116,19 @@ WORKS = {
     "spacing negative, sform right": (
         nifti(spacing=(-1, 1.5, 2.5), srow=SROW),
         "that of the sform was taken",
+    ),
+    "MetaImage with ElementSize alone": (
+        sparse(
+            "case.mha",
+            *("ObjectType = Image", "NDims = 3", "DimSize = {2} {1} {0}".format(*CT.shape)),
+            *("Offset = 0 0 0", "TransformMatrix = 1 0 0 0 1 0 0 0 1", "ElementSize = 1 1.5 2.5"),
+            *("ElementType = MET_SHORT", "ElementDataFile = LOCAL"),
+        ),
+        "no ElementSpacing in the header; ElementSize was taken",
+    ),
+    "NRRD without space directions": (
+        nrrd("spacings: 1 1.5 2.5", "axis mins: 1 2 3"),
+        "no orientation in the header",
     ),
     "lengths in metres": (
         nifti(
@@ -242,6 +271,10 @@ REFUSED = {
     ),
     "2D image": (packed(nifti_header((5, 6)), bytes(60)), "2D image (5 × 6)"),
     "4D image": (packed(nifti_header((5, 6, 7, 2)), bytes(840)), "4D image (5 × 6 × 7 × 2)"),
+    "NRRD with axis mins and maxs, without spacings": (
+        nrrd("axis mins: 1 2 3", "axis maxs: 49 62 33"),
+        "axis mins and maxs without spacings",
+    ),
     "RGB image": (packed(nifti_header(dtype=128), bytes(630)), "colour image"),
     "vector .mha": (vectors, "colour or vector image"),
     "header without its file of voxels": (lonely_header, "case.raw beside it, which is not there"),

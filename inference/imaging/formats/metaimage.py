@@ -1,6 +1,7 @@
 """MetaImage files: `.mha`, and `.mhd` with its voxels in a file beside it."""
 
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,6 +22,14 @@ _ALIASES = {
     "Position": "Offset", "Origin": "Offset", "Rotation": "TransformMatrix", "Orientation": "TransformMatrix",
     "ElementByteOrderMSB": "BinaryDataByteOrderMSB",
 }  # fmt: skip
+_UNSAID = MappingProxyType(
+    {
+        "ElementSpacing": "1 mm along each axis",
+        "TransformMatrix": "axes to left, posterior, superior",
+        "Offset": "an origin of 0",
+    }
+)
+"""What is taken where a header does not say it, as ITK does."""
 
 
 def read_metaimage(path: Path) -> ImageFile:
@@ -31,14 +40,15 @@ def read_metaimage(path: Path) -> ImageFile:
         OSError: the file cannot be read.
     """
     fields, after = _fields(path)
-    missing = [key for key in ("ElementSpacing", "TransformMatrix", "Offset") if key not in fields]
-    warnings = (
-        [f"no {' nor '.join(missing)} in the header; 1 mm along left, posterior, superior was taken"]
-        if missing
-        else []
-    )
+    # As ITK: the size of voxels stands for the distance between them where that is not said.
+    replaced = "ElementSpacing" if "ElementSize" in fields and "ElementSpacing" not in fields else None
+    missing = [key for key in _UNSAID if key not in fields and key != replaced]
+    warnings = ["no ElementSpacing in the header; ElementSize was taken, as ITK does"] if replaced else []
+    if missing:
+        taken = " and ".join(_UNSAID[key] for key in missing)
+        warnings.append(f"no {' nor '.join(missing)} in the header; taken instead: {taken}")
     size = sized(path, _numbers(path, fields, "DimSize", ""))
-    spacing = spaced(path, _numbers(path, fields, "ElementSpacing", "1 1 1"))
+    spacing = spaced(path, _numbers(path, fields, "ElementSize" if replaced else "ElementSpacing", "1 1 1"))
     # One row of the file is one axis of the image; SimpleITK has axes as columns.
     matrix = _numbers(path, fields, "TransformMatrix", "1 0 0 0 1 0 0 0 1", 9).reshape(3, 3).T
     origin = _numbers(path, fields, "Offset", "0 0 0")

@@ -30,6 +30,9 @@ _TO_LPS = {
     "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
 }  # fmt: skip
+_ALIASES = {
+    "datafile": "data file", "axismins": "axis mins", "axismaxs": "axis maxs", "centerings": "centers",
+}  # fmt: skip
 _COMPRESSIONS: dict[str, Compression] = {"raw": "none", "gzip": "gzip", "gz": "gzip"}
 
 
@@ -84,15 +87,20 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
             raise InputError(f"{path}: its header has no end; it is truncated or damaged; export it again")
         key, colon, value = line.partition(": ")
         if colon and not line.startswith("#"):
-            fields[{"datafile": "data file"}.get(key.lower(), key.lower())] = value.strip()
+            fields[_ALIASES.get(key.lower(), key.lower())] = value.strip()
 
 
 def _grid(path: Path, fields: dict[str, str]) -> tuple[ZyxMm, F64, F64, list[str]]:
     if "space directions" not in fields:
-        spacing = spaced(path, np.array(_floats(path, "spacings", fields.get("spacings", "1 1 1"))))
+        if "spacings" not in fields and {"axis mins", "axis maxs"} <= fields.keys():
+            raise InputError(
+                f"{path}: its header says axis mins and maxs without spacings, which is not read; convert it "
+                "to .nii.gz"
+            )
+        spacing_xyz_mm = np.array(_floats(path, "spacings", fields.get("spacings", "1 1 1")))
         return (
-            spacing,
-            np.zeros(3),
+            spaced(path, spacing_xyz_mm),
+            _origin_of_axes(path, fields, spacing_xyz_mm),
             np.eye(3),
             ["no orientation in the header; axes were taken for left, posterior, superior"],
         )
@@ -117,6 +125,23 @@ def _grid(path: Path, fields: dict[str, str]) -> tuple[ZyxMm, F64, F64, list[str
     columns = columns.reshape(3, 3).T * np.array(signs, np.float64)[:, None]
     lengths = np.linalg.norm(columns, axis=0)
     return spaced(path, lengths), origin * signs, columns / lengths, warnings
+
+
+def _origin_of_axes(path: Path, fields: dict[str, str], spacing_xyz_mm: F64) -> F64:
+    """Where the first voxel's centre lies (x, y, z) in mm, in a header without space directions.
+
+    As ITK: an axis begins at its `axis mins`, which is the voxel's edge unless the axis is centred on nodes.
+    Spacings of 0.7, 0.7 and 5 from 1, 2 and 3 on: the first centre lies at 1.35, 2.35 and 5.5.
+    """
+    lowest = np.array(_floats(path, "axis mins", fields.get("axis mins", "nan nan nan")))
+    centers = fields.get("centers", "??? ??? ???").lower().split()
+    if len(lowest) != 3 or len(centers) != 3:
+        said = f"axis mins: {fields.get('axis mins')}; centers: {fields.get('centers')}"
+        raise InputError(f"{path}: its header is damaged ({said[:80]}); export it again")
+    if np.isnan(lowest).all() or "spacings" not in fields:
+        return np.zeros(3)
+    to_centre = np.array([0.0 if center == "node" else 0.5 for center in centers])
+    return np.asarray(lowest + to_centre * spacing_xyz_mm, np.float64)
 
 
 def _stored(path: Path, fields: dict[str, str], after: int, size: Zyx) -> StoredVoxels:
