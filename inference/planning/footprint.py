@@ -11,7 +11,7 @@ from math import prod
 from inference.postprocessing.components import BLOCK_BYTES, blocks_zyx
 from inference.postprocessing.runs import RUN_BYTES, VISIT_BYTES, VOXELS_AT_ONCE, most_runs
 from inference.preprocessing.model_grid import input_scheme
-from inference.preprocessing.resampling import SPLINE_REACH
+from inference.preprocessing.resampling import SPLINE_REACH, apart_in_plane
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
 from inference.sliding_window.groups import whole_windows
@@ -182,11 +182,17 @@ class Footprint:
         return 2 * schemes * len(self.manifest.inputs) * _mb(_slab(grid, members[0]), 4)
 
     def _resampling_mb(self, grid: Zyx, member: Member) -> float:
-        """Slices that a spline along z needs at a time, in each thread."""
+        """Slices that a spline along z needs at a time, in each thread.
+
+        Along an axis that is resampled apart they are still as long as the image.
+        """
         resampling = self.manifest.resampling_of(member)
-        along_z = along_axes(resampling, self.spacing_zyx_mm, member.spacing_zyx_mm)[0]
-        planes = min(self.region_zyx[0], SPLINE_TAPS) if along_z == "cubic" else 0
-        return _mb((planes * SPLINE_THREADS, grid[1], grid[2]), 4)
+        along = along_axes(resampling, self.spacing_zyx_mm, member.spacing_zyx_mm)
+        if along[0] != "cubic":
+            return 0.0
+        apart, (_, height, width) = apart_in_plane(along), self.region_zyx
+        planes = min(self.region_zyx[0], SPLINE_TAPS) * SPLINE_THREADS
+        return _mb((planes, height if apart == 1 else grid[1], width if apart == 2 else grid[2]), 4)
 
     def _window_mb(self, member: Member) -> float:
         """A window, and its scores where they are turned or averaged on the way."""

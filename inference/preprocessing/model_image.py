@@ -19,7 +19,7 @@ from inference.preprocessing.intensity import (
     statistics_over,
 )
 from inference.preprocessing.model_grid import InputScheme, model_grid
-from inference.preprocessing.resampling import Prepare, resample_slices, value_range
+from inference.preprocessing.resampling import Limits, Prepare, resample_slices, spline_limits
 from inference.threads import Threads
 from model.arrays import F32, Voxels, Zyx
 from model.manifest.intensity import Intensity
@@ -160,11 +160,11 @@ class ModelImage:
         return prepare
 
     @cached_property
-    def _limits(self) -> tuple[tuple[float, float] | None, ...]:
-        """Range of each channel, where a spline needs it."""
-        if self._along[0] != "cubic":
-            return (None,) * len(self._scheme.intensities)
+    def _limits(self) -> tuple[Limits | None, ...]:
+        """What each channel is clipped to, where a spline needs it."""
         return tuple(
-            value_range(array, self._prepare(channel) if self._scheme.normalize_first else None)
+            spline_limits(
+                array, self._along, self._prepare(channel) if self._scheme.normalize_first else None
+            )
             for channel, array in enumerate(self._region.channels)
         )

@@ -15,7 +15,7 @@ output slice depends on nothing but the input slices under it: slices may be mad
 grouping, with the same bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -49,6 +49,9 @@ Block = tuple[slice, slice, F32]
 """Which outputs, of which inputs, and the weights (outputs, inputs)."""
 Prepare = Callable[[Voxels, int], F32]
 """Makes of a slice (y, x) of the image and its index what is to be resampled."""
+Limits = tuple[F32, F32]
+"""Lowest and highest value to which a spline is clipped: of the whole image, shape (1, 1), or of each slice
+along y or x, shape (y, 1) or (1, x)."""
 
 
 def resample_image(array: Voxels, size_zyx: Zyx, along: Along = "linear") -> F32:
@@ -59,8 +62,9 @@ def resample_image(array: Voxels, size_zyx: Zyx, along: Along = "linear") -> F32
         size_zyx: size of the result.
         along: `area` first averages whole blocks of voxels along axes where an output voxel covers at least
             two of the input's, then interpolates linearly; `cubic` is the interpolating cubic spline over
-            edge voxels repeated, clipped to the range of the input; `nearest` takes the voxel that the
-            output's centre lies in.
+            edge voxels repeated, clipped to the range of the input, or, where it goes along two axes, of
+            each slice along the third, which comes last then; `nearest` takes the voxel that the output's
+            centre lies in.
 
     Returns:
         float32, shape `size_zyx`; the same values where the size is the same. May share memory with `array`
@@ -79,7 +83,7 @@ def resample_slices(
     along: Along = "linear",
     *,
     prepare: Prepare | None = None,
-    limits: tuple[float, float] | None = None,
+    limits: Limits | None = None,
     lines: Lines = EDGES,
 ) -> F32:
     """Slices `start` to before `stop` of `resample_image(array, size_zyx, along)`, without the others.
@@ -91,8 +95,8 @@ def resample_slices(
         stop: one past its last.
         along: see `resample_image`.
         prepare: applied to each slice of the image before it is resampled.
-        limits: lowest and highest value of the whole image, prepared, to which a cubic result is clipped;
-            found out where they are not given.
+        limits: to which a cubic result is clipped, by `spline_limits` of the whole image; found out where
+            they are not given.
         lines: where the result's voxels lie on the image's axes.
     """
     kinds = (along,) * 3 if isinstance(along, str) else along
@@ -101,32 +105,67 @@ def resample_slices(
     )
     # A spline overshoots. What is resampled slice by slice is clipped slice by slice, as nnU-Net does.
     by_slice = "cubic" in kinds[1:] and kinds[0] != "cubic"
+    apart = apart_in_plane(kinds)
+    # With y or x apart the spline along the two others is whole, and clipped, before that axis follows.
+    early_y = _unchanged(array.shape[1]) if apart == 1 else along_y
+    early_x = _unchanged(array.shape[2]) if apart == 2 else along_x
 
     def plane_of(index: int) -> F32:
         plane = array[index] if prepare is None else prepare(array[index], index)
-        resampled = in_plane(plane, along_y, along_x)
+        resampled = in_plane(plane, early_y, early_x)
         return np.clip(resampled, plane.min(), plane.max()) if by_slice else resampled
 
+    limits = limits or spline_limits(array, kinds, prepare)
     result = np.empty((stop - start, *size_zyx[1:]), np.float32)
+    between = None if apart is None else np.empty((len(early_y.index), len(early_x.index)), np.float32)
     planes: dict[int, F32] = {}
     for k in range(start, stop):
         indices, weights = along_z.index[k], along_z.weight[k]
         planes = {int(i): planes[int(i)] if int(i) in planes else plane_of(int(i)) for i in indices}
-        np.multiply(planes[int(indices[0])], weights[0], out=result[k - start])
+        made = result[k - start] if between is None else between
+        np.multiply(planes[int(indices[0])], weights[0], out=made)
         for i, weight in zip(indices[1:], weights[1:], strict=True):
             if weight:
-                result[k - start] += planes[int(i)] * weight
-    if kinds[0] == "cubic":
-        low, high = limits or value_range(array, prepare)
-        np.clip(result, low, high, out=result)
+                made += planes[int(i)] * weight
+        if limits is not None:
+            np.clip(made, *limits, out=made)
+        if apart == 1:
+            result[k - start] = in_plane(made, along_y, _unchanged(made.shape[1]))
+        elif apart == 2:
+            result[k - start] = in_plane(made, _unchanged(made.shape[0]), along_x)
     return result
 
 
-def value_range(array: Voxels, prepare: Prepare | None = None) -> tuple[float, float]:
-    """Lowest and highest value of an image (z, y, x), each slice prepared."""
-    planes = (plane if prepare is None else prepare(plane, index) for index, plane in enumerate(array))
-    ranges = [(float(plane.min()), float(plane.max())) for plane in planes]
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
+def spline_limits(
+    array: Voxels, kinds: Sequence[Interpolation], prepare: Prepare | None = None
+) -> Limits | None:
+    """What slices are clipped to where a spline goes along z; None where it does not.
+
+    The range of the whole image, or of each slice along y or x where that axis alone is no spline's.
+
+    Args:
+        array: (z, y, x).
+        kinds: what is done along z, y and x.
+        prepare: see `resample_slices`.
+    """
+    if kinds[0] != "cubic":
+        return None
+    apart = apart_in_plane(kinds)
+    over = (0, 1) if apart is None else 2 - apart
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for index, stored in enumerate(array):
+        plane = stored if prepare is None else prepare(stored, index)
+        low = np.minimum(low, plane.min(axis=over, keepdims=True))
+        high = np.maximum(high, plane.max(axis=over, keepdims=True))
+    return np.asarray(low, np.float32), np.asarray(high, np.float32)
+
+
+def apart_in_plane(kinds: Sequence[Interpolation]) -> int | None:
+    """1 or 2 where splines go along z and the other axis of a plane but not along y or x; else None."""
+    in_plane_kinds = [kind == "cubic" for kind in kinds[1:]]
+    if kinds[0] != "cubic" or sum(in_plane_kinds) != 1:
+        return None
+    return 1 + in_plane_kinds.index(False)
 
 
 def resample_labels(array: U8, size_zyx: Zyx) -> U8:
@@ -223,6 +262,10 @@ def taps(size: int, new_size: int, interpolation: Interpolation, line: Line | No
     if factor > 1:
         return _area(centre, factor, size)
     return _linear(centre, size)
+
+
+def _unchanged(size: int) -> Taps:
+    return taps(size, size, "linear")
 
 
 def in_plane(plane: Voxels, along_y: Taps, along_x: Taps) -> F32:

@@ -16,8 +16,8 @@ from inference.preprocessing.resampling import (
     resample_image,
     resample_labels,
     resample_slices,
+    spline_limits,
     taps,
-    value_range,
 )
 
 KINDS = ["linear", "area", "cubic", "nearest"]
@@ -112,8 +112,57 @@ def test_a_spline_within_slices_is_that_of_each_slice_clipped_to_its_range(image
         np.testing.assert_array_equal(found[2 * k + 1], found[2 * k])
 
 
+def by_nnunet(image, size, apart, order_z):
+    """`resample_data_or_seg` with one axis apart: each slice along it by a clipped spline, then that axis."""
+    slices = np.moveaxis(image.astype(np.float64), apart, 0)
+    in_plane = [m for axis, m in enumerate(size) if axis != apart]
+    made = []
+    for plane in slices:
+        zoom = [m / n for n, m in zip(plane.shape, in_plane, strict=True)]
+        spline = scipy.ndimage.zoom(plane, zoom, order=3, mode="nearest", grid_mode=True)
+        made.append(spline.clip(plane.min(), plane.max()))
+    zoom = (size[apart] / image.shape[apart], 1, 1)
+    whole = scipy.ndimage.zoom(np.stack(made), zoom, order=order_z, mode="nearest", grid_mode=True)
+    return np.moveaxis(whole, 0, apart)
+
+
+@pytest.mark.parametrize("apart", [0, 1, 2])
+@pytest.mark.parametrize(("along", "order_z"), [("nearest", 0), ("linear", 1)])
+@pytest.mark.parametrize("size", [(26, 30, 11), (13, 17, 40), (7, 17, 40), (20, 9, 21)])
+def test_whichever_axis_is_apart_its_slices_are_clipped_one_by_one(image, apart, along, order_z, size):
+    """As nnU-Net does; slices that differ by 4 show what the range of the whole image would let through."""
+    steps = 4 * np.arange(image.shape[apart], dtype=np.float32)
+    image = image + steps.reshape([-1 if axis == apart else 1 for axis in range(3)])
+    kinds = tuple(along if axis == apart else "cubic" for axis in range(3))
+    found = resample_image(image, size, kinds)
+    np.testing.assert_allclose(found, by_nnunet(image, size, apart, order_z), rtol=1e-6, atol=5e-5)
+
+
+def test_a_spline_is_clipped_to_the_slices_along_the_axis_that_is_apart():
+    """Two slices along x, one of 0 and 1, the other of 10 and 11."""
+    image = np.zeros((6, 1, 2), np.float32)
+    image[3:] += 1
+    image[..., 1] += 10
+    found = resample_image(image, (17, 1, 4), ("cubic", "cubic", "nearest"))
+    assert (found[..., :2].min(), found[..., :2].max()) == (0, 1)
+    assert (found[..., 2:].min(), found[..., 2:].max()) == (10, 11)
+    low, high = spline_limits(image, ("cubic", "cubic", "nearest"))
+    assert (low.tolist(), high.tolist()) == ([[0, 10]], [[1, 11]])
+    low, high = spline_limits(image, ("cubic", "nearest", "cubic"))
+    assert (low.tolist(), high.tolist()) == ([[0]], [[11]])
+    low, high = spline_limits(image, ("cubic", "cubic", "cubic"))
+    assert (low.tolist(), high.tolist()) == ([[0]], [[11]])
+    assert spline_limits(image, ("nearest", "cubic", "cubic")) is None
+
+
 @pytest.mark.parametrize(
-    "along", [*KINDS, ("nearest", "cubic", "cubic"), ("cubic", "linear", "nearest")], ids=str
+    "along",
+    [
+        *KINDS,
+        *(("nearest", "cubic", "cubic"), ("cubic", "nearest", "cubic"), ("cubic", "cubic", "linear")),
+        ("cubic", "linear", "nearest"),
+    ],
+    ids=str,
 )
 def test_what_is_prepared_slice_by_slice_is_resampled_as_if_prepared_before(image, along):
     """Whatever the grouping, with limits given or found out."""
@@ -123,8 +172,7 @@ def test_what_is_prepared_slice_by_slice_is_resampled_as_if_prepared_before(imag
 
     before = np.stack([prepare(plane, index) for index, plane in enumerate(image)])
     whole = resample_image(before, (9, 8, 30), along)
-    limits = value_range(before)
-    assert value_range(image, prepare) == limits == (float(before.min()), float(before.max()))
+    limits = spline_limits(before, (along,) * 3 if isinstance(along, str) else along)
     for start, stop in [(0, 9), (0, 1), (3, 7), (8, 9)]:
         for given in (None, limits):
             found = resample_slices(image, (9, 8, 30), start, stop, along, prepare=prepare, limits=given)
