@@ -1,7 +1,7 @@
 """A folder of cases, on the assembly line: what is there already is left out, progress is told."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from inference.cohort.cases import Case
 from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.outcome import Outcome, failed
+from inference.errors import InputError
+from inference.geometry import same_grid
+from inference.imaging.reading import open_image
 from inference.imaging.writing import holds_whole_labels
 from inference.predictor import Segmented
 
@@ -17,6 +20,8 @@ Progress = Callable[[int, int, str], None]
 """Takes how many cases are done, of how many, and the name of the one that is begun."""
 Begin = Callable[[Case], None]
 """Takes each case when it is begun."""
+
+OTHER_GRID = "the label map that was there lies on another grid, that of another image; it was made anew"
 
 
 def _ignore(*_: object) -> None:
@@ -37,7 +42,7 @@ class FolderRun:
     progress: Progress = _ignore
     begin: Begin = _ignore
     skip_existing: bool = False
-    """Leave out cases whose results are there, and whole."""
+    """Leave out cases whose results are there, whole, and on the image's grid."""
     further: FurtherResults | None = None
     """What is written beside each label map."""
 
@@ -52,14 +57,16 @@ class FolderRun:
         for case in cases:
             if case.problem:
                 self.tell(failed(case, case.problem))
-            elif self.skip_existing and self._is_done(case):
+            elif not self.skip_existing or not self._has_results(case):
+                todo.append(case)
+            elif _lies_on_grid(self.output / case.output_name, case):
                 self.tell(Outcome(case=case, status="skipped"))
             else:
-                todo.append(case)
+                todo.append(replace(case, warnings=(*case.warnings, OTHER_GRID)))
         if todo:
             self._work(todo)
 
-    def _is_done(self, case: Case) -> bool:
+    def _has_results(self, case: Case) -> bool:
         label_map = self.output / case.output_name
         return (self.further is None or self.further.are_there(label_map)) and holds_whole_labels(label_map)
 
@@ -86,3 +93,15 @@ class FolderRun:
             begin=begin,
         ).run()
         self.progress(len(todo), len(todo), "")
+
+
+def _lies_on_grid(label_map: Path, case: Case) -> bool:
+    """Whether a label map has its voxels where the case's image has them, judged by both headers.
+
+    An image may have been replaced by another of the same name. One that cannot be read is not left out, so
+    that it is told of.
+    """
+    try:
+        return same_grid(open_image(label_map).geometry, open_image(case.path).geometry)
+    except InputError:
+        return False

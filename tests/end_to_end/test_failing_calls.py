@@ -13,7 +13,6 @@ import pytest
 import SimpleITK as sitk
 
 from inference.errors import DeviceError, InputError, OutputError
-from inference.geometry import Geometry
 from inference.imaging.reading import open_image
 from inference.imaging.writing import write_labels
 from tests.end_to_end.calls import call, listing, names, run, start, told, write_case
@@ -180,8 +179,8 @@ def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
     write_case(bench / "inputs" / "other.nii.gz")
     (bench / "outputs").mkdir()
     done = bench / "outputs" / "case.nii.gz"
-    geometry = Geometry(size_zyx=(1, 2, 3), spacing_zyx_mm=(1.0, 1.0, 1.0))
-    write_labels(done, np.full((1, 2, 3), 7, np.uint8), geometry)
+    geometry = open_image(bench / "inputs" / "case_0000.nii.gz").geometry
+    write_labels(done, np.full(geometry.size_zyx, 7, np.uint8), geometry)
     before = done.read_bytes()
     (bench / "outputs" / ".leanseg-1-left-behind.tmp").touch()
     assert call(bench, bundle, "--skip-existing", "--report", str(bench / "run.json")) == 0

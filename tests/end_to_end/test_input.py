@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import predict
+from inference.geometry import same_grid
 from inference.imaging.reading import open_image, read_volume
 from inference.predictor import Predictor
 from model.bundle import load_bundle
@@ -86,6 +87,7 @@ def test_works(row, folders, bundle, predictor, capfd, monkeypatch):
     assert labels.geometry.spacing_zyx_mm == pytest.approx(image.geometry.spacing_zyx_mm)
     assert labels.geometry.origin_xyz_mm == pytest.approx(image.geometry.origin_xyz_mm)
     assert labels.geometry.direction == pytest.approx(image.geometry.direction, abs=1e-6)
+    assert same_grid(labels.geometry, image.geometry)  # Else --skip-existing would not leave it out.
     if image.geometry.size_zyx == CT.shape:
         assert np.mean(labels.array[:, 5:-5] == abdomen()[:, 5:-5]) > 0.9
     if "nothing" in row or "no body" in row:

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from inference.cohort import one_case
 from inference.cohort.outcome import exit_code, summary
 from inference.errors import DeviceError, DeviceMemoryError, InputError, OutputError
-from inference.geometry import Geometry
+from inference.imaging.reading import open_image
 from inference.imaging.writing import holds_whole_labels, write_labels
 from tests.inference.images import voxels, write_nifti
 from tests.inference.predictors import Threshold
@@ -107,17 +107,16 @@ def test_outcomes_are_told_in_the_order_of_the_cases(bench):
     assert bench.statuses == ["segmented", "failed", "segmented", "failed", "segmented"]
 
 
-def whole_labels(path):
-    """Write an empty label map, and say its bytes."""
-    write_labels(
-        path, np.zeros((2, 3, 4), np.uint8), Geometry(size_zyx=(2, 3, 4), spacing_zyx_mm=(1.0, 1.0, 1.0))
-    )
+def whole_labels(path, image):
+    """Write an empty label map on the grid of an image, and say its bytes."""
+    geometry = open_image(image).geometry
+    write_labels(path, np.zeros(geometry.size_zyx, np.uint8), geometry)
     return path.read_bytes()
 
 
 def test_existing_results_are_kept(bench):
     bench.put(["a_0000", "b"])
-    kept = whole_labels(bench.output / "a.nii.gz")
+    kept = whole_labels(bench.output / "a.nii.gz", bench.source / "a_0000.nii.gz")
     outcomes, predictor = bench.run(skip_existing=True)
     assert (bench.output / "a.nii.gz").read_bytes() == kept
     assert len(predictor.seen) == 1
@@ -127,7 +126,7 @@ def test_existing_results_are_kept(bench):
 
 def test_no_predictor_is_made_for_nothing_to_do(bench):
     bench.put("a")
-    whole_labels(bench.output / "a.nii.gz")
+    whole_labels(bench.output / "a.nii.gz", bench.source / "a.nii.gz")
     bench.run(skip_existing=True, open_predictor=lambda: pytest.fail("made a predictor"))
     assert bench.lines[0] == ["a.nii.gz: skipped, a.nii.gz is there"]
 
@@ -136,10 +135,46 @@ def test_no_predictor_is_made_for_nothing_to_do(bench):
 def test_what_is_no_whole_result_is_made_again(bench, damage):
     bench.put("a")
     path = bench.output / "a.nii.gz"
-    path.write_bytes(damage(whole_labels(path)))
+    path.write_bytes(damage(whole_labels(path, bench.source / "a.nii.gz")))
     outcomes, _ = bench.run(skip_existing=True)
     assert [outcome.status for outcome in outcomes] == ["segmented"]
     assert holds_whole_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "changes"),
+    [
+        (voxels((3, 6, 7)), {}),  # another size
+        (voxels(), {"spacing": (2.0, 3.0, 4.5)}),
+        (voxels(), {"qoffset": (0, 0, 7), "sform_code": 0}),
+    ],
+    ids=["size", "spacing", "origin"],
+)
+def test_an_image_that_was_replaced_under_its_name_is_segmented_anew(bench, replaced, changes):
+    bench.put("ab")
+    bench.run()
+    write_nifti(bench.source / "a.nii.gz", replaced, **changes)
+    bench.outcomes.clear()
+    outcomes, _ = bench.run(skip_existing=True)
+    assert [outcome.status for outcome in outcomes] == ["segmented", "skipped"]
+    assert bench.lines[1] == [
+        "warning: a.nii.gz: the label map that was there lies on another grid, that of another image; it was "
+        "made anew"
+    ]
+    image, labels = (sitk.ReadImage(str(folder / "a.nii.gz")) for folder in (bench.source, bench.output))
+    assert (labels.GetSize(), labels.GetSpacing()) == (image.GetSize(), image.GetSpacing())
+    assert labels.GetOrigin() == image.GetOrigin()
+
+
+def test_an_image_that_cannot_be_read_is_told_of_though_its_result_is_there(bench):
+    bench.put("a")
+    bench.run()
+    (bench.source / "a.nii.gz").write_bytes(b"")
+    bench.outcomes.clear()
+    outcomes, _ = bench.run(skip_existing=True)
+    assert [outcome.status for outcome in outcomes] == ["failed"]
+    assert "is empty" in outcomes[0].error
+    assert bench.written == ["a.nii.gz"]
 
 
 def test_a_folder_in_the_place_of_a_result_is_the_fault_of_one_case(bench):
