@@ -157,7 +157,7 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
         check_tables(call.statistics, call.report)
     standing = Standing(total=len({task.case for task in tasks}))
     view = LiveView(console, standing, draws=sys.stderr.isatty())
-    todo = left_to_do(call, tasks, results, standing, view.tell)
+    todo = left_to_do(call, tasks, results, standing, view.tell, bundle.sha256)
     engine = opens(call, console) if todo else None
     try:
         if engine is not None:

@@ -38,6 +38,9 @@ class Fate:
     tries: int = 0
     worker: str = ""
     """Who did it: host and process."""
+    bundle_sha256: str = ""
+    """`ModelBundle.sha256` of the worker's bundle; empty where no worker had the case, and in outcomes of
+    releases that did not record it."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Of each stage."""
     ended_unix_s: float = 0.0

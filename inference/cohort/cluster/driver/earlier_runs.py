@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import ceil
 
 from inference.cohort.cluster.cohort_results import CohortResults, Earlier
 from inference.cohort.cluster.driver.cohort_call import CohortCall
@@ -11,6 +12,9 @@ from inference.cohort.cluster.fates import Fate, Task, failed_fate
 from inference.cohort.further_results import SUFFIXES
 from inference.errors import UsageError, printable
 
+LOOKED_AT = 1000
+"""Outcomes of earlier runs whose bundle is looked at: more would take minutes behind URLs."""
+
 
 def left_to_do(
     call: CohortCall,
@@ -18,6 +22,7 @@ def left_to_do(
     results: CohortResults,
     standing: Standing,
     tell: Callable[[Fate], None],
+    bundle_sha256: str,
 ) -> list[Task]:
     """The cases that are to be segmented; of the others, those without an outcome are given one.
 
@@ -27,9 +32,10 @@ def left_to_do(
         results: the output folder, from which unfinished files of killed runs are removed.
         standing: counts what is done.
         tell: takes the fates that are given.
+        bundle_sha256: `ModelBundle.sha256` of the call's bundle.
 
     Raises:
-        UsageError: there are outcomes, and the call does not say `resume`.
+        UsageError: there are outcomes, and the call does not say `resume`; or they are another bundle's.
         OutputError: an outcome cannot be written or taken away.
     """
     earlier = results.earlier([SUFFIXES[kind] for kind in call.format])
@@ -39,6 +45,7 @@ def left_to_do(
             f"{call.output}: holds outcomes of {len(known)} of these cases; go on with --resume, or give "
             "another folder with --output"
         )
+    _check_bundle(call, results, known, bundle_sha256)
     results.sweep(earlier.unfinished)
     known -= _taken_back(call, results, earlier, known)
     standing.earlier = frozenset(known)
@@ -55,6 +62,24 @@ def left_to_do(
             standing.count(fate)
             tell(fate)
     return todo
+
+
+def _check_bundle(call: CohortCall, results: CohortResults, known: set[str], bundle_sha256: str) -> None:
+    """Refuse to go on with another bundle than that which segmented the cases that are done.
+
+    Runs that go on keep to one bundle by this very check, so that some outcomes speak for all.
+
+    Raises:
+        UsageError: an outcome names another bundle.
+    """
+    cases = sorted(known)
+    for fate in results.fates(cases[:: max(1, ceil(len(cases) / LOOKED_AT))]):
+        if fate.status == "segmented" and fate.bundle_sha256 not in ("", bundle_sha256):
+            raise UsageError(
+                f"{call.output}: {printable(fate.case)} was segmented with another bundle (SHA-256 of its "
+                f"manifest {fate.bundle_sha256[:12]}…, that of {call.bundle} is {bundle_sha256[:12]}…); go "
+                "on with that one by --bundle, or give another folder with --output"
+            )
 
 
 def _taken_back(call: CohortCall, results: CohortResults, earlier: Earlier, known: set[str]) -> set[str]:

@@ -44,6 +44,8 @@ class Tools:
     admit: Admit
     structures: tuple[str, ...]
     """Names of what can be found."""
+    bundle_sha256: str = ""
+    """`ModelBundle.sha256` of the bundle that finds it."""
     further: FurtherResults | None = None
     """What is written beside each label map."""
     figures_unit: str | None = None
@@ -78,6 +80,7 @@ class BundleTools:
             predictor=predictor_for(self.call, bundle, further, one_case=False),
             admit=admit_within(self.call, planner, further),
             structures=tuple(bundle.manifest.output.labels),
+            bundle_sha256=bundle.sha256,
             further=further,
             figures_unit=None if self.call.statistics is None else value_unit(bundle),
         )
@@ -283,5 +286,6 @@ class WarmWorker:
 
     def _finished(self, fate: Fate) -> Report:
         """Record a fate, unless there is one."""
-        stands = self._results.settle(replace(fate, worker=self.name))
+        fate = replace(fate, worker=self.name, bundle_sha256=self._tools.bundle_sha256)
+        stands = self._results.settle(fate)
         return Report(fate=stands, segmenting_s=self._device.take_seconds())

@@ -37,6 +37,7 @@ class FakeTools:
     """What makes every result doubtful."""
     crumbs: bool = False
     """Whether what is found is too little to be an organ."""
+    bundle_sha256: str = ""
 
     def open(self):
         if self.refuses:
@@ -52,6 +53,7 @@ class FakeTools:
             predictor=FakeDevice(self.seconds, self.doubts, crumbs=self.crumbs),
             admit=admit,
             structures=STRUCTURES.names,
+            bundle_sha256=self.bundle_sha256,
             further=further,
             figures_unit=self.figures_unit,
         )

@@ -22,6 +22,7 @@ from inference.cohort.cluster.worker.warm_worker import WarmWorker
 from inference.cohort.one_case import OpenedCase
 from inference.errors import UsageError
 from inference.runtime.process_memory import held_mb
+from model.bundle import load_bundle
 from tests.inference.cohort.cluster.conftest import bright_ml
 from tests.inference.cohort.cluster.fake_tools import DOUBT, FakeDevice, FakeTools
 from tests.inference.images import voxels
@@ -79,6 +80,58 @@ def test_a_run_goes_on_where_it_ended(bench):
     assert out[-1].startswith("4 cases: 1 segmented, 3 done before; ")
     assert {case: bench.record(case) for case in "abc"} == done, "nothing is done twice"
     assert bench.statuses == dict.fromkeys("abcd", "segmented")
+
+
+def test_a_run_goes_on_with_the_bundle_with_which_it_began(bench):
+    """Two models would be mixed in one folder, without a word in any table."""
+    ours = load_bundle(bench.bundle).sha256
+    bench.put(*"ab")
+    bench.tools = FakeTools(bundle_sha256=ours)
+    bench.run()
+    assert [bench.record(case)["bundle_sha256"] for case in "ab"] == [ours, ours]
+    bench.put("c")
+    assert bench.run(resume=True)[0] == 0
+    other = Fate(case="b", images=(), status="segmented", bundle_sha256="0123456789abcdef" * 4)
+    open_results(str(bench.output)).record(other)
+    bench.put("d")
+    refusal = (
+        r"out: b was segmented with another bundle \(SHA-256 of its manifest 0123456789ab…, that of .*"
+        rf"default is {ours[:12]}…\); go on with that one by --bundle, or give another folder with --output"
+    )
+    with pytest.raises(UsageError, match=refusal):
+        bench.run(lambda call, console: pytest.fail("an engine was opened"), resume=True)
+    assert not (bench.output / "d.outcome.json").exists()
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        Fate(case="a", images=(), status="segmented"),
+        Fate(case="a", images=(), status="failed", bundle_sha256="0" * 64),
+    ],
+    ids=["of a release that did not record it", "failed, so without labels"],
+)
+def test_outcomes_that_name_no_bundle_or_have_no_labels_are_gone_on_with(bench, earlier):
+    bench.put(*"ab")
+    bench.run()
+    open_results(str(bench.output)).record(earlier)
+    (bench.output / "b.outcome.json").unlink()
+    (bench.output / "b.nii.gz").unlink()
+    _, out, _ = bench.run(resume=True)
+    assert out[-1].startswith("2 cases: 1 segmented, 1 done before")
+
+
+def test_of_very_many_outcomes_some_are_looked_at(bench, monkeypatch):
+    """Seven cases, at most three looked at: the 1st, 4th and 7th."""
+    monkeypatch.setattr("inference.cohort.cluster.driver.earlier_runs.LOOKED_AT", 3)
+    bench.put(*"abcdefg")
+    bench.run()
+    other = Fate(case="b", images=(), status="segmented", bundle_sha256="0" * 64)
+    open_results(str(bench.output)).record(other)
+    assert bench.run(resume=True)[0] == 0
+    open_results(str(bench.output)).record(replace(other, case="g"))
+    with pytest.raises(UsageError, match="g was segmented with another bundle"):
+        bench.run(resume=True)
 
 
 def test_what_failed_is_tried_again_only_where_asked_for(bench):
