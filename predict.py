@@ -96,7 +96,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     add(
         "--strict-input",
         action="store_true",
-        help="refuse what is warned of otherwise: images that are no CT, show no abdomen or too little of it",
+        help="refuse what is warned of otherwise: images that are no CT, have gaps or show too little",
     )
     add(
         "--format",
