@@ -196,7 +196,9 @@ def predict_case(
         return volume
     result = attempt(prepared.case, lambda: predictor.predict(volume, prepared.plan, prepared.timings))
     warnings = dict.fromkeys((*prepared.case.warnings, *volume.warnings, *result.warnings))
-    return replace(result, warnings=tuple(warnings))
+    # What a case was refused for is not said twice.
+    refused_for = result.reason if isinstance(result, Failure) else ""
+    return replace(result, warnings=tuple(each for each in warnings if each not in refused_for))
 
 
 def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Path) -> Outcome:

@@ -15,6 +15,7 @@ from inference.cohort.one_case import (
     attempt,
     finish_case,
     open_case,
+    predict_case,
     prepare_case,
     segment_case,
 )
@@ -163,6 +164,17 @@ def test_a_case_that_fails_leaves_nothing(case, tmp_path):
     outcome = segment_case(case, Threshold(fail={1: InputError("bad")}), tmp_path, admit)
     assert (outcome.status, outcome.error) == ("failed", f"{case.path}: bad")
     assert not (tmp_path / "a.nii.gz").exists()
+
+
+def test_what_a_case_is_refused_for_is_not_told_as_a_warning_too(case, tmp_path):
+    prepared = prepare_case(case, lambda opened: plan_with_room())
+    volume = replace(prepared.read(), warnings=("slices have a gap", "axes are skew"))
+    strict = Threshold(fail={1: InputError("slices have a gap (refused by --strict-input)")})
+    refused = predict_case(prepared, volume, strict)
+    assert refused.reason.endswith("slices have a gap (refused by --strict-input)")
+    assert refused.warnings == ("axes are skew",)
+    told = predict_case(prepared, volume, Threshold(warnings=("slices have a gap", "few organs")))
+    assert told.warnings == ("slices have a gap", "axes are skew", "few organs")
 
 
 def test_what_no_other_case_would_change_is_raised(case, tmp_path):
