@@ -27,7 +27,7 @@ from pathlib import Path
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, check_writable
 from eval.label_sets import LABEL_SETS_HELP, find_labels
-from eval.measuring.container_run import ContainerOptions, check_image, output_name
+from eval.measuring.container_run import ContainerOptions, check_image, check_removed, output_name
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import STATUS, efficiency_row
 from eval.measuring.run_rules import RUN_RULES
@@ -144,6 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = each.run(image)
         named = f"{short_name(each.options.image)} " if len(series) > 1 else ""
         sys.stderr.write(f"[{number}/{len(pairs)}] {named}{progress(result)}\n")
+        check_removed(result)
     return _summed_up(series)
 
 

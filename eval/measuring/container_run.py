@@ -140,6 +140,8 @@ def command(options: ContainerOptions, name: str, folder: Path) -> list[str]:
 def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
     """Run a new container on one image and check the label map that it wrote.
 
+    A container that docker does not remove is named in the result; see `check_removed`.
+
     Raises:
         JudgingError: docker could not start the container, for which the submission is not to blame.
     """
@@ -159,7 +161,7 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         if status is Status.OK:
             with atomic_path(case.output) as temporary:
                 shutil.copyfile(folder / "outputs" / case.output.name, temporary)
-        remarks = "; ".join(part for part in (remark, sampling_remark(trace)) if part)
+        remarks = "; ".join(part for part in (remark, run.unanswered, sampling_remark(trace)) if part)
         return CaseEfficiency(
             name=case.output.name,
             status=status,
@@ -167,6 +169,21 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
             remark=remarks,
             trace=trace,
             stable_gpu_peak=options.stable_gpu_peak,
+            left_container=run.name if run.left else "",
+        )
+
+
+def check_removed(result: CaseEfficiency) -> None:
+    """Let no further container be measured beside one that docker has not removed.
+
+    Raises:
+        JudgingError: the container of this case may still be running.
+    """
+    if result.left_container:
+        raise JudgingError(
+            f"{result.name}: its container {result.left_container} may still be running, docker does not "
+            f"remove it; restart docker, docker rm --force {result.left_container}, then run again "
+            "(eval container goes on with --resume)"
         )
 
 
@@ -184,6 +201,10 @@ class _Run:
     stopped: bool = False
     """Whether the time limit was over."""
     out_of_memory: bool = False
+    unanswered: str = ""
+    """What docker was asked after the end and did not answer; empty if it always did."""
+    left: bool = False
+    """Whether the container may still be running, since docker did not remove it."""
     _seen: bool = False
     """Whether docker has shown the container as running or ended."""
 
@@ -194,21 +215,24 @@ class _Run:
         client = subprocess.Popen(
             command(self.options, self.name, self.folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL
         )
-        follower.start()
         try:
+            follower.start()
             self.exit_code = client.wait(self.options.limit_s)
         except subprocess.TimeoutExpired:
             self.stopped = True
         finally:
             self.end_s = time.monotonic()
-            if self.exit_code is not None:
-                self._look_back()
-            docker("rm", "--force", self.name)
-            with suppress(subprocess.TimeoutExpired):
-                client.wait(STOPPED_S)
-            client.kill()
-            client.wait()
-            follower.join(STOPPED_S)
+            try:
+                if self.exit_code is not None:
+                    self._look_back()
+                self._remove()
+                with suppress(subprocess.TimeoutExpired):
+                    client.wait(STOPPED_S)
+            finally:
+                client.kill()
+                client.wait()
+                if follower.is_alive():
+                    follower.join(STOPPED_S)
         self.out_of_memory |= self.exit_code == KILLED
 
     def _follow(self, watch: Callable[[int], None]) -> None:
@@ -228,18 +252,39 @@ class _Run:
             if state[1] in Path(f"/proc/{state[0]}/cgroup").read_text(encoding="utf-8"):
                 watch(int(state[0]))
 
+    def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+        """What docker answers; None if it does not, which is the engine's fault and not that of the case."""
+        try:
+            return docker(*arguments)
+        except JudgingError as error:
+            self.unanswered = str(error)
+            return None
+
+    def _remove(self) -> None:
+        """Remove the container, with a second attempt, and find out whether it may still be running."""
+        for _ in range(2):
+            removed = self._ask("rm", "--force", self.name)
+            if removed is not None and removed.returncode == 0:
+                return
+            # A container that removed itself is no longer there to be removed, for which docker returns 1.
+            state = removed and self._ask("container", "inspect", "--format", "{{.State.Running}}", self.name)
+            if state is not None and state.stdout.strip() != "true":
+                return
+        self.left = True
+
     def _look_back(self) -> None:
         """Find out how the container ended, from itself or from the engine's events.
 
         A container with `--rm` has removed itself, and some engines then return 0 whatever its exit code was.
         """
         form = "{{.State.ExitCode}} {{.State.OOMKilled}}"
-        state = docker("container", "inspect", "--format", form, self.name).stdout.split()
+        told = self._ask("container", "inspect", "--format", form, self.name)
+        state = told.stdout.split() if told else []
         if len(state) == 2 and self.exit_code != DOCKER_FAILED:
             self.exit_code, self.out_of_memory, self._seen = int(state[0]), state[1] == "true", True
         elif self.exit_code == 0:
-            told = self._code_in_events()
-            self.exit_code = None if told is None and self.options.hides_exit_codes else told or 0
+            code = self._code_in_events()
+            self.exit_code = None if code is None and self.options.hides_exit_codes else code or 0
 
     def _code_in_events(self) -> int | None:
         """The exit code of the container by the engine's events; None if they do not say."""

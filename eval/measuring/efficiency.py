@@ -33,6 +33,8 @@ class CaseEfficiency:
     """Samples of what it used over time."""
     stable_gpu_peak: bool = False
     """Whether the peak of GPU memory is the highest stable value, as FLARE22 had it."""
+    left_container: str = ""
+    """Name of its container, if that may still be running because docker did not remove it."""
 
 
 def sampling_remark(trace: Trace) -> str:

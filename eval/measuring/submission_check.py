@@ -8,7 +8,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.measuring.container_run import ContainerCase, ContainerOptions, docker, output_name, run_case
+from eval.measuring.container_run import (
+    ContainerCase,
+    ContainerOptions,
+    check_removed,
+    docker,
+    output_name,
+    run_case,
+)
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.run_rules import RunRules
 from eval.measuring.trace import GPU, KERNEL_PEAK_MB, OWN_RAM
@@ -99,7 +106,11 @@ def check_entry(image: str) -> list[Finding]:
 
 
 def check_cases(options: ContainerOptions, rules: RunRules, images: Sequence[Path] = ()) -> Iterator[Finding]:
-    """Run a new container on each kind of CT, and on images of one's own; yields as they are done."""
+    """Run a new container on each kind of CT, and on images of one's own; yields as they are done.
+
+    Raises:
+        JudgingError: docker could not start a container, or not remove it.
+    """
     with tempfile.TemporaryDirectory(prefix="leanseg-check-") as name:
         folder = Path(name)
         cases = []
@@ -109,10 +120,12 @@ def check_cases(options: ContainerOptions, rules: RunRules, images: Sequence[Pat
         for what, image in [*cases, *((image.name, image) for image in images)]:
             case = ContainerCase(image=image, output=folder / output_name(image), log=folder / "log")
             result = run_case(case, options)
+            check_removed(result)
             if result.status is Status.OK:
                 yield _within(what, result, rules)
                 continue
             officially = run_case(case, replace(options, official=True))
+            check_removed(officially)
             if officially.status is Status.OK:
                 yield _bad(f"{what}: works only with a network or a writable file system: {result.remark}")
             else:

@@ -7,7 +7,14 @@ from pathlib import Path
 from eval.benchmark.gpu_check.rungs import Rung, failed, judged, skipped
 from eval.benchmark.gpu_check.timed_programs import MOST_S, TimedPrograms
 from eval.eval_errors import JudgingError
-from eval.measuring.container_run import ContainerCase, ContainerOptions, check_image, output_name, run_case
+from eval.measuring.container_run import (
+    ContainerCase,
+    ContainerOptions,
+    check_image,
+    check_removed,
+    output_name,
+    run_case,
+)
 from eval.measuring.efficiency import Status
 from eval.measuring.trace import GPU, OWN_RAM
 from model.labels import FLARE23
@@ -56,6 +63,7 @@ class ContainerCheck:
         )
         try:
             result = run_case(case, options)
+            check_removed(result)
         except JudgingError as error:
             return failed(CHECK, self.image, str(error))
         if result.status is Status.TIMEOUT and limit_s < MOST_S and self.programs.over:

@@ -6,6 +6,9 @@ Its container does what the name of the case says and leaves a note, `state`, th
 import json
 import os
 import shutil
+import signal
+import subprocess
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +57,7 @@ case "$1 $2" in
             moved*) cp "@OTHER@" "$out"; note "0 false" ;;
             text*) echo "no label map" > "$out"; note "0 false" ;;
             wrongly*) cp "$file" outputs/other.nii.gz; note "0 false" ;;
+            hangs*) exec sleep 100000 ;;
             both*) echo "first"; echo "Error: no memory of it" >&2; echo "bye"; note "1 false"; exit 1 ;;
         esac ;;
     "rm "*) exit 0 ;;
@@ -164,6 +168,85 @@ def test_an_exit_code_that_nobody_tells_is_not_taken_for_0(folder, hidden, exit_
     result = run_case(case, options(hides_exit_codes=hidden))
     assert (result.status, result.exit_code) == (Status.OK, exit_code)
     assert said in result.remark
+
+
+def deaf_to(word: str, times: int, monkeypatch) -> list[str]:
+    """Have docker not answer the first calls of one command; returns all calls, as they come."""
+    calls: list[str] = []
+
+    def deaf(*arguments, patience_s=None):
+        calls.append(" ".join(arguments))
+        if word in calls[-1] and sum(word in line for line in calls) <= times:
+            raise JudgingError(f"docker {arguments[0]} has not answered for 60 s")
+        return docker(*arguments, patience_s=patience_s)
+
+    monkeypatch.setattr(container_run, "docker", deaf)
+    monkeypatch.setattr(container_run, "STOPPED_S", 0.1)
+    return calls
+
+
+@pytest.mark.parametrize(("times", "left"), [(1, False), (2, True)])
+def test_a_container_that_docker_does_not_remove_is_told_beside_the_result(folder, monkeypatch, times, left):
+    calls, clients = deaf_to("rm --force", times, monkeypatch), []
+
+    class Client(subprocess.Popen):
+        def __init__(self, words, *more, **options):
+            super().__init__(words, *more, **options)
+            if "--name" in words:
+                clients.append(self)
+
+    monkeypatch.setattr("eval.measuring.container_run.subprocess.Popen", Client)
+    image = write(folder / "hangs_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / "hangs.nii.gz", log=folder / "log")
+    result = run_case(case, options(limit_s=0.2))
+    assert (result.status, result.exit_code) == (Status.TIMEOUT, None)
+    assert result.remark == "stopped after 0.2 s; docker rm has not answered for 60 s"
+    removals = [line for line in calls if line.startswith("rm")]
+    assert len(removals) == 2
+    assert result.left_container == (removals[0].split()[-1] if left else "")
+    assert [client.returncode for client in clients] == [-signal.SIGKILL]
+
+
+@pytest.mark.parametrize(("running", "left"), [("true", True), ("false", False)])
+def test_a_container_that_docker_fails_to_remove_is_left_only_while_it_runs(folder, running, left):
+    script = folder / "bin" / "docker"
+    told = 'case "$4" in *Running*) echo ' + running + " ;; *ExitCode*)"
+    text = (
+        script.read_text()
+        .replace('case "$4" in *ExitCode*)', told)
+        .replace('"rm "*) exit 0', '"rm "*) exit 1')
+    )
+    script.write_text(text)
+    image = write(folder / "good_0000.nii.gz", LABELS)
+    result = run_case(
+        ContainerCase(image=image, output=folder / "good.nii.gz", log=folder / "log"), options()
+    )
+    assert result.status is Status.OK
+    assert bool(result.left_container) is left
+
+
+def test_an_end_that_docker_does_not_tell_of_keeps_the_container_from_staying(folder, monkeypatch):
+    calls = deaf_to("ExitCode", 1, monkeypatch)
+    image = write(folder / "quiet_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / "quiet.nii.gz", log=folder / "log")
+    result = run_case(case, options())
+    assert (result.status, result.exit_code, result.left_container) == (Status.FAILED, 4, "")
+    assert "docker container has not answered" in result.remark
+    assert any(line.startswith("rm --force") for line in calls)
+
+
+def test_an_interrupt_before_the_watch_begins_leaves_no_container(folder, monkeypatch):
+    class Interrupted(threading.Thread):
+        def start(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("eval.measuring.container_run.threading.Thread", Interrupted)
+    monkeypatch.setattr(container_run, "STOPPED_S", 0.1)
+    image = write(folder / "hangs_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / "hangs.nii.gz", log=folder / "log")
+    with pytest.raises(KeyboardInterrupt):
+        run_case(case, options())
+    assert "rm --force leanseg-eval-" in (folder / "calls").read_text()
 
 
 def test_the_container_is_asked_for_by_one_name_and_removed_in_the_end(folder):
@@ -297,6 +380,18 @@ def test_an_interrupted_run_goes_on(folder, capsys):
     assert_refused(capsys, container(folder, "--resume", "--memory", "4g"), "made with memory 8g, not 4g")
     (folder / "e_run.json").unlink()
     assert_refused(capsys, container(folder, "--resume"), "nothing beside it says how it was made")
+
+
+def test_a_series_stops_at_a_container_that_stays(folder, capsys, monkeypatch):
+    for name in ("hangs", "then_good"):
+        write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
+    with monkeypatch.context() as patch:
+        deaf_to("rm --force", 2, patch)
+        said = ("hangs.nii.gz: its container leanseg-eval-", "may still be running", "--resume")
+        assert_refused(capsys, container(folder, "--limit", "0.2"), *said)
+    (row,) = rows_of(folder / "e.csv")
+    assert (row["Name"], row["Status"], row["Time"]) == ("hangs.nii.gz", "timeout", "3600.0")
+    assert "docker rm has not answered" in row["Remark"]
 
 
 def test_several_images_take_turns(folder, capsys):
