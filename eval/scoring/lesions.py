@@ -137,71 +137,108 @@ def find_lesions(
     z, y, x = (slice(a, b) for a, b in zip(start, stop, strict=True))
     voxel_ml = math.prod(spacing_zyx_mm) / 1000.0
     predicted, true = (
-        _components(labels[z, y, x] == label, rule.least_ml / voxel_ml) for labels in (prediction, truth)
+        _components(labels[z, y, x] == label, rule.least_ml / voxel_ml, start)
+        for labels in (prediction, truth)
     )
-    sizes = [np.bincount(components.ravel()) for components in (predicted, true)]
-    overlap = np.zeros((len(sizes[0]), len(sizes[1])))
-    np.add.at(overlap, (predicted.ravel(), true.ravel()), 1)
-    overlap[0], overlap[:, 0] = 0, 0
-    union = sizes[0][:, None] + sizes[1][None] - overlap
-    iou = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-    partner_of = _matched(iou, rule.least_iou)
+    overlaps = _overlaps(predicted, true)
+    partner_of = _matched(overlaps, rule.least_iou)
+    touched_predicted, touched_true = set(overlaps.predicted.tolist()), set(overlaps.true.tolist())
     found = []
-    for i in range(1, len(sizes[1])):
-        j = partner_of.get(i)
+    for i in range(1, len(true.voxels)):
+        j, iou = partner_of.get(i, (None, 0.0))
         found.append(
             Lesion(
                 structure=structure,
                 kind=Kind.MISSED if j is None else Kind.FOUND,
-                truth_ml=float(sizes[1][i]) * voxel_ml,
-                prediction_ml=0.0 if j is None else float(sizes[0][j]) * voxel_ml,
-                iou=0.0 if j is None else float(iou[j, i]),
-                touches=bool(overlap[:, i].any()),
-                centre_zyx=_centre(true == i, start),
+                truth_ml=float(true.voxels[i]) * voxel_ml,
+                prediction_ml=0.0 if j is None else float(predicted.voxels[j]) * voxel_ml,
+                iou=iou,
+                touches=i in touched_true,
+                centre_zyx=true.centre_zyx(i),
             )
         )
+    matched = {j for j, _ in partner_of.values()}
     found += [
         Lesion(
             structure=structure,
             kind=Kind.FALSE,
             truth_ml=0.0,
-            prediction_ml=float(sizes[0][j]) * voxel_ml,
+            prediction_ml=float(predicted.voxels[j]) * voxel_ml,
             iou=0.0,
-            touches=bool(overlap[j].any()),
-            centre_zyx=_centre(predicted == j, start),
+            touches=j in touched_predicted,
+            centre_zyx=predicted.centre_zyx(j),
         )
-        for j in sorted(set(range(1, len(sizes[0]))) - set(partner_of.values()))
+        for j in range(1, len(predicted.voxels))
+        if j not in matched
     ]
     return found
 
 
-def _components(mask: Mask, least_voxels: float) -> NDArray[np.int64]:
-    """Connected components of a mask, numbered from 1; those that are too small are background."""
-    numbered, _ = ndimage.label(mask, NEIGHBOURS)
-    sizes = np.bincount(numbered.ravel())
+@dataclass(frozen=True, kw_only=True)
+class _Components:
+    """Connected components of a mask, numbered from 1."""
+
+    numbers: NDArray[np.int32]
+    """Component of each voxel, (z, y, x); 0 for none."""
+    voxels: NDArray[np.int64]
+    """Voxels of component n at n; 0 at 0."""
+    centres_zyx: F64
+    """Voxel indices of the centre of mass of component n at n, in the whole map."""
+
+    def centre_zyx(self, number: int) -> tuple[float, float, float]:
+        z, y, x = self.centres_zyx[number].tolist()
+        return (z, y, x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Overlaps:
+    """Pairs of a predicted and a true component that have voxels in common, by their numbers, rising."""
+
+    predicted: NDArray[np.int64]
+    true: NDArray[np.int64]
+    iou: F64
+    """Intersection over union of each pair."""
+
+
+def _components(mask: Mask, least_voxels: float, start_zyx: Sequence[int]) -> _Components:
+    """Components of a mask that begins at `start_zyx` of its map; those that are too small are background."""
+    numbered, count = ndimage.label(mask, NEIGHBOURS)
+    sizes = np.bincount(numbered[mask], minlength=count + 1)
     kept = np.flatnonzero(sizes[1:] >= least_voxels - 1e-9) + 1
-    table = np.zeros(len(sizes), np.int64)
+    table = np.zeros(len(sizes), np.int32)
     table[kept] = np.arange(1, len(kept) + 1)
-    components: NDArray[np.int64] = table[numbered]
-    return components
+    numbers = table[numbered]
+    places = np.nonzero(numbers)
+    number = numbers[places]
+    voxels = np.bincount(number, minlength=len(kept) + 1)
+    # All components at once: maps of thousands of specks are what a failed network writes.
+    centres = [
+        np.bincount(number, weights=place, minlength=len(voxels)) / np.maximum(voxels, 1) + first
+        for place, first in zip(places, start_zyx, strict=True)
+    ]
+    return _Components(numbers=numbers, voxels=voxels, centres_zyx=np.stack(centres, axis=1))
 
 
-def _matched(iou: F64, least_iou: float) -> dict[int, int]:
-    """True lesion to its predicted one; pairs are taken from the largest IoU on."""
-    pairs = np.argwhere(iou >= least_iou)
-    order = np.argsort(-iou[pairs[:, 0], pairs[:, 1]], kind="stable")
-    partner_of: dict[int, int] = {}
+def _overlaps(predicted: _Components, true: _Components) -> _Overlaps:
+    both = (predicted.numbers > 0) & (true.numbers > 0)
+    pairs = predicted.numbers[both].astype(np.int64) * len(true.voxels) + true.numbers[both]
+    keys, common = np.unique(pairs, return_counts=True)
+    j, i = np.divmod(keys, len(true.voxels))
+    return _Overlaps(predicted=j, true=i, iou=common / (predicted.voxels[j] + true.voxels[i] - common))
+
+
+def _matched(overlaps: _Overlaps, least_iou: float) -> dict[int, tuple[int, float]]:
+    """True lesion to its predicted one and their IoU; pairs are taken from the largest IoU on."""
+    order = np.argsort(-overlaps.iou, kind="stable")
+    order = order[overlaps.iou[order] >= least_iou]
+    columns = (overlaps.predicted[order], overlaps.true[order], overlaps.iou[order])
+    partner_of: dict[int, tuple[int, float]] = {}
     taken = set()
-    for predicted, true in pairs[order].tolist():
+    for predicted, true, iou in zip(*(column.tolist() for column in columns), strict=True):
         if true not in partner_of and predicted not in taken:
-            partner_of[true] = predicted
+            partner_of[true] = (predicted, iou)
             taken.add(predicted)
     return partner_of
-
-
-def _centre(mask: Mask, start: Sequence[int]) -> tuple[float, float, float]:
-    z, y, x = (float(mean) + first for mean, first in zip(np.argwhere(mask).mean(axis=0), start, strict=True))
-    return (z, y, x)
 
 
 def detection(lesions: Iterable[Lesion]) -> Detection:
