@@ -33,6 +33,7 @@ from eval.measuring.efficiency_table import STATUS, efficiency_row
 from eval.measuring.run_rules import RUN_RULES
 from eval.measuring.sampler import why_no_gpu
 from eval.measuring.series import IMAGE_MARK, Series, drop_disk_cache, in_order, short_name
+from eval.provenance import beside
 from model.labels import FLARE23
 
 HOUR_S = 3600.0
@@ -131,8 +132,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise JudgingError(f"{each.output}: is the input folder; choose another for the label maps")
     for each in series:
         each.meet(check_image(each.options.image))
-        if arguments.resume:
-            each.go_on()
+        if arguments.resume and (unsaid := each.go_on()):
+            sys.stderr.write(f"{beside(each.results)}: does not say {' and '.join(unsaid)}; taken as now\n")
     _begin(series, arguments.gpu)
     pairs = in_order(series)
     if done := len(images) * len(series) - len(pairs):

@@ -30,6 +30,8 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 SHUFFLE_SEED = 20220101
 IMAGE_MARK = "{image}"
 """Stands for an image's name in the paths of several images."""
+NEWER_SETTINGS = ("max_gpu", "input")
+"""Settings that older tables do not have beside them."""
 
 
 def short_name(image: str) -> str:
@@ -95,7 +97,16 @@ class Series:
             "official_command": options.official,
             "limit_s": options.limit_s,
             "labels": options.labels.name,
+            "max_gpu": "stable" if options.stable_gpu_peak else "highest",
+            "input": self._input,
         }
+
+    @property
+    def _input(self) -> str:
+        """Folder of the CTs as seen from the table, so that it is the same from any working folder."""
+        return Path(
+            os.path.relpath(self.images[0].parent.resolve(), self.results.parent.resolve())
+        ).as_posix()
 
     def meet(self, digest: str) -> None:
         """Take note of what docker says of the image."""
@@ -108,8 +119,12 @@ class Series:
         self.folder.mkdir(exist_ok=True)
         write_provenance(self.results, provenance(**self._settings))
 
-    def go_on(self) -> None:
+    def go_on(self) -> list[str]:
         """Take over the cases that an interrupted run has finished.
+
+        Returns:
+            Names of settings that the interrupted run, of an older version, did not write down; they are
+            taken to be the same.
 
         Raises:
             JudgingError: that was another run, or its table cannot be read.
@@ -120,9 +135,10 @@ class Series:
                 raise JudgingError(
                     f"{self.results}: nothing beside it says how it was made; run without --resume"
                 )
-            return
+            return []
+        unsaid = [name for name in NEWER_SETTINGS if name not in before]
         for name, value in self._settings.items():
-            if before.get(name) != value:
+            if name not in unsaid and before.get(name) != value:
                 raise JudgingError(
                     f"{self.results}: was made with {name} {before.get(name)}, not {value}; --resume goes "
                     "on with the same run, another one needs another table"
@@ -130,6 +146,7 @@ class Series:
         if self.results.exists():
             _, rows = read_csv(self.results)
             self.rows = {row[NAME]: row for row in rows if self._is_whole(row)}
+        return unsaid
 
     def _is_whole(self, row: Mapping[str, str]) -> bool:
         return row[STATUS] != Status.OK or (self.output / row[NAME]).is_file()

@@ -378,6 +378,12 @@ def test_an_interrupted_run_goes_on(folder, capsys):
     assert files_in(folder / "pred") == ["good1.nii.gz", "good2.nii.gz"]
     # Another run is no continuation.
     assert_refused(capsys, container(folder, "--resume", "--memory", "4g"), "made with memory 8g, not 4g")
+    assert_refused(
+        capsys, container(folder, "--resume", "--max-gpu", "stable"), "made with max_gpu highest, not stable"
+    )
+    shutil.copytree(folder / "images", folder / "others")
+    elsewhere = ("--resume", "--input", folder / "others")
+    assert_refused(capsys, container(folder, *elsewhere), "made with input images, not others")
     (folder / "e_run.json").unlink()
     assert_refused(capsys, container(folder, "--resume"), "nothing beside it says how it was made")
 
@@ -392,6 +398,19 @@ def test_a_series_stops_at_a_container_that_stays(folder, capsys, monkeypatch):
     (row,) = rows_of(folder / "e.csv")
     assert (row["Name"], row["Status"], row["Time"]) == ("hangs.nii.gz", "timeout", "3600.0")
     assert "docker rm has not answered" in row["Remark"]
+
+
+def test_a_run_of_an_older_version_goes_on_and_what_it_left_unsaid_is_told(folder, capsys):
+    write(folder / "images" / "good_0000.nii.gz", LABELS)
+    assert call(*container(folder)) == 0
+    run = json.loads((folder / "e_run.json").read_text())
+    older = {name: value for name, value in run.items() if name not in ("max_gpu", "input")}
+    (folder / "e_run.json").write_text(json.dumps(older))
+    capsys.readouterr()
+    assert call(*container(folder, "--resume", "--max-gpu", "stable")) == 0
+    assert "e_run.json: does not say max_gpu and input; taken as now" in capsys.readouterr().err
+    again = json.loads((folder / "e_run.json").read_text())
+    assert (again["max_gpu"], again["input"]) == ("stable", "images")
 
 
 def test_several_images_take_turns(folder, capsys):
