@@ -418,10 +418,17 @@ def clean_up_of(after: After, output: Output, where: str) -> tuple[CleanUpStep, 
     """The steps that keep the largest component of each structure that MONAI names.
 
     Raises:
-        RefusedModelError: a label has no structure.
+        RefusedModelError: a label has no structure, or MONAI cleans several channels before they are merged.
     """
     if after.largest is None:
         return ()
+    # One channel that is on or off is a label map of 0 and 1 to MONAI, and its number is the label.
+    if isinstance(output.activation, Sigmoid) and len(output.channels) > 1:
+        raise RefusedModelError(
+            f"{where}: KeepLargestConnectedComponent after sigmoid cleans each channel by itself, before "
+            "they become one label map, which cannot be expressed; take it out of postprocessing to import "
+            "the model without it"
+        )
     names = {number: name for name, number in output.labels.items()}
     unknown = [label for label in after.largest if label not in names]
     if unknown:

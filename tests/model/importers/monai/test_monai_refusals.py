@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from model.__main__ import main
+from model.importers.monai.chain_manifest import after_of, clean_up_of, output_of
 from model.importers.monai.config_values import ConfigValues
+from model.importers.monai.importing import find_monai
 from model.importers.refusals import RefusedModelError
-from tests.model.importers.monai.monai_models import SMALL, write_auto3dseg, write_zoo_bundle
+from model.manifest.clean_up import LargestComponent
+from tests.model.importers.monai.monai_models import METADATA, SMALL, write_auto3dseg, write_zoo_bundle
 
 
 def refused(capsys, tmp_path, *words):
@@ -122,6 +125,37 @@ def test_configurations_of_the_zoo(path, value, complaint, capsys, tmp_path):
     folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
     (folder / "configs" / "inference.json").write_text(json.dumps(changed(path, value)), encoding="utf-8")
     assert complaint in refused(capsys, tmp_path, folder)
+
+
+def write_on_or_off(folder, *names, cleaned):
+    """A bundle whose channels are on or off by themselves; its clean-up names label 1."""
+    config = copy.deepcopy(SMALL)
+    config["network_def"]["out_channels"] = len(names)
+    activation, back, discrete, _ = config["postprocessing"]["transforms"]
+    config["postprocessing"]["transforms"] = [
+        {"_target_": activation["_target_"], "keys": "pred", "sigmoid": True},
+        back,
+        {"_target_": discrete["_target_"], "keys": "pred", "threshold": 0.5},
+        *([LARGEST | {"keys": "pred", "applied_labels": [1]}] if cleaned else []),
+    ]
+    metadata = copy.deepcopy(METADATA)
+    metadata["network_data_format"]["outputs"]["pred"]["channel_def"] = dict(enumerate(names))
+    return write_zoo_bundle(folder, config, metadata)
+
+
+def test_clean_up_of_channels_that_are_on_or_off(capsys, tmp_path):
+    """MONAI's `applied_labels: [1]` is the second channel there, cleaned before channels become labels."""
+    folder = write_on_or_off(tmp_path / "zoo", "tumor core", "whole tumor", cleaned=True)
+    line = refused(capsys, tmp_path, folder)
+    assert "KeepLargestConnectedComponent after sigmoid cleans each channel by itself" in line
+    assert "take it out of postprocessing" in line
+
+
+def test_clean_up_of_one_channel_is_that_of_its_label(tmp_path):
+    model = find_monai(write_on_or_off(tmp_path / "zoo", "tumor", cleaned=True), (), None)
+    after = after_of(model.members[0].chain, resampled=True)
+    output = output_of(["tumor"], "set", after.activation, "here")
+    assert clean_up_of(after, output, "here") == (LargestComponent(structures=("tumor",)),)
 
 
 def test_checkpoints(capsys, tmp_path, monkeypatch):
