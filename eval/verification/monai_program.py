@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import decollate_batch, list_data_collate
-from torch import Tensor
+from numpy.typing import NDArray
 
 LATER = ("AsDiscreted", "KeepLargestConnectedComponentd")
 """What is done once, after the mean over networks."""
@@ -56,27 +56,32 @@ def main() -> None:
         (item,) = decollate_batch(batch)
         predictions.append(each(item)["pred"])
     mean = torch.stack(predictions).mean(dim=0)
-    _write(together({"pred": mean})["pred"], arguments.images[0], arguments.output)
+    labels = label_map(np.asarray(together({"pred": mean})["pred"]), stated.get("priority"))
+    nibabel.save(nibabel.Nifti1Image(labels, nibabel.load(arguments.images[0]).affine), arguments.output)
 
 
 def _compose(transforms: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"_target_": "Compose", "transforms": list(transforms)}
 
 
-def _write(labels: Tensor, image: str, path: Path) -> None:
-    """Write a label map on the image's grid.
+def label_map(channels: NDArray[Any], priority: Sequence[int] | None) -> NDArray[np.uint8]:
+    """One label map of what MONAI would write, which is a map a channel.
 
     Args:
-        labels: (1, x, y, z) ids, or (channels, x, y, z) of channels that are on or off: of those that are on
-            the last one counts.
-        image: whose grid it is.
-        path: where to.
+        channels: (1, x, y, z) ids, or (channels, x, y, z) of channels that are on or off, which become their
+            numbers from 1.
+        priority: the channels in rising priority, from 0: of those that are on the last one counts; None: in
+            their own order.
+
+    Returns:
+        (x, y, z) ids.
     """
-    array = np.asarray(labels)
-    ids = np.zeros(array.shape[1:], np.uint8)
-    for number, channel in enumerate(array, start=1):
-        ids = np.where(channel > 0, channel if len(array) == 1 else number, ids).astype(np.uint8)
-    nibabel.save(nibabel.Nifti1Image(ids, nibabel.load(image).affine), path)
+    if len(channels) == 1:
+        return np.asarray(channels[0], np.uint8)
+    ids = np.zeros(channels.shape[1:], np.uint8)
+    for index in range(len(channels)) if priority is None else priority:
+        ids[channels[index] > 0] = index + 1
+    return ids
 
 
 if __name__ == "__main__":

@@ -29,6 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="in the bundle's or each fold's folder (default: models/model.pt or model/model.pt)",
     )
+    parser.add_argument(
+        "--priority",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="all channels, where they are on or off by themselves (sigmoid): where several are on, the last "
+        "of these is written, so name regions from the outermost to the innermost",
+    )
     add_packaging(parser)
 
 
@@ -49,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         packaging_of(arguments),
         folds=arguments.folds,
         checkpoint=arguments.checkpoint,
+        priority=arguments.priority,
     )
     logger.info("done: %s", bundle.folder)
     return 0

@@ -30,6 +30,7 @@ from model.commands.show import VERIFICATION
 from model.importers.monai.found_model import NETWORK
 from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, find_model
 from model.labels import LabelSet
+from model.manifest.output import Sigmoid
 from model.manifest.window import AnyWindow
 from model.model_errors import BundleError
 
@@ -177,7 +178,10 @@ def _peer(
     if kind == "monai":
         # A network of the model zoo is no fold.
         asked = [] if folds == [NETWORK] else folds
-        return monai(arguments.python, _monai_config(path, asked, arguments.checkpoint, work))
+        activation = bundle.manifest.output.activation
+        # MONAI writes a map a channel; both programs make one map of them in the order of the bundle.
+        priority = activation.priority if isinstance(activation, Sigmoid) else None
+        return monai(arguments.python, _monai_config(path, asked, arguments.checkpoint, work, priority))
     if kind != "nnunet":
         raise JudgingError(f"--against {kind}: unknown; known are nnunet, monai and labels")
     model = find_model(path, arguments.configuration)
@@ -201,7 +205,9 @@ def _demoted(bundle: ModelBundle, allowed: Contest) -> ModelBundle:
     return replace_manifest(bundle, replace(bundle.manifest, members=members))
 
 
-def _monai_config(path: Path, folds: Sequence[str], checkpoint: str | None, work: Path) -> Path:
+def _monai_config(
+    path: Path, folds: Sequence[str], checkpoint: str | None, work: Path, priority: Sequence[int] | None
+) -> Path:
     """`write_monai_config`, which alone here needs torch and MONAI.
 
     Raises:
@@ -212,7 +218,7 @@ def _monai_config(path: Path, folds: Sequence[str], checkpoint: str | None, work
     except ModuleNotFoundError as error:
         absent = f"{error.name} is not installed for {sys.executable}"
         raise JudgingError(f"--against monai: {absent}; run `make training`") from error
-    return write_monai_config(path, folds, checkpoint, work)
+    return write_monai_config(path, folds, checkpoint, work, priority)
 
 
 def _explored(judge: _Judge, bundle: ModelBundle) -> list[Contest]:

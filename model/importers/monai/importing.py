@@ -22,6 +22,7 @@ from model.importers.monai.chain_manifest import (
     modality_of,
     output_of,
     tiled,
+    with_priority,
 )
 from model.importers.monai.found_model import FoundMember, FoundModel
 from model.importers.monai.transform_chain import TARGET
@@ -96,6 +97,7 @@ def import_monai(
     *,
     folds: Sequence[str] = (),
     checkpoint: str | None = None,
+    priority: Sequence[str] = (),
 ) -> ModelBundle:
     """Write the bundle.
 
@@ -105,6 +107,7 @@ def import_monai(
         packaging: what a bundle is told beside.
         folds: of Auto3DSeg; all that are there where none is named.
         checkpoint: file in the bundle's or each fold's folder; None for the usual one.
+        priority: names of channels that are on or off by themselves, the one that wins last.
 
     Raises:
         RefusedModelError: it is no such model, or one that cannot be expressed; nothing is written.
@@ -123,7 +126,8 @@ def import_monai(
     windows = synthetic_inputs(member.input_shape, [channel.intensity for channel in inputs])
     heads = _output_channels(trained[0], windows[0], member)
     names = [model.output_names.get(index, f"class {index}") for index in range(heads)]
-    output = output_of(names, model.name, after.activation, chain.where)
+    activation = with_priority(after.activation, names, priority, chain.where)
+    output = output_of(names, model.name, activation, chain.where)
 
     def describe(
         members: tuple[Member, ...], localization: Localization | None, files: Mapping[str, str]
@@ -155,7 +159,13 @@ def import_monai(
     return pack_bundle(folder, to_pack, None, describe, overwrite=packaging.overwrite)
 
 
-def write_monai_config(given: Path, folds: Sequence[str], checkpoint: str | None, folder: Path) -> Path:
+def write_monai_config(
+    given: Path,
+    folds: Sequence[str],
+    checkpoint: str | None,
+    folder: Path,
+    priority: Sequence[int] | None = None,
+) -> Path:
     """Write what MONAI's own classes are to do, and the weights, so that neither holds anything to be run.
 
     Args:
@@ -163,6 +173,7 @@ def write_monai_config(given: Path, folds: Sequence[str], checkpoint: str | None
         folds: see `import_monai`.
         checkpoint: see `import_monai`.
         folder: where to; `monai.json` names weights that lie beside it.
+        priority: the channels in rising priority, where several may be on; None: in their own order.
 
     Returns:
         The file.
@@ -175,6 +186,7 @@ def write_monai_config(given: Path, folds: Sequence[str], checkpoint: str | None
     for each in trained:
         torch.save(dict(each.weights), folder / f"{each.found.name}.pt")
     config: dict[str, Any] = model.members[0].chain.as_json()
+    config["priority"] = None if priority is None else list(priority)
     config["weights"] = [f"{each.found.name}.pt" for each in trained]
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
     return folder / CONFIG_FILE

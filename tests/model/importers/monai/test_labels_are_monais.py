@@ -12,6 +12,7 @@ from eval.verification.comparison import agreement, run_all
 from eval.verification.contenders import cases_in, leanseg, monai
 from model.importers.monai.importing import import_monai, write_monai_config
 from model.importers.packaging import Packaging
+from model.manifest.output import Sigmoid
 from tests.model.importers.monai.monai_models import SMALL, write_auto3dseg, write_zoo_bundle
 from tests.places import CROPS
 
@@ -43,10 +44,12 @@ def images(tmp_path):
     return folder
 
 
-def check(model, images, folder):
+def check(model, images, folder, priority=()):
     """Import a model and compare labels, case by case."""
-    bundle = import_monai(model, folder / "bundle", Packaging(fp16=False))
-    config = write_monai_config(model, (), None, folder)
+    bundle = import_monai(model, folder / "bundle", Packaging(fp16=False), priority=priority)
+    activation = bundle.manifest.output.activation
+    order = activation.priority if isinstance(activation, Sigmoid) else None
+    config = write_monai_config(model, (), None, folder, order)
     cases = cases_in(images)
     run_all(monai(Path(sys.executable), config), cases, folder / "theirs")
     run_all(leanseg("ours", bundle.folder, fp32=True), cases, folder / "ours")
@@ -58,15 +61,17 @@ def check(model, images, folder):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "priority"),
     [
-        pytest.param({"resample_resolution": [2.0, 3.0, 5.0]}, id="ct"),
-        pytest.param({"orientation_ras": False, "resample": False, "crop_foreground": False}, id="as stored"),
-        pytest.param({"sigmoid": True, "output_classes": 3}, id="sigmoid"),
+        pytest.param({"resample_resolution": [2.0, 3.0, 5.0]}, (), id="ct"),
+        pytest.param(
+            {"orientation_ras": False, "resample": False, "crop_foreground": False}, (), id="as stored"
+        ),
+        pytest.param({"sigmoid": True, "output_classes": 3}, ("spleen", "stomach", "liver"), id="sigmoid"),
     ],
 )
-def test_auto3dseg(changes, images, tmp_path):
-    check(write_auto3dseg(tmp_path / "work", **changes), images, tmp_path)
+def test_auto3dseg(changes, priority, images, tmp_path):
+    check(write_auto3dseg(tmp_path / "work", **changes), images, tmp_path, priority)
 
 
 def test_auto3dseg_on_mr(tmp_path):

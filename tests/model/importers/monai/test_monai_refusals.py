@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from model.__main__ import main
-from model.importers.monai.chain_manifest import after_of, clean_up_of, output_of
+from model.importers.monai.chain_manifest import after_of, clean_up_of, output_of, with_priority
 from model.importers.monai.config_values import ConfigValues
 from model.importers.monai.importing import find_monai
 from model.importers.refusals import RefusedModelError
 from model.manifest.clean_up import LargestComponent
+from model.manifest.output import Sigmoid
 from tests.model.importers.monai.monai_models import METADATA, SMALL, write_auto3dseg, write_zoo_bundle
 
 
@@ -146,7 +147,7 @@ def write_on_or_off(folder, *names, cleaned):
 def test_clean_up_of_channels_that_are_on_or_off(capsys, tmp_path):
     """MONAI's `applied_labels: [1]` is the second channel there, cleaned before channels become labels."""
     folder = write_on_or_off(tmp_path / "zoo", "tumor core", "whole tumor", cleaned=True)
-    line = refused(capsys, tmp_path, folder)
+    line = refused(capsys, tmp_path, folder, "--priority", "whole tumor", "tumor core")
     assert "KeepLargestConnectedComponent after sigmoid cleans each channel by itself" in line
     assert "take it out of postprocessing" in line
 
@@ -156,6 +157,36 @@ def test_clean_up_of_one_channel_is_that_of_its_label(tmp_path):
     after = after_of(model.members[0].chain, resampled=True)
     output = output_of(["tumor"], "set", after.activation, "here")
     assert clean_up_of(after, output, "here") == (LargestComponent(structures=("tumor",)),)
+
+
+BRATS = ("tumor core", "whole tumor", "enhancing tumor")
+"""Regions in the order of the model zoo, of which the second holds the first."""
+
+
+def test_regions_need_an_order_which_monai_does_not_state(capsys, tmp_path):
+    """In the order of the channels the whole tumor would be written over its core."""
+    folder = write_on_or_off(tmp_path / "zoo", *BRATS, cleaned=False)
+    line = refused(capsys, tmp_path, folder)
+    assert "nothing says which is written where several are on; give --priority with their names" in line
+    assert "'tumor core' 'whole tumor' 'enhancing tumor'" in line
+    line = refused(capsys, tmp_path, folder, "--priority", "whole tumor", "core", "enhancing tumor")
+    assert "--priority must name each channel once: 'tumor core' 'whole tumor' 'enhancing tumor'" in line
+    softmax = write_zoo_bundle(tmp_path / "softmax", SMALL)
+    line = refused(capsys, tmp_path, softmax, "--priority", "spleen")
+    assert "--priority is for channels that are on or off by themselves (sigmoid)" in line
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "priority"),
+    [
+        (BRATS, ("whole tumor", "tumor core", "enhancing tumor"), (1, 0, 2)),
+        (BRATS, BRATS, (0, 1, 2)),
+        (("tumor",), (), None),
+        (("tumor",), ("tumor",), (0,)),
+    ],
+)
+def test_the_order_that_is_said_is_the_manifests(names, said, priority):
+    assert with_priority(Sigmoid(), names, said, "here") == Sigmoid(priority=priority)
 
 
 def test_checkpoints(capsys, tmp_path, monkeypatch):
