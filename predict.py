@@ -111,7 +111,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         metavar="SERIES",
         help="for --format: the DICOM series that the image was made from, where the image is none",
     )
-    add("--report", type=Path, metavar="FILE", help="write what was done, stage by stage, as JSON")
+    add("--report", type=Path, metavar="FILE.json", help="write what was done, stage by stage, as JSON")
     add_statistics(parser)
     add("--debug", action="store_true", help="show tracebacks")
     given = vars(parser.parse_args(argv))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from inference.call import WRONG_CALL, Call
+from inference.cohort.asked_files import RUN_REPORT, check_asked_file
 from inference.cohort.assembly_line import Tell
 from inference.cohort.cases import Case, check_folders, find_cases, passed_over, prepare_output
 from inference.cohort.folder import Begin, FolderRun, Progress
@@ -19,7 +20,7 @@ from inference.cohort.opening import admit_within, further_for, planner_for, pre
 from inference.cohort.organ_table import check_tables, write_tables
 from inference.cohort.outcome import Outcome, exit_code, findings, look_at, naming, summary
 from inference.cohort.progress import Console
-from inference.cohort.run_report import check_report, write_report
+from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
 from inference.planning.planner import Planner
@@ -62,7 +63,7 @@ def _run(call: Call, console: Console) -> int:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
     if call.report is not None:
-        check_report(call.report)
+        check_asked_file(call.report, RUN_REPORT)
     if call.statistics is not None:
         check_tables(call.statistics, call.report)
     outcomes: list[Outcome] = []

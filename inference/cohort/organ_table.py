@@ -10,8 +10,8 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+from inference.cohort.asked_files import ORGANS_CSV, ORGANS_JSON, check_asked_file
 from inference.cohort.outcome import Outcome, organ_figures
-from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
 from inference.imaging.writing import LABELS_SUFFIX, whole_file
 from model.case_names import as_cell
@@ -38,12 +38,15 @@ def check_tables(path: Path, report: Path | None = None) -> None:
 
     Raises:
         OutputError: they cannot.
-        UsageError: the name has no stem, or one of them is the report.
+        UsageError: the name has no stem or is that of another kind of file, or one of them is the report or
+            another file that is there.
     """
     if not path.name or path.name.lower() in KINDS:
         raise UsageError(f"{path}: has no name; give one with --statistics, such as volumes.csv")
-    for each in table_paths(path):
-        check_report(each, "--statistics")
+    if path.suffix[1:].isalpha() and path.suffix.lower() not in KINDS:
+        raise UsageError(f"{path}: must end in .csv or .json; give another name with --statistics")
+    for each, kind in zip(table_paths(path), (ORGANS_CSV, ORGANS_JSON), strict=True):
+        check_asked_file(each, kind, "--statistics")
         if report is not None and each.resolve() == report.resolve():
             raise UsageError(f"{report}: is written by --statistics too; give another name with --report")
 

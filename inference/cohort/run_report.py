@@ -9,8 +9,8 @@ from typing import Any
 
 from inference.call import Call
 from inference.cohort.outcome import Outcome, organ_figures
-from inference.errors import OutputError, printable, reason
-from inference.imaging.writing import try_folder, whole_file
+from inference.errors import printable
+from inference.imaging.writing import whole_file
 from inference.runtime.process_memory import peak_mb
 from model.bundle import ModelBundle
 
@@ -22,28 +22,6 @@ PACKAGES = {
     "openvino": "openvino",
 }
 """Package to the distribution that brings it: not every package says its own version."""
-
-
-def check_report(path: Path, option: str = "--report") -> None:
-    """Make sure that a file can be written, before there is anything to write.
-
-    Args:
-        path: the file.
-        option: what the user named it by.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; give a file with {option}")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent}: no such folder; make it or give another file with {option}")
-    try:
-        try_folder(path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({reason(error)}); give another file with {option}"
-        ) from error
 
 
 def write_report(

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE
+from inference.cohort.asked_files import COHORT_PAGE, check_asked_file
 from inference.cohort.cases import check_folders
 from inference.cohort.cluster.cohort_results import CohortResults, open_results, table_name
 from inference.cohort.cluster.driver.case_queue import in_part
@@ -34,7 +35,6 @@ from inference.cohort.further_results import SUFFIXES, object_writer
 from inference.cohort.opening import value_unit
 from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables
 from inference.cohort.progress import Console
-from inference.cohort.run_report import check_report
 from inference.errors import UsageError, printable
 from inference.imaging.writing import whole_file
 from inference.option_values import add_statistics, at_least_one
@@ -152,7 +152,7 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
     results = open_results(call.output)
     results.check()
     if call.report is not None:
-        check_report(call.report)
+        check_asked_file(call.report, COHORT_PAGE)
     if call.statistics is not None:
         check_tables(call.statistics, call.report)
     standing = Standing(total=len({task.case for task in tasks}))

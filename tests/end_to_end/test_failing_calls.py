@@ -202,6 +202,17 @@ def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(
     assert names(bench / "outputs") == []
 
 
+@pytest.mark.parametrize("option", ["--report", "--statistics"])
+def test_an_image_is_not_written_over_by_what_is_said_of_it(bench, bundle, capsys, option):
+    before = listing(bench)
+    assert call(bench, bundle, option, str(bench / "inputs" / "case_0000.nii.gz")) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "case_0000.nii.gz: must end in " in err
+    assert f"with {option}" in err
+    assert listing(bench) == before
+
+
 def test_a_report_without_permission_is_noticed_before_anything_runs(
     bench_for_all, bundle, capsys, as_nobody
 ):

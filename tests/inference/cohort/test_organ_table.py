@@ -96,6 +96,27 @@ def test_the_report_is_not_written_over(tmp_path):
         check_tables(tmp_path / "run.csv", tmp_path / "run.json")
 
 
+@pytest.mark.parametrize("name", ["phantom.nii.gz", "volumes.xlsx", "scan.mha"])
+def test_another_kind_of_file_is_no_table(tmp_path, name):
+    with pytest.raises(UsageError, match=f"{name}: must end in .csv or .json"):
+        check_tables(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("volumes.json", '{"cases": ["a"], "labels": {}}'), ("volumes.csv", "case,image\n")]
+)
+def test_a_file_that_is_no_such_table_is_not_written_over(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=f"{name}: is there and not from --statistics"):
+        check_tables(tmp_path / "volumes.csv")
+
+
+def test_earlier_tables_are_written_over(tmp_path):
+    for cases in ([], [outcome(organs=(LIVER,))]):
+        write_tables(tmp_path / "v", cases, "hu")
+        check_tables(tmp_path / "v.json")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from inference.call import Call
+from inference.cohort.asked_files import RUN_REPORT, check_asked_file
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from tests.inference.images import write_nifti
@@ -36,6 +37,7 @@ def test_report(bench, tmp_path):
     bundle = SimpleNamespace(manifest=SimpleNamespace(name="fake"), sha256="0" * 64)
     call = Call(input=bench.source, output=bench.output, bundle=tmp_path)
     write_report(tmp_path / "run.json", call, bundle, outcomes, 1.5)
+    check_asked_file(tmp_path / "run.json", RUN_REPORT)
     report = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert report["bundle"] == {"name": "fake", "sha256": "0" * 64}
     assert report["versions"]["numpy"] == np.__version__

@@ -276,9 +276,20 @@ def test_where_no_worker_can_be_started_nothing_is_written(bench):
 
 
 def test_a_page_is_written_where_asked_for(bench, tmp_path):
+    for case in ("a", "b"):
+        bench.put(case)
+        bench.run(report=tmp_path / "page.html", resume=True)
+    assert "2 segmented" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_an_image_is_not_written_over_by_a_page(bench):
     bench.put("a")
-    bench.run(report=tmp_path / "page.html")
-    assert "1 segmented" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    image = bench.source / "a.nii.gz"
+    before = image.read_bytes()
+    for changes in ({"report": image}, {"statistics": image}):
+        with pytest.raises(UsageError, match=r"a\.nii\.gz: must end in \."):
+            bench.run(**changes)
+    assert image.read_bytes() == before
 
 
 def test_a_device_is_kept_busy_while_cases_are_read_and_written(bench, monkeypatch):
