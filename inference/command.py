@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from inference.call import WRONG_CALL, Call
 from inference.cohort.asked_files import RUN_REPORT, check_asked_file
@@ -71,6 +72,7 @@ def _run(call: Call, console: Console) -> int:
     organs = [name for name in output.written if name not in output.lesions]
 
     def tell(outcome: Outcome) -> None:
+        outcome = _with_what_is_left(outcome, call.output)
         outcomes.append(outcome)
         _tell(outcome, console, organs=organs, debug=call.debug)
 
@@ -159,6 +161,14 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Every case's outcome in the order of the cases; those that were not come to are "not run"."""
     known = {outcome.case.path: outcome for outcome in outcomes}
     return [known.get(case.path) or Outcome(case=case, status="not run") for case in cases]
+
+
+def _with_what_is_left(outcome: Outcome, output: Path) -> Outcome:
+    """The same; a failure says so where a label map of an earlier run could be taken for its result."""
+    label_map = output / outcome.case.output_name
+    if not outcome.error or not label_map.is_file():
+        return outcome
+    return replace(outcome, error=f"{outcome.error}; {label_map.name} of an earlier run is still there")
 
 
 def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: bool) -> None:

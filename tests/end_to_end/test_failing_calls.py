@@ -189,6 +189,24 @@ def test_a_run_goes_on_where_it_was_interrupted(bench, bundle, capsys):
     assert '"status": "skipped"' in (bench / "run.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("options", [(), ("--case-timeout", "600")], ids=["alone", "watched"])
+def test_a_failed_case_tells_of_its_result_of_an_earlier_run(bench, bundle, capsys, options):
+    write_case(bench / "inputs" / "new.nii.gz")
+    assert call(bench, bundle) == 0
+    (bench / "outputs" / "new.nii.gz").unlink()
+    before = listing(bench / "outputs")
+    for name in ("case_0000.nii.gz", "new.nii.gz"):
+        (bench / "inputs" / name).write_bytes(b"")
+    capsys.readouterr()
+    assert call(bench, bundle, "--report", str(bench / "run.json"), *options) == 1
+    old, new = told(capsys.readouterr().err)
+    assert old.endswith("; case.nii.gz of an earlier run is still there")
+    assert "earlier run" not in new
+    assert listing(bench / "outputs") == before
+    cases = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
+    assert "of an earlier run" in cases[0]["error"]
+
+
 @pytest.mark.parametrize(
     ("where", "message"), [("nowhere/run.json", "nowhere: no such folder"), ("inputs", "inputs: is a folder")]
 )
