@@ -9,8 +9,8 @@ the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
 Without `--scores`, where no truth is known, it shows what was found: the label maps of `--pred`, also those
 in folders below it, as a cohort writes them, with the volume of each structure.
 
-exit codes: 0 all went well; 1 the report was made, but some cases could not be shown and are named; 2 wrong
-input
+exit codes: 0 all went well; 1 the report was made, but some cases or their images could not be shown and are
+named; 2 wrong input
 """
 
 import argparse
@@ -144,6 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
         lesions = read_lesions(arguments.scores) if arguments.scores else {}
         files = find_files([case["stem"] for case in data["cases"]], folders, lesions)
         failed = _embed(data["cases"], files, folder, options, arguments.jobs)
+        failed += _tell_imageless(data["cases"], files, arguments.images)
         if tables:
             copy_sources(tables, data["cases"], folder)
         write_page(folder, data)
@@ -181,3 +182,14 @@ def _embed(
         remark = f": not shown: {result.error}" if result.error else ""
         sys.stderr.write(f"[{done}/{len(files)}] {case['name']}{remark}\n")
     return failed
+
+
+def _tell_imageless(cases: Sequence[Json], files: Sequence[CaseFiles], images: Path | None) -> int:
+    """Name the cases that are shown without the image that was given; returns how many."""
+    if images is None:
+        return 0
+    name_of = {case["stem"]: case["name"] for case in cases}
+    lacking = [name_of[each.name] for each in files if each.image is None]
+    for name in lacking:
+        sys.stderr.write(f"{name}: no image of this name in {images}\n")
+    return len(lacking)

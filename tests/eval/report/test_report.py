@@ -27,7 +27,7 @@ def scores(path, rows, columns=COLUMNS):
 
 @pytest.fixture
 def cohort(tmp_path):
-    """Two cases with images and one, in error, without a prediction."""
+    """Three cases, of which one, in error, has no prediction."""
     generator = np.random.default_rng(3)
     for name in ("a", "b"):
         truth = organs(generator, 13)
@@ -35,6 +35,7 @@ def cohort(tmp_path):
         write(tmp_path / "pred" / f"{name}.nii.gz", disturbed(generator, truth))
         write(tmp_path / "images" / f"{name}_0000.nii.gz", (truth * 15).astype(np.int16))
     write(tmp_path / "truth" / "c<&.nii.gz", truth)
+    write(tmp_path / "images" / "c<&_0000.nii.gz", (truth * 15).astype(np.int16))
     rows = [
         ("a.nii.gz", [0.9] * 26, ""),
         ("b.nii.gz", [0.8] * 25 + [""], ""),

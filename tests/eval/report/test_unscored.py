@@ -27,7 +27,8 @@ def found(folder, *names):
 
 def test_volumes_stand_where_scores_would(tmp_path):
     found(tmp_path, "a.nii.gz", "b.nii.gz")
-    write(tmp_path / "images" / "a_0000.nii.gz", np.full((12, 20, 20), 40, np.int16), MM)
+    for name in ("a_0000.nii.gz", "b.nii.gz"):
+        write(tmp_path / "images" / name, np.full((12, 20, 20), 40, np.int16), MM)
     output = ("--output", tmp_path / "report", "--jobs", 1)
     assert call("report", "--pred", tmp_path / "found", "--images", tmp_path / "images", *output) == 0
     data = data_in(tmp_path)
@@ -37,6 +38,16 @@ def test_volumes_stand_where_scores_would(tmp_path):
     assert {name: ml for name, ml in of_name.items() if ml} == {"liver": 0.72, "spleen": 0.096}
     assert case_in(tmp_path, "0001")["prediction"]
     assert not (tmp_path / "report" / "tables").exists()
+
+
+def test_a_case_without_its_image_is_named(tmp_path, capsys):
+    found(tmp_path, "a.nii.gz", "b.nii.gz")
+    images = tmp_path / "images"
+    write(images / "a_0000.nii.gz", np.full((12, 20, 20), 40, np.int16), MM)
+    words = ("--pred", tmp_path / "found", "--images", images, "--output", tmp_path / "report")
+    assert call("report", *words, "--jobs", 1) == 1
+    assert f"\nb.nii.gz: no image of this name in {images}\n" in capsys.readouterr().err
+    assert case_in(tmp_path, "0002")["prediction"]
 
 
 @pytest.mark.parametrize("kind", ["file", "series"])
