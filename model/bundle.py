@@ -130,10 +130,10 @@ def _document(folder: Path, path: Path) -> Any:  # noqa: ANN401 - whatever the J
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(
-            f"{folder}: no bundle here ({MANIFEST} is missing); give its folder with --bundle"
+            f"{folder}: no bundle here ({MANIFEST} is missing); give the folder of a bundle"
         ) from error
     except NotADirectoryError as error:
-        raise BundleError(f"{folder}: is a file; give the folder of the bundle with --bundle") from error
+        raise BundleError(f"{folder}: is a file; give the folder of a bundle") from error
     except BundleError:
         raise
     except (OSError, ValueError, RecursionError) as error:

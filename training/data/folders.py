@@ -110,7 +110,7 @@ def find_cases(folder: Path) -> Found:
     elif folder.is_dir():
         base, found = folder, _in_folders(folder)
     else:
-        raise DataError(f"{folder}: no data set here (no such folder); give one with --data")
+        raise DataError(f"{folder}: no data set here (no such folder); give the folder of one")
     faults = [*found.faults, *_out_of_step(found.cases)]
     if not found.cases and not faults:
         raise DataError(f"{folder}: holds no case")

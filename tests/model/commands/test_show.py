@@ -47,7 +47,7 @@ def test_what_differs_from_the_plain_is_named(capsys, tmp_path):
 def test_no_bundle_is_one_line(capsys, tmp_path):
     assert main(["show", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {tmp_path}: no bundle here (manifest.json is missing); give its folder with --bundle\n"
+        f"error: {tmp_path}: no bundle here (manifest.json is missing); give the folder of a bundle\n"
     )
 
 

@@ -223,7 +223,7 @@ def test_a_wrong_call_is_one_line(data, capsys, more, code, message):
 
 def test_no_data_set_is_one_line(tmp_path, capsys):
     assert main(["check", str(tmp_path / "nowhere")]) == 1
-    assert "nowhere: no data set here" in capsys.readouterr().err
+    assert "nowhere: no data set here (no such folder); give the folder of one\n" in capsys.readouterr().err
 
 
 def test_stored_orientations_may_differ_between_image_and_labels(tmp_path, capsys):
