@@ -49,6 +49,23 @@ def case_among(name: str, cases: Container[str]) -> str | None:
     return next((case for case in (stem_of(name), case_of(name)) if case in cases), None)
 
 
+def check_is_folder(folder: Path, files: str) -> None:
+    """Refuse what is no folder.
+
+    Args:
+        folder: that is read.
+        files: what it holds, as a user calls it.
+
+    Raises:
+        JudgingError: there is no such folder, or it is a file.
+    """
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise JudgingError(f"{folder}: is a file; give the folder that holds it")
+    raise JudgingError(f"{folder}: no such folder; give one that holds {files}")
+
+
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """The images and label maps in a folder and in those below it, by name and in its order; none is hidden.
 
@@ -57,10 +74,9 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
         name their cases.
 
     Raises:
-        JudgingError: there is no such folder.
+        JudgingError: there is no such folder, or it is a file.
     """
-    if not folder.is_dir():
-        raise JudgingError(f"{folder}: no such folder")
+    check_is_folder(folder, "images or label maps")
     places = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))

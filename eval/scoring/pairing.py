@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, case_of, stem_of
+from eval.files import SUFFIXES, case_of, check_is_folder, stem_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,7 @@ def why_extra(path: Path, pairs: Pairs) -> str:
 
 
 def _label_maps(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise JudgingError(f"{folder}: no such folder")
+    check_is_folder(folder, "label maps")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if not path.name.endswith(SUFFIXES) or path.name.startswith(".") or not path.is_file():

@@ -155,7 +155,7 @@ def test_a_map_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path, c
         ((), "neither --scores nor --pred"),
         (("--pred", "found", "--truth", "found"), "--truth needs --scores"),
         (("--pred", "found", "--efficiency", "times.csv"), "--efficiency needs --scores"),
-        (("--pred", "none"), "none: no such folder"),
+        (("--pred", "none"), "none: no such folder; give one that holds images or label maps"),
         (("--pred", "found", "--run", "none.json"), "none.json: cannot be read (No such file"),
         (("--pred", "found", "--run", "other.json"), "other.json: is no report of a run"),
         (("--pred", "found", "--run", "text.json"), "text.json: is no report of a run"),

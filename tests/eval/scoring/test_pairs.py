@@ -75,7 +75,8 @@ def test_folders_that_do_not_serve(tmp_path):
     write(tmp_path / "truth" / "a.nii", TRUTH)
     (tmp_path / "empty").mkdir()
     for pred, truth, words in (
-        ("none", "truth", "none: no such folder"),
+        ("none", "truth", "none: no such folder; give one that holds label maps"),
+        ("truth/a.nii", "truth", r"a\.nii: is a file; give the folder that holds it"),
         ("empty", "empty", "holds no .nii.gz"),
     ):
         with pytest.raises(JudgingError, match=words):
