@@ -86,7 +86,8 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     add(
         "--plan",
         action="store_true",
-        help="print what would be run and what it takes, from the images' headers, and stop",
+        help="print what would be run and what it takes, from the images' headers, and stop; not with "
+        "--report or --statistics",
     )
     add(
         "--skip-existing",

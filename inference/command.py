@@ -23,7 +23,7 @@ from inference.cohort.outcome import Outcome, exit_code, findings, look_at, nami
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
-from inference.errors import InputError, LeanSegError, OutputError, one_line, printable
+from inference.errors import InputError, LeanSegError, OutputError, UsageError, one_line, printable
 from inference.planning.planner import Planner
 from leanseg.ending import is_ended
 from model.bundle import ModelBundle, load_bundle
@@ -56,6 +56,7 @@ def run(call: Call) -> int:
 
 def _run(call: Call, console: Console) -> int:
     start = time.perf_counter()
+    _check_files(call)
     bundle = load_bundle(call.bundle)
     cases = _cases(call, bundle, console)
     further = further_for(call, bundle, len(cases))
@@ -95,6 +96,17 @@ def _run(call: Call, console: Console) -> int:
     report()
     console.say(summary(outcomes, time.perf_counter() - start))
     return exit_code(outcomes)
+
+
+def _check_files(call: Call) -> None:
+    """Make sure that the files that are asked for will be written.
+
+    Raises:
+        UsageError: they would not.
+    """
+    if call.plan and (call.report or call.statistics):
+        idle = "--report" if call.report else "--statistics"
+        raise UsageError(f"{idle}: is for a run, and --plan runs nothing; leave one of them out")
 
 
 def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:

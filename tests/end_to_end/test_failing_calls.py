@@ -231,6 +231,14 @@ def test_an_image_is_not_written_over_by_what_is_said_of_it(bench, bundle, capsy
     assert listing(bench) == before
 
 
+@pytest.mark.parametrize("option", ["--report", "--statistics"])
+def test_a_plan_is_refused_what_only_a_run_writes(bench, bundle, capsys, option):
+    assert call(bench, bundle, "--plan", option, str(bench / "run.json")) == 2
+    told_of = f"error: {option}: is for a run, and --plan runs nothing; leave one of them out\n"
+    assert capsys.readouterr() == ("", told_of)
+    assert names(bench) == ["inputs"]
+
+
 def test_a_report_without_permission_is_noticed_before_anything_runs(
     bench_for_all, bundle, capsys, as_nobody
 ):
