@@ -13,7 +13,14 @@ from pathlib import Path
 from inference.call import WRONG_CALL, Call
 from inference.cohort.asked_files import RUN_REPORT, check_asked_file
 from inference.cohort.assembly_line import Tell
-from inference.cohort.cases import Case, check_folders, find_cases, passed_over, prepare_output
+from inference.cohort.cases import (
+    Case,
+    check_folders,
+    find_cases,
+    passed_over,
+    prepare_output,
+    shared_warnings,
+)
 from inference.cohort.folder import Begin, FolderRun, Progress
 from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import open_case
@@ -28,6 +35,7 @@ from inference.planning.planner import Planner
 from leanseg.ending import is_ended
 from model.bundle import ModelBundle, load_bundle
 from model.model_errors import BundleError
+from model.organ_counts import listed
 
 
 def run(call: Call) -> int:
@@ -69,13 +77,15 @@ def _run(call: Call, console: Console) -> int:
     if call.statistics is not None:
         check_tables(call.statistics, call.report)
     outcomes: list[Outcome] = []
+    told = shared_warnings(cases)
     output = bundle.manifest.output
     organs = [name for name in output.written if name not in output.lesions]
 
     def tell(outcome: Outcome) -> None:
         outcome = _with_what_is_left(outcome, call.output)
         outcomes.append(outcome)
-        _tell(outcome, console, organs=organs, debug=call.debug)
+        said = replace(outcome, warnings=tuple(note for note in outcome.warnings if note not in told))
+        _tell(said, console, organs=organs, debug=call.debug)
 
     def report() -> None:
         if call.statistics is not None:
@@ -110,11 +120,14 @@ def _check_files(call: Call) -> None:
 
 
 def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
-    """What is to be segmented; the user is told of images beside it."""
+    """What is to be segmented; the user is told of images beside it, and of what holds for several cases."""
     cases = find_cases(call.input, len(bundle.manifest.inputs))
     check_folders(call.input, call.output)
     if left_out := passed_over(call.input, cases, call.output):
         console.complain(f"warning: {printable(left_out)}")
+    for warning, those in shared_warnings(cases).items():
+        names = listed([printable(case.path.name) for case in those])
+        console.complain(f"warning: each of {names}: {printable(warning)}")
     return cases
 
 

@@ -104,6 +104,15 @@ def _not_alone(path: Path, paths: Sequence[Path]) -> tuple[str, ...]:
     return (f"lies beside a DICOM series, and is segmented as a CT of its own; {meant}",)
 
 
+def shared_warnings(cases: Sequence[Case]) -> dict[str, list[Case]]:
+    """Warnings that several cases have alike, each with these cases: once for all is enough."""
+    warned: dict[str, list[Case]] = {}
+    for case in cases:
+        for warning in case.warnings:
+            warned.setdefault(warning, []).append(case)
+    return {warning: those for warning, those in warned.items() if len(those) > 1}
+
+
 def _several_channels(paths: Sequence[Path], beside: Sequence[Path], channels: int) -> list[Case]:
     """One case for each name, with its channels from the files beside it."""
     by_stem: dict[str, Path] = {}

@@ -1,5 +1,6 @@
 """The entry point as its users call it: command line, exit codes, what is written and what is said."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,9 @@ import SimpleITK as sitk
 
 import predict
 from model.labels import FLARE23
-from tests.end_to_end.calls import SPACING, call, listing, names, run, told
+from tests.end_to_end.calls import SPACING, call, listing, names, run, told, write_case
 from tests.inference.bundles import abdomen
-from tests.inference.images import write_nifti
+from tests.inference.images import write_nifti, write_series
 from tests.places import ROOT
 
 
@@ -62,6 +63,16 @@ def test_one_case_from_start_to_end(bench, bundle, capsys):
     assert case.startswith("case_0000.nii.gz -> case.nii.gz: read ")
     assert summary.startswith("1 case: 1 segmented; ")
     assert told(err) == []
+
+
+def test_what_several_images_are_warned_of_is_told_once(bench, bundle, capsys):
+    write_series(bench / "inputs" / "series", [(0.0, 0.0, 3.0 * i) for i in range(4)])
+    write_case(bench / "inputs" / "other.nii.gz")
+    assert call(bench, bundle, "--report", str(bench / "run.json")) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "beside a DICOM series" in line]
+    assert line.startswith("warning: each of case_0000.nii.gz and other.nii.gz: lies beside a DICOM series")
+    cases = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
+    assert ["beside a DICOM" in " ".join(case["warnings"]) for case in cases] == [True, True, False]
 
 
 def test_plan_prints_and_stops(bench, bundle, capsys):

@@ -4,7 +4,14 @@ import os
 
 import pytest
 
-from inference.cohort.cases import check_folders, find_cases, output_name, passed_over, prepare_output
+from inference.cohort.cases import (
+    check_folders,
+    find_cases,
+    output_name,
+    passed_over,
+    prepare_output,
+    shared_warnings,
+)
 from inference.errors import OutputError, UsageError
 from tests.inference.images import write_nifti, write_series
 
@@ -214,6 +221,16 @@ def test_an_image_beside_a_dicom_series_is_not_taken_in_silence(source):
     assert series.warnings == ()
     (source / "series").rename(source.parent / "elsewhere")
     assert find_cases(source)[0].warnings == ()
+
+
+def test_what_several_images_are_warned_of_is_known_to_be_the_same(source):
+    write_series(source / "series", [(0.0, 0.0, 3.0 * i) for i in range(2)])
+    write_nifti(source / "a.nii.gz")
+    assert shared_warnings(find_cases(source)) == {}
+    write_nifti(source / "b.nii.gz")
+    ((warning, cases),) = shared_warnings(find_cases(source)).items()
+    assert warning.startswith("lies beside a DICOM series")
+    assert [case.path.name for case in cases] == ["a.nii.gz", "b.nii.gz"]
 
 
 def test_images_in_folders_beside_the_cases_are_told_of(source):
