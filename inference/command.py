@@ -72,10 +72,6 @@ def _run(call: Call, console: Console) -> int:
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)
-    if call.report is not None:
-        check_asked_file(call.report, RUN_REPORT)
-    if call.statistics is not None:
-        check_tables(call.statistics, call.report)
     outcomes: list[Outcome] = []
     told = shared_warnings(cases)
     output = bundle.manifest.output
@@ -109,14 +105,18 @@ def _run(call: Call, console: Console) -> int:
 
 
 def _check_files(call: Call) -> None:
-    """Make sure that the files that are asked for will be written.
+    """Make sure that the files that are asked for will and can be written, before anything is made.
 
     Raises:
-        UsageError: they would not.
+        UsageError: they will not, or cannot.
     """
     if call.plan and (call.report or call.statistics):
         idle = "--report" if call.report else "--statistics"
         raise UsageError(f"{idle}: is for a run, and --plan runs nothing; leave one of them out")
+    if call.report is not None:
+        check_asked_file(call.report, RUN_REPORT, output=call.output)
+    if call.statistics is not None:
+        check_tables(call.statistics, call.report, call.output)
 
 
 def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:

@@ -26,13 +26,16 @@ ORGANS_CSV = FileKind(suffix=".csv", beginnings=(b"case,organ,label,volume_ml,",
 ORGANS_JSON = FileKind(suffix=".json", beginnings=(b'{"cases":[{"case":', b'{"cases":[]'))
 
 
-def check_asked_file(path: Path, kind: FileKind, option: str = "--report") -> None:
+def check_asked_file(
+    path: Path, kind: FileKind, option: str = "--report", output: Path | None = None
+) -> None:
     """Make sure that a file can be written, and is nobody else's, before there is anything to write.
 
     Args:
         path: the file; one that is there and empty may be replaced too.
         kind: what is written.
         option: what the user named it by.
+        output: the folder of results, which need not be there yet: it is made before the file.
 
     Raises:
         UsageError: it is named as another kind of file, or is there and of another kind.
@@ -42,6 +45,8 @@ def check_asked_file(path: Path, kind: FileKind, option: str = "--report") -> No
         raise OutputError(f"{path}: is a folder; give a file with {option}")
     if path.suffix.lower() != kind.suffix:
         raise UsageError(f"{path}: must end in {kind.suffix}; give another name with {option}")
+    if not path.parent.exists() and output is not None and path.parent.resolve() == output.resolve():
+        return
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent}: no such folder; make it or give another file with {option}")
     try:

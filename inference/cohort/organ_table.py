@@ -29,12 +29,13 @@ def table_paths(path: Path) -> tuple[Path, Path]:
     return path.with_name(stem + ".csv"), path.with_name(stem + ".json")
 
 
-def check_tables(path: Path, report: Path | None = None) -> None:
+def check_tables(path: Path, report: Path | None = None, output: Path | None = None) -> None:
     """Make sure that the tables can be written, before there is anything to write.
 
     Args:
         path: names both, see `table_paths`.
         report: another file that is written.
+        output: the folder of results, which need not be there yet.
 
     Raises:
         OutputError: they cannot.
@@ -46,7 +47,7 @@ def check_tables(path: Path, report: Path | None = None) -> None:
     if path.suffix[1:].isalpha() and path.suffix.lower() not in KINDS:
         raise UsageError(f"{path}: must end in .csv or .json; give another name with --statistics")
     for each, kind in zip(table_paths(path), (ORGANS_CSV, ORGANS_JSON), strict=True):
-        check_asked_file(each, kind, "--statistics")
+        check_asked_file(each, kind, "--statistics", output)
         if report is not None and each.resolve() == report.resolve():
             raise UsageError(f"{report}: is written by --statistics too; give another name with --report")
 

@@ -150,11 +150,12 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
     _keep_apart(call.input, call.output)
     tasks = in_part(find_tasks(call.input, len(bundle.manifest.inputs)), call.part)
     results = open_results(call.output)
-    results.check()
+    output = Path(results.storage.root) if results.storage.is_local else None
     if call.report is not None:
-        check_asked_file(call.report, COHORT_PAGE)
+        check_asked_file(call.report, COHORT_PAGE, output=output)
     if call.statistics is not None:
-        check_tables(call.statistics, call.report)
+        check_tables(call.statistics, call.report, output)
+    results.check()
     standing = Standing(total=len({task.case for task in tasks}))
     view = LiveView(console, standing, draws=sys.stderr.isatty())
     todo = left_to_do(call, tasks, results, standing, view.tell, bundle.sha256)

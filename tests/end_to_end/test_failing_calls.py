@@ -217,7 +217,13 @@ def test_a_report_that_cannot_be_written_is_noticed_before_anything_runs(
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert message in err
-    assert names(bench / "outputs") == []
+    assert not (bench / "outputs").exists()
+
+
+def test_a_report_may_lie_in_the_folder_of_results_that_is_not_made_yet(bench, bundle):
+    where = bench / "outputs"
+    assert call(bench, bundle, "--report", str(where / "r.json"), "--statistics", str(where / "v")) == 0
+    assert names(where) == ["case.nii.gz", "r.json", "v.csv", "v.json"]
 
 
 @pytest.mark.parametrize("option", ["--report", "--statistics"])
@@ -228,6 +234,7 @@ def test_an_image_is_not_written_over_by_what_is_said_of_it(bench, bundle, capsy
     assert (out, len(err.splitlines())) == ("", 1)
     assert "case_0000.nii.gz: must end in " in err
     assert f"with {option}" in err
+    assert not (bench / "outputs").exists()
     assert listing(bench) == before
 
 

@@ -290,6 +290,13 @@ def test_an_image_is_not_written_over_by_a_page(bench):
         with pytest.raises(UsageError, match=r"a\.nii\.gz: must end in \."):
             bench.run(**changes)
     assert image.read_bytes() == before
+    assert not bench.output.exists()
+
+
+def test_a_page_may_lie_in_the_folder_of_results_that_is_not_made_yet(bench):
+    bench.put("a")
+    bench.run(report=bench.output / "page.html", statistics=bench.output / "organs.csv")
+    assert {"page.html", "organs.csv", "organs.json"} < {path.name for path in bench.output.iterdir()}
 
 
 def test_a_device_is_kept_busy_while_cases_are_read_and_written(bench, monkeypatch):
