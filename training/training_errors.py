@@ -6,7 +6,9 @@ ValueError
      ├─ PlanError        a plan or what it is given is missing or faulty; exit code 2
      ├─ BusyError        another program works in the folder of results; exit code 2
      ├─ DataError        a data-set folder is missing, incomplete or unreadable
+     │   └─ NoDataError        nothing is where the call says; exit code 2
      ├─ CheckpointError  a checkpoint is missing, damaged, or belongs to another network or run
+     │   └─ NoCheckpointError  nothing is where the call says; exit code 2
      ├─ WriteError       a file of results cannot be written
      └─ ExportError      a network cannot be exported, or its ONNX file disagrees with torch
 """
@@ -32,8 +34,16 @@ class DataError(TrainingError):
     """A data-set folder is missing, incomplete or unreadable."""
 
 
+class NoDataError(DataError):
+    """There is no data set where the call says."""
+
+
 class CheckpointError(TrainingError):
     """A checkpoint is missing, damaged, or belongs to another network or run."""
+
+
+class NoCheckpointError(CheckpointError):
+    """There is no checkpoint where the call says."""
 
 
 class WriteError(TrainingError):

@@ -42,7 +42,13 @@ from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
-from training.training_errors import CheckpointError, RecipeError, TrainingError, WriteError
+from training.training_errors import (
+    CheckpointError,
+    NoCheckpointError,
+    RecipeError,
+    TrainingError,
+    WriteError,
+)
 from training.whole_files import sweep
 
 ALWAYS, AUTO = "always", "auto"
@@ -302,7 +308,7 @@ def _check(arguments: argparse.Namespace) -> None:
             f"{arguments.output}: already holds a run; go on with --resume, or choose another --output"
         )
     if arguments.resume == ALWAYS and not (arguments.output / LAST).exists():
-        raise CheckpointError(
+        raise NoCheckpointError(
             f"{arguments.output / LAST}: no such checkpoint; start with --resume auto, or without --resume"
         )
     if arguments.workers < 1 or (arguments.threads is not None and arguments.threads < 1):

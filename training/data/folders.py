@@ -21,7 +21,7 @@ import numpy as np
 from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem, split_channel
 from training.data.annotations import ANNOTATED, GIVEN, read_annotated
-from training.training_errors import DataError
+from training.training_errors import DataError, NoDataError
 from training.whole_files import read_json
 
 IMAGES = ("imagesTr", "images")
@@ -110,7 +110,7 @@ def find_cases(folder: Path) -> Found:
     elif folder.is_dir():
         base, found = folder, _in_folders(folder)
     else:
-        raise DataError(f"{folder}: no data set here (no such folder); give the folder of one")
+        raise NoDataError(f"{folder}: no data set here (no such folder); give the folder of one")
     faults = [*found.faults, *_out_of_step(found.cases)]
     if not found.cases and not faults:
         raise DataError(f"{folder}: holds no case")

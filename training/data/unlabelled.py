@@ -6,7 +6,7 @@ from pathlib import Path
 from inference.imaging.reading import image_suffix
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
 from training.data.folders import IMAGES
-from training.training_errors import DataError
+from training.training_errors import DataError, NoDataError
 
 PLACES = (*IMAGES, "imagesTs")
 
@@ -38,7 +38,7 @@ def unlabelled_cases(folder: Path, channels: int) -> tuple[UnlabelledCase, ...]:
             channel of a case.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give one with images")
+        raise NoDataError(f"{folder}: no such folder; give one with images")
     place = image_folder(folder)
     found: dict[str, dict[int, Path]] = {}
     for path in sorted(place.iterdir()):

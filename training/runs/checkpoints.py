@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from model.schema import dump, parse
 from training.recipes.recipe import Recipe
-from training.training_errors import CheckpointError
+from training.training_errors import CheckpointError, NoCheckpointError
 from training.whole_files import json_of, whole_file, writing
 
 FORMAT = "leanseg-checkpoint-2"
@@ -110,7 +110,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
             metadata = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such checkpoint") from error
+        raise NoCheckpointError(f"{path}: no such checkpoint") from error
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error})") from error
     if FORMAT not in metadata:

@@ -14,7 +14,7 @@ from model.onnx_export.stored_weights import read_weights
 from model.onnx_header import OnnxFileError
 from training.recipes.recipe import FOREGROUND
 from training.runs.checkpoints import differing, load_checkpoint, weights_of
-from training.training_errors import CheckpointError
+from training.training_errors import CheckpointError, NoCheckpointError
 
 HEADS = {"head", "heads"}
 """What the parts of networks are called that turn a level's features into logits."""
@@ -38,9 +38,9 @@ def check_initial(path: Path) -> None:
         CheckpointError: there is no such file.
     """
     if path.is_dir():
-        raise CheckpointError(f"{path}: is a folder; {GIVE}")
+        raise NoCheckpointError(f"{path}: is a folder; {GIVE}")
     if not path.exists():
-        raise CheckpointError(f"{path}: no such {'file' if _is_exported(path) else 'checkpoint'}; {GIVE}")
+        raise NoCheckpointError(f"{path}: no such {'file' if _is_exported(path) else 'checkpoint'}; {GIVE}")
 
 
 def read_initial(path: Path) -> Initial:

@@ -222,7 +222,7 @@ def test_a_wrong_call_is_one_line(data, capsys, more, code, message):
 
 
 def test_no_data_set_is_one_line(tmp_path, capsys):
-    assert main(["check", str(tmp_path / "nowhere")]) == 1
+    assert main(["check", str(tmp_path / "nowhere")]) == 2
     assert "nowhere: no data set here (no such folder); give the folder of one\n" in capsys.readouterr().err
 
 
