@@ -1,6 +1,7 @@
 """Files that a run writes where the user says: they take the place of none but files of their own kind."""
 
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 
 from inference.errors import OutputError, UsageError, reason
@@ -45,7 +46,7 @@ def check_asked_file(
         raise OutputError(f"{path}: is a folder; give a file with {option}")
     if path.suffix.lower() != kind.suffix:
         raise UsageError(f"{path}: must end in {kind.suffix}; give another name with {option}")
-    if not path.parent.exists() and output is not None and path.parent.resolve() == output.resolve():
+    if not path.parent.exists() and output is not None and realpath(path.parent) == realpath(output):
         return
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent}: no such folder; make it or give another file with {option}")

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from os.path import realpath
 from pathlib import Path
 
 from inference.errors import OutputError, UsageError, reason
@@ -157,8 +159,11 @@ def _images_in(folder: Path) -> list[Path]:
 
 def _folders_of_images(folder: Path) -> list[Path]:
     """Folders in a folder that hold images, by name."""
-    folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return [entry for entry in folders if _images_in(entry)]
+    return [entry for entry in _folders_in(folder) if _images_in(entry)]
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def passed_over(source: Path, cases: Sequence[Case], output: Path) -> str:
@@ -169,11 +174,15 @@ def passed_over(source: Path, cases: Sequence[Case], output: Path) -> str:
         cases: that were found in it.
         output: of results, which may lie in the source.
     """
-    taken = {case.path.resolve() for case in cases}
+    taken = {Path(realpath(case.path)) for case in cases}  # A link to itself has no `resolve()`.
     if not source.is_dir() or source.resolve() in taken:
         return ""
     known = taken | {output.resolve()}
-    left = [folder for folder in _folders_of_images(source) if folder.resolve() not in known]
+    left = []
+    for folder in _folders_in(source):
+        with suppress(OSError, RuntimeError):  # What cannot be looked into keeps nobody from the cases.
+            if folder.resolve() not in known and _images_in(folder):
+                left.append(folder)
     if not left:
         return ""
     names = listed([folder.name for folder in left])

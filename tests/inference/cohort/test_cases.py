@@ -250,6 +250,29 @@ def test_images_in_folders_beside_the_cases_are_told_of(source):
     )
 
 
+def test_a_link_to_itself_is_a_case_like_any_other(source):
+    """It is refused when it is read, and keeps nobody from the others."""
+    put(source, "a.mha")
+    (source / "link.mha").symlink_to("link.mha")
+    assert passed_over(source, find_cases(source), source / "results") == ""
+
+
+def test_a_folder_that_cannot_be_looked_into_keeps_nobody_from_the_cases(source, monkeypatch):
+    put(source, "a.mha")
+    (source / "closed").mkdir()
+    (source / "open").mkdir()
+    put(source / "open", "b.mha")
+    cases = find_cases(source)
+
+    def closed(folder):
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return [folder / "b.mha"]
+
+    monkeypatch.setattr("inference.cohort.cases._images_in", closed)
+    assert "are left out (open)" in passed_over(source, cases, source / "results")
+
+
 @pytest.mark.parametrize("names", [["a.mha"], ["1.dcm"]])
 def test_a_file_or_a_series_leaves_nothing_out(source, names):
     """A series includes the folders in its folder."""
