@@ -209,7 +209,7 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
         data="; ".join(
             [*map(data_name, arguments.data), *(["synthetic cases"] if recipe.synthesis is not None else [])]
         ),
-        data_sha256=data_sha256([*data.cases, *data.held_out]),
+        data_sha256=data_sha256(data.cases),
     )
 
 

@@ -44,7 +44,7 @@ class RunInfo:
     data: str = ""
     """The data sets, as their dataset.json names them."""
     data_sha256: str | None = None
-    """Hash over names, sizes and both ends of all their images and label maps; none in older files."""
+    """Hash over names, sizes and both ends of the training cases' files; none in older checkpoints."""
     init_sha256: str | None = None
     """SHA-256 of the checkpoint, or the bundle's file, that the weights started from; none if they were
     drawn at random."""
