@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 GPU_VENV := .venv-gpu
 GPU_PIP := $(GPU_VENV)/bin/pip --disable-pip-version-check --quiet
-# What `make demo CT=path` makes; an earlier one is kept until there is something to take its place.
-MINE := build/mine
 
 .PHONY: help demo $(VENV) cohort test test-slow container-test training dicom peers viewer lint docs requirements image gpu-benchmark gpu-check clean
 
@@ -15,24 +13,7 @@ help: ## this list
 
 ifdef CT
 demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle, score it, draw it; CT=path: your own file or DICOM folder
-	@test -e "$(CT)" || { echo "error: $(CT): no such file or folder" >&2; exit 2; }
-	@$(BIN)/python -c 'import sys; from pathlib import Path; ct, *made = (Path(p).resolve() for p in sys.argv[1:]); \
-	    sys.exit(any(ct.is_relative_to(folder) for folder in made))' "$(CT)" $(MINE) $(MINE).new \
-	    || { echo "error: $(CT): lies in $(MINE), which every such call makes anew; move it to another folder" >&2; exit 2; }
-	@rm -rf $(MINE).new && mkdir -p $(MINE).new
-	@$(BIN)/python predict.py --input="$(CT)" --output $(MINE).new --statistics $(MINE).new/volumes.csv --report $(MINE).new/run.json; \
-	code=$$?; \
-	test $$code -le 1 && ls $(MINE).new/*.nii.gz >/dev/null 2>&1 || { rm -rf $(MINE).new; exit $$code; }; \
-	rm -rf $(MINE) && mv $(MINE).new $(MINE) || exit 2; \
-	$(BIN)/python -m eval report --pred $(MINE) --run $(MINE)/run.json --images="$(CT)" --title="$$(basename -- "$(CT)")" \
-	    --output $(MINE)/report >/dev/null; \
-	shown=$$?; test $$shown -le 1 || exit $$shown; test $$code != 0 || code=$$shown; \
-	test "$$(ls $(MINE)/*.nii.gz | wc -l)" != 1 || $(BIN)/python -m eval picture --labels $(MINE)/*.nii.gz --output $(MINE)/picture.png \
-	    --image="$$($(BIN)/python -c 'import json; cases = json.load(open("$(MINE)/run.json"))["cases"]; \
-	        print(next(case["input"] for case in cases if case["status"] == "segmented"))')" >/dev/null || exit $$?; \
-	echo "open in a browser: $(MINE)/report/index.html"; \
-	echo "picture: $$(ls $(MINE)/picture.png 2>/dev/null || echo none, which is for one CT alone)   labels: $$(ls $(MINE)/*.nii.gz | xargs)   volumes: $(MINE)/volumes.csv"; \
-	exit $$code
+	@$(BIN)/python docs/demonstration/my_ct.py "$(CT)"
 else
 demo: $(VENV)/.demo
 	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo

@@ -1,0 +1,83 @@
+"""What `make demo CT=path` does: label a CT, or a folder of them, and show the result.
+
+    python docs/demonstration/my_ct.py CT
+
+Label maps, volumes, the run's report, a page and, of one CT alone, a picture are left in build/mine. Exit
+codes are those of `predict.py`: 0 all segmented and shown, 1 some not, 2 nothing could be run. An earlier
+result is kept until there is something to take its place.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+MINE = Path("build/mine")
+NEW = MINE.with_suffix(".new")
+SOME_FAILED, WRONG_CALL = 1, 2
+
+
+def program(*words: str, quiet: bool = True) -> int:
+    """Run a program of this repository; its exit code."""
+    return subprocess.run(
+        [sys.executable, *words], stdout=subprocess.DEVNULL if quiet else None, check=False
+    ).returncode
+
+
+def refuse(ct: str, why: str) -> int:
+    """Say why a CT is not taken; the exit code."""
+    sys.stderr.write(f"error: {ct}: {why}\n")
+    return WRONG_CALL
+
+
+def segment(ct: str) -> int:
+    """Label what is given, into a folder of its own; the exit code of `predict.py`."""
+    shutil.rmtree(NEW, ignore_errors=True)
+    NEW.mkdir(parents=True)
+    files = (f"--statistics={NEW / 'volumes.csv'}", f"--report={NEW / 'run.json'}")
+    return program("predict.py", f"--input={ct}", f"--output={NEW}", *files, quiet=False)
+
+
+def show(ct: str) -> int:
+    """Make the page of what was labelled, and the picture where that is one CT; the highest exit code."""
+    page = (f"--pred={MINE}", f"--run={MINE / 'run.json'}", f"--images={ct}", f"--title={Path(ct).name}")
+    code = program("-m", "eval", "report", *page, f"--output={MINE / 'report'}")
+    labels = sorted(MINE.glob("*.nii.gz"))
+    picture = "none, which is for one CT alone"
+    if len(labels) == 1:
+        cases = json.loads((MINE / "run.json").read_text(encoding="utf-8"))["cases"]
+        image = next(case["input"] for case in cases if case["status"] == "segmented")
+        picture = str(MINE / "picture.png")
+        words = (f"--labels={labels[0]}", f"--image={image}", f"--output={picture}")
+        code = max(code, program("-m", "eval", "picture", *words))
+    sys.stdout.write(
+        f"open in a browser: {MINE / 'report' / 'index.html'}\n"
+        f"picture: {picture}   labels: {' '.join(map(str, labels))}   volumes: {MINE / 'volumes.csv'}\n"
+    )
+    return code
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what was asked; the exit code."""
+    (ct,) = argv
+    path = Path(ct)
+    if not path.exists():
+        return refuse(ct, "no such file or folder")
+    if any(path.resolve().is_relative_to(folder.resolve()) for folder in (MINE, NEW)):
+        return refuse(ct, f"lies in {MINE}, which every such call makes anew; move it to another folder")
+    code = segment(ct)
+    if code not in (0, SOME_FAILED) or not any(NEW.glob("*.nii.gz")):
+        shutil.rmtree(NEW)
+        return code
+    shutil.rmtree(MINE, ignore_errors=True)
+    NEW.rename(MINE)
+    return max(code, show(ct))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
