@@ -20,7 +20,7 @@ from training.phantom.frame import FloatArray
 STEPS_PER_MM = 10
 """Distances are kept in tenths of a millimetre, in one byte: up to 25.5 mm."""
 _PAD_MM = 75.0
-_HULL_STRIDE = 2
+HULL_STRIDE = 2
 _MOST_GROWTH_MM = 20.0
 
 
@@ -76,8 +76,8 @@ def prepare_body(
     trunk = np.pad(trunk, [(p, p) for p in pad])
     origin = vertebra.mean(0) + pad
     nearest, gap = _nearest(trunk, spacing, [i for n, i in ids.items() if n.startswith(GROWING)])
-    hull = _hull(trunk[::_HULL_STRIDE, ::_HULL_STRIDE, ::_HULL_STRIDE] > 0, spacing * _HULL_STRIDE)
-    level = hull[int(origin[0]) // _HULL_STRIDE] < 0
+    hull = _hull(trunk[::HULL_STRIDE, ::HULL_STRIDE, ::HULL_STRIDE] > 0, spacing * HULL_STRIDE)
+    level = hull[int(origin[0]) // HULL_STRIDE] < 0
     return Body(
         name=name,
         ids=ids,
@@ -88,7 +88,7 @@ def prepare_body(
         nearest=nearest,
         nearest_gap=gap,
         hull=hull,
-        hull_width_mm=float(level.any(0).sum() * spacing[2] * _HULL_STRIDE),
+        hull_width_mm=float(level.any(0).sum() * spacing[2] * HULL_STRIDE),
         range_mm=(
             float(-origin[0] * spacing[0]),
             float((labels.shape[0] - 1 - origin[0]) * spacing[0]),

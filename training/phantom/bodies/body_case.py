@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from training.phantom.artifacts import paint_artifacts, random_artifacts
-from training.phantom.bodies.body import STEPS_PER_MM, Body
+from training.phantom.bodies.body import HULL_STRIDE, STEPS_PER_MM, Body
 from training.phantom.bodies.body_filling import Deformed, Painter
 from training.phantom.bodies.body_lesions import paint_lesions
 from training.phantom.bodies.emptying import empty_stomach
@@ -153,6 +153,20 @@ def _organs(structures: npt.NDArray[np.uint8], body: Body) -> npt.NDArray[np.uin
     return table[structures]
 
 
+def _hull_distance(body: Body, index: Sequence[FloatArray]) -> FloatArray:
+    """Distance to the hull at voxels of the map (z, y, x), in its mm; it goes on growing beside the map.
+
+    Above and below, the body goes on as it ends.
+    """
+    hull_index = [i / np.float32(HULL_STRIDE) for i in index]
+    inside: FloatArray = ndimage.map_coordinates(body.hull, hull_index, order=1, mode="nearest")
+    beside = [
+        np.float32(mm) * np.maximum(np.maximum(-i, i - np.float32(n - 1)), np.float32(0))
+        for i, n, mm in zip(index[1:], body.labels.shape[1:], body.spacing_zyx_mm[1:], strict=True)
+    ]
+    return np.asarray(inside + np.hypot(*beside), np.float32)
+
+
 def deform(
     frame: Frame,
     body: Body,
@@ -188,8 +202,7 @@ def deform(
     uneven = shape.growth_mm * np.clip(1 + 0.6 * frame.noise(whole, 40.0, rng), 0, 2)
     grown = inside & (structures == 0) & (gap < uneven)
     structures[grown] = body.nearest[at][grown]
-    hull_index = [i / np.float32(2) for i in index]
-    hull = ndimage.map_coordinates(body.hull, hull_index, order=1, mode="nearest") * np.float32(to_patient)
+    hull = _hull_distance(body, index) * np.float32(to_patient)
     lost = [i for name, i in body.ids.items() if ORGANS.get(name) in missing]
     structures[np.isin(structures, lost)] = 0
     return Deformed(structures, depth, hull, whole.z)
@@ -233,7 +246,7 @@ def _frame(rng: np.random.Generator, body: Body, shape: Shape, coverage: str, *,
 
 def _middle_y_mm(body: Body) -> float:
     """How far the trunk's middle lies before the spine (negative), at the first lumbar vertebra."""
-    rows = np.flatnonzero((body.hull[int(body.origin_zyx[0]) // 2] < 0).any(1)) * 2
+    rows = np.flatnonzero((body.hull[int(body.origin_zyx[0]) // HULL_STRIDE] < 0).any(1)) * HULL_STRIDE
     return float((rows.mean() - body.origin_zyx[1]) * body.spacing_zyx_mm[1])
 
 

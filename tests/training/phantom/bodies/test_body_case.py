@@ -57,6 +57,15 @@ def test_growing_organs_meet_in_the_lean(body):
     assert np.array_equal(lean.structures == vertebra, own.structures == vertebra)
 
 
+def test_the_skin_of_the_stout_ends_beside_the_map(body):
+    """The map ends 97 mm behind the vertebra, the frame 118: with every voxel the body is farther away."""
+    frame = Frame(
+        pose=plain_pose(), origin_xyz_mm=np.array([-60.0, 58.0, -60.0]), step_mm=2.0, shape=(61,) * 3
+    )
+    deformed = deform(frame, body, plain_shape(body), Still())
+    assert np.diff(deformed.hull_mm[:, 20:], axis=1).min() > 1
+
+
 def test_a_missing_organ_leaves_nothing(body):
     deformed = deform(frame_around(body), body, plain_shape(body), Still(), ["gallbladder"])
     assert not (deformed.structures == IDS["gallbladder"]).any()
