@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, check_writable
+from eval.files import SUFFIXES, check_is_folder, check_writable
 from eval.label_sets import LABEL_SETS_HELP, find_labels
 from eval.measuring.container_run import ContainerOptions, check_image, check_removed, output_name
 from eval.measuring.efficiency import CaseEfficiency, Status
@@ -224,8 +224,7 @@ def _options(arguments: argparse.Namespace, image: str) -> ContainerOptions:
 
 
 def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise JudgingError(f"{folder}: no such folder")
+    check_is_folder(folder, "CTs")
     images = sorted(
         path
         for path in folder.iterdir()

@@ -13,7 +13,7 @@ import numpy as np
 
 from eval.comparing.ranking_rules import COST_COLUMNS, RankingRules
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, case_among, read_csv, stem_of
+from eval.files import SUFFIXES, case_among, check_is_folder, read_csv, stem_of
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
 from eval.scoring.challenges import Challenge, mean_scores
 from eval.scoring.columns import NAME, column, holds_scores, read_number
@@ -66,8 +66,7 @@ def read_submission(folder: Path, challenge: Challenge | None = None) -> Submiss
     Raises:
         JudgingError: there is not exactly one table of each kind, or it cannot be read.
     """
-    if not folder.is_dir():
-        raise JudgingError(f"{folder}: no such folder")
+    check_is_folder(folder, "the tables of a submission")
     scores, efficiency = [], []
     for path in sorted(folder.glob("*.csv")):
         columns, _ = read_csv(path)
