@@ -92,7 +92,8 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     add(
         "--skip-existing",
         action="store_true",
-        help="leave out cases whose label map is there, whole and on the image's grid, to resume a run",
+        help="leave out cases whose label map is there, whole and on the grid of the image's file, to resume "
+        "a run",
     )
     add(
         "--strict-input",

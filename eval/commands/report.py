@@ -26,6 +26,7 @@ from eval.report.case_files import EmbedOptions, Folders, embed_all, find_files
 from eval.report.case_script import CaseFiles
 from eval.report.page import atomic_folder, check_folder, write_page
 from eval.report.page_data import Json, Tables, copy_sources, page_data
+from eval.report.result_accounts import images_of_run
 from eval.report.unscored import unscored_page
 from eval.scoring.lesion_tables import read_lesions
 from eval.scoring.own_labels import find_challenge
@@ -142,7 +143,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = EmbedOptions(labels=challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:
         lesions = read_lesions(arguments.scores) if arguments.scores else {}
-        files = find_files([case["stem"] for case in data["cases"]], folders, lesions)
+        of_run = images_of_run(arguments.run) if arguments.run else None
+        files = find_files([case["stem"] for case in data["cases"]], folders, lesions, of_run)
         failed = _embed(data["cases"], files, folder, options, arguments.jobs)
         failed += _tell_imageless(data["cases"], files, arguments.images)
         if tables:

@@ -27,6 +27,8 @@ EVENT_S = 5.0
 """Longest wait for docker's list of events that have happened already."""
 KILLED = 137
 """Exit code of a process that was killed."""
+NO_CONTAINER = "no such"
+"""In what docker and podman say of a container, or object, that is not there."""
 DOCKER_FAILED = 125
 """Exit code with which docker reports a failure of its own."""
 TRIAL_CODE = 7
@@ -268,9 +270,18 @@ class _Run:
                 return
             # A container that removed itself is no longer there to be removed, for which docker returns 1.
             state = removed and self._ask("container", "inspect", "--format", "{{.State.Running}}", self.name)
-            if state is not None and state.stdout.strip() != "true":
+            if state and self._is_gone(state):
                 return
         self.left = True
+
+    def _is_gone(self, state: subprocess.CompletedProcess[str]) -> bool:
+        """Whether what docker says of the container means that it does not run."""
+        if state.returncode == 0:
+            return state.stdout.strip() != "true"
+        if NO_CONTAINER in state.stderr.lower():
+            return True
+        self.unanswered = f"docker container inspect: {' '.join(state.stderr.split())[:200]}"
+        return False
 
     def _look_back(self) -> None:
         """Find out how the container ended, from itself or from the engine's events.

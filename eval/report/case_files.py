@@ -10,6 +10,7 @@ from eval.files import SUFFIXES, atomic_path, case_among, images_by_stem
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
 from eval.scoring.lesion_tables import LesionRow
+from model.case_names import FIRST_CHANNEL
 from model.labels import LabelSet
 
 
@@ -21,6 +22,11 @@ class Folders:
     """Also the CT of an only case itself."""
     predictions: Path | None
     truths: Path | None
+
+
+ENDINGS = (".nhdr", ".nrrd", ".mhd", ".mha")
+"""Of images that are no NIfTI."""
+CHANNELS = (FIRST_CHANNEL, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,10 @@ class Embedded:
 
 
 def find_files(
-    stems: Sequence[str], folders: Folders, lesions: Mapping[str, Sequence[LesionRow]]
+    stems: Sequence[str],
+    folders: Folders,
+    lesions: Mapping[str, Sequence[LesionRow]],
+    images_of_run: Mapping[str, Path] | None = None,
 ) -> list[CaseFiles]:
     """The files of each case, in the order of `stems`; a case without any file is left out.
 
@@ -54,6 +63,8 @@ def find_files(
         stems: names of the cases.
         folders: where their files are.
         lesions: case to the lesions that are marked in it.
+        images_of_run: case to the image that a run has segmented; taken where images are asked for and none
+            is called like the case.
 
     Raises:
         JudgingError: a folder does not exist, or none of the folders holds a file of any case.
@@ -61,7 +72,8 @@ def find_files(
     predictions, truths = (
         {} if folder is None else images_by_stem(folder) for folder in (folders.predictions, folders.truths)
     )
-    image_of = _images(folders.images, stems)
+    of_run = images_of_run if images_of_run and folders.images else {}
+    image_of = {**of_run, **_images(folders.images, stems)}
     found = [
         CaseFiles(
             name=stem,
@@ -93,9 +105,15 @@ def _images(given: Path | None, stems: Sequence[str]) -> Mapping[str, Path]:
         return {stems[0]: given}
     series = {stem: given / stem for stem in stems if _is_series(given / stem)}
     images = images_by_stem(given)
-    return series | {
-        case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None
-    }
+    names = (
+        (stem, f"{stem}{channel}{ending}") for stem in stems for channel in CHANNELS for ending in ENDINGS
+    )
+    others = {stem: given / name for stem, name in names if (given / name).is_file()}
+    return (
+        series
+        | others
+        | {case: path for stem, path in images.items() if (case := case_among(stem, stems)) is not None}
+    )
 
 
 def _is_series(folder: Path) -> bool:

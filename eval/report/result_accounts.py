@@ -15,6 +15,7 @@ from eval.report.page_data import Json
 
 T = TypeVar("T")
 
+NO_REPORT = "is no report of a run; write it with `predict.py --report`"
 OUTCOME_SUFFIX = ".outcome.json"
 """Ending of what a cohort writes beside a label map."""
 
@@ -42,8 +43,24 @@ def accounts_of_run(run: Path) -> Mapping[str, Account]:
     return _read(
         run,
         lambda document: {stem_of(case["output"]): _of_run(case) for case in document["cases"]},
-        "is no report of a run; write it with `predict.py --report`",
+        NO_REPORT,
     )
+
+
+def images_of_run(run: Path) -> Mapping[str, Path]:
+    """Case to the image that its label map was made of, by the report of a run, those that are gone left out.
+
+    Raises:
+        JudgingError: the file cannot be read or is no report of a run.
+    """
+    images: Mapping[str, Path] = _read(
+        run,
+        lambda document: {
+            stem_of(case["output"]): Path(case["input"]) for case in document["cases"] if "input" in case
+        },
+        NO_REPORT,
+    )
+    return {case: path for case, path in images.items() if path.exists()}
 
 
 def accounts_beside(predictions: Path) -> Mapping[str, Account]:

@@ -169,24 +169,33 @@ def _folders_in(folder: Path) -> list[Path]:
 def passed_over(source: Path, cases: Sequence[Case], output: Path) -> str:
     """A warning about folders with images that lie beside the cases and are none; empty where there are none.
 
+    Images are told by their names: to open the files of all folders would take as long as to find the cases.
+
     Args:
         source: what was searched for cases.
         cases: that were found in it.
         output: of results, which may lie in the source.
     """
-    taken = {Path(realpath(case.path)) for case in cases}  # A link to itself has no `resolve()`.
+    # A link to itself has no `resolve()`.
+    taken = {Path(realpath(path)) for case in cases for path in case.paths}
     if not source.is_dir() or source.resolve() in taken:
         return ""
     known = taken | {output.resolve()}
     left = []
     for folder in _folders_in(source):
         with suppress(OSError, RuntimeError):  # What cannot be looked into keeps nobody from the cases.
-            if folder.resolve() not in known and _images_in(folder):
+            if folder.resolve() not in known and any(
+                _is_image_by_name(path.name) for path in folder.iterdir()
+            ):
                 left.append(folder)
     if not left:
         return ""
     names = listed([folder.name for folder in left])
     return f"{source}: images in its folders are left out ({names}); give one with --input: {left[0]}"
+
+
+def _is_image_by_name(name: str) -> bool:
+    return not name.startswith(".") and bool(image_suffix(name) or name.lower().endswith(".dcm"))
 
 
 def _images_beside(path: Path) -> list[Path]:

@@ -21,7 +21,7 @@ Progress = Callable[[int, int, str], None]
 Begin = Callable[[Case], None]
 """Takes each case when it is begun."""
 
-OTHER_GRID = "the label map that was there lies on another grid, that of another image; it was made anew"
+OTHER_GRID = "the label map that is there lies on another grid than the image; the case is segmented anew"
 
 
 def _ignore(*_: object) -> None:
@@ -99,8 +99,10 @@ def _lies_on_grid(label_map: Path, case: Case) -> bool:
     """Whether a label map has its voxels where the case's image has them, judged by both headers.
 
     An image may have been replaced by another of the same name. One that cannot be read is not left out, so
-    that it is told of.
+    that it is told of. A DICOM series is taken at its word: it has a header for each slice.
     """
+    if case.path.is_dir():
+        return True
     try:
         return same_grid(open_image(label_map).geometry, open_image(case.path).geometry)
     except InputError:

@@ -25,7 +25,7 @@ from training.commands.options import (
     run_words,
     wanted_overrides,
 )
-from training.data.fingerprint import FINGERPRINT
+from training.data.data_hash import data_hash
 from training.data.folders import labelled_cases
 from training.data.resolving import resolved
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
@@ -37,6 +37,9 @@ from training.runs.run import LAST
 from training.training_errors import RecipeError
 
 logger = logging.getLogger(__name__)
+
+KEPT = "fingerprint-{}.json"
+"""Fingerprint of the data, by the hash of their files."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,8 +109,9 @@ def run(arguments: argparse.Namespace) -> int:
         split.origin,
     )
     if not arguments.dry_run:
-        kept, workers = arguments.output / FINGERPRINT, os.cpu_count() or 1
-        recipe = resolved(recipe, arguments.data, kept=kept, workers=workers)
+        # Of these data alone: what is kept of an earlier call may be of others.
+        kept = arguments.output / KEPT.format(data_hash(cases).split()[1][:12])
+        recipe = resolved(recipe, arguments.data, kept=kept, workers=min(4, os.cpu_count() or 1))
     whole = CrossValidation(
         folder=arguments.output,
         recipe=recipe,
@@ -155,11 +159,10 @@ def _wanted_folds(fold: int | None, folds: int) -> Sequence[int]:
 def _train_job(whole: CrossValidation, fold: int, arguments: argparse.Namespace) -> Job:
     folder = whole.fold_folder(fold)
     data = [word for path in arguments.data for word in ("--data", str(path))]
-    # Before the first call there is no complete recipe yet: a dry run names the one that was given.
-    is_begun = whole.recipe_file.exists()
-    recipe = str(whole.recipe_file) if is_begun else arguments.recipe
+    # The complete recipe is written when the first call begins: a dry run names the one that was given.
+    recipe = arguments.recipe if arguments.dry_run else str(whole.recipe_file)
     words = [recipe, *data, "--output", str(folder), "--hold-out", str(whole.hold_out_file(fold))]
-    words += ["--resume", "auto", *run_words(arguments, () if is_begun else arguments.overrides)]
+    words += ["--resume", "auto", *run_words(arguments, arguments.overrides if arguments.dry_run else ())]
     whole_words = torchrun_words([*TRAIN, *words], arguments.gpus_per_fold)
     return Job(name=f"fold {fold}", words=whole_words, log=folder / LOG)
 

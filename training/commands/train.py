@@ -18,9 +18,10 @@ from model.labels import LabelSet
 from model.model_errors import LabelSetError
 from training.commands.options import add_run_options, wanted_overrides
 from training.data.checking import Expected, checked_cases
+from training.data.data_hash import data_hash
 from training.data.folders import CaseFiles, data_name, split_cases
 from training.data.fresh_cases import FreshCases, SyntheticCase
-from training.data.quick_hash import data_sha256, folder_sha256
+from training.data.quick_hash import folder_sha256
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.block_costs import micro_batches_of
@@ -209,7 +210,7 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
         data="; ".join(
             [*map(data_name, arguments.data), *(["synthetic cases"] if recipe.synthesis is not None else [])]
         ),
-        data_sha256=data_sha256(data.cases),
+        data_hash=data_hash(data.cases),
     )
 
 

@@ -12,7 +12,7 @@ Every step looks for its own result first, so that a call that was interrupted g
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import yaml
@@ -26,9 +26,9 @@ from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import load_ensemble
 from training.child_programs import PREDICT, Job
 from training.comparison.held_out_scores import Score
+from training.data.data_hash import are_other_data, data_hash
 from training.data.folders import CaseFiles
 from training.data.image_links import link_images
-from training.data.quick_hash import data_sha256
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.folds.fold_splits import Split
 from training.recipes.recipe import Recipe
@@ -41,7 +41,6 @@ STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
 RECIPE = "recipe.yaml"
 """The recipe with what it takes from the data, which every fold is trained by."""
 LOG = "fold.log"
-CALLED = {"data_sha256": "data set"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +53,8 @@ class Begun:
     """Names of the cases that each fold holds out."""
     localization: str | None = None
     """SHA-256 of the localization network's checkpoint."""
-    data_sha256: str | None = None
-    """Hash over names, sizes and both ends of all images and label maps; none in older files."""
+    data_hash: str | None = None
+    """`data_hash` of all cases; none in older files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +96,17 @@ class CrossValidation:
             seed=self.seed,
             folds=self.split.held_out,
             localization=None if network is None else file_sha256(network),
-            data_sha256=data_sha256(self.cases[name] for name in sorted(self.cases)),
+            data_hash=data_hash(self.cases[name] for name in sorted(self.cases)),
         )
         begun = _read_state(path)
         if begun is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(path, wanted, shared=True)
             begun = wanted
-        # Written before data were hashed, it is taken at its word.
-        begun = replace(begun, data_sha256=begun.data_sha256 or wanted.data_sha256)
-        names = [field.name for field in fields(Begun)]
-        apart = [CALLED.get(name, name) for name in names if getattr(begun, name) != getattr(wanted, name)]
+        names = [field.name for field in fields(Begun) if field.name != "data_hash"]
+        apart = [name for name in names if getattr(begun, name) != getattr(wanted, name)]
+        if are_other_data(begun.data_hash, wanted.data_hash):
+            apart.append("data set")
         if apart:
             raise CheckpointError(
                 f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "

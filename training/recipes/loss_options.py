@@ -150,6 +150,14 @@ class Loss:
         """Weight of each of the network's levels."""
         return self.level_weights or tuple(0.5**level for level in range(levels))
 
+    def at_odds(self) -> list[str]:
+        """Faults of options that do not go together."""
+        over_all = any(isinstance(term, DiceTerm) and term.mean_over == "all" for term in self.terms)
+        if over_all and isinstance(self.class_weights, AdaptiveWeights):
+            # A structure that is not there is the smallest of all.
+            return ["loss.class_weights: adaptive needs mean_over present, which weighs no absent structure"]
+        return []
+
     def unknown_channels(self, channel_names: tuple[str, ...]) -> list[str]:
         """One fault for each channel that has a weight and does not exist."""
         stated = self.class_weights.weights if isinstance(self.class_weights, FixedWeights) else {}

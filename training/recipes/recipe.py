@@ -272,6 +272,7 @@ class Recipe:
             return [f"label_set: must be one of {', '.join(LABEL_SETS)}, is {self.label_set!r}"]
         faults = self.inference.unknown_structures(self.labels)
         faults += self.loss.unknown_channels(self.channel_names)
+        faults += self.loss.at_odds()
         wanted, found = len(self.channel_names), self.network.out_channels
         if found != wanted:
             of = f"{self.channels} {self.labels.name}"

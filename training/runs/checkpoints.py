@@ -43,8 +43,8 @@ class RunInfo:
     """SHA-256 of the folder of label maps that synthetic cases are painted over."""
     data: str = ""
     """The data sets, as their dataset.json names them."""
-    data_sha256: str | None = None
-    """Hash over names, sizes and both ends of the training cases' files; none in older checkpoints."""
+    data_hash: str | None = None
+    """`data_hash` of the training cases; none in older checkpoints."""
     init_sha256: str | None = None
     """SHA-256 of the checkpoint, or the bundle's file, that the weights started from; none if they were
     drawn at random."""

@@ -41,7 +41,7 @@ def write_record(run: Run, held_out: Sequence[CaseFiles], call: Sequence[str]) -
         "batch_size": run.timetable.stages[0].batch_size,
         "processes": run.ranks.world,
         "data": run.info.data,
-        "data_sha256": run.info.data_sha256,
+        "data_hash": run.info.data_hash,
         "cases": list(run.info.cases),
         "held_out": [case.name for case in held_out],
         "hardware": hardware(run.device),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from model.bundle import file_sha256
 from model.networks.build import build
+from training.data.data_hash import are_other_data
 from training.distributed.block_costs import layout_of
 from training.distributed.cut import Cut, cut_network
 from training.distributed.network_placement import Placement, WholePlacement
@@ -39,15 +40,7 @@ logger = logging.getLogger(__name__)
 
 NETWORK, RAW = "network", "raw"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-COMPARED = {
-    "recipe": "recipe",
-    "seed": "seed",
-    "precision": "precision",
-    "cases": "cases",
-    "data_sha256": "data set",
-    "anatomy": "anatomy",
-}
-"""What must be the same when a run is resumed, and what it is called."""
+COMPARED = ("recipe", "seed", "precision", "cases", "anatomy")
 
 
 @dataclass(kw_only=True)
@@ -161,14 +154,14 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     pipeline = info.recipe.pipeline
     # Into how many stages the network is cut changes nothing about it.
     stored = replace(stored, recipe=replace(stored.recipe, pipeline=pipeline))
-    # Written before data were hashed, it is taken at its word.
-    stored = replace(stored, data_sha256=stored.data_sha256 or info.data_sha256)
-    for name, called in COMPARED.items():
-        if getattr(stored, name) != getattr(info, name):
-            raise CheckpointError(
-                f"{path}: was written with another {called}; resume with the same one, or choose another "
-                "--output"
-            )
+    apart = [name for name in COMPARED if getattr(stored, name) != getattr(info, name)]
+    if are_other_data(stored.data_hash, info.data_hash):
+        apart.append("data set")
+    if apart:
+        raise CheckpointError(
+            f"{path}: was written with another {apart[0]}; resume with the same one, or choose another "
+            "--output"
+        )
     network = _drawn(stored)
     average = _average_of(network, stored.recipe)
     load_weights(network, tensors, path, NETWORK if average is None else RAW)

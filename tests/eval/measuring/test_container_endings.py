@@ -207,10 +207,18 @@ def test_a_container_that_docker_does_not_remove_is_told_beside_the_result(folde
     assert [client.returncode for client in clients] == [-signal.SIGKILL]
 
 
-@pytest.mark.parametrize(("running", "left"), [("true", True), ("false", False)])
-def test_a_container_that_docker_fails_to_remove_is_left_only_while_it_runs(folder, running, left):
+@pytest.mark.parametrize(
+    ("answer", "left", "remark"),
+    [
+        ("echo true", True, ""),
+        ("echo false", False, ""),
+        ("echo 'Error: No such container: x' >&2; exit 1", False, ""),
+        ("echo 'Cannot connect to the daemon' >&2; exit 1", True, "inspect: Cannot connect to the daemon"),
+    ],
+)
+def test_a_container_that_docker_fails_to_remove_is_left_unless_it_has_ended(folder, answer, left, remark):
     script = folder / "bin" / "docker"
-    told = 'case "$4" in *Running*) echo ' + running + " ;; *ExitCode*)"
+    told = 'case "$4" in *Running*) ' + answer + " ;; *ExitCode*)"
     text = (
         script.read_text()
         .replace('case "$4" in *ExitCode*)', told)
@@ -223,6 +231,7 @@ def test_a_container_that_docker_fails_to_remove_is_left_only_while_it_runs(fold
     )
     assert result.status is Status.OK
     assert bool(result.left_container) is left
+    assert remark in result.remark
 
 
 def test_an_end_that_docker_does_not_tell_of_keeps_the_container_from_staying(folder, monkeypatch):

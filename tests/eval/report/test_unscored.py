@@ -50,6 +50,21 @@ def test_a_case_without_its_image_is_named(tmp_path, capsys):
     assert case_in(tmp_path, "0002")["prediction"]
 
 
+def test_images_of_other_formats_and_those_that_a_run_was_given_are_found(tmp_path):
+    """`p1` is called so after the folder in which its series lies one folder deeper."""
+    found(tmp_path, "a.nii.gz", "b.nii.gz", "p1.nii.gz")
+    images = tmp_path / "images"
+    for name in ("a.mha", "b_0000.nrrd"):
+        write(images / name, np.full((12, 20, 20), 40, np.int16), MM)
+    write_series(images / "p1" / "s1", [(-100, -80, 40 + 3 * i) for i in range(12)], size=(20, 20))
+    told = {"input": str(images / "p1"), "output": "p1.nii.gz", "error": None, "warnings": [], "doubts": []}
+    (tmp_path / "run.json").write_text(json.dumps({"cases": [told]}))
+    words = ("--pred", tmp_path / "found", "--images", images, "--run", tmp_path / "run.json")
+    assert call("report", *words, "--output", tmp_path / "report", "--jobs", 1) == 0
+    for key in ("0001", "0002", "0003"):
+        assert voxels(case_in(tmp_path, key), "ct").max() > 0
+
+
 @pytest.mark.parametrize("kind", ["file", "series"])
 def test_an_only_cases_ct_may_be_given_itself(tmp_path, kind):
     """Slice i holds i HU, which is the grey (i + 160) / 400 · 255; labels without a CT would lie on 0."""

@@ -282,3 +282,11 @@ def test_a_file_or_a_series_leaves_nothing_out(source, names):
     cases = find_cases(source)
     assert passed_over(source, cases, source / "results") == ""
     assert passed_over(source / names[0], cases, source / "results") == ""
+
+
+def test_further_channels_are_not_left_out(source):
+    for channel in ("p1_0000", "p1_0001"):
+        write_series(source / channel, [(0.0, 0.0, 3.0 * i) for i in range(2)])
+    cases = find_cases(source, channels=2)
+    assert [len(case.paths) for case in cases] == [2]
+    assert passed_over(source, cases, source / "results") == ""

@@ -158,8 +158,8 @@ def test_an_image_that_was_replaced_under_its_name_is_segmented_anew(bench, repl
     outcomes, _ = bench.run(skip_existing=True)
     assert [outcome.status for outcome in outcomes] == ["segmented", "skipped"]
     assert bench.lines[1] == [
-        "warning: a.nii.gz: the label map that was there lies on another grid, that of another image; it was "
-        "made anew"
+        "warning: a.nii.gz: the label map that is there lies on another grid than the image; the case is "
+        "segmented anew"
     ]
     image, labels = (sitk.ReadImage(str(folder / "a.nii.gz")) for folder in (bench.source, bench.output))
     assert (labels.GetSize(), labels.GetSpacing()) == (image.GetSize(), image.GetSpacing())

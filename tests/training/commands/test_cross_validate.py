@@ -11,6 +11,7 @@ from model.bundle import load_bundle
 from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
 from training.commands.cross_validate import places_of
+from training.data.fingerprint import read_fingerprint
 from training.recipes.loading import load_recipe
 from training.training_errors import RecipeError
 
@@ -72,6 +73,31 @@ def test_what_is_refused_in_one_line_before_anything_is_written(four, tmp_path, 
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_names_the_recipe_and_changes_that_were_given(four, tmp_path, capsys):
+    """Also where an earlier call has left a complete recipe, which says what that call asked for."""
+    out, recipe = tmp_path / "out", recipe_file(tmp_path)
+    out.mkdir()
+    (out / "recipe.yaml").write_text("")
+    assert main(words(recipe, four, out, "--dry-run", "--folds", 2, "--set", "keep_every_steps=3")) == 0
+    call = capsys.readouterr().out.splitlines()[1]
+    assert f"train {recipe} " in call
+    assert "--set keep_every_steps=3" in call
+
+
+def test_a_fingerprint_of_an_earlier_call_is_that_of_its_data_alone(four, tmp_path):
+    """Both calls end before a fold is trained: there is no such localization network."""
+    recipe, out = recipe_file(tmp_path, spacing_zyx_mm="fingerprint"), tmp_path / "out"
+    call = words(recipe, four, out, "--folds", 2, "--localization", "nowhere")
+    spacings = []
+    for spacing in ((2.0, 2.0, 2.0), (3.0, 3.0, 3.0)):
+        for index in range(4):
+            labels = np.ones((8, 8, 8), np.uint8)
+            write_case(four, f"case{index}", labels.astype(np.int16), labels, spacing_xyz_mm=spacing)
+        assert main(call) == 1
+        spacings.append(sorted(read_fingerprint(path).spacing_zyx_mm for path in out.glob("fingerprint-*")))
+    assert spacings == [[(2.0, 2.0, 2.0)], [(2.0, 2.0, 2.0), (3.0, 3.0, 3.0)]]
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(four, tmp_path, capsys):

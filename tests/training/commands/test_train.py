@@ -195,12 +195,12 @@ def test_a_run_goes_on_with_the_same_data_only(cubes, tmp_path, capsys):
     recipe = recipe_file(tmp_path)
     more = ("--steps", "1", "--validation", "0", "--precision", "fp32")
     assert main(words(recipe, data, run, *more)) == 0
-    before = json.loads((run / "run.json").read_text())["data_sha256"]
+    before = json.loads((run / "run.json").read_text())["data_hash"]
     labels = sorted((data / "labelsTr").iterdir())
     shutil.copy(labels[1], labels[0])
     assert main(words(recipe, data, run, *more, "--resume")) == 1
     assert "was written with another data set; resume with the same one" in capsys.readouterr().err
-    assert json.loads((run / "run.json").read_text())["data_sha256"] == before
+    assert json.loads((run / "run.json").read_text())["data_hash"] == before
 
 
 def test_a_run_goes_on_with_the_same_label_maps_only(maps, cubes, tmp_path, capsys):

@@ -151,6 +151,15 @@ def test_no_clean_up_is_a_choice_too():
             {"inference": {"tiling": {"padding": "end_slices"}}},
             "inference.tiling.padding: end_slices needs augmentation.kind batched, is patches",
         ),
+        (
+            {
+                "loss": {
+                    "terms": [{"kind": "dice", "mean_over": "all"}],
+                    "class_weights": {"kind": "adaptive"},
+                }
+            },
+            "loss.class_weights: adaptive needs mean_over present, which weighs no absent structure",
+        ),
         ({"pipeline": {"micro_batches": 0}}, "pipeline.micro_batches: must be 1 to 4096, is 0"),
         ({"schedule": {"kind": "polynomial", "power": 0}}, "schedule.power: must be 0.01 to 10, is 0"),
         (

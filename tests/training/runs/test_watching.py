@@ -126,7 +126,7 @@ def record_of(cubes, folder, step=0):
         precision="fp32",
         cases=("case0",),
         data="cubes",
-        data_sha256=data_sha256(cases[:1]),
+        data_hash="files 1f3a",
     )
     folder.mkdir(exist_ok=True)
     run = start_run(info, torch.device("cpu"), folder)
@@ -138,7 +138,7 @@ def test_run_json_says_what_a_run_was_made_from(cubes, tmp_path):
     record = record_of(cubes, tmp_path)
     assert (record["seed"], record["steps"], record["parameters"]) == (5, 8, 7109)
     assert (record["cases"], record["held_out"], record["data"]) == (["case0"], ["case1"], "cubes")
-    assert record["data_sha256"] == data_sha256(labelled_cases(cubes)[:1])
+    assert record["data_hash"] == "files 1f3a"
     assert record["versions"]["torch"] == torch.__version__
     assert record["recipe"]["name"] == "tiny"
     assert record["hardware"]["cores"] >= 1
