@@ -26,7 +26,6 @@ class Folders:
 
 ENDINGS = (".nhdr", ".nrrd", ".mhd", ".mha")
 """Of images that are no NIfTI."""
-CHANNELS = (FIRST_CHANNEL, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +104,8 @@ def _images(given: Path | None, stems: Sequence[str]) -> Mapping[str, Path]:
         return {stems[0]: given}
     series = {stem: given / stem for stem in stems if _is_series(given / stem)}
     images = images_by_stem(given)
-    names = (
-        (stem, f"{stem}{channel}{ending}") for stem in stems for channel in CHANNELS for ending in ENDINGS
-    )
-    others = {stem: given / name for stem, name in names if (given / name).is_file()}
+    ends = [f"{channel}{ending}" for channel in (FIRST_CHANNEL, "") for ending in ENDINGS]
+    others = {stem: path for stem in stems for end in ends if (path := given / f"{stem}{end}").is_file()}
     return (
         series
         | others
