@@ -18,7 +18,7 @@ OPTIONS = ContainerOptions(image="team:latest", memory="8G", labels=FLARE23)
 DOCKER = """#!/bin/sh
 case "$1 $2" in
     "image inspect") [ "$5" = team ]; exit ;;
-    "info "*) exit 0 ;;
+    "info "*|"rm "*) exit 0 ;;
     "container run")
         for word; do case "$word" in *:/workspace/outputs/*) here=${word%%/outputs/*} ;; esac; done
         cd "$here" || exit 125
