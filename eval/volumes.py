@@ -120,10 +120,10 @@ def _read(path: Path) -> sitk.Image:
 def _series(folder: Path) -> list[str]:
     """The files of the only DICOM series in a folder, or in its only one, in the order of its slices."""
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    below = [path for path in folder.iterdir() if path.is_dir()]
-    if not series and len(below) == 1:
-        return _series(below[0])
     if not series:
+        below = [path for path in folder.iterdir() if path.is_dir()]
+        if len(below) == 1:
+            return _series(below[0])
         raise JudgingError(
             f"{folder}: holds no DICOM series; give a file, or the folder that the slices lie in"
         )

@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = EmbedOptions(labels=challenge.labels, detail_mm=arguments.detail_mm)
     with atomic_folder(output) as folder:
         lesions = read_lesions(arguments.scores) if arguments.scores else {}
-        of_run = images_of_run(arguments.run) if arguments.run else None
+        of_run = images_of_run(arguments.run) if arguments.run and arguments.images else {}
         files = find_files([case["stem"] for case in data["cases"]], folders, lesions, of_run)
         failed = _embed(data["cases"], files, folder, options, arguments.jobs)
         failed += _tell_imageless(data["cases"], files, arguments.images)

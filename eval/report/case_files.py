@@ -54,7 +54,7 @@ def find_files(
     stems: Sequence[str],
     folders: Folders,
     lesions: Mapping[str, Sequence[LesionRow]],
-    images_of_run: Mapping[str, Path] | None = None,
+    images_of_run: Mapping[str, Path],
 ) -> list[CaseFiles]:
     """The files of each case, in the order of `stems`; a case without any file is left out.
 
@@ -62,8 +62,7 @@ def find_files(
         stems: names of the cases.
         folders: where their files are.
         lesions: case to the lesions that are marked in it.
-        images_of_run: case to the image that a run has segmented; taken where images are asked for and none
-            is called like the case.
+        images_of_run: case to the image that a run has segmented; taken where none is called like the case.
 
     Raises:
         JudgingError: a folder does not exist, or none of the folders holds a file of any case.
@@ -71,8 +70,7 @@ def find_files(
     predictions, truths = (
         {} if folder is None else images_by_stem(folder) for folder in (folders.predictions, folders.truths)
     )
-    of_run = images_of_run if images_of_run and folders.images else {}
-    image_of = {**of_run, **_images(folders.images, stems)}
+    image_of = {**images_of_run, **_images(folders.images, stems)}
     found = [
         CaseFiles(
             name=stem,

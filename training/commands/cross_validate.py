@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         ", ".join(str(len(names)) for names in split.held_out),
         split.origin,
     )
-    if not arguments.dry_run:
+    if recipe.takes_from_fingerprint and not arguments.dry_run:
         # Of these data alone: what is kept of an earlier call may be of others.
         kept = arguments.output / KEPT.format(data_hash(cases).split()[1][:12])
         recipe = resolved(recipe, arguments.data, kept=kept, workers=min(4, os.cpu_count() or 1))
