@@ -19,6 +19,11 @@ from training.phantom.frame import FloatArray
 
 STEPS_PER_MM = 10
 """Distances are kept in tenths of a millimetre, in one byte: up to 25.5 mm."""
+DISCS = "intervertebral_discs"
+"""Structure that is added to maps of bodies, which hold none: it fills the gaps between vertebrae."""
+_ROUNDNESS = 2.2
+"""Exponent of the superellipse that trunks are rounded to; 2 is an ellipse, more is squarer."""
+_MOST_DISC_MM = 16.0
 _PAD_MM = 75.0
 HULL_STRIDE = 2
 _MOST_GROWTH_MM = 20.0
@@ -72,6 +77,10 @@ def prepare_body(
         raise ValueError(f"map {name}: has no vertebrae_L1, so the body cannot be placed")
     arms = [i for structure, i in ids.items() if structure.startswith("humerus")]
     trunk = np.where(np.isin(labels, arms), np.uint8(0), labels)
+    if "spinal_cord" in ids and DISCS not in ids:
+        discs = _gaps_of_spine(trunk, spacing, ids)
+        ids = {**ids, DISCS: max(ids.values()) + 1}
+        trunk[discs] = ids[DISCS]
     pad = [0, *np.ceil(_PAD_MM / spacing[1:]).astype(int)]
     trunk = np.pad(trunk, [(p, p) for p in pad])
     origin = vertebra.mean(0) + pad
@@ -94,6 +103,22 @@ def prepare_body(
             float((labels.shape[0] - 1 - origin[0]) * spacing[0]),
         ),
     )
+
+
+def _gaps_of_spine(
+    labels: npt.NDArray[np.uint8], spacing: npt.NDArray[np.float64], ids: Mapping[str, int]
+) -> npt.NDArray[np.bool_]:
+    """Empty voxels between one vertebra and the next, before the canal."""
+    vertebrae = np.isin(labels, [i for structure, i in ids.items() if structure.startswith("vertebrae")])
+    half = round(_MOST_DISC_MM / spacing[0] / 2)
+    # Windows that end, or begin, at the voxel itself.
+    below, above = (
+        ndimage.maximum_filter1d(vertebrae, 2 * half + 1, axis=0, mode="constant", origin=origin)
+        for origin in (half, -half)
+    )
+    y = np.arange(labels.shape[1])[:, None]
+    canal = np.array([np.nonzero(p)[0].min() if p.any() else 0 for p in labels == ids["spinal_cord"]])
+    return (labels == 0) & below & above & (y < canal[:, None, None])
 
 
 def _bytes(distance_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
@@ -133,13 +158,29 @@ def _nearest(
 
 
 def _hull(any_structure: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64]) -> FloatArray:
-    """Signed distance to the convex hull of each slice, smooth from slice to slice."""
+    """Signed distance to the outline of each slice, smooth from slice to slice.
+
+    Maps lack the muscles of the flanks, so that the convex hull is angular there; a superellipse in its box
+    rounds it.
+    """
     planes = []
     for plane in any_structure:
-        filled = _convex(plane)
+        filled = _convex(plane) | _rounded(plane)
         outside = ndimage.distance_transform_edt(~filled, sampling=spacing[1:])
         planes.append(outside - ndimage.distance_transform_edt(filled, sampling=spacing[1:]))
     return np.asarray(ndimage.gaussian_filter(np.stack(planes).astype(np.float32), 9.0 / spacing))
+
+
+def _rounded(plane: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The superellipse in the box around the pixels of one slice."""
+    found = ndimage.find_objects(plane.astype(np.uint8))
+    if not found:
+        return plane
+    y, x = (
+        np.abs(2 * (np.arange(n) + 0.5 - s.start) / (s.stop - s.start) - 1) ** _ROUNDNESS
+        for s, n in zip(found[0], plane.shape, strict=True)
+    )
+    return np.asarray(y[:, None] + x <= 1)
 
 
 def _convex(plane: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from training.phantom.bodies.body_lesions import paint_lesions
 from training.phantom.bodies.emptying import empty_stomach
 from training.phantom.bodies.exchange import exchange_organs
 from training.phantom.bodies.mesenteric import paint_mesenteric_vessels
+from training.phantom.bodies.retroperitoneum import paint_retroperitoneum
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
 from training.phantom.bodies.structures import ORGANS, organ_id
@@ -78,9 +79,11 @@ def body_case(
     missing = draw_missing(rng)
     deformed = deform(frame, body, shape, rng, missing)
     # Generators of their own: how much one of these steps draws does not change what the others do.
-    exchange_rng, lesions_rng, artifacts_rng, stomach_rng, vessels_rng, pancreas_rng = rng.spawn(6)
+    children = rng.spawn(7)
+    exchange_rng, lesions_rng, artifacts_rng, stomach_rng, vessels_rng, pancreas_rng, behind_rng = children
     exchanged = _exchange(deformed, body, donors, frame, shape, exchange_rng)
     paint_mesenteric_vessels(deformed, body, STEP_MM, vessels_rng)
+    paint_retroperitoneum(deformed, body, STEP_MM, behind_rng)
     wants_empty = stomach_rng.random() < _EMPTY_STOMACH_SHARE
     is_empty = wants_empty and empty_stomach(deformed, body, STEP_MM, stomach_rng)
     if pancreas_rng.random() < _FATTY_PANCREAS_SHARE:

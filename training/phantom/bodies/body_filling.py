@@ -151,8 +151,6 @@ class Painter:
             core = np.float32(self.tissues["marrow"] * (0.4 if long_bone else 1.0)) + texture[bone]
             cortex = np.float32(self.tissues["cortical bone"] * density)
             self.image[bone] = core + shell[bone] * (cortex - core)
-        disc = self._mask("vertebrae") & (depth < 1.2) & (self._noise(12) > 0.9)
-        self.image[disc] = self.tissues["disc"]
 
     def _lungs(self) -> None:
         lungs = self._mask("lung")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from training.phantom.bodies.body import Body
 from training.phantom.bodies.body_filling import Deformed
+from training.phantom.bodies.tubes import lay_tube
 
 VEIN, ARTERY = "portal_vein_and_splenic_vein", "iliac_artery_left"
 """Structures of the same blood, whose ids the vessels get."""
@@ -38,10 +39,11 @@ def paint_mesenteric_vessels(
     vein_mm, artery_mm = float(rng.uniform(4.5, 6.5)), float(rng.uniform(3.0, 4.5))
     if not {"aorta", VEIN, ARTERY} <= body.ids.keys():
         return []
-    aorta = _centres(deformed, body.ids["aorta"], end_mm, start_mm + 6)
+    aorta = aorta_middles(deformed, body.ids["aorta"], end_mm, start_mm + 6)
     if len(aorta) < 2:
         return []
     painted = []
+    yields = np.isin(np.arange(256), [0, *body.of(*_YIELDING)])
     heights = np.arange(start_mm, end_mm, -_STEP_MM)
     # How far along, 0 to 1. The artery comes forward in an arch, the vein begins in front, at its confluence.
     along = (start_mm - heights) / (start_mm - end_mm)
@@ -53,12 +55,15 @@ def paint_mesenteric_vessels(
     ):
         # Thinner towards the end, where branches have left.
         radii = radius_mm * (1 - 0.5 * along)
-        if _lay(deformed, body, body.ids[name], aorta, heights, right_mm, front_mm, radii, step_mm):
+        middles = _beside(aorta, heights, right_mm, front_mm, step_mm)
+        # Below its fork the vessels end with the aorta.
+        inside = heights >= aorta[0, 0]
+        if lay_tube(deformed, body.ids[name], middles[inside], radii[inside], step_mm, yields):
             painted.append(name)
     return painted
 
 
-def _centres(deformed: Deformed, aorta: int, low_mm: float, high_mm: float) -> npt.NDArray[np.float64]:
+def aorta_middles(deformed: Deformed, aorta: int, low_mm: float, high_mm: float) -> npt.NDArray[np.float64]:
     """Rows of (canonical height in mm, z, y, x in voxels) of the aorta's middle, towards the head."""
     rows = []
     heights = np.broadcast_to(deformed.canonical_z_mm, deformed.structures.shape)
@@ -70,37 +75,13 @@ def _centres(deformed: Deformed, aorta: int, low_mm: float, high_mm: float) -> n
     return np.array(sorted(rows))
 
 
-def _lay(
-    deformed: Deformed,
-    body: Body,
-    vessel: int,
+def _beside(
     aorta: npt.NDArray[np.float64],
     heights_mm: npt.NDArray[np.float64],
     right_mm: npt.NDArray[np.float64],
     front_mm: npt.NDArray[np.float64],
-    radii_mm: npt.NDArray[np.float64],
     step_mm: float,
-) -> bool:
-    """Lay a tube of spheres beside the aorta; whether any of it is in view."""
-    structures, shape = deformed.structures, np.array(deformed.structures.shape)
-    yields = np.isin(np.arange(256), [0, *body.of(*_YIELDING)])
-    # Below its fork the vessels go straight on.
-    inside = heights_mm >= aorta[0, 0]
-    laid = False
-    for height, right, front, radius in zip(
-        heights_mm[inside], right_mm[inside], front_mm[inside], radii_mm[inside], strict=True
-    ):
-        z, y, x = (float(np.interp(height, aorta[:, 0], aorta[:, axis])) for axis in (1, 2, 3))
-        middle = np.array([z, y - front / step_mm, x - right / step_mm])
-        low = np.maximum(np.floor(middle - radius / step_mm).astype(int), 0)
-        high = np.minimum(np.ceil(middle + radius / step_mm).astype(int) + 1, shape)
-        if (low >= high).any():
-            continue
-        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        away = np.ogrid[box]
-        distance_mm = step_mm * np.sqrt(sum((a - m) ** 2 for a, m in zip(away, middle, strict=True)))
-        tube = (distance_mm <= radius) & (yields[structures[box]] | (structures[box] == vessel))
-        structures[box][tube] = vessel
-        deformed.depth_mm[box][tube] = np.maximum(deformed.depth_mm[box][tube], radius - distance_mm[tube])
-        laid |= bool(tube.any())
-    return laid
+) -> npt.NDArray[np.float64]:
+    """Points (z, y, x) in voxels, so far to the right of the aorta's middle and before it."""
+    z, y, x = (np.interp(heights_mm, aorta[:, 0], aorta[:, axis]) for axis in (1, 2, 3))
+    return np.stack([z, y - front_mm / step_mm, x - right_mm / step_mm], axis=1)

@@ -54,6 +54,7 @@ _TISSUE_OF = (
     ("iliac_vena", "cava"),
     ("iliopsoas", "muscle"),
     ("inferior_vena_cava", "cava"),
+    ("intervertebral_discs", "disc"),
     ("kidney_cyst", "fluid"),
     ("kidney", "renal cortex"),
     ("liver", "liver"),
