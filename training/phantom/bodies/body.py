@@ -118,7 +118,7 @@ def _gaps_of_spine(
     )
     y = np.arange(labels.shape[1])[:, None]
     canal = np.array([np.nonzero(p)[0].min() if p.any() else 0 for p in labels == ids["spinal_cord"]])
-    return (labels == 0) & below & above & (y < canal[:, None, None])
+    return np.asarray((labels == 0) & below & above & (y < canal[:, None, None]))
 
 
 def _bytes(distance_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
@@ -143,9 +143,11 @@ def _nearest(
     labels: npt.NDArray[np.uint8], spacing: npt.NDArray[np.float64], growing: list[int]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Which of the growing structures is nearest to each empty voxel, and how far away."""
-    found = ndimage.find_objects(np.isin(labels, growing).astype(np.uint8))[0]
+    found = ndimage.find_objects(np.isin(labels, growing).astype(np.uint8))
+    if not found:
+        return np.zeros_like(labels), np.full(labels.shape, 255, dtype=np.uint8)
     reach = np.ceil(_MOST_GROWTH_MM / spacing).astype(int)
-    box = tuple(slice(max(0, s.start - r), s.stop + r) for s, r in zip(found, reach, strict=True))
+    box = tuple(slice(max(0, s.start - r), s.stop + r) for s, r in zip(found[0], reach, strict=True))
     crop = labels[box]
     distance, index = ndimage.distance_transform_edt(
         ~np.isin(crop, growing), sampling=spacing, return_indices=True

@@ -119,7 +119,7 @@ def _middle(deformed: Deformed, structure: int) -> _Rows | None:
     if not found:
         return None
     box = found[0]
-    return np.argwhere(deformed.structures[box] == structure).mean(0) + [s.start for s in box]
+    return np.asarray(np.argwhere(deformed.structures[box] == structure).mean(0) + [s.start for s in box])
 
 
 def _at(rows: _Rows, z: float) -> _Rows:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.phantom.bodies.blocks import IDS, SPACING, block_body, block_labels
-from training.phantom.bodies.body import STEPS_PER_MM, prepare_body
+from training.phantom.bodies.body import DISCS, STEPS_PER_MM, prepare_body
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +53,31 @@ def test_a_body_without_its_first_lumbar_vertebra_is_refused():
     labels[labels == IDS["vertebrae_L1"]] = 0
     with pytest.raises(ValueError, match="map x: has no vertebrae_L1"):
         prepare_body("x", labels, SPACING, IDS)
+
+
+def test_gaps_between_vertebrae_before_the_canal_become_discs():
+    labels = np.zeros((40, 30, 20), np.uint8)
+    ids = {"vertebrae_L1": 1, "vertebrae_L2": 2, "spinal_cord": 3}
+    labels[20:30, 10:20, 5:15] = ids["vertebrae_L1"]
+    labels[6:16, 10:20, 5:15] = ids["vertebrae_L2"]
+    labels[:, 17:19, 8:12] = ids["spinal_cord"]
+    body = prepare_body("spine", labels, (2.0, 2.0, 2.0), ids)
+    disc = np.argwhere(body.labels == body.ids[DISCS])
+    # Four slices of the gap, from the front of the vertebrae to the canal; 38 voxels (75 mm) were put around.
+    np.testing.assert_array_equal(disc.min(0) - [0, 38, 38], [16, 10, 5])
+    np.testing.assert_array_equal(disc.max(0) - [0, 38, 38], [19, 16, 14])
+    assert len(disc) == 4 * 7 * 10
+    assert "spinal_cord" in ids
+    assert DISCS not in ids
+
+
+def test_trunks_are_rounded_where_the_muscles_of_the_flanks_are_missing():
+    labels = np.zeros((40, 80, 80), np.uint8)
+    labels[:, :4] = IDS["liver"]
+    labels[:, 76:, 36:44] = IDS["vertebrae_L1"]
+    hull = prepare_body("wedge", labels, SPACING, IDS).hull
+    # 60 % of the way from middle to back the wedge between them is 20 voxels wide, the superellipse 66: 16 in
+    # the hull, which has every second one, to each side.
+    y, middle = (64 + PAD) // 2, (40 + PAD) // 2
+    assert hull[10, y, middle + 14] < 0
+    assert hull[10, y, middle + 19] > 0
