@@ -8,7 +8,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from model.commands.packaging_options import add_packaging, packaging_of
+from model.commands.packaging_options import add_packaging, add_priority, packaging_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="in the bundle's or each fold's folder (default: models/model.pt or model/model.pt)",
     )
-    parser.add_argument(
-        "--priority",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="all channels, where they are on or off by themselves (sigmoid): where several are on, the last "
-        "of these is written, so name regions from the outermost to the innermost",
-    )
+    add_priority(parser)
     add_packaging(parser)
 
 

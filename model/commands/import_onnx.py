@@ -14,7 +14,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from model.commands.packaging_options import add_packaging, packaging_of
+from model.commands.packaging_options import add_packaging, add_priority, packaging_of
 from model.importers.refusals import RefusedModelError
 from model.label_files import find_label_set
 from model.manifest.document import Input
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("softmax", "sigmoid"),
         help="how channels become labels (default: as their number says, where it fits one)",
     )
+    add_priority(parser)
     add("--spacing-mm", nargs=3, type=float, required=True, metavar=("Z", "Y", "X"), help="voxel size")
     add(
         "--window", nargs=3, type=int, required=True, metavar=("Z", "Y", "X"), help="voxels it sees at a time"
@@ -89,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     told = Told(
         labels=find_label_set(arguments.labels),
         activation=arguments.activation,
+        priority=tuple(arguments.priority),
         inputs=inputs,
         member=member,
         resampling=RESAMPLINGS[arguments.resampling],

@@ -46,6 +46,18 @@ def add_statement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is already there")
 
 
+def add_priority(parser: argparse.ArgumentParser) -> None:
+    """Declare `--priority`."""
+    parser.add_argument(
+        "--priority",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="all channels, where they are on or off by themselves (sigmoid): where several are on, the last "
+        "of these is written, so name regions from the outermost to the innermost",
+    )
+
+
 def packaging_of(arguments: argparse.Namespace) -> Packaging:
     """What the options of `add_packaging` say."""
     return Packaging(

@@ -119,6 +119,8 @@ def _labels(manifest: Manifest) -> list[str]:
     labels = output.as_label_set()
     ids = ", ".join(f"{labels.ids[name]} {name}" for name in labels.names)
     lines = [_line("channels", output.channels_in_words), _line("labels", f"{labels.name}: {ids}")]
+    if output.priority_in_words:
+        lines.insert(1, _line("", f"where several are on: {output.priority_in_words}"))
     split = [pair.merged for pair in output.pairs if pair.merged in output.structures]
     if split:
         lines.append(_line("", f"split into right and left: {', '.join(split)}"))

@@ -16,6 +16,7 @@ from onnx.external_data_helper import load_external_data_for_model, uses_externa
 from model.arrays import Zyx
 from model.bundle import ModelBundle, check_graph, write_bundle
 from model.importers.packaging import Packaging
+from model.importers.priority import with_priority
 from model.importers.refusals import RefusedModelError
 from model.labels import BACKGROUND, LabelSet, merged_channels
 from model.manifest.document import Input, Manifest, Preprocessing, Provenance
@@ -46,6 +47,8 @@ class Told:
     """What its channels mean: background and all structures or merged pairs, or structures alone."""
     activation: str | None
     """`softmax` with background, `sigmoid` without; None: as the number of channels says, if it fits one."""
+    priority: tuple[str, ...] = ()
+    """Of sigmoids: all channels, where several are on the last of these is written."""
     inputs: tuple[Input, ...]
     """One for each image channel."""
     member: Member
@@ -202,7 +205,8 @@ def _output(path: Path, channels: int, told: Told) -> Output:
     """What the channels mean.
 
     Raises:
-        RefusedModelError: their number fits nothing that the label set can be, or two things.
+        RefusedModelError: their number fits nothing that the label set can be, or two things, or several may
+            be on and nobody said which is written.
     """
     labels = told.labels
     possible = [
@@ -220,7 +224,7 @@ def _output(path: Path, channels: int, told: Told) -> Output:
         label_set=labels.name,
         labels=dict(labels.ids),
         channels=names,
-        activation=activation,
+        activation=with_priority(activation, names, told.priority, str(path)),
         pairs=labels.pairs,
         lesions=labels.lesions,
     )

@@ -93,6 +93,17 @@ class Output:
         """How the channels are read, for a person, such as `softmax: background, liver`."""
         return f"{self.activation.kind}: {', '.join(self.channels)}"
 
+    @property
+    def priority_in_words(self) -> str:
+        """Which channel is written where several are on, for a person, such as `core over tumor`.
+
+        Empty where only one can be on.
+        """
+        if isinstance(self.activation, Softmax) or len(self.channels) < 2:
+            return ""
+        rising = self.activation.priority or range(len(self.channels))
+        return " over ".join(self.channels[number] for number in reversed(rising))
+
     def structure_of(self, channel: str) -> str | None:
         """The structure, or merged pair, that a channel is written as; None where it is dropped."""
         return (self.written_as or {}).get(channel, channel)

@@ -4,7 +4,6 @@ MONAI's arrays are (x, y, z) and turned to `axcodes`, e.g. RAS, which is what `a
 Without `Orientation` they stay as stored, where the letters of x, y and z are L, P and S.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, isfinite
@@ -389,40 +388,6 @@ def _applied(step: Step) -> tuple[int, ...]:
     if not all(isinstance(label, int) for label in named):
         raise step.refuse(f"has applied_labels {labels}; must be numbers of labels")
     return tuple(named)
-
-
-def with_priority(
-    activation: Activation, names: Sequence[str], priority: Sequence[str], where: str
-) -> Activation:
-    """How channels become classes, with the order that MONAI does not state: it writes a map a channel.
-
-    Args:
-        activation: what the transforms say.
-        names: of the channels.
-        priority: the same names in rising priority, the last one that is on wins; empty where nobody said.
-        where: the model, for messages.
-
-    Raises:
-        RefusedModelError: channels may overlap and nobody said which is written; or `priority` does not name
-            each of them once, or they are classes of which only one is on.
-    """
-    if isinstance(activation, Softmax):
-        if priority:
-            raise RefusedModelError(
-                f"{where}: --priority is for channels that are on or off by themselves (sigmoid), these are "
-                "classes of which one wins (argmax); leave it out"
-            )
-        return activation
-    quoted = " ".join(shlex.quote(name) for name in names)
-    if not priority and len(names) > 1:
-        raise RefusedModelError(
-            f"{where}: channels are on or off by themselves, and nothing says which is written where several "
-            f"are on; give --priority with their names, the one that wins last (regions from the outermost "
-            f"to the innermost): {quoted}, in your order"
-        )
-    if priority and sorted(priority) != sorted(names):
-        raise RefusedModelError(f"{where}: --priority must name each channel once: {quoted}")
-    return Sigmoid(priority=tuple(names.index(name) for name in priority) or None)
 
 
 def output_of(names: Sequence[str], label_set: str, activation: Activation, where: str) -> Output:

@@ -22,12 +22,12 @@ from model.importers.monai.chain_manifest import (
     modality_of,
     output_of,
     tiled,
-    with_priority,
 )
 from model.importers.monai.found_model import FoundMember, FoundModel
 from model.importers.monai.transform_chain import TARGET
 from model.importers.monai.zoo_bundle import find_zoo_bundle, read_zoo_bundle
 from model.importers.packaging import Packaging
+from model.importers.priority import with_priority
 from model.importers.refusals import RefusedModelError
 from model.importers.safe_checkpoint import read_checkpoint
 from model.manifest.document import Input, Manifest, Provenance

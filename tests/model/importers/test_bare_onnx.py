@@ -61,9 +61,16 @@ def test_four_structures_and_background(tmp_path):
     assert manifest.provenance.recipe == "imported from given.onnx"
 
 
-def test_as_many_channels_as_structures_are_on_or_off(tmp_path):
-    output = imported(tmp_path, convolution(SHAPE, 4)).manifest.output
-    assert output.activation == Sigmoid()
+def test_as_many_channels_as_structures_are_on_or_off_in_the_order_that_is_said(capsys, tmp_path):
+    """FLARE21 has liver, kidney, spleen and pancreas."""
+    model = convolution(SHAPE, 4)
+    output = imported(tmp_path, model, priority="spleen kidney pancreas liver").manifest.output
+    assert output.activation == Sigmoid(priority=(2, 1, 3, 0))
+    assert output.priority_in_words == "liver over pancreas over kidney over spleen"
+    line = refused(capsys, tmp_path, write(model, tmp_path, "silent.onnx"))
+    assert line.endswith(
+        "(regions from the outermost to the innermost): liver kidney spleen pancreas, in your order"
+    )
 
 
 ONE_PAIR = {
@@ -98,7 +105,12 @@ def test_channels_that_may_mean_two_things_are_refused(one_pair, capsys, tmp_pat
 )
 def test_the_activation_says_which(activation, channels, one_pair, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    output = imported(tmp_path, convolution(SHAPE, 4), labels=one_pair, activation=activation).manifest.output
+    bundle = tmp_path / "bundle"
+    words = call(
+        write(convolution(SHAPE, 4), tmp_path, "given.onnx"), bundle, labels=one_pair, activation=activation
+    )
+    assert main(words + (["--priority", *channels] if activation == "sigmoid" else [])) == 0
+    output = load_bundle(bundle).manifest.output
     assert (output.channels, output.activation.kind) == (channels, activation)
     assert f"given.onnx: 4 channels, {activation}: {', '.join(channels)}" in caplog.messages
 

@@ -9,12 +9,11 @@ import pytest
 import torch
 
 from model.__main__ import main
-from model.importers.monai.chain_manifest import after_of, clean_up_of, output_of, with_priority
+from model.importers.monai.chain_manifest import after_of, clean_up_of, output_of
 from model.importers.monai.config_values import ConfigValues
 from model.importers.monai.importing import find_monai
 from model.importers.refusals import RefusedModelError
 from model.manifest.clean_up import LargestComponent
-from model.manifest.output import Sigmoid
 from tests.model.importers.monai.monai_models import METADATA, SMALL, write_auto3dseg, write_zoo_bundle
 
 
@@ -174,19 +173,6 @@ def test_regions_need_an_order_which_monai_does_not_state(capsys, tmp_path):
     softmax = write_zoo_bundle(tmp_path / "softmax", SMALL)
     line = refused(capsys, tmp_path, softmax, "--priority", "spleen")
     assert "--priority is for channels that are on or off by themselves (sigmoid)" in line
-
-
-@pytest.mark.parametrize(
-    ("names", "said", "priority"),
-    [
-        (BRATS, ("whole tumor", "tumor core", "enhancing tumor"), (1, 0, 2)),
-        (BRATS, BRATS, (0, 1, 2)),
-        (("tumor",), (), None),
-        (("tumor",), ("tumor",), (0,)),
-    ],
-)
-def test_the_order_that_is_said_is_the_manifests(names, said, priority):
-    assert with_priority(Sigmoid(), names, said, "here") == Sigmoid(priority=priority)
 
 
 def test_checkpoints(capsys, tmp_path, monkeypatch):
