@@ -12,18 +12,11 @@ from torch import Tensor, nn
 
 from model.bundle import ModelBundle
 from model.importers.foreign_fields import Place
+from model.importers.monai.after_network import After, after_of, clean_up_of, output_of
 from model.importers.monai.auto3dseg_folds import find_auto3dseg, of_checkpoint, read_auto3dseg
-from model.importers.monai.chain_manifest import (
-    After,
-    Before,
-    after_of,
-    before_of,
-    clean_up_of,
-    modality_of,
-    output_of,
-    tiled,
-)
+from model.importers.monai.before_network import Before, before_of, modality_of
 from model.importers.monai.found_model import FoundMember, FoundModel
+from model.importers.monai.inferer_windows import tiled
 from model.importers.monai.transform_chain import TARGET
 from model.importers.monai.zoo_bundle import find_zoo_bundle, read_zoo_bundle
 from model.importers.packaging import Packaging

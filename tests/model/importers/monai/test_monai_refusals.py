@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model.__main__ import main
-from model.importers.monai.chain_manifest import after_of, clean_up_of, output_of
+from model.importers.monai.after_network import after_of, clean_up_of, output_of
 from model.importers.monai.config_values import ConfigValues
 from model.importers.monai.importing import find_monai
 from model.importers.refusals import RefusedModelError
