@@ -2,8 +2,8 @@
 
 Channels, batch, fixed or open sides, opset and weights in other files are read from the file. What it cannot
 say is told here: what its channels mean (--labels, and --activation where their number fits two readings:
-softmax, background first; sigmoid, structures alone, each on or off), on which voxels it was trained, and
-what it makes of intensities:
+softmax, background first; sigmoid, structures alone, each on or off, where --priority says which of several
+is written), on which voxels it was trained, and what it makes of intensities:
 
     window:LOW:HIGH             clip to LOW … HIGH, then linearly to 0 … 1
     zscore:LOW:HIGH:MEAN:STD    clip, subtract MEAN, divide by STD

@@ -69,8 +69,8 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
         packaging: what a bundle is told beside.
 
     Raises:
-        RefusedModelError: it is no ONNX file, one that the engine cannot run, or one whose channels may mean
-            two things; nothing is written.
+        RefusedModelError: it is no ONNX file, one that the engine cannot run, one whose channels may mean two
+            things, or may be on together without a priority; nothing is written.
         MeasurementError: a runtime cannot load or run it.
         BundleError: its graph is not what bundles hold, or there is something else at `folder`.
     """
@@ -81,6 +81,8 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
     channels = _count_channels(path, model, told, window)
     output = _output(path, channels, told)
     logger.info("%s: %d channels, %s", path.name, channels, output.channels_in_words)
+    if output.priority_in_words:
+        logger.info("where several are on: %s", output.priority_in_words)
     _set_side(model.graph.output[0], [1, channels, *window])
     with_exact_norms(model)
     measured: list[dict[str, int]] = []

@@ -3,6 +3,7 @@
 from model.__main__ import main
 from model.manifest.clean_up import LargestComponent
 from model.manifest.fusion import CleanedGroupsFusion
+from model.manifest.output import Output, Sigmoid
 from tests.inference.bundles import localization, make_bundle, member
 from tests.places import ROOT
 
@@ -42,6 +43,21 @@ def test_what_differs_from_the_plain_is_named(capsys, tmp_path):
     assert "own voxel size is kept from 0.75 to 1.25 of these" in text
     assert "localization   roi.onnx" in text
     assert "memory not measured" in text
+
+
+def test_channels_that_may_be_on_together_have_an_order(capsys, tmp_path):
+    for activation, order in (
+        (Sigmoid(), "tumor over kidney over liver"),
+        (Sigmoid(priority=(2, 0, 1)), "kidney over liver over tumor"),
+    ):
+        output = Output(
+            label_set="three",
+            labels={"liver": 1, "kidney": 2, "tumor": 3},
+            channels=("liver", "kidney", "tumor"),
+            activation=activation,
+        )
+        made = make_bundle(tmp_path / order, [member()], thresholds=[0.3, 0.6], output=output)
+        assert f"where several are on: {order}" in "\n".join(shown(capsys, made.folder))
 
 
 def test_no_bundle_is_one_line(capsys, tmp_path):

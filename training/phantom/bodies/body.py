@@ -14,16 +14,17 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from training.phantom.bodies.structures import GROWING
+from training.phantom.bodies.structures import ADDED, GROWING
 from training.phantom.frame import FloatArray
 
 STEPS_PER_MM = 10
 """Distances are kept in tenths of a millimetre, in one byte: up to 25.5 mm."""
-DISCS = "intervertebral_discs"
-"""Structure that is added to maps of bodies, which hold none: it fills the gaps between vertebrae."""
 _ROUNDNESS = 2.2
 """Exponent of the superellipse that trunks are rounded to; 2 is an ellipse, more is squarer."""
 _MOST_DISC_MM = 16.0
+"""Vertebrae that are farther apart have more than a disc between them."""
+_LEAST_DISC_ML = 0.3
+"""Smaller gaps are notches of a vertebra's surface."""
 _PAD_MM = 75.0
 HULL_STRIDE = 2
 _MOST_GROWTH_MM = 20.0
@@ -77,10 +78,9 @@ def prepare_body(
         raise ValueError(f"map {name}: has no vertebrae_L1, so the body cannot be placed")
     arms = [i for structure, i in ids.items() if structure.startswith("humerus")]
     trunk = np.where(np.isin(labels, arms), np.uint8(0), labels)
-    if "spinal_cord" in ids and DISCS not in ids:
-        discs = _gaps_of_spine(trunk, spacing, ids)
-        ids = {**ids, DISCS: max(ids.values()) + 1}
-        trunk[discs] = ids[DISCS]
+    ids = _with_added(name, ids)
+    if "spinal_cord" in ids:
+        trunk[_gaps_of_spine(trunk, spacing, ids)] = ids["intervertebral_discs"]
     pad = [0, *np.ceil(_PAD_MM / spacing[1:]).astype(int)]
     trunk = np.pad(trunk, [(p, p) for p in pad])
     origin = vertebra.mean(0) + pad
@@ -105,20 +105,40 @@ def prepare_body(
     )
 
 
+def _with_added(name: str, ids: Mapping[str, int]) -> dict[str, int]:
+    """The ids of a map, and free ones for what is added to it."""
+    added = [structure for structure in ADDED if structure not in ids]
+    last = max(ids.values())
+    if last + len(added) > np.iinfo(np.uint8).max:
+        raise ValueError(f"map {name}: has id {last}, above {np.iinfo(np.uint8).max - len(added)}")
+    return {**ids, **{structure: last + number for number, structure in enumerate(added, start=1)}}
+
+
 def _gaps_of_spine(
     labels: npt.NDArray[np.uint8], spacing: npt.NDArray[np.float64], ids: Mapping[str, int]
 ) -> npt.NDArray[np.bool_]:
-    """Empty voxels between one vertebra and the next, before the canal."""
+    """Empty voxels between one vertebra and the next, before the canal: discs."""
+    gaps = np.zeros(labels.shape, dtype=bool)
     vertebrae = np.isin(labels, [i for structure, i in ids.items() if structure.startswith("vertebrae")])
-    half = round(_MOST_DISC_MM / spacing[0] / 2)
-    # Windows that end, or begin, at the voxel itself.
-    below, above = (
-        ndimage.maximum_filter1d(vertebrae, 2 * half + 1, axis=0, mode="constant", origin=origin)
-        for origin in (half, -half)
-    )
-    y = np.arange(labels.shape[1])[:, None]
-    canal = np.array([np.nonzero(p)[0].min() if p.any() else 0 for p in labels == ids["spinal_cord"]])
-    return np.asarray((labels == 0) & below & above & (y < canal[:, None, None]))
+    found = ndimage.find_objects(vertebrae.astype(np.uint8))
+    if not found:
+        return gaps
+    box = found[0]
+    spine, here = np.where(vertebrae[box], labels[box], np.uint8(0)), labels[box]
+    z = np.arange(spine.shape[0])[:, None, None]
+    # The last vertebra's voxel below each voxel, and the first above.
+    below = np.maximum.accumulate(np.where(spine > 0, z, 0))
+    above = np.minimum.accumulate(np.where(spine > 0, z, len(z) - 1)[::-1])[::-1]
+    one, other = (np.take_along_axis(spine, each, axis=0) for each in (below, above))
+    is_disc = (here == 0) & (one > 0) & (other > 0) & (one != other)
+    is_disc &= (above - below - 1) * spacing[0] <= _MOST_DISC_MM
+    canal = [np.nonzero(plane)[0].min() if plane.any() else 0 for plane in here == ids["spinal_cord"]]
+    is_disc &= np.arange(spine.shape[1])[:, None] < np.array(canal)[:, None, None]
+    parts, count = ndimage.label(is_disc)
+    sizes_ml = np.bincount(parts.ravel(), minlength=count + 1) * spacing.prod() / 1000
+    sizes_ml[0] = 0
+    gaps[box] = (sizes_ml >= _LEAST_DISC_ML)[parts]
+    return gaps
 
 
 def _bytes(distance_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
@@ -162,8 +182,8 @@ def _nearest(
 def _hull(any_structure: npt.NDArray[np.bool_], spacing: npt.NDArray[np.float64]) -> FloatArray:
     """Signed distance to the outline of each slice, smooth from slice to slice.
 
-    Maps lack the muscles of the flanks, so that the convex hull is angular there; a superellipse in its box
-    rounds it.
+    Maps lack the muscles of flanks and back, so that the convex hull is angular; a superellipse in its box
+    rounds it. What lies between the two is filled as the space between structures is, under a wall of muscle.
     """
     planes = []
     for plane in any_structure:

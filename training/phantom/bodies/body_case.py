@@ -15,10 +15,10 @@ from training.phantom.bodies.body_lesions import paint_lesions
 from training.phantom.bodies.emptying import empty_stomach
 from training.phantom.bodies.exchange import exchange_organs
 from training.phantom.bodies.mesenteric import paint_mesenteric_vessels
-from training.phantom.bodies.retroperitoneum import paint_retroperitoneum
+from training.phantom.bodies.retroperitoneum import with_retroperitoneum
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
-from training.phantom.bodies.structures import ORGANS, organ_id
+from training.phantom.bodies.structures import ORGANS, VESSELS_OF, organ_id
 from training.phantom.canvas import Canvas
 from training.phantom.case import PhantomCase
 from training.phantom.frame import FloatArray, Frame
@@ -77,13 +77,13 @@ def body_case(
     slices = random_slices(rng)
     frame = _frame(rng, body, shape, coverage, least_mm=slices.length_of(8))
     missing = draw_missing(rng)
-    deformed = deform(frame, body, shape, rng, missing)
     # Generators of their own: how much one of these steps draws does not change what the others do.
     children = rng.spawn(7)
     exchange_rng, lesions_rng, artifacts_rng, stomach_rng, vessels_rng, pancreas_rng, behind_rng = children
+    body = with_retroperitoneum(body, behind_rng)
+    deformed = deform(frame, body, shape, rng, missing)
     exchanged = _exchange(deformed, body, donors, frame, shape, exchange_rng)
     paint_mesenteric_vessels(deformed, body, STEP_MM, vessels_rng)
-    paint_retroperitoneum(deformed, body, STEP_MM, behind_rng)
     wants_empty = stomach_rng.random() < _EMPTY_STOMACH_SHARE
     is_empty = wants_empty and empty_stomach(deformed, body, STEP_MM, stomach_rng)
     if pancreas_rng.random() < _FATTY_PANCREAS_SHARE:
@@ -206,7 +206,8 @@ def deform(
     grown = inside & (structures == 0) & (gap < uneven)
     structures[grown] = body.nearest[at][grown]
     hull = _hull_distance(body, index) * np.float32(to_patient)
-    lost = [i for name, i in body.ids.items() if ORGANS.get(name) in missing]
+    of_organ = {**ORGANS, **VESSELS_OF}
+    lost = [i for name, i in body.ids.items() if of_organ.get(name) in missing]
     structures[np.isin(structures, lost)] = 0
     return Deformed(structures, depth, hull, whole.z)
 

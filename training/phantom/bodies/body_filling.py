@@ -134,7 +134,7 @@ class Painter:
         image[vessels] = tissues["portal vein"]
 
     def _muscles(self) -> None:
-        muscles = self._mask("autochthon", "gluteus", "iliopsoas")
+        muscles = self._mask("autochthon", "diaphragm", "gluteus", "iliopsoas", "quadratus")
         marbling = np.clip(np.float32(self.rng.uniform(4, 20)) * (self._noise(9) - np.float32(0.4)), -4, 90)
         self.image[muscles] = np.float32(self.tissues["muscle"]) - marbling[muscles]
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from training.phantom.bodies.body import Body
 from training.phantom.bodies.body_filling import Deformed
+from training.phantom.bodies.structures import ADDED
 from training.phantom.canvas import Field
 from training.phantom.frame import FloatArray, Frame
 from training.phantom.organs import Site, adrenal, gallbladder, kidney, pancreas
@@ -36,7 +37,7 @@ _DRAWN: Mapping[str, Callable[[Site], Field]] = {
     "adrenal_gland_left": lambda site: adrenal(site, 1),
     "adrenal_gland_right": lambda site: adrenal(site, -1),
 }
-_YIELDING = ("small_bowel", "colon")
+_YIELDING = ("small_bowel", "colon", *ADDED)
 _SHARE = 0.45
 _LEAST_KEPT = 0.75
 _JITTER_MM = 4.0
@@ -59,8 +60,8 @@ def exchange_organs(
 ) -> list[str]:
     """Exchange each organ with some chance, in place; returns the names of those exchanged.
 
-    The new organ is put where the old one was, moved by some millimetres. Bowel and fat give way to it; where
-    another structure would cover more than a quarter of it, the old one stays.
+    The new organ is put where the old one was, moved by some millimetres. Bowel, fat and what was added to
+    the map give way to it; where another structure would cover more than a quarter of it, the old one stays.
 
     Args:
         deformed: the patient; `structures` and `depth_mm` are changed.

@@ -16,7 +16,7 @@ from training.phantom.bodies.tubes import lay_tube
 
 VEIN, ARTERY = "portal_vein_and_splenic_vein", "iliac_artery_left"
 """Structures of the same blood, whose ids the vessels get."""
-_YIELDING = ("small_bowel", "colon", "pancreas")
+_YIELDING = ("small_bowel", "colon", "pancreas", "renal_vein")
 _STEP_MM = 1.5
 
 
@@ -39,7 +39,7 @@ def paint_mesenteric_vessels(
     vein_mm, artery_mm = float(rng.uniform(4.5, 6.5)), float(rng.uniform(3.0, 4.5))
     if not {"aorta", VEIN, ARTERY} <= body.ids.keys():
         return []
-    aorta = aorta_middles(deformed, body.ids["aorta"], end_mm, start_mm + 6)
+    aorta = _middles(deformed, body.ids["aorta"], end_mm, start_mm + 6)
     if len(aorta) < 2:
         return []
     painted = []
@@ -56,14 +56,22 @@ def paint_mesenteric_vessels(
         # Thinner towards the end, where branches have left.
         radii = radius_mm * (1 - 0.5 * along)
         middles = _beside(aorta, heights, right_mm, front_mm, step_mm)
-        # Below its fork the vessels end with the aorta.
-        inside = heights >= aorta[0, 0]
-        if lay_tube(deformed, body.ids[name], middles[inside], radii[inside], step_mm, yields):
+        # They end with the aorta: below its fork, and where the scan does.
+        inside = (heights >= aorta[0, 0]) & (heights <= aorta[-1, 0])
+        if lay_tube(
+            deformed.structures,
+            deformed.depth_mm,
+            body.ids[name],
+            middles[inside],
+            radii[inside],
+            [step_mm] * 3,
+            yields,
+        ):
             painted.append(name)
     return painted
 
 
-def aorta_middles(deformed: Deformed, aorta: int, low_mm: float, high_mm: float) -> npt.NDArray[np.float64]:
+def _middles(deformed: Deformed, aorta: int, low_mm: float, high_mm: float) -> npt.NDArray[np.float64]:
     """Rows of (canonical height in mm, z, y, x in voxels) of the aorta's middle, towards the head."""
     rows = []
     heights = np.broadcast_to(deformed.canonical_z_mm, deformed.structures.shape)

@@ -2,65 +2,79 @@
 
 The crura of the diaphragm are bands of muscle beside the aorta, against which the adrenal glands lie and for
 which thick crura are taken; the quadratus lumborum lies behind each kidney; renal vessels cross behind
-pancreas and duodenum; the branches of the celiac trunk run along the upper border of the pancreas, the
-splenic one in bends (Gray's Anatomy). Maps leave these voxels empty, so that they became fat.
+pancreas and duodenum; of the branches of the celiac trunk the splenic artery runs in bends along the upper
+border of the pancreas, the common hepatic one to the gate of the liver (Gray's Anatomy). Maps leave these
+voxels empty.
+
+All of it is laid into a body's map before the body is deformed: it moves as the organs do, and does not
+depend on what a scan shows.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from training.phantom.bodies.body import DISCS, Body
-from training.phantom.bodies.body_filling import Deformed
-from training.phantom.bodies.mesenteric import aorta_middles
-from training.phantom.bodies.tubes import lay_tube
+from training.phantom.bodies.body import STEPS_PER_MM, Body
+from training.phantom.bodies.tubes import lay_tube, smooth_way
+from training.phantom.frame import FloatArray
 
-ARTERY, VEIN, MUSCLE = "iliac_artery_left", "iliac_vena_left", "iliopsoas_left"
-"""Structures of the same tissue, whose ids are painted."""
-_YIELDS = np.arange(256) == 0
-_TUBE_STEP_MM = 1.0
-_REACH_MM = 34.0
+_NOTHING_YIELDS_BUT_FAT = np.arange(256) == 0
+_LEVELS_MM = (-110.0, 80.0)
+"""Canonical heights between which all of it lies; 0 is the middle of the first lumbar vertebra."""
 _QUADRATUS_MM = (-100.0, 15.0)
-"""Canonical heights between which the quadrati lumborum run."""
+_CRURA_REACH_MM = 26.0
+_BESIDE_SPINE_MM = 28.0
+"""How far from the middle of the back's muscles the quadrati begin."""
 
-_Rows = npt.NDArray[np.float64]
+_Point = npt.NDArray[np.float64]
 
 
-class _Draws(NamedTuple):
-    """All that is drawn for one patient, whatever is in view of it."""
+@dataclass(frozen=True, kw_only=True)
+class _Draws:
+    """All that is drawn for one patient. Heights are canonical, mm; pairs are right and left."""
 
-    crura_mm: _Rows
-    """Thickness of the right and left crus beside the first lumbar vertebra."""
-    crura_end_mm: _Rows
-    """Canonical heights at which they end, right and left."""
-    arch_mm: float
-    """Height at which they meet before the aorta."""
-    renal_vein_mm: _Rows
-    renal_artery_mm: _Rows
-    """Radii, right and left."""
+    crura_mm: _Point
+    """Thickness of the crura where they are thickest."""
+    crura_end_mm: _Point
+    """Heights of their lower ends: the right one reaches farther down."""
     celiac_mm: float
-    """Height of the celiac trunk."""
-    celiac_artery_mm: float
+    """Height at which the celiac trunk leaves the aorta, above the superior mesenteric artery."""
+    arch_mm: float
+    """Height from which the crura are one before the aorta: just above the trunk."""
+    renal_artery_mm: _Point
+    """Heights at which they leave the aorta."""
+    renal_vein_mm: _Point
+    """Heights at which they reach the vena cava; the left one passes below the superior mesenteric artery."""
+    artery_radius_mm: _Point
+    vein_radius_mm: _Point
+    celiac_radius_mm: float
     quadratus_mm: float
     """Thickness of the quadrati lumborum."""
     bends_mm: float
+    """By how much the splenic artery swings to each side."""
     bends: float
+    """How many of its bends lie between trunk and spleen."""
     phase: float
+    """Where in a bend it begins, in radians."""
 
 
 def _draw(rng: np.random.Generator) -> _Draws:
+    right_end_mm = float(rng.uniform(-75, -40))
+    celiac_mm = float(rng.uniform(14, 24))
     return _Draws(
-        crura_mm=rng.uniform(2.5, [11.0, 9.0]),
-        crura_end_mm=np.array([rng.uniform(-75, -35), rng.uniform(-55, -20)]),
-        arch_mm=float(rng.uniform(12, 28)),
-        renal_vein_mm=rng.uniform(3.0, 6.0, 2),
-        renal_artery_mm=rng.uniform(2.0, 3.5, 2),
-        celiac_mm=float(rng.uniform(6, 22)),
-        celiac_artery_mm=float(rng.uniform(2.2, 4.0)),
+        crura_mm=rng.uniform(2.0, [9.0, 7.0]),
+        crura_end_mm=np.array([right_end_mm, right_end_mm + rng.uniform(8, 30)]),
+        celiac_mm=celiac_mm,
+        arch_mm=celiac_mm + float(rng.uniform(2, 8)),
+        renal_artery_mm=rng.uniform(-22, -8, 2),
+        renal_vein_mm=rng.uniform(-28, -14, 2),
+        artery_radius_mm=rng.uniform(2.0, 3.5, 2),
+        vein_radius_mm=rng.uniform(3.0, 6.0, 2),
+        celiac_radius_mm=float(rng.uniform(2.2, 4.0)),
         quadratus_mm=float(rng.uniform(5, 15)),
         bends_mm=float(rng.uniform(0, 9)),
         bends=float(rng.uniform(2, 5)),
@@ -68,181 +82,231 @@ def _draw(rng: np.random.Generator) -> _Draws:
     )
 
 
-def paint_retroperitoneum(
-    deformed: Deformed, body: Body, step_mm: float, rng: np.random.Generator
-) -> list[str]:
-    """Paint crura, loin muscles, renal vessels and the branches of the celiac trunk into fat, in place.
+@dataclass(frozen=True)
+class _Course:
+    """A great vessel, slice by slice, in voxels."""
 
-    No structure of the map gives way to them.
+    z: _Point
+    y: _Point
+    x: _Point
+    front: _Point
+    """y of its front wall."""
+    back: _Point
+
+    def at(self, z: float, side: str = "y") -> _Point:
+        """Its middle (z, y, x) in a slice, or that of its wall in `front` or at the `back`."""
+        return np.array([z, np.interp(z, self.z, getattr(self, side)), np.interp(z, self.z, self.x)])
+
+
+class _Map:
+    """A body's map between `_LEVELS_MM` that is being added to, and what is asked of it."""
+
+    def __init__(self, body: Body) -> None:
+        self.body, self.spacing = body, np.asarray(body.spacing_zyx_mm)
+        self._boxes = ndimage.find_objects(body.labels)
+        count = body.labels.shape[0]
+        low, high = (body.origin_zyx[0] + mm / self.spacing[0] for mm in _LEVELS_MM)
+        self.levels = slice(int(np.clip(round(low), 0, count)), int(np.clip(round(high), 0, count)))
+        self.labels = body.labels[self.levels].copy()
+        self.added_mm: FloatArray = np.zeros(self.labels.shape, dtype=np.float32)
+        """How deep a voxel lies in what was added."""
+
+    def z_of(self, height_mm: float) -> float:
+        """The slice, counted from the lowest of `levels`, at a canonical height."""
+        return float(self.body.origin_zyx[0] + height_mm / self.spacing[0] - self.levels.start)
+
+    def heights_mm(self, slices: slice) -> _Point:
+        """Canonical heights of slices."""
+        z = np.arange(slices.start, slices.stop) + self.levels.start - self.body.origin_zyx[0]
+        return np.asarray(z * self.spacing[0])
+
+    def mm(self, z: float, y: float, x: float) -> _Point:
+        """A step in mm, in voxels."""
+        return np.asarray(np.array([z, y, x]) / self.spacing)
+
+    def voxels(self, structure: str) -> npt.NDArray[np.intp]:
+        """All voxels (n, 3) of a structure, also above and below `levels`; none where it is not there."""
+        own = self.body.ids.get(structure, 0)
+        box = self._boxes[own - 1] if 0 < own <= len(self._boxes) else None
+        if box is None:
+            return np.empty((0, 3), dtype=np.intp)
+        start = np.array([s.start for s in box]) - [self.levels.start, 0, 0]
+        return np.asarray(np.argwhere(self.body.labels[box] == own) + start)
+
+    def course(self, structure: str) -> _Course | None:
+        """A vessel within `levels`, None where less than two slices of it are in the map."""
+        voxels = self.voxels(structure)
+        rows = []
+        for z in np.unique(voxels[:, 0]):
+            if 0 <= z < len(self.labels):
+                _, y, x = voxels[voxels[:, 0] == z].T
+                rows.append((z, y.mean(), x.mean(), y.min(), y.max()))
+        return _Course(*np.array(rows, dtype=float).T) if len(rows) > 1 else None
+
+    def lay(self, structure: str, way: _Point, radius_mm: float) -> None:
+        """Lay a vessel into fat."""
+        vessel, radii = self.body.ids[structure], np.full(len(way), radius_mm)
+        lay_tube(
+            self.labels, self.added_mm, vessel, way, radii, self.body.spacing_zyx_mm, _NOTHING_YIELDS_BUT_FAT
+        )
+
+    def lay_sheet(
+        self,
+        structure: str,
+        box: tuple[slice, ...],
+        beside: npt.NDArray[np.bool_],
+        thick_mm: npt.NDArray[np.floating],
+    ) -> None:
+        """Fill fat within a box up to some thickness from what is `beside`."""
+        away_mm = ndimage.distance_transform_edt(~beside, sampling=self.spacing) - self.spacing.min() / 2
+        sheet = (self.labels[box] == 0) & (away_mm < thick_mm)
+        self.labels[box][sheet] = self.body.ids[structure]
+        self.added_mm[box][sheet] = np.minimum(away_mm, thick_mm - away_mm)[sheet]
+
+
+def with_retroperitoneum(body: Body, rng: np.random.Generator) -> Body:
+    """The body with crura, quadrati lumborum, renal vessels and branches of the celiac trunk in its fat.
+
+    No structure of the map gives way to them. What has no place, such as vessels of a kidney that the map
+    lacks, is left out.
 
     Args:
-        deformed: the patient; `structures` and `depth_mm` are changed.
-        body: the patient's body, for the ids.
-        step_mm: spacing of the arrays.
+        body: the patient's body.
         rng: source of all randomness.
-
-    Returns:
-        What is in view, of "renal vessels", "celiac branches", "crura" and "quadrati lumborum".
     """
-    draws = _draw(rng)
-    if not {"aorta", "inferior_vena_cava", ARTERY, VEIN, MUSCLE} <= body.ids.keys():
-        return []
-    aorta = aorta_middles(deformed, body.ids["aorta"], -110.0, 110.0)
-    if len(aorta) < 2:
-        return []
-    painted = []
-    if _paint_renal_vessels(deformed, body, aorta, draws, step_mm):
-        painted.append("renal vessels")
-    if _paint_celiac_branches(deformed, body, aorta, draws, step_mm):
-        painted.append("celiac branches")
-    if _paint_crura(deformed, body, aorta, draws, step_mm):
-        painted.append("crura")
-    if _paint_quadrati(deformed, body, draws, step_mm):
-        painted.append("quadrati lumborum")
-    return painted
+    draws, whole = _draw(rng), _Map(body)
+    aorta, cava = whole.course("aorta"), whole.course("inferior_vena_cava")
+    if aorta is not None:
+        for side, name in enumerate(("right", "left")):
+            _lay_renal_artery(whole, aorta, cava, draws, side, name)
+            if cava is not None:
+                _lay_renal_vein(whole, aorta, cava, draws, side, name)
+        _lay_celiac_branches(whole, aorta, draws)
+        _lay_crura(whole, aorta, draws)
+    _lay_quadrati(whole, draws)
+    labels, depth = body.labels.copy(), body.depth.copy()
+    labels[whole.levels] = whole.labels
+    added = np.clip(np.rint(whole.added_mm * STEPS_PER_MM), 0, 255).astype(np.uint8)
+    np.maximum(depth[whole.levels], added, out=depth[whole.levels])
+    return replace(body, labels=labels, depth=depth)
 
 
-def _curve(points_zyx: list[_Rows], step_mm: float) -> _Rows:
-    """Middles of a tube along a smooth curve through points, in voxels."""
-    corners = np.array(points_zyx)
-    length_mm = step_mm * np.linalg.norm(np.diff(corners, axis=0), axis=1).sum()
-    count = max(2, int(length_mm / _TUBE_STEP_MM))
-    along = np.linspace(0, len(corners) - 1, count)
-    line = np.stack([np.interp(along, np.arange(len(corners)), c) for c in corners.T], axis=1)
-    # Corners are rounded over a third of the distance between points.
-    return np.asarray(ndimage.gaussian_filter1d(line, count / len(corners) / 3, axis=0, mode="nearest"))
+def _lay_renal_artery(
+    whole: _Map, aorta: _Course, cava: _Course | None, draws: _Draws, side: int, name: str
+) -> None:
+    """From the aorta to the middle of the kidney; the right one behind the vena cava."""
+    kidney = whole.voxels(f"kidney_{name}")
+    if not len(kidney):
+        return
+    radius_mm = float(draws.artery_radius_mm[side])
+    z = whole.z_of(float(draws.renal_artery_mm[side]))
+    way = [aorta.at(z)]
+    if side == 0 and cava is not None:
+        way.append(cava.at(z, "back") + whole.mm(0, radius_mm + 1, 0))
+    way.append(kidney.mean(0))
+    whole.lay(f"renal_artery_{name}", smooth_way(way, whole.spacing), radius_mm)
 
 
-def _middle(deformed: Deformed, structure: int) -> _Rows | None:
-    """Middle (z, y, x) of what is in view of a structure, in voxels."""
-    found = ndimage.find_objects((deformed.structures == structure).astype(np.uint8))
-    if not found:
-        return None
-    box = found[0]
-    return np.asarray(np.argwhere(deformed.structures[box] == structure).mean(0) + [s.start for s in box])
+def _lay_renal_vein(whole: _Map, aorta: _Course, cava: _Course, draws: _Draws, side: int, name: str) -> None:
+    """From the kidney, before its artery, to the vena cava; the left one before the aorta."""
+    kidney = whole.voxels(f"kidney_{name}")
+    if not len(kidney):
+        return
+    radius_mm = float(draws.vein_radius_mm[side])
+    z = whole.z_of(float(draws.renal_vein_mm[side]))
+    way = [cava.at(z)]
+    if side == 1:
+        # Level over the width of the aorta, so that the rounding of corners does not pull it back.
+        before = aorta.at(z, "front") - whole.mm(0, radius_mm + 1, 0)
+        way += [before - whole.mm(0, 0, 8), before + whole.mm(0, 0, 12)]
+    way.append(kidney.mean(0) - whole.mm(0, 5, 0))
+    whole.lay(f"renal_vein_{name}", smooth_way(way, whole.spacing), radius_mm)
 
 
-def _at(rows: _Rows, z: float) -> _Rows:
-    """Middle (z, y, x) of a vessel in a slice, from rows of `aorta_middles`; beyond its ends, theirs."""
-    order = np.argsort(rows[:, 1])
-    return np.array([z, *(np.interp(z, rows[order, 1], rows[order, axis]) for axis in (2, 3))])
+def _lay_celiac_branches(whole: _Map, aorta: _Course, draws: _Draws) -> None:
+    """The trunk forward, and from its end the splenic artery and the common hepatic one."""
+    z = whole.z_of(draws.celiac_mm)
+    if not aorta.z[0] <= z <= aorta.z[-1]:
+        return
+    end = aorta.at(z, "front") - whole.mm(3, 16, 0)
+    ways = [(smooth_way([aorta.at(z), end], whole.spacing), 1.0)]
+    spleen, liver = whole.voxels("spleen"), whole.voxels("liver")
+    portal = whole.voxels("portal_vein_and_splenic_vein")
+    if len(spleen):
+        way = smooth_way([end, *_upper_border(whole, end), spleen.mean(0)], whole.spacing)
+        along = np.linspace(0, 1, len(way))
+        turn = 2 * np.pi * draws.bends * along + draws.phase
+        swing_mm = draws.bends_mm * np.sin(np.pi * along)
+        swings = np.stack([swing_mm * np.sin(turn), swing_mm * np.cos(turn), 0 * swing_mm], axis=1)
+        ways.append((way + swings / whole.spacing, 0.8))
+    if len(liver) and len(portal):
+        # The gate of the liver is where the portal vein comes nearest to its middle.
+        away = np.linalg.norm((portal - liver.mean(0)) * whole.spacing, axis=1)
+        gate = portal[away.argmin()] - whole.mm(0, 8, 0)
+        ways.append((smooth_way([end, gate], whole.spacing), 0.8))
+    for way, share in ways:
+        whole.lay("celiac_branches", way, share * draws.celiac_radius_mm)
 
 
-def _paint_renal_vessels(deformed: Deformed, body: Body, aorta: _Rows, draws: _Draws, step_mm: float) -> bool:
-    """From each kidney to aorta and vena cava; the left vein crosses before the aorta."""
-    cava = aorta_middles(deformed, body.ids["inferior_vena_cava"], -110.0, 110.0)
-    if len(cava) < 2:
-        return False
-    shown = False
-    for side, name in enumerate(("kidney_right", "kidney_left")):
-        kidney = _middle(deformed, body.ids[name]) if name in body.ids else None
-        if kidney is None:
-            continue
-        # Vessels leave aorta and cava a centimetre above the middle of the kidneys.
-        z = kidney[0] + 10 / step_mm
-        trunk, vein = _at(aorta, z), _at(cava, z)
-        before = trunk - np.array([0, 16, 0]) / step_mm
-        behind = vein + np.array([0, 14, 0]) / step_mm
-        artery_way = [trunk, behind, kidney] if side == 0 else [trunk, (trunk + kidney) / 2, kidney]
-        # The vein lies before the artery, both in the kidney's fat.
-        vein_kidney = kidney - np.array([0, 5, 0]) / step_mm
-        vein_way = (
-            [vein, vein_kidney] if side == 0 else [vein, before, (before + vein_kidney) / 2, vein_kidney]
-        )
-        for way, vessel, radius_mm in (
-            (vein_way, VEIN, draws.renal_vein_mm[side]),
-            (artery_way, ARTERY, draws.renal_artery_mm[side]),
-        ):
-            middles = _curve(way, step_mm)
-            radii = np.full(len(middles), radius_mm)
-            shown |= lay_tube(deformed, body.ids[vessel], middles, radii, step_mm, _YIELDS)
-    return shown
+def _upper_border(whole: _Map, end: _Point) -> list[_Point]:
+    """Points above the pancreas to the left of the celiac trunk's end, towards its tail."""
+    pancreas = whole.voxels("pancreas")
+    left = pancreas[pancreas[:, 2] > end[2] + whole.mm(0, 0, 10)[2]]
+    points = []
+    for share in (0.25, 0.5, 0.75) if len(left) else ():
+        x = round(left[:, 2].min() + share * float(np.ptp(left[:, 2])))
+        plane = left[left[:, 2] == x]
+        if len(plane):
+            top = plane[plane[:, 0] == plane[:, 0].max()].mean(0)
+            points.append(top + whole.mm(3, 0, 0))
+    return points
 
 
-def _paint_celiac_branches(
-    deformed: Deformed, body: Body, aorta: _Rows, draws: _Draws, step_mm: float
-) -> bool:
-    """The trunk forward, and from its end the splenic artery in bends and the common hepatic one."""
-    if not aorta[0, 0] <= draws.celiac_mm <= aorta[-1, 0]:
-        return False
-    z = float(np.interp(draws.celiac_mm, aorta[:, 0], aorta[:, 1]))
-    origin = _at(aorta, z)
-    end = origin + np.array([-3, -26, 0]) / step_mm
-    shown = False
-    radius_mm = draws.celiac_artery_mm
-    ways = [(_curve([origin, end], step_mm), radius_mm)]
-    for name, side_mm in (("spleen", 25.0), ("liver", -30.0)):
-        organ = _middle(deformed, body.ids[name]) if name in body.ids else None
-        if organ is None:
-            continue
-        beside = end + np.array([2, 4, side_mm]) / step_mm
-        # Not farther up or down than a few centimetres, where most of the organ is out of view.
-        organ[0] = np.clip(organ[0], end[0] - 30 / step_mm, end[0] + 40 / step_mm)
-        middles = _curve([end, beside, (beside + organ) / 2, organ], step_mm)
-        if name == "spleen":
-            along = np.linspace(0, 1, len(middles))
-            turn = 2 * np.pi * draws.bends * along + draws.phase
-            swing = draws.bends_mm / step_mm * np.sin(np.pi * along)
-            middles = middles + np.stack([swing * np.sin(turn), swing * np.cos(turn), 0 * swing], axis=1)
-        ways.append((middles, 0.8 * radius_mm))
-    for middles, radius in ways:
-        radii = np.full(len(middles), radius)
-        shown |= lay_tube(deformed, body.ids[ARTERY], middles, radii, step_mm, _YIELDS)
-    return shown
-
-
-def _paint_crura(deformed: Deformed, body: Body, aorta: _Rows, draws: _Draws, step_mm: float) -> bool:
-    """Bands of muscle along the aorta's sides and the vertebrae behind, before the aorta from the arch up."""
-    shape = deformed.structures.shape
-    reach = int(np.ceil(_REACH_MM / step_mm))
-    sides = [
-        slice(max(0, int(aorta[:, axis].min()) - reach), min(n, int(aorta[:, axis].max()) + reach + 1))
-        for axis, n in ((2, shape[1]), (3, shape[2]))
-    ]
-    levels = aorta[np.argsort(aorta[:, 1])]
-    box = (slice(int(levels[0, 1]), int(levels[-1, 1]) + 1), *sides)
-    structures = deformed.structures[box]
-    pillar = np.isin(structures, [body.ids["aorta"], *body.of("vertebrae", DISCS)])
-    away_mm = step_mm * ndimage.distance_transform_edt(~pillar) - step_mm / 2
-    z, y, x = np.ogrid[box]
-    height, middle_y, middle_x = (np.interp(z, levels[:, 1], levels[:, column]) for column in (0, 2, 3))
+def _lay_crura(whole: _Map, aorta: _Course, draws: _Draws) -> None:
+    """Bands along the aorta's sides and the front of the spine, before the aorta from the arch up."""
+    reach = np.ceil(_CRURA_REACH_MM / whole.spacing).astype(int)
+    levels = slice(int(aorta.z[0]), int(aorta.z[-1]) + 1)
+    sides = (
+        slice(max(0, int(along.min()) - r), int(along.max()) + r + 1)
+        for along, r in ((aorta.y, reach[1]), (aorta.x, reach[2]))
+    )
+    box = (levels, *sides)
+    pillar = np.isin(whole.labels[box], whole.body.of("aorta", "vertebrae", "intervertebral_discs"))
+    z, y, x = np.ogrid[tuple(slice(s.start, s.start + n) for s, n in zip(box, pillar.shape, strict=True))]
+    height_mm = whole.heights_mm(box[0])[:, None, None]
+    middle_y, middle_x = (np.interp(z, aorta.z, along) for along in (aorta.y, aorta.x))
     is_left = x > middle_x
-    side_mm, front_mm = step_mm * np.abs(x - middle_x), step_mm * (middle_y - y)
-    thick_mm = np.zeros(structures.shape)
+    side_mm = whole.spacing[2] * np.abs(x - middle_x)
+    front_mm = whole.spacing[1] * (middle_y - y)
+    thick_mm = np.zeros(pillar.shape)
     for left, full_mm, end_mm in zip((False, True), draws.crura_mm, draws.crura_end_mm, strict=True):
-        # From tendons on the vertebrae to full muscle within 3 cm; thinner towards the dome of the diaphragm.
-        taper = np.clip((height - end_mm) / 30, 0, 1) * np.interp(height, [20, 80], [1, 0.5])
-        thick_mm = np.where(is_left == left, full_mm * taper, thick_mm)
+        # From tendons on the vertebrae to full muscle within 3 cm; gone at the dome of the diaphragm.
+        share = np.clip((height_mm - end_mm) / 30, 0, 1) * np.interp(height_mm, [25, 65], [1, 0])
+        thick_mm = np.where(is_left == left, full_mm * share, thick_mm)
     # Open in front below the arch; above it they are one, and thinner there.
-    thick_mm *= np.where(front_mm > 8, np.where(height > draws.arch_mm, 0.7, 0.0), 1.0)
-    # Along the vertebrae they thin out to the sides.
-    thick_mm *= np.clip((_REACH_MM - side_mm) / 12, 0, 1) * (height > draws.crura_end_mm.min())
-    crus = (structures == 0) & (away_mm > 0.8) & (away_mm < thick_mm)
-    structures[crus] = body.ids[MUSCLE]
-    deformed.depth_mm[box][crus] = np.minimum(away_mm, thick_mm - away_mm)[crus]
-    return bool(crus.any())
+    thick_mm *= np.where(front_mm > 8, np.where(height_mm > draws.arch_mm, 0.7, 0.0), 1.0)
+    # They thin out to the sides, and along the spine to the back.
+    thick_mm *= np.clip((_CRURA_REACH_MM - side_mm) / 8, 0, 1) * np.clip((28 + front_mm) / 14, 0, 1)
+    whole.lay_sheet("diaphragm_crura", box, pillar, thick_mm)
 
 
-def _paint_quadrati(deformed: Deformed, body: Body, draws: _Draws, step_mm: float) -> bool:
+def _lay_quadrati(whole: _Map, draws: _Draws) -> None:
     """Plates before and beside the back's muscles, from the lowest rib to the pelvis."""
     low_mm, high_mm = _QUADRATUS_MM
-    heights = np.broadcast_to(deformed.canonical_z_mm, deformed.structures.shape)
-    back = np.isin(deformed.structures, body.of("autochthon")) & (heights > low_mm) & (heights < high_mm)
-    found = ndimage.find_objects(back.astype(np.uint8))
-    if not found:
-        return False
-    reach = int(np.ceil(draws.quadratus_mm / step_mm))
-    box = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in found[0])
-    back, structures = back[box], deformed.structures[box]
-    away_mm = step_mm * ndimage.distance_transform_edt(~back) - step_mm / 2
-    _, y, x = np.nonzero(back)
-    middle_y, middle_x = y.mean(), x.mean()
+    low, high = (int(np.clip(round(whole.z_of(mm)), 0, len(whole.labels))) for mm in _QUADRATUS_MM)
+    muscles = np.concatenate([whole.voxels(f"autochthon_{name}") for name in ("right", "left")])
+    muscles = muscles[(muscles[:, 0] >= low) & (muscles[:, 0] < high)]
+    if not len(muscles):
+        return
+    reach = np.ceil(draws.quadratus_mm / whole.spacing).astype(int)
+    first, last = np.maximum(muscles.min(0) - reach, 0), muscles.max(0) + reach + 1
+    box = (slice(low, high), slice(first[1], last[1]), slice(first[2], last[2]))
+    back = np.isin(whole.labels[box], whole.body.of("autochthon"))
     _, y, x = np.ogrid[tuple(slice(n) for n in back.shape)]
-    # Thinner towards rib and pelvis, and not behind the back's muscles or before the vertebrae.
-    ends_mm = np.minimum(heights[box] - low_mm, high_mm - heights[box])
-    thick_mm = draws.quadratus_mm * np.clip(ends_mm / 25, 0, 1)
-    beside = (step_mm * np.abs(x - middle_x) > 30) & (y < middle_y)
-    plate = (structures == 0) & beside & (away_mm > 0.8) & (away_mm < thick_mm)
-    structures[plate] = body.ids[MUSCLE]
-    deformed.depth_mm[box][plate] = np.minimum(away_mm, thick_mm - away_mm)[plate]
-    return bool(plate.any())
+    count = np.maximum(back.sum((1, 2), keepdims=True), 1)
+    middle_y, middle_x = ((back * along).sum((1, 2), keepdims=True) / count for along in (y, x))
+    height_mm = whole.heights_mm(box[0])
+    # Thinner towards rib and pelvis.
+    share = np.clip(np.minimum(height_mm - low_mm, high_mm - height_mm) / 25, 0, 1)[:, None, None]
+    beside = (whole.spacing[2] * np.abs(x - middle_x) > _BESIDE_SPINE_MM) & (y < middle_y)
+    whole.lay_sheet("quadratus_lumborum", box, back, draws.quadratus_mm * share * beside)

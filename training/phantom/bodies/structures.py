@@ -29,6 +29,26 @@ ORGANS: Mapping[str, str] = {
 }
 """Structures that are FLARE organs, and their FLARE names."""
 
+ADDED = (
+    "celiac_branches",
+    "diaphragm_crura",
+    "intervertebral_discs",
+    "quadratus_lumborum",
+    "renal_artery_left",
+    "renal_artery_right",
+    "renal_vein_left",
+    "renal_vein_right",
+)
+"""Structures that no map holds and that are added to bodies."""
+
+VESSELS_OF: Mapping[str, str] = {
+    "renal_artery_left": "left kidney",
+    "renal_artery_right": "right kidney",
+    "renal_vein_left": "left kidney",
+    "renal_vein_right": "right kidney",
+}
+"""Structures that are not there where an organ (FLARE name) is missing."""
+
 # The first entry that a structure's name begins with decides.
 _TISSUE_OF = (
     ("adrenal_gland", "adrenal"),
@@ -39,9 +59,11 @@ _TISSUE_OF = (
     ("brachiocephalic_vein", "cava"),
     ("brain", "canal"),
     ("clavicula", "marrow"),
+    ("celiac_branches", "aorta"),
     ("colon", "bowel wall"),
     ("common_carotid", "aorta"),
     ("costal_cartilages", "cartilage"),
+    ("diaphragm_crura", "muscle"),
     ("duodenum", "stomach wall"),
     ("esophagus", "esophagus"),
     ("femur", "marrow"),
@@ -63,6 +85,9 @@ _TISSUE_OF = (
     ("portal_vein", "portal vein"),
     ("prostate", "muscle"),
     ("pulmonary_vein", "heart"),
+    ("quadratus_lumborum", "muscle"),
+    ("renal_artery", "aorta"),
+    ("renal_vein", "cava"),
     ("rib", "marrow"),
     ("sacrum", "marrow"),
     ("scapula", "marrow"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.phantom.bodies.blocks import IDS, SPACING, block_body, block_labels
-from training.phantom.bodies.body import DISCS, STEPS_PER_MM, prepare_body
+from training.phantom.bodies.body import STEPS_PER_MM, prepare_body
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +55,46 @@ def test_a_body_without_its_first_lumbar_vertebra_is_refused():
         prepare_body("x", labels, SPACING, IDS)
 
 
-def test_gaps_between_vertebrae_before_the_canal_become_discs():
+SPINE = {"vertebrae_L1": 1, "vertebrae_L2": 2, "spinal_cord": 3}
+
+
+def spine() -> np.ndarray:
+    """Two vertebrae 8 mm apart with a canal behind; the upper one has a notch."""
     labels = np.zeros((40, 30, 20), np.uint8)
-    ids = {"vertebrae_L1": 1, "vertebrae_L2": 2, "spinal_cord": 3}
-    labels[20:30, 10:20, 5:15] = ids["vertebrae_L1"]
-    labels[6:16, 10:20, 5:15] = ids["vertebrae_L2"]
-    labels[:, 17:19, 8:12] = ids["spinal_cord"]
-    body = prepare_body("spine", labels, (2.0, 2.0, 2.0), ids)
-    disc = np.argwhere(body.labels == body.ids[DISCS])
-    # Four slices of the gap, from the front of the vertebrae to the canal; 38 voxels (75 mm) were put around.
-    np.testing.assert_array_equal(disc.min(0) - [0, 38, 38], [16, 10, 5])
-    np.testing.assert_array_equal(disc.max(0) - [0, 38, 38], [19, 16, 14])
+    labels[20:30, 10:20, 5:15] = SPINE["vertebrae_L1"]
+    labels[6:16, 10:20, 5:15] = SPINE["vertebrae_L2"]
+    labels[:, 17:19, 8:12] = SPINE["spinal_cord"]
+    labels[24:26, 10:13, 5:15] = 0
+    return labels
+
+
+def disc_of(labels: np.ndarray, spacing: tuple[float, float, float] = SPACING) -> np.ndarray:
+    body = prepare_body("spine", labels, spacing, SPINE)
+    return np.argwhere(body.labels == body.ids["intervertebral_discs"])
+
+
+def test_gaps_between_vertebrae_before_the_canal_become_discs():
+    disc = disc_of(spine())
+    # Four slices of the gap, from the front of the vertebrae to the canal, and nothing in the notch.
+    np.testing.assert_array_equal(disc.min(0) - [0, PAD, PAD], [16, 10, 5])
+    np.testing.assert_array_equal(disc.max(0) - [0, PAD, PAD], [19, 16, 14])
     assert len(disc) == 4 * 7 * 10
-    assert "spinal_cord" in ids
-    assert DISCS not in ids
+    assert set(SPINE) == {"vertebrae_L1", "vertebrae_L2", "spinal_cord"}
+
+
+def test_vertebrae_more_than_16_mm_apart_and_crumbs_of_gaps_are_no_discs():
+    # Four slices of 4.5 mm are 18 mm.
+    assert not len(disc_of(spine(), (4.5, 2.0, 2.0)))
+    crumb = spine()
+    crumb[16:20, 10:20, 5:15] = SPINE["vertebrae_L2"]
+    crumb[19, 10:13, 5:10] = 0  # 15 voxels of 8 µL
+    assert not len(disc_of(crumb))
+
+
+def test_a_map_without_free_ids_is_refused():
+    labels = block_labels()
+    with pytest.raises(ValueError, match=r"^map blocks: has id 250, above 247$"):
+        prepare_body("blocks", labels, SPACING, {**IDS, "colon": 250})
 
 
 def test_trunks_are_rounded_where_the_muscles_of_the_flanks_are_missing():

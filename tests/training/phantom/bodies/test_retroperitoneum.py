@@ -1,108 +1,204 @@
 """Crura, loin muscles and vessels around a straight aorta; 1 voxel = 2 mm."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
-from tests.training.phantom.bodies.blocks import block_body
-from training.phantom.bodies.body_filling import Deformed
-from training.phantom.bodies.retroperitoneum import ARTERY, MUSCLE, VEIN, paint_retroperitoneum
+from tests.training.phantom.plain import plain_pose
+from training.phantom.bodies import body_case as body_case_module
+from training.phantom.bodies.body import STEPS_PER_MM, Body, prepare_body
+from training.phantom.bodies.body_case import body_case, deform
+from training.phantom.bodies.retroperitoneum import with_retroperitoneum
+from training.phantom.bodies.shape import random_shape
+from training.phantom.frame import Frame
 
 IDS = {
     "vertebrae_L1": 1,
-    "aorta": 2,
-    "inferior_vena_cava": 3,
-    ARTERY: 4,
-    VEIN: 5,
-    MUSCLE: 6,
+    "vertebrae_L2": 2,
+    "aorta": 3,
+    "inferior_vena_cava": 4,
+    "portal_vein_and_splenic_vein": 5,
+    "pancreas": 6,
     "kidney_right": 7,
     "kidney_left": 8,
     "spleen": 9,
     "liver": 10,
     "autochthon_left": 11,
+    "autochthon_right": 12,
 }
-SHAPE = (100, 80, 100)
-ZERO = 50
-"""Slice of the canonical origin."""
+PAD = 38
+"""75 mm in voxels of 2 mm, rounded up: the map is padded to the sides by that."""
+ZERO = 70
+"""Slice of the canonical origin, the middle of the first lumbar vertebra."""
+AORTA, CAVA = np.index_exp[:, 38:46, 46:54], np.index_exp[:, 38:46, 32:40]
 
 
-def body(ids=IDS):
-    return replace(block_body(), ids=ids)
+@cache
+def columns(*without: str) -> Body:
+    """Spine, aorta before it, vena cava to the right; organs as blocks where they belong."""
+    labels = np.zeros((120, 80, 110), np.uint8)
+    labels[:, 50:64, 42:58] = IDS["vertebrae_L2"]
+    labels[60:80, 50:64, 42:58] = IDS["vertebrae_L1"]
+    labels[AORTA] = IDS["aorta"]
+    labels[CAVA] = IDS["inferior_vena_cava"]
+    labels[45:75, 46:58, 8:22] = IDS["kidney_right"]
+    labels[45:75, 46:58, 78:92] = IDS["kidney_left"]
+    labels[75:95, 40:56, 88:104] = IDS["spleen"]
+    labels[72:100, 6:34, 2:26] = IDS["liver"]
+    labels[78:84, 24:28, 22:34] = IDS["portal_vein_and_splenic_vein"]
+    labels[70:80, 22:30, 44:84] = IDS["pancreas"]
+    labels[:, 66:76, 30:49] = IDS["autochthon_right"]
+    labels[:, 66:76, 51:70] = IDS["autochthon_left"]
+    for name in without:
+        labels[labels == IDS[name]] = 0
+    return prepare_body("columns", labels, (2.0, 2.0, 2.0), IDS)
 
 
-def patient():
-    """Columns: spine, aorta before it, vena cava 20 mm to the right; kidneys and others as blocks."""
-    structures = np.zeros(SHAPE, np.uint8)
-    structures[:, 50:64, 42:58] = IDS["vertebrae_L1"]
-    structures[:, 38:46, 46:54] = IDS["aorta"]
-    structures[:, 38:46, 34:42] = IDS["inferior_vena_cava"]
-    structures[30:60, 46:58, 10:24] = IDS["kidney_right"]
-    structures[30:60, 46:58, 76:90] = IDS["kidney_left"]
-    structures[60:80, 40:56, 80:94] = IDS["spleen"]
-    structures[60:80, 10:40, 8:30] = IDS["liver"]
-    structures[:, 66:76, 30:70] = IDS["autochthon_left"]
-    flat = np.zeros(SHAPE, np.float32)
-    height_mm = np.broadcast_to((np.arange(100, dtype=np.float32)[:, None, None] - ZERO) * 2, SHAPE)
-    return Deformed(structures, flat.copy(), flat, height_mm)
+def added(seed: int = 0, *without: str):
+    """A function that gives the mask of a structure, without the padding."""
+    body = with_retroperitoneum(columns(*without), np.random.default_rng(seed))
+    inner = body.labels[:, PAD:-PAD, PAD:-PAD]
+    return lambda name: inner == body.ids[name]
 
 
-def painted(seed=0, deformed=None, ids=IDS):
-    deformed = deformed or patient()
-    before = deformed.structures.copy()
-    names = paint_retroperitoneum(deformed, body(ids), 2.0, np.random.default_rng(seed))
-    return names, before, deformed.structures
+seeds = pytest.mark.parametrize("seed", range(5))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_only_fat_gives_way(seed):
-    names, before, after = painted(seed)
-    assert names == ["renal vessels", "celiac branches", "crura", "quadrati lumborum"]
-    np.testing.assert_array_equal(after[before > 0], before[before > 0])
-    assert set(np.unique(after[before == 0])) == {0, IDS[ARTERY], IDS[VEIN], IDS[MUSCLE]}
+@seeds
+def test_only_fat_gives_way_and_the_body_itself_is_left_as_it_was(seed):
+    body, before = columns(), columns().labels.copy()
+    more = with_retroperitoneum(body, np.random.default_rng(seed))
+    np.testing.assert_array_equal(body.labels, before)
+    np.testing.assert_array_equal(more.labels[before > 0], before[before > 0])
+    new = (more.labels > 0) & (before == 0)
+    # The loin muscles are at least 5 mm thick, so that some of them lies 2 mm deep.
+    assert more.depth[new].max() >= 2 * STEPS_PER_MM
+    np.testing.assert_array_equal(more.depth[~new], body.depth[~new])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@seeds
 def test_the_left_renal_vein_crosses_before_the_aorta_and_the_right_artery_behind_the_cava(seed):
-    _, _, after = painted(seed)
-    assert (after[:, :38, 49:51] == IDS[VEIN]).any()
-    assert not (after[:, 46:, 46:54] == IDS[VEIN]).any()
-    assert (after[:, 46:, 34:42] == IDS[ARTERY]).any()
+    mask = added(seed)
+    z, y, _ = np.nonzero(mask("renal_vein_left")[:, :, 48:52])
+    assert y.max() < AORTA[1].start
+    # It reaches the cava 14 to 28 mm below the origin and is 6 to 12 mm wide.
+    assert ZERO - 21 <= z.min() <= z.max() <= ZERO - 3
+    _, y, _ = np.nonzero(mask("renal_artery_right")[:, :, CAVA[2]])
+    assert y.size
+    assert y.min() >= CAVA[1].stop
+    assert mask("renal_artery_left")[:, :, 58:78].any()
+    assert not mask("renal_artery_left")[:, :, :46].any()
+    assert mask("renal_vein_right")[:, :, 22:32].any()
+    assert not mask("renal_vein_right")[:, :, 40:].any()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_crura_lie_beside_the_aorta_and_meet_before_it_above_the_arch_alone(seed):
-    _, _, after = painted(seed)
-    before_the_aorta = (after[:, 36:38, 48:52] == IDS[MUSCLE]).any((1, 2))
-    # The arch lies 12 to 28 mm above the origin, and the right crus ends 35 to 75 mm below it.
-    assert not before_the_aorta[: ZERO + 6].any()
-    assert before_the_aorta[ZERO + 14 : ZERO + 20].any()
-    between = (after[:, 46:50, 46:54] == IDS[MUSCLE]).any((1, 2))
-    assert between[ZERO]
-    assert not between[: ZERO - 38].any()
+@seeds
+def test_celiac_branches_leave_forward_to_spleen_and_liver_above_the_mesenteric_artery(seed):
+    branches = added(seed)("celiac_branches")
+    trunk = branches[:, 32:38, 46:54]
+    # 14 to 24 mm above the origin, up to 8 mm wide, its end 3 mm lower.
+    assert trunk.any()
+    z = np.flatnonzero(trunk.any((1, 2)))
+    assert ZERO + 3 <= z.min() <= z.max() <= ZERO + 15
+    assert branches[:, :36, 84:].any()
+    assert branches[:, :36, 34:44].any()
+    assert not branches[:, 46:, :60].any()
 
 
-def test_loin_muscles_lie_beside_the_spine_before_the_muscles_of_the_back():
-    _, _, after = painted()
-    plate = after[ZERO - 20, 60:66] == IDS[MUSCLE]
-    assert plate[:, :34].any()
-    assert plate[:, 66:].any()
-    # Not above the lowest rib, 15 mm above the origin.
-    assert not (after[ZERO + 8 :, 60:66, :34] == IDS[MUSCLE]).any()
+@seeds
+def test_crura_lie_on_both_sides_and_meet_before_the_aorta_above_the_celiac_trunk_alone(seed):
+    crura = added(seed)("diaphragm_crura")
+    for beside in (crura[:, 40:50, 40:46], crura[:, 40:50, 54:60]):
+        z = np.flatnonzero(beside.any((1, 2)))
+        # Muscle from 40 to 75 mm below on, or up to 35 mm higher, to 65 mm above.
+        assert ZERO - 38 <= z.min() <= ZERO + 6
+        assert ZERO + 8 <= z.max() <= ZERO + 33
+    z = np.flatnonzero(crura[:, :38, 48:52].any((1, 2)))
+    assert z.min() >= ZERO + 8
+    # Behind the front of the spine they end: 28 mm behind the aorta's middle at the latest.
+    assert not crura[:, 57:].any()
 
 
-def test_a_kidney_that_was_taken_out_has_no_vessels():
-    deformed = patient()
-    deformed.structures[deformed.structures == IDS["kidney_left"]] = 0
-    _, _, after = painted(deformed=deformed)
-    assert not (after[:, :, 56:] == IDS[VEIN]).any()
+def test_the_right_crus_reaches_farther_down():
+    """Where both are thick, which seed 0 draws."""
+    crura = added(0)("diaphragm_crura")
+    right, left = (np.flatnonzero(side.any((1, 2))).min() for side in (crura[..., :46], crura[..., 54:]))
+    assert right < left
 
 
-def test_what_is_not_in_view_or_not_in_the_map_is_not_painted():
-    deformed = patient()
-    deformed.structures[deformed.structures == IDS["aorta"]] = 0
-    names, before, after = painted(deformed=deformed)
-    assert names == []
-    np.testing.assert_array_equal(after, before)
-    few = {name: IDS[name] for name in ("vertebrae_L1", "aorta")}
-    assert painted(ids=few)[0] == []
+@seeds
+def test_loin_muscles_lie_before_and_beside_those_of_the_back_from_rib_to_pelvis(seed):
+    plates = added(seed)("quadratus_lumborum")
+    z, y, x = np.nonzero(plates)
+    assert ZERO - 50 <= z.min() <= ZERO - 35
+    assert ZERO <= z.max() <= ZERO + 8
+    assert y.min() >= 66 - 8
+    assert y.max() <= 71
+    # 28 mm from the middle on, to both sides.
+    assert x.min() < 36
+    assert x.max() > 63
+    assert np.abs(x - 49.5).min() > 13
+
+
+@pytest.mark.parametrize(
+    ("lacking", "left_out"),
+    [
+        ("kidney_left", ("renal_artery_left", "renal_vein_left")),
+        ("inferior_vena_cava", ("renal_vein_left", "renal_vein_right")),
+        (
+            "aorta",
+            (
+                "celiac_branches",
+                "diaphragm_crura",
+                "renal_artery_right",
+                "renal_vein_left",
+                "renal_vein_right",
+            ),
+        ),
+    ],
+)
+def test_what_has_no_place_is_left_out_and_the_rest_is_not(lacking, left_out):
+    mask = added(0, lacking)
+    names = {"celiac_branches", "diaphragm_crura", "quadratus_lumborum", "renal_artery_right"}
+    for name in names | {"renal_artery_left", "renal_vein_left", "renal_vein_right"}:
+        assert mask(name).any() == (name not in left_out and not (lacking == "aorta" and "renal" in name)), (
+            name
+        )
+
+
+def test_without_muscles_of_the_back_there_are_no_quadrati():
+    mask = added(0, "autochthon_left", "autochthon_right")
+    assert not mask("quadratus_lumborum").any()
+    assert mask("diaphragm_crura").any()
+
+
+def test_without_a_pancreas_the_splenic_artery_goes_straight_to_the_spleen():
+    assert added(0, "pancreas")("celiac_branches")[..., 84:].any()
+
+
+def test_vessels_of_a_kidney_that_was_taken_out_are_not_there():
+    body = with_retroperitoneum(columns(), np.random.default_rng(0))
+    frame = Frame(
+        pose=plain_pose(), origin_xyz_mm=np.array([-110.0, -80, -100]), step_mm=2.0, shape=(90, 80, 110)
+    )
+    shape = replace(random_shape(np.random.default_rng(0), body), pose=plain_pose(), growth_mm=0.0)
+    deformed = deform(frame, body, shape, np.random.default_rng(1), ["left kidney"])
+    shown = set(np.unique(deformed.structures))
+    of_right, of_left = (
+        {body.ids[f"{what}_{side}"] for what in ("renal_artery", "renal_vein")} for side in ("right", "left")
+    )
+    assert of_right <= shown
+    assert not of_left & shown
+
+
+def test_cases_have_them(monkeypatch):
+    def drawn():
+        return body_case(np.random.default_rng(3), columns(), coverage="abdomen", phase="portal")
+
+    with_them = drawn()
+    monkeypatch.setattr(body_case_module, "with_retroperitoneum", lambda body, rng: body)
+    without = drawn()
+    assert with_them.image.shape == without.image.shape
+    assert not np.array_equal(with_them.image, without.image)
