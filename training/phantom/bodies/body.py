@@ -70,7 +70,8 @@ def prepare_body(
     Arms are left out: they end where the map does.
 
     Raises:
-        ValueError: there is no first lumbar vertebra to put the origin into.
+        ValueError: there is no first lumbar vertebra to put the origin into, or no id is free for what is
+            added.
     """
     spacing = np.asarray(spacing_zyx_mm)
     vertebra = np.argwhere(labels == ids.get("vertebrae_L1", -1))
