@@ -178,9 +178,12 @@ def with_retroperitoneum(body: Body, rng: np.random.Generator) -> Body:
     aorta, cava = whole.course("aorta"), whole.course("inferior_vena_cava")
     if aorta is not None:
         for side, name in enumerate(("right", "left")):
-            _lay_renal_artery(whole, aorta, cava, draws, side, name)
+            kidney = whole.voxels(f"kidney_{name}")
+            if not len(kidney):
+                continue
+            _lay_renal_artery(whole, aorta, cava, kidney.mean(0), draws, side, name)
             if cava is not None:
-                _lay_renal_vein(whole, aorta, cava, draws, side, name)
+                _lay_renal_vein(whole, aorta, cava, kidney.mean(0), draws, side, name)
         _lay_celiac_branches(whole, aorta, draws)
         _lay_crura(whole, aorta, draws)
     _lay_quadrati(whole, draws)
@@ -192,26 +195,22 @@ def with_retroperitoneum(body: Body, rng: np.random.Generator) -> Body:
 
 
 def _lay_renal_artery(
-    whole: _Map, aorta: _Course, cava: _Course | None, draws: _Draws, side: int, name: str
+    whole: _Map, aorta: _Course, cava: _Course | None, kidney: _Point, draws: _Draws, side: int, name: str
 ) -> None:
     """From the aorta to the middle of the kidney; the right one behind the vena cava."""
-    kidney = whole.voxels(f"kidney_{name}")
-    if not len(kidney):
-        return
     radius_mm = float(draws.artery_radius_mm[side])
     z = whole.z_of(float(draws.renal_artery_mm[side]))
     way = [aorta.at(z)]
     if side == 0 and cava is not None:
         way.append(cava.at(z, "back") + whole.mm(0, radius_mm + 1, 0))
-    way.append(kidney.mean(0))
+    way.append(kidney)
     whole.lay(f"renal_artery_{name}", smooth_way(way, whole.spacing), radius_mm)
 
 
-def _lay_renal_vein(whole: _Map, aorta: _Course, cava: _Course, draws: _Draws, side: int, name: str) -> None:
+def _lay_renal_vein(
+    whole: _Map, aorta: _Course, cava: _Course, kidney: _Point, draws: _Draws, side: int, name: str
+) -> None:
     """From the kidney, before its artery, to the vena cava; the left one before the aorta."""
-    kidney = whole.voxels(f"kidney_{name}")
-    if not len(kidney):
-        return
     radius_mm = float(draws.vein_radius_mm[side])
     z = whole.z_of(float(draws.renal_vein_mm[side]))
     way = [cava.at(z)]
@@ -219,7 +218,7 @@ def _lay_renal_vein(whole: _Map, aorta: _Course, cava: _Course, draws: _Draws, s
         # Level over the width of the aorta, so that the rounding of corners does not pull it back.
         before = aorta.at(z, "front") - whole.mm(0, radius_mm + 1, 0)
         way += [before - whole.mm(0, 0, 8), before + whole.mm(0, 0, 12)]
-    way.append(kidney.mean(0) - whole.mm(0, 5, 0))
+    way.append(kidney - whole.mm(0, 5, 0))
     whole.lay(f"renal_vein_{name}", smooth_way(way, whole.spacing), radius_mm)
 
 
