@@ -9,13 +9,14 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from training.phantom.artifacts import paint_artifacts, random_artifacts
+from training.phantom.bodies.additions import Additions
 from training.phantom.bodies.body import HULL_STRIDE, STEPS_PER_MM, Body
 from training.phantom.bodies.body_filling import Deformed, Painter
 from training.phantom.bodies.body_lesions import paint_lesions
 from training.phantom.bodies.emptying import empty_stomach
 from training.phantom.bodies.exchange import exchange_organs
-from training.phantom.bodies.mesenteric import paint_mesenteric_vessels
-from training.phantom.bodies.retroperitoneum import with_retroperitoneum
+from training.phantom.bodies.mesenteric import lay_mesenteric_vessels
+from training.phantom.bodies.retroperitoneum import lay_retroperitoneum
 from training.phantom.bodies.shape import Shape, move_organs, random_shape
 from training.phantom.bodies.slices import random_slices, scan
 from training.phantom.bodies.structures import ORGANS, VESSELS_OF, organ_id
@@ -80,10 +81,9 @@ def body_case(
     # Generators of their own: how much one of these steps draws does not change what the others do.
     children = rng.spawn(7)
     exchange_rng, lesions_rng, artifacts_rng, stomach_rng, vessels_rng, pancreas_rng, behind_rng = children
-    body = with_retroperitoneum(body, behind_rng)
+    body = _with_what_maps_lack(body, behind_rng, vessels_rng)
     deformed = deform(frame, body, shape, rng, missing)
     exchanged = _exchange(deformed, body, donors, frame, shape, exchange_rng)
-    paint_mesenteric_vessels(deformed, body, STEP_MM, vessels_rng)
     wants_empty = stomach_rng.random() < _EMPTY_STOMACH_SHARE
     is_empty = wants_empty and empty_stomach(deformed, body, STEP_MM, stomach_rng)
     if pancreas_rng.random() < _FATTY_PANCREAS_SHARE:
@@ -127,6 +127,15 @@ def body_case(
             "cut_field_of_view": is_cut,
         },
     )
+
+
+def _with_what_maps_lack(
+    body: Body, behind_rng: np.random.Generator, vessels_rng: np.random.Generator
+) -> Body:
+    additions = Additions(body)
+    lay_retroperitoneum(additions, behind_rng)
+    lay_mesenteric_vessels(additions, vessels_rng)
+    return additions.applied()
 
 
 def _exchange(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from training.phantom.bodies.body import Body
 from training.phantom.bodies.body_filling import Deformed
+from training.phantom.bodies.mesenteric import ARTERY, VEIN
 from training.phantom.bodies.structures import ADDED
 from training.phantom.canvas import Field
 from training.phantom.frame import FloatArray, Frame
@@ -37,7 +38,8 @@ _DRAWN: Mapping[str, Callable[[Site], Field]] = {
     "adrenal_gland_left": lambda site: adrenal(site, 1),
     "adrenal_gland_right": lambda site: adrenal(site, -1),
 }
-_YIELDING = ("small_bowel", "colon", *ADDED)
+_YIELDING = ("small_bowel", "colon", *(name for name in ADDED if name not in (VEIN, ARTERY)))
+"""The mesenteric vessels run through the pancreas, whichever it is."""
 _SHARE = 0.45
 _LEAST_KEPT = 0.75
 _JITTER_MM = 4.0

@@ -6,51 +6,42 @@ pancreas and duodenum; of the branches of the celiac trunk the splenic artery ru
 border of the pancreas, the common hepatic one to the gate of the liver (Gray's Anatomy). Maps leave these
 voxels empty.
 
-All of it is laid into a body's map before the body is deformed: it moves as the organs do, and does not
-depend on what a scan shows.
+No structure of the map gives way to them. What has no place, such as vessels of a kidney that the map lacks,
+is left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
-from training.phantom.bodies.body import STEPS_PER_MM, Body
-from training.phantom.bodies.tubes import lay_tube, smooth_way
-from training.phantom.frame import FloatArray
+from training.phantom.bodies.additions import Additions, Course, Points
 
-_NOTHING_YIELDS_BUT_FAT = np.arange(256) == 0
-_LEVELS_MM = (-110.0, 80.0)
-"""Canonical heights between which all of it lies; 0 is the middle of the first lumbar vertebra."""
 _QUADRATUS_MM = (-100.0, 15.0)
 _CRURA_REACH_MM = 26.0
 _BESIDE_SPINE_MM = 28.0
 """How far from the middle of the back's muscles the quadrati begin."""
-
-_Point = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Draws:
     """All that is drawn for one patient. Heights are canonical, mm; pairs are right and left."""
 
-    crura_mm: _Point
+    crura_mm: Points
     """Thickness of the crura where they are thickest."""
-    crura_end_mm: _Point
+    crura_end_mm: Points
     """Heights of their lower ends: the right one reaches farther down."""
     celiac_mm: float
     """Height at which the celiac trunk leaves the aorta, above the superior mesenteric artery."""
     arch_mm: float
     """Height from which the crura are one before the aorta: just above the trunk."""
-    renal_artery_mm: _Point
+    renal_artery_mm: Points
     """Heights at which they leave the aorta."""
-    renal_vein_mm: _Point
+    renal_vein_mm: Points
     """Heights at which they reach the vena cava; the left one passes below the superior mesenteric artery."""
-    artery_radius_mm: _Point
-    vein_radius_mm: _Point
+    artery_radius_mm: Points
+    vein_radius_mm: Points
     celiac_radius_mm: float
     quadratus_mm: float
     """Thickness of the quadrati lumborum."""
@@ -82,99 +73,14 @@ def _draw(rng: np.random.Generator) -> _Draws:
     )
 
 
-@dataclass(frozen=True)
-class _Course:
-    """A great vessel, slice by slice, in voxels."""
-
-    z: _Point
-    y: _Point
-    x: _Point
-    front: _Point
-    """y of its front wall."""
-    back: _Point
-
-    def at(self, z: float, side: str = "y") -> _Point:
-        """Its middle (z, y, x) in a slice, or that of its wall in `front` or at the `back`."""
-        return np.array([z, np.interp(z, self.z, getattr(self, side)), np.interp(z, self.z, self.x)])
-
-
-class _Map:
-    """A body's map between `_LEVELS_MM` that is being added to, and what is asked of it."""
-
-    def __init__(self, body: Body) -> None:
-        self.body, self.spacing = body, np.asarray(body.spacing_zyx_mm)
-        self._boxes = ndimage.find_objects(body.labels)
-        count = body.labels.shape[0]
-        low, high = (body.origin_zyx[0] + mm / self.spacing[0] for mm in _LEVELS_MM)
-        self.levels = slice(int(np.clip(round(low), 0, count)), int(np.clip(round(high), 0, count)))
-        self.labels = body.labels[self.levels].copy()
-        self.added_mm: FloatArray = np.zeros(self.labels.shape, dtype=np.float32)
-        """How deep a voxel lies in what was added."""
-
-    def z_of(self, height_mm: float) -> float:
-        """The slice, counted from the lowest of `levels`, at a canonical height."""
-        return float(self.body.origin_zyx[0] + height_mm / self.spacing[0] - self.levels.start)
-
-    def heights_mm(self, slices: slice) -> _Point:
-        """Canonical heights of slices."""
-        z = np.arange(slices.start, slices.stop) + self.levels.start - self.body.origin_zyx[0]
-        return np.asarray(z * self.spacing[0])
-
-    def mm(self, z: float, y: float, x: float) -> _Point:
-        """A step in mm, in voxels."""
-        return np.asarray(np.array([z, y, x]) / self.spacing)
-
-    def voxels(self, structure: str) -> npt.NDArray[np.intp]:
-        """All voxels (n, 3) of a structure, also above and below `levels`; none where it is not there."""
-        own = self.body.ids.get(structure, 0)
-        box = self._boxes[own - 1] if 0 < own <= len(self._boxes) else None
-        if box is None:
-            return np.empty((0, 3), dtype=np.intp)
-        start = np.array([s.start for s in box]) - [self.levels.start, 0, 0]
-        return np.asarray(np.argwhere(self.body.labels[box] == own) + start)
-
-    def course(self, structure: str) -> _Course | None:
-        """A vessel within `levels`, None where less than two slices of it are in the map."""
-        voxels = self.voxels(structure)
-        rows = []
-        for z in np.unique(voxels[:, 0]):
-            if 0 <= z < len(self.labels):
-                _, y, x = voxels[voxels[:, 0] == z].T
-                rows.append((z, y.mean(), x.mean(), y.min(), y.max()))
-        return _Course(*np.array(rows, dtype=float).T) if len(rows) > 1 else None
-
-    def lay(self, structure: str, way: _Point, radius_mm: float) -> None:
-        """Lay a vessel into fat."""
-        vessel, radii = self.body.ids[structure], np.full(len(way), radius_mm)
-        lay_tube(
-            self.labels, self.added_mm, vessel, way, radii, self.body.spacing_zyx_mm, _NOTHING_YIELDS_BUT_FAT
-        )
-
-    def lay_sheet(
-        self,
-        structure: str,
-        box: tuple[slice, ...],
-        beside: npt.NDArray[np.bool_],
-        thick_mm: npt.NDArray[np.floating],
-    ) -> None:
-        """Fill fat within a box up to some thickness from what is `beside`."""
-        away_mm = ndimage.distance_transform_edt(~beside, sampling=self.spacing) - self.spacing.min() / 2
-        sheet = (self.labels[box] == 0) & (away_mm < thick_mm)
-        self.labels[box][sheet] = self.body.ids[structure]
-        self.added_mm[box][sheet] = np.minimum(away_mm, thick_mm - away_mm)[sheet]
-
-
-def with_retroperitoneum(body: Body, rng: np.random.Generator) -> Body:
-    """The body with crura, quadrati lumborum, renal vessels and branches of the celiac trunk in its fat.
-
-    No structure of the map gives way to them. What has no place, such as vessels of a kidney that the map
-    lacks, is left out.
+def lay_retroperitoneum(whole: Additions, rng: np.random.Generator) -> None:
+    """Add crura, quadrati lumborum, renal vessels and branches of the celiac trunk, in fat.
 
     Args:
-        body: the patient's body.
+        whole: the patient's map.
         rng: source of all randomness.
     """
-    draws, whole = _draw(rng), _Map(body)
+    draws = _draw(rng)
     aorta, cava = whole.course("aorta"), whole.course("inferior_vena_cava")
     if aorta is not None:
         for side, name in enumerate(("right", "left")):
@@ -187,15 +93,10 @@ def with_retroperitoneum(body: Body, rng: np.random.Generator) -> Body:
         _lay_celiac_branches(whole, aorta, draws)
         _lay_crura(whole, aorta, draws)
     _lay_quadrati(whole, draws)
-    labels, depth = body.labels.copy(), body.depth.copy()
-    labels[whole.levels] = whole.labels
-    added = np.clip(np.rint(whole.added_mm * STEPS_PER_MM), 0, 255).astype(np.uint8)
-    np.maximum(depth[whole.levels], added, out=depth[whole.levels])
-    return replace(body, labels=labels, depth=depth)
 
 
 def _lay_renal_artery(
-    whole: _Map, aorta: _Course, cava: _Course | None, kidney: _Point, draws: _Draws, side: int, name: str
+    whole: Additions, aorta: Course, cava: Course | None, kidney: Points, draws: _Draws, side: int, name: str
 ) -> None:
     """From the aorta to the middle of the kidney; the right one behind the vena cava."""
     radius_mm = float(draws.artery_radius_mm[side])
@@ -204,35 +105,35 @@ def _lay_renal_artery(
     if side == 0 and cava is not None:
         way.append(cava.at(z, "back") + whole.mm(0, radius_mm + 1, 0))
     way.append(kidney)
-    whole.lay(f"renal_artery_{name}", smooth_way(way, whole.spacing), radius_mm)
+    whole.lay_tube(f"renal_artery_{name}", whole.way(way), radius_mm)
 
 
 def _lay_renal_vein(
-    whole: _Map, aorta: _Course, cava: _Course, kidney: _Point, draws: _Draws, side: int, name: str
+    whole: Additions, aorta: Course, cava: Course, kidney: Points, draws: _Draws, side: int, name: str
 ) -> None:
     """From the kidney, before its artery, to the vena cava; the left one before the aorta."""
     radius_mm = float(draws.vein_radius_mm[side])
     z = whole.z_of(float(draws.renal_vein_mm[side]))
     way = [cava.at(z)]
     if side == 1:
-        # Level over the width of the aorta, so that the rounding of corners does not pull it back.
+        # Level over the width of the aorta.
         before = aorta.at(z, "front") - whole.mm(0, radius_mm + 1, 0)
         way += [before - whole.mm(0, 0, 8), before + whole.mm(0, 0, 12)]
     way.append(kidney - whole.mm(0, 5, 0))
-    whole.lay(f"renal_vein_{name}", smooth_way(way, whole.spacing), radius_mm)
+    whole.lay_tube(f"renal_vein_{name}", whole.way(way), radius_mm)
 
 
-def _lay_celiac_branches(whole: _Map, aorta: _Course, draws: _Draws) -> None:
+def _lay_celiac_branches(whole: Additions, aorta: Course, draws: _Draws) -> None:
     """The trunk forward, and from its end the splenic artery and the common hepatic one."""
     z = whole.z_of(draws.celiac_mm)
     if not aorta.z[0] <= z <= aorta.z[-1]:
         return
     end = aorta.at(z, "front") - whole.mm(3, 16, 0)
-    ways = [(smooth_way([aorta.at(z), end], whole.spacing), 1.0)]
+    ways = [(whole.way([aorta.at(z), end]), 1.0)]
     spleen, liver = whole.voxels("spleen"), whole.voxels("liver")
     portal = whole.voxels("portal_vein_and_splenic_vein")
     if len(spleen):
-        way = smooth_way([end, *_upper_border(whole, end), spleen.mean(0)], whole.spacing)
+        way = whole.way([end, *_upper_border(whole, end), spleen.mean(0)])
         along = np.linspace(0, 1, len(way))
         turn = 2 * np.pi * draws.bends * along + draws.phase
         swing_mm = draws.bends_mm * np.sin(np.pi * along)
@@ -242,12 +143,12 @@ def _lay_celiac_branches(whole: _Map, aorta: _Course, draws: _Draws) -> None:
         # The gate of the liver is where the portal vein comes nearest to its middle.
         away = np.linalg.norm((portal - liver.mean(0)) * whole.spacing, axis=1)
         gate = portal[away.argmin()] - whole.mm(0, 8, 0)
-        ways.append((smooth_way([end, gate], whole.spacing), 0.8))
+        ways.append((whole.way([end, gate]), 0.8))
     for way, share in ways:
-        whole.lay("celiac_branches", way, share * draws.celiac_radius_mm)
+        whole.lay_tube("celiac_branches", way, share * draws.celiac_radius_mm)
 
 
-def _upper_border(whole: _Map, end: _Point) -> list[_Point]:
+def _upper_border(whole: Additions, end: Points) -> list[Points]:
     """Points above the pancreas to the left of the celiac trunk's end, towards its tail."""
     pancreas = whole.voxels("pancreas")
     left = pancreas[pancreas[:, 2] > end[2] + whole.mm(0, 0, 10)[2]]
@@ -261,7 +162,7 @@ def _upper_border(whole: _Map, end: _Point) -> list[_Point]:
     return points
 
 
-def _lay_crura(whole: _Map, aorta: _Course, draws: _Draws) -> None:
+def _lay_crura(whole: Additions, aorta: Course, draws: _Draws) -> None:
     """Bands along the aorta's sides and the front of the spine, before the aorta from the arch up."""
     reach = np.ceil(_CRURA_REACH_MM / whole.spacing).astype(int)
     levels = slice(int(aorta.z[0]), int(aorta.z[-1]) + 1)
@@ -289,10 +190,10 @@ def _lay_crura(whole: _Map, aorta: _Course, draws: _Draws) -> None:
     whole.lay_sheet("diaphragm_crura", box, pillar, thick_mm)
 
 
-def _lay_quadrati(whole: _Map, draws: _Draws) -> None:
+def _lay_quadrati(whole: Additions, draws: _Draws) -> None:
     """Plates before and beside the back's muscles, from the lowest rib to the pelvis."""
     low_mm, high_mm = _QUADRATUS_MM
-    low, high = (int(np.clip(round(whole.z_of(mm)), 0, len(whole.labels))) for mm in _QUADRATUS_MM)
+    low, high = np.clip(np.rint(whole.z_of(np.array(_QUADRATUS_MM))), 0, len(whole.labels)).astype(int)
     muscles = np.concatenate([whole.voxels(f"autochthon_{name}") for name in ("right", "left")])
     muscles = muscles[(muscles[:, 0] >= low) & (muscles[:, 0] < high)]
     if not len(muscles):

@@ -38,6 +38,8 @@ ADDED = (
     "renal_artery_right",
     "renal_vein_left",
     "renal_vein_right",
+    "superior_mesenteric_artery",
+    "superior_mesenteric_vein",
 )
 """Structures that no map holds and that are added to bodies."""
 
@@ -98,6 +100,8 @@ _TISSUE_OF = (
     ("sternum", "marrow"),
     ("stomach", "stomach wall"),
     ("subclavian_artery", "aorta"),
+    ("superior_mesenteric_artery", "aorta"),
+    ("superior_mesenteric_vein", "portal vein"),
     ("superior_vena_cava", "cava"),
     ("thyroid", "thyroid"),
     ("trachea", "gas"),

@@ -8,9 +8,10 @@ import pytest
 
 from tests.training.phantom.plain import plain_pose
 from training.phantom.bodies import body_case as body_case_module
+from training.phantom.bodies.additions import Additions
 from training.phantom.bodies.body import STEPS_PER_MM, Body, prepare_body
 from training.phantom.bodies.body_case import body_case, deform
-from training.phantom.bodies.retroperitoneum import with_retroperitoneum
+from training.phantom.bodies.retroperitoneum import lay_retroperitoneum
 from training.phantom.bodies.shape import random_shape
 from training.phantom.frame import Frame
 
@@ -54,6 +55,12 @@ def columns(*without: str) -> Body:
     for name in without:
         labels[labels == IDS[name]] = 0
     return prepare_body("columns", labels, (2.0, 2.0, 2.0), IDS)
+
+
+def with_retroperitoneum(body: Body, rng: np.random.Generator) -> Body:
+    whole = Additions(body)
+    lay_retroperitoneum(whole, rng)
+    return whole.applied()
 
 
 def added(seed: int = 0, *without: str):
@@ -198,7 +205,7 @@ def test_cases_have_them(monkeypatch):
         return body_case(np.random.default_rng(3), columns(), coverage="abdomen", phase="portal")
 
     with_them = drawn()
-    monkeypatch.setattr(body_case_module, "with_retroperitoneum", lambda body, rng: body)
+    monkeypatch.setattr(body_case_module, "lay_retroperitoneum", lambda whole, rng: None)
     without = drawn()
     assert with_them.image.shape == without.image.shape
     assert not np.array_equal(with_them.image, without.image)
