@@ -478,22 +478,26 @@ def test_packages_are_empty(path):
     assert path.read_text(encoding="utf-8") == ""
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        *("model.networks.spec", "training.recipes.recipe", "training.__main__", "training.commands.run"),
-        *(
-            "model.commands.import_model",
-            "model.commands.verify",
-            "model.commands.measure",
-            "model.commands.show",
-            "model.commands.tune",
-        ),
-    ],
+WITHOUT_TORCH = (
+    *("model.networks.spec", "training.recipes.recipe", "training.__main__", "training.commands.run"),
+    *(f"model.commands.{name}" for name in ("import_model", "verify", "measure", "show", "tune")),
+    *(f"training.commands.{name}" for name in ("prepare", "check", "fingerprint", "phantom", "pseudo_label")),
+    "training.data.fresh_cases",
 )
-def test_what_describes_a_network_or_a_run_needs_no_torch(module):
-    code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'monai', 'onnx')))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_what_describes_a_network_or_makes_cases_needs_no_torch():
+    """It takes seconds, and in each process that makes or prepares cases hundreds of MiB."""
+    code = f"""
+import importlib, sys
+for module in {WITHOUT_TORCH}:
+    importlib.import_module(module)
+    loaded = {{"torch", "monai", "onnx"}} & sys.modules.keys()
+    if loaded:
+        sys.exit(f"{{module}} loads {{loaded}}")
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 PROGRAMS = ("predict", *(f"{package}.__main__" for package in ("inference", "training", "eval", "model")))

@@ -48,7 +48,9 @@ def plain(volume, bundle):
 
 
 @pytest.mark.skipif(not BUNDLE.exists(), reason="no embedded bundle")
-@pytest.mark.parametrize("scores", SCORES)
+@pytest.mark.parametrize(
+    "scores", [SCORES[0], *(pytest.param(each, marks=pytest.mark.slow) for each in SCORES[1:])]
+)
 def test_slabs_and_boundaries_give_what_the_plain_computation_gives(scores, monkeypatch):
     embedded = load_bundle(BUNDLE)
     member = embedded.manifest.members[0]

@@ -24,7 +24,11 @@ SMALLER = (
 SEED = 7
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN["losses"]))
+# `demo` is the network of `demo-fine` on other voxels.
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name == "demo")) for name in sorted(GOLDEN["losses"])]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_ten_steps_by_recipe(name, cubes, tmp_path):
     """To the bit where torch and the processor's instructions are those of the golden numbers.
 

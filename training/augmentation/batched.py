@@ -21,11 +21,9 @@ from model.manifest.intensity import (
 )
 from training.augmentation.batched_appearance import Limits, vary_values
 from training.augmentation.batched_geometry import draw_pose_of, look, middle
+from training.augmentation.crops import BEYOND
 from training.augmentation.draws import Key
 from training.recipes.batched_augmentation_options import BatchedAugmentation
-
-BEYOND = -32768
-"""What int16 crops hold beyond the image, where network input is 0."""
 
 
 def augment_batch(

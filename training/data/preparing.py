@@ -18,7 +18,7 @@ from inference.preprocessing.resampling import model_size, resample_image, resam
 from model.arrays import F32, Zyx
 from model.label_files import FILES
 from model.manifest.resampling import along_axes
-from training.augmentation.batched import BEYOND
+from training.augmentation.crops import BEYOND
 from training.data.annotations import ANNOTATED, GIVEN
 from training.data.folders import SPLITS, STORE, CaseFiles
 from training.data.on_grid import network_input, read_checked

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.arrays import F64, U8, Zyx
 from model.manifest.tiling import Padding
 from training.augmentation.appearance import vary_appearance
-from training.augmentation.batched import BEYOND
+from training.augmentation.crops import BEYOND
 from training.augmentation.pose import cut, draw_pose, flip
 from training.data.stored_arrays import StoredImage, StoredLabels
 from training.recipes.batched_augmentation_options import BatchedAugmentation

@@ -85,7 +85,7 @@ def test_windows_of_logits_give_the_logits_of_the_whole_image(activation):
     np.testing.assert_array_equal(streamed(group), np.stack([np.zeros_like(image), image]))
 
 
-@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.75, pytest.param(0.9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "importance", [GaussianImportance(), ConstantImportance(), NnunetImportance()], ids=lambda i: i.kind
 )

@@ -74,7 +74,7 @@ def assert_same(processes, expected):
     assert [said["threads"] for said in processes] == [[]] * len(processes)
 
 
-@pytest.mark.parametrize("stages", [2, 3])
+@pytest.mark.parametrize("stages", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_stages_give_the_losses_and_weights_of_one_process(alone, stages):
     """Batch norm too, as long as a batch is one micro-batch."""
     documents = json.dumps([*DOCUMENTS, BATCH_NORM])

@@ -54,7 +54,7 @@ def words(cubes, tmp_path):
     return call
 
 
-@pytest.mark.parametrize(("save", "written"), [(2, 0.5), (3, 1.0)])
+@pytest.mark.parametrize(("save", "written"), [(2, 0.5), pytest.param(3, 1.0, marks=pytest.mark.slow)])
 def test_sigkill_during_a_save(words, tmp_path, save, written):
     """Half of the second checkpoint is on disk, or all of the third but under its temporary name."""
     assert main(words("whole")) == 0

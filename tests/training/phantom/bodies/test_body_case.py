@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.phantom.bodies.blocks import IDS, block_body
+from tests.training.phantom.bodies.blocks import IDS, SPACING, block_body, block_labels
 from tests.training.phantom.plain import plain_pose
+from training.phantom.bodies import body_case as body_case_module
+from training.phantom.bodies.body import Body, prepare_body
 from training.phantom.bodies.body_case import STEP_MM, body_case, deform
 from training.phantom.bodies.body_filling import Painter
 from training.phantom.bodies.shape import move_organs, random_shape
@@ -55,6 +57,31 @@ def test_growing_organs_meet_in_the_lean(body):
         assert (lean.structures == IDS[organ]).sum() > 1.15 * (own.structures == IDS[organ]).sum()
     vertebra = IDS["vertebrae_L1"]
     assert np.array_equal(lean.structures == vertebra, own.structures == vertebra)
+
+
+class DeformingError(Exception):
+    """Where drawing ends, with the body that was to be deformed."""
+
+    body: Body
+
+
+def test_cases_are_of_bodies_with_what_maps_lack(monkeypatch):
+    """Crura beside the aorta and vessels before it, which the map does not hold."""
+
+    def deforming(frame, body, *_):
+        error = DeformingError()
+        error.body = body
+        raise error
+
+    monkeypatch.setattr(body_case_module, "deform", deforming)
+    labels = block_labels()
+    labels[:, 22:26, 28:32] = aorta = 6
+    body = prepare_body("blocks", labels, SPACING, IDS | {"aorta": aorta})
+    with pytest.raises(DeformingError) as stopped:
+        body_case(np.random.default_rng(3), body)
+    shown = set(np.unique(stopped.value.body.labels))
+    assert {body.ids["diaphragm_crura"], body.ids["superior_mesenteric_vein"]} <= shown
+    assert body.ids["superior_mesenteric_vein"] not in body.labels
 
 
 def test_the_skin_of_the_stout_ends_beside_the_map(body):

@@ -5,10 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from training.phantom.bodies import body_case as body_case_module
 from training.phantom.bodies.additions import Additions
 from training.phantom.bodies.body import STEPS_PER_MM, Body, prepare_body
-from training.phantom.bodies.body_case import body_case
 from training.phantom.bodies.mesenteric import ARTERY, VEIN, lay_mesenteric_vessels
 
 IDS = {"vertebrae_L1": 1, "aorta": 2, "pancreas": 3, "duodenum": 4}
@@ -92,14 +90,3 @@ def test_they_end_with_the_aorta():
     body = with_vessels(prepare_body("short", labels, (2.0, 2.0, 2.0), IDS))
     assert mask(body, VEIN)[0].any()
     assert (mask(body, VEIN).sum((1, 2)) < 6**2).all()
-
-
-def test_cases_have_them(monkeypatch):
-    def drawn():
-        return body_case(np.random.default_rng(3), straight("pancreas"), coverage="abdomen", phase="portal")
-
-    with_them = drawn()
-    monkeypatch.setattr(body_case_module, "lay_mesenteric_vessels", lambda whole, rng: None)
-    without = drawn()
-    assert with_them.image.shape == without.image.shape
-    assert not np.array_equal(with_them.image, without.image)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from tests.training.phantom.plain import plain_pose
-from training.phantom.bodies import body_case as body_case_module
 from training.phantom.bodies.additions import Additions
 from training.phantom.bodies.body import STEPS_PER_MM, Body, prepare_body
-from training.phantom.bodies.body_case import body_case, deform
+from training.phantom.bodies.body_case import deform
 from training.phantom.bodies.retroperitoneum import lay_retroperitoneum
 from training.phantom.bodies.shape import random_shape
 from training.phantom.frame import Frame
@@ -198,14 +197,3 @@ def test_vessels_of_a_kidney_that_was_taken_out_are_not_there():
     )
     assert of_right <= shown
     assert not of_left & shown
-
-
-def test_cases_have_them(monkeypatch):
-    def drawn():
-        return body_case(np.random.default_rng(3), columns(), coverage="abdomen", phase="portal")
-
-    with_them = drawn()
-    monkeypatch.setattr(body_case_module, "lay_retroperitoneum", lambda whole, rng: None)
-    without = drawn()
-    assert with_them.image.shape == without.image.shape
-    assert not np.array_equal(with_them.image, without.image)
