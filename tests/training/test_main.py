@@ -1,16 +1,21 @@
 """The command line: what it calls, and how it refuses."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, tiny_recipe
-from training.__main__ import main
+from training.__main__ import LARGE_PAGES, main
 from training.commands import train as train_command
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST
+
+ON_DEMAND = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+LARGE_ON_DEMAND = ON_DEMAND.is_file() and "[madvise]" in ON_DEMAND.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -187,3 +192,24 @@ def test_memory_that_does_not_suffice_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "error: this machine's memory is too small (Unable to allocate 256 GiB)\n"
     )
+
+
+@pytest.mark.skipif(not LARGE_ON_DEMAND, reason="the kernel gives large pages to all, or to none")
+@pytest.mark.parametrize(("before", "large"), [(None, True), ("0", False)])
+def test_torch_takes_memory_in_large_pages_unless_told_otherwise(before, large):
+    """80 MB that a command takes, most of them in pages of 2 MiB, or none."""
+    code = """
+from contextlib import suppress
+from training.__main__ import main
+with suppress(SystemExit):
+    main(["--help"])
+import torch
+taken = torch.ones(20_000_000)
+print(open("/proc/self/smaps_rollup").read())
+"""
+    environment = {name: value for name, value in os.environ.items() if name != LARGE_PAGES}
+    environment |= {} if before is None else {LARGE_PAGES: before}
+    words = [sys.executable, "-c", code]
+    ran = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    (line,) = [line for line in ran.stdout.splitlines() if line.startswith("AnonHugePages")]
+    assert (int(line.split()[1]) > 40 * 1024) == large
