@@ -85,6 +85,17 @@ def test_bowel_gives_way_and_the_liver_does_not():
     assert spleen[:, :, 19].any()
 
 
+@pytest.mark.parametrize(("name", "stays"), [("superior_mesenteric_vein", True), ("diaphragm_crura", False)])
+def test_mesenteric_vessels_stay_and_crura_give_way(name, stays):
+    """A sheet beside the cube of 4, into which the cube of 6 reaches."""
+    deformed, own = patient(spleen=cube((20, 20, 20), 4)), body_of(IDS).ids[name]
+    sheet = np.index_exp[19:25, 19:25, 24]
+    deformed.structures[sheet] = own
+    assert exchange(deformed, 6) == ["spleen"]
+    expected = own if stays else IDS["spleen"]
+    assert (deformed.structures[sheet] == expected).all()
+
+
 def test_an_organ_without_room_stays_as_it_was():
     """Walled in by the liver, a cube of 2 cannot become one of 6."""
     deformed = patient(liver=cube((10, 10, 10), 20), spleen=cube((20, 20, 20), 2))
