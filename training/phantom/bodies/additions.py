@@ -113,7 +113,7 @@ class Additions:
             yields: starts of the names of structures that give way as fat does.
         """
         own = self.body.ids[structure]
-        gives_way = np.isin(np.arange(256), [0, own, *(self.body.of(*yields) if yields else ())])
+        gives_way = np.isin(np.arange(256), [0, own, *self.body.of(*yields)])
         for middle, radius in zip(way, np.broadcast_to(radius_mm, len(way)), strict=True):
             low = np.maximum(np.floor(middle - radius / self.spacing).astype(int), 0)
             high = np.minimum(np.ceil(middle + radius / self.spacing).astype(int) + 1, self.labels.shape)

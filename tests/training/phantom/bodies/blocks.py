@@ -1,10 +1,15 @@
 """A body made of blocks, 1 voxel = 2 mm: the answers can be counted."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from training.phantom.bodies.additions import Additions
 from training.phantom.bodies.body import Body, prepare_body
 
 SPACING = (2.0, 2.0, 2.0)
+PAD = 38
+"""75 mm in voxels, rounded up: maps are padded to the sides by that."""
 IDS = {"vertebrae_L1": 1, "liver": 2, "stomach": 3, "humerus_left": 4, "gallbladder": 5}
 
 
@@ -22,3 +27,10 @@ def block_labels() -> np.ndarray:
 def block_body() -> Body:
     """The blocks, prepared."""
     return prepare_body("blocks", block_labels(), SPACING, IDS)
+
+
+def with_laid(lay: Callable[[Additions, np.random.Generator], None], body: Body, seed: int = 0) -> Body:
+    """A body with what is laid into its map."""
+    additions = Additions(body)
+    lay(additions, np.random.default_rng(seed))
+    return additions.applied()

@@ -1,19 +1,17 @@
 """Mesenteric vessels in front of a straight aorta; 1 voxel = 2 mm."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
-from training.phantom.bodies.additions import Additions
+from tests.training.phantom.bodies.blocks import PAD, SPACING, with_laid
 from training.phantom.bodies.body import STEPS_PER_MM, Body, prepare_body
 from training.phantom.bodies.mesenteric import ARTERY, VEIN, lay_mesenteric_vessels
 
 IDS = {"vertebrae_L1": 1, "aorta": 2, "pancreas": 3, "duodenum": 4}
 SHAPE = (100, 60, 60)
 AORTA_YX = (40, 30)
-PAD = 38
-"""75 mm in voxels of 2 mm, rounded up: the map is padded to the sides by that."""
 
 
 @cache
@@ -23,13 +21,10 @@ def straight(fill: str = "", aorta: bool = True) -> Body:
     labels[78:83, 50:55, 28:33] = IDS["vertebrae_L1"]
     if aorta:
         labels[:, 38:43, 28:33] = IDS["aorta"]
-    return prepare_body("straight", labels, (2.0, 2.0, 2.0), IDS)
+    return prepare_body("straight", labels, SPACING, IDS)
 
 
-def with_vessels(body: Body, seed: int = 0) -> Body:
-    whole = Additions(body)
-    lay_mesenteric_vessels(whole, np.random.default_rng(seed))
-    return whole.applied()
+with_vessels = partial(with_laid, lay_mesenteric_vessels)
 
 
 def mask(body: Body, name: str) -> np.ndarray:
@@ -87,6 +82,6 @@ def test_without_an_aorta_there_is_no_telling_where_they_are():
 def test_they_end_with_the_aorta():
     """A map that ends 40 mm below the origin."""
     labels = straight().labels[60:, PAD:-PAD, PAD:-PAD]
-    body = with_vessels(prepare_body("short", labels, (2.0, 2.0, 2.0), IDS))
+    body = with_vessels(prepare_body("short", labels, SPACING, IDS))
     assert mask(body, VEIN)[0].any()
     assert (mask(body, VEIN).sum((1, 2)) < 6**2).all()

@@ -1,13 +1,13 @@
 """Crura, loin muscles and vessels around a straight aorta; 1 voxel = 2 mm."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
+from tests.training.phantom.bodies.blocks import PAD, SPACING, with_laid
 from tests.training.phantom.plain import plain_pose
-from training.phantom.bodies.additions import Additions
 from training.phantom.bodies.body import STEPS_PER_MM, Body, prepare_body
 from training.phantom.bodies.body_case import deform
 from training.phantom.bodies.retroperitoneum import lay_retroperitoneum
@@ -28,8 +28,6 @@ IDS = {
     "autochthon_left": 11,
     "autochthon_right": 12,
 }
-PAD = 38
-"""75 mm in voxels of 2 mm, rounded up: the map is padded to the sides by that."""
 ZERO = 70
 """Slice of the canonical origin, the middle of the first lumbar vertebra."""
 AORTA, CAVA = np.index_exp[:, 38:46, 46:54], np.index_exp[:, 38:46, 32:40]
@@ -53,18 +51,15 @@ def columns(*without: str) -> Body:
     labels[:, 66:76, 51:70] = IDS["autochthon_left"]
     for name in without:
         labels[labels == IDS[name]] = 0
-    return prepare_body("columns", labels, (2.0, 2.0, 2.0), IDS)
+    return prepare_body("columns", labels, SPACING, IDS)
 
 
-def with_retroperitoneum(body: Body, rng: np.random.Generator) -> Body:
-    whole = Additions(body)
-    lay_retroperitoneum(whole, rng)
-    return whole.applied()
+with_retroperitoneum = partial(with_laid, lay_retroperitoneum)
 
 
 def added(seed: int = 0, *without: str):
     """A function that gives the mask of a structure, without the padding."""
-    body = with_retroperitoneum(columns(*without), np.random.default_rng(seed))
+    body = with_retroperitoneum(columns(*without), seed)
     inner = body.labels[:, PAD:-PAD, PAD:-PAD]
     return lambda name: inner == body.ids[name]
 
@@ -75,7 +70,7 @@ seeds = pytest.mark.parametrize("seed", range(5))
 @seeds
 def test_only_fat_gives_way_and_the_body_itself_is_left_as_it_was(seed):
     body, before = columns(), columns().labels.copy()
-    more = with_retroperitoneum(body, np.random.default_rng(seed))
+    more = with_retroperitoneum(body, seed)
     np.testing.assert_array_equal(body.labels, before)
     np.testing.assert_array_equal(more.labels[before > 0], before[before > 0])
     new = (more.labels > 0) & (before == 0)
@@ -185,7 +180,7 @@ def test_without_a_pancreas_the_splenic_artery_goes_straight_to_the_spleen():
 
 
 def test_vessels_of_a_kidney_that_was_taken_out_are_not_there():
-    body = with_retroperitoneum(columns(), np.random.default_rng(0))
+    body = with_retroperitoneum(columns())
     frame = Frame(
         pose=plain_pose(), origin_xyz_mm=np.array([-110.0, -80, -100]), step_mm=2.0, shape=(90, 80, 110)
     )
