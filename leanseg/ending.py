@@ -4,6 +4,8 @@ So unfinished files are removed, and programs that were started are ended, on th
 falls into the loading of a C extension comes out as an ImportError, and one that falls into what C calls back
 may not come out at all. Therefore the signal is remembered: whatever the program ends with afterwards, short
 of having done its work, is the interruption; and while no exception of it is on its way, it is raised again.
+And one that falls into Python's own code for threads may leave a lock taken that is never given back, or a
+thread that nobody knows of, on which the program would wait at its end: there it waits a moment instead.
 Who makes a message or a result of an error asks `is_ended` first, and passes the error on if so.
 """
 
@@ -24,6 +26,19 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 AGAIN_S = 0.5
 """How often it is looked whether an interruption was lost."""
+
+SOON_S = 0.01
+"""When it is looked first whether an interruption was lost or has to be waited with."""
+
+NOT_TO_BE_LEFT = {
+    "threading": {"Condition.__enter__", "Condition.__exit__", "Thread.start"},
+    "concurrent.futures._base": {"_AcquireFutures.__enter__", "_AcquireFutures.__exit__"},
+    "concurrent.futures.thread": {"ThreadPoolExecutor.submit"},
+}
+"""Functions of Python's modules that take or give back a lock for their caller, or make a thread known.
+
+They are short, unlike those that wait for others, which stand an exception.
+"""
 
 
 class _Signals:
@@ -57,15 +72,15 @@ class _Signals:
         self._restores.append(partial(signal.signal, number, signal.getsignal(number)))
         signal.signal(number, handler)
 
-    def _leave(self, number: int, _: FrameType | None) -> None:
+    def _leave(self, number: int, frame: FrameType | None) -> None:
         if self.is_over:
             return
         if self.number is None:
             self.number = number
             self._set(signal.SIGALRM, self._look)
             self._tell_nothing_of_what_is_raised_again()
-            signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
-        if not self.is_held:
+            signal.setitimer(signal.ITIMER_REAL, SOON_S, AGAIN_S)
+        if not (self.is_held or _must_not_be_left(frame)):
             self.leave()
 
     def _tell_nothing_of_what_is_raised_again(self) -> None:
@@ -78,12 +93,17 @@ class _Signals:
         self._restores.append(partial(setattr, sys, "unraisablehook", before))
         sys.unraisablehook = tell
 
-    def _look(self, *_: object) -> None:
+    def _look(self, _: int, frame: FrameType | None) -> None:
         """Raise the interruption again where it was lost: nothing that is being handled came of it."""
+        if self.is_over:
+            return
+        if _must_not_be_left(frame):
+            signal.setitimer(signal.ITIMER_REAL, SOON_S, AGAIN_S)
+            return
         handled = sys.exception()
         while handled is not None and not isinstance(handled, KeyboardInterrupt | SystemExit):
             handled = handled.__context__
-        if handled is None and not (self.is_over or self.is_held):
+        if handled is None and not self.is_held:
             self.leave()
 
     def leave(self) -> None:
@@ -94,6 +114,15 @@ class _Signals:
             SystemExit: for SIGTERM.
         """
         raise KeyboardInterrupt if self.number == signal.SIGINT else SystemExit(TERMINATED)
+
+
+def _must_not_be_left(frame: FrameType | None) -> bool:
+    """Whether what runs in a frame is a part of one of `NOT_TO_BE_LEFT`."""
+    while frame is not None:
+        if frame.f_code.co_qualname in NOT_TO_BE_LEFT.get(frame.f_globals.get("__name__", ""), ()):
+            return True
+        frame = frame.f_back
+    return False
 
 
 _signals = _Signals()

@@ -99,9 +99,6 @@ class _Writing:
         """MiB of the result that is being written."""
 
     def __enter__(self) -> "_Writing":
-        with held():
-            # A pool forgets a thread whose start is interrupted: nobody would wait for what it writes.
-            self._pool.submit(int)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 import pytest
@@ -143,6 +145,67 @@ def test_what_must_not_be_left_half_done_is_done(fails):
 
     assert ended(work) == 130
     assert done == ["all"]
+
+
+class _LockThatIsInterrupted:
+    """A lock; the signal comes when it was just taken."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.acquire, self.release, self.locked = self._lock.acquire, self._lock.release, self._lock.locked
+
+    def __enter__(self):
+        self._lock.acquire()
+        signal.raise_signal(signal.SIGTERM)
+
+    def __exit__(self, *_):
+        self.release()
+
+
+def test_a_lock_of_other_threads_is_not_left_taken():
+    lock = _LockThatIsInterrupted()
+    condition = threading.Condition(lock)
+
+    def work():
+        with condition:
+            pass
+        work_for_ever()
+
+    assert ended(work) == 143
+    assert not lock.locked()
+
+
+def test_futures_that_are_waited_for_are_not_left_locked():
+    lock = _LockThatIsInterrupted()
+    lock.acquire = lock.__enter__
+    future = Future()
+    future._condition = threading.Condition(lock)
+
+    def work():
+        wait([future])
+        return 1
+
+    assert ended(work) == 143
+    assert not lock.locked()
+
+
+def test_a_thread_whose_start_is_interrupted_is_known_to_its_pool(monkeypatch):
+    begin = threading._start_new_thread
+
+    def interrupted_begin(*given):
+        begin(*given)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(threading, "_start_new_thread", interrupted_begin)
+    pool = ThreadPoolExecutor(1)
+
+    def work():
+        pool.submit(int)
+        work_for_ever()
+
+    assert ended(work) == 143
+    assert len(pool._threads) == 1
+    pool.shutdown()
 
 
 def test_who_holds_on_the_way_out_is_not_interrupted_again():

@@ -1,5 +1,6 @@
 """A folder of cases with a predictor that is fast and foolish: isolation, order, what is done when."""
 
+import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +14,7 @@ from inference.cohort.outcome import exit_code, summary
 from inference.errors import DeviceError, DeviceMemoryError, InputError, OutputError
 from inference.imaging.reading import open_image
 from inference.imaging.writing import holds_whole_labels, write_labels
+from leanseg.ending import until_ended
 from tests.inference.images import voxels, write_nifti
 from tests.inference.predictors import Threshold
 
@@ -299,11 +301,10 @@ def test_who_is_interrupted_while_a_file_is_begun_hears_of_it_if_it_is_there(ben
     assert bench.statuses == ["segmented" if begun else "not run"]
 
 
-def test_no_thread_is_started_that_an_interruption_could_part_from_its_pool(bench, monkeypatch):
-    """A signal that falls into the start of a thread leaves it running, and the pool does not know of it."""
+def test_an_interruption_while_the_writing_thread_starts_loses_no_outcome(bench, monkeypatch):
     bench.put("1")
     segmented, interrupted, released = threading.Event(), threading.Event(), threading.Event()
-    start = threading.Thread.start
+    start, shutdown = threading._start_new_thread, ThreadPoolExecutor.shutdown
 
     class Noting(Threshold):
         def predict(self, *args, **options):
@@ -311,17 +312,25 @@ def test_no_thread_is_started_that_an_interruption_could_part_from_its_pool(benc
             segmented.set()
             return result
 
-    def interrupted_start(thread):
-        start(thread)
+    def interrupted_start(*given):
+        start(*given)
         if segmented.is_set():
             interrupted.set()
-            raise SystemExit(143)
+            signal.raise_signal(signal.SIGTERM)
 
-    Slow(monkeypatch, lambda path: interrupted.is_set() and released.wait(10))
-    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
-    with suppress(SystemExit):
+    def released_shutdown(pool, **options):
+        released.set()
+        shutdown(pool, **options)
+
+    def work():
         bench.run(Noting())
-    released.set()
+        return 1
+
+    Slow(monkeypatch, lambda path: released.wait(10))
+    monkeypatch.setattr(threading, "_start_new_thread", interrupted_start)
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", released_shutdown)
+    assert until_ended(work) == 143
+    assert interrupted.is_set()
     assert bench.statuses == ["segmented"]
 
 
