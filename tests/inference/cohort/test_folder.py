@@ -3,7 +3,6 @@
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 
 import numpy as np
 import pytest
