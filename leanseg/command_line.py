@@ -1,6 +1,6 @@
 """One dispatcher for every command line of this project: `python -m eval`, `python -m training`, `leanseg`.
 
-A command is a module with two functions:
+A command is a module with two functions,
 
     def add_arguments(parser: argparse.ArgumentParser) -> None: ...
     def run(arguments: argparse.Namespace) -> int | None: ...      # the exit code; None is 0
@@ -8,6 +8,11 @@ A command is a module with two functions:
 or, where a command has commands of its own, their modules by name, each of the same form:
 
     PARTS: Mapping[str, ModuleType]
+
+or, where what `run` needs takes seconds to load, for which nobody should wait who asks for help or mistypes a
+word, the name of the module where that is, which is imported once the words are understood:
+
+    WORK: str
 
 Its docstring is what `COMMAND --help` prints above the options. Only the module of the command asked for is
 imported, so that `--help` is instant and a command needs no package that only its neighbours use.
@@ -19,6 +24,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Literal
 
@@ -35,7 +41,7 @@ class Command:
     """One command of a program."""
 
     module: str
-    """Where its `add_arguments` and `run`, or its `PARTS` are, e.g. `eval.commands.score`."""
+    """Where its `add_arguments` and `run` (or `WORK`), or its `PARTS` are, e.g. `eval.commands.score`."""
     summary: str
     """Its line in the program's help: lower case, no full stop."""
     needs: Needs
@@ -123,7 +129,7 @@ def _declare(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     parser.description = module.__doc__
     if not hasattr(module, "PARTS"):
         module.add_arguments(parser)
-        parser.set_defaults(run_command=module.run)
+        parser.set_defaults(run_command=partial(_run, module.WORK) if hasattr(module, "WORK") else module.run)
         return
     subparsers = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     for name, part in module.PARTS.items():
@@ -132,6 +138,11 @@ def _declare(parser: argparse.ArgumentParser, module: ModuleType) -> None:
             name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         _declare(subparser, part)
+
+
+def _run(work: str, arguments: argparse.Namespace) -> int | None:
+    code: int | None = importlib.import_module(work).run(arguments)
+    return code
 
 
 def _is_absent(module: str | None) -> bool:

@@ -25,12 +25,14 @@ HEAVY = {"onnxruntime", "openvino", "ray"}
 """Runtimes that take long to import: only where a session or a cluster is made, inside a function."""
 LATE = {
     "predict": {"inference"},
+    "training.runs.run": {"training"},
     **{
         f"model.commands.{name}": {"model"}
         for name in ("import_nnunet", "import_monai", "import_onnx", "verify")
     },
 }
-"""Packages of ours that a module imports inside functions: its help, or all ways but one, need no torch."""
+"""Packages of ours that a module imports inside functions: its help, or all ways but one, need no torch,
+or nothing of it that takes as long."""
 
 LEAN_MODEL = {
     "model.arrays",
@@ -381,7 +383,7 @@ def test_imports_follow_the_table(module):
         ("eval.commands.score", "from leanseg.command_line import Command"),
         ("training.runs.loop", "from eval.report import page"),
         ("training.runs.loop", "from inference.runtime.session import Backend"),
-        ("training.commands.export", "from inference.predictor import Predictor"),
+        ("training.commands.work.export_work", "from inference.predictor import Predictor"),
         ("training.__main__", "import torch"),
         ("leanseg.command_line", "from eval.eval_errors import JudgingError"),
         ("leanseg.command_line", "import numpy"),
@@ -482,6 +484,8 @@ WITHOUT_TORCH = (
     *("model.networks.spec", "training.recipes.recipe", "training.__main__", "training.commands.run"),
     *(f"model.commands.{name}" for name in ("import_model", "verify", "measure", "show", "tune")),
     *(f"training.commands.{name}" for name in ("prepare", "check", "fingerprint", "phantom", "pseudo_label")),
+    "training.commands.benchmark",
+    *(f"training.commands.{name}" for name in ("train", "export", "ensemble", "cross_validate", "untrained")),
     "training.data.fresh_cases",
 )
 

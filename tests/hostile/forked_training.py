@@ -12,7 +12,7 @@ import time
 
 import torch
 
-import training.commands.train  # noqa: F401 - what takes long to import
+import training.commands.work.train_work  # noqa: F401 - what takes long to import
 from training.__main__ import main
 
 

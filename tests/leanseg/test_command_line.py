@@ -11,6 +11,7 @@ from tests.places import ROOT
 COMMANDS = {
     "good": Command(module="tests.leanseg.made_command", summary="do as told", needs=".venv"),
     "group": Command(module="tests.leanseg.made_group", summary="hold others", needs=".venv"),
+    "patient": Command(module="tests.leanseg.made_words", summary="load its work late", needs=".venv"),
     "lacking": Command(module="tests.leanseg.lacking_command", summary="lack", needs="training"),
     "broken": Command(module="leanseg.no_such_module", summary="break", needs=".venv"),
 }
@@ -52,6 +53,17 @@ def test_a_part_of_a_command_runs_as_a_command_does(capsys):
     assert run("group", "inner", "seven") == 7
     assert stopped("group") == 2
     assert "are required: WHAT" in capsys.readouterr().err
+
+
+def test_work_is_loaded_once_the_words_are_understood(capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tests.leanseg.made_command", raising=False)
+    assert stopped("patient", "--help") == 0
+    assert stopped("patient") == 2
+    assert "tests.leanseg.made_command" not in sys.modules
+    assert run("patient", "seven") == 7
+    capsys.readouterr()
+    assert run("patient", "value") == 3
+    assert capsys.readouterr().err == "error: too small\n"
 
 
 def test_what_is_no_refusal_keeps_its_traceback():
@@ -97,11 +109,11 @@ EVAL = ("score", "compare", "container", "profile", "rank", "picture", "report",
         (["predict.py", "--input", "x"], ".venv", 2),
         *((["-m", "eval", name], ".venv", 2) for name in EVAL),
         (["-m", "training", "phantom"], ".venv", 1),
-        (["-m", "training", "train"], "training", 1),
+        (["-m", "training", "train", "default", "--data", "x", "--output", "x"], "training", 1),
         *((["-m", "training", name], "training", 1) for name in ("check", "fingerprint", "prepare")),
-        (["-m", "training", "export"], "training", 1),
-        (["-m", "training", "untrained"], "training", 1),
-        (["-m", "training", "benchmark"], "training", 1),
+        (["-m", "training", "export", "x", "--output", "x"], "training", 1),
+        (["-m", "training", "untrained", "--output", "x"], "training", 1),
+        (["-m", "training", "benchmark", "augmentation"], "training", 1),
     ],
     ids=str,
 )

@@ -10,7 +10,7 @@ import pytest
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, tiny_recipe
 from training.__main__ import LARGE_PAGES, main
-from training.commands import train as train_command
+from training.commands.work import train_work
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST
 
@@ -129,7 +129,7 @@ def test_an_interruption_is_no_traceback(recipe_file, cubes, tmp_path, capsys, m
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_command, "train", interrupt)
+    monkeypatch.setattr(train_work, "train", interrupt)
     assert main(train_words(recipe_file, cubes, tmp_path / "run")) == 130
     assert capsys.readouterr().err.endswith(
         "error: interrupted; no checkpoint was written yet: start again\n"
@@ -160,7 +160,7 @@ def test_the_cases_are_split_the_same_whatever_the_seed(recipe_file, cubes, tmp_
 
 
 def test_a_host_without_torch_is_told_so():
-    call = [sys.executable, "-S", "-m", "training", "train", "--help"]
+    call = [sys.executable, "-S", "-m", "training", "train", "default", "--data", "x", "--output", "y"]
     ran = subprocess.run(call, capture_output=True, encoding="utf-8", check=False, cwd=ROOT)
     assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1)
     assert "torch is not installed" in ran.stderr

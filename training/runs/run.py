@@ -18,7 +18,6 @@ from training.data.data_hash import are_other_data
 from training.distributed.block_costs import layout_of
 from training.distributed.cut import Cut, cut_network
 from training.distributed.network_placement import Placement, WholePlacement
-from training.distributed.pipeline import PipelinePlacement
 from training.distributed.ranks import ALONE, Ranks
 from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, moments_of
 from training.recipes.recipe import Recipe
@@ -220,6 +219,9 @@ def _new_run(
     if cut is None:
         placement = WholePlacement(network, ranks, device, autocast, scaler)
     else:
+        # Imported here: torch.distributed.pipelining takes seconds to load, and few cut a network.
+        from training.distributed.pipeline import PipelinePlacement
+
         placement = PipelinePlacement(network, cut, device, autocast, scaler)
     return Run(
         info=info,

@@ -15,7 +15,7 @@ from model.networks.spec import SegResNetSpec
 from model.networks.unet_specs import PlainUNetSpec
 from model.onnx_export.graph import export_onnx
 from model.onnx_export.parity import synthetic_windows
-from training.commands.untrained import random_network
+from training.commands.work.untrained_work import random_network
 
 WINDOW = (8, 16, 16)
 UNET = PlainUNetSpec(out_channels=3, features=(2, 4, 8), strides=((1, 2, 2), (2, 2, 2)))

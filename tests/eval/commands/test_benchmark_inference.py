@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from eval.__main__ import main
 from eval.benchmark.contestants import CONTESTANTS
 from model.networks.unet_specs import PlainUNetSpec
-from training.commands.untrained import write_untrained
+from training.commands.work.untrained_work import write_untrained
 
 TINY = PlainUNetSpec(out_channels=4, features=(2, 4, 8), strides=((1, 2, 2), (2, 2, 2)))
 

@@ -10,7 +10,7 @@ import predict
 from model.bundle import load_bundle
 from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
-from training.commands.cross_validate import places_of
+from training.commands.work.cross_validate_work import places_of
 from training.data.fingerprint import read_fingerprint
 from training.recipes.loading import load_recipe
 from training.training_errors import RecipeError

@@ -4,8 +4,8 @@ from model.bundle import load_bundle
 from model.networks.build import build
 from model.networks.unet_specs import PlainUNetSpec
 from training.__main__ import main
-from training.commands import untrained
-from training.commands.untrained import FLARE22_SMALL, WINDOW_ZYX, random_network, write_untrained
+from training.commands.work import untrained_work
+from training.commands.work.untrained_work import FLARE22_SMALL, WINDOW_ZYX, random_network, write_untrained
 
 TINY = PlainUNetSpec(out_channels=3, features=(2, 4, 8), strides=((1, 2, 2), (2, 2, 2)))
 
@@ -20,7 +20,7 @@ def test_the_published_small_network():
 def test_the_command_writes_it(tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(
-        untrained, "write_untrained", lambda *args, **more: called.append((args, more)) or Bundle
+        untrained_work, "write_untrained", lambda *args, **more: called.append((args, more)) or Bundle
     )
     arguments = ["--output", str(tmp_path / "bundle"), "--seed", "3"]
     assert main(["untrained", *arguments]) == 0

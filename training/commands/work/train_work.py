@@ -1,0 +1,316 @@
+"""What `python -m training train` does."""
+
+import argparse
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from leanseg.ending import is_ended
+from model.label_files import FILES, find_label_set
+from model.labels import LabelSet
+from model.model_errors import LabelSetError
+from training.commands.options import wanted_overrides
+from training.commands.train import ALWAYS, AUTO
+from training.data.checking import Expected, checked_cases
+from training.data.data_hash import data_hash
+from training.data.folders import CaseFiles, data_name, split_cases
+from training.data.fresh_cases import FreshCases, SyntheticCase
+from training.data.quick_hash import folder_sha256
+from training.data.resolving import resolved
+from training.data.store import CaseStore
+from training.distributed.block_costs import micro_batches_of
+from training.distributed.data_parallel import share_of_batch
+from training.distributed.ranks import Ranks, join, leave
+from training.folder_lock import locked
+from training.folds.fold_splits import named_apart
+from training.phantom.bodies.data_folder import read_label_maps
+from training.recipes.loading import load_recipe
+from training.recipes.recipe import Recipe
+from training.runs.batch_search import largest_batch
+from training.runs.checkpoints import RunInfo, load_checkpoint
+from training.runs.device import find_device, find_precision
+from training.runs.initial_weights import check_initial
+from training.runs.log import read_log
+from training.runs.loop import train
+from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
+from training.runs.record import write_record
+from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
+from training.runs.step_times import TIMES, RunningClock, StepTimes
+from training.runs.watching import Watcher
+from training.training_errors import (
+    CheckpointError,
+    NoCheckpointError,
+    RecipeError,
+    TrainingError,
+    WriteError,
+)
+from training.whole_files import sweep
+
+TENSORBOARD = "training.runs.tensorboard_log"
+
+logger = logging.getLogger(__name__)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train as the command line says.
+
+    Raises:
+        RecipeError: the recipe or the call is faulty.
+        TrainingError: data or checkpoint are not usable, or the run cannot go on.
+    """
+    ranks = join(arguments.device)
+    if ranks.world > 1:
+        # A process that waits for others, deep in a library, would not come to hear Python's own handler.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        _train(arguments, ranks)
+    finally:
+        leave()
+    return 0
+
+
+@dataclass(frozen=True)
+class Data:
+    """The cases of a run."""
+
+    cases: tuple[CaseFiles, ...]
+    """Trained on."""
+    held_out: tuple[CaseFiles, ...]
+    """Validated on."""
+
+
+def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
+    recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
+    device = find_device(arguments.device, ranks)
+    _check(arguments)
+    _check_synthesis(arguments, recipe)
+    recipe = resolved(recipe, arguments.data, workers=arguments.workers)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    cases, held_out = _cases(arguments, len(recipe.stated_inputs))
+    data = Data(cases, tuple(case.judged for case in held_out if case.is_judged))
+    info = _info(arguments, recipe, data, device)
+    with locked(arguments.output) if ranks.is_first else nullcontext():
+        _run(arguments, info, data, device, ranks)
+
+
+def _run(
+    arguments: argparse.Namespace, info: RunInfo, data: Data, device: torch.device, ranks: Ranks
+) -> None:
+    recipe = info.recipe
+    if ranks.is_first:
+        sweep(arguments.output)
+    state = _start_or_resume(arguments, info, device, ranks)
+    _check_shares(state)
+    watchers: list[Watcher] = []
+    if ranks.is_first:
+        _say(state, data, arguments.data)
+        write_record(state, data.held_out, sys.argv[1:])
+        if arguments.tensorboard:
+            # Not imported above: it takes a second, and only those who asked for it need it.
+            watchers.append(importlib.import_module(TENSORBOARD).TensorBoard(state.folder, state.info.step))
+        if arguments.times:
+            state.phases = RunningClock(device)
+            watchers.append(StepTimes(state.folder / TIMES, state.info.precision))
+    share = len(data.held_out) / (len(data.cases) + len(data.held_out))
+    store = CaseStore(data.cases, recipe, arguments.cache_mb * (1 - share), arguments.cache)
+    watched = None
+    if data.held_out:
+        watched = CaseStore(data.held_out, recipe, arguments.cache_mb * share, arguments.cache)
+    try:
+        with _fresh_cases(arguments, state.info) as fresh:
+            train(state, store, watched, arguments.workers, watchers, fresh=fresh)
+    except BaseException as error:
+        error.add_note(way_on(state.folder))
+        if is_ended() or not isinstance(error, TrainingError | OSError):
+            raise
+        raise TrainingError(f"{_one_line(error)}; {way_on(state.folder)}") from error
+    finally:
+        if ranks.is_first:
+            _draw(state)
+    if ranks.is_first:
+        logger.info("done: %s", state.folder / (BEST if (state.folder / BEST).exists() else LAST))
+
+
+def _fresh_cases(arguments: argparse.Namespace, info: RunInfo) -> AbstractContextManager[FreshCases | None]:
+    """The cases that are made for the run, if its recipe asks for any."""
+    synthesis = info.recipe.synthesis
+    if synthesis is None:
+        return nullcontext()
+    make = SyntheticCase(recipe=info.recipe, synthesis=synthesis, seed=info.seed, anatomy=arguments.anatomy)
+    return FreshCases(make, synthesis, info.seed, arguments.case_makers)
+
+
+def way_on(folder: Path) -> str:
+    """What can be done with a run that ended early, in a few words."""
+    try:
+        step = load_checkpoint(folder / LAST)[1].step
+    except CheckpointError:
+        return "no checkpoint was written yet: start again"
+    return f"the last checkpoint is of step {step}: go on from it with --resume"
+
+
+def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: torch.device) -> RunInfo:
+    return RunInfo(
+        recipe=recipe,
+        step=0,
+        seed=arguments.seed,
+        precision=find_precision(arguments.precision or recipe.precision, device),
+        cases=tuple(case.name for case in data.cases),
+        anatomy=None if arguments.anatomy is None else folder_sha256(arguments.anatomy),
+        data="; ".join(
+            [*map(data_name, arguments.data), *(["synthetic cases"] if recipe.synthesis is not None else [])]
+        ),
+        data_hash=data_hash(data.cases),
+    )
+
+
+def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch.device, ranks: Ranks) -> Run:
+    folder: Path = arguments.output
+    if arguments.resume == ALWAYS or (arguments.resume == AUTO and (folder / LAST).exists()):
+        return resume_run(info, device, folder, ranks)
+    if info.recipe.sampling.batch_size == AUTO and not info.recipe.curriculum:
+        found = largest_batch(info, device, folder, ranks)
+        info = replace(info, batch_size=found)
+    return start_run(info, device, folder, arguments.init, ranks)
+
+
+def _check_shares(run: Run) -> None:
+    """Refuse batches that processes, or the parts of an accumulated gradient, cannot share evenly."""
+    recipe, replicas = run.info.recipe, run.placement.replicas
+    parts, is_cut = recipe.optimizer.accumulate_steps, run.placement.stages.world > 1
+    for stage in run.timetable.stages:
+        own = len(share_of_batch(stage.batch_size, replicas, "replicas" if is_cut else "processes"))
+        if own % parts:
+            raise RecipeError(
+                f"optimizer.accumulate_steps: {own} patches of a process cannot be split into {parts} equal "
+                f"parts; make sampling.batch_size a multiple of {replicas.world * parts}"
+            )
+        if recipe.pipeline is not None and is_cut:
+            micro_batches_of(own // parts, recipe.pipeline.micro_batches)
+
+
+def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
+    """One line that says what will be done."""
+    logger.info(
+        "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
+        run.info.recipe.name,
+        len(data.cases),
+        len(data.held_out),
+        run.parameters / 1e6,
+        run.timetable.steps,
+        run.info.step,
+        run.device,
+        run.info.precision,
+        f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
+    )
+    recipe = run.info.recipe
+    if passed_over := recipe.inference.passed_over(recipe.labels):
+        logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
+    for line in run.placement.plan():
+        logger.info("%s", line)
+    for folder in folders:
+        _warn_of_other_ids(folder, run.info.recipe.labels)
+
+
+def _warn_of_other_ids(data: Path, labels: LabelSet) -> None:
+    """Say where a data set states other ids than the recipe for the same structures."""
+    folder = data if data.is_dir() else data.parent
+    if not any((folder / file).is_file() for file in FILES):
+        return
+    try:
+        stated = find_label_set(folder)
+    except LabelSetError:
+        return
+    apart = [name for name, label_id in labels.ids.items() if stated.ids.get(name, label_id) != label_id]
+    if apart:
+        logger.warning(
+            "%s: says that %s is %d, label set %s of the recipe that it is %d; %d structures differ: train "
+            "with --set label_set=data",
+            data,
+            apart[0],
+            stated.ids[apart[0]],
+            labels.name,
+            labels.ids[apart[0]],
+            len(apart),
+        )
+
+
+def _draw(run: Run) -> None:
+    """Write the log as a table and as curves; what hinders that must not hide why a run ended."""
+    with suppress(OSError, WriteError):
+        entries = read_log(run.folder / LOG)
+        write_table(entries, run.folder / TABLE)
+        draw_curves(entries, run.info.recipe.name, run.folder / PICTURE)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'file system'}: {error.strerror}"
+    return str(error)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.resume == ALWAYS and arguments.init:
+        raise RecipeError("--resume goes on from the run's own weights: leave out --init")
+    if arguments.init is not None:
+        check_initial(arguments.init)
+    if not arguments.resume and (arguments.output / LAST).exists():
+        raise CheckpointError(
+            f"{arguments.output}: already holds a run; go on with --resume, or choose another --output"
+        )
+    if arguments.resume == ALWAYS and not (arguments.output / LAST).exists():
+        raise NoCheckpointError(
+            f"{arguments.output / LAST}: no such checkpoint; start with --resume auto, or without --resume"
+        )
+    if arguments.workers < 1 or (arguments.threads is not None and arguments.threads < 1):
+        raise RecipeError("--workers and --threads: must be 1 or more")
+    if arguments.seed < 0:
+        raise RecipeError(f"--seed: must be 0 or more, is {arguments.seed}")
+
+
+def _check_synthesis(arguments: argparse.Namespace, recipe: Recipe) -> None:
+    synthesis, anatomy = recipe.synthesis, arguments.anatomy
+    if arguments.case_makers < 1:
+        raise RecipeError("--case-makers: must be 1 or more")
+    if synthesis is None:
+        if anatomy is not None:
+            raise RecipeError(
+                f"--anatomy: recipe {recipe.name} makes no cases while it trains; add "
+                "--set synthesis.share=1, or leave --anatomy out"
+            )
+    elif anatomy is None and synthesis.anatomy_share:
+        raise RecipeError(
+            "synthesis.anatomy_share: there are no label maps to paint over; give them with --anatomy, "
+            "or add --set synthesis.anatomy_share=0"
+        )
+    elif anatomy is not None:
+        for _ in read_label_maps(anatomy):
+            pass
+
+
+def _cases(
+    arguments: argparse.Namespace, channels: int
+) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    """Training and held-out cases, complete and with sound headers."""
+    expected = Expected(channels=channels)
+    cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
+    if arguments.hold_out is not None:
+        return named_apart(cases, arguments.hold_out)
+    try:
+        fraction = float(arguments.validation)
+    except ValueError:
+        return cases, checked_cases(Path(arguments.validation), expected)
+    if not 0 <= fraction < 1:
+        raise RecipeError(
+            f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"
+        )
+    # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
+    return split_cases(cases, fraction, seed=0)
