@@ -16,18 +16,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from inference.case_view import CaseView, view_case
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError, InputError
 from inference.geometry import Box, Geometry
-from inference.imaging.orientation import Orientation
-from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
+from inference.imaging.volume import Volume, crop
+from inference.label_map import clean_labels, sided_labels
 from inference.planning.footprint import WritingCost
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
-from inference.postprocessing.components import clean_runs
-from inference.postprocessing.laterality import split_noise, split_with_runs
-from inference.postprocessing.midline import Midline, body_middle
-from inference.postprocessing.runs import Runs, ScatteredError, find_runs
-from inference.preprocessing.intensity import nonzero_filled
 from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.runtime.backends import Backend, Device, load_library, select_backend
@@ -35,6 +31,7 @@ from inference.runtime.cuda_devices import gpu_index
 from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
+from inference.segmented import Segmented
 from inference.sliding_window.localization import (
     cut_structures,
     grown,
@@ -49,60 +46,16 @@ from inference.threads import Threads
 from inference.timing import Timings
 from inference.trust.input_doubts import input_doubts
 from inference.trust.judgement import judge
-from inference.trust.organ_figures import OrganFigures, count_pieces
+from inference.trust.organ_figures import count_pieces
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
-from model.manifest.fusion import CleanedGroupsFusion
-from model.manifest.intensity import needs_mask
 from model.manifest.network import Precision
 
 NO_ABDOMEN = (
     "shows no abdomen: localization found no organ, or too little of any, so none is looked for; give a scan "
     "of the abdomen"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segmented:
-    """What came out of one case."""
-
-    labels: U8
-    """Label ids (z, y, x) on the volume's own grid, in its stored axis order."""
-    plan: InferencePlan
-    """How it was run."""
-    region: Box
-    """What the members looked at, in the orientation in which they did."""
-    timings: Timings
-    """Seconds of each step."""
-    windows: WindowCount
-    """Windows run and skipped."""
-    host_peak_mb: float
-    """Most memory of the whole process since it began, reading included."""
-    warnings: tuple[str, ...] = ()
-    """What the user should know."""
-    organs: tuple[OrganFigures, ...] = ()
-    """What was found, structure by structure."""
-    doubts: tuple[str, ...] = ()
-    """What makes the result doubtful, see `inference.trust.result_doubts`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _View:
-    """A volume as the networks look at it."""
-
-    canonical: Volume
-    """Turned to S, P, L."""
-    orientation: Orientation
-    """What turns it back to the stored order."""
-    volume: Volume
-    """Turned as the networks want it, not cropped."""
-    box: Box
-    """What cropping leaves of it."""
-
-    @property
-    def cropped(self) -> Volume:
-        return crop(self.volume, self.box)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +215,7 @@ class Predictor:
 
     def _predict(self, volume: Volume, attempt: _Attempt) -> Segmented:
         self._sessions.follow(attempt.plan.loading)
-        view = self._view(volume)
+        view = view_case(volume, self._bundle.manifest)
         for doubt in input_doubts(view.canonical, self._bundle.manifest):
             self._doubt_input(doubt, attempt)
         statistics = CaseStatistics(view.cropped)
@@ -276,11 +229,11 @@ class Predictor:
         if self._release:
             self._sessions.close()
         with attempt.timings.stage("clean up"):
-            labels, runs = self._sided(decided.decisions, view, attempt)
+            labels, runs = sided_labels(decided.decisions, view, manifest, attempt.warn)
             box, plan = decided.box, decided.plan
             del decided
             pieces = count_pieces(labels, view.canonical.geometry)
-            runs, removed = self._clean(labels, runs, view, attempt)
+            runs, removed = clean_labels(labels, runs, view, manifest, attempt.warn)
             stored = view.orientation.undo(labels)
             seen = stored if manifest.preprocessing.orientation == "stored" else labels
             cut = cut_structures(seen, box, view.box, view.volume.geometry.spacing_zyx_mm)
@@ -312,7 +265,7 @@ class Predictor:
 
     def _decide(
         self,
-        view: _View,
+        view: CaseView,
         manifest: Manifest,
         statistics: CaseStatistics,
         region: tuple[Box, Mask | None],
@@ -336,7 +289,7 @@ class Predictor:
                 near_organs=near_organs,
                 timings=attempt.timings,
                 threads=self._threads,
-                middle=lambda: self._middle(view.canonical),
+                middle=lambda: view.middle(manifest),
                 count=attempt.windows,
                 ballots=attempt.ballots,
                 warn=attempt.warn,
@@ -353,7 +306,7 @@ class Predictor:
             raise InputError(f"{doubt} (refused by --strict-input)")
         attempt.warn(doubt)
 
-    def _nothing_found(self, view: _View, attempt: _Attempt) -> Segmented:
+    def _nothing_found(self, view: CaseView, attempt: _Attempt) -> Segmented:
         """The result for an image in which no organ is looked for: background."""
         stored = view.orientation.undo(np.zeros(view.canonical.geometry.size_zyx, np.uint8))
         return Segmented(
@@ -366,22 +319,8 @@ class Predictor:
             warnings=tuple(attempt.warnings),
         )
 
-    def _view(self, volume: Volume) -> _View:
-        """The volume as the networks look at it."""
-        manifest = self._bundle.manifest
-        canonical, orientation = to_canonical(volume)
-        looked_at = canonical if manifest.preprocessing.orientation == "canonical" else volume
-        box = Box(start_zyx=(0, 0, 0), stop_zyx=looked_at.geometry.size_zyx)
-        steps = manifest.preprocessing
-        if steps.crop != "none":
-            box = foreground_box(looked_at, positive=steps.crop == "positive", margin=steps.crop_margin)
-        networks = manifest.networks().values()
-        if any(needs_mask(each) for network in networks for each in manifest.intensities_of(network)):
-            looked_at = replace(looked_at, filled=nonzero_filled(looked_at.channels))
-        return _View(canonical=canonical, orientation=orientation, volume=looked_at, box=box)
-
     def _region(
-        self, view: _View, manifest: Manifest, statistics: CaseStatistics
+        self, view: CaseView, manifest: Manifest, statistics: CaseStatistics
     ) -> tuple[Box, Mask | None] | None:
         """The box to segment, and where within it windows may find something (None: everywhere).
 
@@ -402,48 +341,6 @@ class Predictor:
             return None
         near = neighbourhood(organs, grid, box, localization.margin_mm) if localization.skip_outside else None
         return _shifted(box, view.box.start_zyx), near
-
-    def _sided(self, decisions: U8, view: _View, attempt: _Attempt) -> tuple[U8, Runs | None]:
-        """Label ids (z, y, x), canonical, with left and right told apart; and their runs, if known."""
-        manifest = self._bundle.manifest
-        if manifest.preprocessing.orientation == "stored":
-            decisions = view.orientation.apply(decisions)
-        geometry = view.canonical.geometry
-        try:
-            return split_with_runs(decisions, geometry, manifest.output, lambda: self._middle(view.canonical))
-        except ScatteredError as error:
-            attempt.warn(str(error))
-            return split_noise(decisions, geometry, manifest.output, self._middle(view.canonical)), None
-
-    def _clean(
-        self, labels: U8, runs: Runs | None, view: _View, attempt: _Attempt
-    ) -> tuple[Runs | None, frozenset[int]]:
-        """Clean canonical label ids up in place, as the manifest says.
-
-        Returns:
-            What is left, as runs, and the ids of which nothing is; None and no ids of labels that are noise,
-            which stay as they are.
-        """
-        manifest = self._bundle.manifest
-        steps, label_set = manifest.postprocessing, manifest.output.as_label_set()
-        if isinstance(manifest.fusion, CleanedGroupsFusion):
-            steps = ()
-        try:
-            runs = find_runs(labels, len(label_set.ids)) if runs is None else runs
-        except ScatteredError as error:
-            if steps:
-                attempt.warn(str(error))
-            return None, frozenset()
-        left = clean_runs(labels, runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
-        return left, frozenset(np.setdiff1d(runs.label, left.label).tolist())
-
-    def _middle(self, canonical: Volume) -> Midline | None:
-        """The body's middle, for merged pairs without an aorta to go by; HU are needed to see the body."""
-        output, ct = self._bundle.manifest.output, self._bundle.manifest.ct_channel
-        written = {output.structure_of(channel) for channel in output.structures}
-        if ct is None or not any(pair.merged in written for pair in output.pairs):
-            return None
-        return body_middle(canonical.channels[ct], canonical.geometry)
 
 
 def _shifted(box: Box, by_zyx: tuple[int, int, int]) -> Box:

@@ -19,7 +19,7 @@ from inference.cohort.outcome import Outcome
 from inference.errors import OutputError, one_line, printable
 from inference.imaging.volume import Volume
 from inference.planning.footprint import image_mb
-from inference.predictor import Segmented
+from inference.segmented import Segmented
 from leanseg.ending import held
 
 Tell = Callable[[Outcome], None]

@@ -14,7 +14,7 @@ from inference.errors import InputError
 from inference.geometry import same_grid
 from inference.imaging.reading import open_image
 from inference.imaging.writing import holds_whole_labels
-from inference.predictor import Segmented
+from inference.segmented import Segmented
 
 Progress = Callable[[int, int, str], None]
 """Takes how many cases are done, of how many, and the name of the one that is begun."""

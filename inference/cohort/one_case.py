@@ -24,7 +24,7 @@ from inference.imaging.volume import Volume
 from inference.imaging.writing import write_labels
 from inference.planning.footprint import image_mb
 from inference.planning.plan import InferencePlan
-from inference.predictor import Segmented
+from inference.segmented import Segmented
 from inference.timing import Timings
 from leanseg.ending import is_ended
 

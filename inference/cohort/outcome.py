@@ -8,7 +8,7 @@ from typing import Any, Literal
 from inference.cohort.cases import Case
 from inference.errors import SCATTERED, one_line, printable
 from inference.geometry import Geometry
-from inference.predictor import Segmented
+from inference.segmented import Segmented
 from inference.timing import Timings
 from inference.trust.organ_figures import OrganFigures
 from model.organ_counts import ml_in_words, organs_in_words

@@ -67,7 +67,7 @@ def test_slabs_and_boundaries_give_what_the_plain_computation_gives(scores, monk
     volume = crop(canonical, Box(start_zyx=(0, 0, 2), stop_zyx=(20, 97, 122)))
     seen = []
     monkeypatch.setattr(
-        "inference.predictor.split_with_runs",
+        "inference.label_map.split_with_runs",
         lambda channels, *args: (seen.append(channels.copy()) or channels, None),
     )
     predictor = Predictor(bundle, device="openvino", threads=2, precision="fp32")

@@ -4,7 +4,7 @@ import numpy as np
 
 from inference.geometry import Box
 from inference.planning.plan import Budget, InferencePlan
-from inference.predictor import Segmented
+from inference.segmented import Segmented
 from inference.sliding_window.order import WindowCount
 from inference.timing import Timings
 

@@ -68,7 +68,7 @@ def channels_found(predictor, volume, monkeypatch):
     """Decisions before left and right are told apart, and the case's result."""
     seen = []
     monkeypatch.setattr(
-        "inference.predictor.split_with_runs",
+        "inference.label_map.split_with_runs",
         lambda channels, *args: (seen.append(channels.copy()) or channels, None),
     )
     segmented = predictor.predict(volume)

@@ -6,7 +6,7 @@ import time
 from inference.cohort.one_case import Predicts
 from inference.imaging.volume import Volume
 from inference.planning.plan import InferencePlan
-from inference.predictor import Segmented
+from inference.segmented import Segmented
 from inference.timing import Timings
 
 

@@ -32,7 +32,7 @@ from inference.cohort.opening import admit_within, further_for, planner_for, pre
 from inference.cohort.outcome import Outcome, failed, organ_figures
 from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
 from inference.imaging.writing import LABELS_SUFFIX
-from inference.predictor import Segmented
+from inference.segmented import Segmented
 from model.bundle import load_bundle
 
 
