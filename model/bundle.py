@@ -19,7 +19,7 @@ from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
 from model.manifest.window import AnyWindow
-from model.model_errors import BundleError
+from model.model_errors import BundleError, NoBundleError
 from model.onnx_header import FLOAT, OnnxFileError, OnnxHeader, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
@@ -129,11 +129,11 @@ def _document(folder: Path, path: Path) -> Any:  # noqa: ANN401 - whatever the J
             raise BundleError(f"{path}: is larger than any manifest; fetch the bundle again")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BundleError(
+        raise NoBundleError(
             f"{folder}: no bundle here ({MANIFEST} is missing); give the folder of a bundle"
         ) from error
     except NotADirectoryError as error:
-        raise BundleError(f"{folder}: is a file; give the folder of a bundle") from error
+        raise NoBundleError(f"{folder}: is a file; give the folder of a bundle") from error
     except BundleError:
         raise
     except (OSError, ValueError, RecursionError) as error:

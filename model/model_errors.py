@@ -2,12 +2,17 @@
 
 ValueError
 ├── BundleError      a bundle that cannot be used
+│   └── NoBundleError   nothing is where the call says
 └── LabelSetError    a label set that is not known, or a file that states none
 """
 
 
 class BundleError(ValueError):
     """A bundle is missing, its manifest is faulty, or a file was altered."""
+
+
+class NoBundleError(BundleError):
+    """There is no bundle where the call says."""
 
 
 class LabelSetError(ValueError):

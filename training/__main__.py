@@ -1,7 +1,7 @@
 """Make models: `python -m training COMMAND --help`.
 
-Exit codes: 0 done, 1 failed or a package is missing, 2 wrong call or recipe (data or a checkpoint that is not
-there too), 130 interrupted, 143 terminated.
+Exit codes: 0 done, 1 failed or a package is missing, 2 wrong call or recipe (data, a bundle or a checkpoint
+that is not there too), 130 interrupted, 143 terminated.
 """
 
 from leanseg.ending import end_at_once
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
+from model.model_errors import NoBundleError
 from training.training_errors import BusyError, NoCheckpointError, NoDataError, PlanError, RecipeError
 
 COMMANDS = {
@@ -97,6 +98,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
             BusyError: 2,
             NoDataError: 2,
             NoCheckpointError: 2,
+            NoBundleError: 2,
             ValueError: 1,
             OSError: 1,
             MemoryError: 1,

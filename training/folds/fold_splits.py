@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.folders import SPLITS, CaseFiles, find_cases
-from training.training_errors import DataError
+from training.training_errors import DataError, NoDataError
 from training.whole_files import read_json
 
 USUAL_FOLDS = 5
@@ -172,6 +172,8 @@ def _checked(split: Split, path: Path, names: Sequence[str]) -> Split:
 def _read(path: Path) -> object:
     try:
         return read_json(path)
+    except FileNotFoundError as error:
+        raise NoDataError(f"{path}: no such file; give one that states a split") from error
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as JSON ({said})") from error
@@ -185,6 +187,8 @@ def read_names(path: Path) -> tuple[str, ...]:
     """
     try:
         names = tuple(path.read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError as error:
+        raise NoDataError(f"{path}: no such file; give one with a name a line") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if not names:

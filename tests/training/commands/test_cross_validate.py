@@ -62,7 +62,7 @@ def test_gpus_that_cannot_be_shared_out(gpus, per_fold, message):
         (("--folds", 2, "--fold", 2), 2, "--fold: must be 0 to 1, is 2"),
         (("--folds", 2, "--gpus-per-fold", 2), 2, "say which with --gpus"),
         (("--folds", 2, "--gpus", "all"), 2, "must be different numbers with commas between, is all"),
-        (("--splits", "nowhere"), 1, "nowhere: cannot be read as JSON"),
+        (("--splits", "nowhere"), 2, "nowhere: no such file"),
         (("--folds", 2, "--localization", "nowhere"), 1, "nowhere: No such file or directory"),
         (("--folds", 2, "--set", "nonsense=1"), 2, "nonsense"),
     ],

@@ -203,6 +203,7 @@ def test_what_cannot_be_filled_in_is_refused_in_one_line(bundle, partial, tmp_pa
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
@@ -219,7 +220,7 @@ def test_data_without_a_label_set_needs_one(bundle, partial, tmp_path, capsys):
     [
         (["--threads", "0"], 2, "--threads: must be 1 or more"),
         (["--gpus", "a"], 2, "--gpus: must be different numbers"),
-        (["--bundle", "nowhere"], 1, "no bundle here"),
+        (["--bundle", "nowhere"], 2, "no bundle here"),
     ],
 )
 def test_a_faulty_call_is_refused(bundle, partial, tmp_path, capsys, more, code, message):

@@ -9,7 +9,7 @@ import pytest
 from tests.training.tiny import write_dataset
 from training.data.folders import CaseFiles, labelled_cases
 from training.folds.fold_splits import BY_SEED, Split, drawn_folds, find_split, named_apart
-from training.training_errors import DataError
+from training.training_errors import DataError, NoDataError
 
 
 def cases_named(names, **fields):
@@ -118,8 +118,13 @@ def test_a_file_that_is_no_json_or_not_there(tmp_path):
     (tmp_path / "splits_final.json").write_text("[")
     with pytest.raises(DataError, match=r"splits_final\.json: cannot be read as JSON"):
         find_split([tmp_path], ABC, None, seed=0)
-    with pytest.raises(DataError, match="nowhere: cannot be read as JSON \\(No such file or directory\\)"):
+    with pytest.raises(NoDataError, match="nowhere: no such file; give one that states a split"):
         find_split([tmp_path], ABC, None, seed=0, splits="nowhere")
+
+
+def test_a_file_of_names_that_is_not_there(tmp_path):
+    with pytest.raises(NoDataError, match="nowhere: no such file; give one with a name a line"):
+        named_apart(ABC, tmp_path / "nowhere")
 
 
 def datalist(folder, folds):
