@@ -30,6 +30,8 @@ from model.case_names import channel_stem
 
 RESULT = os.environ.get("LEANSEG_RESULT", "images/abdominal-organ-segmentation")
 """Folder of the output's socket; the image is built for one."""
+SOCKETS = os.environ.get("LEANSEG_SOCKETS", "").split()
+"""Sockets of the channels, in order, where there are several; the image is built for them."""
 CASE = "case"
 Socket = Mapping[str, str]
 """What the platform says of an input: `slug`, `super_kind`, `relative_path` and more."""
@@ -65,15 +67,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--socket",
         action="append",
-        default=[],
         metavar="SLUG",
-        help="of each channel, where there are several",
+        help="of each channel, where there are several (default: those that the image was built for)",
     )
     return parser.parse_args(argv)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    images = [arguments.input / folder for folder in _image_folders(arguments.input, arguments.socket)]
+    images = [
+        arguments.input / folder for folder in _image_folders(arguments.input, arguments.socket or SOCKETS)
+    ]
     bundle = _bundle(arguments.model)
     with tempfile.TemporaryDirectory() as name:
         cases, results = Path(name) / "cases", Path(name) / "results"

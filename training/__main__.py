@@ -58,7 +58,7 @@ COMMANDS = {
     ),
     "benchmark": Command(
         module="training.commands.benchmark",
-        summary="compare a recipe with its accelerated form",
+        summary="measure training: steps, augmentation, the accelerated workflow",
         needs="training",
     ),
     "phantom": Command(

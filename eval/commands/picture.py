@@ -2,9 +2,9 @@
 
 Structures are transparent overlays with a contour of the same colour; the legend shows each one's volume. The
 truth, if given, is a dashed white contour, and the legend then shows each structure's Dice coefficient in the
-whole volume instead. The patient's right
-is on the left; yellow ticks at the edges mark the other planes. A stack of few slices, too thin to be seen
-from the front, is drawn as up to three axial slices.
+whole volume instead, or, where the truth does not hold it, how much of it was labelled (`+2 mL`). The
+patient's right is on the left; yellow ticks at the edges mark the other planes. A stack of few slices, too
+thin to be seen from the front, is drawn as up to three axial slices.
 
 exit codes: 0 drawn; 2 wrong input, nothing written
 """
@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--truth", type=Path, metavar="TRUTH", help="true label map on the CT's grid")
     parser.add_argument(
+        "--truth-name",
+        default="truth",
+        metavar="NAME",
+        help="what the legend calls it, where it is no truth, e.g. reference (default: %(default)s)",
+    )
+    parser.add_argument(
         "--label-set",
         metavar="SET",
         default=FLARE23.name,
@@ -72,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         spacing_zyx_mm=(z_mm, y_mm, x_mm),
         label_set=label_set,
         title=arguments.title or _stem(arguments.image),
+        truth_name=arguments.truth_name,
     )
     with atomic_path(output) as temporary:
         draw(scene, temporary)

@@ -116,7 +116,10 @@ def volume_text(volume_ml: float) -> str:
 
 
 def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
-    """List the structures of the picture, with their Dice coefficient where there is a truth, else volume."""
+    """List the structures of the picture, with their Dice coefficient where there is a truth, else volume.
+
+    Of a structure that the truth does not hold, `+2 mL` says how much was labelled.
+    """
     scores = (
         {} if scene.truth is None else dice_per_label(scene.labels, scene.truth, scene.label_set.ids.values())
     )
@@ -124,12 +127,13 @@ def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
     colours, voxel_ml = colours_of(scene.label_set), float(np.prod(scene.spacing_zyx_mm)) / 1000
     for name in scene.present:
         colour, label = colours[name], scene.label_set.ids[name]
-        score = scores.get(label)
-        text = (
-            f"{name}  {volume_text(np.count_nonzero(scene.labels == label) * voxel_ml)}"
-            if score is None
-            else f"{score:.2f}  {name}"
-        )
+        volume = volume_text(np.count_nonzero(scene.labels == label) * voxel_ml)
+        if scene.truth is None:
+            text = f"{name}  {volume}"
+        elif not np.any(scene.truth == label):
+            text = f"+{volume}  {name}"
+        else:
+            text = f"{scores[label]:.2f}  {name}"
         handles.append(Patch(facecolor=(*to_rgb(colour), 0.6), edgecolor=colour, linewidth=1.5, label=text))
     if scene.truth is not None:
         handles.append(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from inference import grand_challenge
 from inference.grand_challenge import main
 from tests.end_to_end.calls import write_case
 from tests.inference.bundles import abdomen
@@ -91,6 +92,15 @@ def test_a_job_that_cannot_be_run_is_one_line(job, capsys, change, message):
     assert message in said
     assert said.count("\n") == 1
     assert list((job / "output").rglob("*.mha")) == []
+
+
+def test_an_image_knows_the_sockets_that_it_was_built_for(job, bundle, monkeypatch, capsys):
+    upload(job, bundle)
+    state(job, CT, {**CT, "slug": "pet", "relative_path": "images/pet"})
+    monkeypatch.setattr(grand_challenge, "SOCKETS", ["ct-image"])
+    assert call(job) == 0
+    assert call(job, "--socket=mr") == 2
+    assert "has no image socket mr" in capsys.readouterr().err
 
 
 def test_a_socket_that_is_not_there_is_named(job, capsys):

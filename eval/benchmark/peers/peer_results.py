@@ -144,7 +144,7 @@ def stages_and_floor(entries: Sequence[PeerEntry]) -> str:
 
 
 def draw_peers(entries: Sequence[PeerEntry], path: Path) -> None:
-    """Bars of wall time, CPU time and memory, on logarithmic axes, a bar for each contestant."""
+    """Bars of wall time, CPU time and memory, from 0 on, a bar for each contestant."""
     panels = (
         ("wall time (s)", [entry.wall_s for entry in entries]),
         ("CPU time (s)", [entry.cpu_s for entry in entries]),
@@ -156,10 +156,9 @@ def draw_peers(entries: Sequence[PeerEntry], path: Path) -> None:
     colours = [OUR_COLOUR if entry.name.startswith(OURS) else PEER_COLOUR for entry in entries]
     for axis, (title, values) in zip(axes, panels, strict=True):
         axis.barh(range(len(entries)), values, color=colours, height=0.7)
-        axis.set_xscale("log")
-        axis.set_xlim(min(values) / 2, max(values) * 3)
+        axis.set_xlim(0, max(values) * 1.15)
         for place, value in enumerate(values):
-            axis.text(value * 1.05, place, f"{value:.0f}", va="center", fontsize=8)
+            axis.text(value + max(values) * 0.02, place, f"{value:.0f}", va="center", fontsize=8)
         axis.set_title(title, loc="left", fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(range(len(entries)), [entry.name for entry in entries], fontsize=8)

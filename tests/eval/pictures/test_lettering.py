@@ -26,3 +26,11 @@ def test_labels_are_compared_with_what_they_are_compared_with(more, name):
     cube = {"liver": (slice(0, 10),) * 3}
     both = scene(labels=cube, truth=scene(labels=cube).labels, **more)
     assert legend(both) == (f"DSC with the {name}", ["1.00  liver", name])
+
+
+def test_what_the_truth_does_not_hold_has_its_volume():
+    cube = (slice(0, 10),) * 3
+    both = scene(
+        labels={"liver": cube, "spleen": (slice(15, 17),) * 3}, truth=scene(labels={"liver": cube}).labels
+    )
+    assert legend(both) == ("DSC with the truth", ["1.00  liver", "+< 0.1 mL  spleen", "truth"])
