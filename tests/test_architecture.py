@@ -143,7 +143,9 @@ RULES: Mapping[str, Rule] = {
     "training.commands": Rule(
         {"training", "model", "inference.runtime", "inference.errors", "leanseg.ending"}, {"torch", "tqdm"}
     ),
-    "training.__main__": Rule({"training.training_errors", "leanseg.command_line", "leanseg.ending"}),
+    "training.__main__": Rule(
+        {"training.training_errors", "model.model_errors", "leanseg.command_line", "leanseg.ending"}
+    ),
     "eval": Rule(
         {
             *("eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"),
