@@ -1,7 +1,7 @@
 """Folders of links to the images of cases, under the names that nnU-Net and the engine expect."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from inference.imaging.reading import image_suffix
@@ -37,3 +37,14 @@ def link_image(target: Path, folder: Path, stem: str) -> None:
     place = folder / f"{stem}{suffix}"
     place.unlink(missing_ok=True)
     place.symlink_to(os.path.relpath(target.resolve(), folder.resolve()))
+
+
+def refuse_series(images: Iterable[Path]) -> None:
+    """Nothing if all images are files, whose links make a data-set folder: such folders are read by endings.
+
+    Raises:
+        DataError: one is a folder with a DICOM series.
+    """
+    folder = next((path for path in images if path.is_dir()), None)
+    if folder is not None:
+        raise DataError(f"{folder}: is a folder with a DICOM series; convert it to .nii.gz or .mha")

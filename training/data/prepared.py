@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from inference.preprocessing.intensity import ChannelStatistics
 from model.arrays import U8, Zyx
 from model.schema import SchemaError, dump, parse
+from training.data.file_lists import files_of
 from training.data.folders import STORE
 from training.data.sampling import POINTS_PER_CLASS
 from training.data.stored_arrays import Index
@@ -51,12 +52,15 @@ class StoreInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file that a case was made from, as it was then."""
+    """A file that a case was made from, or a folder with a DICOM series, as it was then."""
 
     path: str
     bytes: int
+    """Of a folder, the sum over its files."""
     modified_ns: int
+    """Of a folder, the sum over its files, which changes with the time of any of them."""
     sha256: str
+    """Of a folder, over the names of its files and the SHA-256 of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,12 +138,36 @@ def changed_source(record: CaseRecord, paths: Sequence[Path] | None = None) -> P
     for source, path in zip(record.sources, now, strict=True):
         if paths is None and not path.exists():
             continue
-        state = path.stat()
-        if (state.st_size, state.st_mtime_ns) == (source.bytes, source.modified_ns):
+        held_bytes, modified_ns = stamp_of(path)
+        if (held_bytes, modified_ns) == (source.bytes, source.modified_ns):
             continue
-        if state.st_size != source.bytes or file_sha256(path) != source.sha256:
+        if held_bytes != source.bytes or image_sha256(path) != source.sha256:
             return path
     return None
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Bytes and time of change, ns, of an image or a label map, as `Source` has them.
+
+    Raises:
+        DataError: it is a folder without any file.
+    """
+    states = [file.stat() for file in files_of(path)]
+    return sum(state.st_size for state in states), sum(state.st_mtime_ns for state in states)
+
+
+def image_sha256(path: Path) -> str:
+    """SHA-256 of an image or a label map, in hexadecimal, as `Source` has it.
+
+    Raises:
+        DataError: it is a folder without any file.
+    """
+    if not path.is_dir():
+        return file_sha256(path)
+    found = hashlib.sha256()
+    for file in files_of(path):
+        found.update(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n".encode())
+    return found.hexdigest()
 
 
 def file_sha256(path: Path) -> str:

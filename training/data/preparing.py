@@ -28,9 +28,10 @@ from training.data.prepared import (
     StoreInfo,
     case_path,
     changed_source,
-    file_sha256,
+    image_sha256,
     read_record,
     refuse_other_grid_of_store,
+    stamp_of,
 )
 from training.data.sampling import class_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
@@ -170,12 +171,9 @@ def _as_hu(image: Volume, grid: StoredGrid) -> NDArray[np.int16]:
 
 
 def _source(path: Path) -> Source:
-    state = path.stat()
+    held_bytes, modified_ns = stamp_of(path)
     return Source(
-        path=str(path.resolve()),
-        bytes=state.st_size,
-        modified_ns=state.st_mtime_ns,
-        sha256=file_sha256(path),
+        path=str(path.resolve()), bytes=held_bytes, modified_ns=modified_ns, sha256=image_sha256(path)
     )
 
 

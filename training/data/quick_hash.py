@@ -1,9 +1,10 @@
 """Hashes that find what was exchanged or written anew among thousands of large files, in seconds."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from training.data.file_lists import files_of
 from training.data.folders import CaseFiles
 
 EDGE_BYTES = 65536
@@ -28,13 +29,13 @@ def folder_sha256(folder: Path) -> str:
 
 
 def files_sha256(files: Iterable[tuple[str, Path]]) -> str:
-    """SHA-256 over names, sizes and both ends of files.
+    """SHA-256 over names, sizes and both ends of files; a folder (of DICOM slices) is all that lies in it.
 
     Args:
         files: what each is called in the hash, and where it lies.
     """
     found = hashlib.sha256()
-    for name, path in files:
+    for name, path in _expanded(files):
         size = path.stat().st_size
         found.update(f"{name} {size}\n".encode())
         with path.open("rb") as stream:
@@ -42,3 +43,11 @@ def files_sha256(files: Iterable[tuple[str, Path]]) -> str:
             stream.seek(max(0, size - EDGE_BYTES))
             found.update(stream.read(EDGE_BYTES))
     return found.hexdigest()
+
+
+def _expanded(files: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+    for name, path in files:
+        if path.is_dir():
+            yield from ((f"{name}/{one.relative_to(path).as_posix()}", one) for one in files_of(path))
+        else:
+            yield name, path

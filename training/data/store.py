@@ -24,6 +24,7 @@ from model.arrays import U8
 from model.labels import Table, channel_table
 from model.schema import dump
 from training.data.annotations import annotated_channels
+from training.data.file_lists import files_of
 from training.data.folders import CaseFiles
 from training.data.on_grid import read_on_grid
 from training.data.prepared import (
@@ -205,6 +206,7 @@ class CaseStore:
         depends = [recipe.spacing_zyx_mm, recipe.normalize, *map(dump, parts)]
         stamps = [
             (path.stat().st_size, path.stat().st_mtime_ns, str(path.resolve()))
-            for path in (*files.images, files.labels)
+            for place in (*files.images, files.labels)
+            for path in files_of(place)
         ]
         return hashlib.sha256(json.dumps([depends, stamps]).encode()).hexdigest()[:16]

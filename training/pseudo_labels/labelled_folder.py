@@ -27,7 +27,7 @@ from model.labels import BACKGROUND, LabelSet
 from model.schema import dump
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import DATASET
-from training.data.image_links import link_image, link_images
+from training.data.image_links import link_image, link_images, refuse_series
 from training.data.on_grid import as_ids, read_canonical, read_stored, refuse_foreign, refuse_other_grid
 from training.data.quick_hash import files_sha256
 from training.pseudo_labels.engine import EngineOptions, label_images
@@ -99,6 +99,7 @@ def write_filled(output: Path, filling: Filling, options: EngineOptions, gpus: S
             case do not fit each other.
         TrainingError: the engine could not label a case.
     """
+    refuse_series(path for case in filling.cases for path in case.images)
     purpose = filling.purpose
     if is_there(output, purpose):
         logger.info("%s: is complete already", output)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import CaseFiles, labelled_cases
-from training.data.image_links import link_image, link_images
+from training.data.image_links import link_image, link_images, refuse_series
 from training.data.on_grid import as_ids, read_canonical, refuse_other_grid
 from training.data.preparing import copy_beside
 from training.data.quick_hash import data_sha256
@@ -78,6 +78,7 @@ def write_stable(
         DataError: no case is stable enough, a label map is not usable, or there is something else at
             `output`.
     """
+    refuse_series(path for case in rounds[-1] for path in case.images)
     hashes = [data_sha256(cases) for cases in rounds]
     annotations = {case.name: [_listed(case.annotated), _listed(case.given)] for case in rounds[-1]}
     purpose = {"rounds_sha256": hashes, "most_unstable": threshold, "annotated_and_given": annotations}

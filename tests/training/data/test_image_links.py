@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.data.image_links import link_images
+from training.data.image_links import link_images, refuse_series
 from training.training_errors import DataError
 
 
@@ -22,3 +22,11 @@ def test_images_are_linked_under_the_names_of_channels_and_again(tmp_path):
 def test_a_header_with_its_voxels_elsewhere_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"a\.mhd: keeps its voxels in another file; convert it"):
         link_images("a", [tmp_path / "a.mhd"], tmp_path)
+
+
+def test_a_series_is_no_file_of_a_data_set(tmp_path):
+    (tmp_path / "a.mha").touch()
+    (tmp_path / "ct").mkdir()
+    refuse_series([tmp_path / "a.mha"])
+    with pytest.raises(DataError, match=r"ct: is a folder with a DICOM series; convert it to \.nii\.gz or"):
+        refuse_series([tmp_path / "a.mha", tmp_path / "ct"])
