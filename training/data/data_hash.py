@@ -5,13 +5,11 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from training.data.file_lists import with_data_beside
 from training.data.folders import CaseFiles
 from training.data.prepared import read_record
 from training.data.quick_hash import files_sha256
 from training.training_errors import DataError
-
-WITH_DATA_BESIDE = (".mhd", ".nhdr")
-"""Headers whose voxels lie in another file of their name."""
 
 
 def data_hash(cases: Iterable[CaseFiles]) -> str:
@@ -45,10 +43,7 @@ def are_other_data(one: str | None, other: str | None) -> bool:
 
 def _files(case: CaseFiles) -> Iterator[tuple[str, Path]]:
     for path in (*case.images, case.labels):
-        yield path.name, path
-        if path.suffix.lower() in WITH_DATA_BESIDE:
-            beside = sorted(path.parent.glob(f"{path.stem}.*"))
-            yield from ((other.name, other) for other in beside if other != path)
+        yield from ((one.name, one) for one in with_data_beside(path))
 
 
 def _sources(case: CaseFiles) -> list[tuple[int, str]]:

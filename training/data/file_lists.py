@@ -5,6 +5,9 @@ from pathlib import Path
 
 from training.training_errors import DataError
 
+WITH_DATA_BESIDE = (".mhd", ".nhdr")
+"""Headers whose voxels lie in another file of their name."""
+
 
 def files_of(path: Path) -> list[Path]:
     """The files that an image consists of: itself, or all that lie in its folder (a DICOM series).
@@ -20,15 +23,25 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
-def files_in(folder: Path) -> list[Path]:
+def with_data_beside(path: Path) -> list[Path]:
+    """An image's path, and the files beside a detached header that hold its voxels."""
+    if path.suffix.lower() not in WITH_DATA_BESIDE:
+        return [path]
+    return [path, *(other for other in sorted(path.parent.glob(f"{path.stem}.*")) if other != path)]
+
+
+def files_in(folder: Path, *, follow: bool = True) -> list[Path]:
     """All files of a folder, at any depth, in the order of their paths; hidden ones left out.
 
-    Links to folders are followed, but for those to a folder that they themselves lie in, which have no end.
+    Args:
+        folder: may be a link.
+        follow: go into links to folders, too, but for those to a folder that they themselves lie in, which
+            have no end. Links to files count as the files in any case.
     """
-    return sorted(_walked(folder, ()), key=lambda path: path.relative_to(folder))
+    return sorted(_walked(folder, (), follow), key=lambda path: path.relative_to(folder))
 
 
-def _walked(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
+def _walked(folder: Path, around: tuple[Path, ...], follow: bool) -> Iterator[Path]:
     """Files of a folder; `around` are the real places of the folders that led here."""
     here = folder.resolve()
     if any(one.is_relative_to(here) for one in around):
@@ -37,6 +50,7 @@ def _walked(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _walked(path, (*around, here))
+            if follow or not path.is_symlink():
+                yield from _walked(path, (*around, here), follow)
         elif path.is_file():
             yield path

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from training.data.file_lists import files_of
+from training.data.file_lists import files_in, files_of
 from training.data.folders import CaseFiles
+from training.training_errors import DataError
 
 EDGE_BYTES = 65536
 """How much of each end of a file goes into a hash."""
@@ -20,12 +21,16 @@ def folder_sha256(folder: Path) -> str:
     """The same over all files of a folder, at any depth, by their paths in it; hidden ones do not count.
 
     A single file stands for itself.
+
+    Raises:
+        DataError: the folder holds no file, so that nothing would tell it from what it becomes.
     """
     if not folder.is_dir():
         return files_sha256([(folder.name, folder)])
-    inside = sorted((path.relative_to(folder), path) for path in folder.rglob("*") if path.is_file())
-    seen = [(where, path) for where, path in inside if not any(part.startswith(".") for part in where.parts)]
-    return files_sha256((where.as_posix(), path) for where, path in seen)
+    inside = files_in(folder)
+    if not inside:
+        raise DataError(f"{folder}: holds no file; give a folder that does")
+    return files_sha256((path.relative_to(folder).as_posix(), path) for path in inside)
 
 
 def files_sha256(files: Iterable[tuple[str, Path]]) -> str:

@@ -7,15 +7,16 @@ of the program.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from model.schema import dump
+from training.data.input_hash import input_sha256
 from training.data.quick_hash import folder_sha256
 from training.plans.plan_document import Plan, Step, wanted
-from training.plans.step_parts import reference_of
+from training.plans.step_parts import What, reference_of
 from training.recipes.extending import LABEL_SET, find_recipe, read_recipe_document
 from training.training_errors import PlanError
 
@@ -33,9 +34,11 @@ def parts_of_steps(plan: Plan, inputs: Mapping[str, Path], folder: Path) -> dict
 
     Raises:
         PlanError: a file that a step names is not there.
+        DataError: what is taken for a data set is none, or a folder holds no file.
         RecipeError: a recipe is missing or cannot be read.
     """
-    given = {name: folder_sha256(path) for name, path in inputs.items()}
+    kinds = _kinds_of_inputs(plan)
+    given = {name: _input_sha256(path, kinds.get(name, set())) for name, path in inputs.items()}
     found: dict[str, Parts] = {}
     for name in plan.order:
         step = plan.steps[name]
@@ -60,13 +63,28 @@ def sha256_of(value: Any) -> str:  # noqa: ANN401 - JSON has no narrower type
 def _files(step: Step, name: str) -> dict[str, str]:
     """The paths that stand in a step's fields."""
     found = {}
-    for where, text, _ in wanted(step):
+    for where, text, what in wanted(step):
         if reference_of(text) is None:
             path = Path(text)
             if not path.exists():
                 raise PlanError(f"steps.{name}.{where}: {text}: no such file or folder")
-            found[f"file {text}"] = folder_sha256(path)
+            found[f"file {text}"] = _input_sha256(path, {what})
     return found
+
+
+def _kinds_of_inputs(plan: Plan) -> dict[str, set[What]]:
+    """Input to what steps take it for."""
+    found: dict[str, set[What]] = {}
+    for step in plan.steps.values():
+        for _, text, what in wanted(step):
+            name = reference_of(text)
+            if name is not None:
+                found.setdefault(name, set()).add(what)
+    return found
+
+
+def _input_sha256(path: Path, kinds: Set[What]) -> str:
+    return input_sha256(path, is_data="data" in kinds, is_images="images" in kinds)
 
 
 def _recipe_sha256(path: Path) -> str:

@@ -188,6 +188,27 @@ def test_what_depends_on_something_else_is_stale_until_it_is_redone(bench, capsy
     assert (bench / "out/filled/old.txt").exists() == ("filled" not in stale)
 
 
+def test_data_that_are_exchanged_behind_links_make_steps_stale(bench, capsys):
+    """As where a data set is links to the folders of a larger disk."""
+    (bench / "disk").mkdir()
+    for name in ("imagesTr", "labelsTr"):
+        (bench / "labelled" / name).rename(bench / "disk" / name)
+        (bench / "labelled" / name).symlink_to(bench / "disk" / name)
+    assert main(words(bench)) == 0
+    assert states(bench, capsys) == dict.fromkeys(ORDER, "done")
+    (bench / "disk/labelsTr/a.nii.gz").write_text("other")
+    assert states(bench, capsys)["first"] == "stale (input labelled changed)"
+
+
+def test_an_input_without_any_file_is_refused(bench, capsys):
+    steps = {**STEPS, "first": {**STEPS["first"], "anatomy": "${maps}"}}
+    names = {"labelled": "complete cases", "partial": "the others", "maps": "label maps"}
+    write_plan(bench, steps=steps, inputs=names)
+    (bench / "maps").mkdir()
+    assert main(words(bench, "--input", f"maps={bench / 'maps'}", "--dry-run")) == 1
+    assert capsys.readouterr().err == f"error: {bench / 'maps'}: holds no file; give a folder that does\n"
+
+
 def test_a_step_that_failed_before_it_wrote_anything_is_not_stale_once_it_is_mended(
     bench, monkeypatch, capsys
 ):
