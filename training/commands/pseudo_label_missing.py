@@ -10,8 +10,8 @@ from pathlib import Path
 
 from model.bundle import load_bundle
 from training.commands.options import add_engine, add_gpus, engine_options, gpu_numbers
-from training.data.annotations import ANNOTATED, unknown_structures
-from training.data.checking import Expected, checked_cases
+from training.data.annotations import ANNOTATED
+from training.data.checking import Expected, checked_cases, faults_of_annotations
 from training.data.folders import CaseFiles, data_name, refuse
 from training.pseudo_labels.filling import missing_organs
 from training.pseudo_labels.fitting import labels_of, refuse_lacking, refuse_other_modality
@@ -47,14 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if any(case.prepared for case in cases):
         raise DataError(f"{data}: is a prepared store; give the data set that it was made from")
     labels = labels_of(data, arguments.label_set, bundle)
-    refuse(
-        [
-            fault
-            for case in cases
-            for fault in unknown_structures(folder / ANNOTATED, case.name, case.annotated or (), labels.names)
-        ],
-        data,
-    )
+    refuse(faults_of_annotations(data, cases, labels), data)
     missing = {case.name: missing_organs(labels, case.annotated) for case in cases}
     if not any(missing.values()):
         raise DataError(

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
-from model.labels import BACKGROUND
+from model.labels import BACKGROUND, LabelSet
 from training.recipes.recipe import FOREGROUND, Recipe
 from training.whole_files import read_json
 
@@ -81,13 +81,20 @@ def annotated_channels(recipe: Recipe, structures: Sequence[str] | None) -> tupl
     )
 
 
-def unknown_structures(path: Path, case: str, structures: Sequence[str], known: Sequence[str]) -> list[str]:
-    """A line for each structure of a case that the label set does not have."""
-    return [
-        f"{path}: case {case} names {name}, which is not in the label set"
-        for name in structures
-        if name not in known
-    ]
+def unknown_structures(path: Path, case: str, structures: Sequence[str], labels: LabelSet) -> list[str]:
+    """A line for each structure of a case that the label set does not have.
+
+    Such a name would annotate nothing, in silence: the case's voxels of what was meant would be background.
+    The name of a pair is none, too: files say what voxels may hold, and these hold one side or the other.
+    """
+    lines = []
+    for name in structures:
+        if name in labels.ids:
+            continue
+        pair = labels.pair_named(name)
+        way = f"give its sides, {pair.right} and {pair.left}" if pair else f"it has {', '.join(labels.names)}"
+        lines.append(f"{path}: case {case} names {name}, which is not in the label set {labels.name}; {way}")
+    return lines
 
 
 def _parts(recipe: Recipe, channel: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class Expected:
     """What cases are held against."""
 
     labels: LabelSet | None = None
-    """Structures that label maps may hold; None: not looked at."""
+    """Structures that label maps may hold and cases may annotate; None: not looked at."""
     channels: int | None = None
     """Channels of each case; None: as many as the others have."""
 
@@ -57,7 +57,8 @@ def check_folder(
         DataError: there is no data set, or it holds no case.
     """
     found = find_cases(folder)
-    yield CaseReport(name="", faults=found.faults)
+    misspelt = faults_of_annotations(folder, found.cases, expected.labels) if expected.labels else ()
+    yield CaseReport(name="", faults=(*found.faults, *misspelt))
     seen: dict[str, Path] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         look = quick_report if quick else full_report
@@ -78,9 +79,37 @@ def checked_cases(folder: Path, expected: Expected) -> tuple[CaseFiles, ...]:
     Raises:
         DataError: there is no data set, or there are faults, of which the first ones are named.
     """
-    cases = labelled_cases(folder)
+    cases = labelled_cases(folder) if expected.labels is None else annotated_cases(folder, expected.labels)
     refuse([fault for case in cases for fault in quick_report(case, expected).faults], folder)
     return cases
+
+
+def annotated_cases(folder: Path, labels: LabelSet) -> tuple[CaseFiles, ...]:
+    """Cases of a data set in the order of their names; what they annotate is in a label set.
+
+    Raises:
+        DataError: there is no data set, cases are not complete, or annotate what the label set lacks.
+    """
+    cases = labelled_cases(folder)
+    refuse(faults_of_annotations(folder, cases, labels), folder)
+    return cases
+
+
+def faults_of_annotations(folder: Path, cases: Sequence[CaseFiles], labels: LabelSet) -> list[str]:
+    """A line for each structure that `annotated.json` or `given.json` names and a label set lacks.
+
+    Args:
+        folder: the data set, or a datalist, beside which these files lie.
+        cases: of it.
+        labels: the label set.
+    """
+    base = folder if folder.is_dir() else folder.parent
+    return [
+        fault
+        for case in cases
+        for file, structures in ((ANNOTATED, case.annotated), (GIVEN, case.given))
+        for fault in unknown_structures(base / file, case.name, structures or (), labels)
+    ]
 
 
 def quick_report(case: CaseFiles, expected: Expected) -> CaseReport:
@@ -169,9 +198,6 @@ def _faults_of_ids(case: CaseFiles, ids: U8, labels: LabelSet) -> list[str]:
         refuse_foreign(ids, labels, case.labels)
     except DataError as error:
         faults.append(str(error))
-    base = case.labels.parent.parent
-    for file, structures in ((ANNOTATED, case.annotated), (GIVEN, case.given)):
-        faults += unknown_structures(base / file, case.name, structures or (), labels.names)
     if case.annotated is None:
         return faults
     held = np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()

@@ -75,6 +75,12 @@ def test_what_is_refused_in_one_line_before_anything_is_written(four, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_structure_that_is_spelt_wrongly_is_refused(four, tmp_path, capsys):
+    (four / "annotated.json").write_text('{"case3": ["Liver"]}')
+    assert main(words(recipe_file(tmp_path), four, tmp_path / "out", "--folds", 2, "--dry-run")) == 1
+    assert "case case3 names Liver, which is not in the label set flare21" in capsys.readouterr().err
+
+
 def test_a_dry_run_names_the_recipe_and_changes_that_were_given(four, tmp_path, capsys):
     """Also where an earlier call has left a complete recipe, which says what that call asked for."""
     out, recipe = tmp_path / "out", recipe_file(tmp_path)

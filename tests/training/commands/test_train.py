@@ -100,6 +100,20 @@ def test_the_log_has_a_loss_and_a_rate_for_each_step_and_dice_for_each_validatio
     assert [line["step"] for line in lines if "mean_dice" in line] == [4]
 
 
+@pytest.mark.parametrize("file", ["annotated.json", "given.json"])
+def test_a_structure_that_is_spelt_wrongly_ends_the_run_before_it_begins(cubes, tmp_path, capsys, file):
+    """It would be background in silence, and unlearned."""
+    data = tmp_path / "data"
+    shutil.copytree(cubes, data)
+    (data / file).write_text('{"case1": ["Liver", "spleen"]}')
+    assert main(words(recipe_file(tmp_path), data, tmp_path / "run", "--validation", "0")) == 1
+    assert capsys.readouterr().err == (
+        f"error: {data / file}: case case1 names Liver, which is not in the label set flare21; it has liver, "
+        "kidney, spleen, pancreas\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_several_data_sets_are_one(cubes, lungs, tmp_path):
     recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
     call = words(recipe, cubes, tmp_path / "run", "--data", str(lungs), "--steps", "1", "--validation", "0")

@@ -1,13 +1,15 @@
 """Partial labels: what a case annotates, and that sampling, batches and validation leave out the rest."""
 
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from model.labels import FLARE21, FLARE23
 from tests.training.tiny import NETWORK, tiny_recipe, write_case, write_dataset
-from training.data.annotations import annotated_channels
+from training.data.annotations import annotated_channels, unknown_structures
 from training.data.batches import make_batch
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore, recipe_table
@@ -46,6 +48,19 @@ def test_a_channel_is_annotated_if_all_that_it_stands_for_is():
     foreground = tiny_recipe(channels="foreground", network=NETWORK)
     assert annotated_channels(foreground, ("liver",)) == (True, False)
     assert annotated_channels(foreground, foreground.labels.names) == (True, True)
+
+
+def test_names_that_the_label_set_lacks_are_told_with_what_it_has():
+    told = unknown_structures(Path("annotated.json"), "a", ("liver", "Liver"), FLARE21)
+    assert told == [
+        "annotated.json: case a names Liver, which is not in the label set flare21; it has liver, kidney, "
+        "spleen, pancreas"
+    ]
+    told = unknown_structures(Path("annotated.json"), "a", ("kidney",), FLARE23)
+    assert told == [
+        "annotated.json: case a names kidney, which is not in the label set flare23; give its sides, "
+        "right kidney and left kidney"
+    ]
 
 
 def test_what_is_not_annotated_becomes_background():

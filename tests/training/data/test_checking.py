@@ -176,6 +176,16 @@ def test_faults_of_annotated_json(data, capsys, document, message):
     assert message in lines[0]
 
 
+def test_the_quick_part_sees_names_that_the_label_set_lacks(data, capsys):
+    annotated('{"case0": ["liver", "Spleen"]}')(data)
+    code, (line,) = faults_of(data, capsys, "--quick")
+    assert code == 1
+    assert line == (
+        f"{data / 'annotated.json'}: case case0 names Spleen, which is not in the label set data; it has "
+        "liver, kidney, spleen, pancreas"
+    )
+
+
 def test_all_faults_of_all_cases_are_told_at_once(tmp_path, capsys):
     folder = write_dataset(tmp_path, cases=5, side=18)
     (folder / "dataset.json").write_text(json.dumps({"labels": LABELS}))

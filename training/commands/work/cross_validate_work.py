@@ -16,8 +16,8 @@ from training.commands.options import (
     run_words,
     wanted_overrides,
 )
+from training.data.checking import annotated_cases
 from training.data.data_hash import data_hash
-from training.data.folders import labelled_cases
 from training.data.resolving import resolved
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
 from training.folds.fold_splits import find_split
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     places = places_of(gpu_numbers(arguments), arguments.gpus_per_fold)
     recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
-    cases = [case for folder in arguments.data for case in labelled_cases(folder)]
+    cases = [case for folder in arguments.data for case in annotated_cases(folder, recipe.labels)]
     split = find_split(arguments.data, cases, arguments.folds, arguments.seed, arguments.splits)
     wanted = _wanted_folds(arguments.fold, len(split.held_out))
     logger.info(

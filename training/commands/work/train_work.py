@@ -91,10 +91,10 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     device = find_device(arguments.device, ranks)
     _check(arguments)
     _check_synthesis(arguments, recipe)
+    cases, held_out = _cases(arguments, recipe)
     recipe = resolved(recipe, arguments.data, workers=arguments.workers)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    cases, held_out = _cases(arguments, len(recipe.stated_inputs))
     data = Data(cases, tuple(case.judged for case in held_out if case.is_judged))
     info = _info(arguments, recipe, data, device)
     with locked(arguments.output) if ranks.is_first else nullcontext():
@@ -297,10 +297,10 @@ def _check_synthesis(arguments: argparse.Namespace, recipe: Recipe) -> None:
 
 
 def _cases(
-    arguments: argparse.Namespace, channels: int
+    arguments: argparse.Namespace, recipe: Recipe
 ) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    """Training and held-out cases, complete and with sound headers."""
-    expected = Expected(channels=channels)
+    """Training and held-out cases, complete, with sound headers and annotations."""
+    expected = Expected(labels=recipe.labels, channels=len(recipe.stated_inputs))
     cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
     if arguments.hold_out is not None:
         return named_apart(cases, arguments.hold_out)
