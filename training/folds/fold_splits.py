@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.data.doubled_cases import refuse_common_names
 from training.data.folders import SPLITS, CaseFiles, find_cases
 from training.training_errors import DataError, NoDataError
 from training.whole_files import read_json
@@ -56,10 +57,8 @@ def find_split(
     Raises:
         DataError: a name stands for two cases, the split does not fit the cases, or is not of so many folds.
     """
+    refuse_common_names(folders, cases)
     names = [case.name for case in cases]
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise DataError(f"{folders[-1]}: case {twice[0]} is in two data sets; rename one of them")
     split = None
     if splits != BY_SEED:
         split = _stated_in(Path(splits), names) if splits is not None else _stated(folders, cases)

@@ -117,10 +117,62 @@ def test_a_structure_that_is_spelt_wrongly_ends_the_run_before_it_begins(cubes, 
 def test_several_data_sets_are_one(cubes, lungs, tmp_path):
     recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
     call = words(recipe, cubes, tmp_path / "run", "--data", str(lungs), "--steps", "1", "--validation", "0")
-    assert main(call) == 0
+    assert main(call) == 0  # Both have a case0, of two patients.
     _, info = load_checkpoint(tmp_path / "run" / LAST)
     assert info.cases == ("case0", "case1", "case0", "case1")
     assert info.data == "cubes; lungs"
+
+
+def case_of_the_cubes(cubes, tmp_path):
+    """A data set of one case: it has the name of a case of the cubes, and the files of another."""
+    data = tmp_path / "other"
+    image, labels = cubes / "imagesTr/case1_0000.nii.gz", cubes / "labelsTr/case1.nii.gz"
+    for path, place in ((image, "imagesTr/case0_0000.nii.gz"), (labels, "labelsTr/case0.nii.gz")):
+        (data / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, data / place)
+    return data
+
+
+def test_a_case_that_comes_twice_is_not_on_both_sides_of_a_split(cubes, tmp_path, capsys):
+    """Of two cases one is trained on and one is held out, and they are the same."""
+    one = case_of_the_cubes(cubes, tmp_path)
+    shutil.copytree(one, tmp_path / "copy")
+    call = words(recipe_file(tmp_path), one, tmp_path / "run", "--data", str(tmp_path / "copy"))
+    assert main([*call, "--validation", "0.5"]) == 1
+    error = capsys.readouterr().err
+    assert "case0_0000.nii.gz: is validated on, and trained on as" in error
+    assert error.count("\n") == 1
+
+
+def test_a_validation_set_that_holds_a_case_of_the_data_is_refused(cubes, tmp_path, capsys):
+    other = case_of_the_cubes(cubes, tmp_path)
+    call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--validation", str(other))
+    assert main(call) == 1
+    assert capsys.readouterr().err == (
+        f"error: {other / 'imagesTr/case0_0000.nii.gz'}: is validated on, and trained on as "
+        f"{cubes / 'imagesTr/case1_0000.nii.gz'}; leave one of them out\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_set_of_other_patients_may_have_the_same_names(cubes, lungs, tmp_path):
+    recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
+    more = ("--validation", str(lungs), "--steps", "1", "--precision", "fp32")
+    assert main(words(recipe, cubes, tmp_path / "run", *more)) == 0
+
+
+def test_validation_on_the_very_data_is_told_of(cubes, tmp_path, caplog):
+    more = ("--validation", str(cubes), "--steps", "1", "--precision", "fp32")
+    assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
+    assert "cases that are trained on are validated on" in caplog.text
+
+
+def test_names_of_held_out_cases_must_stand_for_one_case_each(cubes, lungs, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("case0\n")
+    recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
+    more = ("--data", str(lungs), "--hold-out", str(tmp_path / "names.txt"))
+    assert main(words(recipe, cubes, tmp_path / "run", *more)) == 1
+    assert f"error: {lungs}: case case0 is in two data sets; rename one of them" in capsys.readouterr().err
 
 
 def test_threads_are_the_ones_asked_for(cubes, tmp_path, monkeypatch):

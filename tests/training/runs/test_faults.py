@@ -145,7 +145,7 @@ def test_a_data_file_that_is_lost_ends_the_run_in_one_line(words, cubes, tmp_pat
         return step(run, number, batch)
 
     monkeypatch.setattr(loop, "training_step", losing)
-    assert main(words(tmp_path / "run", "--cache-mb", "0", data=data)) == 1
+    assert main(words(tmp_path / "run", "--cache-mb", "0", "--validation", "0", data=data)) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert "case1_0000.nii.gz" in error

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,9 +18,9 @@ from model.labels import LabelSet
 from model.model_errors import LabelSetError
 from training.commands.options import wanted_overrides
 from training.commands.train import ALWAYS, AUTO
-from training.data.checking import Expected, checked_cases
+from training.commands.work.train_cases import Data, data_of
 from training.data.data_hash import data_hash
-from training.data.folders import CaseFiles, data_name, split_cases
+from training.data.folders import data_name
 from training.data.fresh_cases import FreshCases, SyntheticCase
 from training.data.quick_hash import folder_sha256
 from training.data.resolving import resolved
@@ -29,7 +29,6 @@ from training.distributed.block_costs import micro_batches_of
 from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import Ranks, join, leave
 from training.folder_lock import locked
-from training.folds.fold_splits import named_apart
 from training.phantom.bodies.data_folder import read_label_maps
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
@@ -76,26 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class Data:
-    """The cases of a run."""
-
-    cases: tuple[CaseFiles, ...]
-    """Trained on."""
-    held_out: tuple[CaseFiles, ...]
-    """Validated on."""
-
-
 def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
     device = find_device(arguments.device, ranks)
     _check(arguments)
     _check_synthesis(arguments, recipe)
-    cases, held_out = _cases(arguments, recipe)
+    data = data_of(arguments, recipe)
     recipe = resolved(recipe, arguments.data, workers=arguments.workers)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    data = Data(cases, tuple(case.judged for case in held_out if case.is_judged))
     info = _info(arguments, recipe, data, device)
     with locked(arguments.output) if ranks.is_first else nullcontext():
         _run(arguments, info, data, device, ranks)
@@ -216,6 +204,11 @@ def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
         logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
     for line in run.placement.plan():
         logger.info("%s", line)
+    if {case.labels for case in data.cases} & {case.labels for case in data.held_out}:
+        logger.warning(
+            "cases that are trained on are validated on: figures say how well the network learns these, not "
+            "what it does on others"
+        )
     for folder in folders:
         _warn_of_other_ids(folder, run.info.recipe.labels)
 
@@ -294,23 +287,3 @@ def _check_synthesis(arguments: argparse.Namespace, recipe: Recipe) -> None:
     elif anatomy is not None:
         for _ in read_label_maps(anatomy):
             pass
-
-
-def _cases(
-    arguments: argparse.Namespace, recipe: Recipe
-) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    """Training and held-out cases, complete, with sound headers and annotations."""
-    expected = Expected(labels=recipe.labels, channels=len(recipe.stated_inputs))
-    cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
-    if arguments.hold_out is not None:
-        return named_apart(cases, arguments.hold_out)
-    try:
-        fraction = float(arguments.validation)
-    except ValueError:
-        return cases, checked_cases(Path(arguments.validation), expected)
-    if not 0 <= fraction < 1:
-        raise RecipeError(
-            f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"
-        )
-    # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
-    return split_cases(cases, fraction, seed=0)

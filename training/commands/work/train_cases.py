@@ -1,0 +1,68 @@
+"""Which cases `train` trains on, and which it validates on."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.data.checking import Expected, checked_cases
+from training.data.doubled_cases import refuse_common_images, refuse_common_names
+from training.data.folders import CaseFiles, split_cases
+from training.folds.fold_splits import named_apart
+from training.recipes.recipe import Recipe
+from training.training_errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Data:
+    """The cases of a run."""
+
+    cases: tuple[CaseFiles, ...]
+    """Trained on."""
+    held_out: tuple[CaseFiles, ...]
+    """Validated on."""
+
+
+def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
+    """The cases that the command line names, complete, with sound headers and annotations.
+
+    Raises:
+        DataError: data are not usable, or cases that are trained on would be validated on.
+        RecipeError: `--validation` is neither a folder nor a share.
+    """
+    cases, held_out = _cases(arguments, recipe)
+    return Data(cases, tuple(case.judged for case in held_out if case.is_judged))
+
+
+def _cases(
+    arguments: argparse.Namespace, recipe: Recipe
+) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    expected = Expected(labels=recipe.labels, channels=len(recipe.stated_inputs))
+    cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
+    if arguments.hold_out is not None:
+        refuse_common_names(arguments.data, cases)
+        return named_apart(cases, arguments.hold_out)
+    try:
+        fraction = float(arguments.validation)
+    except ValueError:
+        folder = Path(arguments.validation)
+        held_out = checked_cases(folder, expected)
+        if not _is_one_of(folder, arguments.data):
+            refuse_common_images(cases, held_out)
+        return cases, held_out
+    if not 0 <= fraction < 1:
+        raise RecipeError(
+            f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"
+        )
+    # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
+    kept, held_out = split_cases(cases, fraction, seed=0)
+    refuse_common_images(kept, held_out)
+    return kept, held_out
+
+
+def _is_one_of(folder: Path, folders: Sequence[Path]) -> bool:
+    """Whether the very data that are trained on are given to validate on, which is nobody's slip.
+
+    It shows whether a network can learn its cases by heart; the run says that it is so.
+    """
+    return folder.resolve() in [one.resolve() for one in folders]
