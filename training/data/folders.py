@@ -310,14 +310,18 @@ def split_cases(
 ) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
     """Training and held-out cases; the share `fraction` is held out, at least one case unless it is 0.
 
+    It is a share of the cases that networks can be judged on; those that hold nothing but pseudo-labels are
+    all trained on. Where there are no others, none is held out.
+
     Raises:
         DataError: nothing would be left to train on.
     """
-    held_out = max(1, round(fraction * len(cases))) if fraction > 0 else 0
+    judged = [index for index, case in enumerate(cases) if case.is_judged]
+    held_out = max(1, round(fraction * len(judged))) if fraction > 0 and judged else 0
     if held_out >= len(cases):
         raise DataError(f"{len(cases)} case(s): too few to hold out {held_out} for validation")
-    order = np.random.default_rng((seed, 0)).permutation(len(cases))
-    chosen = set(order[:held_out].tolist())
+    order = np.random.default_rng((seed, 0)).permutation(len(judged))
+    chosen = {judged[index] for index in order[:held_out]}
     kept = tuple(case for index, case in enumerate(cases) if index not in chosen)
     return kept, tuple(case for index, case in enumerate(cases) if index in chosen)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.training.tiny import DOCUMENT, write_dataset
-from training.data.folders import data_name, find_cases, labelled_cases, split_cases
+from training.data.folders import CaseFiles, data_name, find_cases, labelled_cases, split_cases
 from training.data.store import CaseStore
 from training.recipes.loading import recipe_from
 from training.training_errors import DataError
@@ -44,6 +44,22 @@ def test_a_split_is_disjoint_complete_and_the_same_each_time(tmp_path):
     assert split_cases(cases, 0, seed=1) == (cases, ())
     with pytest.raises(DataError, match="too few"):
         split_cases(cases[:1], 0.5, seed=1)
+
+
+def test_cases_with_nothing_but_pseudo_labels_are_all_trained_on(tmp_path):
+    """Half of the four that people annotated are held out, and none of the other six."""
+    names = "abcdefghij"
+    cases = tuple(
+        CaseFiles(name=name, images=(), labels=tmp_path / name, given=() if name in "bdfhij" else None)
+        for name in names
+    )
+    for seed in range(5):
+        train, held_out = split_cases(cases, 0.5, seed)
+        assert len(held_out) == 2
+        assert {case.name for case in held_out} < set("aceg")
+        assert sorted(case.name for case in (*train, *held_out)) == list(names)
+    pseudo = tuple(case for case in cases if not case.is_judged)
+    assert split_cases(pseudo, 0.5, seed=0) == (pseudo, ())
 
 
 def test_further_channels_are_no_cases_of_their_own(tmp_path):

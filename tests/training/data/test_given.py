@@ -63,6 +63,27 @@ def test_validation_leaves_out_cases_that_nobody_labelled(data, tmp_path):
     assert record["held_out"] == ["case0", "case1"]
 
 
+def trained(data, tmp_path, *more):
+    """Names of the cases that a run trained and validated on."""
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(DOCUMENT))
+    words = ["train", str(recipe), "--data", str(data), "--output", str(tmp_path / "run"), "--steps", "1"]
+    assert main([*words, "--device", "cpu", "--precision", "fp32", *more]) == 0
+    record = json.loads((tmp_path / "run" / RECORD).read_text())
+    return record["cases"], record["held_out"]
+
+
+def test_a_share_is_one_of_the_cases_that_people_annotated(data, tmp_path):
+    (data / "given.json").write_text(json.dumps({"case0": [], "case2": []}))
+    assert trained(data, tmp_path, "--validation", "0.1") == (["case0", "case2"], ["case1"])
+
+
+def test_it_is_told_where_cases_that_nobody_labelled_are_held_out_by_name(data, tmp_path, caplog):
+    (tmp_path / "names.txt").write_text("case1\ncase2\n")
+    assert trained(data, tmp_path, "--hold-out", str(tmp_path / "names.txt")) == (["case0"], ["case1"])
+    assert "1 held-out case(s) hold nothing but pseudo-labels, case2 first" in caplog.text
+
+
 def test_what_is_written_is_what_is_read(tmp_path):
     structures = {"a": ("liver",), "b": (), "c": ("liver",)}
     (tmp_path / "annotated.json").write_text(annotated_text(structures))

@@ -13,7 +13,7 @@ from training.recipes.recipe import Recipe
 from training.training_errors import RecipeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """The cases of a run."""
 
@@ -21,6 +21,8 @@ class Data:
     """Trained on."""
     held_out: tuple[CaseFiles, ...]
     """Validated on."""
+    passed_over: tuple[str, ...] = ()
+    """Names of cases that were to be held out and hold nothing but pseudo-labels: they serve for neither."""
 
 
 def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
@@ -31,7 +33,11 @@ def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
         RecipeError: `--validation` is neither a folder nor a share.
     """
     cases, held_out = _cases(arguments, recipe)
-    return Data(cases, tuple(case.judged for case in held_out if case.is_judged))
+    return Data(
+        cases=cases,
+        held_out=tuple(case.judged for case in held_out if case.is_judged),
+        passed_over=tuple(case.name for case in held_out if not case.is_judged),
+    )
 
 
 def _cases(

@@ -204,6 +204,13 @@ def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
         logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
     for line in run.placement.plan():
         logger.info("%s", line)
+    if data.passed_over:
+        logger.warning(
+            "%d held-out case(s) hold nothing but pseudo-labels, %s first: they are neither trained nor "
+            "validated on; do not hold them out, and they are trained on",
+            len(data.passed_over),
+            data.passed_over[0],
+        )
     if {case.labels for case in data.cases} & {case.labels for case in data.held_out}:
         logger.warning(
             "cases that are trained on are validated on: figures say how well the network learns these, not "
