@@ -47,7 +47,7 @@ from inference.timing import Timings
 from inference.trust.input_doubts import input_doubts
 from inference.trust.judgement import judge
 from inference.trust.organ_figures import count_pieces
-from model.arrays import U8, Mask
+from model.arrays import U8, Mask, Zyx
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
 from model.manifest.network import Precision
@@ -76,6 +76,7 @@ class _Attempt:
 
     plan: InferencePlan
     timings: Timings
+    reserved_mb: float
     windows: WindowCount = field(default_factory=WindowCount)
     ballots: list[Ballot] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -166,7 +167,11 @@ class Predictor:
         return self._planner.plan(geometry, voxel_bytes=voxel_bytes, small=self._small)
 
     def predict(
-        self, volume: Volume, plan: InferencePlan | None = None, timings: Timings | None = None
+        self,
+        volume: Volume,
+        plan: InferencePlan | None = None,
+        timings: Timings | None = None,
+        reserved_mb: float = 0.0,
     ) -> Segmented:
         """Segment one case.
 
@@ -177,6 +182,8 @@ class Predictor:
             volume: as read.
             plan: made from its header by `plan`; None makes it here.
             timings: goes on counting where reading left off; None begins anew.
+            reserved_mb: MiB of the host's budget that others hold meanwhile, such as an image that is read
+                ahead; windows are smaller for it, where they may be, and nothing is refused.
 
         Raises:
             InputError: the image is doubtful, and such are to be refused.
@@ -191,9 +198,13 @@ class Predictor:
             plan = None
         while True:
             try:
-                first = plan or self.plan(volume.geometry, volume.voxel_bytes)
-                segmented = self._predict(volume, _Attempt(plan=first, timings=timings, warnings=list(notes)))
-                return replace(segmented, host_peak_mb=peak_mb())
+                attempt = _Attempt(
+                    plan=plan or self._plan(volume, None, reserved_mb),
+                    timings=timings,
+                    reserved_mb=reserved_mb,
+                    warnings=list(notes),
+                )
+                return replace(self._predict(volume, attempt), host_peak_mb=peak_mb())
             except (BudgetError, DeviceError) as error:
                 self._sessions.close()
                 plan = None
@@ -212,6 +223,16 @@ class Predictor:
     def close(self) -> None:
         """Give back the networks' memory."""
         self._sessions.close()
+
+    def _plan(self, volume: Volume, region_zyx: Zyx | None, reserved_mb: float) -> InferencePlan:
+        """How a region of a volume is run beside what others hold."""
+        return self._planner.plan(
+            volume.geometry,
+            region_zyx,
+            voxel_bytes=volume.voxel_bytes,
+            small=self._small,
+            reserved_mb=reserved_mb,
+        )
 
     def _predict(self, volume: Volume, attempt: _Attempt) -> Segmented:
         self._sessions.follow(attempt.plan.loading)
@@ -275,9 +296,7 @@ class Predictor:
         (box, near_organs), localization = region, manifest.localization
         geometry, decisions = view.volume.geometry, np.zeros(view.volume.geometry.size_zyx, np.uint8)
         for look in itertools.count(1):
-            plan = self._planner.plan(
-                geometry, box.size_zyx, voxel_bytes=view.volume.voxel_bytes, small=self._small
-            )
+            plan = self._plan(view.volume, box.size_zyx, attempt.reserved_mb)
             self._sessions.follow(plan.loading)
             attempt.ballots.clear()
             Segmentation(

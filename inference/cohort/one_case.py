@@ -35,7 +35,11 @@ class Predicts(Protocol):
     """What a cohort needs of `inference.predictor.Predictor`."""
 
     def predict(
-        self, volume: Volume, plan: InferencePlan | None = None, timings: Timings | None = None
+        self,
+        volume: Volume,
+        plan: InferencePlan | None = None,
+        timings: Timings | None = None,
+        reserved_mb: float = 0.0,
     ) -> Segmented:
         """Segment one case."""
         ...
@@ -189,12 +193,21 @@ def prepare_case(case: Case, admit: Admit) -> PreparedCase:
 
 
 def predict_case(
-    prepared: PreparedCase, volume: Volume | Failure, predictor: Predicts
+    prepared: PreparedCase, volume: Volume | Failure, predictor: Predicts, reserved_mb: float = 0.0
 ) -> Segmented | Failure:
-    """Segment a case that was read; warnings of reading come before those of segmenting, each once."""
+    """Segment a case that was read; warnings of reading come before those of segmenting, each once.
+
+    Args:
+        prepared: the case.
+        volume: what reading it gave.
+        predictor: has the networks.
+        reserved_mb: MiB of the host's budget that other cases hold meanwhile.
+    """
     if isinstance(volume, Failure):
         return volume
-    result = attempt(prepared.case, lambda: predictor.predict(volume, prepared.plan, prepared.timings))
+    result = attempt(
+        prepared.case, lambda: predictor.predict(volume, prepared.plan, prepared.timings, reserved_mb)
+    )
     warnings = dict.fromkeys((*prepared.case.warnings, *volume.warnings, *result.warnings))
     # What a case was refused for is not said twice.
     refused_for = result.reason if isinstance(result, Failure) else ""

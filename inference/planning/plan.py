@@ -70,6 +70,8 @@ class InferencePlan:
     gpu: Mapping[str, float]
     """MiB of GPU memory by what takes it; empty on the CPU."""
     budget: Budget
+    reserved_mb: float = 0.0
+    """MiB of the host's budget that others hold while the case is run, such as the next image."""
 
     @property
     def host_mb(self) -> int:
@@ -88,13 +90,13 @@ class InferencePlan:
 
     @property
     def fits(self) -> bool:
-        """Whether both peaks are within the budget."""
-        return self.host_mb <= self.budget.host_mb and self.gpu_mb <= self.budget.gpu_mb
+        """Whether both peaks are within the budget, what others hold included."""
+        return self.spare_mb >= 0 and self.gpu_mb <= self.budget.gpu_mb
 
     @property
     def spare_mb(self) -> float:
         """MiB of the host's budget that the case leaves to others, such as the next one."""
-        return self.budget.host_mb - self.host_mb
+        return self.budget.host_mb - self.host_mb - self.reserved_mb
 
     @property
     def loading(self) -> Loading:

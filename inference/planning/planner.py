@@ -60,6 +60,7 @@ class Planner:
         *,
         voxel_bytes: int | None = None,
         small: bool = False,
+        reserved_mb: float = 0.0,
     ) -> InferencePlan:
         """The fastest plan that keeps the budget.
 
@@ -70,6 +71,8 @@ class Planner:
             voxel_bytes: what a voxel of the image takes, all channels together: 2 for each that is int16, 4
                 for float32; None for int16.
             small: only the smallest plan, after a device ran out of memory.
+            reserved_mb: MiB of the host's budget that others hold meanwhile. It makes windows smaller, and
+                refuses nothing: where no plan leaves so much, it is the smallest that keeps the budget alone.
 
         Raises:
             BudgetError: none does; the message names the smallest budget that can be kept.
@@ -80,16 +83,23 @@ class Planner:
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
         choices = list(self._choices(geometry, region))
-        last = self._estimate(geometry, region, each, choices[-1])
+
+        def estimated(choice: _Choice) -> InferencePlan:
+            return replace(self._estimate(geometry, region, each, choice), reserved_mb=reserved_mb)
+
+        last = estimated(choices[-1])
         if small and last.fits:
             return last
         # Windows by the hundred lie between the largest and the smallest. Before any is looked at: does the
         # smallest fit, or one that takes all at once, which needs no running means?
         whole = [choice for choice in choices if choice.groups is choices[0].groups]
-        ends = [last] if small else [*(self._estimate(geometry, region, each, one) for one in whole), last]
+        ends = [last] if small else [*map(estimated, whole), last]
         if not any(plan.fits for plan in ends):
-            raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
-        rest = (self._estimate(geometry, region, each, one) for one in choices[len(whole) : -1])
+            alone = [plan for plan in ends if replace(plan, reserved_mb=0.0).fits]
+            if not alone:
+                raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
+            return min(alone, key=lambda plan: plan.host_mb)
+        rest = map(estimated, choices[len(whole) : -1])
         return next(plan for plan in chain(ends[:-1], rest, ends[-1:]) if plan.fits)
 
     def _choices(self, geometry: Geometry, region: Zyx) -> Iterator[_Choice]:

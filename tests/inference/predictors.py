@@ -48,10 +48,12 @@ class Threshold:
         self.warnings = warnings
         self.seen = []
         self.plans = []
+        self.reserved_mb = []
         self.closed = False
 
-    def predict(self, volume, plan=None, timings=None):
+    def predict(self, volume, plan=None, timings=None, reserved_mb=0.0):
         self.seen.append(volume.geometry.size_zyx)
+        self.reserved_mb.append(reserved_mb)
         self.plans.append(plan)
         if error := self.fail.get(len(self.seen)):
             raise error

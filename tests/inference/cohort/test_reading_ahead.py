@@ -90,6 +90,19 @@ def test_room_for_the_next_image_is_that_of_its_type(bench, watch_reading, dtype
     assert in_background == {"1.nii.gz": True, "2.nii.gz": ahead}
 
 
+def test_the_predictor_is_told_what_others_hold_meanwhile(bench):
+    """64³ voxels are half a MiB as they are read, a quarter as a label map.
+
+    Beside the first case the second is read; beside the second the third is, and the first is written.
+    """
+    for name in "123":
+        write_nifti(bench.source / f"{name}.nii.gz", voxels((64, 64, 64), "i2"))
+    _, predictor = bench.run()
+    assert predictor.reserved_mb == [0.5, 0.5 + 0.25, 0.25]
+    _, predictor = bench.run(room_mb=0.0)
+    assert predictor.reserved_mb == [0.0, 0.0, 0.0]
+
+
 def test_headers_are_read_once_for_a_case(bench, monkeypatch):
     bench.put("123")
     opened = []

@@ -1,5 +1,6 @@
 """Windows of a member that takes any: the whole grid in one where memory allows, else as few as can be."""
 
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 
@@ -121,6 +122,32 @@ def test_a_region_takes_a_window_of_its_own_size(tmp_path):
     bundle = make_bundle(tmp_path / "b", [any_member()], localization=localization())
     plan = Planner(bundle=bundle, backend="onnxruntime").plan(GEOMETRY, (40, 50, 61))
     assert plan.groups[0].window_zyx == (40, 52, 64)
+
+
+def test_what_is_read_ahead_leaves_a_region_smaller_windows(tmp_path):
+    """Of 650 MiB the whole image leaves 90 to the next; a region of it, in one window of 490, does not."""
+    bundle = make_bundle(tmp_path / "b", [any_member()], localization=localization())
+    planner = Planner(bundle=bundle, backend="onnxruntime", budget=Budget(host_mb=650))
+    assert planner.plan(GEOMETRY).spare_mb >= 90
+    region = (40, 100, 120)
+    alone = planner.plan(GEOMETRY, region)
+    assert alone.windows == 1
+    assert alone.host_mb + 90 > 650
+    beside = planner.plan(GEOMETRY, region, reserved_mb=90.0)
+    assert beside.windows == 2
+    assert beside.host_mb + 90 <= 650
+    assert planner.plan(GEOMETRY, region, reserved_mb=alone.spare_mb).groups == alone.groups
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_what_others_hold_refuses_nothing(small, tmp_path):
+    """Where only the smallest plan fits, and nothing is left beside it, that one is run."""
+    least = planned(tmp_path, 8192, any_member(window=replace(ANY, use="own"))).host_mb
+    bundle = make_bundle(tmp_path / "b", [any_member()])
+    planner = Planner(bundle=bundle, backend="onnxruntime", budget=Budget(host_mb=least))
+    plan = planner.plan(GEOMETRY, small=small, reserved_mb=1.0)
+    assert (plan.host_mb, plan.spare_mb) == (least, -1.0)
+    assert plan.groups[0].window_zyx == (16, 16, 16)
 
 
 def test_members_that_share_windows_choose_together(tmp_path):

@@ -19,12 +19,16 @@ class TimedPredictor:
         self._lock = threading.Lock()
 
     def predict(
-        self, volume: Volume, plan: InferencePlan | None = None, timings: Timings | None = None
+        self,
+        volume: Volume,
+        plan: InferencePlan | None = None,
+        timings: Timings | None = None,
+        reserved_mb: float = 0.0,
     ) -> Segmented:
         """Segment one case."""
         started = time.perf_counter()
         try:
-            return self._predictor.predict(volume, plan, timings)
+            return self._predictor.predict(volume, plan, timings, reserved_mb)
         finally:
             with self._lock:
                 self._seconds += time.perf_counter() - started

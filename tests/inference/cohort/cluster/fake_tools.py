@@ -65,7 +65,7 @@ class FakeDevice:
         self._doubts = doubts
         self._crumbs = crumbs
 
-    def predict(self, volume, plan=None, timings=None):
+    def predict(self, volume, plan=None, timings=None, reserved_mb=0.0):
         if (volume.array == POISON).any():
             os.kill(os.getpid(), signal.SIGKILL)
         with timings.stage("networks"):
