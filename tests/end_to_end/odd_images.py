@@ -279,13 +279,17 @@ REFUSED = {
     "vector .mha": (vectors, "colour or vector image"),
     "header without its file of voxels": (lonely_header, "case.raw beside it, which is not there"),
     "header that claims terabytes": (
-        packed(nifti_header((30_000, 30_000, 30_000), spacing=(0.1, 0.1, 0.1)), bytes(420)),
+        packed(nifti_header((30_000, 30_000, 30_000), spacing=(0.05, 0.05, 0.05)), bytes(420)),
         "claims 54,000,000,000,000 bytes",
     ),
     "spacing zero, no sform": (nifti(spacing=(1, 0, 2), sform_code=0), "set a spacing above 0"),
     "spacing that no CT has": (
         nifti(np.repeat(CT, 4, axis=0), spacing=(1, 1, 900)),
         "field of view of 0.048 × 0.04 × 43 m",
+    ),
+    "spacing ten times too large": (
+        nifti(np.zeros((30, 512, 4), np.int16), spacing=(7, 7, 25)),
+        "field of view of 0.028 × 3.6 × 0.75 m",
     ),
     "singular sform": (nifti(qform_code=0, srow=(0,) * 12), "no usable orientation"),
     "header of a two-file image": (nifti(magic=b"ni1\0"), "two-file image"),

@@ -12,8 +12,9 @@ from model.arrays import F64, Zyx, ZyxMm
 
 SHORTEST_MM, LONGEST_MM = 0.01, 1000.0
 """Voxels of a CT; what lies outside is a damaged header, not a scan."""
-LONGEST_VIEW_MM = 20_000.0
-"""Field of view along one axis."""
+LONGEST_VIEW_MM = 3000.0
+"""Field of view along one axis. Tables let scanners see 2.1 m of a body at most, bores 0.9 m across; the rest
+is for what is padded. An abdomen's view of 350 mm or more whose spacing is ten times too large is longer."""
 MOST_VOXELS = 32767
 """Along one axis: more cannot be said in the header of the label map, which is NIfTI-1."""
 
@@ -48,7 +49,8 @@ def mended_geometry(
     if any(n * s > LONGEST_VIEW_MM for n, s in zip(size, spacing, strict=True) if n > 1):
         view = " × ".join(f"{n * s / 1000:.2g}" for n, s in zip(size[::-1], spacing[::-1], strict=True))
         raise InputError(
-            f"{path}: its header is damaged (a field of view of {view} m); set the right spacing"
+            f"{path}: its header has a field of view of {view} m, which no scanner has "
+            f"({LONGEST_VIEW_MM / 1000:.0f} m at most); set the right spacing"
         )
     if skewness(matrix) > ORTHONORMAL_WITHIN:
         warnings.append(

@@ -253,6 +253,16 @@ def test_a_file_swept_before_it_was_locked_is_made_once_more(tmp_path, monkeypat
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
+def test_a_field_of_view_that_no_scanner_has(tmp_path):
+    """7 slices of 428 mm are 2.996 m, of 429 mm 3.003 m; one slice may be as thick as it says."""
+    whole = write_nifti(tmp_path / "whole.nii", spacing=(1.0, 1.0, 428.0))
+    assert open_image(whole).geometry.spacing_zyx_mm[0] == 428.0
+    long = write_nifti(tmp_path / "long.nii", spacing=(1.0, 1.0, 429.0))
+    said = rf"{long}: .* 0\.005 × 0\.006 × 3 m, which no scanner has \(3 m at most\); set the right spacing"
+    with pytest.raises(InputError, match=said):
+        open_image(long)
+
+
 @pytest.mark.parametrize("spacing", [np.nan, np.inf, 0.0])
 def test_a_spacing_that_was_mended_is_what_is_written(tmp_path, spacing):
     """ITK reads 1 mm where the header has none; the sform says 2 mm."""
@@ -328,10 +338,10 @@ def test_no_more_voxels_along_an_axis_than_a_label_map_can_have(tmp_path, name):
     for count in (32767, 32768):
         array = voxels((count, 1, 1))
         if name == "image.nii":
-            write_nifti2(tmp_path / name, array, spacing=(0.1, 0.1, 0.1))
+            write_nifti2(tmp_path / name, array, spacing=(0.05, 0.05, 0.05))
         else:
             image = sitk.GetImageFromArray(array)
-            image.SetSpacing((0.1, 0.1, 0.1))
+            image.SetSpacing((0.05, 0.05, 0.05))
             sitk.WriteImage(image, str(tmp_path / name))
         if count == 32767:
             write_labels(
