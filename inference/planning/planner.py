@@ -4,16 +4,17 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 (`_mb`). What the estimates stand on is in `planning.footprint`; tests compare them with measured peaks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from math import prod
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.imaging.orientation import orient, orientation_of
 from inference.planning.footprint import VOXEL_BYTES, Footprint, WritingCost
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan
-from inference.planning.windows import window_choices
+from inference.planning.search import first_fitting
+from inference.planning.windows import end_windows, window_choices
 from inference.preprocessing.model_grid import input_scheme, model_grid
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
@@ -82,37 +83,56 @@ class Planner:
         as_stored = manifest.preprocessing.orientation == "stored"
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
-        choices = list(self._choices(geometry, region))
+        groups = self._groups(geometry, region)
 
-        def estimated(choice: _Choice) -> InferencePlan:
-            return replace(self._estimate(geometry, region, each, choice), reserved_mb=reserved_mb)
+        def estimated(windows: Sequence[Zyx]) -> Iterator[InferencePlan]:
+            for choice in self._choices(_given(groups, windows)):
+                plan = self._estimate(geometry, region, each, choice)
+                yield replace(plan, reserved_mb=reserved_mb)
 
-        last = estimated(choices[-1])
+        largest, own = zip(*(end_windows(grid, members[0]) for grid, members in groups), strict=True)
+        *_, last = estimated(own)
         if small and last.fits:
             return last
-        # Windows by the hundred lie between the largest and the smallest. Before any is looked at: does the
+        # Windows by the thousand lie between the largest and the smallest. Before any is looked at: does the
         # smallest fit, or one that takes all at once, which needs no running means?
-        whole = [choice for choice in choices if choice.groups is choices[0].groups]
-        ends = [last] if small else [*map(estimated, whole), last]
+        ends = [last] if small else [*estimated(largest), last]
         if not any(plan.fits for plan in ends):
             alone = [plan for plan in ends if replace(plan, reserved_mb=0.0).fits]
             if not alone:
                 raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
             return min(alone, key=lambda plan: plan.host_mb)
-        rest = map(estimated, choices[len(whole) : -1])
-        return next(plan for plan in chain(ends[:-1], rest, ends[-1:]) if plan.fits)
+        whole = next((plan for plan in ends[:-1] if plan.fits), None)
+        return whole or self._between(groups, estimated) or last
 
-    def _choices(self, geometry: Geometry, region: Zyx) -> Iterator[_Choice]:
-        """What plans differ in: that of the fastest first, of the smallest last."""
+    def _between(
+        self, groups: Groups, estimated: Callable[[Sequence[Zyx]], Iterator[InferencePlan]]
+    ) -> InferencePlan | None:
+        """The first plan that fits, of those that take more runs than the largest windows do.
+
+        What a plan takes grows with how deep a group's windows, and so its slabs, are, and with their voxels.
+        """
+        choices = [window_choices(grid, members[0]) for grid, members in groups]
+        levels = [
+            [each[min(level, len(each) - 1)] for each in choices]
+            for level in range(1, max(map(len, choices)))
+        ]
+        return first_fitting(
+            [(*(window[0] for window in level), *map(prod, level)) for level in levels],
+            len(groups),
+            lambda index: next((plan for plan in estimated(levels[index]) if plan.fits), None),
+        )
+
+    def _choices(self, groups: Groups) -> Iterator[_Choice]:
+        """What plans with the same windows differ in: that of the fastest first, of the smallest last."""
         manifest = self.bundle.manifest
-        for groups in self._groups(geometry, region):
-            for keep in (True, False) if looked_at_twice(manifest) else (False,):
-                if self._run_once(groups) and not looked_at_twice(manifest):
-                    for ahead in (True, False):
-                        yield _Choice(groups=groups, at_once=1, keep=keep, ahead=ahead)
-                    continue
-                for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
-                    yield _Choice(groups=groups, at_once=at_once, keep=keep)
+        for keep in (True, False) if looked_at_twice(manifest) else (False,):
+            if self._run_once(groups) and not looked_at_twice(manifest):
+                for ahead in (True, False):
+                    yield _Choice(groups=groups, at_once=1, keep=keep, ahead=ahead)
+                continue
+            for at_once in sorted({len(manifest.networks()), 1}, reverse=True):
+                yield _Choice(groups=groups, at_once=at_once, keep=keep)
 
     def _run_once(self, groups: Groups) -> bool:
         """Whether each network takes the whole region in one window, on the CPU.
@@ -138,19 +158,13 @@ class Planner:
         found = ways(self.bundle, self.backend, self.precision, least)
         return sum(found[file].memory_mb for file in least) - min(found[file].memory_mb for file in least)
 
-    def _groups(self, geometry: Geometry, region: Zyx) -> Iterator[Groups]:
-        """Grids and members of the groups, with windows that take more and more runs."""
+    def _groups(self, geometry: Geometry, region: Zyx) -> Groups:
+        """Grids and members of the groups, with windows of their own."""
         manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
         groups = grouped_members(manifest)
         schemes = [input_scheme(manifest, members[0]) for members in groups]
         grids = [model_grid(region, geometry.spacing_zyx_mm, scheme).size_zyx for scheme in schemes]
-        choices = [window_choices(grid, members[0]) for grid, members in zip(grids, groups, strict=True)]
-        for level in range(max(map(len, choices))):
-            windows = [each[min(level, len(each) - 1)] for each in choices]
-            yield [
-                (grid, [replace(member, window_zyx=window) for member in members])
-                for grid, members, window in zip(grids, groups, windows, strict=True)
-            ]
+        return list(zip(grids, groups, strict=True))
 
     def _estimate(self, geometry: Geometry, region: Zyx, voxel_bytes: int, choice: _Choice) -> InferencePlan:
         groups, at_once, keep = choice.groups, choice.at_once, choice.keep
@@ -187,6 +201,14 @@ class Planner:
             gpu={"context": CUDA_CONTEXT_MB, "networks": loaded} if on_gpu else {},
             budget=self.budget,
         )
+
+
+def _given(groups: Groups, windows: Sequence[Zyx]) -> Groups:
+    """Groups whose members are given these windows."""
+    return [
+        (grid, [replace(member, window_zyx=window) for member in members])
+        for (grid, members), window in zip(groups, windows, strict=True)
+    ]
 
 
 def looked_at_twice(manifest: Manifest) -> int:

@@ -18,21 +18,35 @@ def window_choices(grid_zyx: Zyx, member: Member) -> list[Zyx]:
         grid_zyx: what is to be covered.
         member: its own window, which others it takes, and how they overlap.
     """
-    if not isinstance(member.window, AnyWindow) or member.window.use == "own":
-        return [member.window_zyx]
-    steps, least = member.window.multiple_of_zyx, member.window.smallest_zyx
-    sides = [
-        axis_choices(size, own, step, low, member.tiling.overlap)
-        for size, own, step, low in zip(grid_zyx, member.window_zyx, steps, least, strict=True)
-    ]
-    if member.window.use == "fitted":
-        z, y, x = (min(own, max(axis.values())) for own, axis in zip(member.window_zyx, sides, strict=True))
-        return [(z, y, x)]
     choices = sorted(
         (prod(runs), prod(window), window)
-        for runs, window in (zip(*axes, strict=True) for axes in product(*(each.items() for each in sides)))
+        for runs, window in (
+            zip(*axes, strict=True)
+            for axes in product(*(each.items() for each in _side_choices(grid_zyx, member)))
+        )
     )
     return [(z, y, x) for _, _, (z, y, x) in choices]
+
+
+def end_windows(grid_zyx: Zyx, member: Member) -> tuple[Zyx, Zyx]:
+    """The first and the last of `window_choices`, without those between, which may be many."""
+    along_z, along_y, along_x = (list(axis.values()) for axis in _side_choices(grid_zyx, member))
+    return (along_z[0], along_y[0], along_x[0]), (along_z[-1], along_y[-1], along_x[-1])
+
+
+def _side_choices(grid_zyx: Zyx, member: Member) -> list[dict[int, int]]:
+    """Sides of windows along z, y and x by how many windows there are along that axis, fewest first."""
+    own = member.window_zyx
+    if not isinstance(member.window, AnyWindow) or member.window.use == "own":
+        return [{1: side} for side in own]
+    steps, least, overlap = member.window.multiple_of_zyx, member.window.smallest_zyx, member.tiling.overlap
+    sides = [
+        axis_choices(size, side, step, low, overlap)
+        for size, side, step, low in zip(grid_zyx, own, steps, least, strict=True)
+    ]
+    if member.window.use == "fitted":
+        return [{1: min(side, max(axis.values()))} for side, axis in zip(own, sides, strict=True)]
+    return sides
 
 
 def axis_choices(size: int, own: int, step: int, least: int, overlap: float) -> dict[int, int]:

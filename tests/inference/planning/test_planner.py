@@ -8,6 +8,7 @@ from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget
 from inference.planning.planner import Planner, group_plan
+from inference.planning.windows import window_choices
 from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
 from model.manifest.document import Preprocessing
 from model.manifest.intensity import ZscoreIntensity
@@ -88,6 +89,20 @@ def test_a_refusal_does_not_try_every_window(tmp_path, monkeypatch):
     with pytest.raises(BudgetError, match="at least needed"):
         plans.plan(GEOMETRY)
     assert len(asked) == 3  # the largest, its networks loaded ahead or in turn, and the smallest
+
+
+def test_the_longest_view_does_not_try_every_window(tmp_path, monkeypatch):
+    """3 m along each axis: 600 voxels of 5 mm, in 1 to 1200 windows along x alone."""
+    asked, estimate = [], Planner._estimate
+    monkeypatch.setattr(Planner, "_estimate", lambda *words: asked.append(1) or estimate(*words))
+    longest = Geometry(size_zyx=(300, 512, 512), spacing_zyx_mm=(10.0, 5.8, 5.8))
+    members = [member(spacing_zyx_mm=(5.0, 5.0, 5.0), window_zyx=(16, 16, 16), window=ANY)]
+    grid = (600, 594, 594)
+    assert len(window_choices(grid, members[0])) > 5000
+    plan = planner(tmp_path, members, budget=Budget(host_mb=1200)).plan(longest)
+    assert plan.groups[0].grid_zyx == grid
+    assert plan.windows > 1
+    assert len(asked) < 300
 
 
 def test_the_whole_region_at_once_may_take_least(tmp_path):

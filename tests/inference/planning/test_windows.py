@@ -10,7 +10,7 @@ from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.planning.plan import Budget
 from inference.planning.planner import Planner
-from inference.planning.windows import axis_choices, window_choices
+from inference.planning.windows import axis_choices, end_windows, window_choices
 from model.manifest.window import AnyWindow, MemoryLine
 from tests.inference.bundles import localization, make_bundle, member
 
@@ -63,6 +63,14 @@ def test_windows_that_do_not_grow(use, grid, window):
     """Sides are multiples of 8; 3 voxels are padded to 8, 20 to 24; a longer axis has its own side."""
     sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 16, 16), use=use)
     assert window_choices(grid, member(window_zyx=(16, 32, 32), window=sizes)) == [window]
+
+
+@pytest.mark.parametrize("use", ["largest", "own", "fitted"])
+@pytest.mark.parametrize("grid", [(3, 99, 20), (16, 30, 32), (40, 100, 200), (500, 8, 3000)])
+def test_the_ends_of_the_choices(use, grid):
+    asked = any_member(window=replace(ANY, use=use))
+    choices = window_choices(grid, asked)
+    assert end_windows(grid, asked) == (choices[0], choices[-1])
 
 
 def test_fewest_runs_first_and_of_those_the_smallest_window():
