@@ -21,7 +21,7 @@ from model.manifest.clean_up import CleanUpStep, NearOtherStructures
 from model.manifest.document import Manifest
 from model.manifest.fusion import fused_scores
 from model.manifest.intensity import needs_mask
-from model.manifest.network import Member
+from model.manifest.network import Localization, Member, Network
 from model.manifest.resampling import along_axes
 
 MIB = 2.0**20
@@ -35,6 +35,13 @@ BATCH_BYTES = 170
 HOLES_BYTES = 8
 """What a voxel takes, beside the mask for normalization, while its holes are filled: component numbers, the
 mask's inverse and copies of it. Peaks of 200³ and 300³ voxels were 7 as stored, 8 with axes exchanged."""
+PARTS_BYTES = 16
+"""What a voxel of localization takes, beside its mask, while connected parts are looked for, where all of it
+is organs: their numbers, those under the mask, and the same as counters. Peaks of 200³ and 400³ voxels were
+1 where nothing was found, 4 with a cube of an eighth, 10 with noise, and 16."""
+LOCATED_VALUES = 6
+"""float32 values that a voxel of localization's window takes beside the input: how much it counts, scores of
+the background and of all organs, and copies on the way to them."""
 SPLINE_TAPS = 2 * SPLINE_REACH + 4
 SPLINE_THREADS = 4
 """Threads that resample at a time, for the estimate."""
@@ -74,6 +81,8 @@ class Footprint:
     """Grids of the groups whose scores are kept for the whole region."""
     writing: WritingCost = field(default_factory=WritingCost)
     """Results beside the label map."""
+    located_zyx: Zyx | None = None
+    """Grid on which the organs are localized first; None where they are not, or were."""
 
     def host(self, backend: Backend, networks_mb: float) -> dict[str, dict[str, float]]:
         """MiB by stage and item.
@@ -91,7 +100,11 @@ class Footprint:
             "mask (bool)": _mb(self.image_zyx, 1) if self._needs_mask else 0.0,
             "votes (uint8)": self._votes_mb,
         }
-        stages = {
+        stages = {}
+        if self.located_zyx is not None and self.manifest.localization is not None:
+            found = self._localization(self.located_zyx, self.manifest.localization)
+            stages["localization"] = {**always, **found}
+        stages |= {
             "networks": {
                 **always,
                 "labels (uint8)": _mb(self.image_zyx, 1),
@@ -130,6 +143,18 @@ class Footprint:
         if self._needs_mask:
             stages["mask"] = {**always, "its holes": _mb(self.image_zyx, HOLES_BYTES)}
         return stages
+
+    def _localization(self, grid: Zyx, network: Localization) -> dict[str, float]:
+        """MiB by item while organs are localized; its mask is joined of slabs before its parts are found."""
+        inputs, slab = len(self.manifest.inputs), _slab(grid, network)
+        return {
+            "scores (float32)": _mb(slab, 4 * (2 + 1)),
+            "input slices (float32)": _mb(slab, 2 * 4 * inputs),
+            "resampling": self._resampling_mb(grid, network),
+            "window": _mb(network.window_zyx, 4 * (inputs + LOCATED_VALUES)),
+            "organs (bool)": _mb(grid, 1),
+            "parts": _mb(grid, PARTS_BYTES),
+        }
 
     @property
     def _channels(self) -> int:
@@ -181,13 +206,13 @@ class Footprint:
         schemes = len({input_scheme(self.manifest, member) for member in members})
         return 2 * schemes * len(self.manifest.inputs) * _mb(_slab(grid, members[0]), 4)
 
-    def _resampling_mb(self, grid: Zyx, member: Member) -> float:
+    def _resampling_mb(self, grid: Zyx, network: Network) -> float:
         """Slices that a spline along z needs at a time, in each thread.
 
         Along an axis that is resampled apart they are still as long as the image.
         """
-        resampling = self.manifest.resampling_of(member)
-        along = along_axes(resampling, self.spacing_zyx_mm, member.spacing_zyx_mm)
+        resampling = self.manifest.resampling_of(network)
+        along = along_axes(resampling, self.spacing_zyx_mm, network.spacing_zyx_mm)
         if along[0] != "cubic":
             return 0.0
         apart, (_, height, width) = apart_in_plane(along), self.region_zyx
@@ -244,8 +269,8 @@ def _clean_up_mb(
     }
 
 
-def _slab(grid: Zyx, member: Member) -> Zyx:
-    return min(grid[0], member.window_zyx[0]), grid[1], grid[2]
+def _slab(grid: Zyx, network: Network) -> Zyx:
+    return min(grid[0], network.window_zyx[0]), grid[1], grid[2]
 
 
 def _mb(size_zyx: Zyx, bytes_each: float) -> float:

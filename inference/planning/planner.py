@@ -33,6 +33,18 @@ Groups = list[tuple[Zyx, list[Member]]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a plan is asked for."""
+
+    geometry: Geometry
+    """Of the image, as it is looked at."""
+    region: Zyx
+    voxel_bytes: int
+    located: Zyx | None
+    """Grid on which the region is still to be found."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Choice:
     """What one plan for a case has that others have not."""
 
@@ -84,11 +96,12 @@ class Planner:
         geometry = stored if as_stored else orient(stored, orientation_of(stored))
         region = region_zyx or geometry.size_zyx
         groups = self._groups(geometry, region)
+        located = located_on(manifest, geometry) if region_zyx is None else None
+        asked = _Asked(geometry=geometry, region=region, voxel_bytes=each, located=located)
 
         def estimated(windows: Sequence[Zyx]) -> Iterator[InferencePlan]:
             for choice in self._choices(_given(groups, windows)):
-                plan = self._estimate(geometry, region, each, choice)
-                yield replace(plan, reserved_mb=reserved_mb)
+                yield replace(self._estimate(asked, choice), reserved_mb=reserved_mb)
 
         largest, own = zip(*(end_windows(grid, members[0]) for grid, members in groups), strict=True)
         *_, last = estimated(own)
@@ -166,8 +179,9 @@ class Planner:
         grids = [model_grid(region, geometry.spacing_zyx_mm, scheme).size_zyx for scheme in schemes]
         return list(zip(grids, groups, strict=True))
 
-    def _estimate(self, geometry: Geometry, region: Zyx, voxel_bytes: int, choice: _Choice) -> InferencePlan:
+    def _estimate(self, asked: _Asked, choice: _Choice) -> InferencePlan:
         groups, at_once, keep = choice.groups, choice.at_once, choice.keep
+        geometry = asked.geometry
         manifest = self.bundle.manifest.over(geometry.spacing_zyx_mm)
         twice = looked_at_twice(manifest)
         windows = {member.file: member.window_zyx for _, members in groups for member in members}
@@ -180,11 +194,12 @@ class Planner:
             manifest=manifest,
             image_zyx=geometry.size_zyx,
             spacing_zyx_mm=geometry.spacing_zyx_mm,
-            voxel_bytes=voxel_bytes,
-            region_zyx=region,
+            voxel_bytes=asked.voxel_bytes,
+            region_zyx=asked.region,
             groups=groups,
             kept=[grid for grid, _ in groups[:twice]] if keep else [],
             writing=self.writing,
+            located_zyx=asked.located,
         )
         return InferencePlan(
             backend=self.backend,
@@ -209,6 +224,16 @@ def _given(groups: Groups, windows: Sequence[Zyx]) -> Groups:
         (grid, [replace(member, window_zyx=window) for member in members])
         for (grid, members), window in zip(groups, windows, strict=True)
     ]
+
+
+def located_on(manifest: Manifest, geometry: Geometry) -> Zyx | None:
+    """Grid on which organs are localized in an image, as it is looked at; None where they are not."""
+    localization = manifest.over(geometry.spacing_zyx_mm).localization
+    height_mm = geometry.size_zyx[0] * geometry.spacing_zyx_mm[0]
+    if localization is None or height_mm < localization.whole_below_mm:
+        return None
+    scheme = input_scheme(manifest, localization)
+    return model_grid(geometry.size_zyx, geometry.spacing_zyx_mm, scheme).size_zyx
 
 
 def looked_at_twice(manifest: Manifest) -> int:

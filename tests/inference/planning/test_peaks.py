@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.planning.footprint import PARTS_BYTES
 from inference.runtime.network_memory import measure_network
 from model.manifest.clean_up import LargestComponent
 from model.manifest.fusion import CleanedGroupsFusion
@@ -34,6 +35,19 @@ bundle, budget = load_bundle(Path(sys.argv[1])), Budget(host_mb=host_mb)
 predictor = Predictor(bundle, device="onnxruntime", threads=1, budget=budget)
 segmented = predictor.predict(volume)
 print(json.dumps([peak_mb(), segmented.plan.host_mb, segmented.windows.run]))
+"""
+
+
+PARTS_SCRIPT = """
+import numpy as np
+from inference.runtime.process_memory import held_mb, peak_mb
+from inference.sliding_window.localization import without_specks
+
+without_specks(np.ones((8, 8, 8), bool))
+organs = np.ones((200, 200, 200), bool)
+before = held_mb()
+without_specks(organs)
+print(peak_mb() - before)
 """
 
 
@@ -115,6 +129,16 @@ def test_ensembles_on_one_grid_keep_their_estimate(of_three_ensembles, host_mb, 
     peak, estimate, windows = peak_estimate_and_windows(of_three_ensembles, 120, 256, host_mb)
     assert windows == looks * 81
     assert 0.75 * estimate <= peak <= estimate <= host_mb
+
+
+@only_linux
+def test_parts_of_a_mask_that_is_full_keep_their_estimate():
+    """8 million voxels; every one is of the largest part, and counted."""
+    run = subprocess.run(
+        [sys.executable, "-c", PARTS_SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    estimate = 200**3 * PARTS_BYTES / 2**20
+    assert 0.9 * estimate <= float(run.stdout) <= 1.02 * estimate
 
 
 @only_linux

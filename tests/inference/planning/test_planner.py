@@ -206,6 +206,43 @@ def test_a_mask_for_normalization_counts(tmp_path):
     assert "mask (bool)" not in items(plan)
 
 
+def test_localization_counts(tmp_path):
+    """Of 600×410×410 mm 150×102×102 voxels of 4 mm each way, in windows of 8×16×16, for a whole image alone.
+
+    Scores of two kinds and their weight, slices as they are and the next ones, seven values for a voxel of
+    the window; a byte for a voxel of the mask and 16 while its parts are found.
+    """
+    plans = planner(tmp_path, localization=localization())
+    stage = plans.plan(GEOMETRY).host["localization"]
+    mib, slab, cells = 2**20, 8 * 102 * 102, 150 * 102 * 102
+    networks = plans.plan(GEOMETRY).host["networks"]
+    common = {"libraries", "image (int16)", "networks", "mask (bool)", "votes (uint8)"}
+    assert {what: mb for what, mb in stage.items() if what not in common} == {
+        "scores (float32)": 12 * slab / mib,
+        "input slices (float32)": 8 * slab / mib,
+        "resampling": 0.0,
+        "window": 28 * 8 * 16 * 16 / mib,
+        "organs (bool)": cells / mib,
+        "parts": 16 * cells / mib,
+    }
+    assert all(stage[what] == networks[what] for what in common)
+    assert "localization" not in plans.plan(GEOMETRY, (300, 300, 350)).host
+    assert "localization" not in planner(tmp_path / "2").plan(GEOMETRY).host
+    lower = localization(whole_below_mm=500.0)
+    low = replace(GEOMETRY, size_zyx=(249, 512, 512))  # 498 mm.
+    assert "localization" not in planner(tmp_path / "3", localization=lower).plan(low).host
+
+
+def test_a_view_that_localization_cannot_hold_is_refused(tmp_path):
+    """2.9 m each way are 725³ voxels of 4 mm, of 17 bytes each: 6.2 GB, where windows take next to none."""
+    vast = Geometry(size_zyx=(29, 29, 29), spacing_zyx_mm=(100.0, 100.0, 100.0))
+    coarse = [member(spacing_zyx_mm=(20.0, 20.0, 20.0))]
+    plans = planner(tmp_path, coarse, localization=localization(), budget=Budget(host_mb=6000))
+    with pytest.raises(BudgetError, match="at least needed: host memory 6"):
+        plans.plan(vast)
+    assert planner(tmp_path / "2", coarse, budget=Budget(host_mb=6000)).plan(vast).host_mb < 1000
+
+
 def test_a_spline_along_z_counts(tmp_path):
     cubic = [member(resampling=CubicResampling())]
     assert "resampling" not in items(planner(tmp_path / "1").plan(GEOMETRY))
