@@ -232,7 +232,7 @@ def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> in
             if case.problem:
                 raise InputError(case.problem)
             opened = open_case(case)
-            plan = planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
+            plan = planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes, reading_mb=opened.reading_mb)
         except LeanSegError as error:
             if is_ended():
                 raise

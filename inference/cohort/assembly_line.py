@@ -71,12 +71,12 @@ class AssemblyLine:
                 reading = None
                 assert volume is not None
                 following = self.take(False)
-                room = _room_mb(prepared, volume) - (following.image_mb if following else 0.0)
+                room = _room_mb(prepared, volume) - (following.read_mb if following else 0.0)
                 if room < writing.labels_mb:
                     writing.settle()
                 reserved_mb = writing.labels_mb
                 if following and room >= 0 and not isinstance(volume, Failure):
-                    reserved_mb += following.image_mb
+                    reserved_mb += following.read_mb
                     reading = reader.submit(following.read)
                 result: Segmented | Failure | None = predict_case(prepared, volume, predictor, reserved_mb)
                 volume = None  # Gone before the next one is read, where there is room for one alone.

@@ -89,6 +89,11 @@ class OpenedCase:
         """What a voxel is expected to take in memory, all channels together."""
         return sum(image.voxel_bytes for image in self.images)
 
+    @property
+    def reading_mb(self) -> float:
+        """MiB that reading is expected to take at most beside the voxels; channels are read in turn."""
+        return max(image.reading_mb for image in self.images)
+
     def read(self, timings: Timings) -> Volume:
         """The case with its voxels.
 
@@ -167,11 +172,12 @@ class PreparedCase:
         return None if self.opened is None else self.opened.geometry
 
     @property
-    def image_mb(self) -> float:
-        """MiB that its voxels are expected to take; 0 where they will not be read."""
+    def read_mb(self) -> float:
+        """MiB that reading it is expected to take, its voxels included; 0 where it will not be read."""
         if self.opened is None or self.failure:
             return 0.0
-        return image_mb(self.opened.geometry.size_zyx, self.opened.voxel_bytes)
+        voxels_mb = image_mb(self.opened.geometry.size_zyx, self.opened.voxel_bytes)
+        return voxels_mb + self.opened.reading_mb
 
     def read(self) -> Volume | Failure:
         """Its voxels, or why there are none."""

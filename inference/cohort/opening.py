@@ -95,7 +95,7 @@ def admit_within(call: Call, planner: Planner, further: FurtherResults | None = 
         if further is not None:
             further.check(opened.case, opened.images[0])
         try:
-            return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes)
+            return planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes, reading_mb=opened.reading_mb)
         except BudgetError:
             if call.device == "auto" and planner.backend == "cuda":
                 return None

@@ -13,7 +13,7 @@ from inference.imaging.formats.image_file import ImageFile
 from inference.imaging.formats.metaimage import read_metaimage
 from inference.imaging.formats.nifti import read_nifti
 from inference.imaging.formats.nrrd import read_nrrd
-from inference.imaging.formats.voxels import check_claim, expected_bytes, read_voxels
+from inference.imaging.formats.voxels import check_claim, expected_bytes, read_voxels, reading_mb
 from inference.imaging.volume import Volume
 
 READERS: Mapping[str, Callable[[Path], ImageFile]] = MappingProxyType(
@@ -37,6 +37,8 @@ class OpenedImage:
     geometry: Geometry
     voxel_bytes: int
     """What a voxel is expected to take in memory: 2 for int16, 4 for float32."""
+    reading_mb: float
+    """MiB that reading takes at most beside the voxels."""
     read: Callable[[], Volume]
     """Reads the voxels.
 
@@ -69,7 +71,11 @@ def open_image(path: Path) -> OpenedImage:
             )
 
         return OpenedImage(
-            geometry=series.geometry, voxel_bytes=series.voxel_bytes, read=slices, series=series
+            geometry=series.geometry,
+            voxel_bytes=series.voxel_bytes,
+            reading_mb=series.reading_mb,
+            read=slices,
+            series=series,
         )
     image = _header(read, path)
     stored = image.stored
@@ -80,7 +86,9 @@ def open_image(path: Path) -> OpenedImage:
         return Volume(array=array, geometry=image.geometry, warnings=(*image.warnings, *more))
 
     bytes_each = expected_bytes(stored.dtype, stored.slope, stored.intercept)
-    return OpenedImage(geometry=image.geometry, voxel_bytes=bytes_each, read=voxels)
+    return OpenedImage(
+        geometry=image.geometry, voxel_bytes=bytes_each, reading_mb=reading_mb(stored), read=voxels
+    )
 
 
 def read_volume(path: Path) -> Volume:

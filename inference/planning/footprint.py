@@ -81,6 +81,8 @@ class Footprint:
     """Grids of the groups whose scores are kept for the whole region."""
     writing: WritingCost = field(default_factory=WritingCost)
     """Results beside the label map."""
+    reading_mb: float = 0.0
+    """MiB that reading the image takes beside its voxels; 0 once it was read."""
     located_zyx: Zyx | None = None
     """Grid on which the organs are localized first; None where they are not, or were."""
 
@@ -101,6 +103,9 @@ class Footprint:
             "votes (uint8)": self._votes_mb,
         }
         stages = {}
+        if self.reading_mb:
+            later = {"mask (bool)": 0.0, "votes (uint8)": 0.0}
+            stages["reading"] = {**always, **later, "pieces of the file": self.reading_mb}
         if self.located_zyx is not None and self.manifest.localization is not None:
             found = self._localization(self.located_zyx, self.manifest.localization)
             stages["localization"] = {**always, **found}

@@ -42,6 +42,8 @@ class _Asked:
     voxel_bytes: int
     located: Zyx | None
     """Grid on which the region is still to be found."""
+    reading_mb: float
+    """What reading the image, where that is still to be done, takes beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ class Planner:
         voxel_bytes: int | None = None,
         small: bool = False,
         reserved_mb: float = 0.0,
+        reading_mb: float = 0.0,
     ) -> InferencePlan:
         """The fastest plan that keeps the budget.
 
@@ -84,6 +87,7 @@ class Planner:
             voxel_bytes: what a voxel of the image takes, all channels together: 2 for each that is int16, 4
                 for float32; None for int16.
             small: only the smallest plan, after a device ran out of memory.
+            reading_mb: MiB that reading the image takes beside its voxels; 0 once it was read.
             reserved_mb: MiB of the host's budget that others hold meanwhile. It makes windows smaller, and
                 refuses nothing: where no plan leaves so much, it is the smallest that keeps the budget alone.
 
@@ -97,7 +101,9 @@ class Planner:
         region = region_zyx or geometry.size_zyx
         groups = self._groups(geometry, region)
         located = located_on(manifest, geometry) if region_zyx is None else None
-        asked = _Asked(geometry=geometry, region=region, voxel_bytes=each, located=located)
+        asked = _Asked(
+            geometry=geometry, region=region, voxel_bytes=each, located=located, reading_mb=reading_mb
+        )
 
         def estimated(windows: Sequence[Zyx]) -> Iterator[InferencePlan]:
             for choice in self._choices(_given(groups, windows)):
@@ -200,6 +206,7 @@ class Planner:
             kept=[grid for grid, _ in groups[:twice]] if keep else [],
             writing=self.writing,
             located_zyx=asked.located,
+            reading_mb=asked.reading_mb,
         )
         return InferencePlan(
             backend=self.backend,

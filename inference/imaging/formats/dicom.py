@@ -21,7 +21,7 @@ from inference.geometry import Geometry
 from inference.imaging.formats.dicom_discord import commonest, discord, left_out
 from inference.imaging.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
 from inference.imaging.formats.image_file import mended_geometry, spaced
-from inference.imaging.formats.unpack import unpacker
+from inference.imaging.formats.unpack import PIXEL_BYTES, PROCESS_MB, unpacker
 from inference.imaging.formats.voxels import VoxelSink, expected_bytes
 from model.arrays import F64, Voxels
 
@@ -32,6 +32,9 @@ told."""
 WHOLE = 0.2
 """Share of the usual distance by which a gap may miss a whole multiple of it and still be one of missing
 slices."""
+PLAIN_PIXEL_BYTES = 20
+"""What a pixel of a slice that is not packed takes while it is read: as stored, shifted, and in double
+precision while it is rescaled."""
 TILT_DEGREES = 0.5
 PARALLEL_DEGREES = 0.5
 """Angle up to which rows and columns of two images count as parallel: headers round, and images that are
@@ -74,6 +77,15 @@ class Series:
     def voxel_bytes(self) -> int:
         """The bytes that a voxel is expected to take (`voxels.expected_bytes`)."""
         return max(expected_bytes(image.stored, image.slope, image.intercept) for image in self.images)
+
+    @property
+    def reading_mb(self) -> float:
+        """MiB that reading takes at most beside the voxels, a process that unpacks them included."""
+        return max(
+            (PROCESS_MB if image.is_packed else 0.0)
+            + image.rows * image.columns * (PIXEL_BYTES if image.is_packed else PLAIN_PIXEL_BYTES) / 2**20
+            for image in self.images
+        )
 
     def read(self) -> Voxels:
         """The array (z, y, x), rescaled to HU as the files say.

@@ -1,6 +1,7 @@
 """Plans: what fits is chosen, what cannot be kept is refused with the smallest that can."""
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 
@@ -204,6 +205,20 @@ def test_a_mask_for_normalization_counts(tmp_path):
     plan = planner(tmp_path / "2").plan(GEOMETRY)
     assert "mask" not in plan.host
     assert "mask (bool)" not in items(plan)
+
+
+def test_reading_counts(tmp_path):
+    """Beside the image and what is loaded; the case is refused where that is more than all that follows."""
+    plan = planner(tmp_path).plan(GEOMETRY, reading_mb=30.0)
+    loaded = {what: plan.host["networks"][what] for what in ("libraries", "image (int16)", "networks")}
+    assert {what: mb for what, mb in plan.host["reading"].items() if mb} == {
+        **loaded,
+        "pieces of the file": 30.0,
+    }
+    assert "reading" not in planner(tmp_path / "2").plan(GEOMETRY).host
+    least = ceil(sum(loaded.values()) + 9000)
+    with pytest.raises(BudgetError, match=f"at least needed: host memory {least} MiB"):
+        planner(tmp_path / "3").plan(GEOMETRY, reading_mb=9000.0)
 
 
 def test_localization_counts(tmp_path):
