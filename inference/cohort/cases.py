@@ -8,7 +8,7 @@ from os.path import realpath
 from pathlib import Path
 
 from inference.errors import OutputError, UsageError, reason
-from inference.imaging.formats.dicom import holds_dicom, is_dicom
+from inference.imaging.formats.dicom_folder import holds_dicom, is_dicom
 from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import sweep, try_folder
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel

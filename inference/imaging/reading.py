@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
-from inference.imaging.formats.dicom import Series, is_dicom, open_series
+from inference.imaging.formats.dicom import Series, open_series
+from inference.imaging.formats.dicom_folder import is_dicom
 from inference.imaging.formats.image_file import ImageFile
 from inference.imaging.formats.metaimage import read_metaimage
 from inference.imaging.formats.nifti import read_nifti

@@ -15,7 +15,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from inference.errors import InputError, UsageError, one_line, reason
-from inference.imaging.formats.dicom_file import DATA_AT, PREFIX_AT
+from inference.imaging.formats.dicom_walk import DATA_AT, PREFIX_AT
 from inference.imaging.reading import image_suffix
 from inference.imaging.writing import TEMPORARY, whole_file
 

@@ -7,9 +7,7 @@ are read here; packed ones (JPEG and the like) in `inference.imaging.formats.unp
 their file was found sound.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +16,9 @@ from numpy.typing import NDArray
 
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
-from inference.imaging.formats.dicom_discord import commonest, discord, left_out
-from inference.imaging.formats.dicom_file import DATA_AT, PREFIX_AT, DicomImage, read_dicom_file
+from inference.imaging.formats.dicom_choice import choose_series
+from inference.imaging.formats.dicom_discord import commonest, discord
+from inference.imaging.formats.dicom_file import DicomImage
 from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.unpack import PIXEL_BYTES, PROCESS_MB, unpacker
 from inference.imaging.formats.voxels import VoxelSink, expected_bytes
@@ -36,25 +35,6 @@ PLAIN_PIXEL_BYTES = 20
 """What a pixel of a slice that is not packed takes while it is read: as stored, shifted, and in double
 precision while it is rescaled."""
 TILT_DEGREES = 0.5
-PARALLEL_DEGREES = 0.5
-"""Angle up to which rows and columns of two images count as parallel: headers round, and images that are
-turned farther are another stack."""
-ROW_AND_COLUMN = (slice(0, 3), slice(3, 6))
-"""Where the two directions stand in an image's orientation."""
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: `DICM` stands at byte 128, or it is named `.dcm`."""
-    try:
-        with path.open("rb") as file:
-            return file.read(DATA_AT)[PREFIX_AT:] == b"DICM" or path.suffix.lower() == ".dcm"
-    except OSError:
-        return path.suffix.lower() == ".dcm"
-
-
-def holds_dicom(folder: Path) -> bool:
-    """Whether a folder, or a folder directly in it, holds DICOM files. Hidden files do not count."""
-    return any(is_dicom(file) for sub in _with_folders_in(folder) for file in _files_in(sub))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,81 +89,17 @@ class Series:
 def open_series(path: Path) -> Series:
     """Read the headers of the series in a folder (or one level below it), or of one file.
 
-    Of several series, the one with the most images is taken, with a warning. Images of another size or
-    orientation are another series.
+    `choose_series` says which one is taken of several.
 
     Raises:
         InputError: no DICOM files, several series of the same length, colour, slices that do not make one
             stack, damage.
     """
-    images, warnings = _choose(path)
+    chosen, warnings = choose_series(path)
+    images = _in_order(path, chosen)
     doubts = _unevenness(images)
     geometry, notes = _grid(path, images, [*warnings, *discord(images), *doubts])
     return Series(images=images, geometry=geometry, warnings=notes, doubts=tuple(doubts))
-
-
-def _choose(path: Path) -> tuple[list[DicomImage], list[str]]:
-    """Images of the series to read, in order, and warnings."""
-    files = (
-        [path]
-        if path.is_file()
-        else [file for sub in _with_folders_in(path) for file in _files_in(sub) if is_dicom(file)]
-    )
-    stacks: dict[tuple[object, ...], list[list[DicomImage]]] = defaultdict(list)
-    without = 0
-    for file in files:
-        images = read_dicom_file(file)
-        without += not images
-        for image in images:
-            of_kind = stacks[image.is_colour, image.series_uid, image.rows, image.columns]
-            stack = next((stack for stack in of_kind if _are_parallel(stack[0], image)), None)
-            if stack is None:
-                of_kind.append([image])
-            else:
-                stack.append(image)
-    groups = [stack for of_kind in stacks.values() for stack in of_kind]
-    if not groups:
-        raise InputError(
-            f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"
-        )
-    # Colour last: what a workstation saves beside a CT is no CT.
-    series = min(groups, key=lambda group: (group[0].is_colour, -len(group)))
-    if series[0].is_colour:
-        raise InputError(f"{path}: holds colour images; give the CT itself, not a picture of it")
-    others = [group for group in groups if group is not series]
-    if any(len(group) == len(series) for group in others if not group[0].is_colour):
-        raise InputError(
-            f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest; give "
-            "each a folder of its own"
-        )
-    uid = series[0].series_uid
-    same: list[DicomImage] = []
-    strange = []
-    for group in others:
-        if uid and group[0].series_uid == uid and not group[0].is_colour:
-            same += group
-        else:
-            strange.append(group)
-    warnings = []
-    if strange:
-        counts = _counts([series, *strange])
-        warnings = [f"{len(strange) + 1} DICOM series in one folder ({counts} images); the longest was taken"]
-    warnings += left_out(series, same) if same else []
-    warnings += [f"{without} DICOM files without an image were left out"] if without else []
-    return _in_order(path, series), warnings
-
-
-def _are_parallel(one: DicomImage, other: DicomImage) -> bool:
-    """Whether rows and columns of two images point the same way, or neither image says where they point."""
-    if one.orientation is None or other.orientation is None:
-        return one.orientation == other.orientation
-    # Between the ends of two unit vectors, a cheap measure: each image may be held against many.
-    apart = max(math.dist(one.orientation[part], other.orientation[part]) for part in ROW_AND_COLUMN)
-    return apart <= math.radians(PARALLEL_DEGREES)
-
-
-def _counts(groups: Iterable[Sequence[DicomImage]]) -> str:
-    return ", ".join(map(str, sorted(map(len, groups), reverse=True)))
 
 
 def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
@@ -291,21 +207,3 @@ def _pixels(image: DicomImage) -> NDArray[np.generic]:
     if unused:  # overlays may lie in the other bits; shifting to and fro also carries the sign
         raw = (raw.astype(image.stored.newbyteorder("=")) << above) >> unused
     return raw
-
-
-def _with_folders_in(folder: Path) -> list[Path]:
-    """The folder itself if it holds DICOM files, else the folders in it."""
-    if any(is_dicom(file) for file in _files_in(folder)):
-        return [folder]
-    return [entry for entry in _entries(folder) if entry.is_dir()]
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if entry.is_file()]
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError:
-        return []

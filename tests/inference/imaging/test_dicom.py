@@ -11,7 +11,8 @@ import pytest
 
 from inference.errors import InputError
 from inference.imaging.formats import unpack
-from inference.imaging.formats.dicom_file import _Walk, read_dicom_file
+from inference.imaging.formats.dicom_file import read_dicom_file
+from inference.imaging.formats.dicom_walk import DicomWalk
 from inference.imaging.formats.file_bytes import FileBytes
 from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import (
@@ -142,7 +143,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_damaged(tmp_path):
     path = tmp_path / "a.dcm"
     path.write_bytes(dicom(np.zeros((2, 3), np.int16), extra=element(0x00091001, "UN", bytes(40_000))))
     with path.open("rb") as file:
-        walk = _Walk(FileBytes(file))
+        walk = DicomWalk(FileBytes(file))
         os.truncate(path, 200)
         with pytest.raises(struct.error):
             walk.run()
