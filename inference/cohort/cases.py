@@ -8,7 +8,7 @@ from os.path import realpath
 from pathlib import Path
 
 from inference.errors import OutputError, UsageError, reason
-from inference.imaging.formats.dicom_folder import holds_dicom, is_dicom
+from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
 from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import sweep, try_folder
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
@@ -47,8 +47,9 @@ def output_name(name: str) -> str:
 def find_cases(source: Path, channels: int = 1) -> list[Case]:
     """The cases in a folder, by name; or the one case that a file or a DICOM folder is.
 
-    Folders are searched for images and for folders that hold DICOM files; hidden files do not count. Cases
-    whose results would have the same name, or that lack a channel, have a `problem`.
+    Folders are searched for images and for folders that hold DICOM files. Hidden files do not count, nor do
+    DICOM files directly in the folder that are no images, such as the directory of a disc. Cases whose
+    results would have the same name, or that lack a channel, have a `problem`.
 
     Args:
         source: a folder, a file (with several channels: of the first one) or a DICOM folder.
@@ -152,7 +153,7 @@ def _images_in(folder: Path) -> list[Path]:
     images = [
         entry for entry in inside if image_suffix(entry.name) or (entry.is_dir() and holds_dicom(entry))
     ]
-    if any(not image_suffix(entry.name) and entry.is_file() and is_dicom(entry) for entry in inside):
+    if any(not image_suffix(entry.name) and entry.is_file() and may_hold_image(entry) for entry in inside):
         return [folder.resolve(), *(entry for entry in images if not entry.is_dir())]
     return images
 

@@ -6,7 +6,17 @@ import numpy as np
 import SimpleITK as sitk
 
 from tests.inference.bundles import abdomen, hu
-from tests.inference.dicom_files import HTJ2K, JPEG_LOSSLESS, dicom, element, enhanced, packed_junk
+from tests.inference.dicom_files import (
+    DIRECTORY,
+    HTJ2K,
+    JPEG_LOSSLESS,
+    dicom,
+    element,
+    enhanced,
+    packed_junk,
+    segmentation,
+    start,
+)
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 
 SPACING = (1.0, 1.5, 2.5)
@@ -76,6 +86,17 @@ def dicom_slices(of_all=None, **of_one):
 
 def dicom_below(folder):
     write_series(folder / "case" / "series 1", straight(4))
+
+
+def dicom_disc(folder):
+    """A directory of files beside the folder that holds them, as on a CD."""
+    write_series(folder / "case" / "IMAGES", straight(4))
+    (folder / "case" / "DICOMDIR").write_bytes(start(sop_class=DIRECTORY))
+
+
+def dicom_beside(folder):
+    write_series(folder / "case", straight(4))
+    (folder / "case" / "case.seg.dcm").write_bytes(segmentation())
 
 
 def sparse(name, *lines):
@@ -193,12 +214,17 @@ WORKS = {
         series(straight(4), straight(2)),
         "2 DICOM series in one folder (4, 2 images)",
     ),
+    "DICOM folder with a segmentation, a dose or a report": (
+        dicom_beside,
+        "1 DICOM file without an image was left out",
+    ),
     "DICOM with compressed pixels": (series(straight(4), size=(48, 64), compressor="JPEG2000"), None),
     "enhanced DICOM, all slices in one file": (
         dicom_file(enhanced(CT + 1024, [2.5 * i for i in range(len(CT))])),
         None,
     ),
     "DICOM folder one level down": (dicom_below, None),
+    "DICOM folder with a DICOMDIR": (dicom_disc, "1 DICOM file without an image was left out"),
     "name with spaces and unicode": (nifti(name="Fall 7 – Mädchen 腹部.nii.gz"), None),
     "symbolic link to an image": (link, None),
     "no body in view": (nifti(np.full((8, 20, 20), -1000, np.int16)), "hardly any soft tissue"),

@@ -23,7 +23,19 @@ def element(tag, kind, value, syntax=EXPLICIT):
     return head + kind.encode() + struct.pack(f"{order}H", len(value)) + value
 
 
-def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", **changes):
+SEG, RTDOSE, DIRECTORY = (f"1.2.840.10008.{kind}" for kind in ("5.1.4.1.1.66.4", "5.1.4.1.1.481.2", "1.3.10"))
+
+
+def uid(tag, value, syntax=EXPLICIT):
+    return element(tag, "UI", value + "\0" * (len(value) % 2), syntax)
+
+
+def start(syntax=EXPLICIT, sop_class=""):
+    """What a file begins with: what it is, if that is said, and how the rest is written."""
+    return PREFIX + (uid(0x00020002, sop_class) if sop_class else b"") + uid(0x00020010, syntax)
+
+
+def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", sop_class="", **changes):
     """A DICOM file of our own making; `pixels` (rows, columns) as stored."""
     stored = pixels.astype(pixels.dtype.newbyteorder(">" if syntax == BIG else "<")).tobytes()
     values = {
@@ -34,19 +46,24 @@ def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", **changes):
         "intercept": "-1024",
         "samples": 1,
         "rows": pixels.shape[0],
+        "bits": pixels.itemsize * 8,
     } | changes
     elements = [
         (0x0020000E, "UI", "1.2.3"), (0x00200032, "DS", f"0\\0\\{z}"), (0x00200037, "DS", "1\\0\\0\\0\\1\\0"),
         (0x00280002, "US", values["samples"]), (0x00280010, "US", values["rows"]),
         (0x00280011, "US", pixels.shape[1]),
-        (0x00280030, "DS", "0.8\\0.7"), (0x00280100, "US", pixels.itemsize * 8),
+        (0x00280030, "DS", "0.8\\0.7"), (0x00280100, "US", values["bits"]),
         (0x00280101, "US", values["stored"]),
         (0x00280102, "US", values["high"]), (0x00280103, "US", values["signed"]),
         (0x00281052, "DS", values["intercept"]),
         (0x00281053, "DS", values["slope"]), (0x7FE00010, "OW", stored),
     ]  # fmt: skip
-    meta = element(0x00020010, "UI", syntax + "\0" * (len(syntax) % 2))
-    return PREFIX + meta + extra + b"".join(element(*e, syntax) for e in elements)
+    return start(syntax, sop_class) + extra + b"".join(element(*e, syntax) for e in elements)
+
+
+def segmentation(sop_class=SEG):
+    """Two voxels in a byte each: what no image has, and a SEG does."""
+    return dicom(np.zeros((2, 4), np.uint8), bits=1, stored=1, high=0, signed=0, sop_class=sop_class)
 
 
 def packed_junk():
@@ -99,4 +116,4 @@ def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None):
         0x52009230, *frames[:described], syntax=syntax
     )
     body += element(0x7FE00010, "OW", pixels.astype("<i2").tobytes(), syntax)
-    return PREFIX + element(0x00020010, "UI", syntax + "\0" * (len(syntax) % 2)) + body
+    return start(syntax) + body

@@ -15,6 +15,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from inference.errors import InputError, UsageError, one_line, reason
+from inference.imaging.formats.dicom_folder import START_BYTES, may_start_image
 from inference.imaging.formats.dicom_walk import DATA_AT, PREFIX_AT
 from inference.imaging.reading import image_suffix
 from inference.imaging.writing import TEMPORARY, whole_file
@@ -99,6 +100,14 @@ class Storage:
             return bool(self.files.cat_file(self.at(name), start=PREFIX_AT, end=DATA_AT) == b"DICM")
         except FAILURES:
             return False
+
+    def may_hold_image(self, name: str) -> bool:
+        """Whether a file is DICOM and does not say at its start that it holds no image."""
+        try:
+            start = self.files.cat_file(self.at(name), start=0, end=START_BYTES)
+        except FAILURES:
+            start = b""
+        return may_start_image(name, start)
 
     def read_text(self, name: str) -> str:
         """A text file.

@@ -8,7 +8,7 @@ from pathlib import Path
 from inference.errors import InputError
 from inference.imaging.formats.dicom_discord import left_out
 from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
-from inference.imaging.formats.dicom_folder import dicom_files
+from inference.imaging.formats.dicom_folder import dicom_files, dicom_files_below
 
 PARALLEL_DEGREES = 0.5
 """Angle up to which rows and columns of two images count as parallel: headers round, and images that are
@@ -26,19 +26,8 @@ def choose_series(path: Path) -> tuple[list[DicomImage], list[str]]:
     Raises:
         InputError: no DICOM images, several series of the same length, colour, damage.
     """
-    stacks: dict[tuple[object, ...], list[list[DicomImage]]] = defaultdict(list)
-    without = 0
-    for file in dicom_files(path):
-        images = read_dicom_file(file)
-        without += not images
-        for image in images:
-            of_kind = stacks[image.is_colour, image.series_uid, image.rows, image.columns]
-            stack = next((stack for stack in of_kind if _are_parallel(stack[0], image)), None)
-            if stack is None:
-                of_kind.append([image])
-            else:
-                stack.append(image)
-    groups = [stack for of_kind in stacks.values() for stack in of_kind]
+    images, without = _images_of(path)
+    groups = _stacks(images)
     if not groups:
         raise InputError(
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"
@@ -66,8 +55,41 @@ def choose_series(path: Path) -> tuple[list[DicomImage], list[str]]:
         counts = _counts([series, *strange])
         warnings = [f"{len(strange) + 1} DICOM series in one folder ({counts} images); the longest was taken"]
     warnings += left_out(series, same) if same else []
-    warnings += [f"{without} DICOM files without an image were left out"] if without else []
+    if without:
+        files = "file without an image was" if without == 1 else "files without an image were"
+        warnings.append(f"{without} DICOM {files} left out")
     return series, warnings
+
+
+def _images_of(path: Path) -> tuple[list[DicomImage], int]:
+    """Images of a file or a folder, or, where that holds none, of the folders in it.
+
+    The second value is how many files hold none.
+    """
+    images, without = _read_all([path] if path.is_file() else dicom_files(path))
+    if images or path.is_file():
+        return images, without
+    images, more = _read_all(dicom_files_below(path))
+    return images, without + more
+
+
+def _read_all(files: Iterable[Path]) -> tuple[list[DicomImage], int]:
+    """Images of files, and how many of the files hold none."""
+    held = [read_dicom_file(file) for file in files]
+    return [image for images in held for image in images], sum(not images for images in held)
+
+
+def _stacks(images: Iterable[DicomImage]) -> list[list[DicomImage]]:
+    """Images by series, size and direction."""
+    stacks: dict[tuple[object, ...], list[list[DicomImage]]] = defaultdict(list)
+    for image in images:
+        of_kind = stacks[image.is_colour, image.series_uid, image.rows, image.columns]
+        stack = next((stack for stack in of_kind if _are_parallel(stack[0], image)), None)
+        if stack is None:
+            of_kind.append([image])
+        else:
+            stack.append(image)
+    return [stack for of_kind in stacks.values() for stack in of_kind]
 
 
 def _are_parallel(one: DicomImage, other: DicomImage) -> bool:

@@ -97,8 +97,8 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
     """Read the header of a DICOM file.
 
     Returns:
-        Its image, or its frames in the order of the file; nothing if it holds none, as a directory or a
-        report does.
+        Its image, or its frames in the order of the file; nothing if it holds none, as a directory, a report
+        or a segmentation does.
 
     Raises:
         InputError: the file is damaged, or of a kind that is not read.
@@ -123,7 +123,7 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
     number = {
         name: int(struct.unpack(f"{walk.order}H", values[name][:2])[0]) for name in _NUMBERS & set(values)
     }
-    if walk.pixels is None:
+    if walk.pixels is None or walk.is_without_image:
         return []
     if not {"Rows", "Columns"} <= set(number):
         raise DamagedError("pixels without rows and columns")

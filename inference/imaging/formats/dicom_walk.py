@@ -7,6 +7,7 @@ groups) is kept.
 
 from typing import Literal
 
+from inference.imaging.formats.dicom_classes import is_without_image
 from inference.imaging.formats.file_bytes import FileBytes
 
 PREFIX_AT, DATA_AT = 128, 132
@@ -14,13 +15,13 @@ UNDEFINED = 0xFFFFFFFF
 DEEPEST = 32
 _LONG_FORM = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_SYNTAX, _PIXELS = 0x00020010, 0x7FE00010
+_META_CLASS, _SYNTAX, _CLASS, _PIXELS = 0x00020002, 0x00020010, 0x00080016, 0x7FE00010
 IMPLICIT, BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
 _MACROS = {0x00209113, 0x00209116, 0x00289110, 0x00289145}
 """Functional groups that are read: where a frame lies, how it is turned, its pixels' size, its rescaling."""
 WANTED = {
-    0x00080060: "Modality",
+    _META_CLASS: "MediaStorageSOPClassUID", _CLASS: "SOPClassUID", 0x00080060: "Modality",
     0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID",
     0x00200013: "InstanceNumber", 0x00200032: "ImagePositionPatient",
     0x00200037: "ImageOrientationPatient", 0x00200052: "FrameOfReferenceUID",
@@ -54,12 +55,19 @@ class DicomWalk:
         self.syntax = IMPLICIT
         self.order: Literal["<", ">"] = "<"
 
+    @property
+    def is_without_image(self) -> bool:
+        """Whether its class, as far as it was read at the start or in the data, holds no image."""
+        return any(is_without_image(_text(self.raw.get(tag, b""))) for tag in (_META_CLASS, _CLASS))
+
     def run(self) -> None:
-        """Walk over the whole file."""
+        """Walk over the whole file, or over its start where that says that it is no image."""
         at, end = 0, len(self._data)
         if self._data[PREFIX_AT:DATA_AT] == b"DICM":
             at = self._walk(DATA_AT, end, explicit=True, into=self.raw, only_group=2)
-            self.syntax = self.raw.get(_SYNTAX, b"").decode("ascii", "replace").strip(" \0") or IMPLICIT
+            self.syntax = _text(self.raw.get(_SYNTAX, b"")) or IMPLICIT
+            if self.is_without_image:
+                return
         elif self._data[4:6].isalpha() and self._data[4:6].isupper():
             self.syntax = "1.2.840.10008.1.2.1"
         if self.syntax == _DEFLATED:
@@ -156,3 +164,7 @@ class DicomWalk:
             self.groups[sequence].append({})
             return self.groups[sequence][-1]
         return into if depth == 2 and sequence in _MACROS else None
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace").strip(" \0")

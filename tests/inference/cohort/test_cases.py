@@ -13,6 +13,7 @@ from inference.cohort.cases import (
     shared_warnings,
 )
 from inference.errors import OutputError, UsageError
+from tests.inference.dicom_files import DIRECTORY, segmentation, start
 from tests.inference.images import write_nifti, write_series
 
 running_as_root = os.getuid() == 0
@@ -67,6 +68,15 @@ def test_cases_in_a_folder(source):
 def test_a_folder_of_slices_is_one_case(source):
     put(source, "1.dcm", "2.dcm")
     assert [(case.path, case.output_name) for case in find_cases(source)] == [(source, "in.nii.gz")]
+
+
+def test_a_discs_directory_makes_no_series_of_the_folder(source):
+    """Its folders are cases as they would be without it; so are they beside a segmentation."""
+    for name in ("a", "b"):
+        write_series(source / name, [(0.0, 0.0, 3.0 * i) for i in range(2)])
+    (source / "DICOMDIR").write_bytes(start(sop_class=DIRECTORY))
+    (source / "a.seg.dcm").write_bytes(segmentation())
+    assert shown(find_cases(source)) == [(["a"], "a.nii.gz", None), (["b"], "b.nii.gz", None)]
 
 
 def test_two_inputs_with_one_output_name_both_have_a_problem(source):

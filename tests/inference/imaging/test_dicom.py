@@ -123,7 +123,7 @@ def test_files_without_an_image_are_left_out(tmp_path):
     (folder / "report.dcm").write_bytes(
         PREFIX + element(0x00020010, "UI", EXPLICIT + "\0") + element(0x00080060, "CS", "SR")
     )
-    assert read_volume(folder).warnings == ("1 DICOM files without an image were left out",)
+    assert read_volume(folder).warnings == ("1 DICOM file without an image was left out",)
 
 
 def test_sequences_are_walked_over(tmp_path):

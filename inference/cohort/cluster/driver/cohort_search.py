@@ -67,7 +67,11 @@ def _in_folder(storage: Storage, folder: str, held: Sequence[Entry], channels: i
             problem=case.problem,
         )
     # Of a series that was sorted by hand, any file may be another's: a few are looked into.
-    if any(storage.is_dicom(inside + entry.name) for entry in others[:SNIFFED]):
+    is_series = any(storage.is_dicom(inside + entry.name) for entry in others[:SNIFFED])
+    if is_series and any(entry.is_folder for entry in held):
+        # A disc's directory, or a report, of what lies in the folders is no case of its own.
+        is_series = any(storage.may_hold_image(inside + entry.name) for entry in others)
+    if is_series:
         lacking = None if channels == 1 else f"{storage.location(folder)}: is one channel, of {channels}"
         yield Task(
             case=folder or storage.root.rpartition("/")[2],

@@ -5,6 +5,7 @@ import pytest
 
 from inference.cohort.cluster.driver.cohort_search import find_tasks
 from inference.errors import UsageError
+from tests.inference.dicom_files import DIRECTORY, segmentation, start
 from tests.inference.images import write_nifti, write_series
 
 
@@ -31,6 +32,16 @@ def test_a_link_back_up_is_not_followed(tmp_path):
     (tmp_path / "p" / "up").symlink_to(tmp_path)
     (tmp_path / "linked").symlink_to(tmp_path / "p")
     assert list(found(tmp_path)) == ["linked/a", "p/a"]
+
+
+def test_what_lies_beside_folders_of_slices_and_is_no_image_is_no_case(tmp_path):
+    """A disc's directory and a segmentation; where slices lie there too, that folder is a case."""
+    write_series(tmp_path / "p" / "IMAGES", [(0, 0, 0), (0, 0, 3)])
+    (tmp_path / "p" / "DICOMDIR").write_bytes(start(sop_class=DIRECTORY))
+    (tmp_path / "p" / "a.seg.dcm").write_bytes(segmentation())
+    assert list(found(tmp_path)) == ["p/IMAGES"]
+    write_series(tmp_path / "p", [(0, 0, 0), (0, 0, 3)])
+    assert list(found(tmp_path)) == ["p", "p/IMAGES"]
 
 
 def test_channels_are_found_beside_each_other(tmp_path):

@@ -1,0 +1,135 @@
+"""What is read of a DICOM folder that holds more than the slices of one CT."""
+
+import numpy as np
+import pytest
+
+from inference.errors import InputError
+from inference.imaging.formats.dicom_classes import is_without_image
+from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
+from inference.imaging.reading import read_volume
+from tests.inference.dicom_files import DIRECTORY, IMPLICIT, RTDOSE, SEG, dicom, segmentation, start, uid
+from tests.inference.images import write_series
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+LEFT_OUT = "1 DICOM file without an image was left out"
+
+
+def straight(count):
+    return [(0.0, 0.0, 3.0 * i) for i in range(count)]
+
+
+# What is no image
+# ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("2", False),  # CT
+        ("2.1", False),  # enhanced CT
+        ("7", False),  # secondary capture
+        ("128", False),  # PET
+        ("481.1", False),  # RT Image
+        ("481.2", True),  # RTDOSE
+        ("481.3", True),  # RTSTRUCT
+        ("11.1", True),  # presentation state
+        ("66", True),  # raw data
+        ("66.4", True),  # SEG
+        ("88.33", True),  # SR
+        ("88.59", True),  # key objects
+        ("104.1", True),  # PDF
+        ("6640", False),  # of no family that is known
+    ],
+)
+def test_classes_without_an_image(kind, expected):
+    assert is_without_image(f"1.2.840.10008.5.1.4.1.1.{kind}") == expected
+
+
+def test_a_class_that_is_not_said_or_not_known_may_be_an_image():
+    assert not is_without_image("")
+    assert not is_without_image("1.3.12.66.4")
+    assert is_without_image(DIRECTORY)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        segmentation(),
+        segmentation()[:-60],  # Cut short: nothing of it is read.
+        start(DEFLATED, SEG) + b"packed",
+        # Said in the data alone, as by files without a start.
+        dicom(np.zeros((8, 4), np.uint32), extra=uid(0x00080016, RTDOSE), stored=32, high=31),
+        start(sop_class=DIRECTORY),
+    ],
+    ids=["SEG", "truncated SEG", "deflated SEG", "RTDOSE", "DICOMDIR"],
+)
+def test_what_is_no_image_is_left_out_whatever_its_pixels_are(tmp_path, other):
+    folder = write_series(tmp_path / "s", straight(3))
+    alone = read_volume(folder)
+    (folder / "0.dcm").write_bytes(other)
+    volume = read_volume(folder)
+    assert volume.warnings == (LEFT_OUT,)
+    np.testing.assert_array_equal(volume.array, alone.array)
+    assert volume.geometry == alone.geometry
+
+
+def test_an_object_without_an_image_alone_is_refused(tmp_path):
+    (tmp_path / "a.seg.dcm").write_bytes(segmentation())
+    for path in (tmp_path, tmp_path / "a.seg.dcm"):
+        with pytest.raises(InputError, match="holds no DICOM images; give an image file or a folder with"):
+            read_volume(path)
+
+
+def test_one_bit_is_damage_where_nothing_says_that_it_is_no_image(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(segmentation(sop_class=CT))
+    with pytest.raises(InputError, match="an image of 4 × 2 × 1 pixels of 1 bits"):
+        read_volume(tmp_path)
+
+
+# Folders
+# ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["DICOMDIR", "a.dcm"])
+def test_folders_are_looked_into_where_the_files_beside_them_hold_no_image(tmp_path, name):
+    write_series(tmp_path / "IMAGES", straight(3))
+    (tmp_path / name).write_bytes(start(sop_class=DIRECTORY if name == "DICOMDIR" else SEG))
+    volume = read_volume(tmp_path)
+    assert volume.array.shape == (3, 3, 4)
+    assert volume.warnings == (LEFT_OUT,)
+
+
+def test_folders_are_not_looked_into_where_an_image_lies_beside_them(tmp_path):
+    write_series(tmp_path, straight(2))
+    write_series(tmp_path / "more", straight(3), uid="1.2.3.2")
+    assert read_volume(tmp_path).array.shape == (2, 3, 4)
+    assert read_volume(tmp_path).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a", start(sop_class=CT), True),
+        ("a", start(sop_class=SEG), False),
+        ("DICOMDIR", start(sop_class=DIRECTORY), False),
+        ("a.dcm", start(IMPLICIT), True),
+        ("a", start(), True),
+        ("a.dcm", b"x", True),
+        ("a", b"x", False),
+        # The class stands where it stands in files with a start, but this is none.
+        ("a", uid(0x00020002, CT), False),
+    ],
+)
+def test_the_start_of_a_file_says_whether_it_may_hold_an_image(tmp_path, name, content, expected):
+    (tmp_path / name).write_bytes(content)
+    assert may_hold_image(tmp_path / name) == expected
+    assert not may_hold_image(tmp_path / "nowhere")
+
+
+def test_a_folder_with_a_directory_alone_holds_dicom(tmp_path):
+    """It may hold more one level down, and is refused by name if it does not."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "DICOMDIR").write_bytes(start(sop_class=DIRECTORY))
+    assert holds_dicom(tmp_path)
+    assert holds_dicom(tmp_path / "a")
