@@ -24,7 +24,14 @@ from inference.cohort.cases import (
 from inference.cohort.folder import Begin, FolderRun, Progress
 from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import open_case
-from inference.cohort.opening import admit_within, further_for, planner_for, predictor_for, value_unit
+from inference.cohort.opening import (
+    admit_within,
+    expected_modalities,
+    further_for,
+    planner_for,
+    predictor_for,
+    value_unit,
+)
 from inference.cohort.organ_table import check_tables, write_tables
 from inference.cohort.outcome import Outcome, exit_code, findings, look_at, naming, summary
 from inference.cohort.progress import Console
@@ -121,7 +128,8 @@ def _check_files(call: Call) -> None:
 
 def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
     """What is to be segmented; the user is told of images beside it, and of what holds for several cases."""
-    cases = find_cases(call.input, len(bundle.manifest.inputs))
+    found = find_cases(call.input, len(bundle.manifest.inputs))
+    cases = [replace(case, modalities=expected_modalities(bundle)) for case in found]
     check_folders(call.input, call.output)
     if left_out := passed_over(call.input, cases, call.output):
         console.complain(f"warning: {printable(left_out)}")

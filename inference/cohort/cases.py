@@ -8,6 +8,7 @@ from os.path import realpath
 from pathlib import Path
 
 from inference.errors import OutputError, UsageError, reason
+from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
 from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import sweep, try_folder
@@ -28,11 +29,19 @@ class Case:
     """Why it cannot be segmented, known before it is read."""
     warnings: tuple[str, ...] = ()
     """What the user should know of it, known before it is read."""
+    modalities: tuple[str, ...] = ()
+    """What the bundle takes its channels to be, as DICOM writes it, empty where that is open; it decides
+    between several series in one folder. None at all: a CT."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All channels, in order."""
         return (self.path, *self.further)
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The modality that is expected of each channel."""
+        return self.modalities or (CT,) * len(self.paths)
 
 
 def output_name(name: str) -> str:

@@ -12,6 +12,7 @@ from inference.errors import InputError, UsageError
 from inference.geometry import Geometry, same_grid
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.formats.dicom import Series, open_series
+from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.reading import OpenedImage
 from inference.imaging.writing import LABELS_SUFFIX
@@ -115,9 +116,22 @@ def object_writer(kinds: Sequence[str]) -> Writes:
 
 
 def further_results(
-    kinds: Sequence[str], label_set: LabelSet, maker: Maker, template: Path | None, cases: int
+    kinds: Sequence[str],
+    label_set: LabelSet,
+    maker: Maker,
+    template: Path | None,
+    cases: int,
+    modality: str = CT,
 ) -> FurtherResults | None:
     """What a call asks for; None for label maps alone.
+
+    Args:
+        kinds: keys of `SUFFIXES`.
+        label_set: what the labels mean.
+        maker: the bundle.
+        template: the series whose slices are referred to, if not in the case itself.
+        cases: how many there are.
+        modality: that is expected of the template.
 
     Raises:
         UsageError: a package is missing, or one template is given for several cases or for none of its use.
@@ -137,5 +151,5 @@ def further_results(
         label_set=label_set,
         maker=maker,
         write_objects=object_writer(kinds),
-        template=None if template is None else open_series(template),
+        template=None if template is None else open_series(template, modality),
     )

@@ -119,7 +119,7 @@ def open_case(case: Case) -> OpenedCase:
     Raises:
         InputError: one cannot be read, or they lie on different grids.
     """
-    images = tuple(open_image(path) for path in case.paths)
+    images = tuple(map(open_image, case.paths, case.expected))
     first = images[0].geometry
     for path, image in zip(case.further, images[1:], strict=True):
         if not same_grid(first, image.geometry):

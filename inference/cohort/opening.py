@@ -1,5 +1,8 @@
 """From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from inference.call import Call
 from inference.cohort.further_results import COST, FurtherResults, further_results
 from inference.cohort.one_case import Admit, OpenedCase
@@ -14,6 +17,9 @@ from inference.runtime.backends import select_backend
 from leanseg.version import VERSION
 from model.bundle import ModelBundle
 from model.manifest.network import Precision
+
+DICOM_MODALITIES: Mapping[str, str] = MappingProxyType({"CT": "CT", "MR": "MR", "PET": "PT", "other": ""})
+"""What a manifest calls a channel to how DICOM files name what made them."""
 
 
 def _limits(call: Call) -> tuple[Precision | None, Budget]:
@@ -80,7 +86,19 @@ def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults |
         bundle_version=manifest.provenance.git_revision,
         manifest_sha256=bundle.sha256,
     )
-    return further_results(call.format, manifest.output.as_label_set(), maker, call.template, cases)
+    return further_results(
+        call.format,
+        manifest.output.as_label_set(),
+        maker,
+        call.template,
+        cases,
+        expected_modalities(bundle)[0],
+    )
+
+
+def expected_modalities(bundle: ModelBundle) -> tuple[str, ...]:
+    """What a bundle takes its channels to be, as DICOM writes it; empty for one that may be anything."""
+    return tuple(DICOM_MODALITIES[channel.modality] for channel in bundle.manifest.inputs)
 
 
 def value_unit(bundle: ModelBundle) -> str:

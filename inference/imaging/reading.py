@@ -9,6 +9,7 @@ from types import MappingProxyType
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
 from inference.imaging.formats.dicom import Series, open_series
+from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.formats.dicom_folder import is_dicom
 from inference.imaging.formats.image_file import ImageFile
 from inference.imaging.formats.metaimage import read_metaimage
@@ -49,10 +50,15 @@ class OpenedImage:
     """The DICOM series that it is; None for other formats."""
 
 
-def open_image(path: Path) -> OpenedImage:
+def open_image(path: Path, modality: str = CT) -> OpenedImage:
     """Read the header of an image file, or of a folder that holds a DICOM series.
 
     The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`.
+
+    Args:
+        path: the file or the folder.
+        modality: that is expected, as DICOM writes it, empty where any may be; it decides between several
+            series in one folder.
 
     Raises:
         InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names
@@ -60,7 +66,7 @@ def open_image(path: Path) -> OpenedImage:
     """
     read = _reader(path)
     if read is None:
-        series = open_series(path)
+        series = open_series(path, modality)
 
         def slices() -> Volume:
             return Volume(

@@ -99,6 +99,11 @@ def dicom_beside(folder):
     (folder / "case" / "case.seg.dcm").write_bytes(segmentation())
 
 
+def dicom_pet_and_ct(folder):
+    write_series(folder / "case", straight(6), uid="1.2.3.1", number=1, modality="PT")
+    write_series(folder / "case", straight(4), uid="1.2.3.2", number=2)
+
+
 def sparse(name, *lines):
     """An image of the CT with the header that is given, its voxels after it."""
 
@@ -213,6 +218,10 @@ WORKS = {
     "DICOM folder with a second, shorter series": (
         series(straight(4), straight(2)),
         "2 DICOM series in one folder (4, 2 images)",
+    ),
+    "DICOM folder with a series of another modality": (
+        dicom_pet_and_ct,
+        "2 DICOM series in one folder (6 PT, 4 CT images); the longest CT was taken",
     ),
     "DICOM folder with a segmentation, a dose or a report": (
         dicom_beside,

@@ -1,6 +1,7 @@
 """How a call's pieces are put together: who plans, who may leave the GPU, what is said of each outcome."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.imaging.dicom_results.maker import Maker
 from inference.timing import Timings
-from tests.inference.bundles import make_bundle, member
-from tests.inference.images import write_nifti
+from tests.inference.bundles import CT, make_bundle, member
+from tests.inference.images import write_nifti, write_series
 
 GRID = Geometry(size_zyx=(20, 40, 48), spacing_zyx_mm=(3.0, 2.0, 2.0))
 MAKER = Maker(program="p", version="1", bundle="b", bundle_version="1", manifest_sha256="0" * 64)
@@ -61,6 +62,26 @@ def test_the_predictor_leaves_further_results_what_they_take(tmp_path):
     own = opening.predictor_for(call, bundle, further, one_case=True).plan(GRID)
     assert "writing" in admitted.host
     assert own.host == admitted.host
+
+
+def test_cases_and_the_template_are_of_the_modality_that_the_bundle_expects(tmp_path):
+    """A CT of two slices and a PET of three in one folder, and a bundle for PET."""
+    bundle = make_bundle(tmp_path / "b", inputs=(replace(CT, modality="PET"),))
+    folder = tmp_path / "in"
+    for modality, count in (("CT", 2), ("PT", 3)):
+        slices = [(0.0, 0.0, 3.0 * i) for i in range(count)]
+        write_series(folder, slices, uid=f"1.2.3.{count}", number=count, modality=modality)
+    call = Call(
+        input=folder,
+        output=tmp_path / "out",
+        bundle=bundle.folder,
+        format=("dicom-seg",),
+        template=folder,
+    )
+    (case,) = command._cases(call, bundle, Console(io.StringIO(), io.StringIO()))
+    assert case.modalities == ("PT",)
+    assert open_case(case).geometry.size_zyx[0] == 3
+    assert opening.further_for(call, bundle, 1).template.geometry.size_zyx[0] == 3
 
 
 @pytest.mark.parametrize("device", ["cuda", "cpu"])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
-from inference.imaging.formats.dicom_choice import choose_series
+from inference.imaging.formats.dicom_choice import CT, choose_series
 from inference.imaging.formats.dicom_discord import commonest, discord
 from inference.imaging.formats.dicom_file import DicomImage
 from inference.imaging.formats.image_file import mended_geometry, spaced
@@ -86,16 +86,18 @@ class Series:
         return sink.values.reshape(self.geometry.size_zyx)
 
 
-def open_series(path: Path) -> Series:
+def open_series(path: Path, modality: str = CT) -> Series:
     """Read the headers of the series in a folder (or one level below it), or of one file.
 
-    `choose_series` says which one is taken of several.
+    Args:
+        path: a folder or a file.
+        modality: that is expected, by which `choose_series` takes one of several.
 
     Raises:
         InputError: no DICOM files, several series of the same length, colour, slices that do not make one
             stack, damage.
     """
-    chosen, warnings = choose_series(path)
+    chosen, warnings = choose_series(path, modality)
     images = _in_order(path, chosen)
     doubts = _unevenness(images)
     geometry, notes = _grid(path, images, [*warnings, *discord(images), *doubts])

@@ -5,11 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from inference.errors import InputError
-from inference.imaging.formats.dicom_discord import left_out
+from inference.errors import InputError, printable
+from inference.imaging.formats.dicom_discord import commonest, left_out
 from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
 from inference.imaging.formats.dicom_folder import dicom_files, dicom_files_below
 
+CT = "CT"
+UNKNOWN = "of unknown modality"
 PARALLEL_DEGREES = 0.5
 """Angle up to which rows and columns of two images count as parallel: headers round, and images that are
 turned farther are another stack."""
@@ -17,14 +19,19 @@ ROW_AND_COLUMN = (slice(0, 3), slice(3, 6))
 """Where the two directions stand in an image's orientation."""
 
 
-def choose_series(path: Path) -> tuple[list[DicomImage], list[str]]:
+def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], list[str]]:
     """Images of the series to read, and warnings.
 
-    Of several series, the one with the most images is taken, with a warning. Images of another size or
-    orientation are another series.
+    Of several series, those of the modality that is expected come first, then those that do not say theirs,
+    then all others; among these the one with the most images is taken, with a warning. Images of another size
+    or orientation are another series.
+
+    Args:
+        path: a folder or a file.
+        modality: that is expected, as DICOM writes it; empty where any may be.
 
     Raises:
-        InputError: no DICOM images, several series of the same length, colour, damage.
+        InputError: no DICOM images, several series that could be meant, colour, damage.
     """
     images, without = _images_of(path)
     groups = _stacks(images)
@@ -32,16 +39,31 @@ def choose_series(path: Path) -> tuple[list[DicomImage], list[str]]:
         raise InputError(
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"
         )
-    # Colour last: what a workstation saves beside a CT is no CT.
-    series = min(groups, key=lambda group: (group[0].is_colour, -len(group)))
+
+    def rank(group: Sequence[DicomImage]) -> tuple[bool, int, int]:
+        # Colour last: what a workstation saves beside a CT is no CT.
+        return group[0].is_colour, _strangeness(group, modality), -len(group)
+
+    series = min(groups, key=rank)
     if series[0].is_colour:
         raise InputError(f"{path}: holds colour images; give the CT itself, not a picture of it")
     others = [group for group in groups if group is not series]
-    if any(len(group) == len(series) for group in others if not group[0].is_colour):
+    if any(rank(group) == rank(series) for group in others):
         raise InputError(
-            f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest; give "
-            "each a folder of its own"
+            f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest"
+            f"{_of_modality(series, groups)}; give each a folder of its own"
         )
+    return series, _told(series, others, without)
+
+
+def _told(series: Sequence[DicomImage], others: Iterable[Sequence[DicomImage]], without: int) -> list[str]:
+    """What the user is told of what was not taken.
+
+    Args:
+        series: that was taken.
+        others: images of other series, or that make another stack.
+        without: how many files hold no image.
+    """
     uid = series[0].series_uid
     same: list[DicomImage] = []
     strange = []
@@ -52,13 +74,16 @@ def choose_series(path: Path) -> tuple[list[DicomImage], list[str]]:
             strange.append(group)
     warnings = []
     if strange:
-        counts = _counts([series, *strange])
-        warnings = [f"{len(strange) + 1} DICOM series in one folder ({counts} images); the longest was taken"]
+        seen = [series, *strange]
+        warnings = [
+            f"{len(seen)} DICOM series in one folder ({_counts(seen)} images); the longest"
+            f"{_of_modality(series, seen)} was taken"
+        ]
     warnings += left_out(series, same) if same else []
     if without:
         files = "file without an image was" if without == 1 else "files without an image were"
         warnings.append(f"{without} DICOM {files} left out")
-    return series, warnings
+    return warnings
 
 
 def _images_of(path: Path) -> tuple[list[DicomImage], int]:
@@ -101,5 +126,28 @@ def _are_parallel(one: DicomImage, other: DicomImage) -> bool:
     return apart <= math.radians(PARALLEL_DEGREES)
 
 
-def _counts(groups: Iterable[Sequence[DicomImage]]) -> str:
-    return ", ".join(map(str, sorted(map(len, groups), reverse=True)))
+def _modality(group: Sequence[DicomImage]) -> str:
+    return commonest(group, lambda image: image.modality)
+
+
+def _strangeness(group: Sequence[DicomImage], modality: str) -> int:
+    """0 for images of the modality that is expected, 1 where they do not say theirs, 2 for others."""
+    said = _modality(group)
+    return 0 if not modality or said == modality else 1 if not said else 2
+
+
+def _differ(groups: Iterable[Sequence[DicomImage]]) -> bool:
+    return len(set(map(_modality, groups))) > 1
+
+
+def _of_modality(series: Sequence[DicomImage], groups: Iterable[Sequence[DicomImage]]) -> str:
+    """` CT` after `the longest`, where not all series have that modality."""
+    return f" {printable(_modality(series) or UNKNOWN)}" if _differ(groups) else ""
+
+
+def _counts(groups: Sequence[Sequence[DicomImage]]) -> str:
+    """How many images each series has: `9 PT, 6 CT`, or `9, 6` of one modality."""
+    ordered = sorted(groups, key=len, reverse=True)
+    if not _differ(groups):
+        return ", ".join(str(len(group)) for group in ordered)
+    return ", ".join(f"{len(group)} {printable(_modality(group) or UNKNOWN)}" for group in ordered)

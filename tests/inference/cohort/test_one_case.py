@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.timing import Timings
 from tests.inference.bundles import abdomen, hu, localization, make_bundle, member
-from tests.inference.images import write_nifti
+from tests.inference.images import write_nifti, write_series
 from tests.inference.predictors import Threshold, plan_with_room, segmented
 
 SPACING = (1.0, 1.5, 2.5)
@@ -65,6 +66,20 @@ def test_channels_become_one_volume(tmp_path):
     assert volume.voxel_bytes == 6
     np.testing.assert_array_equal(volume.channels[1], array)
     assert volume.geometry == open_image(tmp_path / "a_0000.nii.gz").geometry
+
+
+def test_each_channel_is_of_the_modality_that_the_bundle_expects(tmp_path):
+    """Both folders hold a CT of two slices and an MR of three."""
+    paths = [tmp_path / f"a_000{channel}" for channel in (0, 1)]
+    for path, (modality, count) in product(paths, (("CT", 2), ("MR", 3))):
+        slices = [(0.0, 0.0, 3.0 * i) for i in range(count)]
+        write_series(path, slices, uid=f"1.2.3.{count}", number=count, modality=modality)
+    alone = Case(path=paths[0], output_name="a.nii.gz")
+    assert open_case(alone).geometry.size_zyx[0] == 2
+    assert open_case(replace(alone, modalities=("MR",))).geometry.size_zyx[0] == 3
+    both = replace(alone, further=(paths[1],), modalities=("MR", "CT"))
+    with pytest.raises(InputError, match="a_0001: lies on another grid than a_0000"):
+        open_case(both)
 
 
 def test_a_note_on_both_channels_is_told_once(tmp_path):
@@ -185,7 +200,7 @@ def test_what_no_other_case_would_change_is_raised(case, tmp_path):
 
 
 def test_a_case_that_the_plan_refuses_is_never_read(case, tmp_path, monkeypatch):
-    def opened(path):
+    def opened(path, modality):
         return replace(open_image(path), read=lambda: pytest.fail("read its voxels"))
 
     def refuse(opened):

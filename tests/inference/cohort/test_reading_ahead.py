@@ -18,7 +18,7 @@ def watch_reading(monkeypatch):
     """Calls a function with a path before its voxels are read, another with path and volume after that."""
 
     def watch(before=lambda path: None, after=lambda path, volume: None):
-        def opened(path):
+        def opened(path, modality):
             image = open_image(path)
 
             def read():
@@ -111,7 +111,8 @@ def test_headers_are_read_once_for_a_case(bench, monkeypatch):
     bench.put("123")
     opened = []
     monkeypatch.setattr(
-        "inference.cohort.one_case.open_image", lambda path: opened.append(path.name) or open_image(path)
+        "inference.cohort.one_case.open_image",
+        lambda path, modality: opened.append(path.name) or open_image(path),
     )
     for room_mb in (1000.0, 0.0):
         opened.clear()

@@ -1,12 +1,14 @@
 """What is read of a DICOM folder that holds more than the slices of one CT."""
 
+import re
+
 import numpy as np
 import pytest
 
 from inference.errors import InputError
 from inference.imaging.formats.dicom_classes import is_without_image
 from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
-from inference.imaging.reading import read_volume
+from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import DIRECTORY, IMPLICIT, RTDOSE, SEG, dicom, segmentation, start, uid
 from tests.inference.images import write_series
 
@@ -85,6 +87,60 @@ def test_one_bit_is_damage_where_nothing_says_that_it_is_no_image(tmp_path):
     (tmp_path / "a.dcm").write_bytes(segmentation(sop_class=CT))
     with pytest.raises(InputError, match="an image of 4 × 2 × 1 pixels of 1 bits"):
         read_volume(tmp_path)
+
+
+# Several series
+# ----------------------------------------------------------------------------------------------------
+
+
+def put(folder, **counts):
+    """A series of so many images for each modality; `unknown` does not say its own."""
+    for number, (modality, count) in enumerate(counts.items(), start=1):
+        if modality != "unknown":
+            options = {"uid": f"1.2.3.{number}", "number": number, "modality": modality.rstrip("_")}
+            write_series(folder, straight(count), **options)
+        for i in range(count if modality == "unknown" else 0):
+            content = dicom(np.zeros((3, 4), np.int16), z=3.0 * i)
+            (folder / f"{number}_{i}.dcm").write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("expected", "counts", "taken", "told"),
+    [
+        ("CT", {"PT": 5, "CT": 3}, 3, "2 DICOM series in one folder (5 PT, 3 CT images); the longest CT"),
+        ("CT", {"PT": 3, "CT": 3}, 3, "2 DICOM series in one folder (3 CT, 3 PT images); the longest CT"),
+        ("CT", {"MR": 5, "CT": 2, "CT_": 3}, 3, "3 DICOM series in one folder (5 MR, 3 CT, 2 CT images)"),
+        ("CT", {"CT": 3, "CT_": 2}, 3, "2 DICOM series in one folder (3, 2 images); the longest was taken"),
+        ("CT", {"PT": 3, "MR": 2}, 3, "2 DICOM series in one folder (3 PT, 2 MR images); the longest PT"),
+        (
+            "CT",
+            {"PT": 5, "unknown": 2},
+            2,
+            "2 of unknown modality images); the longest of unknown modality",
+        ),
+        ("MR", {"MR": 2, "CT": 3}, 2, "2 DICOM series in one folder (3 CT, 2 MR images); the longest MR"),
+        ("", {"MR": 2, "CT": 3}, 3, "2 DICOM series in one folder (3 CT, 2 MR images); the longest CT"),
+    ],
+)
+def test_the_longest_series_of_the_modality_that_is_expected(tmp_path, expected, counts, taken, told):
+    volume = open_image(put(tmp_path, **counts), expected).read()
+    assert len(volume.array) == taken
+    (warning,) = volume.warnings
+    assert told in warning
+
+
+@pytest.mark.parametrize(
+    ("expected", "counts", "refusal"),
+    [
+        ("CT", {"CT": 2, "PT": 3, "CT_": 2}, "(3 PT, 2 CT, 2 CT images), none the longest CT; give each a"),
+        ("CT", {"CT": 2, "CT_": 2}, "holds 2 DICOM series (2, 2 images), none the longest; give each a"),
+        ("", {"CT": 2, "PT": 2}, "(2 CT, 2 PT images), none the longest CT; give each a folder of its own"),
+    ],
+)
+def test_series_that_could_be_meant_alike_are_refused(tmp_path, expected, counts, refusal):
+    with pytest.raises(InputError, match=re.escape(refusal)):
+        open_image(put(tmp_path, **counts), expected)
 
 
 # Folders

@@ -28,7 +28,14 @@ from inference.cohort.cluster.worker.scratch import Scratch
 from inference.cohort.cluster.worker.timed_predictor import TimedPredictor
 from inference.cohort.further_results import COST, FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
-from inference.cohort.opening import admit_within, further_for, planner_for, predictor_for, value_unit
+from inference.cohort.opening import (
+    admit_within,
+    expected_modalities,
+    further_for,
+    planner_for,
+    predictor_for,
+    value_unit,
+)
 from inference.cohort.outcome import Outcome, failed, organ_figures
 from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
 from inference.imaging.writing import LABELS_SUFFIX
@@ -50,6 +57,8 @@ class Tools:
     """What is written beside each label map."""
     figures_unit: str | None = None
     """Outcomes hold figures of each organ; this is the unit of its values, "" for none. None: they do not."""
+    modalities: tuple[str, ...] = ()
+    """As in `Case`."""
 
 
 class OpensTools(Protocol):
@@ -83,6 +92,7 @@ class BundleTools:
             bundle_sha256=bundle.sha256,
             further=further,
             figures_unit=None if self.call.statistics is None else value_unit(bundle),
+            modalities=expected_modalities(bundle),
         )
 
 
@@ -105,11 +115,16 @@ class _InHand:
     report: Future[Report] = field(default_factory=Future)
 
     @classmethod
-    def of(cls, task: Task, paths: Sequence[Path]) -> "_InHand":
+    def of(cls, task: Task, paths: Sequence[Path], modalities: tuple[str, ...]) -> "_InHand":
         first, *further = paths
         return cls(
             task=task,
-            case=Case(path=first, output_name=task.case + LABELS_SUFFIX, further=tuple(further)),
+            case=Case(
+                path=first,
+                output_name=task.case + LABELS_SUFFIX,
+                further=tuple(further),
+                modalities=modalities,
+            ),
         )
 
     @property
@@ -165,7 +180,7 @@ class WarmWorker:
             started = time.perf_counter()
             paths = [fetch(image, scratch / str(channel)) for channel, image in enumerate(task.images)]
             fetched_s = time.perf_counter() - started
-            return self._segment(_InHand.of(task, paths), fetched_s)
+            return self._segment(_InHand.of(task, paths, self._tools.modalities), fetched_s)
         except InputError as error:
             return self._finished(failed_fate(task, one_line(error), time.time()))
         except FAILURES as error:
