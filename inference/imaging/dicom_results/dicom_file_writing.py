@@ -1,5 +1,6 @@
 """A label map to disk as a DICOM object, whole or not at all."""
 
+import struct
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,9 @@ from model.labels import LabelSet
 
 Make = Callable[[SourceSeries, U8, LabelSet, StructuresFound, Maker], Dataset]
 OBJECTS: Mapping[str, Make] = MappingProxyType({"dicom-seg": segmentation_object, "rtstruct": structure_set})
+
+ODD_HEADER = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+"""What highdicom and pydicom raise of headers that they cannot make an object of."""
 
 
 def write_objects(
@@ -46,10 +50,10 @@ def write_objects(
         for kind, path in paths.items():
             try:
                 made = OBJECTS[kind](source, labels, label_set, found, maker)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                dcmwrite(appear.enter_context(whole_file(path)), made, enforce_file_format=True)
+            except ODD_HEADER as error:
                 raise InputError(
                     f"{series.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "
                     "--format, or give the original series with --template"
                 ) from error
-            dcmwrite(appear.enter_context(whole_file(path)), made, enforce_file_format=True)
     return source.warnings

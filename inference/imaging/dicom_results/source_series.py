@@ -11,8 +11,11 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, generate_uid
+from pydicom.valuerep import format_number_as_ds
 
 from inference.errors import InputError, one_line
+from inference.geometry import Geometry
+from inference.imaging.dicom_results.source_values import Mended, mend_values
 from inference.imaging.formats.dicom import Series
 from inference.imaging.formats.dicom_file import DicomImage
 from model.arrays import F64
@@ -71,7 +74,7 @@ class SourceSeries:
 
 
 def read_source(series: Series) -> SourceSeries:
-    """Read the headers of a series, and fill in what anonymizing took from them.
+    """Read the headers of a series, fill in what anonymizing took from them, and mend what is odd.
 
     Identifiers that are missing are made up, the same ones each time, so that results of one series stay
     together; an archive will not find the series by them.
@@ -87,12 +90,16 @@ def read_source(series: Series) -> SourceSeries:
         )
     headers: list[Dataset] = []
     made_up: dict[str, None] = {}
+    mended = Mended()
+    unsaid: dict[str, None] = {}
     for path in paths:
         try:
             header: Dataset = dcmread(path, stop_before_pixels=True, force=True)
         except (OSError, InvalidDicomError, ValueError, NotImplementedError) as error:
             raise InputError(f"{path}: its header cannot be read ({one_line(error)})") from error
         made_up |= dict.fromkeys(_fill_in(header, path.name))
+        mend_values(header, mended)
+        unsaid |= dict.fromkeys(_fill_in_sizes(header, series.geometry))
         headers.append(header)
     for name in SHARED_UIDS:
         if not all(header.get(name) for header in headers):
@@ -100,12 +107,31 @@ def read_source(series: Series) -> SourceSeries:
             uid = generate_uid(entropy_srcs=[name, *(str(header.SOPInstanceUID) for header in headers)])
             for header in headers:
                 setattr(header, name, uid)
-    warnings = (
-        (f"its slices have no {', '.join(made_up)}: made up, so that an archive will not find them",)
-        if made_up
-        else ()
-    )
-    return SourceSeries(images=tuple(series.images), headers=tuple(headers), warnings=warnings)
+    warnings = [*mended.told]
+    if made_up:
+        warnings.append(
+            f"its slices have no {', '.join(made_up)}: made up, so that an archive will not find them"
+        )
+    if unsaid:
+        warnings.append(f"its slices have no {', '.join(unsaid)}: the label map's stands in the objects")
+    return SourceSeries(images=tuple(series.images), headers=tuple(headers), warnings=tuple(warnings))
+
+
+def _fill_in_sizes(header: Dataset, geometry: Geometry) -> list[str]:
+    """Give the header of a slice the sizes of its voxels; the names of those that it lacks.
+
+    Frames of one file have theirs in functional groups.
+    """
+    between_mm, rows_mm, columns_mm = map(_decimal, geometry.spacing_zyx_mm)
+    sizes = {"SliceThickness": between_mm, "PixelSpacing": [rows_mm, columns_mm]}
+    lacking = [name for name in sizes if "NumberOfFrames" not in header and header.get(name) in (None, "")]
+    for name in lacking:
+        setattr(header, name, sizes[name])
+    return lacking
+
+
+def _decimal(length_mm: float) -> str:
+    return str(format_number_as_ds(length_mm))
 
 
 def _fill_in(header: Dataset, name: str) -> list[str]:
