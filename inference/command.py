@@ -22,7 +22,7 @@ from inference.cohort.cases import (
     shared_warnings,
 )
 from inference.cohort.folder import Begin, FolderRun, Progress
-from inference.cohort.further_results import FurtherResults
+from inference.cohort.further_results import FurtherResults, objects_beside
 from inference.cohort.one_case import open_case
 from inference.cohort.opening import (
     admit_within,
@@ -197,11 +197,14 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _with_what_is_left(outcome: Outcome, output: Path) -> Outcome:
-    """The same; a failure says so where a label map of an earlier run could be taken for its result."""
+    """The same; a failure says so where results of an earlier run could be taken for its own."""
     label_map = output / outcome.case.output_name
-    if not outcome.error or not label_map.is_file():
+    results = [label_map, *objects_beside(label_map).values()]
+    left = [path.name for path in results if path.is_file()]
+    if not outcome.error or not left:
         return outcome
-    return replace(outcome, error=f"{outcome.error}; {label_map.name} of an earlier run is still there")
+    are = "are" if len(left) > 1 else "is"
+    return replace(outcome, error=f"{outcome.error}; {listed(left)} of an earlier run {are} still there")
 
 
 def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: bool) -> None:

@@ -1,7 +1,7 @@
 """What is written of a case beside its label map: DICOM objects that refer to the slices it was made from."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -52,8 +52,7 @@ class FurtherResults:
 
     def paths(self, label_map: Path) -> dict[str, Path]:
         """Kind to file, beside a label map."""
-        stem = label_map.name.removesuffix(LABELS_SUFFIX)
-        return {kind: label_map.with_name(stem + SUFFIXES[kind]) for kind in self.kinds}
+        return objects_beside(label_map, self.kinds)
 
     def are_there(self, label_map: Path) -> bool:
         """Whether an earlier run wrote all of them beside a label map."""
@@ -93,6 +92,12 @@ class FurtherResults:
         assert series is not None, "checked before the case was segmented"
         on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))
         return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, self.maker)
+
+
+def objects_beside(label_map: Path, kinds: Iterable[str] = SUFFIXES) -> dict[str, Path]:
+    """Kind of DICOM object to where it lies, or would lie, beside a label map."""
+    stem = label_map.name.removesuffix(LABELS_SUFFIX)
+    return {kind: label_map.with_name(stem + SUFFIXES[kind]) for kind in kinds}
 
 
 def _canonical(geometry: Geometry) -> Geometry:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
@@ -94,6 +94,24 @@ def sweep(folder: Path) -> None:
         with suppress(OSError), path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
+
+
+def remove_results(paths: Iterable[Path]) -> list[str]:
+    """Remove files that an earlier run may have left; the names of those that were there.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    removed = []
+    for path in paths:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise OutputError(f"{path}: of an earlier run, cannot be removed ({reason(error)})") from error
+        removed.append(path.name)
+    return removed
 
 
 @contextmanager

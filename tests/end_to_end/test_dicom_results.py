@@ -84,6 +84,27 @@ def test_nothing_found_is_no_object_and_is_said(bench, bundle, series, capsys):
     assert "no structure was found: there is nothing to write as dicom-seg and rtstruct" in said
 
 
+def test_nothing_found_leaves_no_object_of_an_earlier_run(bench, bundle, series, capsys):
+    """A tumor that was found in another image of that name is no result of this one."""
+    assert call(bench, bundle, *BOTH, "--template", str(series)) == 0
+    assert names(bench / "outputs") == ["case.nii.gz", "case.rtstruct.dcm", "case.seg.dcm"]
+    path = str(bench / "inputs/case_0000.nii.gz")
+    sitk.WriteImage(sitk.ReadImage(path) * 0 - 1000, path)
+    assert call(bench, bundle, "--format", "dicom-seg", "--template", str(series)) == 0
+    assert names(bench / "outputs") == ["case.nii.gz", "case.rtstruct.dcm"]
+    said = capsys.readouterr().err
+    assert "nothing to write as dicom-seg; removed of an earlier run: case.seg.dcm\n" in said
+
+
+def test_a_failure_names_all_that_an_earlier_run_left(bench, bundle, series, capsys):
+    assert call(bench, bundle, *BOTH, "--template", str(series)) == 0
+    (bench / "inputs/case_0000.nii.gz").write_bytes(b"")
+    capsys.readouterr()
+    assert call(bench, bundle) == 1
+    left = "case.nii.gz, case.seg.dcm and case.rtstruct.dcm of an earlier run are still there\n"
+    assert capsys.readouterr().err.endswith(f"; {left}")
+
+
 def test_an_image_without_slices_is_refused_before_it_is_run(bench, bundle, capsys):
     assert call(bench, bundle, *BOTH) == 1
     said = capsys.readouterr().err

@@ -8,14 +8,14 @@ from types import MappingProxyType
 
 from pydicom import Dataset, dcmwrite
 
-from inference.errors import InputError, one_line
+from inference.errors import InputError, ResultNameError, one_line
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.segmentation_object import segmentation_object
 from inference.imaging.dicom_results.source_series import SourceSeries, read_source
 from inference.imaging.dicom_results.structure_set import structure_set
 from inference.imaging.dicom_results.structures_found import StructuresFound, structures_found
 from inference.imaging.formats.dicom import Series
-from inference.imaging.writing import whole_file
+from inference.imaging.writing import remove_results, whole_file
 from model.arrays import U8
 from model.labels import LabelSet
 
@@ -29,7 +29,10 @@ ODD_HEADER = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 def write_objects(
     paths: Mapping[str, Path], series: Series, labels: U8, label_set: LabelSet, maker: Maker
 ) -> tuple[str, ...]:
-    """Write a label map in DICOM formats, all of them or none, if it holds anything; warnings.
+    """Write a label map in DICOM formats, all of them or none; warnings.
+
+    Of one that holds nothing there are none. Those that an earlier run left are removed then, and where an
+    object cannot be made: what lies beside a label map is of the same result.
 
     Args:
         paths: `dicom-seg` or `rtstruct` to the file.
@@ -44,8 +47,26 @@ def write_objects(
     """
     found = structures_found(labels, label_set)
     if not found.ids:
-        return (f"no structure was found: there is nothing to write as {' and '.join(paths)}",)
-    source = read_source(series)
+        nothing = f"no structure was found: there is nothing to write as {' and '.join(paths)}"
+        removed = remove_results(paths.values())
+        were = f"; removed of an earlier run: {', '.join(removed)}" if removed else ""
+        return (nothing + were,)
+    try:
+        return _write(paths, read_source(series), labels, label_set, found, maker)
+    except (InputError, ResultNameError):
+        remove_results(paths.values())
+        raise
+
+
+def _write(
+    paths: Mapping[str, Path],
+    source: SourceSeries,
+    labels: U8,
+    label_set: LabelSet,
+    found: StructuresFound,
+    maker: Maker,
+) -> tuple[str, ...]:
+    """Make the objects of a label map that holds something, and write them; warnings."""
     with ExitStack() as appear:
         for kind, path in paths.items():
             try:
@@ -53,7 +74,7 @@ def write_objects(
                 dcmwrite(appear.enter_context(whole_file(path)), made, enforce_file_format=True)
             except ODD_HEADER as error:
                 raise InputError(
-                    f"{series.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "
+                    f"{source.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "
                     "--format, or give the original series with --template"
                 ) from error
     return source.warnings

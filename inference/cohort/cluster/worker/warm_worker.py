@@ -257,12 +257,18 @@ class WarmWorker:
         return outcome
 
     def _put(self, label_map: Path, case: str) -> None:
-        """Bring what was written of a case on this machine into storage, the label map last."""
-        further = self._tools.further
+        """Bring what was written of a case on this machine into storage, the label map last.
+
+        Objects of an earlier run go where the label map, which is new, has none.
+        """
+        further, storage = self._tools.further, self._results.storage
         beside = {} if further is None else further.paths(label_map)
         for path in (*beside.values(), label_map):
+            name = case + path.name.removeprefix("case")
             if path.exists():
-                self._results.storage.put(path, case + path.name.removeprefix("case"))
+                storage.put(path, name)
+            elif label_map.exists() and storage.files.exists(storage.at(name)):
+                storage.files.rm_file(storage.at(name))
 
     def _tell(self, outcome: Outcome) -> None:
         """What was not written has failed. What ends the line is told to all who wait, by itself."""

@@ -36,6 +36,15 @@ def objects(bench):
     return sorted(path.relative_to(bench.output).as_posix() for path in bench.output.rglob("*.dcm"))
 
 
+def empty(series):
+    """Let the series show nothing."""
+    for path in (series.source / "p1" / "series").iterdir():
+        one = pydicom.dcmread(path)
+        one.decompress()
+        one.PixelData = bytes(len(one.PixelData))
+        one.save_as(path)
+
+
 def test_a_series_has_its_objects_beside_its_label_map(series):
     code, _, err = series.run(format=BOTH)
     assert code == 0
@@ -81,11 +90,7 @@ def test_a_label_map_without_outcome_counts_only_with_its_objects(series):
 
 
 def test_nothing_found_has_no_objects_and_is_done_all_the_same(series):
-    for path in (series.source / "p1" / "series").iterdir():
-        one = pydicom.dcmread(path)
-        one.decompress()
-        one.PixelData = bytes(len(one.PixelData))
-        one.save_as(path)
+    empty(series)
     code, _, err = series.run(format=BOTH)
     assert (code, objects(series)) == (0, [])
     (line,) = err
@@ -100,6 +105,17 @@ def test_objects_may_lie_behind_urls(series, memory):
     found = [path.removeprefix("/cohort/out/") for path in memory.find("/cohort/out/p1")]
     assert sorted(found) == sorted([*OBJECTS, "p1/series.nii.gz", "p1/series.outcome.json"])
     assert series.run(format=BOTH, resume=True, **urls)[1][-1].startswith("1 case: 1 done before")
+
+
+def test_objects_behind_urls_go_where_the_new_label_map_has_none(series, memory):
+    empty(series)
+    memory.put(str(series.source), "/cohort/in", recursive=True)
+    for name in OBJECTS:
+        memory.pipe_file(f"/cohort/out/{name}", b"of an earlier run")
+    urls = {"input": "memory://cohort/in", "output": "memory://cohort/out"}
+    assert series.run(format=BOTH, **urls)[0] == 0
+    found = [path.removeprefix("/cohort/out/") for path in memory.find("/cohort/out/p1")]
+    assert sorted(found) == ["p1/series.nii.gz", "p1/series.outcome.json"]
 
 
 def test_packages_that_are_missing_are_named_before_anything_runs(series, monkeypatch):
