@@ -199,7 +199,7 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
 def _with_what_is_left(outcome: Outcome, output: Path) -> Outcome:
     """The same; a failure says so where results of an earlier run could be taken for its own."""
     label_map = output / outcome.case.output_name
-    results = [label_map, *objects_beside(label_map).values()]
+    results = [*(() if outcome.has_label_map else (label_map,)), *objects_beside(label_map).values()]
     left = [path.name for path in results if path.is_file()]
     if not outcome.error or not left:
         return outcome

@@ -258,19 +258,27 @@ def written_case(
         segmented: what segmenting gave.
         path: the label map's; its folder exists.
         further: what is written beside it; before it, so that a label map stands for a case that is done.
+            Where that is refused, the label map is written all the same, and the case has failed.
 
     Raises:
         OutputError: a result cannot be written, and no other could.
     """
     opened, warnings = prepared.opened, segmented.warnings
     assert opened is not None, "a case that was segmented was opened"
+    lacks = ""
     try:
         with prepared.timings.stage("write"):
-            if further is not None:
-                warnings += further.write(opened.images[0], segmented.labels, path)
+            try:
+                if further is not None:
+                    warnings += further.write(opened.images[0], segmented.labels, path)
+            except (InputError, ResultNameError) as error:
+                lacks = f"{error}; its label map was written: {path.name}"
             write_labels(path, segmented.labels, opened.geometry)
     except (InputError, ResultNameError) as error:
         return failed_case(prepared, Failure(reason=printable(str(error)), warnings=warnings))
+    if lacks:
+        without = failed_case(prepared, Failure(reason=printable(lacks), warnings=warnings))
+        return replace(without, has_label_map=True)
     return replace(
         _not_run(prepared),
         status="segmented",

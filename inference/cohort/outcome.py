@@ -28,6 +28,8 @@ class Outcome:
     """Why it failed, on one printable line."""
     ends_run: bool = False
     """Its failure ends the run and is raised too, so that whoever called says why."""
+    has_label_map: bool = False
+    """It failed for what is written beside its label map, which was written."""
     trace: str = ""
     """The traceback of a failure that is a fault of the program; empty for others."""
     warnings: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """`predict.py --format`: what is written, what is refused before it runs, and what is done once more."""
 
+import json
 import shutil
 import sys
 
@@ -94,6 +95,29 @@ def test_nothing_found_leaves_no_object_of_an_earlier_run(bench, bundle, series,
     assert names(bench / "outputs") == ["case.nii.gz", "case.rtstruct.dcm"]
     said = capsys.readouterr().err
     assert "nothing to write as dicom-seg; removed of an earlier run: case.seg.dcm\n" in said
+
+
+def test_a_label_map_is_written_though_no_object_can_be_made(bench, bundle, series, capsys, monkeypatch):
+    """The objects of the run before are not of the new label map, so they go."""
+    assert call(bench, bundle, *BOTH, "--template", str(series)) == 0
+    before = (bench / "outputs/case.nii.gz").stat().st_ino
+    capsys.readouterr()
+
+    def odd(*_):
+        raise ValueError("an odd header")
+
+    writing = sys.modules[further_results.WRITING]
+    monkeypatch.setattr(writing, "OBJECTS", {**writing.OBJECTS, "rtstruct": odd})
+    report = bench / "run.json"
+    assert call(bench, bundle, *BOTH, "--template", str(series), "--report", str(report)) == 1
+    assert names(bench / "outputs") == ["case.nii.gz"]
+    assert (bench / "outputs/case.nii.gz").stat().st_ino != before
+    said = capsys.readouterr()
+    (line,) = (line for line in said.err.splitlines() if line.startswith("error: "))
+    assert "no rtstruct can refer to it (an odd header); leave out --format" in line
+    assert line.endswith("; its label map was written: case.nii.gz")
+    assert said.out.splitlines()[-1].startswith("1 case: 1 failed")
+    assert json.loads(report.read_text(encoding="utf-8"))["cases"][0]["status"] == "failed"
 
 
 def test_a_failure_names_all_that_an_earlier_run_left(bench, bundle, series, capsys):
