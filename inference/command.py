@@ -128,7 +128,7 @@ def _check_files(call: Call) -> None:
 
 def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
     """What is to be segmented; the user is told of images beside it, and of what holds for several cases."""
-    found = find_cases(call.input, len(bundle.manifest.inputs))
+    found = find_cases(call.input, len(bundle.manifest.inputs), call.output)
     cases = [replace(case, modalities=expected_modalities(bundle)) for case in found]
     check_folders(call.input, call.output)
     if left_out := passed_over(call.input, cases, call.output):

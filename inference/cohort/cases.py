@@ -53,7 +53,7 @@ def output_name(name: str) -> str:
     return (stem.removesuffix(FIRST_CHANNEL) or stem or "case") + ".nii.gz"
 
 
-def find_cases(source: Path, channels: int = 1) -> list[Case]:
+def find_cases(source: Path, channels: int = 1, output: Path | None = None) -> list[Case]:
     """The cases in a folder, by name; or the one case that a file or a DICOM folder is.
 
     Folders are searched for images and for folders that hold DICOM files. Hidden files do not count, nor do
@@ -63,16 +63,17 @@ def find_cases(source: Path, channels: int = 1) -> list[Case]:
     Args:
         source: a folder, a file (with several channels: of the first one) or a DICOM folder.
         channels: files that make a case: 1, or `CASE_0000`, `CASE_0001` … as many as the bundle has inputs.
+        output: folder of results, which may lie in the source; what an earlier run left there is no case.
 
     Raises:
         UsageError: there is nothing of that name, or no image in it.
     """
     try:
-        paths = [source.absolute()] if not source.is_dir() else _images_in(source)
+        paths = [source.absolute()] if not source.is_dir() else _images_in(source, output)
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give the images with --input")
         beside = _images_beside(paths[0]) if not source.is_dir() and channels > 1 else paths
-        below = _folders_of_images(source) if not paths else []
+        below = _folders_of_images(source, output) if not paths else []
     except (OSError, RuntimeError) as error:
         raise UsageError(f"{source}: cannot be read ({reason(error)})") from error
     if below:
@@ -157,19 +158,25 @@ def _stem(name: str) -> str:
     return name.removesuffix(suffix) if suffix else name.removesuffix(".dcm")
 
 
-def _images_in(folder: Path) -> list[Path]:
+def _images_in(folder: Path, output: Path | None = None) -> list[Path]:
+    results = None if output is None else Path(realpath(output))
     inside = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     images = [
-        entry for entry in inside if image_suffix(entry.name) or (entry.is_dir() and holds_dicom(entry))
+        entry
+        for entry in inside
+        if image_suffix(entry.name)
+        or (entry.is_dir() and Path(realpath(entry)) != results and holds_dicom(entry, results))
     ]
     if any(not image_suffix(entry.name) and entry.is_file() and may_hold_image(entry) for entry in inside):
         return [folder.resolve(), *(entry for entry in images if not entry.is_dir())]
     return images
 
 
-def _folders_of_images(folder: Path) -> list[Path]:
-    """Folders in a folder that hold images, by name."""
-    return [entry for entry in _folders_in(folder) if _images_in(entry)]
+def _folders_of_images(folder: Path, output: Path | None) -> list[Path]:
+    """Folders in a folder that hold images, by name; that of results is none of them."""
+    results = None if output is None else Path(realpath(output))
+    folders = [entry for entry in _folders_in(folder) if Path(realpath(entry)) != results]
+    return [entry for entry in folders if _images_in(entry, output)]
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -48,6 +48,16 @@ def test_a_series_gets_a_label_map_and_both_objects(bench, bundle, series):
     assert np.count_nonzero(labels) == np.count_nonzero(seg.pixel_array) > 0.9 * np.count_nonzero(abdomen())
 
 
+def test_a_second_run_does_not_segment_what_the_first_wrote_into_the_input(bench, bundle, series, capsys):
+    shutil.rmtree(bench / "inputs")
+    (bench / "inputs").mkdir()
+    series.rename(bench / "inputs" / "ct")
+    for _ in range(2):
+        assert call(bench, bundle, *BOTH, "--output", str(bench / "inputs" / "out")) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith("1 case: 1 segmented")
+    assert names(bench / "inputs" / "out") == ["ct.nii.gz", "ct.rtstruct.dcm", "ct.seg.dcm"]
+
+
 def test_an_image_made_from_a_series_refers_to_it(bench, bundle, series):
     """Though it has its rows and slices in another order than the series."""
     path = str(bench / "inputs/case_0000.nii.gz")

@@ -1,6 +1,7 @@
 """DICOM files in a folder, told by their first bytes or their names."""
 
 import struct
+from os.path import realpath
 from pathlib import Path
 
 from inference.imaging.formats.dicom_classes import is_without_image
@@ -53,10 +54,18 @@ def _is_named(name: str) -> bool:
     return name.lower().endswith(".dcm")
 
 
-def holds_dicom(folder: Path) -> bool:
-    """Whether a folder, or a folder directly in it, holds DICOM files. Hidden files do not count."""
+def holds_dicom(folder: Path, leave_out: Path | None = None) -> bool:
+    """Whether a folder, or a folder directly in it, holds DICOM files. Hidden files do not count.
+
+    Args:
+        folder: that is looked into.
+        leave_out: a folder whose files do not count, without links in its path.
+    """
     return any(map(is_dicom, _files_in(folder))) or any(
-        is_dicom(file) for sub in _folders_in(folder) for file in _files_in(sub)
+        is_dicom(file)
+        for sub in _folders_in(folder)
+        if leave_out is None or Path(realpath(sub)) != leave_out
+        for file in _files_in(sub)
     )
 
 

@@ -260,6 +260,21 @@ def test_images_in_folders_beside_the_cases_are_told_of(source):
     )
 
 
+@pytest.mark.parametrize("results", ["results", "results/today", "a/results"])
+def test_results_in_the_source_are_no_cases(source, results):
+    """DICOM objects of an earlier run, in the source, or one level down, in a case's folder even."""
+    output = source / results
+    output.mkdir(parents=True)
+    (output / "a.seg.dcm").write_bytes(segmentation())
+    put(output, "a.nii.gz")
+    with pytest.raises(UsageError, match="holds no image; put in"):
+        find_cases(source, output=output)
+    write_series(source / "a" / "series", [(0.0, 0.0, 3.0 * i) for i in range(2)])
+    assert shown(find_cases(source, output=output)) == [(["a"], "a.nii.gz", None)]
+    (source / "link").symlink_to(source)
+    assert shown(find_cases(source, output=source / "link" / results)) == [(["a"], "a.nii.gz", None)]
+
+
 def test_a_link_to_itself_is_a_case_like_any_other(source):
     """It is refused when it is read, and keeps nobody from the others."""
     put(source, "a.mha")
@@ -274,7 +289,7 @@ def test_a_folder_that_cannot_be_looked_into_keeps_nobody_from_the_cases(source,
     put(source / "open", "b.mha")
     cases = find_cases(source)
 
-    def closed(folder):
+    def closed(folder, output=None):
         if folder.name == "closed":
             raise PermissionError(13, "Permission denied")
         return [folder / "b.mha"]
