@@ -6,7 +6,7 @@ more and a device that does not work end the run.
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from inference.cohort.one_case import (
     Failure,
@@ -18,7 +18,7 @@ from inference.cohort.one_case import (
 from inference.cohort.outcome import Outcome
 from inference.errors import OutputError, one_line, printable
 from inference.imaging.volume import Volume
-from inference.planning.footprint import image_mb
+from inference.planning.footprint import WritingCost, image_mb
 from inference.segmented import Segmented
 from leanseg.ending import held
 
@@ -45,8 +45,8 @@ class AssemblyLine:
     tell: Tell
     begin: Callable[[PreparedCase], None] = lambda prepared: None
     """Told of each case before it is segmented."""
-    written_voxel_bytes: int = 1
-    """What a voxel takes while a result is written."""
+    beside: WritingCost = field(default_factory=WritingCost)
+    """What results beside a label map take while they are written."""
 
     def run(self) -> None:
         """Segment cases one after another until there are none.
@@ -60,7 +60,7 @@ class AssemblyLine:
             return
         with (
             ThreadPoolExecutor(1) as reader,
-            _Writing(self.write, self.tell, self.written_voxel_bytes) as writing,
+            _Writing(self.write, self.tell, self.beside) as writing,
         ):
             reading: Future[Volume | Failure] | None = reader.submit(following.read)
             predictor = self.open_predictor()
@@ -91,9 +91,9 @@ class AssemblyLine:
 class _Writing:
     """The case that is being written: one thread writes, and its outcome is told when it is on disk."""
 
-    def __init__(self, write: Write, tell: Tell, voxel_bytes: int) -> None:
+    def __init__(self, write: Write, tell: Tell, beside: WritingCost) -> None:
         self._write = write
-        self._voxel_bytes = voxel_bytes
+        self._beside = beside
         self._tell = tell
         self._pool = ThreadPoolExecutor(1)
         self._pending: tuple[PreparedCase, tuple[str, ...], Future[Outcome]] | None = None
@@ -138,7 +138,8 @@ class _Writing:
                 raise result.ends_run
             return
         assert prepared.geometry is not None, "a case that was segmented was opened"
-        self.labels_mb = image_mb(prepared.geometry.size_zyx, self._voxel_bytes)
+        size_zyx = prepared.geometry.size_zyx
+        self.labels_mb = image_mb(size_zyx, 1) + self._beside.mb(size_zyx)
         # Known before it is begun: who is interrupted while the pool is given it, whose thread may have
         # written the file by then, must still tell of it.
         future: Future[Outcome] = Future()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from inference.cohort.assembly_line import AssemblyLine, Tell
 from inference.cohort.cases import Case
-from inference.cohort.further_results import COST, FurtherResults
+from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import InputError
 from inference.geometry import same_grid
 from inference.imaging.reading import open_image
 from inference.imaging.writing import holds_whole_labels
+from inference.planning.footprint import WritingCost
 from inference.segmented import Segmented
 
 Progress = Callable[[int, int, str], None]
@@ -89,7 +90,7 @@ class FolderRun:
             open_predictor=self.open_predictor,
             write=write,
             tell=self.tell,
-            written_voxel_bytes=1 if self.further is None else 1 + COST.voxel_bytes,
+            beside=WritingCost() if self.further is None else self.further.cost,
             begin=begin,
         ).run()
         self.progress(len(todo), len(todo), "")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from inference.call import Call
-from inference.cohort.further_results import COST, FurtherResults, further_results
+from inference.cohort.further_results import FurtherResults, further_results
 from inference.cohort.one_case import Admit, OpenedCase
 from inference.errors import BudgetError
 from inference.imaging.dicom_results.maker import Maker
@@ -68,7 +68,7 @@ def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None 
 
 
 def _writing(further: FurtherResults | None) -> WritingCost:
-    return WritingCost() if further is None else COST
+    return WritingCost() if further is None else further.cost
 
 
 def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:

@@ -60,6 +60,17 @@ class WritingCost:
     """MiB of what is loaded to make them."""
     voxel_bytes: int = 0
     """Bytes for each voxel of the image while they are made."""
+    structures: int = 0
+    """That may be found; each of them in a slice is a frame."""
+    frame_bytes: int = 0
+    """Bytes for each frame while they are made."""
+    frame_pixel_bytes: float = 0.0
+    """Bytes for each pixel of a frame while they are made."""
+
+    def mb(self, size_zyx: Zyx) -> float:
+        """What they take of an image at most: with every structure in every slice."""
+        pixels = self.voxel_bytes + self.structures * self.frame_pixel_bytes
+        return (pixels * prod(size_zyx) + self.structures * self.frame_bytes * size_zyx[0]) / MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +154,7 @@ class Footprint:
                 **_clean_up_mb(grid, members[0].spacing_zyx_mm, structures, steps),
             }
         if self.writing.voxel_bytes:
-            results = {"DICOM results": _mb(self.image_zyx, self.writing.voxel_bytes)}
+            results = {"DICOM results": self.writing.mb(self.image_zyx)}
             stages["writing"] = {**always, "labels (uint8)": _mb(self.image_zyx, 1), **results}
         if self._needs_mask:
             stages["mask"] = {**always, "its holes": _mb(self.image_zyx, HOLES_BYTES)}

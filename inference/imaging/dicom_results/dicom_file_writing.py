@@ -72,6 +72,7 @@ def _write(
             try:
                 made = OBJECTS[kind](source, labels, label_set, found, maker)
                 dcmwrite(appear.enter_context(whole_file(path)), made, enforce_file_format=True)
+                del made  # Gone before the next one is made: the memory of one is planned.
             except ODD_HEADER as error:
                 raise InputError(
                     f"{source.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "

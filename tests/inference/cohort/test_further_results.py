@@ -1,0 +1,87 @@
+"""What is planned for DICOM objects, and that making them stays within it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inference.cohort.further_results import FurtherResults, further_results
+from inference.imaging.dicom_results.maker import Maker
+from inference.planning.footprint import MIB, WritingCost
+from model.labels import LabelSet
+from tests.places import ROOT
+
+MAKER = Maker(program="p", version="1", bundle="b", bundle_version="1", manifest_sha256="0" * 64)
+SCRIPT = """
+import json, re, sys
+from pathlib import Path
+import numpy as np
+from inference.imaging.dicom_results.dicom_file_writing import write_objects
+from inference.imaging.formats.dicom import open_series
+from inference.runtime.process_memory import peak_mb
+from tests.inference.cohort.test_further_results import MAKER, structures
+from tests.inference.imaging.dicom_results.series_files import write_series
+
+folder, kind, slices, side, count = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
+label_set = structures(count)
+across = int(np.ceil(np.sqrt(count)))
+wide = side // across
+labels = np.zeros((slices, side, side), np.uint8)
+for number in range(count):
+    y, x = (wide * at for at in divmod(number, across))
+    labels[:, y + 1 : y + wide - 1, x + 1 : x + wide - 1] = number + 1
+grown = []
+for name, size in (("small", (2, 16, 16)), ("large", labels.shape)):
+    series = open_series(write_series(folder / name, size))
+    held = np.ascontiguousarray(labels[tuple(map(slice, size))])
+    Path("/proc/self/clear_refs").write_text("5")
+    before = float(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+    write_objects({kind: folder / f"{name}.dcm"}, series, held, label_set, MAKER)
+    grown.append(peak_mb() - before)
+print(json.dumps(grown[-1]))
+"""
+
+
+def structures(count):
+    return LabelSet(name="own", ids={f"thing {number}": number for number in range(1, count + 1)})
+
+
+def further(kinds, count) -> FurtherResults:
+    return further_results(kinds, structures(count), MAKER, None, 1)
+
+
+def test_a_cost_counts_voxels_and_frames():
+    """Of 4 slices of 2×8 pixels, and 3 structures: 64 voxels, 12 frames of 16 pixels."""
+    cost = WritingCost(voxel_bytes=2, structures=3, frame_bytes=100, frame_pixel_bytes=0.5)
+    assert cost.mb((4, 2, 8)) * MIB == pytest.approx(64 * 2 + 12 * 100 + 12 * 16 * 0.5)
+    assert WritingCost().mb((4, 2, 8)) == 0
+
+
+def test_a_segmentation_takes_more_than_a_structure_set_and_both_are_made_in_turn():
+    size = (300, 512, 512)
+    seg, rtstruct, both = (
+        further(kinds, 13).cost.mb(size)
+        for kinds in (("dicom-seg",), ("rtstruct",), ("rtstruct", "dicom-seg"))
+    )
+    assert rtstruct < seg == both
+    assert further(("dicom-seg",), 104).cost.structures == 104
+    # 75 MiB of voxels; 3900 frames of 10 KiB and of 512×512×3/8 bytes.
+    assert seg == pytest.approx(75 + 3900 * (10 / 1024 + 3 / 32))
+
+
+@pytest.mark.parametrize("kind", ["dicom-seg", "rtstruct"])
+def test_objects_take_what_is_planned(tmp_path, kind):
+    """In a process of its own; 8 MiB are what a Python process may grow by in passing."""
+    size, count = (30, 128, 128), 60
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("needs a peak of memory that can be reset, as Linux has it")
+    arguments = [str(tmp_path), kind, str(size[0]), str(size[1]), str(count)]
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    grown_mb, planned_mb = json.loads(ran.stdout), further((kind,), count).cost.mb(size)
+    assert grown_mb < planned_mb + 8
+    assert grown_mb > planned_mb / 4
