@@ -115,10 +115,12 @@ class _Writing:
             raise
 
     def _finish(self) -> None:
-        self._pool.shutdown()
-        if self._pending is not None and not self._pending[2].done():
-            self._pending = None  # Interrupted before it was begun.
-        self.settle()
+        # Waited for by its result: in Python 3.11 a thread counts as ended if a signal comes while its end is
+        # waited for.
+        try:
+            self.settle()
+        finally:
+            self._pool.shutdown()
 
     def submit(self, prepared: PreparedCase, result: Segmented | Failure) -> None:
         """Wait for the case before this one, then begin to write this one's label map, or tell why it failed.
@@ -140,11 +142,8 @@ class _Writing:
         assert prepared.geometry is not None, "a case that was segmented was opened"
         size_zyx = prepared.geometry.size_zyx
         self.labels_mb = image_mb(size_zyx, 1) + self._beside.mb(size_zyx)
-        # Known before it is begun: who is interrupted while the pool is given it, whose thread may have
-        # written the file by then, must still tell of it.
-        future: Future[Outcome] = Future()
-        self._pending = prepared, result.warnings, future
-        self._pool.submit(_fulfil, future, self._write, prepared, result)
+        with held():  # What is being written is known to be, whatever comes between.
+            self._pending = prepared, result.warnings, self._pool.submit(self._write, prepared, result)
 
     def settle(self) -> None:
         """Wait for the last case's result to be on disk, and tell about it.
@@ -168,14 +167,6 @@ class _Writing:
         with held():
             self._pending, self.labels_mb = None, 0.0
             self._tell(outcome)
-
-
-def _fulfil(future: Future[Outcome], write: Write, prepared: PreparedCase, result: Segmented) -> None:
-    """Write a case's result, and hand its outcome, or what went wrong, to the future."""
-    try:
-        future.set_result(write(prepared, result))
-    except BaseException as error:
-        future.set_exception(error)
 
 
 def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:
