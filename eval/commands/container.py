@@ -80,7 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with an interrupted run: cases with a row are not run again",
     )
-    parser.add_argument("--force", action="store_true", help="replace existing results and label maps")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace existing results and label maps; those of the cases are removed before the first one",
+    )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

@@ -69,6 +69,8 @@ class Series:
     """Name of a label map to its row, of the cases that have been run."""
     digest: str = ""
     """Id of the image, as soon as docker was asked."""
+    resumed: bool = False
+    """Whether an interrupted run goes on, so that what it has left is kept."""
 
     @property
     def folder(self) -> Path:
@@ -115,9 +117,28 @@ class Series:
             self.options = replace(self.options, hides_exit_codes=True)
 
     def begin(self) -> None:
-        """Make the folders and write where the table comes from."""
+        """Make the folders and write where the table comes from; a new run removes the old one's files."""
         self.folder.mkdir(exist_ok=True)
+        if not self.resumed:
+            self._remove_old()
         write_provenance(self.results, provenance(**self._settings))
+
+    def _remove_old(self) -> None:
+        """Remove what an earlier run left of these cases, so that `--resume` cannot take it for this run's.
+
+        The table goes first, and the new provenance comes last: wherever this is interrupted, the old
+        provenance stands beside no row at all.
+        """
+        self.results.unlink(missing_ok=True)
+        for output in (self.output / output_name(image) for image in self.images):
+            for path in (output, self._log(output), self._trace(output)):
+                path.unlink(missing_ok=True)
+
+    def _log(self, output: Path) -> Path:
+        return self.folder / f"{output.name.removesuffix('.nii.gz')}.log"
+
+    def _trace(self, output: Path) -> Path:
+        return self.folder / f"{output.name.removesuffix('.nii.gz')}.trace.csv"
 
     def go_on(self) -> list[str]:
         """Take over the cases that an interrupted run has finished.
@@ -129,6 +150,7 @@ class Series:
         Raises:
             JudgingError: that was another run, or its table cannot be read.
         """
+        self.resumed = True
         before = read_provenance(self.results)
         if before is None:
             if self.results.exists():
@@ -159,10 +181,9 @@ class Series:
         """Run one container, keep its label map, log and trace, and write the table again."""
         output = self.output / output_name(image)
         output.unlink(missing_ok=True)
-        stem = output.name.removesuffix(".nii.gz")
-        case = ContainerCase(image=image, output=output, log=self.folder / f"{stem}.log")
+        case = ContainerCase(image=image, output=output, log=self._log(output))
         result = run_case(case, self.options)
-        write_trace(self.folder / f"{stem}.trace.csv", result.trace)
+        write_trace(self._trace(output), result.trace)
         self.rows[result.name] = efficiency_row(result)
         names = [output_name(each) for each in self.images]
         write_rows(self.results, [self.rows[name] for name in names if name in self.rows])

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -395,6 +396,46 @@ def test_an_interrupted_run_goes_on(folder, capsys):
     assert_refused(capsys, container(folder, *elsewhere), "made with input images, not others")
     (folder / "e_run.json").unlink()
     assert_refused(capsys, container(folder, "--resume"), "nothing beside it says how it was made")
+
+
+def test_an_interrupted_run_takes_over_nothing_of_the_one_that_it_replaces(folder, capsys, monkeypatch):
+    """The first run labels both cases; the second, with other memory, is interrupted in its first case."""
+    for name in ("good1", "good2"):
+        write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
+    assert call(*container(folder)) == 0
+    (folder / "pred" / "mine.nii.gz").write_text("of no case")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eval.measuring.series.run_case", interrupted)
+        assert call(*container(folder, "--force", "--memory", "4g")) == 130
+    assert not (folder / "e.csv").exists()
+    assert files_in(folder / "pred") == ["mine.nii.gz"]
+    assert files_in(folder / "e_cases") == []
+    assert json.loads((folder / "e_run.json").read_text())["memory"] == "4g"
+    capsys.readouterr()
+    assert call(*container(folder, "--resume", "--memory", "4g")) == 0
+    assert "[2/2] good2.nii.gz" in capsys.readouterr().err, "both are run, none was run before"
+
+
+def test_a_run_interrupted_while_it_clears_up_leaves_no_old_row(folder, monkeypatch):
+    """The old run's provenance still stands, so that --resume may go on with its settings, from the start."""
+    write(folder / "images" / "good_0000.nii.gz", LABELS)
+    assert call(*container(folder)) == 0
+    unlink, removed = Path.unlink, []
+
+    def interrupted(path, missing_ok=False):
+        unlink(path, missing_ok=missing_ok)
+        removed.append(path.name)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", interrupted)
+        assert call(*container(folder, "--force", "--memory", "4g")) == 130
+    assert removed == ["e.csv"], "the table goes before the label maps that it speaks of"
+    assert json.loads((folder / "e_run.json").read_text())["memory"] == "8g"
 
 
 def test_a_series_stops_at_a_container_that_stays(folder, capsys, monkeypatch):
