@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
-from model.arrays import U8, ZyxMm
+from model.arrays import F64, U8, Mask, ZyxMm
 
 SAME_GRID_VOXELS = 0.05
 """Two grids are the same if no corner differs by more than this share of the smallest voxel size, which is
@@ -211,10 +211,13 @@ def grid_difference(first: sitk.Image, second: sitk.Image) -> str | None:
 def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
     """A label map resampled onto another grid: each voxel takes the label nearest in physical space.
 
+    A label that lies between the centres of all voxels is given to those that its own lie in, so that no
+    structure vanishes.
+
     Raises:
         JudgingError: some labels lie outside the grid and would be lost.
     """
-    moved = sitk.GetArrayFromImage(
+    moved: U8 = sitk.GetArrayFromImage(
         sitk.Resample(volume.as_image(), grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
     )
     lost_ml = _volume_outside_ml(volume, grid)
@@ -223,16 +226,59 @@ def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
             f"{volume.path}: {lost_ml:.1f} ml of labels lie outside the other image, "
             "which does not cover them"
         )
+    for label in np.flatnonzero(_held(volume.labels) & ~_held(moved)):
+        moved[_voxels_at(np.argwhere(volume.labels == label), volume.grid, grid)] = label
     return LabelVolume(path=volume.path, labels=moved, grid=grid)
 
 
-def _volume_outside_ml(volume: LabelVolume, grid: sitk.Image) -> float:
-    """Volume in ml of the labels whose voxel centres lie outside another grid."""
-    covered = sitk.Image(grid.GetSize(), sitk.sitkUInt8)
-    covered.CopyInformation(grid)
-    seen = sitk.Resample(
-        covered + 1, volume.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8
+def _held(labels: U8) -> Mask:
+    """Which of the 256 labels a map holds, without background."""
+    held = np.zeros(256, np.bool_)
+    for part in labels:  # Slice by slice: indices of a whole scan would take 8 bytes a voxel.
+        held[part] = True
+    held[0] = False
+    return held
+
+
+def _voxels_at(
+    voxels_zyx: NDArray[np.intp], of: sitk.Image, grid: sitk.Image
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """The voxels of a grid nearest to some of another image: their z, y and x.
+
+    Args:
+        voxels_zyx: indices in the other image, shape (voxels, 3).
+        of: the other image.
+        grid: the image whose voxels are wanted.
+    """
+    places_mm = np.array(of.GetOrigin()) + voxels_zyx[:, ::-1] @ _axes_mm(of).T
+    indices_xyz = np.linalg.solve(_axes_mm(grid), (places_mm - np.array(grid.GetOrigin())).T)
+    x, y, z = (
+        np.clip(np.rint(along), 0, size - 1).astype(np.intp)
+        for along, size in zip(indices_xyz, grid.GetSize(), strict=True)
     )
+    return z, y, x
+
+
+def _axes_mm(grid: sitk.Image) -> F64:
+    """The steps from voxel to voxel along x, y and z, as the columns of a matrix."""
+    return np.asarray(np.reshape(grid.GetDirection(), (3, 3)) * np.array(grid.GetSpacing()), np.float64)
+
+
+def _volume_outside_ml(volume: LabelVolume, grid: sitk.Image) -> float:
+    """Volume in ml of the voxels with a label of which no part lies in the box of another grid.
+
+    Coarse voxels at the rim of one and the same field of view may have their centres beyond it.
+    """
+    size, spacing_mm = np.array(grid.GetSize()), np.array(grid.GetSpacing())
+    middle = grid.TransformContinuousIndexToPhysicalPoint(((size - 1) / 2).tolist())
+    turned = np.reshape(grid.GetDirection(), (3, 3)).T @ _axes_mm(volume.grid)
+    reach_mm = np.abs(turned).sum(axis=1) / 2
+    box = sitk.Image((1, 1, 1), sitk.sitkUInt8)
+    # A voxel that only touches the box from outside is outside.
+    box.SetSpacing((size * spacing_mm + 2 * (1 - 1e-6) * reach_mm).tolist())
+    box.SetOrigin(middle)
+    box.SetDirection(grid.GetDirection())
+    seen = sitk.Resample(box + 1, volume.grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0, sitk.sitkUInt8)
     outside = np.count_nonzero((sitk.GetArrayViewFromImage(seen) == 0) & (volume.labels > 0))
     return float(outside) * float(np.prod(volume.spacing_zyx_mm)) / 1000.0
 

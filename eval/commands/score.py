@@ -12,6 +12,10 @@ holds labels outside the set, ends the run before anything is scored: no submiss
 infinite where only one of the maps holds a structure; in means, the length of the image's diagonal takes
 their place.
 
+A prediction on another grid is an error; with --resample it is brought onto the truth's grid, and the truth
+stays as it is. What the prediction does not cover is missed; labels that lie outside the truth's image are an
+error.
+
 rules:
   strict    (default) a case whose prediction is missing, unreadable, on another grid or holds labels outside
             the set is an error, is named, and scores 0
@@ -88,9 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="CSV", help="table to write, one row per case"
     )
     parser.add_argument(
+        "--resample",
         "--resample-truth",
         action="store_true",
-        help="resample truths onto the prediction's grid, to compare in physical space",
+        help="compare in physical space: a prediction on another grid is resampled onto the truth's, each "
+        "voxel taking the nearest label (--resample-truth is the earlier name)",
     )
     parser.add_argument(
         "--no-hd95",
@@ -200,7 +206,7 @@ def _options(arguments: argparse.Namespace) -> ScoreOptions:
         challenge=challenge,
         rules=rules,
         with_hd95=not arguments.no_hd95,
-        resample_truth=arguments.resample_truth,
+        resample=arguments.resample,
         lesion_rule=_lesion_rule(arguments) if arguments.lesions else None,
         with_confusion=arguments.confusion,
         with_cl_dice="clDice" in arguments.also,

@@ -46,8 +46,8 @@ class ScoreOptions:
     """Whether the 95th percentile of the surface distances is computed."""
     with_cl_dice: bool = False
     """Whether the overlap of centre lines is computed."""
-    resample_truth: bool = False
-    """Whether a truth on another grid is resampled onto the prediction's; otherwise it is an error."""
+    resample: bool = False
+    """Whether a prediction on another grid is resampled onto the truth's; otherwise it is an error."""
     lesion_rule: LesionRule | None = None
     """What a lesion is; None leaves lesions as things out."""
     with_confusion: bool = False
@@ -105,11 +105,10 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
         JudgingError: the truth cannot be used; see `truth_fault`.
     """
     truth = read_labels(case.truth)
-    diagonal_mm = truth.diagonal_mm
     try:
         if case.prediction is None:
             raise JudgingError("missing: there is no prediction of this name")
-        pair, truth = _on_one_grid(read_labels(case.prediction), truth, options)
+        pair = _on_one_grid(read_labels(case.prediction), truth, options)
         scores, remarks = _compared(pair, options, threads)
     except JudgingError as error:
         # A prediction of no use finds no lesion, and gives every voxel to the background.
@@ -122,7 +121,7 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
         name=case.name,
         scores=scores,
         error=remarks,
-        diagonal_mm=diagonal_mm,
+        diagonal_mm=truth.diagonal_mm,
         lesions=_lesions(pair, truth, labels, options.lesion_rule),
         confusion_ml=confusion_ml(pair.prediction, pair.truth, pair.spacing_zyx_mm, labels)
         if options.with_confusion
@@ -158,22 +157,22 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, 
     }
 
 
-def _on_one_grid(
-    prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions
-) -> tuple[LabelPair, LabelVolume]:
-    """A prediction and its truth as a pair, and the truth, which may have been resampled.
+def _on_one_grid(prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions) -> LabelPair:
+    """A prediction and its truth as a pair, on the truth's grid.
+
+    The truth is never resampled: what a coarser grid does not show of it, nobody could miss.
 
     Raises:
         JudgingError: they lie on different grids, or the prediction holds foreign labels.
     """
     official = options.rules is Rules.OFFICIAL
-    if options.resample_truth and grid_difference(prediction.grid, truth.grid):
-        truth = onto_grid(truth, prediction.grid)
+    if options.resample and grid_difference(prediction.grid, truth.grid):
+        prediction = onto_grid(prediction, truth.grid)
     difference = grid_difference(prediction.grid, truth.grid)
     if difference and not (official and prediction.labels.shape == truth.labels.shape):
         raise JudgingError(
-            f"prediction and truth lie on different grids: {difference}; --resample-truth compares in "
-            "physical space"
+            f"prediction and truth lie on different grids: {difference}; --resample compares in physical "
+            "space"
         )
     pair = LabelPair(
         prediction=prediction.labels,
@@ -183,7 +182,7 @@ def _on_one_grid(
     )
     if not official:
         check_labels(prediction.path, pair.prediction_boxes, options.challenge.labels, CONVERT)
-    return pair, truth
+    return pair
 
 
 def _compared(pair: LabelPair, options: ScoreOptions, threads: int) -> tuple[dict[str, StructureScore], str]:

@@ -185,6 +185,34 @@ def test_finer_voxels_take_the_label_nearest_to_their_centre(tmp_path):
     assert moved.labels.ravel().tolist() == [1, 1, 2, 2, 3, 3]
 
 
+def test_voxels_that_reach_over_the_rim_are_in_the_other_grid(tmp_path):
+    """Five voxels of 2 mm over nine slices of 1 mm: the centre of the last lies on the edge, at 8.5 mm."""
+    volume = read_labels(
+        write(tmp_path / "a.nii.gz", np.full((5, 1, 1), 1, np.uint8), (2, 1, 1), (0, 0, 0.5))
+    )
+    grid = image((9, 1, 1), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    assert onto_grid(volume, grid).labels.ravel().tolist() == [1] * 9
+    # A sixth one, from 9.5 to 11.5 mm, lies beyond the last slice, which ends at 8.5 mm.
+    volume = read_labels(
+        write(tmp_path / "b.nii.gz", np.full((6, 1, 1), 1, np.uint8), (2, 1, 1), (0, 0, 0.5))
+    )
+    with pytest.raises(JudgingError, match=r"0\.0 ml of labels lie outside"):
+        onto_grid(volume, grid)
+
+
+@pytest.mark.parametrize("signs", list(itertools.product((1, -1), repeat=3)))
+def test_no_label_vanishes_between_coarser_voxels(tmp_path, signs):
+    """Voxels of 1 mm beside the centres of voxels of 3 mm are given to those that they lie in."""
+    labels = np.zeros((3, 3, 6), np.uint8)
+    labels[0, 1, 0] = 5
+    labels[2, 2, 5] = 7
+    turned = np.diag(signs).ravel().tolist()
+    volume = read_labels(write(tmp_path / "a.nii.gz", labels, (1, 1, 1), (0, 0, 0), direction=turned))
+    # The first of two voxels has its centre at the second voxel along each axis.
+    moved = onto_grid(volume, image((1, 1, 2), (3.0, 3.0, 3.0), signs, turned))
+    assert moved.labels.ravel().tolist() == [5, 7]
+
+
 def test_labels_as_an_image_keep_their_geometry(tmp_path):
     for number, signs in enumerate(itertools.product((1, -1), repeat=3)):
         path = write(tmp_path / f"{number}.nii.gz", LABELS, direction=np.diag(signs).ravel().tolist())

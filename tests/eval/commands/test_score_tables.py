@@ -240,16 +240,18 @@ def test_a_missed_organ_makes_the_mean_distance_worse_and_not_better(tmp_path, c
     assert "1 infinite value counted as the image's diagonal" in capsys.readouterr().out
 
 
-def test_a_truth_on_another_grid_is_compared_in_physical_space_when_asked(tmp_path, capsys):
+def test_a_prediction_on_another_grid_is_compared_in_physical_space_when_asked(tmp_path, capsys):
     # The truth's voxels are twice as long along x: 10 of its voxels are 20 of the prediction's.
     write(tmp_path / "pred" / "a.nii.gz", row_of_voxels((LIVER, 0, 20)), CUBE, (0.5, 0.5, 0.5))
     write(
         tmp_path / "truth" / "a.nii.gz", row_of_voxels((LIVER, 0, 10), length=20), (1, 1, 2), (1.0, 0.5, 0.5)
     )
     assert score(tmp_path) == 1
-    assert "--resample-truth" in capsys.readouterr().err
-    assert score(tmp_path, "--resample-truth", "--force") == 0
-    assert rows_of(tmp_path / "scores.csv")[0]["Liver_DSC"] == "1.0"
+    assert "--resample compares" in capsys.readouterr().err
+    for name in ("--resample", "--resample-truth"):
+        assert score(tmp_path, name, "--force") == 0
+        (row,) = rows_of(tmp_path / "scores.csv")
+        assert (row["Liver_DSC"], row["Liver_TruthVolume_ml"]) == ("1.0", "0.02")
 
 
 def test_without_hd95_its_columns_are_not_there(tmp_path):

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes, processors
 from eval.scoring.challenges import CHALLENGES, Rules
+from eval.scoring.lesions import Kind, LesionRule
 from eval.scoring.pairing import PairedCase, pair_files, why_extra
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge, judge_all, truth_fault
 from eval.volumes import grid_difference, onto_grid, read_labels
@@ -117,7 +118,7 @@ def test_missing_cases(tmp_path):
     ],
 )
 def test_other_geometry_is_an_error_but_not_for_the_organisers(tmp_path, geometry, words):
-    assert_lost(judged(case(tmp_path, **geometry)), "different grids", words, "--resample-truth")
+    assert_lost(judged(case(tmp_path, **geometry)), "different grids", words, "--resample ")
     official = judged(case(tmp_path, **geometry), Rules.OFFICIAL)
     assert official.scores == judged(case(tmp_path), Rules.OFFICIAL).scores
     assert not official.error
@@ -192,17 +193,58 @@ def test_the_organisers_program_stops_at_one_slice_and_so_it_is_told(tmp_path):
     assert not judged(case(tmp_path, prediction, truth)).error
 
 
-def test_resampled_truths_are_compared_in_physical_space(tmp_path):
+def test_resampled_predictions_are_compared_in_physical_space(tmp_path):
     flipped = {"direction": (1, 0, 0, 0, -1, 0, 0, 0, 1), "origin_xyz_mm": (-100.0, -80.0 + 25 * 0.8, 40.0)}
     same = case(tmp_path, PREDICTION[:, ::-1], **flipped)
     assert_lost(judged(same), "different grids")
-    resampled = judged(same, resample_truth=True)
+    resampled = judged(same, resample=True)
     assert not resampled.error
     assert dice_of(resampled) == dice_of(judged(case(tmp_path / "straight")))
 
 
-def test_a_prediction_that_does_not_cover_the_truth_is_an_error(tmp_path):
-    assert_lost(judged(case(tmp_path, PREDICTION[:10]), resample_truth=True), "lie outside")
+def test_a_structure_between_the_voxels_of_a_coarser_prediction_is_missed(tmp_path):
+    """A tumor on the second of four slices of 1 mm; slices of 2 mm, at 0 and 2 mm, pass it by."""
+    truth = np.zeros((4, 1, 1), np.uint8)
+    truth[1] = 14
+    coarse = {"spacing_zyx_mm": (2.0, 1.0, 1.0), "origin_xyz_mm": (0.0, 0.0, 0.0)}
+    pair = PairedCase(
+        name="a.nii.gz",
+        prediction=write(tmp_path / "pred" / "a.nii.gz", np.zeros((2, 1, 1), np.uint8), **coarse),
+        truth=write(tmp_path / "truth" / "a.nii.gz", truth, (1, 1, 1), (0, 0, 0)),
+    )
+    result = judged(pair, challenge="flare23", resample=True, lesion_rule=LesionRule())
+    tumor = result.scores["tumor"]
+    assert not result.error
+    assert (tumor.dice, tumor.nsd, tumor.hd95_mm) == (0.0, 0.0, math.inf)
+    assert (tumor.truth_ml, tumor.volume_difference_ml) == (0.001, -0.001)
+    assert [(lesion.kind, lesion.truth_ml, place) for lesion, place in result.lesions] == [
+        (Kind.MISSED, 0.001, (0.0, 0.0, 1.0))
+    ]
+
+
+def test_a_structure_between_the_voxels_of_a_coarser_truth_is_a_false_one(tmp_path):
+    """The grids of the test above, the other way round: a tumor is predicted where the truth has none."""
+    prediction = np.zeros((4, 1, 1), np.uint8)
+    prediction[1] = 14
+    coarse = {"spacing_zyx_mm": (2.0, 1.0, 1.0), "origin_xyz_mm": (0.0, 0.0, 0.0)}
+    pair = PairedCase(
+        name="a.nii.gz",
+        prediction=write(tmp_path / "pred" / "a.nii.gz", prediction, (1, 1, 1), (0, 0, 0)),
+        truth=write(tmp_path / "truth" / "a.nii.gz", np.zeros((2, 1, 1), np.uint8), **coarse),
+    )
+    result = judged(pair, challenge="flare23", resample=True)
+    assert not result.error
+    assert (result.scores["tumor"].dice, result.scores["tumor"].volume_difference_ml) == (0.0, 0.002)
+
+
+def test_what_a_prediction_does_not_cover_is_missed_and_what_the_truth_does_not_is_an_error(tmp_path):
+    """Half of the truth's 20 slices, as far as they go: scored as with empty slices above them."""
+    half, padded = PREDICTION[:10], PREDICTION.copy()
+    padded[10:] = 0
+    covered = judged(case(tmp_path / "half", half), resample=True)
+    assert covered == judged(case(tmp_path / "padded", padded))
+    assert not covered.error
+    assert_lost(judged(case(tmp_path, truth=TRUTH[:10]), resample=True), "lie outside")
 
 
 def test_the_head_axis_follows_the_direction(tmp_path):
@@ -255,7 +297,7 @@ def test_a_real_oblique_label_map_is_its_own_equal(tmp_path):
     path = real("label_maps/ts_s0327_label13.nii.gz")
     result = judge(
         PairedCase(name=path.name, prediction=path, truth=path),
-        ScoreOptions(challenge=CHALLENGES["flare22"], resample_truth=True),
+        ScoreOptions(challenge=CHALLENGES["flare22"], resample=True),
     )
     assert not result.error
     assert dice_of(result) == [1.0] * 13
