@@ -3,7 +3,8 @@
 For each structure and metric, prints (and writes, with --output) the mean difference B − A, its 95 %
 bootstrap confidence interval, and the p values of the Wilcoxon signed-rank test and the paired t test: as
 tested, and corrected over the structures by Holm's method. A star marks a corrected Wilcoxon p value below
-0.05. Tests need at least 6 cases.
+0.05. Tests need at least 6 cases. The length of the image's diagonal takes the place of infinite distances;
+where the tables do not say it, such pairs are left out, and counted.
 
 exit codes: 0 compared; 1 compared, but cases that only one table has were left out and are named; 2 wrong
 input
@@ -21,11 +22,13 @@ from eval.label_sets import LABEL_SETS_HELP
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.score_table import ScoreTable, read_scores
 from eval.scoring.structure_scores import Metric
+from eval.scoring.summary import ORGAN_MEAN
 
 COLUMNS = {
     "Structure": "structure", "Metric": "metric", "Cases": "cases", "Mean_A": "mean_a", "Mean_B": "mean_b",
     "Difference": "difference", "CI95_low": "low", "CI95_high": "high", "Wilcoxon_p": "wilcoxon_p",
-    "Wilcoxon_Holm_p": "wilcoxon_holm_p", "t_p": "t_p", "t_Holm_p": "t_holm_p",
+    "Wilcoxon_Holm_p": "wilcoxon_holm_p", "t_p": "t_p", "t_Holm_p": "t_holm_p", "Infinite": "infinite",
+    "Infinite_left_out": "left_out",
 }  # fmt: skip
 
 
@@ -78,10 +81,23 @@ def comparison_text(first: ScoreTable, second: ScoreTable, rows: Sequence[Compar
             f"{metric:<20}{'cases':>6}{'A':>10}{'B':>10}{'B − A':>10}  "
             f"{'95 % CI':<20}{'Wilcoxon':>10}{'Holm':>10}{'t':>10}{'Holm':>10}",
         ]
-        lines += [_line(row) for row in rows if row.metric is metric]
+        of_it = [row for row in rows if row.metric is metric]
+        lines += [_line(row) for row in of_it]
+        lines += _infinite_lines([row for row in of_it if row.structure != ORGAN_MEAN])
     if all(row.cases < LEAST_CASES for row in rows):
         lines += ["", f"fewer than {LEAST_CASES} cases: no tests"]
     return "\n".join(lines) + "\n"
+
+
+def _infinite_lines(rows: Sequence[Comparison]) -> list[str]:
+    """What became of the infinite distances of a metric's structures; nothing if there are none."""
+    infinite, left_out = sum(row.infinite for row in rows), sum(row.left_out for row in rows)
+    lines = []
+    if counted := infinite - left_out:
+        lines.append(f"pairs with an infinite distance: {counted} counted as the image's diagonal")
+    if left_out:
+        lines.append(f"pairs with an infinite distance: {left_out} left out, no table says the diagonal")
+    return lines
 
 
 def _line(row: Comparison) -> str:

@@ -5,6 +5,10 @@ score, its 95 % bootstrap confidence interval, a Wilcoxon signed-rank test and a
 structures find differences by chance, so the p values of a metric and test are corrected over the structures
 by Holm's method. The organ mean is a single test that sums them up; it is not corrected.
 
+A distance is infinite where only one of the maps holds the structure; as everywhere in means, the length of
+the image's diagonal takes its place, so that missing an organ never looks better. Where neither table says
+the diagonal, the pair is left out, and counted.
+
 Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of Statistics 6(2), 1979.
 """
 
@@ -18,7 +22,7 @@ from scipy import stats
 
 from eval.eval_errors import JudgingError
 from eval.scoring.score_table import ScoreTable
-from eval.scoring.structure_scores import Metric
+from eval.scoring.structure_scores import DISTANCES, Metric
 from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
 from model.arrays import F64
 
@@ -35,7 +39,12 @@ class Comparison:
     structure: str
     metric: Metric
     cases: int
-    """Number of cases that both tables score with a finite number."""
+    """Number of cases that the figures are computed from."""
+    infinite: int
+    """Number of pairs with an infinite distance (a structure that one of the maps lacks); for the organ mean
+    over all organs."""
+    left_out: int
+    """Number of these that are left out, since neither table says the image's diagonal."""
     mean_a: float
     """Mean of the first table over these cases."""
     mean_b: float
@@ -80,22 +89,25 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
             f"{first.path} and {second.path} have none of {', '.join(metrics)} in common; "
             "choose other --metrics"
         )
+    # The images are the same; a table of another program does not say how large they are.
+    diagonals_mm = np.fmax(first.diagonal_mm[rows_a], second.diagonal_mm[rows_b])
     results = []
     for metric in shared:
+        worst = diagonals_mm if metric in DISTANCES else np.full(len(common), math.nan)
         a = {
             structure: column[rows_a] for (structure, kind), column in first.values.items() if kind is metric
         }
         b = {
             structure: column[rows_b] for (structure, kind), column in second.values.items() if kind is metric
         }
-        results += _compare_metric(metric, a, b, first.challenge.labels.organs)
+        results += _compare_metric(metric, a, b, worst, first.challenge.labels.organs)
     return results
 
 
 def _compare_metric(
-    metric: Metric, a: Mapping[str, F64], b: Mapping[str, F64], organs: Sequence[str]
+    metric: Metric, a: Mapping[str, F64], b: Mapping[str, F64], worst: F64, organs: Sequence[str]
 ) -> list[Comparison]:
-    rows = [compare_values(structure, metric, a[structure], b[structure]) for structure in a]
+    rows = [compare_values(structure, metric, a[structure], b[structure], worst) for structure in a]
     wilcoxon = holm([row.wilcoxon_p for row in rows])
     t_test = holm([row.t_p for row in rows])
     rows = [
@@ -103,7 +115,20 @@ def _compare_metric(
     ]
     if not organs:
         return rows
-    return [*rows, compare_values(ORGAN_MEAN, metric, _case_means(a, b, organs), _case_means(b, a, organs))]
+    finite_a, finite_b = (
+        {name: _without_infinity(values, worst) for name, values in table.items()} for table in (a, b)
+    )
+    mean = compare_values(
+        ORGAN_MEAN, metric, _case_means(finite_a, finite_b, organs), _case_means(finite_b, finite_a, organs)
+    )
+    counted = [row for row in rows if row.structure in organs]
+    infinite, left_out = sum(row.infinite for row in counted), sum(row.left_out for row in counted)
+    return [*rows, replace(mean, infinite=infinite, left_out=left_out)]
+
+
+def _without_infinity(values: F64, worst: F64 | float) -> F64:
+    """The values, with the worst one of each case in the place of infinity."""
+    return np.where(np.isinf(values), worst, values)
 
 
 def _case_means(values: Mapping[str, F64], others: Mapping[str, F64], organs: Sequence[str]) -> F64:
@@ -117,8 +142,20 @@ def _case_means(values: Mapping[str, F64], others: Mapping[str, F64], organs: Se
     return means
 
 
-def compare_values(structure: str, metric: Metric, a: F64, b: F64) -> Comparison:
-    """Compare one metric of one structure; `a` and `b` hold one number for each case, in the same order."""
+def compare_values(
+    structure: str, metric: Metric, a: F64, b: F64, worst: F64 | float = math.nan
+) -> Comparison:
+    """Compare one metric of one structure.
+
+    Args:
+        structure: name of the row.
+        metric: name of the metric.
+        a: one number for each case in the first table; NaN if it was not scored.
+        b: those of the second table, in the same order.
+        worst: what takes the place of an infinite value in each case; NaN where nothing does.
+    """
+    infinite = (np.isinf(a) | np.isinf(b)) & ~np.isnan(a) & ~np.isnan(b)
+    a, b = _without_infinity(a, worst), _without_infinity(b, worst)
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
     differences = b - a
@@ -132,6 +169,8 @@ def compare_values(structure: str, metric: Metric, a: F64, b: F64) -> Comparison
         structure=structure,
         metric=metric,
         cases=cases,
+        infinite=int(infinite.sum()),
+        left_out=int((infinite & ~both).sum()),
         mean_a=float(a.mean()) if cases else math.nan,
         mean_b=float(b.mean()) if cases else math.nan,
         difference=float(differences.mean()) if cases else math.nan,

@@ -182,6 +182,52 @@ def test_an_organ_that_one_table_lacks_in_a_case_is_left_out_of_that_cases_mean(
     assert row.mean_a == pytest.approx(((0.2 + 0.6 + 0.8) / 3 + 0.5) / 2)
 
 
+def distances(path, cases: dict[str, tuple[float, float]], diagonal_mm: float | None):
+    """A score table in which liver and spleen have the given HD95, and all else is alike."""
+    columns = ["Name", *(f"{organ}_{kind}" for kind in ("DSC", "NSD", "HD95_mm") for organ in ORGANS)]
+    columns += ["Diagonal_mm"] if diagonal_mm else []
+    rows = [
+        {
+            **dict.fromkeys(columns, "1"),
+            "Name": name,
+            "Liver_HD95_mm": str(liver),
+            "Spleen_HD95_mm": str(spleen),
+        }
+        | ({"Diagonal_mm": str(diagonal_mm)} if diagonal_mm else {})
+        for name, (liver, spleen) in cases.items()
+    ]
+    write_csv(path, columns, rows)
+    return path
+
+
+def test_a_missed_organ_counts_as_the_diagonal_and_never_looks_better(tmp_path, capsys):
+    """A is 10 mm off in both cases; B is exact in `x`, and misses the liver in `y`: (0 + 100) / 2."""
+    a = distances(tmp_path / "a.csv", {"x": (10, 1), "y": (10, INF)}, None)
+    b = distances(tmp_path / "b.csv", {"x": (0, 1), "y": (INF, INF)}, 100.0)
+    assert call("compare", a, b, "--metrics", "HD95_mm", "--output", tmp_path / "c.csv") == 0
+    rows = {row["Structure"]: row for row in rows_of(tmp_path / "c.csv")}
+    assert [rows["liver"][name] for name in ("Cases", "Mean_A", "Mean_B", "Difference")] == [
+        "2", "10", "50", "40",
+    ]  # fmt: skip
+    # Where both miss the spleen, they do not differ.
+    assert [rows["spleen"][name] for name in ("Cases", "Mean_A", "Mean_B")] == ["2", "50.5", "50.5"]
+    # A quarter each, since there are four organs: −10 mm in x, +90 in y.
+    assert (rows["organ mean"]["Cases"], rows["organ mean"]["Difference"]) == ("2", "10")
+    assert [rows[name]["Infinite"] for name in ("liver", "spleen", "organ mean")] == ["1", "1", "2"]
+    assert "pairs with an infinite distance: 2 counted as the image's diagonal" in capsys.readouterr().out
+
+
+def test_where_no_table_says_the_diagonal_what_is_left_out_is_counted(tmp_path, capsys):
+    a = distances(tmp_path / "a.csv", {"x": (10, 1), "y": (10, INF)}, None)
+    b = distances(tmp_path / "b.csv", {"x": (0, 1), "y": (INF, INF)}, None)
+    assert call("compare", a, b, "--metrics", "HD95_mm", "DSC", "--output", tmp_path / "c.csv") == 0
+    rows = {row["Structure"]: row for row in rows_of(tmp_path / "c.csv") if row["Metric"] == "HD95_mm"}
+    assert [rows["liver"][name] for name in ("Cases", "Difference", "Infinite_left_out")] == ["1", "-10", "1"]
+    assert rows["organ mean"]["Infinite_left_out"] == "2"
+    out = capsys.readouterr().out
+    assert out.count("pairs with an infinite distance: 2 left out, no table says the diagonal") == 1
+
+
 def test_the_written_table_by_hand(tmp_path, capsys):
     a = scores(tmp_path / "a.csv", {"x": [0.5, 0.5, 0.5, NAN], "y": [0.7, 0.5, 0.5, NAN]}, hd95=True)
     b = scores(tmp_path / "b.csv", {"y": [0.8, 0.5, 0.5, 0.1], "x": [0.5, 0.5, 0.5, 0.1]}, hd95=True)
@@ -195,7 +241,7 @@ def test_the_written_table_by_hand(tmp_path, capsys):
         "CI95_high": "0.1",
     }  # fmt: skip
     assert rows["pancreas"]["Cases"] == "0"
-    assert {rows["pancreas"][name] for name in columns_of(tmp_path / "c.csv")[3:]} == {""}
+    assert {rows["pancreas"][name] for name in columns_of(tmp_path / "c.csv")[3:12]} == {""}
     out = capsys.readouterr().out
     assert "+0.0500" in out
     assert "fewer than 6 cases" in out

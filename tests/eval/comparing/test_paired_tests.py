@@ -86,7 +86,7 @@ def test_few_cases_are_not_tested():
 
 def test_what_one_table_does_not_score_is_left_out():
     row = compare_values("liver", Metric.HD95, np.array([1.0, math.nan, 3.0]), np.array([2.0, 5.0, math.inf]))
-    assert (row.cases, row.difference) == (1, 1.0)
+    assert (row.cases, row.difference, row.infinite, row.left_out) == (1, 1.0, 1, 1)
 
 
 def test_the_command(tables, capsys, tmp_path):
