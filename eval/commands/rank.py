@@ -19,7 +19,8 @@ schemes:
 
 Ranked are the cases of the truth, named with --cases; without it all score tables must name the same ones.
 Rows of other cases are left out and named. Submissions that tie share a rank; a case that was missed or
-failed comes last in every metric; a metric that no submission has (no GPU, no lesion) is left out and named.
+failed comes last in every metric; one that no submission has in a metric does not count there; a metric that
+no submission has (no GPU, no lesion) is left out and named.
 The places in resamples of the cases show how certain the ranking is.
 
 Beside RANKING.csv stand RANKING_cases.csv, one row a metric, case and submission, as challengeR reads it

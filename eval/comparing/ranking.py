@@ -11,8 +11,10 @@ rankings of biomedical image analysis competitions should be interpreted with ca
 The ranks of the metrics are then averaged by their weights. Rank 1 is the best. Submissions that tie share
 the mean of the ranks that they take: the values 0.9, 0.8, 0.8 have the ranks 1, 2.5, 2.5. A case that a
 submission lacks or failed comes last in all metrics, or takes the metric's worst value where values are
-averaged or tested: writing less never pays. Rankings of resamples of the cases, drawn with replacement, show
-how certain a place is: by its range, and by Kendall's τ between the ranking and those of the resamples.
+averaged or tested: writing less never pays. A case that no submission has in a metric, as where its truth
+lacks the structure under partial rules, does not count in that metric. Rankings of resamples of the cases,
+drawn with replacement, show how certain a place is: by its range, and by Kendall's τ between the ranking and
+those of the resamples.
 
 Source of the displays: challengeR (Wiesenfarth et al., Scientific Reports 11, 2021).
 """
@@ -99,7 +101,8 @@ def case_ranks(values: F64, more_is_better: bool) -> F64:
         rank.
     """
     cost = np.where(np.isnan(values), np.inf, -values if more_is_better else values)
-    return _ranked(cost)
+    # Equal means of organs may differ in their last digits.
+    return _ranked(cost.round(9))
 
 
 def places(scores: F64) -> NDArray[np.int64]:
@@ -124,17 +127,44 @@ def metric_ranks(values: F64, metric: RankedMetric, rules: RankingRules, weights
         rules: the scheme.
         weights: how often each case is drawn in each resample; shape (resamples, cases).
     """
-    if rules.scheme == "rank-then-aggregate":
-        ranks: F64 = case_ranks(values, metric.more_is_better) @ weights.T / weights.sum(axis=1)
-        return ranks
     cost = costs(values, metric)
     if rules.scheme == "test-then-rank":
+        # A case that nobody has is one without a difference.
         return _ranked(-_wins(_resampled(cost, weights)))
+    weights = weights * ~np.isnan(values).all(axis=0)
+    if rules.scheme == "rank-then-aggregate":
+        ranks = case_ranks(values, metric.more_is_better)
+        return _weighted_means(ranks, weights, nothing=(len(values) + 1) / 2)
     if rules.aggregate == "median":
-        return _ranked(np.median(_resampled(cost, weights), axis=2))
+        return _ranked(_weighted_medians(cost, weights).round(9))
     finite = np.isfinite(cost)
-    means = np.where(finite, cost, 0.0) @ weights.T / weights.sum(axis=1)
-    return _ranked(np.where((~finite).astype(np.float64) @ weights.T > 0, np.inf, np.round(means, 9)))
+    means = _weighted_means(np.where(finite, cost, 0.0), weights, nothing=0.0)
+    infinite = (~finite).astype(np.float64) @ weights.T > 0
+    return _ranked(np.where(infinite, np.inf, means.round(9)))
+
+
+def _weighted_means(values: F64, weights: F64, nothing: float) -> F64:
+    """Mean of each row in each resample, and `nothing` where no case is drawn; shape (rows, resamples)."""
+    drawn = weights.sum(axis=1)
+    means: F64 = np.divide(
+        values @ weights.T, drawn, out=np.full((len(values), len(weights)), nothing), where=drawn > 0
+    )
+    return means
+
+
+def _weighted_medians(values: F64, weights: F64) -> F64:
+    """Median of each row in each resample, and 0 where no case is drawn; shape (rows, resamples)."""
+    drawn = weights.sum(axis=1)
+    medians = []
+    for row in values:
+        order = np.argsort(row)
+        counted = np.cumsum(weights[:, order], axis=1)
+        low, high = (
+            row[order][(counted > middle[:, None]).argmax(axis=1)]
+            for middle in ((drawn - 1) // 2, drawn // 2)
+        )
+        medians.append(np.where(drawn > 0, (low + high) / 2, 0.0))
+    return np.array(medians, np.float64)
 
 
 def _ranked(cost: F64) -> F64:

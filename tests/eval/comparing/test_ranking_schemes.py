@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eval.comparing.ranking import kendall_tau, rank, superiority_p
+from eval.comparing.ranking import _weighted_medians, kendall_tau, rank, superiority_p
 from eval.comparing.ranking_rules import RANKINGS, RankedMetric, RankingRules, find_rules
 from eval.eval_errors import JudgingError
 from tests.eval.command_line import assert_refused, call, files_in, rows_of
@@ -54,6 +54,38 @@ def test_a_missing_case_takes_the_worst_value_of_its_metric(metric, values, expe
     rules = RankingRules(metrics=(metric,), scheme="aggregate-then-rank")
     found = placings({metric.name: np.array(values)}, rules)
     assert [found[name].place for name in ("t0", "t1")] == expected
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "median"])
+def test_a_case_that_no_submission_has_does_not_count(aggregate):
+    """The truth of the second and third case lacks the structure: 10 mm against 20 decide, not infinity."""
+    distance = RankedMetric(name="HD95_mm", better="less")
+    values = {"HD95_mm": np.array([[20.0, NAN, NAN], [10.0, NAN, NAN]])}
+    rules = RankingRules(metrics=(distance,), scheme="aggregate-then-rank", aggregate=aggregate)
+    found = placings(values, rules)
+    assert [found[name].place for name in ("t0", "t1")] == [2, 1]
+    # In resamples without the first case, (2/3)³ of them, both tie.
+    assert found["t0"].first_share == pytest.approx(8 / 27, abs=0.02)
+    # Ranks of the one case that counts, not of three of which two are ties.
+    by_rank = placings(values, RankingRules(metrics=(distance,)))
+    assert [by_rank[name].score for name in ("t0", "t1")] == [2.0, 1.0]
+
+
+@pytest.mark.parametrize("cases", [1, 4, 5])
+def test_medians_of_resamples_are_those_of_numpy(cases):
+    generator = np.random.default_rng(cases)
+    values = generator.uniform(size=(3, cases)).round(1)
+    weights = generator.multinomial(cases, np.full(cases, 1 / cases), size=50).astype(np.float64)
+    expected = [[np.median(np.repeat(row, drawn.astype(int))) for drawn in weights] for row in values]
+    assert _weighted_medians(values, weights) == pytest.approx(np.array(expected))
+
+
+def test_equal_means_tie_though_their_last_digits_differ():
+    """The mean of 0.1, 0.2 and 0.3 is 0.20000000000000004, and of 0.3, 0.2 and 0.1 0.19999999999999998."""
+    means = [(0.1 + 0.2 + 0.3) / 3, (0.3 + 0.2 + 0.1) / 3]
+    assert means[0] != means[1]
+    found = placings({"DSC": np.array([[mean] for mean in means])}, RankingRules(metrics=(DSC,)))
+    assert [found[name].score for name in ("t0", "t1")] == [1.5, 1.5]
 
 
 @pytest.mark.parametrize("seed", range(4))
