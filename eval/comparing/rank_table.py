@@ -198,13 +198,15 @@ def results_of(submission: Submission, cases: Sequence[str], rules: RankingRules
 def accuracy(table: ScoreTable) -> dict[str, F64]:
     """Every figure of accuracy that can be ranked by, to one number for each case.
 
-    Infinite distances become the image's diagonal, if the table says it.
+    Infinite distances become the image's diagonal, if the table says it. Differences of volume lose their
+    sign before they are averaged: less is better on both sides of 0, and too much of one organ does not make
+    up for too little of another.
     """
     labels = table.challenge.labels
     figures: dict[str, F64] = {}
     for metric in table.metrics:
         columns = {
-            structure: np.where(np.isinf(column_), table.diagonal_mm, column_)
+            structure: np.abs(np.where(np.isinf(column_), table.diagonal_mm, column_))
             for (structure, kind), column_ in table.values.items()
             if kind is metric
         }

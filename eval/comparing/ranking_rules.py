@@ -11,8 +11,9 @@
       - {name: OwnRAM_Max_MB, better: less, worst: 8192}
 
 A metric of accuracy is `DSC`, `NSD`, `HD95_mm` or `VolumeDifference_ml` over all structures, the same with
-`Organ_` or `Lesion_` in front, or a column of the score table. A cost is `Time` or `AUC_GPU` (beyond what
-costs nothing), `AUC_CPU`, `AUC_RAM`, or a column of the efficiency table.
+`Organ_` or `Lesion_` in front, or a column of the score table. A difference of volume, which tables give as
+prediction minus truth, is ranked by its size, of each structure before they are averaged. A cost is `Time` or
+`AUC_GPU` (beyond what costs nothing), `AUC_CPU`, `AUC_RAM`, or a column of the efficiency table.
 
 Sources: rules of FLARE21 to FLARE24. FLARE22 gives the areas half the weight of the others. FLARE24's laptop
 task names CPU and RAM without weights; they have half of it here too.

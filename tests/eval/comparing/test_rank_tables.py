@@ -103,6 +103,20 @@ def test_accuracy_is_the_mean_of_a_case(tmp_path, year, expected):
     assert set(found.values["a"]) == {metric.name for metric in RANKINGS[year].metrics}
 
 
+def test_too_little_is_no_better_than_too_much_and_does_not_make_up_for_it(tmp_path):
+    """Liver 5 ml too small, spleen 5 ml too large: 10 ml over 13 organs, and not 0."""
+    folder = submission(tmp_path / "team", {"a": 0.9}, {"a": cost()})
+    header, row = (folder / "scores.csv").read_text().split()
+    volumes = {name: 0.0 for name in SHORT} | {"Liver": -5.0, "Spleen": 5.0, "Tumor": -3.0}
+    header += "".join(f",{name}_VolumeDifference_ml" for name in volumes)
+    row += "".join(f",{volume}" for volume in volumes.values())
+    (folder / "scores.csv").write_text(f"{header}\n{row}\n")
+    names = ("Liver", "Spleen", "Organ", "Lesion")
+    metrics = tuple(RankedMetric(name=f"{name}_VolumeDifference_ml", better="less") for name in names)
+    found = read_results(folder, RankingRules(metrics=metrics)).values["a"]
+    assert list(found.values()) == [5.0, 5.0, pytest.approx(10 / 13), 3.0]
+
+
 @pytest.mark.parametrize("name", ["a", "a.nii.gz", "a_0000.nii.gz", "a.nii"])
 def test_cases_are_one_by_whatever_name_the_tables_call_them(tmp_path, name):
     found = read_results(submission(tmp_path / "team", {"a": 0.9}, {name: cost()}), RANKINGS["flare23"])
