@@ -8,7 +8,7 @@ from pathlib import Path
 from eval.eval_errors import JudgingError
 from eval.files import read_csv, stem_of, write_csv
 from eval.scoring.columns import NAME, read_number
-from eval.scoring.lesions import LesionRule, detection
+from eval.scoring.lesions import Detection, LesionRule, detection
 from eval.scoring.pairs import CaseScores
 from eval.scoring.score_table import cell
 
@@ -46,8 +46,12 @@ def write_lesions(scores: Path, results: Sequence[CaseScores]) -> None:
     write_csv(by_case, CASE_COLUMNS, [_case_row(result) for result in results])
 
 
+def _detection(result: CaseScores) -> Detection:
+    return detection((lesion for lesion, _ in result.lesions), nothing=result.f1_without_lesions)
+
+
 def _case_row(result: CaseScores) -> dict[str, str]:
-    counts = detection(lesion for lesion, _ in result.lesions)
+    counts = _detection(result)
     return {
         NAME: result.name,
         "Found": str(counts.found),
@@ -107,14 +111,17 @@ def read_lesions(scores: Path) -> dict[str, list[LesionRow]]:
 
 def lesions_text(results: Sequence[CaseScores], rule: LesionRule) -> str:
     """How well lesions were detected over all cases, as the terminal shows it."""
-    counts = detection(lesion for result in results for lesion, _ in result.lesions)
-    f1 = [detection(lesion for lesion, _ in result.lesions).f1 for result in results]
+    f1 = [each for result in results if not math.isnan(each := _detection(result).f1)]
+    counts = detection(
+        (lesion for result in results for lesion, _ in result.lesions), nothing=min(f1, default=math.nan)
+    )
+    mean_f1 = sum(f1) / len(f1) if f1 else math.nan
     smallest = f", {rule.least_ml:g} ml or more" if rule.least_ml else ""
     return (
         f"lesions: {counts.found} of {counts.found + counts.missed} found (sensitivity "
         f"{_shown(counts.sensitivity)}), {counts.false} false ({counts.false / len(results):.2f} a case, "
         f"{counts.false_ml / len(results):.2f} ml a case touch no true one)\n"
-        f"         F1 {_shown(counts.f1)} over all, {sum(f1) / len(f1):.3f} as mean of cases; panoptic "
+        f"         F1 {_shown(counts.f1)} over all, {_shown(mean_f1)} as mean of cases; panoptic "
         f"quality {_shown(counts.panoptic_quality)}; IoU of {rule.least_iou:g} or more, 26 "
         f"neighbours{smallest}\n"
     )

@@ -13,7 +13,9 @@ Voxel overlap says little where lesions are many and small: the largest one deci
     touch no true one at all, as autoPET has it; missed volume
                       likewise
 
-A case without lesions in both maps has F1 1 and no sensitivity; a false lesion there gives F1 0.
+A case without lesions in both maps has F1 1 and no sensitivity; a false lesion there gives F1 0. A case in
+error has F1 0 under strict rules, also where there is no true lesion: nobody said so. Under partial rules it
+has none there, and under official rules no lesions at all.
 """
 
 import math
@@ -95,6 +97,8 @@ class Detection:
     """Volume of the missed lesions that no predicted one touches."""
     mean_iou: float
     """Mean IoU of the found lesions; NaN if none was found."""
+    nothing: float = 1.0
+    """F1 and panoptic quality where there is nothing to find and nothing was."""
 
     @property
     def sensitivity(self) -> float:
@@ -104,13 +108,13 @@ class Detection:
 
     @property
     def f1(self) -> float:
-        """2 found / (2 found + missed + false); 1 if there is nothing to find and nothing was."""
+        """2 found / (2 found + missed + false); `nothing` if there is nothing to find and nothing was."""
         counted = 2 * self.found + self.missed + self.false
-        return 2 * self.found / counted if counted else 1.0
+        return 2 * self.found / counted if counted else self.nothing
 
     @property
     def panoptic_quality(self) -> float:
-        """Mean IoU of the found lesions × F1; 1 if there is nothing to find and nothing was."""
+        """Mean IoU of the found lesions × F1; `nothing` if there is nothing to find and nothing was."""
         if not self.found:
             return self.f1
         return self.mean_iou * self.f1
@@ -241,8 +245,13 @@ def _matched(overlaps: _Overlaps, least_iou: float) -> dict[int, tuple[int, floa
     return partner_of
 
 
-def detection(lesions: Iterable[Lesion]) -> Detection:
-    """Counts over some lesions: those of a case, or of all cases."""
+def detection(lesions: Iterable[Lesion], nothing: float = 1.0) -> Detection:
+    """Counts over some lesions: those of a case, or of all cases.
+
+    Args:
+        lesions: the lesions.
+        nothing: F1 and panoptic quality if there are none.
+    """
     every = list(lesions)
     found = [lesion for lesion in every if lesion.kind is Kind.FOUND]
     missed = [lesion for lesion in every if lesion.kind is Kind.MISSED]
@@ -254,4 +263,5 @@ def detection(lesions: Iterable[Lesion]) -> Detection:
         false_ml=sum(lesion.prediction_ml for lesion in false if not lesion.touches),
         missed_ml=sum(lesion.truth_ml for lesion in missed if not lesion.touches),
         mean_iou=float(np.mean([lesion.iou for lesion in found])) if found else math.nan,
+        nothing=nothing,
     )

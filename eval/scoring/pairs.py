@@ -67,7 +67,9 @@ class CaseScores:
     diagonal_mm: float = math.nan
     """Length of the image's diagonal, which stands for infinite distances in means; NaN if nobody said."""
     lesions: tuple[tuple[Lesion, XyzMm], ...] = ()
-    """Lesions, each with its centre in the world (LPS)."""
+    """Lesions, each with its centre in the world (LPS); under official rules none of a case in error."""
+    f1_without_lesions: float = 1.0
+    """F1 and panoptic quality of the case if it has no lesions; what the rules give to a case in error."""
     confusion_ml: F64 | None = None
     """Volume by true and predicted structure; None if it was not counted."""
 
@@ -105,6 +107,7 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
         JudgingError: the truth cannot be used; see `truth_fault`.
     """
     truth = read_labels(case.truth)
+    rule, f1_without_lesions = options.lesion_rule, 1.0
     try:
         if case.prediction is None:
             raise JudgingError("missing: there is no prediction of this name")
@@ -116,13 +119,16 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
             prediction=np.zeros_like(truth.labels), truth=truth.labels, spacing_zyx_mm=truth.spacing_zyx_mm
         )
         scores, remarks = failed(options.challenge, options.rules, truth), str(error)
+        rule = None if options.rules is Rules.OFFICIAL else rule
+        f1_without_lesions = 0.0 if options.rules is Rules.STRICT else math.nan
     labels = options.challenge.labels
     return CaseScores(
         name=case.name,
         scores=scores,
         error=remarks,
         diagonal_mm=truth.diagonal_mm,
-        lesions=_lesions(pair, truth, labels, options.lesion_rule),
+        lesions=_lesions(pair, truth, labels, rule),
+        f1_without_lesions=f1_without_lesions,
         confusion_ml=confusion_ml(pair.prediction, pair.truth, pair.spacing_zyx_mm, labels)
         if options.with_confusion
         else None,

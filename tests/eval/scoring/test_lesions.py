@@ -181,6 +181,26 @@ def test_tables_of_lesions_and_of_confusion(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("rules", "f1", "missed", "said"),
+    [
+        # b is missing and has no true lesion, c is missing and has one.
+        ("strict", ["1.0", "0.0", "0.0"], ["0", "0", "1"], "F1 0.000 over all, 0.333 as mean of cases"),
+        ("partial", ["1.0", "", "0.0"], ["0", "0", "1"], "F1 0.000 over all, 0.500 as mean of cases"),
+        ("official", ["1.0", "", ""], ["0", "0", "0"], "F1 1.000 over all, 1.000 as mean of cases"),
+    ],
+)
+def test_a_case_in_error_without_a_true_lesion_is_no_success(tmp_path, capsys, rules, f1, missed, said):
+    write(tmp_path / "pred" / "a.nii.gz", row(), MM)
+    for name, truth in (("a", row()), ("b", row()), ("c", row((0, 4)))):
+        write(tmp_path / "truth" / f"{name}.nii.gz", truth, MM)
+    assert score(tmp_path, "--lesions", "--rules", rules) == 1
+    cases = rows_of(tmp_path / "s_lesion_cases.csv")
+    assert [each["F1"] for each in cases] == [each["PanopticQuality"] for each in cases] == f1
+    assert [each["Missed"] for each in cases] == missed
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("more", "labels", "said"),
     [
         (("--lesions", "--lesion-iou", "0"), "flare23", "least_iou is 0"),
