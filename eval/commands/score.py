@@ -42,13 +42,13 @@ from pathlib import Path
 import numpy as np
 
 from eval.eval_errors import JudgingError
-from eval.files import check_writable, stem_of
+from eval.files import check_writable, read_csv, stem_of
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
 from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.challenges import CHALLENGES, Rules, mean_scores
 from eval.scoring.columns import metrics_of
-from eval.scoring.confusion import confusion_path, mistaken, write_confusion
+from eval.scoring.confusion import TRUTH_ML, confusion_path, mistaken, write_confusion
 from eval.scoring.json_summaries import (
     GRAND_CHALLENGE,
     NNUNET,
@@ -56,7 +56,7 @@ from eval.scoring.json_summaries import (
     nnunet_summary,
     write_json,
 )
-from eval.scoring.lesion_tables import lesion_paths, lesions_text, write_lesions
+from eval.scoring.lesion_tables import CASE_COLUMNS, LESION_COLUMNS, lesion_paths, lesions_text, write_lesions
 from eval.scoring.lesions import LesionRule
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.pairing import Pairs, pair_files, why_extra
@@ -150,12 +150,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="cases scored at the same time (default: as many as processors and memory allow)",
     )
-    parser.add_argument("--force", action="store_true", help="replace existing output files")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace existing output files; the tables of lesions and confusion beside them are removed "
+        "where this run does not write them again",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Score all cases and write the tables."""
-    check_writable(_outputs(arguments), arguments.force)
+    check_writable([*_outputs(arguments), *_left_over(arguments)], arguments.force)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     options = _options(arguments)
@@ -193,6 +198,26 @@ def _outputs(arguments: argparse.Namespace) -> list[Path]:
     return files
 
 
+def _left_over(arguments: argparse.Namespace) -> list[Path]:
+    """Tables of an earlier run that this one does not write again, so that readers would take them for its.
+
+    A file of such a name that is another table, as scores of lesions in NAME_lesions.csv, is none of them.
+    """
+    output: Path = arguments.output
+    by_lesion, by_case = lesion_paths(output)
+    kinds = {by_lesion: LESION_COLUMNS, by_case: CASE_COLUMNS, confusion_path(output): (TRUTH_ML,)}
+    written = _outputs(arguments)
+    return [path for path, columns in kinds.items() if path not in written and _begins_with(path, columns)]
+
+
+def _begins_with(table: Path, columns: Sequence[str]) -> bool:
+    try:
+        found, _ = read_csv(table)
+    except JudgingError:
+        return False
+    return found[: len(columns)] == list(columns)
+
+
 def _options(arguments: argparse.Namespace) -> ScoreOptions:
     rules, challenge = Rules(arguments.rules), find_challenge(arguments.labels)
     if rules is Rules.OFFICIAL and arguments.labels not in CHALLENGES:
@@ -220,6 +245,8 @@ def _write(
     output: Path = arguments.output
     rules, challenge = options.rules, options.challenge
     metrics = metrics_of(rules, options.with_hd95, [ON_REQUEST[name] for name in arguments.also])
+    for path in _left_over(arguments):
+        path.unlink()
     write_scores(output, results, challenge, metrics, rules)
     write_provenance(
         output,

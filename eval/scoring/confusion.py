@@ -17,6 +17,8 @@ from model.labels import BACKGROUND, LabelSet
 
 SWAPPED = 0.1
 """From this share of a structure on, taking it for another structure is worth a line."""
+TRUTH_ML = "Truth_ml"
+"""The column that names the true structures of a matrix."""
 
 
 def confusion_ml(prediction: U8, truth: U8, spacing_zyx_mm: ZyxMm, labels: LabelSet) -> F64:
@@ -53,10 +55,10 @@ def write_confusion(scores: Path, matrix: F64, labels: LabelSet) -> None:
     """Write a matrix beside a score table: a row for each true structure, a column for each predicted one."""
     names = (BACKGROUND, *labels.names)
     rows = [
-        {"Truth_ml": name, **dict(zip(names, (f"{volume:.4f}" for volume in row), strict=True))}
+        {TRUTH_ML: name, **dict(zip(names, (f"{volume:.4f}" for volume in row), strict=True))}
         for name, row in zip(names, matrix.tolist(), strict=True)
     ]
-    write_csv(confusion_path(scores), ["Truth_ml", *names], rows)
+    write_csv(confusion_path(scores), [TRUTH_ML, *names], rows)
 
 
 def mistaken(matrix: F64, labels: LabelSet) -> Sequence[str]:

@@ -180,6 +180,27 @@ def test_tables_of_lesions_and_of_confusion(tmp_path, capsys):
     assert "lesions: 1 of 3 found (sensitivity 0.333), 1 false (0.33 a case, 1.00 ml a case" in out
 
 
+def test_tables_of_an_earlier_run_do_not_stay_beside_the_scores_of_another(tmp_path, capsys):
+    """The lesion is found first, then missed: a table that says `found` beside new scores would lie."""
+    write(tmp_path / "truth" / "a.nii.gz", row((0, 4)), MM)
+    write(tmp_path / "pred" / "a.nii.gz", row((0, 4)), MM)
+    assert score(tmp_path, "--lesions", "--confusion") == 0
+    write(tmp_path / "pred" / "a.nii.gz", row(), MM)
+    (tmp_path / "s.csv").unlink()
+    (tmp_path / "s_summary.csv").unlink()
+    (tmp_path / "s_run.json").unlink()
+    assert score(tmp_path) == 2
+    assert "s_lesions.csv: exists already" in capsys.readouterr().err
+    assert score(tmp_path, "--confusion", "--force") == 0
+    tables = ["s.csv", "s_confusion.csv", "s_run.json", "s_summary.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == tables
+    # Scores in a file of such a name are another run's, and stay.
+    (tmp_path / "s_lesions.csv").write_text("Name,Lesion_DSC\na.nii.gz,1\n")
+    assert score(tmp_path, "--force") == 0
+    assert (tmp_path / "s_lesions.csv").exists()
+    assert not (tmp_path / "s_confusion.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("rules", "f1", "missed", "said"),
     [
