@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from model.label_files import find_label_set
+from model.label_files import find_label_file, find_label_set
 from model.labels import LABEL_SETS, LabelSet
 from model.model_errors import LabelSetError
 
@@ -20,12 +20,18 @@ def find_labels(name_or_path: str) -> LabelSet:
     """The label set that an option names: a built-in one, or one from a file or folder.
 
     Raises:
-        JudgingError: there is none, or its file is faulty.
+        JudgingError: there is none, its file is faulty, or it holds no structure.
     """
     try:
-        return find_label_set(name_or_path)
+        labels = find_label_set(name_or_path)
+        if not labels.ids:
+            raise JudgingError(
+                f"{find_label_file(name_or_path)}: states no structure beside the background; name at least "
+                "one to judge"
+            )
     except LabelSetError as error:
         raise JudgingError(str(error)) from error
+    return labels
 
 
 def foreign_label(held: Iterable[int], labels: LabelSet) -> str:

@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eval.eval_errors import JudgingError
 from eval.label_sets import check_labels, find_labels, foreign_label
 from model.labels import FLARE22, LabelSet
+from tests.eval.command_line import assert_refused
+from tests.eval.made import write
 
 OWN = LabelSet(name="own", ids={"a": 1, "b": 2, "c": 4, "d": 9})
 
@@ -27,3 +30,13 @@ def test_label_sets_are_found_by_name_and_by_file(tmp_path):
     assert find_labels(str(tmp_path)).names == ("a", "b")
     with pytest.raises(JudgingError, match="no label set of this name"):
         find_labels("flare99")
+
+
+@pytest.mark.parametrize("labels", ['{"background": 0}', "{}"])
+def test_a_set_of_background_alone_is_refused_in_one_line(tmp_path, capsys, labels):
+    (tmp_path / "labels.json").write_text(f'{{"labels": {labels}}}')
+    for folder in ("pred", "truth"):
+        write(tmp_path / folder / "a.nii.gz", np.zeros((2, 3, 4), np.uint8))
+    words = ("score", "--pred", tmp_path / "pred", "--truth", tmp_path / "truth", "--labels", tmp_path)
+    said = "labels.json: states no structure beside the background; name at least one to judge"
+    assert_refused(capsys, (*words, "--output", tmp_path / "s.csv"), said)
