@@ -9,7 +9,8 @@ EFFICIENCY.csv has one row per case. The organisers' columns come first and hold
                           that more than 2 % of the samples have
     AUC_GPU_Time          MB·s, sum of the samples × 0.1, a whole number; 29491200 for a case that did not end
     MaxCPU_Utilization    percent of all processors of the host
-    AUC_CPU_Time          percent·s, sum of the samples × 0.1; 360000 for a case that did not end
+    AUC_CPU_Time          percent·s, sum of the samples × 0.1; 360000 for a case that did not end. The
+                          organisers add 0.1 s of work to each sample, so that two idle processors give 33.3 %
     MaxRAM                MB, of the whole host
     AUC_RAM_Time          MB·s, sum of the samples × 0.1, a whole number
 
@@ -25,6 +26,7 @@ container or command alone:
     Time_Above15s_s       seconds beyond 15
     GPU_MaxUtilization_percent, OwnGPU_Max_MB, OwnGPU_Integral_MBs, CPU_Integral_percent_s, RAM_Integral_MBs,
     OwnRAM_Max_MB, OwnRAM_Integral_MBs
+                          CPU: percent of all processors × seconds, without the organisers' 0.1 s
     OwnRAM_KernelPeak_MB  the kernel's own highest value for the container (memory.peak), which misses nothing
                           between samples, but counts file cache too
     OwnCPU_Max_percent    percent of one processor: 400 is four processors
@@ -38,8 +40,9 @@ A cell is empty if its figure was not measured. Megabytes are MiB, as the organi
 
 EFFICIENCY_run.json says where the table comes from: program, date, command, machine, image and its digest.
 EFFICIENCY_cases/CASE.trace.csv has the columns Time_s, GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB,
-OwnCPU_percent and OwnRAM_MB. Times count from the start; the baseline before it has negative times, and a
-last row without values marks the end. EFFICIENCY_cases/CASE.log is the container's output.
+OwnCPU_percent, OwnRAM_MB and CPU_Exact_percent, which is CPU_percent without the organisers' 0.1 s. Times
+count from the start; the baseline before it has negative times, and a last row without values marks the end.
+EFFICIENCY_cases/CASE.log is the container's output.
 
 RANKING.csv has one row per submission, the best first:
 
@@ -61,6 +64,7 @@ from eval.files import write_csv
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.trace import (
     CPU,
+    EXACT_CPU,
     GPU,
     GPU_USE,
     KERNEL_PEAK_MB,
@@ -150,7 +154,7 @@ def efficiency_row(result: CaseEfficiency) -> dict[str, str]:
         own[f"{stem}_Max_{unit}"] = _cell(trace.peak(quantity))
         own[f"{stem}_Integral_{'MBs' if unit == 'MB' else 'percent_s'}"] = _cell(trace.integral(quantity))
     own["GPU_Integral_MBs"], own["RAM_Integral_MBs"] = _cell(trace.integral(GPU)), _cell(trace.integral(RAM))
-    own["CPU_Integral_percent_s"] = _cell(trace.integral(CPU))
+    own["CPU_Integral_percent_s"] = _cell(trace.integral(EXACT_CPU))
     if OWN_CPU_S in trace.counters:
         own["OwnCPU_Integral_percent_s"] = _cell(100.0 * trace.counters[OWN_CPU_S])
     return official | own | _penalties(result)

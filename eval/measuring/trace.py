@@ -21,14 +21,19 @@ GPU = "GPU_MB"
 OWN_GPU = "OwnGPU_MB"
 GPU_USE = "GPU_percent"
 CPU = "CPU_percent"
+"""Of all processors, with the organisers' 0.1 s that nobody worked: two idle ones for 0.1 s give 33.3."""
+EXACT_CPU = "CPU_Exact_percent"
+"""The same without those: two idle processors give 0."""
 RAM = "RAM_MB"
 OWN_CPU = "OwnCPU_percent"
 OWN_RAM = "OwnRAM_MB"
-QUANTITIES = (GPU, OWN_GPU, GPU_USE, CPU, RAM, OWN_CPU, OWN_RAM)
+QUANTITIES = (GPU, OWN_GPU, GPU_USE, CPU, RAM, OWN_CPU, OWN_RAM, EXACT_CPU)
 """Columns of a trace after `Time_s`; `eval.measuring.efficiency_table` explains them."""
 OWN = frozenset((OWN_GPU, OWN_CPU, OWN_RAM))
 """Quantities of the program alone, which are 0 until it is there."""
-RATES = frozenset((CPU, OWN_CPU))
+OLDER_QUANTITIES = QUANTITIES[:-1]
+"""What older traces have: the exact CPU was not taken."""
+RATES = frozenset((CPU, EXACT_CPU, OWN_CPU))
 """Quantities that are means since the sample before."""
 OWN_CPU_S, KERNEL_PEAK_MB, OOM_KILLS = "OwnCPU_s", "OwnRAM_KernelPeak_MB", "OOM_kills"
 """What the kernel counts for the program from its start on: processor seconds, highest memory (with file
@@ -196,14 +201,15 @@ def write_trace(path: Path, trace: Trace) -> None:
 
 
 def read_trace(path: Path) -> Trace:
-    """Read a trace that `write_trace` wrote.
+    """Read a trace that `write_trace` wrote, in this version or an older one.
 
     Raises:
         JudgingError: it is no trace.
     """
     columns, rows = read_csv(path)
     times_s = np.array([_number(row.get(TIME, "")) for row in rows])
-    if columns != [TIME, *QUANTITIES] or not rows or np.isnan(times_s).any():
+    known = columns in ([TIME, *QUANTITIES], [TIME, *OLDER_QUANTITIES])
+    if not known or not rows or np.isnan(times_s).any():
         raise JudgingError(f"{path}: is no trace; its columns must be {', '.join((TIME, *QUANTITIES))}")
-    values = {name: np.array([_number(row[name]) for row in rows[:-1]]) for name in QUANTITIES}
+    values = {name: np.array([_number(row.get(name, "")) for row in rows[:-1]]) for name in QUANTITIES}
     return Trace(times_s=times_s[:-1], values=values, duration_s=float(times_s[-1]))

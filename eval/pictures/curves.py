@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace
+from eval.measuring.trace import EXACT_CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace
 from eval.measuring.watch import Stage
 
 # Blue and orange of Okabe and Ito, which readers with colour vision deficiencies tell apart.
@@ -16,7 +16,7 @@ PANELS = (
     ("GPU memory (MB)", OWN_GPU, GPU),
     ("GPU utilization (%)", None, GPU_USE),
     ("RAM (MB)", OWN_RAM, RAM),
-    ("CPU (%)", OWN_CPU, CPU),
+    ("CPU (%)", OWN_CPU, EXACT_CPU),
 )
 """Name of a panel, the command's own quantity, that of the whole machine."""
 FLATTENED = 4.0
@@ -25,7 +25,7 @@ command's curve would be a flat line."""
 LABELS = {
     OWN_GPU: "the command's", GPU: "whole device", GPU_USE: "whole device",
     OWN_RAM: "the command's", RAM: "whole host",
-    OWN_CPU: "the command's, of one processor", CPU: "whole host, of all processors",
+    OWN_CPU: "the command's, of one processor", EXACT_CPU: "whole host, of all processors",
 }  # fmt: skip
 SHADES = ("#4d5866", "#a3adba")
 """Colours of the stages of successive cases, in turn."""

@@ -14,6 +14,7 @@ from eval.measuring.probes import Cgroup, GpuProbe, HostProbe, NoGpuError, Proce
 from eval.measuring.sampler import STOP, SamplerOptions, sample, why_no_gpu
 from eval.measuring.trace import (
     CPU,
+    EXACT_CPU,
     GPU,
     GPU_USE,
     KERNEL_PEAK_MB,
@@ -87,7 +88,7 @@ def test_a_program_that_ends_while_it_is_looked_at_is_a_lost_sample(error, monke
 
 
 def test_the_host_is_busy_with_what_it_was_not_idle():
-    times = iter([(10.0, 5.0, 100.0), (10.6, 5.1, 100.2), (10.6, 5.1, 101.2)])
+    times = iter([(10.0, 5.0, 100.0), (10.6, 5.1, 100.2), (10.6, 5.1, 101.2), (10.6, 5.1, 101.2)])
     probe = HostProbe.__new__(HostProbe)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
@@ -98,8 +99,32 @@ def test_the_host_is_busy_with_what_it_was_not_idle():
         patched.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(used=3 * MIB))
         probe.__init__()
         # 0.6 + 0.1 s busy and 0.2 s idle; the organisers add 0.1 s to the whole.
-        assert probe.take() == {CPU: pytest.approx(100 - 100 * 0.2 / 1.0), RAM: 3.0}
-        assert probe.take()[CPU] == pytest.approx(100 - 100 * 1.0 / 1.1)
+        exact = pytest.approx(100 * 0.7 / 0.9)
+        assert probe.take() == {CPU: pytest.approx(100 - 100 * 0.2 / 1.0), RAM: 3.0, EXACT_CPU: exact}
+        assert probe.take() == {CPU: pytest.approx(100 - 100 * 1.0 / 1.1), RAM: 3.0, EXACT_CPU: 0.0}
+        # No time has passed: no figure, where the organisers see 0.1 s of work.
+        assert probe.take() == {CPU: 100.0, RAM: 3.0}
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "organisers", "exact"),
+    [
+        # Two processors for 0.1 s, as a sampler finds them.
+        ({"idle": 0.2}, 100 / 3, 0.0),
+        ({"user": 0.1, "idle": 0.1}, 200 / 3, 50.0),
+        ({"user": 0.1, "system": 0.1}, 100.0, 100.0),
+        # Kinds that the organisers' program does not know.
+        ({"nice": 0.1, "idle": 0.1}, 50.0, 50.0),
+        ({"nice": 0.05, "softirq": 0.05, "iowait": 0.1}, 100.0, 50.0),
+        ({"iowait": -0.01, "user": 0.1, "idle": 0.1}, 200 / 3, 50.0),
+    ],
+)
+def test_the_exact_share_has_no_work_that_nobody_did(monkeypatch, spent_s, organisers, exact):
+    kinds = ("user", "nice", "system", "idle", "iowait", "softirq")
+    answers = iter([dict.fromkeys(kinds, 1.0), {kind: 1.0 + spent_s.get(kind, 0.0) for kind in kinds}])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: SimpleNamespace(**next(answers)))
+    taken = HostProbe().take()
+    assert (taken[CPU], taken[EXACT_CPU]) == (pytest.approx(organisers), pytest.approx(exact))
 
 
 def gpu_module(**functions) -> ModuleType:
@@ -323,7 +348,8 @@ def test_a_sampler_runs_until_it_hears_stop_or_its_parent_is_gone(tmp_path, said
     found = sampled(tmp_path, *said)
     assert found.times_s.size == samples
     assert (found.times_s[1:] >= found.times_s[:-1]).all()
-    assert [name for name in QUANTITIES if found.has(name)] == [CPU, RAM]
+    # The clock of the processors may not have ticked yet.
+    assert [name for name in QUANTITIES if found.has(name) and name != EXACT_CPU] == [CPU, RAM]
 
 
 @pytest.mark.usefixtures("interrupts")

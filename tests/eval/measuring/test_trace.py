@@ -65,7 +65,7 @@ def test_a_sampler_that_died_is_noticed(duration_s, stopped):
 
 
 def test_what_a_dying_sampler_wrote_is_read():
-    text = "100.0,1,2,3,4,5,6,7\n100.5,,2,3,4,5,6,7\n101.0,8,2,3,4,5,6,7\n101.5,9,2"
+    text = "100.0,1,2,3,4,5,6,7,8\n100.5,,2,3,4,5,6,7,8\n101.0,8,2,3,4,5,6,7,8\n101.5,9,2"
     read = parse_samples(text, 100.25, 102.25)
     assert read.times_s.tolist() == [-0.25, 0.25, 0.75]
     assert read.duration_s == 2.0

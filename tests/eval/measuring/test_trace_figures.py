@@ -86,7 +86,7 @@ def test_the_stable_peak_of_flare22(values, stable):
 
 def test_counters_and_remarks_stand_among_the_samples():
     made = parse_samples(
-        "#OwnCPU_s,1.5\n0.5" + "," * 7 + "\n!hidden\n#OwnCPU_s,2.25\n!hidden\n#Own", 0.0, 1.0
+        "#OwnCPU_s,1.5\n0.5" + "," * len(QUANTITIES) + "\n!hidden\n#OwnCPU_s,2.25\n!hidden\n#Own", 0.0, 1.0
     )
     assert made.counters == {"OwnCPU_s": 2.25}
     assert made.remarks == ("hidden",)
@@ -186,7 +186,7 @@ def test_a_quantity_is_there_if_it_was_taken_once_while_the_command_ran():
     assert taken.lost(GPU) == 2
 
 
-LINE = "1,2,3,4,5,6,7"
+LINE = "1,2,3,4,5,6,7,8"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ LINE = "1,2,3,4,5,6,7"
         ("", []),
         (f"10.0,{LINE}\n11.0,{LINE}\n", [0, 1]),
         (f"10.0,{LINE}\n11.0,1,2", [0]),
-        (f"10.0,{LINE}\n11.0,{LINE},8\n12.0,{LINE}\n", [0, 2]),
+        (f"10.0,{LINE}\n11.0,{LINE},9\n12.0,{LINE}\n", [0, 2]),
         (f"soon,{LINE}\n11.0,{LINE}\n", [1]),
         (f",{LINE}\n\n11.0,{LINE}\n", [1]),
     ],
@@ -209,8 +209,8 @@ def test_lines_that_a_sampler_could_not_finish_are_left_out(text, times):
 
 
 def test_each_column_is_its_own_quantity():
-    found = parse_samples(f"10.5,{LINE}\n10.7,1,,x,4,5,6,7\n", 10.0, 11.0)
-    assert [found.values[name][0] for name in QUANTITIES] == [1, 2, 3, 4, 5, 6, 7]
+    found = parse_samples(f"10.5,{LINE}\n10.7,1,,x,4,5,6,7,8\n", 10.0, 11.0)
+    assert [found.values[name][0] for name in QUANTITIES] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert [name for name in QUANTITIES if math.isnan(found.values[name][1])] == list(QUANTITIES[1:3])
 
 
@@ -220,15 +220,23 @@ def test_a_written_trace_ends_with_the_end_of_the_command(tmp_path):
     write_trace(tmp_path / "t.csv", written)
     assert (tmp_path / "t.csv").read_text().splitlines() == [
         ",".join([TIME, *QUANTITIES]),
-        "-0.250" + ",1.0" * 7,
-        "0.123" + ",2.1" * 7,
-        "1.000" + "," * 7,
-        "2.500" + "," * 7,
+        "-0.250" + ",1.0" * 8,
+        "0.123" + ",2.1" * 8,
+        "1.000" + "," * 8,
+        "2.500" + "," * 8,
     ]
     found = read_trace(tmp_path / "t.csv")
     assert found.duration_s == 2.5
     assert found.integral(CPU) == pytest.approx(written.integral(CPU), rel=0.05)
     assert found.peak(OWN_RAM) == 2.1
+
+
+def test_a_trace_of_an_older_version_lacks_the_exact_cpu(tmp_path):
+    line = LINE.removesuffix(",8")
+    (tmp_path / "t.csv").write_text(",".join([TIME, *QUANTITIES[:-1]]) + f"\n0.5,{line}\n1,,,,,,,\n")
+    found = read_trace(tmp_path / "t.csv")
+    assert [name for name in QUANTITIES if found.has(name)] == list(QUANTITIES[:-1])
+    assert found.peak(OWN_RAM) == 7.0
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.measuring.trace import CPU, GPU_USE, OWN_CPU, OWN_RAM, RAM, Trace
+from eval.measuring.trace import EXACT_CPU, GPU_USE, OWN_CPU, OWN_RAM, RAM, Trace
 from eval.pictures.curves import draw_curves, panels_of
 
 
@@ -29,7 +29,7 @@ def test_the_hosts_memory_does_not_flatten_the_commands(own_mb, host_mb, panels)
 
 
 def test_what_was_not_measured_has_no_panel(tmp_path):
-    made = trace(**{GPU_USE: 50.0, OWN_CPU: 100.0, CPU: 100.0})
-    assert [kept for _, kept in panels_of(made)] == [[GPU_USE], [OWN_CPU, CPU]]
+    made = trace(**{GPU_USE: 50.0, OWN_CPU: 100.0, EXACT_CPU: 100.0})
+    assert [kept for _, kept in panels_of(made)] == [[GPU_USE], [OWN_CPU, EXACT_CPU]]
     draw_curves(made, [], "a command", tmp_path / "curves.svg")
     assert (tmp_path / "curves.svg").read_text(encoding="utf-8").count("legend_") >= 2

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from eval.benchmark.stage_plots import draw_stages
-from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace
+from eval.measuring.trace import EXACT_CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM, Trace
 from eval.measuring.watch import Stage
 from eval.pictures.curves import OWN_COLOUR, WHOLE_COLOUR, draw_curves
 from eval.pictures.planes import Plane, body_region, cut, most_informative
@@ -198,8 +198,8 @@ def trace(*quantities: str) -> Trace:
         ((OWN_RAM,), 1, True, False),
         ((OWN_RAM, RAM), 1, True, True),
         ((GPU_USE,), 1, False, True),
-        ((OWN_RAM, CPU), 2, True, True),
-        ((GPU, OWN_GPU, GPU_USE, RAM, OWN_RAM, CPU, OWN_CPU), 4, True, True),
+        ((OWN_RAM, EXACT_CPU), 2, True, True),
+        ((GPU, OWN_GPU, GPU_USE, RAM, OWN_RAM, EXACT_CPU, OWN_CPU), 4, True, True),
     ],
 )
 def test_curves_have_a_panel_for_what_was_taken(tmp_path, quantities, panels, own, whole):
