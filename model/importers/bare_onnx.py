@@ -35,6 +35,14 @@ RANK = 5
 """Batch, channels, and the three sides of a window."""
 ERRORS = 3
 """onnxruntime's log severity from which on it writes to the screen; warnings are 2."""
+PROBABILITIES = ("Sigmoid", "HardSigmoid", "Softmax")
+"""Operators that give probabilities, where logits are wanted."""
+SAME_VALUES = ("Identity", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Dropout")
+"""Operators that hand on the values of their first input."""
+ROUNDING = 1e-6
+"""By how much a softmax may exceed 1."""
+WITHOUT_ACTIVATION = "export the network without its last activation"
+"""The remedy where a file gives probabilities."""
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +77,16 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
         packaging: what a bundle is told beside.
 
     Raises:
-        RefusedModelError: it is no ONNX file, one that the engine cannot run, one whose channels may mean two
-            things, or may be on together without a priority; nothing is written.
+        RefusedModelError: it is no ONNX file, one that the engine cannot run, one that gives probabilities,
+            one whose channels may mean two things, or may be on together without a priority; nothing is
+            written.
         MeasurementError: a runtime cannot load or run it.
         BundleError: its graph is not what bundles hold, or there is something else at `folder`.
     """
     model = _loaded(path)
     window = told.member.input_shape
     _check_graph(path, parse_onnx_header(model.SerializeToString()), told, window)
+    _check_ends_in_logits(path, model.graph)
     _fix_sides(model, len(told.inputs), window)
     channels = _count_channels(path, model, told, window)
     output = _output(path, channels, told)
@@ -162,6 +172,26 @@ def _check_graph(path: Path, header: OnnxHeader, told: Told, window: Zyx) -> Non
         raise RefusedModelError(f"{path}: takes batches of {shape[0]}; export it with a batch of 1")
 
 
+def _check_ends_in_logits(path: Path, graph: onnx.GraphProto) -> None:
+    """Refuse a graph whose output a sigmoid or softmax produced.
+
+    The engine takes the sigmoid itself, and a probability of 0 as a logit is one of a half: every voxel would
+    be labelled.
+
+    Raises:
+        RefusedModelError: naming the operator.
+    """
+    producers = {name: node for node in graph.node for name in node.output}
+    node = producers.get(graph.output[0].name)
+    while node is not None and node.op_type in SAME_VALUES:
+        node = producers.get(node.input[0])
+    if node is not None and node.op_type in PROBABILITIES:
+        raise RefusedModelError(
+            f"{path}: ends in {node.op_type}, so it gives probabilities, must give logits; "
+            f"{WITHOUT_ACTIVATION}"
+        )
+
+
 def _fix_sides(model: onnx.ModelProto, channels: int, window: Zyx) -> None:
     given = {weight.name for weight in model.graph.initializer}
     image = next(value for value in model.graph.input if value.name not in given)
@@ -180,7 +210,7 @@ def _count_channels(path: Path, model: onnx.ModelProto, told: Told, window: Zyx)
     """Channels that come out when it is run, which shows that it runs.
 
     Raises:
-        RefusedModelError: it does not, or gives something else than logits of the window.
+        RefusedModelError: it does not, or gives something else than logits of the window, or probabilities.
     """
     import onnxruntime
 
@@ -200,6 +230,12 @@ def _count_channels(path: Path, model: onnx.ModelProto, told: Told, window: Zyx)
     if logits.ndim != RANK or logits.shape[2:] != window or not np.isfinite(logits).all():
         found = "×".join(map(str, logits.shape))
         raise RefusedModelError(f"{path}: gives {found} from a window, must give finite logits of its voxels")
+    # An activation made of other operators (Exp, Div …): logits of noise are on both sides of 0.
+    if logits.min() >= 0 and logits.max() <= 1 + ROUNDING:
+        raise RefusedModelError(
+            f"{path}: gives nothing but values from 0 to 1, which are probabilities, must give logits; "
+            f"{WITHOUT_ACTIVATION}"
+        )
     return int(logits.shape[1])
 
 

@@ -223,6 +223,64 @@ def test_logits_of_another_size(capsys, tmp_path):
     assert "gives 1×5×2×4×6" in refused(capsys, tmp_path, write(model, tmp_path, "given.onnx"))
 
 
+def ending_in(*nodes):
+    """Random logits of five channels that go through more nodes, from `inner` to `logits`."""
+    model = convolution(SHAPE, 5)
+    model.graph.node[0].output[0] = "inner"
+    model.graph.node.extend(nodes)
+    return model
+
+
+LAST, FIRST = {"perm": [0, 2, 3, 4, 1]}, {"perm": [0, 4, 1, 2, 3]}
+"""Turn channels to the end, and back."""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "last"),
+    [
+        ([("Sigmoid", {})], "Sigmoid"),
+        ([("Softmax", {"axis": 1})], "Softmax"),
+        ([("Sigmoid", {}), ("Identity", {}), ("Cast", {"to": TensorProto.FLOAT})], "Sigmoid"),
+        ([("Transpose", LAST), ("Softmax", {}), ("Transpose", FIRST)], "Softmax"),
+    ],
+    ids=["sigmoid", "softmax", "sigmoid handed on", "softmax of channels at the end"],
+)
+def test_a_file_that_ends_in_its_activation(nodes, last, capsys, tmp_path):
+    """Read as logits, a sigmoid's 0 to 1 would make a label of every voxel."""
+    names = ["inner", *(f"value {index}" for index in range(1, len(nodes))), "logits"]
+    chain = [
+        helper.make_node(kind, [names[index]], [names[index + 1]], **attributes)
+        for index, (kind, attributes) in enumerate(nodes)
+    ]
+    file = write(ending_in(*chain), tmp_path, "given.onnx")
+    assert refused(capsys, tmp_path, file) == (
+        f"error: {file}: ends in {last}, so it gives probabilities, must give logits; "
+        "export the network without its last activation"
+    )
+
+
+def test_an_activation_made_of_other_operators(capsys, tmp_path):
+    """exp(-|x|) lies between 0 and 1 whatever x is."""
+    steps = [("Abs", "inner", "size"), ("Neg", "size", "below"), ("Exp", "below", "logits")]
+    model = ending_in(*(helper.make_node(kind, [given], [made]) for kind, given, made in steps))
+    file = write(model, tmp_path, "given.onnx")
+    assert refused(capsys, tmp_path, file) == (
+        f"error: {file}: gives nothing but values from 0 to 1, which are probabilities, must give logits; "
+        "export the network without its last activation"
+    )
+
+
+def test_an_activation_inside_the_network_is_no_matter(tmp_path):
+    """A sigmoid that is doubled, less 1, lies between -1 and 1."""
+    model = ending_in(
+        helper.make_node("Sigmoid", ["inner"], ["half"]),
+        helper.make_node("Add", ["half", "half"], ["whole"]),
+        helper.make_node("Sub", ["whole", "one"], ["logits"]),
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), "one"))
+    assert len(imported(tmp_path, model).manifest.output.channels) == 5
+
+
 def test_schemes_of_the_command_line():
     assert intensity_of("zscore:-900:300:80:120") == ClipZscoreIntensity(
         lower=-900.0, upper=300.0, mean=80.0, std=120.0
