@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from eval.verification.contenders import Contender
 from model.__main__ import main
 from model.bundle import load_bundle
 from model.labels import FLARE23
@@ -42,6 +43,52 @@ def test_labels_that_are_there_already(subject, tmp_path, capsys):
     assert found["contenders"][1]["agreement"]["a"]["differing"] == 0
     assert main(["show", str(subject)]) == 0
     assert "mean Dice 1.00000 with labels" in capsys.readouterr().out
+
+
+def liver(voxels):
+    """A label map with a liver of so many voxels, of 8 · 16 · 16."""
+    labels = np.zeros(8 * 16 * 16, np.uint8)
+    labels[:voxels] = FLARE23.ids["liver"]
+    return labels.reshape(8, 16, 16)
+
+
+def write_map(folder, labels):
+    folder.mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(labels), str(folder / "a.nii.gz"))
+
+
+@pytest.fixture
+def made_labels(tmp_path, monkeypatch):
+    """Both runs of a bundle write label maps that lie there already."""
+
+    def made(name, bundle, *, fp32):
+        source = tmp_path / ("fp32" if fp32 else "bf16") / "a.nii.gz"
+        return Contender(name=name, command=lambda case, folder: ["cp", str(source), str(folder)])
+
+    monkeypatch.setattr("model.commands.verify.leanseg", made)
+
+
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "truth", "kept", "said"),
+    [
+        # 2 · 199 / (200 + 199) of fp32's voxels, of which the truth holds a half.
+        (200, 199, 100, "bf16", "bf16 agrees with fp32 by 0.9975: the bundle goes on to allow it"),
+        # 2 · 197 / (200 + 197); that the truth has just these is no matter.
+        (200, 197, 197, "fp32", "bf16 agrees with fp32 only by 0.9924: the bundle now says fp32"),
+    ],
+)
+def test_bf16_is_held_against_fp32_and_not_against_a_truth(
+    fp32, bf16, truth, kept, said, made_labels, tmp_path, capsys
+):
+    bundle = make_bundle(tmp_path / "bundle", [member(precision="bf16")]).folder
+    for folder, labels in (("fp32", liver(fp32)), ("bf16", liver(bf16)), ("labels", liver(truth))):
+        write_map(tmp_path / folder, labels)
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(hu(liver(truth))), str(tmp_path / "images" / "a_0000.nii.gz"))
+    against = ["--against", "labels", str(tmp_path / "labels")]
+    assert main(["verify", str(bundle), *against, "--images", str(tmp_path / "images")]) == 0
+    assert said in capsys.readouterr().out.splitlines()
+    assert load_bundle(bundle).manifest.members[0].precision == kept
 
 
 @pytest.mark.slow
