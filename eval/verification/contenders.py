@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, case_of
+from eval.files import SUFFIXES, case_of, check_is_folder
 from model.case_names import split_channel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +125,27 @@ def label_map_of(case: Case, folder: Path) -> Path:
         (path for suffix in SUFFIXES if (path := folder / f"{case.name}{suffix}").is_file()),
         folder / f"{case_of(case.name)}{SUFFIXES[0]}",
     )
+
+
+def check_label_maps(cases: Sequence[Case], folder: Path, option: str) -> None:
+    """Refuse a folder without a label map for each case: it would be noticed once all programs had run.
+
+    Args:
+        cases: that are compared.
+        folder: of label maps.
+        option: that named it.
+
+    Raises:
+        JudgingError: there is no such folder, or a label map is missing.
+    """
+    check_is_folder(folder, f"CASE{SUFFIXES[0]} with {option}")
+    missing = [case.name for case in cases if not label_map_of(case, folder).is_file()]
+    if missing:
+        others = f", nor those of {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise JudgingError(
+            f"{folder}: does not hold {missing[0]}{SUFFIXES[0]}{others}; {option} needs the label maps of "
+            "all cases in --images"
+        )
 
 
 Labels = Mapping[str, Path]

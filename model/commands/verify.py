@@ -24,7 +24,15 @@ from statistics import mean
 from eval.benchmark.cold_runs import write_json
 from eval.eval_errors import JudgingError
 from eval.verification.comparison import Agreement, Contest, agreement, run_all
-from eval.verification.contenders import Case, Contender, cases_in, leanseg, monai, nnunet
+from eval.verification.contenders import (
+    Case,
+    Contender,
+    cases_in,
+    check_label_maps,
+    leanseg,
+    monai,
+    nnunet,
+)
 from eval.verification.findings import draw_worst, record, structures_table, table
 from model.bundle import MANIFEST, ModelBundle, load_bundle, replace_manifest
 from model.changing.tuning import tuned
@@ -151,6 +159,10 @@ def _verify(arguments: argparse.Namespace) -> None:
     bundle = load_bundle(arguments.bundle)
     cases = cases_in(arguments.images)
     kind, path = arguments.against[0], Path(arguments.against[1])
+    if kind == "labels":
+        check_label_maps(cases, path, "--against labels")
+    if arguments.truth is not None:
+        check_label_maps(cases, arguments.truth, "--truth")
     with tempfile.TemporaryDirectory(prefix="leanseg-verify-") as work:
         peer = _peer(kind, path, arguments, bundle, Path(work))
         reference = path if peer is None else Path(work) / "reference"

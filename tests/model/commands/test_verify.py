@@ -118,6 +118,23 @@ def test_a_python_without_nnunet_is_told_apart(subject, tmp_path, capsys):
     assert line.endswith("run `make peers` and add --python .venv-peers/bin/python")
 
 
+@pytest.mark.parametrize("option", ["--against labels", "--truth"])
+def test_missing_label_maps_are_noticed_before_anything_runs(option, subject, tmp_path, capsys, monkeypatch):
+    """Of the cases a, b and c, only a has a label map."""
+    monkeypatch.setattr("model.commands.verify.run_all", lambda *_: pytest.fail("nnU-Net was run"))
+    monkeypatch.setattr("model.commands.verify.leanseg", lambda *_, **__: pytest.fail("LeanSeg was run"))
+    for name in ("b", "c"):
+        (tmp_path / "images" / f"{name}_0000.nii.gz").touch()
+    for folder, complaint in (
+        ("labels", f"labels: does not hold b.nii.gz, nor those of 1 more; {option} needs the label maps"),
+        ("nowhere", f"nowhere: no such folder; give one that holds CASE.nii.gz with {option}"),
+    ):
+        words = [*option.split(), str(tmp_path / folder)]
+        words += [] if option == "--against labels" else ["--against", "nnunet", str(tmp_path / "results")]
+        assert main(["verify", str(subject), *words, "--images", str(tmp_path / "images")]) == 2
+        assert complaint in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("against", "complaint"),
     [
