@@ -223,8 +223,10 @@ def _demoted(bundle: ModelBundle, judge: _Judge) -> ModelBundle:
         sys.stdout.write(f"bf16 agrees with fp32 by {dice:.4f}: the bundle goes on to allow it\n")
         return bundle
     sys.stdout.write(f"bf16 agrees with fp32 only by {dice:.4f}: the bundle now says fp32\n")
-    members = tuple(replace(member, precision="fp32") for member in bundle.manifest.members)
-    return replace_manifest(bundle, replace(bundle.manifest, members=members))
+    manifest = bundle.manifest
+    members = tuple(replace(member, precision="fp32") for member in manifest.members)
+    region = manifest.localization and replace(manifest.localization, precision="fp32")
+    return replace_manifest(bundle, replace(manifest, members=members, localization=region))
 
 
 def _monai_config(

@@ -11,7 +11,7 @@ from model.__main__ import main
 from model.bundle import load_bundle
 from model.labels import FLARE23
 from model.manifest.window import AnyWindow
-from tests.inference.bundles import hu, make_bundle, member
+from tests.inference.bundles import hu, localization, make_bundle, member
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ def made_labels(tmp_path, monkeypatch):
 def test_bf16_is_held_against_fp32_and_not_against_a_truth(
     fp32, bf16, truth, kept, said, made_labels, tmp_path, capsys
 ):
-    bundle = make_bundle(tmp_path / "bundle", [member(precision="bf16")]).folder
+    networks = {"members": [member(precision="bf16")], "localization": localization(precision="bf16")}
+    bundle = make_bundle(tmp_path / "bundle", **networks).folder
     for folder, labels in (("fp32", liver(fp32)), ("bf16", liver(bf16)), ("labels", liver(truth))):
         write_map(tmp_path / folder, labels)
     (tmp_path / "images").mkdir()
@@ -88,7 +89,8 @@ def test_bf16_is_held_against_fp32_and_not_against_a_truth(
     against = ["--against", "labels", str(tmp_path / "labels")]
     assert main(["verify", str(bundle), *against, "--images", str(tmp_path / "images")]) == 0
     assert said in capsys.readouterr().out.splitlines()
-    assert load_bundle(bundle).manifest.members[0].precision == kept
+    found = load_bundle(bundle).manifest.networks().values()
+    assert [network.precision for network in found] == [kept, kept]
 
 
 @pytest.mark.slow
