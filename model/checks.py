@@ -22,7 +22,15 @@ def check_between(name: str, value: float, low: float, high: float) -> None:
     Raises:
         ValueError: it is outside, or not a number.
     """
-    check(low <= value <= high, f"{name}: must be {low:g} to {high:g}, is {value:g}")
+    if not low <= value <= high:
+        raise ValueError(f"{name}: must be {low:g} to {high:g}, is {_shown(value)}")
+
+
+def _shown(value: float) -> str:
+    try:
+        return f"{value:g}"
+    except OverflowError:  # A whole number that no float holds.
+        return "a number of too many digits"
 
 
 def check_finite(name: str, value: float) -> None:

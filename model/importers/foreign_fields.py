@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from zipfile import BadZipFile
@@ -52,13 +53,37 @@ def field(document: Mapping[str, Any], name: str, kind: type[T] | tuple[type, ..
     return cast(T, value)
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number that a float can hold.
+
+    >>> [is_number(value) for value in (1, -2.5, True, "1", float("inf"), 10**400)]
+    [True, True, False, False, False, False]
+    """
+    try:
+        return isinstance(value, NUMBER) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:
+        return False
+
+
 def numbers(document: Mapping[str, Any], name: str, where: object) -> tuple[float, ...]:
-    """A field that is a list of numbers.
+    """A field that is a list of finite numbers.
 
     Raises:
         RefusedModelError: it is missing, or something else.
     """
     values: list[Any] = field(document, name, (list, tuple), where)
-    if not values or not all(isinstance(v, NUMBER) and not isinstance(v, bool) for v in values):
+    if not values or not all(map(is_number, values)):
         raise RefusedModelError(f"{where}: {name} must be a list of numbers, is {str(values)[:60]}")
     return tuple(float(value) for value in values)
+
+
+def whole_numbers(document: Mapping[str, Any], name: str, where: object) -> tuple[int, ...]:
+    """A field that is a list of whole numbers.
+
+    Raises:
+        RefusedModelError: it is missing, or something else.
+    """
+    values = numbers(document, name, where)
+    if not all(value.is_integer() for value in values):
+        raise RefusedModelError(f"{where}: {name} must be a list of whole numbers, is {list(values)}")
+    return tuple(int(value) for value in values)

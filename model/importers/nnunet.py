@@ -11,7 +11,7 @@ from torch import nn
 
 from model.bundle import ModelBundle
 from model.importers.foreign_fields import Place, field
-from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, find_folds, find_model
+from model.importers.nnunet_folder import DATASET, DEFAULT_CHECKPOINT, find_folds, find_model
 from model.importers.nnunet_manifest import (
     inputs_of,
     member_of,
@@ -40,6 +40,9 @@ TRAINERS = re.compile(
     r"(_\d+(epochs?|ep))?(_?NoMirroring)?"
 )
 """Trainers of nnU-Net that build the network as the plans say; `nnUNetTrainerBN` and Primus do not."""
+
+NO_HASH = "0" * 64
+"""Stands for the hash of a file that is not written yet."""
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +94,8 @@ def import_nnunet(
     for fold in found:
         _check_fold(fold, first, configuration, any_trainer=any_trainer)
     plans = read_plans(model, first.configuration)
-    where = str(model)
-    inputs, output = inputs_of(plans), output_of(plans, where)
-    restoration = restoration_of(plans.scores, where)
+    inputs, output = inputs_of(plans), output_of(plans, str(model / DATASET))
+    restoration = restoration_of(plans.scores, plans.where)
 
     def to_pack(fold: Fold) -> NetworkToPack[Member]:
         network = network_of(plans.network, fold.weights, fold.where)
@@ -115,9 +117,13 @@ def import_nnunet(
             files=files,
         )
 
-    return pack_bundle(
-        folder, [to_pack(fold) for fold in found], None, describe, overwrite=packaging.overwrite
-    )
+    packed = [to_pack(fold) for fold in found]
+    stated = tuple(network.stated for network in packed)
+    try:  # Find out before networks are exported what the manifest would refuse.
+        describe(stated, None, {member.file: NO_HASH for member in stated})
+    except ValueError as error:
+        raise RefusedModelError(f"{plans.where}: {error}") from error
+    return pack_bundle(folder, packed, None, describe, overwrite=packaging.overwrite)
 
 
 def _to_pack(
@@ -131,8 +137,10 @@ def _to_pack(
     try:
         plans.network.check_window(plans.patch)
         stated = member_of(plans, file, mirrored, any_window=packaging.any_window)
+    except RefusedModelError:
+        raise
     except ValueError as error:
-        raise RefusedModelError(f"{plans.name}: {error}") from error
+        raise RefusedModelError(f"{plans.where}: {error}") from error
     intensities = [channel.intensity for channel in inputs]
     others = other_sizes(stated.window_zyx, stated.window) if isinstance(stated.window, AnyWindow) else []
     return NetworkToPack(
@@ -150,7 +158,7 @@ def _read_fold(name: str, place: Place) -> Fold:
     checkpoint = read_checkpoint(place)
     arguments: Mapping[str, Any] = field(checkpoint, "init_args", Mapping, place)
     mirrored = checkpoint.get("inference_allowed_mirroring_axes") or ()
-    if not set(mirrored) <= {0, 1, 2}:
+    if not isinstance(mirrored, list | tuple) or not all(axis in (0, 1, 2) for axis in mirrored):
         raise RefusedModelError(f"{place}: mirrors along axes {mirrored}; known are 0, 1 and 2")
     return Fold(
         name=name,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
+from model.importers.foreign_fields import is_number
 from model.importers.nnunet_plans import Channel, Plans, Resampler
 from model.importers.refusals import RefusedModelError
 from model.labels import BACKGROUND
@@ -36,6 +37,8 @@ MR_NAMES = ("mr", "t1", "t2", "flair", "dwi", "adc", "pd")
 """How the names of magnetic resonance channels begin."""
 SMALLEST_STD = 1e-8
 """nnU-Net's least deviation."""
+FIGURES = ("percentile_00_5", "percentile_99_5", "mean", "std")
+"""What nnU-Net's normalization of CT takes from the training data."""
 
 
 def inputs_of(plans: Plans) -> tuple[Input, ...]:
@@ -45,7 +48,11 @@ def inputs_of(plans: Plans) -> tuple[Input, ...]:
         RefusedModelError: a normalization is unknown.
     """
     return tuple(
-        Input(name=channel.name, modality=_modality(channel.name), intensity=_intensity(channel))
+        Input(
+            name=channel.name,
+            modality=_modality(channel.name),
+            intensity=_intensity(channel, f"{plans.where}: channel {channel.name}"),
+        )
         for channel in plans.channels
     )
 
@@ -68,8 +75,16 @@ def member_of(plans: Plans, file: str, mirrored: Sequence[int], *, any_window: b
         file: its ONNX file.
         mirrored: nnU-Net's axes that its predictions are mirrored along.
         any_window: whether the file takes other windows than that of the plans, which alone is used.
+
+    Raises:
+        RefusedModelError: a 2d network is mirrored along a third axis, or shall take any window.
+        ValueError: spacing or patch are no sizes of windows.
     """
     flat = 1 if plans.flat else 0  # A flat network counts its axes from the second.
+    if any(axis + flat > 2 for axis in mirrored):
+        raise RefusedModelError(
+            f"{plans.where}: is 2d, and mirrored along axes {list(mirrored)}; known are 0, 1"
+        )
     axes = sorted(plans.transpose[axis + flat] for axis in mirrored)
     return Member(
         file=file,
@@ -93,7 +108,7 @@ def _any_window(plans: Plans) -> AnyWindow:
         RefusedModelError: of a 2d network, whose windows are one slice thick.
     """
     if plans.flat:
-        raise RefusedModelError(f"{plans.name}: is 2d, whose windows are one slice thick; no --any-window")
+        raise RefusedModelError(f"{plans.where}: is 2d, whose windows are one slice thick; no --any-window")
     steps = _stored(plans, plans.network.stride_zyx)
     own = _stored(plans, plans.patch)
     z, y, x = (min(side, 2 * step) for side, step in zip(own, steps, strict=True))
@@ -142,8 +157,9 @@ def output_of(plans: Plans, where: str) -> Output:
     """
     order = plans.regions_class_order
     if order is None:
-        names = sorted(plans.labels, key=lambda name: int(plans.labels[name]))
-        ids = {name: int(plans.labels[name]) for name in names}
+        stated = {name: each for name, each in plans.labels.items() if isinstance(each, int)}
+        names = sorted(stated, key=stated.__getitem__)
+        ids = {name: stated[name] for name in names}
         if list(ids.values()) != list(range(1, len(ids) + 1)):
             raise RefusedModelError(
                 f"{where}: labels must be 1, 2, 3 … without a gap, are {list(ids.values())}"
@@ -175,27 +191,24 @@ def _modality(name: str) -> Literal["CT", "MR", "PET", "other"]:
     return "MR" if lowered.startswith(MR_NAMES) else "other"
 
 
-def _intensity(channel: Channel) -> Intensity:
+def _intensity(channel: Channel, where: str) -> Intensity:
     make = SCHEMES.get(channel.scheme)
     if make is None:
         raise RefusedModelError(
-            f"channel {channel.name}: normalization {channel.scheme} is unknown; "
-            f"known are {', '.join(SCHEMES)}"
+            f"{where}: normalization {channel.scheme} is unknown; known are {', '.join(SCHEMES)}"
         )
-    return make(channel)
+    try:
+        return make(channel)
+    except ValueError as error:
+        raise RefusedModelError(f"{where}: foreground_intensity_properties_per_channel: {error}") from error
 
 
 def _ct(channel: Channel) -> Intensity:
-    try:
-        lower, upper, mean, std = (
-            float(channel.figures[name]) for name in ("percentile_00_5", "percentile_99_5", "mean", "std")
-        )
-        return ClipZscoreIntensity(lower=lower, upper=upper, mean=mean, std=max(std, SMALLEST_STD))
-    except (KeyError, TypeError, ValueError) as error:
-        raise RefusedModelError(
-            f"channel {channel.name}: no use can be made of its foreground_intensity_properties_per_channel "
-            f"({error})"
-        ) from error
+    for name in FIGURES:
+        if not is_number(channel.figures.get(name)):
+            raise ValueError(f"{name} must be a number, is {str(channel.figures.get(name))[:60]}")
+    lower, upper, mean, std = (float(channel.figures[name]) for name in FIGURES)
+    return ClipZscoreIntensity(lower=lower, upper=upper, mean=mean, std=max(std, SMALLEST_STD))
 
 
 SCHEMES: Mapping[str, Callable[[Channel], Intensity]] = {

@@ -107,7 +107,7 @@ def _check_usual(given: Mapping[str, Any], where: str) -> None:
 def _counts(given: Mapping[str, Any], name: str, levels: int, where: str) -> tuple[int, ...]:
     value: Any = field(given, name, (int, list, tuple), where)
     counts = (value,) * levels if isinstance(value, int) else tuple(value)
-    if not all(type(count) is int for count in counts):
+    if not counts or not all(type(count) is int for count in counts):
         raise RefusedModelError(f"{where}: {name} must be whole numbers, is {value}")
     return counts
 
@@ -117,7 +117,7 @@ def _by_level(given: Mapping[str, Any], name: str, flat: bool, where: str) -> tu
     levels: list[Any] = field(given, name, (list, tuple), where)
     found: list[Zyx] = []
     for level in levels:
-        sides = (level,) * (2 if flat else 3) if isinstance(level, int) else tuple(level)
+        sides = tuple(level) if isinstance(level, list | tuple) else (level,) * (2 if flat else 3)
         if len(sides) != (2 if flat else 3) or not all(type(side) is int for side in sides):
             raise RefusedModelError(f"{where}: {name} must be whole numbers along each axis, is {levels}")
         first, second, third = (1, *sides) if flat else sides

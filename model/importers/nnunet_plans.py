@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from model.arrays import Zyx, ZyxMm
-from model.importers.foreign_fields import Place, field, numbers, read_json
+from model.importers.foreign_fields import Place, field, is_number, numbers, read_json, whole_numbers
 from model.importers.nnunet_folder import DATASET, PLANS
 from model.importers.nnunet_networks import UNetSpec, spec_of
 from model.importers.refusals import RefusedModelError
@@ -56,6 +56,8 @@ class Plans:
 
     name: str
     """E.g. `3d_fullres`."""
+    where: str
+    """The file and the configuration, for messages."""
     dataset: str
     """E.g. `Dataset701_Abdomen`."""
     planned_by: str
@@ -70,8 +72,8 @@ class Plans:
     data: Resampler
     scores: Resampler
     network: UNetSpec
-    labels: Mapping[str, Any]
-    """Structure to id, or to a list of ids (a region)."""
+    labels: Mapping[str, int | tuple[int, ...]]
+    """Structure to id, or region to the ids that it is made of."""
     regions_class_order: tuple[int, ...] | None
     licence: str | None
     """As `dataset.json` has it."""
@@ -94,11 +96,12 @@ def read_plans(model: Place, configuration: str) -> Plans:
     _check_known(plans, "label_manager", LABEL_MANAGERS, str(model / PLANS))
     _check_known(plans, "image_reader_writer", tuple(READERS), str(model / PLANS))
     channels = _channels(plans, stated, dataset, where, model / DATASET)
-    patch, spacing = numbers(stated, "patch_size", where), numbers(stated, "spacing", where)
+    patch, spacing = whole_numbers(stated, "patch_size", where), numbers(stated, "spacing", where)
     flat = len(patch) == 2
     labels, order = _labels(dataset, model / DATASET)
     return Plans(
         name=configuration,
+        where=where,
         dataset=str(plans.get("dataset_name", "unknown data set")),
         planned_by=str(plans.get("plans_name", "unknown plans")),
         flat=flat,
@@ -121,7 +124,7 @@ def _configuration(plans: Mapping[str, Any], name: str, where: str) -> dict[str,
     merged: dict[str, Any] = {}
     following: Any = name
     for _ in range(len(known) + 1):
-        if following not in known:
+        if not isinstance(following, str) or following not in known:
             raise RefusedModelError(
                 f"{where}: has no configuration {following}; known are {', '.join(known)}"
             )
@@ -142,12 +145,15 @@ def _channels(
     plans: Mapping[str, Any], stated: Mapping[str, Any], dataset: Mapping[str, Any], where: str, beside: Place
 ) -> tuple[Channel, ...]:
     names = dataset.get("channel_names", dataset.get("modality"))
-    if not isinstance(names, Mapping) or not names:
-        raise RefusedModelError(f"{beside}: channel_names must map channel numbers to names")
+    if not isinstance(names, Mapping) or not names or not all(key.isdecimal() for key in names):
+        raise RefusedModelError(
+            f'{beside}: channel_names must map channel numbers to names, as in {{"0": "CT"}}, '
+            f"is {str(names)[:60]}"
+        )
     schemes: list[Any] = field(stated, "normalization_schemes", list, where)
     masks: list[Any] = field(stated, "use_mask_for_norm", list, where)
     older = plans.get("foreground_intensity_properties_by_modality", {})
-    figures = plans.get("foreground_intensity_properties_per_channel", older)
+    figures = _mapping(plans.get("foreground_intensity_properties_per_channel", older))
     if not len(names) == len(schemes) == len(masks):
         raise RefusedModelError(
             f"{where}: normalization_schemes and use_mask_for_norm must be of {len(names)} channels"
@@ -157,19 +163,51 @@ def _channels(
             name=str(names[key]),
             scheme=str(schemes[index]),
             use_mask=bool(masks[index]),
-            figures=figures.get(str(index), {}) if isinstance(figures, Mapping) else {},
+            figures=_mapping(figures.get(str(index))),
         )
         for index, key in enumerate(sorted(names, key=int))
     )
 
 
-def _labels(dataset: Mapping[str, Any], where: Place) -> tuple[dict[str, Any], tuple[int, ...] | None]:
-    labels = {str(k): v for k, v in field(dataset, "labels", Mapping, where).items() if k not in ("ignore",)}
-    if labels.pop("background", None) != 0:
+def _mapping(value: object) -> Mapping[str, Any]:
+    """A mapping, or an empty one for anything else: what it should hold is then missing."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _labels(
+    dataset: Mapping[str, Any], where: Place
+) -> tuple[dict[str, int | tuple[int, ...]], tuple[int, ...] | None]:
+    stated = {k: v for k, v in field(dataset, "labels", Mapping, where).items() if k != "ignore"}
+    if stated.pop("background", None) != 0:
         raise RefusedModelError(f"{where}: labels must name background 0")
-    if not any(isinstance(ids, list) and len(ids) > 1 for ids in labels.values()):
-        return {name: ids[0] if isinstance(ids, list) else ids for name, ids in labels.items()}, None
-    return labels, tuple(int(value) for value in numbers(dataset, "regions_class_order", where))
+    ids = {name: _ids(value, name, where) for name, value in stated.items()}
+    if all(len(each) == 1 for each in ids.values()):
+        return {name: number for name, (number,) in ids.items()}, None
+    return {**ids}, whole_numbers(dataset, "regions_class_order", where)
+
+
+def _ids(value: object, name: str, where: Place) -> tuple[int, ...]:
+    """The label of a structure, or those of a region.
+
+    Raises:
+        RefusedModelError: it has none, or something else than whole numbers.
+    """
+    found = [_id(each) for each in (value if isinstance(value, list) else [value])]
+    ids = tuple(each for each in found if each is not None)
+    if not ids or len(ids) < len(found):
+        raise RefusedModelError(
+            f"{where}: labels: {name} must be a whole number, or a list of them, is {str(value)[:60]}"
+        )
+    return ids
+
+
+def _id(value: object) -> int | None:
+    """A label as nnU-Net reads it, from a text too; None where it is no whole number."""
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() else None
+    if not isinstance(value, int | float) or not is_number(value) or value != int(value):
+        return None
+    return int(value)
 
 
 def _heads(labels: Mapping[str, Any], order: tuple[int, ...] | None) -> int:
@@ -181,18 +219,28 @@ def _resampler(stated: Mapping[str, Any], name: str, where: str) -> Resampler:
     kwargs = f"{name}_kwargs"
     settings: Mapping[str, Any] = field({kwargs: {}, **stated}, kwargs, Mapping, where)
     forced = settings.get("force_separate_z", False)
+    if forced not in (None, False, True):
+        raise RefusedModelError(
+            f"{where}: {kwargs}: force_separate_z is {forced}; known are true, false, null"
+        )
     order, order_z = settings.get("order", 3), settings.get("order_z", 0)
     for what, value in (("order", order), ("order_z", order_z)):
         if value not in (0, 1, 3):
             raise RefusedModelError(f"{where}: {name} has {what} {value}; known are 0, 1 and 3")
-    ratio = float(settings.get("separate_z_anisotropy_threshold", 3.0))
+    ratio = settings.get("separate_z_anisotropy_threshold", 3.0)
+    if not is_number(ratio) or ratio < 0:
+        raise RefusedModelError(
+            f"{where}: {kwargs}: separate_z_anisotropy_threshold must be a number of 0 or more, is {ratio}"
+        )
     return Resampler(
-        order=order, order_z=order_z, above_ratio=ratio if forced is None else (0.0 if forced else None)
+        order=order,
+        order_z=order_z,
+        above_ratio=float(ratio) if forced is None else (0.0 if forced else None),
     )
 
 
 def _transpose(plans: Mapping[str, Any], where: str) -> tuple[int, int, int]:
-    axes = tuple(int(value) for value in numbers(plans, "transpose_forward", where))
+    axes = whole_numbers(plans, "transpose_forward", where)
     if sorted(axes) != [0, 1, 2]:
         raise RefusedModelError(f"{where}: transpose_forward must name axes 0, 1 and 2, is {list(axes)}")
     return axes[0], axes[1], axes[2]

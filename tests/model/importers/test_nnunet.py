@@ -108,6 +108,11 @@ def test_flat_networks_take_no_other_windows(tmp_path):
         member_of(plans_in(tmp_path, "flat"), "fold-0.onnx", (), any_window=True)
 
 
+def test_flat_networks_have_no_third_axis_to_mirror(tmp_path):
+    with pytest.raises(RefusedModelError, match=r"plans.json: 2d: is 2d, and mirrored along axes \[0, 2\]"):
+        member_of(plans_in(tmp_path, "flat"), "fold-0.onnx", (0, 2))
+
+
 def test_flat_networks_see_windows_one_slice_thick_that_keep_their_spacing(tmp_path):
     member = member_of(plans_in(tmp_path, "flat"), "fold-0.onnx", (0, 1))
     assert member.window_zyx == (1, 64, 64)
