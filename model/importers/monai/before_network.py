@@ -136,7 +136,10 @@ def _ranges(step: Step, reading: _Reading) -> None:
     low, high = step.arguments.get("b_min"), step.arguments.get("b_max")
     clip = bool(step.arguments.get("clip", False))
     if low is None or high is None:
-        low, high, clip = 0.0, 1.0, False
+        # MONAI then leaves [a_min, a_max] at [0, 1], and clips at the one end that is stated.
+        if clip:
+            raise step.refuse("with clip and without both b_min and b_max cannot be expressed; write both")
+        low, high = 0.0, 1.0
     try:
         intensity: Intensity = RangeIntensity(
             lower=lower,

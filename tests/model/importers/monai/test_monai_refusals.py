@@ -7,13 +7,17 @@ import zipfile
 
 import pytest
 import torch
+from monai.transforms import ScaleIntensityRange
 
 from model.__main__ import main
 from model.importers.monai.after_network import after_of, clean_up_of, output_of
+from model.importers.monai.before_network import before_of
 from model.importers.monai.config_values import ConfigValues
 from model.importers.monai.importing import find_monai
+from model.importers.monai.transform_chain import Chain, Step
 from model.importers.refusals import RefusedModelError
 from model.manifest.clean_up import LargestComponent
+from model.manifest.intensity import RangeIntensity
 from tests.model.importers.monai.monai_models import METADATA, SMALL, write_auto3dseg, write_zoo_bundle
 
 
@@ -102,6 +106,8 @@ LARGEST = {"_target_": "KeepLargestConnectedComponentd"}
         ((*BEFORE, 3, "pixdim"), "$[1, 1, 1] if @fine else [3, 3, 3]", "an expression, which is not run"),
         ((*BEFORE, 3, "pixdim"), "@nothing", "refers to @nothing, which is missing"),
         ((*BEFORE, 4, "b_max"), -1, "to_upper: must be above to_lower"),
+        ((*BEFORE, 4, "b_max"), ..., "ScaleIntensityRange with clip and without both b_min and b_max"),
+        ((*BEFORE, 4, "b_min"), None, "cannot be expressed; write both"),
         ((*BEFORE, 1), {"_target_": "Spacingd", "pixdim": 1}, "Orientation after Spacing"),
         ((*BEFORE, 5), {"_target_": "CropForegroundd"}, "CropForeground after Spacing"),
         (("inferer", "padding_mode"), "replicate", "has padding_mode replicate"),
@@ -125,6 +131,25 @@ def test_configurations_of_the_zoo(path, value, complaint, capsys, tmp_path):
     folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
     (folder / "configs" / "inference.json").write_text(json.dumps(changed(path, value)), encoding="utf-8")
     assert complaint in refused(capsys, tmp_path, folder)
+
+
+@pytest.mark.parametrize("given", [{}, {"b_min": 0}, {"b_max": 5}])
+def test_a_range_of_one_end_is_0_to_1_where_nothing_is_clipped(given):
+    """50 lies halfway from 0 to 100, -100 as far below 0 as 100 is above."""
+    ends = {"a_min": 0, "a_max": 100, **given}
+    values = torch.tensor([-100.0, 50.0])
+    assert ScaleIntensityRange(**ends)(values).tolist() == [-1.0, 0.5]
+    step = Step(name="ScaleIntensityRange", arguments=ends, where="here")
+    chain = Chain(before=(step,), network={}, inferer=step, after=(), where="here")
+    assert before_of(chain, 1).intensity == RangeIntensity(lower=0.0, upper=100.0, clip=False)
+
+
+def test_monai_clips_at_the_one_end_that_it_is_told():
+    """Which is why it is refused: a manifest's range is clipped at both ends or at none."""
+    values = torch.tensor([-100.0, 50.0, 300.0])
+    ends = {"a_min": 0, "a_max": 100, "clip": True}
+    assert ScaleIntensityRange(**ends, b_min=0)(values).tolist() == [0.0, 0.5, 3.0]
+    assert ScaleIntensityRange(**ends, b_max=1)(values).tolist() == [-1.0, 0.5, 1.0]
 
 
 def write_on_or_off(folder, *names, cleaned):
