@@ -10,6 +10,8 @@ from typing import Any
 from monai.networks import nets
 from torch import nn
 
+from model.networks.levels import MOST_CHANNELS
+
 BUILT = ("UNet", "BasicUNet", "AttentionUnet", "DynUNet", "SegResNet", "SegResNetDS", "VNet", "HighResNet")
 """What is built, with three spatial dimensions."""
 FUSED_NORM, NORM = "INSTANCE_NVFUSER", "INSTANCE"
@@ -31,12 +33,27 @@ def build_of_monai(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise ValueError(f"network {name} is not known; known are {', '.join(BUILT)}")
     if arguments.get("spatial_dims", 3) != 3:
         raise ValueError(f"network {plain} has spatial_dims {arguments['spatial_dims']}; known is 3")
+    for argument, value in arguments.items():
+        if _largest(value) > MOST_CHANNELS:
+            # Building it would fill the memory before it fails.
+            raise ValueError(
+                f"network {plain} has {argument} {str(value)[:60]}; must be {MOST_CHANNELS} at most"
+            )
     try:
         network: nn.Module = getattr(nets, plain)(**arguments)
     except Exception as error:  # Faulty arguments end in errors of every kind, deep in MONAI.
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(f"network {plain} cannot be built: {reason[0]}") from error
     return network.eval()
+
+
+def _largest(value: object) -> float:
+    """The largest number of a value and all that it holds; 0 where it holds none."""
+    if isinstance(value, Mapping):
+        return max(map(_largest, value.values()), default=0)
+    if isinstance(value, list | tuple):
+        return max(map(_largest, value), default=0)
+    return value if isinstance(value, int | float) else 0
 
 
 def with_plain_norm(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model.importers.fold_choice import check_folds
-from model.importers.foreign_fields import Place
+from model.importers.foreign_fields import Place, is_number
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
 from model.importers.monai.transform_chain import TARGET, Chain, Step, step_of
@@ -142,7 +142,7 @@ def _config_of(place: Place) -> Place | None:
 
 def _resolutions(config: ConfigValues) -> dict[str, Plain]:
     resolution = config.get("resample_resolution", [1.0, 1.0, 1.0])
-    if not isinstance(resolution, list) or not all(isinstance(each, int | float) for each in resolution):
+    if not isinstance(resolution, list) or not all(map(is_number, resolution)):
         raise RefusedModelError(f"{config.where}: resample_resolution must be a list of numbers")
     low, high = ([share * each for each in resolution] for share in KEPT_WITHIN)
     return {"pixdim": resolution, "min_pixdim": low, "max_pixdim": high}

@@ -140,13 +140,10 @@ def _ranges(step: Step, reading: _Reading) -> None:
         if clip:
             raise step.refuse("with clip and without both b_min and b_max cannot be expressed; write both")
         low, high = 0.0, 1.0
+    to_lower, to_upper = as_number(step, low, "b_min"), as_number(step, high, "b_max")
     try:
         intensity: Intensity = RangeIntensity(
-            lower=lower,
-            upper=upper,
-            to_lower=as_number(step, low),
-            to_upper=as_number(step, high),
-            clip=clip,
+            lower=lower, upper=upper, to_lower=to_lower, to_upper=to_upper, clip=clip
         )
     except ValueError as error:
         raise step.refuse(f"cannot be expressed: {error}") from error

@@ -1,9 +1,9 @@
 """Numbers among the arguments of MONAI's transforms."""
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import TypeVar
 
+from model.importers.foreign_fields import is_number
 from model.importers.monai.config_values import Plain
 from model.importers.monai.transform_chain import Step
 from model.manifest.network import AXIS_LETTERS
@@ -44,6 +44,6 @@ def as_number(step: Step, value: Plain, name: str = "a value") -> float:
     Raises:
         RefusedModelError: it is none, or not finite.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise step.refuse(f"has {name} {value}, which is no number")
+    if not is_number(value):
+        raise step.refuse(f"has {name} {str(value)[:60]}, which is no number")
     return float(value)
