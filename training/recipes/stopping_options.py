@@ -50,7 +50,8 @@ class Converged:
     slope_per_epoch: float = 3e-5
     """Dice, 0 to 1, that an epoch must still be able to gain."""
     anneal_epochs: int = 20
-    """Epochs over which the learning rate decays after that."""
+    """Epochs over which the learning rate decays after that. A stage of a curriculum that is no longer than
+    this anneals from its first step on."""
 
     def __post_init__(self) -> None:
         check_between("epochs", self.epochs, 1, 1_000_000)

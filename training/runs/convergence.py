@@ -66,8 +66,16 @@ class Monitor:
     It is a function of the validations alone, so that a resumed run adds them again and comes to the same.
     """
 
-    def __init__(self, options: ConvergenceOptions) -> None:
+    def __init__(self, options: ConvergenceOptions, epochs: int | None = None) -> None:
+        """Watch a run, or a stage of one.
+
+        Args:
+            options: what to look for.
+            epochs: at most, the annealing included; None: as many as the options say. May be fewer than the
+                annealing takes.
+        """
         self._options = options
+        self._epochs = options.epochs if epochs is None else epochs
         self._points: list[Point] = []
         self.anneal_from: float | None = None
         """Epoch at which the learning rate starts to decay; None while it does not."""
@@ -99,11 +107,11 @@ class Monitor:
         return "done" if over else "anneal"
 
     def _look(self, epoch: float) -> None:
-        last_chance = self._options.epochs - self._options.anneal_epochs
+        last_chance = self._epochs - self._options.anneal_epochs
         if epoch >= last_chance:
             self.anneal_from = epoch
             self.why = (
-                f"epoch {epoch:g}: {self._options.epochs} epochs at most, of which the last "
+                f"epoch {epoch:g}: {self._epochs} epochs at most, of which the last "
                 f"{self._options.anneal_epochs} are for the decay of the learning rate"
             )
             return

@@ -56,6 +56,9 @@ def train(
             stage = run.timetable.stage_of(run.info.step)
             if len(run.timetable.stages) > 1:
                 _announce(run, stage)
+            if stage.anneals_at_once and len(run.info.anneal_steps) == stage.number:
+                run.anneal_from(stage.first_step)
+                _say_decay(run, stage, "the stage is no longer than that takes")
             make: Callable[[CaseStore, Recipe, int, int], Batch] = partial(
                 whole_batch if stage.whole else partial(make_batch, fresh=fresh),
                 rank=replicas.rank,
@@ -154,21 +157,25 @@ def _turn(run: Run, done: int) -> None:
         return
     is_due = bool(run.info.dice) or done == stage.anneal_step
     if len(run.info.anneal_steps) == stage.number and is_due:
-        monitor = Monitor(replace(stopping, epochs=stage.most_epochs))
+        monitor = Monitor(stopping, stage.most_epochs)
         for epoch, dice, loss in run.info.watched:
             monitor.add(epoch, dice, loss)
         if monitor.verdict() != "go on" or done == stage.anneal_step:
             run.anneal_from(done)
             stage = run.timetable.stages[stage.number]
-            if run.ranks.is_first:
-                logger.info(
-                    "step %d: the learning rate decays from here to step %d: %s",
-                    done,
-                    stage.end_step,
-                    monitor.why,
-                )
+            _say_decay(run, stage, monitor.why)
     if done == stage.end_step:
         run.info = replace(run.info, watched=(), epoch_loss=(0.0, 0))
+
+
+def _say_decay(run: Run, stage: Stage, why: str) -> None:
+    if run.ranks.is_first:
+        logger.info(
+            "step %d: the learning rate decays from here to step %d: %s",
+            stage.anneal_step,
+            stage.end_step,
+            why,
+        )
 
 
 def _report(run: Run) -> None:

@@ -39,12 +39,18 @@ class Stage:
     most_epochs: int
     """How long it lasts at most."""
     anneal_step: int | None
-    """First step of the decay, where the run stops when it has converged."""
+    """First step of the decay, where the run stops when it has converged; of a stage that is no longer than
+    the decay, its first one."""
 
     @property
     def batch_size(self) -> int:
         """Patches of a step."""
         return self.recipe.sampling.patches
+
+    @property
+    def anneals_at_once(self) -> bool:
+        """Whether the learning rate decays from the first step on: there is nothing to wait for."""
+        return self.anneal_step == self.first_step
 
     def seed_of(self, seed: int) -> int:
         """Where the randomness of its patches comes from; the run's own seed in the first stage.

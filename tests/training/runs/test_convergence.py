@@ -123,6 +123,17 @@ def test_a_rising_curve_ends_when_the_epochs_do():
     assert "100 epochs at most, of which the last 20" in monitor.why
 
 
+@pytest.mark.parametrize(("epochs", "first"), [(30, 10), (20, 1), (4, 1)])
+def test_a_stage_has_epochs_of_its_own(epochs, first):
+    """Of 30, the last 20 are for the decay; 20 and 4 leave none to wait in."""
+    monitor = Monitor(Options(epochs=100, anneal_epochs=20), epochs)
+    for epoch in range(1, first + 1):
+        assert monitor.verdict() == "go on"
+        monitor.add(epoch, 0.005 * epoch)
+    assert (monitor.verdict(), monitor.anneal_from) == ("anneal", first)
+    assert f"{epochs} epochs at most, of which the last 20" in monitor.why
+
+
 def test_few_validations_are_no_proof():
     monitor = Monitor(Options(window_epochs=50))
     for epoch in range(10, 71, 10):

@@ -175,6 +175,30 @@ def test_each_stage_may_converge_and_give_way_to_the_next(cubes, tmp_path, monke
     assert resumed == whole
 
 
+@pytest.mark.parametrize("every_epochs", [1, 8], ids=["validated", "not validated"])
+def test_short_stages_anneal_from_their_first_step(cubes, tmp_path, monkeypatch, caplog, every_epochs):
+    """Of 20, 2 and 1 epochs, where the decay takes two: one step an epoch."""
+    caplog.set_level("INFO", logger="training")
+    monkeypatch.setattr(loop, "validate", lambda *_: {"liver": 0.5})
+    monkeypatch.setattr(loop, "training_step", lambda run, step, batch: 1.0)
+    stages = [{"patch_zyx": [8, 8, 8], "batch_size": 2, "epochs": epochs} for epochs in (20, 2, 1)]
+    validation = {"every_epochs": every_epochs, "cases": 1}
+    info = info_of(cubes, **{**CONVERGING, "validation": validation}, curriculum=stages)
+    _, whole = finish(start_run(info, CPU, tmp_path / "whole"), cubes)
+    # Eight flat validations end the first stage; where there are but two, its time does.
+    first = 8 if every_epochs == 1 else 18
+    assert (whole.anneal_steps, whole.step) == ((first, first + 2, first + 4), first + 5)
+    rates = [line["learning_rate"] for line in log_of(tmp_path / "whole") if "loss" in line]
+    decay = [0.01, 0.01 * 0.5**0.9]
+    assert rates == pytest.approx([0.01] * first + decay + decay + [0.01])
+    last = [message for message in caplog.messages if "the learning rate decays" in message][-1]
+    assert last.startswith(f"step {first + 4}: the learning rate decays from here to step {first + 5}: ")
+    assert last.endswith("the stage is no longer than that takes")
+    for stop in (first + 2, first + 3, first + 4):
+        _, resumed = finish_in_two(info, cubes, tmp_path / f"cut{stop}", monkeypatch, stop)
+        assert resumed == whole
+
+
 def test_a_run_is_not_resumed_as_another_kind_of_run(cubes, tmp_path):
     info = info_of(cubes)
     finish(start_run(info, CPU, tmp_path), cubes)

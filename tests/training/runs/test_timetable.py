@@ -93,6 +93,24 @@ def test_a_stage_that_converged_gives_way_to_the_next():
     ]
 
 
+def test_a_stage_that_is_no_longer_than_its_decay_anneals_from_its_first_step():
+    stopping = {**CONVERGING_STOPPING, "epochs": 50, "anneal_epochs": 2}
+    recipe = tiny_recipe(
+        curriculum=CURRICULUM, stopping=stopping, schedule={"kind": "polynomial", "power": 1}
+    )
+    timetable = make_timetable(recipe, cases=10)
+    # Three epochs of 3 steps, two of 5, one of 10; the decay takes two.
+    assert [(stage.first_step, stage.anneal_step, stage.end_step) for stage in timetable.stages] == [
+        (0, 3, 9),
+        (9, 9, 19),
+        (19, 19, 29),
+    ]
+    assert [stage.anneals_at_once for stage in timetable.stages] == [False, True, True]
+    # The second has a peak of its own, and two epochs; the third has one.
+    assert [timetable.rate_of(step) for step in (9, 13, 14, 18)] == [0.5, 0.5, 0.25, 0.25]
+    assert {timetable.rate_of(step) for step in range(19, 29)} == {0.01}
+
+
 CONVERGING_STOPPING = {"kind": "converged", "window_epochs": 3, "anneal_epochs": 1}
 
 
