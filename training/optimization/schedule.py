@@ -5,7 +5,15 @@ import math
 from training.recipes.schedule_options import PolynomialSchedule, Schedule, WarmupCosineSchedule
 
 
-def learning_rate(step: int, peak: float, schedule: Schedule, steps: int, epoch_steps: int = 1) -> float:
+def learning_rate(
+    step: int,
+    peak: float,
+    schedule: Schedule,
+    steps: int,
+    *,
+    warm_up: int = 0,
+    epoch_start: int | None = None,
+) -> float:
     """Learning rate of step `step`, counted from 0.
 
     With 2 warm-up steps of 6 and a peak of 1, `warmup_cosine` gives 0.5, 1, then (1 + cos(π·k/4)) / 2 for
@@ -17,26 +25,30 @@ def learning_rate(step: int, peak: float, schedule: Schedule, steps: int, epoch_
         peak: the optimizer's learning rate.
         schedule: how it changes.
         steps: of the whole run.
-        epoch_steps: steps of an epoch, in which warm-up epochs and the polynomial count.
+        warm_up: steps over which it rises, as `warm_up_steps` gives them.
+        epoch_start: first step of the epoch that the step is in, which alone counts for the polynomial; None:
+            the step itself.
     """
-    warm_up = warm_up_steps(schedule, epoch_steps)
     if step < warm_up:
         return peak * (step + 1) / warm_up
-    return peak * decay(step - warm_up, schedule, max(1, steps - warm_up), epoch_steps)
+    start = step if epoch_start is None else max(epoch_start, warm_up)
+    return peak * decay(step - warm_up, schedule, max(1, steps - warm_up), start - warm_up)
 
 
 def warm_up_steps(schedule: Schedule, epoch_steps: int) -> int:
-    """Steps over which the learning rate rises."""
+    """Steps over which the learning rate rises; a run's first epochs have `epoch_steps`."""
     if isinstance(schedule, WarmupCosineSchedule):
         return schedule.warmup_steps or round(schedule.warmup_epochs * epoch_steps)
     return 0
 
 
-def decay(step: int, schedule: Schedule, steps: int, epoch_steps: int) -> float:
-    """Share of the peak, 0 to 1, that is left in step `step` of the `steps` over which it decays."""
+def decay(step: int, schedule: Schedule, steps: int, epoch_start: int) -> float:
+    """Share of the peak, 0 to 1, that is left in step `step` of the `steps` over which it decays.
+
+    The step's epoch began with step `epoch_start` of them.
+    """
     if isinstance(schedule, WarmupCosineSchedule):
         return (1 + math.cos(math.pi * min(1.0, step / steps))) / 2
     if isinstance(schedule, PolynomialSchedule):
-        start_of_epoch = step // epoch_steps * epoch_steps
-        return float(max(0.0, 1 - start_of_epoch / steps) ** schedule.power)
+        return float(max(0.0, 1 - epoch_start / steps) ** schedule.power)
     return 1.0

@@ -19,7 +19,8 @@ class WarmupCosineSchedule:
     warmup_steps: int = 0
     """Steps over which the learning rate rises from zero."""
     warmup_epochs: float = 0.0
-    """The same in epochs, as `sampling` defines them; one of the two at most."""
+    """The same in epochs, as `sampling` defines them, of the first stage where there is a curriculum; one of
+    the two at most."""
 
     def __post_init__(self) -> None:
         check_between("warmup_steps", self.warmup_steps, 0, 1_000_000)

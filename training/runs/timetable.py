@@ -86,14 +86,20 @@ class Timetable:
         return stage.first_epoch + (step - stage.first_step) // stage.epoch_steps
 
     def rate_of(self, step: int) -> float:
-        """Learning rate of a step."""
+        """Learning rate of a step.
+
+        Warm-up epochs are those of the first stage, and an epoch starts where its stage says: a stage with
+        epochs of another length must not count anew what is done.
+        """
         stage, schedule = self.stage_of(step), self.recipe.schedule
+        warm_up = warm_up_steps(schedule, self.stages[0].epoch_steps)
         if stage.anneal_step is None:
-            return learning_rate(step, stage.peak, schedule, self.steps, stage.epoch_steps)
+            start = stage.first_step + _whole_epochs(step - stage.first_step, stage)
+            return learning_rate(step, stage.peak, schedule, self.steps, warm_up=warm_up, epoch_start=start)
         if step < stage.anneal_step:
-            return stage.peak * min(1.0, (step + 1) / max(1, warm_up_steps(schedule, stage.epoch_steps)))
-        left = max(1, stage.end_step - stage.anneal_step)
-        return stage.peak * decay(step - stage.anneal_step, schedule, left, stage.epoch_steps)
+            return stage.peak * min(1.0, (step + 1) / max(1, warm_up))
+        done, left = step - stage.anneal_step, max(1, stage.end_step - stage.anneal_step)
+        return stage.peak * decay(done, schedule, left, _whole_epochs(done, stage))
 
     def validates_after(self, done: int) -> bool:
         """Whether held-out cases are looked at when this many steps are done."""
@@ -103,6 +109,11 @@ class Timetable:
         else:
             due = (done - stage.first_step) % (options.every_epochs * stage.epoch_steps) == 0
         return due or done == self.steps
+
+
+def _whole_epochs(steps: int, stage: Stage) -> int:
+    """Steps of the whole epochs of a stage among so many steps."""
+    return steps // stage.epoch_steps * stage.epoch_steps
 
 
 def make_timetable(

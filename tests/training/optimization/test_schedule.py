@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.optimization.schedule import learning_rate
+from training.optimization.schedule import learning_rate, warm_up_steps
 from training.recipes.schedule_options import ConstantSchedule, PolynomialSchedule, WarmupCosineSchedule
 
 WARM = WarmupCosineSchedule(warmup_steps=2)
@@ -13,7 +13,7 @@ WARM = WarmupCosineSchedule(warmup_steps=2)
     [(0, 0.5), (1, 1.0), (2, 1.0), (3, 0.853553), (4, 0.5), (5, 0.146447), (6, 0.0), (99, 0.0)],
 )
 def test_rate_of_step(step, rate):
-    assert learning_rate(step, 1.0, WARM, steps=6) == pytest.approx(rate, abs=1e-6)
+    assert learning_rate(step, 1.0, WARM, steps=6, warm_up=2) == pytest.approx(rate, abs=1e-6)
 
 
 def test_without_warm_up_it_starts_at_the_peak():
@@ -28,19 +28,20 @@ def test_the_schedule_stretches_over_the_run():
 
 
 def test_a_run_that_ends_in_its_warm_up_only_rises():
-    rates = [learning_rate(step, 1.0, WarmupCosineSchedule(warmup_steps=10), steps=4) for step in range(4)]
+    schedule = WarmupCosineSchedule(warmup_steps=10)
+    rates = [learning_rate(step, 1.0, schedule, steps=4, warm_up=10) for step in range(4)]
     assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
 def test_warm_up_can_be_stated_in_epochs():
-    in_epochs = WarmupCosineSchedule(warmup_epochs=0.5)
-    for step in range(6):
-        rate = learning_rate(step, 1.0, in_epochs, steps=6, epoch_steps=4)
-        assert rate == learning_rate(step, 1.0, WARM, steps=6)
+    assert warm_up_steps(WarmupCosineSchedule(warmup_epochs=0.5), epoch_steps=4) == 2
+    assert warm_up_steps(WARM, epoch_steps=4) == 2
+    assert warm_up_steps(PolynomialSchedule(), epoch_steps=4) == 0
 
 
 def test_polynomial_decay_by_epochs():
-    rates = [learning_rate(step, 0.01, PolynomialSchedule(), 8, epoch_steps=2) for step in range(9)]
+    schedule = PolynomialSchedule()
+    rates = [learning_rate(step, 0.01, schedule, 8, epoch_start=step // 2 * 2) for step in range(9)]
     # (1 - e/4)^0.9 in epoch e of 4, two steps each.
     by_hand = [0.01, 0.01 * 0.75**0.9, 0.01 * 0.5**0.9, 0.01 * 0.25**0.9]
     assert rates == pytest.approx([rate for rate in by_hand for _ in range(2)] + [0.0])

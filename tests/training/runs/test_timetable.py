@@ -1,5 +1,7 @@
 """Stages, epochs and learning rates, worked out by hand."""
 
+import math
+
 import pytest
 
 from tests.training.tiny import tiny_recipe
@@ -45,6 +47,69 @@ def test_stages_of_a_curriculum_follow_one_another():
 def test_a_stage_may_have_a_learning_rate_of_its_own():
     timetable = make_timetable(STAGED, cases=10)
     assert [timetable.rate_of(step) for step in (0, 8, 9, 18, 19, 28)] == [0.01, 0.01, 0.5, 0.5, 0.01, 0.01]
+
+
+SHRINKING = [{"patch_zyx": [8, 8, 8], "batch_size": size, "epochs": 2} for size in (5, 1)]
+"""Two epochs of two steps, then two of ten, where there are ten cases."""
+
+
+def rates_of(cases=10, **fields):
+    timetable = make_timetable(tiny_recipe(**fields), cases=cases)
+    return [timetable.rate_of(step) for step in range(timetable.steps)]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"kind": "polynomial", "power": 1},
+        {"kind": "warmup_cosine", "warmup_epochs": 1},
+        {"kind": "warmup_cosine", "warmup_steps": 2},
+        {"kind": "constant"},
+    ],
+    ids=lambda schedule: "-".join(map(str, schedule.values())),
+)
+@pytest.mark.parametrize(
+    "stages", [SHRINKING, SHRINKING[::-1]], ids=["short epochs first", "long epochs first"]
+)
+def test_the_rate_never_rises_from_stage_to_stage(schedule, stages):
+    stopping = {"kind": "epochs", "epochs": 4}
+    rates = rates_of(curriculum=stages, schedule=schedule, stopping=stopping)
+    assert len(rates) == 24
+    after = rates[rates.index(max(rates)) :]
+    assert after == sorted(after, reverse=True)
+
+
+def test_a_polynomial_counts_the_epochs_of_its_own_stage():
+    schedule, stopping = {"kind": "polynomial", "power": 1}, {"kind": "epochs", "epochs": 4}
+    rates = rates_of(curriculum=SHRINKING, schedule=schedule, stopping=stopping)
+    # Epochs begin with steps 0, 2, 4 and 14 of 24.
+    by_hand = [1.0] * 2 + [22 / 24] * 2 + [20 / 24] * 10 + [10 / 24] * 10
+    assert rates == pytest.approx([0.01 * share for share in by_hand])
+
+
+def test_warm_up_epochs_are_those_of_the_first_stage():
+    schedule, stopping = {"kind": "warmup_cosine", "warmup_epochs": 2}, {"kind": "epochs", "epochs": 4}
+    rates = rates_of(curriculum=SHRINKING, schedule=schedule, stopping=stopping)
+    assert rates[:5] == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01])
+    converging = {"kind": "converged", "epochs": 4, "window_epochs": 3, "anneal_epochs": 1}
+    rates = rates_of(curriculum=SHRINKING, schedule=schedule, stopping=converging)
+    # The second stage waits for convergence at its peak, over its first ten steps, then decays.
+    assert rates[4:15] == pytest.approx([0.01] * 11)
+
+
+def test_rates_of_one_stage_are_those_that_older_runs_were_begun_with():
+    """Four epochs of three steps, the warm-up one and a half of them: four steps, since 4.5 rounds to even.
+
+    To the last bit: a run that is resumed goes on as it began.
+    """
+    stopping, sampling = {"kind": "epochs", "epochs": 4}, {"batch_size": 4}
+    polynomial = rates_of(schedule={"kind": "polynomial"}, stopping=stopping, sampling=sampling)
+    assert polynomial == [0.01 * (1 - epoch * 3 / 12) ** 0.9 for epoch in range(4) for _ in range(3)]
+    cosine = rates_of(
+        schedule={"kind": "warmup_cosine", "warmup_epochs": 1.5}, stopping=stopping, sampling=sampling
+    )
+    decaying = [0.01 * ((1 + math.cos(math.pi * (step / 8))) / 2) for step in range(8)]
+    assert cosine == [0.01 * (step + 1) / 4 for step in range(4)] + decaying
 
 
 @pytest.mark.parametrize(
