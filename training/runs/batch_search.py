@@ -10,7 +10,7 @@ from training.distributed.ranks import Ranks
 from training.optimization.optimizers import moments_of
 from training.runs.batch_size import find_batch_size, with_margin
 from training.runs.checkpoints import RunInfo
-from training.runs.run import Run, start_run
+from training.runs.run import Run, trial_run
 from training.runs.step import add_gradients
 
 LARGEST_ON_CPU = 4
@@ -24,7 +24,7 @@ def largest_batch(info: RunInfo, device: torch.device, folder: Path, ranks: Rank
         TrainingError: not even one patch fits.
     """
     # A run of its own, for the search leaves traces in running means; its weights are thrown away.
-    run = start_run(replace(info, batch_size=1), device, folder)
+    run = trial_run(replace(info, batch_size=1), device, folder)
     most = max(1, len(info.cases) // ranks.world)
     largest = most if device.type == "cuda" else min(most, LARGEST_ON_CPU)
     with with_margin(device):

@@ -18,6 +18,7 @@ from training.runs.convergence import Monitor
 from training.runs.live_progress import MORE_CASES, MORE_DATA, Progress
 from training.runs.overlay import Middle
 from training.runs.run import BEST, LAST, Run
+from training.runs.run_files import KEPT
 from training.runs.step import training_step
 from training.runs.timetable import Stage
 from training.runs.validation import validate
@@ -119,7 +120,7 @@ def _one_step(
         _validate(run, held_out, told)
     _turn(run, done)
     if recipe.keep_every_steps is not None and done % recipe.keep_every_steps == 0:
-        run.save(f"step-{done:06d}.safetensors", moments=False)
+        run.save(KEPT.format(done), moments=False)
     if done % recipe.checkpoint_every_steps == 0 or done == run.timetable.steps:
         run.save(LAST, moments=True)
 

@@ -30,6 +30,7 @@ from training.runs.log import forget_log_after, write_log
 from training.runs.run_files import BEST as BEST
 from training.runs.run_files import LAST as LAST
 from training.runs.run_files import LOG as LOG
+from training.runs.run_files import forget_run
 from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
 from training.runs.turned_convolutions import turn_convolutions
@@ -120,7 +121,7 @@ def start_run(
 
     `init` is a checkpoint, or a bundle's network file (`*.onnx`); heads that it lacks start at logits of 0.
 
-    A log that an earlier run left in the folder is removed.
+    Checkpoints and a log that an earlier run left in the folder are removed.
 
     Raises:
         CheckpointError: `init` cannot be read or belongs to another network.
@@ -136,8 +137,14 @@ def start_run(
             )
     run = _new_run(info, device, folder, ranks, network, _average_of(network, info.recipe))
     if ranks.is_first:
-        (folder / LOG).unlink(missing_ok=True)
+        forget_run(folder)
     return run
+
+
+def trial_run(info: RunInfo, device: torch.device, folder: Path) -> Run:
+    """A run in this process alone, to try steps with: what lies in the folder stays there."""
+    network = _drawn(info)
+    return _new_run(info, device, folder, ALONE, network, _average_of(network, info.recipe))
 
 
 def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks = ALONE) -> Run:

@@ -191,6 +191,15 @@ def test_tensorboard_is_written_where_it_is_asked_for(cubes, tmp_path):
     assert {"run.json", "log.csv", "curves.png", LOG, LAST, BEST} <= written
 
 
+def test_a_run_does_not_start_from_what_it_would_remove(cubes, tmp_path, capsys):
+    best = tmp_path / "run" / BEST
+    best.parent.mkdir()
+    best.write_text("earlier")
+    assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", "--init", str(best))) == 2
+    assert "is of an earlier run in --output, which a new one replaces" in capsys.readouterr().err
+    assert best.read_text() == "earlier"
+
+
 def test_two_runs_do_not_train_in_one_folder(cubes, tmp_path, capsys):
     """As when cross-validate was killed and called again, while the training that it had started goes on."""
     call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--steps", "1", "--validation", "0")

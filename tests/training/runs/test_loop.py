@@ -11,7 +11,9 @@ from tests.training.tiny import tiny_recipe
 from training.data.batches import Batch
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
+from training.distributed.ranks import ALONE, Ranks
 from training.runs import loop
+from training.runs.batch_search import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
 from training.runs.run import BEST, LAST, LOG, resume_run, start_run
@@ -146,6 +148,29 @@ def test_init_takes_the_weights_and_nothing_else(cubes, tmp_path):
         for name, tensor in second.network.state_dict().items()
     )
     assert run_to_end(second, cubes)[1].init_sha256 == second.info.init_sha256
+
+
+def test_a_new_run_has_no_checkpoint_of_an_earlier_one(cubes, tmp_path):
+    """Nothing is held out, so that this run writes no best checkpoint; it is told of in the end."""
+    for name in (BEST, LAST, LOG, "step-000300.safetensors", "recipe.yaml"):
+        (tmp_path / name).write_text("earlier")
+    start_run(
+        info_of(cubes), CPU, tmp_path, ranks=Ranks(rank=1, world=1)
+    )  # The first process alone removes them.
+    assert len(list(tmp_path.iterdir())) == 5
+    run = start_run(info_of(cubes), CPU, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+    run_to_end(run, cubes)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LAST, LOG, "recipe.yaml"]
+
+
+def test_a_search_for_the_batch_size_leaves_the_folder_alone(cubes, tmp_path):
+    (tmp_path / LOG).write_text("earlier")
+    (tmp_path / BEST).write_text("earlier")
+    info = info_of(cubes, tiny_recipe(sampling={"batch_size": "auto"}))
+    # On a CPU as many as there are cases, up to four.
+    assert largest_batch(info, CPU, tmp_path, ALONE) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [BEST, LOG]
 
 
 @pytest.mark.parametrize(

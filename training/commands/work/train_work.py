@@ -41,6 +41,7 @@ from training.runs.loop import train
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
+from training.runs.run_files import of_a_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
 from training.training_errors import (
@@ -262,6 +263,11 @@ def _check(arguments: argparse.Namespace) -> None:
         raise RecipeError("--resume goes on from the run's own weights: leave out --init")
     if arguments.init is not None:
         check_initial(arguments.init)
+        if arguments.init.resolve() in [path.resolve() for path in of_a_run(arguments.output)]:
+            raise RecipeError(
+                f"--init: {arguments.init} is of an earlier run in --output, which a new one replaces; "
+                "choose another --output"
+            )
     if not arguments.resume and (arguments.output / LAST).exists():
         raise CheckpointError(
             f"{arguments.output}: already holds a run; go on with --resume, or choose another --output"
