@@ -57,7 +57,8 @@ def resolved(
         if kept is not None:
             with writing(kept):
                 kept.parent.mkdir(parents=True, exist_ok=True)
-            write_fingerprint(kept, fingerprint)
+            # The jobs of an array of folds start together, and each takes it.
+            write_fingerprint(kept, fingerprint, shared=True)
     else:
         fingerprint = read_fingerprint(kept)
     return with_figures(recipe, fingerprint)

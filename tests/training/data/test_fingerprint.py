@@ -1,6 +1,7 @@
 """Fingerprints: figures that can be counted by hand, what recipes take from them, and what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,6 +148,23 @@ def test_without_a_file_the_cases_are_looked_at(two):
     assert resolved(recipe, [two]).spacing_zyx_mm == (3, 1.5, 1.5)
     assert not (two / "fingerprint.json").exists()
     assert resolved(recipe, [two, two]).spacing_zyx_mm == (3, 1.5, 1.5)
+
+
+def test_two_jobs_may_keep_the_same_fingerprint_at_a_time(two, tmp_path, monkeypatch):
+    """The second begins and ends between the first one's last byte and its file's own name."""
+    kept, recipe = tmp_path / "out" / "fingerprint.json", tiny_recipe(spacing_zyx_mm="fingerprint")
+    replace, found = Path.replace, []
+
+    def delayed(path, target):
+        if not found:
+            found.append(None)
+            found.append(resolved(recipe, [two], kept=kept))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", delayed)
+    first = resolved(recipe, [two], kept=kept)
+    assert first == found[1]
+    assert [path.name for path in kept.parent.iterdir()] == ["fingerprint.json"]
 
 
 def test_a_fingerprint_of_other_cases_is_refused(two):
