@@ -245,7 +245,9 @@ def _datalist(path: Path) -> Sequence[object] | None:
 def _in_store(folder: Path) -> Found:
     """Cases of a prepared store; what it says of them was checked when they were prepared."""
     try:
-        names = [str(name) for name in read_json(folder / STORE)["cases"]]
+        document = read_json(folder / STORE)
+        names = [str(name) for name in document["cases"]]
+        folds = dict(document.get("folds") or {})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / STORE}: is damaged; prepare the data anew") from error
     annotated, given, faults = _annotations(folder, names)
@@ -257,6 +259,7 @@ def _in_store(folder: Path) -> Found:
             annotated=annotated.get(name),
             given=given.get(name),
             prepared=folder,
+            fold=_fold({"fold": folds.get(name)}),
         )
         for name in names
     ]

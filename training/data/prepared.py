@@ -48,6 +48,8 @@ class StoreInfo:
     """Name of the recipe that it was prepared by; others with the same grid can use it."""
     grid: StoredGrid
     cases: tuple[str, ...]
+    folds: Mapping[str, int] | None = None
+    """Case to the fold that holds it out, where the datalist said so; none in older stores."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,7 +82,9 @@ def prepare(
     grid = stored_grid(recipe)
     (folder / "cases").mkdir(parents=True, exist_ok=True)
     names = tuple(case.name for case in cases)
-    write_json(folder / STORE, StoreInfo(data=data_name, recipe=recipe.name, grid=grid, cases=names))
+    folds = {case.name: case.fold for case in cases if case.fold is not None} or None
+    info = StoreInfo(data=data_name, recipe=recipe.name, grid=grid, cases=names, folds=folds)
+    write_json(folder / STORE, info)
     digest = grid_hash(grid)
 
     def one(case: CaseFiles) -> bool:

@@ -20,6 +20,7 @@ from training.data.batches import make_batch
 from training.data.folders import labelled_cases
 from training.data.sampling import draw_crop, draw_slab
 from training.data.store import CaseStore
+from training.folds.fold_splits import find_split
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import LAST
 from training.training_errors import DataError
@@ -314,8 +315,34 @@ def test_label_set_annotations_and_fingerprint_come_along(tmp_path):
     assert (recipe.intensity.kind, recipe.intensity.lower, recipe.intensity.upper) == ("clip_zscore", 0, 100)
 
 
+def test_folds_of_a_datalist_come_along(tmp_path, recipe_file):
+    """Cases 0 and 2 against 1 and 3: no split that a seed would draw is asked for."""
+    data, store = write_dataset(tmp_path / "data", cases=4), tmp_path / "store"
+    listed = [
+        {"image": f"imagesTr/case{n}_0000.nii.gz", "label": f"labelsTr/case{n}.nii.gz", "fold": n % 2}
+        for n in range(4)
+    ]
+    (data / "dataset.json").write_text(json.dumps({"name": "cubes", "training": listed}))
+    cases = labelled_cases(prepared(data, recipe_file, store))
+    assert [case.fold for case in cases] == [0, 1, 0, 1]
+    split = find_split([store], cases, None, 0)
+    assert split.held_out == (("case0", "case2"), ("case1", "case3"))
+    # A store that was made before, or without folds, states none; preparing it again is enough.
+    document = json.loads((store / "store.json").read_text())
+    assert document.pop("folds") == {"case0": 0, "case1": 1, "case2": 0, "case3": 1}
+    (store / "store.json").write_text(json.dumps(document))
+    assert [case.fold for case in labelled_cases(store)] == [None] * 4
+    assert [case.fold for case in labelled_cases(prepared(data, recipe_file, store))] == [0, 1, 0, 1]
+
+
 def truncate_json(store):
     (store / "store.json").write_text("{")
+    return r"store\.json: is damaged; prepare the data anew"
+
+
+def folds_of_nothing(store):
+    document = json.loads((store / "store.json").read_text())
+    (store / "store.json").write_text(json.dumps({**document, "folds": [1]}))
     return r"store\.json: is damaged; prepare the data anew"
 
 
@@ -335,7 +362,9 @@ def no_record(store):
 
 
 @pytest.mark.parametrize(
-    "spoil", [truncate_json, no_image, no_points, no_record], ids=lambda one: one.__name__
+    "spoil",
+    [truncate_json, folds_of_nothing, no_image, no_points, no_record],
+    ids=lambda one: one.__name__,
 )
 def test_a_damaged_store_is_refused_in_one_line(cubes, tmp_path, recipe_file, spoil):
     store = prepared(cubes, recipe_file, tmp_path / "store")
