@@ -31,10 +31,8 @@ def link_image(target: Path, folder: Path, stem: str) -> None:
     Raises:
         DataError: the file keeps its voxels in another one.
     """
-    suffix = image_suffix(target.name)
-    if suffix.lower() in DETACHED:
-        raise DataError(f"{target}: keeps its voxels in another file; convert it to .nii.gz or .mha")
-    place = folder / f"{stem}{suffix}"
+    refuse_detached(target)
+    place = folder / f"{stem}{image_suffix(target.name)}"
     place.unlink(missing_ok=True)
     place.symlink_to(os.path.relpath(target.resolve(), folder.resolve()))
 
@@ -48,3 +46,13 @@ def refuse_series(images: Iterable[Path]) -> None:
     folder = next((path for path in images if path.is_dir()), None)
     if folder is not None:
         raise DataError(f"{folder}: is a folder with a DICOM series; convert it to .nii.gz or .mha")
+
+
+def refuse_detached(path: Path) -> None:
+    """Nothing for a file that a link can stand for.
+
+    Raises:
+        DataError: it keeps its voxels in another one.
+    """
+    if image_suffix(path.name).lower() in DETACHED:
+        raise DataError(f"{path}: keeps its voxels in another file; convert it to .nii.gz or .mha")

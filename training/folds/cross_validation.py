@@ -23,18 +23,18 @@ from model.model_errors import BundleError
 from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
-from training.bundling.trained import load_ensemble
+from training.bundling.trained import check_localization, load_ensemble, load_trained
 from training.child_programs import PREDICT, Job
 from training.comparison.held_out_scores import Score
 from training.data.data_hash import are_other_data, data_hash
 from training.data.folders import CaseFiles
-from training.data.image_links import link_images
+from training.data.image_links import link_images, refuse_detached
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.folds.fold_splits import Split
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import FOREGROUND, Recipe
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, timetable_of
-from training.training_errors import CheckpointError, TrainingError
+from training.training_errors import CheckpointError, RecipeError, TrainingError
 from training.whole_files import read_json, write_json, write_text
 
 STATE, SCORES, HELD_OUT = "cross-validation.json", "scores.csv", "held-out.txt"
@@ -83,6 +83,30 @@ class CrossValidation:
     def hold_out_file(self, fold: int) -> Path:
         """The names of a fold's held-out cases."""
         return self.fold_folder(fold) / HELD_OUT
+
+    def check(self, wanted: Sequence[int]) -> None:
+        """Refuse what could not be judged once it is trained, before anything is.
+
+        Args:
+            wanted: the folds that are asked for; of those that are scored already nothing is needed.
+
+        Raises:
+            RecipeError: the recipe finds the foreground only.
+            CheckpointError: the localization network's checkpoint is missing or not usable.
+            ExportError: it names organs, or sees other images than the recipe's.
+            DataError: a held-out case's images are gone, or keep their voxels in other files.
+        """
+        if self.recipe.channels == FOREGROUND:
+            raise RecipeError(
+                f"recipe {self.recipe.name}: finds the foreground only, which makes no bundle that labels; "
+                "cross-validate one that names structures, and give this one's network with --localization"
+            )
+        if self.localization is not None:
+            check_localization(load_trained(self.localization), self.recipe)
+        for fold in wanted:
+            for case in [] if self.scored(fold) else self.held_out_cases(fold):
+                for image in case.images:
+                    refuse_detached(image)
 
     def begin(self) -> None:
         """Write down what is asked for, or compare it with what an earlier call asked for.

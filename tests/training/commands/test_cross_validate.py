@@ -5,13 +5,16 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 import predict
 from model.bundle import load_bundle
+from tests.training.checkpoints import write_checkpoint
 from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
 from training.commands.work.cross_validate_work import places_of
 from training.data.fingerprint import read_fingerprint
+from training.folds.cross_validation import CrossValidation
 from training.recipes.loading import load_recipe
 from training.training_errors import RecipeError
 
@@ -63,7 +66,8 @@ def test_gpus_that_cannot_be_shared_out(gpus, per_fold, message):
         (("--folds", 2, "--gpus-per-fold", 2), 2, "say which with --gpus"),
         (("--folds", 2, "--gpus", "all"), 2, "must be different numbers with commas between, is all"),
         (("--splits", "nowhere"), 2, "nowhere: no such file"),
-        (("--folds", 2, "--localization", "nowhere"), 1, "nowhere: No such file or directory"),
+        (("--folds", 2, "--localization", "nowhere"), 2, "nowhere: no such checkpoint"),
+        (("--folds", 2, "--set", "channels=foreground"), 2, "recipe tiny: finds the foreground only"),
         (("--folds", 2, "--set", "nonsense=1"), 2, "nonsense"),
     ],
 )
@@ -92,16 +96,79 @@ def test_a_dry_run_names_the_recipe_and_changes_that_were_given(four, tmp_path, 
     assert "--set keep_every_steps=3" in call
 
 
-def test_a_fingerprint_of_an_earlier_call_is_that_of_its_data_alone(four, tmp_path):
-    """Both calls end before a fold is trained: there is no such localization network."""
+def network_of(path, **fields):
+    """A checkpoint to find the region with, and what it cannot be used for, as the fields say."""
+    fields = {"channels": "foreground", **fields}
+    return ("--localization", write_checkpoint(path, **fields))
+
+
+def with_organs(data, folder):
+    return network_of(folder / "region", channels="plain"), "names organs (recipe tiny)"
+
+
+def of_other_modality(data, folder):
+    return network_of(
+        folder / "region", modality="MR"
+    ), "was trained with modality MR, the first member with CT"
+
+
+def no_checkpoint(data, folder):
+    (folder / "region").write_text("weights")
+    return ("--localization", folder / "region"), "damaged, or not a safetensors file"
+
+
+def detached_voxels(data, folder):
+    image = data / "imagesTr/case1_0000.nii.gz"
+    sitk.WriteImage(sitk.ReadImage(str(image)), str(image.with_name("case1_0000.mhd")))
+    image.unlink()
+    return (), "case1_0000.mhd: keeps its voxels in another file; convert it"
+
+
+def sources_that_are_gone(data, folder):
+    words = ["prepare", str(data), "--recipe", recipe_file(folder), "--output", str(folder / "store")]
+    assert main(words) == 0
+    (data / "imagesTr/case1_0000.nii.gz").unlink()
+    return ("--data", folder / "store"), "case1_0000.nii.gz: case case1 was prepared from it"
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "dry run"])
+@pytest.mark.parametrize(
+    "spoil",
+    [with_organs, of_other_modality, no_checkpoint, detached_voxels, sources_that_are_gone],
+    ids=lambda one: one.__name__,
+)
+def test_what_cannot_be_judged_is_not_trained(four, tmp_path, capsys, spoil, dry):
+    more, message = spoil(four, tmp_path)
+    data, more = (more[1], ()) if "--data" in more else (four, more)
+    capsys.readouterr()
+    assert main(words(recipe_file(tmp_path), data, tmp_path / "out", "--folds", 2, *more, *dry)) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_finds_the_region_is_accepted(four, tmp_path, capsys):
+    more = network_of(tmp_path / "region")
+    assert main(words(recipe_file(tmp_path), four, tmp_path / "out", "--folds", 2, *more, "--dry-run")) == 0
+    assert capsys.readouterr().out.startswith("fold 0: not begun; ")
+
+
+def test_a_fingerprint_of_an_earlier_call_is_that_of_its_data_alone(four, tmp_path, monkeypatch):
+    """Both calls end before a fold is trained."""
+
+    def ended(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CrossValidation, "begin", ended)
     recipe, out = recipe_file(tmp_path, spacing_zyx_mm="fingerprint"), tmp_path / "out"
-    call = words(recipe, four, out, "--folds", 2, "--localization", "nowhere")
+    call = words(recipe, four, out, "--folds", 2)
     spacings = []
     for spacing in ((2.0, 2.0, 2.0), (3.0, 3.0, 3.0)):
         for index in range(4):
             labels = np.ones((8, 8, 8), np.uint8)
             write_case(four, f"case{index}", labels.astype(np.int16), labels, spacing_xyz_mm=spacing)
-        assert main(call) == 1
+        assert main(call) == 130
         spacings.append(sorted(read_fingerprint(path).spacing_zyx_mm for path in out.glob("fingerprint-*")))
     assert spacings == [[(2.0, 2.0, 2.0)], [(2.0, 2.0, 2.0), (3.0, 3.0, 3.0)]]
 

@@ -10,7 +10,7 @@ from tests.training.tiny import tiny_recipe
 from training.data.folders import CaseFiles
 from training.folds.cross_validation import STATE, CrossValidation, refuse_failed
 from training.folds.fold_splits import Split
-from training.training_errors import CheckpointError, TrainingError
+from training.training_errors import CheckpointError, DataError, TrainingError
 
 
 def whole_of(folder, held_out=(("a", "b"), ("c",)), seed=0, localization=None, contents="as drawn", **fields):
@@ -96,6 +96,19 @@ def test_cases_of_which_people_annotated_nothing_are_not_segmented(tmp_path):
     whole = replace(whole_of(tmp_path), cases={case.name: case for case in cases})
     assert whole.held_out_cases(0) == []
     assert whole.held_out_cases(1) == [cases[2]]
+
+
+def test_folds_that_are_not_asked_for_or_are_scored_need_no_images(tmp_path):
+    """Fold 0 holds cases a and b out, fold 1 case c, whose voxels in another file cannot be linked."""
+    whole = whole_of(tmp_path)
+    cases = {"c": replace(whole.cases["c"], images=(Path("c.mhd"),))}
+    whole = replace(whole, cases={**whole.cases, **cases})
+    whole.check([0])
+    with pytest.raises(DataError, match=r"c\.mhd: keeps its voxels in another file"):
+        whole.check([0, 1])
+    whole.fold_folder(1).mkdir()
+    (whole.fold_folder(1) / "scores.csv").touch()
+    whole.check([0, 1])
 
 
 def test_programs_that_failed_are_named():

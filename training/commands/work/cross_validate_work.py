@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from model.bundle import MANIFEST, ModelBundle
 from training.bundling.description import Statement
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         RecipeError: the recipe or the call is faulty.
+        CheckpointError: the localization network is missing or not usable.
         TrainingError: data or split are not usable, or a fold failed; the others went on.
     """
     places = places_of(gpu_numbers(arguments), arguments.gpus_per_fold)
@@ -52,10 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
         ", ".join(str(len(names)) for names in split.held_out),
         split.origin,
     )
-    if recipe.takes_from_fingerprint and not arguments.dry_run:
-        # Of these data alone: what is kept of an earlier call may be of others.
-        kept = arguments.output / KEPT.format(data_hash(cases).split()[1][:12])
-        recipe = resolved(recipe, arguments.data, kept=kept, workers=min(4, os.cpu_count() or 1))
     whole = CrossValidation(
         folder=arguments.output,
         recipe=recipe,
@@ -64,9 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
         cases={case.name: case for case in cases},
         localization=arguments.localization,
     )
+    whole.check(wanted)
     if arguments.dry_run:
         _say_plan(whole, arguments, places)
         return 0
+    if recipe.takes_from_fingerprint:
+        # Of these data alone: what is kept of an earlier call may be of others.
+        kept = arguments.output / KEPT.format(data_hash(cases).split()[1][:12])
+        workers = min(4, os.cpu_count() or 1)
+        whole = replace(whole, recipe=resolved(recipe, arguments.data, kept=kept, workers=workers))
     whole.begin()
     _train(whole, wanted, arguments, places)
     bundles = _judge(whole, wanted, arguments, places)
