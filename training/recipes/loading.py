@@ -74,14 +74,32 @@ def recipe_from(
         changed["label_set"] = next(iter(LABEL_SETS))
     _fill_in_channels(changed)
     _fill_in_kind(changed)
+    unstated = _faults_of_batch_rule(changed)
     try:
         recipe = parse(Recipe, changed)
     except SchemaError as error:
         told = [fault for fault in error.faults if not (faults and _is_about_labels(fault))]
-        raise RecipeError("; ".join([*faults, *told])) from error
-    if faults:
-        raise RecipeError("; ".join(faults))
+        raise RecipeError("; ".join([*faults, *told, *unstated])) from error
+    if faults or unstated:
+        raise RecipeError("; ".join([*faults, *unstated]))
     return recipe
+
+
+def _faults_of_batch_rule(document: Mapping[str, Any]) -> list[str]:
+    """A learning rate that follows a batch size must say from which one.
+
+    The document is asked, and not the recipe: there a default of 1 cannot be told from a batch size of 1.
+    """
+    optimizer, sampling = document.get("optimizer"), document.get("sampling")
+    if not isinstance(optimizer, Mapping) or not isinstance(sampling, Mapping):
+        return []
+    rule = optimizer.get("batch_rule", "none")
+    if rule == "none" or "stated_batch_size" in optimizer or sampling.get("batch_size") != "auto":
+        return []
+    return [
+        f"optimizer.stated_batch_size: must be stated where batch_rule is {rule}: the batch size that "
+        "learning_rate is meant for"
+    ]
 
 
 def _is_about_labels(fault: str) -> bool:

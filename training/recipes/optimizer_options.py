@@ -14,7 +14,8 @@ class _Optimizer:
     """How the learning rate follows the batch size where `sampling.batch_size` is `auto`: not, in proportion
     (SGD; Goyal et al. 2017), or by the square root (Adam; Malladi et al. 2022)."""
     stated_batch_size: int = 1
-    """The batch size that `learning_rate` is stated for, where it follows."""
+    """The batch size that `learning_rate` is stated for; a file must say it where `batch_rule` follows one
+    that is found."""
     weight_decay: float
     """Decay of the weights towards zero."""
     clip_norm: float

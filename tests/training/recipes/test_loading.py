@@ -8,6 +8,7 @@ import yaml
 from model.labels import FLARE21, LabelSet, Pair
 from tests.training.tiny import DOCUMENT, NETWORK
 from training.recipes.loading import load_recipe, recipe_from
+from training.runs.timetable import make_timetable
 from training.training_errors import RecipeError
 
 OWN = {
@@ -46,6 +47,26 @@ def test_overrides_replace_fields_and_leave_the_document_alone():
 )
 def test_numbers_are_read_as_people_write_them(text, value):
     assert recipe_from(DOCUMENT, [f"optimizer.learning_rate={text}"]).optimizer.learning_rate == value
+
+
+FOLLOWS = "optimizer.batch_rule=square_root"
+
+
+def test_a_rate_that_follows_a_batch_that_is_found_says_from_which_size():
+    found = ["sampling.batch_size=auto", FOLLOWS]
+    message = "^optimizer.stated_batch_size: must be stated where batch_rule is square_root"
+    with pytest.raises(RecipeError, match=message):
+        recipe_from(DOCUMENT, found)
+    with pytest.raises(RecipeError, match=r"accelerated\.yaml: optimizer\.stated_batch_size: must be"):
+        load_recipe("accelerated", [FOLLOWS])
+    recipe = load_recipe("accelerated", [FOLLOWS, "optimizer.stated_batch_size=8"])
+    # The baseline's batch and rate: four times the patches, twice the rate.
+    assert make_timetable(recipe, cases=64, batch_size=32).stages[0].peak == pytest.approx(2 * 0.0002)
+    assert recipe_from(DOCUMENT, [*found, "optimizer.stated_batch_size=1"]).optimizer.stated_batch_size == 1
+
+
+def test_a_batch_size_that_is_stated_needs_no_other():
+    assert recipe_from(DOCUMENT, [FOLLOWS, "sampling.batch_size=4"]).optimizer.batch_rule == "square_root"
 
 
 def test_a_whole_section_can_be_replaced():
