@@ -84,8 +84,15 @@ class AssemblyLine:
                 writing.submit(prepared, result)
                 result = None  # The writer alone holds the labels from here on.
                 if following is None:
-                    following = self.take(True)
+                    following = self._waited_for(writing)
             predictor.close()
+
+    def _waited_for(self, writing: "_Writing") -> PreparedCase | None:
+        """The next case, where there was none yet; None where there will be none."""
+        if (following := self.take(False)) is not None:
+            return following
+        writing.settle()  # Who is to give the next case may be waiting to hear of this one.
+        return self.take(True)
 
 
 class _Writing:

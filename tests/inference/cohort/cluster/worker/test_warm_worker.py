@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from inference.cohort import one_case
 from inference.cohort.cluster.cohort_results import open_results
 from inference.cohort.cluster.fates import Fate, Task
 from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
+from inference.errors import OutputError
 from tests.inference.cohort.cluster.fake_tools import FakeDevice, FakeTools
 
 
@@ -50,3 +52,15 @@ def test_what_is_too_little_to_be_an_organ_is_recorded(crumbs, recorded, bench):
     opened.segment(task_of(bench, "a"))
     opened.close()
     assert (bench.record("a")["crumbs"], bench.record("a")["parts"]) == (recorded, recorded)
+
+
+def test_who_waits_for_the_last_case_hears_that_the_disk_is_full(bench, worker, monkeypatch):
+    """The worker gets no other case before that: nothing else would wake it."""
+    bench.put("a")
+
+    def full(path, labels, geometry):
+        raise OutputError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(one_case, "write_labels", full)
+    with pytest.raises(OutputError, match="No space left"):
+        worker.segment(task_of(bench, "a"))
