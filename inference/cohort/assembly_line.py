@@ -13,21 +13,22 @@ from inference.cohort.one_case import (
     Predicts,
     PreparedCase,
     failed_case,
+    failure_of,
     predict_case,
 )
 from inference.cohort.outcome import Outcome
-from inference.errors import OutputError, one_line, printable
+from inference.errors import DeviceError, OutputError, one_line, printable
 from inference.imaging.volume import Volume
 from inference.planning.footprint import WritingCost, image_mb
 from inference.segmented import Segmented
-from leanseg.ending import held
+from leanseg.ending import held, is_ended
 
 Tell = Callable[[Outcome], None]
 """Takes each outcome as soon as it is known, in the order of the cases."""
 Write = Callable[[PreparedCase, Segmented], Outcome]
 """Writes a case's result; runs on a thread of its own.
 
-Raises `OutputError` where it cannot be written, and no other could.
+Raises `OutputError` where it cannot be written, and no other could; any other error is the case's own.
 """
 Take = Callable[[bool], PreparedCase | None]
 """The next case. Where there is none at the moment, `True` waits for one and `False` does not; None after
@@ -150,7 +151,7 @@ class _Writing:
         size_zyx = prepared.geometry.size_zyx
         self.labels_mb = image_mb(size_zyx, 1) + self._beside.mb(size_zyx)
         with held():  # What is being written is known to be, whatever comes between.
-            self._pending = prepared, result.warnings, self._pool.submit(self._write, prepared, result)
+            self._pending = prepared, result.warnings, self._pool.submit(_written, self._write, prepared, result)
 
     def settle(self) -> None:
         """Wait for the last case's result to be on disk, and tell about it.
@@ -174,6 +175,17 @@ class _Writing:
         with held():
             self._pending, self.labels_mb = None, 0.0
             self._tell(outcome)
+
+
+def _written(write: Write, prepared: PreparedCase, result: Segmented) -> Outcome:
+    """What became of a case that is written. What it alone cannot be written for is no other's affair."""
+    try:
+        return write(prepared, result)
+    except Exception as error:
+        if is_ended() or isinstance(error, OutputError | DeviceError):
+            raise
+        failure = failure_of(prepared.case, error)
+        return failed_case(prepared, replace(failure, warnings=(*result.warnings, *failure.warnings)))
 
 
 def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:

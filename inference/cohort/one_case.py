@@ -134,10 +134,11 @@ def attempt(case: Case, step: Callable[[], T]) -> T | Failure:
     except Exception as error:
         if is_ended():
             raise
-        return _failure(case, error)
+        return failure_of(case, error)
 
 
-def _failure(case: Case, error: Exception) -> Failure:
+def failure_of(case: Case, error: Exception) -> Failure:
+    """Why a step of a case has no value, from what it raised."""
     if isinstance(error, LeanSegError):
         ends = isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError)
         return Failure(

@@ -215,6 +215,33 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_files(bench, monkeypatch):
     assert bench.lines[1] == []
 
 
+@pytest.mark.parametrize(
+    ("error", "reason", "is_traced"),
+    [
+        (MemoryError(), "does not fit into this machine's memory; crop the image first", False),
+        (ValueError("odd"), "ValueError: odd; this is a fault of the program, run it with --debug", True),
+    ],
+    ids=["memory", "fault"],
+)
+def test_what_one_result_alone_cannot_be_written_for_harms_no_other(
+    bench, monkeypatch, error, reason, is_traced
+):
+    bench.put("123")
+
+    def fail(path):
+        if path.name == "2.nii.gz":
+            raise error
+
+    Slow(monkeypatch, fail)
+    outcomes, predictor = bench.run(Threshold(warnings=("slow",)))
+    assert bench.written == ["1.nii.gz", "3.nii.gz"]
+    assert [outcome.status for outcome in outcomes] == ["segmented", "failed", "segmented"]
+    bad = outcomes[1]
+    assert (bad.error, bad.warnings, bad.ends_run) == (f"{bad.case.path}: {reason}", ("slow",), False)
+    assert ("Traceback" in bad.trace) == is_traced
+    assert (exit_code(outcomes), predictor.closed) == (1, True)
+
+
 def test_warnings_of_reading_and_segmenting_belong_to_their_case(bench):
     write_nifti(bench.source / "1.nii.gz", sform_code=0, qform_code=0)
     write_nifti(bench.source / "2.nii.gz")

@@ -64,3 +64,20 @@ def test_who_waits_for_the_last_case_hears_that_the_disk_is_full(bench, worker, 
     monkeypatch.setattr(one_case, "write_labels", full)
     with pytest.raises(OutputError, match="No space left"):
         worker.segment(task_of(bench, "a"))
+
+
+def test_a_worker_outlives_what_one_result_alone_cannot_be_written_for(bench, worker, monkeypatch):
+    bench.put("a", "b")
+    write = one_case.write_labels
+
+    def too_large(path, *given):
+        if path.name == "a.nii.gz":
+            raise MemoryError
+        write(path, *given)
+
+    monkeypatch.setattr(one_case, "write_labels", too_large)
+    fates = [worker.segment(task_of(bench, case)).fate for case in "ab"]
+    assert [fate.status for fate in fates] == ["failed", "segmented"]
+    assert fates[0].reason.endswith("a.nii.gz: does not fit into this machine's memory; crop the image first")
+    assert bench.record("a")["status"] == "failed"
+    assert bench.written == ["b.nii.gz"]
