@@ -187,7 +187,7 @@ def _segment(call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Te
     further = further_for(call, bundle, len(cases))
     planner = planner_for(call, bundle, further)
     folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
-    replace(folder, begin=begin).run(cases)
+    replace(folder, begin=begin, written=tell).run(cases)
 
 
 def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:

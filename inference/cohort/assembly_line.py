@@ -46,6 +46,9 @@ class AssemblyLine:
     tell: Tell
     begin: Callable[[PreparedCase], None] = lambda prepared: None
     """Told of each case before it is segmented."""
+    written: Tell = lambda outcome: None
+    """Told of each case as soon as its result is on disk, by the thread that writes; `tell` hears of it when
+    the next case is segmented."""
     beside: WritingCost = field(default_factory=WritingCost)
     """What results beside a label map take while they are written."""
 
@@ -61,7 +64,7 @@ class AssemblyLine:
             return
         with (
             ThreadPoolExecutor(1) as reader,
-            _Writing(self.write, self.tell, self.beside) as writing,
+            _Writing(self._write, self.tell, self.beside) as writing,
         ):
             reading: Future[Volume | Failure] | None = reader.submit(following.read)
             predictor = self.open_predictor()
@@ -87,6 +90,19 @@ class AssemblyLine:
                 if following is None:
                     following = self._waited_for(writing)
             predictor.close()
+
+    def _write(self, prepared: PreparedCase, result: Segmented) -> Outcome:
+        """Write a case's result. What it alone cannot be written for is no other's affair."""
+        try:
+            outcome = self.write(prepared, result)
+        except Exception as error:
+            if is_ended() or isinstance(error, OutputError | DeviceError):
+                raise
+            failure = failure_of(prepared.case, error)
+            failure = replace(failure, warnings=(*result.warnings, *failure.warnings))
+            outcome = failed_case(prepared, failure)
+        self.written(outcome)
+        return outcome
 
     def _waited_for(self, writing: "_Writing") -> PreparedCase | None:
         """The next case, where there was none yet; None where there will be none."""
@@ -151,7 +167,7 @@ class _Writing:
         size_zyx = prepared.geometry.size_zyx
         self.labels_mb = image_mb(size_zyx, 1) + self._beside.mb(size_zyx)
         with held():  # What is being written is known to be, whatever comes between.
-            self._pending = prepared, result.warnings, self._pool.submit(_written, self._write, prepared, result)
+            self._pending = prepared, result.warnings, self._pool.submit(self._write, prepared, result)
 
     def settle(self) -> None:
         """Wait for the last case's result to be on disk, and tell about it.
@@ -175,17 +191,6 @@ class _Writing:
         with held():
             self._pending, self.labels_mb = None, 0.0
             self._tell(outcome)
-
-
-def _written(write: Write, prepared: PreparedCase, result: Segmented) -> Outcome:
-    """What became of a case that is written. What it alone cannot be written for is no other's affair."""
-    try:
-        return write(prepared, result)
-    except Exception as error:
-        if is_ended() or isinstance(error, OutputError | DeviceError):
-            raise
-        failure = failure_of(prepared.case, error)
-        return failed_case(prepared, replace(failure, warnings=(*result.warnings, *failure.warnings)))
 
 
 def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:

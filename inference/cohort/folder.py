@@ -42,6 +42,8 @@ class FolderRun:
     tell: Tell
     progress: Progress = _ignore
     begin: Begin = _ignore
+    written: Tell = _ignore
+    """Told of each case as soon as its result is on disk, by another thread; `tell` hears of it too."""
     skip_existing: bool = False
     """Leave out cases whose results are there, whole, and on the image's grid."""
     further: FurtherResults | None = None
@@ -92,6 +94,7 @@ class FolderRun:
             tell=self.tell,
             beside=WritingCost() if self.further is None else self.further.cost,
             begin=begin,
+            written=self.written,
         ).run()
         self.progress(len(todo), len(todo), "")
 

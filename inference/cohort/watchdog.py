@@ -37,6 +37,11 @@ class Work(Protocol):
     def __call__(self, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
         """Say of each case when it is begun, and tell its outcome.
 
+        Args:
+            cases: what is run.
+            tell: takes outcomes, from any thread and of a case more than once: the first one counts.
+            begin: takes each case when it is begun.
+
         Raises:
             LeanSegError: no case can be run any more.
         """
@@ -65,8 +70,9 @@ class WatchedRun:
         told: set[Case] = set()
 
         def tell(outcome: Outcome) -> None:
-            told.add(outcome.case)
-            self.tell(outcome)
+            if outcome.case not in told:
+                told.add(outcome.case)
+                self.tell(outcome)
 
         while todo := [case for case in cases if case not in told]:
             with _Process(self.work, todo, self.output) as process:
@@ -163,16 +169,22 @@ def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
 
 def _work(connection: Connection, work: Work, cases: Sequence[Case]) -> int:
     threading.Thread(target=_leave_with_parent, args=(connection,), daemon=True).start()
+    one_at_a_time = threading.Lock()
+
+    def say(what: Case | Outcome | Exception | None) -> None:
+        with one_at_a_time:
+            connection.send(what)
+
     try:
-        work(cases, tell=connection.send, begin=connection.send)
-        connection.send(None)
+        work(cases, tell=say, begin=say)
+        say(None)
     except BrokenPipeError:
         pass  # Nobody listens any more.
     except Exception as error:
         if is_ended():
             raise
         is_told = isinstance(error, LeanSegError | BundleError)
-        connection.send(error if is_told else RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
+        say(error if is_told else RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
     return 0
 
 
