@@ -67,14 +67,14 @@ class WatchedRun:
         Raises:
             LeanSegError: what ended the run in the second process.
         """
-        told: set[Case] = set()
+        told: set[Path] = set()  # A case may come back with warnings that it went without.
 
         def tell(outcome: Outcome) -> None:
-            if outcome.case not in told:
-                told.add(outcome.case)
+            if outcome.case.path not in told:
+                told.add(outcome.case.path)
                 self.tell(outcome)
 
-        while todo := [case for case in cases if case not in told]:
+        while todo := [case for case in cases if case.path not in told]:
             with _Process(self.work, todo, self.output) as process:
                 try:
                     for said in process.messages(self.limit_s):
@@ -88,9 +88,8 @@ class WatchedRun:
                     raise
             if process.has_ended:
                 break
-            begun = process.begun if process.begun in todo and process.begun not in told else None
-            if left := [case for case in todo if case not in told]:
-                case = begun or left[0]
+            if left := [case for case in todo if case.path not in told]:
+                case = next((case for case in left if case.path == process.begun), left[0])
                 tell(failed(case, f"{case.path}: {process.ending(self.limit_s)}"))
         self.progress(len(cases), len(cases), "")
 
@@ -109,8 +108,8 @@ class _Process:
         self._is_late = False
         self.has_ended = False
         """Whether it did all it was given."""
-        self.begun: Case | None = None
-        """The case that was begun last."""
+        self.begun: Path | None = None
+        """Of the case that was begun last."""
 
     def __enter__(self) -> "_Process":
         return self
@@ -136,7 +135,7 @@ class _Process:
                 self.has_ended = True
                 return
             if isinstance(said, Case):
-                self.begun = said
+                self.begun = said.path
             if isinstance(said, Case) or self.begun is None:
                 until = time.monotonic() + limit_s
             yield said

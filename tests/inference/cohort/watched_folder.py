@@ -30,6 +30,7 @@ class DeadlyFolder:
     output: Path
     log: Path
     """A file that takes the name of each case that is segmented."""
+    skip_existing: bool = False
 
     def __call__(self, cases, *, tell, begin):
         told = {case.path.name[0]: threading.Event() for case in cases}
@@ -52,6 +53,7 @@ class DeadlyFolder:
             tell=tell,
             begin=begin,
             written=written,
+            skip_existing=self.skip_existing,
         ).run(cases)
 
 
