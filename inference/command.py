@@ -12,7 +12,7 @@ from pathlib import Path
 
 from inference.call import WRONG_CALL, Call
 from inference.cohort.asked_files import RUN_REPORT, check_asked_file
-from inference.cohort.assembly_line import Tell
+from inference.cohort.assembly_line import Step, Tell
 from inference.cohort.cases import (
     Case,
     check_folders,
@@ -182,12 +182,14 @@ def _folder_run(
     )
 
 
-def _segment(call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
+def _segment(
+    call: Call, bundle: ModelBundle, cases: Sequence[Case], *, tell: Tell, begin: Begin, step: Step
+) -> None:
     """What the second process of a watched run does."""
     further = further_for(call, bundle, len(cases))
     planner = planner_for(call, bundle, further)
     folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
-    replace(folder, begin=begin, written=tell).run(cases)
+    replace(folder, begin=begin, step=step, written=tell).run(cases)
 
 
 def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -6,8 +6,10 @@ more and a device that does not work end the run.
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
+from inference.cohort.cases import Case
 from inference.cohort.one_case import (
     Failure,
     Predicts,
@@ -30,6 +32,8 @@ Write = Callable[[PreparedCase, Segmented], Outcome]
 
 Raises `OutputError` where it cannot be written, and no other could; any other error is the case's own.
 """
+Step = Callable[[Case], AbstractContextManager[object]]
+"""Stands around each step of a case, on whichever thread: several cases may be under way."""
 Take = Callable[[bool], PreparedCase | None]
 """The next case. Where there is none at the moment, `True` waits for one and `False` does not; None after
 waiting: there will be none."""
@@ -49,6 +53,7 @@ class AssemblyLine:
     written: Tell = lambda outcome: None
     """Told of each case as soon as its result is on disk, by the thread that writes; `tell` hears of it when
     the next case is segmented."""
+    step: Step = nullcontext
     beside: WritingCost = field(default_factory=WritingCost)
     """What results beside a label map take while they are written."""
 
@@ -66,12 +71,12 @@ class AssemblyLine:
             ThreadPoolExecutor(1) as reader,
             _Writing(self._write, self.tell, self.beside) as writing,
         ):
-            reading: Future[Volume | Failure] | None = reader.submit(following.read)
+            reading: Future[Volume | Failure] | None = reader.submit(self._read, following)
             predictor = self.open_predictor()
             while following is not None:
                 prepared, following = following, None
                 self.begin(prepared)
-                volume: Volume | Failure | None = reading.result() if reading else prepared.read()
+                volume: Volume | Failure | None = reading.result() if reading else self._read(prepared)
                 reading = None
                 assert volume is not None
                 following = self.take(False)
@@ -81,8 +86,9 @@ class AssemblyLine:
                 reserved_mb = writing.labels_mb
                 if following and room >= 0 and not isinstance(volume, Failure):
                     reserved_mb += following.read_mb
-                    reading = reader.submit(following.read)
-                result: Segmented | Failure | None = predict_case(prepared, volume, predictor, reserved_mb)
+                    reading = reader.submit(self._read, following)
+                with self.step(prepared.case):
+                    result: Segmented | Failure | None = predict_case(prepared, volume, predictor, reserved_mb)
                 volume = None  # Gone before the next one is read, where there is room for one alone.
                 assert result is not None
                 writing.submit(prepared, result)
@@ -91,17 +97,22 @@ class AssemblyLine:
                     following = self._waited_for(writing)
             predictor.close()
 
+    def _read(self, prepared: PreparedCase) -> Volume | Failure:
+        with self.step(prepared.case):
+            return prepared.read()
+
     def _write(self, prepared: PreparedCase, result: Segmented) -> Outcome:
         """Write a case's result. What it alone cannot be written for is no other's affair."""
-        try:
-            outcome = self.write(prepared, result)
-        except Exception as error:
-            if is_ended() or isinstance(error, OutputError | DeviceError):
-                raise
-            failure = failure_of(prepared.case, error)
-            failure = replace(failure, warnings=(*result.warnings, *failure.warnings))
-            outcome = failed_case(prepared, failure)
-        self.written(outcome)
+        with self.step(prepared.case):
+            try:
+                outcome = self.write(prepared, result)
+            except Exception as error:
+                if is_ended() or isinstance(error, OutputError | DeviceError):
+                    raise
+                failure = failure_of(prepared.case, error)
+                failure = replace(failure, warnings=(*result.warnings, *failure.warnings))
+                outcome = failed_case(prepared, failure)
+            self.written(outcome)
         return outcome
 
     def _waited_for(self, writing: "_Writing") -> PreparedCase | None:

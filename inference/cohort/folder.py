@@ -1,11 +1,12 @@
 """A folder of cases, on the assembly line: what is there already is left out, progress is told."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from inference.cohort.assembly_line import AssemblyLine, Tell
+from inference.cohort.assembly_line import AssemblyLine, Step, Tell
 from inference.cohort.cases import Case
 from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
@@ -44,6 +45,7 @@ class FolderRun:
     begin: Begin = _ignore
     written: Tell = _ignore
     """Told of each case as soon as its result is on disk, by another thread; `tell` hears of it too."""
+    step: Step = nullcontext
     skip_existing: bool = False
     """Leave out cases whose results are there, whole, and on the image's grid."""
     further: FurtherResults | None = None
@@ -58,14 +60,15 @@ class FolderRun:
         """
         todo = []
         for case in cases:
-            if case.problem:
-                self.tell(failed(case, case.problem))
-            elif not self.skip_existing or not self._has_results(case):
-                todo.append(case)
-            elif _lies_on_grid(self.output / case.output_name, case):
-                self.tell(Outcome(case=case, status="skipped"))
-            else:
-                todo.append(replace(case, warnings=(*case.warnings, OTHER_GRID)))
+            with self.step(case):
+                if case.problem:
+                    self.tell(failed(case, case.problem))
+                elif not self.skip_existing or not self._has_results(case):
+                    todo.append(case)
+                elif _lies_on_grid(self.output / case.output_name, case):
+                    self.tell(Outcome(case=case, status="skipped"))
+                else:
+                    todo.append(replace(case, warnings=(*case.warnings, OTHER_GRID)))
         if todo:
             self._work(todo)
 
@@ -77,8 +80,10 @@ class FolderRun:
         waiting, done = iter(todo), count()
 
         def take(wait: bool) -> PreparedCase | None:
-            case = next(waiting, None)
-            return None if case is None else prepare_case(case, self.admit)
+            if (case := next(waiting, None)) is None:
+                return None
+            with self.step(case):
+                return prepare_case(case, self.admit)
 
         def begin(prepared: PreparedCase) -> None:
             self.progress(next(done), len(todo), prepared.case.path.name)
@@ -95,6 +100,7 @@ class FolderRun:
             beside=WritingCost() if self.further is None else self.further.cost,
             begin=begin,
             written=self.written,
+            step=self.step,
         ).run()
         self.progress(len(todo), len(todo), "")
 

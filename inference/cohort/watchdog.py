@@ -1,7 +1,9 @@
 """A limit on the time of each case: cases run in a second process, which is ended where one takes too long.
 
-Only ending a process stops a library that does not come back. The case that was begun has then failed, a new
-process goes on with the next one, and a process that crashes costs no more than the case it crashed on.
+Only ending a process stops a library that does not come back. The case that it had under way has then failed,
+and a new process goes on with the others; a process that crashes costs no more than the case it crashed on.
+While one case is segmented, the next may be read and the last written: where several were under way, each is
+tried once more, alone.
 """
 
 import os
@@ -9,8 +11,9 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -18,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from inference.cohort.assembly_line import Tell
+from inference.cohort.assembly_line import Step, Tell
 from inference.cohort.cases import Case
 from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
@@ -34,13 +37,14 @@ LEAVE_S = 20.0
 class Work(Protocol):
     """Runs cases one after another; can be pickled."""
 
-    def __call__(self, cases: Sequence[Case], *, tell: Tell, begin: Begin) -> None:
+    def __call__(self, cases: Sequence[Case], *, tell: Tell, begin: Begin, step: Step) -> None:
         """Say of each case when it is begun, and tell its outcome.
 
         Args:
             cases: what is run.
             tell: takes outcomes, from any thread and of a case more than once: the first one counts.
             begin: takes each case when it is begun.
+            step: stands around each step of a case, on any thread.
 
         Raises:
             LeanSegError: no case can be run any more.
@@ -54,8 +58,8 @@ class WatchedRun:
 
     work: Work
     limit_s: float
-    """Seconds for a case. Loading the networks counts for the first one of a process, looking through those
-    that are left out does not."""
+    """Seconds for a case, and as many where it is tried once more. Loading the networks counts for the first
+    one of a process, looking through those that are left out does not."""
     output: Path
     """Where results are written; what an ended process leaves unfinished there is removed."""
     tell: Tell
@@ -74,28 +78,50 @@ class WatchedRun:
                 told.add(outcome.case.path)
                 self.tell(outcome)
 
+        def begin(case: Case) -> None:
+            self.progress(len(told), len(cases), case.path.name)
+
+        suspects: list[Case] = []
         while todo := [case for case in cases if case.path not in told]:
-            with _Process(self.work, todo, self.output) as process:
-                try:
-                    for said in process.messages(self.limit_s):
-                        if isinstance(said, Outcome):
-                            tell(said)
-                        else:
-                            self.progress(len(told), len(cases), said.path.name)
-                except BaseException:
-                    for outcome in process.last_outcomes():
-                        tell(outcome)
-                    raise
-            if process.has_ended:
+            alone = suspects[:1]
+            with _Process(self.work, alone or todo, self.output) as process:
+                self._listen(process, tell, begin)
+            if process.has_ended and not alone:
                 break
-            if left := [case for case in todo if case.path not in told]:
-                case = next((case for case in left if case.path == process.begun), left[0])
-                tell(failed(case, f"{case.path}: {process.ending(self.limit_s)}"))
+            suspects = suspects[1:]
+            left = [case for case in alone or todo if case.path not in told]
+            if left and not process.has_ended:
+                case, *others = process.suspects(left)
+                if others:
+                    suspects = [case, *others]
+                else:
+                    tell(failed(case, f"{case.path}: {process.ending(self.limit_s)}"))
         self.progress(len(cases), len(cases), "")
+
+    def _listen(self, process: "_Process", tell: Tell, begin: Begin) -> None:
+        """Take what a process says until it ends; of outcomes also the last, where the program is ended."""
+        try:
+            for said in process.messages(self.limit_s):
+                if isinstance(said, Outcome):
+                    tell(said)
+                else:
+                    begin(said)
+        except BaseException:
+            for outcome in process.last_outcomes():
+                tell(outcome)
+            raise
+
+
+@dataclass(frozen=True)
+class _StepMessage:
+    """A step of a case begins, or is done."""
+
+    path: Path
+    begins: bool
 
 
 class _Process:
-    """The second process, and what it says: each case that it begins, and each outcome."""
+    """The second process, and what it says: each case that it begins, each step, and each outcome."""
 
     def __init__(self, work: Work, todo: Sequence[Case], output: Path) -> None:
         context = get_context("spawn")
@@ -108,8 +134,10 @@ class _Process:
         self._is_late = False
         self.has_ended = False
         """Whether it did all it was given."""
-        self.begun: Path | None = None
+        self._begun: Path | None = None
         """Of the case that was begun last."""
+        self._under_way: Counter[Path] = Counter()
+        """How many steps of a case have begun and are not done."""
 
     def __enter__(self) -> "_Process":
         return self
@@ -123,9 +151,16 @@ class _Process:
     def messages(self, limit_s: float) -> Iterator[Case | Outcome]:
         """Cases as they are begun and outcomes as they are known, until it ends or a case takes too long."""
         until = time.monotonic() + limit_s
-        while self._connection.poll(max(0.0, until - time.monotonic())):
+        while True:
+            if not self._connection.poll(0.0 if self._is_late else max(0.0, until - time.monotonic())):
+                if self._is_late:
+                    return
+                self._is_late = True
+                self._process.kill()
+                self._process.join()
+                continue  # What it had said by then counts.
             try:
-                said: Case | Outcome | Exception | None = self._connection.recv()
+                said: Case | Outcome | _StepMessage | Exception | None = self._connection.recv()
             except (EOFError, OSError):
                 self._process.join()
                 return
@@ -135,11 +170,26 @@ class _Process:
                 self.has_ended = True
                 return
             if isinstance(said, Case):
-                self.begun = said.path
-            if isinstance(said, Case) or self.begun is None:
+                self._begun = said.path
+            if isinstance(said, Case) or self._begun is None:
                 until = time.monotonic() + limit_s
-            yield said
-        self._is_late = True
+            if isinstance(said, _StepMessage):
+                self._under_way[said.path] += 1 if said.begins else -1
+            else:
+                yield said
+
+    def suspects(self, left: Sequence[Case]) -> list[Case]:
+        """The cases that may have ended it, one or more, in their order.
+
+        Args:
+            left: those that it was given and has told nothing of, one or more.
+        """
+        under_way = [case for case in left if self._under_way[case.path]]
+        if not under_way:
+            return [next((case for case in left if case.path == self._begun), left[0])]
+        # One that was begun before is run before, so that outcomes keep the order of the cases.
+        up_to_last = left[: left.index(under_way[-1]) + 1]
+        return [case for case in up_to_last if case in under_way or case.path == self._begun]
 
     def last_outcomes(self) -> Iterator[Outcome]:
         """End it as the program was ended: it finishes the file that it writes, and tells of it."""
@@ -168,23 +218,38 @@ def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
 
 def _work(connection: Connection, work: Work, cases: Sequence[Case]) -> int:
     threading.Thread(target=_leave_with_parent, args=(connection,), daemon=True).start()
-    one_at_a_time = threading.Lock()
-
-    def say(what: Case | Outcome | Exception | None) -> None:
-        with one_at_a_time:
-            connection.send(what)
-
+    voice = _Voice(connection)
     try:
-        work(cases, tell=say, begin=say)
-        say(None)
+        work(cases, tell=voice.say, begin=voice.say, step=voice.step)
+        voice.say(None)
     except BrokenPipeError:
         pass  # Nobody listens any more.
     except Exception as error:
         if is_ended():
             raise
         is_told = isinstance(error, LeanSegError | BundleError)
-        say(error if is_told else RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
+        voice.say(error if is_told else RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
     return 0
+
+
+class _Voice:
+    """What the second process says, one thread at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._one_at_a_time = threading.Lock()
+
+    def say(self, what: Case | Outcome | _StepMessage | Exception | None) -> None:
+        with self._one_at_a_time:
+            self._connection.send(what)
+
+    @contextmanager
+    def step(self, case: Case) -> Iterator[None]:
+        self.say(_StepMessage(case.path, begins=True))
+        try:
+            yield
+        finally:
+            self.say(_StepMessage(case.path, begins=False))
 
 
 def _leave_with_parent(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from inference.cohort.outcome import Outcome
 from inference.errors import DeviceError
 
 
-def work(cases, *, tell, begin):
+def work(cases, *, tell, begin, step):
     for case in cases:
         begin(case)
         what = case.path.stem.rpartition("-")[2]
@@ -25,7 +25,7 @@ def work(cases, *, tell, begin):
         tell(Outcome(case=case, status="segmented"))
 
 
-def spoilt_by_its_end(cases, *, tell, begin):
+def spoilt_by_its_end(cases, *, tell, begin, step):
     """Is ended while it loads a library, which makes an error of that."""
     begin(cases[0])
     with suppress(BaseException):
@@ -33,7 +33,7 @@ def spoilt_by_its_end(cases, *, tell, begin):
     raise ImportError("numpy cannot be loaded")
 
 
-def slow_to_leave(cases, *, tell, begin):
+def slow_to_leave(cases, *, tell, begin, step):
     """Is ended while it works on the first case, whose result is on disk by then."""
     try:
         begin(cases[0])  # After which the end may come at any moment.
