@@ -221,22 +221,6 @@ def predict_case(
     return replace(result, warnings=tuple(each for each in warnings if each not in refused_for))
 
 
-def finish_case(prepared: PreparedCase, result: Segmented | Failure, output: Path) -> Outcome:
-    """Write a case's label map, where there is one, and say what became of the case.
-
-    Args:
-        prepared: the case.
-        result: what segmenting gave.
-        output: an existing folder for the label map.
-
-    Raises:
-        OutputError: the label map cannot be written, and no other could.
-    """
-    if isinstance(result, Failure):
-        return failed_case(prepared, result)
-    return written_case(prepared, result, output / prepared.case.output_name)
-
-
 def failed_case(prepared: PreparedCase, failure: Failure) -> Outcome:
     """The outcome of a case that could not be segmented."""
     return replace(
@@ -292,23 +276,3 @@ def written_case(
 
 def _not_run(prepared: PreparedCase) -> Outcome:
     return Outcome(case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry)
-
-
-def segment_case(case: Case, predictor: Predicts, output: Path, admit: Admit) -> Outcome:
-    """One case from its files to its label map, one step after the other.
-
-    Args:
-        case: what is segmented.
-        predictor: has the networks.
-        output: an existing folder for the label map.
-        admit: plans the case from its header.
-
-    Raises:
-        OutputError: the label map cannot be written.
-        DeviceError: the device does not work, which no other case would change.
-    """
-    prepared = prepare_case(case, admit)
-    result = predict_case(prepared, prepared.read(), predictor)
-    if isinstance(result, Failure) and result.ends_run is not None:
-        raise result.ends_run
-    return finish_case(prepared, result, output)

@@ -14,11 +14,11 @@ from inference.cohort.one_case import (
     Failure,
     OpenedCase,
     attempt,
-    finish_case,
+    failed_case,
     open_case,
     predict_case,
     prepare_case,
-    segment_case,
+    written_case,
 )
 from inference.cohort.outcome import Outcome
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError, InputError, OutputError
@@ -42,6 +42,15 @@ def case(tmp_path):
 
 def admit(opened):
     return plan_with_room()
+
+
+def segment(case, predictor, output, admit=admit):
+    """One case from its files to its label map, one step after the other."""
+    prepared = prepare_case(case, admit)
+    result = predict_case(prepared, prepared.read(), predictor)
+    if isinstance(result, Failure):
+        return failed_case(prepared, result)
+    return written_case(prepared, result, output / case.output_name)
 
 
 def without_time(outcome):
@@ -168,7 +177,7 @@ def test_what_ends_the_program_is_not_caught(case, end):
 
 
 def test_a_case_from_its_files_to_its_label_map(case, tmp_path):
-    outcome = segment_case(case, Threshold(warnings=("slow",)), tmp_path, admit)
+    outcome = segment(case, Threshold(warnings=("slow",)), tmp_path)
     assert (outcome.status, outcome.warnings) == ("segmented", ("slow",))
     assert list(outcome.timings.seconds) == ["read", "networks", "write"]
     assert outcome.account["windows_run"] == 1
@@ -176,7 +185,7 @@ def test_a_case_from_its_files_to_its_label_map(case, tmp_path):
 
 
 def test_a_case_that_fails_leaves_nothing(case, tmp_path):
-    outcome = segment_case(case, Threshold(fail={1: InputError("bad")}), tmp_path, admit)
+    outcome = segment(case, Threshold(fail={1: InputError("bad")}), tmp_path)
     assert (outcome.status, outcome.error) == ("failed", f"{case.path}: bad")
     assert not (tmp_path / "a.nii.gz").exists()
 
@@ -192,11 +201,12 @@ def test_what_a_case_is_refused_for_is_not_told_as_a_warning_too(case, tmp_path)
     assert told.warnings == ("slices have a gap", "axes are skew", "few organs")
 
 
-def test_what_no_other_case_would_change_is_raised(case, tmp_path):
-    with pytest.raises(DeviceError, match="no CUDA"):
-        segment_case(case, Threshold(fail={1: DeviceError("no CUDA")}), tmp_path, admit)
+def test_what_no_other_case_would_change_ends_the_run(case, tmp_path):
+    error = DeviceError("no CUDA")
+    prepared = prepare_case(case, admit)
+    assert predict_case(prepared, prepared.read(), Threshold(fail={1: error})).ends_run is error
     with pytest.raises(OutputError, match=r"nowhere/a\.nii\.gz: cannot be written"):
-        segment_case(case, Threshold(), tmp_path / "nowhere", admit)
+        segment(case, Threshold(), tmp_path / "nowhere")
 
 
 def test_a_case_that_the_plan_refuses_is_never_read(case, tmp_path, monkeypatch):
@@ -208,7 +218,7 @@ def test_a_case_that_the_plan_refuses_is_never_read(case, tmp_path, monkeypatch)
         raise BudgetError("the memory budget cannot be kept")
 
     monkeypatch.setattr("inference.cohort.one_case.open_image", opened)
-    outcome = segment_case(case, Threshold(), tmp_path, refuse)
+    outcome = segment(case, Threshold(), tmp_path, refuse)
     assert outcome.error == f"{case.path}: the memory budget cannot be kept"
 
 
@@ -239,7 +249,7 @@ def test_one_after_another_and_as_a_folder_give_the_same(cohort, tmp_path):
 
     for name in ("single", "folder"):
         (tmp_path / name).mkdir()
-    one_by_one = [segment_case(case, predictor, tmp_path / "single", admit) for case in cases]
+    one_by_one = [segment(case, predictor, tmp_path / "single", admit) for case in cases]
     together = []
     FolderRun(
         output=tmp_path / "folder",
@@ -273,7 +283,7 @@ def test_a_case_is_planned_twice_at_most(cohort, tmp_path, monkeypatch):
     monkeypatch.setattr(Planner, "plan", counted)
     for case in cases:
         planned.clear()
-        outcome = segment_case(case, predictor, tmp_path, lambda opened: planner.plan(opened.geometry))
+        outcome = segment(case, predictor, tmp_path, lambda opened: planner.plan(opened.geometry))
         assert outcome.status == "segmented"
         first, second = planned
         assert first is None
@@ -291,9 +301,7 @@ def test_outcomes_survive_a_journey_between_processes(cohort, tmp_path):
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
     (tmp_path / "out").mkdir()
     for case in (cases[0], bad):
-        outcome = segment_case(
-            case, predictor, tmp_path / "out", lambda opened: planner.plan(opened.geometry)
-        )
+        outcome = segment(case, predictor, tmp_path / "out", lambda opened: planner.plan(opened.geometry))
         there = pickle.loads(pickle.dumps(outcome))
         assert isinstance(there, Outcome)
         assert there == outcome
@@ -312,6 +320,7 @@ def test_what_came_out_of_a_case_survives_a_journey_between_processes(cohort):
 def test_a_result_that_travelled_is_written_as_it_was(case, tmp_path):
     geometry = open_image(case.path).geometry
     result = replace(segmented(np.ones((7, 6, 5), np.uint8)), warnings=("odd",))
-    outcome = finish_case(prepare_case(case, admit), pickle.loads(pickle.dumps(result)), tmp_path)
+    there = pickle.loads(pickle.dumps(result))
+    outcome = written_case(prepare_case(case, admit), there, tmp_path / case.output_name)
     assert (outcome.status, outcome.warnings) == ("segmented", ("odd",))
     assert read_volume(tmp_path / "a.nii.gz").geometry == geometry
