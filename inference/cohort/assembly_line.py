@@ -87,8 +87,9 @@ class AssemblyLine:
                 if following and room >= 0 and not isinstance(volume, Failure):
                     reserved_mb += following.read_mb
                     reading = reader.submit(self._read, following)
+                result: Segmented | Failure | None
                 with self.step(prepared.case):
-                    result: Segmented | Failure | None = predict_case(prepared, volume, predictor, reserved_mb)
+                    result = predict_case(prepared, volume, predictor, reserved_mb)
                 volume = None  # Gone before the next one is read, where there is room for one alone.
                 assert result is not None
                 writing.submit(prepared, result)
