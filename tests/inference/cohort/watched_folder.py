@@ -118,10 +118,10 @@ class Run:
         if (name_of(case), "has voxels") in self._noted:
             self.note(name_of(case), "was read")
 
-    def open(self, path):
+    def open(self, path, *given):
         name = path.name[0]
         self._come_to(name, "opened")
-        image = open_image(path)
+        image = open_image(path, *given)
 
         def read():
             if name == "b":
@@ -151,9 +151,9 @@ class Run:
         self._come_to(name, "written")
         write_labels(path, labels, geometry)
 
-    def look_at(self, path):
+    def look_at(self, path, *given):
         self._come_to(path.name[0], "looked at")
-        return open_image(path)
+        return open_image(path, *given)
 
     def _come_to(self, name, moment):
         if (name, moment) != ("b", self._setup.moment):
