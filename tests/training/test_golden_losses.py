@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.places import ROOT
+from tests.processors import AS_GOLDEN
 from training.data.batches import batches
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
@@ -30,7 +31,7 @@ NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name == "demo")) for nam
 
 @pytest.mark.parametrize("name", NAMES)
 def test_ten_steps_by_recipe(name, cubes, tmp_path):
-    """To the bit where torch and the processor's instructions are those of the golden numbers.
+    """To the bit where torch and the processor are those of the golden numbers.
 
     Elsewhere convolutions are summed up in another order, which ten steps do not let grow far.
     """
@@ -40,7 +41,7 @@ def test_ten_steps_by_recipe(name, cubes, tmp_path):
     store = CaseStore(labelled_cases(cubes), recipe, cache_mb=100)
     losses = [training_step(run, step, batch) for step, batch in batches(store, recipe, SEED, 0, 1)]
     here = (torch.backends.cpu.get_cpu_capability(), torch.__version__.split("+")[0])
-    if here == (GOLDEN["cpu"], GOLDEN["torch"]):
+    if AS_GOLDEN and here == (GOLDEN["cpu"], GOLDEN["torch"]):
         assert losses == GOLDEN["losses"][name]
     else:
         assert losses == pytest.approx(GOLDEN["losses"][name], rel=1e-2)

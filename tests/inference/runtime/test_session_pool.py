@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from inference import label_map
 from inference import predictor as predictor_module
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.planning.plan import Budget
 from inference.planning.planner import Planner
+from inference.postprocessing.components import clean_runs
 from inference.predictor import Predictor
 from inference.runtime import session_pool as sessions_module
 from inference.runtime.onnxruntime_session import cuda_options
@@ -100,9 +102,8 @@ def test_no_gpu_is_touched_before_the_first_window(device, tmp_path):
 def test_networks_are_released_before_clean_up(device, tmp_path, monkeypatch):
     bundle = make_bundle(tmp_path / "b", MEMBERS)
     held = []
-    clean_runs = predictor_module.clean_runs
     monkeypatch.setattr(
-        predictor_module, "clean_runs", lambda *args: held.append(len(device.open)) or clean_runs(*args)
+        label_map, "clean_runs", lambda *args: held.append(len(device.open)) or clean_runs(*args)
     )
     run(bundle, "cuda", release=True)
     run(bundle, "cuda")
