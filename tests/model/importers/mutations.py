@@ -3,6 +3,10 @@
 import copy
 from math import inf
 
+from model.bundle import ModelBundle
+from model.manifest.document import Manifest
+from model.schema import dump, parse
+
 WRONG = (None, [], {}, "x", inf, -1, 10**400)
 """What each value is replaced by in turn. The last one is a whole number that no float holds."""
 
@@ -30,3 +34,28 @@ def mutations_of(document):
                 place = place[key]
             place[path[-1]] = wrong
             yield f"{'.'.join(map(str, path))} = {str(wrong)[:20]}", changed
+
+
+def end_before_export(importer, monkeypatch):
+    """Have imports end where networks would be exported, once the manifest was made; read checkpoints once.
+
+    Args:
+        importer: module with `read_checkpoint`, `pack_bundle` and `logger`.
+        monkeypatch: pytest's.
+    """
+    read, checkpoints = importer.read_checkpoint, {}
+
+    def read_once(place):
+        if place not in checkpoints:
+            checkpoints[place] = read(place)
+        return checkpoints[place]
+
+    def pack(folder, networks, localization, describe, *, overwrite):
+        stated = tuple(network.stated for network in networks)
+        manifest = describe(stated, None, {member.file: "0" * 64 for member in stated})
+        assert parse(Manifest, dump(manifest)) == manifest
+        return ModelBundle(folder=folder, manifest=manifest)
+
+    monkeypatch.setattr(importer, "read_checkpoint", read_once)
+    monkeypatch.setattr(importer, "pack_bundle", pack)
+    monkeypatch.setattr(importer.logger, "disabled", True)

@@ -6,33 +6,14 @@ from math import inf
 import pytest
 
 from model.__main__ import main
-from model.bundle import ModelBundle
 from model.importers import nnunet
-from model.manifest.document import Manifest
-from model.schema import dump, parse
 from tests.model.importers.made_folders import write_folder
-from tests.model.importers.mutations import mutations_of
+from tests.model.importers.mutations import end_before_export, mutations_of
 
 
 @pytest.fixture
 def no_export(monkeypatch):
-    """Imports end where networks would be exported, once the manifest was made; checkpoints are read once."""
-    read, checkpoints = nnunet.read_checkpoint, {}
-
-    def read_once(place):
-        if place not in checkpoints:
-            checkpoints[place] = read(place)
-        return checkpoints[place]
-
-    def pack(folder, networks, localization, describe, *, overwrite):
-        stated = tuple(network.stated for network in networks)
-        manifest = describe(stated, None, {member.file: "0" * 64 for member in stated})
-        assert parse(Manifest, dump(manifest)) == manifest
-        return ModelBundle(folder=folder, manifest=manifest)
-
-    monkeypatch.setattr(nnunet, "read_checkpoint", read_once)
-    monkeypatch.setattr(nnunet, "pack_bundle", pack)
-    monkeypatch.setattr(nnunet.logger, "disabled", True)
+    end_before_export(nnunet, monkeypatch)
 
 
 def age(plans):

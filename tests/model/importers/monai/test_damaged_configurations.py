@@ -8,10 +8,7 @@ import torch
 import yaml
 
 from model.__main__ import main
-from model.bundle import ModelBundle
 from model.importers.monai import importing
-from model.manifest.document import Manifest
-from model.schema import dump, parse
 from tests.model.importers.monai.monai_models import (
     AUTO3DSEG,
     METADATA,
@@ -19,7 +16,7 @@ from tests.model.importers.monai.monai_models import (
     write_auto3dseg,
     write_zoo_bundle,
 )
-from tests.model.importers.mutations import mutations_of
+from tests.model.importers.mutations import end_before_export, mutations_of
 
 TINY = copy.deepcopy(SMALL)
 """A bundle of the zoo whose network is built in no time."""
@@ -32,23 +29,7 @@ TRAINING = ("imports", "evaluator", "run", "optimizer", "bundle_root", "ckpt_pat
 
 @pytest.fixture
 def no_export(monkeypatch):
-    """Imports end where networks would be exported, once the manifest was made; checkpoints are read once."""
-    read, checkpoints = importing.read_checkpoint, {}
-
-    def read_once(place):
-        if place not in checkpoints:
-            checkpoints[place] = read(place)
-        return checkpoints[place]
-
-    def pack(folder, networks, localization, describe, *, overwrite):
-        stated = tuple(network.stated for network in networks)
-        manifest = describe(stated, None, {member.file: "0" * 64 for member in stated})
-        assert parse(Manifest, dump(manifest)) == manifest
-        return ModelBundle(folder=folder, manifest=manifest)
-
-    monkeypatch.setattr(importing, "read_checkpoint", read_once)
-    monkeypatch.setattr(importing, "pack_bundle", pack)
-    monkeypatch.setattr(importing.logger, "disabled", True)
+    end_before_export(importing, monkeypatch)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # Windows of 16³ voxels take no time; waiting for another core does.
     yield
