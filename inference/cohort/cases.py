@@ -92,8 +92,9 @@ def name_cases(paths: Sequence[Path], channels: int, beside: Sequence[Path] | No
         beside: where the further channels are looked for; None: among the same.
     """
     if channels == 1:
+        series = next((path for path in paths if path.is_dir() and not image_suffix(path.name)), None)
         cases = [
-            Case(path=path, output_name=output_name(path.name), warnings=_not_alone(path, paths))
+            Case(path=path, output_name=output_name(path.name), warnings=_not_alone(path, series))
             for path in paths
         ]
     else:
@@ -108,12 +109,11 @@ def name_cases(paths: Sequence[Path], channels: int, beside: Sequence[Path] | No
     ]
 
 
-def _not_alone(path: Path, paths: Sequence[Path]) -> tuple[str, ...]:
+def _not_alone(path: Path, series: Path | None) -> tuple[str, ...]:
     """A warning about an image beside a DICOM series, which may be its label map and not a CT."""
-    series = [other for other in paths if other.is_dir() and not image_suffix(other.name)]
-    if path.is_dir() or not series:
+    if series is None or path.is_dir():
         return ()
-    meant = f"give {series[0]} with --input if only that is meant"
+    meant = f"give {series} with --input if only that is meant"
     return (f"lies beside a DICOM series, and is segmented as a CT of its own; {meant}",)
 
 

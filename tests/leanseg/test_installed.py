@@ -88,7 +88,8 @@ def test_the_command(environment, tmp_path, words, shown):
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(environment, tmp_path):
     """`-S` hides site-packages; the installed package alone is put back on the path."""
     source = f"import sys; sys.path.append({str(site_packages(environment))!r}); "
-    source += "from leanseg.__main__ import main; sys.exit(main(['training', 'train']))"
+    words = ["training", "train", "default", "--data", "x", "--output", "y"]
+    source += f"from leanseg.__main__ import main; sys.exit(main({words}))"
     ran = run(environment, "python", "-S", "-c", source, cwd=tmp_path)
     assert ran.returncode == 1
     assert "; run pip install '.[training]' in the clone" in ran.stderr
