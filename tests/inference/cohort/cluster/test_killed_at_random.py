@@ -190,7 +190,9 @@ def test_whoever_is_killed_at_whatever_moment(address, seed, tmp_path, monkeypat
         recorded = now
         folders.check_label_maps()
     last = folders.words(address, "--resume", "--retry-failed")
-    ended = subprocess.run(last, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    ended = subprocess.run(
+        last, cwd=ROOT, env=environment, check=False, capture_output=True, encoding="utf-8"
+    )
     assert ended.returncode == 1, ended.stderr
     now = folders.outcomes()
     for case, text in recorded.items():
