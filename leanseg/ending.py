@@ -28,7 +28,7 @@ AGAIN_S = 0.5
 """How often it is looked whether an interruption was lost."""
 
 SOON_S = 0.01
-"""When it is looked first whether an interruption was lost or has to be waited with."""
+"""When an interruption is raised that had to wait, or waits again."""
 
 NOT_TO_BE_LEFT = {
     "threading": {"Condition.__enter__", "Condition.__exit__", "Thread.start"},
@@ -79,8 +79,10 @@ class _Signals:
             self.number = number
             self._set(signal.SIGALRM, self._look)
             self._tell_nothing_of_what_is_raised_again()
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+        if _must_not_be_left(frame):
             signal.setitimer(signal.ITIMER_REAL, SOON_S, AGAIN_S)
-        if not (self.is_held or _must_not_be_left(frame)):
+        elif not self.is_held:
             self.leave()
 
     def _tell_nothing_of_what_is_raised_again(self) -> None:
