@@ -76,13 +76,13 @@ COPY --from=inventory-gpu /sbom.cdx.json /workspace/
 FROM cpu AS grand-challenge
 ARG RESULT=images/abdominal-organ-segmentation
 ARG SOCKETS=
-ENV LEANSEG_RESULT=${RESULT} LEANSEG_SOCKETS=${SOCKETS}
+ENV LEANSEG_RESULT=${RESULT} LEANSEG_SOCKETS="${SOCKETS}"
 CMD ["python3", "-m", "inference.grand_challenge"]
 
 FROM gpu AS grand-challenge-gpu
 ARG RESULT=images/abdominal-organ-segmentation
 ARG SOCKETS=
-ENV LEANSEG_RESULT=${RESULT} LEANSEG_SOCKETS=${SOCKETS}
+ENV LEANSEG_RESULT=${RESULT} LEANSEG_SOCKETS="${SOCKETS}"
 CMD ["python3", "-m", "inference.grand_challenge"]
 
 # What is built without --target is the last one.
