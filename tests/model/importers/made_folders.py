@@ -62,3 +62,17 @@ def write_folder(folder, kind_name, *, folds=None, trainer="nnUNetTrainer", chan
     (model / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
     (model / "dataset.json").write_text(json.dumps(described), encoding="utf-8")
     return model
+
+
+def age_network(configuration):
+    """State a configuration's network as before nnU-Net 2.5: in the configuration itself."""
+    given = configuration.pop("architecture")["arch_kwargs"]
+    configuration |= {
+        "UNet_class_name": "PlainConvUNet",
+        "UNet_base_num_features": 8,
+        "unet_max_num_features": 24,
+        "n_conv_per_stage_encoder": given["n_conv_per_stage"],
+        "n_conv_per_stage_decoder": given["n_conv_per_stage_decoder"],
+        "pool_op_kernel_sizes": given["strides"],
+        "conv_kernel_sizes": given["kernel_sizes"],
+    }

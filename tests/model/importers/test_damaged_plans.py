@@ -7,7 +7,7 @@ import pytest
 
 from model.__main__ import main
 from model.importers import nnunet
-from tests.model.importers.made_folders import write_folder
+from tests.model.importers.made_folders import age_network, write_folder
 from tests.model.importers.mutations import end_before_export, mutations_of
 
 
@@ -19,17 +19,8 @@ def no_export(monkeypatch):
 def age(plans):
     """As before nnU-Net 2.5, where the network stood in the configuration itself, and inherit something."""
     known = plans["configurations"]
-    given = known["3d_fullres"].pop("architecture")["arch_kwargs"]
-    known["3d_fullres"] |= {
-        "UNet_class_name": "PlainConvUNet",
-        "UNet_base_num_features": 8,
-        "unet_max_num_features": 24,
-        "n_conv_per_stage_encoder": given["n_conv_per_stage"],
-        "n_conv_per_stage_decoder": given["n_conv_per_stage_decoder"],
-        "pool_op_kernel_sizes": given["strides"],
-        "conv_kernel_sizes": given["kernel_sizes"],
-        "inherits_from": "base",
-    }
+    age_network(known["3d_fullres"])
+    known["3d_fullres"]["inherits_from"] = "base"
     known["base"] = {"previous_stage": None}
     known["3d_fullres"]["resampling_fn_data_kwargs"]["separate_z_anisotropy_threshold"] = 3.0
 

@@ -27,7 +27,7 @@ from model.manifest.resampling import CubicResampling, LinearResampling, Separat
 from model.manifest.window import AnyWindow
 from model.onnx_export import memory
 from model.onnx_export.parity import onnxruntime_predict
-from tests.model.importers.made_folders import write_folder
+from tests.model.importers.made_folders import age_network, write_folder
 from tests.peers.nnunet_models import KINDS
 from tests.places import FAKE_MEMORY_PROGRAM
 
@@ -170,17 +170,7 @@ def test_plans_of_older_releases_are_read(tmp_path):
     """Before 2.5 the network stood in the configuration itself."""
 
     def age(plans, described):
-        stated = plans["configurations"]["3d_fullres"]
-        given = stated.pop("architecture")["arch_kwargs"]
-        stated |= {
-            "UNet_class_name": "PlainConvUNet",
-            "UNet_base_num_features": 8,
-            "unet_max_num_features": 24,
-            "n_conv_per_stage_encoder": given["n_conv_per_stage"],
-            "n_conv_per_stage_decoder": given["n_conv_per_stage_decoder"],
-            "pool_op_kernel_sizes": given["strides"],
-            "conv_kernel_sizes": given["kernel_sizes"],
-        }
+        age_network(plans["configurations"]["3d_fullres"])
 
     assert plans_in(tmp_path, "isotropic", age).network.features == (8, 16, 24)
 
