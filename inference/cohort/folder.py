@@ -8,14 +8,13 @@ from pathlib import Path
 
 from inference.cohort.assembly_line import AssemblyLine, Step, Tell
 from inference.cohort.cases import Case
-from inference.cohort.further_results import FurtherResults
+from inference.cohort.further_results import FurtherResults, writing_cost
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import InputError
 from inference.geometry import same_grid
 from inference.imaging.reading import open_image
 from inference.imaging.writing import holds_whole_labels
-from inference.planning.footprint import WritingCost
 from inference.segmented import Segmented
 
 Progress = Callable[[int, int, str], None]
@@ -97,7 +96,7 @@ class FolderRun:
             open_predictor=self.open_predictor,
             write=write,
             tell=self.tell,
-            beside=WritingCost() if self.further is None else self.further.cost,
+            beside=writing_cost(self.further),
             begin=begin,
             written=self.written,
             step=self.step,

@@ -114,6 +114,11 @@ class FurtherResults:
         return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, self.maker)
 
 
+def writing_cost(further: FurtherResults | None) -> WritingCost:
+    """What is taken by what is written beside a label map, if anything is."""
+    return WritingCost() if further is None else further.cost
+
+
 def objects_beside(label_map: Path, kinds: Iterable[str] = SUFFIXES) -> dict[str, Path]:
     """Kind of DICOM object to where it lies, or would lie, beside a label map."""
     stem = label_map.name.removesuffix(LABELS_SUFFIX)

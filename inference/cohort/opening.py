@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from inference.call import Call
-from inference.cohort.further_results import FurtherResults, further_results
+from inference.cohort.further_results import FurtherResults, further_results, writing_cost
 from inference.cohort.one_case import Admit, OpenedCase
 from inference.errors import BudgetError
 from inference.imaging.dicom_results.maker import Maker
 from inference.limits import memory_at_hand
-from inference.planning.footprint import WritingCost
 from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
@@ -50,7 +49,7 @@ def predictor_for(
         release=one_case,
         strict_input=call.strict_input,
         statistics=call.statistics is not None,
-        writing=_writing(further),
+        writing=writing_cost(further),
     )
 
 
@@ -63,12 +62,8 @@ def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None 
     precision, budget = _limits(call)
     backend = select_backend(call.device)
     return Planner(
-        bundle=bundle, backend=backend, precision=precision, budget=budget, writing=_writing(further)
+        bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing_cost(further)
     )
-
-
-def _writing(further: FurtherResults | None) -> WritingCost:
-    return WritingCost() if further is None else further.cost
 
 
 def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults | None:

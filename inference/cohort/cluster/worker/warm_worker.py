@@ -26,7 +26,7 @@ from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
 from inference.cohort.cluster.storage import FAILURES, fetch
 from inference.cohort.cluster.worker.scratch import Scratch
 from inference.cohort.cluster.worker.timed_predictor import TimedPredictor
-from inference.cohort.further_results import FurtherResults
+from inference.cohort.further_results import FurtherResults, writing_cost
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.opening import (
     admit_within,
@@ -39,7 +39,6 @@ from inference.cohort.opening import (
 from inference.cohort.outcome import Outcome, failed, organ_figures
 from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
 from inference.imaging.writing import LABELS_SUFFIX
-from inference.planning.footprint import WritingCost
 from inference.segmented import Segmented
 from model.bundle import load_bundle
 
@@ -215,7 +214,7 @@ class WarmWorker:
                 open_predictor=lambda: self._device,
                 write=self._write,
                 tell=self._tell,
-                beside=WritingCost() if self._tools.further is None else self._tools.further.cost,
+                beside=writing_cost(self._tools.further),
             ).run()
         except BaseException as error:
             fault = f"{self.name}: {type(error).__name__}: {one_line(error)}; this is a fault of the program"
