@@ -183,7 +183,7 @@ class Predictor:
             plan: made from its header by `plan`; None makes it here.
             timings: goes on counting where reading left off; None begins anew.
             reserved_mb: MiB of the host's budget that others hold meanwhile, such as an image that is read
-                ahead; windows are smaller for it, where they may be, and nothing is refused.
+                ahead; labels are the same beside it, and nothing is refused.
 
         Raises:
             InputError: the image is doubtful, and such are to be refused.

@@ -206,8 +206,12 @@ class _Writing:
 
 
 def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:
-    """MiB of the host's budget that a case leaves to others, such as the next one."""
-    if isinstance(volume, Failure) or prepared.opened is None or prepared.plan is None:
+    """MiB of the host's budget that a case leaves to others, such as the next one.
+
+    Nothing where its windows take what they can get: its labels do not depend on what else is in the folder.
+    """
+    plan = prepared.plan
+    if isinstance(volume, Failure) or prepared.opened is None or plan is None or not plan.windows_settled:
         return 0.0
     more = volume.voxel_bytes - prepared.opened.voxel_bytes
-    return prepared.plan.spare_mb - image_mb(volume.geometry.size_zyx, max(0, more))
+    return plan.spare_mb - image_mb(volume.geometry.size_zyx, max(0, more))

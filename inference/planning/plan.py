@@ -72,6 +72,9 @@ class InferencePlan:
     budget: Budget
     reserved_mb: float = 0.0
     """MiB of the host's budget that others hold while the case is run, such as the next image."""
+    windows_settled: bool = True
+    """Whether no region of the image would be given other windows if there were more memory, so that what the
+    plan leaves of the budget can be given to others, and is not wanted by the region's own plan."""
 
     @property
     def host_mb(self) -> int:

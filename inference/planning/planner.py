@@ -88,8 +88,9 @@ class Planner:
                 for float32; None for int16.
             small: only the smallest plan, after a device ran out of memory.
             reading_mb: MiB that reading the image takes beside its voxels; 0 once it was read.
-            reserved_mb: MiB of the host's budget that others hold meanwhile. It makes windows smaller, and
-                refuses nothing: where no plan leaves so much, it is the smallest that keeps the budget alone.
+            reserved_mb: MiB of the host's budget that others hold meanwhile. Windows, and so labels, are the
+                same beside it, and nothing is refused: of the plans with these windows it is the fastest that
+                leaves so much, or the smallest. See `InferencePlan.windows_settled`.
 
         Raises:
             BudgetError: none does; the message names the smallest budget that can be kept.
@@ -107,22 +108,22 @@ class Planner:
 
         def estimated(windows: Sequence[Zyx]) -> Iterator[InferencePlan]:
             for choice in self._choices(_given(groups, windows)):
-                yield replace(self._estimate(asked, choice), reserved_mb=reserved_mb)
+                yield self._estimate(asked, choice)
 
         largest, own = zip(*(end_windows(grid, members[0]) for grid, members in groups), strict=True)
         *_, last = estimated(own)
-        if small and last.fits:
-            return last
         # Windows by the thousand lie between the largest and the smallest. Before any is looked at: does the
         # smallest fit, or one that takes all at once, which needs no running means?
         ends = [last] if small else [*estimated(largest), last]
         if not any(plan.fits for plan in ends):
-            alone = [plan for plan in ends if replace(plan, reserved_mb=0.0).fits]
-            if not alone:
-                raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
-            return min(alone, key=lambda plan: plan.host_mb)
+            raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
         whole = next((plan for plan in ends[:-1] if plan.fits), None)
-        return whole or self._between(groups, estimated) or last
+        plan = whole or (None if small else self._between(groups, estimated)) or last
+        windows = [group.window_zyx for group in plan.groups]
+        if reserved_mb:
+            beside = [replace(each, reserved_mb=reserved_mb) for each in estimated(windows)]
+            plan = next((each for each in beside if each.fits), beside[-1])
+        return replace(plan, windows_settled=small or windows == list(largest))
 
     def _between(
         self, groups: Groups, estimated: Callable[[Sequence[Zyx]], Iterator[InferencePlan]]

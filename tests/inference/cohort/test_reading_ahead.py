@@ -107,6 +107,17 @@ def test_the_predictor_is_told_what_others_hold_meanwhile(bench):
     assert predictor.reserved_mb == [0.0, 0.0, 0.0]
 
 
+def test_memory_that_larger_windows_may_want_is_nobody_elses(bench, watch_reading):
+    """So that a case's labels do not depend on what else is in the folder."""
+    bench.put("12")
+    threads = []
+    watch_reading(before=lambda path: threads.append(threading.current_thread()))
+    plan = replace(plan_with_room(), windows_settled=False)
+    _, predictor = bench.run(admit=lambda opened: plan)
+    assert predictor.reserved_mb == [0.0, 0.0]
+    assert threads[1] is threading.main_thread()
+
+
 def test_headers_are_read_once_for_a_case(bench, monkeypatch):
     bench.put("123")
     opened = []

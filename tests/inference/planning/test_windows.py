@@ -132,19 +132,37 @@ def test_a_region_takes_a_window_of_its_own_size(tmp_path):
     assert plan.groups[0].window_zyx == (40, 52, 64)
 
 
-def test_what_is_read_ahead_leaves_a_region_smaller_windows(tmp_path):
-    """Of 650 MiB the whole image leaves 90 to the next; a region of it, in one window of 490, does not."""
+def test_what_a_region_may_take_is_left_to_it(tmp_path):
+    """Of 650 MiB the whole image, in three windows, leaves 90; a region of it, in one window of 490, does not."""
     bundle = make_bundle(tmp_path / "b", [any_member()], localization=localization())
     planner = Planner(bundle=bundle, backend="onnxruntime", budget=Budget(host_mb=650))
-    assert planner.plan(GEOMETRY).spare_mb >= 90
-    region = (40, 100, 120)
-    alone = planner.plan(GEOMETRY, region)
-    assert alone.windows == 1
-    assert alone.host_mb + 90 > 650
-    beside = planner.plan(GEOMETRY, region, reserved_mb=90.0)
-    assert beside.windows == 2
-    assert beside.host_mb + 90 <= 650
-    assert planner.plan(GEOMETRY, region, reserved_mb=alone.spare_mb).groups == alone.groups
+    image, region = planner.plan(GEOMETRY), planner.plan(GEOMETRY, (40, 100, 120))
+    assert (image.windows, region.windows) == (3, 1)
+    assert image.spare_mb >= 90 > region.spare_mb
+    assert (image.windows_settled, region.windows_settled) == (False, True)
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_no_region_wants_more_than_the_largest_windows(small, tmp_path):
+    """Nor more than its own ones, where a device had no memory for others."""
+    bundle = make_bundle(tmp_path / "b", [any_member()], localization=localization())
+    planner = Planner(bundle=bundle, backend="onnxruntime")
+    image = planner.plan(GEOMETRY, small=small)
+    assert image.windows_settled
+    beside = planner.plan(GEOMETRY, (40, 100, 120), small=small, reserved_mb=image.spare_mb)
+    assert beside.fits
+    assert beside.groups == planner.plan(GEOMETRY, (40, 100, 120), small=small).groups
+
+
+def test_what_others_hold_changes_what_is_loaded_and_no_window(tmp_path):
+    """Two networks of the whole region: loaded beside each other, or, one MiB short of that, in turn."""
+    members = [any_member(), any_member(file="b.onnx")]
+    planner = Planner(bundle=make_bundle(tmp_path / "b", members), backend="onnxruntime")
+    both = planner.plan(GEOMETRY)
+    beside, short = (planner.plan(GEOMETRY, reserved_mb=both.spare_mb + more) for more in (0, 1))
+    assert (both.ahead, beside.ahead, short.ahead) == (True, True, False)
+    assert both.groups == beside.groups == short.groups
+    assert short.fits
 
 
 @pytest.mark.parametrize("small", [False, True])
