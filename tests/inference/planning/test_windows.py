@@ -133,7 +133,7 @@ def test_a_region_takes_a_window_of_its_own_size(tmp_path):
 
 
 def test_what_a_region_may_take_is_left_to_it(tmp_path):
-    """Of 650 MiB the whole image, in three windows, leaves 90; a region of it, in one window of 490, does not."""
+    """Of 650 MiB the whole image, in three windows, leaves 90; a region, in one of 490, does not."""
     bundle = make_bundle(tmp_path / "b", [any_member()], localization=localization())
     planner = Planner(bundle=bundle, backend="onnxruntime", budget=Budget(host_mb=650))
     image, region = planner.plan(GEOMETRY), planner.plan(GEOMETRY, (40, 100, 120))
