@@ -199,7 +199,7 @@ def details(
                 "name": placing.submission,
                 "place_shares": [round(share, 4) for share in placing.place_shares],
                 "place_by": placing.place_by,
-                "case_ranks": [round(mean, 4) for mean in placing.case_ranks],
+                "case_ranks": [None if math.isnan(mean) else round(mean, 4) for mean in placing.case_ranks],
             }
             for placing in ranking.placings
         ],

@@ -29,7 +29,7 @@ from scipy import stats
 from eval.comparing.paired_tests import LEAST_CASES, holm
 from eval.comparing.ranking_rules import SCHEMES, RankedMetric, RankingRules, Scheme
 from eval.scoring.summary import RESAMPLES, bootstrap_weights
-from model.arrays import F64
+from model.arrays import F64, Mask
 
 TESTED_RESAMPLES = 1000
 """Resamples under test-then-rank, where each takes many tests."""
@@ -61,7 +61,7 @@ class Placing:
     place_by: Mapping[Scheme, int]
     """Its place under each scheme."""
     case_ranks: tuple[float, ...]
-    """Its weighted mean rank over the metrics in each case."""
+    """Its weighted mean rank over the metrics in each case; NaN where no submission has any of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Ranking:
     kendall: F64
     """Kendall's τ-b between the ranking and that of each resample, -1 to 1; NaN where all tie."""
     superiorities: tuple[Superiority, ...]
-    """All tests; none if there are too few cases for them."""
+    """All tests; none of a metric that too few cases have for them."""
 
 
 def case_ranks(values: F64, more_is_better: bool) -> F64:
@@ -112,10 +112,19 @@ def places(scores: F64) -> NDArray[np.int64]:
 
 
 def costs(values: F64, metric: RankedMetric) -> F64:
-    """Values as costs, less is better, in which missing and worse ones are the metric's worst."""
+    """Values as costs, less is better, in which missing and worse ones are the metric's worst.
+
+    A case that no submission has stays NaN.
+    """
     sign = -1.0 if metric.more_is_better else 1.0
     worst = sign * metric.worst_value
-    return np.minimum(np.where(np.isnan(values), worst, sign * values), worst)
+    cost = np.minimum(np.where(np.isnan(values), worst, sign * values), worst)
+    return np.where(_held_by_none(values), np.nan, cost)
+
+
+def _held_by_none(values: F64) -> Mask:
+    """Which cases no submission has."""
+    return np.asarray(np.isnan(values).all(axis=0), np.bool_)
 
 
 def metric_ranks(values: F64, metric: RankedMetric, rules: RankingRules, weights: F64) -> F64:
@@ -129,9 +138,9 @@ def metric_ranks(values: F64, metric: RankedMetric, rules: RankingRules, weights
     """
     cost = costs(values, metric)
     if rules.scheme == "test-then-rank":
-        # A case that nobody has is one without a difference.
         return _ranked(-_wins(_resampled(cost, weights)))
-    weights = weights * ~np.isnan(values).all(axis=0)
+    counting = ~_held_by_none(values)
+    cost, weights = np.where(counting, cost, 0.0), weights * counting
     if rules.scheme == "rank-then-aggregate":
         ranks = case_ranks(values, metric.more_is_better)
         return _weighted_means(ranks, weights, nothing=(len(values) + 1) / 2)
@@ -185,11 +194,11 @@ def _wins(cost: F64) -> F64:
     another pair significant, so that a submission could gain by losing.
 
     Args:
-        cost: shape (submissions, resamples, cases).
+        cost: shape (submissions, resamples, cases), see `costs`; where fewer cases than a test needs are not
+            NaN, nobody wins.
     """
-    if cost.shape[2] < LEAST_CASES:
-        return np.zeros(cost.shape[:2])
-    wins: F64 = (superiority_p(cost) < SIGNIFICANT).sum(axis=1).astype(np.float64)
+    enough = (~np.isnan(cost[0])).sum(axis=-1) >= LEAST_CASES
+    wins: F64 = ((superiority_p(cost) < SIGNIFICANT).sum(axis=1) * enough).astype(np.float64)
     return wins
 
 
@@ -201,7 +210,8 @@ def superiority_p(cost: F64) -> F64:
     one more lost case could make a test significant. The sum of signed ranks has the variance Σ rank².
 
     Args:
-        cost: shape (submissions, …, cases); an infinite cost is larger than any other.
+        cost: shape (submissions, …, cases); an infinite cost is larger than any other, and a case that is NaN
+            does not count.
 
     Returns:
         Shape (submissions, submissions, …); 0.5 where no case differs, and for a submission and itself.
@@ -213,10 +223,11 @@ def superiority_p(cost: F64) -> F64:
             same = cost[i] == cost[j]
             difference = np.subtract(cost[j], cost[i], out=np.zeros_like(cost[i]), where=~same)
             difference = np.round(difference, 9)
-            ranks = stats.rankdata(np.abs(difference), axis=-1)
-            ranks = np.where(difference == 0, 0.0, ranks)
+            ranks = stats.rankdata(np.abs(difference), axis=-1, nan_policy="omit")
+            counts = (difference != 0) & ~np.isnan(difference)
+            ranks, signs = np.where(counts, ranks, 0.0), np.where(counts, np.sign(difference), 0.0)
             spread = np.sqrt((ranks**2).sum(axis=-1))
-            total = (np.sign(difference) * ranks).sum(axis=-1)
+            total = (signs * ranks).sum(axis=-1)
             z = np.divide(total, spread, out=np.zeros_like(spread), where=spread > 0)
             p_values[i, j], p_values[j, i] = stats.norm.sf(z), stats.norm.cdf(z)
     return p_values
@@ -264,12 +275,7 @@ def rank(submissions: Sequence[str], values: Mapping[str, F64], rules: RankingRu
     by_scheme = {
         scheme: places(_score(values, metrics, _under(rules, scheme), everything)[:, 0]) for scheme in SCHEMES
     }
-    shares = np.array([metric.weight for metric in metrics])
-    per_case = np.tensordot(
-        shares / shares.sum(),
-        np.stack([case_ranks(values[metric.name], metric.more_is_better) for metric in metrics]),
-        axes=1,
-    )
+    per_case = _mean_case_ranks(values, metrics)
     placings = [
         Placing(
             submission=name,
@@ -289,8 +295,17 @@ def rank(submissions: Sequence[str], values: Mapping[str, F64], rules: RankingRu
     return Ranking(
         placings=tuple(sorted(placings, key=lambda placing: (placing.place, placing.submission))),
         kendall=kendall_tau(scores, redrawn),
-        superiorities=_superiorities(submissions, values, metrics) if cases >= LEAST_CASES else (),
+        superiorities=_superiorities(submissions, values, metrics),
     )
+
+
+def _mean_case_ranks(values: Mapping[str, F64], metrics: Sequence[RankedMetric]) -> F64:
+    """Weighted mean rank over the metrics that a case has, NaN where it has none; (submissions, cases)."""
+    ranks = np.stack([case_ranks(values[metric.name], metric.more_is_better) for metric in metrics])
+    shares = np.stack([metric.weight * ~_held_by_none(values[metric.name]) for metric in metrics])
+    sums, total = (ranks * shares[:, None]).sum(axis=0), shares.sum(axis=0)
+    means: F64 = np.divide(sums, total, out=np.full(sums.shape, np.nan), where=total > 0)
+    return means
 
 
 def _under(rules: RankingRules, scheme: Scheme) -> RankingRules:
@@ -311,6 +326,8 @@ def _superiorities(
 ) -> tuple[Superiority, ...]:
     found = []
     for metric in metrics:
+        if (~_held_by_none(values[metric.name])).sum() < LEAST_CASES:
+            continue
         p_values = superiority_p(costs(values[metric.name], metric))
         pairs = [(i, j) for i in range(len(submissions)) for j in range(len(submissions)) if i != j]
         corrected = holm([float(p_values[pair]) for pair in pairs])

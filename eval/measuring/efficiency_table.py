@@ -104,11 +104,6 @@ OWN_COLUMNS = (
 )  # fmt: skip
 
 
-def write_efficiency(path: Path, results: Sequence[CaseEfficiency]) -> None:
-    """Write the table, in the order of the results."""
-    write_rows(path, [efficiency_row(result) for result in results])
-
-
 def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Write the table from rows that are made already."""
     write_csv(path, [*OFFICIAL_COLUMNS, *OWN_COLUMNS], rows)

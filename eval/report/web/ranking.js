@@ -57,16 +57,18 @@
         svg("line", { x1: left, x2: wide, y1: y(rank), y2: y(rank), class: "grid" }),
         word(left - 8, y(rank) + 4, String(rank), "end"),
       );
-    (submissions[0] ? submissions[0].case_ranks : []).forEach((_, at) =>
+    // A case that no submission has is null in all of them.
+    (submissions[0] ? submissions[0].case_ranks : []).forEach((rank, at) => {
+      if (rank === null) return;
       picture.append(
         svg("polyline", {
           points: submissions.map((each, i) => `${x(i).toFixed(1)},${y(each.case_ranks[at]).toFixed(1)}`).join(" "),
           class: "thread",
         }),
-      ),
-    );
+      );
+    });
     submissions.forEach((each, i) => {
-      for (const rank of each.case_ranks)
+      for (const rank of each.case_ranks.filter((rank) => rank !== null))
         picture.append(svg("circle", { cx: x(i), cy: y(rank), r: 3.2, fill: tone(i), opacity: 0.7 }));
       picture.append(word(x(i), tall - 16 + (i % 2) * 14, each.name));
     });

@@ -71,6 +71,35 @@ def test_a_case_that_no_submission_has_does_not_count(aggregate):
     assert [by_rank[name].score for name in ("t0", "t1")] == [2.0, 1.0]
 
 
+@pytest.mark.parametrize("empty", [0, 3, 100])
+def test_a_case_that_no_submission_has_makes_no_test_significant(empty):
+    """Six wins and a loss by more: z = (1 + … + 6 - 7) / √(1² + … + 7²) = 14 / √140, whatever nobody has.
+
+    Three wins are too few for a test.
+    """
+    metric = RankedMetric(name="DSC", better="more")
+    rules = RankingRules(metrics=(metric,), scheme="test-then-rank")
+    for wins, losses, p in ((6, 1, 0.1184), (3, 0, None)):
+        better = [0.9 + i / 100 for i in range(wins)] + [0.1] * losses
+        worse = [0.8] * wins + [0.9 + i / 100 for i in range(losses)]
+        values = {"DSC": np.array([[*better, *[NAN] * empty], [*worse, *[NAN] * empty]])}
+        ranking = rank(["t0", "t1"], values, rules)
+        assert [placing.place for placing in ranking.placings] == [1, 1]
+        found = [test.p for test in ranking.superiorities if test.better == "t0"]
+        assert found == ([pytest.approx(p, abs=5e-5)] if p else [])
+
+
+def test_ranks_in_a_case_are_of_the_metrics_that_it_has():
+    """The second case has a time alone; nobody has anything of the third."""
+    values = {
+        "DSC": np.array([[0.9, NAN, NAN], [0.8, NAN, NAN]]),
+        "Time": np.array([[2, 1, NAN], [1, 2, NAN]]),
+    }
+    found = placings(values, RankingRules(metrics=(DSC, TIME)))
+    assert found["t0"].case_ranks == pytest.approx((1.5, 1.0, NAN), nan_ok=True)
+    assert found["t1"].case_ranks == pytest.approx((1.5, 2.0, NAN), nan_ok=True)
+
+
 @pytest.mark.parametrize("cases", [1, 4, 5])
 def test_medians_of_resamples_are_those_of_numpy(cases):
     generator = np.random.default_rng(cases)

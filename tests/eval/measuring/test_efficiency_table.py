@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
-from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, OWN_COLUMNS, efficiency_row, write_efficiency
+from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, OWN_COLUMNS, efficiency_row, write_rows
 from eval.measuring.trace import (
     CPU,
     EXACT_CPU,
@@ -169,12 +169,12 @@ def test_a_program_that_was_stopped_has_no_exit_code():
 def test_a_table_holds_its_rows_in_order_and_remarks_with_commas(tmp_path):
     first = case(steady(), Status.FAILED, 1, 'said "no", twice')
     second = CaseEfficiency(name="b.nii.gz", status=Status.OK, exit_code=0, remark="", trace=steady(3.0))
-    write_efficiency(tmp_path / "e.csv", [first, second])
+    write_rows(tmp_path / "e.csv", [efficiency_row(first), efficiency_row(second)])
     assert columns_of(tmp_path / "e.csv") == [*ORGANISERS, *OWN_COLUMNS]
     rows = rows_of(tmp_path / "e.csv")
     assert [(row["Name"], row["Remark"]) for row in rows] == [
         ("a.nii.gz", 'said "no", twice'),
         ("b.nii.gz", ""),
     ]
-    write_efficiency(tmp_path / "e.csv", [second])
+    write_rows(tmp_path / "e.csv", [efficiency_row(second)])
     assert [row["Name"] for row in rows_of(tmp_path / "e.csv")] == ["b.nii.gz"]

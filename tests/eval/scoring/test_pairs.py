@@ -202,16 +202,17 @@ def test_resampled_predictions_are_compared_in_physical_space(tmp_path):
     assert dice_of(resampled) == dice_of(judged(case(tmp_path / "straight")))
 
 
+def coarse_and_fine(tmp_path):
+    """Two empty slices of 2 mm, at 0 and 2 mm, and four of 1 mm with a tumor on the second."""
+    tumor = np.zeros((4, 1, 1), np.uint8)
+    tumor[1] = 14
+    coarse = write(tmp_path / "coarse" / "a.nii.gz", np.zeros((2, 1, 1), np.uint8), (2, 1, 1), (0, 0, 0))
+    return coarse, write(tmp_path / "fine" / "a.nii.gz", tumor, (1, 1, 1), (0, 0, 0))
+
+
 def test_a_structure_between_the_voxels_of_a_coarser_prediction_is_missed(tmp_path):
-    """A tumor on the second of four slices of 1 mm; slices of 2 mm, at 0 and 2 mm, pass it by."""
-    truth = np.zeros((4, 1, 1), np.uint8)
-    truth[1] = 14
-    coarse = {"spacing_zyx_mm": (2.0, 1.0, 1.0), "origin_xyz_mm": (0.0, 0.0, 0.0)}
-    pair = PairedCase(
-        name="a.nii.gz",
-        prediction=write(tmp_path / "pred" / "a.nii.gz", np.zeros((2, 1, 1), np.uint8), **coarse),
-        truth=write(tmp_path / "truth" / "a.nii.gz", truth, (1, 1, 1), (0, 0, 0)),
-    )
+    coarse, fine = coarse_and_fine(tmp_path)
+    pair = PairedCase(name="a.nii.gz", prediction=coarse, truth=fine)
     result = judged(pair, challenge="flare23", resample=True, lesion_rule=LesionRule())
     tumor = result.scores["tumor"]
     assert not result.error
@@ -223,15 +224,8 @@ def test_a_structure_between_the_voxels_of_a_coarser_prediction_is_missed(tmp_pa
 
 
 def test_a_structure_between_the_voxels_of_a_coarser_truth_is_a_false_one(tmp_path):
-    """The grids of the test above, the other way round: a tumor is predicted where the truth has none."""
-    prediction = np.zeros((4, 1, 1), np.uint8)
-    prediction[1] = 14
-    coarse = {"spacing_zyx_mm": (2.0, 1.0, 1.0), "origin_xyz_mm": (0.0, 0.0, 0.0)}
-    pair = PairedCase(
-        name="a.nii.gz",
-        prediction=write(tmp_path / "pred" / "a.nii.gz", prediction, (1, 1, 1), (0, 0, 0)),
-        truth=write(tmp_path / "truth" / "a.nii.gz", np.zeros((2, 1, 1), np.uint8), **coarse),
-    )
+    coarse, fine = coarse_and_fine(tmp_path)
+    pair = PairedCase(name="a.nii.gz", prediction=fine, truth=coarse)
     result = judged(pair, challenge="flare23", resample=True)
     assert not result.error
     assert (result.scores["tumor"].dice, result.scores["tumor"].volume_difference_ml) == (0.0, 0.002)
