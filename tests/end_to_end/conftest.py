@@ -3,10 +3,14 @@ import signal
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import numpy as np
+import pydicom
 import pytest
+import SimpleITK as sitk
 
 from tests.end_to_end.calls import open_folder, write_case
 from tests.inference.bundles import make_bundle
+from tests.inference.imaging.dicom_results.series_files import write_series
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +25,23 @@ def bench(tmp_path):
     (tmp_path / "inputs").mkdir()
     write_case(tmp_path / "inputs" / "case_0000.nii.gz")
     return tmp_path
+
+
+@pytest.fixture
+def series(bench):
+    """The bench's case as a DICOM series, which lies as its NIfTI file does."""
+    image = sitk.ReadImage(str(bench / "inputs/case_0000.nii.gz"))
+    folder = write_series(bench / "series", image.GetSize()[::-1])
+    array = sitk.GetArrayFromImage(image).astype(np.int16)
+    between = np.array(image.GetSpacing())
+    for path in folder.iterdir():
+        one = pydicom.dcmread(path)
+        z = one.InstanceNumber - 1
+        one.PixelData = array[z].tobytes()
+        one.PixelSpacing, one.SliceThickness = [between[1], between[0]], between[2]
+        one.ImagePositionPatient = [*image.TransformIndexToPhysicalPoint((0, 0, z))]
+        one.save_as(path)
+    return folder
 
 
 @pytest.fixture

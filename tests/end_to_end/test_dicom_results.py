@@ -6,32 +6,13 @@ import sys
 
 import numpy as np
 import pydicom
-import pytest
 import SimpleITK as sitk
 
 from inference.cohort import further_results
 from tests.end_to_end.calls import call, names
 from tests.inference.bundles import abdomen
-from tests.inference.imaging.dicom_results.series_files import write_series
 
 BOTH = ("--format", "dicom-seg", "--format", "rtstruct")
-
-
-@pytest.fixture
-def series(bench):
-    """The bench's case as a DICOM series, which lies as its NIfTI file does."""
-    image = sitk.ReadImage(str(bench / "inputs/case_0000.nii.gz"))
-    folder = write_series(bench / "series", image.GetSize()[::-1])
-    array = sitk.GetArrayFromImage(image).astype(np.int16)
-    between = np.array(image.GetSpacing())
-    for path in folder.iterdir():
-        one = pydicom.dcmread(path)
-        z = one.InstanceNumber - 1
-        one.PixelData = array[z].tobytes()
-        one.PixelSpacing, one.SliceThickness = [between[1], between[0]], between[2]
-        one.ImagePositionPatient = [*image.TransformIndexToPhysicalPoint((0, 0, z))]
-        one.save_as(path)
-    return folder
 
 
 def segments(path):
