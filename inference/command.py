@@ -38,6 +38,7 @@ from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, UsageError, one_line, printable
+from inference.imaging.writing import is_there
 from inference.planning.planner import Planner
 from leanseg.ending import is_ended
 from model.bundle import ModelBundle, load_bundle
@@ -200,10 +201,12 @@ def _all(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def _with_what_is_left(outcome: Outcome, output: Path) -> Outcome:
     """The same; a failure says so where results of an earlier run could be taken for its own."""
+    if not outcome.error:
+        return outcome
     label_map = output / outcome.case.output_name
     results = [*(() if outcome.has_label_map else (label_map,)), *objects_beside(label_map).values()]
-    left = [path.name for path in results if path.is_file()]
-    if not outcome.error or not left:
+    left = [path.name for path in results if is_there(path)]
+    if not left:
         return outcome
     are = "are" if len(left) > 1 else "is"
     return replace(outcome, error=f"{outcome.error}; {listed(left)} of an earlier run {are} still there")

@@ -15,7 +15,7 @@ from inference.imaging.formats.dicom import Series, open_series
 from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.reading import OpenedImage
-from inference.imaging.writing import LABELS_SUFFIX
+from inference.imaging.writing import LABELS_SUFFIX, is_there
 from inference.planning.footprint import WritingCost
 from model.arrays import U8
 from model.labels import LabelSet
@@ -76,7 +76,7 @@ class FurtherResults:
 
     def are_there(self, label_map: Path) -> bool:
         """Whether an earlier run wrote all of them beside a label map."""
-        return all(path.is_file() and path.stat().st_size for path in self.paths(label_map).values())
+        return all(is_there(path) and path.stat().st_size for path in self.paths(label_map).values())
 
     def check(self, case: Case, image: OpenedImage) -> None:
         """Make sure that there are slices to refer to, before the case is segmented.

@@ -96,6 +96,14 @@ def sweep(folder: Path) -> None:
             path.unlink()
 
 
+def is_there(result: Path) -> bool:
+    """Whether there is a file of this name; for one that is too long for any file, `Path.is_file` raises."""
+    try:
+        return result.is_file()
+    except OSError:
+        return False
+
+
 def remove_results(paths: Iterable[Path]) -> list[str]:
     """Remove files that an earlier run may have left; the names of those that were there.
 
