@@ -107,6 +107,8 @@ def is_there(result: Path) -> bool:
 def remove_results(paths: Iterable[Path]) -> list[str]:
     """Remove files that an earlier run may have left; the names of those that were there.
 
+    A folder stays, and no file can have a name that is too long.
+
     Raises:
         OutputError: one cannot be removed.
     """
@@ -117,6 +119,8 @@ def remove_results(paths: Iterable[Path]) -> list[str]:
         except FileNotFoundError:
             continue
         except OSError as error:
+            if error.errno in BAD_NAMES:
+                continue
             raise OutputError(f"{path}: of an earlier run, cannot be removed ({reason(error)})") from error
         removed.append(path.name)
     return removed
