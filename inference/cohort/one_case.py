@@ -261,10 +261,7 @@ def written_case(
             write_labels(path, segmented.labels, opened.geometry)
     except (InputError, ResultNameError) as error:
         return failed_case(prepared, Failure(reason=printable(str(error)), warnings=warnings))
-    if lacks:
-        without = failed_case(prepared, Failure(reason=printable(lacks), warnings=warnings))
-        return replace(without, has_label_map=True)
-    return replace(
+    done = replace(
         _not_run(prepared),
         status="segmented",
         warnings=warnings,
@@ -272,6 +269,7 @@ def written_case(
         doubts=segmented.doubts,
         account=account_of(segmented),
     )
+    return replace(done, status="failed", error=printable(lacks), has_label_map=True) if lacks else done
 
 
 def _not_run(prepared: PreparedCase) -> Outcome:

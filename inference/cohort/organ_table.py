@@ -64,7 +64,7 @@ class OrgansOfCase:
 
 
 def write_tables(path: Path, outcomes: Sequence[Outcome], unit: str) -> None:
-    """Write one row for each organ of each case that was segmented, and the same as JSON with all cases.
+    """Write one row for each organ of each case that has a label map, and the same as JSON with all cases.
 
     Args:
         path: names both, see `table_paths`.

@@ -99,8 +99,9 @@ def test_a_label_map_is_written_though_no_object_can_be_made(bench, bundle, seri
 
     writing = sys.modules[further_results.WRITING]
     monkeypatch.setattr(writing, "OBJECTS", {**writing.OBJECTS, "rtstruct": odd})
-    report = bench / "run.json"
-    assert call(bench, bundle, *BOTH, "--template", str(series), "--report", str(report)) == 1
+    report, table = bench / "run.json", bench / "organs.csv"
+    asked = ("--template", str(series), "--report", str(report), "--statistics", str(table))
+    assert call(bench, bundle, *BOTH, *asked) == 1
     assert names(bench / "outputs") == ["case.nii.gz"]
     assert (bench / "outputs/case.nii.gz").stat().st_ino != before
     said = capsys.readouterr()
@@ -108,7 +109,12 @@ def test_a_label_map_is_written_though_no_object_can_be_made(bench, bundle, seri
     assert "no rtstruct can refer to it (an odd header); leave out --format" in line
     assert line.endswith("; its label map was written: case.nii.gz")
     assert said.out.splitlines()[-1].startswith("1 case: 1 failed")
-    assert json.loads(report.read_text(encoding="utf-8"))["cases"][0]["status"] == "failed"
+    (case,) = json.loads(report.read_text(encoding="utf-8"))["cases"]
+    assert case["status"] == "failed"
+    assert case["windows_run"] > 0
+    found = [line.split(",")[1] for line in table.read_text(encoding="utf-8").splitlines()[1:]]
+    assert found == [organ["organ"] for organ in case["organs"]] != []
+    assert f"look at the result: {case['doubts'][0]}" in said.err
 
 
 def test_a_failure_names_all_that_an_earlier_run_left(bench, bundle, series, capsys):

@@ -48,7 +48,7 @@ class Fate:
     """Empty where the header was not read."""
     spacing_zyx_mm: tuple[float, ...] = ()
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
-    """Of every structure of the label set, 0 for one that was not found; empty unless segmented."""
+    """Of every structure of the label set, 0 for one that was not found; empty without a label map."""
     crumbs: tuple[str, ...] = ()
     """Structures of which there is too little to count as found."""
     parts: tuple[str, ...] = ()

@@ -1,16 +1,26 @@
-"""What is planned for DICOM objects, and that making them stays within it."""
+"""What is planned for DICOM objects, that making them stays within it, and what becomes of their case."""
 
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from inference.cohort.cases import Case
 from inference.cohort.further_results import FurtherResults, further_results
+from inference.cohort.one_case import prepare_case, written_case
+from inference.errors import InputError
 from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.reading import open_image, read_volume
 from inference.planning.footprint import MIB, WritingCost
+from inference.postprocessing.runs import find_runs
+from inference.trust.organ_figures import measure_organs
 from model.labels import LabelSet
+from tests.inference.images import write_nifti
+from tests.inference.predictors import plan_with_room, segmented
 from tests.places import ROOT
 
 MAKER = Maker(program="p", version="1", bundle="b", bundle_version="1", manifest_sha256="0" * 64)
@@ -85,3 +95,44 @@ def test_objects_take_what_is_planned(tmp_path, kind):
     grown_mb, planned_mb = json.loads(ran.stdout), further((kind,), count).cost.mb(size)
     assert grown_mb < planned_mb + 8
     assert grown_mb > planned_mb / 4
+
+
+# Label map and objects of a case
+# ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Fails:
+    """Stands for what writes objects."""
+
+    error: Exception
+
+    def write(self, *_):
+        raise self.error
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the label map of a small image, which is all liver and doubtful, to `a.nii.gz`."""
+    case = Case(path=write_nifti(tmp_path / "in.nii.gz"), output_name="a.nii.gz")
+    labels = np.ones((7, 6, 5), np.uint8)
+    organs = measure_organs(find_runs(labels, 1), open_image(case.path).geometry, structures(1))
+    result = segmented(labels, organs=organs, doubts=("no spleen",), warnings=("slow",))
+
+    def written(further=None):
+        prepared = prepare_case(case, lambda opened: plan_with_room())
+        return written_case(prepared, result, tmp_path / "a.nii.gz", further)
+
+    return written
+
+
+def test_a_label_map_without_objects_has_its_figures_all_the_same(write, tmp_path):
+    whole = write()
+    (tmp_path / "a.nii.gz").unlink()
+    lacking = write(Fails(InputError("s: no rtstruct can refer to it")))
+    assert read_volume(tmp_path / "a.nii.gz").array.all()
+    assert [organ.name for organ in lacking.organs] == ["thing 1"]
+    assert lacking.account["windows_run"] == 0
+    assert lacking.error == "s: no rtstruct can refer to it; its label map was written: a.nii.gz"
+    said = {"status": "segmented", "error": None, "has_label_map": False, "timings": whole.timings}
+    assert replace(lacking, **said) == whole

@@ -279,6 +279,7 @@ class WarmWorker:
 
     def _answer(self, hand: _InHand, outcome: Outcome) -> None:
         geometry, is_segmented = outcome.geometry, outcome.status == "segmented"
+        has_labels = is_segmented or outcome.has_label_map
         unit = self._tools.figures_unit
         found_ml = {organ.name: organ.volume_ml for organ in outcome.organs}
         fate = Fate(
@@ -291,7 +292,7 @@ class WarmWorker:
             ended_unix_s=time.time(),
             size_zyx=geometry.size_zyx if geometry else (),
             spacing_zyx_mm=geometry.spacing_zyx_mm if geometry else (),
-            volumes_ml={name: found_ml.get(name, 0.0) for name in self._tools.structures if is_segmented},
+            volumes_ml={name: found_ml.get(name, 0.0) for name in self._tools.structures if has_labels},
             crumbs=tuple(organ.name for organ in outcome.organs if organ.crumb),
             parts=tuple(organ.name for organ in outcome.organs if organ.crumb and organ.touches_edge),
             warnings=tuple(hand.said(warning) for warning in outcome.warnings),

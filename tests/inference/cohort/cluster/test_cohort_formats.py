@@ -16,6 +16,7 @@ from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.further_results import SUFFIXES
 from inference.errors import UsageError
 from tests.inference.bundles import make_bundle
+from tests.inference.cohort.cluster.fake_tools import DOUBT
 from tests.inference.cohort.cluster.in_process import InProcess
 from tests.places import CROPS
 
@@ -55,6 +56,18 @@ def test_a_series_has_its_objects_beside_its_label_map(series):
     assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["liver"]
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(series.output / "p1/series.nii.gz")))
     assert np.count_nonzero(seg.pixel_array) == np.count_nonzero(labels) > 0
+
+
+def test_a_label_map_without_objects_is_recorded_with_its_volumes(series):
+    """The case has failed, for the object that cannot have its name."""
+    series.tools = replace(series.tools, doubts=(DOUBT,))
+    (series.output / OBJECTS[1] / "inside").mkdir(parents=True)
+    code, _, err = series.run(format=BOTH)
+    assert (code, series.written) == (1, ["p1/series.nii.gz"])
+    record = series.record("p1/series")
+    assert (record["status"], record["doubts"]) == ("failed", [DOUBT])
+    assert record["volumes_ml"]["liver"] > 0
+    assert any(f"look at the result: {DOUBT}" in line for line in err)
 
 
 def test_what_is_no_series_fails_before_it_is_segmented(series):
