@@ -105,13 +105,19 @@ class FurtherResults:
             label_map: where that is written; its folder exists.
 
         Raises:
-            InputError: the series' headers lack what an object needs.
+            InputError: the series' headers lack what an object needs, or memory does not suffice.
             OutputError: a file cannot be written.
         """
         series = self.template or image.series
         assert series is not None, "checked before the case was segmented"
-        on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))
-        return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, self.maker)
+        try:
+            on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))
+            return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, self.maker)
+        except MemoryError as error:
+            kinds = " or ".join(self.kinds)
+            raise InputError(
+                f"its slices and labels do not fit into this machine's memory as {kinds}; leave out --format"
+            ) from error
 
 
 def writing_cost(further: FurtherResults | None) -> WritingCost:

@@ -14,6 +14,7 @@ from inference.errors import (
     DeviceMemoryError,
     InputError,
     LeanSegError,
+    OutputError,
     ResultNameError,
     one_line,
     printable,
@@ -141,8 +142,10 @@ def failure_of(case: Case, error: Exception) -> Failure:
     """Why a step of a case has no value, from what it raised."""
     if isinstance(error, LeanSegError):
         ends = isinstance(error, DeviceError) and not isinstance(error, DeviceMemoryError)
+        # A result that cannot have its name says which.
+        reason = one_line(error) if isinstance(error, OutputError) else naming(case, error)
         return Failure(
-            reason=printable(naming(case, error)),
+            reason=printable(reason),
             ends_run=error if ends and isinstance(error, DeviceError) else None,
             warnings=tuple(getattr(error, "__notes__", ())),
         )
@@ -243,24 +246,22 @@ def written_case(
         segmented: what segmenting gave.
         path: the label map's; its folder exists.
         further: what is written beside it; before it, so that a label map stands for a case that is done.
-            Where that is refused, the label map is written all the same, and the case has failed.
+            Where that cannot be made, the label map is written all the same, and the case has failed.
 
     Raises:
         OutputError: a result cannot be written, and no other could.
     """
-    opened, warnings = prepared.opened, segmented.warnings
+    opened, case = prepared.opened, prepared.case
     assert opened is not None, "a case that was segmented was opened"
-    lacks = ""
-    try:
-        with prepared.timings.stage("write"):
-            try:
-                if further is not None:
-                    warnings += further.write(opened.images[0], segmented.labels, path)
-            except (InputError, ResultNameError) as error:
-                lacks = f"{error}; its label map was written: {path.name}"
-            write_labels(path, segmented.labels, opened.geometry)
-    except (InputError, ResultNameError) as error:
-        return failed_case(prepared, Failure(reason=printable(str(error)), warnings=warnings))
+    objects: tuple[str, ...] | Failure = ()
+    with prepared.timings.stage("write"):
+        if further is not None:
+            objects = _try_to_write(case, lambda: further.write(opened.images[0], segmented.labels, path))
+        labels = _try_to_write(case, lambda: write_labels(path, segmented.labels, opened.geometry))
+    lacks, told = (objects, objects.warnings) if isinstance(objects, Failure) else (None, objects)
+    warnings = (*segmented.warnings, *told)
+    if isinstance(labels, Failure):
+        return failed_case(prepared, replace(labels, warnings=(*warnings, *labels.warnings)))
     done = replace(
         _not_run(prepared),
         status="segmented",
@@ -269,7 +270,21 @@ def written_case(
         doubts=segmented.doubts,
         account=account_of(segmented),
     )
-    return replace(done, status="failed", error=printable(lacks), has_label_map=True) if lacks else done
+    if lacks is None:
+        return done
+    error = f"{lacks.reason}; its label map was written: {printable(path.name)}"
+    return replace(done, status="failed", error=error, trace=lacks.trace, has_label_map=True)
+
+
+def _try_to_write(case: Case, step: Callable[[], T]) -> T | Failure:
+    """As `attempt`; but that no result can be written any more is raised."""
+    try:
+        return step()
+    except Exception as error:
+        ends_run = isinstance(error, OutputError) and not isinstance(error, ResultNameError)
+        if ends_run or is_ended():
+            raise
+        return failure_of(case, error)
 
 
 def _not_run(prepared: PreparedCase) -> Outcome:

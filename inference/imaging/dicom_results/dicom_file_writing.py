@@ -1,8 +1,8 @@
 """A label map to disk as a DICOM object, whole or not at all."""
 
 import struct
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -52,7 +52,9 @@ def write_objects(
         were = f"; removed of an earlier run: {', '.join(removed)}" if removed else ""
         return (nothing + were,)
     try:
-        return _write(paths, read_source(series), labels, label_set, found, maker)
+        with _odd_headers_refused(series, " or ".join(paths)):
+            source = read_source(series)
+        return _write(paths, source, labels, label_set, found, maker)
     except (InputError, ResultNameError):
         remove_results(paths.values())
         raise
@@ -69,13 +71,24 @@ def _write(
     """Make the objects of a label map that holds something, and write them; warnings."""
     with ExitStack() as appear:
         for kind, path in paths.items():
-            try:
+            with _odd_headers_refused(source, kind):
                 made = OBJECTS[kind](source, labels, label_set, found, maker)
                 dcmwrite(appear.enter_context(whole_file(path)), made, enforce_file_format=True)
                 del made  # Gone before the next one is made: the memory of one is planned.
-            except ODD_HEADER as error:
-                raise InputError(
-                    f"{source.images[0].path}: no {kind} can refer to it ({one_line(error)}); leave out "
-                    "--format, or give the original series with --template"
-                ) from error
     return source.warnings
+
+
+@contextmanager
+def _odd_headers_refused(series: Series | SourceSeries, kinds: str) -> Iterator[None]:
+    """A block that makes objects of these kinds from the headers of a series.
+
+    Raises:
+        InputError: none can be made of them.
+    """
+    try:
+        yield
+    except ODD_HEADER as error:
+        raise InputError(
+            f"{series.images[0].path}: no {kinds} can refer to it ({one_line(error)}); leave out --format, "
+            "or give the original series with --template"
+        ) from error

@@ -12,7 +12,7 @@ import pytest
 from inference.cohort.cases import Case
 from inference.cohort.further_results import FurtherResults, further_results
 from inference.cohort.one_case import prepare_case, written_case
-from inference.errors import InputError
+from inference.errors import InputError, OutputError, ResultNameError
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.reading import open_image, read_volume
 from inference.planning.footprint import MIB, WritingCost
@@ -20,6 +20,7 @@ from inference.postprocessing.runs import find_runs
 from inference.trust.organ_figures import measure_organs
 from model.labels import LabelSet
 from tests.inference.images import write_nifti
+from tests.inference.imaging.dicom_results.series_files import write_series
 from tests.inference.predictors import plan_with_room, segmented
 from tests.places import ROOT
 
@@ -129,10 +130,45 @@ def write(tmp_path):
 def test_a_label_map_without_objects_has_its_figures_all_the_same(write, tmp_path):
     whole = write()
     (tmp_path / "a.nii.gz").unlink()
-    lacking = write(Fails(InputError("s: no rtstruct can refer to it")))
+    lacking = write(Fails(InputError("no rtstruct can refer to it")))
     assert read_volume(tmp_path / "a.nii.gz").array.all()
     assert [organ.name for organ in lacking.organs] == ["thing 1"]
     assert lacking.account["windows_run"] == 0
-    assert lacking.error == "s: no rtstruct can refer to it; its label map was written: a.nii.gz"
+    assert lacking.error.endswith("no rtstruct can refer to it; its label map was written: a.nii.gz")
     said = {"status": "segmented", "error": None, "has_label_map": False, "timings": whole.timings}
     assert replace(lacking, **said) == whole
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "is_traced"),
+    [
+        (MemoryError(), "in.nii.gz: does not fit into this machine's memory; crop the image first", False),
+        (KeyError("Rows"), "KeyError: 'Rows'; this is a fault of the program, run it with --debug", True),
+        (InputError("is odd"), "in.nii.gz: is odd", False),
+        (ResultNameError("a.seg.dcm: too long"), "a.seg.dcm: too long", False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_label_map_is_written_whatever_no_object_can_be_made_for(write, tmp_path, error, reason, is_traced):
+    outcome = write(Fails(error))
+    assert (outcome.status, outcome.has_label_map) == ("failed", True)
+    assert outcome.error.endswith(f"{reason}; its label map was written: a.nii.gz")
+    assert ("Traceback" in outcome.trace) == is_traced
+    assert read_volume(tmp_path / "a.nii.gz").array.all()
+
+
+@pytest.mark.parametrize("error", [OutputError("the disk is full"), KeyboardInterrupt()])
+def test_what_ends_the_run_ends_it_before_the_label_map(write, tmp_path, error):
+    with pytest.raises(type(error)):
+        write(Fails(error))
+    assert not (tmp_path / "a.nii.gz").exists()
+
+
+def test_objects_that_memory_does_not_suffice_for_are_told_of_with_their_remedy(tmp_path):
+    def too_large(*_):
+        raise MemoryError
+
+    slices = write_series(tmp_path / "s", (2, 4, 4))
+    lacking = replace(further(("dicom-seg", "rtstruct"), 1), write_objects=too_large)
+    with pytest.raises(InputError, match="memory as dicom-seg or rtstruct; leave out --format"):
+        lacking.write(open_image(slices), np.ones((2, 4, 4), np.uint8), tmp_path / "a.nii.gz")

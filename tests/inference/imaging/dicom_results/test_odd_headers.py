@@ -128,3 +128,25 @@ def test_what_no_object_can_be_made_of_is_the_case_s_own_affair(tmp_path, monkey
     with pytest.raises(InputError, match=r"001\.dcm: no dicom-seg can refer to it|003\.dcm: no dicom-seg"):
         write_objects({"dicom-seg": tmp_path / "x.seg.dcm"}, series, marked(), FLARE23, MAKER)
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.filterwarnings("ignore:Unknown encoding")
+@pytest.mark.parametrize(
+    ("sound", "odd"),
+    [
+        (b"\x08\0\x05\0CS\x0a\0ISO_IR 192", b"\x08\0\x05\0US\2\0\1\0"),
+        (b"\x10\0\x10\0PN\x08\0Doe^Jane", b"\x10\0\x10\0SQ\0\0\0\0\0\0"),
+    ],
+    ids=["a number for the character set", "items for the name"],
+)
+def test_an_element_of_another_kind_is_the_case_s_own_affair(tmp_path, monkeypatch, sound, odd):
+    """What reads it fails on its type."""
+    for path in odd_series(tmp_path / "s", monkeypatch, SpecificCharacterSet="ISO_IR 192").iterdir():
+        content = path.read_bytes()
+        assert content.count(sound) == 1
+        path.write_bytes(content.replace(sound, odd))
+    series = open_series(tmp_path / "s")
+    paths = {"dicom-seg": tmp_path / "x.seg.dcm", "rtstruct": tmp_path / "x.rtstruct.dcm"}
+    with pytest.raises(InputError, match=r"\.dcm: no dicom-seg or rtstruct can refer to it \("):
+        write_objects(paths, series, marked(), FLARE23, MAKER)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
