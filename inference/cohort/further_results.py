@@ -11,14 +11,16 @@ from inference.cohort.cases import Case
 from inference.errors import InputError, UsageError
 from inference.geometry import Geometry, same_grid
 from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.formats.dicom import Series, open_series
 from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.reading import OpenedImage
-from inference.imaging.writing import LABELS_SUFFIX, is_there
+from inference.imaging.writing import LABELS_SUFFIX, is_there, remove_results
 from inference.planning.footprint import WritingCost
 from model.arrays import U8
 from model.labels import LabelSet
+from model.organ_counts import listed
 
 SUFFIXES: Mapping[str, str] = MappingProxyType({"dicom-seg": ".seg.dcm", "rtstruct": ".rtstruct.dcm"})
 """What `--format` takes, and how the files' names end."""
@@ -47,8 +49,8 @@ class Writes(Protocol):
 
     def __call__(
         self, paths: Mapping[str, Path], series: Series, labels: U8, label_set: LabelSet, maker: Maker
-    ) -> tuple[str, ...]:
-        """Write a label map in DICOM formats; warnings."""
+    ) -> ObjectsWritten:
+        """Write a label map in DICOM formats."""
         ...
 
 
@@ -96,8 +98,8 @@ class FurtherResults:
                 "that it was made from"
             )
 
-    def write(self, image: OpenedImage, labels: U8, label_map: Path) -> tuple[str, ...]:
-        """Write all of them; warnings.
+    def write(self, image: OpenedImage, labels: U8, label_map: Path) -> ObjectsWritten:
+        """Write all of them, or none.
 
         Args:
             image: the first channel of what was segmented.
@@ -129,6 +131,25 @@ def objects_beside(label_map: Path, kinds: Iterable[str] = SUFFIXES) -> dict[str
     """Kind of DICOM object to where it lies, or would lie, beside a label map."""
     stem = label_map.name.removesuffix(LABELS_SUFFIX)
     return {kind: label_map.with_name(stem + SUFFIXES[kind]) for kind in kinds}
+
+
+def remove_objects(label_map: Path, but: Sequence[str]) -> tuple[str, ...]:
+    """Remove what an earlier run left beside a label map that is written anew; a warning if there was any.
+
+    Args:
+        label_map: where it is written.
+        but: kinds of objects that were made of the new one.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    others = [kind for kind in SUFFIXES if kind not in but]
+    return told_of_removed(remove_results(objects_beside(label_map, others).values()))
+
+
+def told_of_removed(objects: Sequence[str]) -> tuple[str, ...]:
+    """A warning that objects of these names were removed; none where there were none."""
+    return (f"removed {listed(objects)}: of an earlier segmentation",) if objects else ()
 
 
 def _canonical(geometry: Geometry) -> Geometry:

@@ -2,12 +2,13 @@
 
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from inference.cohort.cases import Case
-from inference.cohort.further_results import FurtherResults
+from inference.cohort.further_results import FurtherResults, objects_beside, remove_objects
 from inference.cohort.outcome import Outcome, account_of, naming
 from inference.errors import (
     DeviceError,
@@ -20,9 +21,10 @@ from inference.errors import (
     printable,
 )
 from inference.geometry import Geometry, same_grid
+from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.reading import OpenedImage, open_image
 from inference.imaging.volume import Volume
-from inference.imaging.writing import write_labels
+from inference.imaging.writing import remove_results, write_labels
 from inference.planning.footprint import image_mb
 from inference.planning.plan import InferencePlan
 from inference.segmented import Segmented
@@ -241,6 +243,8 @@ def written_case(
 ) -> Outcome:
     """Write a case's label map, and say what became of the case.
 
+    Objects that an earlier run left beside it are removed: they show another segmentation.
+
     Args:
         prepared: the case.
         segmented: what segmenting gave.
@@ -253,13 +257,16 @@ def written_case(
     """
     opened, case = prepared.opened, prepared.case
     assert opened is not None, "a case that was segmented was opened"
-    objects: tuple[str, ...] | Failure = ()
-    with prepared.timings.stage("write"):
+    objects: ObjectsWritten | Failure = ObjectsWritten()
+    with prepared.timings.stage("write"), ExitStack() as undo:
         if further is not None:
             objects = _try_to_write(case, lambda: further.write(opened.images[0], segmented.labels, path))
+        kinds = () if isinstance(objects, Failure) else objects.kinds
+        undo.callback(remove_results, objects_beside(path, kinds).values())
+        warnings = (*segmented.warnings, *objects.warnings, *remove_objects(path, but=kinds))
         labels = _try_to_write(case, lambda: write_labels(path, segmented.labels, opened.geometry))
-    lacks, told = (objects, objects.warnings) if isinstance(objects, Failure) else (None, objects)
-    warnings = (*segmented.warnings, *told)
+        if not isinstance(labels, Failure):
+            undo.pop_all()
     if isinstance(labels, Failure):
         return failed_case(prepared, replace(labels, warnings=(*warnings, *labels.warnings)))
     done = replace(
@@ -270,10 +277,10 @@ def written_case(
         doubts=segmented.doubts,
         account=account_of(segmented),
     )
-    if lacks is None:
+    if not isinstance(objects, Failure):
         return done
-    error = f"{lacks.reason}; its label map was written: {printable(path.name)}"
-    return replace(done, status="failed", error=error, trace=lacks.trace, has_label_map=True)
+    error = f"{objects.reason}; its label map was written: {printable(path.name)}"
+    return replace(done, status="failed", error=error, trace=objects.trace, has_label_map=True)
 
 
 def _try_to_write(case: Case, step: Callable[[], T]) -> T | Failure:

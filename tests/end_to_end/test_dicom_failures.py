@@ -59,3 +59,16 @@ def test_a_folder_in_the_place_of_an_object_costs_that_case_its_objects(
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
     assert "first.seg.dcm: cannot be written (Is a directory)" in line
     assert line.endswith("; its label map was written: first.nii.gz")
+
+
+def test_without_a_label_map_there_are_no_objects(bench, bundle, two_series, capsys):
+    """They are written before it, and go where it cannot be written."""
+    two_series("first", "second")
+    (bench / "outputs" / "first.nii.gz" / "inside").mkdir(parents=True)
+    assert call(bench, bundle, *BOTH) == 1
+    assert names(bench / "outputs") == [
+        "first.nii.gz",
+        *("second.nii.gz", "second.rtstruct.dcm", "second.seg.dcm"),
+    ]
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert line.endswith("first.nii.gz: cannot be written (Is a directory); nothing was left behind")

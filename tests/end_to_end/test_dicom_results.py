@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pydicom
+import pytest
 import SimpleITK as sitk
 
 from inference.cohort import further_results
@@ -83,9 +84,26 @@ def test_nothing_found_leaves_no_object_of_an_earlier_run(bench, bundle, series,
     path = str(bench / "inputs/case_0000.nii.gz")
     sitk.WriteImage(sitk.ReadImage(path) * 0 - 1000, path)
     assert call(bench, bundle, "--format", "dicom-seg", "--template", str(series)) == 0
-    assert names(bench / "outputs") == ["case.nii.gz", "case.rtstruct.dcm"]
+    assert names(bench / "outputs") == ["case.nii.gz"]
     said = capsys.readouterr().err
-    assert "nothing to write as dicom-seg; removed of an earlier run: case.seg.dcm\n" in said
+    assert "nothing to write as dicom-seg\n" in said
+    assert "removed case.seg.dcm and case.rtstruct.dcm: of an earlier segmentation\n" in said
+
+
+@pytest.mark.parametrize(
+    ("formats", "gone"), [((), "case.seg.dcm and case.rtstruct.dcm"), (BOTH[2:], "case.seg.dcm")]
+)
+def test_objects_that_are_not_written_anew_go(bench, bundle, series, capsys, formats, gone):
+    """They show what an earlier run, perhaps with another bundle, found."""
+    template = ("--template", str(series))
+    assert call(bench, bundle, *BOTH, *template) == 0
+    assert "removed" not in capsys.readouterr().err
+    assert call(bench, bundle, "--skip-existing") == 0
+    assert names(bench / "outputs") == ["case.nii.gz", "case.rtstruct.dcm", "case.seg.dcm"]
+    assert call(bench, bundle, *formats, *(template if formats else ())) == 0
+    assert names(bench / "outputs") == ["case.nii.gz", "case.rtstruct.dcm"][: 2 if formats else 1]
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "removed" in line)
+    assert line == f"warning: case_0000.nii.gz: removed {gone}: of an earlier segmentation"
 
 
 def test_a_label_map_is_written_though_no_object_can_be_made(bench, bundle, series, capsys, monkeypatch):

@@ -70,6 +70,34 @@ class CohortResults:
             raise OutputError(f"{path.parent}: cannot be made ({reason(error)})") from error
         return path
 
+    def put(self, case: str, label_map: Path, objects: Iterable[Path]) -> list[str]:
+        """Bring what was written of a case on this machine into storage, the label map last.
+
+        Args:
+            case: its name.
+            label_map: nothing is done where it was not written.
+            objects: where they lie beside it, if they were written. Those of an earlier run go where they
+                were not.
+
+        Returns:
+            The names of those that went.
+
+        Raises:
+            OSError, RuntimeError, ValueError, ImportError: the storage failed.
+        """
+        removed: list[str] = []
+        if not label_map.exists():
+            return removed
+        for path in objects:
+            name = case + path.name.removeprefix(label_map.name.removesuffix(LABELS_SUFFIX))
+            if path.exists():
+                self.storage.put(path, name)
+            elif self.storage.files.exists(self.storage.at(name)):
+                self.storage.files.rm_file(self.storage.at(name))
+                removed.append(name.rpartition("/")[2])
+        self.storage.put(label_map, case + LABELS_SUFFIX)
+        return removed
+
     def record(self, fate: Fate) -> None:
         """Write a case's outcome beside its result.
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 from pydicom import Dataset, dcmwrite
 
-from inference.errors import InputError, ResultNameError, one_line
+from inference.errors import InputError, one_line
 from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.dicom_results.segmentation_object import segmentation_object
 from inference.imaging.dicom_results.source_series import SourceSeries, read_source
 from inference.imaging.dicom_results.structure_set import structure_set
@@ -28,11 +30,8 @@ ODD_HEADER = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 
 def write_objects(
     paths: Mapping[str, Path], series: Series, labels: U8, label_set: LabelSet, maker: Maker
-) -> tuple[str, ...]:
-    """Write a label map in DICOM formats, all of them or none; warnings.
-
-    Of one that holds nothing there are none. Those that an earlier run left are removed then, and where an
-    object cannot be made: what lies beside a label map is of the same result.
+) -> ObjectsWritten:
+    """Write a label map in DICOM formats, all of them or none. Of one that holds nothing there are none.
 
     Args:
         paths: `dicom-seg` or `rtstruct` to the file.
@@ -48,34 +47,31 @@ def write_objects(
     found = structures_found(labels, label_set)
     if not found.ids:
         nothing = f"no structure was found: there is nothing to write as {' and '.join(paths)}"
-        removed = remove_results(paths.values())
-        were = f"; removed of an earlier run: {', '.join(removed)}" if removed else ""
-        return (nothing + were,)
+        return ObjectsWritten(warnings=(nothing,))
+    with _odd_headers_refused(series, " or ".join(paths)):
+        source = read_source(series)
+    appeared: list[Path] = []
     try:
-        with _odd_headers_refused(series, " or ".join(paths)):
-            source = read_source(series)
-        return _write(paths, source, labels, label_set, found, maker)
-    except (InputError, ResultNameError):
-        remove_results(paths.values())
+        with ExitStack() as files:
+            for kind, path in paths.items():
+                file = files.enter_context(_appearing(path, appeared))
+                with _odd_headers_refused(source, kind):
+                    # Held by nobody when the next one is made: the memory of one is planned.
+                    made = OBJECTS[kind](source, labels, label_set, found, maker)
+                    dcmwrite(file, made, enforce_file_format=True)
+                    del made
+    except BaseException:
+        remove_results(appeared)
         raise
+    return ObjectsWritten(kinds=tuple(paths), warnings=source.warnings)
 
 
-def _write(
-    paths: Mapping[str, Path],
-    source: SourceSeries,
-    labels: U8,
-    label_set: LabelSet,
-    found: StructuresFound,
-    maker: Maker,
-) -> tuple[str, ...]:
-    """Make the objects of a label map that holds something, and write them; warnings."""
-    with ExitStack() as appear:
-        for kind, path in paths.items():
-            with _odd_headers_refused(source, kind):
-                made = OBJECTS[kind](source, labels, label_set, found, maker)
-                dcmwrite(appear.enter_context(whole_file(path)), made, enforce_file_format=True)
-                del made  # Gone before the next one is made: the memory of one is planned.
-    return source.warnings
+@contextmanager
+def _appearing(path: Path, appeared: list[Path]) -> Iterator[BinaryIO]:
+    """As `whole_file`; when the file has its name, it is one of `appeared`."""
+    with whole_file(path) as file:
+        yield file
+    appeared.append(path)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from inference.cohort.cases import Case
-from inference.cohort.further_results import FurtherResults, further_results
+from inference.cohort.further_results import SUFFIXES, FurtherResults, further_results
 from inference.cohort.one_case import prepare_case, written_case
 from inference.errors import InputError, OutputError, ResultNameError
 from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.reading import open_image, read_volume
 from inference.planning.footprint import MIB, WritingCost
 from inference.postprocessing.runs import find_runs
@@ -172,3 +173,28 @@ def test_objects_that_memory_does_not_suffice_for_are_told_of_with_their_remedy(
     lacking = replace(further(("dicom-seg", "rtstruct"), 1), write_objects=too_large)
     with pytest.raises(InputError, match="memory as dicom-seg or rtstruct; leave out --format"):
         lacking.write(open_image(slices), np.ones((2, 4, 4), np.uint8), tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OutputError("the disk is full"), KeyboardInterrupt()])
+def test_objects_go_where_their_label_map_cannot_be_written(write, tmp_path, monkeypatch, error):
+    """Both kinds were there; one was written anew, and the other is not of this segmentation."""
+    for kind in SUFFIXES.values():
+        (tmp_path / f"a{kind}").write_bytes(b"of an earlier run")
+
+    def fail(*_):
+        raise error
+
+    class Segmentation:
+        def write(self, *_):
+            (tmp_path / "a.seg.dcm").write_bytes(b"new")
+            return ObjectsWritten(kinds=("dicom-seg",))
+
+    monkeypatch.setattr("inference.cohort.one_case.write_labels", fail)
+    if isinstance(error, MemoryError):
+        outcome = write(Segmentation())
+        assert (outcome.status, outcome.has_label_map) == ("failed", False)
+        assert outcome.warnings == ("slow", "removed a.rtstruct.dcm: of an earlier segmentation")
+    else:
+        with pytest.raises(type(error)):
+            write(Segmentation())
+    assert [path.name for path in tmp_path.iterdir()] == ["in.nii.gz"]

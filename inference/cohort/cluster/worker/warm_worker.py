@@ -26,7 +26,7 @@ from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
 from inference.cohort.cluster.storage import FAILURES, fetch
 from inference.cohort.cluster.worker.scratch import Scratch
 from inference.cohort.cluster.worker.timed_predictor import TimedPredictor
-from inference.cohort.further_results import FurtherResults, writing_cost
+from inference.cohort.further_results import FurtherResults, objects_beside, told_of_removed, writing_cost
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.opening import (
     admit_within,
@@ -248,27 +248,15 @@ class WarmWorker:
                 outcome = written_case(prepared, segmented, label_map, further)
                 try:
                     with prepared.timings.stage("put"):
-                        self._put(label_map, hand.task.case)
+                        objects = objects_beside(label_map).values()
+                        removed = self._results.put(hand.task.case, label_map, objects)
                 except FAILURES as error:
                     del self._in_hand[hand.case.output_name]
                     hand.report.set_exception(OSError(one_line(error)))
                     return failed(prepared.case, one_line(error))
+                outcome = replace(outcome, warnings=(*outcome.warnings, *told_of_removed(removed)))
         self._answer(hand, outcome)
         return outcome
-
-    def _put(self, label_map: Path, case: str) -> None:
-        """Bring what was written of a case on this machine into storage, the label map last.
-
-        Objects of an earlier run go where the label map, which is new, has none.
-        """
-        further, storage = self._tools.further, self._results.storage
-        beside = {} if further is None else further.paths(label_map)
-        for path in (*beside.values(), label_map):
-            name = case + path.name.removeprefix("case")
-            if path.exists():
-                storage.put(path, name)
-            elif label_map.exists() and storage.files.exists(storage.at(name)):
-                storage.files.rm_file(storage.at(name))
 
     def _tell(self, outcome: Outcome) -> None:
         """What was not written has failed. What ends the line is told to all who wait, by itself."""

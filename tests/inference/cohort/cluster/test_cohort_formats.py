@@ -120,15 +120,30 @@ def test_objects_may_lie_behind_urls(series, memory):
     assert series.run(format=BOTH, resume=True, **urls)[1][-1].startswith("1 case: 1 done before")
 
 
-def test_objects_behind_urls_go_where_the_new_label_map_has_none(series, memory):
+def test_objects_of_an_earlier_run_go_where_none_are_asked_for(series):
+    series.run(format=BOTH)
+    (series.output / "p1/series.outcome.json").unlink()
+    (series.output / "p1/series.nii.gz").unlink()
+    series.tools = replace(series.tools, formats=())
+    assert series.run(resume=True)[0] == 0
+    assert (series.written, objects(series)) == (["p1/series.nii.gz"], [])
+    (warning,) = series.record("p1/series")["warnings"]
+    assert warning == "removed series.seg.dcm and series.rtstruct.dcm: of an earlier segmentation"
+
+
+@pytest.mark.parametrize("formats", [(), BOTH])
+def test_objects_behind_urls_go_where_the_new_label_map_has_none(series, memory, formats):
     empty(series)
+    series.tools = replace(series.tools, formats=formats)
     memory.put(str(series.source), "/cohort/in", recursive=True)
     for name in OBJECTS:
         memory.pipe_file(f"/cohort/out/{name}", b"of an earlier run")
     urls = {"input": "memory://cohort/in", "output": "memory://cohort/out"}
-    assert series.run(format=BOTH, **urls)[0] == 0
+    code, _, err = series.run(format=formats, **urls)
+    assert code == 0
     found = [path.removeprefix("/cohort/out/") for path in memory.find("/cohort/out/p1")]
     assert sorted(found) == ["p1/series.nii.gz", "p1/series.outcome.json"]
+    assert any("removed series.seg.dcm and series.rtstruct.dcm: of an earlier" in line for line in err)
 
 
 def test_packages_that_are_missing_are_named_before_anything_runs(series, monkeypatch):

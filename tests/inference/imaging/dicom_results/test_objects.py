@@ -7,6 +7,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+from inference.errors import ResultNameError
 from inference.imaging.dicom_results.dicom_file_writing import write_objects
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.formats.dicom import open_series
@@ -36,7 +37,7 @@ def written(tmp_path, folder, labels, label_set=FLARE23):
     """Both objects, and the label map as SimpleITK reads it: where each voxel lies in the world."""
     series = open_series(folder)
     paths = {"dicom-seg": tmp_path / "x.seg.dcm", "rtstruct": tmp_path / "x.rtstruct.dcm"}
-    warnings = write_objects(paths, series, labels, label_set, MAKER)
+    warnings = write_objects(paths, series, labels, label_set, MAKER).warnings
     write_labels(tmp_path / "x.nii.gz", labels, series.geometry)
     image = sitk.ReadImage(str(tmp_path / "x.nii.gz"))
     return pydicom.dcmread(paths["dicom-seg"]), pydicom.dcmread(paths["rtstruct"]), image, warnings
@@ -189,3 +190,12 @@ def test_frames_of_one_file_are_referred_to_by_number(tmp_path):
     assert (labels_of_rtstruct(rtstruct, image) == marked()).all()
     contour = rtstruct.ROIContourSequence[0].ContourSequence[0]
     assert contour.ContourImageSequence[0].ReferencedFrameNumber == 2
+
+
+@pytest.mark.parametrize("blocked", ["x.seg.dcm", "x.rtstruct.dcm"])
+def test_both_objects_are_written_or_none(tmp_path, blocked):
+    """Whichever of them gets its name first: in the place of the other is a folder."""
+    (tmp_path / blocked / "inside").mkdir(parents=True)
+    with pytest.raises(ResultNameError, match="Is a directory"):
+        written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX), marked())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s", blocked]

@@ -35,8 +35,8 @@ def odd_series(folder, monkeypatch, **elements):
 
 def objects(tmp_path, folder):
     paths = {"dicom-seg": tmp_path / "x.seg.dcm", "rtstruct": tmp_path / "x.rtstruct.dcm"}
-    told = write_objects(paths, open_series(folder), marked(), FLARE23, MAKER)
-    return [pydicom.dcmread(path) for path in paths.values()], told
+    written = write_objects(paths, open_series(folder), marked(), FLARE23, MAKER)
+    return [pydicom.dcmread(path) for path in paths.values()], written.warnings
 
 
 @pytest.mark.parametrize(
