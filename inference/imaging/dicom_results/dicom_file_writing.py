@@ -12,6 +12,7 @@ from pydicom import Dataset, dcmwrite
 from inference.errors import InputError, one_line
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
+from inference.imaging.dicom_results.quiet_libraries import quieten_libraries
 from inference.imaging.dicom_results.segmentation_object import segmentation_object
 from inference.imaging.dicom_results.source_series import SourceSeries, read_source
 from inference.imaging.dicom_results.structure_set import structure_set
@@ -48,6 +49,7 @@ def write_objects(
     if not found.ids:
         nothing = f"no structure was found: there is nothing to write as {' and '.join(paths)}"
         return ObjectsWritten(warnings=(nothing,))
+    quieten_libraries()
     with _odd_headers_refused(series, " or ".join(paths)):
         source = read_source(series)
     appeared: list[Path] = []
