@@ -110,11 +110,11 @@ def name_cases(paths: Sequence[Path], channels: int, beside: Sequence[Path] | No
 
 
 def _not_alone(path: Path, series: Path | None) -> tuple[str, ...]:
-    """A warning about an image beside a DICOM series, which may be its label map and not a CT."""
+    """A warning about an image beside a DICOM series, which may be its label map."""
     if series is None or path.is_dir():
         return ()
     meant = f"give {series} with --input if only that is meant"
-    return (f"lies beside a DICOM series, and is segmented as a CT of its own; {meant}",)
+    return (f"lies beside a DICOM series, and is segmented as an image of its own; {meant}",)
 
 
 def shared_warnings(cases: Sequence[Case]) -> dict[str, list[Case]]:

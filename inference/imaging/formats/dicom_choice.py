@@ -33,20 +33,21 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
     Raises:
         InputError: no DICOM images, several series that could be meant, colour, damage.
     """
+    scan = modality or "scan"
     images, without = _images_of(path)
     groups = _stacks(images)
     if not groups:
         raise InputError(
-            f"{path}: holds no DICOM images; give an image file or a folder with the slices of one CT"
+            f"{path}: holds no DICOM images; give an image file or a folder with the slices of one {scan}"
         )
 
     def rank(group: Sequence[DicomImage]) -> tuple[bool, int, int]:
-        # Colour last: what a workstation saves beside a CT is no CT.
+        # Colour last: what a workstation saves beside a scan is no scan.
         return group[0].is_colour, _strangeness(group, modality), -len(group)
 
     series = min(groups, key=rank)
     if series[0].is_colour:
-        raise InputError(f"{path}: holds colour images; give the CT itself, not a picture of it")
+        raise InputError(f"{path}: holds colour images; give the {scan} itself, not a picture of it")
     others = [group for group in groups if group is not series]
     if any(rank(group) == rank(series) for group in others):
         raise InputError(

@@ -77,7 +77,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
 
 def _stored(path: Path, fields: dict[str, str], after: int, size: tuple[int, int, int]) -> StoredVoxels:
     if fields.get("ElementNumberOfChannels", "1") != "1":
-        raise InputError(f"{path}: is a colour or vector image; give the CT itself, one value a voxel")
+        raise InputError(f"{path}: is a colour or vector image; give the scan itself, one value a voxel")
     if fields.get("ElementType") not in _TYPES or not _is_true(fields, "BinaryData", "True"):
         raise InputError(
             f"{path}: its voxels are of a type that is not read ({fields.get('ElementType')}); convert it to "

@@ -116,7 +116,7 @@ def _size(path: Path, header: np.void) -> Zyx:
 def _number_type(path: Path, header: np.void) -> np.dtype[np.generic]:
     code = int(header["datatype"])
     if code in _COLOURS:
-        raise InputError(f"{path}: is a colour image; give the CT itself, not a picture of it")
+        raise InputError(f"{path}: is a colour image; give the scan itself, not a picture of it")
     if code not in _NUMBERS:
         raise InputError(
             f"{path}: its voxels are of a type that is not read (NIfTI type {code}); convert it to int16 or "

@@ -225,7 +225,7 @@ def test_an_image_beside_a_dicom_series_is_not_taken_in_silence(source):
     labels, series = find_cases(source)
     assert (labels.path.name, series.path.name) == ("labels.nii.gz", "series")
     assert labels.warnings == (
-        "lies beside a DICOM series, and is segmented as a CT of its own; "
+        "lies beside a DICOM series, and is segmented as an image of its own; "
         f"give {source / 'series'} with --input if only that is meant",
     )
     assert series.warnings == ()

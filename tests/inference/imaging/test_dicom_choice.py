@@ -83,6 +83,16 @@ def test_an_object_without_an_image_alone_is_refused(tmp_path):
             read_volume(path)
 
 
+@pytest.mark.parametrize(("expected", "scan"), [("CT", "CT"), ("MR", "MR"), ("PT", "PT"), ("", "scan")])
+def test_refusals_ask_for_what_the_bundle_takes(tmp_path, expected, scan):
+    (tmp_path / "a.seg.dcm").write_bytes(segmentation())
+    with pytest.raises(InputError, match=f"or a folder with the slices of one {scan}$"):
+        open_image(tmp_path, expected)
+    (tmp_path / "a.dcm").write_bytes(dicom(np.zeros((6, 3), np.uint8), rows=2, samples=3, stored=8, high=7))
+    with pytest.raises(InputError, match=f"; give the {scan} itself, not a picture of it"):
+        open_image(tmp_path, expected)
+
+
 def test_one_bit_is_damage_where_nothing_says_that_it_is_no_image(tmp_path):
     (tmp_path / "a.dcm").write_bytes(segmentation(sop_class=CT))
     with pytest.raises(InputError, match="an image of 4 × 2 × 1 pixels of 1 bits"):
