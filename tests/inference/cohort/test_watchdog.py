@@ -1,5 +1,6 @@
 """Cases under a limit of time, in a second process that hangs, crashes or is ended with the program."""
 
+import signal
 import time
 from pathlib import Path
 from unittest.mock import Mock
@@ -11,6 +12,7 @@ from inference.cohort.cases import Case
 from inference.cohort.outcome import Outcome
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import DeviceError
+from leanseg.ending import until_ended
 from tests.inference.cohort.watched_work import slow_to_leave, spoilt_by_its_end, work
 
 
@@ -107,3 +109,17 @@ def test_an_interrupted_program_hears_of_what_was_written_last(tmp_path, capfd, 
         watched.run(cases_of("a", "b"))
     assert [outcome.status for outcome in outcomes] == statuses
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_outcome_that_is_being_told_when_the_program_is_ended_is_told_to_its_end(tmp_path):
+    """The signal comes where the first process has heard of the case, and nobody else of that yet."""
+    noted = []
+
+    def tell(outcome):
+        if not noted:
+            signal.raise_signal(signal.SIGTERM)
+        noted.append(outcome.case.path.stem)
+
+    watched = WatchedRun(work=work, limit_s=120.0, output=tmp_path, tell=tell, progress=lambda *_: None)
+    assert until_ended(lambda: watched.run(cases_of("a", "b")) or 1) == 143
+    assert noted[0] == "a"
