@@ -23,11 +23,6 @@ def split_channel(stem: str) -> tuple[str, int | None]:
     return stem[: found.start()], int(found.group(1))
 
 
-def case_name(stem: str) -> str:
-    """Name of the case that a file belongs to: `liver_7` for `liver_7_0000` and for `liver_7`."""
-    return split_channel(stem)[0]
-
-
 def channel_stem(case: str, channel: int) -> str:
     """Name of a channel's file without its ending.
 

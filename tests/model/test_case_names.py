@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.case_names import case_name, channel_stem, split_channel
+from model.case_names import channel_stem, split_channel
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,5 @@ from model.case_names import case_name, channel_stem, split_channel
 )
 def test_case_and_channel_of_a_name(stem, case, channel):
     assert split_channel(stem) == (case, channel)
-    assert case_name(stem) == case
     if channel is not None:
         assert channel_stem(case, channel) == stem
