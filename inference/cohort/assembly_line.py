@@ -76,10 +76,13 @@ class AssemblyLine:
             while following is not None:
                 prepared, following = following, None
                 self.begin(prepared)
+                if reading is None and not _can_be_read_beside(prepared, writing.labels_mb):
+                    writing.settle()
                 volume: Volume | Failure | None = reading.result() if reading else self._read(prepared)
                 reading = None
                 assert volume is not None
                 following = self.take(False)
+                writing.settle_if_done()
                 room = _room_mb(prepared, volume) - (following.read_mb if following else 0.0)
                 if room < writing.labels_mb:
                     writing.settle()
@@ -181,6 +184,15 @@ class _Writing:
         with held():  # What is being written is known to be, whatever comes between.
             self._pending = prepared, result.warnings, self._pool.submit(self._write, prepared, result)
 
+    def settle_if_done(self) -> None:
+        """Tell about the last case's result if it is on disk: it takes no memory any more.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        if self._pending is not None and self._pending[-1].done():
+            self.settle()
+
     def settle(self) -> None:
         """Wait for the last case's result to be on disk, and tell about it.
 
@@ -203,6 +215,14 @@ class _Writing:
         with held():
             self._pending, self.labels_mb = None, 0.0
             self._tell(outcome)
+
+
+def _can_be_read_beside(prepared: PreparedCase, beside_mb: float) -> bool:
+    """Whether the budget allows that a case is read while others hold so many MiB of it."""
+    if prepared.failure is not None:
+        return True  # Nothing is read.
+    plan = prepared.plan
+    return plan is not None and plan.reading_mb + beside_mb <= plan.budget.host_mb
 
 
 def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:

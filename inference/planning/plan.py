@@ -82,6 +82,11 @@ class InferencePlan:
         return ceil(max(sum(items.values()) for items in self.host.values()))
 
     @property
+    def reading_mb(self) -> float:
+        """Estimated peak of host memory while the image is read; the whole peak where it was read before."""
+        return sum(self.host["reading"].values()) if "reading" in self.host else self.host_mb
+
+    @property
     def gpu_mb(self) -> int:
         """Estimated peak of GPU memory, the context included."""
         return ceil(sum(self.gpu.values()))

@@ -371,11 +371,29 @@ def ended(bench, *predictor):
     return until_ended(work)
 
 
+class FailsInTime(Threshold):
+    """Fails at the second case, while the first finds the disk full: not before, nor after."""
+
+    def __init__(self, monkeypatch, error):
+        super().__init__(fail={2: error})
+        self.second_begun = threading.Event()
+
+        def full(path):
+            assert self.second_begun.wait(20)
+            full_disk(path)
+
+        Slow(monkeypatch, full)
+
+    def predict(self, *given):
+        if self.seen:
+            self.second_begun.set()
+        return super().predict(*given)
+
+
 def test_a_device_that_fails_while_the_disk_is_full_loses_no_outcome(bench, monkeypatch):
     bench.put("12")
-    Slow(monkeypatch, full_disk)
     with pytest.raises(OutputError):
-        bench.run(Threshold(fail={2: DeviceError("CUDA does not load")}))
+        bench.run(FailsInTime(monkeypatch, DeviceError("CUDA does not load")))
     assert bench.statuses == ["failed", "failed"]
     assert "No space left" in bench.outcomes[0].error
     assert "CUDA does not load" in bench.outcomes[1].error
@@ -383,9 +401,8 @@ def test_a_device_that_fails_while_the_disk_is_full_loses_no_outcome(bench, monk
 
 def test_ctrl_c_stays_ctrl_c_when_the_disk_is_full_too(bench, monkeypatch):
     bench.put("12")
-    Slow(monkeypatch, full_disk)
     with pytest.raises(KeyboardInterrupt):
-        bench.run(Threshold(fail={2: KeyboardInterrupt()}))
+        bench.run(FailsInTime(monkeypatch, KeyboardInterrupt()))
     assert bench.statuses == ["failed", "not run"]
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -32,6 +33,38 @@ def watch_reading(monkeypatch):
         monkeypatch.setattr("inference.cohort.one_case.open_image", opened)
 
     return watch
+
+
+class Late(Future):
+    """Work that is done when its result is asked for."""
+
+    def __init__(self, work, given):
+        super().__init__()
+        self.work, self.given = work, given
+
+    def result(self, timeout=None):
+        if not self.done():
+            self.set_result(self.work(*self.given))
+        return super().result(timeout)
+
+
+@pytest.fixture
+def write_when(monkeypatch):
+    """Has results written "at once", when they are handed over, or "when waited for"; images as ever."""
+
+    def choose(when):
+        class Pool(ThreadPoolExecutor):
+            def submit(self, work, *given):
+                if len(given) == 1:
+                    return super().submit(work, *given)  # Reads.
+                future = Late(work, given)
+                if when == "at once":
+                    future.result()
+                return future
+
+        monkeypatch.setattr("inference.cohort.assembly_line.ThreadPoolExecutor", Pool)
+
+    return choose
 
 
 def test_the_next_case_is_read_while_one_is_segmented(bench, watch_reading):
@@ -75,6 +108,23 @@ def test_one_image_at_a_time_where_memory_is_short(bench, watch_reading):
     assert held == [[], [False], [False, False]]
 
 
+@pytest.mark.parametrize(("reading_mb", "on_disk"), [(1000, [0, 1, 2]), (999, [0, 0, 1])])
+def test_an_image_is_read_beside_results_being_written_where_the_budget_holds_both(
+    bench, watch_reading, write_when, reading_mb, on_disk
+):
+    """Of 1000 MiB reading leaves none to a label map of less than one, or one. Segmenting leaves none."""
+    bench.put("123")
+    write_when("when waited for")
+    before = []
+    watch_reading(before=lambda path: before.append(len(bench.written)))
+    plan = plan_with_room(0.0)
+    plan = replace(plan, host={**plan.host, "reading": {"all": reading_mb}})
+    outcomes, predictor = bench.run(admit=lambda opened: plan)
+    assert exit_code(outcomes) == 0
+    assert before == on_disk
+    assert predictor.reserved_mb == [0.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize(("dtype", "ahead"), [("i2", True), ("f8", False)])
 def test_room_for_the_next_image_is_that_of_its_type(bench, watch_reading, dtype, ahead):
     """There is room for 2 bytes a voxel, which is enough for whole numbers and too little for fractions.
@@ -94,17 +144,35 @@ def test_room_for_the_next_image_is_that_of_its_type(bench, watch_reading, dtype
     assert in_background == {"1.nii.gz": True, "2.nii.gz": ahead}
 
 
-def test_the_predictor_is_told_what_others_hold_meanwhile(bench):
+def test_the_predictor_is_told_what_others_hold_meanwhile(bench, write_when):
     """64³ voxels are half a MiB, and 9.5 more while they are read; as a label map they are a quarter.
 
     Beside the first case the second is read; beside the second the third is, and the first is written.
     """
+    write_when("when waited for")
     for name in "123":
         write_nifti(bench.source / f"{name}.nii.gz", voxels((64, 64, 64), "i2"))
     _, predictor = bench.run()
     assert predictor.reserved_mb == [10.0, 10.0 + 0.25, 0.25]
     _, predictor = bench.run(room_mb=0.0)
     assert predictor.reserved_mb == [0.0, 0.0, 0.0]
+
+
+def test_a_result_that_is_on_disk_takes_no_memory_and_is_told_of(bench, write_when):
+    """As where reading the next image took longer than writing."""
+    write_when("at once")
+    for name in "123":
+        write_nifti(bench.source / f"{name}.nii.gz", voxels((64, 64, 64), "i2"))
+    told = []
+
+    class Watches(Threshold):
+        def predict(self, *given):
+            told.append(len(bench.outcomes))
+            return super().predict(*given)
+
+    _, predictor = bench.run(Watches())
+    assert predictor.reserved_mb == [10.0, 10.0, 0.0]
+    assert told == [0, 1, 2]
 
 
 def test_memory_that_larger_windows_may_want_is_nobody_elses(bench, watch_reading):
