@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from inference.planning.window_levels import waiting
 from inference.postprocessing.components import BLOCK_BYTES, blocks_zyx
 from inference.postprocessing.runs import RUN_BYTES, VISIT_BYTES, VOXELS_AT_ONCE, most_runs
 from inference.preprocessing.model_grid import input_scheme
@@ -242,18 +243,16 @@ class Footprint:
 
     def _waiting_mb(self) -> float:
         """Slabs that wait for those of the finest grid, where they do not begin and end with them."""
-        finest = max(range(len(self.groups)), key=lambda index: prod(self.groups[index][0]))
+        rows = [
+            None if index < len(self.kept) else (members[0].window_zyx[0], members[0].tiling.overlap)
+            for index, (_, members) in enumerate(self.groups)
+        ]
+        waits = waiting([grid for grid, _ in self.groups], rows)
         return sum(
             2 * self._buffer_mb(grid, members)
-            for index, (grid, members) in enumerate(self.groups)
-            if self._slabs_of(index) != self._slabs_of(finest)
+            for (grid, members), waits_here in zip(self.groups, waits, strict=True)
+            if waits_here
         )
-
-    def _slabs_of(self, index: int) -> tuple[object, ...]:
-        """What decides where a group's slabs begin and end."""
-        grid, members = self.groups[index]
-        rows = None if index < len(self.kept) else (members[0].window_zyx[0], members[0].tiling.overlap)
-        return grid, rows
 
     def _restoration_mb(self) -> float:
         """What one slab needs: sure and possible channels, boundary voxels of a batch, the last slice."""

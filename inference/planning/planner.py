@@ -6,7 +6,6 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
@@ -14,7 +13,8 @@ from inference.imaging.orientation import orient, orientation_of
 from inference.planning.footprint import VOXEL_BYTES, Footprint, WritingCost
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan
 from inference.planning.search import first_fitting
-from inference.planning.windows import end_windows, window_choices
+from inference.planning.window_levels import Levels
+from inference.planning.windows import end_windows
 from inference.preprocessing.model_grid import input_scheme, model_grid
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
@@ -30,6 +30,8 @@ from model.manifest.window import AnyWindow
 
 Groups = list[tuple[Zyx, list[Member]]]
 """Grid and members of each group."""
+Estimated = Callable[[Sequence[Zyx]], Iterator[InferencePlan]]
+"""Plans with these windows, one for each group."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,34 +116,18 @@ class Planner:
         *_, last = estimated(own)
         # Windows by the thousand lie between the largest and the smallest. Before any is looked at: does the
         # smallest fit, or one that takes all at once, which needs no running means?
-        ends = [last] if small else [*estimated(largest), last]
-        if not any(plan.fits for plan in ends):
-            raise BudgetError(_least_needed(min(ends, key=lambda plan: (plan.gpu_mb, plan.host_mb))))
-        whole = next((plan for plan in ends[:-1] if plan.fits), None)
-        plan = whole or (None if small else self._between(groups, estimated)) or last
+        at_once = [] if small else [*estimated(largest)]
+        if not any(plan.fits for plan in (*at_once, last)):
+            last = min((*at_once, last, *_least(groups, estimated)), key=_excess_mb)
+            if not last.fits:
+                raise BudgetError(_least_needed(last))
+        whole = next((plan for plan in at_once if plan.fits), None)
+        plan = whole or (None if small else _between(groups, estimated)) or last
         windows = [group.window_zyx for group in plan.groups]
         if reserved_mb:
             beside = [replace(each, reserved_mb=reserved_mb) for each in estimated(windows)]
             plan = next((each for each in beside if each.fits), beside[-1])
         return replace(plan, windows_settled=small or windows == list(largest))
-
-    def _between(
-        self, groups: Groups, estimated: Callable[[Sequence[Zyx]], Iterator[InferencePlan]]
-    ) -> InferencePlan | None:
-        """The first plan that fits, of those that take more runs than the largest windows do.
-
-        What a plan takes grows with how deep a group's windows, and so its slabs, are, and with their voxels.
-        """
-        choices = [window_choices(grid, members[0]) for grid, members in groups]
-        levels = [
-            [each[min(level, len(each) - 1)] for each in choices]
-            for level in range(1, max(map(len, choices)))
-        ]
-        return first_fitting(
-            [(*(window[0] for window in level), *map(prod, level)) for level in levels],
-            len(groups),
-            lambda index: next((plan for plan in estimated(levels[index]) if plan.fits), None),
-        )
 
     def _choices(self, groups: Groups) -> Iterator[_Choice]:
         """What plans with the same windows differ in: that of the fastest first, of the smallest last."""
@@ -226,6 +212,23 @@ class Planner:
         )
 
 
+def _least(groups: Groups, estimated: Estimated) -> list[InferencePlan]:
+    """Plans of which one takes least of all those between, where that is not the last."""
+    if len(groups) == 1:
+        return []
+    return [plan for level in Levels(groups).least() for plan in estimated(level)]
+
+
+def _between(groups: Groups, estimated: Estimated) -> InferencePlan | None:
+    """The first plan that fits, of those that take more runs than the largest windows do."""
+    levels = Levels(groups)
+    return first_fitting(
+        levels.sizes,
+        len(groups),
+        lambda index: next((plan for plan in estimated(levels.windows[index]) if plan.fits), None),
+    )
+
+
 def _given(groups: Groups, windows: Sequence[Zyx]) -> Groups:
     """Groups whose members are given these windows."""
     return [
@@ -272,6 +275,11 @@ def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPla
         slab=min(grid_zyx[0], member.window_zyx[0]),
         windows=len(z) * level * len(members) * looks,
     )
+
+
+def _excess_mb(plan: InferencePlan) -> tuple[int, int]:
+    """MiB by which a plan exceeds the budget, of the GPU and of the host."""
+    return max(0, plan.gpu_mb - plan.budget.gpu_mb), max(0, plan.host_mb - plan.budget.host_mb)
 
 
 def _least_needed(plan: InferencePlan) -> str:

@@ -40,6 +40,19 @@ def first_fitting(sizes: Sequence[Size], depths: int, fitting: Callable[[int], T
     return None
 
 
+def smallest(sizes: Sequence[Size]) -> list[int]:
+    """The numbers of the choices that are not as large as another in every number.
+
+    >>> smallest([(1, 4), (2, 3), (2, 4), (3, 3), (4, 1)])
+    [0, 1, 4]
+    """
+    found: dict[Size, int] = {}
+    for index in sorted(range(len(sizes)), key=lambda index: sizes[index]):
+        if not any(_covers(sizes[index], each) for each in found):
+            found[sizes[index]] = index
+    return sorted(found.values())
+
+
 class _Looks(Generic[T]):
     """What was looked at, and what follows from it for others."""
 

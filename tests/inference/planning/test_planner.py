@@ -12,6 +12,7 @@ from inference.planning.planner import Planner, group_plan
 from inference.planning.windows import window_choices
 from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
 from model.manifest.document import Preprocessing
+from model.manifest.fusion import FirstThenOrgansFusion
 from model.manifest.intensity import ZscoreIntensity
 from model.manifest.resampling import CubicResampling
 from model.manifest.tiling import CentreFirst, ConstantImportance
@@ -277,3 +278,51 @@ def test_windows_of_a_tiling_are_counted_and_named(tmp_path):
     tilings = {"overlap": 0.25, "importance": ConstantImportance()}
     text = planner(tmp_path, [member(**tilings)]).plan(GEOMETRY).describe()
     assert "all, feet to head, overlap 25%, constant" in text
+
+
+def two_groups(folder, first_z, second_z, side):
+    """Plans of two members on one grid that are given windows of other depths; `first_then_organs`.
+
+    Each is the least depth, of which all others are multiples, and the depth of its own window.
+    """
+    members = [
+        member(
+            file=f"{number}.onnx",
+            spacing_zyx_mm=(2.0, 1.0, 1.0),
+            window_zyx=(own, side, side),
+            window=replace(ANY, multiple_of_zyx=(step, 8, 8), smallest_zyx=(step, 8, 8)),
+        )
+        for number, (step, own) in enumerate((first_z, second_z))
+    ]
+    return planner(folder, members, fusion=FirstThenOrgansFusion())
+
+
+def test_larger_windows_may_take_less_where_slabs_then_begin_and_end_alike(tmp_path):
+    """Windows of 48 slices for both take less than those of 40 and 48, where the second's slabs wait.
+
+    The first is given 40, 48, 56 ... slices, the second 48 or 96 ...; in the plane there is one window.
+    """
+    grid = Geometry(size_zyx=(200, 256, 256), spacing_zyx_mm=(2.0, 1.0, 1.0))
+    plans = two_groups(tmp_path, (8, 40), (48, 48), side=256)
+    with pytest.raises(BudgetError, match="at least needed: host memory") as refused:
+        replace(plans, budget=Budget(host_mb=100)).plan(grid)
+    least = int(str(refused.value).rsplit(" ", 1)[1].rstrip(")"))
+    for small in (False, True):
+        plan = replace(plans, budget=Budget(host_mb=least)).plan(grid, small=small)
+        assert [group.window_zyx[0] for group in plan.groups] == [48, 48]
+        assert plan.host_mb == least
+        assert plan.host["networks"]["waiting slabs"] == 0
+        with pytest.raises(BudgetError, match=f"host memory {least} MiB"):
+            replace(plans, budget=Budget(host_mb=least - 1)).plan(grid, small=small)
+
+
+def test_windows_of_two_groups_are_those_that_going_through_all_finds(tmp_path, monkeypatch):
+    grid = Geometry(size_zyx=(100, 180, 256), spacing_zyx_mm=(2.0, 1.0, 1.0))
+    plans = two_groups(tmp_path, (8, 16), (24, 24), side=64)
+    budgets = [Budget(host_mb=mb) for mb in range(330, 400, 10)]
+    found = [replace(plans, budget=budget).plan(grid).groups for budget in budgets]
+    monkeypatch.setattr(
+        "inference.planning.planner.first_fitting",
+        lambda sizes, depths, fitting: next(filter(None, map(fitting, range(len(sizes)))), None),
+    )
+    assert found == [replace(plans, budget=budget).plan(grid).groups for budget in budgets]

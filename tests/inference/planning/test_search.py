@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from inference.planning.search import first_fitting
+from inference.planning.search import first_fitting, smallest
 
 
 def search(sizes, limit, depths=1):
@@ -57,3 +57,10 @@ def test_it_is_the_first_that_fits(depths):
         found, looked = search(sizes, limit, depths)
         assert found == next((size for size in sizes if sum(size) <= limit), None)
         assert len(looked) == len(set(looked)) + (looked[-1] in looked[:-1])
+
+
+def test_the_smallest_are_those_that_cover_no_other():
+    """(3, 2) covers (2, 2). (1, 4) and (2, 2) are each smaller in one number. Equals count once."""
+    sizes = [(3, 2), (1, 4), (2, 2), (2, 2), (1, 5)]
+    assert [sizes[index] for index in smallest(sizes)] == [(1, 4), (2, 2)]
+    assert smallest([]) == []
