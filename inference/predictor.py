@@ -21,9 +21,9 @@ from inference.errors import BudgetError, DeviceError, DeviceMemoryError, InputE
 from inference.geometry import Box, Geometry
 from inference.imaging.volume import Volume, crop
 from inference.label_map import clean_labels, sided_labels
-from inference.planning.footprint import WritingCost
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
+from inference.planning.writing_cost import WritingCost
 from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.runtime.backends import Backend, Device, load_library, select_backend

@@ -7,7 +7,7 @@ more and a device that does not work end the run.
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from inference.cohort.cases import Case
 from inference.cohort.one_case import (
@@ -21,7 +21,7 @@ from inference.cohort.one_case import (
 from inference.cohort.outcome import Outcome
 from inference.errors import DeviceError, OutputError, one_line, printable
 from inference.imaging.volume import Volume
-from inference.planning.footprint import WritingCost, image_mb
+from inference.planning.footprint import image_mb
 from inference.segmented import Segmented
 from leanseg.ending import held, is_ended
 
@@ -54,8 +54,6 @@ class AssemblyLine:
     """Told of each case as soon as its result is on disk, by the thread that writes; `tell` hears of it when
     the next case is segmented."""
     step: Step = nullcontext
-    beside: WritingCost = field(default_factory=WritingCost)
-    """What results beside a label map take while they are written."""
 
     def run(self) -> None:
         """Segment cases one after another until there are none.
@@ -67,10 +65,7 @@ class AssemblyLine:
         following = self.take(True)
         if following is None:
             return
-        with (
-            ThreadPoolExecutor(1) as reader,
-            _Writing(self._write, self.tell, self.beside) as writing,
-        ):
+        with ThreadPoolExecutor(1) as reader, _Writing(self._write, self.tell) as writing:
             reading: Future[Volume | Failure] | None = reader.submit(self._read, following)
             predictor = self.open_predictor()
             while following is not None:
@@ -130,14 +125,13 @@ class AssemblyLine:
 class _Writing:
     """The case that is being written: one thread writes, and its outcome is told when it is on disk."""
 
-    def __init__(self, write: Write, tell: Tell, beside: WritingCost) -> None:
+    def __init__(self, write: Write, tell: Tell) -> None:
         self._write = write
-        self._beside = beside
         self._tell = tell
         self._pool = ThreadPoolExecutor(1)
         self._pending: tuple[PreparedCase, tuple[str, ...], Future[Outcome]] | None = None
         self.labels_mb = 0.0
-        """MiB of the result that is being written."""
+        """MiB that the result takes which is being written, and what is made of it."""
 
     def __enter__(self) -> "_Writing":
         return self
@@ -179,8 +173,7 @@ class _Writing:
                 raise result.ends_run
             return
         assert prepared.geometry is not None, "a case that was segmented was opened"
-        size_zyx = prepared.geometry.size_zyx
-        self.labels_mb = image_mb(size_zyx, 1) + self._beside.mb(size_zyx)
+        self.labels_mb = image_mb(prepared.geometry.size_zyx, 1) + (result.plan.results_mb or 0.0)
         with held():  # What is being written is known to be, whatever comes between.
             self._pending = prepared, result.warnings, self._pool.submit(self._write, prepared, result)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inference.cohort.assembly_line import AssemblyLine, Step, Tell
 from inference.cohort.cases import Case
-from inference.cohort.further_results import FurtherResults, writing_cost
+from inference.cohort.further_results import FurtherResults
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import InputError
@@ -96,7 +96,6 @@ class FolderRun:
             open_predictor=self.open_predictor,
             write=write,
             tell=self.tell,
-            beside=writing_cost(self.further),
             begin=begin,
             written=self.written,
             step=self.step,

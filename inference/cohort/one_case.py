@@ -260,7 +260,10 @@ def written_case(
     objects: ObjectsWritten | Failure = ObjectsWritten()
     with prepared.timings.stage("write"), ExitStack() as undo:
         if further is not None:
-            objects = _try_to_write(case, lambda: further.write(opened.images[0], segmented.labels, path))
+            allowed_mb = segmented.plan.results_mb
+            objects = _try_to_write(
+                case, lambda: further.write(opened.images[0], segmented.labels, path, allowed_mb)
+            )
         kinds = () if isinstance(objects, Failure) else objects.kinds
         undo.callback(remove_results, objects_beside(path, kinds).values())
         warnings = (*segmented.warnings, *objects.warnings, *remove_objects(path, but=kinds))

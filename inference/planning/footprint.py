@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from inference.planning.window_levels import waiting
+from inference.planning.writing_cost import WritingCost
 from inference.postprocessing.components import BLOCK_BYTES, blocks_zyx
 from inference.postprocessing.runs import RUN_BYTES, VISIT_BYTES, VOXELS_AT_ONCE, most_runs
 from inference.preprocessing.model_grid import input_scheme
@@ -51,27 +52,6 @@ SPLINE_THREADS = 4
 def image_mb(size_zyx: Zyx, bytes_each: int = VOXEL_BYTES) -> float:
     """Memory of an image's voxels."""
     return _mb(size_zyx, bytes_each)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WritingCost:
-    """What results beside the label map take."""
-
-    libraries_mb: float = 0.0
-    """MiB of what is loaded to make them."""
-    voxel_bytes: int = 0
-    """Bytes for each voxel of the image while they are made."""
-    structures: int = 0
-    """That may be found; each of them in a slice is a frame."""
-    frame_bytes: int = 0
-    """Bytes for each frame while they are made."""
-    frame_pixel_bytes: float = 0.0
-    """Bytes for each pixel of a frame while they are made."""
-
-    def mb(self, size_zyx: Zyx) -> float:
-        """What they take of an image at most: with every structure in every slice."""
-        pixels = self.voxel_bytes + self.structures * self.frame_pixel_bytes
-        return (pixels * prod(size_zyx) + self.structures * self.frame_bytes * size_zyx[0]) / MIB
 
 
 @dataclass(frozen=True, kw_only=True)

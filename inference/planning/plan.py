@@ -87,6 +87,11 @@ class InferencePlan:
         return sum(self.host["reading"].values()) if "reading" in self.host else self.host_mb
 
     @property
+    def results_mb(self) -> float | None:
+        """MiB that results beside the label map may take while they are made; None where none are planned."""
+        return self.host["writing"]["DICOM results"] if "writing" in self.host else None
+
+    @property
     def gpu_mb(self) -> int:
         """Estimated peak of GPU memory, the context included."""
         return ceil(sum(self.gpu.values()))
@@ -95,6 +100,11 @@ class InferencePlan:
     def windows(self) -> int:
         """Windows at most, of all members; those of localization are not counted."""
         return sum(group.windows for group in self.groups)
+
+    @property
+    def excess_mb(self) -> tuple[int, int]:
+        """MiB by which the peaks exceed the budget, of the GPU and of the host."""
+        return max(0, self.gpu_mb - self.budget.gpu_mb), max(0, self.host_mb - self.budget.host_mb)
 
     @property
     def fits(self) -> bool:
@@ -162,3 +172,17 @@ class InferencePlan:
 
 def _by(size: Zyx) -> str:
     return "×".join(map(str, size))
+
+
+def least_needed(plan: InferencePlan) -> str:
+    """Why no plan keeps the budget, where this is the smallest."""
+    why = f"; {plan.budget.host_mb} MiB are {plan.budget.host_why}" if plan.budget.host_why else ""
+    over = [
+        f"{name} memory {needed} MiB ({option} {needed}{why if name == 'host' else ''})"
+        for name, needed, allowed, option in (
+            ("host", plan.host_mb, plan.budget.host_mb, "--host-memory-mb"),
+            ("GPU", plan.gpu_mb, plan.budget.gpu_mb, "--gpu-memory-mb"),
+        )
+        if needed > allowed
+    ]
+    return f"the memory budget cannot be kept; at least needed: {', '.join(over)}"

@@ -6,15 +6,17 @@ The plan says what is kept where, in which type, and what both peaks will be at 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.imaging.orientation import orient, orientation_of
-from inference.planning.footprint import VOXEL_BYTES, Footprint, WritingCost
-from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan
+from inference.planning.footprint import VOXEL_BYTES, Footprint
+from inference.planning.plan import CUDA_CONTEXT_MB, Budget, GroupPlan, InferencePlan, least_needed
 from inference.planning.search import first_fitting
 from inference.planning.window_levels import Levels
 from inference.planning.windows import end_windows
+from inference.planning.writing_cost import WritingCost
 from inference.preprocessing.model_grid import input_scheme, model_grid
 from inference.runtime.backends import Backend
 from inference.runtime.ways import largest_mb, ways
@@ -46,6 +48,8 @@ class _Asked:
     """Grid on which the region is still to be found."""
     reading_mb: float
     """What reading the image, where that is still to be done, takes beside it."""
+    writing: WritingCost
+    """What results beside the label map may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ class Planner:
     """Overrides what the manifest allows; None does not."""
     budget: Budget = field(default_factory=Budget)
     writing: WritingCost = field(default_factory=WritingCost)
-    """What results beside the label map take."""
+    """What results beside the label map take, with all frames that there might be."""
 
     def plan(
         self,
@@ -105,22 +109,23 @@ class Planner:
         groups = self._groups(geometry, region)
         located = located_on(manifest, geometry) if region_zyx is None else None
         asked = _Asked(
-            geometry=geometry, region=region, voxel_bytes=each, located=located, reading_mb=reading_mb
+            geometry=geometry,
+            region=region,
+            voxel_bytes=each,
+            located=located,
+            reading_mb=reading_mb,
+            writing=self.writing,
         )
-
-        def estimated(windows: Sequence[Zyx]) -> Iterator[InferencePlan]:
-            for choice in self._choices(_given(groups, windows)):
-                yield self._estimate(asked, choice)
-
+        estimated = partial(self._estimated, replace(asked, writing=self._affordable(asked)), groups)
         largest, own = zip(*(end_windows(grid, members[0]) for grid, members in groups), strict=True)
         *_, last = estimated(own)
         # Windows by the thousand lie between the largest and the smallest. Before any is looked at: does the
         # smallest fit, or one that takes all at once, which needs no running means?
         at_once = [] if small else [*estimated(largest)]
         if not any(plan.fits for plan in (*at_once, last)):
-            last = min((*at_once, last, *_least(groups, estimated)), key=_excess_mb)
+            last = min((*at_once, last, *_least(groups, estimated)), key=lambda plan: plan.excess_mb)
             if not last.fits:
-                raise BudgetError(_least_needed(last))
+                raise BudgetError(least_needed(last))
         whole = next((plan for plan in at_once if plan.fits), None)
         plan = whole or (None if small else _between(groups, estimated)) or last
         windows = [group.window_zyx for group in plan.groups]
@@ -128,6 +133,25 @@ class Planner:
             beside = [replace(each, reserved_mb=reserved_mb) for each in estimated(windows)]
             plan = next((each for each in beside if each.fits), beside[-1])
         return replace(plan, windows_settled=small or windows == list(largest))
+
+    def _affordable(self, asked: _Asked) -> WritingCost:
+        """What results may take of what the smallest plan leaves to them.
+
+        It is that for the whole image, so that no region's plan takes more than was planned before.
+        """
+        size = asked.geometry.size_zyx
+        if not self.writing.structures:
+            return self.writing
+        groups = self._groups(asked.geometry, size)
+        own = [end_windows(grid, members[0])[1] for grid, members in groups]
+        *_, smallest = self._estimated(replace(asked, region=size), groups, own)
+        others_mb = sum(smallest.host["writing"].values()) - self.writing.mb(size)
+        return self.writing.within(size, self.budget.host_mb - others_mb)
+
+    def _estimated(self, asked: _Asked, groups: Groups, windows: Sequence[Zyx]) -> Iterator[InferencePlan]:
+        """Plans with these windows, one for each group."""
+        for choice in self._choices(_given(groups, windows)):
+            yield self._estimate(asked, choice)
 
     def _choices(self, groups: Groups) -> Iterator[_Choice]:
         """What plans with the same windows differ in: that of the fastest first, of the smallest last."""
@@ -191,7 +215,7 @@ class Planner:
             region_zyx=asked.region,
             groups=groups,
             kept=[grid for grid, _ in groups[:twice]] if keep else [],
-            writing=self.writing,
+            writing=asked.writing,
             located_zyx=asked.located,
             reading_mb=asked.reading_mb,
         )
@@ -275,21 +299,3 @@ def group_plan(grid_zyx: Zyx, members: list[Member], looks: int = 1) -> GroupPla
         slab=min(grid_zyx[0], member.window_zyx[0]),
         windows=len(z) * level * len(members) * looks,
     )
-
-
-def _excess_mb(plan: InferencePlan) -> tuple[int, int]:
-    """MiB by which a plan exceeds the budget, of the GPU and of the host."""
-    return max(0, plan.gpu_mb - plan.budget.gpu_mb), max(0, plan.host_mb - plan.budget.host_mb)
-
-
-def _least_needed(plan: InferencePlan) -> str:
-    why = f"; {plan.budget.host_mb} MiB are {plan.budget.host_why}" if plan.budget.host_why else ""
-    over = [
-        f"{name} memory {needed} MiB ({option} {needed}{why if name == 'host' else ''})"
-        for name, needed, allowed, option in (
-            ("host", plan.host_mb, plan.budget.host_mb, "--host-memory-mb"),
-            ("GPU", plan.gpu_mb, plan.budget.gpu_mb, "--gpu-memory-mb"),
-        )
-        if needed > allowed
-    ]
-    return f"the memory budget cannot be kept; at least needed: {', '.join(over)}"

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -133,6 +134,23 @@ def test_a_label_map_is_written_though_no_object_can_be_made(bench, bundle, seri
     found = [line.split(",")[1] for line in table.read_text(encoding="utf-8").splitlines()[1:]]
     assert found == [organ["organ"] for organ in case["organs"]] != []
     assert f"look at the result: {case['doubts'][0]}" in said.err
+
+
+def test_a_label_map_is_written_though_its_objects_would_take_too_much(
+    bench, bundle, series, capsys, monkeypatch
+):
+    """A frame takes 60 MiB: of 14 structures in each of 12 slices 2000 MiB hold an eighth, more are found."""
+    cost = replace(further_results.SEG_COST, frame_bytes=60 << 20)
+    monkeypatch.setattr(further_results, "SEG_COST", cost)
+    options = ("--template", str(series), "--host-memory-mb", "2000")
+    assert call(bench, bundle, "--format", "dicom-seg", *options) == 1
+    assert names(bench / "outputs") == ["case.nii.gz"]
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert "case_0000.nii.gz: as dicom-seg it would take " in line
+    assert line.endswith("; its label map was written: case.nii.gz")
+    monkeypatch.undo()
+    assert call(bench, bundle, "--format", "dicom-seg", *options, "--skip-existing") == 0
+    assert names(bench / "outputs") == ["case.nii.gz", "case.seg.dcm"]
 
 
 def test_a_failure_names_all_that_an_earlier_run_left(bench, bundle, series, capsys):

@@ -13,10 +13,11 @@ from inference.cohort.cases import Case
 from inference.cohort.further_results import SUFFIXES, FurtherResults, further_results
 from inference.cohort.one_case import prepare_case, written_case
 from inference.errors import InputError, OutputError, ResultNameError
+from inference.geometry import Geometry
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.reading import open_image, read_volume
-from inference.planning.footprint import MIB, WritingCost
+from inference.planning.writing_cost import MIB, WritingCost
 from inference.postprocessing.runs import find_runs
 from inference.trust.organ_figures import measure_organs
 from model.labels import LabelSet
@@ -81,6 +82,53 @@ def test_a_segmentation_takes_more_than_a_structure_set_and_both_are_made_in_tur
     assert further(("dicom-seg",), 104).cost.structures == 104
     # 75 MiB of voxels; 3900 frames of 10 KiB and of 512×512×3/8 bytes.
     assert seg == pytest.approx(75 + 3900 * (10 / 1024 + 3 / 32))
+
+
+def test_a_cost_within_a_limit_counts_a_part_of_the_frames():
+    """2 structures in each of 50 slices take 100 MiB; a half, a quarter or an eighth of that may be made."""
+    cost, size = WritingCost(structures=2, frame_bytes=1 << 20), (50, 8, 8)
+    assert [cost.within(size, mb).mb(size) for mb in (100, 99, 50, 49, 20, 1)] == [
+        100,
+        50,
+        50,
+        25,
+        12.5,
+        12.5,
+    ]
+    assert cost.mb_of(size, 7) == 7
+
+
+class Slices:
+    """A series or an image as far as labels are turned from one to the other."""
+
+    geometry = Geometry(size_zyx=(2, 2, 2), spacing_zyx_mm=(1.0, 1.0, 1.0))
+    series = None
+
+
+def test_objects_that_would_take_more_than_they_are_left_are_not_made(tmp_path):
+    """One structure in two slices and another in one are three frames of 10 KiB and of 2×2×3/8 bytes.
+
+    To them come 8 voxels of a byte. With every structure in every slice there would be four frames.
+    """
+    labels = np.array([[[1, 0], [0, 2]], [[1, 1], [0, 0]]], np.uint8)
+    made = []
+    results = replace(
+        further(("dicom-seg",), 2),
+        write_objects=lambda *given: made.append(given) or (),
+        template=Slices(),
+    )
+    three, four = (results.cost.mb_of((2, 2, 2), frames) for frames in (3, 4))
+    assert three * MIB == 8 + 3 * (10 * 1024 + 1.5)
+    for allowed_mb in (three, four, None):
+        results.write(Slices(), labels, tmp_path / "a.nii.gz", allowed_mb)
+    assert len(made) == 3
+    with pytest.raises(InputError) as refused:
+        results.write(Slices(), labels, tmp_path / "a.nii.gz", three - 0.001)
+    assert str(refused.value) == (
+        "as dicom-seg it would take 1 MiB of memory, with a structure in a slice 3 times, and 0 are left to "
+        "it; raise --host-memory-mb, or leave out --format"
+    )
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize("kind", ["dicom-seg", "rtstruct"])

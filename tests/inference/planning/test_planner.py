@@ -5,6 +5,7 @@ from math import ceil
 
 import pytest
 
+from inference.cohort.further_results import SEG_COST
 from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget
@@ -220,6 +221,30 @@ def test_reading_counts(tmp_path):
     least = ceil(sum(loaded.values()) + 9000)
     with pytest.raises(BudgetError, match=f"at least needed: host memory {least} MiB"):
         planner(tmp_path / "3").plan(GEOMETRY, reading_mb=9000.0)
+
+
+@pytest.mark.parametrize(("structures", "slices", "share"), [(14, 2000, 1), (117, 300, 1), (117, 800, 0.5)])
+def test_dicom_objects_may_have_the_frames_that_the_budget_allows(tmp_path, structures, slices, share):
+    """Within 8192 MiB; 117 structures in each of 800 slices of 512×512 would take 9.9 GiB."""
+    cost = replace(SEG_COST, structures=structures)
+    size = (slices, 512, 512)
+    plans = replace(planner(tmp_path), writing=cost)
+    plan = plans.plan(Geometry(size_zyx=size, spacing_zyx_mm=(1.0, 0.8, 0.8)))
+    assert plan.fits
+    assert plan.results_mb == pytest.approx(slices / 4 + share * structures * slices * (10 / 1024 + 3 / 32))
+    region = plans.plan(Geometry(size_zyx=size, spacing_zyx_mm=(1.0, 0.8, 0.8)), (9, 9, 9))
+    assert region.results_mb == plan.results_mb, "whatever the region"
+    assert planner(tmp_path / "alone").plan(GEOMETRY).results_mb is None
+
+
+def test_what_is_refused_has_no_room_for_an_eighth_of_all_frames(tmp_path):
+    cost = replace(SEG_COST, structures=117)
+    plans = replace(planner(tmp_path), writing=cost)
+    with pytest.raises(BudgetError) as refused:
+        replace(plans, budget=Budget(host_mb=500)).plan(GEOMETRY)
+    least = int(str(refused.value).rsplit(" ", 1)[1].rstrip(")"))
+    plan = replace(plans, budget=Budget(host_mb=least)).plan(GEOMETRY)
+    assert plan.results_mb == pytest.approx(replace(cost, share=1 / 8).mb(GEOMETRY.size_zyx))
 
 
 def test_localization_counts(tmp_path):

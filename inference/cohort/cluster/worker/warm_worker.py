@@ -26,7 +26,7 @@ from inference.cohort.cluster.fates import Fate, Report, Task, failed_fate
 from inference.cohort.cluster.storage import FAILURES, fetch
 from inference.cohort.cluster.worker.scratch import Scratch
 from inference.cohort.cluster.worker.timed_predictor import TimedPredictor
-from inference.cohort.further_results import FurtherResults, objects_beside, told_of_removed, writing_cost
+from inference.cohort.further_results import FurtherResults, objects_beside, told_of_removed
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.opening import (
     admit_within,
@@ -214,7 +214,6 @@ class WarmWorker:
                 open_predictor=lambda: self._device,
                 write=self._write,
                 tell=self._tell,
-                beside=writing_cost(self._tools.further),
             ).run()
         except BaseException as error:
             fault = f"{self.name}: {type(error).__name__}: {one_line(error)}; this is a fault of the program"
