@@ -154,17 +154,35 @@ class Predictor:
             writing=self._writing,
         )
 
-    def plan(self, geometry: Geometry, voxel_bytes: int | None = None) -> InferencePlan:
-        """How a case with this grid would be run, from its header alone.
+    def plan(
+        self,
+        geometry: Geometry,
+        region_zyx: Zyx | None = None,
+        *,
+        voxel_bytes: int | None = None,
+        reserved_mb: float = 0.0,
+        reading_mb: float = 0.0,
+    ) -> InferencePlan:
+        """How a case with this grid would be run, from its header alone; see `Planner.plan`.
 
         Args:
             geometry: as in the header.
+            region_zyx: size of the region that is segmented; None before that is known.
             voxel_bytes: what a voxel is expected to take, all channels together; None for int16.
+            reserved_mb: MiB of the host's budget that others hold meanwhile.
+            reading_mb: MiB that reading the image takes beside its voxels; 0 once it was read.
 
         Raises:
             BudgetError: the memory budget cannot be kept.
         """
-        return self._planner.plan(geometry, voxel_bytes=voxel_bytes, small=self._small)
+        return self._planner.plan(
+            geometry,
+            region_zyx,
+            voxel_bytes=voxel_bytes,
+            small=self._small,
+            reserved_mb=reserved_mb,
+            reading_mb=reading_mb,
+        )
 
     def predict(
         self,
@@ -198,8 +216,11 @@ class Predictor:
             plan = None
         while True:
             try:
+                planned = plan or self.plan(
+                    volume.geometry, voxel_bytes=volume.voxel_bytes, reserved_mb=reserved_mb
+                )
                 attempt = _Attempt(
-                    plan=plan or self._plan(volume, None, reserved_mb),
+                    plan=planned,
                     timings=timings,
                     reserved_mb=reserved_mb,
                     warnings=list(notes),
@@ -223,16 +244,6 @@ class Predictor:
     def close(self) -> None:
         """Give back the networks' memory."""
         self._sessions.close()
-
-    def _plan(self, volume: Volume, region_zyx: Zyx | None, reserved_mb: float) -> InferencePlan:
-        """How a region of a volume is run beside what others hold."""
-        return self._planner.plan(
-            volume.geometry,
-            region_zyx,
-            voxel_bytes=volume.voxel_bytes,
-            small=self._small,
-            reserved_mb=reserved_mb,
-        )
 
     def _predict(self, volume: Volume, attempt: _Attempt) -> Segmented:
         self._sessions.follow(attempt.plan.loading)
@@ -296,7 +307,12 @@ class Predictor:
         (box, near_organs), localization = region, manifest.localization
         geometry, decisions = view.volume.geometry, np.zeros(view.volume.geometry.size_zyx, np.uint8)
         for look in itertools.count(1):
-            plan = self._plan(view.volume, box.size_zyx, attempt.reserved_mb)
+            plan = self.plan(
+                geometry,
+                box.size_zyx,
+                voxel_bytes=view.volume.voxel_bytes,
+                reserved_mb=attempt.reserved_mb,
+            )
             self._sessions.follow(plan.loading)
             attempt.ballots.clear()
             Segmentation(

@@ -58,9 +58,10 @@ def test_the_predictor_leaves_further_results_what_they_take(tmp_path):
     bundle = make_bundle(tmp_path / "b")
     call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, device="cpu", threads=1)
     further = further_results(("dicom-seg",), bundle.manifest.output.as_label_set(), MAKER, None, 1)
-    admitted = opening.planner_for(call, bundle, further).plan(GRID)
-    own = opening.predictor_for(call, bundle, further, one_case=True).plan(GRID)
+    admitted = opening.planner_for(call, bundle, further).plan(GRID, reading_mb=7.0)
+    own = opening.predictor_for(call, bundle, further, one_case=True).plan(GRID, reading_mb=7.0)
     assert "writing" in admitted.host
+    assert admitted.host["reading"]["pieces of the file"] == 7.0
     assert own.host == admitted.host
 
 
