@@ -176,7 +176,7 @@ def _folder_run(
     return FolderRun(
         output=call.output,
         admit=admit_within(call, planner, further),
-        open_predictor=lambda: predictor_for(call, bundle, further, one_case=one_case),
+        open_predictor=lambda first: predictor_for(call, bundle, further, one_case=one_case, first=first),
         tell=tell,
         skip_existing=call.skip_existing,
         further=further,

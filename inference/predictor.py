@@ -101,6 +101,8 @@ class Predictor:
             `inference.trust.input_doubts`.
         statistics: also take mean and deviation of the first channel within each structure.
         writing: what results beside the label map take, which is left to them; None: there are none.
+        first: how the case is run that is read while networks are loaded: all are, if it has all in memory at
+            a time. None: all are if they take half of the budget at most.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
@@ -118,6 +120,7 @@ class Predictor:
         strict_input: bool = False,
         statistics: bool = False,
         writing: WritingCost | None = None,
+        first: InferencePlan | None = None,
     ) -> None:
         self._bundle = bundle
         self._threads = Threads(threads)
@@ -135,7 +138,10 @@ class Predictor:
         # ready.
         load_library(self.backend)
         if self.backend != "cuda":
-            self._sessions.load_all(self._budget.host_mb // 2)
+            if first is None:
+                self._sessions.load_all(self._budget.host_mb // 2)
+            elif first.at_once == len(bundle.manifest.networks()):
+                self._sessions.load_all()
 
     def _use(self, backend: Backend) -> None:
         self.backend: Backend = backend

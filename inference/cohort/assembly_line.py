@@ -22,6 +22,7 @@ from inference.cohort.outcome import Outcome
 from inference.errors import DeviceError, OutputError, one_line, printable
 from inference.imaging.volume import Volume
 from inference.planning.footprint import image_mb
+from inference.planning.plan import InferencePlan
 from inference.segmented import Segmented
 from leanseg.ending import held, is_ended
 
@@ -32,6 +33,8 @@ Write = Callable[[PreparedCase, Segmented], Outcome]
 
 Raises `OutputError` where it cannot be written, and no other could; any other error is the case's own.
 """
+OpenPredictor = Callable[[InferencePlan | None], Predicts]
+"""Makes the predictor; called once, with the first case's plan, if it has one, while that case is read."""
 Step = Callable[[Case], AbstractContextManager[object]]
 """Stands around each step of a case, on whichever thread: several cases may be under way."""
 Take = Callable[[bool], PreparedCase | None]
@@ -44,8 +47,7 @@ class AssemblyLine:
     """One thread reads, the calling thread segments, one writes."""
 
     take: Take
-    open_predictor: Callable[[], Predicts]
-    """Makes the predictor; called once, while the first case is read."""
+    open_predictor: OpenPredictor
     write: Write
     tell: Tell
     begin: Callable[[PreparedCase], None] = lambda prepared: None
@@ -67,7 +69,7 @@ class AssemblyLine:
             return
         with ThreadPoolExecutor(1) as reader, _Writing(self._write, self.tell) as writing:
             reading: Future[Volume | Failure] | None = reader.submit(self._read, following)
-            predictor = self.open_predictor()
+            predictor = self.open_predictor(following.plan)
             while following is not None:
                 prepared, following = following, None
                 self.begin(prepared)

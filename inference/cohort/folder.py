@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from inference.cohort.assembly_line import AssemblyLine, Step, Tell
+from inference.cohort.assembly_line import AssemblyLine, OpenPredictor, Step, Tell
 from inference.cohort.cases import Case
 from inference.cohort.further_results import FurtherResults
-from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
+from inference.cohort.one_case import Admit, PreparedCase, prepare_case, written_case
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import InputError
 from inference.geometry import same_grid
@@ -37,8 +37,7 @@ class FolderRun:
     """An existing folder."""
     admit: Admit
     """Plans a case from its header."""
-    open_predictor: Callable[[], Predicts]
-    """Makes the predictor; called once, while the first case is read."""
+    open_predictor: OpenPredictor
     tell: Tell
     progress: Progress = _ignore
     begin: Begin = _ignore

@@ -32,9 +32,21 @@ def _limits(call: Call) -> tuple[Precision | None, Budget]:
 
 
 def predictor_for(
-    call: Call, bundle: ModelBundle, further: FurtherResults | None = None, *, one_case: bool
+    call: Call,
+    bundle: ModelBundle,
+    further: FurtherResults | None = None,
+    *,
+    one_case: bool,
+    first: InferencePlan | None = None,
 ) -> Predictor:
     """The predictor of a call, its networks loaded; one for a single case gives them back early.
+
+    Args:
+        call: what was asked.
+        bundle: manifest and files.
+        further: what is written beside the label maps.
+        one_case: there is one case alone.
+        first: how the case is run that is read meanwhile, if that is known.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
@@ -50,6 +62,7 @@ def predictor_for(
         strict_input=call.strict_input,
         statistics=call.statistics is not None,
         writing=writing_cost(further),
+        first=first,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 
 from inference.errors import DeviceError
 from inference.runtime.backends import Backend
@@ -87,7 +88,7 @@ class Sessions:
         self._ahead = {network.file: pool.submit(self._opened, network) for network in fresh}
         pool.shutdown(wait=False)
 
-    def load_all(self, limit_mb: float) -> None:
+    def load_all(self, limit_mb: float = inf) -> None:
         """Load all networks of one window now, unless they are estimated to take more than `limit_mb` MiB.
 
         Raises:

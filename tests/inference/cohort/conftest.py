@@ -34,7 +34,7 @@ class Bench:
         common = {
             "output": self.output,
             "admit": lambda opened: plan_with_room(room_mb),
-            "open_predictor": lambda: predictor,
+            "open_predictor": lambda first: predictor,
             "tell": self.tell,
             "progress": self.console.progress,
         }

@@ -128,7 +128,7 @@ def test_existing_results_are_kept(bench):
 def test_no_predictor_is_made_for_nothing_to_do(bench):
     bench.put("a")
     whole_labels(bench.output / "a.nii.gz", bench.source / "a.nii.gz")
-    bench.run(skip_existing=True, open_predictor=lambda: pytest.fail("made a predictor"))
+    bench.run(skip_existing=True, open_predictor=lambda first: pytest.fail("made a predictor"))
     assert bench.lines[0] == ["a.nii.gz: skipped, a.nii.gz is there"]
 
 

@@ -254,7 +254,7 @@ def test_one_after_another_and_as_a_folder_give_the_same(cohort, tmp_path):
     FolderRun(
         output=tmp_path / "folder",
         admit=admit,
-        open_predictor=lambda: predictor,
+        open_predictor=lambda first: predictor,
         tell=together.append,
         progress=lambda *_: None,
     ).run(cases)

@@ -232,6 +232,16 @@ def test_each_case_is_planned_once_and_run_by_its_plan(bench):
     assert [id(plan) for plan in predictor.plans] == [id(plan) for plan in plans.values()]
 
 
+def test_the_predictor_is_made_for_the_first_cases_plan(bench):
+    bench.put("12")
+    plans, made_for = [], []
+    bench.run(
+        admit=lambda opened: plans.append(plan_with_room()) or plans[-1],
+        open_predictor=lambda first: made_for.append(first) or Threshold(),
+    )
+    assert [id(plan) for plan in made_for] == [id(plans[0])]
+
+
 def test_a_case_without_a_plan_is_planned_by_the_predictor(bench):
     """Where the GPU was the program's choice and its budget cannot be kept, the predictor may leave it."""
     bench.put("12")

@@ -76,7 +76,7 @@ class DeadlyFolder:
         FolderRun(
             output=self.output,
             admit=lambda opened: plan_with_room(),
-            open_predictor=lambda: Watched(run.segment),
+            open_predictor=lambda first: Watched(run.segment),
             tell=tell,
             begin=begin_and_note,
             step=run.step,

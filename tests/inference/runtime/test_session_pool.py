@@ -323,6 +323,20 @@ def test_what_does_not_fit_together_is_not_loaded_ahead(device, tmp_path):
     assert device.open == ["2.onnx"]
 
 
+@pytest.mark.parametrize(("small", "loaded"), [(False, 3), (True, 0)])
+def test_networks_are_loaded_while_the_first_case_is_read_where_its_plan_has_room(
+    device, tmp_path, small, loaded
+):
+    """By half of the budget, 4 GiB, they might be."""
+    bundle = make_bundle(tmp_path / "b", MEMBERS)
+    first = Planner(bundle=bundle, backend="onnxruntime").plan(GEOMETRY, small=small)
+    assert first.at_once == (1 if small else 3)
+    Predictor(bundle, device="onnxruntime", threads=1, first=first).close()
+    assert len(device.opened) == loaded
+    Predictor(bundle, device="onnxruntime", threads=1).close()
+    assert len(device.opened) == loaded + 3
+
+
 def test_sessions_are_told_the_shape_of_their_input(device, tmp_path):
     members = [member(), member(file="b.onnx", window_zyx=(8, 12, 20), axes="RAS")]
     run(make_bundle(tmp_path / "b", members), "cuda")

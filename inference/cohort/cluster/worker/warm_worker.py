@@ -211,7 +211,7 @@ class WarmWorker:
         try:
             AssemblyLine(
                 take=self._take,
-                open_predictor=lambda: self._device,
+                open_predictor=lambda _: self._device,
                 write=self._write,
                 tell=self._tell,
             ).run()
