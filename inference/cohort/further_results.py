@@ -158,9 +158,9 @@ class FurtherResults:
         taken_mb = self.cost.mb_of(size_zyx, frames)
         if taken_mb > allowed_mb:
             raise InputError(
-                f"as {' or '.join(self.kinds)} it would take {ceil(taken_mb)} MiB of memory, with a structure "
-                f"in a slice {frames} times, and {int(allowed_mb)} are left to it; raise --host-memory-mb, or "
-                "leave out --format"
+                f"as {' or '.join(self.kinds)} it would take {ceil(taken_mb)} MiB of memory, with a "
+                f"structure in a slice {frames} times, and {int(allowed_mb)} are left to it; raise "
+                "--host-memory-mb, or leave out --format"
             )
 
 
