@@ -7,7 +7,7 @@ from training.commands.options import add_run_options
 
 WORK = "training.commands.work.train_work"
 
-ALWAYS, AUTO = "always", "auto"
+ALWAYS, IF_THERE = "always", "auto"
 """What `--resume` may be."""
 
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         nargs="?",
-        choices=(ALWAYS, AUTO),
+        choices=(ALWAYS, IF_THERE),
         const=ALWAYS,
         help="go on from the last checkpoint in --output; auto: if there is one, else start",
     )

@@ -17,7 +17,7 @@ from model.label_files import FILES, find_label_set
 from model.labels import LabelSet
 from model.model_errors import LabelSetError
 from training.commands.options import wanted_overrides
-from training.commands.train import ALWAYS, AUTO
+from training.commands.train import ALWAYS, IF_THERE
 from training.commands.work.train_cases import Data, data_of
 from training.data.data_hash import data_hash
 from training.data.folders import data_name
@@ -32,6 +32,7 @@ from training.folder_lock import locked
 from training.phantom.bodies.data_folder import read_label_maps
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
+from training.recipes.sampling_options import AUTO
 from training.runs.batch_search import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.device import find_device, find_precision
@@ -163,7 +164,7 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
 
 def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch.device, ranks: Ranks) -> Run:
     folder: Path = arguments.output
-    if arguments.resume == ALWAYS or (arguments.resume == AUTO and (folder / LAST).exists()):
+    if arguments.resume == ALWAYS or (arguments.resume == IF_THERE and (folder / LAST).exists()):
         return resume_run(info, device, folder, ranks)
     if info.recipe.sampling.batch_size == AUTO and not info.recipe.curriculum:
         found = largest_batch(info, device, folder, ranks)
