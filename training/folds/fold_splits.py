@@ -179,17 +179,18 @@ def _read(path: Path) -> object:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Names of cases from a file that has one a line.
+    """Names of cases from a file that has one a line; blank lines do not count.
 
     Raises:
-        DataError: it cannot be read, or is empty.
+        DataError: it cannot be read, or names none.
     """
     try:
-        names = tuple(path.read_text(encoding="utf-8").splitlines())
+        lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
         raise NoDataError(f"{path}: no such file; give one with a name a line") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    names = tuple(line for line in lines if line.strip())
     if not names:
         raise DataError(f"{path}: names no case")
     return names

@@ -183,9 +183,19 @@ def test_a_file_of_names_holds_cases_out(tmp_path):
     assert [case.name for case in held_out] == ["a", "d"]
 
 
+def test_blank_lines_name_no_case(tmp_path):
+    kept, _ = named_apart(ABC, names_file(tmp_path, "", "d", "", " ", "a", ""))
+    assert [case.name for case in kept] == ["b", "c", "e", "f"]
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
-    [("x", "names case x, which is not"), ("", "names no case"), ("abcdef", "none is left to train on")],
+    [
+        ("x", "names case x, which is not"),
+        ("", "names no case"),
+        ([" "], "names no case"),
+        ("abcdef", "none is left to train on"),
+    ],
 )
 def test_names_that_do_not_fit(tmp_path, names, message):
     with pytest.raises(DataError, match=message):
