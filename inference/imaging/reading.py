@@ -107,6 +107,16 @@ def read_volume(path: Path) -> Volume:
     return open_image(path).read()
 
 
+def voxel_file(path: Path) -> Path:
+    """The file that holds an image's voxels: the image itself, or the one that its header names.
+
+    Raises:
+        InputError: the header cannot be read, or the file that it names is not beside it.
+    """
+    read = _reader(path)
+    return path if read is None else _header(read, path).stored.path
+
+
 def image_suffix(name: str) -> str:
     """The ending by which a file's format is known, as it stands in the name; empty for other files."""
     return next((name[-len(suffix) :] for suffix in READERS if name.lower().endswith(suffix)), "")

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from training.data.file_lists import files_of, with_data_beside
+from training.data.file_lists import files_of
 from training.data.folders import CaseFiles
 from training.data.prepared import read_record
 from training.data.quick_hash import files_sha256
@@ -87,7 +87,7 @@ def _are_the_same(one: CaseFiles, other: CaseFiles) -> bool:
 
 
 def _image_files(case: CaseFiles) -> list[Path]:
-    return [file for path in case.images for part in with_data_beside(path) for file in files_of(part)]
+    return [file for path in case.images for file in files_of(path)]
 
 
 def _shown(case: CaseFiles) -> Path:

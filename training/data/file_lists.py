@@ -3,20 +3,24 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from inference.errors import InputError
+from inference.imaging.reading import image_suffix, voxel_file
 from training.training_errors import DataError
 
-WITH_DATA_BESIDE = (".mhd", ".nhdr")
-"""Headers whose voxels lie in another file of their name."""
+MAY_NAME_ANOTHER = (".mha", ".mhd", ".nrrd", ".nhdr")
+"""Formats whose header may say that the voxels lie in another file."""
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that an image consists of: itself, or all that lie in its folder (a DICOM series).
+    """The files that an image consists of: itself, and the one that its header names, if it does.
+
+    A folder (a DICOM series) is all that lies in it.
 
     Raises:
         DataError: the folder holds no file.
     """
     if not path.is_dir():
-        return [path]
+        return with_data_beside(path)
     found = files_in(path)
     if not found:
         raise DataError(f"{path}: holds no file; give an image file, or a folder with a DICOM series")
@@ -24,10 +28,17 @@ def files_of(path: Path) -> list[Path]:
 
 
 def with_data_beside(path: Path) -> list[Path]:
-    """An image's path, and the files beside a detached header that hold its voxels."""
-    if path.suffix.lower() not in WITH_DATA_BESIDE:
+    """An image's path, and the file with its voxels, where its header names another one.
+
+    A header that cannot be read, or whose file is not there, stands alone: whoever reads the image says so.
+    """
+    if path.is_dir() or image_suffix(path.name).lower() not in MAY_NAME_ANOTHER:
         return [path]
-    return [path, *(other for other in sorted(path.parent.glob(f"{path.stem}.*")) if other != path)]
+    try:
+        voxels = voxel_file(path)
+    except InputError:
+        return [path]
+    return [path] if voxels == path else [path, voxels]
 
 
 def files_in(folder: Path, *, follow: bool = True) -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model.label_files import FILES
 from training.data.annotations import ANNOTATED, GIVEN
-from training.data.file_lists import files_in, files_of, with_data_beside
+from training.data.file_lists import files_in, files_of
 from training.data.fingerprint import FINGERPRINT
 from training.data.folders import find_cases
 from training.data.quick_hash import files_sha256, folder_sha256
@@ -67,7 +67,6 @@ def _of_images(path: Path) -> Iterator[tuple[str, Path]]:
 
 def _of_case(name: str, paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     for number, path in enumerate(paths):
-        for one in with_data_beside(path):
-            for file in files_of(one):
-                where = file.relative_to(one).as_posix() if one.is_dir() else file.name
-                yield f"{name}/{number}/{where}", file
+        for file in files_of(path):
+            where = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            yield f"{name}/{number}/{where}", file

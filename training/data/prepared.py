@@ -54,15 +54,19 @@ class StoreInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file that a case was made from, or a folder with a DICOM series, as it was then."""
+    """A file that a case was made from, or a folder with a DICOM series, as it was then.
+
+    Where an image is several files (a series, a header and its voxels):
+    """
 
     path: str
+    """The folder, or the header."""
     bytes: int
-    """Of a folder, the sum over its files."""
+    """The sum over the files."""
     modified_ns: int
-    """Of a folder, the sum over its files, which changes with the time of any of them."""
+    """The sum over the files, which changes with the time of any of them."""
     sha256: str
-    """Of a folder, over the names of its files and the SHA-256 of each."""
+    """Over the names of the files and the SHA-256 of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,11 +168,12 @@ def image_sha256(path: Path) -> str:
     Raises:
         DataError: it is a folder without any file.
     """
-    if not path.is_dir():
+    files, base = files_of(path), path if path.is_dir() else path.parent
+    if files == [path]:
         return file_sha256(path)
     found = hashlib.sha256()
-    for file in files_of(path):
-        found.update(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n".encode())
+    for file in files:
+        found.update(f"{file.relative_to(base).as_posix()} {file_sha256(file)}\n".encode())
     return found.hexdigest()
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.training.data.detached import write_detached
 from tests.training.tiny import recipe_file, write_dataset
 from training.__main__ import main
 from training.data.data_hash import are_other_data, data_hash
@@ -43,14 +44,12 @@ def test_other_annotations_are_other_data(tmp_path):
         assert are_other_data(before, data_hash([changed, *cases[1:]]))
 
 
-def test_voxels_beside_their_header_count(tmp_path):
+@pytest.mark.parametrize("voxels", ["case0_0000.raw", "voxels.raw"])
+def test_voxels_beside_their_header_count(tmp_path, voxels):
     (case,) = labelled_cases(write_dataset(tmp_path / "data", cases=1))
-    header, voxels = tmp_path / "case0_0000.mhd", tmp_path / "case0_0000.raw"
-    header.write_text("ElementDataFile = case0_0000.raw")
-    voxels.write_bytes(b"as it was")
-    case = replace(case, images=(header,))
+    case = replace(case, images=(write_detached(tmp_path / "case0_0000.mhd", b"12", voxels),))
     before = data_hash([case])
-    voxels.write_bytes(b"exchanged")
+    (tmp_path / voxels).write_bytes(b"13")
     assert are_other_data(before, data_hash([case]))
 
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests.training.data.detached import write_detached
 from tests.training.tiny import recipe_file, write_dataset
 from training.__main__ import main
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
@@ -47,6 +48,17 @@ def test_images_that_differ_between_their_ends_are_not_the_same(tmp_path):
     refuse_common_images(trained, [case(tmp_path / "y", "c", air + b"c" + air)])
     with pytest.raises(DataError, match=r"trained on as \S*x/b_0000\.mha"):
         refuse_common_images(trained, [case(tmp_path / "y", "c", air + b"b" + air)])
+
+
+def test_voxels_that_a_header_names_tell_two_cases_apart(tmp_path):
+    """Both headers are the same, and name a file that is not called after them."""
+    trained, same, other = (
+        CaseFiles(name="ct", images=(write_detached(tmp_path / name / "ct.mhd", voxels),), labels=tmp_path)
+        for name, voxels in (("a", b"12"), ("b", b"12"), ("c", b"13"))
+    )
+    refuse_common_images([trained], [other])
+    with pytest.raises(DataError, match=r"b/ct\.mhd: is validated on, and trained on as \S*a/ct\.mhd"):
+        refuse_common_images([trained], [same])
 
 
 def test_a_prepared_case_is_known_by_what_it_was_prepared_from(tmp_path):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.training.data.detached import write_detached
 from tests.training.plans.made_plans import write_names
 from training.data.input_hash import input_sha256
 from training.data.quick_hash import folder_sha256
@@ -64,7 +65,7 @@ def test_what_a_data_set_is_not_read_from_does_not_count(tmp_path):
     [
         "disk/imagesTr/a_0000.nii.gz",
         "disk/labelsTr/a.nii.gz",
-        "disk/imagesTr/t2.raw",
+        "disk/imagesTr/voxels.raw",
         "disk/series/2.dcm",
         "list/mine.json",
         "list/annotated.json",
@@ -75,8 +76,9 @@ def test_what_a_data_set_is_not_read_from_does_not_count(tmp_path):
 )
 def test_a_datalist_counts_with_all_that_it_names_and_that_lies_beside_it(tmp_path, changed):
     disk = write_names(tmp_path / "disk", ["a"])
-    for name in ("imagesTr/t2.mhd", "imagesTr/t2.raw", "series/1.dcm", "series/2.dcm"):
-        (disk / name).parent.mkdir(exist_ok=True)
+    write_detached(disk / "imagesTr/t2.mhd", b"12", "voxels.raw")
+    (disk / "series").mkdir()
+    for name in ("series/1.dcm", "series/2.dcm"):
         (disk / name).touch()
     images = [f"../disk/{name}" for name in ("imagesTr/a_0000.nii.gz", "imagesTr/t2.mhd", "series")]
     path = datalist(tmp_path / "list", images, "../disk/labelsTr/a.nii.gz")
