@@ -27,6 +27,7 @@ from training.bundling.trained import check_localization, load_ensemble, load_tr
 from training.child_programs import PREDICT, Job
 from training.comparison.held_out_scores import Score
 from training.data.data_hash import are_other_data, data_hash
+from training.data.doubled_cases import refuse_common_images_of_folds
 from training.data.folders import CaseFiles
 from training.data.image_links import link_images, refuse_detached
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
@@ -94,7 +95,8 @@ class CrossValidation:
             RecipeError: the recipe finds the foreground only.
             CheckpointError: the localization network's checkpoint is missing or not usable.
             ExportError: it names organs, or sees other images than the recipe's.
-            DataError: a held-out case's images are gone, or keep their voxels in other files.
+            DataError: a held-out case's images are gone, or keep their voxels in other files; or a fold, of
+                whichever, would be judged on images that it trains on.
         """
         if self.recipe.channels == FOREGROUND:
             raise RecipeError(
@@ -107,6 +109,11 @@ class CrossValidation:
             for case in [] if self.scored(fold) else self.held_out_cases(fold):
                 for image in case.images:
                     refuse_detached(image)
+        folds = [[self.cases[name] for name in names] for names in self.split.held_out]
+        held_out = {case.name for fold in folds for case in fold}
+        refuse_common_images_of_folds(
+            [case for case in self.cases.values() if case.name not in held_out], folds
+        )
 
     def begin(self) -> None:
         """Write down what is asked for, or compare it with what an earlier call asked for.

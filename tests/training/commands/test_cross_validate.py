@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -96,6 +97,18 @@ def test_a_dry_run_names_the_recipe_and_changes_that_were_given(four, tmp_path, 
     assert "--set keep_every_steps=3" in call
 
 
+def test_an_image_that_comes_twice_is_not_held_out_by_one_fold_and_trained_on_by_it(four, tmp_path, capsys):
+    """With this seed fold 0 is to hold out one, fold 1 the other."""
+    for place in ("imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz"):
+        shutil.copy(four / place.format("case0"), four / place.format("copy"))
+    call = words(recipe_file(tmp_path), four, tmp_path / "out", "--folds", 2, "--seed", 1, "--dry-run")
+    assert main(call) == 1
+    first, second = (four / f"imagesTr/{name}_0000.nii.gz" for name in ("case0", "copy"))
+    assert capsys.readouterr().err == (
+        f"error: {first}: is validated on in fold 0, and trained on as {second}; leave one of them out\n"
+    )
+
+
 def network_of(path, **fields):
     """A checkpoint to find the region with, and what it cannot be used for, as the fields say."""
     fields = {"channels": "foreground", **fields}
@@ -167,7 +180,8 @@ def test_a_fingerprint_of_an_earlier_call_is_that_of_its_data_alone(four, tmp_pa
     for spacing in ((2.0, 2.0, 2.0), (3.0, 3.0, 3.0)):
         for index in range(4):
             labels = np.ones((8, 8, 8), np.uint8)
-            write_case(four, f"case{index}", labels.astype(np.int16), labels, spacing_xyz_mm=spacing)
+            hu = np.full(labels.shape, index, np.int16)
+            write_case(four, f"case{index}", hu, labels, spacing_xyz_mm=spacing)
         assert main(call) == 130
         spacings.append(sorted(read_fingerprint(path).spacing_zyx_mm for path in out.glob("fingerprint-*")))
     assert spacings == [[(2.0, 2.0, 2.0)], [(2.0, 2.0, 2.0), (3.0, 3.0, 3.0)]]

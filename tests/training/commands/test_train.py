@@ -144,6 +144,19 @@ def test_a_case_that_comes_twice_is_not_on_both_sides_of_a_split(cubes, tmp_path
     assert error.count("\n") == 1
 
 
+def test_a_case_that_comes_twice_is_not_held_out_by_one_of_its_names(cubes, tmp_path, capsys):
+    data = shutil.copytree(cubes, tmp_path / "data")
+    for place in ("imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz"):
+        shutil.copy(data / place.format("case0"), data / place.format("copy"))
+    (tmp_path / "names.txt").write_text("copy\n")
+    call = words(recipe_file(tmp_path), data, tmp_path / "run", "--hold-out", str(tmp_path / "names.txt"))
+    assert main(call) == 1
+    first, second = (data / f"imagesTr/{name}_0000.nii.gz" for name in ("case0", "copy"))
+    assert capsys.readouterr().err == (
+        f"error: {second}: is validated on, and trained on as {first}; leave one of them out\n"
+    )
+
+
 def test_a_validation_set_that_holds_a_case_of_the_data_is_refused(cubes, tmp_path, capsys):
     other = case_of_the_cubes(cubes, tmp_path)
     call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--validation", str(other))

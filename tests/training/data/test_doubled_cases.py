@@ -7,6 +7,7 @@ import pytest
 from tests.training.data.detached import write_detached
 from tests.training.tiny import recipe_file, write_dataset
 from training.__main__ import main
+from training.data import doubled_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
 from training.data.folders import CaseFiles, labelled_cases
 from training.data.quick_hash import EDGE_BYTES
@@ -39,6 +40,11 @@ def test_a_copy_under_another_name_is_the_same_case(tmp_path):
         DataError, match=r"y/c_0000\.mha: is validated on, and trained on as \S*x/b_0000\.mha"
     ):
         refuse_common_images(trained, [case(tmp_path / "y", "c", b"two")])
+
+
+def test_images_that_no_other_has_the_size_of_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(doubled_cases, "files_sha256", lambda _: pytest.fail("was read"))
+    refuse_common_images([case(tmp_path / "x", "a", b"one")], [case(tmp_path / "y", "b", b"three")])
 
 
 def test_images_that_differ_between_their_ends_are_not_the_same(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.checkpoints import write_checkpoint
+from tests.training.data.detached import write_detached
 from tests.training.tiny import tiny_recipe
 from training.data.folders import CaseFiles
 from training.folds.cross_validation import STATE, CrossValidation, refuse_failed
@@ -98,11 +99,49 @@ def test_cases_of_which_people_annotated_nothing_are_not_segmented(tmp_path):
     assert whole.held_out_cases(1) == [cases[2]]
 
 
+def with_images(whole, folder, **contents):
+    """The cases with an image each, of these contents."""
+    for name, content in contents.items():
+        (folder / f"{name}.mha").write_bytes(content)
+    cases = {name: replace(whole.cases[name], images=(folder / f"{name}.mha",)) for name in contents}
+    return replace(whole, cases={**whole.cases, **cases})
+
+
+@pytest.mark.parametrize(
+    ("held_out", "copy_of_c", "told"),
+    [
+        ((("a", "b"), ("c",)), "a", "a.mha: is validated on in fold 0, and trained on as {}/c.mha"),
+        ((("a",), ("b",)), "b", "b.mha: is validated on in fold 1, and trained on as {}/c.mha"),
+        ((("a",), ("b", "c")), "b", None),
+    ],
+    ids=["in two folds", "in one and in none", "in one fold"],
+)
+def test_no_fold_trains_on_what_it_is_judged_by(tmp_path, held_out, copy_of_c, told):
+    """Case c has the image of another; a case that no fold holds out is trained on in all."""
+    contents = {"a": b"one", "b": b"two"}
+    whole = with_images(whole_of(tmp_path, held_out), tmp_path, **contents, c=contents[copy_of_c])
+    if told is None:
+        whole.check([0])
+        return
+    with pytest.raises(DataError) as error:
+        whole.check([0])
+    assert str(error.value) == f"{tmp_path}/{told.format(tmp_path)}; leave one of them out"
+
+
+def test_images_of_which_people_annotated_nothing_are_validated_on_by_no_fold(tmp_path):
+    """Case c has the image of a; fold 0 is judged by a, fold 1 by neither."""
+    whole = with_images(whole_of(tmp_path, (("a",), ("c",))), tmp_path, a=b"one", b=b"two", c=b"one")
+    given = {name: replace(whole.cases[name], given=()) for name in "ac"}
+    replace(whole, cases={**whole.cases, **given}).check([0, 1])
+    with pytest.raises(DataError, match=r"a\.mha: is validated on in fold 0"):
+        replace(whole, cases={**whole.cases, "c": given["c"]}).check([0, 1])
+
+
 def test_folds_that_are_not_asked_for_or_are_scored_need_no_images(tmp_path):
     """Fold 0 holds cases a and b out, fold 1 case c, whose voxels in another file cannot be linked."""
-    whole = whole_of(tmp_path)
-    cases = {"c": replace(whole.cases["c"], images=(Path("c.mhd"),))}
-    whole = replace(whole, cases={**whole.cases, **cases})
+    whole = with_images(whole_of(tmp_path), tmp_path, a=b"one", b=b"two")
+    images = (write_detached(tmp_path / "c.mhd", b"12"),)
+    whole = replace(whole, cases={**whole.cases, "c": replace(whole.cases["c"], images=images)})
     whole.check([0])
     with pytest.raises(DataError, match=r"c\.mhd: keeps its voxels in another file"):
         whole.check([0, 1])

@@ -47,7 +47,9 @@ def _cases(
     cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
     if arguments.hold_out is not None:
         refuse_common_names(arguments.data, cases)
-        return named_apart(cases, arguments.hold_out)
+        kept, held_out = named_apart(cases, arguments.hold_out)
+        refuse_common_images(kept, held_out)
+        return kept, held_out
     try:
         fraction = float(arguments.validation)
     except ValueError:
