@@ -34,6 +34,7 @@ from training.folds.fold_scores import raw_files, read_scores, score_labels, wri
 from training.folds.fold_splits import Split
 from training.recipes.recipe import FOREGROUND, Recipe
 from training.runs.checkpoints import load_checkpoint
+from training.runs.lost_runs import refuse_lost_run
 from training.runs.run import BEST, LAST, timetable_of
 from training.training_errors import CheckpointError, RecipeError, TrainingError
 from training.whole_files import read_json, write_json, write_text
@@ -93,7 +94,8 @@ class CrossValidation:
 
         Raises:
             RecipeError: the recipe finds the foreground only.
-            CheckpointError: the localization network's checkpoint is missing or not usable.
+            CheckpointError: the localization network's checkpoint is missing or not usable; or a fold's run
+                has lost its last checkpoint.
             ExportError: it names organs, or sees other images than the recipe's.
             DataError: a held-out case's images are gone, or keep their voxels in other files; or a fold, of
                 whichever, would be judged on images that it trains on.
@@ -106,6 +108,8 @@ class CrossValidation:
         if self.localization is not None:
             check_localization(load_trained(self.localization), self.recipe)
         for fold in wanted:
+            # Also where it is scored: scores go with the run that they are of.
+            refuse_lost_run(self.fold_folder(fold))
             for case in [] if self.scored(fold) else self.held_out_cases(fold):
                 for image in case.images:
                     refuse_detached(image)

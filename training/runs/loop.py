@@ -119,9 +119,13 @@ def _one_step(
     if held_out is not None and run.timetable.validates_after(done):
         _validate(run, held_out, told)
     _turn(run, done)
-    if recipe.keep_every_steps is not None and done % recipe.keep_every_steps == 0:
+    is_kept = recipe.keep_every_steps is not None and done % recipe.keep_every_steps == 0
+    if is_kept:
         run.save(KEPT.format(done), moments=False)
-    if done % recipe.checkpoint_every_steps == 0 or done == run.timetable.steps:
+    # Beside what is kept for good there is a checkpoint to go on from, also before the first one is due: by
+    # that a run whose last one is gone is known.
+    is_due = done % recipe.checkpoint_every_steps == 0 or done == run.timetable.steps
+    if is_due or (is_kept and done < recipe.checkpoint_every_steps):
         run.save(LAST, moments=True)
 
 

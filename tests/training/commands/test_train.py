@@ -213,6 +213,21 @@ def test_a_run_does_not_start_from_what_it_would_remove(cubes, tmp_path, capsys)
     assert best.read_text() == "earlier"
 
 
+@pytest.mark.parametrize("resume", [(), ("--resume",), ("--resume", "auto")], ids=" ".join)
+def test_results_of_a_run_that_has_lost_its_last_checkpoint_stay(cubes, tmp_path, capsys, resume):
+    run = tmp_path / "run"
+    call = words(recipe_file(tmp_path, keep_every_steps=4), cubes, run, "--validation", str(cubes))
+    assert main(call) == 0
+    (run / LAST).unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    assert main([*call, *resume]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: {run}: holds step-000004.safetensors of a run whose last.safetensors is gone, and a new run "
+        "would remove it; choose another --output, or move the folder elsewhere"
+    )
+    assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
 def test_two_runs_do_not_train_in_one_folder(cubes, tmp_path, capsys):
     """As when cross-validate was killed and called again, while the training that it had started goes on."""
     call = words(recipe_file(tmp_path), cubes, tmp_path / "run", "--steps", "1", "--validation", "0")

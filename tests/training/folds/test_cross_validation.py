@@ -150,6 +150,17 @@ def test_folds_that_are_not_asked_for_or_are_scored_need_no_images(tmp_path):
     whole.check([0, 1])
 
 
+def test_a_fold_whose_run_has_lost_its_last_checkpoint_is_not_trained_again(tmp_path):
+    """Its scores would be removed with it. `write_checkpoint` writes one of step 8."""
+    whole = with_images(whole_of(tmp_path), tmp_path, a=b"1", b=b"23", c=b"456")
+    whole.fold_folder(1).mkdir()
+    (whole.fold_folder(1) / "scores.csv").touch()
+    write_checkpoint(whole.fold_folder(1) / "best.safetensors")
+    whole.check([0])
+    with pytest.raises(CheckpointError, match=r"fold-1: holds best\.safetensors of a run whose last"):
+        whole.check([0, 1])
+
+
 def test_programs_that_failed_are_named():
     refuse_failed({"fold 0": 0}, "training", "the log")
     with pytest.raises(TrainingError) as error:

@@ -140,6 +140,15 @@ def test_checkpoints_that_are_kept_for_good(cubes, tmp_path):
     assert load_checkpoint(tmp_path / kept[0])[1].step == 3
 
 
+def test_what_is_kept_for_good_has_a_checkpoint_to_go_on_from_beside_it(cubes, tmp_path, monkeypatch):
+    """Also before the first one is due: else the run could not be told from one that has lost it."""
+    info = info_of(cubes, keep_every_steps=3, checkpoint_every_steps=100)
+    _, expected = finish(start_run(info, CPU, tmp_path / "whole"), cubes)
+    _, resumed = finish_in_two(info, cubes, tmp_path / "cut", monkeypatch, stop=4)
+    assert resumed == expected
+    assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
+
+
 CONVERGING = {
     "stopping": {"kind": "converged", "epochs": 60, "window_epochs": 8, "anneal_epochs": 2},
     "sampling": {"batch_size": 2},

@@ -40,6 +40,7 @@ from training.runs.initial_weights import check_initial
 from training.runs.log import read_log
 from training.runs.loop import train
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
+from training.runs.lost_runs import refuse_lost_run
 from training.runs.record import write_record
 from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
 from training.runs.run_files import of_a_run
@@ -273,6 +274,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise CheckpointError(
             f"{arguments.output}: already holds a run; go on with --resume, or choose another --output"
         )
+    refuse_lost_run(arguments.output)
     if arguments.resume == ALWAYS and not (arguments.output / LAST).exists():
         raise NoCheckpointError(
             f"{arguments.output / LAST}: no such checkpoint; start with --resume auto, or without --resume"
