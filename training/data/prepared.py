@@ -54,19 +54,19 @@ class StoreInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A file that a case was made from, or a folder with a DICOM series, as it was then.
+    """An image or a label map that a case was made from, as it was then.
 
-    Where an image is several files (a series, a header and its voxels):
+    It may be several files: a folder with a DICOM series, or a header and its voxels.
     """
 
     path: str
-    """The folder, or the header."""
+    """The file, the folder or the header."""
     bytes: int
-    """The sum over the files."""
+    """The sum over its files."""
     modified_ns: int
-    """The sum over the files, which changes with the time of any of them."""
+    """The sum over its files, which changes with the time of any of them."""
     sha256: str
-    """Over the names of the files and the SHA-256 of each."""
+    """Of several files, over the names and the SHA-256 of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
