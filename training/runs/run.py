@@ -31,6 +31,7 @@ from training.runs.run_files import BEST as BEST
 from training.runs.run_files import LAST as LAST
 from training.runs.run_files import LOG as LOG
 from training.runs.run_files import forget_run
+from training.runs.sound_convolutions import convolve_soundly
 from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
 from training.runs.turned_convolutions import turn_convolutions
@@ -282,7 +283,9 @@ def _autocast(precision: str, device: torch.device) -> AbstractContextManager[ob
 
 
 def _change_computation(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
-    """Let the network compute the same in less memory or time, as the recipe says."""
+    """Let the network compute the same in less memory or time, as the recipe says, and soundly."""
+    if device.type == "cpu":
+        convolve_soundly(network)
     if device.type == "cpu" and not recipe.compile:
         normalize_channels_last(network)
         turn_convolutions(network)

@@ -1,4 +1,4 @@
-"""Convolutions of small patches on a CPU: by its fast kernels, and never by those that err.
+"""Convolutions of small patches on a CPU, by its fast kernels.
 
 In float32 torch (`use_mkldnn` in its Convolution.cpp) computes a convolution of one patch by its plain
 kernels, several times as slow as oneDNN's, where channels × z × y are no more than 20480. x does not count:
@@ -6,10 +6,7 @@ turned so that its shortest side comes last, a patch in the lower levels of a ne
 limit. Which kernels torch would take is asked of torch, whose rule also looks at the kernel's size, the
 number of threads and whether oneDNN is there.
 
-In bfloat16, on a processor with AVX-512 and without AMX (AMD EPYC, torch 2.13), the gradient of the weights
-of a kernel of three slices over an image of two is made of whatever lay in memory (24 of 30 tries; over one
-slice with a stride of two 19 of 30, over three or more none of 300): such images, in the lowest levels of
-networks for small patches, are taken in float32.
+In bfloat16 nothing is turned; what is too small for it is taken in float32 (`sound_convolutions`).
 """
 
 from collections.abc import Sequence
@@ -18,9 +15,11 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
+from training.runs.sound_convolutions import sound_convolution
+
 
 def turn_convolutions(network: nn.Module) -> None:
-    """Let a network's convolutions be computed by fast and sound kernels while it trains on a CPU.
+    """Let a network's convolutions be computed by fast kernels while it trains on a CPU.
 
     Losses and gradients stay the same up to rounding, since products are added up in another order. Weights,
     and what the network computes when it is judged or exported, stay what they were.
@@ -36,13 +35,8 @@ def _can_be_turned(module: nn.Conv3d) -> bool:
 
 
 def _turned(module: nn.Conv3d, x: Tensor) -> Tensor:
-    if not module.training or x.device.type != "cpu":
-        return nn.Conv3d.forward(module, x)
-    if torch.is_autocast_enabled("cpu"):
-        if x.shape[2] >= module.kernel_size[0]:
-            return nn.Conv3d.forward(module, x)
-        with torch.autocast("cpu", enabled=False):
-            return nn.Conv3d.forward(module, x.float())
+    if not module.training or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return sound_convolution(module, x)
     longest_first = sorted(range(3), key=lambda axis: x.shape[2 + axis], reverse=True)
     as_it_lies, turned = _arguments(module, x, range(3)), _arguments(module, x, longest_first)
     if _fast(as_it_lies) or not _fast(turned):

@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from tests.training.tiny import tiny_recipe
 from training.data.batches import Batch
 from training.runs import compilation
+from training.runs import run as run_module
 from training.runs import step as step_module
 from training.runs.checkpoints import RunInfo
 from training.runs.run import start_run
@@ -34,10 +36,10 @@ def batch_of(size, seed=0):
     )
 
 
-def steps_of(tmp_path, count=3, size=4, **fields):
+def steps_of(tmp_path, count=3, size=4, precision="fp32", **fields):
     """Losses of a few steps on the same patches, and the run after them."""
     recipe = tiny_recipe(**{"patch_zyx": [8, 8, 8], "sampling": {"batch_size": size}} | fields)
-    info = RunInfo(recipe=recipe, step=0, seed=3, precision="fp32", cases=("a",))
+    info = RunInfo(recipe=recipe, step=0, seed=3, precision=precision, cases=("a",))
     run = start_run(info, CPU, tmp_path)
     return [training_step(run, step, batch_of(size, step)) for step in range(count)], run
 
@@ -149,6 +151,28 @@ def test_a_compiled_network_gives_the_same_losses_nearly(tmp_path):
     found, run = steps_of(tmp_path, size=1, network=NETWORKS[1], compile=True)
     assert found == pytest.approx(expected, rel=1e-4)
     assert all("_orig_mod" not in name for name in run.network.state_dict())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_learns_nothing_from_garbage_in_bf16(tmp_path):
+    """Of patches of 8 voxels its lowest level has 2, too few for bf16 on some processors."""
+    network = {**NETWORKS[0], "init_filters": 16}
+    expected, _ = steps_of(tmp_path, size=1, network=network)
+    found, _ = steps_of(tmp_path, size=1, network=network, compile=True, precision="bf16")
+    assert found == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["as it is", "compiled"])
+def test_convolutions_take_images_too_small_for_bf16_in_fp32(tmp_path, monkeypatch, compiled):
+    monkeypatch.setattr(run_module, "compile_network", lambda network, device: None)
+    _, run = steps_of(tmp_path, count=0, network=NETWORKS[1], compile=compiled)
+    convolutions = [module for module in run.network.modules() if isinstance(module, nn.Conv3d)]
+    of_three = [module for module in convolutions if module.kernel_size == (3, 3, 3)]
+    assert len(of_three) == 6  # Two of each level on the way down, and two on the way up.
+    with torch.autocast("cpu", torch.bfloat16):
+        for module in of_three:
+            assert module(torch.ones(1, module.in_channels, 2, 4, 4)).dtype is torch.float32
 
 
 def test_compile_without_a_compiler_is_refused_in_one_line(tmp_path, monkeypatch):
