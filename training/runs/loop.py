@@ -177,7 +177,7 @@ def _say_decay(run: Run, stage: Stage, why: str) -> None:
     if run.ranks.is_first:
         logger.info(
             "step %d: the learning rate decays from here to step %d: %s",
-            stage.anneal_step,
+            run.timetable.decays_from(stage, run.info.anneal_steps[stage.number]),
             stage.end_step,
             why,
         )

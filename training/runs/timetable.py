@@ -39,8 +39,8 @@ class Stage:
     most_epochs: int
     """How long it lasts at most."""
     anneal_step: int | None
-    """First step of the decay, where the run stops when it has converged; of a stage that is no longer than
-    the decay, its first one."""
+    """First step of the decay, or of what is left of the warm-up before it, where the run stops when it has
+    converged; of a stage that is no longer than the decay, its first one."""
 
     @property
     def batch_size(self) -> int:
@@ -92,14 +92,27 @@ class Timetable:
         epochs of another length must not count anew what is done.
         """
         stage, schedule = self.stage_of(step), self.recipe.schedule
-        warm_up = warm_up_steps(schedule, self.stages[0].epoch_steps)
         if stage.anneal_step is None:
             start = stage.first_step + _whole_epochs(step - stage.first_step, stage)
-            return learning_rate(step, stage.peak, schedule, self.steps, warm_up=warm_up, epoch_start=start)
-        if step < stage.anneal_step:
-            return stage.peak * min(1.0, (step + 1) / max(1, warm_up))
-        done, left = step - stage.anneal_step, max(1, stage.end_step - stage.anneal_step)
+            return learning_rate(
+                step, stage.peak, schedule, self.steps, warm_up=self._warm_up, epoch_start=start
+            )
+        decays_from = self.decays_from(stage, stage.anneal_step)
+        if step < decays_from:
+            return stage.peak * min(1.0, (step + 1) / max(1, self._warm_up))
+        done, left = step - decays_from, max(1, stage.end_step - decays_from)
         return stage.peak * decay(done, schedule, left, _whole_epochs(done, stage))
+
+    def decays_from(self, stage: Stage, anneal_step: int) -> int:
+        """First step in which the learning rate of a stage falls that anneals from a step on.
+
+        What is left of the warm-up comes first: weights that were just drawn do not meet the peak.
+        """
+        return max(anneal_step, min(self._warm_up, stage.end_step))
+
+    @property
+    def _warm_up(self) -> int:
+        return warm_up_steps(self.recipe.schedule, self.stages[0].epoch_steps)
 
     def validates_after(self, done: int) -> bool:
         """Whether held-out cases are looked at when this many steps are done."""

@@ -208,6 +208,26 @@ def test_short_stages_anneal_from_their_first_step(cubes, tmp_path, monkeypatch,
         assert resumed == whole
 
 
+def test_a_short_first_stage_says_when_its_warm_up_is_over(cubes, tmp_path, monkeypatch, caplog):
+    """One step an epoch: three of warm-up, then two of decay, for which five were meant."""
+    caplog.set_level("INFO", logger="training")
+    monkeypatch.setattr(loop, "validate", lambda *_: {"liver": 0.5})
+    monkeypatch.setattr(loop, "training_step", lambda run, step, batch: 1.0)
+    fields = {
+        "stopping": {**CONVERGING["stopping"], "anneal_epochs": 5},
+        "schedule": {"kind": "warmup_cosine", "warmup_epochs": 3},
+        "curriculum": [{"patch_zyx": [8, 8, 8], "batch_size": 2, "epochs": 5}],
+    }
+    info = info_of(cubes, **{**CONVERGING, **fields})
+    _, whole = finish(start_run(info, CPU, tmp_path / "whole"), cubes)
+    rates = [line["learning_rate"] for line in log_of(tmp_path / "whole") if "loss" in line]
+    assert rates == pytest.approx([0.01 / 3, 0.02 / 3, 0.01, 0.01, 0.005])
+    (said,) = (message for message in caplog.messages if "the learning rate decays" in message)
+    assert said.startswith("step 3: the learning rate decays from here to step 5: ")
+    _, resumed = finish_in_two(info, cubes, tmp_path / "cut", monkeypatch, 2)
+    assert resumed == whole
+
+
 def test_a_run_is_not_resumed_as_another_kind_of_run(cubes, tmp_path):
     info = info_of(cubes)
     finish(start_run(info, CPU, tmp_path), cubes)

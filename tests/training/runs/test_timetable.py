@@ -176,6 +176,29 @@ def test_a_stage_that_is_no_longer_than_its_decay_anneals_from_its_first_step():
     assert {timetable.rate_of(step) for step in range(19, 29)} == {0.01}
 
 
+@pytest.mark.parametrize(
+    ("warm_up_epochs", "by_hand"),
+    [
+        (0, [1, 0.962, 0.854, 0.691, 0.5, 0.309, 0.146, 0.038]),
+        (2, [0.25, 0.5, 0.75, 1, 1, 0.854, 0.5, 0.146]),
+        (4, [1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8, 1]),
+        (5, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]),
+    ],
+)
+def test_a_short_first_stage_warms_up_before_it_decays(warm_up_epochs, by_hand):
+    """Four epochs of two steps, where the decay takes five: it has what the warm-up leaves.
+
+    (1 + cos(π·k/8)) / 2 or (1 + cos(π·k/4)) / 2.
+    """
+    schedule = {"kind": "warmup_cosine", "warmup_epochs": warm_up_epochs}
+    stopping = {"kind": "converged", "epochs": 50, "window_epochs": 3, "anneal_epochs": 5}
+    stages = [{"patch_zyx": [8, 8, 8], "batch_size": 5, "epochs": epochs} for epochs in (4, 20)]
+    rates = rates_of(curriculum=stages, schedule=schedule, stopping=stopping)
+    assert rates[:8] == pytest.approx([0.01 * share for share in by_hand], abs=1e-5)
+    # Where the warm-up is longer than the stage, the next one ends it.
+    assert rates[8:10] == pytest.approx([0.009, 0.01] if warm_up_epochs == 5 else [0.01, 0.01])
+
+
 CONVERGING_STOPPING = {"kind": "converged", "window_epochs": 3, "anneal_epochs": 1}
 
 
