@@ -99,6 +99,18 @@ class Monitor:
         if self.anneal_from is None:
             self._look(epoch)
 
+    def stop_waiting(self, epoch: float) -> None:
+        """Let the learning rate decay from an epoch on, since what is left of the time is needed for that.
+
+        Nothing where it decays already.
+        """
+        if self.anneal_from is None:
+            self.anneal_from = epoch
+            self.why = (
+                f"epoch {epoch:g}: {self._epochs} epochs at most, of which the last "
+                f"{self._options.anneal_epochs} are for the decay of the learning rate"
+            )
+
     def verdict(self) -> Verdict:
         """What is to be done after the last validation: go on, let the learning rate decay, or end."""
         if self.anneal_from is None:
@@ -109,11 +121,7 @@ class Monitor:
     def _look(self, epoch: float) -> None:
         last_chance = self._epochs - self._options.anneal_epochs
         if epoch >= last_chance:
-            self.anneal_from = epoch
-            self.why = (
-                f"epoch {epoch:g}: {self._epochs} epochs at most, of which the last "
-                f"{self._options.anneal_epochs} are for the decay of the learning rate"
-            )
+            self.stop_waiting(epoch)
             return
         window = max(self._options.window_epochs, WINDOW_SHARE * epoch)
         seen = [point for point in self._points if point.epoch > epoch - window]

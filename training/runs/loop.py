@@ -165,7 +165,9 @@ def _turn(run: Run, done: int) -> None:
         monitor = Monitor(stopping, stage.most_epochs)
         for epoch, dice, loss in run.info.watched:
             monitor.add(epoch, dice, loss)
-        if monitor.verdict() != "go on" or done == stage.anneal_step:
+        if done == stage.anneal_step:
+            monitor.stop_waiting((done - stage.first_step) / stage.epoch_steps)
+        if monitor.verdict() != "go on":
             run.anneal_from(done)
             stage = run.timetable.stages[stage.number]
             _say_decay(run, stage, monitor.why)

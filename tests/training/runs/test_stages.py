@@ -200,7 +200,11 @@ def test_short_stages_anneal_from_their_first_step(cubes, tmp_path, monkeypatch,
     rates = [line["learning_rate"] for line in log_of(tmp_path / "whole") if "loss" in line]
     decay = [0.01, 0.01 * 0.5**0.9]
     assert rates == pytest.approx([0.01] * first + decay + decay + [0.01])
-    last = [message for message in caplog.messages if "the learning rate decays" in message][-1]
+    said, *_, last = (message for message in caplog.messages if "the learning rate decays" in message)
+    assert said.startswith(f"step {first}: the learning rate decays from here to step {first + 2}: ")
+    # Of validations after 8 and 16 epochs the last one's reason would be that they are too few.
+    time_is_over = "epoch 18: 20 epochs at most, of which the last 2 are for the decay of the learning rate"
+    assert ("epoch 8: over the last 8" if every_epochs == 1 else time_is_over) in said
     assert last.startswith(f"step {first + 4}: the learning rate decays from here to step {first + 5}: ")
     assert last.endswith("the stage is no longer than that takes")
     for stop in (first + 2, first + 3, first + 4):
