@@ -133,10 +133,6 @@ class Ranks:
         distributed.all_gather_object(found, item, group=self.group)
         return found
 
-    def barrier(self) -> None:
-        """Wait until every process is here."""
-        self.gather(None)
-
 
 ALONE = Ranks()
 """A run of one process."""

@@ -30,8 +30,6 @@ class Stage:
     first_step: int
     end_step: int
     """The step after its last one."""
-    first_epoch: int
-    """Epochs before it."""
     epoch_steps: int
     """Steps of an epoch."""
     peak: float
@@ -79,11 +77,6 @@ class Timetable:
     def stage_of(self, step: int) -> Stage:
         """The stage that a step is in, the last one for steps after its end."""
         return next((stage for stage in self.stages if step < stage.end_step), self.stages[-1])
-
-    def epoch_of(self, step: int) -> int:
-        """The epoch that a step is in, from 0."""
-        stage = self.stage_of(step)
-        return stage.first_epoch + (step - stage.first_step) // stage.epoch_steps
 
     def rate_of(self, step: int) -> float:
         """Learning rate of a step.
@@ -167,7 +160,6 @@ def _stages(
             whole=part is not None and part.patch_zyx == WHOLE,
             first_step=step,
             end_step=end,
-            first_epoch=epoch,
             epoch_steps=epoch_steps,
             most_epochs=ceil(steps / epoch_steps),
             peak=(part and part.learning_rate) or _peak(recipe, part, size),

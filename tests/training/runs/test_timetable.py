@@ -20,7 +20,7 @@ def test_an_epoch_of_cases_is_rounded_up_to_whole_steps():
     recipe = tiny_recipe(stopping={"kind": "epochs", "epochs": 3}, sampling={"batch_size": 4})
     timetable = make_timetable(recipe, cases=10)
     assert timetable.steps == 9
-    assert [timetable.epoch_of(step) for step in range(9)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert timetable.stages[0].epoch_steps == 3
 
 
 def test_an_epoch_of_iterations_does_not_depend_on_the_cases():
@@ -41,7 +41,6 @@ def test_stages_of_a_curriculum_follow_one_another():
     assert [stage.batch_size for stage in stages] == [4, 2, 1]
     assert [stage.recipe.patch_zyx[0] for stage in stages] == [8, 16, 16]
     assert [stage.whole for stage in stages] == [False, False, True]
-    assert [stage.first_epoch for stage in stages] == [0, 3, 5]
 
 
 def test_a_stage_may_have_a_learning_rate_of_its_own():
