@@ -1,5 +1,6 @@
 """How well a checkpoint segments cases that it has not seen, on its own grid: Dice and HD95."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,20 @@ class Score:
     """Infinite where the structure was not found."""
 
 
-def score_checkpoint(path: Path, store: CaseStore, device: torch.device) -> list[Score]:
+@dataclass(frozen=True, kw_only=True)
+class GridScore(Score):
+    """One structure of one case, on a grid of known size."""
+
+    diagonal_mm: float
+    """Length of the diagonal of the grid's box: no distance in it is longer."""
+
+    @property
+    def counted_mm(self) -> float:
+        """HD95 as it counts in means: the diagonal where it is infinite."""
+        return self.hd95_mm if math.isfinite(self.hd95_mm) else self.diagonal_mm
+
+
+def score_checkpoint(path: Path, store: CaseStore, device: torch.device) -> list[GridScore]:
     """Scores of each case and each structure that its truth holds.
 
     Raises:
@@ -48,9 +62,17 @@ def score_checkpoint(path: Path, store: CaseStore, device: torch.device) -> list
                 padding=recipe.inference.tiling.padding,
             )
             truth = np.asarray(case.channels[:])
-            for channel, dsc, hd95 in channel_scores(prediction, truth, recipe.voxel_zyx_mm):
-                structure = recipe.channel_names[channel]
-                found.append(Score(case=case.name, structure=structure, dice=dsc, hd95_mm=hd95))
+            sides_mm = [n * mm for n, mm in zip(truth.shape, recipe.voxel_zyx_mm, strict=True)]
+            found += [
+                GridScore(
+                    case=case.name,
+                    structure=recipe.channel_names[channel],
+                    dice=dsc,
+                    hd95_mm=hd95,
+                    diagonal_mm=math.hypot(*sides_mm),
+                )
+                for channel, dsc, hd95 in channel_scores(prediction, truth, recipe.voxel_zyx_mm)
+            ]
     return found
 
 

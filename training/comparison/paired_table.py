@@ -1,13 +1,18 @@
-"""Two ways to train, case by case: means, differences, and whether they could be chance."""
+"""Two ways to train, case by case: means, differences, and whether they could be chance.
+
+The HD95 of a structure that was not found is infinite; as everywhere in means, the length of the image's
+diagonal takes its place, so that missing an organ never looks better.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from scipy.stats import wilcoxon
 
-from training.comparison.held_out_scores import Score
+from training.comparison.held_out_scores import GridScore
 
 ALL = "all structures"
 
@@ -23,17 +28,32 @@ class Row:
     dice_p: float
     """Wilcoxon's signed-rank test over cases; 1 where nothing differs."""
     hd95_mm: tuple[float, float]
-    """Means over the cases in which both found the structure; nan where there are none."""
+    """Means over the cases, with the image's diagonal for a structure that was not found."""
     hd95_p: float
     found: tuple[int, int]
     """In how many cases each found the structure."""
+    infinite: int
+    """Number of pairs with an infinite distance, for which the diagonal counts; of all structures, of each of
+    them."""
 
 
-Means = Mapping[tuple[str, str], tuple[float, float]]
-"""(case, structure) to Dice and HD95, means over seeds."""
+@dataclass(frozen=True, kw_only=True)
+class _Mean:
+    """Of a structure of a case over seeds, or of a case over its structures."""
+
+    dice: float
+    hd95_mm: float
+    found: bool
+    """In any of them."""
+    infinite: bool
+    """Whether a distance in any of them was."""
 
 
-def compare(baseline: Sequence[Sequence[Score]], accelerated: Sequence[Sequence[Score]]) -> list[Row]:
+Means = Mapping[tuple[str, str], _Mean]
+"""(case, structure) to means over seeds."""
+
+
+def compare(baseline: Sequence[Sequence[GridScore]], accelerated: Sequence[Sequence[GridScore]]) -> list[Row]:
     """One row for each structure in the order of the scores, and a last one over all.
 
     Args:
@@ -45,43 +65,48 @@ def compare(baseline: Sequence[Sequence[Score]], accelerated: Sequence[Sequence[
     rows = []
     for structure in structures:
         pairs = [(value, second[key]) for key, value in first.items() if key[1] == structure]
-        rows.append(_row(structure, pairs))
+        rows.append(_row(structure, pairs, sum(a.infinite or b.infinite for a, b in pairs)))
     cases = dict.fromkeys(case for case, _ in first)
-    rows.append(_row(ALL, [(_of_case(first, case), _of_case(second, case)) for case in cases]))
+    pairs = [(_of_case(first, case), _of_case(second, case)) for case in cases]
+    rows.append(_row(ALL, pairs, sum(row.infinite for row in rows)))
     return rows
 
 
-def _over_seeds(runs: Sequence[Sequence[Score]]) -> Means:
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+def _over_seeds(runs: Sequence[Sequence[GridScore]]) -> Means:
+    found: dict[tuple[str, str], list[_Mean]] = {}
     for scores in runs:
         for score in scores:
-            found.setdefault((score.case, score.structure), []).append((score.dice, score.hd95_mm))
-    return {key: _means(values) for key, values in found.items()}
+            is_found = math.isfinite(score.hd95_mm)
+            one = _Mean(dice=score.dice, hd95_mm=score.counted_mm, found=is_found, infinite=not is_found)
+            found.setdefault((score.case, score.structure), []).append(one)
+    return {key: _mean(values) for key, values in found.items()}
 
 
-def _of_case(means: Means, case: str) -> tuple[float, float]:
-    return _means([value for (name, _), value in means.items() if name == case])
+def _of_case(means: Means, case: str) -> _Mean:
+    return _mean([value for (name, _), value in means.items() if name == case])
 
 
-def _means(values: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Mean Dice, and mean of the finite distances; infinite where none is."""
-    finite = [distance for _, distance in values if math.isfinite(distance)]
-    return float(np.mean([dsc for dsc, _ in values])), float(np.mean(finite)) if finite else math.inf
+def _mean(values: Sequence[_Mean]) -> _Mean:
+    return _Mean(
+        dice=fmean(value.dice for value in values),
+        hd95_mm=fmean(value.hd95_mm for value in values),
+        found=any(value.found for value in values),
+        infinite=any(value.infinite for value in values),
+    )
 
 
-def _row(structure: str, pairs: Sequence[tuple[tuple[float, float], tuple[float, float]]]) -> Row:
-    dice = np.array([[a[0], b[0]] for a, b in pairs])
-    distances = np.array([[a[1], b[1]] for a, b in pairs])
-    finite = np.isfinite(distances)
-    both = distances[finite.all(1)]
+def _row(structure: str, pairs: Sequence[tuple[_Mean, _Mean]], infinite: int) -> Row:
+    dice = np.array([[a.dice, b.dice] for a, b in pairs])
+    distances = np.array([[a.hd95_mm, b.hd95_mm] for a, b in pairs])
     return Row(
         structure=structure,
         cases=len(pairs),
         dice=(float(dice[:, 0].mean()), float(dice[:, 1].mean())),
         dice_p=paired_p(dice[:, 1] - dice[:, 0]),
-        hd95_mm=(float(both[:, 0].mean()), float(both[:, 1].mean())) if len(both) else (math.nan, math.nan),
-        hd95_p=paired_p(both[:, 1] - both[:, 0]),
-        found=(int(finite[:, 0].sum()), int(finite[:, 1].sum())),
+        hd95_mm=(float(distances[:, 0].mean()), float(distances[:, 1].mean())),
+        hd95_p=paired_p(distances[:, 1] - distances[:, 0]),
+        found=(sum(a.found for a, _ in pairs), sum(b.found for _, b in pairs)),
+        infinite=infinite,
     )
 
 
@@ -93,7 +118,7 @@ def paired_p(differences: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> 
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
+    """The rows as a table, and how many distances the image's diagonal stands for."""
     lines = [
         "| structure | cases | DSC baseline | DSC accelerated | p | HD95 baseline, mm | HD95 accelerated, mm "
         "| p | found by each |",
@@ -105,4 +130,6 @@ def markdown(rows: Sequence[Row]) -> str:
             f"| {row.structure} | {row.cases} | {a:.4f} | {b:.4f} | {row.dice_p:.3f} | {c:.2f} | {d:.2f} | "
             f"{row.hd95_p:.3f} | {row.found[0]}, {row.found[1]} |"
         )
+    if infinite := rows[-1].infinite:
+        lines += ["", f"pairs with an infinite distance: {infinite} counted as the image's diagonal"]
     return "\n".join(lines)

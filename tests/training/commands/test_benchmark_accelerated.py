@@ -2,9 +2,10 @@
 
 import json
 
+import pytest
 import yaml
 
-from tests.training.tiny import DOCUMENT
+from tests.training.tiny import DOCUMENT, write_dataset
 from training.__main__ import main
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import LAST
@@ -14,7 +15,8 @@ def test_both_ways_are_trained_scored_and_timed(cubes, tmp_path, capsys):
     recipe, output = tmp_path / "recipe.yaml", tmp_path / "bench"
     stopping = {"kind": "epochs", "epochs": 10}
     recipe.write_text(yaml.safe_dump({**DOCUMENT, "stopping": stopping}))
-    call = ["benchmark", "accelerated", str(recipe), "--data", str(cubes), "--test", str(cubes)]
+    test = write_dataset(tmp_path / "test", side=24)
+    call = ["benchmark", "accelerated", str(recipe), "--data", str(cubes), "--test", str(test)]
     call += ["--output", str(output), "--validation", str(cubes), "--device", "cpu"]
     assert main([*call, "--window-epochs", "3", "--slope-per-epoch", "1"]) == 0
     out = capsys.readouterr().out
@@ -25,7 +27,7 @@ def test_both_ways_are_trained_scored_and_timed(cubes, tmp_path, capsys):
     assert (slow.step, slow.precision) == (20, "fp32")
     # An epoch of two cases is one step of two; any slope will do once 8 validations are there; 3 to anneal.
     assert (fast.batch_size, fast.step) == (2, 10)
-    found = json.loads((output / "benchmark.json").read_text())
+    found = json.loads((output / "benchmark.json").read_text(), parse_constant=pytest.fail)
     assert found["steps"] == {"baseline": [20], "accelerated": [10]}
     assert (
         found["times_less_cpu"]

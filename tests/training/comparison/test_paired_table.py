@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from training.comparison.accelerating import accelerated_document, workflow_fields
-from training.comparison.held_out_scores import Score, channel_scores
+from training.comparison.held_out_scores import GridScore, channel_scores
 from training.comparison.paired_table import ALL, compare, markdown, paired_p
+
+MISSED = (0.0, math.inf)
 
 
 def scores(values, structure="liver"):
-    """One score a case."""
+    """One score a case, in images whose diagonal is 100 mm."""
     return [
-        Score(case=f"case{index}", structure=structure, dice=dice, hd95_mm=hd95)
+        GridScore(case=f"case{index}", structure=structure, dice=dice, hd95_mm=hd95, diagonal_mm=100.0)
         for index, (dice, hd95) in enumerate(values)
     ]
 
@@ -28,10 +30,28 @@ def test_means_are_over_cases_and_seeds():
     assert liver.found == (2, 2)
 
 
-def test_distances_count_where_both_found_the_structure():
-    rows = compare([scores([(0.8, 2.0), (0.0, math.inf)])], [scores([(0.8, 3.0), (0.5, 9.0)])])
-    assert rows[0].hd95_mm == (2.0, 3.0)
+def test_a_structure_that_was_missed_counts_as_the_images_diagonal():
+    rows = compare([scores([(0.8, 2.0), MISSED, MISSED])], [scores([(0.8, 3.0), (0.5, 9.0), MISSED])])
+    assert rows[0].hd95_mm == (pytest.approx(202 / 3), pytest.approx(112 / 3))
     assert rows[0].found == (1, 2)
+    assert rows[0].infinite == 2
+
+
+def test_missing_an_organ_never_looks_better():
+    """A spleen at 10 mm beside a liver at 6: without it, the mean would be that of the liver alone."""
+    livers = scores([(0.9, 6.0)] * 4)
+    found, missed = (scores([value] * 4, "spleen") for value in ((0.6, 10.0), MISSED))
+    liver, spleen, everything = compare([livers + found], [livers + missed])
+    assert liver.hd95_mm == (6.0, 6.0)
+    assert (spleen.hd95_mm, spleen.found) == ((10.0, 100.0), (4, 0))
+    assert everything.hd95_mm == (8.0, 53.0)
+    assert (liver.infinite, spleen.infinite, everything.infinite) == (0, 4, 4)
+
+
+def test_a_seed_that_missed_a_structure_counts_too():
+    (liver, _) = compare([scores([MISSED]), scores([(0.8, 2.0)])], [scores([(0.8, 3.0)])] * 2)
+    assert liver.hd95_mm == (51.0, 3.0)
+    assert (liver.found, liver.infinite) == ((1, 1), 1)
 
 
 def test_the_last_row_takes_each_cases_mean_over_its_structures():
@@ -53,6 +73,14 @@ def test_a_table_has_a_line_a_row():
     assert markdown(rows).splitlines()[2] == (
         "| liver | 1 | 0.8000 | 0.7000 | 1.000 | 2.00 | 3.00 | 1.000 | 1, 1 |"
     )
+    assert "infinite" not in markdown(rows)
+    missed = compare([scores([(0.8, 2.0)])], [scores([MISSED])])
+    assert markdown(missed).splitlines()[2:] == [
+        "| liver | 1 | 0.8000 | 0.0000 | 1.000 | 2.00 | 100.00 | 1.000 | 1, 0 |",
+        "| all structures | 1 | 0.8000 | 0.0000 | 1.000 | 2.00 | 100.00 | 1.000 | 1, 0 |",
+        "",
+        "pairs with an infinite distance: 1 counted as the image's diagonal",
+    ]
 
 
 def test_scores_of_a_shifted_cube():

@@ -1,7 +1,6 @@
 """What `python -m training benchmark accelerated` does."""
 
 import argparse
-import json
 import logging
 import sys
 import time
@@ -13,7 +12,7 @@ from statistics import fmean
 from training.commands import train
 from training.commands.work import train_work
 from training.comparison.accelerating import accelerated_document, baseline_document, write_document
-from training.comparison.held_out_scores import Score, score_checkpoint
+from training.comparison.held_out_scores import GridScore, score_checkpoint
 from training.comparison.paired_table import Row, compare, markdown
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
@@ -24,6 +23,7 @@ from training.runs.checkpoints import load_checkpoint
 from training.runs.device import find_device
 from training.runs.run import BEST, LAST
 from training.training_errors import RecipeError
+from training.whole_files import write_json
 
 WAYS = ("baseline", "accelerated")
 
@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         RecipeError: the recipe or the call is faulty.
         TrainingError: data or a checkpoint are not usable.
+        WriteError: a file cannot be written.
     """
     if arguments.seeds < 1:
         raise RecipeError(f"--seeds: must be 1 or more, is {arguments.seeds}")
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     _train(arguments, recipes["baseline"], arguments.output / "warm-up", 0, "--steps", "1")
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     cpu_seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-    scores: dict[str, list[list[Score]]] = {way: [] for way in WAYS}
+    scores: dict[str, list[list[GridScore]]] = {way: [] for way in WAYS}
     steps: dict[str, list[int]] = {way: [] for way in WAYS}
     for seed in range(arguments.seeds):
         for way in WAYS:
@@ -93,7 +94,7 @@ def _train(arguments: argparse.Namespace, recipe: Path, output: Path, seed: int,
     train_work.run(parser.parse_args(words))
 
 
-def _score(arguments: argparse.Namespace, folder: Path) -> list[Score]:
+def _score(arguments: argparse.Namespace, folder: Path) -> list[GridScore]:
     path = folder / BEST if (folder / BEST).exists() else folder / LAST
     recipe = load_checkpoint(path)[1].recipe
     store = CaseStore(labelled_cases(arguments.test), recipe, 0.0, arguments.output / "cache")
@@ -122,8 +123,7 @@ def _report(arguments: argparse.Namespace, rows: Sequence[Row], taken: Taken) ->
         "times_less_cpu": cpu_ratio,
         "rows": [asdict(row) for row in rows],
     }
-    path = arguments.output / "benchmark.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.output / "benchmark.json", document)
     sys.stdout.write(markdown(rows) + "\n\n")
     for way in WAYS:
         steps = fmean(taken.steps[way])
