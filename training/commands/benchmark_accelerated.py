@@ -1,7 +1,7 @@
 """Compare a recipe with itself in the accelerated workflow.
 
 Both are trained on the same cases with the same seeds; their best checkpoints segment cases that neither has
-seen. Prints time, Dice and HD95 of each
+seen; images that `--data` and `--test` have in common are refused. Prints time, Dice and HD95 of each
 structure with paired p values, and writes them to `benchmark.json`. The length of the image's diagonal takes
 the place of infinite distances.
 """

@@ -41,8 +41,10 @@ class _Held:
     """The images that a prepared case was made from."""
 
 
-def refuse_common_images(cases: Sequence[CaseFiles], held_out: Sequence[CaseFiles]) -> None:
-    """Nothing if no case is validated on with images that another one, or itself, is trained on with.
+def refuse_common_images(
+    cases: Sequence[CaseFiles], held_out: Sequence[CaseFiles], use: str = "validated on"
+) -> None:
+    """Nothing if no case is held out with images that another one, or itself, is trained on with.
 
     Names do not count: two data sets may both have a case_0001, of two patients (every folder of phantoms
     has the same names), and one patient may have other names in each. Nor do labels: those of two patients
@@ -50,15 +52,15 @@ def refuse_common_images(cases: Sequence[CaseFiles], held_out: Sequence[CaseFile
 
     Args:
         cases: trained on.
-        held_out: validated on, if people annotated anything of them.
+        held_out: kept apart from these, if people annotated anything of them.
+        use: what is done with them, for the message.
 
     Raises:
         DataError: images are the same file, or the same byte for byte; or a prepared case is damaged.
     """
     for one, same in _on_both_sides(cases, [held_out]):
         raise DataError(
-            f"{_shown(one.case)}: is validated on, and trained on as {_shown(same.case)}; leave one of them "
-            "out"
+            f"{_shown(one.case)}: is {use}, and trained on as {_shown(same.case)}; leave one of them out"
         )
 
 

@@ -33,3 +33,15 @@ def test_both_ways_are_trained_scored_and_timed(cubes, tmp_path, capsys):
         found["times_less_cpu"]
         == found["cpu_seconds"]["baseline"][0] / found["cpu_seconds"]["accelerated"][0]
     )
+
+
+def test_cases_to_judge_by_that_are_trained_on_are_refused(cubes, tmp_path, capsys):
+    """Before anything is trained or written."""
+    recipe, output = tmp_path / "recipe.yaml", tmp_path / "bench"
+    recipe.write_text(yaml.safe_dump(DOCUMENT))
+    call = ["benchmark", "accelerated", str(recipe), "--data", str(cubes), "--test", str(cubes)]
+    assert main([*call, "--output", str(output), "--device", "cpu"]) == 1
+    image = cubes / "imagesTr" / "case0_0000.nii.gz"
+    told = f"{image}: is judged by, and trained on as {image}; leave one of them out"
+    assert told in capsys.readouterr().err
+    assert not output.exists()

@@ -14,6 +14,7 @@ from training.commands.work import train_work
 from training.comparison.accelerating import accelerated_document, baseline_document, write_document
 from training.comparison.held_out_scores import GridScore, score_checkpoint
 from training.comparison.paired_table import Row, compare, markdown
+from training.data.doubled_cases import refuse_common_images
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 from training.recipes.extending import find_recipe, read_recipe_document
@@ -35,11 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         RecipeError: the recipe or the call is faulty.
-        TrainingError: data or a checkpoint are not usable.
+        TrainingError: data or a checkpoint are not usable, or cases to judge by are trained on.
         WriteError: a file cannot be written.
     """
     if arguments.seeds < 1:
         raise RecipeError(f"--seeds: must be 1 or more, is {arguments.seeds}")
+    refuse_common_images(labelled_cases(arguments.data), labelled_cases(arguments.test), "judged by")
     recipes = _write_recipes(arguments)
     # Both ways find resampled cases on disk, so that neither pays for them.
     _train(arguments, recipes["baseline"], arguments.output / "warm-up", 0, "--steps", "1")
