@@ -14,8 +14,21 @@ from training.commands.work import train_work
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST
 
-ON_DEMAND = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-LARGE_ON_DEMAND = ON_DEMAND.is_file() and "[madvise]" in ON_DEMAND.read_text(encoding="utf-8")
+LARGE_PAGES_OF_LINUX = Path("/sys/kernel/mm/transparent_hugepage")
+
+
+def chosen(file):
+    """What the kernel does, of the words of one of its files: `never`, of `always madvise [never]`."""
+    return file.read_text(encoding="utf-8").partition("[")[2].partition("]")[0] if file.is_file() else ""
+
+
+def large_on_demand(folder):
+    """Whether memory comes in large pages where a program asks for them, and at once.
+
+    `never` and `defer` of `defrag` give them where some happen to be free.
+    """
+    at_once = chosen(folder / "defrag") in ("always", "madvise", "defer+madvise")
+    return chosen(folder / "enabled") == "madvise" and at_once
 
 
 @pytest.fixture
@@ -194,7 +207,27 @@ def test_memory_that_does_not_suffice_is_one_line(monkeypatch, capsys):
     )
 
 
-@pytest.mark.skipif(not LARGE_ON_DEMAND, reason="the kernel gives large pages to all, or to none")
+@pytest.mark.parametrize(
+    ("enabled", "defrag", "asked"),
+    [
+        ("always [madvise] never", "always defer defer+madvise [madvise] never", True),
+        ("always [madvise] never", "always defer [defer+madvise] madvise never", True),
+        ("always [madvise] never", "always [defer] defer+madvise madvise never", False),
+        ("always [madvise] never", "always defer defer+madvise madvise [never]", False),
+        ("[always] madvise never", "[always] defer defer+madvise madvise never", False),
+        (None, None, False),
+    ],
+)
+def test_where_the_kernel_gives_large_pages_on_demand(tmp_path, enabled, defrag, asked):
+    for name, text in (("enabled", enabled), ("defrag", defrag)):
+        if text is not None:
+            (tmp_path / name).write_text(text + "\n")
+    assert large_on_demand(tmp_path) == asked
+
+
+@pytest.mark.skipif(
+    not large_on_demand(LARGE_PAGES_OF_LINUX), reason="the kernel gives large pages to all, to none, or late"
+)
 @pytest.mark.parametrize(("before", "large"), [(None, True), ("0", False)])
 def test_torch_takes_memory_in_large_pages_unless_told_otherwise(before, large):
     """80 MB that a command takes, most of them in pages of 2 MiB, or none."""
