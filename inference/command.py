@@ -37,11 +37,12 @@ from inference.cohort.outcome import Outcome, exit_code, findings, look_at, nami
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
-from inference.errors import InputError, LeanSegError, OutputError, UsageError, one_line, printable
+from inference.errors import InputError, LeanSegError, OutputError, UsageError, one_line
 from inference.imaging.writing import is_there
 from inference.planning.planner import Planner
 from leanseg.ending import is_ended
 from model.bundle import ModelBundle, load_bundle
+from model.case_names import printable
 from model.model_errors import BundleError
 from model.organ_counts import listed
 

@@ -14,6 +14,8 @@
 ends in 2 too.
 """
 
+from model.case_names import printable
+
 SCATTERED = "labels are scattered like noise; left as they are, without clean-up"
 """What is said of a result in so many pieces that it is noise."""
 
@@ -77,8 +79,3 @@ def reason(error: BaseException) -> str:
 def one_line(error: BaseException) -> str:
     """The message of an error on one printable line; the name of its class where there is none."""
     return printable(" ".join(str(error).split())) or type(error).__name__
-
-
-def printable(text: str) -> str:
-    """A text in which control characters and undecodable bytes of file names are spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

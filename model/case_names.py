@@ -1,4 +1,4 @@
-"""How the files of a case are named, in data sets, in input folders and among results.
+"""How the files of a case are named, in data sets, in input folders and among results, and how it is shown.
 
 `CASE_0000.nii.gz` is the first channel of a case, `CASE_0001.nii.gz` the second, and `CASE.nii.gz` its label
 map (the convention of nnU-Net and of the FLARE challenges). A file without a channel number is its case's
@@ -30,6 +30,15 @@ def channel_stem(case: str, channel: int) -> str:
     'liver_7_0001'
     """
     return f"{case}_{channel:04d}"
+
+
+def printable(text: str) -> str:
+    r"""A text in which control characters, line breaks and undecodable bytes of file names are spelled out.
+
+    >>> printable("liver_7"), printable("a\nb"), printable("\udcff")
+    ('liver_7', 'a\\nb', '\\udcff')
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 FORMULA = re.compile(r"'*[=+\-@\t\r]")

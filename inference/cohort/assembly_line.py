@@ -19,12 +19,13 @@ from inference.cohort.one_case import (
     predict_case,
 )
 from inference.cohort.outcome import Outcome
-from inference.errors import DeviceError, OutputError, one_line, printable
+from inference.errors import DeviceError, OutputError, one_line
 from inference.imaging.volume import Volume
 from inference.planning.footprint import image_mb
 from inference.planning.plan import InferencePlan
 from inference.segmented import Segmented
 from leanseg.ending import held, is_ended
+from model.case_names import printable
 
 Tell = Callable[[Outcome], None]
 """Takes each outcome as soon as it is known, in the order of the cases."""

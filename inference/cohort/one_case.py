@@ -18,7 +18,6 @@ from inference.errors import (
     OutputError,
     ResultNameError,
     one_line,
-    printable,
 )
 from inference.geometry import Geometry, same_grid
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
@@ -30,6 +29,7 @@ from inference.planning.plan import InferencePlan
 from inference.segmented import Segmented
 from inference.timing import Timings
 from leanseg.ending import is_ended
+from model.case_names import printable
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from inference.cohort.asked_files import ORGANS_CSV, ORGANS_JSON, check_asked_file
 from inference.cohort.outcome import Outcome, organ_figures
-from inference.errors import UsageError, printable
+from inference.errors import UsageError
 from inference.imaging.writing import LABELS_SUFFIX, whole_file
-from model.case_names import as_cell
+from model.case_names import as_cell, printable
 
 KINDS = (".csv", ".json")
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from inference.cohort.cases import Case
-from inference.errors import SCATTERED, one_line, printable
+from inference.errors import SCATTERED, one_line
 from inference.geometry import Geometry
 from inference.segmented import Segmented
 from inference.timing import Timings
 from inference.trust.organ_figures import OrganFigures
+from model.case_names import printable
 from model.organ_counts import ml_in_words, organs_in_words
 
 MOST_DOUBTS = 4

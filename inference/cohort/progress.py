@@ -4,7 +4,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from inference.errors import printable
+from model.case_names import printable
 
 WIDTH = 30
 

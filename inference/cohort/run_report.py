@@ -9,10 +9,10 @@ from typing import Any
 
 from inference.call import Call
 from inference.cohort.outcome import Outcome, organ_figures
-from inference.errors import printable
 from inference.imaging.writing import whole_file
 from inference.runtime.process_memory import peak_mb
 from model.bundle import ModelBundle
+from model.case_names import printable
 
 PACKAGES = {
     "numpy": "numpy",

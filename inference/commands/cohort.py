@@ -35,10 +35,11 @@ from inference.cohort.further_results import SUFFIXES, object_writer
 from inference.cohort.opening import value_unit
 from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables
 from inference.cohort.progress import Console
-from inference.errors import UsageError, printable
+from inference.errors import UsageError
 from inference.imaging.writing import whole_file
 from inference.option_values import add_statistics, at_least_one
 from model.bundle import ModelBundle, load_bundle
+from model.case_names import printable
 
 MOST_NAMED = 3
 """Cases that failed in earlier runs are named up to so many."""

@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from inference.errors import InputError, printable
+from inference.errors import InputError
 from inference.imaging.formats.dicom_discord import commonest, left_out
 from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
 from inference.imaging.formats.dicom_folder import dicom_files, dicom_files_below
+from model.case_names import printable
 
 CT = "CT"
 UNKNOWN = "of unknown modality"

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from inference.errors import printable
 from inference.imaging.formats.dicom_file import DicomImage
 from model.arrays import F64
+from model.case_names import printable
 
 TURNED_DEGREES = 0.1
 """Angle between slices from which the user is told; headers round to a hundredth of that."""

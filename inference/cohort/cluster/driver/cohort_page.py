@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.cohort.cluster.driver.live_view import duration
 from inference.cohort.cluster.fates import Fate
-from inference.errors import printable
+from model.case_names import printable
 from model.organ_counts import ml_in_words
 
 ODD = 3.5

@@ -10,7 +10,8 @@ from inference.cohort.cluster.driver.cohort_call import CohortCall
 from inference.cohort.cluster.driver.cohort_run import Standing
 from inference.cohort.cluster.fates import Fate, Task, failed_fate
 from inference.cohort.further_results import SUFFIXES
-from inference.errors import UsageError, printable
+from inference.errors import UsageError
+from model.case_names import printable
 
 LOOKED_AT = 1000
 """Outcomes of earlier runs whose bundle is looked at: more would take minutes behind URLs."""

@@ -8,7 +8,7 @@ from inference.cohort.cluster.driver.cohort_run import Standing
 from inference.cohort.cluster.fates import Fate
 from inference.cohort.outcome import look_at
 from inference.cohort.progress import Console
-from inference.errors import printable
+from model.case_names import printable
 
 SAYS_S = 60.0
 """Seconds between two lines where there is no terminal to draw on."""

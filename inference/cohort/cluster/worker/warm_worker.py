@@ -37,10 +37,11 @@ from inference.cohort.opening import (
     value_unit,
 )
 from inference.cohort.outcome import Outcome, failed, organ_figures
-from inference.errors import DeviceError, InputError, LeanSegError, one_line, printable
+from inference.errors import DeviceError, InputError, LeanSegError, one_line
 from inference.imaging.writing import LABELS_SUFFIX
 from inference.segmented import Segmented
 from model.bundle import load_bundle
+from model.case_names import printable
 
 
 @dataclass(frozen=True, kw_only=True)
