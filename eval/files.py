@@ -1,12 +1,14 @@
 """Names of cases, and result files: written whole or not at all, and never over another one unless asked."""
 
 import csv
+import json
 import os
 import re
 import tempfile
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from eval.eval_errors import JudgingError
 from model.case_names import as_cell, from_cell, split_channel
@@ -122,11 +124,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    """Write a table; a value that a row lacks becomes an empty cell, and no cell is a formula."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    """Write a table; a value that a row lacks becomes an empty cell, and no cell is a formula.
+
+    Bytes of a file's name that are no UTF-8 are spelled out: a table is UTF-8, whatever names it holds.
+    """
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({column: as_cell(value) for column, value in row.items()} for row in rows)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document; a file's name that is no UTF-8 comes back as it was, through JSON's own escapes."""
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from eval.files import atomic_path
+from eval.files import write_json
 from eval.machine import processors
 from leanseg.version import VERSION
 
@@ -60,8 +60,7 @@ def beside(table: Path) -> Path:
 
 def write_provenance(table: Path, origin: Mapping[str, Any]) -> None:
     """Write the origin of a table beside it."""
-    with atomic_path(beside(table)) as temporary:
-        temporary.write_text(json.dumps(origin, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(beside(table), origin)
 
 
 def read_provenance(table: Path) -> dict[str, Any] | None:

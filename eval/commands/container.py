@@ -236,6 +236,8 @@ def _images(folder: Path) -> list[Path]:
     )
     if not images:
         raise JudgingError(f"{folder}: holds no .nii.gz or .nii images")
+    if odd := [image.name for image in images if not image.name.isprintable()]:
+        raise JudgingError(f"{folder / odd[0]}: has a name that cannot be printed; rename it")
     names = [output_name(image) for image in images]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

@@ -42,7 +42,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.eval_errors import JudgingError
-from eval.files import check_writable, read_csv, stem_of
+from eval.files import check_writable, read_csv, stem_of, write_json
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
 from eval.provenance import beside, provenance, write_provenance
@@ -54,7 +54,6 @@ from eval.scoring.json_summaries import (
     NNUNET,
     grand_challenge_metrics,
     nnunet_summary,
-    write_json,
 )
 from eval.scoring.lesion_tables import CASE_COLUMNS, LESION_COLUMNS, lesion_paths, lesions_text, write_lesions
 from eval.scoring.lesions import LesionRule
@@ -65,6 +64,7 @@ from eval.scoring.score_table import write_scores
 from eval.scoring.structure_scores import ON_REQUEST
 from eval.scoring.summary import summarize
 from eval.scoring.summary_table import summary_path, summary_text, write_summary
+from model.case_names import printable
 from model.labels import LabelSet
 
 
@@ -175,7 +175,7 @@ def run(arguments: argparse.Namespace) -> int:
     results.sort(key=lambda result: stem_of(result.name))
     _write(arguments, options, pairs, results)
     for path in pairs.extras:
-        sys.stderr.write(f"left out: {why_extra(path, pairs)}\n")
+        sys.stderr.write(f"left out: {printable(why_extra(path, pairs))}\n")
     errors = [result for result in results if result.error]
     if errors:
         sys.stderr.write(

@@ -20,6 +20,7 @@ from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.run_rules import RunRules
 from eval.measuring.trace import GPU, KERNEL_PEAK_MB, OWN_RAM
 from eval.measuring.trial_scans import TRIALS, write_trial
+from model.case_names import printable
 
 LOAD_S = 1800.0
 """Longest wait for docker to load an archive."""
@@ -44,7 +45,7 @@ class Finding:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.verdict} {self.text}"
+        return f"{self.verdict} {printable(self.text)}"
 
 
 def _good(text: str) -> Finding:

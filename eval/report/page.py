@@ -81,7 +81,7 @@ def write_page(folder: Path, data: Json) -> None:
     if script is not None:
         (folder / "viewer").mkdir()
         (folder / "viewer" / "niivue.js").write_bytes(script)
-    (folder / "index.html").write_text(page_of(data), encoding="utf-8")
+    (folder / "index.html").write_text(page_of(data), encoding="utf-8", errors="backslashreplace")
 
 
 def check_folder(path: Path, force: bool) -> None:

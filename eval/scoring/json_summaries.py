@@ -7,13 +7,10 @@
 A figure that does not exist, or is infinite, is null.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from eval.files import atomic_path
 from eval.scoring.challenges import DECIMALS, Challenge
 from eval.scoring.pairing import PairedCase
 from eval.scoring.pairs import CaseScores
@@ -93,9 +90,3 @@ def _key(structure: str) -> str:
 
 def _number(value: float) -> float | None:
     return round(value, DECIMALS) if math.isfinite(value) else None
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

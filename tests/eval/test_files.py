@@ -1,13 +1,15 @@
 """Nothing half-written, nothing replaced unless asked; what a command ends with when something breaks."""
 
 import importlib
+import json
+import os
 import stat
 
 import pytest
 
 from eval.__main__ import COMMANDS
 from eval.eval_errors import JudgingError
-from eval.files import atomic_path, check_writable, read_csv, write_csv
+from eval.files import atomic_path, check_writable, read_csv, write_csv, write_json
 from eval.machine import free_memory_bytes
 from eval.pool import side_by_side
 from tests.eval.command_line import call, files_in
@@ -90,6 +92,14 @@ def test_tables_come_back_as_they_were_written(tmp_path, rows, text):
     assert found == [{"a": "", "b": "", **row} for row in rows]
 
 
+def test_a_name_that_is_no_utf8_is_spelled_out_in_tables_and_comes_back_from_documents(tmp_path):
+    name = os.fsdecode(b"\xff.nii.gz")
+    write_csv(tmp_path / "t.csv", ["a"], [{"a": name}])
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "a\n\\udcff.nii.gz\n"
+    write_json(tmp_path / "t.json", {"left_out": [name, "é"]})
+    assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == {"left_out": [name, "é"]}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -115,6 +125,7 @@ def test_a_folder_is_no_table(tmp_path):
     ("error", "code", "said"),
     [
         (JudgingError("a.csv: is wrong; mend it"), 2, "error: a.csv: is wrong; mend it\n"),
+        (JudgingError("a\n\x1b[2J.csv: is wrong"), 2, "error: a\\n\\x1b[2J.csv: is wrong\n"),
         (OSError(28, "No space left on device", "b.csv"), 2, "error: b.csv: No space left on device\n"),
         (OSError("something"), 2, "something\n"),
         (KeyboardInterrupt(), 130, "only whole files were written\n"),

@@ -1,5 +1,8 @@
 import csv
+import json
 import math
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -43,6 +46,15 @@ def score(folder, *more: str, labels: str = "flare22") -> int:
 def table(path) -> list[dict[str, str]]:
     with path.open(newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def test_an_extra_prediction_is_named_whatever_its_name_is(folders, capsys):
+    extra = os.fsdecode(b"\xffx\n[4 of 4] d.nii.gz")
+    shutil.copyfile(folders / "pred" / "a.nii.gz", folders / "pred" / extra)
+    assert score(folders) == 1
+    assert json.loads((folders / "scores_run.json").read_text())["left_out"] == [extra]
+    said = capsys.readouterr().err.splitlines()
+    assert "left out: \\udcffx\\n[4 of 4] d.nii.gz: there is no truth of this name" in said
 
 
 def test_strict_scores(folders, capsys):

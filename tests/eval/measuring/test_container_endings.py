@@ -517,6 +517,7 @@ def test_the_disk_cache_is_emptied_where_that_is_allowed(tmp_path):
         (("a.nii.gz",), ("--memory-swap", "lots"), "--memory-swap is lots"),
         (("a.nii.gz",), ("--results", "none/e.csv"), "none: no such folder"),
         (("a.nii.gz",), ("--output", "none/pred"), "none: no such folder"),
+        (("a\n.nii.gz",), (), "has a name that cannot be printed; rename it"),
         (("a_0000.nii.gz",), ("--output", "images"), "input folder"),
         (("a_0000.nii.gz",), ("--results", "notes.txt"), "exists already"),
     ],
