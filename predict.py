@@ -9,7 +9,7 @@ code; the work is in `inference.command`, which is imported after the command li
 | 0 | every case was segmented |
 | 1 | some cases could not be; each is named with its reason, the others are written |
 | 2 | wrong call: arguments, bundle, device, input or output folder, packages that are missing |
-| 130, 143 | ended by Ctrl-C, by SIGTERM; what was written so far is whole |
+| 130, 143, 129 | ended by Ctrl-C, SIGTERM, a closed terminal (SIGHUP); what was written so far is whole |
 """
 
 from leanseg.ending import end_at_once
@@ -153,8 +153,7 @@ def main(argv: Sequence[str] | None = None, program: str = "predict.py") -> int:
             stream.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     return until_ended(
         lambda: _run(call),
-        interrupted="interrupted; results written so far are whole",
-        terminated="terminated; results written so far are whole",
+        told="{}; results written so far are whole",
     )
 
 

@@ -1,7 +1,7 @@
 """Judge a submission from outside, as an organiser does: `python -m eval COMMAND --help`.
 
 Exit codes: 0 all went well; 1 the work was done, but some cases were in error and are named; 2 the input was
-wrong and nothing was written, or a package is missing; 130 interrupted, 143 terminated.
+wrong and nothing was written, or a package is missing; 130 interrupted, 143 terminated, 129 hung up.
 """
 
 from leanseg.ending import end_at_once
@@ -60,8 +60,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m eval") -> 
         sys.argv[1:] if argv is None else argv,
         epilog=EPILOG.format(program=program),
         refusals={JudgingError: 2, OSError: 2, ModuleNotFoundError: 2},
-        interrupted="interrupted; only whole files were written",
-        terminated="terminated; only whole files were written",
+        told="{}; only whole files were written",
     )
 
 

@@ -1,7 +1,7 @@
 """Run bundles on many cases: `python -m inference COMMAND --help`. One folder on one machine is `predict.py`.
 
 Exit codes: 0 all cases were segmented; 1 some failed and are named; 2 wrong call, nothing could be run or
-written, or no worker is left; 130 interrupted, 143 terminated.
+written, or no worker is left; 130 interrupted, 143 terminated, 129 hung up.
 """
 
 from leanseg.ending import end_at_once
@@ -38,8 +38,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m inference"
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
         refusals={**dict.fromkeys((LeanSegError, BundleError, OSError, ModuleNotFoundError), 2)},
-        interrupted="interrupted; results written so far are whole, --resume goes on",
-        terminated="terminated; results written so far are whole, --resume goes on",
+        told="{}; results written so far are whole, --resume goes on",
     )
 
 

@@ -40,9 +40,7 @@ Socket = Mapping[str, str]
 def main(argv: Sequence[str] | None = None) -> int:
     """Segment the case; the value is the exit code: 0 done, 1 the case failed, 2 the call is wrong."""
     arguments = _parse(argv)
-    return until_ended(
-        lambda: _told(arguments), interrupted="error: interrupted", terminated="error: terminated"
-    )
+    return until_ended(lambda: _told(arguments), told="error: {}")
 
 
 def _told(arguments: argparse.Namespace) -> int:

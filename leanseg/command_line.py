@@ -56,8 +56,7 @@ def dispatch(
     *,
     epilog: str | None = None,
     refusals: Mapping[type[Exception], int],
-    interrupted: str = "error: interrupted",
-    terminated: str = "error: terminated",
+    told: str = "error: {}",
 ) -> int:
     """Run the command that the first word of `argv` names, until it is done or ended from outside.
 
@@ -71,19 +70,18 @@ def dispatch(
             that fits counts. `ModuleNotFoundError` stands for a package that is not installed. What is
             not named here, or is a module of the project that is missing, is a fault of the program and
             keeps its traceback.
-        interrupted: line on stderr after Ctrl-C. Notes that the command added to the exception follow.
-        terminated: the same after SIGTERM.
+        told: line on stderr after a signal, with `{}` for what it did ("interrupted"). Notes that the command
+            added to the exception follow.
 
     Returns:
-        The exit code; 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 
     Raises:
         SystemExit: help was asked for (0), or the words are not understood (2).
     """
     return until_ended(
         lambda: _dispatch(program, description, commands, argv, epilog, refusals),
-        interrupted=interrupted,
-        terminated=terminated,
+        told=told,
     )
 
 

@@ -1,4 +1,4 @@
-"""How a program is ended from outside: Ctrl-C and SIGTERM leave it as exceptions do, and are never lost.
+"""How a program is ended from outside: Ctrl-C, SIGTERM, SIGHUP leave it as exceptions do; none is lost.
 
 So unfinished files are removed, and programs that were started are ended, on the way. But an exception that
 falls into the loading of a C extension comes out as an ImportError, and one that falls into what C calls back
@@ -13,16 +13,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit code of a program that SIGTERM ended, as shells have it."""
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
-"""Signals that end a program."""
+ENDING = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+"""Signals that end a program, and what it says then. SIGHUP comes when its terminal is closed."""
 
 AGAIN_S = 0.5
 """How often it is looked whether an interruption was lost."""
@@ -73,7 +73,8 @@ class _Signals:
         signal.signal(number, handler)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
-        if self.is_over:
+        # A terminal that closes may tell of it twice, and the second time must not end the tidying up.
+        if self.is_over or (number == signal.SIGHUP and self.number is not None):
             return
         if self.number is None:
             self.number = number
@@ -113,9 +114,11 @@ class _Signals:
 
         Raises:
             KeyboardInterrupt: for Ctrl-C.
-            SystemExit: for SIGTERM.
+            SystemExit: for the others.
         """
-        raise KeyboardInterrupt if self.number == signal.SIGINT else SystemExit(TERMINATED)
+        if self.number is None or self.number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + self.number)
 
 
 def _must_not_be_left(frame: FrameType | None) -> bool:
@@ -141,6 +144,12 @@ def end_at_once() -> None:
             signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
+def leave_terminal_to_parent() -> None:
+    """Ignore what a terminal sends to all processes: this one's parent hears it, and ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def is_ended() -> bool:
     """Whether a signal has asked this program to end, so that an error may be what became of it."""
     return _signals.number is not None
@@ -159,34 +168,34 @@ def held() -> Iterator[None]:
         signals.leave()
 
 
-def until_ended(work: Callable[[], int], *, interrupted: str = "", terminated: str = "") -> int:
-    """Do a program's work until it is done or ended by Ctrl-C or SIGTERM.
+def until_ended(work: Callable[[], int], *, told: str = "") -> int:
+    """Do a program's work until it is done or ended by Ctrl-C, SIGTERM or SIGHUP.
 
-    A signal that is ignored stays so, as Ctrl-C is by what a script started in the background.
+    A signal that is ignored stays so, as Ctrl-C is by what a script started in the background, and SIGHUP
+    under `nohup`.
 
     Args:
         work: gives the exit code.
-        interrupted: line on stderr after Ctrl-C, if any. Notes that were added to the exception follow, each
-            after a semicolon.
-        terminated: the same after SIGTERM.
+        told: line on stderr after a signal, if any, with `{}` for what it did ("interrupted"). Notes that
+            were added to the exception follow, each after a semicolon.
 
     Returns:
-        The work's exit code; 130 or 143 after a signal, unless all was done nevertheless (0).
+        The work's exit code; 129, 130 or 143 after a signal, unless all was done nevertheless (0).
 
     Raises:
-        BaseException: what the work raises where no signal came. KeyboardInterrupt and SystemExit(143) count
-            as if one had.
+        BaseException: what the work raises where no signal came. KeyboardInterrupt, SystemExit(143) and
+            SystemExit(129) count as if one had.
     """
     global _signals
     outer, _signals = _signals, _Signals()
     try:
-        return _ended(work, _signals, {signal.SIGINT: interrupted, signal.SIGTERM: terminated})
+        return _ended(work, _signals, told)
     finally:
         _signals.restore()
         _signals = outer
 
 
-def _ended(work: Callable[[], int], signals: _Signals, lines: Mapping[int, str]) -> int:
+def _ended(work: Callable[[], int], signals: _Signals, told: str) -> int:
     notes: list[str] = []
     try:
         try:
@@ -203,8 +212,9 @@ def _ended(work: Callable[[], int], signals: _Signals, lines: Mapping[int, str])
         number = signals.number
     if number is None or code == 0:
         return code
-    if lines[number]:
-        sys.stderr.write("; ".join([lines[number], *notes]) + "\n")
+    if told:
+        with suppress(OSError):  # A terminal that was closed.
+            sys.stderr.write("; ".join([told.format(ENDING[signal.Signals(number)]), *notes]) + "\n")
     return 128 + number
 
 
@@ -212,4 +222,5 @@ def _meant(error: BaseException) -> int | None:
     """The signal that an exception stands for, where none came."""
     if isinstance(error, KeyboardInterrupt):
         return signal.SIGINT
-    return signal.SIGTERM if isinstance(error, SystemExit) and error.code == TERMINATED else None
+    codes = {128 + number: number for number in (signal.SIGTERM, signal.SIGHUP)}
+    return codes.get(error.code) if isinstance(error, SystemExit) and isinstance(error.code, int) else None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
-from leanseg.ending import ENDING, held
+from leanseg.ending import ENDING, held, leave_terminal_to_parent
 
 
 @contextmanager
@@ -26,6 +26,6 @@ def starting_workers() -> Iterator[None]:
 
 
 def begin_worker() -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the parent of this one, and hear SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C and a closed terminal to the parent of this process, and hear SIGTERM."""
+    leave_terminal_to_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

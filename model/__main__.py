@@ -1,6 +1,6 @@
 """Make bundles of others' models, and look at bundles: `python -m model COMMAND --help`.
 
-Exit codes: 0 done, 1 failed, 2 wrong call or no usable bundle, 130 interrupted, 143 terminated.
+Exit codes: 0 done, 1 failed, 2 wrong call or no usable bundle, 130 interrupted, 143 terminated, 129 hung up.
 """
 
 from leanseg.ending import end_at_once

@@ -1,7 +1,7 @@
 """Make models: `python -m training COMMAND --help`.
 
 Exit codes: 0 done, 1 failed or a package is missing, 2 wrong call or recipe (data, a bundle or a checkpoint
-that is not there too), 130 interrupted, 143 terminated.
+that is not there too), 130 interrupted, 143 terminated, 129 hung up.
 """
 
 from leanseg.ending import end_at_once

@@ -132,8 +132,9 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
 
     This runs in a process of its own.
     """
-    # Ctrl-C reaches the whole process group, but the parent process decides when sampling ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a closed terminal reach all processes, but the parent decides when sampling ends.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     host, gpu = (
         HostProbe(),
         _quietly(lambda: GpuProbe(options.gpu, options.nvml_module) if options.gpu is not None else None),

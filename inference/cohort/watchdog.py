@@ -27,7 +27,7 @@ from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import LeanSegError, one_line
 from inference.imaging.writing import sweep
-from leanseg.ending import held, is_ended, until_ended
+from leanseg.ending import held, is_ended, leave_terminal_to_parent, until_ended
 from model.model_errors import BundleError
 
 LEAVE_S = 20.0
@@ -212,8 +212,8 @@ class _Process:
 
 
 def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
-    """What the second process does. Ctrl-C is the first one's business, which ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """What the second process does. Its terminal is the first one's business, which ends this one."""
+    leave_terminal_to_parent()
     sys.exit(until_ended(lambda: _work(connection, work, cases)))
 
 

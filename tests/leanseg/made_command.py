@@ -19,6 +19,7 @@ def run(arguments):
         "ctrl-c, go on": KeyboardInterrupt(),
         "sigterm": SystemExit(143),
         "sigterm, go on": SystemExit(143),
+        "sighup": SystemExit(129),
     }
     if arguments.action.endswith(", go on"):
         errors[arguments.action].add_note("go on with --resume")

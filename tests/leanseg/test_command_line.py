@@ -41,6 +41,7 @@ def stopped(*words):
         ("ctrl-c", 130, "error: interrupted\n"),
         ("ctrl-c, go on", 130, "error: interrupted; go on with --resume\n"),
         ("sigterm", 143, "error: terminated\n"),
+        ("sighup", 129, "error: hung up\n"),
         ("sigterm, go on", 143, "error: terminated; go on with --resume\n"),
     ],
 )

@@ -1,6 +1,7 @@
-"""Ctrl-C and SIGTERM end a program, whatever becomes of the exception that they raise."""
+"""Ctrl-C, SIGTERM and SIGHUP end a program, whatever becomes of the exception that they raise."""
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -16,16 +17,21 @@ from leanseg.ending import held, is_ended, until_ended
 from tests.end_to_end.calls import write_case
 from tests.places import ROOT
 
-ENDS = [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "terminated\n")]
+ENDS = [
+    (signal.SIGINT, 130, "interrupted\n"),
+    (signal.SIGTERM, 143, "terminated\n"),
+    (signal.SIGHUP, 129, "hung up\n"),
+]
 
 
 @pytest.fixture(autouse=True)
 def handlers(monkeypatch):
     """Ctrl-C is heard, also where a script started the tests in the background; later all is as before."""
     monkeypatch.setattr(ending, "AGAIN_S", 0.01)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = [signal.getsignal(number) for number in numbers]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     mine = [signal.getsignal(number) for number in numbers]
     yield
     assert [signal.getsignal(number) for number in numbers] == mine
@@ -36,7 +42,7 @@ def handlers(monkeypatch):
 
 
 def ended(work):
-    return until_ended(work, interrupted="interrupted", terminated="terminated")
+    return until_ended(work, told="{}")
 
 
 def work_for_ever():
@@ -128,6 +134,36 @@ def test_who_cleans_up_on_the_way_is_left_alone(becomes):
 
     assert ended(work) == 130
     assert cleaned == [0, 1, 2]
+
+
+def test_a_terminal_that_closes_twice_does_not_end_the_tidying_up():
+    """The shell tells its jobs, then ends, whereupon the kernel does."""
+    cleaned = []
+
+    def work():
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
+            cleaned.append("all")
+
+    assert ended(work) == 129
+    assert cleaned == ["all"]
+
+
+def test_a_closed_terminal_cannot_be_told(monkeypatch):
+    class Closed:
+        def write(self, text):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    assert ended(lambda: signal.raise_signal(signal.SIGHUP)) == 129
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert ended(lambda: signal.raise_signal(signal.SIGHUP) or 7) == 7
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -295,6 +331,7 @@ PROGRAMS = {
         ("SIGINT", "ImportError", 130, "interrupted"),
         ("SIGTERM", "ModuleNotFoundError", 143, "terminated"),
         ("SIGINT", "nothing", 130, "interrupted"),
+        ("SIGHUP", "nothing", 129, "hung up"),
     ],
 )
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -317,7 +354,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     "words",
     [["predict.py"], *(["-m", name] for name in ("inference", "training", "eval", "model", "leanseg"))],

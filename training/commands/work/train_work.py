@@ -70,7 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     ranks = join(arguments.device)
     if ranks.world > 1:
         # A process that waits for others, deep in a library, would not come to hear Python's own handler.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
     try:
         _train(arguments, ranks)
     finally:

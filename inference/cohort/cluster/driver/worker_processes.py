@@ -6,7 +6,6 @@ Each worker has a pipe to the driver. When the driver dies the pipe breaks, and 
 import multiprocessing
 import os
 import pickle
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +36,7 @@ from inference.cohort.cluster.worker.worker_engine import (
     answer,
     open_worker,
 )
-from leanseg.ending import held
+from leanseg.ending import held, leave_terminal_to_parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +164,7 @@ def sight(gpus: Sequence[str], index: int, share: float) -> dict[str, str]:
 
 def _serve(pipe: Connection, pickled: bytes) -> None:
     """The life of a worker's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver ends workers.
+    leave_terminal_to_parent()
     seat: Seat = pickle.loads(pickled)
     os.environ.update(seat.environment)
     name = _name_of(os.getpid())
