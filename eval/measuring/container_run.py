@@ -13,12 +13,10 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
-from eval.label_sets import foreign_label
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
+from eval.measuring.output_check import judge_output
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import OOM_KILLS, STOPPED_S
-from eval.scoring.metrics import label_boxes
-from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import LabelSet
 
 PATIENCE_S = 60.0
@@ -341,21 +339,6 @@ def _ending(run: _Run, case: ContainerCase, folder: Path, killed: int) -> tuple[
         return ended, "; ".join(part for part in (workers, remark) if part)
     unknown = "its exit code is not known, the engine does not tell it" if run.exit_code is None else ""
     return status, "; ".join(part for part in (unknown, remark) if part)
-
-
-def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, str]:
-    """Check that a label map exists, lies on its image's grid and holds only labels of the set."""
-    if output.is_symlink() or not output.is_file():
-        return Status.NO_OUTPUT, f"there is no outputs/{output.name}"
-    try:
-        written = read_labels(output)
-        difference = grid_difference(written.grid, read_image(image))
-    except JudgingError as error:
-        return Status.INVALID_OUTPUT, str(error).replace(f"{output}", f"outputs/{output.name}")
-    if difference:
-        return Status.INVALID_OUTPUT, f"the label map is not on the image's grid: {difference}"
-    wrong = foreign_label(label_boxes(written.labels), labels)
-    return (Status.INVALID_OUTPUT, wrong) if wrong else (Status.OK, "")
 
 
 def complaint(text: str) -> str:

@@ -23,10 +23,10 @@ from eval.measuring.container_run import (
     check_image,
     command,
     docker,
-    judge_output,
     run_case,
 )
 from eval.measuring.efficiency import Status
+from eval.measuring.output_check import judge_output
 from eval.measuring.series import drop_disk_cache
 from eval.measuring.trace import OOM_KILLS, parse_samples
 from model.labels import AMOS22, FLARE22, FLARE23

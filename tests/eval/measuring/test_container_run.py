@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
-from eval.measuring.container_run import ContainerOptions, command, judge_output, output_name
+from eval.measuring.container_run import ContainerOptions, command, output_name
 from eval.measuring.efficiency import Status
+from eval.measuring.output_check import judge_output
 from model.labels import FLARE23
 from tests.eval.made import write
 
