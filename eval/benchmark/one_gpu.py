@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eval.benchmark.cold_runs import Json
 from eval.eval_errors import JudgingError
-from eval.measuring.container_run import complaint
+from eval.measuring.container_log import complaint
 from eval.measuring.sampler import why_no_gpu
 from eval.measuring.trace import GPU, OWN_GPU, Trace
 

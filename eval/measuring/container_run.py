@@ -10,9 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
+from eval.measuring.container_log import LogPump, complaint, complaint_in
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
 from eval.measuring.sampler import Sampler, SamplerOptions
@@ -33,9 +35,10 @@ TRIAL_CODE = 7
 """Exit code by which it is tried whether the engine returns exit codes."""
 LOCKS = (
     "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
-    "--security-opt", "no-new-privileges",
+    "--security-opt", "no-new-privileges", "--pids-limit", "4096", "--log-driver", "none",
 )  # fmt: skip
-"""What a container may not do, unless it is run as the organisers do."""
+"""What a container may not do, unless it is run as the organisers do. Docker keeps no log of its own, which
+would grow with all that the container says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +157,11 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         (folder / "outputs").chmod(0o777)
         shutil.copyfile(case.image, folder / "inputs" / case.image.name)
         run = _Run(options=options, folder=folder)
-        with case.log.open("wb") as log, Sampler(SamplerOptions(gpu=options.gpu, container=True)) as sampler:
-            run.go(log.fileno(), sampler.watch)
+        with (
+            case.log.open("wb", buffering=0) as log,
+            Sampler(SamplerOptions(gpu=options.gpu, container=True)) as sampler,
+        ):
+            run.go(log, sampler.watch)
         trace = sampler.trace(run.start_s, run.end_s)
         status, remark = _ending(run, case, folder, killed=int(trace.counters.get(OOM_KILLS, 0)))
         if status is Status.OK:
@@ -208,14 +214,19 @@ class _Run:
     _seen: bool = False
     """Whether docker has shown the container as running or ended."""
 
-    def go(self, log: int, watch: Callable[[int], None]) -> None:
+    def go(self, log: BinaryIO, watch: Callable[[int], None]) -> None:
         """Run the container, stop it after the time limit, and remove it in any case."""
         follower = threading.Thread(target=self._follow, args=(watch,), daemon=True)
+        pump = LogPump(log)
         self.start_s = time.monotonic()
         client = subprocess.Popen(
-            command(self.options, self.name, self.folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            command(self.options, self.name, self.folder),
+            stdout=pump.writing,
+            stderr=pump.writing,
+            stdin=subprocess.DEVNULL,
         )
         try:
+            pump.start()
             follower.start()
             self.exit_code = client.wait(self.options.limit_s)
         except subprocess.TimeoutExpired:
@@ -231,6 +242,7 @@ class _Run:
             finally:
                 client.kill()
                 client.wait()
+                pump.finish(STOPPED_S)
                 if follower.is_alive():
                     follower.join(STOPPED_S)
         self.out_of_memory |= self.exit_code == KILLED
@@ -319,7 +331,7 @@ class _Run:
 
 def _ending(run: _Run, case: ContainerCase, folder: Path, killed: int) -> tuple[Status, str]:
     """How a case ended, and its fault; `killed` processes of it were killed for memory."""
-    said = complaint(case.log.read_text(encoding="utf-8", errors="replace"))
+    said = complaint_in(case.log)
     if run.never_started:
         raise JudgingError(f"docker could not start a container of {run.options.image}: {said}")
     if run.stopped:
@@ -339,10 +351,3 @@ def _ending(run: _Run, case: ContainerCase, folder: Path, killed: int) -> tuple[
         return ended, "; ".join(part for part in (workers, remark) if part)
     unknown = "its exit code is not known, the engine does not tell it" if run.exit_code is None else ""
     return status, "; ".join(part for part in (unknown, remark) if part)
-
-
-def complaint(text: str) -> str:
-    """The last line that mentions an error, or else the last line: programs often end with a summary."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return [*lines, *errors][-1][:300] if lines else "nothing was said"
