@@ -19,6 +19,7 @@ from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import OOM_KILLS, STOPPED_S
+from model.case_names import printable
 from model.labels import LabelSet
 
 PATIENCE_S = 60.0
@@ -163,11 +164,12 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         ):
             run.go(log, sampler.watch)
         trace = sampler.trace(run.start_s, run.end_s)
-        status, remark = _ending(run, case, folder, killed=int(trace.counters.get(OOM_KILLS, 0)))
+        status, remark = _ending(run, case, folder, trace.counters.get(OOM_KILLS))
         if status is Status.OK:
             with atomic_path(case.output) as temporary:
                 shutil.copyfile(folder / "outputs" / case.output.name, temporary)
-        remarks = "; ".join(part for part in (remark, run.unanswered, sampling_remark(trace)) if part)
+        parts = (remark, run.unanswered, sampling_remark(trace))
+        remarks = printable("; ".join(part for part in parts if part))
         return CaseEfficiency(
             name=case.output.name,
             status=status,
@@ -206,7 +208,8 @@ class _Run:
     """Exit code of the container; None if it was stopped, or if nobody knows it."""
     stopped: bool = False
     """Whether the time limit was over."""
-    out_of_memory: bool = False
+    out_of_memory: bool | None = None
+    """Whether docker says that it was killed for memory; None if docker does not say."""
     unanswered: str = ""
     """What docker was asked after the end and did not answer; empty if it always did."""
     left: bool = False
@@ -245,7 +248,6 @@ class _Run:
                 pump.finish(STOPPED_S)
                 if follower.is_alive():
                     follower.join(STOPPED_S)
-        self.out_of_memory |= self.exit_code == KILLED
 
     def _follow(self, watch: Callable[[int], None]) -> None:
         """Pass the container's first process to `watch` as soon as it runs."""
@@ -329,22 +331,34 @@ class _Run:
         return self.exit_code == DOCKER_FAILED and not self._seen
 
 
-def _ending(run: _Run, case: ContainerCase, folder: Path, killed: int) -> tuple[Status, str]:
-    """How a case ended, and its fault; `killed` processes of it were killed for memory."""
+def _ending(run: _Run, case: ContainerCase, folder: Path, kills: float | None) -> tuple[Status, str]:
+    """How a case ended, and its fault.
+
+    Args:
+        run: its container.
+        case: its files.
+        folder: holds what the container had as inputs and outputs.
+        kills: processes of it that the kernel has killed for memory; None if the kernel was not asked.
+    """
+    killed = int(kills or 0)
     said = complaint_in(case.log)
     if run.never_started:
         raise JudgingError(f"docker could not start a container of {run.options.image}: {said}")
     if run.stopped:
         return Status.TIMEOUT, f"stopped after {run.options.limit_s:g} s"
-    if run.out_of_memory:
+    was_not_memory = run.out_of_memory is False and kills == 0
+    if run.out_of_memory or (run.exit_code == KILLED and not was_not_memory):
         return Status.OUT_OF_MEMORY, f"killed, as docker does beyond {run.options.memory} of memory"
     workers = f"{killed} of its processes {'was' if killed == 1 else 'were'} killed for memory"
     if run.exit_code:
-        why = f"exit code {run.exit_code}: {said}"
+        why = f"exit code {run.exit_code}{' (killed)' if run.exit_code == KILLED else ''}: {said}"
         return (Status.OUT_OF_MEMORY, f"{workers}; {why}") if killed else (Status.FAILED, why)
-    intruders = sorted(path.name for path in (folder / "inputs").iterdir() if path.name != case.image.name)
+    for place in ("inputs", "outputs"):
+        with suppress(OSError):  # A container may have closed what is its owner's, who runs this program.
+            (folder / place).chmod(0o755)
+    intruders = [path.name for path in (folder / "inputs").iterdir() if path.name != case.image.name]
     if intruders:
-        return Status.FAILED, f"wrote {intruders[0]} into inputs/, which disqualifies"
+        return Status.FAILED, f"wrote {min(intruders)} into inputs/, which disqualifies"
     status, remark = judge_output(folder / "outputs" / case.output.name, case.image, run.options.labels)
     if killed:
         ended = status if status is Status.OK else Status.OUT_OF_MEMORY

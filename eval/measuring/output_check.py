@@ -9,11 +9,14 @@ from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_image, read_labels
 from model.labels import LabelSet
 
+MOST_NAMED = 3
+"""Files that are named where a label map is missing."""
+
 
 def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, str]:
     """Check that a label map exists, lies on its image's grid and holds only labels of the set."""
     if output.is_symlink() or not output.is_file():
-        return Status.NO_OUTPUT, f"there is no outputs/{output.name}"
+        return Status.NO_OUTPUT, _what_is_there(output)
     try:
         written = read_labels(output)
         difference = grid_difference(written.grid, read_image(image))
@@ -23,3 +26,16 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
         return Status.INVALID_OUTPUT, f"the label map is not on the image's grid: {difference}"
     wrong = foreign_label(label_boxes(written.labels), labels)
     return (Status.INVALID_OUTPUT, wrong) if wrong else (Status.OK, "")
+
+
+def _what_is_there(output: Path) -> str:
+    """That a label map is missing, and what lies in its place or beside it."""
+    place = f"outputs/{output.name}"
+    if output.is_symlink():
+        return f"{place} is a link, must be a file"
+    if output.exists():
+        return f"{place} is {'a folder' if output.is_dir() else 'a special file'}, must be a file"
+    others = sorted(path.name for path in output.parent.iterdir())
+    named = others[:MOST_NAMED]
+    more = f" and {len(others) - len(named)} more" if len(others) > len(named) else ""
+    return f"there is no {place}" + (f", but {', '.join(named)}{more}" if named else "")

@@ -1,0 +1,144 @@
+"""Containers that write what nobody asked for, with a `docker` on PATH that is a script and does so too."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from eval.measuring import container_run
+from eval.measuring.container_run import ContainerCase, ContainerOptions, run_case
+from eval.measuring.efficiency import Status
+from eval.measuring.trace import OOM_KILLS, parse_samples
+from model.labels import FLARE23
+from tests.eval.command_line import call, rows_of
+from tests.eval.made import write
+
+LABELS = np.full((3, 4, 5), 2, np.uint8)
+DOCKER = """#!/bin/sh
+here=@HERE@
+echo "$*" >> "$here/calls"
+case "$1 $2" in
+    "container inspect") cat "$here/state" 2>/dev/null; exit ;;
+    "container ls") cat "$here/left" 2>/dev/null; exit ;;
+    "rm --force") if [ "$3" = deaf ]; then echo "it stays" >&2; exit 1; fi; exit 0 ;;
+    "container run") ;;
+    *) exit 0 ;;
+esac
+for word; do case "$word" in *:/workspace/outputs/*) cd "${word%%/outputs/*}" || exit 125 ;; esac; done
+for file in inputs/*; do name=${file##*/}; case=${name%_0000.nii.gz}; out=outputs/$case.nii.gz; done
+case "$case" in
+    nosy) cp "$file" "$out"; : > "inputs/$(printf 'x\\n[2 of 2] good: ok\\377\\033[31m')" ;;
+    loud) printf 'error\\033[2J \\377\\007 [2/2] good: ok\\n'; exit 1 ;;
+    renames) cp "$file" "outputs/$case.nii" ;;
+    many) for each in d a c b; do : > "outputs/$each"; done ;;
+    linked) ln -s "$file" "$out" ;;
+    folder) mkdir "$out" ;;
+    pipe) mkfifo "$out" ;;
+    closes) cp "$file" "$out"; chmod 0 outputs inputs ;;
+    killed) cp "$file" "$out"; echo "so long"; exit 137 ;;
+    *) cp "$file" "$out" ;;
+esac
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with the docker above first on PATH, and samplers that do not wait for a baseline."""
+    script = tmp_path / "bin" / "docker"
+    script.parent.mkdir()
+    script.write_text(DOCKER.replace("@HERE@", str(tmp_path)))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("eval.measuring.sampler.BASELINE_S", 0.0)
+    return tmp_path
+
+
+def ended(folder, name: str) -> tuple[Status, str]:
+    """How the container of a case ended."""
+    image = write(folder / f"{name}_0000.nii.gz", LABELS)
+    case = ContainerCase(image=image, output=folder / f"{name}.nii.gz", log=folder / "log")
+    result = run_case(case, ContainerOptions(image="team:latest", memory="8g", labels=FLARE23))
+    return result.status, result.remark
+
+
+def series(folder, *more: object) -> int:
+    """Exit code of `eval container` on the images that were written."""
+    paths = ("--input", folder / "images", "--output", folder / "pred", "--results", folder / "e.csv")
+    return call("container", "team", *paths, *more)
+
+
+def test_whatever_a_container_writes_the_series_goes_on_and_its_lines_are_its_own(folder, capsys):
+    for name in ("nosy", "loud", "then_good"):
+        write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
+    assert series(folder, "--official-command") == 1
+    rows = {row["Name"]: row for row in rows_of(folder / "e.csv")}
+    assert [rows[name]["Status"] for name in ("nosy.nii.gz", "loud.nii.gz", "then_good.nii.gz")] == [
+        *("failed", "failed", "ok"),
+    ]
+    wrote = "wrote x\\n[2 of 2] good: ok\\udcff\\x1b[31m into inputs/, which disqualifies"
+    assert rows["nosy.nii.gz"]["Remark"] == wrote
+    assert rows["loud.nii.gz"]["Remark"] == "exit code 1: error\\x1b[2J \ufffd\\x07 [2/2] good: ok"
+    err = capsys.readouterr().err
+    assert len([line for line in err.splitlines() if line.startswith("[")]) == 3
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    ("name", "remark"),
+    [
+        ("renames", "there is no outputs/renames.nii.gz, but renames.nii"),
+        ("many", "there is no outputs/many.nii.gz, but a, b, c and 1 more"),
+        ("linked", "outputs/linked.nii.gz is a link, must be a file"),
+        ("folder", "outputs/folder.nii.gz is a folder, must be a file"),
+        ("pipe", "outputs/pipe.nii.gz is a special file, must be a file"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_label_map_is_named(folder, name, remark):
+    assert ended(folder, name) == (Status.NO_OUTPUT, remark)
+
+
+def test_folders_that_a_container_has_closed_are_opened(folder):
+    assert ended(folder, "closes") == (Status.OK, "")
+
+
+class Kernel:
+    """A sampler that saw a number of processes being killed for memory, or could not ask."""
+
+    kills: float | None = None
+
+    def __init__(self, _):
+        self.watch = lambda _: None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def trace(self, start_s, end_s):
+        counters = {} if self.kills is None else {OOM_KILLS: self.kills}
+        return replace(parse_samples("", start_s, end_s), counters=counters)
+
+
+@pytest.mark.parametrize(
+    ("state", "kills", "status", "remark"),
+    [
+        ("137 false", 0.0, Status.FAILED, "exit code 137 (killed): so long"),
+        ("137 false", 1.0, Status.OUT_OF_MEMORY, "8g of memory"),
+        ("137 true", 0.0, Status.OUT_OF_MEMORY, "8g of memory"),
+        ("137 false", None, Status.OUT_OF_MEMORY, "8g of memory"),
+        (None, 0.0, Status.OUT_OF_MEMORY, "8g of memory"),
+    ],
+)
+def test_a_killed_container_had_memory_enough_if_docker_and_the_kernel_say_so(
+    folder, monkeypatch, state, kills, status, remark
+):
+    """Where either does not say, it may have been memory."""
+    if state:
+        (folder / "state").write_text(state)
+    monkeypatch.setattr(container_run, "Sampler", Kernel)
+    monkeypatch.setattr(Kernel, "kills", kills)
+    found, said = ended(folder, "killed")
+    assert found is status
+    assert remark in said
