@@ -159,6 +159,10 @@ def _begin(series: Sequence[Series], gpu: str | None) -> None:
     if problem:
         sys.stderr.write(f"{problem}: the GPU columns stay empty\n")
     for each in series:
+        for name in each.remove_left():
+            sys.stderr.write(f"removed container {name}, which an earlier run had left behind\n")
+        for image in each.changed:
+            sys.stderr.write(f"{image}: is another CT than the one that was run; it is run anew\n")
         each.begin()
         if each.options.hides_exit_codes:
             sys.stderr.write(

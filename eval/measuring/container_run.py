@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +66,8 @@ class ContainerOptions:
     """Whether the engine returns 0 for a container that removes itself, whatever its exit code was."""
     stable_gpu_peak: bool = False
     """Whether the peak of GPU memory is the highest stable value, as FLARE22 had it."""
+    prefix: str = "leanseg-eval"
+    """What names of containers begin with, by which a later run knows those that were left behind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +159,7 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         folder.chmod(0o755)
         (folder / "outputs").chmod(0o777)
         shutil.copyfile(case.image, folder / "inputs" / case.image.name)
-        run = _Run(options=options, folder=folder)
+        run = _Run(options=options, folder=folder, name=f"{options.prefix}-{uuid.uuid4().hex[:12]}")
         with (
             case.log.open("wb", buffering=0) as log,
             Sampler(SamplerOptions(gpu=options.gpu, container=True)) as sampler,
@@ -181,6 +183,24 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         )
 
 
+def remove_containers(prefix: str) -> list[str]:
+    """Remove the containers whose names begin so; returns the names.
+
+    Raises:
+        JudgingError: docker does not remove one.
+    """
+    listed = docker("container", "ls", "--all", "--filter", f"name={prefix}-", "--format", "{{.Names}}")
+    names = [name for name in listed.stdout.split() if name.startswith(f"{prefix}-")]
+    for name in names:
+        removed = docker("rm", "--force", name)
+        if removed.returncode != 0:
+            raise JudgingError(
+                f"{name}: an earlier run has left this container behind, and docker does not remove it "
+                f"({complaint(removed.stderr)}); restart docker, docker rm --force {name}, then run again"
+            )
+    return names
+
+
 def check_removed(result: CaseEfficiency) -> None:
     """Let no further container be measured beside one that docker has not removed.
 
@@ -201,7 +221,7 @@ class _Run:
 
     options: ContainerOptions
     folder: Path
-    name: str = field(default_factory=lambda: f"leanseg-eval-{uuid.uuid4().hex[:12]}")
+    name: str
     start_s: float = 0.0
     end_s: float = 0.0
     exit_code: int | None = None

@@ -38,7 +38,8 @@ container or command alone:
 
 A cell is empty if its figure was not measured. Megabytes are MiB, as the organisers count them.
 
-EFFICIENCY_run.json says where the table comes from: program, date, command, machine, image and its digest.
+EFFICIENCY_run.json says where the table comes from: program, date, command, machine, image and its digest,
+SHA-256 of the CTs.
 EFFICIENCY_cases/CASE.trace.csv has the columns Time_s, GPU_MB, OwnGPU_MB, GPU_percent, CPU_percent, RAM_MB,
 OwnCPU_percent, OwnRAM_MB and CPU_Exact_percent, which is CPU_percent without the organisers' 0.1 s. Times
 count from the start; the baseline before it has negative times, and a last row without values marks the end.
@@ -88,6 +89,8 @@ OFFICIAL_COLUMNS = (
     "AUC_RAM_Time",
 )
 STATUS, REMARK = "Status", "Remark"
+CT_SHA256 = "ct_sha256"
+"""Where EFFICIENCY_run.json holds the SHA-256 of each case's CT, by the name of the label map."""
 STUCK_S, STUCK_GPU, STUCK_CPU = 3600.0, 29_491_200.0, 360_000.0
 """What the organisers write for a container that does not end: seconds, MB·s (8 GB all the time) and
 percent·s (all processors all the time). FLARE22 published the two areas."""

@@ -4,6 +4,7 @@ Several images are run in a shuffled order of image and case, so that a disk cac
 warmed favours none of them. A run that was interrupted goes on where it stopped, if it is still the same run.
 """
 
+import hashlib
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,11 @@ from eval.measuring.container_run import (
     ContainerOptions,
     hides_exit_codes,
     output_name,
+    remove_containers,
     run_case,
 )
 from eval.measuring.efficiency import CaseEfficiency, Status
-from eval.measuring.efficiency_table import STATUS, efficiency_row, write_rows
+from eval.measuring.efficiency_table import CT_SHA256, STATUS, efficiency_row, write_rows
 from eval.measuring.trace import write_trace
 from eval.provenance import beside, provenance, read_provenance, write_provenance
 from eval.scoring.columns import NAME
@@ -30,8 +32,8 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 SHUFFLE_SEED = 20220101
 IMAGE_MARK = "{image}"
 """Stands for an image's name in the paths of several images."""
-NEWER_SETTINGS = ("max_gpu", "input")
-"""Settings that older tables do not have beside them."""
+NEWER_SETTINGS = ("max_gpu", "input", CT_SHA256)
+"""What older tables do not have beside them."""
 
 
 def short_name(image: str) -> str:
@@ -71,6 +73,12 @@ class Series:
     """Id of the image, as soon as docker was asked."""
     resumed: bool = False
     """Whether an interrupted run goes on, so that what it has left is kept."""
+    changed: list[Path] = field(default_factory=list)
+    """CTs that are others than those that the interrupted run has run, and are run anew."""
+    _ct_sha256: dict[str, str] = field(default_factory=dict)
+    """Name of a label map to the SHA-256 of the CT that it is of."""
+    _origin: dict[str, Any] = field(default_factory=dict)
+    """What stands beside the table."""
 
     @property
     def folder(self) -> Path:
@@ -110,6 +118,19 @@ class Series:
             os.path.relpath(self.images[0].parent.resolve(), self.results.parent.resolve())
         ).as_posix()
 
+    @property
+    def _prefix(self) -> str:
+        """What the names of its containers begin with, in all runs that write the same table."""
+        return f"leanseg-eval-{hashlib.sha256(bytes(self.results.resolve())).hexdigest()[:12]}"
+
+    def remove_left(self) -> list[str]:
+        """Remove containers that a run that was killed has left behind; returns their names.
+
+        Raises:
+            JudgingError: docker does not remove one.
+        """
+        return remove_containers(self._prefix)
+
     def meet(self, digest: str) -> None:
         """Take note of what docker says of the image."""
         self.digest = digest
@@ -117,11 +138,17 @@ class Series:
             self.options = replace(self.options, hides_exit_codes=True)
 
     def begin(self) -> None:
-        """Make the folders and write where the table comes from; a new run removes the old one's files."""
+        """Make the folders and write where the table comes from; a new run removes the old one's files.
+
+        The row of a CT that has changed goes before the new CT's checksum comes.
+        """
         self.folder.mkdir(exist_ok=True)
         if not self.resumed:
             self._remove_old()
-        write_provenance(self.results, provenance(**self._settings))
+        elif self.changed:
+            self._write_table()
+        self._origin = provenance(**self._settings, **{CT_SHA256: self._ct_sha256})
+        write_provenance(self.results, self._origin)
 
     def _remove_old(self) -> None:
         """Remove what an earlier run left of these cases, so that `--resume` cannot take it for this run's.
@@ -145,7 +172,7 @@ class Series:
 
         Returns:
             Names of settings that the interrupted run, of an older version, did not write down; they are
-            taken to be the same.
+            taken to be the same. Cases of which the CT has changed are in `changed`.
 
         Raises:
             JudgingError: that was another run, or its table cannot be read.
@@ -168,7 +195,21 @@ class Series:
         if self.results.exists():
             _, rows = read_csv(self.results)
             self.rows = {row[NAME]: row for row in rows if self._is_whole(row)}
+        self._compare_cts(before.get(CT_SHA256))
         return unsaid
+
+    def _compare_cts(self, before: Mapping[str, str] | None) -> None:
+        """Take over the cases only of which the CTs are still the same; without checksums all are taken."""
+        self._ct_sha256 = dict(before or {})
+        for image in self.images:
+            name = output_name(image)
+            if name not in self.rows:
+                continue
+            now = _sha256(image)
+            if before is not None and before.get(name) != now:
+                self.changed.append(image)
+                del self.rows[name]
+            self._ct_sha256[name] = now
 
     def _is_whole(self, row: Mapping[str, str]) -> bool:
         return row[STATUS] != Status.OK or (self.output / row[NAME]).is_file()
@@ -181,13 +222,23 @@ class Series:
         """Run one container, keep its label map, log and trace, and write the table again."""
         output = self.output / output_name(image)
         output.unlink(missing_ok=True)
+        self._ct_sha256[output.name] = _sha256(image)
+        write_provenance(self.results, self._origin)
         case = ContainerCase(image=image, output=output, log=self._log(output))
-        result = run_case(case, self.options)
+        result = run_case(case, replace(self.options, prefix=self._prefix))
         write_trace(self._trace(output), result.trace)
         self.rows[result.name] = efficiency_row(result)
+        self._write_table()
+        return result
+
+    def _write_table(self) -> None:
         names = [output_name(each) for each in self.images]
         write_rows(self.results, [self.rows[name] for name in names if name in self.rows])
-        return result
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def in_order(series: Sequence[Series]) -> list[tuple[Series, Path]]:

@@ -19,7 +19,7 @@ from eval.comparing.ranking_rules import RANKINGS
 from eval.eval_errors import JudgingError
 from eval.files import case_among, read_csv, stem_of
 from eval.measuring.efficiency import Status
-from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, REMARK, STATUS
+from eval.measuring.efficiency_table import CT_SHA256, OFFICIAL_COLUMNS, REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
 from eval.provenance import read_provenance
 from eval.scoring.challenges import DECIMALS, Challenge, Rules, mean_scores
@@ -235,9 +235,18 @@ def _paths(tables: Tables) -> dict[str, Path]:
 def _sources(tables: Tables) -> list[Json]:
     """The tables that a report is made from, where they are in it, and where they come from."""
     return [
-        {"what": what.replace("-", " "), "file": f"{TABLES}/{what}.csv", "origin": read_provenance(path)}
+        {
+            "what": what.replace("-", " "),
+            "file": f"{TABLES}/{what}.csv",
+            "origin": _facts(read_provenance(path)),
+        }
         for what, path in _paths(tables).items()
     ]
+
+
+def _facts(origin: Json | None) -> Json | None:
+    """What a page shows of the origin of a table: no checksums of a hundred CTs."""
+    return origin and {name: fact for name, fact in origin.items() if name != CT_SHA256}
 
 
 def copy_sources(tables: Tables, cases: Sequence[Json], folder: Path) -> None:

@@ -454,13 +454,14 @@ def test_a_run_of_an_older_version_goes_on_and_what_it_left_unsaid_is_told(folde
     write(folder / "images" / "good_0000.nii.gz", LABELS)
     assert call(*container(folder)) == 0
     run = json.loads((folder / "e_run.json").read_text())
-    older = {name: value for name, value in run.items() if name not in ("max_gpu", "input")}
+    older = {name: value for name, value in run.items() if name not in ("max_gpu", "input", "ct_sha256")}
     (folder / "e_run.json").write_text(json.dumps(older))
     capsys.readouterr()
     assert call(*container(folder, "--resume", "--max-gpu", "stable")) == 0
-    assert "e_run.json: does not say max_gpu and input; taken as now" in capsys.readouterr().err
+    assert "e_run.json: does not say max_gpu and input and ct_sha256; taken as now" in capsys.readouterr().err
     again = json.loads((folder / "e_run.json").read_text())
     assert (again["max_gpu"], again["input"]) == ("stable", "images")
+    assert again["ct_sha256"] == run["ct_sha256"]
 
 
 def test_several_images_take_turns(folder, capsys):

@@ -1,5 +1,10 @@
-"""Containers that write what nobody asked for, with a `docker` on PATH that is a script and does so too."""
+"""Containers that write what nobody asked for or are left behind, and CTs that change between two runs.
 
+The `docker` on PATH is a script that does the same.
+"""
+
+import hashlib
+import json
 import os
 from dataclasses import replace
 
@@ -21,7 +26,7 @@ echo "$*" >> "$here/calls"
 case "$1 $2" in
     "container inspect") cat "$here/state" 2>/dev/null; exit ;;
     "container ls") cat "$here/left" 2>/dev/null; exit ;;
-    "rm --force") if [ "$3" = deaf ]; then echo "it stays" >&2; exit 1; fi; exit 0 ;;
+    "rm --force") case "$3" in *-stays) echo "no answer" >&2; exit 1 ;; esac; exit 0 ;;
     "container run") ;;
     *) exit 0 ;;
 esac
@@ -66,6 +71,10 @@ def series(folder, *more: object) -> int:
     """Exit code of `eval container` on the images that were written."""
     paths = ("--input", folder / "images", "--output", folder / "pred", "--results", folder / "e.csv")
     return call("container", "team", *paths, *more)
+
+
+def sha256(path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_whatever_a_container_writes_the_series_goes_on_and_its_lines_are_its_own(folder, capsys):
@@ -142,3 +151,74 @@ def test_a_killed_container_had_memory_enough_if_docker_and_the_kernel_say_so(
     found, said = ended(folder, "killed")
     assert found is status
     assert remark in said
+
+
+def test_a_case_of_which_the_ct_has_changed_is_run_anew(folder, capsys):
+    """Of two CTs one is replaced by another of the same name, folder and size."""
+    for name in ("changes", "stays"):
+        write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
+    assert series(folder) == 0
+    changed = write(folder / "images" / "changes_0000.nii.gz", LABELS + 1)
+    sums = {
+        f"{name}.nii.gz": sha256(folder / "images" / f"{name}_0000.nii.gz") for name in ("changes", "stays")
+    }
+    capsys.readouterr()
+    assert series(folder, "--resume") == 0
+    err = capsys.readouterr().err
+    assert f"{changed}: is another CT than the one that was run; it is run anew\n" in err
+    assert [line.split(":")[0] for line in err.splitlines() if line.startswith("[")] == [
+        "[1/1] changes.nii.gz"
+    ]
+    assert json.loads((folder / "e_run.json").read_text())["ct_sha256"] == sums
+    assert series(folder, "--resume") == 0
+    assert "run anew" not in capsys.readouterr().err
+
+
+def test_a_run_that_ends_before_the_changed_ct_is_done_has_no_row_of_the_old_one(folder, monkeypatch):
+    write(folder / "images" / "a_0000.nii.gz", LABELS)
+    assert series(folder) == 0
+    write(folder / "images" / "a_0000.nii.gz", LABELS + 1)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eval.measuring.series.run_case", interrupted)
+        assert series(folder, "--resume") == 130
+    assert rows_of(folder / "e.csv") == []
+
+
+def containers_of(folder) -> set[str]:
+    """What the names of the containers that were run begin with."""
+    calls = [line.split() for line in (folder / "calls").read_text().splitlines()]
+    names = [call[call.index("--name") + 1] for call in calls if call[:2] == ["container", "run"]]
+    return {name.rpartition("-")[0] for name in names if name.startswith("leanseg-eval-")}
+
+
+@pytest.mark.parametrize("more", ["--resume", "--force"])
+def test_a_container_that_a_killed_run_left_behind_is_removed_and_told_of(folder, capsys, more):
+    write(folder / "images" / "a_0000.nii.gz", LABELS)
+    assert series(folder) == 0
+    (prefix,) = containers_of(folder)
+    (folder / "left").write_text(f"{prefix}-0123\nleanseg-eval-of-another-table\n")
+    (folder / "calls").unlink()
+    capsys.readouterr()
+    assert series(folder, more) == 0
+    told = f"removed container {prefix}-0123, which an earlier run had left behind\n"
+    assert told in capsys.readouterr().err
+    calls = (folder / "calls").read_text()
+    assert f"container ls --all --filter name={prefix}- " in calls
+    assert f"rm --force {prefix}-0123\n" in calls
+    assert "another-table" not in calls
+
+
+def test_beside_a_container_that_docker_does_not_remove_nothing_is_measured(folder, capsys):
+    write(folder / "images" / "a_0000.nii.gz", LABELS)
+    assert series(folder) == 0
+    (prefix,) = containers_of(folder)
+    (folder / "left").write_text(f"{prefix}-stays\n")
+    (folder / "calls").unlink()
+    capsys.readouterr()
+    assert series(folder, "--resume") == 2
+    assert f"error: {prefix}-stays: an earlier run has left" in capsys.readouterr().err
+    assert "container run" not in (folder / "calls").read_text()
