@@ -27,7 +27,8 @@ from pathlib import Path
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, check_is_folder, check_writable
 from eval.label_sets import LABEL_SETS_HELP, find_labels
-from eval.measuring.container_run import ContainerOptions, check_image, check_removed, output_name
+from eval.measuring.container_run import ContainerOptions, check_removed, output_name
+from eval.measuring.docker_client import check_image
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import STATUS, efficiency_row
 from eval.measuring.run_rules import RUN_RULES

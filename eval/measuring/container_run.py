@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
-from eval.measuring.container_log import LogPump, complaint, complaint_in
+from eval.measuring.container_log import LogPump, complaint_in
+from eval.measuring.docker_client import docker
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
 from eval.measuring.sampler import Sampler, SamplerOptions
@@ -22,8 +23,6 @@ from eval.measuring.trace import OOM_KILLS, STOPPED_S
 from model.case_names import printable
 from model.labels import LabelSet
 
-PATIENCE_S = 60.0
-"""Longest wait for an answer of docker itself."""
 EVENT_S = 5.0
 """Longest wait for docker's list of events that have happened already."""
 KILLED = 137
@@ -32,8 +31,6 @@ NO_CONTAINER = "no such"
 """In what docker and podman say of a container, or object, that is not there."""
 DOCKER_FAILED = 125
 """Exit code with which docker reports a failure of its own."""
-TRIAL_CODE = 7
-"""Exit code by which it is tried whether the engine returns exit codes."""
 LOCKS = (
     "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
     "--security-opt", "no-new-privileges", "--pids-limit", "4096", "--log-driver", "none",
@@ -85,48 +82,6 @@ class ContainerCase:
 def output_name(image: Path) -> str:
     """Name of an image's label map: CASE.nii.gz for CASE_0000.nii.gz."""
     return f"{case_of(image.name)}.nii.gz"
-
-
-def docker(*arguments: str, patience_s: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a docker command that should return at once, or within `patience_s`.
-
-    Raises:
-        JudgingError: there is no docker command, or it does not return in time.
-    """
-    longest_s = PATIENCE_S if patience_s is None else patience_s
-    try:
-        return subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=longest_s
-        )
-    except FileNotFoundError as error:
-        raise JudgingError("there is no docker command; install Docker or Podman's docker") from error
-    except subprocess.TimeoutExpired as error:
-        raise JudgingError(
-            f"docker {arguments[0]} has not answered for {longest_s:.0f} s; is the Docker daemon running?"
-        ) from error
-
-
-def check_image(image: str) -> str:
-    """The digest of an image that docker has; others are refused, before any work is done.
-
-    Raises:
-        JudgingError: docker does not work or has no such image.
-    """
-    found = docker("image", "inspect", "--format", "{{.Id}}", image)
-    if found.returncode == 0:
-        return found.stdout.strip()
-    working = docker("info")
-    if working.returncode != 0:
-        raise JudgingError(f"docker does not work: {complaint(working.stderr)}")
-    raise JudgingError(f"{image}: docker has no such image; load it with docker load -i, or build it")
-
-
-def hides_exit_codes(image: str) -> bool:
-    """Whether docker returns 0 for a container that ends with another code and removes itself (`--rm`).
-
-    Podman behind the docker command does so. Then only the engine's events tell how a container ended.
-    """
-    return docker("container", "run", "--rm", image, "/bin/sh", "-c", f"exit {TRIAL_CODE}").returncode == 0
 
 
 def command(options: ContainerOptions, name: str, folder: Path) -> list[str]:
@@ -181,24 +136,6 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
             stable_gpu_peak=options.stable_gpu_peak,
             left_container=run.name if run.left else "",
         )
-
-
-def remove_containers(prefix: str) -> list[str]:
-    """Remove the containers whose names begin so; returns the names.
-
-    Raises:
-        JudgingError: docker does not remove one.
-    """
-    listed = docker("container", "ls", "--all", "--filter", f"name={prefix}-", "--format", "{{.Names}}")
-    names = [name for name in listed.stdout.split() if name.startswith(f"{prefix}-")]
-    for name in names:
-        removed = docker("rm", "--force", name)
-        if removed.returncode != 0:
-            raise JudgingError(
-                f"{name}: an earlier run has left this container behind, and docker does not remove it "
-                f"({complaint(removed.stderr)}); restart docker, docker rm --force {name}, then run again"
-            )
-    return names
 
 
 def check_removed(result: CaseEfficiency) -> None:

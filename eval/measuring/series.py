@@ -14,14 +14,8 @@ from typing import Any
 
 from eval.eval_errors import JudgingError
 from eval.files import read_csv
-from eval.measuring.container_run import (
-    ContainerCase,
-    ContainerOptions,
-    hides_exit_codes,
-    output_name,
-    remove_containers,
-    run_case,
-)
+from eval.measuring.container_run import ContainerCase, ContainerOptions, output_name, run_case
+from eval.measuring.docker_client import hides_exit_codes, remove_containers
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import CT_SHA256, STATUS, efficiency_row, write_rows
 from eval.measuring.trace import write_trace

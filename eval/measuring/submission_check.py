@@ -8,14 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.measuring.container_run import (
-    ContainerCase,
-    ContainerOptions,
-    check_removed,
-    docker,
-    output_name,
-    run_case,
-)
+from eval.measuring.container_run import ContainerCase, ContainerOptions, check_removed, output_name, run_case
+from eval.measuring.docker_client import docker
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.run_rules import RunRules
 from eval.measuring.trace import GPU, KERNEL_PEAK_MB, OWN_RAM

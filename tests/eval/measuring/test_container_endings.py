@@ -16,15 +16,9 @@ import numpy as np
 import pytest
 
 from eval.eval_errors import JudgingError
-from eval.measuring import container_run
-from eval.measuring.container_run import (
-    ContainerCase,
-    ContainerOptions,
-    check_image,
-    command,
-    docker,
-    run_case,
-)
+from eval.measuring import container_run, docker_client
+from eval.measuring.container_run import ContainerCase, ContainerOptions, command, run_case
+from eval.measuring.docker_client import check_image, docker, hides_exit_codes
 from eval.measuring.efficiency import Status
 from eval.measuring.output_check import judge_output
 from eval.measuring.series import drop_disk_cache
@@ -152,7 +146,7 @@ def test_an_engine_that_hides_exit_codes_is_found_out(tmp_path, monkeypatch, eng
     (tmp_path / "docker").write_text(f"#!/bin/sh\n{engine}\n")
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert container_run.hides_exit_codes("team") is hidden
+    assert hides_exit_codes("team") is hidden
 
 
 @pytest.mark.parametrize(
@@ -327,7 +321,7 @@ def test_a_docker_that_is_not_there_or_does_not_answer(tmp_path, monkeypatch):
         docker("info")
     (tmp_path / "docker").write_text(f"#!/bin/sh\nexec {shutil.which('sleep', path='/bin:/usr/bin')} 30\n")
     (tmp_path / "docker").chmod(0o755)
-    monkeypatch.setattr(container_run, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(docker_client, "PATIENCE_S", 0.1)
     with pytest.raises(JudgingError, match="docker info has not answered"):
         docker("info")
 

@@ -123,6 +123,14 @@ def test_efficiency_is_found_by_the_name_of_the_case(tmp_path):
     assert [case["error"] for case in cases] == ["", "timeout: stopped after 20 s", ""]
 
 
+def test_where_a_table_comes_from_is_shown_without_the_checksum_of_each_ct(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {}})
+    (tmp_path / "e.csv").write_text("Name,Time\na,1\n")
+    (tmp_path / "e_run.json").write_text('{"memory": "8g", "ct_sha256": {"a.nii.gz": "0123"}}')
+    sources = data_of(tmp_path, "--efficiency", tmp_path / "e.csv")["sources"]
+    assert [each["origin"] for each in sources if each["what"] == "efficiency"] == [{"memory": "8g"}]
+
+
 @pytest.mark.parametrize("samples", [5, 400, 401, 1000, 2345])
 def test_curves_are_thinned_but_keep_their_peaks(tmp_path, samples):
     write_scores(tmp_path / "scores.csv", {"a": {}, "b": {}})

@@ -1,0 +1,71 @@
+"""What docker is asked beside running a case: its images, what it hides, containers that were left behind."""
+
+import subprocess
+
+from eval.eval_errors import JudgingError
+from eval.measuring.container_log import complaint
+
+PATIENCE_S = 60.0
+"""Longest wait for an answer of docker itself."""
+TRIAL_CODE = 7
+"""Exit code by which it is tried whether the engine returns exit codes."""
+
+
+def docker(*arguments: str, patience_s: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a docker command that should return at once, or within `patience_s`.
+
+    Raises:
+        JudgingError: there is no docker command, or it does not return in time.
+    """
+    longest_s = PATIENCE_S if patience_s is None else patience_s
+    try:
+        return subprocess.run(
+            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=longest_s
+        )
+    except FileNotFoundError as error:
+        raise JudgingError("there is no docker command; install Docker or Podman's docker") from error
+    except subprocess.TimeoutExpired as error:
+        raise JudgingError(
+            f"docker {arguments[0]} has not answered for {longest_s:.0f} s; is the Docker daemon running?"
+        ) from error
+
+
+def check_image(image: str) -> str:
+    """The digest of an image that docker has; others are refused, before any work is done.
+
+    Raises:
+        JudgingError: docker does not work or has no such image.
+    """
+    found = docker("image", "inspect", "--format", "{{.Id}}", image)
+    if found.returncode == 0:
+        return found.stdout.strip()
+    working = docker("info")
+    if working.returncode != 0:
+        raise JudgingError(f"docker does not work: {complaint(working.stderr)}")
+    raise JudgingError(f"{image}: docker has no such image; load it with docker load -i, or build it")
+
+
+def hides_exit_codes(image: str) -> bool:
+    """Whether docker returns 0 for a container that ends with another code and removes itself (`--rm`).
+
+    Podman behind the docker command does so. Then only the engine's events tell how a container ended.
+    """
+    return docker("container", "run", "--rm", image, "/bin/sh", "-c", f"exit {TRIAL_CODE}").returncode == 0
+
+
+def remove_containers(prefix: str) -> list[str]:
+    """Remove the containers whose names begin so; returns the names.
+
+    Raises:
+        JudgingError: docker does not remove one.
+    """
+    listed = docker("container", "ls", "--all", "--filter", f"name={prefix}-", "--format", "{{.Names}}")
+    names = [name for name in listed.stdout.split() if name.startswith(f"{prefix}-")]
+    for name in names:
+        removed = docker("rm", "--force", name)
+        if removed.returncode != 0:
+            raise JudgingError(
+                f"{name}: an earlier run has left this container behind, and docker does not remove it "
+                f"({complaint(removed.stderr)}); restart docker, docker rm --force {name}, then run again"
+            )
+    return names
