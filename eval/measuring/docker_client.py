@@ -20,7 +20,12 @@ def docker(*arguments: str, patience_s: float | None = None) -> subprocess.Compl
     longest_s = PATIENCE_S if patience_s is None else patience_s
     try:
         return subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=longest_s
+            ["docker", *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # A container may say anything.
+            check=False,
+            timeout=longest_s,
         )
     except FileNotFoundError as error:
         raise JudgingError("there is no docker command; install Docker or Podman's docker") from error

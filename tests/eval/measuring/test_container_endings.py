@@ -326,6 +326,13 @@ def test_a_docker_that_is_not_there_or_does_not_answer(tmp_path, monkeypatch):
         docker("info")
 
 
+def test_docker_may_say_what_is_no_utf8(tmp_path, monkeypatch):
+    (tmp_path / "docker").write_text("#!/bin/sh\nprintf 'a\\377b'\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert docker("info").stdout == "a\ufffdb"
+
+
 def container(folder, *more) -> tuple[object, ...]:
     paths = ("--input", folder / "images", "--output", folder / "pred", "--results", folder / "e.csv")
     return ("container", "team", *paths, *more)
