@@ -18,12 +18,13 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, atomic_path, case_of, check_writable
+from eval.image_files import read_image
 from eval.label_sets import LABEL_SETS_HELP, check_labels, find_labels
 from eval.pictures.planes import canonical
 from eval.pictures.scene import Scene
 from eval.pictures.three_planes import draw
 from eval.scoring.metrics import label_boxes
-from eval.volumes import grid_difference, read_image, read_labels
+from eval.volumes import grid_difference, read_labels
 from model.arrays import U8
 from model.labels import FLARE23, LabelSet
 

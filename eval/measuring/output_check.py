@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
+from eval.image_files import read_image
 from eval.label_sets import foreign_label
 from eval.measuring.efficiency import Status
 from eval.scoring.metrics import label_boxes
-from eval.volumes import grid_difference, read_image, read_labels
+from eval.volumes import grid_difference, read_labels
 from model.labels import LabelSet
 
 MOST_NAMED = 3

@@ -15,12 +15,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
+from eval.image_files import read_image
 from eval.label_sets import check_labels
 from eval.pictures.lettering import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
 from eval.pictures.planes import AIR_HU, Plane, body_region, canonical, most_informative
 from eval.scoring.lesion_tables import LesionRow
 from eval.scoring.metrics import Box, label_boxes
-from eval.volumes import grid_difference, onto_grid, read_image, read_labels
+from eval.volumes import grid_difference, onto_grid, read_labels
 from model.arrays import U8, Mask, Voxels, ZyxMm
 from model.labels import LabelSet
 

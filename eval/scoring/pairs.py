@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
+from eval.image_files import without_itk_warnings
 from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
@@ -21,7 +22,7 @@ from eval.scoring.lesions import Lesion, LesionRule, find_lesions
 from eval.scoring.metrics import label_boxes
 from eval.scoring.pairing import PairedCase
 from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
-from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, without_itk_warnings
+from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels
 from model.arrays import F64
 from model.labels import LabelSet
 

@@ -9,12 +9,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from eval.files import atomic_path
+from eval.image_files import read_image
 from eval.pictures.planes import canonical
 from eval.pictures.scene import Scene
 from eval.pictures.three_planes import draw
 from eval.verification.comparison import Contest
 from eval.verification.contenders import Case, label_map_of
-from eval.volumes import read_image, read_labels
+from eval.volumes import read_labels
 from model.arrays import U8
 from model.labels import LabelSet
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from eval.image_files import read_image
 from eval.measuring import submission_check, trial_scans
 from eval.measuring.run_rules import RUN_RULES
 from eval.measuring.trial_scans import TRIALS, TrialScan, write_trial
-from eval.volumes import grid_difference, read_image
+from eval.volumes import grid_difference
 from tests.eval.command_line import assert_refused, call
 from tests.eval.made import write
 

@@ -3,9 +3,10 @@ import pytest
 import SimpleITK as sitk
 
 from eval.__main__ import main
+from eval.image_files import read_image
 from eval.pictures.planes import Plane, body_region, canonical, cut, most_informative, pixel_mm
 from eval.pictures.scene import Scene, views_of
-from eval.volumes import grid_difference, read_image
+from eval.volumes import grid_difference
 from model.labels import FLARE23
 from tests.eval.made import real, write
 

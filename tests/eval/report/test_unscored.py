@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from eval.volumes import read_image
+from eval.image_files import read_image
 from inference.cohort.cluster.fates import Fate
 from tests.eval.command_line import assert_refused, call
 from tests.eval.made import write
