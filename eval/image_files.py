@@ -4,6 +4,7 @@ import gzip
 import math
 import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -25,11 +26,47 @@ def read_image(path: Path) -> sitk.Image:
     Raises:
         JudgingError: there is no such file or folder, it cannot be read, or it is not three-dimensional.
     """
+    if path.is_dir():
+        image = _tried(path, lambda: sitk.ReadImage(_series(path)))
+        _check_volume(path, image)
+        return image
+    _check_complete(path, _header(path))
+    return _tried(path, lambda: sitk.ReadImage(str(path)))
+
+
+def stored_size(path: Path) -> tuple[int, ...]:
+    """Numbers of voxels along x, y and z that a file's header states.
+
+    No voxel is read: a file of a hundred bytes may state as many as fill the memory.
+
+    Raises:
+        JudgingError: there is no such file, it cannot be read, or it is not three-dimensional.
+    """
+    return tuple(_header(path).GetSize())
+
+
+def _header(path: Path) -> sitk.ImageFileReader:
+    """The reader of a three-dimensional image, which has read its header."""
     if not path.exists():
         raise JudgingError(f"{path}: no such file")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    _tried(path, reader.ReadImageInformation)
+    _check_volume(path, reader)
+    return reader
+
+
+def _check_volume(path: Path, image: sitk.Image | sitk.ImageFileReader) -> None:
+    components = image.GetNumberOfComponents() if path.is_file() else image.GetNumberOfComponentsPerPixel()
+    if image.GetDimension() != 3 or components != 1:
+        raise JudgingError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
+
+
+def _tried(path: Path, read: Callable[[], sitk.Image]) -> sitk.Image:
+    """What ITK reads from a path, its faults in one line."""
     without_itk_warnings()
     try:
-        image = _read(path)
+        return _read(read)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().removeprefix("sitk::ERROR: ")
         if "ImageIO" in reason:
@@ -39,29 +76,23 @@ def read_image(path: Path) -> sitk.Image:
         raise JudgingError(
             f"{path}: cannot be read as an image ({reason}); write it again as NIfTI"
         ) from error
-    if path.is_file():
-        _check_complete(path, image)
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise JudgingError(f"{path}: has size {image.GetSize()}, must be one three-dimensional image")
-    return image
 
 
-def _read(path: Path) -> sitk.Image:
+def _read(read: Callable[[], sitk.Image]) -> sitk.Image:
     """The image as ITK reads it, and where ITK refuses axes at other than right angles, the nearest grid.
 
     Headers of real scans are often off by a little, and `predict.py` takes the nearest grid too. Two files
     with one header get one grid, so that labels stay comparable.
     """
-    source = _series(path) if path.is_dir() else str(path)
     try:
-        return sitk.ReadImage(source)
+        return read()
     except RuntimeError as error:
         if "orthonormal" not in str(error):
             raise
     before = os.environ.get(PERMISSIVE)
     os.environ[PERMISSIVE] = "1"
     try:
-        return sitk.ReadImage(source)
+        return read()
     finally:
         if before is None:
             del os.environ[PERMISSIVE]
@@ -84,16 +115,14 @@ def _series(folder: Path) -> list[str]:
     return list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]))
 
 
-def _check_complete(path: Path, image: sitk.Image) -> None:
+def _check_complete(path: Path, header: sitk.ImageFileReader) -> None:
     """Refuse a truncated or damaged NIfTI file, whose missing voxels ITK would fill in without a warning."""
-    if not image.HasMetaDataKey("vox_offset"):
+    if not header.HasMetaDataKey("vox_offset"):
         return
-    bits = (
-        math.prod(image.GetSize()) * image.GetNumberOfComponentsPerPixel() * int(image.GetMetaData("bitpix"))
-    )
-    expected = int(float(image.GetMetaData("vox_offset"))) + bits // 8
+    bits = math.prod(header.GetSize()) * int(header.GetMetaData("bitpix"))
+    expected = int(float(header.GetMetaData("vox_offset"))) + bits // 8
     try:
-        held = _bytes_in_gzip(path) if path.suffix == ".gz" else path.stat().st_size
+        held = _bytes_in_gzip(path, expected) if path.suffix == ".gz" else path.stat().st_size
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise JudgingError(
             f"{path}: cannot be read, the compressed file is damaged or cut short; write or copy it again"
@@ -104,9 +133,13 @@ def _check_complete(path: Path, image: sitk.Image) -> None:
         )
 
 
-def _bytes_in_gzip(path: Path) -> int:
+def _bytes_in_gzip(path: Path, expected: int) -> int:
+    """Unpacked bytes of a file, counted until there are more than `expected`.
+
+    A file with as many is read to its end, where the checksum is that tells whether they are damaged.
+    """
     buffer, total = bytearray(2**17), 0
     with gzip.open(path, "rb") as stream:
-        while count := stream.readinto(buffer):
+        while total <= expected and (count := stream.readinto(buffer)):
             total += count
     return total

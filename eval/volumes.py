@@ -82,10 +82,17 @@ def _as_labels(voxels: NDArray[np.generic], path: Path) -> U8:
     return labels
 
 
+def size_difference(first_xyz: tuple[int, ...], second_xyz: tuple[int, ...]) -> str | None:
+    """The difference between the sizes of two images, in words; None if they are the same."""
+    if first_xyz == second_xyz:
+        return None
+    return f"sizes differ, {_times(first_xyz)} and {_times(second_xyz)} voxels"
+
+
 def grid_difference(first: sitk.Image, second: sitk.Image) -> str | None:
     """The difference between the grids of two images, in words; None if the grids are the same."""
-    if first.GetSize() != second.GetSize():
-        return f"sizes differ, {_times(first.GetSize())} and {_times(second.GetSize())} voxels"
+    if sizes := size_difference(first.GetSize(), second.GetSize()):
+        return sizes
     last = [size - 1 for size in first.GetSize()]
     corners = [
         tuple(c * n for c, n in zip(corner, last, strict=True))

@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise JudgingError(f"--jobs is {arguments.jobs}, must be 1 or more")
     options = _options(arguments)
     pairs = pair_files(arguments.pred, arguments.truth)
-    jobs = arguments.jobs or affordable_jobs(pairs.cases, free_memory_bytes())
+    jobs = arguments.jobs or affordable_jobs(pairs.cases, free_memory_bytes(), options.resample)
     _refuse_faulty_truths(pairs, options, jobs)
     results = []
     for result in judge_all(pairs.cases, options, jobs):

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.image_files import read_image
+from eval.image_files import read_image, stored_size
 from eval.label_sets import foreign_label
 from eval.measuring.efficiency import Status
 from eval.scoring.metrics import label_boxes
-from eval.volumes import grid_difference, read_labels
+from eval.volumes import grid_difference, read_labels, size_difference
 from model.labels import LabelSet
 
 MOST_NAMED = 3
@@ -19,8 +19,12 @@ def judge_output(output: Path, image: Path, labels: LabelSet) -> tuple[Status, s
     if output.is_symlink() or not output.is_file():
         return Status.NO_OUTPUT, _what_is_there(output)
     try:
-        written = read_labels(output)
-        difference = grid_difference(written.grid, read_image(image))
+        grid = read_image(image)
+        # Of a submission's file no voxel is read before its size fits: its header may state any.
+        difference = size_difference(stored_size(output), grid.GetSize())
+        if not difference:
+            written = read_labels(output)
+            difference = grid_difference(written.grid, grid)
     except JudgingError as error:
         return Status.INVALID_OUTPUT, str(error).replace(f"{output}", f"outputs/{output.name}")
     if difference:

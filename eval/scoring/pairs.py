@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
-from eval.image_files import without_itk_warnings
+from eval.image_files import stored_size, without_itk_warnings
 from eval.label_sets import check_labels
 from eval.machine import processors
 from eval.pool import side_by_side
@@ -22,7 +23,7 @@ from eval.scoring.lesions import Lesion, LesionRule, find_lesions
 from eval.scoring.metrics import label_boxes
 from eval.scoring.pairing import PairedCase
 from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
-from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels
+from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, size_difference
 from model.arrays import F64
 from model.labels import LabelSet
 
@@ -32,6 +33,12 @@ MEMORY_SHARE = 0.6
 WORKING_BYTES = 6
 """Bytes per voxel that scoring needs beside the file and its array; twice what was measured on whole
 bodies."""
+TIMES_AS_FINE = 27
+"""How many voxels a prediction that is resampled may have for one of the truth: three along each axis."""
+MANY_VOXELS = 2**28
+"""Number of voxels that a prediction may have whatever the truth's: a body of 1 m at 512×512×1000."""
+OTHER_GRID = "prediction and truth lie on different grids"
+IN_SPACE = "--resample compares in physical space"
 CONVERT = "choose another --labels or convert the file"
 
 
@@ -112,6 +119,8 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
     try:
         if case.prediction is None:
             raise JudgingError("missing: there is no prediction of this name")
+        if fault := _size_fault(stored_size(case.prediction), truth.grid.GetSize(), options.resample):
+            raise JudgingError(fault)
         pair = _on_one_grid(read_labels(case.prediction), truth, options)
         scores, remarks = _compared(pair, options, threads)
     except JudgingError as error:
@@ -164,6 +173,25 @@ def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, 
     }
 
 
+def _size_fault(prediction_xyz: tuple[int, ...], truth_xyz: tuple[int, ...], resample: bool) -> str:
+    """Why a prediction is refused before its voxels are read, for a header may state any number of them.
+
+    Args:
+        prediction_xyz: its size by its header.
+        truth_xyz: that of the truth.
+        resample: whether predictions of other sizes are resampled, as long as they are of use.
+    """
+    if not (difference := size_difference(prediction_xyz, truth_xyz)):
+        return ""
+    if not resample:
+        return f"{OTHER_GRID}: {difference}; {IN_SPACE}"
+    if math.prod(prediction_xyz) <= max(MANY_VOXELS, TIMES_AS_FINE * math.prod(truth_xyz)):
+        return ""
+    return (
+        f"{OTHER_GRID}: {difference}; --resample takes up to {TIMES_AS_FINE} times as many as the truth has"
+    )
+
+
 def _on_one_grid(prediction: LabelVolume, truth: LabelVolume, options: ScoreOptions) -> LabelPair:
     """A prediction and its truth as a pair, on the truth's grid.
 
@@ -177,10 +205,7 @@ def _on_one_grid(prediction: LabelVolume, truth: LabelVolume, options: ScoreOpti
         prediction = onto_grid(prediction, truth.grid)
     difference = grid_difference(prediction.grid, truth.grid)
     if difference and not (official and prediction.labels.shape == truth.labels.shape):
-        raise JudgingError(
-            f"prediction and truth lie on different grids: {difference}; --resample compares in physical "
-            "space"
-        )
+        raise JudgingError(f"{OTHER_GRID}: {difference}; {IN_SPACE}")
     pair = LabelPair(
         prediction=prediction.labels,
         truth=truth.labels,
@@ -226,28 +251,37 @@ def judge_all(cases: Sequence[PairedCase], options: ScoreOptions, jobs: int) -> 
     )
 
 
-def affordable_jobs(cases: Sequence[PairedCase], memory_bytes: int) -> int:
+def affordable_jobs(cases: Sequence[PairedCase], memory_bytes: int, resample: bool = False) -> int:
     """Number of cases that fit into memory together, from 1 to the number of processors.
 
     All are taken to be as large as the largest one.
+
+    Args:
+        cases: the files.
+        memory_bytes: memory that is free.
+        resample: whether predictions of other sizes are read.
     """
-    needed = max((_bytes_needed(case) for case in cases), default=1)
+    needed = max((_bytes_needed(case, resample) for case in cases), default=1)
     return max(1, min(processors(), int(memory_bytes * MEMORY_SHARE / max(needed, 1))))
 
 
-def _bytes_needed(case: PairedCase) -> int:
-    total = 0
+def _bytes_needed(case: PairedCase, resample: bool) -> int:
+    truth_xyz, total = _stated(case.truth)
+    if case.prediction is None:
+        return total
+    prediction_xyz, more = _stated(case.prediction)
+    return total if _size_fault(prediction_xyz, truth_xyz, resample) else total + more
+
+
+def _stated(path: Path) -> tuple[tuple[int, ...], int]:
+    """Size of a label map by its header, and the bytes that scoring needs for it; 0 if it cannot be read."""
     without_itk_warnings()
-    for path in (case.prediction, case.truth):
-        if path is None:
-            continue
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        try:
-            reader.ReadImageInformation()
-            bytes_each = sitk.Image((1, 1, 1), reader.GetPixelID()).GetSizeOfPixelComponent()
-        except RuntimeError:
-            continue
-        voxels = math.prod(reader.GetSize())
-        total += voxels * (2 * bytes_each + WORKING_BYTES)
-    return total
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        bytes_each = sitk.Image((1, 1, 1), reader.GetPixelID()).GetSizeOfPixelComponent()
+    except RuntimeError:
+        return (), 0
+    size_xyz = tuple(reader.GetSize())
+    return size_xyz, math.prod(size_xyz) * (2 * bytes_each + WORKING_BYTES)

@@ -1,5 +1,8 @@
 """Small label maps for the tests of the judges, and the organisers' procedure as a reference."""
 
+import gzip
+import math
+import struct
 import warnings
 from pathlib import Path
 
@@ -62,6 +65,20 @@ def write(
     image.SetOrigin(origin_xyz_mm)
     image.SetDirection(direction)
     sitk.WriteImage(image, str(path))
+    return path
+
+
+def write_claim(path: Path, size_xyz: tuple[int, int, int], held: int | None = None) -> Path:
+    """A NIfTI file of zeros, 8 bits a voxel, 1 mm, whose header states this size; `held` bytes of voxels."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<4h", header, 40, 3, *size_xyz)
+    struct.pack_into("<2h", header, 70, 2, 8)
+    struct.pack_into("<4f", header, 76, 1.0, 1.0, 1.0, 1.0)
+    struct.pack_into("<f", header, 108, 352.0)
+    header[344:347] = b"n+1"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(bytes(header) + bytes(math.prod(size_xyz) if held is None else held)))
     return path
 
 

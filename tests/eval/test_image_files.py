@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from eval import image_files
 from eval.eval_errors import JudgingError
-from eval.image_files import read_image
+from eval.image_files import read_image, stored_size
 from eval.volumes import read_labels
-from tests.eval.made import write
+from tests.eval.made import write, write_claim
 
 LABELS = np.zeros((4, 5, 6), np.uint8)
 LABELS[1:3, 1:4, 2:5] = 7
@@ -81,3 +82,48 @@ def test_a_file_that_lacks_its_last_bytes_is_refused(tmp_path, lost):
     for path in (plain, packed):
         with pytest.raises(JudgingError, match="cannot be read"):
             read_labels(path)
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """A test fails where the voxels of a file are read: memory for them would be taken."""
+
+    def read(*_):
+        raise AssertionError("voxels are read")
+
+    monkeypatch.setattr(image_files.sitk, "ReadImage", read)
+
+
+def test_a_header_that_promises_more_than_there_is_takes_no_memory(tmp_path, unread):
+    """3 375 000 000 voxels of a byte and 352 bytes of header are stated, 1352 bytes are there."""
+    path = write_claim(tmp_path / "a.nii.gz", (1500, 1500, 1500), held=1000)
+    with pytest.raises(JudgingError, match="it holds 1352 of 3375000352 bytes"):
+        read_labels(path)
+    assert stored_size(path) == (1500, 1500, 1500)
+
+
+def test_what_is_no_volume_is_refused_by_its_header(tmp_path, unread):
+    path = tmp_path / "a.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 4, 5, 6), np.uint8), isVector=False), str(path))
+    with pytest.raises(JudgingError, match=r"has size \(6, 5, 4, 2\)"):
+        read_image(path)
+
+
+def test_bytes_beyond_the_voxels_are_not_unpacked(tmp_path, monkeypatch):
+    """8 MB behind 120 voxels: a reader that has 472 bytes stops in the first part of 128 KiB."""
+    whole = gzip.decompress(write_claim(tmp_path / "a.nii.gz", (6, 5, 4)).read_bytes())
+    path = tmp_path / "b.nii.gz"
+    path.write_bytes(gzip.compress(whole + bytes(2**23)))
+    assert image_files._bytes_in_gzip(path, len(whole)) == 2**17
+    assert read_image(path).GetSize() == (6, 5, 4)
+
+
+def test_damage_that_only_the_checksum_shows_is_found(tmp_path):
+    """Stored uncompressed, a voxel of another value unpacks without a fault; ITK reads the header alone."""
+    whole = gzip.decompress(write_claim(tmp_path / "a.nii.gz", (100, 100, 30)).read_bytes())
+    packed = bytearray(gzip.compress(whole, compresslevel=0))
+    packed[-20] ^= 1
+    path = tmp_path / "b.nii.gz"
+    path.write_bytes(bytes(packed))
+    with pytest.raises(JudgingError, match="damaged or cut short"):
+        read_image(path)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
+from eval.measuring import output_check
 from eval.measuring.container_run import ContainerOptions, command, output_name
 from eval.measuring.efficiency import Status
 from eval.measuring.output_check import judge_output
 from model.labels import FLARE23
-from tests.eval.made import write
+from tests.eval.made import write, write_claim
 
 OPTIONS = ContainerOptions(image="team:latest", memory="8G", labels=FLARE23)
 # Takes what follows the mounts for granted: no container, the same folders. `inspect` knows of none, so no
@@ -155,6 +156,17 @@ def test_what_counts_as_a_label_map(tmp_path, shape, status):
     if shape:
         write(tmp_path / "a.nii.gz", np.ones(shape, np.uint8))
     assert judge_output(tmp_path / "a.nii.gz", image, FLARE23)[0] is status
+
+
+def test_no_voxel_of_a_label_map_of_another_size_is_read(tmp_path, monkeypatch):
+    """4096³ voxels, of which none is there, would be 64 GiB."""
+    image = write(tmp_path / "a_0000.nii.gz", np.zeros((3, 4, 5), np.int16))
+    written = write_claim(tmp_path / "a.nii.gz", (4096, 4096, 4096), held=0)
+    monkeypatch.delattr(output_check, "read_labels")
+    assert judge_output(written, image, FLARE23) == (
+        Status.INVALID_OUTPUT,
+        "the label map is not on the image's grid: sizes differ, 4096×4096×4096 and 5×4×3 voxels",
+    )
 
 
 def test_a_label_map_of_an_image_that_nobody_can_read_is_no_good(tmp_path):

@@ -7,12 +7,13 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes, processors
+from eval.scoring import pairs
 from eval.scoring.challenges import CHALLENGES, Rules
 from eval.scoring.lesions import Kind, LesionRule
 from eval.scoring.pairing import PairedCase, pair_files, why_extra
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, judge, judge_all, truth_fault
 from eval.volumes import grid_difference, onto_grid, read_labels
-from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, real, write
+from tests.eval.made import SPACING_ZYX_MM, disturbed, organs, real, write, write_claim
 
 GENERATOR = np.random.default_rng(11)
 TRUTH = organs(GENERATOR, 13)
@@ -47,13 +48,13 @@ def test_files_are_paired_by_name(tmp_path):
         write(tmp_path / name, TRUTH)
     (tmp_path / "pred" / "notes.txt").write_text("none of ours")
     (tmp_path / "pred" / ".hidden.nii.gz").write_text("none of ours")
-    pairs = pair_files(tmp_path / "pred", tmp_path / "truth")
-    assert [(c.name, c.prediction is not None) for c in pairs.cases] == [
+    paired = pair_files(tmp_path / "pred", tmp_path / "truth")
+    assert [(c.name, c.prediction is not None) for c in paired.cases] == [
         ("a.nii.gz", False),
         ("c.nii.gz", True),
     ]
-    assert [path.name for path in pairs.extras] == ["b.nii.gz"]
-    assert why_extra(pairs.extras[0], pairs) == "b.nii.gz: there is no truth of this name"
+    assert [path.name for path in paired.extras] == ["b.nii.gz"]
+    assert why_extra(paired.extras[0], paired) == "b.nii.gz: there is no truth of this name"
 
 
 def test_a_label_map_named_like_an_image_is_a_case_of_its_own(tmp_path):
@@ -61,13 +62,13 @@ def test_a_label_map_named_like_an_image_is_a_case_of_its_own(tmp_path):
         write(tmp_path / name, TRUTH)
     for name in ("pred/a_0000.nii.gz", "pred/b_0000.nii.gz"):
         write(tmp_path / name, TRUTH)
-    pairs = pair_files(tmp_path / "pred", tmp_path / "truth")
-    assert [(c.name, c.prediction is not None) for c in pairs.cases] == [
+    paired = pair_files(tmp_path / "pred", tmp_path / "truth")
+    assert [(c.name, c.prediction is not None) for c in paired.cases] == [
         ("a.nii.gz", False),
         ("b.nii.gz", False),
         ("b_0000.nii.gz", True),
     ]
-    assert [why_extra(path, pairs) for path in pairs.extras] == [
+    assert [why_extra(path, paired) for path in paired.extras] == [
         "a_0000.nii.gz: is named like an image; the label map of a is a.nii.gz"
     ]
 
@@ -128,6 +129,20 @@ def test_other_sizes_are_an_error_for_all(tmp_path):
     smaller = PREDICTION[:-1]
     assert_lost(judged(case(tmp_path, smaller)), "sizes differ", "28×26×19", "28×26×20")
     assert "sizes differ" in judged(case(tmp_path, smaller), Rules.OFFICIAL).error
+
+
+def test_no_voxel_of_another_size_is_read(tmp_path, monkeypatch):
+    """4096³ voxels are 64 GiB: with --resample too, that is more than 27 times the truth's and than 2²⁸."""
+    pair = case(tmp_path)
+    write_claim(pair.prediction, (4096, 4096, 4096), held=0)
+    read = pairs.read_labels
+    monkeypatch.setattr(pairs, "read_labels", lambda path: {pair.truth: read}[path](path))
+    sizes = "sizes differ, 4096×4096×4096 and 28×26×20 voxels"
+    for rules in (Rules.STRICT, Rules.OFFICIAL):
+        assert judged(pair, rules).error == (
+            f"prediction and truth lie on different grids: {sizes}; --resample compares in physical space"
+        )
+    assert_lost(judged(pair, resample=True), sizes, "--resample takes up to 27 times as many")
 
 
 def test_rounding_in_headers_is_no_other_geometry(tmp_path):
@@ -265,6 +280,16 @@ def test_little_memory_means_few_jobs(tmp_path):
     cases = [case(tmp_path)]
     assert affordable_jobs(cases, memory_bytes=1) == 1
     assert affordable_jobs(cases, memory_bytes=10**12) >= 1
+
+
+def test_what_is_refused_by_its_size_costs_no_jobs(tmp_path, monkeypatch):
+    """28·26·20 voxels of a byte take 8 bytes each, twice: 0.6 of 2 MB are enough for five such cases."""
+    monkeypatch.setattr(pairs, "processors", lambda: 64)
+    small, large = case(tmp_path / "small"), case(tmp_path / "large")
+    write_claim(large.prediction, (500, 500, 500), held=0)
+    assert affordable_jobs([small], memory_bytes=2_000_000) == 5
+    assert affordable_jobs([small, large], memory_bytes=2_000_000) == 5
+    assert affordable_jobs([small, large], memory_bytes=2_000_000, resample=True) == 1
 
 
 def test_free_memory_is_the_least_of_machine_and_container(tmp_path):
