@@ -4,7 +4,8 @@ For each structure and metric, prints (and writes, with --output) the mean diffe
 bootstrap confidence interval, and the p values of the Wilcoxon signed-rank test and the paired t test: as
 tested, and corrected over the structures by Holm's method. A star marks a corrected Wilcoxon p value below
 0.05. Tests need at least 6 cases. The length of the image's diagonal takes the place of infinite distances;
-where the tables do not say it, such pairs are left out, and counted.
+where the tables do not say it, such pairs are left out, and counted. VolumeDifference_ml is compared by its
+size, since its sign says nothing about better.
 
 exit codes: 0 compared; 1 compared, but cases that only one table has were left out and are named; 2 wrong
 input

@@ -9,6 +9,9 @@ A distance is infinite where only one of the maps holds the structure; as everyw
 the image's diagonal takes its place, so that missing an organ never looks better. Where neither table says
 the diagonal, the pair is left out, and counted.
 
+Differences of volume lose their sign before they are compared, as before they are ranked: of 5 ml too few and
+7 ml too many the first is better, and B − A above 0 is worse whatever the sides are.
+
 Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of Statistics 6(2), 1979.
 """
 
@@ -94,14 +97,18 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
     results = []
     for metric in shared:
         worst = diagonals_mm if metric in DISTANCES else np.full(len(common), math.nan)
-        a = {
-            structure: column[rows_a] for (structure, kind), column in first.values.items() if kind is metric
-        }
-        b = {
-            structure: column[rows_b] for (structure, kind), column in second.values.items() if kind is metric
-        }
+        a, b = (_columns(table, metric, rows) for table, rows in ((first, rows_a), (second, rows_b)))
         results += _compare_metric(metric, a, b, worst, first.challenge.labels.organs)
     return results
+
+
+def _columns(table: ScoreTable, metric: Metric, rows: Sequence[int]) -> dict[str, F64]:
+    """Structure to what is compared of a metric in some rows: differences of volume by their size."""
+    return {
+        structure: np.abs(column[rows]) if metric is Metric.VOLUME_DIFFERENCE else column[rows]
+        for (structure, kind), column in table.values.items()
+        if kind is metric
+    }
 
 
 def _compare_metric(

@@ -33,6 +33,18 @@ def scores(path, cases: dict[str, list[float]], organs=ORGANS, hd95: bool = Fals
     return path
 
 
+def volumes(path, liver_ml: list[float]):
+    """A score table of FLARE21 with these differences of the liver's volume, 0 for the others, DSC 1."""
+    kinds = ("DSC", "NSD", "VolumeDifference_ml")
+    columns = [f"{organ}_{kind}" for kind in kinds for organ in ORGANS]
+    perfect = {column: "0" if column.endswith("_ml") else "1" for column in columns}
+    rows = [
+        {"Name": f"{i}", **perfect, "Liver_VolumeDifference_ml": str(ml)} for i, ml in enumerate(liver_ml)
+    ]
+    write_csv(path, ["Name", *columns], rows)
+    return path
+
+
 def by_structure(first, second, metric=Metric.DSC):
     return {row.structure: row for row in compare(read_scores(first), read_scores(second), [metric])}
 
@@ -271,3 +283,15 @@ def test_wrong_calls(tmp_path, monkeypatch, capsys, words, said):
     before = files_in(tmp_path)
     assert_refused(capsys, ("compare", *words), said)
     assert files_in(tmp_path) == before
+
+
+def test_differences_of_volume_are_compared_by_their_size(tmp_path):
+    """A has 5 ml too few in all six cases, B 7 ml too many: worse by 2 ml, not better by 12."""
+    first, second = volumes(tmp_path / "a.csv", [-5] * 6), volumes(tmp_path / "b.csv", [7] * 6)
+    rows = by_structure(first, second, Metric.VOLUME_DIFFERENCE)
+    liver, organs = rows["liver"], rows["organ mean"]
+    assert (liver.mean_a, liver.mean_b, liver.difference, liver.low, liver.high) == (5, 7, 2, 2, 2)
+    assert (organs.mean_a, organs.mean_b, organs.difference) == (5 / 4, 7 / 4, 2 / 4)
+    # One and the same error to either side is no difference.
+    third = volumes(tmp_path / "c.csv", [5] * 6)
+    assert by_structure(first, third, Metric.VOLUME_DIFFERENCE)["liver"].wilcoxon_p == 1
