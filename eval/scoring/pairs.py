@@ -161,14 +161,16 @@ def _lesions(
 
 
 def failed(challenge: Challenge, rules: Rules, truth: LabelVolume) -> dict[str, StructureScore]:
-    """Scores that the rules give to a case in error."""
+    """Scores that the rules give to a case in error: it predicts nothing, so all of the volume is missing."""
     if rules is Rules.OFFICIAL:
         return dict.fromkeys(challenge.labels.names, UNSCORED)
     volumes_ml = structure_volumes_ml(
         truth.labels, label_boxes(truth.labels), truth.spacing_zyx_mm, challenge.labels
     )
     return {
-        name: replace(LOST if rules is Rules.STRICT or volume_ml > 0 else UNSCORED, truth_ml=volume_ml)
+        name: replace(LOST, truth_ml=volume_ml, volume_difference_ml=0.0 - volume_ml)
+        if rules is Rules.STRICT or volume_ml > 0
+        else replace(UNSCORED, truth_ml=volume_ml)
         for name, volume_ml in volumes_ml.items()
     }
 

@@ -240,6 +240,34 @@ def test_a_missed_organ_makes_the_mean_distance_worse_and_not_better(tmp_path, c
     assert "1 infinite value counted as the image's diagonal" in capsys.readouterr().out
 
 
+def test_a_missed_organ_makes_the_mean_distance_of_nnunets_summary_worse(tmp_path):
+    """As above; the other three organs are in neither map, and 0 mm apart."""
+    (tmp_path / "json").mkdir()
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 15)), row_of_voxels((LIVER, 0, 10)))
+    write_pair(tmp_path, "b.nii.gz", row_of_voxels(), row_of_voxels((LIVER, 0, 10)))
+    assert score(tmp_path, "--json", tmp_path / "json") == 0
+    alone = float(rows_of(tmp_path / "scores.csv")[0]["Liver_HD95_mm"])
+    summary = json.loads((tmp_path / "json" / "summary.json").read_text())
+    assert [case["metrics"]["1"]["HD95"] for case in summary["metric_per_case"]] == [alone, None]
+    mean_mm = (alone + math.sqrt(40**2 + 2)) / 2
+    assert summary["mean"]["1"]["HD95"] == pytest.approx(mean_mm, abs=1e-3)
+    assert summary["foreground_mean"]["HD95"] == pytest.approx(mean_mm / 4, abs=1e-3)
+
+
+def test_a_case_that_failed_lacks_all_of_its_volume(tmp_path):
+    """The liver of 20 voxels of 1 mm³ is found to the voxel in `a`; of `b` there is no prediction."""
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 0, 20)), row_of_voxels((LIVER, 0, 20)))
+    write_pair(tmp_path, "b.nii.gz", None, row_of_voxels((LIVER, 0, 20)))
+    assert score(tmp_path) == 1
+    rows = rows_of(tmp_path / "scores.csv")
+    assert [row["Liver_VolumeDifference_ml"] for row in rows] == ["0.0", "-0.02"]
+    assert [row["Kidney_VolumeDifference_ml"] for row in rows] == ["0.0", "0.0"]
+    assert score(tmp_path, "--rules", "partial", "--force") == 1
+    rows = rows_of(tmp_path / "scores.csv")
+    assert [row["Liver_VolumeDifference_ml"] for row in rows] == ["0.0", "-0.02"]
+    assert [row["Kidney_VolumeDifference_ml"] for row in rows] == ["", ""]
+
+
 def test_a_prediction_on_another_grid_is_compared_in_physical_space_when_asked(tmp_path, capsys):
     # The truth's voxels are twice as long along x: 10 of its voxels are 20 of the prediction's.
     write(tmp_path / "pred" / "a.nii.gz", row_of_voxels((LIVER, 0, 20)), CUBE, (0.5, 0.5, 0.5))
