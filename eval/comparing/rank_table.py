@@ -16,7 +16,7 @@ from eval.eval_errors import JudgingError
 from eval.files import SUFFIXES, case_among, check_is_folder, read_csv, stem_of
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
 from eval.scoring.challenges import Challenge, mean_scores
-from eval.scoring.columns import NAME, column, holds_scores, read_number
+from eval.scoring.columns import NAME, column, holds_scores, read_cost
 from eval.scoring.score_table import ScoreTable, read_scores
 from eval.scoring.structure_scores import Metric
 from model.arrays import F64
@@ -153,7 +153,7 @@ def results_of(submission: Submission, cases: Sequence[str], rules: RankingRules
     """The values of a submission in the cases that count.
 
     Raises:
-        JudgingError: a case stands twice in the efficiency table, a cell that must be a number is none, or a
+        JudgingError: a case stands twice in the efficiency table, a cell holds what it cannot, or a
             metric of the rules is known to neither table.
     """
     costs: dict[str, Mapping[str, str]] = {}
@@ -236,14 +236,14 @@ def _cost(path: Path, row: Mapping[str, str] | None, metric: str, rules: Ranking
     """What a case costs beyond what is free; NaN if the table does not say it."""
     if row is None:
         return math.nan
-    value = read_number(path, row, COST_COLUMNS.get(metric, metric))
+    value = read_cost(path, row, COST_COLUMNS.get(metric, metric))
     if metric == "Time":
         return max(value - rules.lenient_s, 0.0)
     if metric == "AUC_GPU" and rules.lenient_mb:
-        excess = read_number(path, row, _ABOVE.get(rules.lenient_mb, ""))
+        excess = read_cost(path, row, _ABOVE.get(rules.lenient_mb, ""))
         # The organisers' tables have no curve of the memory. The lowest cost that fits them is that of a run
         # which held its mean memory all the time.
-        free = rules.lenient_mb * read_number(path, row, "Time")
+        free = rules.lenient_mb * read_cost(path, row, "Time")
         return max(value - free, 0.0) if math.isnan(excess) else excess
     return value
 

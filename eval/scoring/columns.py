@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.scoring.challenges import Challenge, Rules
-from eval.scoring.structure_scores import DISTANCES, TRUTH_VOLUME, Metric
+from eval.scoring.challenges import DECIMALS, Challenge, Rules
+from eval.scoring.structure_scores import DISTANCES, SHARES, TRUTH_VOLUME, Metric
 
 NAME = "Name"
 ERROR = "Error"
@@ -110,3 +110,32 @@ def read_number(path: Path, row: Mapping[str, str], header: str) -> float:
         raise JudgingError(
             f"{path}: {row[NAME]} has {text!r} in column {header}, must be a number"
         ) from error
+
+
+def read_score(path: Path, row: Mapping[str, str], header: str, metric: Metric) -> float:
+    """Number in a cell of a score table that a metric can have; see `read_number`.
+
+    Raises:
+        JudgingError: something else stands there.
+    """
+    value = read_number(path, row, header)
+    if metric in SHARES and not math.isnan(value) and not 0 <= round(value, DECIMALS) <= 1:
+        raise JudgingError(
+            f"{path}: {row[NAME]} has {row[header].strip()} in column {header}, must be 0 to 1; is it a "
+            "percentage?"
+        )
+    return read_cost(path, row, header) if metric in DISTANCES else value
+
+
+def read_cost(path: Path, row: Mapping[str, str], header: str) -> float:
+    """Number in a cell that is better the nearer it is to 0, below which nothing can be; see `read_number`.
+
+    Raises:
+        JudgingError: something else stands there.
+    """
+    value = read_number(path, row, header)
+    if value < 0:
+        raise JudgingError(
+            f"{path}: {row[NAME]} has {row[header].strip()} in column {header}, must be 0 or more"
+        )
+    return value

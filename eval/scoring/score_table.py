@@ -11,7 +11,16 @@ import numpy as np
 from eval.eval_errors import JudgingError
 from eval.files import read_csv, stem_of, write_csv
 from eval.scoring.challenges import CHALLENGES, DECIMALS, Challenge, Rules
-from eval.scoring.columns import DIAGONAL, ERROR, NAME, column, column_map, read_number, score_columns
+from eval.scoring.columns import (
+    DIAGONAL,
+    ERROR,
+    NAME,
+    column,
+    column_map,
+    read_number,
+    read_score,
+    score_columns,
+)
 from eval.scoring.pairs import CaseScores
 from eval.scoring.structure_scores import TRUTH_VOLUME, Metric, StructureScore, value_of
 from model.arrays import F64
@@ -111,7 +120,8 @@ def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
 
     Raises:
         JudgingError: the file cannot be read, its columns fit the challenge not, or none or several of the
-            built-in ones, it names a case twice or holds something else than numbers.
+            built-in ones, it names a case twice, holds something else than numbers, or numbers that no score
+            can be.
     """
     columns, rows = read_csv(path)
     challenge, headers = _kind_of(path, columns, CHALLENGES.values() if challenge is None else (challenge,))
@@ -131,7 +141,7 @@ def read_scores(path: Path, challenge: Challenge | None = None) -> ScoreTable:
         challenge=challenge,
         names=names,
         values={
-            (structure, Metric(end)): numbers(header)
+            (structure, Metric(end)): np.array([read_score(path, row, header, Metric(end)) for row in rows])
             for (structure, end), header in sorted(
                 headers.items(), key=lambda item: _order(challenge, *item[0])
             )

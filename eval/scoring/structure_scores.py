@@ -21,6 +21,8 @@ TRUTH_VOLUME = "TruthVolume_ml"
 """End of the columns that hold a structure's volume in the truth: 0 where the truth has none."""
 ON_REQUEST = {"HD": Metric.HD, "ASSD": Metric.ASSD, "clDice": Metric.CL_DICE}
 """Metrics that tables hold only if they are asked for, by the names that they are asked for by."""
+SHARES = frozenset((Metric.DSC, Metric.NSD, Metric.CL_DICE))
+"""Metrics from 0 to 1."""
 DISTANCES = frozenset((Metric.HD95, Metric.HD, Metric.ASSD))
 """Metrics that are infinite if only one of the maps holds the structure."""
 

@@ -10,10 +10,13 @@ from eval.comparing.ranking import case_ranks, places, rank
 from eval.comparing.ranking_rules import RANKINGS, RankedMetric, RankingRules
 from eval.eval_errors import JudgingError
 from eval.scoring.challenges import CHALLENGES
+from eval.scoring.score_table import read_scores
+from eval.scoring.structure_scores import Metric
 from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
 
 NAN = math.nan
 SHORT = tuple(CHALLENGES["flare23"].short_names.values())
+SHORT_21 = tuple(CHALLENGES["flare21"].short_names.values())
 OFFICIAL = ("Name", "Time", "MaxGPU_Mem", "AUC_GPU_Time", "MaxCPU_Utilization", "AUC_CPU_Time")
 
 
@@ -256,3 +259,37 @@ def test_wrong_calls(tmp_path, monkeypatch, capsys, words, said):
     before = files_in(tmp_path)
     assert_refused(capsys, ("rank", *words), said)
     assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("case", ["a", "b"])
+@pytest.mark.parametrize(
+    ("table", "column", "cell", "must"),
+    [
+        ("scores", "Liver_DSC", "95", "must be 0 to 1; is it a percentage?"),
+        ("scores", "Tumor_NSD", "-0.2", "must be 0 to 1"),
+        ("scores", "Spleen_DSC", "inf", "must be 0 to 1"),
+        ("efficiency", "Time", "-100", "must be 0 or more"),
+        ("efficiency", "AUC_GPU_Time", "-1", "must be 0 or more"),
+        ("efficiency", "GPU_Above4GB_MBs", "-0.5", "must be 0 or more"),
+    ],
+)
+def test_no_place_is_won_with_what_cannot_be(tmp_path, capsys, case, table, column, cell, must):
+    costs = {name: cost(GPU_Above4GB_MBs=0) for name in ("a", "b")}
+    folder = submission(tmp_path / "team", {"a": 0.9, "b": 0.8}, costs)
+    path = folder / f"{table}.csv"
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    lines[1 + "ab".index(case)][lines[0].index(column)] = cell
+    path.write_text("\n".join(map(",".join, lines)) + "\n")
+    refused = assert_refused(capsys, ("rank", folder, "--output", tmp_path / "r.csv"), f"{path}: {case}")
+    assert f"has {cell} in column {column}, {must}" in refused
+
+
+def test_distances_are_not_negative_and_digits_of_rounding_no_fault(tmp_path):
+    """Of FLARE21, DSC and NSD a little above 1, as sums of floats are; HD95 1 mm, then -1."""
+    columns = [f"{organ}_{kind}" for kind in ("DSC", "NSD", "HD95_mm") for organ in SHORT_21]
+    path = tmp_path / "scores.csv"
+    path.write_text(f"Name,{','.join(columns)}\na,{','.join(['1.0000000002'] * 12)}\n")
+    assert read_scores(path).values["liver", Metric.DSC].tolist() == [1.0000000002]
+    path.write_text(path.read_text().rstrip().removesuffix("1.0000000002") + "-1\n")
+    with pytest.raises(JudgingError, match=f"a has -1 in column {columns[-1]}, must be 0 or more"):
+        read_scores(path)
