@@ -14,16 +14,25 @@ from eval.eval_errors import JudgingError
 from model.case_names import as_cell, from_cell, split_channel
 
 SUFFIXES = (".nii.gz", ".nii")
-"""Endings of the files that hold images and label maps."""
+"""Endings of the files that hold images and label maps; in capitals too, as `predict.py` reads them."""
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is called like an image or label map, and not hidden.
+
+    >>> [is_image_name(name) for name in ("A.nii", "A.NII.GZ", "A.nii.txt", ".A.nii")]
+    [True, True, False, False]
+    """
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def stem_of(name: str) -> str:
     """Name of a file, or of a row of a table, without the ending of an image: the case of a label map.
 
-    >>> [stem_of(name) for name in ("A_0000.nii.gz", "A.nii", "A")]
+    >>> [stem_of(name) for name in ("A_0000.nii.gz", "A.NII", "A")]
     ['A_0000', 'A', 'A']
     """
-    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+    return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
 
 
 def case_of(name: str) -> str:
@@ -82,7 +91,7 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     places = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
-        if path.name.endswith(SUFFIXES) and path.is_file()
+        if is_image_name(path.name) and path.is_file()
     }
     hidden = re.compile(r"(^|/)\.")
     return {stem_of(place): path for place, path in places.items() if not hidden.search(place)}

@@ -122,7 +122,7 @@ def _check_complete(path: Path, header: sitk.ImageFileReader) -> None:
     bits = math.prod(header.GetSize()) * int(header.GetMetaData("bitpix"))
     expected = int(float(header.GetMetaData("vox_offset"))) + bits // 8
     try:
-        held = _bytes_in_gzip(path, expected) if path.suffix == ".gz" else path.stat().st_size
+        held = _bytes_in_gzip(path, expected) if path.suffix.lower() == ".gz" else path.stat().st_size
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise JudgingError(
             f"{path}: cannot be read, the compressed file is damaged or cut short; write or copy it again"

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, check_is_folder, check_writable
+from eval.files import check_is_folder, check_writable, is_image_name
 from eval.label_sets import LABEL_SETS_HELP, find_labels
 from eval.measuring.container_run import ContainerOptions, check_removed, output_name
 from eval.measuring.docker_client import check_image
@@ -234,11 +234,7 @@ def _options(arguments: argparse.Namespace, image: str) -> ContainerOptions:
 
 def _images(folder: Path) -> list[Path]:
     check_is_folder(folder, "CTs")
-    images = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file()
-    )
+    images = sorted(path for path in folder.iterdir() if is_image_name(path.name) and path.is_file())
     if not images:
         raise JudgingError(f"{folder}: holds no .nii.gz or .nii images")
     if odd := [image.name for image in images if not image.name.isprintable()]:

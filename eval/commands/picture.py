@@ -17,7 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, atomic_path, case_of, check_writable
+from eval.files import atomic_path, case_of, check_writable, is_image_name
 from eval.image_files import read_image
 from eval.label_sets import LABEL_SETS_HELP, check_labels, find_labels
 from eval.pictures.planes import canonical
@@ -99,4 +99,4 @@ def _labels_on(path: Path, ct: sitk.Image, label_set: LabelSet) -> U8:
 
 
 def _stem(path: Path) -> str:
-    return case_of(path.name if path.name.endswith(SUFFIXES) else path.stem)
+    return case_of(path.name if is_image_name(path.name) else path.stem)

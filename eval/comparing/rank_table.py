@@ -13,7 +13,7 @@ import numpy as np
 
 from eval.comparing.ranking_rules import COST_COLUMNS, RankingRules
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, case_among, check_is_folder, read_csv, stem_of
+from eval.files import case_among, check_is_folder, is_image_name, read_csv, stem_of
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
 from eval.scoring.challenges import Challenge, mean_scores
 from eval.scoring.columns import NAME, column, holds_scores, read_cost
@@ -117,7 +117,7 @@ def stated_cases(path: Path) -> list[str]:
         JudgingError: it is neither, or names no cases.
     """
     if path.is_dir():
-        names = [file.name for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.name[0] != "."]
+        names = [file.name for file in path.iterdir() if is_image_name(file.name)]
     else:
         columns, rows = read_csv(path)
         if NAME not in columns:

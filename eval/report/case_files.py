@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, atomic_path, case_among, images_by_stem
+from eval.files import atomic_path, case_among, images_by_stem, is_image_name
 from eval.pool import side_by_side
 from eval.report.case_script import CaseFiles, read_case, script_of
 from eval.scoring.lesion_tables import LesionRow
@@ -114,7 +114,7 @@ def _images(given: Path | None, stems: Sequence[str]) -> Mapping[str, Path]:
 def _is_series(folder: Path) -> bool:
     """Whether a folder holds files, and none that is an image by its name."""
     files = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    return bool(files) and not any(name.endswith(SUFFIXES) for name in files)
+    return bool(files) and not any(map(is_image_name, files))
 
 
 def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) -> Embedded:

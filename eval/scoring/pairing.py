@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, case_of, check_is_folder, stem_of
+from eval.files import case_of, check_is_folder, is_image_name, stem_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def _label_maps(folder: Path) -> dict[str, Path]:
     check_is_folder(folder, "label maps")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if not path.name.endswith(SUFFIXES) or path.name.startswith(".") or not path.is_file():
+        if not is_image_name(path.name) or not path.is_file():
             continue
         stem = stem_of(path.name)
         if stem in found:

@@ -57,6 +57,20 @@ def test_files_are_paired_by_name(tmp_path):
     assert why_extra(paired.extras[0], paired) == "b.nii.gz: there is no truth of this name"
 
 
+def test_endings_in_capitals_are_endings(tmp_path):
+    """As `predict.py` has it; ITK names a file that it cannot read, so none is missing without a word."""
+    pair = case(tmp_path)
+    pair.prediction.rename(tmp_path / "pred" / "a.NII.GZ")
+    (tmp_path / "pred" / "b.Nii").write_text("no image")
+    paired = pair_files(tmp_path / "pred", tmp_path / "truth")
+    assert [path.name for path in paired.extras] == ["b.Nii"]
+    (found,) = paired.cases
+    assert found.prediction.name == "a.NII.GZ"
+    assert judged(found) == judged(case(tmp_path / "small"))
+    found.prediction.write_bytes(found.prediction.read_bytes()[:-20])
+    assert_lost(judged(found), "a.NII.GZ", "damaged or cut short")
+
+
 def test_a_label_map_named_like_an_image_is_a_case_of_its_own(tmp_path):
     for name in ("truth/a.nii.gz", "truth/b.nii.gz", "truth/b_0000.nii.gz"):
         write(tmp_path / name, TRUTH)
