@@ -12,7 +12,7 @@
   }
 
   // A forest plot: rows of { name, colour, low, mid, high, star, lines }, a vertical line at `zero`; `whole`
-  // numbers on the axis or any.
+  // numbers from 1 on the axis, or any.
   function forest(rows, title, { zero, whole } = {}) {
     const [wide, left, right, line] = LeanSeg.narrow ? [330, 142, 12, 24] : [540, 172, 18, 24];
     const tall = rows.length * line + 34;
@@ -25,7 +25,7 @@
     ];
     const x = (value) => left + ((value - low) / (high - low)) * (wide - left - right);
     const picture = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": title });
-    for (const tick of LeanSeg.ticks(low, high, 4).filter((at) => !whole || Number.isInteger(at))) {
+    for (const tick of LeanSeg.ticks(low, high, 4).filter((at) => !whole || (Number.isInteger(at) && at > 0))) {
       picture.append(
         svg("line", {
           x1: x(tick),

@@ -3,6 +3,7 @@
   const { data, el, svg, text } = LeanSeg;
   const TONES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98"];
   const tone = (i) => TONES[i % TONES.length];
+  const LINE = 26; // Height of a submission's row.
   const size = () => (LeanSeg.narrow ? { wide: 330, left: 96 } : { wide: 540, left: 150 });
 
   function figure(title, picture) {
@@ -17,15 +18,52 @@
     return svg("text", { x, y, "text-anchor": anchor, class: kind, text: words });
   }
 
+  const LETTER = 7.2; // Width of one, in the units of the pictures.
+  const LONGEST = 20; // Letters of a name beneath a column.
+  const short = (name, most) => (name.length > most ? `${name.slice(0, most - 1)}…` : name);
+  const beside = (name) => short(name, Math.floor((size().left - 12) / LETTER));
+
+  // The places that an axis names, with `gap` from one to the next: all, or the first and every fifth, tenth …
+  function named(most, gap, least) {
+    const step = [1, 5, 10, 50].find((each) => each * gap >= least) ?? 100;
+    return Array.from({ length: most }, (_, i) => i + 1).filter((at) => at === 1 || at % step === 0);
+  }
+
+  // Names beneath columns: level if there is room for the longest, else upright, and how deep they reach.
+  function beneath(names, room) {
+    const most = Math.min(LONGEST, Math.max(...names.map((name) => name.length)));
+    const level = most * LETTER <= room;
+    return {
+      deep: level ? 24 : most * LETTER + 12,
+      put: (x, y, name) =>
+        level
+          ? word(x, y + 16, short(name, LONGEST))
+          : svg("text", {
+              transform: `translate(${x + 4} ${y + 6}) rotate(-90)`,
+              "text-anchor": "end",
+              class: "tick",
+              text: short(name, LONGEST),
+            }),
+    };
+  }
+
   // A blob's area is the share of the resamples in which a submission takes a place.
   function blobs(submissions) {
     const { wide, left } = size();
     const step = (wide - left - 12) / submissions.length;
     const line = Math.max(26, Math.min(46, step));
-    const picture = canvas(wide, line * submissions.length + 30, "Shares of places in resamples");
+    const tall = line * submissions.length;
+    const picture = canvas(wide, tall + 30, "Shares of places in resamples");
+    for (const place of named(submissions.length, step, 22)) {
+      const x = left + step * (place - 0.5);
+      picture.append(
+        svg("line", { x1: x, x2: x, y1: 4, y2: tall + 4, class: "grid" }),
+        word(x, tall + 22, String(place)),
+      );
+    }
     submissions.forEach((each, row) => {
       const y = line * (row + 0.5) + 4;
-      picture.append(word(left - 12, y + 4, each.name, "end", "label"));
+      picture.append(word(left - 12, y + 4, beside(each.name), "end", "label"));
       each.place_shares.forEach((share, place) => {
         if (share <= 0) return;
         const blob = svg("circle", {
@@ -38,21 +76,25 @@
         picture.append(blob);
       });
     });
-    submissions.forEach((_, place) =>
-      picture.append(word(left + step * (place + 0.5), line * submissions.length + 22, String(place + 1))),
-    );
     return picture;
   }
 
   // A line a case, from submission to submission: where lines cross, cases disagree.
   function podium(submissions) {
     const { wide } = size();
-    const [left, tall, bottom] = [34, 250, 40];
+    const left = 34;
     const most = submissions.length;
-    const x = (i) => left + 24 + ((wide - left - 60) * i) / Math.max(1, most - 1);
-    const y = (rank) => 12 + ((rank - 1) / Math.max(1, most - 1)) * (tall - bottom - 24);
+    const across = (wide - left - 60) / Math.max(1, most - 1);
+    const down = Math.max(LINE, 190 / most);
+    const names = beneath(
+      submissions.map((each) => each.name),
+      across,
+    );
+    const x = (i) => left + 24 + across * i;
+    const y = (rank) => 12 + (rank - 1) * down;
+    const tall = y(most) + 12 + names.deep;
     const picture = canvas(wide, tall, "Mean rank over the metrics in each case");
-    for (let rank = 1; rank <= most; rank += 1)
+    for (const rank of named(most, down, 16))
       picture.append(
         svg("line", { x1: left, x2: wide, y1: y(rank), y2: y(rank), class: "grid" }),
         word(left - 8, y(rank) + 4, String(rank), "end"),
@@ -70,39 +112,52 @@
     submissions.forEach((each, i) => {
       for (const rank of each.case_ranks.filter((rank) => rank !== null))
         picture.append(svg("circle", { cx: x(i), cy: y(rank), r: 3.2, fill: tone(i), opacity: 0.7 }));
-      picture.append(word(x(i), tall - 16 + (i % 2) * 14, each.name));
+      picture.append(names.put(x(i), y(most) + 6, each.name));
     });
     return picture;
   }
 
-  // Places under each scheme: a straight line is a place that does not depend on the scheme.
+  // Places under each scheme: a straight line is a place that does not depend on the scheme. Submissions that tie
+  // stand below each other, joined by a bar.
   function schemes(submissions) {
     const { wide, left } = size();
     const names = Object.keys(submissions[0].place_by);
-    const line = 30;
-    const tall = line * submissions.length + 40;
+    const tall = LINE * submissions.length + 40;
     const x = (i) => left + 8 + ((wide - left - 44) * i) / (names.length - 1);
-    const y = (place) => line * (place - 0.5) + 4;
+    const y = (row) => LINE * (row + 0.5) + 4;
     const picture = canvas(wide, tall, "Places under each scheme");
+    const rows = names.map((name) => {
+      const order = submissions.map((_, i) => i);
+      order.sort((a, b) => submissions[a].place_by[name] - submissions[b].place_by[name] || a - b);
+      return submissions.map((_, i) => order.indexOf(i));
+    });
+    names.forEach((name, at) => {
+      for (const place of new Set(submissions.map((each) => each.place_by[name]))) {
+        const tied = rows[at].filter((_, i) => submissions[i].place_by[name] === place);
+        const [first, last] = [y(Math.min(...tied)), y(Math.max(...tied))];
+        if (tied.length > 1)
+          picture.append(svg("line", { x1: x(at), x2: x(at), y1: first, y2: last, class: "tie" }));
+      }
+    });
     submissions.forEach((each, i) => {
-      const places = names.map((name) => each.place_by[name]);
       picture.append(
         svg("polyline", {
-          points: places.map((place, at) => `${x(at)},${y(place)}`).join(" "),
+          points: names.map((_, at) => `${x(at)},${y(rows[at][i])}`).join(" "),
           fill: "none",
           stroke: tone(i),
           "stroke-width": 2.4,
         }),
-        ...places.map((place, at) =>
+        ...names.map((name, at) =>
           svg("circle", {
             cx: x(at),
-            cy: y(place),
+            cy: y(rows[at][i]),
             r: 5,
             fill: tone(i),
-            ...LeanSeg.tipped(() => [each.name, `place ${place} by ${names[at]}`]),
+            ...LeanSeg.tipped(() => [each.name, `place ${each.place_by[name]} by ${name}`]),
           }),
         ),
-        word(left - 12, y(i + 1) + 4, `${each.place_by[names[0]]}  ${each.name}`, "end", "label"),
+        word(left - 12, y(rows[0][i]) + 4, beside(`${each.place_by[names[0]]}  ${each.name}`), "end", "label"),
+        word(x(names.length - 1) + 12, y(rows.at(-1)[i]) + 4, String(each.place_by[names.at(-1)]), "start"),
       );
     });
     names.forEach((name, i) =>
@@ -122,11 +177,13 @@
     const draw = (metric) => {
       const { wide, left } = size();
       const cell = Math.min(64, (wide - left - 4) / names.length);
-      const picture = canvas(wide, cell * names.length + 26, `Significance in ${metric}`);
+      const high = Math.max(cell, 18);
+      const below = beneath(names, cell);
+      const picture = canvas(wide, high * names.length + below.deep, `Significance in ${metric}`);
       names.forEach((name, row) => {
         picture.append(
-          word(left - 12, cell * (row + 0.5) + 4, name, "end", "label"),
-          word(left + cell * (row + 0.5), cell * names.length + 18, name.slice(0, LeanSeg.narrow ? 5 : 9)),
+          word(left - 12, high * (row + 0.5) + 4, beside(name), "end", "label"),
+          below.put(left + cell * (row + 0.5), high * names.length, name),
         );
       });
       for (const test of firm.superiorities.filter((each) => each.metric === metric)) {
@@ -134,10 +191,10 @@
         picture.append(
           svg("rect", {
             x: left + cell * column + 1,
-            y: cell * row + 1,
+            y: high * row + 1,
             width: cell - 2,
-            height: cell - 2,
-            rx: 4,
+            height: high - 2,
+            rx: Math.min(4, cell / 6),
             class: test.p_holm < 0.05 ? "cell firm" : test.p < 0.05 ? "cell weak" : "cell",
             ...LeanSeg.tipped(() => [
               `${test.better} better than ${test.worse}`,
@@ -180,6 +237,7 @@
       ],
     }));
     const metrics = Object.keys(data.ranking[0]).filter((column) => column.startsWith("Rank_"));
+    const counted = "Missing" in data.ranking[0] ? ["Missing"] : [];
     const cell = (value, digits) =>
       el("td", { class: "number", text: value === "" ? "–" : Number(value).toFixed(digits) });
     const table = el(
@@ -192,9 +250,11 @@
         el(
           "tr",
           {},
-          ...["Place", "Submission", "Mean rank", ...metrics.map((m) => m.slice(5).replace("_", " "))].map(
-            (name, i) => el("th", { scope: "col", class: i === 1 ? null : "number", text: name }),
-          ),
+          ...[
+            ...["Place", "Submission", "Mean rank"],
+            ...metrics.map((metric) => metric.slice(5).replace("_", " ")),
+            ...counted,
+          ].map((name, i) => el("th", { scope: "col", class: i === 1 ? null : "number", text: name })),
         ),
       ),
       el(
@@ -208,6 +268,7 @@
             el("th", { scope: "row", text: row.Submission }),
             cell(row.Score, 2),
             ...metrics.map((metric) => cell(row[metric], 2)),
+            ...counted.map((column) => cell(row[column], 0)),
           ),
         ),
       ),
