@@ -72,10 +72,25 @@ def read_label_set(path: Path) -> LabelSet:
         raise LabelSetError(f"{path}: {error}") from error
 
 
+def ignored_id(path: Path) -> int | None:
+    """The id by which a file of nnU-Net marks voxels that nobody annotated; None where there is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found = _by_name(document["labels"]).get(IGNORE)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Name to id, also from the older form, which turns names and ids around."""
+    if all(key.isdecimal() for key in labels):
+        return {str(name): int(key) for key, name in labels.items()}
+    return dict(labels)
+
+
 def _label_set(document: Mapping[str, Any], default_name: str) -> LabelSet:
-    labels = dict(document["labels"])
-    if all(key.isdecimal() for key in labels):  # The older form turns names and ids around.
-        labels = {str(name): int(key) for key, name in labels.items()}
+    labels = _by_name(document["labels"])
     labels.pop(BACKGROUND, None)
     labels.pop(IGNORE, None)
     if any(isinstance(ids, list) for ids in labels.values()):

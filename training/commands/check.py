@@ -1,7 +1,8 @@
 """`python -m training check`: all faults of all cases of a data set, before anything trains.
 
 Missing files, channels that are out of step, files that cannot be read, images and labels on different grids,
-labels outside the set, the same image twice. Exit codes: 0 no faults, 1 faults, 2 wrong call or recipe.
+labels outside the set or of other names, the same image twice. Exit codes: 0 no faults, 1 faults, 2 wrong
+call or recipe.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from model.model_errors import LabelSetError
 from training.commands.options import add_workers, check_workers
 from training.data.checking import Expected, check_folder
 from training.recipes.loading import load_recipe
+from training.recipes.recipe import Channels
 from training.training_errors import RecipeError
 
 
@@ -62,9 +64,10 @@ def _expected(arguments: argparse.Namespace) -> Expected:
     folder: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
     labels: LabelSet | None = None
     channels: int | None = None
+    outputs: Channels = "plain"
     if arguments.recipe is not None:
         recipe = load_recipe(arguments.recipe, data=folder)
-        labels, channels = recipe.labels, len(recipe.stated_inputs)
+        labels, channels, outputs = recipe.labels, len(recipe.stated_inputs), recipe.channels
     try:
         if arguments.label_set is not None:
             labels = find_label_set(arguments.label_set)
@@ -73,4 +76,4 @@ def _expected(arguments: argparse.Namespace) -> Expected:
     except LabelSetError as error:
         if arguments.label_set is not None:
             raise RecipeError(f"--label-set: {error}") from error
-    return Expected(labels=labels, channels=channels)
+    return Expected(labels=labels, channels=channels, outputs=outputs)

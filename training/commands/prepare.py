@@ -15,6 +15,7 @@ from training.commands.options import add_overrides, add_workers, check_workers
 from training.data.checking import Expected, checked_cases
 from training.data.fingerprint import FINGERPRINT, write_fingerprint
 from training.data.folders import data_name
+from training.data.label_agreement import refuse_other_names
 from training.data.preparing import copy_beside, prepare
 from training.data.resolving import fingerprint_for, with_figures
 from training.recipes.loading import load_recipe
@@ -45,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     base: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
     store: Path = arguments.output
     recipe = load_recipe(arguments.recipe, arguments.overrides, data=base)
+    refuse_other_names([arguments.data], recipe.labels, recipe.channels)
     cases = checked_cases(arguments.data, Expected(channels=len(recipe.stated_inputs)))
     if any(case.prepared for case in cases):
         raise DataError(f"{arguments.data}: is a prepared store already; give the data set")

@@ -17,8 +17,10 @@ from model.arrays import U8
 from model.labels import LabelSet
 from training.data.annotations import ANNOTATED, GIVEN, unknown_structures
 from training.data.folders import CaseFiles, find_cases, labelled_cases, refuse
+from training.data.label_agreement import faults_of_names
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import case_path, changed_source, read_record
+from training.recipes.recipe import Channels
 from training.training_errors import DataError
 
 
@@ -30,6 +32,8 @@ class Expected:
     """Structures that label maps may hold and cases may annotate; None: not looked at."""
     channels: int | None = None
     """Channels of each case; None: as many as the others have."""
+    outputs: Channels = "plain"
+    """What the channels of the recipe's network stand for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +61,11 @@ def check_folder(
         DataError: there is no data set, or it holds no case.
     """
     found = find_cases(folder)
-    misspelt = faults_of_annotations(folder, found.cases, expected.labels) if expected.labels else ()
-    yield CaseReport(name="", faults=(*found.faults, *misspelt))
+    faults = list(found.faults)
+    if expected.labels is not None:
+        faults += faults_of_names(folder, expected.labels, expected.outputs)
+        faults += faults_of_annotations(folder, found.cases, expected.labels)
+    yield CaseReport(name="", faults=tuple(faults))
     seen: dict[str, Path] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         look = quick_report if quick else full_report

@@ -86,6 +86,16 @@ def test_a_structure_that_is_spelt_wrongly_is_refused(four, tmp_path, capsys):
     assert "case case3 names Liver, which is not in the label set flare21" in capsys.readouterr().err
 
 
+def test_data_that_state_other_names_than_the_recipe_are_refused(four, tmp_path, capsys):
+    (four / "labels.json").write_text('{"labels": {"organ a": 1, "organ b": 2}}')
+    (four / "annotated.json").unlink()
+    assert main(words(recipe_file(tmp_path), four, tmp_path / "out", "--folds", 2, "--dry-run")) == 2
+    assert capsys.readouterr().err == (
+        f"error: {four / 'labels.json'}: says that 1 is organ a, label set flare21 that it is liver; 2 ids "
+        "differ; take the data's own with --set label_set=data\n"
+    )
+
+
 def test_a_dry_run_names_the_recipe_and_changes_that_were_given(four, tmp_path, capsys):
     """Also where an earlier call has left a complete recipe, which says what that call asked for."""
     out, recipe = tmp_path / "out", recipe_file(tmp_path)

@@ -51,6 +51,7 @@ def test_a_run_that_found_its_set_beside_the_data_can_be_resumed(lungs, tmp_path
 
 
 def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_path, capsys):
+    (lungs / "dataset.json").unlink()
     recipe = recipe_file(tmp_path)  # FLARE21 ends at 4.
     assert main(words(recipe, lungs, tmp_path / "run", "--validation", "0")) == 1
     error = capsys.readouterr().err.splitlines()[-1]
@@ -58,13 +59,26 @@ def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_pa
     assert "holds id 8, unknown to label set flare21" in error
 
 
-def test_data_that_state_other_ids_than_the_recipe_are_warned_of(lungs, tmp_path, caplog):
-    other = {"name": "other", "labels": {"left lung": 3, "right lung": 8}}
-    (lungs / "other.json").write_text(json.dumps(other))
-    recipe = recipe_file(tmp_path, label_set=str(lungs / "other.json"))
-    more = ("--steps", "1", "--validation", "0", "--precision", "fp32")
-    assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
-    assert "label set other of the recipe that it is 3; 2 structures differ" in caplog.text
+def test_data_that_state_other_names_than_the_recipe_are_refused(lungs, tmp_path, capsys):
+    """They would be trained as the recipe's spleen, and lungs would be missing."""
+    assert main(words(recipe_file(tmp_path), lungs, tmp_path / "run")) == 2
+    assert capsys.readouterr().err == (
+        f"error: {lungs / 'dataset.json'}: says that 3 is right lung, label set flare21 that it is spleen; "
+        "1 id differs; take the data's own with --set label_set=data\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_to_validate_on_must_mean_the_same_by_their_ids(lungs, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(lungs, other)
+    (other / "dataset.json").write_text('{"labels": {"left lung": 3, "right lung": 8}}')
+    recipe = recipe_file(tmp_path, label_set="data")
+    assert main(words(recipe, lungs, tmp_path / "run", "--validation", str(other))) == 2
+    assert capsys.readouterr().err == (
+        f"error: {other / 'dataset.json'}: says that 3 is left lung, label set lungs that it is right lung; "
+        f"2 ids differ; renumber {other} as {lungs}\n"
+    )
 
 
 def test_all_faults_of_a_recipe_are_told_before_data_is_looked_at(tmp_path, capsys):
@@ -115,7 +129,9 @@ def test_a_structure_that_is_spelt_wrongly_ends_the_run_before_it_begins(cubes, 
 
 
 def test_several_data_sets_are_one(cubes, lungs, tmp_path):
-    recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
+    recipe = recipe_file(
+        tmp_path, label_set={"name": "all", "ids": {"liver": 1, "right lung": 3, "left lung": 8}}
+    )
     call = words(recipe, cubes, tmp_path / "run", "--data", str(lungs), "--steps", "1", "--validation", "0")
     assert main(call) == 0  # Both have a case0, of two patients.
     _, info = load_checkpoint(tmp_path / "run" / LAST)
@@ -169,7 +185,9 @@ def test_a_validation_set_that_holds_a_case_of_the_data_is_refused(cubes, tmp_pa
 
 
 def test_a_validation_set_of_other_patients_may_have_the_same_names(cubes, lungs, tmp_path):
-    recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
+    recipe = recipe_file(
+        tmp_path, label_set={"name": "all", "ids": {"liver": 1, "right lung": 3, "left lung": 8}}
+    )
     more = ("--validation", str(lungs), "--steps", "1", "--precision", "fp32")
     assert main(words(recipe, cubes, tmp_path / "run", *more)) == 0
 
@@ -182,7 +200,9 @@ def test_validation_on_the_very_data_is_told_of(cubes, tmp_path, caplog):
 
 def test_names_of_held_out_cases_must_stand_for_one_case_each(cubes, lungs, tmp_path, capsys):
     (tmp_path / "names.txt").write_text("case0\n")
-    recipe = recipe_file(tmp_path, label_set={"name": "all", "ids": {"a": 1, "b": 3, "c": 8}})
+    recipe = recipe_file(
+        tmp_path, label_set={"name": "all", "ids": {"liver": 1, "right lung": 3, "left lung": 8}}
+    )
     more = ("--data", str(lungs), "--hold-out", str(tmp_path / "names.txt"))
     assert main(words(recipe, cubes, tmp_path / "run", *more)) == 1
     assert f"error: {lungs}: case case0 is in two data sets; rename one of them" in capsys.readouterr().err

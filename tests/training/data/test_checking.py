@@ -204,6 +204,17 @@ def test_a_sound_data_set_has_none(data, capsys):
     assert capsys.readouterr().out == "3 cases checked: no faults\n"
 
 
+def test_names_of_the_data_are_held_against_those_of_a_label_set_and_of_a_recipe(data, capsys):
+    (data / "dataset.json").write_text('{"labels": {"background": 0, "organ a": 1, "spleen": 3}}')
+    line = (
+        f"{data / 'dataset.json'}: says that 1 is organ a, label set {{}} that it is liver; 1 id differs; "
+        "take the data's own with --set label_set=data"
+    )
+    assert faults_of(data, capsys, "--label-set", "flare22") == (1, [line.format("flare22")])
+    assert faults_of(data, capsys, "--recipe", "demo", "--quick") == (1, [line.format("flare23")])
+    assert faults_of(data, capsys) == (0, [])
+
+
 def test_without_a_label_set_ids_are_not_looked_at_and_that_is_said(data, capsys):
     (data / "dataset.json").unlink()
     foreign_ids(data)

@@ -298,6 +298,15 @@ def test_ids_of_another_label_set_are_refused(cubes, tmp_path, recipe_file):
         CaseStore(labelled_cases(store), recipe, 1).load(0)
 
 
+def test_data_that_state_other_names_than_the_recipe_are_refused(tmp_path, recipe_file, capsys):
+    data = write_dataset(tmp_path / "data")
+    (data / "labels.json").write_text('{"labels": {"organ a": 1, "organ b": 3}}')
+    words = ["prepare", str(data), "--recipe", str(recipe_file), "--output", str(tmp_path / "store")]
+    assert main(words) == 2
+    assert "says that 1 is organ a, label set flare21 that it is liver; 2 ids" in capsys.readouterr().err
+    assert main([*words, "--set", "label_set=data"]) == 0
+
+
 def test_label_set_annotations_and_fingerprint_come_along(tmp_path):
     data = write_dataset(tmp_path / "data")
     document = {"labels": {"liver": 1, "kidney": 2, "spleen": 3}}

@@ -19,6 +19,7 @@ from training.commands.options import (
 )
 from training.data.checking import annotated_cases
 from training.data.data_hash import data_hash
+from training.data.label_agreement import refuse_other_names
 from training.data.resolving import resolved
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
 from training.folds.fold_splits import find_split
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     places = places_of(gpu_numbers(arguments), arguments.gpus_per_fold)
     recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
+    refuse_other_names(arguments.data, recipe.labels, recipe.channels)
     cases = [case for folder in arguments.data for case in annotated_cases(folder, recipe.labels)]
     split = find_split(arguments.data, cases, arguments.folds, arguments.seed, arguments.splits)
     wanted = _wanted_folds(arguments.fold, len(split.held_out))

@@ -68,6 +68,12 @@ def _cases(
     return kept, held_out
 
 
+def folders_of(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    """The data sets that the command line names, one to validate on last."""
+    further = [] if arguments.hold_out is not None else [Path(arguments.validation)]
+    return (*arguments.data, *(folder for folder in further if folder.exists()))
+
+
 def _is_one_of(folder: Path, folders: Sequence[Path]) -> bool:
     """Whether the very data that are trained on are given to validate on, which is nobody's slip.
 

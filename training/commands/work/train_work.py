@@ -5,7 +5,6 @@ import importlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +12,13 @@ from pathlib import Path
 import torch
 
 from leanseg.ending import is_ended
-from model.label_files import FILES, find_label_set
-from model.labels import LabelSet
-from model.model_errors import LabelSetError
 from training.commands.options import wanted_overrides
 from training.commands.train import ALWAYS, IF_THERE
-from training.commands.work.train_cases import Data, data_of
+from training.commands.work.train_cases import Data, data_of, folders_of
 from training.data.data_hash import data_hash
 from training.data.folders import data_name
 from training.data.fresh_cases import FreshCases, SyntheticCase
+from training.data.label_agreement import refuse_other_names
 from training.data.quick_hash import folder_sha256
 from training.data.resolving import resolved
 from training.data.store import CaseStore
@@ -85,6 +82,7 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     device = find_device(arguments.device, ranks)
     _check(arguments)
     _check_synthesis(arguments, recipe)
+    refuse_other_names(folders_of(arguments), recipe.labels, recipe.channels)
     data = data_of(arguments, recipe)
     recipe = resolved(recipe, arguments.data, workers=arguments.workers)
     if arguments.threads:
@@ -104,7 +102,7 @@ def _run(
     _check_shares(state)
     watchers: list[Watcher] = []
     if ranks.is_first:
-        _say(state, data, arguments.data)
+        _say(state, data)
         write_record(state, data.held_out, sys.argv[1:])
         if arguments.tensorboard:
             # Not imported above: it takes a second, and only those who asked for it need it.
@@ -190,7 +188,7 @@ def _check_shares(run: Run) -> None:
             micro_batches_of(own // parts, recipe.pipeline.micro_batches)
 
 
-def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
+def _say(run: Run, data: Data) -> None:
     """One line that says what will be done."""
     logger.info(
         "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
@@ -220,31 +218,6 @@ def _say(run: Run, data: Data, folders: Sequence[Path]) -> None:
         logger.warning(
             "cases that are trained on are validated on: figures say how well the network learns these, not "
             "what it does on others"
-        )
-    for folder in folders:
-        _warn_of_other_ids(folder, run.info.recipe.labels)
-
-
-def _warn_of_other_ids(data: Path, labels: LabelSet) -> None:
-    """Say where a data set states other ids than the recipe for the same structures."""
-    folder = data if data.is_dir() else data.parent
-    if not any((folder / file).is_file() for file in FILES):
-        return
-    try:
-        stated = find_label_set(folder)
-    except LabelSetError:
-        return
-    apart = [name for name, label_id in labels.ids.items() if stated.ids.get(name, label_id) != label_id]
-    if apart:
-        logger.warning(
-            "%s: says that %s is %d, label set %s of the recipe that it is %d; %d structures differ: train "
-            "with --set label_set=data",
-            data,
-            apart[0],
-            stated.ids[apart[0]],
-            labels.name,
-            labels.ids[apart[0]],
-            len(apart),
         )
 
 

@@ -1,0 +1,151 @@
+"""Whether data sets and a recipe mean the same structures by the same ids of label maps.
+
+What a data set states beside its cases (`labels.json`, or nnU-Net's `dataset.json`) is held against the
+recipe's label set: where they disagree, structures would be trained under the names of others, and nothing
+in the voxels would show it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from model.label_files import FILES, IGNORE, find_label_file, find_label_set, ignored_id
+from model.labels import LabelSet
+from model.model_errors import LabelSetError
+from training.recipes.recipe import FOREGROUND, Channels
+from training.training_errors import RecipeError
+
+TAKE_OWN = "take the data's own with --set label_set=data"
+WORDS: Mapping[str, str] = {
+    **{"ivc": "inferior vena cava", "postcava": "inferior vena cava", "arota": "aorta"},
+    **{"rag": "right adrenal gland", "lag": "left adrenal gland"},
+    **{"oesophagus": "esophagus", "tumour": "tumor"},
+}
+"""Words of the files that come with FLARE and AMOS22, and British spelling, to those of our label sets."""
+
+
+def refuse_other_names(folders: Sequence[Path], labels: LabelSet, outputs: Channels) -> None:
+    """Refuse data that state other names for the recipe's ids, or other ids for its names.
+
+    Args:
+        folders: data sets, or datalists, the first one first: `label_set: data` means its label set.
+        labels: the recipe's label set.
+        outputs: what its network's channels stand for.
+
+    Raises:
+        RecipeError: naming the file, the first id and what to do.
+    """
+    for folder in folders:
+        found = disagreement(folder, labels, outputs)
+        if found is not None:
+            raise RecipeError(f"{found}; {_remedy(folder, folders, labels, outputs)}")
+
+
+def faults_of_names(data: Path, labels: LabelSet, outputs: Channels) -> list[str]:
+    """The same as a fault of one data set: a line, or none."""
+    try:
+        found = disagreement(data, labels, outputs)
+    except RecipeError as error:
+        return [str(error)]
+    return [] if found is None else [f"{found}; {TAKE_OWN}"]
+
+
+def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
+    """The first id on which a data set and a label set disagree; None where there is none.
+
+    >>> disagreement(Path("own"), FLARE22, "plain")
+    'own/dataset.json: says that 1 is organ a, label set flare22 that it is liver; 2 ids differ'
+
+    Spellings count as the same (`kidney_right`, `Right Kidney`), and where left and right are one channel, so
+    does the name of both. A network for the whole foreground tells no structures apart.
+
+    Raises:
+        RecipeError: the data state regions.
+    """
+    stated = _stated_names(data)
+    apart = [one for one in sorted(stated) if not _agrees(one, stated[one], labels, outputs)]
+    if not apart:
+        return None
+    first = apart[0]
+    known = {label_id: name for name, label_id in labels.ids.items()}
+    there = next((one for name, one in labels.ids.items() if _key(name) == _key(stated[first])), None)
+    if first in known:
+        said = f"{first} is {stated[first]}, label set {labels.name} that it is {known[first]}"
+    else:
+        said = f"{stated[first]} is {first}, label set {labels.name} that it is {there}"
+    count = f"{len(apart)} ids differ" if len(apart) > 1 else "1 id differs"
+    return f"{find_label_file(_base(data))}: says that {said}; {count}"
+
+
+def _stated_names(data: Path) -> dict[int, str]:
+    """Id to what a data set calls it, with voxels to be ignored among them; empty where it states nothing.
+
+    Raises:
+        RecipeError: it states regions.
+    """
+    labels = _label_set_of(data)
+    if labels is None:
+        return {}
+    names = {label_id: name for name, label_id in labels.ids.items()}
+    ignored = ignored_id(find_label_file(_base(data)))
+    return names if ignored is None else {**names, ignored: IGNORE}
+
+
+def _label_set_of(data: Path) -> LabelSet | None:
+    """The label set that lies beside a data set; None where there is none.
+
+    Raises:
+        RecipeError: it is one of regions.
+    """
+    folder = _base(data)
+    if not any((folder / file).is_file() for file in FILES):
+        return None
+    try:
+        return find_label_set(folder)
+    except LabelSetError:
+        return None
+
+
+def _agrees(label_id: int, name: str, labels: LabelSet, outputs: Channels) -> bool:
+    """Whether a label set takes an id for what the data call it, or knows neither."""
+    known = next((ours for ours, one in labels.ids.items() if one == label_id), None)
+    if name == IGNORE:
+        return known is None
+    if outputs == FOREGROUND:
+        return True
+    if known is None:
+        return _key(name) not in map(_key, labels.ids)
+    accepted = [known]
+    if outputs == "merged":
+        accepted += [pair.merged for pair in labels.pairs if known in (pair.right, pair.left)]
+    return _key(name) in map(_key, accepted)
+
+
+def _key(name: str) -> tuple[str, ...]:
+    """The same for the same structure, whoever writes its name.
+
+    >>> _key("Kidney_Right") == _key("right kidney"), _key("gall bladder") == _key("gallbladder")
+    (True, True)
+    """
+    words = re.split(r"[\W_]+", name.casefold())
+    text = " ".join(WORDS.get(word, word) for word in words).replace("gall bladder", "gallbladder")
+    return tuple(sorted(text.split()))
+
+
+def _remedy(folder: Path, folders: Sequence[Path], labels: LabelSet, outputs: Channels) -> str:
+    """What to do about a folder that disagrees with a label set.
+
+    The label set of the first folder helps where it is not the recipe's already and all the others share it.
+    """
+    own = _label_set_of(folders[0])
+    if own is None:
+        return f"renumber {folder} as label set {labels.name}"
+    if disagreement(folders[0], labels, outputs) is None:
+        return f"renumber {folder} as {folders[0]}"
+    odd = next((other for other in folders[1:] if disagreement(other, own, outputs) is not None), None)
+    return TAKE_OWN if odd is None else f"renumber {odd} as {folders[0]}, and {TAKE_OWN}"
+
+
+def _base(data: Path) -> Path:
+    """The folder in which a data set's own files lie: that of a datalist, or itself."""
+    return data if data.is_dir() else data.parent
