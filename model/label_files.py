@@ -5,7 +5,7 @@
 
 `labels` maps structures to ids, background 0 may be among them; `pairs` and `lesions` may be left out, and
 may stand in a `dataset.json` too. nnU-Net's regions (a list of ids for a structure) take their ids from
-`regions_class_order`.
+`regions_class_order`: those that predictions have. Label maps to train on hold others.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model.labels import BACKGROUND, LABEL_SETS, LabelSet, Pair
-from model.model_errors import LabelSetError
+from model.model_errors import LabelSetError, RegionsError
 from model.schema import SchemaError, parse
 
 FILES = ("labels.json", "dataset.json")
@@ -23,17 +23,19 @@ IGNORE = "ignore"
 """nnU-Net's name for voxels that nobody annotated; no structure."""
 
 
-def find_label_set(name_or_path: str | Path) -> LabelSet:
+def find_label_set(name_or_path: str | Path, *, regions: bool = True) -> LabelSet:
     """A built-in label set by its name, or one from a file, or from a folder that holds such a file.
 
     Args:
         name_or_path: e.g. `flare23`, `labels.json`, `data/train`.
+        regions: whether it may be one of regions, with the ids of predictions.
 
     Raises:
+        RegionsError: it is one of regions, and must not be.
         LabelSetError: neither a known name nor a usable file.
     """
     known = LABEL_SETS.get(str(name_or_path))
-    return read_label_set(find_label_file(name_or_path)) if known is None else known
+    return read_label_set(find_label_file(name_or_path), regions=regions) if known is None else known
 
 
 def find_label_file(path: str | Path) -> Path:
@@ -54,10 +56,11 @@ def find_label_file(path: str | Path) -> Path:
     return found
 
 
-def read_label_set(path: Path) -> LabelSet:
-    """The label set that a file states.
+def read_label_set(path: Path, *, regions: bool = True) -> LabelSet:
+    """The label set that a file states; `regions` as for `find_label_set`.
 
     Raises:
+        RegionsError: it is one of regions, and must not be.
         LabelSetError: it cannot be read, or states no label set.
     """
     try:
@@ -66,6 +69,12 @@ def read_label_set(path: Path) -> LabelSet:
         raise LabelSetError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(document, Mapping) or not isinstance(document.get("labels"), Mapping):
         raise LabelSetError(f'{path}: states no label set; "labels" must map structures to ids')
+    region = next((name for name, ids in document["labels"].items() if isinstance(ids, list)), None)
+    if region is not None and not regions:
+        raise RegionsError(
+            f"{path}: {region} is a region of several ids, but a voxel of a label map holds one id; state a "
+            f"structure for each id in {path.with_name(FILES[0])}"
+        )
     try:
         return _label_set(document, default_name=path.absolute().parent.name)
     except (SchemaError, ValueError) as error:

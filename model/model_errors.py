@@ -4,6 +4,7 @@ ValueError
 ├── BundleError      a bundle that cannot be used
 │   └── NoBundleError   nothing is where the call says
 └── LabelSetError    a label set that is not known, or a file that states none
+    └── RegionsError    it states regions, where the ids of label maps are asked for
 """
 
 
@@ -17,3 +18,7 @@ class NoBundleError(BundleError):
 
 class LabelSetError(ValueError):
     """A label set is not known, or its file is faulty."""
+
+
+class RegionsError(LabelSetError):
+    """A file states regions, where the ids that label maps hold are asked for."""

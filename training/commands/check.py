@@ -70,9 +70,9 @@ def _expected(arguments: argparse.Namespace) -> Expected:
         labels, channels, outputs = recipe.labels, len(recipe.stated_inputs), recipe.channels
     try:
         if arguments.label_set is not None:
-            labels = find_label_set(arguments.label_set)
+            labels = find_label_set(arguments.label_set, regions=False)
         elif labels is None and any((folder / name).is_file() for name in FILES):
-            labels = find_label_set(folder)
+            labels = find_label_set(folder, regions=False)
     except LabelSetError as error:
         if arguments.label_set is not None:
             raise RecipeError(f"--label-set: {error}") from error

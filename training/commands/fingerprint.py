@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if any(case.prepared for case in cases):
         raise DataError(f"{arguments.data}: is a prepared store; give the data set that it was made from")
     try:
-        labels = find_label_set(arguments.label_set or beside)
+        labels = find_label_set(arguments.label_set or beside, regions=False)
     except LabelSetError as error:
         raise RecipeError(f"{error}; give --label-set") from error
     with tqdm(total=len(cases), disable=None, unit="case", dynamic_ncols=True) as bar:

@@ -61,9 +61,8 @@ def check_folder(
         DataError: there is no data set, or it holds no case.
     """
     found = find_cases(folder)
-    faults = list(found.faults)
+    faults = [*found.faults, *faults_of_names(folder, expected.labels, expected.outputs)]
     if expected.labels is not None:
-        faults += faults_of_names(folder, expected.labels, expected.outputs)
         faults += faults_of_annotations(folder, found.cases, expected.labels)
     yield CaseReport(name="", faults=tuple(faults))
     seen: dict[str, Path] = {}

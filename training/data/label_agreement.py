@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.label_files import FILES, IGNORE, find_label_file, find_label_set, ignored_id
 from model.labels import LabelSet
-from model.model_errors import LabelSetError
+from model.model_errors import LabelSetError, RegionsError
 from training.recipes.recipe import FOREGROUND, Channels
 from training.training_errors import RecipeError
 
@@ -41,9 +41,15 @@ def refuse_other_names(folders: Sequence[Path], labels: LabelSet, outputs: Chann
             raise RecipeError(f"{found}; {_remedy(folder, folders, labels, outputs)}")
 
 
-def faults_of_names(data: Path, labels: LabelSet, outputs: Channels) -> list[str]:
-    """The same as a fault of one data set: a line, or none."""
+def faults_of_names(data: Path, labels: LabelSet | None, outputs: Channels) -> list[str]:
+    """The same as a fault of one data set: a line, or none.
+
+    Without a label set it is looked whether the data state ids of label maps at all.
+    """
     try:
+        if labels is None:
+            _stated_names(data)
+            return []
         found = disagreement(data, labels, outputs)
     except RecipeError as error:
         return [str(error)]
@@ -101,7 +107,9 @@ def _label_set_of(data: Path) -> LabelSet | None:
     if not any((folder / file).is_file() for file in FILES):
         return None
     try:
-        return find_label_set(folder)
+        return find_label_set(folder, regions=False)
+    except RegionsError as error:
+        raise RecipeError(str(error)) from error
     except LabelSetError:
         return None
 

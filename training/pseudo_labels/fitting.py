@@ -32,7 +32,7 @@ def labels_of(data: Path, given: str | None, bundle: ModelBundle) -> LabelSet:
     """
     folder = data if data.is_dir() else data.parent
     try:
-        labels = find_label_set(given or folder)
+        labels = find_label_set(given or folder, regions=False)
     except LabelSetError as error:
         raise RecipeError(f"{error}; give --label-set") from error
     found = bundle.manifest.output.as_label_set()

@@ -119,7 +119,7 @@ def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> N
         return
     if stated != FROM_DATA:
         beside = folder / stated
-        document["label_set"] = dump(find_label_set(beside if beside.exists() else stated))
+        document["label_set"] = dump(find_label_set(beside if beside.exists() else stated, regions=False))
         return
     if data is None:
         raise LabelSetError("data needs a data-set folder; give one with --data")
@@ -127,7 +127,7 @@ def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> N
         data = data.parent
     if not any((data / file).is_file() for file in FILES):
         raise LabelSetError(f"{data}: has no {' or '.join(FILES)}, which `label_set: data` asks for")
-    document["label_set"] = dump(find_label_set(data))
+    document["label_set"] = dump(find_label_set(data, regions=False))
 
 
 def _fill_in_channels(document: dict[str, Any]) -> None:

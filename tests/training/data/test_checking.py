@@ -215,6 +215,34 @@ def test_names_of_the_data_are_held_against_those_of_a_label_set_and_of_a_recipe
     assert faults_of(data, capsys) == (0, [])
 
 
+def test_regions_are_no_ids_of_label_maps(data, tmp_path, capsys):
+    """nnU-Net writes the core as 1; in the label maps 1 is what surrounds it."""
+    regions = {"background": 0, "whole": [1, 2], "core": 2}
+    path = data / "dataset.json"
+    path.write_text(json.dumps({"labels": regions, "regions_class_order": [2, 1]}))
+    said = (
+        f"{path}: whole is a region of several ids, but a voxel of a label map holds one id; state a "
+        f"structure for each id in {data / 'labels.json'}"
+    )
+    assert faults_of(data, capsys) == (1, [said])
+    assert faults_of(data, capsys, "--label-set", "flare22") == (1, [said])
+    output = ["--output", str(tmp_path / "out")]
+    for words in (
+        ["check", str(data), "--label-set", str(data)],
+        ["fingerprint", str(data)],
+        ["prepare", str(data), "--recipe", "demo", *output],
+        ["train", "demo", "--data", str(data), "--set", "label_set=data", *output],
+        ["train", "demo", "--data", str(data), *output],
+        ["cross-validate", "demo", "--data", str(data), *output],
+    ):
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    (data / "labels.json").write_text('{"labels": {"edema": 1, "kidney": 2, "core": 3}}')
+    assert faults_of(data, capsys) == (0, [])
+
+
 def test_without_a_label_set_ids_are_not_looked_at_and_that_is_said(data, capsys):
     (data / "dataset.json").unlink()
     foreign_ids(data)
