@@ -14,7 +14,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def read_record(folder: Path, name: str) -> CaseRecord | None:
 def changed_source(record: CaseRecord, paths: Sequence[Path] | None = None) -> Path | None:
     """A file that is not what the case was made from; None for none.
 
-    Files of the same size and time of change are taken to be the same; others are hashed.
+    Files of the same place, size and time of change are taken to be the same; others are hashed.
 
     Args:
         record: of the case.
@@ -140,16 +140,31 @@ def changed_source(record: CaseRecord, paths: Sequence[Path] | None = None) -> P
     """
     if paths is not None and len(paths) != len(record.sources):
         return paths[0]
-    now = paths or [Path(source.path) for source in record.sources]
+    now = paths_of(record) if paths is None else paths
     for source, path in zip(record.sources, now, strict=True):
         if paths is None and not path.exists():
             continue
         held_bytes, modified_ns = stamp_of(path)
-        if (held_bytes, modified_ns) == (source.bytes, source.modified_ns):
+        is_there = paths is None or str(path.resolve()) == source.path
+        if is_there and (held_bytes, modified_ns) == (source.bytes, source.modified_ns):
             continue
         if held_bytes != source.bytes or image_sha256(path) != source.sha256:
             return path
     return None
+
+
+def paths_of(record: CaseRecord) -> list[Path]:
+    """Where the files were that a case was made from."""
+    return [Path(source.path) for source in record.sources]
+
+
+def with_places(record: CaseRecord, paths: Sequence[Path]) -> CaseRecord:
+    """A record whose files, which have not changed, lie elsewhere now, or were touched."""
+    sources = []
+    for source, path in zip(record.sources, paths, strict=True):
+        held_bytes, modified_ns = stamp_of(path)
+        sources.append(replace(source, path=str(path.resolve()), bytes=held_bytes, modified_ns=modified_ns))
+    return replace(record, sources=tuple(sources))
 
 
 def stamp_of(path: Path) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from training.data.prepared import (
     read_record,
     refuse_other_grid_of_store,
     stamp_of,
+    with_places,
 )
 from training.data.sampling import class_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
@@ -58,7 +59,8 @@ def prepare(
 ) -> int:
     """Write a store, or what is missing of one.
 
-    Cases that an earlier call completed are left as they are, unless their files have changed since.
+    Cases that an earlier call completed are left as they are, unless their files have changed since. Where
+    these lie elsewhere now, the store says so from then on.
 
     Args:
         folder: the store.
@@ -94,7 +96,10 @@ def prepare(
         changed = changed_source(record, paths) if record is not None and current else None
         if changed is not None:
             logger.info("%s: has changed since it was prepared: preparing it again", changed)
-        if current and changed is None:
+        if record is not None and current and changed is None:
+            placed = with_places(record, paths)
+            if placed != record:
+                write_json(case_path(folder, case.name, "json"), placed)
             return False
         store_case(case, recipe, folder)
         return True

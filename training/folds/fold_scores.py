@@ -15,7 +15,7 @@ from model.labels import LabelSet
 from training.comparison.held_out_scores import Score, channel_scores
 from training.data.folders import CaseFiles
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
-from training.data.prepared import read_record
+from training.data.prepared import paths_of, read_record
 from training.training_errors import DataError
 from training.whole_files import write_text
 
@@ -31,12 +31,13 @@ def raw_files(case: CaseFiles) -> CaseFiles:
     if case.prepared is None:
         return case
     record = read_record(case.prepared, case.name)
-    paths = [Path(source.path) for source in record.sources] if record is not None else []
+    paths = paths_of(record) if record is not None else []
     gone = next((path for path in paths if not path.exists()), None)
     if gone is not None or not paths:
         raise DataError(
             f"{gone or case.labels}: case {case.name} was prepared from it and is validated on it, but it is "
-            "gone; bring it back, or give the data set itself with --data"
+            "gone; bring it back, or, where the data were moved, run prepare on them there with --output "
+            f"{case.prepared}"
         )
     return replace(case, images=tuple(paths[:-1]), labels=paths[-1], prepared=None)
 

@@ -1,6 +1,8 @@
 """Prepared stores give what the files give, a patch reads only its chunks, and work goes on when killed."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from training.data.batches import make_batch
 from training.data.folders import labelled_cases
 from training.data.sampling import draw_crop, draw_slab
 from training.data.store import CaseStore
+from training.folds.fold_scores import raw_files
 from training.folds.fold_splits import find_split
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import LAST
@@ -256,6 +259,34 @@ def test_only_new_and_changed_cases_are_prepared_again(tmp_path, recipe_file, mo
     prepared(data, recipe_file, store)
     assert sorted(names) == ["case1", "case2"]
     assert len(labelled_cases(store)) == 3
+
+
+def test_a_store_goes_along_with_data_that_were_moved(tmp_path, recipe_file, monkeypatch):
+    """Nothing is resampled; cross-validation, which judges cases on their own files, finds them."""
+    data = write_dataset(tmp_path / "data", cases=2)
+    store = prepared(data, recipe_file, tmp_path / "store")
+    names = made_anew(monkeypatch)
+    data.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=rf"run prepare on them there with --output {store}"):
+        raw_files(labelled_cases(store)[0])
+    prepared(tmp_path / "elsewhere", recipe_file, store)
+    assert names == []
+    case = raw_files(labelled_cases(store)[0])
+    assert case.labels == tmp_path / "elsewhere/labelsTr/case0.nii.gz"
+    assert case.images == (tmp_path / "elsewhere/imagesTr/case0_0000.nii.gz",)
+
+
+def test_other_files_of_the_same_size_and_time_elsewhere_are_noticed(tmp_path, recipe_file, monkeypatch):
+    data, twin = write_dataset(tmp_path / "data", cases=2), tmp_path / "twin"
+    store = prepared(data, recipe_file, tmp_path / "store")
+    shutil.copytree(data, twin)
+    path = twin / "labelsTr/case1.nii.gz"
+    held, state = path.read_bytes(), path.stat()
+    path.write_bytes(held[:4] + bytes([held[4] ^ 1]) + held[5:])  # The time that gzip notes of the file.
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    names = made_anew(monkeypatch)
+    prepared(twin, recipe_file, store)
+    assert names == ["case1"]
 
 
 def test_a_change_of_the_source_is_noticed_before_training(tmp_path, recipe_file, capsys):
