@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = data if data.is_dir() else data.parent
     bundle = load_bundle(arguments.bundle)
     refuse_other_modality(bundle, folder)
-    cases = checked_cases(data, Expected(channels=len(bundle.manifest.inputs)))
+    expected = Expected(channels=len(bundle.manifest.inputs), taker=f"bundle {bundle.folder}")
+    cases = checked_cases(data, expected)
     if any(case.prepared for case in cases):
         raise DataError(f"{data}: is a prepared store; give the data set that it was made from")
     labels = labels_of(data, arguments.label_set, bundle)

@@ -14,10 +14,10 @@ from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.reading import open_image
 from inference.imaging.volume import Volume
 from model.arrays import U8
-from model.labels import LabelSet
+from model.labels import LABEL_SETS, LabelSet
 from training.data.annotations import ANNOTATED, GIVEN, unknown_structures
 from training.data.folders import CaseFiles, find_cases, labelled_cases, refuse
-from training.data.label_agreement import faults_of_names
+from training.data.label_agreement import faults_of_names, label_set_beside
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import case_path, changed_source, read_record
 from training.recipes.recipe import Channels
@@ -32,6 +32,8 @@ class Expected:
     """Structures that label maps may hold and cases may annotate; None: not looked at."""
     channels: int | None = None
     """Channels of each case; None: as many as the others have."""
+    taker: str = "the recipe"
+    """Who wants so many."""
     outputs: Channels = "plain"
     """What the channels of the recipe's network stand for."""
 
@@ -62,15 +64,16 @@ def check_folder(
     """
     found = find_cases(folder)
     faults = [*found.faults, *faults_of_names(folder, expected.labels, expected.outputs)]
+    faults += faults_of_channels(folder, found.cases, expected)
     if expected.labels is not None:
         faults += faults_of_annotations(folder, found.cases, expected.labels)
     yield CaseReport(name="", faults=tuple(faults))
     seen: dict[str, Path] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
-        look = quick_report if quick else full_report
-        for case, report in zip(
-            found.cases, pool.map(lambda case: look(case, expected), found.cases), strict=True
-        ):
+        reports = pool.map(
+            lambda case: quick_report(case) if quick else full_report(case, expected), found.cases
+        )
+        for case, report in zip(found.cases, reports, strict=True):
             first = seen.setdefault(report.digest, case.images[0]) if report.digest else None
             if first is None or first == case.images[0]:
                 yield report
@@ -86,7 +89,8 @@ def checked_cases(folder: Path, expected: Expected) -> tuple[CaseFiles, ...]:
         DataError: there is no data set, or there are faults, of which the first ones are named.
     """
     cases = labelled_cases(folder) if expected.labels is None else annotated_cases(folder, expected.labels)
-    refuse([fault for case in cases for fault in quick_report(case, expected).faults], folder)
+    refuse(faults_of_channels(folder, cases, expected), folder, None)
+    refuse([fault for case in cases for fault in quick_report(case).faults], folder)
     return cases
 
 
@@ -97,8 +101,35 @@ def annotated_cases(folder: Path, labels: LabelSet) -> tuple[CaseFiles, ...]:
         DataError: there is no data set, cases are not complete, or annotate what the label set lacks.
     """
     cases = labelled_cases(folder)
-    refuse(faults_of_annotations(folder, cases, labels), folder)
+    refuse(faults_of_annotations(folder, cases, labels), folder, _option(folder, labels))
     return cases
+
+
+def _option(folder: Path, labels: LabelSet) -> str | None:
+    """What makes `check` hold a data set against a label set; None where nothing does."""
+    if LABEL_SETS.get(labels.name) == labels:
+        return f"--label-set {labels.name}"
+    return "" if label_set_beside(folder) == labels else None
+
+
+def faults_of_channels(folder: Path, cases: Sequence[CaseFiles], expected: Expected) -> list[str]:
+    """What is amiss with how many channels cases have: one line where all are alike, else one for each."""
+    wanted, taker = expected.channels, expected.taker
+    counted = {case.name: len(case.images) for case in cases if case.prepared is None}
+    counts = set(counted.values())
+    if wanted is None or counts <= {wanted}:
+        return []
+    if len(counts) > 1:
+        return [
+            f"{case.images[0]}: case {case.name} has {len(case.images)} channel(s), {taker} takes {wanted}"
+            for case in cases
+            if case.prepared is None and len(case.images) != wanted
+        ]
+    (count,) = counts
+    remedy = "state all in its `inputs`" if count > wanted else "bring the others, or choose another one"
+    if taker != Expected.taker:
+        remedy = "choose another one"
+    return [f"{folder}: all {len(counted)} case(s) have {count} channel(s), {taker} takes {wanted}; {remedy}"]
 
 
 def faults_of_annotations(folder: Path, cases: Sequence[CaseFiles], labels: LabelSet) -> list[str]:
@@ -118,11 +149,11 @@ def faults_of_annotations(folder: Path, cases: Sequence[CaseFiles], labels: Labe
     ]
 
 
-def quick_report(case: CaseFiles, expected: Expected) -> CaseReport:
+def quick_report(case: CaseFiles) -> CaseReport:
     """What names and headers tell; of a prepared case, whether its files have changed since."""
     if case.prepared is not None:
         return _prepared_report(case, case.prepared)
-    faults = _faults_of_count(case, expected)
+    faults: list[str] = []
     grids: list[tuple[Path, Geometry]] = []
     for path in (*case.images, case.labels):
         try:
@@ -137,7 +168,7 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
     """What headers and voxels tell."""
     if case.prepared is not None:
         return _prepared_report(case, case.prepared)
-    faults = _faults_of_count(case, expected)
+    faults: list[str] = []
     grids: list[tuple[Path, Geometry]] = []
     digest = hashlib.sha256()
     ids: U8 | None = None
@@ -169,15 +200,6 @@ def _prepared_report(case: CaseFiles, store: Path) -> CaseReport:
         return CaseReport(name=case.name, faults=())
     fault = f"{changed}: has changed since {store} was prepared; run prepare again"
     return CaseReport(name=case.name, faults=(fault,))
-
-
-def _faults_of_count(case: CaseFiles, expected: Expected) -> list[str]:
-    if expected.channels is None or len(case.images) == expected.channels:
-        return []
-    return [
-        f"{case.images[0]}: case {case.name} has {len(case.images)} channel(s), the recipe wants "
-        f"{expected.channels}"
-    ]
 
 
 def _other_grids(case: CaseFiles, grids: Sequence[tuple[Path, Geometry]]) -> list[str]:

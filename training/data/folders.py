@@ -83,16 +83,23 @@ def labelled_cases(folder: Path) -> tuple[CaseFiles, ...]:
     return found.cases
 
 
-def refuse(faults: Sequence[str], folder: Path) -> None:
+def refuse(faults: Sequence[str], folder: Path, option: str | None = "") -> None:
     """Nothing if there are no faults.
+
+    Args:
+        faults: a line each.
+        folder: the data set that has them.
+        option: what makes `check` find the same, e.g. `--label-set flare22`; None: nothing does.
 
     Raises:
         DataError: naming the first faults, and how to see the others.
     """
     if faults:
         more = len(faults) - SHOWN_FAULTS
-        rest = f"; and {more} more: `python -m training check {folder}` lists all" if more > 0 else ""
-        raise DataError("; ".join(faults[:SHOWN_FAULTS]) + rest)
+        told = f"; and {more} more" if more > 0 else ""
+        if told and option is not None:
+            told += f": `python -m training check {folder}{option and f' {option}'}` lists all"
+        raise DataError("; ".join(faults[:SHOWN_FAULTS]) + told)
 
 
 def find_cases(folder: Path) -> Found:

@@ -89,7 +89,7 @@ def _stated_names(data: Path) -> dict[int, str]:
     Raises:
         RecipeError: it states regions.
     """
-    labels = _label_set_of(data)
+    labels = label_set_beside(data)
     if labels is None:
         return {}
     names = {label_id: name for name, label_id in labels.ids.items()}
@@ -97,7 +97,7 @@ def _stated_names(data: Path) -> dict[int, str]:
     return names if ignored is None else {**names, ignored: IGNORE}
 
 
-def _label_set_of(data: Path) -> LabelSet | None:
+def label_set_beside(data: Path) -> LabelSet | None:
     """The label set that lies beside a data set; None where there is none.
 
     Raises:
@@ -145,7 +145,7 @@ def _remedy(folder: Path, folders: Sequence[Path], labels: LabelSet, outputs: Ch
 
     The label set of the first folder helps where it is not the recipe's already and all the others share it.
     """
-    own = _label_set_of(folders[0])
+    own = label_set_beside(folders[0])
     if own is None:
         return f"renumber {folder} as label set {labels.name}"
     if disagreement(folders[0], labels, outputs) is None:

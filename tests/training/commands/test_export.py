@@ -160,5 +160,8 @@ def test_a_case_of_fewer_channels_than_the_recipe_is_refused_before_training(cub
     call = ["train", str(recipe), "--data", str(cubes), "--output", str(tmp_path / "run")]
     assert main(call) == 1
     error = capsys.readouterr().err
-    assert "case0_0000.nii.gz: case case0 has 1 channel(s), the recipe wants 2" in error
+    assert (
+        "all 2 case(s) have 1 channel(s), the recipe takes 2; bring the others, or choose another one"
+        in error
+    )
     assert error.count("\n") == 1

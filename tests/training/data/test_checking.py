@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from tests.training.tiny import write_case, write_dataset
+from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
 
 LABELS = {"background": 0, "liver": 1, "kidney": 2, "spleen": 3, "pancreas": 4}
@@ -256,7 +256,37 @@ def test_a_recipe_says_labels_and_channels(data, capsys):
     second_channel(data)
     capsys.readouterr()
     assert main(["check", str(data), "--recipe", "demo"]) == 1
-    assert "case case0 has 2 channel(s), the recipe wants 1" in capsys.readouterr().out
+    assert "case case0 has 2 channel(s), the recipe takes 1" in capsys.readouterr().out
+
+
+def test_channels_that_all_cases_have_are_one_line_for_train_and_for_check(data, tmp_path, capsys):
+    for name in ("case0", "case1", "case2"):
+        image = case_files(data, name)[0]
+        image.with_name(f"{name}_0001.nii.gz").write_bytes(image.read_bytes())
+    line = f"{data}: all 3 case(s) have 2 channel(s), the recipe takes 1; state all in its `inputs`"
+    assert main(["train", "demo", "--data", str(data), "--output", str(tmp_path / "run")]) == 1
+    assert capsys.readouterr().err == f"error: {line}\n"
+    assert faults_of(data, capsys, "--recipe", "demo", "--quick") == (1, [line])
+    assert faults_of(data, capsys, "--quick") == (0, [])
+
+
+def test_a_line_points_to_the_call_that_finds_the_other_faults(data, tmp_path, capsys):
+    """The data's own set has a tube, the recipe's has none; and another recipe's set is not to be had."""
+    (data / "dataset.json").write_text(json.dumps({"labels": {**LABELS, "tube": 200}}))
+    cases = ["case0", "case1", "case2"]
+    annotated(json.dumps({case: ["liver", "tube", "spleen", "vessel"] for case in cases}))(data)
+    output = ["--output", str(tmp_path / "run")]
+    assert main(["train", "lamp-unet-32-tiny", "--data", str(data), *output]) == 1
+    assert "vessel, which is not in the label set" in (error := capsys.readouterr().err)
+    assert error.count("names") == 3
+    assert "more" not in error
+    assert main(["train", recipe_file(tmp_path), "--data", str(data), *output]) == 1
+    call = f"and 3 more: `python -m training check {data} --label-set flare21` lists all"
+    assert call in capsys.readouterr().err
+    assert len(faults_of(data, capsys, "--label-set", "flare21", "--quick")[1]) == 6
+    own = recipe_file(tmp_path, label_set={"name": "mine", "ids": {"liver": 1, "spleen": 3}})
+    assert main(["train", own, "--data", str(data), *output]) == 1
+    assert capsys.readouterr().err.endswith("; and 3 more\n")
 
 
 @pytest.mark.parametrize(
