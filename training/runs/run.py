@@ -25,6 +25,7 @@ from training.runs.activations import recompute_activations
 from training.runs.channels_last_norm import normalize_channels_last
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
 from training.runs.compilation import compile_network
+from training.runs.differences import first_difference
 from training.runs.initial_weights import start_from
 from training.runs.log import forget_log_after, write_log
 from training.runs.run_files import BEST as BEST
@@ -166,8 +167,8 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
         apart.append("data set")
     if apart:
         raise CheckpointError(
-            f"{path}: was written with another {apart[0]}; resume with the same one, or choose another "
-            "--output"
+            f"{path}: was written with another {apart[0]}{_how(stored, info, apart[0])}; resume with the "
+            "same one, or choose another --output"
         )
     network = _drawn(stored)
     average = _average_of(network, stored.recipe)
@@ -186,6 +187,15 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     if ranks.is_first:
         forget_log_after(folder / LOG, stored.step)
     return run
+
+
+def _how(stored: RunInfo, info: RunInfo, apart: str) -> str:
+    """What differs of a run, in brackets; nothing of what is known by its hash alone."""
+    if apart not in ("recipe", "seed", "precision", "cases"):
+        return ""
+    where = "" if apart == "recipe" else apart
+    found = first_difference(getattr(stored, apart), getattr(info, apart), where)
+    return f" ({found})" if found else ""
 
 
 def _drawn(info: RunInfo) -> nn.Module:

@@ -50,6 +50,17 @@ def test_a_run_that_found_its_set_beside_the_data_can_be_resumed(lungs, tmp_path
     assert main(words(recipe, lungs, tmp_path / "run", *more, "--resume")) == 0
 
 
+def test_a_run_that_cannot_be_resumed_says_what_differs(lungs, tmp_path, capsys):
+    recipe = recipe_file(tmp_path, label_set="data")
+    more = ("--validation", "0", "--precision", "fp32")
+    assert main(words(recipe, lungs, tmp_path / "run", *more, "--steps", "2")) == 0
+    assert main(words(recipe, lungs, tmp_path / "run", *more, "--steps", "4", "--resume")) == 1
+    assert capsys.readouterr().err.endswith(
+        "was written with another recipe (stopping.steps 2, now 4); resume with the same one, or choose "
+        "another --output\n"
+    )
+
+
 def test_labels_that_the_set_does_not_have_end_the_run_in_one_line(lungs, tmp_path, capsys):
     (lungs / "dataset.json").unlink()
     recipe = recipe_file(tmp_path)  # FLARE21 ends at 4.
