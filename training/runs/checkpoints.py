@@ -103,8 +103,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
     """Tensors and metadata of a checkpoint.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or not one of ours.
+        CheckpointError: the file is missing, a folder, damaged, or not one of ours.
     """
+    if path.is_dir():
+        raise NoCheckpointError(
+            f"{path}: is a folder; give a checkpoint, such as {path / 'best.safetensors'}"
+        )
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}

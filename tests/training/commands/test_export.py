@@ -112,6 +112,7 @@ def test_a_disagreement_leaves_nothing_behind(checkpoints, tmp_path, capsys, mon
         (["roi"], {}, 1, "finds the foreground only"),
         (["one"], {"localization": "two"}, 1, "does not serve for localization"),
         (["three"], {}, 2, "no such checkpoint"),
+        (["."], {}, 2, "is a folder; give a checkpoint"),
         (["one"], {"data": "nowhere"}, 2, "no data set here"),
         (["one"], {"set": "patch_zyx=[8,8,8]"}, 2, "only fields of inference can change after training"),
         (["one"], {"set": "inference.tiling.overlap=7"}, 2, "inference.tiling.overlap: must be 0 to 0.9"),

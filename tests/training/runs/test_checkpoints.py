@@ -8,7 +8,7 @@ from model.networks.build import build
 from tests.training.tiny import NETWORK, tiny_recipe
 from training.runs import checkpoints
 from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
-from training.training_errors import CheckpointError, WriteError
+from training.training_errors import CheckpointError, NoCheckpointError, WriteError
 
 INFO = RunInfo(
     recipe=tiny_recipe(),
@@ -93,6 +93,14 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, make, message):
         load_checkpoint(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(NoCheckpointError) as error:
+        load_checkpoint(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: is a folder; give a checkpoint, such as {tmp_path / 'best.safetensors'}"
+    )
 
 
 def test_weights_of_another_network_are_refused_naming_the_first_tensor(tmp_path):
