@@ -23,9 +23,11 @@ from inference.preprocessing.intensity import (
 )
 from inference.preprocessing.resampling import model_size, resample_image, resample_labels
 from model.arrays import F32, U8
+from model.label_files import IGNORE, ignored_id
 from model.labels import LabelSet
 from model.manifest.intensity import needs_mask
 from model.manifest.resampling import along_axes
+from training.data.folders import DATASET
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
 
@@ -142,13 +144,24 @@ def as_ids(array: NDArray[np.generic], path: Path) -> U8:
     return ids
 
 
+def _ignored_beside(path: Path) -> int | None:
+    """The id of voxels to be ignored, as the data set around a label map states it, if it does."""
+    found = (ignored_id(folder / DATASET) for folder in path.absolute().parents[:2])
+    return next((label_id for label_id in found if label_id is not None), None)
+
+
 def refuse_foreign(ids: U8, labels: LabelSet, path: Path) -> None:
     """Look for ids that a label set does not have.
 
     Raises:
-        DataError: naming them.
+        DataError: naming them, or the one of voxels to be ignored.
     """
     foreign = labels.foreign(np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist())
+    if (ignored := _ignored_beside(path)) in foreign:
+        raise DataError(
+            f"{path}: holds id {ignored}, which {DATASET} calls {IGNORE}: voxels to be ignored cannot be "
+            "trained on; label them, leave the case out, or set them to 0, where they may count as background"
+        )
     if foreign:
         shown = f"id{'s' * (len(foreign) > 1)} {', '.join(map(str, foreign))}"
         raise DataError(
