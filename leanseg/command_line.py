@@ -19,6 +19,7 @@ imported, so that `--help` is instant and a command needs no package that only i
 """
 
 import argparse
+import errno
 import importlib
 import importlib.util
 import sys
@@ -31,6 +32,8 @@ from typing import Literal
 from leanseg.ending import is_ended, until_ended
 from leanseg.programs import installed
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What the system says of a full disk; it names no file where one that is open cannot grow."""
 Needs = Literal[".venv", "training", "cohort"]
 EXTRAS: Mapping[Needs, str] = {".venv": "eval", "training": "training", "cohort": "cohort"}
 """Make target to the extra of the installed package that brings the same packages."""
@@ -94,6 +97,7 @@ def _dispatch(
     refusals: Mapping[type[Exception], int],
 ) -> int:
     asked = next((word for word in argv if not word.startswith("-")), None)
+    output: object = None
     try:
         parser = argparse.ArgumentParser(
             prog=program,
@@ -109,13 +113,14 @@ def _dispatch(
             if name == asked:
                 _declare(subparser, importlib.import_module(command.module))
         arguments = parser.parse_args(argv)
+        output = getattr(arguments, "output", None)
         return int(arguments.run_command(arguments) or 0)
     except tuple(refusals) as error:
         if is_ended():
             raise
         code = next(code for kind, code in refusals.items() if isinstance(error, kind))
         if not isinstance(error, ModuleNotFoundError):
-            return _stop(f"error: {_one_line(error)}", code)
+            return _stop(f"error: {_one_line(error, output)}", code)
         if asked is None or not _is_absent(error.name):
             raise
         remedy = _remedy(program, asked, commands[asked].needs)
@@ -154,7 +159,10 @@ def _remedy(program: str, command: str, needs: Needs) -> str:
     return f"run `make {needs}`, then .venv/bin/{program} {command}"
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception, output: object) -> str:
+    """What went wrong; `output` is where the command writes to, None where it has no such option."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{error.filename or output or 'file system'}: {error.strerror}; make room on the disk"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'file system'}: {error.strerror}"
     if isinstance(error, MemoryError):

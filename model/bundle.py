@@ -5,6 +5,7 @@ SHA-256 has been found right. Writing builds the folder beside its destination a
 half-written bundle is never seen.
 """
 
+import errno
 import hashlib
 import json
 import shutil
@@ -19,7 +20,7 @@ from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
 from model.manifest.window import AnyWindow
-from model.model_errors import BundleError, NoBundleError
+from model.model_errors import BundleError, FullDiskError, NoBundleError
 from model.onnx_header import FLOAT, OnnxFileError, OnnxHeader, OnnxValue, read_onnx_header
 from model.schema import SchemaError, dump, parse
 
@@ -27,6 +28,8 @@ MANIFEST = "manifest.json"
 MOST_MANIFEST_BYTES = 16 << 20
 FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 """Operators that run parts of a graph as often as they like: a network without them ends."""
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""What the system says of a full disk."""
 OPSETS = range(9, 25)
 """Versions of ONNX's operators that onnxruntime and OpenVINO both run."""
 
@@ -266,9 +269,26 @@ def write_bundle(
     Raises:
         BundleError: `folder` exists and `overwrite` is false, or exists and is not a bundle; or manifest and
             files do not fit together.
+        FullDiskError: there is no room for it; a bundle that was there is still there.
         OSError: the folder cannot be written, and a bundle that was there is still there; or it was, and the
             old one cannot be removed.
     """
+    try:
+        return _written(folder, write_files, make_manifest, overwrite=overwrite)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        full = folder if error.filename is None else error.filename
+        raise FullDiskError(f"{full}: cannot be written ({error.strerror}); make room on the disk") from error
+
+
+def _written(
+    folder: Path,
+    write_files: Callable[[Path], None],
+    make_manifest: Callable[[Mapping[str, str]], Manifest],
+    *,
+    overwrite: bool,
+) -> ModelBundle:
     if folder.exists() and not (overwrite and (folder / MANIFEST).exists()):
         raise BundleError(
             f"{folder}: already exists; choose another folder, or add --overwrite to replace a bundle"

@@ -1,11 +1,16 @@
 """What a user can put right about a model: the message is one line that names the file and the remedy.
 
 ValueError
+├── FullDiskError    there is no room for a bundle
 ├── BundleError      a bundle that cannot be used
 │   └── NoBundleError   nothing is where the call says
 └── LabelSetError    a label set that is not known, or a file that states none
     └── RegionsError    it states regions, where the ids of label maps are asked for
 """
+
+
+class FullDiskError(ValueError):
+    """There is no room on a disk; the message names the folder."""
 
 
 class BundleError(ValueError):

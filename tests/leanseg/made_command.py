@@ -6,6 +6,7 @@ import os
 
 def add_arguments(parser):
     parser.add_argument("action")
+    parser.add_argument("--output")
 
 
 def run(arguments):

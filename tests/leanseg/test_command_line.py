@@ -36,7 +36,7 @@ def stopped(*words):
         ("value", 3, "error: too small\n"),
         ("unicode", 4, "error: no such letter\n"),
         ("file", 2, "error: there: No such file or directory\n"),
-        ("disk", 2, "error: file system: No space left on device\n"),
+        ("disk", 2, "error: file system: No space left on device; make room on the disk\n"),
         ("bare", 2, "error: nowhere\n"),
         ("ctrl-c", 130, "error: interrupted\n"),
         ("ctrl-c, go on", 130, "error: interrupted; go on with --resume\n"),
@@ -48,6 +48,13 @@ def stopped(*words):
 def test_exit_codes_and_messages(capsys, action, code, error):
     assert run("good", action) == code
     assert capsys.readouterr() == ("", error)
+
+
+def test_a_full_disk_is_that_of_the_output(capsys):
+    assert run("good", "disk", "--output", "bundles/mine") == 2
+    assert capsys.readouterr().err == (
+        "error: bundles/mine: No space left on device; make room on the disk\n"
+    )
 
 
 def test_a_part_of_a_command_runs_as_a_command_does(capsys):

@@ -1,5 +1,6 @@
 """Bundles on disk: read and verified before anything is run, written as a whole or not at all."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from model.bundle import file_sha256, load_bundle, write_bundle
 from model.manifest.document import Manifest
-from model.model_errors import BundleError
+from model.model_errors import BundleError, FullDiskError
 from model.schema import parse
 from tests.model.manifests import document, network, write_networks
 
@@ -159,6 +160,18 @@ def test_an_old_bundle_survives_a_new_one_that_is_faulty(bundle):
     with pytest.raises(BundleError, match="cannot be read"):
         write_bundle(bundle.folder, lambda _: None, lambda _: parse(Manifest, document()), overwrite=True)
     assert load_bundle(bundle.folder) == bundle
+
+
+def test_a_full_disk_names_the_bundle_and_leaves_nothing(tmp_path):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")  # As from a file that is open: without a name.
+
+    with pytest.raises(FullDiskError) as error:
+        write_bundle(tmp_path / "bundle", full, lambda _: parse(Manifest, document()))
+    assert str(error.value) == (
+        f"{tmp_path / 'bundle'}: cannot be written (No space left on device); make room on the disk"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_while_writing_leaves_nothing(tmp_path):

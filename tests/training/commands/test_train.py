@@ -1,5 +1,6 @@
 """`train`: which run its words ask for, and what it says on the way."""
 
+import errno
 import json
 import logging
 import shutil
@@ -10,6 +11,7 @@ import torch
 
 from tests.training.tiny import recipe_file, write_case
 from training.__main__ import main
+from training.commands.work import train_work
 from training.folder_lock import locked
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, LOG
@@ -363,3 +365,15 @@ def test_what_is_amiss_with_synthetic_cases_is_told_before_the_run(
     assert main(words(recipe, cubes, tmp_path / "run", *more)) in (1, 2)
     assert told in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_that_of_the_run(cubes, tmp_path, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")  # Without a name, as from an open file.
+
+    monkeypatch.setattr(train_work, "train", full)
+    assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", "--validation", "0")) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: {tmp_path / 'run'}: No space left on device; make room on the disk; no checkpoint was "
+        "written yet: start again"
+    )

@@ -248,8 +248,8 @@ def test_voxels_to_be_ignored_are_told_apart_from_unknown_ids(data, capsys):
     foreign_ids(data)  # A liver of 1 becomes 3, a spleen of 3 becomes 9.
     line = (
         f"{data / 'labelsTr/case0.nii.gz'}: holds id 9, which dataset.json calls ignore: voxels to be "
-        "ignored cannot be trained on; label them, leave the case out, or set them to 0, where they may count as "
-        "background"
+        "ignored cannot be trained on; label them, leave the case out, or set them to 0, where they may "
+        "count as background"
     )
     assert faults_of(data, capsys) == (1, [line])
     assert faults_of(data, capsys, "--label-set", "flare21") == (1, [line])

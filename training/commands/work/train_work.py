@@ -50,7 +50,7 @@ from training.training_errors import (
     TrainingError,
     WriteError,
 )
-from training.whole_files import sweep
+from training.whole_files import FULL, sweep
 
 TENSORBOARD = "training.runs.tensorboard_log"
 
@@ -122,7 +122,7 @@ def _run(
         error.add_note(way_on(state.folder))
         if is_ended() or not isinstance(error, TrainingError | OSError):
             raise
-        raise TrainingError(f"{_one_line(error)}; {way_on(state.folder)}") from error
+        raise TrainingError(f"{_one_line(error, state.folder)}; {way_on(state.folder)}") from error
     finally:
         if ranks.is_first:
             _draw(state)
@@ -229,7 +229,9 @@ def _draw(run: Run) -> None:
         draw_curves(entries, run.info.recipe.name, run.folder / PICTURE)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception, output: Path) -> str:
+    if isinstance(error, OSError) and error.strerror and error.errno in FULL:
+        return f"{error.filename or output}: {error.strerror}; make room on the disk"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'file system'}: {error.strerror}"
     return str(error)
