@@ -1,18 +1,19 @@
 """Contenders run one after the other, each case in a new process; their labels are held against others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, median
 
 import numpy as np
+import SimpleITK as sitk
 
 from eval.benchmark.cold_runs import Measured, free_limits, measure
 from eval.eval_errors import JudgingError
 from eval.scoring.metrics import dice_per_label, label_boxes
 from eval.verification.contenders import ROOT, Case, Contender, label_map_of
 from eval.volumes import grid_difference, read_labels
-from model.labels import LabelSet
+from model.labels import LabelSet, look_up
 
 MOST_SECONDS = 7200.0
 """Seconds after which a run is stopped."""
@@ -95,6 +96,31 @@ def run_all(contender: Contender, cases: Sequence[Case], folder: Path) -> dict[s
             raise JudgingError(f"{contender.name} failed on {case.name}: {why}")
         runs[case.name] = measured
     return runs
+
+
+def translate(cases: Sequence[Case], folder: Path, ids: Mapping[int, int]) -> None:
+    """Write the label maps of a folder anew with other ids, in their place.
+
+    Args:
+        cases: whose label maps lie there.
+        folder: of label maps that may be overwritten.
+        ids: of each structure there to the one that is written, 0 for none. Nothing is written anew where
+            all stay.
+
+    Raises:
+        JudgingError: a label map cannot be read, or holds an id that is not named.
+    """
+    if all(theirs == ours for theirs, ours in ids.items()):
+        return
+    table = np.zeros(256, np.uint8)
+    table[list(ids)] = list(ids.values())
+    for case in cases:
+        volume = read_labels(label_map_of(case, folder))
+        foreign = sorted(label_boxes(volume.labels).keys() - ids.keys())
+        if foreign:
+            raise JudgingError(f"{volume.path}: holds {foreign[0]}, which is no label of its model")
+        written = replace(volume, labels=look_up(table, volume.labels))
+        sitk.WriteImage(written.as_image(), str(volume.path))
 
 
 def agreement(case: Case, ours: Path, theirs: Path, labels: LabelSet) -> Agreement:

@@ -16,14 +16,14 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
 from eval.benchmark.cold_runs import write_json
 from eval.eval_errors import JudgingError
-from eval.verification.comparison import Agreement, Contest, agreement, run_all
+from eval.verification.comparison import Agreement, Contest, agreement, run_all, translate
 from eval.verification.contenders import (
     Case,
     Contender,
@@ -38,8 +38,12 @@ from model.bundle import MANIFEST, ModelBundle, load_bundle, replace_manifest
 from model.changing.tuning import tuned
 from model.commands.show import VERIFICATION
 from model.importers.monai.found_model import NETWORK
-from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, find_model
+from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, find_folds, find_model
+from model.importers.nnunet_recipe import read_recipe
+from model.importers.nnunet_source import nnunet_source
+from model.importers.own_ids import own_ids
 from model.labels import LabelSet
+from model.manifest.document import Manifest
 from model.manifest.output import Sigmoid
 from model.manifest.window import AnyWindow
 from model.model_errors import BundleError
@@ -79,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("KIND", "PATH"),
         help="nnunet or monai MODEL, or labels FOLDER",
     )
-    add("--configuration", metavar="NAME", help="of nnU-Net, where there are several (default: 3d_fullres)")
+    add("--configuration", metavar="NAME", help="of nnU-Net (default: as imported)")
     add("--images", type=Path, required=True, metavar="DIR", help="CASE_0000.nii.gz, CASE_0001.nii.gz …")
     add("--truth", type=Path, metavar="DIR", help="true label maps CASE.nii.gz, to score all against")
     add(
@@ -138,6 +142,15 @@ class _Judge:
         return {} if self.truth is None else self.compared(folder, self.truth)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Peer:
+    """The program that the bundle is held against."""
+
+    contender: Contender
+    ids: Mapping[int, int]
+    """Id of its labels to that of the bundle's; 0 where the bundle drops the structure."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Compare, print the tables, write the record.
 
@@ -164,9 +177,11 @@ def _verify(arguments: argparse.Namespace) -> None:
     if arguments.truth is not None:
         check_label_maps(cases, arguments.truth, "--truth")
     with tempfile.TemporaryDirectory(prefix="leanseg-verify-") as work:
-        peer = _peer(kind, path, arguments, bundle, Path(work))
+        peer = _peer(kind, path, arguments, bundle.manifest, Path(work))
         reference = path if peer is None else Path(work) / "reference"
-        runs = {} if peer is None else run_all(peer, cases, reference)
+        runs = {} if peer is None else run_all(peer.contender, cases, reference)
+        if peer is not None:
+            translate(cases, reference, peer.ids)
         judge = _Judge(
             cases=cases,
             labels=bundle.manifest.output.as_label_set(),
@@ -175,7 +190,9 @@ def _verify(arguments: argparse.Namespace) -> None:
             truth=arguments.truth,
         )
         first = Contest(
-            contender=REFERENCE if peer is None else peer.name, runs=runs, truth=judge.scored(reference)
+            contender=REFERENCE if peer is None else peer.contender.name,
+            runs=runs,
+            truth=judge.scored(reference),
         )
         contests = [first, judge.contest(leanseg(FP32, bundle.folder, fp32=True))]
         if any(network.precision == "bf16" for network in bundle.manifest.networks().values()):
@@ -188,31 +205,51 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _peer(
-    kind: str, path: Path, arguments: argparse.Namespace, bundle: ModelBundle, work: Path
-) -> Contender | None:
+    kind: str, path: Path, arguments: argparse.Namespace, manifest: Manifest, work: Path
+) -> _Peer | None:
     """The program that the bundle is held against; None where its label maps are given."""
     if kind == "labels":
         return None
-    folds = [Path(member.file).stem.removeprefix("fold-") for member in bundle.manifest.members]
+    folds = [Path(member.file).stem.removeprefix("fold-") for member in manifest.members]
     if kind == "monai":
         # A network of the model zoo is no fold.
-        asked = [] if folds == [NETWORK] else folds
-        activation = bundle.manifest.output.activation
-        # MONAI writes a map a channel; both programs make one map of them in the order of the bundle.
-        priority = activation.priority if isinstance(activation, Sigmoid) else None
-        return monai(arguments.python, _monai_config(path, asked, arguments.checkpoint, work, priority))
+        return _monai(path, [] if folds == [NETWORK] else folds, arguments, manifest, work)
     if kind != "nnunet":
         raise JudgingError(f"--against {kind}: unknown; known are nnunet, monai and labels")
-    model = find_model(path, arguments.configuration)
+    recipe = read_recipe(manifest.provenance.recipe)
+    configuration = arguments.configuration or (None if recipe is None else recipe.configuration)
+    model = find_model(path, configuration)
     if not isinstance(model, Path):
         raise JudgingError(f"{path}: nnU-Net itself does not run from a zip; unzip it and give the folder")
-    return nnunet(
-        arguments.python,
-        model.resolve(),
-        folds,
-        arguments.checkpoint or DEFAULT_CHECKPOINT,
-        float32_sums=arguments.float32_sums,
+    ids = own_ids(nnunet_source(model, configuration, recipe), manifest)
+    checkpoint = arguments.checkpoint or DEFAULT_CHECKPOINT
+    find_folds(model, folds, checkpoint)
+    contender = nnunet(
+        arguments.python, model.resolve(), folds, checkpoint, float32_sums=arguments.float32_sums
     )
+    return _Peer(contender=contender, ids=ids)
+
+
+def _monai(
+    path: Path, folds: Sequence[str], arguments: argparse.Namespace, manifest: Manifest, work: Path
+) -> _Peer:
+    """MONAI with a configuration that is written here, which alone needs torch and MONAI.
+
+    Raises:
+        JudgingError: they are not installed.
+    """
+    try:
+        from model.importers.monai.importing import write_monai_config
+        from model.importers.monai.monai_source import monai_source
+    except ModuleNotFoundError as error:
+        absent = f"{error.name} is not installed for {sys.executable}"
+        raise JudgingError(f"--against monai: {absent}; run `make training`") from error
+    ids = own_ids(monai_source(path, folds, arguments.checkpoint, manifest.output), manifest)
+    activation = manifest.output.activation
+    # MONAI writes a map a channel; both programs make one map of them in the order of the bundle.
+    priority = activation.priority if isinstance(activation, Sigmoid) else None
+    config = write_monai_config(path, folds, arguments.checkpoint, work, priority)
+    return _Peer(contender=monai(arguments.python, config), ids=ids)
 
 
 def _demoted(bundle: ModelBundle, judge: _Judge) -> ModelBundle:
@@ -227,22 +264,6 @@ def _demoted(bundle: ModelBundle, judge: _Judge) -> ModelBundle:
     members = tuple(replace(member, precision="fp32") for member in manifest.members)
     region = manifest.localization and replace(manifest.localization, precision="fp32")
     return replace_manifest(bundle, replace(manifest, members=members, localization=region))
-
-
-def _monai_config(
-    path: Path, folds: Sequence[str], checkpoint: str | None, work: Path, priority: Sequence[int] | None
-) -> Path:
-    """`write_monai_config`, which alone here needs torch and MONAI.
-
-    Raises:
-        JudgingError: they are not installed.
-    """
-    try:
-        from model.importers.monai.importing import write_monai_config
-    except ModuleNotFoundError as error:
-        absent = f"{error.name} is not installed for {sys.executable}"
-        raise JudgingError(f"--against monai: {absent}; run `make training`") from error
-    return write_monai_config(path, folds, checkpoint, work, priority)
 
 
 def _explored(judge: _Judge, bundle: ModelBundle) -> list[Contest]:

@@ -20,6 +20,7 @@ from model.importers.nnunet_manifest import (
     restoration_of,
 )
 from model.importers.nnunet_plans import Plans, read_plans
+from model.importers.nnunet_recipe import NnunetRecipe
 from model.importers.nnunet_weights import network_of
 from model.importers.packaging import Packaging
 from model.importers.refusals import RefusedModelError
@@ -185,9 +186,14 @@ def _check_fold(fold: Fold, first: Fold, configuration: str | None, *, any_train
 
 
 def _provenance(plans: Plans, folds: Sequence[Fold], packaging: Packaging) -> Provenance:
-    names = " ".join(fold.name for fold in folds)
+    recipe = NnunetRecipe(
+        trainer=folds[0].trainer,
+        plans=plans.planned_by,
+        configuration=plans.name,
+        folds=" ".join(fold.name for fold in folds),
+    )
     return Provenance(
-        recipe=f"nnU-Net v2, {folds[0].trainer}, {plans.planned_by}, {plans.name}, folds {names}",
+        recipe=recipe.line,
         git_revision=git_revision(),
         data=plans.dataset,
         licence=packaging.licence or plans.licence or "not stated",

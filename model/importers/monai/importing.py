@@ -118,7 +118,7 @@ def import_monai(
     inputs = _inputs(model, before, channels)
     windows = synthetic_inputs(member.input_shape, [channel.intensity for channel in inputs])
     heads = _output_channels(trained[0], windows[0], member)
-    names = [model.output_names.get(index, f"class {index}") for index in range(heads)]
+    names = channel_names(model, heads)
     activation = with_priority(after.activation, names, priority, chain.where)
     output = output_of(names, model.name, activation, chain.where)
 
@@ -183,6 +183,11 @@ def write_monai_config(
     config["weights"] = [f"{each.found.name}.pt" for each in trained]
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
     return folder / CONFIG_FILE
+
+
+def channel_names(model: FoundModel, channels: int) -> list[str]:
+    """Names of so many channels of the output, the background's too; numbers where none are stated."""
+    return [model.output_names.get(index, f"class {index}") for index in range(channels)]
 
 
 def _train_of(found: FoundMember) -> _Trained:

@@ -107,19 +107,6 @@ def test_networks_of_any_window_are_given_others(subject, tmp_path, capsys):
     assert "no larger windows than a short region needs, in steps of 4×4×4 voxels" in capsys.readouterr().out
 
 
-def test_a_python_without_nnunet_is_told_apart(subject, tmp_path, capsys):
-    for name in ("plans.json", "dataset.json"):
-        (tmp_path / name).touch()
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'nnunetv2'\"; exit 1\n")
-    python.chmod(0o755)
-    words = ["--against", "nnunet", str(tmp_path), "--images", str(tmp_path / "images")]
-    assert main(["verify", str(subject), *words, "--python", str(python)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: nnU-Net failed on a: ModuleNotFoundError")
-    assert line.endswith("run `make peers` and add --python .venv-peers/bin/python")
-
-
 @pytest.mark.parametrize("option", ["--against labels", "--truth"])
 def test_missing_label_maps_are_noticed_before_anything_runs(option, subject, tmp_path, capsys, monkeypatch):
     """Of the cases a, b and c, only a has a label map."""
