@@ -15,6 +15,8 @@ from eval.verification.contenders import ROOT, Case, Contender, label_map_of
 from eval.volumes import grid_difference, read_labels
 from model.labels import LabelSet, look_up
 
+ERROR = "error:"
+"""How programs begin the line that says why a case failed."""
 MOST_SECONDS = 7200.0
 """Seconds after which a run is stopped."""
 
@@ -91,11 +93,25 @@ def run_all(contender: Contender, cases: Sequence[Case], folder: Path) -> dict[s
         log = folder / f"{case.name}.log"
         measured, _ = measure(contender.command(case, folder), free_limits(MOST_SECONDS), log, ROOT)
         if measured.exit_code or measured.stopped or not label_map_of(case, folder).is_file():
-            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            why = measured.stopped or (lines or [f"exit code {measured.exit_code}"])[-1]
+            said = reason_in(log.read_text(encoding="utf-8", errors="replace"))
+            why = measured.stopped or said or f"exit code {measured.exit_code}"
             raise JudgingError(f"{contender.name} failed on {case.name}: {why}")
         runs[case.name] = measured
     return runs
+
+
+def reason_in(log: str) -> str:
+    r"""The line of a program's output that says why it failed; empty where it said nothing.
+
+    The last one that begins with `error:`, after which `predict.py` sums up its cases, or else the last one,
+    which of a traceback names the exception.
+
+    >>> reason_in("error: a.nii.gz: is no image\n1 case: 1 failed; 0.0 s\n")
+    'a.nii.gz: is no image'
+    """
+    lines = [line.strip() for line in log.strip().splitlines()]
+    errors = [line.removeprefix(ERROR).strip() for line in lines if line.startswith(ERROR)]
+    return (errors or lines or [""])[-1]
 
 
 def translate(cases: Sequence[Case], folder: Path, ids: Mapping[int, int]) -> None:

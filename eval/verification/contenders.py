@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, case_of, check_is_folder
-from model.case_names import split_channel
+from eval.files import SUFFIXES, case_of, check_is_folder, stem_of
+from model.case_names import channel_stem, split_channel
 
 ROOT = Path(__file__).resolve().parents[2]
 NNUNET_PROGRAM = Path(__file__).with_name("nnunet_program.py")
@@ -32,22 +32,51 @@ class Contender:
     """Its command line for a case and a folder, into which it writes `CASE.nii.gz`."""
 
 
-def cases_in(folder: Path) -> tuple[Case, ...]:
+def cases_in(folder: Path, channels: int | None = None) -> tuple[Case, ...]:
     """The cases of a folder, by whole paths, since programs run elsewhere.
 
+    Args:
+        folder: of images, `CASE_0000.nii.gz`, `CASE_0001.nii.gz` …
+        channels: files that make a case; None: as many as there are. Where one does, `CASE_0001.nii.gz` is a
+            case of that name unless `CASE_0000.nii.gz` lies beside it.
+
     Raises:
-        JudgingError: there is none.
+        JudgingError: there is none, or one has more or fewer channels.
     """
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder; give one that holds CASE_0000.nii.gz with --images")
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.absolute().iterdir()):
-        ending = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
-        if ending is not None:
-            found.setdefault(split_channel(path.name.removesuffix(ending))[0], []).append(path)
-    if not found:
+    paths = [
+        path
+        for path in sorted(folder.absolute().iterdir())
+        if path.name.endswith(SUFFIXES) and not path.name.startswith(".")
+    ]
+    if not paths:
         raise JudgingError(f"{folder}: holds no {' or '.join(SUFFIXES)} file")
-    return tuple(Case(name=name, channels=tuple(paths)) for name, paths in found.items())
+    stems = {stem_of(path.name) for path in paths}
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        stem = stem_of(path.name)
+        name, _ = split_channel(stem)
+        alone = channels == 1 and not {name, channel_stem(name, 0)} & stems
+        found.setdefault(stem if alone else name, []).append(path)
+    for name, those in found.items():
+        if channels is not None:
+            _check_channels(folder, name, those, channels)
+    return tuple(Case(name=name, channels=tuple(those)) for name, those in found.items())
+
+
+def _check_channels(folder: Path, name: str, paths: Sequence[Path], channels: int) -> None:
+    """Refuse a case of more or fewer channels: programs would fail on it one after the other."""
+    stems = [stem_of(path.name) for path in paths]
+    if channels == 1 and stems == [name]:
+        return
+    takes = f"the bundle takes {channels} channel{'s' * (channels > 1)}"
+    lacking = [stem for index in range(channels) if (stem := channel_stem(name, index)) not in stems]
+    if lacking:
+        raise JudgingError(f"{folder}: case {name} lacks {', '.join(lacking)}; {takes}")
+    if len(paths) > channels:
+        files = ", ".join(path.name for path in paths)
+        raise JudgingError(f"{folder}: case {name} has {len(paths)} files, {files}; {takes}")
 
 
 def leanseg(name: str, bundle: Path, *, fp32: bool) -> Contender:

@@ -170,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> None:
     bundle = load_bundle(arguments.bundle)
-    cases = cases_in(arguments.images)
+    cases = cases_in(arguments.images, len(bundle.manifest.inputs))
     kind, path = arguments.against[0], Path(arguments.against[1])
     if kind == "labels":
         check_label_maps(cases, path, "--against labels")

@@ -62,6 +62,33 @@ def test_cases_and_their_channels(tmp_path):
         cases_in(tmp_path / "empty")
 
 
+@pytest.mark.parametrize(
+    ("files", "channels", "complaint"),
+    [
+        (["a_0000.nii.gz"], 2, "case a lacks a_0001; the bundle takes 2 channels"),
+        (["a.nii.gz"], 2, "case a lacks a_0000, a_0001; the bundle takes 2 channels"),
+        (
+            ["a_0000.nii.gz", "a_0001.nii.gz"],
+            1,
+            "case a has 2 files, a_0000.nii.gz, a_0001.nii.gz; the bundle takes 1 channel",
+        ),
+        (["a.nii.gz", "a_0000.nii"], 1, "case a has 2 files, a.nii.gz, a_0000.nii; the bundle takes 1 chann"),
+    ],
+)
+def test_cases_of_more_or_fewer_channels_are_refused(files, channels, complaint, tmp_path):
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(JudgingError, match=complaint):
+        cases_in(tmp_path, channels)
+
+
+def test_numbers_without_a_first_channel_are_of_cases(tmp_path):
+    """As FLARE names cases; `predict.py` calls the label maps so too."""
+    for name in ("FLARE_0001.nii.gz", "FLARE_0002.nii.gz", "b_0000.nii.gz"):
+        (tmp_path / name).touch()
+    assert [each.name for each in cases_in(tmp_path, 1)] == ["FLARE_0001", "FLARE_0002", "b"]
+
+
 def test_command_lines(tmp_path):
     given = Case(name="a", channels=(tmp_path / "a_0000.nii.gz",))
     python, model = tmp_path / "python", tmp_path / "model"
@@ -107,6 +134,12 @@ def test_a_run_is_measured_in_a_process_of_its_own(tmp_path):
 def test_a_run_that_fails_says_why(tmp_path):
     with pytest.raises(JudgingError, match="other failed on a: out of paper"):
         run_all(program("raise SystemExit('out of paper')"), [case()], tmp_path / "out")
+
+
+def test_the_reason_is_not_the_sum_of_cases(tmp_path):
+    said = "print('error: a_0000.nii.gz: is no image\\n1 case: 1 failed; 0.0 s'); raise SystemExit(1)"
+    with pytest.raises(JudgingError, match=r"other failed on a: a_0000\.nii\.gz: is no image$"):
+        run_all(program(said), [case()], tmp_path / "out")
 
 
 def test_a_run_that_writes_nothing_has_failed(tmp_path):

@@ -149,6 +149,21 @@ def test_another_model_is_refused_before_it_runs(of, changes, complaint, call, t
     assert complaint in capsys.readouterr().err
 
 
+def test_folds_and_channels_are_looked_at_before_anything_runs(call, tmp_path, capsys, monkeypatch):
+    """The bundle has fold 0 and one channel; nnU-Net has fold 1 alone, and the case has two channels."""
+    monkeypatch.setattr("model.commands.verify.run_all", lambda *_: pytest.fail("it was run"))
+    model = write_model(tmp_path / "results")
+    (model / "fold_0").rename(model / "fold_1")
+    assert call(OWN, "nnunet", model) == (2, None)
+    said = "fold 0 has no checkpoint_final.pth; folds that have one: 1"
+    assert said in capsys.readouterr().err
+    write_map(tmp_path / "images" / "a_0001.nii.gz", {})
+    assert call(OWN, "labels", tmp_path / "theirs") == (2, None)
+    assert "images: case a has 2 files, a_0000.nii.gz, a_0001.nii.gz; the bundle takes 1 channel" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_python_without_nnunet_is_told_apart(tmp_path, capsys):
     (tmp_path / "images").mkdir()
     write_map(tmp_path / "images" / "a_0000.nii.gz", {})
