@@ -16,6 +16,15 @@ T = TypeVar("T")
 NUMBER = (int, float)
 
 
+def below(place: Place, root: Place) -> str:
+    """A path from a folder or zip on that it lies in, as its user would type it.
+
+    >>> below(Path("results/Dataset701/fold_0"), Path("results"))
+    'Dataset701/fold_0'
+    """
+    return place.at.rstrip("/") if isinstance(place, ZipPath) else str(place.relative_to(str(root)))
+
+
 def read_json(place: Place) -> Mapping[str, Any]:
     """The mapping that a JSON file holds.
 

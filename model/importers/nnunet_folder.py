@@ -9,13 +9,16 @@
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from model.importers.fold_choice import check_folds
-from model.importers.foreign_fields import Place
+from model.importers.foreign_fields import Place, below
 from model.importers.refusals import RefusedModelError
 
 PLANS, DATASET = "plans.json", "dataset.json"
 DEFAULT_CONFIGURATION = "3d_fullres"
+CASCADE = "3d_cascade_fullres"
+"""The second stage of a cascade, which cannot be imported."""
 DEFAULT_CHECKPOINT = "checkpoint_final.pth"
 DEPTH = 3
 """How many folders deep a model is looked for."""
@@ -32,23 +35,50 @@ def find_model(given: Path, configuration: str | None) -> Place:
     Raises:
         RefusedModelError: there is no such folder, or several.
     """
-    found = sorted(_models(_opened(given), DEPTH), key=str)
+    root = _opened(given)
+    found = sorted(_models(root, DEPTH), key=str)
     if not found:
         raise RefusedModelError(
-            f"{given}: holds no trained model of nnU-Net v2 ({PLANS} and {DATASET} in a folder)"
+            _inside_of_model(given)
+            or f"{given}: holds no trained model of nnU-Net v2 ({PLANS} and {DATASET} in a folder)"
         )
     wanted = configuration or DEFAULT_CONFIGURATION
-    fitting = [place for place in found if place.name.rpartition("__")[2] == wanted]
+    fitting = [place for place in found if _configuration(place) == wanted]
     if len(found) == 1 and not (configuration and "__" in found[0].name):
         fitting = found
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(place.name for place in found)
     if fitting:
+        names = ", ".join(below(place, root) for place in fitting)
         raise RefusedModelError(
             f"{given}: holds {len(fitting)} models of {wanted}; name one of their folders: {names}"
         )
+    importable = [place for place in found if _configuration(place) != CASCADE] or found
+    places = [(_configuration(place), below(place, root)) for place in importable]
+    names = ", ".join(name if where in ("", ".") else f"{name} ({where})" for name, where in places)
     raise RefusedModelError(f"{given}: holds no model of {wanted}; choose with --configuration among {names}")
+
+
+def trained_beside(model: Place) -> list[str]:
+    """Configurations that were trained beside that of a model, but for second stages of cascades."""
+    if isinstance(model, zipfile.Path) and not model.at:
+        return []
+    there = {_configuration(place) for place in _models(cast(Place, model.parent), 1)}
+    return sorted(there - {_configuration(model), CASCADE})
+
+
+def _configuration(model: Place) -> str:
+    """Of a trained model's folder, `TRAINER__PLANS__CONFIGURATION`."""
+    return model.name.rpartition("__")[2]
+
+
+def _inside_of_model(given: Path) -> str:
+    """That a fold, or its checkpoint, was given instead of its model; empty where it was something else."""
+    for fold in (given, given.parent):
+        if fold.absolute().name.startswith(FOLD) and (fold.absolute().parent / PLANS).is_file():
+            what = "a fold" if fold == given else "a file of a fold"
+            return f"{given}: is {what} of a trained model; give the model's folder, {fold.parent}"
+    return ""
 
 
 def find_folds(model: Place, asked: Sequence[str], checkpoint: str) -> tuple[tuple[str, Place], ...]:

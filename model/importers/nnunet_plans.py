@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from model.arrays import Zyx, ZyxMm
 from model.importers.foreign_fields import Place, field, is_number, numbers, read_json, whole_numbers
-from model.importers.nnunet_folder import DATASET, PLANS
+from model.importers.nnunet_folder import DATASET, PLANS, trained_beside
 from model.importers.nnunet_networks import UNetSpec, spec_of
 from model.importers.refusals import RefusedModelError
 
@@ -89,8 +89,10 @@ def read_plans(model: Place, configuration: str) -> Plans:
     where = f"{model / PLANS}: {configuration}"
     stated = _configuration(plans, configuration, str(model / PLANS))
     if stated.get("previous_stage") is not None:
+        others = trained_beside(model)
+        instead = f"{' or '.join(others)} from beside it" if others else "a model of 3d_fullres"
         raise RefusedModelError(
-            f"{where}: is the second stage of a cascade, which cannot be expressed; import 3d_fullres"
+            f"{where}: is the second stage of a cascade, which cannot be expressed; import {instead}"
         )
     _check_known(stated, "preprocessor_name", PREPROCESSORS, where)
     _check_known(plans, "label_manager", LABEL_MANAGERS, str(model / PLANS))

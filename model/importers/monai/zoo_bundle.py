@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from model.importers.foreign_fields import Place, read_json
+from model.importers.foreign_fields import Place, below, read_json
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
 from model.importers.monai.transform_chain import TARGET, Chain, step_of, steps_at
@@ -30,9 +30,13 @@ def find_zoo_bundle(given: Path) -> Place | None:
     Raises:
         RefusedModelError: there are several.
     """
-    found = sorted(_bundles(_opened(given), DEPTH), key=str)
+    root = _opened(given)
+    found = sorted(_bundles(root, DEPTH), key=str)
     if len(found) > 1:
-        raise RefusedModelError(f"{given}: holds {len(found)} bundles of MONAI; name one of their folders")
+        names = ", ".join(below(place, root) for place in found)
+        raise RefusedModelError(
+            f"{given}: holds {len(found)} bundles of MONAI; name one of their folders: {names}"
+        )
     return found[0] if found else None
 
 

@@ -268,14 +268,26 @@ def test_a_missing_fold_and_checkpoint(capsys, tmp_path):
 def test_another_configuration_and_a_cascade(capsys, tmp_path):
     write_folder(tmp_path, "isotropic")
     line = refused(capsys, tmp_path, tmp_path, "--configuration", "2d")
-    assert "choose with --configuration among nnUNetTrainer__nnUNetPlans__3d_fullres" in line
+    assert line.endswith(
+        "holds no model of 2d; choose with --configuration among 3d_fullres "
+        "(Dataset701_Made/nnUNetTrainer__nnUNetPlans__3d_fullres)"
+    )
+    model = tmp_path / "Dataset701_Made" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    line = refused(capsys, tmp_path, model, "--configuration", "2d")
+    assert line.endswith("choose with --configuration among 3d_fullres")
 
     def second_stage(plans, described):
         plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
 
     (tmp_path / "cascade").mkdir()
     model = write_folder(tmp_path / "cascade", "isotropic", change=second_stage)
-    assert "second stage of a cascade" in refused(capsys, tmp_path, model)
+    line = refused(capsys, tmp_path, model)
+    assert line.endswith("second stage of a cascade, which cannot be expressed; import a model of 3d_fullres")
+    lowres = model.with_name("nnUNetTrainer__nnUNetPlans__3d_lowres")
+    lowres.mkdir()
+    for name in ("plans.json", "dataset.json"):
+        (lowres / name).touch()
+    assert refused(capsys, tmp_path, model).endswith("import 3d_lowres from beside it")
 
 
 def test_an_unknown_trainer_unless_the_user_knows_it(capsys, tmp_path):

@@ -225,7 +225,9 @@ def test_a_zip_of_several_bundles(capsys, tmp_path):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
         for path in sorted((tmp_path / "all").rglob("*.json")):
             packed.write(path, path.relative_to(tmp_path / "all"))
-    assert "holds 2 bundles of MONAI" in refused(capsys, tmp_path, tmp_path / "all.zip")
+    for given in ("all.zip", "all"):
+        line = refused(capsys, tmp_path, tmp_path / given)
+        assert line.endswith(f"{given}: holds 2 bundles of MONAI; name one of their folders: a, b")
 
 
 def test_values_are_resolved_without_being_run():
