@@ -13,8 +13,14 @@ from typing import Any
 from eval.eval_errors import JudgingError
 from model.case_names import as_cell, from_cell, split_channel
 
-SUFFIXES = (".nii.gz", ".nii")
-"""Endings of the files that hold images and label maps; in capitals too, as `predict.py` reads them."""
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".nrrd")
+"""Endings of the files that hold whole images and label maps; in capitals too, as `predict.py` reads them.
+
+The first is that of its results. Headers whose voxels lie in a file of their own (`.mhd`, `.nhdr`) are no
+cases of a folder."""
+ANY_SUFFIX = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+"""The same for messages."""
+NIFTI = SUFFIXES[:2]
 
 
 def is_image_name(name: str) -> bool:
@@ -29,7 +35,7 @@ def is_image_name(name: str) -> bool:
 def stem_of(name: str) -> str:
     """Name of a file, or of a row of a table, without the ending of an image: the case of a label map.
 
-    >>> [stem_of(name) for name in ("A_0000.nii.gz", "A.NII", "A")]
+    >>> [stem_of(name) for name in ("A_0000.nii.gz", "A.NRRD", "A")]
     ['A_0000', 'A', 'A']
     """
     return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import check_is_folder, check_writable, is_image_name
+from eval.files import ANY_SUFFIX, check_is_folder, check_writable, is_image_name
 from eval.label_sets import LABEL_SETS_HELP, find_labels
 from eval.measuring.container_run import ContainerOptions, check_removed, output_name
 from eval.measuring.docker_client import check_image
@@ -236,7 +236,7 @@ def _images(folder: Path) -> list[Path]:
     check_is_folder(folder, "CTs")
     images = sorted(path for path in folder.iterdir() if is_image_name(path.name) and path.is_file())
     if not images:
-        raise JudgingError(f"{folder}: holds no .nii.gz or .nii images")
+        raise JudgingError(f"{folder}: holds no {ANY_SUFFIX} images")
     if odd := [image.name for image in images if not image.name.isprintable()]:
         raise JudgingError(f"{folder / odd[0]}: has a name that cannot be printed; rename it")
     names = [output_name(image) for image in images]

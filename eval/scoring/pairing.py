@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import case_of, check_is_folder, is_image_name, stem_of
+from eval.files import ANY_SUFFIX, case_of, check_is_folder, is_image_name, stem_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Pairs:
 
 
 def pair_files(prediction_dir: Path, truth_dir: Path) -> Pairs:
-    """Pair the label maps of two folders by name, sorted by name; `.nii` and `.nii.gz` are alike.
+    """Pair the label maps of two folders by name, sorted by name; whatever their formats.
 
     Raises:
         JudgingError: a folder does not exist, the folder of truths holds no label map, a case stands twice in
@@ -41,7 +41,7 @@ def pair_files(prediction_dir: Path, truth_dir: Path) -> Pairs:
     """
     predictions, truths = _label_maps(prediction_dir), _label_maps(truth_dir)
     if not truths:
-        raise JudgingError(f"{truth_dir}: holds no .nii.gz or .nii files to compare with")
+        raise JudgingError(f"{truth_dir}: holds no {ANY_SUFFIX} files to compare with")
     if predictions and not predictions.keys() & truths.keys():
         names = f"{next(iter(predictions.values())).name} there, {next(iter(truths.values())).name} here"
         raise JudgingError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.files import SUFFIXES, case_of, check_is_folder, stem_of
+from eval.files import ANY_SUFFIX, NIFTI, SUFFIXES, case_of, check_is_folder, is_image_name, stem_of
 from model.case_names import channel_stem, split_channel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,13 +45,9 @@ def cases_in(folder: Path, channels: int | None = None) -> tuple[Case, ...]:
     """
     if not folder.is_dir():
         raise JudgingError(f"{folder}: no such folder; give one that holds CASE_0000.nii.gz with --images")
-    paths = [
-        path
-        for path in sorted(folder.absolute().iterdir())
-        if path.name.endswith(SUFFIXES) and not path.name.startswith(".")
-    ]
+    paths = [path for path in sorted(folder.absolute().iterdir()) if is_image_name(path.name)]
     if not paths:
-        raise JudgingError(f"{folder}: holds no {' or '.join(SUFFIXES)} file")
+        raise JudgingError(f"{folder}: holds no {ANY_SUFFIX} file")
     stems = {stem_of(path.name) for path in paths}
     found: dict[str, list[Path]] = {}
     for path in paths:
@@ -63,6 +59,17 @@ def cases_in(folder: Path, channels: int | None = None) -> tuple[Case, ...]:
         if channels is not None:
             _check_channels(folder, name, those, channels)
     return tuple(Case(name=name, channels=tuple(those)) for name, those in found.items())
+
+
+def check_nifti(cases: Sequence[Case]) -> None:
+    """Refuse images of other formats than NIfTI, the only one that `monai_program` reads.
+
+    Raises:
+        JudgingError: an image is of another.
+    """
+    for path in (path for case in cases for path in case.channels):
+        if not path.name.lower().endswith(NIFTI):
+            raise JudgingError(f"{path}: MONAI reads images with nibabel here; convert it to {NIFTI[0]}")
 
 
 def _check_channels(folder: Path, name: str, paths: Sequence[Path], channels: int) -> None:

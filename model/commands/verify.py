@@ -29,6 +29,7 @@ from eval.verification.contenders import (
     Contender,
     cases_in,
     check_label_maps,
+    check_nifti,
     leanseg,
     monai,
     nnunet,
@@ -174,6 +175,8 @@ def _verify(arguments: argparse.Namespace) -> None:
     kind, path = arguments.against[0], Path(arguments.against[1])
     if kind == "labels":
         check_label_maps(cases, path, "--against labels")
+    if kind == "monai":
+        check_nifti(cases)
     if arguments.truth is not None:
         check_label_maps(cases, arguments.truth, "--truth")
     with tempfile.TemporaryDirectory(prefix="leanseg-verify-") as work:

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from eval.benchmark.cold_runs import Measured
 from eval.eval_errors import JudgingError
 from eval.verification.comparison import Agreement, Contest, agreement, run_all
-from eval.verification.contenders import Case, Contender, cases_in, leanseg, monai, nnunet
+from eval.verification.contenders import Case, Contender, cases_in, check_nifti, leanseg, monai, nnunet
 from eval.verification.findings import structures_table, table
 from model.labels import LabelSet
 
@@ -58,7 +58,7 @@ def test_cases_and_their_channels(tmp_path):
     with pytest.raises(JudgingError, match="no such folder"):
         cases_in(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(JudgingError, match=r"holds no \.nii"):
+    with pytest.raises(JudgingError, match=r"holds no \.nii\.gz, \.nii, \.mha or \.nrrd file"):
         cases_in(tmp_path / "empty")
 
 
@@ -80,6 +80,19 @@ def test_cases_of_more_or_fewer_channels_are_refused(files, channels, complaint,
         (tmp_path / name).touch()
     with pytest.raises(JudgingError, match=complaint):
         cases_in(tmp_path, channels)
+
+
+def test_label_maps_of_images_in_other_formats(tmp_path):
+    """`predict.py` calls the label map of `a_0000.nrrd` `a.nii.gz`; nnU-Net may call it `a.nrrd`."""
+    (tmp_path / "a_0000.nrrd").touch()
+    (tmp_path / "b.mha").touch()
+    first, second = cases_in(tmp_path, 1)
+    assert [path.name for path in (*first.channels, *second.channels)] == ["a_0000.nrrd", "b.mha"]
+    with pytest.raises(JudgingError, match=r"a_0000\.nrrd: MONAI reads .* convert it to \.nii\.gz"):
+        check_nifti([first])
+    write_map(tmp_path / "ours" / "a.nii.gz", [1, 1, 2])
+    write_map(tmp_path / "theirs" / "a.nrrd", [1, 1, 2])
+    assert agreement(first, tmp_path / "ours", tmp_path / "theirs", OWN).differing == 0
 
 
 def test_numbers_without_a_first_channel_are_of_cases(tmp_path):
