@@ -350,5 +350,9 @@ REFUSED = {
         series(straight(3), straight(3)),
         "holds 2 DICOM series (3, 3 images)",
     ),
+    "DICOM series with slices of two patients": (
+        dicom_slices({"extra": element(0x00100020, "LO", "p1")}, extra=element(0x00100020, "LO", "p2")),
+        "holds slices of 2 patients as one series (0.dcm, 2.dcm, for example)",
+    ),
     "DICOM with several images at one place": (series([*straight(3), (0, 0, 6)]), "lie at the same place"),
 }

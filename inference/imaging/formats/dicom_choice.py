@@ -2,11 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from inference.errors import InputError
-from inference.imaging.formats.dicom_discord import commonest, left_out
+from inference.imaging.formats.dicom_discord import commonest, left_out, named
 from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
 from inference.imaging.formats.dicom_folder import dicom_files, dicom_files_below
 from model.case_names import printable
@@ -32,7 +32,8 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
         modality: that is expected, as DICOM writes it; empty where any may be.
 
     Raises:
-        InputError: no DICOM images, several series that could be meant, colour, damage.
+        InputError: no DICOM images, several series that could be meant, one of several patients, colour,
+            damage.
     """
     scan = modality or "scan"
     images, without = _images_of(path)
@@ -55,7 +56,26 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
             f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest"
             f"{_of_modality(series, groups)}; give each a folder of its own"
         )
+    _refuse_several(path, series, "patients", lambda image: image.patient)
+    _refuse_several(path, series, "studies", lambda image: image.study_uid)
     return series, _told(series, others, without)
+
+
+def _refuse_several(
+    path: Path, series: Sequence[DicomImage], whose: str, say: Callable[[DicomImage], str]
+) -> None:
+    """Make sure that a series is of one patient, or of one study; what does not say may be of any.
+
+    Raises:
+        InputError: it is of several. Files are named, patients never.
+    """
+    one_of_each = {say(image): image for image in reversed(series) if say(image)}
+    if len(one_of_each) > 1:
+        images = sorted(one_of_each.values(), key=lambda image: image.path.name)
+        raise InputError(
+            f"{path}: holds slices of {len(one_of_each)} {whose} as one series ({named(images)}, for "
+            "example); give each a folder of its own"
+        )
 
 
 def _told(series: Sequence[DicomImage], others: Iterable[Sequence[DicomImage]], without: int) -> list[str]:

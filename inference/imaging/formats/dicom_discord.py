@@ -80,9 +80,17 @@ def these(odd: Sequence[DicomImage], images: Sequence[DicomImage]) -> str:
     """Which slices: `2 of 6 slices (a.dcm, b.dcm)`, `9 of 12 slices (a.dcm, b.dcm and 7 more)`."""
     frames = len({image.path for image in images}) < len(images)
     names = [f"{_name(image)} frame {image.frame + 1}" if frames else _name(image) for image in odd]
-    listed = ", ".join(names[:MOST_NAMES])
+    return f"{len(odd)} of {len(images)} slices ({_listed(names)})"
+
+
+def named(images: Sequence[DicomImage]) -> str:
+    """The files of images: `a.dcm, b.dcm`, `a.dcm, b.dcm and 7 more`."""
+    return _listed(list(map(_name, images)))
+
+
+def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"{len(odd)} of {len(images)} slices ({listed}{more})"
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _name(image: DicomImage) -> str:

@@ -6,7 +6,7 @@ Only what a CT slice needs is kept.
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,9 @@ class DicomImage:
     """The file's number in its series; None where it does not say."""
     frame_of_reference: str = ""
     """Names what positions are measured from; empty where the file does not say."""
+    patient: str = field(default="", repr=False)
+    """Who it is of, byte by byte as the file says (`PatientID`), to be compared and never shown."""
+    study_uid: str = ""
 
     @property
     def is_colour(self) -> bool:
@@ -164,6 +167,8 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         "is_inverted": _text(values, "PhotometricInterpretation") == "MONOCHROME1",
         "number": _whole(values, "InstanceNumber") if frames == 1 else None,
         "frame_of_reference": _text(values, "FrameOfReferenceUID"),
+        "patient": values.get("PatientID", b"").decode("latin-1").strip(" \0"),
+        "study_uid": _text(values, "StudyInstanceUID"),
         "rows": rows,
         "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
         "is_packed": is_packed,

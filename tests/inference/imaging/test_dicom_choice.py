@@ -9,7 +9,17 @@ from inference.errors import InputError
 from inference.imaging.formats.dicom_classes import is_without_image
 from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
 from inference.imaging.reading import open_image, read_volume
-from tests.inference.dicom_files import DIRECTORY, IMPLICIT, RTDOSE, SEG, dicom, segmentation, start, uid
+from tests.inference.dicom_files import (
+    DIRECTORY,
+    IMPLICIT,
+    RTDOSE,
+    SEG,
+    dicom,
+    element,
+    segmentation,
+    start,
+    uid,
+)
 from tests.inference.images import write_series
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -151,6 +161,62 @@ def test_the_longest_series_of_the_modality_that_is_expected(tmp_path, expected,
 def test_series_that_could_be_meant_alike_are_refused(tmp_path, expected, counts, refusal):
     with pytest.raises(InputError, match=re.escape(refusal)):
         open_image(put(tmp_path, **counts), expected)
+
+
+# Several patients
+# ----------------------------------------------------------------------------------------------------
+
+
+SERIES = element(0x0020000E, "UI", "1.2.3")
+
+
+def put_slices(folder, *said, series="1.2.3"):
+    """Slices `0.dcm`, `1.dcm`, …, 3 mm apart, of each a patient and a study; what is empty is not said."""
+    folder.mkdir(exist_ok=True)
+    for i, (patient, study) in enumerate(said):
+        extra = element(0x00100020, "LO", patient) * bool(patient)
+        extra += uid(0x0020000D, study) * bool(study)
+        content = dicom(np.zeros((3, 4), np.int16), z=3.0 * i, extra=extra)
+        of_series = element(0x0020000E, "UI", series) * bool(series)
+        (folder / f"{i}.dcm").write_bytes(content.replace(SERIES, of_series))
+    return folder
+
+
+@pytest.mark.parametrize("series", ["1.2.3", ""])
+@pytest.mark.parametrize(
+    ("said", "whose"),
+    [
+        ([("p1", ""), ("p1", ""), ("p2", "")], "2 patients as one series (0.dcm, 2.dcm, for example)"),
+        (
+            [("p1", "1.5"), ("p1", "1.6"), ("p1", "1.6")],
+            "2 studies as one series (0.dcm, 1.dcm, for example)",
+        ),
+        ([("", "1.5"), ("p1", "1.5"), ("p2", "1.6")], "2 patients as one series (1.dcm, 2.dcm, for example)"),
+        ([("p1", ""), ("p2", ""), ("p3", "")], "3 patients as one series (0.dcm, 1.dcm and 1 more, for"),
+    ],
+)
+def test_slices_of_several_patients_are_no_scan(tmp_path, series, said, whose):
+    put_slices(tmp_path, *said, series=series)
+    with pytest.raises(InputError) as refused:
+        read_volume(tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path}: holds slices of {whose}")
+    assert "; give each a folder of its own" in str(refused.value)
+    assert "p1" not in str(refused.value).removeprefix(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "said", [[("p1", "1.5"), ("", ""), ("p1", "1.5")], [("p1", ""), ("p1 ", "")], [("", ""), ("", "")]]
+)
+def test_slices_that_do_not_say_otherwise_are_of_one_patient(tmp_path, said):
+    assert len(read_volume(put_slices(tmp_path, *said)).array) == len(said)
+
+
+def test_whole_series_of_several_patients_are_chosen_from(tmp_path):
+    put_slices(tmp_path / "a", *[("p1", "1.5")] * 3)
+    put_slices(tmp_path / "b", *[("p2", "1.6")] * 2, series="1.2.4")
+    volume = read_volume(tmp_path)
+    assert len(volume.array) == 3
+    assert volume.warnings == ("2 DICOM series in one folder (3, 2 images); the longest was taken",)
 
 
 # Folders
