@@ -111,7 +111,7 @@ RULES: Mapping[str, Rule] = {
     "inference.imaging.dicom_results": Rule(
         {
             *("inference.imaging", "inference.errors", "inference.geometry"),
-            *("model.anatomic_codes", "model.arrays", "model.colours", "model.labels"),
+            *("model.anatomic_codes", "model.arrays", "model.case_names", "model.colours", "model.labels"),
         },
         {"numpy", "pydicom", "highdicom", "contourpy"},
     ),

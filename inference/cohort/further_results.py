@@ -112,7 +112,12 @@ class FurtherResults:
             )
 
     def write(
-        self, image: OpenedImage, labels: U8, label_map: Path, allowed_mb: float | None = None
+        self,
+        image: OpenedImage,
+        labels: U8,
+        label_map: Path,
+        allowed_mb: float | None = None,
+        doubts: tuple[str, ...] = (),
     ) -> ObjectsWritten:
         """Write all of them, or none.
 
@@ -121,6 +126,7 @@ class FurtherResults:
             labels: its label map, on the image's grid.
             label_map: where that is written; its folder exists.
             allowed_mb: MiB that making them may take; None for any.
+            doubts: what makes the label map doubtful, which stands in each of them.
 
         Raises:
             InputError: the series' headers lack what an object needs, or memory does not suffice.
@@ -132,7 +138,8 @@ class FurtherResults:
             on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))
             if allowed_mb is not None:
                 self._check_memory(on_slices, allowed_mb)
-            return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, self.maker)
+            maker = replace(self.maker, doubts=doubts)
+            return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, maker)
         except MemoryError as error:
             kinds = " or ".join(self.kinds)
             raise InputError(

@@ -261,8 +261,9 @@ def written_case(
     with prepared.timings.stage("write"), ExitStack() as undo:
         if further is not None:
             allowed_mb = segmented.plan.results_mb
+            doubts = segmented.doubts
             objects = _try_to_write(
-                case, lambda: further.write(opened.images[0], segmented.labels, path, allowed_mb)
+                case, lambda: further.write(opened.images[0], segmented.labels, path, allowed_mb, doubts)
             )
         kinds = () if isinstance(objects, Failure) else objects.kinds
         undo.callback(remove_results, objects_beside(path, kinds).values())

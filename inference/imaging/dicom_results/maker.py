@@ -1,11 +1,24 @@
-"""What made a DICOM result, as it stands in it."""
+"""What made a DICOM result, and what is to be known of it, as it stands in it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from model.case_names import printable
+
+LO, ST = 64, 1024
+"""Characters that a short and a long text of DICOM hold."""
+CUT = "..."
+USE = "research, not for diagnosis"
+DOUBTFUL = "DOUBTFUL"
+SPELLED: Mapping[int, str] = str.maketrans(
+    {"°": " degrees", "×": "x", "−": "-", "–": "-", "…": CUT, "\\": "/"}
+)
+"""What the character set of a series may lack, or a text may not hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Maker:
-    """The program and the bundle."""
+    """The program and the bundle, and what they doubt."""
 
     program: str
     version: str
@@ -16,8 +29,29 @@ class Maker:
     """What tells releases of the bundle apart."""
     manifest_sha256: str
     """Of the manifest, which holds the hashes of all networks."""
+    doubts: tuple[str, ...] = ()
+    """What makes the result at hand doubtful."""
 
     @property
-    def series_description(self) -> str:
-        """What a viewer lists: at most 64 characters."""
-        return f"{self.program}: {self.bundle}"[:64]
+    def name(self) -> str:
+        """Program and bundle."""
+        return f"{self.program}: {self.bundle}"
+
+    def description(self, kind: str) -> str:
+        """What a viewer lists, in 64 characters; with the bundle, where there is room.
+
+        Args:
+            kind: of object, `SEG` or `RTSTRUCT`.
+        """
+        said = f"{self.program} {kind}{f', {DOUBTFUL}' if self.doubts else ''}, {USE}"
+        full = f"{said}: {self.bundle}"
+        return full if len(full) <= LO else said[:LO]
+
+    def remark(self, length: int) -> str:
+        """What it is for and what makes it doubtful, in so many characters of ASCII."""
+        if not self.doubts:
+            return f"{USE.capitalize()}."
+        text = printable("; ".join(self.doubts).translate(SPELLED)).encode("ascii", "replace").decode()
+        # Where there is room for little, the doubts are what the reader does not know.
+        said = f"{DOUBTFUL}: {text}" if length <= LO else f"{USE.capitalize()}. {DOUBTFUL}: {text}"
+        return said if len(said) <= length else said[: length - len(CUT)] + CUT

@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as DicomCode
 from pydicom.valuerep import format_number_as_ds
 
-from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.maker import LO, ST, Maker
 from inference.imaging.dicom_results.source_series import SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
 from model.anatomic_codes import Code, codes_of
@@ -51,10 +51,11 @@ def segmentation_object(
         manufacturer_model_name=maker.bundle[:64],
         software_versions=maker.version,
         device_serial_number=maker.manifest_sha256[:64],
-        series_description=maker.series_description,
+        series_description=maker.description("SEG"),
         content_label="SEGMENTATION",
-        content_description=maker.series_description,
+        content_description=maker.remark(LO),
     )
+    made.ImageComments = maker.remark(ST)
     if len(source.images) > 1:
         # highdicom repeats what the slices say, which may be of before they were resampled.
         measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]

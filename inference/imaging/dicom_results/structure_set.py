@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.maker import ST, Maker
 from inference.imaging.dicom_results.outlines import outlines
 from inference.imaging.dicom_results.source_series import OFTEN_LACKING, SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
@@ -59,13 +59,14 @@ def structure_set(
             made[name] = source.first[name]
     made.Modality = "RTSTRUCT"
     made.SeriesInstanceUID, made.SeriesNumber = generate_uid(), SERIES_NUMBER
-    made.SeriesDescription = maker.series_description
+    made.SeriesDescription = maker.description("RTSTRUCT")
     made.OperatorsName = ""
     made.Manufacturer, made.ManufacturerModelName = maker.program, maker.bundle[:64]
     made.SoftwareVersions = maker.version
     made.DeviceSerialNumber = maker.manifest_sha256[:64]
     made.StructureSetLabel = "SEGMENTATION"
-    made.StructureSetName = maker.series_description
+    made.StructureSetName = made.SeriesDescription
+    made.StructureSetDescription = maker.remark(ST)
     made.StructureSetDate, made.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     made.InstanceCreationDate, made.InstanceCreationTime = made.StructureSetDate, made.StructureSetTime
     made.InstanceNumber, made.ApprovalStatus = 1, "UNAPPROVED"
@@ -127,7 +128,7 @@ def _roi(number: int, name: str, source: SourceSeries, maker: Maker) -> Dataset:
         ReferencedFrameOfReferenceUID=source.first.FrameOfReferenceUID,
         ROIName=name[:64],
         ROIGenerationAlgorithm="AUTOMATIC",
-        ROIGenerationDescription=f"{maker.series_description[:50]} {maker.manifest_sha256[:12]}",
+        ROIGenerationDescription=f"{maker.name[:50]} {maker.manifest_sha256[:12]}",
     )
 
 

@@ -206,6 +206,18 @@ def test_a_label_map_is_written_whatever_no_object_can_be_made_for(write, tmp_pa
     assert read_volume(tmp_path / "a.nii.gz").array.all()
 
 
+def test_objects_are_told_what_is_doubted(write):
+    given = []
+
+    class Takes:
+        def write(self, *all_of_it):
+            given.append(all_of_it[-1])
+            return ObjectsWritten()
+
+    write(Takes())
+    assert given == [("no spleen",)]
+
+
 @pytest.mark.parametrize("error", [OutputError("the disk is full"), KeyboardInterrupt()])
 def test_what_ends_the_run_ends_it_before_the_label_map(write, tmp_path, error):
     with pytest.raises(type(error)):

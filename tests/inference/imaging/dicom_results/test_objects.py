@@ -1,5 +1,6 @@
 """DICOM results read back: the same voxels at the same places, however the series lies."""
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -33,11 +34,11 @@ def marked(size_zyx=SIZE_ZYX):
     return labels
 
 
-def written(tmp_path, folder, labels, label_set=FLARE23):
+def written(tmp_path, folder, labels, label_set=FLARE23, maker=MAKER):
     """Both objects, and the label map as SimpleITK reads it: where each voxel lies in the world."""
     series = open_series(folder)
     paths = {"dicom-seg": tmp_path / "x.seg.dcm", "rtstruct": tmp_path / "x.rtstruct.dcm"}
-    warnings = write_objects(paths, series, labels, label_set, MAKER).warnings
+    warnings = write_objects(paths, series, labels, label_set, maker).warnings
     write_labels(tmp_path / "x.nii.gz", labels, series.geometry)
     image = sitk.ReadImage(str(tmp_path / "x.nii.gz"))
     return pydicom.dcmread(paths["dicom-seg"]), pydicom.dcmread(paths["rtstruct"]), image, warnings
@@ -120,6 +121,45 @@ def test_an_object_names_its_slices_its_patient_and_its_maker(tmp_path):
     algorithm = seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("b", "abc")
     assert algorithm.AlgorithmParameters == f"manifest_sha256={MAKER.manifest_sha256}"
+
+
+def test_objects_say_what_they_are_and_what_is_doubted(tmp_path):
+    """With DOUBTFUL and a colon before them 51 characters and three dots go into 64."""
+    doubts = ("gantry tilted by 18.4°", "no spleen", "liver is larger than any")
+    folder = write_series(tmp_path / "s", SIZE_ZYX)
+    seg, rtstruct, _, _ = written(tmp_path, folder, marked(), maker=replace(MAKER, doubts=doubts))
+    assert seg.SeriesDescription == "LeanSeg SEG, DOUBTFUL, research, not for diagnosis: b"
+    assert rtstruct.SeriesDescription == "LeanSeg RTSTRUCT, DOUBTFUL, research, not for diagnosis: b"
+    assert rtstruct.StructureSetName == rtstruct.SeriesDescription
+    all_of_it = "gantry tilted by 18.4 degrees; no spleen; liver is larger than any"
+    assert seg.ImageComments == f"Research, not for diagnosis. DOUBTFUL: {all_of_it}"
+    assert rtstruct.StructureSetDescription == seg.ImageComments
+    assert seg.ContentDescription == f"DOUBTFUL: {all_of_it[:51]}..."
+
+
+def test_objects_without_doubts_are_for_research_too(tmp_path):
+    seg, rtstruct, _, _ = written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX), marked())
+    assert seg.SeriesDescription == "LeanSeg SEG, research, not for diagnosis: b"
+    assert rtstruct.SeriesDescription == "LeanSeg RTSTRUCT, research, not for diagnosis: b"
+    said = {seg.ContentDescription, seg.ImageComments, rtstruct.StructureSetDescription}
+    assert said == {"Research, not for diagnosis."}
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [(64, f"DOUBTFUL: {'x' * 51}..."), (1024, f"Research, not for diagnosis. DOUBTFUL: {'x' * 982}...")],
+)
+def test_doubts_are_cut_to_the_room_there_is(length, said):
+    assert replace(MAKER, doubts=("x" * 2000,)).remark(length) == said
+    assert len(said) == length
+
+
+def test_a_bundle_is_named_where_there_is_room():
+    """40 characters say the rest; a colon, a blank and 22 of a name make 64 of them."""
+    said = "LeanSeg SEG, research, not for diagnosis"
+    room = 64 - len(said) - 2
+    assert replace(MAKER, bundle="b" * room).description("SEG") == f"{said}: {'b' * room}"
+    assert replace(MAKER, bundle="b" * (room + 1)).description("SEG") == said
 
 
 def test_structures_have_codes_sides_and_colours(tmp_path):
