@@ -56,6 +56,8 @@ def segmentation_object(
         content_description=maker.remark(LO),
     )
     made.ImageComments = maker.remark(ST)
+    if "IssuerOfPatientID" in source.first:  # highdicom leaves it behind.
+        made.IssuerOfPatientID = source.first.IssuerOfPatientID
     if len(source.images) > 1:
         # highdicom repeats what the slices say, which may be of before they were resampled.
         measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]

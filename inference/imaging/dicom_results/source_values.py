@@ -16,7 +16,7 @@ from pydicom.valuerep import DA, TM, PersonName
 UTF8 = "ISO_IR 192"
 TEXTS = (
     *("PatientName", "PatientID", "AccessionNumber", "StudyID", "ReferringPhysicianName"),
-    "StudyDescription",
+    *("StudyDescription", "IssuerOfPatientID"),
 )
 """Elements that a result repeats whose letters are those of a character set."""
 SEXES = {"M": "M", "MALE": "M", "F": "F", "FEMALE": "F", "O": "O", "OTHER": "O"}

@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from inference.imaging.dicom_results.maker import ST, Maker
+from inference.imaging.dicom_results.maker import LO, ST, Maker
 from inference.imaging.dicom_results.outlines import outlines
 from inference.imaging.dicom_results.source_series import OFTEN_LACKING, SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
@@ -27,6 +27,10 @@ SERIES_NUMBER = 3200
 STUDY = "1.2.840.10008.3.1.2.3.1"
 """Detached Study Management, the class by which PS3.3 C.8.8.5 lets a structure set refer to its study."""
 CONTOUR_DATA = Tag("ContourData")
+REVISION = "revision "
+"""Before what tells releases of the bundle apart, among the versions of software."""
+LABEL = 16
+"""Characters that the label of an observation holds."""
 DECIMALS = 3
 """Of a millimetre: outlines lie between the centres of voxels, far more than that from any."""
 COPIED = (
@@ -34,7 +38,9 @@ COPIED = (
     "StudyInstanceUID",
     "StudyDescription",
     "FrameOfReferenceUID",
+    "PositionReferenceIndicator",
     "SpecificCharacterSet",
+    "IssuerOfPatientID",
 )
 """Of patient, study and frame of reference, all a result says is what its series says."""
 
@@ -57,12 +63,14 @@ def structure_set(
     for name in COPIED:
         if name in source.first:
             made[name] = source.first[name]
+    if "PositionReferenceIndicator" not in made:  # The standard asks for it, if only empty.
+        made.PositionReferenceIndicator = ""
     made.Modality = "RTSTRUCT"
     made.SeriesInstanceUID, made.SeriesNumber = generate_uid(), SERIES_NUMBER
     made.SeriesDescription = maker.description("RTSTRUCT")
     made.OperatorsName = ""
     made.Manufacturer, made.ManufacturerModelName = maker.program, maker.bundle[:64]
-    made.SoftwareVersions = maker.version
+    made.SoftwareVersions = [maker.version, f"{REVISION}{maker.bundle_version}"[:LO]]
     made.DeviceSerialNumber = maker.manifest_sha256[:64]
     made.StructureSetLabel = "SEGMENTATION"
     made.StructureSetName = made.SeriesDescription
@@ -165,14 +173,19 @@ def _numbers(tag: BaseTag, values: F64) -> DataElement:
 
 def _observation(number: int, name: str) -> Dataset:
     known = codes_of(name)
-    return _item(
+    kind = _coded(known.type)
+    if known.side is not None:
+        kind.SegmentedPropertyTypeModifierCodeSequence = Items([_coded(known.side)])  # As PS3.3 C.8.8.8 asks.
+    observation = _item(
         ObservationNumber=number,
         ReferencedROINumber=number,
-        ROIObservationLabel=name[:16],
         RTROIInterpretedType="ORGAN" if known.category == ANATOMY else "",
         ROIInterpreter="",
-        RTROIIdentificationCodeSequence=Items([_coded(known.type)]),
+        RTROIIdentificationCodeSequence=Items([kind]),
     )
+    if len(name) <= LABEL:  # The name stands in the ROI too, whole.
+        observation.ROIObservationLabel = name
+    return observation
 
 
 def _coded(code: Code) -> Dataset:

@@ -117,10 +117,35 @@ def test_an_object_names_its_slices_its_patient_and_its_maker(tmp_path):
         assert (made.PatientID, made.StudyInstanceUID) == ("p1", source.StudyInstanceUID)
         assert made.SeriesInstanceUID != source.SeriesInstanceUID
         assert made.FrameOfReferenceUID == source.FrameOfReferenceUID
-        assert (made.Manufacturer, made.SoftwareVersions) == ("LeanSeg", "1.2")
+        assert made.Manufacturer == "LeanSeg"
+    assert (seg.SoftwareVersions, rtstruct.SoftwareVersions) == ("1.2", ["1.2", "revision abc"])
     algorithm = seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("b", "abc")
     assert algorithm.AlgorithmParameters == f"manifest_sha256={MAKER.manifest_sha256}"
+
+
+def test_a_structure_set_holds_no_label_that_is_cut(tmp_path):
+    """17 characters are one too many."""
+    own = LabelSet(name="own", ids={"a" * 16: 1, "b" * 17: 2})
+    labels = np.zeros(SIZE_ZYX, np.uint8)
+    labels[0, 0, :2] = 1, 2
+    _, rtstruct, _, _ = written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX), labels, own)
+    assert [roi.ROIName for roi in rtstruct.StructureSetROISequence] == ["a" * 16, "b" * 17]
+    said = [each.get("ROIObservationLabel") for each in rtstruct.RTROIObservationsSequence]
+    assert said == ["a" * 16, None]
+
+
+@pytest.mark.parametrize("said", [{}, {"PositionReferenceIndicator": "SN", "IssuerOfPatientID": "Haus A"}])
+def test_what_tells_patients_and_places_apart_is_repeated(tmp_path, said):
+    folder = write_series(tmp_path / "series", SIZE_ZYX)
+    for path in folder.iterdir():
+        slice_of = pydicom.dcmread(path)
+        for name, value in said.items():
+            setattr(slice_of, name, value)
+        slice_of.save_as(path)
+    seg, rtstruct, *_ = written(tmp_path, folder, marked())
+    assert rtstruct["PositionReferenceIndicator"].value == said.get("PositionReferenceIndicator", "")
+    assert {one.get("IssuerOfPatientID") for one in (seg, rtstruct)} == {said.get("IssuerOfPatientID")}
 
 
 def test_objects_say_what_they_are_and_what_is_doubted(tmp_path):
@@ -177,6 +202,10 @@ def test_structures_have_codes_sides_and_colours(tmp_path):
     assert light / 655.35 == pytest.approx(48, abs=1)
     assert red / 257 - 128 == pytest.approx(46, abs=2)
     assert list(rtstruct.ROIContourSequence[0].ROIDisplayColor) == [0xC0, 0x4B, 0x4B]
+    of_roi = [each.RTROIIdentificationCodeSequence[0] for each in rtstruct.RTROIObservationsSequence]
+    assert [code.CodeMeaning for code in of_roi][1] == "Kidney"
+    assert of_roi[1].SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
+    assert [("SegmentedPropertyTypeModifierCodeSequence" in code) for code in of_roi] == [False, True, False]
     assert [roi.ROINumber for roi in rtstruct.StructureSetROISequence] == [1, 13, 14]
     assert [each.RTROIInterpretedType for each in rtstruct.RTROIObservationsSequence] == [
         "ORGAN",
