@@ -144,11 +144,22 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             scratch.replace(path)
     except OSError as error:
-        kind = ResultNameError if error.errno in BAD_NAMES else OutputError
-        raise kind(f"{path}: cannot be written ({reason(error)}); nothing was left behind") from error
+        refusal = _of_the_system(error)
+        kind = ResultNameError if refusal.errno in BAD_NAMES else OutputError
+        raise kind(f"{path}: cannot be written ({reason(refusal)}); nothing was left behind") from error
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def _of_the_system(error: OSError) -> OSError:
+    """What the system said first, where a library has raised it anew as a text (pydicom adds a traceback)."""
+    under: BaseException | None = error
+    while under is not None:
+        if isinstance(under, OSError) and under.errno is not None:
+            return under
+        under = under.__cause__ or under.__context__
+    return error
 
 
 def _locked(path: Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Reading every format as SimpleITK does, and writing label maps with the header of their image."""
 
 import ast
+import errno
 import fcntl
 import gzip
 import os
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from inference.errors import InputError, OutputError
+from inference.errors import InputError, OutputError, ResultNameError
 from inference.geometry import Geometry
 from inference.imaging.reading import open_image, read_volume
 from inference.imaging.writing import sweep, whole_file, write_labels
@@ -251,6 +252,24 @@ def test_a_file_swept_before_it_was_locked_is_made_once_more(tmp_path, monkeypat
     with whole_file(tmp_path / "result") as file:
         file.write(b"whole")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "kind"),
+    [
+        (errno.ENOSPC, "No space left on device", OutputError),
+        (errno.EISDIR, "Is a directory", ResultNameError),
+    ],
+)
+def test_what_a_library_has_raised_anew_is_told_as_the_system_said_it(tmp_path, number, said, kind):
+    """As pydicom does: the text of an error, its traceback below, without its number."""
+    anew = OSError(f"With tag (7FE0,0010) got exception: {said}\nTraceback …")
+    anew.__cause__ = OSError(number, said)
+    with pytest.raises(OutputError) as caught, whole_file(tmp_path / "a.seg.dcm"):
+        raise anew
+    assert str(caught.value) == f"{tmp_path}/a.seg.dcm: cannot be written ({said}); nothing was left behind"
+    assert type(caught.value) is kind
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_field_of_view_that_no_scanner_has(tmp_path):

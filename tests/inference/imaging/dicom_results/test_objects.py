@@ -1,5 +1,6 @@
 """DICOM results read back: the same voxels at the same places, however the series lies."""
 
+import resource
 from dataclasses import replace
 from itertools import permutations, product
 
@@ -8,7 +9,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from inference.errors import ResultNameError
+from inference.errors import OutputError, ResultNameError
 from inference.imaging.dicom_results.dicom_file_writing import write_objects
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.formats.dicom import open_series
@@ -259,6 +260,22 @@ def test_frames_of_one_file_are_referred_to_by_number(tmp_path):
     assert (labels_of_rtstruct(rtstruct, image) == marked()).all()
     contour = rtstruct.ROIContourSequence[0].ContourSequence[0]
     assert contour.ContourImageSequence[0].ReferencedFrameNumber == 2
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+    """Files may not grow beyond 20,000 bytes, within the pixels of a Segmentation of 3×300×400."""
+    labels = np.ones((3, 300, 400), np.uint8)
+    series = open_series(write_series(tmp_path / "s", labels.shape))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OutputError) as full:
+            write_objects({"dicom-seg": tmp_path / "x.seg.dcm"}, series, labels, FLARE23, MAKER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = "cannot be written (File too large); nothing was left behind"
+    assert str(full.value) == f"{tmp_path}/x.seg.dcm: {said}"
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 @pytest.mark.parametrize("blocked", ["x.seg.dcm", "x.rtstruct.dcm"])
