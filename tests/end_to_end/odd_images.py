@@ -1,6 +1,7 @@
 """Odd and bad images by their rows in docs/input.md: how each is made, and what is said of it."""
 
 import gzip
+import shutil
 
 import numpy as np
 import SimpleITK as sitk
@@ -86,6 +87,11 @@ def dicom_slices(of_all=None, **of_one):
 
 def dicom_below(folder):
     write_series(folder / "case" / "series 1", straight(4))
+
+
+def dicom_twice(folder):
+    write_series(folder / "case", straight(4))
+    shutil.copy(folder / "case" / "1_002.dcm", folder / "case" / "1_002 (1).dcm")
 
 
 def dicom_disc(folder):
@@ -232,6 +238,7 @@ WORKS = {
         dicom_file(enhanced(CT + 1024, [2.5 * i for i in range(len(CT))])),
         None,
     ),
+    "DICOM slice that is there twice": (dicom_twice, "1_002 (1).dcm is a copy of 1_002.dcm and was left out"),
     "DICOM folder one level down": (dicom_below, None),
     "DICOM folder with a DICOMDIR": (dicom_disc, "1 DICOM file without an image was left out"),
     "name with spaces and unicode": (nifti(name="Fall 7 – Mädchen 腹部.nii.gz"), None),

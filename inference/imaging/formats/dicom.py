@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
 from inference.imaging.formats.dicom_choice import CT, choose_series
-from inference.imaging.formats.dicom_discord import commonest, discord
+from inference.imaging.formats.dicom_discord import commonest, discord, name_of
 from inference.imaging.formats.dicom_file import DicomImage
 from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.unpack import PIXEL_BYTES, PROCESS_MB, unpacker
@@ -118,10 +118,24 @@ def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
     images = sorted(images, key=lambda image: float(np.dot(image.position_mm or (), normal)))
     apart = np.diff([float(np.dot(image.position_mm or (), normal)) for image in images])
     if apart.min() < SAME_PLACE_MM:
-        raise InputError(
-            f"{path}: several of its images lie at the same place (several phases?); give one phase a folder"
-        )
+        raise InputError(_at_one_place(path, *images[(at := int(apart.argmin())) : at + 2]))
     return images
+
+
+def _at_one_place(path: Path, one: DicomImage, other: DicomImage) -> str:
+    """What is wrong with a series of which two images, that are no copies, lie at the same place."""
+    two = f"{name_of(one)} and {name_of(other)}"
+    if one.path == other.path:
+        two = f"{name_of(one)}, frames {one.frame + 1} and {other.frame + 1}"
+    elif one.sop_uid and one.sop_uid == other.sop_uid:
+        return (
+            f"{path}: {two} are the same image (SOPInstanceUID) with other contents; remove the one that is "
+            "wrong"
+        )
+    return (
+        f"{path}: several of its images lie at the same place ({two}, for example; several phases?); give "
+        "one phase a folder"
+    )
 
 
 def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tuple[Geometry, tuple[str, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from inference.errors import InputError
+from inference.imaging.formats.dicom_copies import without_copies
 from inference.imaging.formats.dicom_discord import commonest, left_out, named
 from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
 from inference.imaging.formats.dicom_folder import dicom_files, dicom_files_below
@@ -36,7 +37,8 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
             damage.
     """
     scan = modality or "scan"
-    images, without = _images_of(path)
+    every, without = _images_of(path)
+    images, of_copies = without_copies(every)
     groups = _stacks(images)
     if not groups:
         raise InputError(
@@ -58,7 +60,7 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
         )
     _refuse_several(path, series, "patients", lambda image: image.patient)
     _refuse_several(path, series, "studies", lambda image: image.study_uid)
-    return series, _told(series, others, without)
+    return series, [*_told(series, others, without), *of_copies]
 
 
 def _refuse_several(

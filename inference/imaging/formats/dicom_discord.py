@@ -79,13 +79,13 @@ def _pixels(image: DicomImage) -> str:
 def these(odd: Sequence[DicomImage], images: Sequence[DicomImage]) -> str:
     """Which slices: `2 of 6 slices (a.dcm, b.dcm)`, `9 of 12 slices (a.dcm, b.dcm and 7 more)`."""
     frames = len({image.path for image in images}) < len(images)
-    names = [f"{_name(image)} frame {image.frame + 1}" if frames else _name(image) for image in odd]
+    names = [f"{name_of(image)} frame {image.frame + 1}" if frames else name_of(image) for image in odd]
     return f"{len(odd)} of {len(images)} slices ({_listed(names)})"
 
 
 def named(images: Sequence[DicomImage]) -> str:
     """The files of images: `a.dcm, b.dcm`, `a.dcm, b.dcm and 7 more`."""
-    return _listed(list(map(_name, images)))
+    return _listed(list(map(name_of, images)))
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -93,7 +93,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + more
 
 
-def _name(image: DicomImage) -> str:
+def name_of(image: DicomImage) -> str:
     """The file's name, which may hold what a terminal takes for a command."""
     return printable(image.path.name)
 
@@ -110,7 +110,7 @@ def _rescaling(images: Sequence[DicomImage]) -> str:
         return ""
     sentence = (
         f"{these(odd, images)} are rescaled otherwise than by {slope:g} and {intercept:g} (slope and "
-        f"intercept), {_name(odd[0])} by {odd[0].slope:g} and {odd[0].intercept:g}; each was taken as it "
+        f"intercept), {name_of(odd[0])} by {odd[0].slope:g} and {odd[0].intercept:g}; each was taken as it "
         "says"
     )
     if _whole(images[0]) and not all(map(_whole, images)):

@@ -89,6 +89,8 @@ class DicomImage:
     patient: str = field(default="", repr=False)
     """Who it is of, byte by byte as the file says (`PatientID`), to be compared and never shown."""
     study_uid: str = ""
+    sop_uid: str = ""
+    """What the file is known by everywhere; empty where it does not say."""
 
     @property
     def is_colour(self) -> bool:
@@ -169,6 +171,7 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         "frame_of_reference": _text(values, "FrameOfReferenceUID"),
         "patient": values.get("PatientID", b"").decode("latin-1").strip(" \0"),
         "study_uid": _text(values, "StudyInstanceUID"),
+        "sop_uid": _text(values, "SOPInstanceUID"),
         "rows": rows,
         "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
         "is_packed": is_packed,

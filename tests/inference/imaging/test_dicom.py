@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -105,6 +106,61 @@ def test_a_tilted_stack_is_doubted_and_a_straight_one_is_not(tmp_path):
     (doubt,) = tilted.doubts
     assert doubt.startswith("slices are shifted against one another (gantry tilted by 18.4°)")
     assert tilted.warnings == tilted.doubts
+
+
+def test_a_file_that_is_there_twice_is_read_once(tmp_path):
+    folder = write_series(tmp_path / "s", straight(3))
+    alone = read_volume(folder)
+    shutil.copy(folder / "1_001.dcm", folder / "1_001 (1).dcm")
+    volume = read_volume(folder)
+    assert volume.warnings == ("1_001 (1).dcm is a copy of 1_001.dcm and was left out",)
+    np.testing.assert_array_equal(volume.array, alone.array)
+    assert volume.geometry == alone.geometry
+    shutil.copy(folder / "1_001.dcm", folder / "1_001 (2).dcm")
+    shutil.copy(folder / "1_002.dcm", folder / "z_copy.dcm")
+    assert read_volume(folder).warnings == (
+        "3 DICOM files are copies of others and were left out (1_001 (1).dcm, 1_001 (2).dcm and 1 more)",
+    )
+
+
+@pytest.mark.parametrize("zs", [(0, 3, 6), (7,)])
+def test_a_file_of_many_frames_that_is_there_twice_is_read_once(tmp_path, zs):
+    """It has no name of its own (SOPInstanceUID)."""
+    for name in ("a.dcm", "b.dcm"):
+        (tmp_path / name).write_bytes(enhanced(np.zeros((len(zs), 2, 3), np.int16), zs))
+    volume = read_volume(tmp_path)
+    assert len(volume.array) == len(zs)
+    assert volume.warnings == ("b.dcm is a copy of a.dcm and was left out",)
+
+
+def test_copies_make_no_series_the_longest(tmp_path):
+    """Of two series of three, one has a slice twice."""
+    folder = write_series(tmp_path / "s", straight(3))
+    write_series(folder, straight(3), uid="1.2.3.2", number=2)
+    shutil.copy(folder / "1_001.dcm", folder / "1_001 (1).dcm")
+    with pytest.raises(InputError, match=r"holds 2 DICOM series \(3, 3 images\), none the longest"):
+        read_volume(folder)
+
+
+def test_an_image_with_two_contents_is_refused_by_name(tmp_path):
+    """The voxels of slice 1, of 12 values of 1, are twos in what is called its copy."""
+    folder = write_series(tmp_path / "s", straight(3))
+    ones, twos = (np.full(12, value, "<i2").tobytes() for value in (1, 2))
+    content = (folder / "1_001.dcm").read_bytes()
+    assert content.endswith(ones)
+    (folder / "1_001 (1).dcm").write_bytes(content.removesuffix(ones) + twos)
+    said = (
+        r"1_001 \(1\)\.dcm and 1_001\.dcm are the same image \(SOPInstanceUID\) with other contents; remove"
+    )
+    with pytest.raises(InputError, match=said):
+        read_volume(folder)
+
+
+def test_images_at_one_place_are_named(tmp_path):
+    folder = write_series(tmp_path / "s", [*straight(3), (0.0, 0.0, 6.0)])
+    said = r"same place \(1_002\.dcm and 1_003\.dcm, for example; several phases\?\); give one phase"
+    with pytest.raises(InputError, match=said):
+        read_volume(folder)
 
 
 def test_a_scout_in_the_same_series_is_left_out(tmp_path):
@@ -236,7 +292,7 @@ def test_one_frame_says_how_thick_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"zs": (0, 0, 3)}, "several of its images lie at the same place"),
+        ({"zs": (0, 0, 3)}, r"several of its images lie at the same place \(a\.dcm, frames 1 and 2, for"),
         ({"zs": (0, 3, 6), "described": 2}, "3 frames, of which 2 are described"),
         ({"zs": (0, 3, 6), "described": 0}, "does not say where it lies"),
         (
