@@ -150,7 +150,8 @@ def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tupl
     between = first.thickness_mm or 1.0
     if len(images) > 1:
         positions = np.array([image.position_mm for image in images])
-        between = float(np.linalg.norm(positions[-1] - positions[0])) / (len(images) - 1)
+        # From plane to plane: what a tilted gantry shifts slices by within them makes no voxel thicker.
+        between = float((positions[-1] - positions[0]) @ normal) / (len(images) - 1)
     elif not first.thickness_mm:
         warnings = [*warnings, "one slice that does not say how thick it is; 1 mm was taken"]
     y_mm, x_mm = commonest(sizes_mm, lambda image: image.spacing_yx_mm or ())

@@ -108,6 +108,13 @@ def test_a_tilted_stack_is_doubted_and_a_straight_one_is_not(tmp_path):
     assert tilted.warnings == tilted.doubts
 
 
+def test_slices_of_a_tilted_stack_are_as_far_apart_as_their_planes(tmp_path):
+    """3 mm, along a line of 5: 4 mm is what each lies beside the one below. Voxels are 2×2×3 mm then."""
+    tilted = read_volume(write_series(tmp_path / "s", [(0.0, 4.0 * i, 3.0 * i) for i in range(4)]))
+    assert tilted.geometry.spacing_zyx_mm == (3.0, 2.0, 2.0)
+    assert tilted.geometry.origin_xyz_mm == (0, 0, 0)
+
+
 def test_a_file_that_is_there_twice_is_read_once(tmp_path):
     folder = write_series(tmp_path / "s", straight(3))
     alone = read_volume(folder)
