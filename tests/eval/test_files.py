@@ -126,7 +126,11 @@ def test_a_folder_is_no_table(tmp_path):
     [
         (JudgingError("a.csv: is wrong; mend it"), 2, "error: a.csv: is wrong; mend it\n"),
         (JudgingError("a\n\x1b[2J.csv: is wrong"), 2, "error: a\\n\\x1b[2J.csv: is wrong\n"),
-        (OSError(28, "No space left on device", "b.csv"), 2, "error: b.csv: No space left on device\n"),
+        (
+            OSError(28, "No space left on device", "b.csv"),
+            2,
+            "error: b.csv: No space left on device; make room on the disk\n",
+        ),
         (OSError("something"), 2, "something\n"),
         (KeyboardInterrupt(), 130, "only whole files were written\n"),
     ],
