@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from os.path import realpath
 from pathlib import Path
 
+from inference.cohort.image_folders import folders_with_images
 from inference.errors import OutputError, UsageError, reason
 from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
@@ -73,11 +73,13 @@ def find_cases(source: Path, channels: int = 1, output: Path | None = None) -> l
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give the images with --input")
         beside = _images_beside(paths[0]) if not source.is_dir() and channels > 1 else paths
-        below = _folders_of_images(source, output) if not paths else []
+        below = (
+            [] if paths else _folders_of_images(source, output) or folders_with_images(source, set(), output)
+        )
     except (OSError, RuntimeError) as error:
         raise UsageError(f"{source}: cannot be read ({reason(error)})") from error
     if below:
-        raise UsageError(f"{source}: holds no image, but its folders do; give one with --input: {below[0]}")
+        raise UsageError(f"{source}: holds no image, but its folders do; {_remedy(below[0], source)}")
     if not paths:
         raise UsageError(f"{source}: holds no image; put in {FORMATS}")
     return name_cases(paths, channels, beside)
@@ -184,35 +186,27 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def passed_over(source: Path, cases: Sequence[Case], output: Path) -> str:
-    """A warning about folders with images that lie beside the cases and are none; empty where there are none.
-
-    Images are told by their names: to open the files of all folders would take as long as to find the cases.
+    """A warning about folders with images that lie below, however deep, and make no case; empty if none do.
 
     Args:
         source: what was searched for cases.
         cases: that were found in it.
         output: of results, which may lie in the source.
     """
-    # A link to itself has no `resolve()`.
-    taken = {Path(realpath(path)) for case in cases for path in case.paths}
-    if not source.is_dir() or source.resolve() in taken:
+    if not source.is_dir():
         return ""
-    known = taken | {output.resolve()}
-    left = []
-    for folder in _folders_in(source):
-        with suppress(OSError, RuntimeError):  # What cannot be looked into keeps nobody from the cases.
-            if folder.resolve() not in known and any(
-                _is_image_by_name(path.name) for path in folder.iterdir()
-            ):
-                left.append(folder)
+    taken = {Path(realpath(path)) for case in cases for path in case.paths}
+    left = folders_with_images(source, taken, output)
     if not left:
         return ""
-    names = listed([folder.name for folder in left])
-    return f"{source}: images in its folders are left out ({names}); give one with --input: {left[0]}"
+    names = listed([folder.relative_to(source).as_posix() for folder in left])
+    return f"{source}: images in its folders are left out ({names}); {_remedy(left[0], source)}"
 
 
-def _is_image_by_name(name: str) -> bool:
-    return not name.startswith(".") and bool(image_suffix(name) or name.lower().endswith(".dcm"))
+def _remedy(folder: Path, source: Path) -> str:
+    return (
+        f"give one with --input: {folder}; or all, however deep: python -m inference cohort --input {source}"
+    )
 
 
 def _images_beside(path: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from inference.cohort.cases import (
     prepare_output,
     shared_warnings,
 )
+from inference.cohort.cluster.driver.cohort_search import find_tasks
 from inference.errors import OutputError, UsageError
 from tests.inference.dicom_files import DIRECTORY, segmentation, start
 from tests.inference.images import write_nifti, write_series
@@ -104,7 +105,7 @@ def test_images_one_folder_too_deep_are_pointed_to(source):
     for name in ("b", "a", ".hidden"):
         (source / name).mkdir()
         put(source / name, "x.nii.gz")
-    with pytest.raises(UsageError, match=rf"holds no image, but its folders do; .*: {source}/a$"):
+    with pytest.raises(UsageError, match=rf"holds no image, but its folders do; .*: {source}/a; or all"):
         find_cases(source)
 
 
@@ -256,8 +257,70 @@ def test_images_in_folders_beside_the_cases_are_told_of(source):
     assert [case.path.name for case in cases] == ["a.mha", "series"]
     assert passed_over(source, cases, source / "results") == (
         f"{source}: images in its folders are left out (imagesTr and imagesTs); "
-        f"give one with --input: {source / 'imagesTr'}"
+        f"give one with --input: {source / 'imagesTr'}; or all, however deep: "
+        f"python -m inference cohort --input {source}"
     )
+
+
+@pytest.mark.parametrize("name", ["1.dcm", "IM000001", "b.nii.gz"])
+def test_images_deep_below_the_cases_are_told_of(source, name):
+    """As archives export them, whose files often have no ending; a cohort takes them all."""
+    write_series(source / "plain", [(0.0, 0.0, 3.0 * i) for i in range(2)])
+    write_series(source / "PAT2" / "STUDY" / "SER1", [(0.0, 0.0, 3.0 * i) for i in range(2)])
+    first, *others = sorted((source / "PAT2" / "STUDY" / "SER1").iterdir())
+    for other in others:
+        other.unlink()
+    if name == "b.nii.gz":
+        first.unlink()
+        write_nifti(first.with_name(name))
+    else:
+        first.rename(first.with_name(name))
+    cases = find_cases(source)
+    assert [case.path.name for case in cases] == ["plain"]
+    assert "its folders are left out (PAT2/STUDY/SER1)" in passed_over(source, cases, source / "results")
+    assert len(find_tasks(str(source), 1)) == 2
+    assert passed_over(source, cases, source / "PAT2") == ""
+
+
+def test_images_deeper_than_a_case_reaches_are_told_of(source):
+    """A folder's series may lie one level down, where a stray picture then hides what lies deeper."""
+    (source / "PAT" / "STUDY" / "SER1").mkdir(parents=True)
+    put(source / "PAT" / "STUDY", "scout.dcm")
+    put(source / "PAT" / "STUDY" / "SER1", "1.dcm")
+    cases = find_cases(source)
+    assert [case.path.name for case in cases] == ["PAT"]
+    assert "are left out (PAT/STUDY/SER1)" in passed_over(source, cases, source / "results")
+
+
+def test_a_folder_whose_images_lie_deep_is_refused_with_the_way_there(source):
+    (source / "1" / "2" / "3" / "4").mkdir(parents=True)
+    put(source / "1" / "2" / "3" / "4", "1.dcm")
+    with pytest.raises(UsageError, match=f"its folders do; give one with --input: {source}/1/2/3/4; or all"):
+        find_cases(source)
+
+
+def test_no_more_is_looked_at_than_is_quick(source, monkeypatch):
+    """Of three entries: the folders far and near, and what lies in the nearer one."""
+    put(source, "a.mha")
+    for folder in ("far/deep", "near"):
+        (source / folder).mkdir(parents=True)
+        put(source / folder, "b.mha")
+    cases = find_cases(source)
+    assert "(far/deep and near)" in passed_over(source, cases, source / "results")
+    monkeypatch.setattr("inference.cohort.image_folders.MOST_ENTRIES", 2)
+    assert "(near)" in passed_over(source, cases, source / "results")
+    monkeypatch.undo()
+    monkeypatch.setattr("inference.cohort.image_folders.DEEPEST", 1)
+    assert "(near)" in passed_over(source, cases, source / "results")
+
+
+def test_a_large_case_does_not_hide_what_lies_beside_it(source, monkeypatch):
+    monkeypatch.setattr("inference.cohort.image_folders.MOST_ENTRIES", 5)
+    (source / "large").mkdir()
+    put(source / "large", *(f"{number}.dcm" for number in range(9)))
+    (source / "small" / "1" / "2").mkdir(parents=True)
+    put(source / "small" / "1" / "2", "b.mha")
+    assert "(small/1/2)" in passed_over(source, find_cases(source), source / "results")
 
 
 @pytest.mark.parametrize("results", ["results", "results/today", "a/results"])
@@ -289,12 +352,13 @@ def test_a_folder_that_cannot_be_looked_into_keeps_nobody_from_the_cases(source,
     put(source / "open", "b.mha")
     cases = find_cases(source)
 
-    def closed(folder, output=None):
+    def closed(folder):
         if folder.name == "closed":
             raise PermissionError(13, "Permission denied")
-        return [folder / "b.mha"]
+        return scandir(folder)
 
-    monkeypatch.setattr("inference.cohort.cases._images_in", closed)
+    scandir = os.scandir
+    monkeypatch.setattr("inference.cohort.image_folders.os.scandir", closed)
     assert "are left out (open)" in passed_over(source, cases, source / "results")
 
 
