@@ -143,8 +143,13 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """`3 cases: 2 segmented, 1 failed; 12.3 s`."""
+    """`3 cases: 2 segmented (1 doubtful), 1 failed; 12.3 s`."""
     counts = Counter(outcome.status for outcome in outcomes)
-    shown: tuple[Status, ...] = ("segmented", "failed", "skipped")
-    parts = ", ".join(f"{counts[status]} {status}" for status in shown if counts[status])
+    doubtful = sum(outcome.status == "segmented" and bool(outcome.doubts) for outcome in outcomes)
+    named = {
+        f"segmented{f' ({doubtful} doubtful)' if doubtful else ''}": counts["segmented"],
+        "failed": counts["failed"],
+        "skipped": counts["skipped"],
+    }
+    parts = ", ".join(f"{count} {what}" for what, count in named.items() if count)
     return f"{len(outcomes)} case{'s' * (len(outcomes) != 1)}: {parts}; {seconds:.1f} s"

@@ -134,3 +134,15 @@ def test_every_case_has_an_outcome_in_the_order_of_the_cases():
     assert [outcome.status for outcome in every] == ["segmented", "not run", "failed"]
     assert summary(every, 0.04) == "3 cases: 1 segmented, 1 failed; 0.0 s"
     assert (exit_code(every), exit_code(every[:2])) == (1, 0)
+
+
+def test_the_last_line_counts_doubtful_results():
+    """Of those segmented; a failed case whose label map was written has a line of its own."""
+    doubt = ("no spleen, though what lies beside is whole",)
+    outcomes = [
+        Outcome(case=CASE, status="segmented"),
+        Outcome(case=CASE, status="segmented", doubts=doubt),
+        Outcome(case=CASE, status="failed", has_label_map=True, doubts=doubt),
+        Outcome(case=CASE, status="skipped"),
+    ]
+    assert summary(outcomes, 2.0) == "4 cases: 2 segmented (1 doubtful), 1 failed, 1 skipped; 2.0 s"
