@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,17 @@ class ModelBundle:
         return file_sha256(self.folder / MANIFEST)
 
 
-def load_bundle(folder: Path) -> ModelBundle:
+def load_bundle(folder: str | PathLike[str]) -> ModelBundle:
     """Read and verify a bundle.
+
+    Args:
+        folder: with `manifest.json`.
 
     Raises:
         BundleError: no such folder, no or invalid `manifest.json` (the faulty field is named), or a file that
             is missing or does not have the hash stated.
     """
+    folder = Path(folder)
     path = folder / MANIFEST
     document = _document(folder, path)
     if isinstance(document, dict) and document.get("format_version") != FORMAT_VERSION:

@@ -68,7 +68,10 @@ RULES: Mapping[str, Rule] = {
     "predict": Rule({"inference", "model.bundle", "leanseg.ending"}),
     "leanseg": Rule({"leanseg"}),
     "leanseg.api": Rule(
-        {"leanseg.programs", "inference.predictor", "inference.imaging", "model.bundle"},
+        {
+            *("leanseg.programs", "inference.predictor", "inference.imaging", "inference.errors"),
+            *("model.bundle", "model.model_errors"),
+        },
     ),
     "model": Rule(LEAN_MODEL, {"numpy"}),
     "model.networks": Rule({"model.networks", *LEAN_MODEL}, {"torch", "monai"}),

@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
@@ -98,13 +99,20 @@ def open_image(path: Path, modality: str = CT) -> OpenedImage:
     )
 
 
-def read_volume(path: Path) -> Volume:
-    """Read an image with its voxels; see `open_image`.
+def read_volume(path: str | PathLike[str]) -> Volume:
+    """Read an image file, or a folder that holds a DICOM series, with its voxels.
+
+    The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`. Of several
+    DICOM series the longest CT is taken, with a warning.
+
+    Args:
+        path: the file or the folder.
 
     Raises:
-        InputError: see `open_image`.
+        InputError: it is missing, damaged, not 3D, in colour or may not be read; one line that names file and
+            remedy.
     """
-    return open_image(path).read()
+    return open_image(Path(path)).read()
 
 
 def voxel_file(path: Path) -> Path:

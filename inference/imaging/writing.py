@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from math import prod
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, Literal
@@ -33,7 +34,7 @@ BAD_NAMES = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTEMPTY, errno.EILSEQ, er
 """What the system says of a name that this file cannot have, though others may be written beside it."""
 
 
-def write_labels(path: Path, labels: U8, geometry: Geometry) -> None:
+def write_labels(path: str | PathLike[str], labels: U8, geometry: Geometry) -> None:
     """Write a label map as `.nii.gz`, uint8, on the grid given.
 
     Its header is that of the NIfTI file the grid came from, if any.
@@ -47,7 +48,9 @@ def write_labels(path: Path, labels: U8, geometry: Geometry) -> None:
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full. Nothing is left behind.
+        ValueError: the labels are not uint8 or not on this grid, or the name ends otherwise.
     """
+    path = Path(path)
     if labels.shape != geometry.size_zyx or labels.dtype != np.uint8:
         raise ValueError(
             f"labels are {labels.dtype} {labels.shape}, the grid needs uint8 {geometry.size_zyx}"

@@ -6,6 +6,11 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
+from leanseg import api
+from tests.inference.images import voxels, write_nifti
 from tests.places import ROOT, real_data
 
 
@@ -24,3 +29,35 @@ def test_the_readmes_lines_of_python(tmp_path):
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert (tmp_path / "labels.nii.gz").exists()
+    assert ran.stdout.startswith("(")
+
+
+def test_paths_may_be_texts(tmp_path, monkeypatch):
+    """A small image, read and written by names alone; the bundle is found where its name says."""
+    monkeypatch.chdir(tmp_path)
+    write_nifti(tmp_path / "a.nii.gz", voxels((4, 3, 2)))
+    volume = api.read_volume("a.nii.gz")
+    api.write_labels("b.nii.gz", np.zeros((2, 3, 4), dtype=np.uint8), volume.geometry)
+    assert not api.read_volume("b.nii.gz").array.any()
+    assert api.load_bundle(str(api.EMBEDDED_BUNDLE)).folder == api.EMBEDDED_BUNDLE
+
+
+def test_what_a_script_must_catch_is_exported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(api.InputError, match=r"none\.nii\.gz: cannot be read"):
+        api.read_volume("none.nii.gz")
+    with pytest.raises(api.BundleError, match="none"):
+        api.load_bundle("none")
+    write_nifti(tmp_path / "a.nii.gz", voxels((4, 3, 2)))
+    geometry = api.read_volume("a.nii.gz").geometry
+    with pytest.raises(api.OutputError, match="none"):
+        api.write_labels("none/b.nii.gz", np.zeros((2, 3, 4), dtype=np.uint8), geometry)
+    for error in (api.InputError, api.BudgetError, api.DeviceError, api.OutputError):
+        assert issubclass(error, api.LeanSegError)
+    assert all(hasattr(api, name) for name in api.__all__)
+
+
+def test_every_exception_is_told_of_in_the_docstring():
+    errors = [name for name in api.__all__ if name.endswith("Error")]
+    assert len(errors) == 6
+    assert all(f" {name} " in api.__doc__ for name in errors)
