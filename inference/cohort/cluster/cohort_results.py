@@ -12,13 +12,13 @@ import csv
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from inference.cohort.cluster.fates import Fate
 from inference.cohort.cluster.storage import FAILURES, Storage, open_storage
-from inference.errors import OutputError, reason
+from inference.errors import OutputError, printable, reason
 from inference.imaging.writing import LABELS_SUFFIX, TEMPORARY, holds_whole_labels, sweep, try_folder
 from model.case_names import as_cell
 
@@ -123,7 +123,8 @@ class CohortResults:
     def settle(self, fate: Fate) -> Fate:
         """Record a fate unless the case has one: what was recorded first stands.
 
-        A worker may outlive a driver that was killed for a while, and go on with what it has in hand.
+        A worker may outlive a driver that was killed for a while, and go on with what it has in hand. The
+        reason of a failure says whether the label map of an earlier run is still there.
 
         Returns:
             The one that stands.
@@ -133,8 +134,26 @@ class CohortResults:
         """
         known = self.fate_of(fate.case)
         if known is None:
+            fate = self.with_what_is_left(fate)
             self.record(fate)
         return known or fate
+
+    def with_what_is_left(self, fate: Fate) -> Fate:
+        """The same; a failure without a label map says so where one of an earlier run is still there.
+
+        It is not taken away: a whole label map is worth more than the try that failed after it.
+        """
+        label_map = fate.case + LABELS_SUFFIX
+        if fate.status != "failed" or fate.volumes_ml or not self._is_there(label_map):
+            return fate
+        name = printable(label_map.rpartition("/")[2])
+        return replace(fate, reason=f"{fate.reason}; {name} of an earlier run is still there")
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return bool(self.storage.files.exists(self.storage.at(name)))
+        except FAILURES:
+            return False
 
     def forget(self, case: str) -> None:
         """Take a case's outcome away, so that it may have another.

@@ -58,6 +58,7 @@ def left_to_do(
         if fate is None:
             todo.append(task)
         else:
+            fate = results.with_what_is_left(fate)
             results.record(fate)
             known.add(fate.case)
             standing.count(fate)

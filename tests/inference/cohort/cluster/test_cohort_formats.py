@@ -93,6 +93,21 @@ def test_a_case_is_done_when_all_that_is_asked_for_is_there(series):
     assert series.run(format=BOTH, resume=True)[1][-1].startswith("1 case: 1 segmented")
 
 
+def test_a_case_that_fails_after_an_earlier_run_had_its_label_map_says_so(series):
+    """Its outcome is the later one, which has no figures; the label map is kept."""
+    series.put("ct")
+    series.tools = replace(series.tools, formats=())
+    series.run()
+    before = (series.output / "ct.nii.gz").read_bytes()
+    series.tools = replace(series.tools, formats=BOTH)
+    code, _, err = series.run(format=BOTH, resume=True)
+    assert (code, series.statuses) == (1, {"ct": "failed", "p1/series": "segmented"})
+    assert (series.output / "ct.nii.gz").read_bytes() == before
+    (line,) = (line for line in err if line.startswith("error: "))
+    assert line.endswith("; ct.nii.gz of an earlier run is still there")
+    assert line == f"error: {series.record('ct')['reason']}"
+
+
 def test_a_label_map_without_outcome_counts_only_with_its_objects(series):
     series.run(format=BOTH)
     (series.output / "p1/series.outcome.json").unlink()
