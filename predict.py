@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE, WRONG_CALL, Call
-from inference.option_values import add_statistics, at_least_one
+from inference.option_values import Once, add_statistics, at_least_one
 from inference.runtime.cuda_devices import is_cuda
 from leanseg.ending import is_ended, until_ended
 
@@ -38,6 +38,7 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         "Writes one label map (.nii.gz, on the grid of its image) a case.",
         epilog="Exit codes: 0 all cases segmented, 1 some failed, 2 wrong call. Not a medical device.",
     )
+    parser.register("action", None, Once)
     add = parser.add_argument
     add(
         "--input",

@@ -37,7 +37,7 @@ from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_table
 from inference.cohort.progress import Console
 from inference.errors import UsageError
 from inference.imaging.writing import whole_file
-from inference.option_values import add_statistics, at_least_one
+from inference.option_values import Once, add_statistics, at_least_one
 from model.bundle import ModelBundle, load_bundle
 from model.case_names import printable
 
@@ -47,6 +47,7 @@ MOST_NAMED = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.register("action", None, Once)
     add = parser.add_argument
     add("--input", required=True, metavar="DIR|LIST.csv", help="folder or table; a path or a URL")
     add("--output", required=True, metavar="DIR", help="where results go; a path or a URL")

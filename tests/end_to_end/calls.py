@@ -35,17 +35,8 @@ def told(err):
 
 
 def call(bench, bundle, *options):
-    return predict.main(
-        [
-            "--input",
-            str(bench / "inputs"),
-            "--output",
-            str(bench / "outputs"),
-            "--bundle",
-            str(bundle),
-            *options,
-        ]
-    )
+    output = () if "--output" in options else ("--output", str(bench / "outputs"))
+    return predict.main(["--input", str(bench / "inputs"), *output, "--bundle", str(bundle), *options])
 
 
 def start(command, cwd, **options):

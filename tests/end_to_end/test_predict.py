@@ -45,6 +45,16 @@ def test_a_wrong_command_line_ends_in_2(argv, capsys):
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize("option", ["--input", "--bundle", "--threads", "--host-memory-mb", "--statistics"])
+def test_an_option_that_takes_one_value_is_refused_a_second(option, capsys):
+    """`--input A --input B` would run B alone; only --format may be repeated."""
+    predict.parse([option, "1", "--format", "rtstruct", "--format", "dicom-seg"])
+    with pytest.raises(SystemExit) as ended:
+        predict.parse([option, "1", option, "2"])
+    assert ended.value.code == 2
+    assert f"argument {option}: is given twice, and takes one value" in capsys.readouterr().err
+
+
 def test_one_case_from_start_to_end(bench, bundle, capsys):
     before = listing(bench / "inputs")
     assert call(bench, bundle) == 0
@@ -61,7 +71,7 @@ def test_one_case_from_start_to_end(bench, bundle, capsys):
     out, err = capsys.readouterr()
     case, summary = out.splitlines()
     assert case.startswith("case_0000.nii.gz -> case.nii.gz: read ")
-    assert summary.startswith("1 case: 1 segmented; ")
+    assert summary.startswith("1 case: 1 segmented (1 doubtful); ")
     assert told(err) == []
 
 
@@ -143,4 +153,4 @@ def test_a_good_case_beside_a_bad_one(bench, bundle, capsys):
     out, err = capsys.readouterr()
     assert len(told(err)) == 1
     assert "bad.nii.gz" in err
-    assert out.splitlines()[-1].startswith("2 cases: 1 segmented, 1 failed; ")
+    assert out.splitlines()[-1].startswith("2 cases: 1 segmented (1 doubtful), 1 failed; ")
