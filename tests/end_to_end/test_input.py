@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "a case that takes longer than `--case-timeout SECONDS`",
     "file that is cut short while it is read",
     "file without permission",
+    "DICOM file given alone, beside others of its series",
     "more than the memory budget allows",
     "two inputs with one output name",
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from inference.errors import InputError
+from inference.imaging.formats.dicom_beside import rest_beside
 from inference.imaging.formats.dicom_copies import without_copies
 from inference.imaging.formats.dicom_discord import commonest, left_out, named
 from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
@@ -60,7 +61,8 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
         )
     _refuse_several(path, series, "patients", lambda image: image.patient)
     _refuse_several(path, series, "studies", lambda image: image.study_uid)
-    return series, [*_told(series, others, without), *of_copies]
+    alone = rest_beside(path, series[0]) if len(series) == 1 and path.is_file() else ()
+    return series, [*_told(series, others, without), *of_copies, *alone]
 
 
 def _refuse_several(

@@ -1,0 +1,35 @@
+"""What lies beside a DICOM file that was given alone: the rest of its series, which was meant, perhaps."""
+
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from inference.errors import InputError
+from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
+from inference.imaging.formats.dicom_folder import is_dicom
+
+MOST_LOOKED_AT = 32
+"""Files beside it whose headers are read: where one of them is of its series, most are."""
+
+
+def rest_beside(path: Path, image: DicomImage) -> tuple[str, ...]:
+    """A warning that a file is one slice of a series; none where no other slice of it is found beside it.
+
+    Args:
+        path: the file.
+        image: the one that it holds.
+    """
+    if not image.series_uid:
+        return ()
+    others = (each for each in sorted(path.parent.iterdir()) if each.name != path.name)
+    files = (each for each in others if not each.name.startswith(".") and each.is_file() and is_dicom(each))
+    for other in islice(files, MOST_LOOKED_AT):
+        with suppress(InputError):
+            if any(_is_other_slice(each, image) for each in read_dicom_file(other)):
+                return (f"is one file of a series, which lies beside it; give its folder: {path.parent}",)
+    return ()
+
+
+def _is_other_slice(other: DicomImage, image: DicomImage) -> bool:
+    """Whether an image is another slice of a series; a copy of the slice is none."""
+    return other.series_uid == image.series_uid and other.position_mm != image.position_mm
