@@ -18,9 +18,9 @@ from pathlib import Path
 
 from inference.cohort.cluster.fates import Fate
 from inference.cohort.cluster.storage import FAILURES, Storage, open_storage
-from inference.errors import OutputError, printable, reason
+from inference.errors import OutputError, reason
 from inference.imaging.writing import LABELS_SUFFIX, TEMPORARY, holds_whole_labels, sweep, try_folder
-from model.case_names import as_cell
+from model.case_names import as_cell, printable
 
 OUTCOME_SUFFIX = ".outcome.json"
 TABLE = "outcomes.csv"
