@@ -90,6 +90,20 @@ def test_it_renders_every_section(page, browser):
     assert "<b>no</b>" in browser.do("document.querySelector('#table .error').textContent")
 
 
+CAPTIONS = "[...document.querySelectorAll('#efficiency .pair text.tick')].map((text) => text.textContent)"
+
+
+def test_one_case_is_a_dot_that_no_box_hides(page, browser, tmp_path):
+    """Nor is it called highest; bad news stands out, and good news beside it does not."""
+    browser.open(report(tmp_path, 1, 0))
+    assert browser.do("document.querySelectorAll('#boxes .box').length") == 0
+    assert browser.do("document.querySelectorAll('#boxes circle').length") == 13
+    assert {"1 case", "- - tolerance 2048 MB"} <= set(browser.do(CAPTIONS))
+    assert browser.do("document.querySelector('#headline .worse').textContent") == "1 in error"
+    browser.open(page)
+    assert "12 cases, highest first" in browser.do(CAPTIONS)
+
+
 def test_without_scores_it_shows_volumes_and_doubts(page, browser, tmp_path):
     pred = page.parents[1] / "pred"
     doubted = {"output": "case001.nii.gz", "warnings": [], "doubts": ["no <b>liver</b>"]}

@@ -1,6 +1,6 @@
 // The sections that are there only if their tables were given: comparison, efficiency.
 (() => {
-  const { data, el, svg, byId, isNumber, text, METRICS } = LeanSeg;
+  const { data, el, svg, byId, isNumber, text, counted, METRICS } = LeanSeg;
 
   function show(id, title, note, ...content) {
     byId(id).hidden = false;
@@ -174,16 +174,16 @@
       picture.append(
         svg("line", { x1: left, x2: wide - 8, y1: y(tolerance), y2: y(tolerance), class: "tolerance" }),
         svg("text", {
-          x: wide - 10,
-          y: y(tolerance) - 6,
+          x: wide - 8,
+          y: tall - 5,
           "text-anchor": "end",
-          class: "label halo",
-          text: `tolerance ${tolerance} ${unit}`,
+          class: "tick",
+          text: `- - tolerance ${tolerance} ${unit}`,
         }),
       );
     }
     picture.append(
-      svg("text", { x: left, y: tall - 5, class: "tick", text: `${points.length} cases, highest first${beyond ? `; ${beyond} beyond` : ""}` }),
+      svg("text", { x: left, y: tall - 5, class: "tick", text: `${counted(points.length, "case")}${points.length > 1 ? ", highest first" : ""}${beyond ? `; ${beyond} beyond` : ""}` }),
     );
     return el("div", { class: "card figure" }, el("h3", { text: `${name} (${unit})` }), picture);
   }

@@ -4,15 +4,19 @@
   const found = (structure, metric) =>
     data.summary.find((row) => row.structure === structure && row.metric === metric);
 
+  // `below` is a line, or parts of one, of which { bad: words } stand out among good news.
   function card(name, value, below, tone) {
+    const parts = [below].flat().flatMap((part, i) => (i ? [" · ", part] : [part]));
     return el(
       "div",
       { class: `card fact ${tone || ""}` },
       el("h3", { text: name }),
       el("p", { class: "value", text: value }),
-      el("p", { class: "below", text: below }),
+      el("p", { class: "below" }, parts.map((part) => (part.bad ? bad(part.bad) : part))),
     );
   }
+
+  const bad = (words) => el("span", { class: "worse", style: "color: var(--bad); font-weight: 600", text: words });
 
   // What became of infinite distances must stand beside every mean of them.
   function infinite(row) {
@@ -61,10 +65,10 @@
     const mean = shown.reduce((sum, item) => sum + item.efficiency.Time, 0) / shown.length;
     const below = [
       well.length ? `${counted(well.length, "case")} that ended well` : "no case ended well",
-      failed && well.length ? `${failed} failed, not in it` : "",
-      tolerance === undefined ? "" : `${over} above ${tolerance} s`,
+      failed && well.length && { bad: `${failed} failed, not in it` },
+      tolerance !== undefined && (over ? { bad: `${over} above ${tolerance} s` } : `none above ${tolerance} s`),
     ];
-    return card("Mean time", `${mean.toFixed(1)} s`, below.filter(Boolean).join(" · "), failed || over ? "bad" : "");
+    return card("Mean time", `${mean.toFixed(1)} s`, below.filter(Boolean), well.length ? "" : "bad");
   }
 
   function efficiencyCard(column, name, unit, how, factor = 1) {
@@ -93,7 +97,10 @@
     byId("headline").hidden = Boolean(LeanSeg.only);
     const errors = data.cases.filter((item) => item.error).length;
     const doubtful = data.cases.filter((item) => item.doubts?.length).length;
-    const wrong = [errors ? `${errors} in error` : "none in error", doubtful && `${doubtful} to look at`];
+    const wrong = [
+      errors ? { bad: `${errors} in error` } : "none in error",
+      doubtful && { bad: `${doubtful} to look at` },
+    ];
     byId("headline").append(
       ...[
         scoreCard("Organ DSC", "organ mean", "DSC"),
@@ -104,8 +111,8 @@
         card(
           "Cases",
           String(data.cases.length),
-          wrong.filter(Boolean).join(" · "),
-          errors || doubtful ? "bad" : "good",
+          wrong.filter(Boolean),
+          errors || doubtful ? "" : "good",
         ),
         timeCard(),
         efficiencyCard("MaxGPU_Mem", "Peak GPU memory", "MB", "max"),
@@ -165,6 +172,7 @@
     );
   }
 
+  const ALONE = "opacity: 1; stroke: var(--ink); stroke-width: 1.1";
   const neither = (item, i) => item.held[i] === false && item.values.DSC[i] === 1;
 
   function boxes(metric) {
@@ -201,13 +209,15 @@
     groups.forEach(({ structure, points }, i) => {
       const x = left + step * (i + 0.5);
       const name = `${structure.name}${metric === "NSD" ? ` · ${structure.tolerance_mm} mm` : ""}`;
-      if (points.length) picture.append(box(structure, points, x, Math.min(44, step * 0.6), y));
+      // Of one case a box is a line, which hides the case's dot.
+      if (points.length > 1) picture.append(box(structure, points, x, Math.min(44, step * 0.6), y));
       for (const { item, value } of points) {
         picture.append(
           svg("circle", {
-            cx: x + scatterOf(item.name) * Math.min(34, step * 0.45),
+            cx: points.length > 1 ? x + scatterOf(item.name) * Math.min(34, step * 0.45) : x,
             cy: y(value),
-            r: 3,
+            r: points.length > 1 ? 3 : 5,
+            style: points.length > 1 || neither(item, i) ? null : `fill: ${structure.colour}; ${ALONE}`,
             class: neither(item, i) ? "point neither" : "point",
             ...LeanSeg.tipped(() => [
               item.stem,
