@@ -11,11 +11,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 MINE = Path("build/mine")
 NEW = MINE.with_suffix(".new")
+LABEL_MAP = "as a label map or a picture does"
+"""What `predict.py` says of an image that may be one (`inference/trust/input_doubts.py`)."""
 SOME_FAILED, WRONG_CALL = 1, 2
 
 
@@ -40,17 +43,27 @@ def segment(ct: str) -> int:
     return program("predict.py", f"--input={ct}", f"--output={NEW}", *files, quiet=False)
 
 
+def is_label_map(case: Mapping[str, Any]) -> bool:
+    """Whether a case of the run's report was warned of as one that looks like a label map."""
+    return any(LABEL_MAP in warning for warning in case["warnings"])
+
+
 def show(ct: str) -> int:
-    """Make the page of what was labelled, and the picture where that is one CT; the highest exit code."""
+    """Make the page of what was labelled, and the picture where that is one CT; the highest exit code.
+
+    A label map that lay beside the CT was labelled too, as an image that the run's report has a warning for.
+    """
     page = (f"--pred={MINE}", f"--run={MINE / 'run.json'}", f"--images={ct}", f"--title={Path(ct).name}")
     code = program("-m", "eval", "report", *page, f"--output={MINE / 'report'}")
     labels = sorted(MINE.glob("*.nii.gz"))
-    picture = "none, which is for one CT alone"
-    if len(labels) == 1:
-        cases = json.loads((MINE / "run.json").read_text(encoding="utf-8"))["cases"]
-        image = next(case["input"] for case in cases if case["status"] == "segmented")
+    picture = "none, which is for one CT alone: give its file"
+    cases = json.loads((MINE / "run.json").read_text(encoding="utf-8"))["cases"]
+    scans = [case for case in cases if case["status"] == "segmented" and not is_label_map(case)]
+    scans = scans or [case for case in cases if case["status"] == "segmented"]
+    if len(scans) == 1:
         picture = str(MINE / "picture.png")
-        words = (f"--labels={labels[0]}", f"--image={image}", f"--output={picture}")
+        drawn = MINE / scans[0]["output"]
+        words = (f"--labels={drawn}", f"--image={scans[0]['input']}", f"--output={picture}")
         code = max(code, program("-m", "eval", "picture", *words))
     sys.stdout.write(
         f"open in a browser: {MINE / 'report' / 'index.html'}\n"

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -25,7 +26,15 @@ def demo(tmp_path, monkeypatch):
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
 
-    def run(ct, *, segments=("ct",), code=0):
+    def segmented(name, warnings):
+        return {
+            "input": f"/in/{name}",
+            "output": f"{name}.nii.gz",
+            "status": "segmented",
+            "warnings": warnings.get(name, []),
+        }
+
+    def run(ct, *, segments=("ct",), code=0, warnings=MappingProxyType({})):
         calls = []
 
         def program(*words, quiet=True):
@@ -34,7 +43,7 @@ def demo(tmp_path, monkeypatch):
                 for name in segments:
                     (script.NEW / f"{name}.nii.gz").write_text("new")
                 failed = {"input": "/in/bad", "status": "failed"}
-                cases = [failed, *({"input": f"/in/{name}", "status": "segmented"} for name in segments)]
+                cases = [failed, *(segmented(name, warnings) for name in segments)]
                 (script.NEW / "run.json").write_text(json.dumps({"cases": cases}))
             return 0 if "picture" in words else code  # What could not be segmented is not shown either.
 
@@ -91,3 +100,19 @@ def test_a_case_that_failed_does_not_keep_the_others_from_being_shown(demo, caps
     assert (code, left) == (1, ["b.nii.gz", "run.json"])
     assert "open in a browser" in capsys.readouterr().out
     assert "--image=/in/b" in calls[2]
+
+
+def test_a_label_map_beside_the_ct_does_not_take_its_picture(demo, capsys):
+    Path("scan").mkdir()
+    told = "holds only 14 different values from 0 to 13, as a label map or a picture does; give a CT"
+    code, _, calls = demo("scan", segments=["ct", "labels"], warnings={"labels": [told]})
+    assert code == 0
+    assert {"--image=/in/ct", "--labels=build/mine/ct.nii.gz"} <= set(calls[2])
+    code, _, calls = demo("scan", segments=["a", "b"])
+    assert (code, len(calls)) == (0, 2)
+    assert "picture: none, which is for one CT alone: give its file" in capsys.readouterr().out
+
+
+def test_label_maps_are_told_as_they_are_looked_for():
+    source = (ROOT / "inference" / "trust" / "input_doubts.py").read_text(encoding="utf-8")
+    assert "as a label map or a picture does" in source
