@@ -59,8 +59,7 @@ def faults_of_names(data: Path, labels: LabelSet | None, outputs: Channels) -> l
 def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
     """The first id on which a data set and a label set disagree; None where there is none.
 
-    >>> disagreement(Path("own"), FLARE22, "plain")
-    'own/dataset.json: says that 1 is organ a, label set flare22 that it is liver; 2 ids differ'
+    Such as "own/dataset.json: says that 1 is organ a, label set flare22 that it is liver; 2 ids differ".
 
     Spellings count as the same (`kidney_right`, `Right Kidney`), and where left and right are one channel, so
     does the name of both. A network for the whole foreground tells no structures apart.
