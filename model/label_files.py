@@ -99,9 +99,8 @@ def _by_name(labels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _label_set(document: Mapping[str, Any], default_name: str) -> LabelSet:
-    labels = _by_name(document["labels"])
-    labels.pop(BACKGROUND, None)
-    labels.pop(IGNORE, None)
+    stated = _by_name(document["labels"])
+    labels = {name: ids for name, ids in stated.items() if name.casefold() not in (BACKGROUND, IGNORE)}
     if any(isinstance(ids, list) for ids in labels.values()):
         labels = _regions(labels, document.get("regions_class_order"))
     ids = {name: _whole(name, label_id) for name, label_id in labels.items()}

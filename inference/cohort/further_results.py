@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+import numpy as np
+
 from inference.cohort.cases import Case
 from inference.errors import InputError, UsageError
 from inference.geometry import Geometry, same_grid
@@ -105,7 +107,7 @@ class FurtherResults:
                     f"{case.path}: is no DICOM series, to whose slices --format {self.kinds[0]} would refer; "
                     "give predict.py the series that it was made from with --template"
                 )
-        elif not same_grid(_canonical(self.template.geometry), _canonical(image.geometry)):
+        elif not any(same_grid(grid, _canonical(image.geometry)) for grid in _grids(self.template)):
             raise InputError(
                 f"{case.path}: does not lie on the grid of the series given with --template; give the series "
                 "that it was made from"
@@ -203,6 +205,19 @@ def told_of_removed(objects: Sequence[str]) -> tuple[str, ...]:
 
 def _canonical(geometry: Geometry) -> Geometry:
     return orient(geometry, orientation_of(geometry))
+
+
+def _grids(series: Series) -> list[Geometry]:
+    """A series' grid, and that of files which others make of it where the gantry was tilted.
+
+    SimpleITK puts slices as far apart as their first voxels are, along the tilt, and not as their planes.
+    """
+    grid, first, last = series.geometry, series.images[0].position_mm, series.images[-1].position_mm
+    if len(series.images) < 2 or first is None or last is None:
+        return [_canonical(grid)]
+    _, *in_plane = grid.spacing_zyx_mm
+    along = float(np.linalg.norm(np.subtract(last, first))) / (len(series.images) - 1)
+    return [_canonical(grid), _canonical(replace(grid, spacing_zyx_mm=(along, in_plane[0], in_plane[1])))]
 
 
 def object_writer(kinds: Sequence[str]) -> Writes:

@@ -15,13 +15,21 @@ from model.model_errors import LabelSetError, RegionsError
 from training.recipes.recipe import FOREGROUND, Channels
 from training.training_errors import RecipeError
 
-TAKE_OWN = "take the data's own with --set label_set=data"
+TAKE_OWN = (
+    "take the data's own with --set label_set=data, or, where only words differ, state the recipe's words in "
+    "labels.json"
+)
 WORDS: Mapping[str, str] = {
     **{"ivc": "inferior vena cava", "postcava": "inferior vena cava", "arota": "aorta"},
     **{"rag": "right adrenal gland", "lag": "left adrenal gland"},
-    **{"oesophagus": "esophagus", "tumour": "tumor"},
+    **{"oesophagus": "esophagus", "tumour": "tumor", "urinary": "", "or": ""},
+    **{"lesion": "tumor", "cancer": "tumor", "tumors": "tumor", "r": "right", "l": "left"},
+    **{"rkid": "right kidney", "lkid": "left kidney", "rkidney": "right kidney", "lkidney": "left kidney"},
+    **{"rad": "right adrenal gland", "lad": "left adrenal gland", "gall": "gallbladder"},
+    **{"eso": "esophagus", "sto": "stomach"},
 }
-"""Words of the files that come with FLARE and AMOS22, and British spelling, to those of our label sets."""
+"""Words of the files that come with FLARE, AMOS22, BTCV, TotalSegmentator and the Medical Segmentation
+Decathlon, and British spelling, to those of our label sets."""
 
 
 def refuse_other_names(folders: Sequence[Path], labels: LabelSet, outputs: Channels) -> None:
@@ -103,7 +111,7 @@ def label_set_beside(data: Path) -> LabelSet | None:
         RecipeError: it is one of regions.
     """
     folder = _base(data)
-    if not any((folder / file).is_file() for file in FILES):
+    if not data.exists() or not any((folder / file).is_file() for file in FILES):
         return None
     try:
         return find_label_set(folder, regions=False)
@@ -134,9 +142,9 @@ def _key(name: str) -> tuple[str, ...]:
     >>> _key("Kidney_Right") == _key("right kidney"), _key("gall bladder") == _key("gallbladder")
     (True, True)
     """
-    words = re.split(r"[\W_]+", name.casefold())
-    text = " ".join(WORDS.get(word, word) for word in words).replace("gall bladder", "gallbladder")
-    return tuple(sorted(text.split()))
+    words = " ".join(re.split(r"[\W_]+", name.casefold())).replace("gall bladder", "gallbladder").split()
+    # Each word once: "Inferior Vena Cava (IVC)" says the same twice.
+    return tuple(sorted({each for word in words for each in WORDS.get(word, word).split()}))
 
 
 def _remedy(folder: Path, folders: Sequence[Path], labels: LabelSet, outputs: Channels) -> str:

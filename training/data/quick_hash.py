@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from training.data.file_lists import files_in, files_of
+from training.data.file_lists import files_in, files_of, with_data_beside
 from training.data.folders import CaseFiles
 from training.training_errors import DataError
 
@@ -14,7 +14,8 @@ EDGE_BYTES = 65536
 
 def data_sha256(cases: Iterable[CaseFiles]) -> str:
     """SHA-256 over names and sizes of all files of cases and the first and last 64 KiB of each."""
-    return files_sha256((path.name, path) for case in cases for path in (*case.images, case.labels))
+    paths = (path for case in cases for path in (*case.images, case.labels))
+    return files_sha256((one.name, one) for path in paths for one in with_data_beside(path))
 
 
 def folder_sha256(folder: Path) -> str:

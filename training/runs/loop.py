@@ -120,12 +120,15 @@ def _one_step(
         _validate(run, held_out, told)
     _turn(run, done)
     is_kept = recipe.keep_every_steps is not None and done % recipe.keep_every_steps == 0
+    # Beside what is kept for good there is a checkpoint to go on from, written before the first of them: by
+    # that a run is known whose last one is gone. Later what is kept comes first, so that none is lacking.
+    is_first = is_kept and done <= recipe.checkpoint_every_steps
+    if is_first:
+        run.save(LAST, moments=True)
     if is_kept:
         run.save(KEPT.format(done), moments=False)
-    # Beside what is kept for good there is a checkpoint to go on from, also before the first one is due: by
-    # that a run whose last one is gone is known.
     is_due = done % recipe.checkpoint_every_steps == 0 or done == run.timetable.steps
-    if is_due or (is_kept and done < recipe.checkpoint_every_steps):
+    if is_due and not is_first:
         run.save(LAST, moments=True)
 
 

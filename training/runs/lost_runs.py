@@ -24,7 +24,7 @@ def refuse_lost_run(folder: Path) -> None:
     if found:
         raise CheckpointError(
             f"{folder}: holds {found[0].name} of a run whose {LAST} is gone, and a new run would remove it; "
-            "choose another --output, or move the folder elsewhere"
+            f"choose another --output, move the folder elsewhere, or remove {found[0].name}"
         )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inference.errors import InputError, reason
 from inference.geometry import Geometry
 from inference.imaging.formats.dicom_choice import CT, choose_series
-from inference.imaging.formats.dicom_discord import commonest, discord, name_of
+from inference.imaging.formats.dicom_discord import commonest, discord, name_of, names_of
 from inference.imaging.formats.dicom_file import DicomImage
 from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.unpack import PIXEL_BYTES, PROCESS_MB, unpacker
@@ -124,7 +124,7 @@ def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
 
 def _at_one_place(path: Path, one: DicomImage, other: DicomImage) -> str:
     """What is wrong with a series of which two images, that are no copies, lie at the same place."""
-    two = f"{name_of(one)} and {name_of(other)}"
+    two = " and ".join(names_of((one, other)))
     if one.path == other.path:
         two = f"{name_of(one)}, frames {one.frame + 1} and {other.frame + 1}"
     elif one.sop_uid and one.sop_uid == other.sop_uid:

@@ -9,11 +9,13 @@ from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
 from inference.imaging.formats.dicom_folder import is_dicom
 
 MOST_LOOKED_AT = 32
-"""Files beside it whose headers are read: where one of them is of its series, most are."""
+"""Files beside it that are opened: where one of them is of its series, most are."""
 
 
 def rest_beside(path: Path, image: DicomImage) -> tuple[str, ...]:
     """A warning that a file is one slice of a series; none where no other slice of it is found beside it.
+
+    It is a hint: a folder that may not be listed costs nothing else.
 
     Args:
         path: the file.
@@ -21,12 +23,13 @@ def rest_beside(path: Path, image: DicomImage) -> tuple[str, ...]:
     """
     if not image.series_uid:
         return ()
-    others = (each for each in sorted(path.parent.iterdir()) if each.name != path.name)
-    files = (each for each in others if not each.name.startswith(".") and each.is_file() and is_dicom(each))
-    for other in islice(files, MOST_LOOKED_AT):
-        with suppress(InputError):
-            if any(_is_other_slice(each, image) for each in read_dicom_file(other)):
-                return (f"is one file of a series, which lies beside it; give its folder: {path.parent}",)
+    with suppress(OSError):
+        others = (each for each in sorted(path.parent.iterdir()) if each.name != path.name)
+        files = (each for each in others if not each.name.startswith(".") and each.is_file())
+        for other in filter(is_dicom, islice(files, MOST_LOOKED_AT)):
+            with suppress(InputError):
+                if any(_is_other_slice(each, image) for each in read_dicom_file(other)):
+                    return (f"is one file of a series, which lies beside it; give its folder: {path.parent}",)
     return ()
 
 

@@ -59,14 +59,14 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
             f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest"
             f"{_of_modality(series, groups)}; give each a folder of its own"
         )
-    _refuse_several(path, series, "patients", lambda image: image.patient)
-    _refuse_several(path, series, "studies", lambda image: image.study_uid)
+    _refuse_several(path, series, "patients", "PatientID", lambda image: image.patient)
+    _refuse_several(path, series, "studies", "StudyInstanceUID", lambda image: image.study_uid)
     alone = rest_beside(path, series[0]) if len(series) == 1 and path.is_file() else ()
     return series, [*_told(series, others, without), *of_copies, *alone]
 
 
 def _refuse_several(
-    path: Path, series: Sequence[DicomImage], whose: str, say: Callable[[DicomImage], str]
+    path: Path, series: Sequence[DicomImage], whose: str, element: str, say: Callable[[DicomImage], str]
 ) -> None:
     """Make sure that a series is of one patient, or of one study; what does not say may be of any.
 
@@ -75,10 +75,10 @@ def _refuse_several(
     """
     one_of_each = {say(image): image for image in reversed(series) if say(image)}
     if len(one_of_each) > 1:
-        images = sorted(one_of_each.values(), key=lambda image: image.path.name)
+        images = sorted(one_of_each.values(), key=lambda image: image.path)
         raise InputError(
             f"{path}: holds slices of {len(one_of_each)} {whose} as one series ({named(images)}, for "
-            "example); give each a folder of its own"
+            f"example); give each a folder of its own, or, if they are one scan, the same {element}"
         )
 
 

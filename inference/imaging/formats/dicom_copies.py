@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from inference.imaging.formats.dicom_discord import name_of, named
+from inference.imaging.formats.dicom_discord import named, names_of
 from inference.imaging.formats.dicom_file import DicomImage
 
 
@@ -30,7 +30,7 @@ def without_copies(images: Sequence[DicomImage]) -> tuple[list[DicomImage], list
         return list(images), []
     left_out = sorted(original_of)
     copy = first_of[left_out[0]]
-    told = f"{name_of(copy)} is a copy of {name_of(first_of[original_of[copy.path]])} and was left out"
+    told = " is a copy of ".join(names_of((copy, first_of[original_of[copy.path]]))) + " and was left out"
     if len(left_out) > 1:
         files = named([first_of[path] for path in left_out])
         told = f"{len(left_out)} DICOM files are copies of others and were left out ({files})"

@@ -85,7 +85,15 @@ def these(odd: Sequence[DicomImage], images: Sequence[DicomImage]) -> str:
 
 def named(images: Sequence[DicomImage]) -> str:
     """The files of images: `a.dcm, b.dcm`, `a.dcm, b.dcm and 7 more`."""
-    return _listed(list(map(name_of, images)))
+    return _listed(names_of(images))
+
+
+def names_of(images: Sequence[DicomImage]) -> list[str]:
+    """The files' names, with their folders where two files have the same name (`A/IM1` and `B/IM1`)."""
+    paths = {image.path for image in images}
+    if len({path.name for path in paths}) == len(paths):
+        return list(map(name_of, images))
+    return [printable("/".join(image.path.parts[-2:])) for image in images]
 
 
 def _listed(names: Sequence[str]) -> str:

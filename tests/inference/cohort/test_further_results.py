@@ -16,11 +16,13 @@ from inference.errors import InputError, OutputError, ResultNameError
 from inference.geometry import Geometry
 from inference.imaging.dicom_results.maker import Maker
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
+from inference.imaging.formats.dicom import open_series
 from inference.imaging.reading import open_image, read_volume
 from inference.planning.writing_cost import MIB, WritingCost
 from inference.postprocessing.runs import find_runs
 from inference.trust.organ_figures import measure_organs
 from model.labels import LabelSet
+from tests.inference import images
 from tests.inference.images import write_nifti
 from tests.inference.imaging.dicom_results.series_files import write_series
 from tests.inference.predictors import plan_with_room, segmented
@@ -258,3 +260,20 @@ def test_objects_go_where_their_label_map_cannot_be_written(write, tmp_path, mon
         with pytest.raises(type(error)):
             write(Segmentation())
     assert [path.name for path in tmp_path.iterdir()] == ["in.nii.gz"]
+
+
+def test_a_template_with_a_tilted_gantry_takes_what_simpleitk_makes_of_it(tmp_path):
+    """Slices 3 mm apart that are shifted by 4 mm each: as SimpleITK reads them 5 mm apart."""
+    folder = images.write_series(tmp_path / "series", [(0.0, 4.0 * i, 3.0 * i) for i in range(3)])
+    series = open_series(folder)
+    assert series.geometry.spacing_zyx_mm == (3.0, 2.0, 2.0)
+    results = replace(further(("dicom-seg",), 2), template=series)
+    for apart_mm, fits in ((5.0, True), (3.0, True), (4.0, False)):
+        image = Slices()
+        image.geometry = replace(series.geometry, spacing_zyx_mm=(apart_mm, 2.0, 2.0))
+        case = Case(path=tmp_path / "a.nii.gz", output_name="a.nii.gz")
+        if fits:
+            results.check(case, image)
+        else:
+            with pytest.raises(InputError, match="does not lie on the grid of the series"):
+                results.check(case, image)

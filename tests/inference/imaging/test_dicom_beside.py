@@ -1,5 +1,7 @@
 """One DICOM file that is given alone, though the rest of its series lies beside it."""
 
+from pathlib import Path
+
 import pytest
 
 from inference.imaging.reading import read_volume
@@ -47,3 +49,14 @@ def test_a_copy_of_a_slice_is_no_other_slice(tmp_path):
     (alone,) = (tmp_path / "series").iterdir()
     alone.with_name("copy.dcm").write_bytes(alone.read_bytes())
     assert told(alone) == []
+
+
+def test_a_folder_that_may_not_be_listed_costs_only_the_hint(tmp_path, monkeypatch):
+    write_series(tmp_path / "series", SLICES)
+    first = min((tmp_path / "series").iterdir())
+
+    def closed(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert told(first) == []

@@ -200,8 +200,20 @@ def test_slices_of_several_patients_are_no_scan(tmp_path, series, said, whose):
     with pytest.raises(InputError) as refused:
         read_volume(tmp_path)
     assert str(refused.value).startswith(f"{tmp_path}: holds slices of {whose}")
-    assert "; give each a folder of its own" in str(refused.value)
+    element = "PatientID" if "patients" in whose else "StudyInstanceUID"
+    assert str(refused.value).endswith(
+        f"; give each a folder of its own, or, if they are one scan, the same {element}"
+    )
     assert "p1" not in str(refused.value).removeprefix(str(tmp_path))
+
+
+def test_files_of_one_name_are_named_with_their_folders(tmp_path):
+    """As archives have them, one folder down: `A/0.dcm` and `B/0.dcm`."""
+    put_slices(tmp_path / "A", ("p1", "1.5"))
+    put_slices(tmp_path / "B", ("p2", "1.5"), ("p2", "1.5"))
+    (tmp_path / "B" / "1.dcm").replace(tmp_path / "B" / "0.dcm")
+    with pytest.raises(InputError, match=r"one series \(A/0\.dcm, B/0\.dcm, for example\)"):
+        read_volume(tmp_path)
 
 
 @pytest.mark.parametrize(

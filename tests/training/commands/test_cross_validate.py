@@ -15,6 +15,7 @@ from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
 from training.commands.work.cross_validate_work import places_of
 from training.data.fingerprint import read_fingerprint
+from training.data.label_agreement import TAKE_OWN
 from training.folds.cross_validation import CrossValidation
 from training.recipes.loading import load_recipe
 from training.training_errors import RecipeError
@@ -92,7 +93,7 @@ def test_data_that_state_other_names_than_the_recipe_are_refused(four, tmp_path,
     assert main(words(recipe_file(tmp_path), four, tmp_path / "out", "--folds", 2, "--dry-run")) == 2
     assert capsys.readouterr().err == (
         f"error: {four / 'labels.json'}: says that 1 is organ a, label set flare21 that it is liver; 2 ids "
-        "differ; take the data's own with --set label_set=data\n"
+        f"differ; {TAKE_OWN}\n"
     )
 
 

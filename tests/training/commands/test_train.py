@@ -12,6 +12,7 @@ import torch
 from tests.training.tiny import recipe_file, write_case
 from training.__main__ import main
 from training.commands.work import train_work
+from training.data.label_agreement import TAKE_OWN
 from training.folder_lock import locked
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, LOG
@@ -77,7 +78,7 @@ def test_data_that_state_other_names_than_the_recipe_are_refused(lungs, tmp_path
     assert main(words(recipe_file(tmp_path), lungs, tmp_path / "run")) == 2
     assert capsys.readouterr().err == (
         f"error: {lungs / 'dataset.json'}: says that 3 is right lung, label set flare21 that it is spleen; "
-        "1 id differs; take the data's own with --set label_set=data\n"
+        f"1 id differs; {TAKE_OWN}\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -256,7 +257,8 @@ def test_results_of_a_run_that_has_lost_its_last_checkpoint_stay(cubes, tmp_path
     assert main([*call, *resume]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"error: {run}: holds step-000004.safetensors of a run whose last.safetensors is gone, and a new run "
-        "would remove it; choose another --output, or move the folder elsewhere"
+        "would remove it; choose another --output, move the folder elsewhere, or remove "
+        "step-000004.safetensors"
     )
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
 

@@ -208,7 +208,8 @@ def test_names_of_the_data_are_held_against_those_of_a_label_set_and_of_a_recipe
     (data / "dataset.json").write_text('{"labels": {"background": 0, "organ a": 1, "spleen": 3}}')
     line = (
         f"{data / 'dataset.json'}: says that 1 is organ a, label set {{}} that it is liver; 1 id differs; "
-        "take the data's own with --set label_set=data"
+        "take the data's own with --set label_set=data, or, where only words differ, state the recipe's "
+        "words in labels.json"
     )
     assert faults_of(data, capsys, "--label-set", "flare22") == (1, [line.format("flare22")])
     assert faults_of(data, capsys, "--recipe", "demo", "--quick") == (1, [line.format("flare23")])

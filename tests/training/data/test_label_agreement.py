@@ -5,7 +5,7 @@ import json
 import pytest
 
 from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, LabelSet
-from training.data.label_agreement import disagreement, refuse_other_names
+from training.data.label_agreement import TAKE_OWN, disagreement, refuse_other_names
 from training.training_errors import RecipeError
 
 OWN = {"organ a": 1, "organ b": 2}
@@ -42,6 +42,11 @@ def stating(folder, labels):
         ({"kidney": 2, "ignore": 200}, FLARE21, "plain"),
         ({"lung": 200}, FLARE21, "plain"),  # Told of where a label map holds it.
         (OWN, FLARE23, "foreground"),
+        ({"Inferior Vena Cava (IVC)": 6, "Right Adrenal Gland (RAG)": 7}, FLARE22, "plain"),
+        ({"urinary_bladder": 14, "prostate or uterus": 15}, AMOS22, "plain"),
+        ({"Background": 0, "liver": 1, "lesion": 14}, FLARE23, "plain"),
+        ({"cancer": 14}, FLARE23, "plain"),
+        ({"rkid": 2, "l kidney": 13, "gall": 9, "eso": 10, "sto": 11, "rad": 7, "lad": 8}, FLARE22, "plain"),
     ],
 )
 def test_the_same_structures_however_they_are_spelt(tmp_path, labels, ours, outputs):
@@ -58,6 +63,7 @@ def test_the_same_structures_however_they_are_spelt(tmp_path, labels, ours, outp
         ({"liver": 1, "ignore": 4}, "plain", "4 is ignore, label set flare22 that it is pancreas; 1 id"),
         ({"ignore": 4, "a": 1}, "foreground", "4 is ignore, label set flare22 that it is pancreas; 1 id"),
         (AMOS_FILE, "plain", "1 is spleen, label set flare22 that it is liver; 12 ids differ"),
+        ({"Background": 0, "spleen": 1, "liver": 3}, "plain", "1 is spleen, label set flare22 that it is"),
     ],
 )
 def test_other_structures(tmp_path, labels, outputs, said):
@@ -70,6 +76,7 @@ def test_a_folder_that_states_nothing_agrees(tmp_path):
     assert disagreement(tmp_path / "nowhere", FLARE22, "plain") is None
     (tmp_path / "dataset.json").write_text('{"name": "cubes"}')
     assert disagreement(tmp_path / "dataset.json", FLARE22, "plain") is None
+    assert disagreement(tmp_path / "nowhere", FLARE22, "plain") is None
 
 
 def remedy(folders, labels):
@@ -83,7 +90,7 @@ def test_the_data_s_own_label_set_is_proposed_where_it_helps(tmp_path):
     one, same = (stating(tmp_path / name, OWN) for name in ("one", "same"))
     swap = stating(tmp_path / "swap", {"organ a": 2, "organ b": 1})
     bare = tmp_path / "bare"
-    take = "take the data's own with --set label_set=data"
+    take = TAKE_OWN
     assert remedy([one], FLARE22) == take
     assert remedy([one, same], FLARE22) == take
     assert remedy([one, swap], own) == f"renumber {swap} as {one}"

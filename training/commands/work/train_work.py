@@ -144,6 +144,10 @@ def way_on(folder: Path) -> str:
     try:
         step = load_checkpoint(folder / LAST)[1].step
     except CheckpointError:
+        try:
+            refuse_lost_run(folder)
+        except CheckpointError as lost:
+            return str(lost)
         return "no checkpoint was written yet: start again"
     return f"the last checkpoint is of step {step}: go on from it with --resume"
 
