@@ -77,6 +77,7 @@ def test_a_small_form_learns_two_cases_by_heart_and_finds_them_again(name, tmp_p
     data.mkdir()
     (data / "dataset.json").write_text(json.dumps(STATED))
     recipe = load_recipe(name, data=data)
+    (data / "dataset.json").write_text(json.dumps({**STATED, "labels": dict(recipe.labels.ids)}))
     size_zyx = case_size(recipe)
     write_boxes(data, size_zyx, recipe.voxel_zyx_mm)
     tried = []
