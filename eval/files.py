@@ -1,6 +1,7 @@
 """Names of cases, and result files: written whole or not at all, and never over another one unless asked."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -157,6 +158,12 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     text = json.dumps(document, indent=1, ensure_ascii=False)
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:

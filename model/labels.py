@@ -83,6 +83,11 @@ class LabelSet:
         return tuple(sorted(self.ids, key=lambda name: self.ids[name]))
 
     @property
+    def names_by_id(self) -> dict[int, str]:
+        """Id to structure name, without the background."""
+        return {label_id: name for name, label_id in self.ids.items()}
+
+    @property
     def organs(self) -> tuple[str, ...]:
         """Structure names in the order of their ids, without the lesions."""
         return tuple(name for name in self.names if name not in self.lesions)
@@ -99,10 +104,10 @@ class LabelSet:
         """
         if label_id == 0:
             return BACKGROUND
-        for name, known in self.ids.items():
-            if known == label_id:
-                return name
-        raise ValueError(f"label set {self.name} has no id {label_id}")
+        names = self.names_by_id
+        if label_id not in names:
+            raise ValueError(f"label set {self.name} has no id {label_id}")
+        return names[label_id]
 
     def pair_named(self, merged: str) -> Pair | None:
         """The pair with this merged name, or None."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.eval_errors import JudgingError
-from eval.files import read_csv
+from eval.files import file_sha256, read_csv
 from eval.measuring.container_run import ContainerCase, ContainerOptions, output_name, run_case
 from eval.measuring.docker_client import hides_exit_codes, remove_containers
 from eval.measuring.efficiency import CaseEfficiency, Status
@@ -199,7 +199,7 @@ class Series:
             name = output_name(image)
             if name not in self.rows:
                 continue
-            now = _sha256(image)
+            now = file_sha256(image)
             if before is not None and before.get(name) != now:
                 self.changed.append(image)
                 del self.rows[name]
@@ -216,7 +216,7 @@ class Series:
         """Run one container, keep its label map, log and trace, and write the table again."""
         output = self.output / output_name(image)
         output.unlink(missing_ok=True)
-        self._ct_sha256[output.name] = _sha256(image)
+        self._ct_sha256[output.name] = file_sha256(image)
         write_provenance(self.results, self._origin)
         case = ContainerCase(image=image, output=output, log=self._log(output))
         result = run_case(case, replace(self.options, prefix=self._prefix))
@@ -228,11 +228,6 @@ class Series:
     def _write_table(self) -> None:
         names = [output_name(each) for each in self.images]
         write_rows(self.results, [self.rows[name] for name in names if name in self.rows])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def in_order(series: Sequence[Series]) -> list[tuple[Series, Path]]:

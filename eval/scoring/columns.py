@@ -72,10 +72,7 @@ def column_map(columns: Iterable[str], challenge: Challenge) -> dict[tuple[str, 
     for header in columns:
         if numbered := _NUMBERED.match(header) if challenge.numbered_columns else None:
             number = int(numbered["id"])
-            structure, end = (
-                {id_: name for name, id_ in challenge.labels.ids.items()}.get(number),
-                numbered["end"],
-            )
+            structure, end = challenge.labels.names_by_id.get(number), numbered["end"]
         elif named := _NAMED.match(header):
             structure, end = structure_of.get(named["stem"]), named["end"]
         else:

@@ -150,7 +150,7 @@ def agreement(case: Case, ours: Path, theirs: Path, labels: LabelSet) -> Agreeme
     if difference:
         raise JudgingError(f"{other.path}: is not on the grid of {one.path}: {difference}")
     held = {*label_boxes(one.labels), *label_boxes(other.labels)}
-    names = {number: name for name, number in labels.ids.items()}
+    names = labels.names_by_id
     scores = dice_per_label(one.labels, other.labels, sorted(held))
     return Agreement(
         dice={names.get(number, f"label {number}"): float(dice) for number, dice in scores.items()},

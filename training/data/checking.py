@@ -229,7 +229,7 @@ def _faults_of_ids(case: CaseFiles, ids: U8, labels: LabelSet) -> list[str]:
     if case.annotated is None:
         return faults
     held = np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
-    known = {label_id: name for name, label_id in labels.ids.items()}
+    known = labels.names_by_id
     more = [
         known[label_id] for label_id in held if label_id in known and known[label_id] not in case.annotated
     ]

@@ -80,7 +80,7 @@ def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
     if not apart:
         return None
     first = apart[0]
-    known = {label_id: name for name, label_id in labels.ids.items()}
+    known = labels.names_by_id
     there = next((one for name, one in labels.ids.items() if _key(name) == _key(stated[first])), None)
     if first in known:
         said = f"{first} is {stated[first]}, label set {labels.name} that it is {known[first]}"
@@ -99,7 +99,7 @@ def _stated_names(data: Path) -> dict[int, str]:
     labels = label_set_beside(data)
     if labels is None:
         return {}
-    names = {label_id: name for name, label_id in labels.ids.items()}
+    names = labels.names_by_id
     ignored = ignored_id(find_label_file(_base(data)))
     return names if ignored is None else {**names, ignored: IGNORE}
 
@@ -123,7 +123,7 @@ def label_set_beside(data: Path) -> LabelSet | None:
 
 def _agrees(label_id: int, name: str, labels: LabelSet, outputs: Channels) -> bool:
     """Whether a label set takes an id for what the data call it, or knows neither."""
-    known = next((ours for ours, one in labels.ids.items() if one == label_id), None)
+    known = labels.names_by_id.get(label_id)
     if name == IGNORE:
         return known is None
     if outputs == FOREGROUND:

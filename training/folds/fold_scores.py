@@ -53,7 +53,7 @@ def score_labels(cases: Sequence[CaseFiles], folder: Path, labels: LabelSet) -> 
     Raises:
         DataError: a label map is missing or lies on another grid, or a truth holds other ids.
     """
-    name_of = {label_id: name for name, label_id in labels.ids.items()}
+    name_of = labels.names_by_id
     scores = []
     for case in cases:
         truth, path = read_canonical(case.labels), folder / f"{case.name}.nii.gz"

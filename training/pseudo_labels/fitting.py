@@ -36,7 +36,7 @@ def labels_of(data: Path, given: str | None, bundle: ModelBundle) -> LabelSet:
     except LabelSetError as error:
         raise RecipeError(f"{error}; give --label-set") from error
     found = bundle.manifest.output.as_label_set()
-    names = {label_id: name for name, label_id in labels.ids.items()}
+    names = labels.names_by_id
     for name, label_id in found.ids.items():
         stated = labels.ids.get(name)
         if label_id != stated and (stated is not None or label_id in names):

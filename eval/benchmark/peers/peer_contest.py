@@ -13,7 +13,6 @@ Everything is kept in the output folder, and what exists and is still valid is n
 | `peers.md`, `peers.png` | tables and picture |
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from eval.benchmark.peers.peer_contestants import OURS, Contestant, Subjects, re
 from eval.benchmark.peers.peer_results import PeerEntry, peer_entry
 from eval.benchmark.results import agreement
 from eval.eval_errors import JudgingError
+from eval.files import file_sha256
 from eval.volumes import grid_difference, read_labels
 
 Say = Callable[[str], None]
@@ -80,7 +80,7 @@ class PeerContest:
             name=f"{contestant.file_name}-{repeat}",
             about={
                 "contestant": contestant.name,
-                "model_sha256": _sha256(subjects.bundle_of(contestant.what) / "manifest.json"),
+                "model_sha256": file_sha256(subjects.bundle_of(contestant.what) / "manifest.json"),
                 "scan_bytes": subjects.image.stat().st_size,
                 "threads": self.threads,
                 "repeat": repeat,
@@ -145,12 +145,8 @@ class PeerContest:
         backend, precision = case["plan"]["backend"], case["plan"]["precisions"][file]
         path = self.output / "window.json"
         kept: Json = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        key = f"{_sha256(bundle / file)} {backend} {precision} {self.threads}"
+        key = f"{file_sha256(bundle / file)} {backend} {precision} {self.threads}"
         if key not in kept:
             kept[key] = time_alone(bundle / file, backend, precision, self.threads)
             write_json(path, kept)
         return float(kept[key])
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,10 @@ from eval.measuring.docker_client import check_image, docker, hides_exit_codes
 from eval.measuring.efficiency import Status
 from eval.measuring.output_check import judge_output
 from eval.measuring.series import drop_disk_cache
-from eval.measuring.trace import OOM_KILLS, parse_samples
 from model.labels import AMOS22, FLARE22, FLARE23
 from tests.eval.command_line import assert_refused, call, columns_of, files_in, rows_of
 from tests.eval.made import write
+from tests.eval.measuring.kernel import Kernel
 
 LABELS = np.full((3, 4, 5), 2, np.uint8)
 DOCKER = """#!/bin/sh
@@ -104,24 +103,6 @@ def test_how_a_case_ended(folder, name, status, exit_code, remark):
     assert not [path for path in files_in(folder) if path.startswith(".")]
 
 
-class KilledWorkers:
-    """A sampler that saw a number of processes being killed for memory."""
-
-    kills = 1
-
-    def __init__(self, _):
-        self.watch = lambda _: None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def trace(self, start_s, end_s):
-        return replace(parse_samples("", start_s, end_s), counters={OOM_KILLS: float(self.kills)})
-
-
 @pytest.mark.parametrize(
     ("name", "status", "remark"),
     [
@@ -133,7 +114,8 @@ class KilledWorkers:
 def test_a_worker_killed_for_memory_is_told_though_its_parent_ends_well(
     folder, monkeypatch, name, status, remark
 ):
-    monkeypatch.setattr(container_run, "Sampler", KilledWorkers)
+    monkeypatch.setattr(container_run, "Sampler", Kernel)
+    monkeypatch.setattr(Kernel, "kills", 1.0)
     image = write(folder / f"{name}_0000.nii.gz", LABELS)
     case = ContainerCase(image=image, output=folder / f"{name}.nii.gz", log=folder / "log")
     result = run_case(case, options())

@@ -6,7 +6,6 @@ The `docker` on PATH is a script that does the same.
 import hashlib
 import json
 import os
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +13,10 @@ import pytest
 from eval.measuring import container_run
 from eval.measuring.container_run import ContainerCase, ContainerOptions, run_case
 from eval.measuring.efficiency import Status
-from eval.measuring.trace import OOM_KILLS, parse_samples
 from model.labels import FLARE23
 from tests.eval.command_line import call, rows_of
 from tests.eval.made import write
+from tests.eval.measuring.kernel import Kernel
 
 LABELS = np.full((3, 4, 5), 2, np.uint8)
 DOCKER = """#!/bin/sh
@@ -111,25 +110,6 @@ def test_folders_that_a_container_has_closed_are_opened(folder):
     assert ended(folder, "closes") == (Status.OK, "")
 
 
-class Kernel:
-    """A sampler that saw a number of processes being killed for memory, or could not ask."""
-
-    kills: float | None = None
-
-    def __init__(self, _):
-        self.watch = lambda _: None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def trace(self, start_s, end_s):
-        counters = {} if self.kills is None else {OOM_KILLS: self.kills}
-        return replace(parse_samples("", start_s, end_s), counters=counters)
-
-
 @pytest.mark.parametrize(
     ("state", "kills", "status", "remark"),
     [
@@ -195,14 +175,23 @@ def containers_of(folder) -> set[str]:
     return {name.rpartition("-")[0] for name in names if name.startswith("leanseg-eval-")}
 
 
-@pytest.mark.parametrize("more", ["--resume", "--force"])
-def test_a_container_that_a_killed_run_left_behind_is_removed_and_told_of(folder, capsys, more):
+def leave_behind(folder, capsys, name: str) -> str:
+    """Run a series, and have docker tell of a container of it that is still there; what its name begins with.
+
+    Beside it there is one of another table.
+    """
     write(folder / "images" / "a_0000.nii.gz", LABELS)
     assert series(folder) == 0
     (prefix,) = containers_of(folder)
-    (folder / "left").write_text(f"{prefix}-0123\nleanseg-eval-of-another-table\n")
+    (folder / "left").write_text(f"{prefix}-{name}\nleanseg-eval-of-another-table\n")
     (folder / "calls").unlink()
     capsys.readouterr()
+    return prefix
+
+
+@pytest.mark.parametrize("more", ["--resume", "--force"])
+def test_a_container_that_a_killed_run_left_behind_is_removed_and_told_of(folder, capsys, more):
+    prefix = leave_behind(folder, capsys, "0123")
     assert series(folder, more) == 0
     told = f"removed container {prefix}-0123, which an earlier run had left behind\n"
     assert told in capsys.readouterr().err
@@ -213,12 +202,7 @@ def test_a_container_that_a_killed_run_left_behind_is_removed_and_told_of(folder
 
 
 def test_beside_a_container_that_docker_does_not_remove_nothing_is_measured(folder, capsys):
-    write(folder / "images" / "a_0000.nii.gz", LABELS)
-    assert series(folder) == 0
-    (prefix,) = containers_of(folder)
-    (folder / "left").write_text(f"{prefix}-stays\n")
-    (folder / "calls").unlink()
-    capsys.readouterr()
+    prefix = leave_behind(folder, capsys, "stays")
     assert series(folder, "--resume") == 2
     assert f"error: {prefix}-stays: an earlier run has left" in capsys.readouterr().err
     assert "container run" not in (folder / "calls").read_text()
