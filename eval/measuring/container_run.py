@@ -18,6 +18,7 @@ from eval.measuring.container_log import LogPump, complaint_in
 from eval.measuring.docker_client import docker
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
+from eval.measuring.probes import machine_oom_kills
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import OOM_KILLS, STOPPED_S
 from model.case_names import printable
@@ -167,6 +168,8 @@ class _Run:
     """Whether the time limit was over."""
     out_of_memory: bool | None = None
     """Whether docker says that it was killed for memory; None if docker does not say."""
+    machine_kills: int | None = None
+    """Processes of this whole machine that were killed for memory in the meantime; None if nobody counts."""
     unanswered: str = ""
     """What docker was asked after the end and did not answer; empty if it always did."""
     left: bool = False
@@ -178,6 +181,7 @@ class _Run:
         """Run the container, stop it after the time limit, and remove it in any case."""
         follower = threading.Thread(target=self._follow, args=(watch,), daemon=True)
         pump = LogPump(log)
+        killed_before = machine_oom_kills()
         self.start_s = time.monotonic()
         client = subprocess.Popen(
             command(self.options, self.name, self.folder),
@@ -193,6 +197,9 @@ class _Run:
             self.stopped = True
         finally:
             self.end_s = time.monotonic()
+            killed = machine_oom_kills()
+            if killed is not None and killed_before is not None:
+                self.machine_kills = killed - killed_before
             try:
                 if self.exit_code is not None:
                     self._look_back()
@@ -295,7 +302,7 @@ def _ending(run: _Run, case: ContainerCase, folder: Path, kills: float | None) -
         run: its container.
         case: its files.
         folder: holds what the container had as inputs and outputs.
-        kills: processes of it that the kernel has killed for memory; None if the kernel was not asked.
+        kills: processes of it that the kernel had killed for memory when last asked; None if nobody asked.
     """
     killed = int(kills or 0)
     said = complaint_in(case.log)
@@ -303,7 +310,9 @@ def _ending(run: _Run, case: ContainerCase, folder: Path, kills: float | None) -
         raise JudgingError(f"docker could not start a container of {run.options.image}: {said}")
     if run.stopped:
         return Status.TIMEOUT, f"stopped after {run.options.limit_s:g} s"
-    was_not_memory = run.out_of_memory is False and kills == 0
+    # The container's own counter is gone with it, often before its last rise was read, and some engines miss
+    # what killed it; the machine's counter stays, and that it is this machine the first counter shows.
+    was_not_memory = run.out_of_memory is False and kills == 0 and run.machine_kills == 0
     if run.out_of_memory or (run.exit_code == KILLED and not was_not_memory):
         return Status.OUT_OF_MEMORY, f"killed, as docker does beyond {run.options.memory} of memory"
     workers = f"{killed} of its processes {'was' if killed == 1 else 'were'} killed for memory"

@@ -174,6 +174,19 @@ class Cgroup:
             return False
 
 
+def machine_oom_kills(proc: Path = PROC) -> int | None:
+    """Processes that the kernel has killed for memory since it started, in any container or none.
+
+    None where the kernel does not count them (before Linux 4.13).
+    """
+    with suppress(OSError):
+        for line in _lines(proc / "vmstat"):
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
+
+
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines()
 

@@ -111,23 +111,30 @@ def test_folders_that_a_container_has_closed_are_opened(folder):
 
 
 @pytest.mark.parametrize(
-    ("state", "kills", "status", "remark"),
+    ("state", "kills", "machine", "status", "remark"),
     [
-        ("137 false", 0.0, Status.FAILED, "exit code 137 (killed): so long"),
-        ("137 false", 1.0, Status.OUT_OF_MEMORY, "8g of memory"),
-        ("137 true", 0.0, Status.OUT_OF_MEMORY, "8g of memory"),
-        ("137 false", None, Status.OUT_OF_MEMORY, "8g of memory"),
-        (None, 0.0, Status.OUT_OF_MEMORY, "8g of memory"),
+        ("137 false", 0.0, (7, 7), Status.FAILED, "exit code 137 (killed): so long"),
+        ("137 false", 1.0, (7, 8), Status.OUT_OF_MEMORY, "8g of memory"),
+        ("137 true", 0.0, (7, 7), Status.OUT_OF_MEMORY, "8g of memory"),
+        ("137 false", None, (7, 7), Status.OUT_OF_MEMORY, "8g of memory"),
+        # Killed after the last look at its own counter, by which docker was not told either.
+        ("137 false", 0.0, (7, 8), Status.OUT_OF_MEMORY, "8g of memory"),
+        ("137 false", 0.0, (None, None), Status.OUT_OF_MEMORY, "8g of memory"),
+        (None, 0.0, (7, 7), Status.OUT_OF_MEMORY, "8g of memory"),
     ],
 )
 def test_a_killed_container_had_memory_enough_if_docker_and_the_kernel_say_so(
-    folder, monkeypatch, state, kills, status, remark
+    folder, monkeypatch, state, kills, machine, status, remark
 ):
-    """Where either does not say, it may have been memory."""
+    """Where either does not say, it may have been memory.
+
+    `machine` is what the kernel has counted before and after the run.
+    """
     if state:
         (folder / "state").write_text(state)
     monkeypatch.setattr(container_run, "Sampler", Kernel)
     monkeypatch.setattr(Kernel, "kills", kills)
+    monkeypatch.setattr(container_run, "machine_oom_kills", iter(machine).__next__)
     found, said = ended(folder, "killed")
     assert found is status
     assert remark in said

@@ -10,7 +10,15 @@ from types import ModuleType, SimpleNamespace
 import psutil
 import pytest
 
-from eval.measuring.probes import Cgroup, GpuProbe, HostProbe, NoGpuError, ProcessTree, ProgramProbe
+from eval.measuring.probes import (
+    Cgroup,
+    GpuProbe,
+    HostProbe,
+    NoGpuError,
+    ProcessTree,
+    ProgramProbe,
+    machine_oom_kills,
+)
 from eval.measuring.sampler import STOP, SamplerOptions, sample, why_no_gpu
 from eval.measuring.trace import (
     CPU,
@@ -279,6 +287,16 @@ def test_what_the_kernel_has_counted_for_a_container(tmp_path, version):
     (tmp_path / "proc" / "7" / "cgroup").write_text(line)
     found = Cgroup(7, tmp_path / "cgroup", tmp_path / "proc")
     assert found.counters() == {OWN_CPU_S: 0.25, KERNEL_PEAK_MB: 3.0, OOM_KILLS: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("vmstat", "kills"),
+    [("nr_free_pages 5\noom_kill 23\nswap_ra 1\n", 23), ("nr_free_pages 5\n", None), (None, None)],
+)
+def test_what_the_kernel_has_counted_for_the_whole_machine(tmp_path, vmstat, kills):
+    if vmstat is not None:
+        (tmp_path / "vmstat").write_text(vmstat)
+    assert machine_oom_kills(tmp_path) == kills
 
 
 def test_a_process_that_is_gone_is_no_control_group(tmp_path):
