@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE
@@ -177,7 +178,7 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
         if not all(worker.is_there for worker in standing.workers.values()):
             results.sweep(results.earlier().unfinished)
             sweep_scratch()
-        failed = _write_all(call, tasks, results, bundle, console)
+        failed = _write_all(call, tasks, results, bundle, console, standing.unrecorded)
     failed_before = [case for case in failed if case in standing.earlier]
     console.say(_summary(standing, failed_before, time.monotonic() - started_s))
     return int(bool(failed))
@@ -213,7 +214,12 @@ def _keep_apart(source: str, output: str) -> None:
 
 
 def _write_all(
-    call: CohortCall, tasks: Sequence[Task], results: CohortResults, bundle: ModelBundle, console: Console
+    call: CohortCall,
+    tasks: Sequence[Task],
+    results: CohortResults,
+    bundle: ModelBundle,
+    console: Console,
+    unrecorded: Sequence[Fate],
 ) -> list[str]:
     """The table of all outcomes, and of organs and the page if asked for; the cases that failed."""
     failed: list[str] = []
@@ -225,7 +231,7 @@ def _write_all(
             takes.append(lambda fate: add(_organs_of(fate)))
 
         def counted() -> Iterator[Fate]:
-            for fate in results.fates(list(dict.fromkeys(task.case for task in tasks))):
+            for fate in chain(results.fates(list(dict.fromkeys(task.case for task in tasks))), unrecorded):
                 if fate.status == "failed":
                     failed.append(fate.case)
                 for take in takes:

@@ -6,17 +6,21 @@
     OUTPUT/outcomes.csv                 all of them, written at the end
 
 A case has met its fate when its outcome is there. Two of the same case are impossible: they have one name.
+What is done once more keeps the outcome that it had until it has another, in one step: so no figures are
+lost, whoever is killed when.
 """
 
 import csv
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from inference.cohort.cluster.fates import Fate
+from inference.cohort.cluster.fates import Fate, Task
 from inference.cohort.cluster.storage import FAILURES, Storage, open_storage
 from inference.errors import OutputError, reason
 from inference.imaging.writing import LABELS_SUFFIX, TEMPORARY, holds_whole_labels, sweep, try_folder
@@ -70,6 +74,37 @@ class CohortResults:
             raise OutputError(f"{path.parent}: cannot be made ({reason(error)})") from error
         return path
 
+    def no_name_for(self, case: str) -> str:
+        """Why no outcome can stand under a case's name, which is too long for files; empty if one can.
+
+        The names of its other files are no longer than that of its outcome.
+        """
+        if self.longest_name_bytes is None:
+            return ""
+        *folders, last = (case + OUTCOME_SUFFIX).split("/")
+        longest = max((*folders, last), key=lambda name: len(os.fsencode(name)))
+        taken = len(os.fsencode(longest))
+        if taken <= self.longest_name_bytes:
+            return ""
+        what = f"its outcome (*{OUTCOME_SUFFIX})" if longest == last else "its folder"
+        return (
+            f"{case}: the name of {what} would take {taken} bytes, and files here may take "
+            f"{self.longest_name_bytes}; give the case a shorter name"
+        )
+
+    @cached_property
+    def longest_name_bytes(self) -> int | None:
+        """Bytes that the name of a file or a folder may take in the output folder, which is there.
+
+        None where that is not known, as behind URLs.
+        """
+        if not self.storage.is_local:
+            return None
+        try:
+            return os.pathconf(self.storage.root, "PC_NAME_MAX")
+        except OSError:
+            return None
+
     def put(self, case: str, label_map: Path, objects: Iterable[Path]) -> list[str]:
         """Bring what was written of a case on this machine into storage, the label map last.
 
@@ -120,11 +155,20 @@ class CohortResults:
         except FAILURES:
             return None
 
-    def settle(self, fate: Fate) -> Fate:
-        """Record a fate unless the case has one: what was recorded first stands.
+    def standing(self, task: Task) -> Fate | None:
+        """The outcome that a case has; None where there is none, or one that is to be replaced."""
+        known = self.fate_of(task.case)
+        return None if known is None or known.ended_unix_s == task.replaces_unix_s else known
+
+    def settle(self, fate: Fate, task: Task) -> Fate:
+        """Record a fate unless the case has one that stands: what was recorded first stands.
 
         A worker may outlive a driver that was killed for a while, and go on with what it has in hand. The
         reason of a failure says whether the label map of an earlier run is still there.
+
+        Args:
+            fate: what became of the case.
+            task: the case as it was handed out.
 
         Returns:
             The one that stands.
@@ -132,19 +176,25 @@ class CohortResults:
         Raises:
             OutputError: it cannot be written.
         """
-        known = self.fate_of(fate.case)
+        known = self.standing(task)
         if known is None:
-            fate = self.with_what_is_left(fate)
+            fate = self.with_what_is_left(fate, task)
             self.record(fate)
         return known or fate
 
-    def with_what_is_left(self, fate: Fate) -> Fate:
-        """The same; a failure without a label map says so where one of an earlier run is still there.
+    def with_what_is_left(self, fate: Fate, task: Task) -> Fate:
+        """The same; without a label map of its own, with the figures of one that is still there.
 
-        It is not taken away: a whole label map is worth more than the try that failed after it.
+        A failure says that it is. It is not taken away: a whole label map is worth more than the try that
+        failed after it.
         """
         label_map = fate.case + LABELS_SUFFIX
-        if fate.status != "failed" or fate.volumes_ml or not self._is_there(label_map):
+        if fate.status == "segmented" or fate.volumes_ml or not self._is_there(label_map):
+            return fate
+        before = None if task.replaces_unix_s is None else self.fate_of(task.case)
+        if before is not None and before.volumes_ml:
+            fate = fate.with_figures_of(before)
+        if fate.status != "failed":
             return fate
         name = printable(label_map.rpartition("/")[2])
         return replace(fate, reason=f"{fate.reason}; {name} of an earlier run is still there")
@@ -154,18 +204,6 @@ class CohortResults:
             return bool(self.storage.files.exists(self.storage.at(name)))
         except FAILURES:
             return False
-
-    def forget(self, case: str) -> None:
-        """Take a case's outcome away, so that it may have another.
-
-        Raises:
-            OutputError: it cannot be taken away.
-        """
-        name = case + OUTCOME_SUFFIX
-        try:
-            self.storage.files.rm_file(self.storage.at(name))
-        except FAILURES as error:
-            raise self._refusal(name, error) from error
 
     def earlier(self, beside: Sequence[str] = ()) -> "Earlier":
         """What earlier runs left.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 FateStatus = Literal["segmented", "failed", "skipped"]
@@ -24,6 +24,8 @@ class Task:
     """How often it was given to a worker."""
     kills: int = 0
     """How many workers died while they had it in hand."""
+    replaces_unix_s: float | None = None
+    """`Fate.ended_unix_s` of the outcome of an earlier run that is there and is to be replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,19 @@ class Fate:
     def total_s(self) -> float:
         """Seconds of all stages together."""
         return sum(self.seconds.values())
+
+    def with_figures_of(self, other: "Fate") -> "Fate":
+        """The same with the figures of the label map of another fate of the case."""
+        return replace(
+            self,
+            size_zyx=other.size_zyx,
+            spacing_zyx_mm=other.spacing_zyx_mm,
+            volumes_ml=other.volumes_ml,
+            crumbs=other.crumbs,
+            parts=other.parts,
+            doubts=other.doubts,
+            organs=other.organs,
+        )
 
     def to_json(self) -> str:
         """One line."""

@@ -42,6 +42,8 @@ class Standing:
     """Cases of the cohort."""
     earlier: frozenset[str] = frozenset()
     """Of these, those that met their fate in runs before this one."""
+    unrecorded: list[Fate] = field(default_factory=list)
+    """Fates of this run for which there can be no file: they stand in its table alone."""
     segmented: int = 0
     doubtful: int = 0
     """Of those segmented, the ones whose result is to be looked at."""
@@ -152,10 +154,11 @@ class _Driver:
         if share is not None:
             share.segmenting_s += event.report.segmenting_s
             share.done += 1
-        if self._queue.take_back(event.worker, event.report) is None:
+        task = self._queue.take_back(event.worker, event.report)
+        if task is None:
             return
         fate = event.report.fate
-        self._met(fate if event.report.is_final else self._settings.results.settle(fate))
+        self._met(fate if event.report.is_final else self._settings.results.settle(fate, task))
 
     def _forget(self, worker: str, *, blame: bool) -> None:
         self._looked_s = float("-inf")
@@ -165,7 +168,7 @@ class _Driver:
             self._settings.standing.workers[worker].is_there = False
         for task in self._queue.lose(worker, blame=blame):
             # It may have been recorded by the worker just before that died.
-            self._met(self._settings.results.settle(failed_fate(task, _why(task), time.time())))
+            self._met(self._settings.results.settle(failed_fate(task, _why(task), time.time()), task))
 
     def _met(self, fate: Fate) -> None:
         self._settings.standing.count(fate)

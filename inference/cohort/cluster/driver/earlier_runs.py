@@ -27,6 +27,8 @@ def left_to_do(
 ) -> list[Task]:
     """The cases that are to be segmented; of the others, those without an outcome are given one.
 
+    A case whose name is too long for a file has failed in every run, and has no outcome of its own.
+
     Args:
         call: what is asked for.
         tasks: the cohort.
@@ -37,7 +39,7 @@ def left_to_do(
 
     Raises:
         UsageError: there are outcomes, and the call does not say `resume`; or they are another bundle's.
-        OutputError: an outcome cannot be written or taken away.
+        OutputError: an outcome cannot be written.
     """
     earlier = results.earlier([SUFFIXES[kind] for kind in call.format])
     known = earlier.fates & {task.case for task in tasks}
@@ -48,21 +50,27 @@ def left_to_do(
         )
     _check_bundle(call, results, known, bundle_sha256)
     results.sweep(earlier.unfinished)
-    known -= _taken_back(call, results, earlier, known)
+    again = _done_again(call, results, earlier, known)
+    known -= again.keys()
     standing.earlier = frozenset(known)
     todo = []
     for task in tasks:
         if task.case in known:
             continue
-        fate = _known_fate(call, task, earlier, results)
+        task = replace(task, replaces_unix_s=again.get(task.case))
+        no_name = results.no_name_for(task.case)
+        fate = _failed_now(task, no_name) if no_name else _known_fate(call, task, earlier, results)
         if fate is None:
             todo.append(task)
+            continue
+        fate = results.with_what_is_left(fate, task)
+        if no_name:
+            standing.unrecorded.append(fate)
         else:
-            fate = results.with_what_is_left(fate)
             results.record(fate)
-            known.add(fate.case)
-            standing.count(fate)
-            tell(fate)
+        known.add(fate.case)
+        standing.count(fate)
+        tell(fate)
     return todo
 
 
@@ -84,26 +92,29 @@ def _check_bundle(call: CohortCall, results: CohortResults, known: set[str], bun
             )
 
 
-def _taken_back(call: CohortCall, results: CohortResults, earlier: Earlier, known: set[str]) -> set[str]:
-    """Cases whose outcomes are taken away: some of their files are gone or were not asked for before.
+def _done_again(
+    call: CohortCall, results: CohortResults, earlier: Earlier, known: set[str]
+) -> dict[str, float]:
+    """Cases some of whose files are gone or were not asked for before, with the time of their outcome.
 
     Failed ones too, where they are to be tried again. Only outcomes that may be of these kinds are read.
     """
     doubted = known if call.retry_failed else known - earlier.complete
-    again = {
-        fate.case
+    return {
+        fate.case: fate.ended_unix_s
         for fate in results.fates(sorted(doubted))
         if not earlier.holds_results_of(fate) or (call.retry_failed and fate.status == "failed")
     }
-    for case in again:
-        results.forget(case)
-    return again
 
 
 def _known_fate(call: CohortCall, task: Task, earlier: Earlier, results: CohortResults) -> Fate | None:
     """The fate of a case that no worker needs to see."""
     if task.problem is not None:
-        return failed_fate(task, printable(task.problem), time.time())
+        return _failed_now(task, task.problem)
     if call.resume and task.case in earlier.complete and results.has_whole_labels(task.case):
-        return replace(failed_fate(task, "its label map was there", time.time()), status="skipped")
+        return replace(_failed_now(task, "its label map was there"), status="skipped")
     return None
+
+
+def _failed_now(task: Task, why: str) -> Fate:
+    return failed_fate(task, printable(why), time.time())

@@ -172,10 +172,10 @@ class WarmWorker:
             OutputError: the output cannot be written any more.
             DeviceError: the device does not work.
         """
-        if task.tries > 1 and (fate := self._results.fate_of(task.case)) is not None:
+        if task.tries > 1 and (fate := self._results.standing(task)) is not None:
             return Report(fate=fate)  # A worker that was lost had recorded it.
         if task.problem is not None:
-            return self._finished(failed_fate(task, task.problem, time.time()))
+            return self._finished(failed_fate(task, task.problem, time.time()), task)
         scratch = self._scratch.path / str(next(self._numbers))
         try:
             started = time.perf_counter()
@@ -183,7 +183,7 @@ class WarmWorker:
             fetched_s = time.perf_counter() - started
             return self._segment(_InHand.of(task, paths, self._tools.modalities), fetched_s)
         except InputError as error:
-            return self._finished(failed_fate(task, one_line(error), time.time()))
+            return self._finished(failed_fate(task, one_line(error), time.time()), task)
         except FAILURES as error:
             reason = printable(f"{task.case}: its storage failed ({one_line(error)})")
             return Report(fate=failed_fate(task, reason, time.time()), is_final=False)
@@ -235,7 +235,7 @@ class WarmWorker:
     def _write(self, prepared: PreparedCase, segmented: Segmented) -> Outcome:
         """What goes beside it, label map, then outcome; whoever waits for the case hears of it at once."""
         hand = self._in_hand[prepared.case.output_name]
-        if (fate := self._results.fate_of(hand.task.case)) is not None:
+        if (fate := self._results.standing(hand.task)) is not None:
             self._hand_over(hand, Report(fate=fate, segmenting_s=self._device.take_seconds()))
             return failed(prepared.case, "was recorded by another worker meanwhile")
         further = self._tools.further
@@ -287,15 +287,15 @@ class WarmWorker:
             doubts=outcome.doubts,
             organs=None if unit is None else tuple(organ_figures(outcome.organs, unit)),
         )
-        self._hand_over(hand, self._finished(fate))
+        self._hand_over(hand, self._finished(fate, hand.task))
 
     def _hand_over(self, hand: _InHand, report: Report) -> None:
         """Tell whoever waits for a case what became of it."""
         del self._in_hand[hand.case.output_name]
         hand.report.set_result(report)
 
-    def _finished(self, fate: Fate) -> Report:
+    def _finished(self, fate: Fate, task: Task) -> Report:
         """Record a fate, unless there is one."""
         fate = replace(fate, worker=self.name, bundle_sha256=self._tools.bundle_sha256)
-        stands = self._results.settle(fate)
+        stands = self._results.settle(fate, task)
         return Report(fate=stands, segmenting_s=self._device.take_seconds())

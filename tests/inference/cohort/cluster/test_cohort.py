@@ -167,6 +167,37 @@ def test_a_label_map_that_is_there_and_whole_is_kept_when_a_run_goes_on(bench):
     assert bench.statuses == {"a": "skipped", "b": "segmented"}
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "肝"])
+def test_a_case_whose_name_is_too_long_for_its_outcome_fails_alone(bench, letter):
+    """A file's name takes at most 255 bytes, `.outcome.json` takes 13: a case's name 242."""
+    width = len(letter.encode())
+    fits = letter * (242 // width) + "y" * (242 % width)
+    bench.put("a", fits, fits + "z")
+    code, out, err = bench.run()
+    assert code == 1
+    (line,) = err
+    assert line == (
+        f"error: {fits}z: the name of its outcome (*.outcome.json) would take 256 bytes, and files here may "
+        "take 255; give the case a shorter name"
+    )
+    assert out[-1].startswith("3 cases: 2 segmented, 1 failed; ")
+    assert bench.written == sorted(["a.nii.gz", f"{fits}.nii.gz"])
+    assert bench.statuses == {"a": "segmented", fits: "segmented", f"{fits}z": "failed"}
+    code, out, err = bench.run(resume=True)
+    assert (code, err) == (1, [line])
+    assert out[-1].startswith("3 cases: 1 failed, 2 done before; ")
+
+
+def test_a_table_may_give_names_whose_folders_are_too_long(bench, tmp_path):
+    bench.put("a")
+    rows = [f"{name},{bench.source}/a.nii.gz" for name in (f"p/{'x' * 256}/ct", "p/ct")]
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(["case,image", *rows]), encoding="utf-8")
+    code, _, err = bench.run(input=str(table))
+    assert (code, bench.written) == (1, ["p/ct.nii.gz"])
+    assert "the name of its folder would take 256 bytes, and files here may take 255" in err[0]
+
+
 def test_parts_of_a_cohort_can_be_run_apart(bench):
     bench.put(*"abcde")
     for part in (1, 2):

@@ -11,11 +11,13 @@ import pytest
 import SimpleITK as sitk
 
 import predict
+from inference.cohort.cluster.driver.cohort_run import CohortRun
 from inference.cohort.cluster.driver.seats import room_on, setup_for, this_machine
 from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.further_results import SUFFIXES
 from inference.errors import UsageError
 from tests.inference.bundles import make_bundle
+from tests.inference.cohort.cluster.conftest import bright_ml
 from tests.inference.cohort.cluster.fake_tools import DOUBT
 from tests.inference.cohort.cluster.in_process import InProcess
 from tests.places import CROPS
@@ -94,11 +96,13 @@ def test_a_case_is_done_when_all_that_is_asked_for_is_there(series):
 
 
 def test_a_case_that_fails_after_an_earlier_run_had_its_label_map_says_so(series):
-    """Its outcome is the later one, which has no figures; the label map is kept."""
+    """Its outcome is the later one, with the figures of the label map, which is kept."""
     series.put("ct")
     series.tools = replace(series.tools, formats=())
     series.run()
     before = (series.output / "ct.nii.gz").read_bytes()
+    figures = {name: series.rows["ct"][name] for name in ("liver_ml", "spleen_ml", "size_zyx")}
+    assert figures == {"liver_ml": f"{bright_ml():.2f}", "spleen_ml": "0.00", "size_zyx": "7×6×5"}
     series.tools = replace(series.tools, formats=BOTH)
     code, _, err = series.run(format=BOTH, resume=True)
     assert (code, series.statuses) == (1, {"ct": "failed", "p1/series": "segmented"})
@@ -106,6 +110,27 @@ def test_a_case_that_fails_after_an_earlier_run_had_its_label_map_says_so(series
     (line,) = (line for line in err if line.startswith("error: "))
     assert line.endswith("; ct.nii.gz of an earlier run is still there")
     assert line == f"error: {series.record('ct')['reason']}"
+    assert figures.items() <= series.rows["ct"].items()
+    series.tools = replace(series.tools, formats=())
+    assert series.run(resume=True, retry_failed=True)[1][-1].startswith("2 cases: 1 skipped, 1 done before")
+    assert figures.items() <= series.rows["ct"].items()
+    assert series.rows["ct"]["reason"] == "its label map was there"
+
+
+def test_an_outcome_stands_until_there_is_another(series, monkeypatch):
+    """A run that is to do a case once more is ended before it has."""
+    series.put("ct")
+    series.tools = replace(series.tools, formats=())
+    series.run()
+    first = series.record("ct")
+
+    def ended(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CohortRun, "run", ended)
+    with pytest.raises(KeyboardInterrupt):
+        series.run(format=BOTH, resume=True)
+    assert series.record("ct") == first
 
 
 def test_a_label_map_without_outcome_counts_only_with_its_objects(series):
