@@ -14,6 +14,7 @@ from training.__main__ import main
 from training.commands.work import train_work
 from training.data.label_agreement import TAKE_OWN
 from training.folder_lock import locked
+from training.runs import loop
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, LOG
 
@@ -261,6 +262,23 @@ def test_results_of_a_run_that_has_lost_its_last_checkpoint_stay(cubes, tmp_path
         "step-000004.safetensors"
     )
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
+def test_a_run_that_was_killed_in_its_last_validation_is_begun_anew(cubes, tmp_path, caplog, monkeypatch):
+    """Of 8 steps, validated after 4 and 8, with checkpoints every 100: there is none to go on from."""
+    run = tmp_path / "run"
+    recipe = recipe_file(tmp_path, checkpoint_every_steps=100)
+    call = words(recipe, cubes, run, "--validation", str(cubes), "--resume", "auto")
+    looked = iter([{"liver": 0.9}])
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "validate", lambda *_: next(looked))
+        with pytest.raises(StopIteration):
+            main(call)
+    assert (load_checkpoint(run / BEST)[1].step, (run / LAST).exists()) == (4, False)
+    caplog.set_level(logging.INFO, logger="training")
+    assert main(call) == 0
+    assert f"{run}: begun anew: the run there was ended before its first checkpoint" in caplog.messages
+    assert load_checkpoint(run / LAST)[1].step == 8
 
 
 def test_two_runs_do_not_train_in_one_folder(cubes, tmp_path, capsys):

@@ -174,6 +174,8 @@ def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch
     if info.recipe.sampling.batch_size == AUTO and not info.recipe.curriculum:
         found = largest_batch(info, device, folder, ranks)
         info = replace(info, batch_size=found)
+    if ranks.is_first and (folder / LOG).exists():
+        logger.info("%s: begun anew: the run there was ended before its first checkpoint", folder)
     return start_run(info, device, folder, arguments.init, ranks)
 
 
