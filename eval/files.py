@@ -153,9 +153,9 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, st
         writer.writerows({column: as_cell(value) for column, value in row.items()} for row in rows)
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any], *, indent: int = 1) -> None:
     """Write a document; a file's name that is no UTF-8 comes back as it was, through JSON's own escapes."""
-    text = json.dumps(document, indent=1, ensure_ascii=False)
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
     with atomic_path(path) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 

@@ -19,7 +19,6 @@ imported, so that `--help` is instant and a command needs no package that only i
 """
 
 import argparse
-import errno
 import importlib
 import importlib.util
 import sys
@@ -30,10 +29,9 @@ from types import ModuleType
 from typing import Literal
 
 from leanseg.ending import is_ended, until_ended
+from leanseg.full_disk import line_of_system
 from leanseg.programs import installed
 
-FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What the system says of a full disk; it names no file where one that is open cannot grow."""
 Needs = Literal[".venv", "training", "cohort"]
 EXTRAS: Mapping[Needs, str] = {".venv": "eval", "training": "training", "cohort": "cohort"}
 """Make target to the extra of the installed package that brings the same packages."""
@@ -161,10 +159,8 @@ def _remedy(program: str, command: str, needs: Needs) -> str:
 
 def _one_line(error: Exception, output: object) -> str:
     """What went wrong; `output` is where the command writes to, None where it has no such option."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error.filename or output or 'file system'}: {error.strerror}; make room on the disk"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'file system'}: {error.strerror}"
+        return line_of_system(error, output)
     if isinstance(error, MemoryError):
         return f"this machine's memory is too small ({str(error) or 'there is none left'})"
     return str(error)

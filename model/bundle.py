@@ -5,7 +5,6 @@ SHA-256 has been found right. Writing builds the folder beside its destination a
 half-written bundle is never seen.
 """
 
-import errno
 import hashlib
 import json
 import shutil
@@ -17,6 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from leanseg.full_disk import REMEDY, is_full
 from model.arrays import Zyx
 from model.manifest.document import FORMAT_VERSION, Manifest
 from model.manifest.network import Member, Network
@@ -29,8 +29,6 @@ MANIFEST = "manifest.json"
 MOST_MANIFEST_BYTES = 16 << 20
 FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 """Operators that run parts of a graph as often as they like: a network without them ends."""
-FULL = {errno.ENOSPC, errno.EDQUOT}
-"""What the system says of a full disk."""
 OPSETS = range(9, 25)
 """Versions of ONNX's operators that onnxruntime and OpenVINO both run."""
 
@@ -281,10 +279,10 @@ def write_bundle(
     try:
         return _written(folder, write_files, make_manifest, overwrite=overwrite)
     except OSError as error:
-        if error.errno not in FULL:
+        if not is_full(error):
             raise
         full = folder if error.filename is None else error.filename
-        raise FullDiskError(f"{full}: cannot be written ({error.strerror}); make room on the disk") from error
+        raise FullDiskError(f"{full}: cannot be written ({error.strerror}); {REMEDY}") from error
 
 
 def _written(

@@ -74,6 +74,8 @@ RULES: Mapping[str, Rule] = {
         },
     ),
     "model": Rule(LEAN_MODEL, {"numpy"}),
+    # What a full disk is, is one matter for all programs.
+    "model.bundle": Rule({"leanseg.full_disk", *LEAN_MODEL}),
     "model.networks": Rule({"model.networks", *LEAN_MODEL}, {"torch", "monai"}),
     "model.onnx_export": Rule(
         {"model.onnx_export", "model.networks", *LEAN_MODEL},
@@ -133,8 +135,8 @@ RULES: Mapping[str, Rule] = {
             "inference.preprocessing",
             "inference.geometry",
             "inference.errors",
-            # How much a process holds is measured in one way.
-            "inference.runtime.process_memory",
+            # How much a process holds is measured in one way, and what a full disk is, is told in one.
+            *("inference.runtime.process_memory", "leanseg.full_disk"),
         },
         {
             *("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"),
@@ -144,7 +146,11 @@ RULES: Mapping[str, Rule] = {
     # Where its processes are started no signal may end it.
     "training.endable_workers": Rule({"training.training_errors", "leanseg.worker_start"}),
     "training.commands": Rule(
-        {"training", "model", "inference.runtime", "inference.errors", "leanseg.ending"}, {"torch", "tqdm"}
+        {
+            *("training", "model", "inference.runtime", "inference.errors"),
+            *("leanseg.ending", "leanseg.full_disk"),
+        },
+        {"torch", "tqdm"},
     ),
     "training.__main__": Rule(
         {"training.training_errors", "model.model_errors", "leanseg.command_line", "leanseg.ending"}
@@ -177,6 +183,8 @@ RULES: Mapping[str, Rule] = {
     ),
     "eval.verification.nnunet_program": Rule(set(), {"torch", "nnunetv2"}),
     "eval.verification.monai_program": Rule(set(), {"torch", "monai", "nibabel", "numpy"}),
+    # Its process leaves Ctrl-C to the program that started it, as workers of a cohort do.
+    "eval.measuring.sampler": Rule({"eval.measuring", "leanseg.ending"}, {"psutil"}),
     # Where its processes are started no signal may end it.
     "eval.pool": Rule({"eval.eval_errors", "leanseg.worker_start"}, {"SimpleITK"}),
     "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line", "leanseg.ending"}, set()),

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from leanseg.full_disk import REMEDY, is_full
 from model.schema import dump
 from training.training_errors import WriteError
 
@@ -16,8 +17,6 @@ PARTIAL = ".partial"
 """How the hidden names of unfinished files end."""
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 """What the system says where nothing may be written, or where a file stands instead of a folder."""
-FULL = {errno.ENOSPC, errno.EDQUOT, None}
-"""What it says of a full disk; None: a library failed to write and says so without a number."""
 
 
 @contextmanager
@@ -65,7 +64,8 @@ def _remedy(folder: Path, error: OSError) -> str:
         return "choose a folder that can be written"
     if not folder.is_dir():
         return "its folder is not there, or was removed"
-    return "make room on the disk" if error.errno in FULL else "choose another folder"
+    # A library that failed to write says so without a number: of what is left, a full disk is likeliest.
+    return REMEDY if is_full(error) or error.errno is None else "choose another folder"
 
 
 def sweep(folder: Path) -> None:

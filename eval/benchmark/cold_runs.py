@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from eval import files
 from eval.eval_errors import JudgingError
-from eval.files import atomic_path
 from eval.machine import free_memory_bytes
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import OWN_RAM, Trace, write_trace
@@ -203,9 +203,8 @@ def do(task: Task, seconds: float) -> Json:
 
 
 def write_json(path: Path, document: Json) -> None:
-    """Write a JSON document, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write a record, whole or not at all."""
+    files.write_json(path, document, indent=2)
 
 
 def _read_report(path: Path) -> Json:

@@ -5,7 +5,6 @@ sampler. Times are those of the system's monotonic clock, which all processes sh
 """
 
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import psutil  # type: ignore[import-untyped]
 
 from eval.measuring.probes import Cgroup, GpuProbe, HostProbe, NoGpuError, ProcessTree, Program, ProgramProbe
 from eval.measuring.trace import COUNTER, INTERVAL_S, QUANTITIES, REMARK, Trace, parse_samples
+from leanseg.ending import leave_terminal_to_parent
 
 Thing = TypeVar("Thing")
 
@@ -133,8 +133,7 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
     This runs in a process of its own.
     """
     # Ctrl-C and a closed terminal reach all processes, but the parent decides when sampling ends.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    leave_terminal_to_parent()
     host, gpu = (
         HostProbe(),
         _quietly(lambda: GpuProbe(options.gpu, options.nvml_module) if options.gpu is not None else None),

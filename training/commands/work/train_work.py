@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from leanseg.ending import is_ended
+from leanseg.full_disk import line_of_system
 from training.commands.options import wanted_overrides
 from training.commands.train import ALWAYS, IF_THERE
 from training.commands.work.train_cases import Data, data_of, folders_of
@@ -50,7 +51,7 @@ from training.training_errors import (
     TrainingError,
     WriteError,
 )
-from training.whole_files import FULL, sweep
+from training.whole_files import sweep
 
 TENSORBOARD = "training.runs.tensorboard_log"
 
@@ -236,11 +237,7 @@ def _draw(run: Run) -> None:
 
 
 def _one_line(error: Exception, output: Path) -> str:
-    if isinstance(error, OSError) and error.strerror and error.errno in FULL:
-        return f"{error.filename or output}: {error.strerror}; make room on the disk"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'file system'}: {error.strerror}"
-    return str(error)
+    return line_of_system(error, output) if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _check(arguments: argparse.Namespace) -> None:
