@@ -105,6 +105,12 @@ def dicom_beside(folder):
     (folder / "case" / "case.seg.dcm").write_bytes(segmentation())
 
 
+def dicom_clip(folder):
+    series(straight(4))(folder)
+    clip = enhanced(np.zeros((2, 2, 3), np.int16), (0, 3), JPEG_LOSSLESS, series="1.2.3.2", modality="US")
+    next(folder.iterdir()).joinpath("clip.dcm").write_bytes(clip)
+
+
 def dicom_pet_and_ct(folder):
     write_series(folder / "case", straight(6), uid="1.2.3.1", number=1, modality="PT")
     write_series(folder / "case", straight(4), uid="1.2.3.2", number=2)
@@ -232,6 +238,10 @@ WORKS = {
     "DICOM folder with a segmentation, a dose or a report": (
         dicom_beside,
         "1 DICOM file without an image was left out",
+    ),
+    "DICOM folder with compressed frames of another series": (
+        dicom_clip,
+        "clip.dcm, of another series or class, holds 2 frames of compressed pixels; left out",
     ),
     "DICOM with compressed pixels": (series(straight(4), size=(48, 64), compressor="JPEG2000"), None),
     "enhanced DICOM, all slices in one file": (

@@ -86,10 +86,10 @@ def sequence(tag, *items, syntax=EXPLICIT):
     return element(tag, "SQ", packed, syntax)
 
 
-def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None):
+def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None, series="1.2.3", **said):
     """An enhanced CT: pixels (frames, rows, columns) as stored, one file.
 
-    A frame's place and rescaling stand in its functional groups.
+    A frame's place and rescaling stand in its functional groups. `said` may give `sop_class` and `modality`.
     """
 
     def of(tag, *elements):
@@ -105,7 +105,8 @@ def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None):
         for z, intercept in zip(zs, intercepts or ["-1024"] * len(zs), strict=True)
     ]  # fmt: skip
     elements = [
-        (0x0020000E, "UI", "1.2.3"), (0x00280002, "US", 1), (0x00280008, "IS", str(len(pixels))),
+        (0x00080060, "CS", said.get("modality", "")),
+        (0x0020000E, "UI", series), (0x00280002, "US", 1), (0x00280008, "IS", str(len(pixels))),
         (0x00280010, "US", pixels.shape[1]),
         (0x00280011, "US", pixels.shape[2]), (0x00280100, "US", 16), (0x00280101, "US", 16),
         (0x00280102, "US", 15),
@@ -116,4 +117,4 @@ def enhanced(pixels, zs, syntax=EXPLICIT, intercepts=None, described=None):
         0x52009230, *frames[:described], syntax=syntax
     )
     body += element(0x7FE00010, "OW", pixels.astype("<i2").tobytes(), syntax)
-    return start(syntax) + body
+    return start(syntax, said.get("sop_class", "")) + body

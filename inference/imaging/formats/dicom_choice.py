@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inference.errors import InputError
 from inference.imaging.formats.dicom_beside import rest_beside
+from inference.imaging.formats.dicom_classes import is_secondary_capture
 from inference.imaging.formats.dicom_copies import without_copies
 from inference.imaging.formats.dicom_discord import commonest, left_out, named
 from inference.imaging.formats.dicom_file import DicomImage, read_dicom_file
@@ -27,7 +28,8 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
 
     Of several series, those of the modality that is expected come first, then those that do not say theirs,
     then all others; among these the one with the most images is taken, with a warning. Images of another size
-    or orientation are another series.
+    or orientation are another series. What cannot be read is left out, with a warning, where it is not the
+    series that would be taken and says that it is no part of it.
 
     Args:
         path: a folder or a file.
@@ -35,7 +37,7 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
 
     Raises:
         InputError: no DICOM images, several series that could be meant, one of several patients, colour,
-            damage.
+            pixels that are not read, damage.
     """
     scan = modality or "scan"
     every, without = _images_of(path)
@@ -47,12 +49,14 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
         )
 
     def rank(group: Sequence[DicomImage]) -> tuple[bool, int, int]:
-        # Colour last: what a workstation saves beside a scan is no scan.
-        return group[0].is_colour, _strangeness(group, modality), -len(group)
+        # Pictures last: what a workstation saves beside a scan is no scan.
+        return _is_picture(group[0]), _strangeness(group, modality), -len(group)
 
     series = min(groups, key=rank)
     if series[0].is_colour:
         raise InputError(f"{path}: holds colour images; give the {scan} itself, not a picture of it")
+    unread = [group for group in groups if group[0].unread]
+    _refuse_unread(series, unread)
     others = [group for group in groups if group is not series]
     if any(rank(group) == rank(series) for group in others):
         raise InputError(
@@ -62,7 +66,48 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
     _refuse_several(path, series, "patients", "PatientID", lambda image: image.patient)
     _refuse_several(path, series, "studies", "StudyInstanceUID", lambda image: image.study_uid)
     alone = rest_beside(path, series[0]) if len(series) == 1 and path.is_file() else ()
-    return series, [*_told(series, others, without), *of_copies, *alone]
+    read = [group for group in others if not group[0].unread]
+    return series, [*_told(series, read, without), *_told_unread(unread), *of_copies, *alone]
+
+
+def _refuse_unread(series: Sequence[DicomImage], unread: Iterable[Sequence[DicomImage]]) -> None:
+    """Make sure that what cannot be read is no part of a series.
+
+    Raises:
+        InputError: it is, or may be: it names neither another series nor another class of objects.
+    """
+    first = series[0]
+    for group in unread:
+        image = group[0]
+        if image.unread and not (
+            _say_otherwise(first.series_uid, image.series_uid)
+            or _say_otherwise(first.sop_class, image.sop_class)
+        ):
+            raise InputError(f"{image.path}: {image.unread.why}; {image.unread.remedy}")
+
+
+def _is_picture(image: DicomImage) -> bool:
+    """Whether it is in colour, or is not read and says that it is a picture.
+
+    Grey slices that are read count as a scan: some programs save one anew as such pictures.
+    """
+    return image.is_colour or (image.unread is not None and is_secondary_capture(image.sop_class))
+
+
+def _say_otherwise(one: str, other: str) -> bool:
+    return bool(one and other) and one != other
+
+
+def _told_unread(unread: Iterable[Sequence[DicomImage]]) -> list[str]:
+    """What the user is told of files that cannot be read and are no part of the series, for each why."""
+    whys: dict[str, dict[Path, DicomImage]] = defaultdict(dict)
+    for image in (image for group in unread for image in group):
+        if image.unread:
+            whys[image.unread.why].setdefault(image.path, image)
+    return [
+        f"{named([*files.values()])}, of another series or class, {why}{' each' * (len(files) > 1)}; left out"
+        for why, files in whys.items()
+    ]
 
 
 def _refuse_several(
@@ -134,7 +179,8 @@ def _stacks(images: Iterable[DicomImage]) -> list[list[DicomImage]]:
     """Images by series, size and direction."""
     stacks: dict[tuple[object, ...], list[list[DicomImage]]] = defaultdict(list)
     for image in images:
-        of_kind = stacks[image.is_colour, image.series_uid, image.rows, image.columns]
+        kind = image.is_colour, image.unread, image.series_uid, image.sop_class if image.unread else ""
+        of_kind = stacks[*kind, image.rows, image.columns]
         stack = next((stack for stack in of_kind if _are_parallel(stack[0], image)), None)
         if stack is None:
             of_kind.append([image])

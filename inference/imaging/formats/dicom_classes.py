@@ -15,6 +15,8 @@ _WITHOUT_IMAGE = {
 }
 """Families of storage classes. A segmentation's or a dose's pixels are laid over an image, and are none."""
 _IMAGES_OF_RADIOTHERAPY = {"481.1", "481.23", "481.24"}
+_SECONDARY_CAPTURE = "7"
+"""Family of pictures that a workstation made, as of a volume that it turns."""
 
 
 def is_without_image(sop_class: str) -> bool:
@@ -27,3 +29,13 @@ def is_without_image(sop_class: str) -> bool:
         return True
     kind = sop_class.removeprefix(f"{_STORAGE}.")
     return kind != sop_class and kind.split(".")[0] in _WITHOUT_IMAGE and kind not in _IMAGES_OF_RADIOTHERAPY
+
+
+def is_secondary_capture(sop_class: str) -> bool:
+    """Whether objects of a class are pictures of images.
+
+    >>> is_secondary_capture("1.2.840.10008.5.1.4.1.1.7.3"), is_secondary_capture("1.2.840.10008.5.1.4.1.1.2")
+    (True, False)
+    """
+    kind = sop_class.removeprefix(f"{_STORAGE}.")
+    return kind != sop_class and kind.split(".")[0] == _SECONDARY_CAPTURE

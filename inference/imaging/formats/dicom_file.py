@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,14 @@ _NUMBERS = {
     "HighBit",
     "PixelRepresentation",
 }
+
+
+class Unread(NamedTuple):
+    """Why the pixels of a sound file are not read."""
+
+    why: str
+    """`holds 40 frames of compressed pixels`."""
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,10 @@ class DicomImage:
     study_uid: str = ""
     sop_uid: str = ""
     """What the file is known by everywhere; empty where it does not say."""
+    sop_class: str = ""
+    """Which kind of object it is; empty where the file does not say."""
+    unread: Unread | None = None
+    """Why its pixels cannot be read; None where they can."""
 
     @property
     def is_colour(self) -> bool:
@@ -106,7 +118,7 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
         or a segmentation does.
 
     Raises:
-        InputError: the file is damaged, or of a kind that is not read.
+        InputError: the file is damaged.
     """
     try:
         if not path.stat().st_size:
@@ -143,16 +155,8 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         raise DamagedError(f"an image of {columns} × {rows} × {frames} pixels of {bits} bits")
     samples, (start, length) = number.get("SamplesPerPixel", 1), walk.pixels
     is_packed = walk.syntax not in _PLAIN
-    if is_packed and (frames > 1 or walk.syntax not in _GDCM_UNPACKS):
-        unknown = f"pixels compressed in a way that is not read ({walk.syntax[:40]})"
-        what = f"{frames} frames of compressed pixels" if frames > 1 else unknown
-        raise InputError(f"{path}: holds {what}; convert the series to one .nii.gz file")
-    if is_packed and _text(values, "PhotometricInterpretation") == "MONOCHROME1":
-        raise InputError(
-            f"{path}: holds compressed pixels that are shown inverted (MONOCHROME1), which unpacking would "
-            "invert; export the series again without compression"
-        )
-    if is_packed and length != UNDEFINED:
+    unread = _unread(walk.syntax, values, frames) if is_packed else None
+    if is_packed and length != UNDEFINED and unread is None:
         raise DamagedError("compressed pixels that are not in fragments")
     frame_bytes = rows * columns * samples * bits // 8
     if not is_packed and length < frames * frame_bytes:
@@ -172,6 +176,8 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         "patient": values.get("PatientID", b"").decode("latin-1").strip(" \0"),
         "study_uid": _text(values, "StudyInstanceUID"),
         "sop_uid": _text(values, "SOPInstanceUID"),
+        "sop_class": _text(values, "SOPClassUID") or _text(values, "MediaStorageSOPClassUID"),
+        "unread": unread,
         "rows": rows,
         "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
         "is_packed": is_packed,
@@ -181,6 +187,20 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         DicomImage(**common, **_place(of_frame), pixels_at=start + i * frame_bytes, frame=i)
         for i, of_frame in enumerate(_of_frames(walk, values, frames))
     ]
+
+
+def _unread(syntax: str, values: Mapping[str, bytes], frames: int) -> Unread | None:
+    """Why compressed pixels cannot be unpacked, if they cannot."""
+    if frames > 1 or syntax not in _GDCM_UNPACKS:
+        unknown = f"pixels compressed in a way that is not read ({syntax[:40]})"
+        what = f"{frames} frames of compressed pixels" if frames > 1 else unknown
+        return Unread(f"holds {what}", "convert the series to one .nii.gz file")
+    if _text(values, "PhotometricInterpretation") == "MONOCHROME1":
+        return Unread(
+            "holds compressed pixels that are shown inverted (MONOCHROME1), which unpacking would invert",
+            "export the series again without compression",
+        )
+    return None
 
 
 def _of_frames(walk: DicomWalk, values: Mapping[str, bytes], frames: int) -> list[dict[str, bytes]]:

@@ -11,11 +11,15 @@ from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
 from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import (
     DIRECTORY,
+    EXPLICIT,
+    HTJ2K,
     IMPLICIT,
+    JPEG_LOSSLESS,
     RTDOSE,
     SEG,
     dicom,
     element,
+    enhanced,
     segmentation,
     start,
     uid,
@@ -161,6 +165,65 @@ def test_the_longest_series_of_the_modality_that_is_expected(tmp_path, expected,
 def test_series_that_could_be_meant_alike_are_refused(tmp_path, expected, counts, refusal):
     with pytest.raises(InputError, match=re.escape(refusal)):
         open_image(put(tmp_path, **counts), expected)
+
+
+# What cannot be read
+# ----------------------------------------------------------------------------------------------------
+
+CAPTURE, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.7.3", "1.2.840.10008.5.1.4.1.1.2.1"
+
+
+def put_packed(folder, frames=5, **said):
+    """Three CT slices of the series 1.2.3.1, and beside them a file of compressed frames."""
+    write_series(folder, straight(3))
+    zs = [3.0 * i for i in range(frames)]
+    (folder / "clip.dcm").write_bytes(enhanced(np.zeros((frames, 3, 4), np.int16), zs, JPEG_LOSSLESS, **said))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"series": "1.2.3.2", "modality": "US"},
+        {"series": "1.2.3.2", "modality": "CT", "frames": 2},
+        {"series": "1.2.3.2", "modality": "CT", "sop_class": CAPTURE},
+        {"series": "1.2.3.1", "modality": "CT", "sop_class": CAPTURE},
+    ],
+    ids=["another modality", "a shorter series", "a longer picture", "a picture in the same series"],
+)
+def test_what_is_not_read_is_left_out_beside_a_ct(tmp_path, said):
+    volume = read_volume(put_packed(tmp_path / "s", **said))
+    assert volume.array[:, 0, 0].tolist() == [0, 1, 2]
+    assert volume.warnings == (
+        f"clip.dcm, of another series or class, holds {said.get('frames', 5)} frames of compressed pixels; "
+        "left out",
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"series": "1.2.3.1", "modality": "CT", "frames": 2},
+        {"series": "", "modality": "US"},
+        {"series": "1.2.3.2", "modality": "CT", "sop_class": ENHANCED_CT},
+    ],
+    ids=["the same series", "of any series", "the longest CT"],
+)
+def test_what_may_be_the_scan_or_a_part_of_it_is_refused_where_it_is_not_read(tmp_path, said):
+    folder = put_packed(tmp_path / "s", **said)
+    refusal = rf"clip\.dcm: holds {said.get('frames', 5)} frames of compressed pixels; convert the series to"
+    with pytest.raises(InputError, match=refusal):
+        read_volume(folder)
+
+
+def test_a_slice_of_the_series_that_is_not_read_is_missed(tmp_path):
+    """Of four slices of one series the last is compressed in a way that is not read."""
+    for i in range(4):
+        (tmp_path / f"{i}.dcm").write_bytes(
+            dicom(np.zeros((2, 3), np.int16), [EXPLICIT, HTJ2K][i == 3], 3.0 * i)
+        )
+    with pytest.raises(InputError, match=r"3\.dcm: holds pixels compressed in a way that is not read"):
+        read_volume(tmp_path)
 
 
 # Several patients
