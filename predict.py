@@ -39,6 +39,18 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         epilog="Exit codes: 0 all cases segmented, 1 some failed, 2 wrong call. Not a medical device.",
     )
     parser.register("action", None, Once)
+    _add_places(parser)
+    _add_device(parser)
+    _add_limits(parser)
+    _add_ways(parser)
+    _add_results(parser)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    given = vars(parser.parse_args(argv))
+    return Call(**{**given, "format": tuple(given["format"])})
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """What is segmented by what, and where results go."""
     add = parser.add_argument
     add(
         "--input",
@@ -61,6 +73,11 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         metavar="DIR",
         help="model bundle (default: the embedded one)",
     )
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    """What computes."""
+    add = parser.add_argument
     add(
         "--device",
         type=_device,
@@ -75,53 +92,10 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
         metavar="N",
         help="processor threads (default: as many as can run at a time, a quota considered)",
     )
-    _add_limits(parser)
-    add(
-        "--case-timeout",
-        type=_seconds,
-        default=None,
-        metavar="SECONDS",
-        dest="case_timeout_s",
-        help="a case that takes longer has failed, and the next one is begun (default: none)",
-    )
-    add(
-        "--plan",
-        action="store_true",
-        help="print what would be run and what it takes, from the images' headers, and stop; not with "
-        "--report or --statistics",
-    )
-    add(
-        "--skip-existing",
-        action="store_true",
-        help="leave out cases whose label map is there, whole and on the grid of the image's file, to resume "
-        "a run",
-    )
-    add(
-        "--strict-input",
-        action="store_true",
-        help="refuse what is warned of otherwise: images that are no CT, have gaps or show too little",
-    )
-    add(
-        "--format",
-        action="append",
-        choices=("dicom-seg", "rtstruct"),
-        default=[],
-        help="also write the result as DICOM, referring to the slices of the input; may be repeated",
-    )
-    add(
-        "--template",
-        type=Path,
-        metavar="SERIES",
-        help="for --format: the DICOM series that the image was made from, where the image is none",
-    )
-    add("--report", type=Path, metavar="FILE.json", help="write what was done, stage by stage, as JSON")
-    add_statistics(parser)
-    add("--debug", action="store_true", help="show tracebacks")
-    given = vars(parser.parse_args(argv))
-    return Call(**{**given, "format": tuple(given["format"])})
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """In which precision it computes, and what it may take."""
     add = parser.add_argument
     add(
         "--precision",
@@ -144,6 +118,56 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="MiB of GPU memory to stay within (default: %(default)s)",
     )
+    add(
+        "--case-timeout",
+        type=_seconds,
+        default=None,
+        metavar="SECONDS",
+        dest="case_timeout_s",
+        help="a case that takes longer has failed, and the next one is begun (default: none)",
+    )
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
+    """What is done of a case, and what is left out."""
+    add = parser.add_argument
+    add(
+        "--plan",
+        action="store_true",
+        help="print what would be run and what it takes, from the images' headers, and stop; not with "
+        "--report or --statistics",
+    )
+    add(
+        "--skip-existing",
+        action="store_true",
+        help="leave out cases whose label map is there, whole and on the grid of the image's file, to resume "
+        "a run",
+    )
+    add(
+        "--strict-input",
+        action="store_true",
+        help="refuse what is warned of otherwise: images that are no CT, have gaps or show too little",
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    """What is written beside label maps."""
+    add = parser.add_argument
+    add(
+        "--format",
+        action="append",
+        choices=("dicom-seg", "rtstruct"),
+        default=[],
+        help="also write the result as DICOM, referring to the slices of the input; may be repeated",
+    )
+    add(
+        "--template",
+        type=Path,
+        metavar="SERIES",
+        help="for --format: the DICOM series that the image was made from, where the image is none",
+    )
+    add("--report", type=Path, metavar="FILE.json", help="write what was done, stage by stage, as JSON")
+    add_statistics(parser)
 
 
 def main(argv: Sequence[str] | None = None, program: str = "predict.py") -> int:

@@ -70,40 +70,49 @@ from model.labels import LabelSet
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument(
-        "--pred", type=Path, required=True, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz"
-    )
-    parser.add_argument(
+    _add_what_is_scored(parser)
+    _add_what_is_measured(parser)
+    _add_how_it_is_done(parser)
+
+
+def _add_what_is_scored(parser: argparse.ArgumentParser) -> None:
+    """Label maps, by whose rules, and where their scores go."""
+    add = parser.add_argument
+    add("--pred", type=Path, required=True, metavar="DIR", help="folder of predicted label maps, CASE.nii.gz")
+    add(
         "--truth", type=Path, required=True, metavar="DIR", help="folder of true label maps of the same names"
     )
-    parser.add_argument(
+    add(
         "--labels",
         metavar="SET",
         required=True,
         help=f"label set, scored with its challenge's tolerances: {LABEL_SETS_HELP}",
     )
-    parser.add_argument(
+    add(
         "--rules",
         choices=[str(r) for r in Rules],
         default=str(Rules.STRICT),
         help="see above (default: strict)",
     )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="CSV", help="table to write, one row per case"
-    )
-    parser.add_argument(
+    add("--output", type=Path, required=True, metavar="CSV", help="table to write, one row per case")
+    add(
         "--resample",
         "--resample-truth",
         action="store_true",
         help="compare in physical space: a prediction on another grid is resampled onto the truth's, each "
         "voxel taking the nearest label (--resample-truth is the earlier name)",
     )
-    parser.add_argument(
+
+
+def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
+    """Metrics and tables beside the usual ones."""
+    add = parser.add_argument
+    add(
         "--no-hd95",
         action="store_true",
         help="leave out the 95th percentile of surface distances, which is faster",
     )
-    parser.add_argument(
+    add(
         "--also",
         nargs="+",
         choices=list(ON_REQUEST),
@@ -112,45 +121,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "where every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not); "
         "clDice, overlap of centre lines (beside DSC, for vessels)",
     )
-    parser.add_argument(
+    add(
         "--json",
         type=Path,
         metavar="DIR",
         help="also write summary.json, as nnU-Net does, and metrics.json, as grand-challenge.org reads it",
     )
-    parser.add_argument(
+    add(
         "--lesions",
         action="store_true",
         help="also match lesions one by one: NAME_lesions.csv and NAME_lesion_cases.csv (Metrics Reloaded: "
         "where there are many small ones, detection says what DSC cannot)",
     )
-    parser.add_argument(
+    add(
         "--lesion-iou",
         type=float,
         default=0.1,
         metavar="IOU",
         help="overlap from which on a lesion is found (default: 0.1)",
     )
-    parser.add_argument(
+    add(
         "--lesion-ml",
         type=float,
         default=0.0,
         metavar="ML",
         help="leave out smaller lesions, true or predicted (default: 0)",
     )
-    parser.add_argument(
+    add(
         "--confusion",
         action="store_true",
         help="also write NAME_confusion.csv: ml of each true structure by the label it was given, which "
         "shows swapped sides as swapped",
     )
-    parser.add_argument(
+
+
+def _add_how_it_is_done(parser: argparse.ArgumentParser) -> None:
+    """How many cases at a time, and over which files."""
+    add = parser.add_argument
+    add(
         "--jobs",
         type=int,
         metavar="N",
         help="cases scored at the same time (default: as many as processors and memory allow)",
     )
-    parser.add_argument(
+    add(
         "--force",
         action="store_true",
         help="replace existing output files; the tables of lesions and confusion beside them are removed "

@@ -49,10 +49,23 @@ MOST_NAMED = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.register("action", None, Once)
+    _add_places(parser)
+    _add_workers(parser)
+    _add_going_on(parser)
+    _add_results(parser)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    """What is segmented by what, and where results go."""
     add = parser.add_argument
     add("--input", required=True, metavar="DIR|LIST.csv", help="folder or table; a path or a URL")
     add("--output", required=True, metavar="DIR", help="where results go; a path or a URL")
     add("--bundle", type=Path, default=EMBEDDED_BUNDLE, metavar="DIR", help="default: the embedded bundle")
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    """Where workers are, how many, and what each may take."""
+    add = parser.add_argument
     add(
         "--address",
         default="none",
@@ -94,6 +107,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto: GPUs where a machine has them (default: %(default)s)",
     )
     add("--precision", choices=("auto", "fp32"), default="auto", help="as for predict.py")
+
+
+def _add_going_on(parser: argparse.ArgumentParser) -> None:
+    """Which cases are tried, and how often."""
+    add = parser.add_argument
     add(
         "--retries",
         type=_natural,
@@ -104,6 +122,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="go on: leave out cases that have an outcome or a label map")
     add("--retry-failed", action="store_true", help="with --resume: try those that failed once more")
     add("--part", type=_part, metavar="K/N", help="only the K-th of N parts, for job arrays")
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    """What is written beside label maps."""
+    add = parser.add_argument
     add(
         "--format",
         action="append",

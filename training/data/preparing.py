@@ -90,19 +90,7 @@ def prepare(
     digest = grid_hash(grid)
 
     def one(case: CaseFiles) -> bool:
-        record = read_record(folder, case.name)
-        paths = (*case.images, case.labels)
-        current = record is not None and record.grid_sha256 == digest
-        changed = changed_source(record, paths) if record is not None and current else None
-        if changed is not None:
-            logger.info("%s: has changed since it was prepared: preparing it again", changed)
-        if record is not None and current and changed is None:
-            placed = with_places(record, paths)
-            if placed != record:
-                write_json(case_path(folder, case.name, "json"), placed)
-            return False
-        store_case(case, recipe, folder)
-        return True
+        return _prepare_one(case, folder, recipe, digest)
 
     made = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="prepare") as pool:
@@ -114,6 +102,23 @@ def prepare(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return made
+
+
+def _prepare_one(case: CaseFiles, folder: Path, recipe: Recipe, digest: str) -> bool:
+    """Whether a case was brought to the grid, which has this hash; it was not where the store has it so."""
+    record = read_record(folder, case.name)
+    paths = (*case.images, case.labels)
+    current = record is not None and record.grid_sha256 == digest
+    changed = changed_source(record, paths) if record is not None and current else None
+    if changed is not None:
+        logger.info("%s: has changed since it was prepared: preparing it again", changed)
+    if record is not None and current and changed is None:
+        placed = with_places(record, paths)
+        if placed != record:
+            write_json(case_path(folder, case.name, "json"), placed)
+        return False
+    store_case(case, recipe, folder)
+    return True
 
 
 def copy_beside(base: Path, folder: Path) -> None:
