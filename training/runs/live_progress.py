@@ -1,6 +1,11 @@
-"""What a person sees of a run: a live bar on a terminal, elsewhere a line every half minute."""
+"""What a person sees of a run: a live bar on a terminal, elsewhere a line every half minute.
+
+Loss and rates are means since the line before; the time that is left reckons with validations as so far.
+"""
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,11 +33,15 @@ class _Count:
 
     since_s: float
     steps: int = 0
+    loss: float = 0.0
+    """Sum over the steps."""
     patches: int = 0
     waited_s: float = 0.0
+    validated_s: float = 0.0
 
     def add(self, done: StepDone) -> None:
         self.steps += 1
+        self.loss += done.loss
         self.patches += done.patches
         self.waited_s += done.waited_s
 
@@ -59,15 +68,19 @@ class Progress(Watcher):
         self._first, self._clock, self._remedy = first, clock, remedy
         self._dice: float | None = None
         self._count = _Count(since_s=clock())
+        self._first_done_s: float | None = None
+        self._validating_s: float | None = None
+        self._said_s = 0.0
         self._warned = False
-        disable = None if terminal is None else not terminal
-        self._bar = tqdm(total=steps, initial=first, disable=disable, unit="step", dynamic_ncols=True)
+        shown = _on_terminal() if terminal is None else terminal
+        self._bar = tqdm(total=steps, initial=first, disable=not shown, unit="step", dynamic_ncols=True)
         self._redirect = logging_redirect_tqdm()
         if not self._bar.disable:
             self._redirect.__enter__()
 
     def step(self, done: StepDone) -> None:
         """Move the bar, or write a line if it is time for one."""
+        self._resume()
         self._count.add(done)
         now = self._clock()
         is_first, is_last = done.step == self._first + 1, done.step == done.steps
@@ -77,7 +90,7 @@ class Progress(Watcher):
             self._bar.set_postfix_str(", ".join(self._words(done, now)[:3]), refresh=False)
             self._bar.update()
         elif due:
-            left = timedelta(seconds=round((done.steps - done.step) * self._seconds(now)))
+            left = timedelta(seconds=round((done.steps - done.step) * self._seconds(done, now)))
             waited = f"{self._waiting(now):.0%} of the time waited for data"
             words = [*self._words(done, now), f"{left} left", waited]
             logger.info("step %d/%d: %s", done.step, done.steps, ", ".join(words))
@@ -86,9 +99,21 @@ class Progress(Watcher):
             if not is_first:
                 self._warn(now)
             self._count = _Count(since_s=now)
+        if is_first:
+            self._first_done_s = now
+
+    def validating(self, done: int, cases: int) -> None:
+        """Write a line if it is time for one, on a terminal too: its bar stands still meanwhile."""
+        now = self._clock()
+        if self._validating_s is None:
+            self._validating_s = self._said_s = now
+        if done < cases and now - self._said_s >= LINE_EVERY_S:
+            self._said_s = now
+            logger.info("validating: %d of %d cases", done, cases)
 
     def validation(self, found: Validated) -> None:
         """Remember Dice for the next line, and write one for each channel."""
+        self._resume()
         self._dice = found.mean_dice
         logger.info(
             "step %d: validation Dice %.4f%s (%s)",
@@ -104,18 +129,31 @@ class Progress(Watcher):
             self._redirect.__exit__(None, None, None)
         self._bar.close()
 
+    def _resume(self) -> None:
+        """Go on after a validation, whose time is none of training."""
+        if self._validating_s is not None:
+            self._count.validated_s += self._clock() - self._validating_s
+            self._validating_s = None
+
     def _words(self, done: StepDone, now: float) -> list[str]:
         dice = [] if self._dice is None else [f"Dice {self._dice:.3f}"]
-        rate = self._count.patches / max(now - self._count.since_s, 1e-9)
-        return [f"loss {done.loss:.4f}", *dice, f"{rate:.3g} patches/s"]
+        memory = [] if done.gpu_peak_mb is None else [f"{done.gpu_peak_mb:.0f} MiB of GPU memory at most"]
+        loss, rate = self._count.loss / self._count.steps, self._count.patches / self._trained_s(now)
+        return [f"loss {loss:.4f}", *dice, f"{rate:.3g} patches/s", *memory]
 
-    def _seconds(self, now: float) -> float:
-        """Seconds of a step."""
-        return (now - self._count.since_s) / self._count.steps
+    def _seconds(self, done: StepDone, now: float) -> float:
+        """Seconds of a step, validations included, over the run: but for the first one, which is slow."""
+        if self._first_done_s is None:
+            return self._trained_s(now)
+        return (now - self._first_done_s) / (done.step - self._first - 1)
+
+    def _trained_s(self, now: float) -> float:
+        """Seconds of training since the last line."""
+        return max(now - self._count.since_s - self._count.validated_s, 1e-9)
 
     def _waiting(self, now: float) -> float:
-        """Share of the time in which the device waited for data, 0 to 1."""
-        return min(1.0, self._count.waited_s / max(now - self._count.since_s, 1e-9))
+        """Share of the time of training in which the device waited for data, 0 to 1."""
+        return min(1.0, self._count.waited_s / self._trained_s(now))
 
     def _warn(self, now: float) -> None:
         share = self._waiting(now)
@@ -127,3 +165,12 @@ class Progress(Watcher):
                 100 * WAITING_LIMIT,
                 self._remedy,
             )
+
+
+def _on_terminal() -> bool:
+    """Whether there is a terminal that a bar fits on: one of unknown size has no place for it."""
+    try:
+        columns, lines = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return columns > 0 and lines > 0

@@ -8,8 +8,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+import torch
+
+from model.arrays import U8
 from training.data.batches import Batch, batches, make_batch
 from training.data.fresh_cases import FreshCases
+from training.data.sampling import GridCase
 from training.data.store import CaseStore
 from training.data.whole_volumes import whole_batch
 from training.recipes.recipe import Recipe
@@ -25,6 +29,8 @@ from training.runs.validation import validate
 from training.runs.watching import StepDone, Validated, Watcher, Watchers
 
 T = TypeVar("T")
+
+MIB = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +119,7 @@ def _one_step(
             learning_rate=rate,
             patches=len(batch.images) * run.placement.replicas.world,
             waited_s=waited_s,
+            gpu_peak_mb=_gpu_peak_mb(run.device),
             parts=run.phases.taken,
         )
     )
@@ -132,10 +139,22 @@ def _one_step(
         run.save(LAST, moments=True)
 
 
+def _gpu_peak_mb(device: torch.device) -> float | None:
+    return torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else None
+
+
 def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
     """Measure Dice on the held-out cases, log it, and keep the checkpoint if it is the best so far."""
     stage, middle = run.timetable.stage_of(run.info.step - 1), Middle()
-    dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.placement, middle.look)
+
+    own = run.placement.replicas.share(min(len(held_out), stage.recipe.validation.cases))
+
+    def look(index: int, case: GridCase, prediction: U8) -> None:
+        middle.look(index, case, prediction)
+        told.validating(own.index(index) + 1, len(own))
+
+    told.validating(0, len(own))
+    dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.placement, look)
     if not dice:
         logger.warning("no held-out case holds any structure: nothing to measure")
         return

@@ -31,6 +31,8 @@ class StepDone:
     """Patches of the step, over all processes."""
     waited_s: float
     """How long the device had nothing to do because the batch was not ready, s."""
+    gpu_peak_mb: float | None = None
+    """Most that the network and its training have held of this process's GPU so far, MiB; None on a CPU."""
     parts: Mapping[str, PartTime] = field(default_factory=dict)
     """Times of the step's other parts (`training.runs.step_times`), where they are measured."""
 
@@ -68,6 +70,9 @@ class Watcher:
     def step(self, done: StepDone) -> None:
         """Take note of a step."""
 
+    def validating(self, done: int, cases: int) -> None:
+        """Take note that this process has measured so many of its held-out cases: 0 as it begins."""
+
     def validation(self, found: Validated) -> None:
         """Take note of a validation."""
 
@@ -85,6 +90,11 @@ class Watchers(Watcher):
         """Take note of a step."""
         for watcher in self._watchers:
             watcher.step(done)
+
+    def validating(self, done: int, cases: int) -> None:
+        """Take note of a validation that goes on."""
+        for watcher in self._watchers:
+            watcher.validating(done, cases)
 
     def validation(self, found: Validated) -> None:
         """Take note of a validation."""

@@ -2,7 +2,9 @@
 
 import io
 import logging
+import os
 import sys
+from datetime import timedelta
 
 import pytest
 
@@ -20,14 +22,11 @@ class Clock:
         return self.now
 
 
-def run_for(clock, progress, steps, seconds=1.0, waited_s=0.0, of=100):
+def run_for(clock, progress, steps, seconds=1.0, waited_s=0.0, of=100, **more):
     for step in steps:
         clock.now += seconds
-        progress.step(
-            StepDone(
-                step=step, steps=of, loss=0.5, learning_rate=0.1, patches=SECOND_PATCHES, waited_s=waited_s
-            )
-        )
+        told = {"loss": 0.5, "learning_rate": 0.1, "patches": SECOND_PATCHES, "waited_s": waited_s, **more}
+        progress.step(StepDone(step=step, steps=of, **told))
 
 
 @pytest.fixture
@@ -125,3 +124,65 @@ def test_a_run_that_converged_has_fewer_steps_left(said):
     run_for(clock, progress, range(32, 41), of=40)
     progress.close()
     assert [line.split(":")[0] for line in said()] == ["step 1/1000", "step 31/1000", "step 40/40"]
+
+
+def test_the_loss_of_a_line_is_the_mean_since_the_line_before(said):
+    clock = Clock()
+    progress = Progress(0, 100, clock, terminal=False)
+    run_for(clock, progress, [1], loss=9.0)
+    run_for(clock, progress, range(2, 17), loss=1.0)
+    run_for(clock, progress, range(17, 32), loss=2.0)
+    progress.close()
+    assert [line.split(",")[0] for line in said()] == ["step 1/100: loss 9.0000", "step 31/100: loss 1.5000"]
+
+
+def test_a_validation_takes_no_time_of_training_and_its_share_of_what_is_left(said):
+    """A first step of 100 s, then 29 of a second each, 31 s of validation, 30 more steps."""
+    clock = Clock()
+    progress = Progress(0, 160, clock, terminal=False)
+    run_for(clock, progress, [1], seconds=100.0, of=160)
+    run_for(clock, progress, range(2, 31), of=160)
+    progress.validating(0, 4)
+    for done in range(1, 5):
+        clock.now += 7.75
+        progress.validating(done, 4)
+    progress.validation(Validated(step=30, dice={"liver": 0.5}, mean_dice=0.5, is_best=True))
+    run_for(clock, progress, range(31, 61), of=160)
+    progress.close()
+    lines = [line for line in said() if line.startswith("step") and "loss" in line]
+    # The 30 steps after the first one took 29 s + 31 s + 1 s; 129 are left.
+    assert lines[1].startswith("step 31/160: loss 0.5000, Dice 0.500, 2 patches/s, ")
+    assert f"{timedelta(seconds=round(129 * 61 / 30))} left" in lines[1]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_long_validation_says_how_far_it_is(said, terminal, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    clock = Clock()
+    progress = Progress(0, 2, clock, terminal=terminal)
+    progress.validating(0, 5)
+    for done in range(1, 6):
+        clock.now += 16.0
+        progress.validating(done, 5)
+    progress.close()
+    assert said() == ["validating: 2 of 5 cases", "validating: 4 of 5 cases"]
+
+
+def test_what_a_gpu_held_is_told_where_there_is_one(said):
+    clock = Clock()
+    progress = Progress(0, 2, clock, terminal=False)
+    run_for(clock, progress, [1, 2], of=2, gpu_peak_mb=1234.4)
+    progress.close()
+    assert "2 patches/s, 1234 MiB of GPU memory at most, " in said()[0]
+
+
+def test_a_terminal_of_no_size_has_lines_and_no_bar(said, monkeypatch):
+    leader, follower = os.openpty()
+    with os.fdopen(leader, "rb", buffering=0), os.fdopen(follower, "w") as terminal:
+        assert terminal.isatty()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        clock = Clock()
+        progress = Progress(0, 2, clock)
+        run_for(clock, progress, [1, 2], of=2)
+        progress.close()
+    assert [line.split(":")[0] for line in said()] == ["step 1/2", "step 2/2"]
