@@ -1,5 +1,6 @@
 """Programs that a command starts, each on GPUs of its own, and that end when it does."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TRAIN: Sequence[str] = ("-m", "training", "train")
 PREDICT: Sequence[str] = (str(ROOT / "predict.py"),)
 POLL_S = 0.2
+
+logger = logging.getLogger(__name__)
 
 Gpus = tuple[int, ...]
 """Numbers of the GPUs of one program."""
@@ -71,6 +74,8 @@ def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, in
         while waiting or running:
             while waiting and free:
                 job, place = waiting.pop(0), free.pop(0)
+                if len(jobs) > 1:
+                    logger.info("%s starts (%d of %d)", job.name, len(jobs) - len(waiting), len(jobs))
                 running[job.name] = start(job, place, shown=len(places) == 1), place
             for name, (process, place) in list(running.items()):
                 code = process.poll()

@@ -1,7 +1,8 @@
 """`python -m training check`: all faults of all cases of a data set, before anything trains.
 
 Missing files, channels that are out of step, files that cannot be read, images and labels on different grids,
-labels outside the set or of other names, the same image twice. Exit codes: 0 no faults, 1 faults, 2 wrong
+labels outside the set or of other names, the same image twice. Cases that hold few of the structures and do
+not say what they annotate are counted, which is no fault. Exit codes: 0 no faults, 1 faults, 2 wrong
 call or recipe.
 """
 
@@ -15,7 +16,8 @@ from model.label_files import FILES, find_label_set
 from model.labels import LabelSet
 from model.model_errors import LabelSetError
 from training.commands.options import add_workers, check_workers
-from training.data.checking import Expected, check_folder
+from training.data.annotations import ANNOTATED
+from training.data.checking import CaseReport, Expected, check_folder, perhaps_partial
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Channels
 from training.training_errors import RecipeError
@@ -43,19 +45,26 @@ def run(arguments: argparse.Namespace) -> int:
     """
     check_workers(arguments)
     expected = _expected(arguments)
-    faulty: set[str] = set()
+    seen: list[CaseReport] = []
     cases = faults = 0
     reports = check_folder(arguments.data, expected, quick=arguments.quick, workers=arguments.workers)
     for report in tqdm(reports, disable=None, unit="case", dynamic_ncols=True):
         cases += bool(report.name)
+        seen.append(report)
         faults += len(report.faults)
-        faulty |= {report.name} if report.faults else set()
         for fault in report.faults:
             tqdm.write(fault, file=sys.stdout)
     how = " by names and headers" if arguments.quick else ""
     if expected.labels is None and not arguments.quick:
         how += "; ids were not looked at: no label set is stated beside the data, give --label-set"
     sys.stdout.write(f"{cases} cases checked{how}: {faults or 'no'} fault{'s' * (faults != 1)}\n")
+    if partial := perhaps_partial(seen):
+        hold = "hold" if len(partial) > 1 else "holds"
+        sys.stdout.write(
+            f"{len(partial)} of them, {min(partial)} first, {hold} fewer than half of the structures and state "
+            f"no {ANNOTATED}: what they lack is learned as background, also if it was only not labelled; "
+            "python -m training fingerprint --write-annotated proposes that file\n"
+        )
     return 1 if faults else 0
 
 

@@ -1,9 +1,9 @@
 """Everything that is amiss with a data set, told at once, before anything trains."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,9 @@ class CaseReport:
     faults: tuple[str, ...]
     digest: str | None = None
     """The same for images with the same voxels; None where they were not read."""
+    held: frozenset[int] | None = None
+    """Ids of the structures that its label map holds; None where it was not read, or the case says itself
+    what it annotates."""
 
 
 def check_folder(
@@ -79,7 +82,7 @@ def check_folder(
                 yield report
                 continue
             twice = f"{case.images[0]}: the same voxels as {first}; leave one of them out"
-            yield CaseReport(name=case.name, faults=(*report.faults, twice))
+            yield replace(report, faults=(*report.faults, twice))
 
 
 def checked_cases(folder: Path, expected: Expected) -> tuple[CaseFiles, ...]:
@@ -187,7 +190,20 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
     if ids is not None and expected.labels is not None:
         faults += _faults_of_ids(case, ids, expected.labels)
     whole = len(grids) == len(case.images) + 1
-    return CaseReport(name=case.name, faults=tuple(faults), digest=digest.hexdigest() if whole else None)
+    held = None if ids is None or case.annotated is not None else frozenset(np.unique(ids).tolist()) - {0}
+    return CaseReport(
+        name=case.name, faults=tuple(faults), digest=digest.hexdigest() if whole else None, held=held
+    )
+
+
+def perhaps_partial(reports: Iterable[CaseReport]) -> list[str]:
+    """Names of cases that hold fewer than half of the structures that occur, and do not say what they annotate.
+
+    What such a case shows and does not label is learned as background.
+    """
+    told = [(report.name, report.held) for report in reports if report.held is not None]
+    every = frozenset[int]().union(*(held for _, held in told))
+    return [name for name, held in told if 2 * len(held) < len(every)]
 
 
 def _prepared_report(case: CaseFiles, store: Path) -> CaseReport:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import CaseFiles, labelled_cases
@@ -92,8 +93,9 @@ def write_stable(
     kept = [case for case in rounds[-1] if values[case.name] <= threshold]
     if not kept:
         raise DataError(
-            f"{folders[-1]}: no case has u of {threshold:g} or less, the least is "
-            f"{min(values.values()):.3g}; train for another round, or give another --most-unstable"
+            f"{folders[-1]}: none of {len(values)} cases has u of {threshold:g} or less, the least is "
+            f"{min(values.values()):.3g}, the median {median(values.values()):.3g}; train for another round, "
+            "or give another --most-unstable"
         )
     with whole_folder(output, purpose) as folder:
         write_table(changes, threshold, folder / TABLE)

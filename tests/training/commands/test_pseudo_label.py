@@ -368,7 +368,7 @@ def test_selection_keeps_what_is_stable(tmp_path):
 @pytest.mark.parametrize(
     ("second", "more", "code", "message"),
     [
-        ({"a": 8, "b": 8}, [], 1, "no case has u of 0.1 or less, the least is"),
+        ({"a": 8, "b": 8}, [], 1, "none of 2 cases has u of 0.1 or less, the least is"),
         ({"a": 0}, [], 1, "holds other cases than"),
         (None, [], 2, "is a single round; give two or more"),
         ({"a": 0, "b": 0}, ["--most-unstable", "nan"], 2, "--most-unstable: must be 0 or more"),

@@ -327,3 +327,31 @@ def test_stored_orientations_may_differ_between_image_and_labels(tmp_path, capsy
     reshape(path, lambda image: sitk.DICOMOrient(image, "RAI"))
     assert main(["check", str(tmp_path), "--label-set", "flare21"]) == 0
     assert main(["check", str(tmp_path), "--quick"]) == 0
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_cases_that_hold_few_structures_and_do_not_say_what_they_annotate_are_counted(
+    tmp_path, capsys, stated
+):
+    """One of the cases holds all four structures, one two, one a single one and one none."""
+    for count in (4, 2, 1, 0):
+        labels = np.zeros((4, 5, 6), np.uint8)
+        labels.flat[:count] = range(1, count + 1)
+        hu = np.arange(count, count + 120, dtype=np.int16).reshape(4, 5, 6)
+        write_case(tmp_path, f"case{count}", hu, labels)
+    if stated:
+        few = {
+            "groups": [{"structures": ["liver"], "cases": ["case1"]}, {"structures": [], "cases": ["case0"]}]
+        }
+        (tmp_path / "annotated.json").write_text(json.dumps(few))
+    assert main(["check", str(tmp_path), "--label-set", "flare21"]) == 0
+    first, *more = capsys.readouterr().out.splitlines()
+    assert first == "4 cases checked: no faults"
+    if stated:
+        assert more == []
+    else:
+        (line,) = more
+        assert line.startswith(
+            "2 of them, case0 first, hold fewer than half of the structures and state no annotated.json"
+        )
+        assert line.endswith("fingerprint --write-annotated proposes that file")

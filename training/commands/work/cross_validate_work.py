@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     split = find_split(arguments.data, cases, arguments.folds, arguments.seed, arguments.splits)
     wanted = _wanted_folds(arguments.fold, len(split.held_out))
     logger.info(
-        "%s: %d folds of %s cases, split %s",
+        "%s: %d folds, of %s cases held out, split %s",
         recipe.name,
         len(split.held_out),
         ", ".join(str(len(names)) for names in split.held_out),
