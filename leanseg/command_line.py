@@ -30,6 +30,7 @@ from typing import Literal
 
 from leanseg.ending import is_ended, until_ended
 from leanseg.full_disk import line_of_system
+from leanseg.help_text import HelpFormatter
 from leanseg.programs import installed
 
 Needs = Literal[".venv", "training", "cohort"]
@@ -101,13 +102,11 @@ def _dispatch(
             prog=program,
             description=description,
             epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
         for name, command in commands.items():
-            subparser = subparsers.add_parser(
-                name, help=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter
-            )
+            subparser = subparsers.add_parser(name, help=command.summary, formatter_class=HelpFormatter)
             if name == asked:
                 _declare(subparser, importlib.import_module(command.module))
         arguments = parser.parse_args(argv)
@@ -135,9 +134,7 @@ def _declare(parser: argparse.ArgumentParser, module: ModuleType) -> None:
     subparsers = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     for name, part in module.PARTS.items():
         summary = (part.__doc__ or "").splitlines()[0].rstrip(".")
-        subparser = subparsers.add_parser(
-            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        subparser = subparsers.add_parser(name, help=summary, formatter_class=HelpFormatter)
         _declare(subparser, part)
 
 

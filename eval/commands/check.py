@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--challenge",
         choices=list(RUN_RULES),
+        metavar="NAME",
         default="flare23",
-        help="labels, memory limit and tolerances (default: %(default)s)",
+        help=f"labels, memory limit and tolerances of {', '.join(RUN_RULES)} (default: %(default)s)",
     )
     parser.add_argument("--gpu", metavar="N", help="GPU that containers get: index or UUID (default: none)")
     parser.add_argument(

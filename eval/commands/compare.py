@@ -31,6 +31,7 @@ COLUMNS = {
     "Wilcoxon_Holm_p": "wilcoxon_holm_p", "t_p": "t_p", "t_Holm_p": "t_holm_p", "Infinite": "infinite",
     "Infinite_left_out": "left_out",
 }  # fmt: skip
+METRICS = tuple(map(str, Metric))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         nargs="+",
-        choices=[str(m) for m in Metric],
+        choices=METRICS,
+        metavar="METRIC",
         default=["DSC", "NSD"],
-        help="metrics to compare (default: DSC NSD)",
+        help=f"metrics to compare, of {', '.join(METRICS)} (default: DSC NSD)",
     )
     parser.add_argument(
         "--labels",

@@ -94,7 +94,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add(
         "--challenge",
         choices=list(RUN_RULES),
-        help="take labels, memory, time limit and rule of the GPU's peak from a challenge",
+        metavar="NAME",
+        help="take labels, memory, time limit and rule of the GPU's peak from a challenge: "
+        f"{', '.join(RUN_RULES)}",
     )
     add(
         "--gpu",

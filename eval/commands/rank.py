@@ -76,7 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RULES",
         help=f"{', '.join(RANKINGS)}, or a YAML file, see above (default: %(default)s)",
     )
-    parser.add_argument("--scheme", choices=SCHEMES, help="see above (default: that of the rules)")
+    parser.add_argument(
+        "--scheme", choices=SCHEMES, metavar="SCHEME", help="see above (default: that of the rules)"
+    )
     parser.add_argument(
         "--cases",
         type=Path,

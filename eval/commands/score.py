@@ -116,6 +116,7 @@ def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
         "--also",
         nargs="+",
         choices=list(ON_REQUEST),
+        metavar="METRIC",
         default=[],
         help="more metrics: HD, the largest distance, which a stray voxel decides (Metrics Reloaded: only "
         "where every outlier matters); ASSD, the mean one (where boundaries matter and outliers do not); "

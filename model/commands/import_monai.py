@@ -2,6 +2,9 @@
 
 Reads configurations and checkpoints without running what they hold: a value that MONAI would evaluate as
 Python is refused by name, as is a transform or an argument that a bundle cannot state exactly.
+
+exit codes: 0 written; 1 the exported network does not compute what the original does; 2 refused, with the
+reason; in both cases nothing is written
 """
 
 import argparse

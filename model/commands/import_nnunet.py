@@ -2,6 +2,9 @@
 
 Reads `plans.json`, `dataset.json` and `fold_*/checkpoint_final.pth`. nnU-Net itself is not needed, and
 checkpoints are read without running what they hold.
+
+exit codes: 0 written; 1 the exported network does not compute what the original does; 2 refused, with the
+reason; in both cases nothing is written
 """
 
 import argparse

@@ -9,6 +9,9 @@ it was trained, and what it makes of intensities:
     window:LOW:HIGH             clip to LOW … HIGH, then linearly to 0 … 1
     zscore:LOW:HIGH:MEAN:STD    clip, subtract MEAN, divide by STD
     zscore-per-image            subtract the image's own mean, divide by its own deviation
+
+exit codes: 0 written; 1 the exported network does not compute what the original does; 2 refused, with the
+reason; in both cases nothing is written
 """
 
 import argparse

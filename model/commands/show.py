@@ -5,6 +5,7 @@ exit codes: 0 shown; 2 no usable bundle
 
 import argparse
 import json
+import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,8 @@ from model.manifest.window import AnyWindow, Use
 
 VERIFICATION = "verification.json"
 """What `verify` leaves in a bundle."""
-WIDTH = 110
-"""Columns of the text."""
+NARROWEST, WIDEST = 40, 110
+"""Columns of the text: the terminal's if between these; the widest where there is no terminal."""
 WINDOWS: Mapping[Use, str] = {
     "largest": "larger windows too, up to the whole region",
     "fitted": "no larger windows than a short region needs",
@@ -157,4 +158,5 @@ def _of_step(step: CleanUpStep, organs: Sequence[str]) -> str:
 
 def _line(name: str, text: str) -> str:
     head = f"{name.replace('_', ' '):<14} "
-    return textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 0)).columns))
+    return textwrap.fill(text, columns, initial_indent=head, subsequent_indent=" " * len(head))

@@ -2,8 +2,9 @@
 
 Missing files, channels that are out of step, files that cannot be read, images and labels on different grids,
 labels outside the set or of other names, the same image twice. Cases that hold few of the structures and do
-not say what they annotate are counted, which is no fault. Exit codes: 0 no faults, 1 faults, 2 wrong
-call or recipe.
+not say what they annotate are counted, which is no fault.
+
+exit codes: 0 no faults; 1 faults; 2 wrong call or recipe
 """
 
 import argparse

@@ -3,7 +3,9 @@
 The engine (`predict.py`) segments each fold's held-out cases with the bundle of that fold; Dice is taken on
 the images' own grids, of structures that a case annotates and holds. Writes `folds.csv`, `folds.png` and
 `bundle`, the ensemble of all folds, into `--output`. Call it again and it goes on where it was: folds that
-are done are left alone. Exit codes: 0 done, 1 failed, 2 wrong call or recipe, 130 interrupted.
+are done are left alone.
+
+exit codes: 0 done; 1 failed; 2 wrong call or recipe; 130 interrupted
 """
 
 import argparse

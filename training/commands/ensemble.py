@@ -2,7 +2,9 @@
 
 Each bundle's members are averaged and cleaned up by themselves, then the results are averaged (`--fuse
 cleaned`, as the AMOS22 entry with large batches and large patches does); or all members become one ensemble
-(`--fuse members`). Exit codes: 0 done, 1 the bundles do not go together, 2 wrong call.
+(`--fuse members`).
+
+exit codes: 0 done; 1 the bundles do not go together; 2 wrong call
 """
 
 import argparse

@@ -1,4 +1,8 @@
-"""`python -m training export`: checkpoints become a bundle, if onnxruntime computes what torch computes."""
+"""`python -m training export`: checkpoints become a bundle, if onnxruntime computes what torch computes.
+
+exit codes: 0 written; 1 onnxruntime computes something else, or checkpoints do not go together; 2 wrong call,
+or a checkpoint that is not there; in both cases nothing is written
+"""
 
 import argparse
 from pathlib import Path

@@ -5,7 +5,9 @@ Writes `fingerprint.json` and `fingerprint.png` beside the data and prints a tab
 
 With --write-annotated it proposes `annotated.json`: which structures each case annotates, by what occurs in
 it. Look at it before you keep it: an organ that was removed, or a tumor that is not there, does not occur
-either, and yet the case annotates it. Exit codes: 0 done, 1 failed, 2 wrong call.
+either, and yet the case annotates it.
+
+exit codes: 0 done; 1 failed; 2 wrong call
 """
 
 import argparse

@@ -43,7 +43,7 @@ def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Declare how a network is trained, apart from recipe and data: what `run_words` gives on to `train`."""
-    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default: 0)")
     parser.add_argument(
         "--steps", type=int, help="optimizer steps instead of what the recipe says; the schedule follows"
     )
@@ -55,12 +55,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="auto: the fastest that is safe here (default: what the recipe says)",
     )
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
-    parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default 1)")
+    parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default: 1)")
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs"
     )
     parser.add_argument(
-        "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default 8192)"
+        "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default: 8192)"
     )
     parser.add_argument(
         "--anatomy",
@@ -69,7 +69,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="label maps to paint over, where the recipe makes synthetic cases while it trains (synthesis)",
     )
     parser.add_argument(
-        "--case-makers", type=int, default=1, metavar="N", help="processes that make them (default 1)"
+        "--case-makers", type=int, default=1, metavar="N", help="processes that make them (default: 1)"
     )
     parser.add_argument(
         "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"

@@ -1,4 +1,7 @@
-"""`python -m training phantom`: procedural CTs with truth, as a data-set folder."""
+"""`python -m training phantom`: procedural CTs with truth, as a data-set folder.
+
+exit codes: 0 written; 1 a value out of range, or no usable label map; 2 wrong call
+"""
 
 import argparse
 from pathlib import Path
@@ -10,7 +13,7 @@ from training.phantom.case import COVERAGES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `phantom`."""
     parser.add_argument("--cases", type=int, required=True, metavar="N", help="number of cases to write")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default: 0)")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write, created if missing"
     )
@@ -26,17 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.5,
         metavar="P",
-        help="share of cases made from label maps (default 0.5)",
+        help="share of cases made from label maps (default: 0.5)",
     )
     parser.add_argument(
         "--elsewhere-share",
         type=float,
         default=0.0,
         metavar="P",
-        help="share of cases that show other parts of the body, without any organ (default 0)",
+        help="share of cases that show other parts of the body, without any organ (default: 0)",
     )
     parser.add_argument(
-        "--coverage", choices=COVERAGES, help="examination of all cases (default: drawn for each)"
+        "--coverage",
+        choices=COVERAGES,
+        metavar="EXAMINATION",
+        help=f"of all cases: {', '.join(COVERAGES)} (default: drawn for each)",
     )
     parser.add_argument(
         "--spacing-zyx-mm",
@@ -45,13 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("Z", "Y", "X"),
         help="spacing of all cases (default: drawn for each)",
     )
-    parser.add_argument("--workers", type=int, default=1, metavar="W", help="processes (default 1)")
+    parser.add_argument("--workers", type=int, default=1, metavar="W", help="processes (default: 1)")
     parser.add_argument(
         "--first-index",
         type=int,
         default=0,
         metavar="I",
-        help="number of the first case, to extend a folder (default 0)",
+        help="number of the first case, to extend a folder (default: 0)",
     )
 
 

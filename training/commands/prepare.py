@@ -1,8 +1,9 @@
 """`python -m training prepare`: bring all cases to a recipe's grid once, so that training reads only patches.
 
 `train --data STORE` reads what this wrote, by any recipe with the same grid: HU are stored, and become
-network input when they are read. Call it again to continue, or after cases were added or changed. Exit codes:
-0 done, 1 failed, 2 wrong call or recipe.
+network input when they are read. Call it again to continue, or after cases were added or changed.
+
+exit codes: 0 done; 1 failed; 2 wrong call or recipe
 """
 
 import argparse

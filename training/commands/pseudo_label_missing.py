@@ -2,7 +2,9 @@
 
 `annotated.json` says what each case annotates. Given labels stay as they are; only background becomes an
 organ, and only one that the case does not annotate. A lesion is never a pseudo-label. An interrupted call
-goes on where it ended. Exit codes: 0 done, 1 failed, 2 wrong call.
+goes on where it ended.
+
+exit codes: 0 done; 1 failed; 2 wrong call
 """
 
 import argparse

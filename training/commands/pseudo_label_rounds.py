@@ -2,7 +2,9 @@
 
 u of a case is the mean, over the rounds after the first, of the voxels that changed since the round before,
 as a share of the foreground. Cases with u up to --most-unstable make a data set, with the labels of the last
-round; `stability.csv` and `stability.png` in it show all cases. Exit codes: 0 done, 1 failed, 2 wrong call.
+round; `stability.csv` and `stability.png` in it show all cases.
+
+exit codes: 0 done; 1 failed; 2 wrong call
 """
 
 import argparse

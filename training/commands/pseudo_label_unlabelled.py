@@ -1,7 +1,9 @@
 """Label cases that have no labels at all, and write them as a data set: one round of pseudo-labels.
 
 Labels of lesions are left out: a lesion is never a pseudo-label, and `annotated.json` says that none is
-annotated. An interrupted call goes on where it ended. Exit codes: 0 done, 1 failed, 2 wrong call.
+annotated. An interrupted call goes on where it ended.
+
+exit codes: 0 done; 1 failed; 2 wrong call
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
 Each step is a command of `python -m training`, and its results lie in --output in a folder of its name. Steps
 that are done are left alone as long as what they depend on stays the same: their fields, recipes and data. A
-plan that was interrupted, or killed, goes on where it was when it is called again. Exit codes: 0 done, 1 a
-step failed, 2 wrong call or plan, 130 interrupted.
+plan that was interrupted, or killed, goes on where it was when it is called again.
+
+exit codes: 0 done; 1 a step failed; 2 wrong call or plan; 130 interrupted
 """
 
 import argparse

@@ -1,9 +1,15 @@
-"""`python -m training train`: a recipe and a data set become checkpoints."""
+"""`python -m training train`: a recipe and a data set become checkpoints.
+
+exit codes: 0 trained; 1 the data are not usable, or training failed; 2 wrong call or recipe, or data or a
+checkpoint that are not there; 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP
+(--resume goes on)
+"""
 
 import argparse
 from pathlib import Path
 
 from training.commands.options import add_run_options
+from training.recipes.recipe_names import known_recipes
 
 WORK = "training.commands.work.train_work"
 
@@ -13,7 +19,8 @@ ALWAYS, IF_THERE = "always", "auto"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `train`."""
-    parser.add_argument("recipe", help="name of a recipe in training/recipes, or a YAML file")
+    parser.epilog = f"recipes: {', '.join(known_recipes())}"
+    parser.add_argument("recipe", help="name of a recipe, see below, or a YAML file")
     parser.add_argument(
         "--data",
         type=Path,
@@ -39,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation",
         default="0.1",
         metavar="DIR|FRACTION",
-        help="held-out data set, or share of --data (default 0.1; 0 is none)",
+        help="held-out data set, or share of --data (default: 0.1; 0 is none)",
     )
     parser.add_argument(
         "--hold-out",

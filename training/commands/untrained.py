@@ -1,4 +1,7 @@
-"""`python -m training untrained`: a bundle with random weights, to measure time and memory of a network."""
+"""`python -m training untrained`: a bundle with random weights, to measure time and memory of a network.
+
+exit codes: 0 written; 1 the folder is there already, or cannot be written; 2 wrong call
+"""
 
 import argparse
 from pathlib import Path

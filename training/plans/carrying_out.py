@@ -17,7 +17,8 @@ from training.plans.plan_document import Plan, wanted
 from training.plans.pseudo_label_steps import PseudoLabelMissingStep
 from training.plans.step_hashes import Parts, parts_of_steps
 from training.plans.step_parts import Machine, What, reference_of
-from training.recipes.extending import FOLDERS, find_recipe
+from training.recipes.extending import find_recipe
+from training.recipes.recipe_names import FOLDERS
 from training.runs.run_files import BEST, LAST
 from training.training_errors import PlanError, TrainingError
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import yaml
 
+from training.recipes.recipe_names import FOLDERS, known_recipes
 from training.training_errors import RecipeError
 
-RECIPES = Path(__file__).parent
-FOLDERS = (RECIPES, RECIPES / "published")
-"""Where recipes are found by their name."""
 EXTENDS, LABEL_SET = "extends", "label_set"
 SUFFIXES = (".yaml", ".yml")
 
@@ -38,11 +36,6 @@ def find_recipe(name_or_path: str, folder: Path | None = None) -> Path:
     near = get_close_matches(name_or_path, known, n=1)
     meant = f"; did you mean {near[0]}?" if near else f", and not one of {', '.join(known)}"
     raise RecipeError(f"recipe {name_or_path}: no such file or recipe{meant}")
-
-
-def known_recipes() -> tuple[str, ...]:
-    """Names of our own recipes."""
-    return tuple(sorted(path.stem for folder in FOLDERS for path in folder.glob("*.yaml")))
 
 
 def read_recipe_document(path: Path, standing_on_it: Sequence[Path] = ()) -> dict[str, Any]:

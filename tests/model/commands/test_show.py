@@ -1,11 +1,18 @@
 """What `python -m model show` says of bundles."""
 
+import pytest
+
 from model.__main__ import main
 from model.manifest.clean_up import LargestComponent
 from model.manifest.fusion import CleanedGroupsFusion
 from model.manifest.output import Output, Sigmoid
 from tests.inference.bundles import localization, make_bundle, member
 from tests.places import ROOT
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 def shown(capsys, bundle):
@@ -30,6 +37,13 @@ def test_the_embedded_bundle_fits_a_screen(capsys):
         "CC BY 4.0",
     ):
         assert expected in text
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(200, 110), (80, 80), (20, 40)])
+def test_lines_fit_the_terminal(capsys, monkeypatch, columns, widest):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lengths = [len(line) for line in shown(capsys, ROOT / "bundles" / "default")]
+    assert widest - 12 < max(lengths) <= widest
 
 
 def test_what_differs_from_the_plain_is_named(capsys, tmp_path):

@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from tests.training.tiny import DOCUMENT
-from training.recipes.extending import find_recipe, known_recipes, laid_over, read_recipe_document
+from training.recipes.extending import find_recipe, laid_over, read_recipe_document
 from training.recipes.loading import load_recipe
+from training.recipes.recipe_names import known_recipes
 from training.training_errors import RecipeError
 
 

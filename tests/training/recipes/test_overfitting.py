@@ -16,8 +16,8 @@ import predict
 from eval.scoring.metrics import dice_per_label
 from tests.training.tiny import write_case
 from training.__main__ import main
-from training.recipes.extending import known_recipes
 from training.recipes.loading import load_recipe
+from training.recipes.recipe_names import known_recipes
 from training.runs.run import BEST, LOG
 
 TINY = [name for name in known_recipes() if name.endswith("-tiny")]

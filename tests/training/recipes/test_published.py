@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model.networks.build import build
 from model.schema import dump
-from training.recipes.extending import find_recipe, known_recipes, read_recipe_document
+from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.loading import load_recipe
+from training.recipes.recipe_names import known_recipes
 
 PUBLISHED = [name for name in known_recipes() if find_recipe(name).parent.name == "published"]
 FULL = [name for name in PUBLISHED if not name.endswith("-tiny")]

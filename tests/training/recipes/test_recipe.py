@@ -14,8 +14,8 @@ from model.manifest.tiling import AllWindows, GaussianImportance
 from model.schema import dump
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, NETWORK, tiny_recipe
-from training.recipes.extending import RECIPES
 from training.recipes.loading import load_recipe, recipe_from
+from training.recipes.recipe_names import RECIPES
 from training.training_errors import RecipeError
 
 ZSCORE = {"kind": "clip_zscore", "lower": 0, "upper": 1, "mean": 0, "std": 1}
