@@ -9,14 +9,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from model.arrays import F64
+from model.colours import colours_of
+from model.labels import LabelSet
 from training.whole_files import whole_file
 
 TABLE, PICTURE = "log.csv", "curves.png"
 # Blue and orange of Okabe and Ito, which readers with colour vision deficiencies tell apart.
 EACH_STEP, SMOOTH = "#9ecae1", "#0072b2"
 RATE, MEAN = "#e69f00", "#000000"
+EDGE = "#808080"
+"""Around the colours of structures, some of which are too light for a white page."""
+FEW = 20
+"""Points below which each has a marker."""
 SMOOTHED_OVER = 0.05
 """Share of the run over which the smooth loss is averaged."""
 MOST_CLASSES = 20
@@ -42,8 +50,15 @@ def write_table(entries: Entries, path: Path) -> None:
         writer.writerows(rows.values())
 
 
-def draw_curves(entries: Entries, title: str, path: Path) -> None:
-    """Loss and learning rate above, Dice of each structure and their mean below."""
+def draw_curves(entries: Entries, title: str, labels: LabelSet, path: Path) -> None:
+    """Write `figure_of` as a picture."""
+    figure = figure_of(entries, title, labels)
+    with whole_file(path) as partial:
+        figure.savefig(partial, dpi=110, format="png")
+
+
+def figure_of(entries: Entries, title: str, labels: LabelSet) -> Figure:
+    """Loss and learning rate above; below Dice of each structure, in its colour, and their mean."""
     steps = [entry for entry in entries if "loss" in entry]
     validations = [entry for entry in entries if "mean_dice" in entry]
     figure = Figure(figsize=(9, 6.5 if validations else 3.6), layout="constrained")
@@ -51,21 +66,24 @@ def draw_curves(entries: Entries, title: str, path: Path) -> None:
     panels = figure.subplots(2 if validations else 1, 1, sharex=True, squeeze=False)[:, 0]
     _draw_loss(panels[0], steps)
     if validations:
-        _draw_dice(panels[1], validations)
+        _draw_dice(panels[1], validations, colours_of_curves(labels))
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[-1].set_xlabel("step")
     figure.suptitle(title)
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=110, format="png")
+    return figure
 
 
 def _draw_loss(axes: Axes, steps: Entries) -> None:
     at = [entry["step"] for entry in steps]
     losses = np.array([entry["loss"] for entry in steps])
     width = max(1, round(SMOOTHED_OVER * len(losses)))
-    axes.plot(at, losses, color=EACH_STEP, linewidth=0.8, label="each step")
-    axes.plot(at, smoothed(losses, width), color=SMOOTH, label=f"mean of {width} steps")
+    # A curve of one point is seen by its marker alone.
+    marker = "." if len(losses) < FEW else ""
+    axes.plot(at, losses, color=EACH_STEP, linewidth=0.8, marker=marker, label="each step")
+    if width > 1:
+        axes.plot(at, smoothed(losses, width), color=SMOOTH, label=f"mean of {width} steps")
     axes.set_ylabel("loss")
-    axes.legend(loc="upper right", frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=8)
     axes.grid(alpha=0.3)
     right = axes.twinx()
     right.plot(at, [entry["learning_rate"] for entry in steps], color=RATE, linestyle="--", linewidth=1)
@@ -73,12 +91,31 @@ def _draw_loss(axes: Axes, steps: Entries) -> None:
     right.set_ylim(bottom=0)
 
 
-def _draw_dice(axes: Axes, validations: Entries) -> None:
+def colours_of_curves(labels: LabelSet) -> dict[str, str]:
+    """Colour of each structure as `#rrggbb`, and of pairs that a network sees as one: that of the left.
+
+    >>> from model.labels import FLARE22
+    >>> [colours_of_curves(FLARE22)[name] for name in ("liver", "left kidney", "kidney")]
+    ['#c04b4b', '#f08c21', '#f08c21']
+    """
+    colours = colours_of(labels)
+    return {pair.merged: colours[pair.left] for pair in labels.pairs} | colours
+
+
+def _draw_dice(axes: Axes, validations: Entries, colours: Mapping[str, str]) -> None:
     names = list(dict.fromkeys(name for entry in validations for name in entry["dice"]))[:MOST_CLASSES]
-    marker = "o" if len(validations) < 20 else ""
+    marker = "o" if len(validations) < FEW else ""
     for name in names:
         found = [(entry["step"], entry["dice"][name]) for entry in validations if name in entry["dice"]]
-        axes.plot(*zip(*found, strict=True), linewidth=0.9, marker=marker, markersize=3, label=name)
+        axes.plot(
+            *zip(*found, strict=True),
+            color=colours.get(name, SMOOTH),  # A network of one foreground knows no structures.
+            linewidth=1.2,
+            marker=marker,
+            markersize=3.5,
+            label=name,
+            path_effects=[withStroke(linewidth=2.4, foreground=EDGE)],
+        )
     means = [(entry["step"], entry["mean_dice"]) for entry in validations]
     axes.plot(*zip(*means, strict=True), color=MEAN, linewidth=2, marker=marker, markersize=4, label="mean")
     axes.set_ylabel("validation Dice")

@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from model.labels import FLARE23
 from tests.training.tiny import grid_case, tiny_recipe, write_dataset
 from training.data.folders import labelled_cases
 from training.data.quick_hash import data_sha256
 from training.runs.checkpoints import RunInfo
 from training.runs.log import forget_log_after, read_log, write_log
-from training.runs.loss_curves import draw_curves, smoothed, write_table
+from training.runs.loss_curves import draw_curves, figure_of, smoothed, write_table
 from training.runs.overlay import Middle, overlay
 from training.runs.record import RECORD, write_record
 from training.runs.run import start_run
@@ -43,9 +44,38 @@ def test_a_row_for_each_step(tmp_path):
 
 @pytest.mark.parametrize("entries", [ENTRIES, ENTRIES[:2], []], ids=["all", "no validation", "nothing"])
 def test_curves_are_drawn_whatever_there_is(tmp_path, entries):
-    draw_curves(entries, "tiny", tmp_path / "curves.png")
+    draw_curves(entries, "tiny", FLARE23, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > 500
+
+
+def test_structures_have_the_colours_of_every_picture():
+    """Eleven curves: matplotlib's own ten colours begin anew at the last."""
+    names = [*FLARE23.names[:9], "kidney", "tumor"]
+    entries = [*ENTRIES[:2], {"step": 2, "dice": dict.fromkeys(names, 0.5), "mean_dice": 0.5}]
+    _, dice, _ = figure_of(entries, "tiny", FLARE23).axes
+    drawn = {line.get_label(): line.get_color() for line in dice.get_lines()}
+    assert (drawn["liver"], drawn["tumor"], drawn["kidney"]) == ("#c04b4b", "#f8e700", "#f08c21")
+    assert len(set(drawn.values())) == len(drawn) == 12
+
+
+def test_a_network_of_one_foreground_has_a_curve_too():
+    entries = [*ENTRIES[:2], {"step": 2, "dice": {"foreground": 0.5}, "mean_dice": 0.5}]
+    _, dice, _ = figure_of(entries, "tiny", FLARE23).axes
+    assert [line.get_label() for line in dice.get_lines()] == ["foreground", "mean"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "curves"), [(4, ["each step"]), (60, ["each step", "mean of 3 steps"])], ids=str
+)
+def test_short_runs_have_whole_steps_and_no_mean_of_one(steps, curves):
+    entries = [{"step": step, "loss": 1.0, "learning_rate": 0.1} for step in range(1, steps + 1)]
+    loss, _ = figure_of(entries, "tiny", FLARE23).axes
+    assert [line.get_label() for line in loss.get_lines()] == curves
+    assert all(tick == round(tick) for tick in loss.get_xticks())
+    legend = loss.get_legend()
+    loss.figure.canvas.draw()
+    assert legend.get_window_extent().y0 >= loss.get_window_extent().y1, "the legend lies on the curve"
 
 
 def test_a_mean_of_the_values_before():

@@ -233,7 +233,7 @@ def _draw(run: Run) -> None:
     with suppress(OSError, WriteError):
         entries = read_log(run.folder / LOG)
         write_table(entries, run.folder / TABLE)
-        draw_curves(entries, run.info.recipe.name, run.folder / PICTURE)
+        draw_curves(entries, run.info.recipe.name, run.info.recipe.labels, run.folder / PICTURE)
 
 
 def _one_line(error: Exception, output: Path) -> str:
