@@ -32,8 +32,8 @@ from inference.cohort.opening import (
     predictor_for,
     value_unit,
 )
-from inference.cohort.organ_table import check_tables, write_tables
-from inference.cohort.outcome import Outcome, exit_code, findings, look_at, naming, summary
+from inference.cohort.organ_table import check_tables, table_paths, write_tables
+from inference.cohort.outcome import Outcome, exit_code, findings, look_at, naming, places, summary
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
@@ -101,6 +101,7 @@ def _run(call: Call, console: Console) -> int:
     try:
         _segment_all(call, bundle, planner, further, cases, tell=tell, progress=console.progress)
     except BaseException:
+        console.end_progress()
         try:
             report()
         except OutputError as error:
@@ -108,9 +109,18 @@ def _run(call: Call, console: Console) -> int:
                 f"error: {one_line(error)}"
             )  # What ended the run matters more, and is told after this.
         raise
+    console.end_progress()
     report()
-    console.say(summary(outcomes, time.perf_counter() - start))
+    console.say(summary(outcomes, time.perf_counter() - start) + _written(call, outcomes))
     return exit_code(outcomes)
+
+
+def _written(call: Call, outcomes: Sequence[Outcome]) -> str:
+    """Where the results of a run lie that came to its end."""
+    has_labels = any(each.status != "failed" or each.has_label_map for each in outcomes)
+    tables = None if call.statistics is None else " and ".join(map(str, table_paths(call.statistics)))
+    labels = call.output if has_labels else None
+    return places({"labels in": labels, "organs in": tables, "report": call.report})
 
 
 def _check_files(call: Call) -> None:
@@ -238,7 +248,7 @@ def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: b
     else:
         result = printable(outcome.case.output_name)
         found = findings(outcome, organs)
-        console.say(f"{name} -> {result}: {outcome.timings}; {outcome.seconds:.1f} s; {found}")
+        console.say(f"{name} -> {result}: {found}; {outcome.seconds:.1f} s ({outcome.timings})")
 
 
 def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> int:

@@ -92,12 +92,15 @@ def organ_figures(organs: Sequence[OrganFigures], unit: str = "") -> Iterator[di
 def findings(outcome: Outcome, organs: Sequence[str]) -> str:
     """What a person wants to know of a result: `11 of 13 organs (no gallbladder; mere crumbs of spleen)`.
 
+    Before that `DOUBTFUL, see the warning; `, should it be.
+
     Args:
         outcome: of a case that was segmented.
         organs: what could have been found, in the order of the label set.
     """
+    doubtful = "DOUBTFUL, see the warning; " if outcome.doubts else ""
     if SCATTERED in outcome.warnings and not outcome.organs:
-        return "organs not counted, see the warning"
+        return f"{doubtful}organs not counted, see the warning"
     crumbs = [organ for organ in outcome.organs if organ.crumb]
     counted = organs_in_words(
         organs,
@@ -111,7 +114,7 @@ def findings(outcome: Outcome, organs: Sequence[str]) -> str:
         if organ.name not in organs
     ]
     parts = [counted] if organs else []
-    return ", ".join([*parts, *lesions, *(["DOUBTFUL, see the warning"] if outcome.doubts else [])])
+    return doubtful + ", ".join([*parts, *lesions])
 
 
 def look_at(doubts: Sequence[str], *, rest: str) -> str:
@@ -153,3 +156,12 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     }
     parts = ", ".join(f"{count} {what}" for what, count in named.items() if count)
     return f"{len(outcomes)} case{'s' * (len(outcomes) != 1)}: {parts}; {seconds:.1f} s"
+
+
+def places(written: Mapping[str, object]) -> str:
+    """Where results lie, as the last line of a run ends: `; labels in out; page page.html`.
+
+    Args:
+        written: what, and the path as the user typed it; None for what was not written.
+    """
+    return "".join(f"; {what} {printable(str(path))}" for what, path in written.items() if path is not None)

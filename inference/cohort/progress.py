@@ -38,6 +38,10 @@ class Console:
         self._bar = "" if done == total else bar[:79]
         self._write(self._err, self._bar)
 
+    def end_progress(self) -> None:
+        """Take the bar away for good: what is printed from now on is the end of a run, however it ended."""
+        self._clear()
+
     def _print(self, stream: TextIO, text: str) -> None:
         bar = self._bar
         self._clear()

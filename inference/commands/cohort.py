@@ -26,9 +26,9 @@ from inference.cohort.cluster.driver.case_queue import in_part
 from inference.cohort.cluster.driver.cohort_call import CohortCall
 from inference.cohort.cluster.driver.cohort_page import PageFigures, page_of
 from inference.cohort.cluster.driver.cohort_run import CohortRun, Standing
-from inference.cohort.cluster.driver.cohort_search import find_tasks
+from inference.cohort.cluster.driver.cohort_search import as_typed, find_tasks
 from inference.cohort.cluster.driver.earlier_runs import left_to_do
-from inference.cohort.cluster.driver.live_view import LiveView, duration
+from inference.cohort.cluster.driver.live_view import LiveView, summary
 from inference.cohort.cluster.driver.ray_cluster import RayCluster, check_address, connect
 from inference.cohort.cluster.driver.seats import setup_for
 from inference.cohort.cluster.driver.worker_processes import processes_of_this_machine
@@ -38,16 +38,14 @@ from inference.cohort.cluster.worker.scratch import sweep_scratch
 from inference.cohort.cluster.worker.worker_engine import Engine
 from inference.cohort.further_results import SUFFIXES, object_writer
 from inference.cohort.opening import value_unit
-from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables
+from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables, table_paths
+from inference.cohort.outcome import places
 from inference.cohort.progress import Console
 from inference.errors import UsageError
 from inference.imaging.writing import whole_file
 from inference.option_values import Once, add_statistics, at_least_one
 from model.bundle import ModelBundle, load_bundle
 from model.case_names import printable
-
-MOST_NAMED = 3
-"""Cases that failed in earlier runs are named up to so many."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -187,7 +185,7 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
         check_tables(call.statistics, call.report, output)
     results.check()
     standing = Standing(total=len({task.case for task in tasks}))
-    view = LiveView(console, standing, draws=sys.stderr.isatty())
+    view = LiveView(console, standing, draws=sys.stderr.isatty(), as_typed=as_typed(call.input))
     todo = left_to_do(call, tasks, results, standing, view.tell, bundle.sha256)
     engine = opens(call, console) if todo else None
     try:
@@ -202,12 +200,16 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
                 progress=view.progress,
             ).run(todo)
     finally:
+        console.end_progress()
         if not all(worker.is_there for worker in standing.workers.values()):
             results.sweep(results.earlier().unfinished)
             sweep_scratch()
         failed = _write_all(call, tasks, results, bundle, console, standing.unrecorded)
     failed_before = [case for case in failed if case in standing.earlier]
-    console.say(_summary(standing, failed_before, time.monotonic() - started_s))
+    said = summary(standing, failed_before, time.monotonic() - started_s)
+    tables = None if call.statistics is None else " and ".join(map(str, table_paths(call.statistics)))
+    labels = f"labels and {table_name(call.part)} in"
+    console.say(said + places({labels: call.output, "organs in": tables, "page": call.report}))
     return int(bool(failed))
 
 
@@ -278,32 +280,6 @@ def _write_all(
 def _organs_of(fate: Fate) -> OrgansOfCase:
     organs = fate.organs or ()
     return OrgansOfCase(case=printable(fate.case), status=fate.status, doubts=fate.doubts, organs=organs)
-
-
-def _summary(standing: Standing, failed_before: Sequence[str], seconds: float) -> str:
-    """`20 cases: 15 segmented, 1 failed, 4 done before; 3 min`.
-
-    Args:
-        standing: of the run.
-        failed_before: cases that failed in runs before it and count for its exit code, though nothing was
-            said of them: `4 done before, of which 1 failed (p2/bad); 3 min; try again with --retry-failed`.
-        seconds: that it took.
-    """
-    counts = {
-        f"segmented{f' ({standing.doubtful} doubtful)' if standing.doubtful else ''}": standing.segmented,
-        "failed": standing.failed,
-        "skipped": standing.skipped,
-        "done before": len(standing.earlier),
-    }
-    parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    cases = f"{standing.total} case{'s' * (standing.total != 1)}"
-    remedy = ""
-    if failed_before:
-        more = len(failed_before) - MOST_NAMED
-        named = [*map(printable, failed_before[:MOST_NAMED]), *([f"{more} more"] if more > 0 else [])]
-        parts += f", of which {len(failed_before)} failed ({', '.join(named)})"
-        remedy = "; try again with --retry-failed"
-    return f"{cases}{f': {parts}' if parts else ''}; {duration(seconds)}{remedy}"
 
 
 def _natural(text: str) -> int:

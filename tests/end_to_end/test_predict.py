@@ -70,7 +70,8 @@ def test_one_case_from_start_to_end(bench, bundle, capsys):
     assert set(np.unique(found).tolist()) <= {0, *FLARE23.ids.values()}
     out, err = capsys.readouterr()
     case, summary = out.splitlines()
-    assert case.startswith("case_0000.nii.gz -> case.nii.gz: read ")
+    assert case.startswith("case_0000.nii.gz -> case.nii.gz: DOUBTFUL, see the warning; ")
+    assert "; labels in " in summary
     assert summary.startswith("1 case: 1 segmented (1 doubtful); ")
     assert told(err) == []
 

@@ -102,12 +102,39 @@ def said(outcome, *, debug=False):
 
 
 def test_a_case_that_was_segmented():
-    timings = Timings(seconds={"read": 0.25, "networks": 4.0})
+    timings = Timings(seconds={"read": 0.25, "runs": 4.0})
     outcome = Outcome(case=CASE, status="segmented", timings=timings, warnings=("odd", "slow"))
     assert said(outcome) == (
-        "a_0000.nii.gz -> a.nii.gz: read 0.2 s, networks 4.0 s; 4.2 s; 0 of 2 organs (no liver, no spleen)\n",
+        "a_0000.nii.gz -> a.nii.gz: 0 of 2 organs (no liver, no spleen); 4.2 s (read 0.2 s, runs 4.0 s)\n",
         "warning: a_0000.nii.gz: odd\nwarning: a_0000.nii.gz: slow\n",
     )
+
+
+def test_what_is_doubtful_is_said_first():
+    outcome = Outcome(case=CASE, status="segmented", doubts=("no spleen",))
+    assert said(outcome)[0].startswith(
+        "a_0000.nii.gz -> a.nii.gz: DOUBTFUL, see the warning; 0 of 2 organs ("
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "changes", "said"),
+    [
+        ({"status": "segmented"}, {}, "; labels in out"),
+        ({"status": "skipped"}, {"report": Path("run.json")}, "; labels in out; report run.json"),
+        ({"status": "failed"}, {}, ""),
+        ({"status": "failed", "has_label_map": True}, {}, "; labels in out"),
+        (
+            {"status": "segmented"},
+            {"statistics": Path("volumes")},
+            "; labels in out; organs in volumes.csv and volumes.json",
+        ),
+    ],
+    ids=str,
+)
+def test_the_last_line_says_where_results_lie(outcome, changes, said):
+    call = Call(input=Path("in"), output=Path("out"), bundle=Path("bundle"), **changes)
+    assert command._written(call, [Outcome(case=CASE, **outcome)]) == said
 
 
 def test_a_case_that_was_skipped():

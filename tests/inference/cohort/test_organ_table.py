@@ -121,9 +121,16 @@ def test_earlier_tables_are_written_over(tmp_path):
     ("changes", "said"),
     [
         ({"organs": (LIVER,)}, "1 of 3 organs (no spleen, no aorta)"),
-        ({"organs": (LIVER,), "doubts": (DOUBT,)}, "1 of 3 organs (no spleen, no aorta), DOUBTFUL, see"),
+        (
+            {"organs": (LIVER,), "doubts": (DOUBT,)},
+            "DOUBTFUL, see the warning; 1 of 3 organs (no spleen, no aorta)",
+        ),
         ({}, "0 of 3 organs (no liver, no spleen, no aorta)"),
         ({"warnings": (str(ScatteredError()),)}, "organs not counted, see the warning"),
+        (
+            {"warnings": (str(ScatteredError()),), "doubts": (DOUBT,)},
+            "DOUBTFUL, see the warning; organs not counted",
+        ),
         ({"organs": (LIVER, CRUMB)}, "1 of 3 organs (no aorta; mere crumbs of spleen)"),
         (
             {"organs": (LIVER, CRUMB, PART)},

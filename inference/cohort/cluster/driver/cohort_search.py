@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +50,21 @@ def find_tasks(location: str, channels: int) -> list[Task]:
     if not tasks:
         raise UsageError(f"{location}: holds no image; put in {FORMATS}")
     return _without_clashes(tasks)
+
+
+def as_typed(location: str) -> Callable[[str], str]:
+    """Gives the paths of a cohort's images in a message the form in which the user typed the cohort's.
+
+    Workers may run in another folder, or on another machine, so they are told of whole paths.
+
+    Args:
+        location: as for `find_tasks`.
+    """
+    typed = location.rpartition("/")[0] if location.lower().endswith(".csv") else location.rstrip("/")
+    storage = open_storage(typed or ".")
+    if not storage.is_local or not storage.root:
+        return str
+    return lambda text: text.replace(f"{storage.root}/", f"{typed}/" if typed else "")
 
 
 def _in_folder(storage: Storage, folder: str, held: Sequence[Entry], channels: int) -> Iterator[Task]:

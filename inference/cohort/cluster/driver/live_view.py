@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 
 from inference.cohort.cluster.cohort_results import OUTCOME_SUFFIX
 from inference.cohort.cluster.driver.cohort_run import Standing
@@ -14,6 +15,8 @@ SAYS_S = 60.0
 """Seconds between two lines where there is no terminal to draw on."""
 WINDOW = 200
 """Cases over which the rate is taken."""
+MOST_NAMED = 3
+"""Cases that failed in earlier runs are named up to so many."""
 SHOWN = 8
 """Workers whose busy share is shown one by one; of more, the mean and the least."""
 
@@ -21,10 +24,14 @@ SHOWN = 8
 class LiveView:
     """Draws on a terminal, and says a line a minute elsewhere."""
 
-    def __init__(self, console: Console, standing: Standing, *, draws: bool) -> None:
+    def __init__(
+        self, console: Console, standing: Standing, *, draws: bool, as_typed: Callable[[str], str] = str
+    ) -> None:
         self._console = console
         self._standing = standing
         self._draws = draws
+        self._as_typed = as_typed
+        """Gives paths in messages the form that the user gave them."""
         self._said_s = time.monotonic()
         self._ends_s = deque([time.monotonic()], maxlen=WINDOW)
 
@@ -32,9 +39,9 @@ class LiveView:
         """A case met its fate: failures, warnings and doubts are said, the rest is counted."""
         self._ends_s.append(time.monotonic())
         if fate.status == "failed":
-            self._console.complain(f"error: {printable(fate.reason)}")
+            self._console.complain(f"error: {printable(self._as_typed(fate.reason))}")
         for warning in fate.warnings:
-            self._console.complain(f"warning: {printable(fate.case)}: {printable(warning)}")
+            self._console.complain(f"warning: {printable(fate.case)}: {printable(self._as_typed(warning))}")
         if fate.doubts:
             told = look_at(fate.doubts, rest=fate.case + OUTCOME_SUFFIX)
             self._console.complain(f"warning: {printable(fate.case)}: {printable(told)}")
@@ -65,6 +72,32 @@ class LiveView:
         elif shares:
             parts.append(f"busy {' '.join(f'{100 * share:.0f}' for share in shares)} %")
         return ", ".join(parts)
+
+
+def summary(standing: Standing, failed_before: Sequence[str], seconds: float) -> str:
+    """`20 cases: 15 segmented, 1 failed, 4 done before; 3 min`.
+
+    Args:
+        standing: of the run.
+        failed_before: cases that failed in runs before it and count for its exit code, though nothing was
+            said of them: `4 done before, of which 1 failed (p2/bad); 3 min; try again with --retry-failed`.
+        seconds: that it took.
+    """
+    counts = {
+        f"segmented{f' ({standing.doubtful} doubtful)' if standing.doubtful else ''}": standing.segmented,
+        "failed": standing.failed,
+        "skipped": standing.skipped,
+        "done before": len(standing.earlier),
+    }
+    parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    cases = f"{standing.total} case{'s' * (standing.total != 1)}"
+    remedy = ""
+    if failed_before:
+        more = len(failed_before) - MOST_NAMED
+        named = [*map(printable, failed_before[:MOST_NAMED]), *([f"{more} more"] if more > 0 else [])]
+        parts += f", of which {len(failed_before)} failed ({', '.join(named)})"
+        remedy = "; try again with --retry-failed"
+    return f"{cases}{f': {parts}' if parts else ''}; {duration(seconds)}{remedy}"
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,9 @@
 """A cohort on one machine: every case has one fate, whatever happens to workers and driver."""
 
+import io
 import os
 import signal
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +20,16 @@ from inference.cohort.cluster.driver.cohort_call import CohortCall
 from inference.cohort.cluster.driver.seats import Machine, room_on, workers_on
 from inference.cohort.cluster.driver.worker_processes import sight
 from inference.cohort.cluster.fates import Fate
-from inference.cohort.cluster.worker.warm_worker import WarmWorker
+from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
 from inference.cohort.one_case import OpenedCase
-from inference.errors import UsageError
+from inference.cohort.progress import Console
+from inference.commands.cohort import segment_cohort
+from inference.errors import DeviceError, UsageError
 from inference.runtime.process_memory import held_mb
 from model.bundle import load_bundle
 from tests.inference.cohort.cluster.conftest import bright_ml
 from tests.inference.cohort.cluster.fake_tools import DOUBT, FakeDevice, FakeTools
+from tests.inference.cohort.cluster.in_process import InProcess
 from tests.inference.images import voxels
 
 PATIENCE_S = 60.0
@@ -54,6 +59,68 @@ def test_the_output_mirrors_the_input(bench):
     assert (row["liver_ml"], row["spleen_ml"], row["doubts"]) == (f"{bright_ml():.2f}", "0.00", DOUBT)
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(bench.output / "p1/s1/ct.nii.gz")))
     assert np.array_equal(labels[1:], (voxels() > 100)[1:])
+
+
+class Terminal(io.StringIO):
+    """What a person sees in the end: each line after the last return to its start."""
+
+    def isatty(self):
+        return True
+
+    @property
+    def lines(self):
+        return [line.rpartition("\r")[2] for line in self.getvalue().split("\n")]
+
+
+class Leaving(InProcess):
+    """Its workers are gone as soon as the bar was drawn."""
+
+    def wait(self, timeout_s):
+        if "] 0/3 " in sys.stderr.getvalue():
+            raise DeviceError("no worker is left")
+        return super().wait(timeout_s)
+
+
+def test_the_bar_goes_when_the_run_ends(bench, monkeypatch):
+    """It is drawn twice a second at most, and so seldom after the last case."""
+    bench.put(*"abc")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    segment_cohort(bench.call(), Console(terminal, terminal), bench.in_process)
+    assert "] 0/3 " in terminal.getvalue()
+    said, end = terminal.lines
+    assert said.startswith("3 cases: 3 segmented; ")
+    assert end == ""
+
+
+def test_the_bar_goes_when_the_run_fails(bench, monkeypatch):
+    bench.put(*"abc")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    setups = [WorkerSetup(tools=bench.tools, output=str(bench.output))]
+    with pytest.raises(DeviceError):
+        segment_cohort(bench.call(), Console(terminal, terminal), lambda call, console: Leaving(setups))
+    assert terminal.lines == [""]
+
+
+def test_the_last_line_says_where_results_lie(bench, tmp_path):
+    bench.put("a")
+    page = tmp_path / "page.html"
+    code, out, _ = bench.run(report=page, statistics=tmp_path / "organs.csv")
+    tables = f"organs in {tmp_path}/organs.csv and {tmp_path}/organs.json"
+    assert code == 0
+    assert out[-1].endswith(f"; labels and outcomes.csv in {bench.output}; {tables}; page {page}")
+
+
+@pytest.mark.parametrize("typed", ["in", "../{}/in", "list.csv"])
+def test_failures_name_images_as_the_user_typed_the_cohort(bench, tmp_path, monkeypatch, typed):
+    (bench.source / "bad.nii.gz").write_bytes(b"no image")
+    (tmp_path / "list.csv").write_text("case,image\nbad,in/bad.nii.gz\n")
+    monkeypatch.chdir(tmp_path)
+    place = typed.format(tmp_path.name)
+    _, _, (error,) = bench.run(input=place)
+    shown = "in" if typed == "list.csv" else place
+    assert error.startswith(f"error: {shown}/bad.nii.gz: ")
 
 
 def test_a_poisonous_case_is_set_aside_and_harms_no_other(bench):
@@ -141,7 +208,7 @@ def test_what_failed_is_tried_again_only_where_asked_for(bench):
     bench.put("b")
     code, out, _ = bench.run(resume=True)
     assert (code, out[-1].split(";")[0]) == (1, "2 cases: 2 done before, of which 1 failed (b)")
-    assert out[-1].endswith("; try again with --retry-failed")
+    assert "; try again with --retry-failed; labels and " in out[-1]
     code, out, _ = bench.run(resume=True, retry_failed=True)
     assert (code, out[-1].split(";")[0]) == (0, "2 cases: 1 segmented, 1 done before")
     assert "--retry-failed" not in out[-1]
