@@ -104,6 +104,11 @@ def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults |
     )
 
 
+def made_by(bundle: ModelBundle) -> str:
+    """What made a result, for a page: release, and the bundle by name and by the hash of its manifest."""
+    return f"LeanSeg {VERSION}, bundle {bundle.manifest.name} ({bundle.sha256[:12]})"
+
+
 def expected_modalities(bundle: ModelBundle) -> tuple[str, ...]:
     """What a bundle takes its channels to be, as DICOM writes it; empty for one that may be anything."""
     return tuple(DICOM_MODALITIES[channel.modality] for channel in bundle.manifest.inputs)

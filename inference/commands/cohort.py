@@ -37,7 +37,7 @@ from inference.cohort.cluster.storage import open_storage
 from inference.cohort.cluster.worker.scratch import sweep_scratch
 from inference.cohort.cluster.worker.worker_engine import Engine
 from inference.cohort.further_results import SUFFIXES, object_writer
-from inference.cohort.opening import value_unit
+from inference.cohort.opening import made_by, value_unit
 from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables, table_paths
 from inference.cohort.outcome import places
 from inference.cohort.progress import Console
@@ -273,7 +273,8 @@ def _write_all(
         console.complain(f"warning: {call.statistics}: lacks {lacking} segmented without --statistics")
     if call.report is not None:
         with whole_file(call.report) as file:
-            file.write(page_of(figures, f"Cohort {call.input}").encode())
+            written = f"Written {time.strftime('%Y-%m-%d %H:%M')} by {made_by(bundle)}"
+            file.write(page_of(figures, f"Cohort {call.input}", written).encode())
     return failed
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from inference.cohort.cluster.driver.live_view import duration
 from inference.cohort.cluster.fates import Fate
+from model.arrays import F64, Mask
 from model.case_names import printable
 from model.organ_counts import ml_in_words
 
@@ -25,13 +26,22 @@ FEW = 5
 TEXTS = {"why", "look at", "warning", "organ"}
 """Heads of columns that hold text and stand on the left, as the first column does; others hold figures."""
 STYLE = """
+:root { color-scheme: light dark; --faint: #596373; --line: #ddd; --dot: #47a; --doubt: #a85a00 }
+@media (prefers-color-scheme: dark) {
+  :root { --faint: #9aa4b2; --line: #2a313b; --dot: #8ab4ff; --doubt: #ffb454 }
+  body { background: #0b0d10; color: #eceff3 }
+}
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 66rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem }
-th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
+h1, p, td.text { overflow-wrap: anywhere }
+div { overflow-x: auto; margin: .5rem 0 1.5rem }
+table { border-collapse: collapse }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child, th.text, td.text { text-align: left }
+td.text { min-width: 8rem }
 td:not(.text) { white-space: nowrap }
-svg { display: block } circle { fill: #47a; fill-opacity: .45 } p.note { color: #666 }
-line { stroke: #bbb } text { font-size: 11px; fill: #666 }
+svg { display: block } circle { fill: var(--dot); fill-opacity: .45 } p.note { color: var(--faint) }
+circle.doubtful { fill: none; stroke: var(--doubt); stroke-width: 2 }
+line { stroke: var(--line) } text { font-size: 11px; fill: var(--faint) }
 """
 
 
@@ -53,6 +63,8 @@ class PageFigures:
     """Cases with a label map whose outcome has no figures of organs."""
     cases: list[str] = field(default_factory=list)
     """Those that were segmented."""
+    is_doubtful: list[bool] = field(default_factory=list)
+    """Whether the result of each of them is."""
     seconds: list[float] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     volumes_ml: dict[str, list[float]] = field(default_factory=dict)
@@ -73,6 +85,7 @@ class PageFigures:
             self.doubtful_count += 1
             self.doubtful += [fate] if len(self.doubtful) < SHOWN else []
         self.cases.append(fate.case)
+        self.is_doubtful.append(bool(fate.doubts))
         self.seconds.append(fate.total_s)
         for stage, taken_s in fate.seconds.items():
             self.stages[stage] = self.stages.get(stage, 0.0) + taken_s
@@ -104,12 +117,23 @@ def odd_volumes(figures: PageFigures) -> list[tuple[float, str, str, float, floa
     return sorted(found, key=lambda row: -abs(row[0]))
 
 
-def page_of(figures: PageFigures, title: str) -> str:
-    """The page as HTML."""
+def page_of(figures: PageFigures, title: str, made_by: str) -> str:
+    """The page as HTML.
+
+    Args:
+        figures: of all outcomes.
+        title: its heading.
+        made_by: when and by what the cohort was segmented, on a line.
+    """
+    doubtful = f" ({figures.doubtful_count} doubtful)" if figures.doubtful_count else ""
+    counts = {f"{name}{doubtful * (name == 'segmented')}": count for name, count in figures.counts.items()}
     parts = [
-        f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title><style>{STYLE}</style>",
+        f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title>"
+        '<meta name=viewport content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style>",
         f"<h1>{escape(printable(title))}</h1>",
-        "<p>" + ", ".join(f"{count} {status}" for status, count in figures.counts.items() if count) + "</p>",
+        "<p>" + ", ".join(f"{count} {name}" for name, count in counts.items() if count) + "</p>",
+        f'<p class="note">{escape(printable(made_by))}. Not a medical device.</p>',
         *_failures(figures),
         *_doubtful(figures),
         *_warned(figures),
@@ -149,7 +173,7 @@ def _odd(figures: PageFigures) -> Iterable[str]:
         "A reason to look, not a finding: scans that show a part of the body are odd too.</p>"
     )
     rows = [
-        (case, structure, f"{volume:.1f}", f"{median:.1f}", f"{deviation:+.1f}")
+        (_marked(case, figures), structure, f"{volume:.1f}", f"{median:.1f}", f"{deviation:+.1f}")
         for deviation, case, structure, volume, median in odd[:SHOWN]
     ]
     yield (
@@ -159,30 +183,45 @@ def _odd(figures: PageFigures) -> Iterable[str]:
 
 def _volumes(figures: PageFigures) -> Iterable[str]:
     """A line an organ: figures, and every case as a dot."""
+    rings = "; doubtful ones, which count too, are rings" if figures.doubtful_count else ""
+    many = f"; of more than {SHOWN} cases {SHOWN} quantiles are drawn" if len(figures.cases) > SHOWN else ""
     yield (
         '<h2>Volumes</h2><p class="note">Of the cases in which an organ was found; a dot is a case, each '
-        "organ on a scale of its own from 0 mL to its largest.</p>"
-        "<table><tr><th>organ<th>found in<th>median mL<th>5th percentile<th>95th percentile"
+        f"organ on a scale of its own from 0 mL to its largest{rings}{many}.</p>"
+        "<div><table><tr><th>organ<th>found in<th>median mL<th>5th percentile mL<th>95th percentile mL"
         '<th class="text">cases</tr>'
     )
+    doubtful = np.array(figures.is_doubtful, bool)
     for structure, listed in figures.volumes_ml.items():
         volumes = np.array(listed)
         held = volumes[volumes > 0]
         low, median, high = (f"{ml:.1f}" for ml in np.percentile(held, (5, 50, 95))) if held.size else "–––"
         yield (
             f"<tr><td>{escape(structure)}<td>{held.size} of {len(volumes)}<td>{median}<td>{low}<td>{high}"
-            f"<td>{_dots(held)}</tr>"
+            f"<td>{_dots(held, doubtful[volumes > 0])}</tr>"
         )
-    yield "</table>"
+    yield "</table></div>"
 
 
-def _dots(volumes: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
-    """Volumes (n,) along a line from 0 to the largest, written at its end; of many, the quantiles."""
+def _marked(case: str, figures: PageFigures) -> str:
+    """A case's name, and whether its result is doubtful."""
+    return f"{case} (doubtful)" if figures.is_doubtful[figures.cases.index(case)] else case
+
+
+def _dots(volumes: F64, doubtful: Mask) -> str:
+    """Volumes (n,) along a line from 0 to the largest, written at its end; of many, the quantiles.
+
+    Those of doubtful (n,) cases are rings, unless they are quantiles, which are nobody's.
+    """
     if not volumes.size:
         return ""
     largest = float(volumes.max())
-    shown = volumes if len(volumes) <= SHOWN else np.quantile(volumes, np.linspace(0, 1, SHOWN))
-    dots = "".join(f'<circle cx="{15 + 140 * volume / largest:.0f}" cy="8" r="4"/>' for volume in shown)
+    if len(volumes) > SHOWN:
+        volumes, doubtful = np.quantile(volumes, np.linspace(0, 1, SHOWN)), np.zeros(SHOWN, bool)
+    dots = "".join(
+        f'<circle cx="{15 + 140 * volume / largest:.0f}" cy="8" r="4"{ring}/>'
+        for volume, ring in zip(volumes, np.where(doubtful, ' class="doubtful"', ""), strict=True)
+    )
     scale = f'<text x="0" y="12">0</text><text x="163" y="12">{ml_in_words(largest)} mL</text>'
     line = '<line x1="15" y1="8" x2="155" y2="8"/>'
     return f'<svg width="222" height="16" role="img">{line}{scale}{dots}</svg>'
@@ -202,7 +241,9 @@ def _times(figures: PageFigures) -> Iterable[str]:
     rows = [(stage, f"{total / count:.2f}") for stage, total in figures.stages.items()]
     yield _table(("stage", "mean s"), rows, len(rows))
     slowest = sorted(zip(figures.seconds, figures.cases, strict=True), reverse=True)[:10]
-    yield _table(("slowest cases", "s"), [(case, f"{seconds:.1f}") for seconds, case in slowest], 0)
+    yield _table(
+        ("slowest cases", "s"), [(_marked(case, figures), f"{seconds:.1f}") for seconds, case in slowest], 0
+    )
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:
@@ -217,4 +258,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> s
     more = (
         f'<p class="note">{len(rows)} of {total}; all are in outcomes.csv.</p>' if total > len(rows) else ""
     )
-    return f"<table><tr>{head}</tr>{body}</table>{more}"
+    return f"<div><table><tr>{head}</tr>{body}</table></div>{more}"
