@@ -197,7 +197,7 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
 
 
 def perhaps_partial(reports: Iterable[CaseReport]) -> list[str]:
-    """Names of cases that hold fewer than half of the structures that occur, and do not say what they annotate.
+    """Names of cases that hold fewer than half of the structures, and do not say what they annotate.
 
     What such a case shows and does not label is learned as background.
     """
