@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         hold = "hold" if len(partial) > 1 else "holds"
         sys.stdout.write(
             f"{len(partial)} of them, {min(partial)} first, {hold} fewer than half of the structures and "
-            f"state no {ANNOTATED}: what they lack is learned as background, also if it was only not labelled; "
-            "python -m training fingerprint --write-annotated proposes that file\n"
+            f"state no {ANNOTATED}: what they lack is learned as background, also if it was only not "
+            "labelled; python -m training fingerprint --write-annotated proposes that file\n"
         )
     return 1 if faults else 0
 
