@@ -31,6 +31,8 @@ class Agreement:
     """Voxels with another label."""
     voxels: int
     """Voxels of the image."""
+    left_out: tuple[int, ...] = ()
+    """Ids that the other map holds and the label set has not, rising; their voxels count as background."""
 
     @property
     def mean_dice(self) -> float:
@@ -142,6 +144,8 @@ def translate(cases: Sequence[Case], folder: Path, ids: Mapping[int, int]) -> No
 def agreement(case: Case, ours: Path, theirs: Path, labels: LabelSet) -> Agreement:
     """Compare the label maps of a case in two folders.
 
+    What the other map labels with ids that the label set has not is left out: `ours` cannot hold it.
+
     Raises:
         JudgingError: one is missing, or they are not on one grid.
     """
@@ -149,11 +153,15 @@ def agreement(case: Case, ours: Path, theirs: Path, labels: LabelSet) -> Agreeme
     difference = grid_difference(one.grid, other.grid)
     if difference:
         raise JudgingError(f"{other.path}: is not on the grid of {one.path}: {difference}")
-    held = {*label_boxes(one.labels), *label_boxes(other.labels)}
-    names = labels.names_by_id
-    scores = dice_per_label(one.labels, other.labels, sorted(held))
+    foreign = labels.foreign(label_boxes(other.labels))
+    held = {*label_boxes(one.labels), *label_boxes(other.labels)} - set(foreign)
+    known = np.arange(256, dtype=np.uint8)
+    known[foreign] = 0
+    reference = look_up(known, other.labels) if foreign else other.labels
+    scores = dice_per_label(one.labels, reference, sorted(held))
     return Agreement(
-        dice={names.get(number, f"label {number}"): float(dice) for number, dice in scores.items()},
-        differing=int(np.count_nonzero(one.labels != other.labels)),
+        dice={labels.name_of(number): float(dice) for number, dice in scores.items()},
+        differing=int(np.count_nonzero(one.labels != reference)),
         voxels=int(one.labels.size),
+        left_out=tuple(foreign),
     )

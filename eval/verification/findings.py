@@ -1,6 +1,6 @@
 """What a comparison found: a table, a record in the bundle, a picture of the case that agrees least."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from eval.image_files import read_image
 from eval.pictures.planes import canonical
 from eval.pictures.scene import Scene
 from eval.pictures.three_planes import draw
-from eval.verification.comparison import Contest
+from eval.verification.comparison import Agreement, Contest
 from eval.verification.contenders import Case, label_map_of
 from eval.volumes import read_labels
 from model.arrays import U8
@@ -60,6 +60,17 @@ def structures_table(contest: Contest) -> str:
         found = [each.dice[name] for each in contest.against.values() if name in each.dice]
         lines.append(f"| {name} | {len(found)} | {np.mean(found):.5f} | {min(found):.5f} |")
     return "\n".join(lines) + "\n"
+
+
+def left_out_in_words(agreements: Iterable[Agreement], whose: str) -> str:
+    r"""The ids that agreement does not count, as a line of its own; empty where there are none.
+
+    >>> left_out_in_words([Agreement(dice={}, differing=0, voxels=8, left_out=(14,))], "the truth")
+    'left out, since the bundle does not write them: 14 of the truth\n'
+    """
+    ids = sorted({number for each in agreements for number in each.left_out})
+    named = ", ".join(map(str, ids))
+    return f"left out, since the bundle does not write them: {named} of {whose}\n" if ids else ""
 
 
 def record(contests: Sequence[Contest], against: str, bundle_sha256: str) -> dict[str, Any]:

@@ -77,7 +77,11 @@ def _verified(bundle: ModelBundle) -> list[str]:
         cases = [list(each["dice"].values()) for each in compared["agreement"].values()]
         dice = mean(mean(scores) if scores else 1.0 for scores in cases)
         count = f"{len(cases)} case{'s' * (len(cases) > 1)}"
-        return [_line("verified", f"mean Dice {dice:.5f} with {found['against']}, {count}, fp32")]
+        ids = sorted(
+            {number for each in compared["agreement"].values() for number in each.get("left_out", [])}
+        )
+        without = f", without ids {', '.join(map(str, ids))}, which are not written" if ids else ""
+        return [_line("verified", f"mean Dice {dice:.5f} with {found['against']}, {count}, fp32{without}")]
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
         return []
 

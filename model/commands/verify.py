@@ -34,7 +34,7 @@ from eval.verification.contenders import (
     monai,
     nnunet,
 )
-from eval.verification.findings import draw_worst, record, structures_table, table
+from eval.verification.findings import draw_worst, left_out_in_words, record, structures_table, table
 from model.bundle import MANIFEST, ModelBundle, load_bundle, replace_manifest
 from model.changing.tuning import tuned
 from model.commands.show import VERIFICATION
@@ -204,6 +204,8 @@ def _verify(arguments: argparse.Namespace) -> None:
         if arguments.explore:
             contests += _explored(judge, bundle)
         sys.stdout.write(f"{table(contests)}\n{structures_table(contests[1])}")
+        sys.stdout.write(left_out_in_words(contests[1].against.values(), "the reference"))
+        sys.stdout.write(left_out_in_words(contests[1].truth.values(), "the truth"))
         _keep(contests, judge, bundle, f"{kind} {path.resolve().name}")
 
 

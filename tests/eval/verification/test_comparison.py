@@ -36,6 +36,15 @@ def test_agreement_by_hand(tmp_path):
     assert found.mean_dice == pytest.approx((4 / 5 + 2 / 3) / 2)
 
 
+def test_what_the_label_set_has_not_is_left_out(tmp_path):
+    """Label 14 of theirs is background: liver 2 * 2 / 4, spleen 2 * 1 / 3, and one voxel differs."""
+    write_map(tmp_path / "ours" / "a.nii.gz", [1, 1, 2, 2, 0, 0])
+    write_map(tmp_path / "theirs" / "a.nii.gz", [1, 1, 14, 2, 14, 0])
+    found = agreement(case(), tmp_path / "ours", tmp_path / "theirs", OWN)
+    assert found.dice == pytest.approx({"liver": 1, "spleen": 2 / 3})
+    assert (found.differing, found.left_out) == (1, (14,))
+
+
 def test_empty_maps_agree(tmp_path):
     for folder in ("ours", "theirs"):
         write_map(tmp_path / folder / "a.nii.gz", [0, 0])

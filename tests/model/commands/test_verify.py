@@ -45,6 +45,25 @@ def test_labels_that_are_there_already(subject, tmp_path, capsys):
     assert "mean Dice 1.00000 with labels" in capsys.readouterr().out
 
 
+def test_structures_that_the_bundle_does_not_write_are_left_out(made_labels, tmp_path, capsys):
+    """A hundred voxels of liver in both maps; the truth's last slice is label 99, unknown to the bundle."""
+    truth = liver(100)
+    truth[-1] = 99
+    for folder, labels in (("fp32", liver(100)), ("labels", truth)):
+        write_map(tmp_path / folder, labels)
+    (tmp_path / "images").mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(hu(liver(100))), str(tmp_path / "images" / "a_0000.nii.gz"))
+    bundle = make_bundle(tmp_path / "bundle", [member()]).folder
+    words = ["--against", "labels", str(tmp_path / "labels"), "--images", str(tmp_path / "images")]
+    assert main(["verify", str(bundle), *words]) == 0
+    out = capsys.readouterr().out
+    assert "left out, since the bundle does not write them: 99 of the reference\n" in out
+    assert "label 99" not in out
+    assert main(["show", str(bundle)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mean Dice 1.00000 with labels labels, 1 case, fp32, without ids 99, which are not written" in said
+
+
 def liver(voxels):
     """A label map with a liver of so many voxels, of 8 · 16 · 16."""
     labels = np.zeros(8 * 16 * 16, np.uint8)

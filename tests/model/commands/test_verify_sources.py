@@ -90,7 +90,8 @@ def test_another_label_set_is_compared_by_its_table(call, tmp_path):
     rc, record = call(RELABELLED, "nnunet", model, ours=ours, theirs=theirs)
     assert rc == 0
     agreement = record["contenders"][1]["agreement"]["a"]
-    assert agreement == {"dice": {"liver": 1.0, "spleen": 1.0}, "differing": 0, "voxels": 2048}
+    scores = {"liver": 1.0, "spleen": 1.0}
+    assert agreement == {"dice": scores, "differing": 0, "voxels": 2048, "left_out": []}
 
 
 def test_ids_of_regions_are_those_that_nnunet_writes(call, tmp_path):
