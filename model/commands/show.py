@@ -17,7 +17,7 @@ from typing import Any
 
 from model.bundle import ModelBundle, load_bundle
 from model.manifest.clean_up import CleanUpStep
-from model.manifest.document import Manifest
+from model.manifest.document import Input, Manifest
 from model.manifest.fusion import CleanedGroupsFusion, fused_scores
 from model.manifest.network import AXES, Member, Network
 from model.manifest.window import AnyWindow, Use
@@ -54,7 +54,7 @@ def describe(bundle: ModelBundle) -> list[str]:
     manifest = bundle.manifest
     return [
         _line("bundle", f"{manifest.name} ({bundle.sha256[:12]})"),
-        *(_line("input", f"{each.name}, {each.modality}: {each.intensity.kind}") for each in manifest.inputs),
+        *(_line("input", _input(each)) for each in manifest.inputs),
         _line("preprocessing", _preprocessing(manifest)),
         *(line for member in manifest.members for line in _network(bundle, "member", member)),
         *([] if manifest.localization is None else _network(bundle, "localization", manifest.localization)),
@@ -65,6 +65,21 @@ def describe(bundle: ModelBundle) -> list[str]:
         *(_line(name, text) for name, text in vars(manifest.provenance).items()),
         *_verified(bundle),
     ]
+
+
+def _input(channel: Input) -> str:
+    """Its name, what its values are, and how they become a network's input, with every figure."""
+    figures = asdict(channel.intensity)
+    scheme = figures.pop("kind")
+    if "lower" in figures:
+        unit = " HU" if channel.modality == "CT" else ""
+        scheme += f" {figures.pop('lower'):g} to {figures.pop('upper'):g}{unit}"
+    more = [
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}".removesuffix(" True")
+        for name, value in figures.items()
+        if value is not False
+    ]
+    return f"{channel.name} (modality {channel.modality}): {', '.join([scheme, *more])}"
 
 
 def _verified(bundle: ModelBundle) -> list[str]:

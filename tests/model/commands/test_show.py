@@ -4,7 +4,14 @@ import pytest
 
 from model.__main__ import main
 from model.manifest.clean_up import LargestComponent
+from model.manifest.document import Input
 from model.manifest.fusion import CleanedGroupsFusion
+from model.manifest.intensity import (
+    ClipZscoreIntensity,
+    DivideIntensity,
+    RangeIntensity,
+    ZscoreIntensity,
+)
 from model.manifest.output import Output, Sigmoid
 from tests.inference.bundles import localization, make_bundle, member
 from tests.places import ROOT
@@ -27,7 +34,7 @@ def test_the_embedded_bundle_fits_a_screen(capsys):
     text = "\n".join(lines)
     for expected in (
         "LeanSeg default",
-        "CT, CT: window",
+        "CT (modality CT): window -250 to 250 HU",
         "member-1.onnx, ",
         "channels       softmax: background, liver, kidney, spleen",
         "48×112×144 voxels of 2.5×2.5×2.5 mm",
@@ -57,6 +64,26 @@ def test_what_differs_from_the_plain_is_named(capsys, tmp_path):
     assert "own voxel size is kept from 0.75 to 1.25 of these" in text
     assert "localization   roi.onnx" in text
     assert "memory not measured" in text
+
+
+def test_every_figure_of_an_intensity_is_shown(capsys, tmp_path):
+    inputs = (
+        Input(
+            name="late",
+            modality="CT",
+            intensity=ClipZscoreIntensity(lower=-970.5, upper=276.0, mean=99.25, std=39.5),
+        ),
+        Input(name="T2", modality="MR", intensity=ZscoreIntensity(over="nonzero")),
+        Input(name="PET", modality="PET", intensity=RangeIntensity(lower=0.0, upper=20.0)),
+        Input(name="photo", modality="other", intensity=DivideIntensity()),
+    )
+    lines = shown(capsys, make_bundle(tmp_path / "made", [member()], inputs=inputs).folder)
+    assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("input")] == [
+        "late (modality CT): clip_zscore -970.5 to 276 HU, mean 99.25, std 39.5",
+        "T2 (modality MR): zscore, over nonzero",
+        "PET (modality PET): range 0 to 20, to_lower 0, to_upper 1, clip",
+        "photo (modality other): divide, by 255",
+    ]
 
 
 def test_channels_that_may_be_on_together_have_an_order(capsys, tmp_path):
