@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_fingerprint(folder / FINGERPRINT, fingerprint)
-    plot(fingerprint, (folder / FINGERPRINT).with_suffix(".png"))
-    sys.stdout.write(f"{table(fingerprint)}\n")
+    plot(fingerprint, labels, (folder / FINGERPRINT).with_suffix(".png"))
+    sys.stdout.write(f"{table(fingerprint, labels)}\n")
     if arguments.write_annotated:
         write_text(beside / ANNOTATED, proposal(fingerprint))
         logger.info("proposed: %s; keep it only if it is right", beside / ANNOTATED)

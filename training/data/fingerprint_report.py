@@ -1,30 +1,40 @@
 """A fingerprint for the eye: a table for the terminal, and plots."""
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from training.data.fingerprint import BINS, Fingerprint
+from model.labels import LabelSet
+from training.data.fingerprint import BINS, FINGERPRINT, Fingerprint
 
 SHOWN_STRUCTURES = 6
 """Structures of a group that a line names."""
 BLUE, GREY = "#2f6fb0", "#8a8a8a"
 
 
-def table(fingerprint: Fingerprint) -> str:
-    """Everything that matters of a fingerprint, in lines of text."""
+def table(fingerprint: Fingerprint, labels: LabelSet) -> str:
+    """Everything that matters of a fingerprint, in lines of text; `labels` tells its structures."""
     return "\n".join(
-        [*_of_images(fingerprint), "", *_of_structures(fingerprint), "", *_of_groups(fingerprint)]
+        [
+            *_of_images(fingerprint),
+            "",
+            *_of_structures(fingerprint, labels),
+            "",
+            *_of_groups(fingerprint, labels),
+        ]
     )
 
 
 def _of_images(fingerprint: Fingerprint) -> Iterator[str]:
     cases = fingerprint.cases
-    yield f"{len(cases)} cases, {len(fingerprint.channels)} channel(s), label set {fingerprint.label_set}"
+    counts = f"{_counted(len(cases), 'case')}, {_counted(len(fingerprint.channels), 'channel')}"
+    yield f"{counts}, label set {fingerprint.label_set}"
     yield ""
     yield f"{'':14}{'least':>10}{'median':>10}{'most':>10}"
     for name, unit, rows in (
@@ -41,7 +51,7 @@ def _of_images(fingerprint: Fingerprint) -> Iterator[str]:
     yield f"proposed spacing (z, y, x): {proposed} mm, {fingerprint.spacing_reason}"
     yield ""
     names = ("0.5 %", "median", "99.5 %", "mean", "deviation", "least", "most")
-    yield f"{'foreground':14}" + "".join(f"{name:>10}" for name in names)
+    yield f"{'foreground':14}" + "".join(f"{name:>10}" for name in names) + "  HU of a CT"
     for index, channel in enumerate(fingerprint.channels):
         figures = (
             *(channel.percentile_00_5, channel.median, channel.percentile_99_5),
@@ -50,33 +60,54 @@ def _of_images(fingerprint: Fingerprint) -> Iterator[str]:
         yield f"{f'channel {index}':14}" + "".join(f"{value:>10.5g}" for value in figures)
 
 
-def _of_structures(fingerprint: Fingerprint) -> Iterator[str]:
+def _of_structures(fingerprint: Fingerprint, labels: LabelSet) -> Iterator[str]:
     yield f"{'structure':24}{'cases':>7}{'least':>10}{'median':>10}{'most':>10}  ml"
-    for name, volumes in volumes_of(fingerprint).items():
+    for name, volumes in volumes_of(fingerprint, labels).items():
         low, middle, high = min(volumes), float(np.median(volumes)), max(volumes)
         yield f"{name:24}{len(volumes):>7}{low:>10.4g}{middle:>10.4g}{high:>10.4g}"
 
 
-def _of_groups(fingerprint: Fingerprint) -> Iterator[str]:
-    yield "cases by the structures that occur in them:"
+def _of_groups(fingerprint: Fingerprint, labels: LabelSet) -> Iterator[str]:
+    yield f"cases by the structures that occur in them (all are named in {FINGERPRINT}):"
     for group in fingerprint.groups:
-        more = len(group.structures) - SHOWN_STRUCTURES
-        shown = ", ".join(group.structures[:SHOWN_STRUCTURES]) or "nothing"
-        yield f"{len(group.cases):>5}  {shown}{f' and {more} more' if more > 0 else ''}"
+        yield f"{len(group.cases):>5}  {structures_in_words(group.structures, labels.names)}"
 
 
-def volumes_of(fingerprint: Fingerprint) -> dict[str, list[float]]:
-    """Structure to its volumes in the cases that hold it, ml; in the order of first occurrence."""
-    found: dict[str, list[float]] = {}
-    for case in fingerprint.cases:
-        for name, volume in case.volumes_ml.items():
-            found.setdefault(name, []).append(volume)
-    return found
+def structures_in_words(held: Sequence[str], known: Sequence[str]) -> str:
+    """Which of the structures of a label set occur, by those that do or by those that do not.
+
+    >>> structures_in_words(("liver", "spleen"), ("liver", "spleen"))
+    'all 2'
+    >>> structures_in_words(("liver", "spleen"), ("liver", "spleen", "tumor"))
+    'all but tumor'
+    >>> structures_in_words(("liver",), ("liver", "spleen", "tumor"))
+    'liver'
+    """
+    missing = [name for name in known if name not in held]
+    if not missing:
+        return f"all {len(known)}"
+    if len(missing) < len(held) and len(missing) <= SHOWN_STRUCTURES:
+        return f"all but {', '.join(missing)}"
+    more = len(held) - SHOWN_STRUCTURES
+    return (", ".join(held[:SHOWN_STRUCTURES]) or "nothing") + (f" and {more} more" if more > 0 else "")
 
 
-def plot(fingerprint: Fingerprint, path: Path) -> None:
-    """Write a picture of sizes, spacings, intensities, volumes and groups (PNG)."""
-    volumes = volumes_of(fingerprint)
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"
+
+
+def volumes_of(fingerprint: Fingerprint, labels: LabelSet) -> dict[str, list[float]]:
+    """Structure to its volumes in the cases that hold it, ml; in the order of the label set."""
+    cases = fingerprint.cases
+    found = {
+        name: [case.volumes_ml[name] for case in cases if name in case.volumes_ml] for name in labels.names
+    }
+    return {name: volumes for name, volumes in found.items() if volumes}
+
+
+def plot(fingerprint: Fingerprint, labels: LabelSet, path: Path) -> None:
+    """Write a picture (PNG) of sizes, spacings, intensities, volumes and groups of `labels`' structures."""
+    volumes = volumes_of(fingerprint, labels)
     height = max(3.2, 0.24 * len(volumes) + 1.2)
     figure = Figure(figsize=(11, 3.4 + height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -88,7 +119,7 @@ def plot(fingerprint: Fingerprint, path: Path) -> None:
     spacings.legend(frameon=False, fontsize=8)
     _intensities(figure.add_subplot(grid[0, 2]), fingerprint)
     _volumes(figure.add_subplot(grid[1, :2]), volumes)
-    _groups(figure.add_subplot(grid[1, 2]), fingerprint)
+    _groups(figure.add_subplot(grid[1, 2]), fingerprint, labels)
     figure.savefig(path, dpi=110)
 
 
@@ -111,7 +142,8 @@ def _intensities(axes: Axes, fingerprint: Fingerprint) -> None:
         edges = np.linspace(channel.percentile_00_5, channel.percentile_99_5, BINS + 1)
         axes.stairs(channel.histogram, edges, label=f"channel {index}")
     axes.set_yticks([])
-    axes.set_xlabel("foreground, 0.5 to 99.5 %")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.set_xlabel("foreground (CT: HU), 0.5 to 99.5 %", fontsize=9)
     if len(fingerprint.channels) > 1:
         axes.legend(frameon=False, fontsize=8)
 
@@ -127,10 +159,12 @@ def _volumes(axes: Axes, volumes: dict[str, list[float]]) -> None:
     axes.grid(axis="x", color=GREY, alpha=0.3)
 
 
-def _groups(axes: Axes, fingerprint: Fingerprint) -> None:
+def _groups(axes: Axes, fingerprint: Fingerprint, labels: LabelSet) -> None:
     groups = fingerprint.groups[:10]
+    names = [textwrap.fill(structures_in_words(group.structures, labels.names), 26) for group in groups]
     axes.barh(range(len(groups)), [len(group.cases) for group in groups], color=BLUE)
-    axes.set_yticks(range(len(groups)), [f"{len(group.structures)} structures" for group in groups])
+    axes.set_yticks(range(len(groups)), names, fontsize=7)
     axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("cases")
     axes.set_title("cases with the same structures", fontsize=9)

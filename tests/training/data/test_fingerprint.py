@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from matplotlib.figure import Figure
 
-from model.labels import FLARE21
+from model.labels import FLARE21, FLARE23
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, WindowSigmoidIntensity
 from tests.training.tiny import tiny_recipe, write_case, write_dataset
 from training.__main__ import main
@@ -18,6 +19,7 @@ from training.data.fingerprint import (
     read_fingerprint,
     take_fingerprint,
 )
+from training.data.fingerprint_report import plot, table, volumes_of
 from training.data.folders import labelled_cases
 from training.data.resolving import resolved
 from training.training_errors import DataError, RecipeError
@@ -103,7 +105,11 @@ def test_a_foreground_of_one_value_has_figures():
 def test_the_command_writes_figures_a_picture_and_a_table(two, capsys):
     assert main(["fingerprint", str(two), "--workers", "2"]) == 0
     out = capsys.readouterr().out
-    assert "2 cases, 1 channel(s)" in out
+    assert "2 cases, 1 channel, label set" in out
+    assert (
+        "foreground         0.5 %    median    99.5 %      mean deviation     least      most  HU of a CT"
+        in out
+    )
     assert "proposed spacing (z, y, x): 3, 1.5, 1.5 mm, the median of all cases along each axis" in out
     assert any(line.split() == ["liver", "2", "0.08", "0.84", "1.6"] for line in out.splitlines())
     assert read_fingerprint(two / "fingerprint.json") == take_fingerprint(
@@ -111,6 +117,41 @@ def test_the_command_writes_figures_a_picture_and_a_table(two, capsys):
     )
     assert (two / "fingerprint.png").read_bytes().startswith(b"\x89PNG")
     assert not (two / "annotated.json").exists()
+
+
+def groups_in(fingerprint, labels):
+    """Lines of the table's last part: how many cases hold what."""
+    _, _, groups = table(fingerprint, labels).rpartition("fingerprint.json):\n")
+    return [line.strip() for line in groups.splitlines()]
+
+
+def test_groups_that_differ_read_differently(tmp_path, monkeypatch):
+    """Of 14 structures the first case holds all, the second no tumor, the third no gallbladder."""
+    for name, missing in (("a", ()), ("b", (14,)), ("c", (9,))):
+        labels = np.zeros((14, 4, 4), np.uint8)
+        for label in set(range(1, 15)) - set(missing):
+            labels[label - 1] = label
+        write_case(tmp_path, name, labels.astype(np.int16), labels)
+    found = take_fingerprint(labelled_cases(tmp_path), FLARE23)
+    assert groups_in(found, FLARE23) == ["1  all 14", "1  all but tumor", "1  all but gallbladder"]
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: figures.append(figure))
+    plot(found, FLARE23, tmp_path / "fingerprint.png")
+    bars = figures[0].axes[-1].get_yticklabels()
+    assert [bar.get_text() for bar in bars] == ["all 14", "all but tumor", "all but gallbladder"]
+
+
+def test_groups_of_few_structures_are_named(two):
+    found = take_fingerprint(labelled_cases(two), FLARE21)
+    assert groups_in(found, FLARE21) == ["1  liver", "1  liver, spleen"]
+
+
+def test_structures_stand_in_the_order_of_the_label_set(tmp_path):
+    """The spleen (3) occurs in the second case alone, the tumor (14) in the first: 14 comes last."""
+    for name, label in (("a", 14), ("b", 3)):
+        write_case(tmp_path, name, np.zeros((4, 4, 4), np.int16), np.full((4, 4, 4), label, np.uint8))
+    found = take_fingerprint(labelled_cases(tmp_path), FLARE23)
+    assert volumes_of(found, FLARE23) == {"spleen": [0.512], "tumor": [0.512]}  # 64 voxels of 8 mm³
 
 
 def read_label_set(folder):
