@@ -209,7 +209,8 @@ def write_results(benchmark: Benchmark, extras: Json) -> str:
         + "\n"
     )
     (output / "benchmark.md").write_text(text, encoding="utf-8")
-    draw_stages(found, output / "benchmark-stages.png")
+    subject = f"drawn at revision {revision() or 'unknown'}; {_processors_in_words()}"
+    draw_stages(found, output / "benchmark-stages.png", subject)
     traces: dict[Key, Trace] = {}
     for record in sorted(read_records(output / "runs"), key=lambda record: record["wall_s"], reverse=True):
         about = record["about"]
@@ -222,7 +223,7 @@ def write_results(benchmark: Benchmark, extras: Json) -> str:
             traces[about["network"], about["scan"], about["contestant"]] = read_trace(path)
     keys = [(entry.network, entry.scan, entry.contestant) for entry in ordered(found)]
     traces = {key: traces[key] for key in keys if key in traces}
-    draw_memory(traces, output / "benchmark-memory.png")
+    draw_memory(traces, output / "benchmark-memory.png", subject)
     return text
 
 
@@ -240,11 +241,15 @@ def provenance(output: Path) -> str:
     for record in records:
         versions |= record["report"].get("versions", {})
     lines = [
-        f"- {processors()} processors ({_processor_name()}), {platform.system()} {platform.machine()}",
+        f"- {_processors_in_words()}, {platform.system()} {platform.machine()}",
         f"- tables written at revision {revision() or 'unknown'}",
         f"- {', '.join(f'{name} {version}' for name, version in versions.items())}",
     ]
     return "\n".join(lines)
+
+
+def _processors_in_words() -> str:
+    return f"{processors()} processors ({_processor_name()})"
 
 
 def _processor_name() -> str:

@@ -33,8 +33,14 @@ NAMED_SHARE = 0.05
 DPI = 150
 
 
-def draw_stages(entries: Sequence[Entry], path: Path) -> None:
-    """Draw a bar of stages for each contestant, in a panel for each network and scan."""
+def draw_stages(entries: Sequence[Entry], path: Path, subject: str = "") -> None:
+    """Draw a bar of stages for each contestant, in a panel for each network and scan.
+
+    Args:
+        entries: of all contestants.
+        path: picture to write.
+        subject: what was measured, and where; drawn below.
+    """
     panels = _panels([entry for entry in entries if entry.seconds and not entry.stopped])
     heights = [len(group) + 1.2 for group in panels.values()]
     figure, axes = _figure(len(panels), (10, 0.9 + 0.42 * sum(heights)), heights)
@@ -56,6 +62,7 @@ def draw_stages(entries: Sequence[Entry], path: Path) -> None:
         figure.legend(
             handles=handles, loc="outside upper center", ncols=len(present), fontsize=8, frameon=False
         )
+    figure.supxlabel(subject, fontsize=8)
     figure.savefig(path, dpi=DPI)
 
 
@@ -74,12 +81,13 @@ def _bar(axis: Axes, place: int, entry: Entry, longest_s: float) -> None:
     axis.set_xlim(0, 1.09 * longest_s)
 
 
-def draw_memory(traces: Mapping[tuple[str, str, str], Trace], path: Path) -> None:
+def draw_memory(traces: Mapping[tuple[str, str, str], Trace], path: Path, subject: str = "") -> None:
     """Draw resident memory over time: a line for each contestant, in a panel for each network and scan.
 
     Args:
         traces: network, scan and contestant to the samples of a run.
         path: picture to write.
+        subject: what was measured, and where; drawn below.
     """
     panels: dict[tuple[str, str], list[tuple[str, Trace]]] = {}
     for (network, scan, contestant), trace in traces.items():
@@ -107,6 +115,7 @@ def draw_memory(traces: Mapping[tuple[str, str, str], Trace], path: Path) -> Non
         axis.spines[["top", "right"]].set_visible(False)
     if axes:
         axes[-1].set_xlabel("time since the start (s)", fontsize=9)
+    figure.supxlabel(subject, fontsize=8)
     figure.savefig(path, dpi=DPI)
 
 

@@ -39,6 +39,12 @@ def test_links_lead_somewhere(path):
     assert broken == []
 
 
+def test_the_index_lists_every_page():
+    index = ROOT / "docs" / "README.md"
+    pages = {path.name for path in index.parent.glob("*.md") if path != index}
+    assert pages - set(re.findall(r"\]\(([\w-]+\.md)\)", text_of(index))) == set()
+
+
 def test_contributing_names_only_what_exists():
     words = re.findall(r"`([\w./]+/[\w./]*)`", text_of(ROOT / "CONTRIBUTING.md"))
     assert [word for word in words if not word.startswith("..") and not (ROOT / word).exists()] == []

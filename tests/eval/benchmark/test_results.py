@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from eval.benchmark.contestants import OURS, PLAIN
 from eval.benchmark.markdown_table import contestants_table, extras_text, floor_table, stages_table
@@ -115,3 +116,11 @@ def test_pictures_are_drawn_also_of_nothing(tmp_path):
     draw_stages([], tmp_path / "none.png")
     sizes = [(tmp_path / name).stat().st_size for name in ("stages.png", "memory.png", "none.png")]
     assert min(sizes[:2]) > sizes[2] > 0
+
+
+def test_pictures_say_what_was_measured(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: figures.append(figure))
+    draw_stages([], tmp_path / "stages.png", "revision abc")
+    draw_memory({}, tmp_path / "memory.png", "revision abc")
+    assert [figure.get_supxlabel() for figure in figures] == ["revision abc", "revision abc"]
