@@ -3,7 +3,8 @@
 For each structure and metric, prints (and writes, with --output) the mean difference B − A, its 95 %
 bootstrap confidence interval, and the p values of the Wilcoxon signed-rank test and the paired t test: as
 tested, and corrected over the structures by Holm's method. A star marks a corrected Wilcoxon p value below
-0.05. Tests need at least 6 cases. The length of the image's diagonal takes the place of infinite distances;
+0.05. Intervals and tests need at least 6 cases; of cases that do not differ the Wilcoxon test learns nothing,
+and of up to 25 that do it is exact. The length of the image's diagonal takes the place of infinite distances;
 where the tables do not say it, such pairs are left out, and counted. VolumeDifference_ml is compared by its
 size, since its sign says nothing about better.
 
@@ -17,13 +18,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.comparing.paired_tests import LEAST_CASES, Comparison, compare
+from eval.comparing.paired_tests import Comparison, compare
 from eval.files import check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.score_table import ScoreTable, read_scores
 from eval.scoring.structure_scores import Metric
 from eval.scoring.summary import ORGAN_MEAN
+from eval.statistics import LEAST_CASES
 
 COLUMNS = {
     "Structure": "structure", "Metric": "metric", "Cases": "cases", "Mean_A": "mean_a", "Mean_B": "mean_b",
@@ -88,7 +90,7 @@ def comparison_text(first: ScoreTable, second: ScoreTable, rows: Sequence[Compar
         lines += [_line(row) for row in of_it]
         lines += _infinite_lines([row for row in of_it if row.structure != ORGAN_MEAN])
     if all(row.cases < LEAST_CASES for row in rows):
-        lines += ["", f"fewer than {LEAST_CASES} cases: no tests"]
+        lines += ["", f"fewer than {LEAST_CASES} cases: no confidence intervals and no tests"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,9 +1,10 @@
 """Comparison of two score tables of the same cases, structure by structure, as paired samples.
 
 For each structure and metric there are the mean of the differences B − A over the cases that both tables
-score, its 95 % bootstrap confidence interval, a Wilcoxon signed-rank test and a paired t test. Tests of many
-structures find differences by chance, so the p values of a metric and test are corrected over the structures
-by Holm's method. The organ mean is a single test that sums them up; it is not corrected.
+score, its 95 % bootstrap confidence interval, a Wilcoxon signed-rank test and a paired t test (see
+`eval.statistics`; fewer than six cases have neither interval nor tests). Tests of many structures find
+differences by chance, so the p values of a metric and test are corrected over the structures by Holm's
+method. The organ mean is a single test that sums them up; it is not corrected.
 
 A distance is infinite where only one of the maps holds the structure; as everywhere in means, the length of
 the image's diagonal takes its place, so that missing an organ never looks better. Where neither table says
@@ -11,14 +12,11 @@ the diagonal, the pair is left out, and counted.
 
 Differences of volume lose their sign before they are compared, as before they are ranked: of 5 ml too few and
 7 ml too many the first is better, and B − A above 0 is worse whatever the sides are.
-
-Sources: Wilcoxon, Biometrics Bulletin 1(6), 1945; Holm, Scandinavian Journal of Statistics 6(2), 1979.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -26,13 +24,9 @@ from scipy import stats
 from eval.eval_errors import JudgingError
 from eval.scoring.score_table import ScoreTable
 from eval.scoring.structure_scores import DISTANCES, Metric
-from eval.scoring.summary import ORGAN_MEAN, bootstrap_weights
+from eval.scoring.summary import ORGAN_MEAN
+from eval.statistics import LEAST_CASES, holm, mean_interval, signed_rank_p
 from model.arrays import F64
-
-MANY_CASES = 10_000
-"""With more, resamples would take gigabytes, and agree with the normal distribution to three digits."""
-LEAST_CASES = 6
-"""With fewer pairs a Wilcoxon test cannot give a p value below 0.05, so no tests are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +161,8 @@ def compare_values(
     a, b = a[both], b[both]
     differences = b - a
     cases = int(differences.size)
-    low = high = wilcoxon_p = t_p = math.nan
-    if cases > 1:
-        low, high = _interval(differences)
+    low, high = mean_interval(differences[:, None])
+    wilcoxon_p = t_p = math.nan
     if cases >= LEAST_CASES:
         wilcoxon_p, t_p = paired_tests(differences)
     return Comparison(
@@ -190,22 +183,6 @@ def compare_values(
     )
 
 
-def _interval(differences: F64) -> tuple[float, float]:
-    """95 % interval of the mean, by the bootstrap; of many cases by the normal distribution it then has."""
-    cases = differences.size
-    if cases > MANY_CASES:
-        reach = float(stats.norm.ppf(0.975) * differences.std(ddof=1) / math.sqrt(cases))
-        return float(differences.mean()) - reach, float(differences.mean()) + reach
-    low, high = np.percentile(_weights(cases) @ differences / cases, (2.5, 97.5))
-    return float(low), float(high)
-
-
-@lru_cache(maxsize=1)
-def _weights(cases: int) -> F64:
-    """Those of the structure before, as a rule: most have the same number of cases."""
-    return bootstrap_weights(cases)
-
-
 def paired_tests(differences: F64) -> tuple[float, float]:
     """Two-sided p values of the Wilcoxon signed-rank test and the paired t test for differences of pairs.
 
@@ -217,21 +194,8 @@ def paired_tests(differences: F64) -> tuple[float, float]:
     differences = np.round(differences, 9)
     if not differences.any():
         return 1.0, 1.0
-    wilcoxon_p = float(stats.wilcoxon(differences, zero_method="wilcox").pvalue)
+    above, below = signed_rank_p(differences, rank_zeros=False)
+    wilcoxon_p = min(1.0, 2 * float(min(above, below)))
     if np.ptp(differences) == 0:
         return wilcoxon_p, 0.0
     return wilcoxon_p, float(stats.ttest_1samp(differences, 0.0).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction of p values; NaN stays NaN and is not counted.
-
-    Example: 0.01, 0.04, 0.03 become 0.03 (×3), 0.06 (no less than the one before) and 0.06 (×2).
-    """
-    corrected = list(p_values)
-    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, p_values[index] * (len(order) - rank)))
-        corrected[index] = largest
-    return corrected

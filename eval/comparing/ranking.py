@@ -26,13 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from eval.comparing.paired_tests import LEAST_CASES, holm
 from eval.comparing.ranking_rules import SCHEMES, RankedMetric, RankingRules, Scheme
-from eval.scoring.summary import RESAMPLES, bootstrap_weights
+from eval.statistics import LEAST_CASES, MANY_CASES, RESAMPLES, bootstrap_weights, holm, signed_rank_p
 from model.arrays import F64, Mask
 
-TESTED_RESAMPLES = 1000
-"""Resamples under test-then-rank, where each takes many tests."""
+FEWER_RESAMPLES = 1000
+"""Resamples under test-then-rank, where each takes many tests, and of more cases than `MANY_CASES`."""
 SIGNIFICANT = 0.05
 
 
@@ -205,31 +204,23 @@ def _wins(cost: F64) -> F64:
 def superiority_p(cost: F64) -> F64:
     """P value of "the first submission has lower costs than the second", for all pairs.
 
-    One-sided Wilcoxon signed-rank tests with the normal approximation: ties have mean
-    ranks, and cases without a difference are ranked but not counted (Pratt, 1959): if they were left out,
-    one more lost case could make a test significant. The sum of signed ranks has the variance Σ rank².
+    One-sided Wilcoxon signed-rank tests (`signed_rank_p`). Cases without a difference are ranked but not
+    counted (Pratt): if they were left out, one more lost case could make a test significant.
 
     Args:
         cost: shape (submissions, …, cases); an infinite cost is larger than any other, and a case that is NaN
             does not count.
 
     Returns:
-        Shape (submissions, submissions, …); 0.5 where no case differs, and for a submission and itself.
+        Shape (submissions, submissions, …); 1 where no case differs, and for a submission and itself.
     """
-    p_values = np.full((len(cost), *cost.shape[:-1]), 0.5)
+    p_values = np.ones((len(cost), *cost.shape[:-1]))
     for i in range(len(cost)):
         for j in range(i + 1, len(cost)):
             # Where both are infinite there is no difference.
             same = cost[i] == cost[j]
             difference = np.subtract(cost[j], cost[i], out=np.zeros_like(cost[i]), where=~same)
-            difference = np.round(difference, 9)
-            ranks = stats.rankdata(np.abs(difference), axis=-1, nan_policy="omit")
-            counts = (difference != 0) & ~np.isnan(difference)
-            ranks, signs = np.where(counts, ranks, 0.0), np.where(counts, np.sign(difference), 0.0)
-            spread = np.sqrt((ranks**2).sum(axis=-1))
-            total = (signs * ranks).sum(axis=-1)
-            z = np.divide(total, spread, out=np.zeros_like(spread), where=spread > 0)
-            p_values[i, j], p_values[j, i] = stats.norm.sf(z), stats.norm.cdf(z)
+            p_values[i, j], p_values[j, i] = signed_rank_p(difference, rank_zeros=True)
     return p_values
 
 
@@ -268,7 +259,8 @@ def rank(submissions: Sequence[str], values: Mapping[str, F64], rules: RankingRu
     }
     scores = _score(values, metrics, rules, everything)[:, 0]
     final = places(scores)
-    resamples = TESTED_RESAMPLES if rules.scheme == "test-then-rank" else RESAMPLES
+    slow = rules.scheme == "test-then-rank" or cases > MANY_CASES
+    resamples = FEWER_RESAMPLES if slow else RESAMPLES
     redrawn = _score(values, metrics, rules, bootstrap_weights(cases, resamples))
     resampled = places(redrawn)
     low, median, high = np.percentile(resampled, (2.5, 50, 97.5), axis=1)

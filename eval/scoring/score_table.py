@@ -22,7 +22,7 @@ from eval.scoring.columns import (
     score_columns,
 )
 from eval.scoring.pairs import CaseScores
-from eval.scoring.structure_scores import TRUTH_VOLUME, Metric, StructureScore, value_of
+from eval.scoring.structure_scores import TRUTH_VOLUME, Metric, StructureScore, score_of, value_of
 from model.arrays import F64
 
 
@@ -61,17 +61,8 @@ class ScoreTable:
         none = np.full(len(self.names), math.nan)
 
         def score(structure: str, index: int) -> StructureScore:
-            dice, nsd, hd95, hd, assd, centre, difference = (
-                float(self.values.get((structure, metric), none)[index]) for metric in Metric
-            )
-            return StructureScore(
-                dice=dice,
-                nsd=nsd,
-                hd95_mm=hd95,
-                hd_mm=hd,
-                assd_mm=assd,
-                cl_dice=centre,
-                volume_difference_ml=difference,
+            return score_of(
+                {metric: float(self.values.get((structure, metric), none)[index]) for metric in Metric},
                 truth_ml=float(self.truth_ml.get(structure, none)[index]),
             )
 

@@ -1,8 +1,10 @@
 """The scores of one structure in one case, and what each metric is called and good for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, nan
+from types import MappingProxyType
 
 
 class Metric(StrEnum):
@@ -56,14 +58,25 @@ UNSCORED = StructureScore(dice=nan, nsd=nan)
 """Score of a structure that the rules leave out."""
 
 
+_FIELDS: Mapping[Metric, str] = MappingProxyType(
+    {
+        Metric.DSC: "dice",
+        Metric.NSD: "nsd",
+        Metric.HD95: "hd95_mm",
+        Metric.HD: "hd_mm",
+        Metric.ASSD: "assd_mm",
+        Metric.CL_DICE: "cl_dice",
+        Metric.VOLUME_DIFFERENCE: "volume_difference_ml",
+    }
+)
+"""The field of each metric."""
+
+
 def value_of(score: StructureScore, metric: Metric) -> float:
     """One metric of a structure's scores."""
-    return {
-        Metric.DSC: score.dice,
-        Metric.NSD: score.nsd,
-        Metric.HD95: score.hd95_mm,
-        Metric.HD: score.hd_mm,
-        Metric.ASSD: score.assd_mm,
-        Metric.CL_DICE: score.cl_dice,
-        Metric.VOLUME_DIFFERENCE: score.volume_difference_ml,
-    }[metric]
+    return float(getattr(score, _FIELDS[metric]))
+
+
+def score_of(values: Mapping[Metric, float], truth_ml: float) -> StructureScore:
+    """The scores of a structure from all metrics, and its volume in the truth."""
+    return StructureScore(**{_FIELDS[metric]: value for metric, value in values.items()}, truth_ml=truth_ml)

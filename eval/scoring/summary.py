@@ -18,13 +18,10 @@ import numpy as np
 from eval.scoring.challenges import DECIMALS, Challenge, Rules
 from eval.scoring.pairs import CaseScores
 from eval.scoring.structure_scores import DISTANCES, Metric, value_of
+from eval.statistics import column_means, mean_interval
 from model.arrays import F64
 from model.labels import LabelSet
 
-RESAMPLES = 10_000
-"""Number of bootstrap resamples."""
-SEED = 20220101
-"""Seed of the resamples; fixed, so that the same scores have the same intervals."""
 ORGAN_MEAN = "organ mean"
 LESION, LESION_MEAN = "lesion", "lesion mean"
 """The row of the only lesion of a label set, and that of several together."""
@@ -54,7 +51,7 @@ class SummaryRow:
     median: float
     """Median; in rows of several structures, median of the cases' own means."""
     low: float
-    """Lower end of the 95 % bootstrap confidence interval of the mean."""
+    """Lower end of the 95 % bootstrap confidence interval of the mean; NaN of fewer than 6 cases."""
     high: float
     """Upper end."""
 
@@ -74,7 +71,6 @@ def summarize(
     DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers' programs do. Under
     official rules the structures' means are rounded too before they are averaged, as on the leaderboard.
     """
-    weights = bootstrap_weights(len(results))
     diagonals_mm = np.array([result.diagonal_mm for result in results])
     held = {
         name: np.array([result.scores[name].truth_ml for result in results])
@@ -87,7 +83,7 @@ def summarize(
             for name in challenge.labels.names
         }
         worst = diagonals_mm if metric in DISTANCES else np.full(len(results), math.nan)
-        rows += _summarize_metric(metric, values, held, worst, weights, challenge.labels, rules)
+        rows += _summarize_metric(metric, values, held, worst, challenge.labels, rules)
     return rows
 
 
@@ -96,20 +92,19 @@ def _summarize_metric(
     values: Mapping[str, F64],
     held_ml: Mapping[str, F64],
     worst: F64,
-    weights: F64,
     labels: LabelSet,
     rules: Rules,
 ) -> list[SummaryRow]:
-    rows = [summarize_values(name, metric, column, weights, worst) for name, column in values.items()]
+    rows = [summarize_values(name, metric, column, worst) for name, column in values.items()]
 
     def over(name: str, columns: Sequence[F64]) -> SummaryRow:
         if len(columns) == 1:
-            return summarize_values(name, metric, columns[0], weights, worst)
-        return _mean_over(name, metric, np.stack(columns, axis=1), weights, rules, worst)
+            return summarize_values(name, metric, columns[0], worst)
+        return _mean_over(name, metric, np.stack(columns, axis=1), rules, worst)
 
     if labels.organs:
         table = np.stack([values[name] for name in labels.organs], axis=1)
-        rows.append(_mean_over(ORGAN_MEAN, metric, table, weights, rules, worst))
+        rows.append(_mean_over(ORGAN_MEAN, metric, table, rules, worst))
     if (lesions := lesion_row(labels)) is not None:
         rows.append(over(lesions, [values[name] for name in labels.lesions]))
         if all(np.isfinite(held_ml[name]).all() for name in labels.lesions):
@@ -122,22 +117,19 @@ def _summarize_metric(
     return rows
 
 
-def summarize_values(
-    structure: str, metric: Metric, values: F64, weights: F64, worst: F64 | None = None
-) -> SummaryRow:
+def summarize_values(structure: str, metric: Metric, values: F64, worst: F64 | None = None) -> SummaryRow:
     """Summary of one metric of one structure.
 
     Args:
         structure: name of the row.
         metric: name of the metric.
         values: one number for each case; NaN if it was not scored.
-        weights: what `bootstrap_weights` gives for as many cases.
         worst: what takes the place of an infinite value in each case; NaN, or None, where nothing does.
     """
     infinite = np.isinf(values)
     values = np.where(infinite, math.nan if worst is None else worst, values)
     finite = values[np.isfinite(values)]
-    low, high = _interval(_weighted_means(values[:, None], weights)[:, 0])
+    low, high = mean_interval(values[:, None])
     return SummaryRow(
         structure=structure,
         metric=metric,
@@ -147,30 +139,21 @@ def summarize_values(
         mean=float(finite.mean()) if finite.size else math.nan,
         sd=float(finite.std(ddof=1)) if finite.size > 1 else math.nan,
         median=float(np.median(finite)) if finite.size else math.nan,
-        low=low if finite.size > 1 else math.nan,
-        high=high if finite.size > 1 else math.nan,
+        low=low,
+        high=high,
     )
 
 
-def bootstrap_weights(cases: int, resamples: int = RESAMPLES) -> F64:
-    """Number of times that each case is drawn in each resample with replacement; shape (resamples, cases)."""
-    if cases == 0:
-        return np.zeros((resamples, 0))
-    generator = np.random.default_rng(SEED)
-    return generator.multinomial(cases, np.full(cases, 1.0 / cases), size=resamples).astype(np.float64)
-
-
-def _mean_over(name: str, metric: Metric, table: F64, weights: F64, rules: Rules, worst: F64) -> SummaryRow:
+def _mean_over(name: str, metric: Metric, table: F64, rules: Rules, worst: F64) -> SummaryRow:
     """Mean of the structures' means; `table` has shape (cases, structures)."""
     infinite = np.isinf(table)
     table = np.where(infinite, worst[:, None], table)
-    means = _column_means(table)
+    means = column_means(table)
     if rules is Rules.OFFICIAL:
         means = np.round(means, DECIMALS)
-    per_case = _column_means(table.T)
+    per_case = column_means(table.T)
     scored = per_case[~np.isnan(per_case)]
-    resampled = _weighted_means(table, weights)
-    low, high = _interval(_column_means(resampled.T))
+    low, high = mean_interval(table)
     known = means[~np.isnan(means)]
     return SummaryRow(
         structure=name,
@@ -181,35 +164,6 @@ def _mean_over(name: str, metric: Metric, table: F64, weights: F64, rules: Rules
         mean=float(known.mean()) if known.size else math.nan,
         sd=float(scored.std(ddof=1)) if scored.size > 1 else math.nan,
         median=float(np.median(scored)) if scored.size else math.nan,
-        low=low if scored.size > 1 else math.nan,
-        high=high if scored.size > 1 else math.nan,
+        low=low,
+        high=high,
     )
-
-
-def _column_means(table: F64) -> F64:
-    """Mean of the finite numbers of each column; NaN for a column without any."""
-    finite = np.isfinite(table)
-    counts = finite.sum(axis=0)
-    sums = np.where(finite, table, 0.0).sum(axis=0)
-    means: F64 = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
-    return means
-
-
-def _weighted_means(table: F64, weights: F64) -> F64:
-    """Mean of the finite numbers of each column in each resample; shape (resamples, columns).
-
-    NaN where no finite number was drawn.
-    """
-    finite = np.isfinite(table)
-    counts = weights @ finite.astype(np.float64)
-    sums = weights @ np.where(finite, table, 0.0)
-    means: F64 = np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
-    return means
-
-
-def _interval(means: F64) -> tuple[float, float]:
-    known = means[~np.isnan(means)]
-    if known.size == 0:
-        return math.nan, math.nan
-    low, high = np.percentile(known, (2.5, 97.5))
-    return float(low), float(high)

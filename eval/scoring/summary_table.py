@@ -9,6 +9,7 @@ from eval.scoring.challenges import Rules
 from eval.scoring.score_table import cell
 from eval.scoring.structure_scores import Metric
 from eval.scoring.summary import ORGAN_MEAN, SUMS, SummaryRow
+from eval.statistics import LEAST_CASES
 
 SUMMARY_COLUMNS = [
     "Structure",
@@ -53,8 +54,10 @@ def summary_text(rows: Sequence[SummaryRow], rules: Rules) -> str:
         lines.append(f"organ HD95 {hd95.mean:.1f} mm{infinite_text(hd95)}")
     if rules is Rules.PARTIAL:
         lines.append("each mean is over the cases whose truth holds the structure: see the column cases")
-    if max(row.cases for row in rows) == 1:
+    if (cases := max(row.cases for row in rows)) == 1:
         lines.append("one case: no standard deviation and no confidence interval")
+    elif cases < LEAST_CASES:
+        lines.append(f"fewer than {LEAST_CASES} cases: no confidence intervals")
     return "\n".join(lines) + "\n"
 
 

@@ -100,8 +100,10 @@
               lines: [
                 row.structure,
                 `difference ${text(row.difference, 4)}`,
-                `95 % CI ${text(row.low, 4)} to ${text(row.high, 4)}`,
-                `Wilcoxon p ${text(row.wilcoxon_p, 4)}, after Holm ${text(row.wilcoxon_holm_p, 4)}`,
+                ...(isNumber(row.low) ? [`95 % CI ${text(row.low, 4)} to ${text(row.high, 4)}`] : []),
+                ...(isNumber(row.wilcoxon_p)
+                  ? [`Wilcoxon p ${text(row.wilcoxon_p, 4)}, after Holm ${text(row.wilcoxon_holm_p, 4)}`]
+                  : []),
                 `${row.cases} cases`,
               ],
             })),
@@ -114,7 +116,7 @@
       "comparison",
       `Against ${name}`,
       `Paired differences, this submission minus ${name}: right of the line this one is better. ` +
-        "Bars are 95 % bootstrap confidence intervals, a star marks p < 0.05 (Wilcoxon signed-rank, Holm-corrected).",
+        "Bars are 95 % bootstrap confidence intervals, a star marks p < 0.05 (Wilcoxon signed-rank, Holm-corrected); fewer than six cases have neither.",
       el("div", { class: "pair" }, ...cards),
     );
   }

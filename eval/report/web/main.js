@@ -23,7 +23,7 @@
   );
   const scored = data.metrics.length > 0;
   byId("foot").textContent =
-    (scored ? "Confidence intervals are 95 % bootstrap intervals over cases. " : "") +
+    (scored ? "Confidence intervals are 95 % bootstrap intervals over six cases or more. " : "") +
     "Organ colours can be told apart with colour blindness. Pictures show the soft-tissue window, 40 ± 200 HU, " +
     `at the reduced size that is embedded; ${scored ? "scores" : "volumes"} were computed at full size. Not for clinical use.`;
 

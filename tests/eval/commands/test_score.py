@@ -98,11 +98,7 @@ def test_the_summary_is_that_of_the_table(folders):
     assert float(summary["liver", "DSC"]["Mean"]) == pytest.approx(np.mean(liver), abs=1e-4)
     assert float(summary["liver", "DSC"]["SD"]) == pytest.approx(np.std(liver, ddof=1), abs=1e-4)
     assert float(summary["liver", "DSC"]["Median"]) == np.median(liver)
-    assert (
-        float(summary["liver", "DSC"]["CI95_low"])
-        < np.mean(liver)
-        < float(summary["liver", "DSC"]["CI95_high"])
-    )
+    assert (summary["liver", "DSC"]["CI95_low"], summary["liver", "DSC"]["CI95_high"]) == ("", "")
     assert (summary["liver", "HD95_mm"]["Cases"], summary["liver", "HD95_mm"]["Infinite"]) == ("3", "1")
     every = [float(row[f"{organ}_NSD"]) for row in rows for organ in SHORT[:13]]
     assert float(summary["organ mean", "NSD"]["Mean"]) == pytest.approx(np.mean(every), abs=1e-4)

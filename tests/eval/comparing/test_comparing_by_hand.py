@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eval.comparing.paired_tests import compare, compare_values, holm, paired_tests
+from eval.comparing.paired_tests import compare, compare_values, paired_tests
 from eval.files import write_csv
 from eval.scoring.score_table import read_scores
 from eval.scoring.structure_scores import Metric
@@ -98,36 +98,8 @@ def test_the_t_statistic_is_mean_by_standard_error(differences):
 )
 def test_differences_without_scatter(differences, expected):
     wilcoxon_p, t_p = paired_tests(differences)
-    # With ties scipy uses the normal approximation: the order of magnitude is what counts.
-    assert wilcoxon_p == pytest.approx(expected[0], abs=0.02)
+    assert wilcoxon_p == pytest.approx(expected[0])
     assert t_p == expected[1]
-
-
-@pytest.mark.parametrize(
-    ("p_values", "corrected"),
-    [
-        ([], []),
-        ([0.04], [0.04]),
-        ([0.01, 0.02], [0.02, 0.02]),
-        ([0.02, 0.01], [0.02, 0.02]),
-        ([0.01, 0.011, 0.9], [0.03, 0.03, 0.9]),
-        ([0.4, 0.5, 0.6], [1.0, 1.0, 1.0]),
-        ([0.001, 0.01, 0.02, 0.03], [0.004, 0.03, 0.04, 0.04]),
-        ([NAN, 0.01, NAN], [NAN, 0.01, NAN]),
-    ],
-)
-def test_holm(p_values, corrected):
-    assert holm(p_values) == pytest.approx(corrected, nan_ok=True)
-
-
-def test_holm_never_lowers_a_p_value_and_keeps_their_order():
-    for p_values in np.random.default_rng(5).uniform(0, 0.2, (20, 8)):
-        corrected = holm(p_values.tolist())
-        assert all(new >= old for new, old in zip(corrected, p_values, strict=True))
-        order = np.argsort(p_values)
-        assert np.array(corrected)[order].tolist() == sorted(corrected)
-        # Nothing is corrected by more than Bonferroni would.
-        assert all(new <= min(1.0, 8 * old) + 1e-12 for new, old in zip(corrected, p_values, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -147,17 +119,12 @@ def test_means_are_over_the_cases_that_both_have(a, b, cases, mean_a, mean_b, di
     assert found == pytest.approx([mean_a, mean_b, difference], nan_ok=True)
 
 
-def test_the_interval_of_two_differences_runs_from_one_to_the_other():
-    row = compare_values("liver", Metric.DSC, np.array([0.5, 0.5]), np.array([0.6, 0.8]))
-    assert (row.low, row.high) == (pytest.approx(0.1), pytest.approx(0.3))
-    assert math.isnan(row.t_p)
-
-
 @pytest.mark.parametrize(("cases", "tested"), [(5, False), (6, True)])
-def test_six_cases_are_enough_to_test(cases, tested):
+def test_six_cases_are_enough_for_intervals_and_tests(cases, tested):
     a = np.linspace(0.5, 0.6, cases)
     row = compare_values("liver", Metric.DSC, a, a + np.arange(1, cases + 1) / 100)
-    assert math.isnan(row.wilcoxon_p) is math.isnan(row.t_p) is not tested
+    figures = (row.low, row.high, row.wilcoxon_p, row.t_p)
+    assert [math.isnan(figure) for figure in figures] == [not tested] * 4
 
 
 def test_turned_around_the_differences_change_their_sign_and_nothing_else(tmp_path):
@@ -249,8 +216,8 @@ def test_the_written_table_by_hand(tmp_path, capsys):
     assert {row["Metric"] for row in rows.values()} == {"HD95_mm"}
     liver = {name: rows["liver"][name] for name in columns_of(tmp_path / "c.csv")[2:8]}
     assert liver == {
-        "Cases": "2", "Mean_A": "0.6", "Mean_B": "0.65", "Difference": "0.05", "CI95_low": "0",
-        "CI95_high": "0.1",
+        "Cases": "2", "Mean_A": "0.6", "Mean_B": "0.65", "Difference": "0.05", "CI95_low": "",
+        "CI95_high": "",
     }  # fmt: skip
     assert rows["pancreas"]["Cases"] == "0"
     assert {rows["pancreas"][name] for name in columns_of(tmp_path / "c.csv")[3:12]} == {""}

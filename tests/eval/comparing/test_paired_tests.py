@@ -5,8 +5,7 @@ import pytest
 from scipy import stats
 
 from eval.__main__ import main
-from eval.comparing import paired_tests as paired_tests_module
-from eval.comparing.paired_tests import compare, compare_values, holm, paired_tests
+from eval.comparing.paired_tests import compare, compare_values, paired_tests
 from eval.eval_errors import JudgingError
 from eval.files import write_csv
 from eval.scoring.score_table import read_scores
@@ -37,31 +36,14 @@ def tables(tmp_path):
     return write_scores(tmp_path / "a.csv", a), write_scores(tmp_path / "b.csv", b), a, b
 
 
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    corrected = holm([math.nan, 0.02, 0.3])
-    assert math.isnan(corrected[0])
-    assert corrected[1:] == pytest.approx([0.04, 0.3])
-
-
 def test_wilcoxon_by_hand():
     # Six differences of one sign: 2 of 2^6 sign patterns are as extreme.
     assert paired_tests(np.array([1.0, 2, 3, 4, 5, 6]))[0] == pytest.approx(2 / 64)
+    # Five differences beside 15 ties are five: 2 of 2^5, and no star.
+    assert paired_tests(np.array([0.01, 0.02, 0.03, 0.04, 0.05] + [0.0] * 15))[0] == pytest.approx(2 / 32)
+    assert paired_tests(np.array([1.0] * 5 + [0.0] * 5))[0] == pytest.approx(2 / 32)
     assert paired_tests(np.zeros(8)) == (1.0, 1.0)
     assert paired_tests(np.full(8, 0.1))[1] == 0.0
-
-
-def test_the_interval_of_many_cases_is_that_of_the_bootstrap(monkeypatch):
-    differences = np.random.default_rng(2).normal(0.01, 0.1, 5000)
-    resampled, normal = [], []
-    for found, many in ((resampled, 5000), (normal, 4999)):
-        monkeypatch.setattr(paired_tests_module, "MANY_CASES", many)
-        row = compare_values("liver", Metric.DSC, np.zeros(5000), differences)
-        found += [row.low, row.high]
-    assert normal == pytest.approx(resampled, abs=0.0003)
-    assert normal != resampled
-    assert normal[1] - normal[0] == pytest.approx(2 * 1.96 * 0.1 / math.sqrt(5000), rel=0.02)
 
 
 def test_tests_are_scipys(tables):
