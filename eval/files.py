@@ -169,18 +169,25 @@ def file_sha256(path: Path) -> str:
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Column names and rows of a table.
 
+    A byte-order mark, with which spreadsheets begin a table, is no part of the first name.
+
     Raises:
-        JudgingError: there is no such file, it is no CSV table, or a row has more or fewer cells than the
-            header.
+        JudgingError: there is no such file, it is no CSV table, its cells are separated by semicolons, or a
+            row has more or fewer cells than the header.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             columns, cells = list(reader.fieldnames or []), list(reader)
     except FileNotFoundError as error:
         raise JudgingError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise JudgingError(f"{path}: cannot be read as a CSV table ({error})") from error
+    if len(columns) == 1 and ";" in columns[0]:
+        raise JudgingError(
+            f"{path}: its cells are separated by semicolons; save it with commas between cells, and points "
+            "in numbers"
+        )
     if any(None in row or None in row.values() for row in cells):
         raise JudgingError(f"{path}: has rows longer or shorter than its header; is it a complete CSV table?")
     return columns, [{column: from_cell(cell) for column, cell in row.items()} for row in cells]

@@ -1,8 +1,8 @@
 """Rank submissions against each other by accuracy, time and memory.
 
 Each RESULTS_DIR is one submission, named after the folder, and holds its score table (`python -m eval score`,
-or the organisers') and its efficiency table (`python -m eval container`, or the organisers'). The files may
-have any names.
+or the organisers') and its efficiency table (`python -m eval container`, or the organisers'), which rules of
+your own that rank by accuracy alone do without. The files may have any names.
 
 rules:
   flare21         DSC, NSD, time, highest GPU memory
@@ -19,16 +19,21 @@ schemes:
 
 Ranked are the cases of the truth, named with --cases; without it all score tables must name the same ones.
 Rows of other cases are left out and named. Submissions that tie share a rank; a case that was missed or
-failed comes last in every metric; one that no submission has in a metric does not count there; a metric that
-no submission has (no GPU, no lesion) is left out and named.
-The places in resamples of the cases show how certain the ranking is.
+failed comes last in every metric, and one of which a table lacks some metrics comes last in those; one that
+no submission has in a metric does not count there; a metric that no submission has (no GPU, no lesion) is
+left out and named. An infinite distance, where a structure was missed, counts as the length of the image's
+diagonal, which any of the score tables may state; where none does, it is worse than any other.
+
+The places in resamples of the cases show how certain the ranking is: those that 95 % of the resamples lie
+between, and the share in which a submission is first. Where several tie for the first place all of them are
+first, so that these shares may add up to more than 100 %.
 
 Beside RANKING.csv stand RANKING_cases.csv, one row a metric, case and submission, as challengeR reads it
 (`as.challenge(data, by = "Task", algorithm = "Algorithm", case = "Case", value = "Value")`), and
 RANKING_details.json, which `report` draws; RANKING_run.json says where the ranking comes from.
 
-exit codes: 0 ranked; 1 ranked, but submissions lack cases or have too many, and are named; 2 wrong input,
-nothing written
+exit codes: 0 ranked; 1 ranked, but submissions lack cases or figures of cases, or have too many, and are
+named; 2 wrong input, nothing written
 """
 
 import argparse
@@ -41,24 +46,25 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.comparing.rank_table import (
-    Results,
-    check_alike,
-    common_cases,
-    details_beside,
-    gather,
-    read_submission,
-    results_of,
-    stated_cases,
-)
+from eval.comparing.rank_table import Gap, Results, details_beside, gaps_of, gather, results_of
 from eval.comparing.ranking import Placing, Ranking, rank
 from eval.comparing.ranking_rules import RANKINGS, SCHEMES, RankedMetric, RankingRules, find_rules
+from eval.comparing.submissions import (
+    check_alike,
+    common_cases,
+    diagonals_of,
+    read_submission,
+    stated_cases,
+)
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
 from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.own_labels import find_challenge
 from model.arrays import F64
+
+MOST_NAMED = 10
+"""Most cases that a line names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,18 +113,23 @@ def run(arguments: argparse.Namespace) -> int:
     submissions = [read_submission(folder, challenge) for folder in arguments.results]
     check_alike(submissions)
     cases = stated_cases(arguments.cases) if arguments.cases else common_cases(submissions)
-    results = [results_of(submission, cases, rules) for submission in submissions]
+    diagonals_mm = diagonals_of(submissions)
+    results = [results_of(submission, cases, rules, diagonals_mm) for submission in submissions]
     values = gather(results, cases, rules)
     metrics = [metric for metric in rules.metrics if not np.isnan(values[metric.name]).all()]
     if not metrics:
         raise JudgingError("no submission has a case that ended well; there is nothing to rank")
     names = [result.name for result in results]
     ranking = rank(names, {metric.name: values[metric.name] for metric in metrics}, rules)
-    missing = {result.name: sum(not result.values[case] for case in cases) for result in results}
+    missing = {result.name: [case for case in cases if not result.values[case]] for result in results}
+    gaps = {result.name: gaps_of(result, results) for result in results}
+    lacking = {
+        name: len({*missing[name], *(case for gap in gaps[name] for case in gap.cases)}) for name in names
+    }
     write_csv(
         output,
         columns(metrics),
-        [_row(placing, len(cases), missing[placing.submission]) for placing in ranking.placings],
+        [_row(placing, len(cases), lacking[placing.submission]) for placing in ranking.placings],
     )
     write_csv(long_path, ["Task", "Case", "Algorithm", "Value"], long_rows(names, cases, values, metrics))
     with atomic_path(details_path) as temporary:
@@ -128,21 +139,32 @@ def run(arguments: argparse.Namespace) -> int:
     for metric in rules.metrics:
         if metric not in metrics:
             sys.stderr.write(f"{metric.name} is left out: no submission has it\n")
-    return _tell(results, missing, len(cases))
+    _tell(results, missing, gaps, len(cases))
+    return 1 if any(lacking.values()) or any(result.extras for result in results) else 0
 
 
-def _tell(results: Sequence[Results], missing: Mapping[str, int], cases: int) -> int:
-    """Name what the ranking left out; returns the exit code."""
+def _tell(
+    results: Sequence[Results],
+    missing: Mapping[str, Sequence[str]],
+    gaps: Mapping[str, Sequence[Gap]],
+    cases: int,
+) -> None:
+    """Name what the ranking left out, and what it lacked."""
     for result in results:
         for extra in result.extras:
             sys.stderr.write(f"{result.name}: left out, no case of the truth: {extra}\n")
         for remark in result.remarks:
             sys.stderr.write(f"{remark}\n")
-        if count := missing[result.name]:
-            sys.stderr.write(
-                f"{result.name}: {count} of {cases} cases missing or failed, ranked last there\n"
-            )
-    return 1 if any(missing.values()) or any(result.extras for result in results) else 0
+        if lost := len(missing[result.name]):
+            sys.stderr.write(f"{result.name}: {lost} of {cases} cases missing or failed, ranked last there\n")
+        for gap in gaps[result.name]:
+            lacks = f"{gap.table} lacks {', '.join(gap.metrics)} of {len(gap.cases)} of {cases} cases"
+            sys.stderr.write(f"{result.name}: {lacks}, ranked last there: {_listed(gap.cases)}\n")
+
+
+def _listed(cases: Sequence[str]) -> str:
+    more = len(cases) - MOST_NAMED
+    return ", ".join([*cases[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def columns(metrics: Sequence[RankedMetric]) -> list[str]:
@@ -160,9 +182,9 @@ def _row(placing: Placing, cases: int, missing: int) -> dict[str, str]:
         **{f"Rank_{name}": f"{mean:.4f}" for name, mean in placing.ranks.items()},
         "Cases": str(cases),
         "Missing": str(missing),
-        "Place_median": f"{placing.place_median:g}",
-        "Place_low": f"{placing.place_low:g}",
-        "Place_high": f"{placing.place_high:g}",
+        "Place_median": f"{placing.place_median}",
+        "Place_low": f"{placing.place_low}",
+        "Place_high": f"{placing.place_high}",
         "First_share": f"{placing.first_share:.4f}",
     }
 
@@ -216,7 +238,7 @@ def ranking_text(ranking: Ranking, rules: RankingRules, cases: int) -> str:
         f"{'place':>5}  {'submission':<{width}}{'mean rank':>10}  {'95 % of places':<16}{'first':<7}by scheme"
     ]
     for placing in ranking.placings:
-        spread = f"{placing.place_low:g} to {placing.place_high:g}"
+        spread = f"{placing.place_low} to {placing.place_high}"
         by_scheme = ", ".join(str(placing.place_by[scheme]) for scheme in SCHEMES)
         lines.append(
             f"{placing.place:>5}  {placing.submission:<{width}}{placing.score:>10.3f}  "

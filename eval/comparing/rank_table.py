@@ -1,4 +1,4 @@
-"""Input of a ranking: the tables in a submission's folder, and the value of each metric in each case.
+"""Values of a ranking: what each metric is in each case of a submission.
 
 The cases that count are those of the truth. A submission never gains by having others: a row of another case
 is left out and named, and a case that it lacks or failed has no values at all, neither scores nor costs.
@@ -12,34 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from eval.comparing.ranking_rules import COST_COLUMNS, RankingRules
+from eval.comparing.submissions import EFFICIENCY_MARK, Submission, diagonals_of
 from eval.eval_errors import JudgingError
-from eval.files import case_among, check_is_folder, is_image_name, read_csv, stem_of
+from eval.files import case_among
 from eval.measuring.efficiency_table import LENIENT_MB, STATUS
-from eval.scoring.challenges import Challenge, mean_scores
-from eval.scoring.columns import NAME, column, holds_scores, read_cost
-from eval.scoring.score_table import ScoreTable, read_scores
-from eval.scoring.structure_scores import Metric
+from eval.scoring.challenges import mean_scores
+from eval.scoring.columns import NAME, column, read_cost
+from eval.scoring.score_table import ScoreTable
 from model.arrays import F64
 
-EFFICIENCY_MARK = "AUC_GPU_Time"
-"""The column by which an efficiency table is recognised."""
 _ABOVE = dict(zip(LENIENT_MB, ("GPU_Above2GB_MBs", "GPU_Above4GB_MBs"), strict=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """The tables of one submission."""
-
-    name: str
-    """Its name, which is that of its folder."""
-    scores: ScoreTable
-    """Its scores."""
-    efficiency: Path
-    """Its efficiency table."""
-    columns: tuple[str, ...]
-    """The columns of that table."""
-    rows: tuple[Mapping[str, str], ...]
-    """Its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,105 +34,38 @@ class Results:
     """Name of a case to metric to value; no values for a case that failed or that a table lacks."""
     extras: tuple[str, ...] = ()
     """Rows of other cases, which are left out."""
+    tables: Mapping[str, Path]
+    """Metric of the rules to the table that states it."""
     remarks: tuple[str, ...] = ()
     """What a reader of the ranking should know, each in one line."""
 
 
-def read_submission(folder: Path, challenge: Challenge | None = None) -> Submission:
-    """Read the score table and the efficiency table in a folder, whatever they are called.
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Cases of which a submission's table lacks what is ranked: a row is missing, or cells are empty."""
+
+    table: Path
+    """The table."""
+    metrics: tuple[str, ...]
+    """The metrics that it lacks."""
+    cases: tuple[str, ...]
+    """The cases that it lacks them of."""
+
+
+def results_of(
+    submission: Submission,
+    cases: Sequence[str],
+    rules: RankingRules,
+    diagonals_mm: Mapping[str, float] | None = None,
+) -> Results:
+    """The values of a submission in the cases that count.
 
     Args:
-        folder: folder of one submission.
-        challenge: label set of the scores; None finds it by the columns, as `read_scores` does.
-
-    Raises:
-        JudgingError: there is not exactly one table of each kind, or it cannot be read.
-    """
-    check_is_folder(folder, "the tables of a submission")
-    scores, efficiency = [], []
-    for path in sorted(folder.glob("*.csv")):
-        columns, _ = read_csv(path)
-        if EFFICIENCY_MARK in columns:
-            efficiency.append(path)
-        elif holds_scores(columns):
-            scores.append(path)
-    for kind, found, program in (("score", scores, "score"), ("efficiency", efficiency, "container")):
-        if len(found) != 1:
-            said = "no" if not found else f"{len(found)}"
-            raise JudgingError(
-                f"{folder}: holds {said} {kind} table{'s' if len(found) > 1 else ''}; it must hold one "
-                f"(python -m eval {program})"
-            )
-    columns, rows = read_csv(efficiency[0])
-    return Submission(
-        name=folder.name or folder.resolve().name,
-        scores=read_scores(scores[0], challenge),
-        efficiency=efficiency[0],
-        columns=tuple(columns),
-        rows=tuple(rows),
-    )
-
-
-def check_alike(submissions: Sequence[Submission]) -> None:
-    """Refuse submissions that cannot be ranked against each other.
-
-    Raises:
-        JudgingError: two have one name, or their score tables belong to different challenges.
-    """
-    names = [submission.name for submission in submissions]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise JudgingError(f"two folders are called {twice}; submissions need different names")
-    first = submissions[0].scores
-    for submission in submissions[1:]:
-        if submission.scores.challenge != first.challenge:
-            raise JudgingError(
-                f"{first.path} is of {first.challenge.labels.name}, {submission.scores.path} of "
-                f"{submission.scores.challenge.labels.name}; rank tables of one challenge"
-            )
-
-
-def stated_cases(path: Path) -> list[str]:
-    """The cases that count, from a folder of truths or the column `Name` of a table.
-
-    Raises:
-        JudgingError: it is neither, or names no cases.
-    """
-    if path.is_dir():
-        names = [file.name for file in path.iterdir() if is_image_name(file.name)]
-    else:
-        columns, rows = read_csv(path)
-        if NAME not in columns:
-            raise JudgingError(f"{path}: has no column {NAME} that would name the cases")
-        names = [row[NAME] for row in rows]
-    if not names:
-        raise JudgingError(
-            f"{path}: names no cases; give the folder of truths, or a table with a column {NAME}"
-        )
-    return sorted({stem_of(name) for name in names})
-
-
-def common_cases(submissions: Sequence[Submission]) -> list[str]:
-    """The cases of all score tables, where no one has said which count.
-
-    Raises:
-        JudgingError: the tables name different cases, so that one of them has too many or too few.
-    """
-    first = submissions[0].scores
-    for submission in submissions[1:]:
-        other = submission.scores
-        lonely = sorted(set(first.stems) ^ set(other.stems))
-        if lonely:
-            there = first if lonely[0] in first.stems else other
-            raise JudgingError(
-                f"{first.path} and {other.path} name different cases ({lonely[0]} is only in {there.path}); "
-                "say which count with --cases, the folder of truths"
-            )
-    return sorted(first.stems)
-
-
-def results_of(submission: Submission, cases: Sequence[str], rules: RankingRules) -> Results:
-    """The values of a submission in the cases that count.
+        submission: its tables.
+        cases: the cases that count.
+        rules: what is ranked.
+        diagonals_mm: case to the length of its image's diagonal, see `diagonals_of`; by default what the
+            submission's own score table says.
 
     Raises:
         JudgingError: a case stands twice in the efficiency table, a cell holds what it cannot, or a
@@ -170,43 +85,68 @@ def results_of(submission: Submission, cases: Sequence[str], rules: RankingRules
     index_of = {stem: index for index, stem in enumerate(table.stems)}
     known = set(cases)
     extras += [f"{stem} in {table.path}" for stem in table.stems if stem not in known]
-    figures = accuracy(table)
-    for metric in rules.metrics:
-        known = {*figures, *COST_COLUMNS, *submission.columns}
-        if metric.name not in known and not metric.name.startswith("Lesion_"):
-            raise JudgingError(
-                f"{metric.name} of the rules {rules.name} is in neither table of {submission.name}; known "
-                f"are {', '.join(sorted(known))}"
-            )
+    if diagonals_mm is None:
+        diagonals_mm = diagonals_of([submission])
+    figures = accuracy(table, np.array([diagonals_mm[stem] for stem in table.stems]))
+    tables = {metric.name: _table_of(metric.name, submission, figures, rules) for metric in rules.metrics}
+    lost = set(table.lost)
     values: dict[str, dict[str, float]] = {}
     for case in cases:
         found = costs.get(case)
         ended_well = found is None or (found.get(STATUS) or "ok") == "ok"
         values[case] = {}
-        if case in index_of and ended_well and not _lost(table, index_of[case]):
+        if case in index_of and ended_well and case not in lost:
             values[case] = {
                 metric.name: float(figures[metric.name][index_of[case]])
                 if metric.name in figures
-                else _cost(submission.efficiency, found, metric.name, rules)
+                else _cost(tables[metric.name], found, metric.name, rules)
                 for metric in rules.metrics
             }
-    return Results(
-        name=submission.name, values=values, extras=tuple(extras), remarks=_remarks(submission, rules)
-    )
+    remarks = (*_cost_remarks(submission, rules), *_distance_remarks(submission, cases, rules, figures))
+    return Results(name=submission.name, values=values, extras=tuple(extras), tables=tables, remarks=remarks)
 
 
-def accuracy(table: ScoreTable) -> dict[str, F64]:
+def _table_of(metric: str, submission: Submission, figures: Mapping[str, F64], rules: RankingRules) -> Path:
+    """The table of a submission that states a metric.
+
+    Raises:
+        JudgingError: there is none.
+    """
+    # What has no lesion in it can be ranked by lesions: nobody has any.
+    if metric in figures or metric.startswith("Lesion_"):
+        return submission.scores.path
+    if submission.efficiency is None:
+        raise JudgingError(
+            f"{submission.folder}: holds no efficiency table; it must hold one (python -m eval container), "
+            f"since {metric} of the rules {rules.name} is not in its score table"
+        )
+    known = {*figures, *COST_COLUMNS, *submission.columns}
+    if metric not in known:
+        raise JudgingError(
+            f"{metric} of the rules {rules.name} is in neither table of {submission.name}; known are "
+            f"{', '.join(sorted(known))}"
+        )
+    return submission.efficiency
+
+
+def accuracy(table: ScoreTable, diagonals_mm: F64) -> dict[str, F64]:
     """Every figure of accuracy that can be ranked by, to one number for each case.
 
-    Infinite distances become the image's diagonal, if the table says it. Differences of volume lose their
-    sign before they are averaged: less is better on both sides of 0, and too much of one organ does not make
-    up for too little of another.
+    Infinite distances become the image's diagonal. Where it is not known they stay infinite, and so does
+    every mean that they are in: a missed structure never makes a case better. Differences of volume lose
+    their sign before they are averaged: less is better on both sides of 0, and too much of one organ does not
+    make up for too little of another.
+
+    Args:
+        table: the scores.
+        diagonals_mm: length of each case's diagonal; NaN where it is not known.
     """
     labels = table.challenge.labels
+    worst = np.where(np.isnan(diagonals_mm), np.inf, diagonals_mm)
     figures: dict[str, F64] = {}
     for metric in table.metrics:
         columns = {
-            structure: np.abs(np.where(np.isinf(column_), table.diagonal_mm, column_))
+            structure: np.abs(np.where(np.isinf(column_), worst, column_))
             for (structure, kind), column_ in table.values.items()
             if kind is metric
         }
@@ -225,13 +165,6 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def _lost(table: ScoreTable, index: int) -> bool:
-    """Whether a case is in error and nothing of it was scored: its prediction is missing or of no use."""
-    return bool(table.errors[index]) and not any(
-        values[index] > 0 for (_, metric), values in table.values.items() if metric is Metric.DSC
-    )
-
-
 def _cost(path: Path, row: Mapping[str, str] | None, metric: str, rules: RankingRules) -> float:
     """What a case costs beyond what is free; NaN if the table does not say it."""
     if row is None:
@@ -248,7 +181,31 @@ def _cost(path: Path, row: Mapping[str, str] | None, metric: str, rules: Ranking
     return value
 
 
-def _remarks(submission: Submission, rules: RankingRules) -> tuple[str, ...]:
+def _distance_remarks(
+    submission: Submission, cases: Sequence[str], rules: RankingRules, figures: Mapping[str, F64]
+) -> tuple[str, ...]:
+    """What became of infinite distances in the metrics that are ranked."""
+    table, counted = submission.scores, set(cases)
+    rows = [i for i, stem in enumerate(table.stems) if stem in counted]
+    without = accuracy(table, np.full(len(table.names), math.nan))
+    remarks = []
+    for name in (metric.name for metric in rules.metrics if metric.name in figures):
+        infinite, unknown = (int(np.isinf(values[name][rows]).sum()) for values in (without, figures))
+        of_cases = f"of {len(cases)} cases (a structure was missed)"
+        if replaced := infinite - unknown:
+            remarks.append(
+                f"{submission.name}: {name} is infinite in {replaced} {of_cases}, counted as the image's "
+                "diagonal"
+            )
+        if unknown:
+            remarks.append(
+                f"{submission.name}: {name} is infinite in {unknown} {of_cases} and stays so, since no table "
+                "says the image's diagonal"
+            )
+    return tuple(remarks)
+
+
+def _cost_remarks(submission: Submission, rules: RankingRules) -> tuple[str, ...]:
     wanted = any(metric.name == "AUC_GPU" for metric in rules.metrics)
     has_curve = _ABOVE.get(rules.lenient_mb, "") in submission.columns
     measured = any(row[EFFICIENCY_MARK].strip() for row in submission.rows)
@@ -268,6 +225,23 @@ def gather(results: Sequence[Results], cases: Sequence[str], rules: RankingRules
         )
         for metric in rules.metrics
     }
+
+
+def gaps_of(results: Results, others: Sequence[Results]) -> list[Gap]:
+    """What the tables of a submission lack of cases that it has, where those of another one do not."""
+    cases: dict[Path, dict[str, None]] = {}
+    metrics: dict[Path, dict[str, None]] = {}
+    for case, values in results.values.items():
+        for metric, value in values.items():
+            if math.isnan(value) and any(
+                not math.isnan(other.values[case].get(metric, math.nan)) for other in others
+            ):
+                table = results.tables[metric]
+                cases.setdefault(table, {})[case] = None
+                metrics.setdefault(table, {})[metric] = None
+    return [
+        Gap(table=table, metrics=tuple(metrics[table]), cases=tuple(found)) for table, found in cases.items()
+    ]
 
 
 def details_beside(ranking: Path) -> Path:

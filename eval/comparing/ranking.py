@@ -47,11 +47,11 @@ class Placing:
     """Weighted mean rank over metrics and, if cases are ranked, cases."""
     ranks: Mapping[str, float]
     """Metric to the mean rank."""
-    place_median: float
-    """Median of its places in the resamples."""
-    place_low: float
+    place_median: int
+    """Median of its places in the resamples; the better one of two in the middle."""
+    place_low: int
     """2.5th percentile of its places in the resamples."""
-    place_high: float
+    place_high: int
     """97.5th percentile."""
     first_share: float
     """Share of the resamples in which it is first, ties included."""
@@ -263,7 +263,8 @@ def rank(submissions: Sequence[str], values: Mapping[str, F64], rules: RankingRu
     resamples = FEWER_RESAMPLES if slow else RESAMPLES
     redrawn = _score(values, metrics, rules, bootstrap_weights(cases, resamples))
     resampled = places(redrawn)
-    low, median, high = np.percentile(resampled, (2.5, 50, 97.5), axis=1)
+    # Places that occur, and none between two of them.
+    low, median, high = np.percentile(resampled, (2.5, 50, 97.5), axis=1, method="inverted_cdf")
     by_scheme = {
         scheme: places(_score(values, metrics, _under(rules, scheme), everything)[:, 0]) for scheme in SCHEMES
     }
@@ -274,9 +275,9 @@ def rank(submissions: Sequence[str], values: Mapping[str, F64], rules: RankingRu
             place=int(final[i]),
             score=float(scores[i]),
             ranks={metric: float(mean[i]) for metric, mean in ranks.items()},
-            place_median=float(median[i]),
-            place_low=float(low[i]),
-            place_high=float(high[i]),
+            place_median=int(median[i]),
+            place_low=int(low[i]),
+            place_high=int(high[i]),
             first_share=float((resampled[i] == 1).mean()),
             place_shares=tuple(float((resampled[i] == n).mean()) for n in range(1, len(submissions) + 1)),
             place_by={scheme: int(found[i]) for scheme, found in by_scheme.items()},

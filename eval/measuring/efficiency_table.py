@@ -51,10 +51,11 @@ RANKING.csv has one row per submission, the best first:
     Submission            name of the folder
     Score                 mean rank over metrics, weighted, and cases; 1 is first everywhere
     Rank_METRIC           mean rank over the cases in one metric
-    Cases, Missing        number of cases, and number of those that the submission lacks or failed
+    Cases, Missing        number of cases, and number of those that the submission lacks or failed, or of
+                          which its tables do not say what another submission's do
     Place_median          median of its places in resamples of the cases
     Place_low, Place_high 2.5th and 97.5th percentile of these places
-    First_share           share of the resamples in which it is first
+    First_share           share of the resamples in which it is first; all that tie for it are
 """
 
 import math

@@ -56,6 +56,16 @@ class ScoreTable:
         return tuple(metric for metric in Metric if any(kind is metric for _, kind in self.values))
 
     @property
+    def lost(self) -> tuple[str, ...]:
+        """The cases in error of which nothing was scored: their predictions are missing or of no use."""
+        dice = [values for (_, metric), values in self.values.items() if metric is Metric.DSC]
+        return tuple(
+            stem
+            for i, stem in enumerate(self.stems)
+            if self.errors[i] and not any(values[i] > 0 for values in dice)
+        )
+
+    @property
     def results(self) -> list[CaseScores]:
         """The table as scores of cases."""
         none = np.full(len(self.names), math.nan)

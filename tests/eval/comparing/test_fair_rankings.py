@@ -6,9 +6,10 @@ import csv
 import numpy as np
 import pytest
 
-from eval.comparing.rank_table import gather, read_submission, results_of, stated_cases
+from eval.comparing.rank_table import gather, results_of
 from eval.comparing.ranking import rank
 from eval.comparing.ranking_rules import SCHEMES, RankingRules, find_rules
+from eval.comparing.submissions import read_submission, stated_cases
 from eval.eval_errors import JudgingError
 from eval.scoring.challenges import CHALLENGES
 from eval.scoring.score_table import read_scores

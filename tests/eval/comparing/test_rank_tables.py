@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from eval.comparing.rank_table import gather, read_submission, results_of
+from eval.comparing.rank_table import gather, results_of
 from eval.comparing.ranking import case_ranks, places, rank
 from eval.comparing.ranking_rules import RANKINGS, RankedMetric, RankingRules
+from eval.comparing.submissions import read_submission
 from eval.eval_errors import JudgingError
 from eval.scoring.challenges import CHALLENGES
 from eval.scoring.score_table import read_scores
