@@ -96,6 +96,22 @@ def compare(first: ScoreTable, second: ScoreTable, metrics: Sequence[Metric]) ->
     return results
 
 
+def lost_cases(table: ScoreTable, other: ScoreTable) -> str:
+    """What a reader should know of a table's cases in error, which count as 0; empty if there are none.
+
+    Example: `1 of 8 cases in error, counted as 0: phantom_00003`
+
+    Args:
+        table: whose errors are told.
+        other: what it is compared with; only the cases that both have are.
+    """
+    common = [stem for stem in table.stems if stem in set(other.stems)]
+    lost = [stem for stem in table.lost if stem in set(common)]
+    if not lost:
+        return ""
+    return f"{len(lost)} of {len(common)} cases in error, counted as 0: {', '.join(lost)}"
+
+
 def _columns(table: ScoreTable, metric: Metric, rows: Sequence[int]) -> dict[str, F64]:
     """Structure to what is compared of a metric in some rows: differences of volume by their size."""
     return {

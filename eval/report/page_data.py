@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.comparing.paired_tests import compare
+from eval.comparing.paired_tests import compare, lost_cases
 from eval.comparing.rank_table import details_beside
 from eval.comparing.ranking_rules import RANKINGS
 from eval.eval_errors import JudgingError
@@ -144,7 +144,12 @@ def _comparison(other: ScoreTable, table: ScoreTable, metrics: Sequence[Metric])
     ]
     same = other.path.stem == table.path.stem
     name = other.path.resolve().parent.name if same else other.path.stem
-    return {"name": name, "rows": rows}
+    lost = (("this one", lost_cases(table, other)), (name, lost_cases(other, table)))
+    return {
+        "name": name,
+        "rows": rows,
+        "lost": [f"{whose}: {remark}" for whose, remark in lost if remark],
+    }
 
 
 def read_efficiency(path: Path, cases: Sequence[str]) -> dict[str, Json]:

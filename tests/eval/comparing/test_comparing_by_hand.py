@@ -262,3 +262,27 @@ def test_differences_of_volume_are_compared_by_their_size(tmp_path):
     # One and the same error to either side is no difference.
     third = volumes(tmp_path / "c.csv", [5] * 6)
     assert by_structure(first, third, Metric.VOLUME_DIFFERENCE)["liver"].wilcoxon_p == 1
+
+
+def failed(path, dsc: list[float], error: str):
+    """A score table of FLARE21 with one DSC and NSD a case; `error` is that of the last case."""
+    columns = [f"{organ}_{kind}" for kind in ("DSC", "NSD") for organ in ORGANS]
+    rows = [{"Name": f"case{i}.nii.gz", **dict.fromkeys(columns, str(value))} for i, value in enumerate(dsc)]
+    rows[-1]["Error"] = error
+    write_csv(path, ["Name", *columns, "Error"], rows)
+    return path
+
+
+def test_cases_in_error_are_told_of(tmp_path, capsys):
+    """One label map of eight is missing: 0.1 below, as eight cases that are 0.1 worse would be."""
+    a = failed(tmp_path / "a.csv", [0.8] * 8, "")
+    b = failed(tmp_path / "b.csv", [0.8] * 7 + [0.0], "missing: there is no prediction of this name")
+    assert call("compare", a, b) == 0
+    assert capsys.readouterr().err == "B: 1 of 8 cases in error, counted as 0: case7\n"
+    assert by_structure(a, b)["liver"].difference == pytest.approx(-0.1)
+    # A remark of a case that was scored, and a case that the other table lacks, are no such case.
+    remarked = failed(tmp_path / "c.csv", [0.8] * 8, "resampled")
+    fewer = failed(tmp_path / "d.csv", [0.8] * 7, "")
+    assert call("compare", remarked, a) == 0
+    assert call("compare", b, fewer) == 1
+    assert "in error" not in capsys.readouterr().err

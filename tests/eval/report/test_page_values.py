@@ -20,6 +20,9 @@ RANKING = (
 )
 
 
+SHORT = tuple(CHALLENGES["flare21"].short_names.values())
+
+
 def data_of(folder, *more):
     assert report(folder, *more) == 0
     return data_in(folder)
@@ -166,6 +169,15 @@ def test_a_comparison_is_this_minus_the_other(tmp_path):
     assert (liver["mean_a"], liver["mean_b"], liver["difference"]) == pytest.approx((0.75, 0.8, 0.05))
     assert liver["wilcoxon_p"] is None
     assert rows["spleen", "NSD"]["difference"] == 0.0
+    assert comparison["lost"] == []
+
+
+def test_a_comparison_names_the_cases_in_error_that_count_as_0(tmp_path):
+    nothing = {f"{organ}_{kind}": 0 for organ in SHORT for kind in ("DSC", "NSD")}
+    write_scores(tmp_path / "scores.csv", {"a": {"Liver_DSC": 0.9}, "b": nothing | {"Error": "missing"}})
+    write_scores(tmp_path / "other.csv", {"a": {"Liver_DSC": 0.8}, "b": {"Liver_DSC": 0.7}})
+    comparison = data_of(tmp_path, "--compare", tmp_path / "other.csv")["comparison"]
+    assert comparison["lost"] == ["this one: 1 of 2 cases in error, counted as 0: b"]
 
 
 def test_another_table_of_the_same_name_is_called_after_its_folder(tmp_path):
