@@ -54,7 +54,7 @@ def test_both_channels_make_the_labels(bench, bundle, capsys):
     (labels,) = results(bench).values()
     np.testing.assert_array_equal(labels, TRUTH)
     out, err = capsys.readouterr()
-    assert out.startswith("case_0000.nii.gz -> case.nii.gz: read ")
+    assert out.startswith("case_0000.nii.gz -> case.nii.gz: DOUBTFUL, see the warning; 4 of 4 organs, ")
     assert told(err) == []
 
 
