@@ -7,6 +7,10 @@ say the diagonal: there such values are left out, and counted.
 
 A lesion that neither map holds scores 1, so the mean over all cases says most about how many cases have none.
 Beside it stand the mean over the cases whose truth has a lesion, and over those whose truth has none.
+
+Differences of volume have a sign, whose mean says whether a structure is drawn too large or too small. Over
+several structures they would cancel, so that means over organs or lesions are those of their sizes, which
+structures have too, under a name of their own.
 """
 
 import math
@@ -27,6 +31,8 @@ LESION, LESION_MEAN = "lesion", "lesion mean"
 """The row of the only lesion of a label set, and that of several together."""
 PRESENT, ABSENT = "lesion, where there is one", "lesion, where there is none"
 """The rows of lesions over what the truth holds, and over what it does not."""
+VOLUME_ERROR = "AbsoluteVolumeDifference_ml"
+"""The metric of rows of sizes of differences of volume; a table of scores holds the signed ones alone."""
 SUMS = (ORGAN_MEAN, LESION, LESION_MEAN, PRESENT, ABSENT)
 """Rows that are no structure of a label set."""
 
@@ -37,7 +43,8 @@ class SummaryRow:
 
     structure: str
     """Name of a structure, `organ mean` (mean of the organs' means), `lesion` or `lesion mean`."""
-    metric: Metric
+    metric: str
+    """A metric, or `AbsoluteVolumeDifference_ml`."""
     cases: int
     """Number of cases that the figures are computed from."""
     infinite: int
@@ -68,6 +75,8 @@ def summarize(
 ) -> list[SummaryRow]:
     """For each metric, a row for each structure, one for all organs and one for all lesions.
 
+    The signed difference of volume has rows of structures alone; those of its size follow.
+
     DSC and NSD are rounded to 4 decimals before they are averaged, as the organisers' programs do. Under
     official rules the structures' means are rounded too before they are averaged, as on the leaderboard.
     """
@@ -83,12 +92,17 @@ def summarize(
             for name in challenge.labels.names
         }
         worst = diagonals_mm if metric in DISTANCES else np.full(len(results), math.nan)
+        if metric is Metric.VOLUME_DIFFERENCE:
+            rows += [summarize_values(name, metric, column) for name, column in values.items()]
+            sizes = {name: np.abs(column) for name, column in values.items()}
+            rows += _summarize_metric(VOLUME_ERROR, sizes, held, worst, challenge.labels, rules)
+            continue
         rows += _summarize_metric(metric, values, held, worst, challenge.labels, rules)
     return rows
 
 
 def _summarize_metric(
-    metric: Metric,
+    metric: str,
     values: Mapping[str, F64],
     held_ml: Mapping[str, F64],
     worst: F64,
@@ -117,7 +131,7 @@ def _summarize_metric(
     return rows
 
 
-def summarize_values(structure: str, metric: Metric, values: F64, worst: F64 | None = None) -> SummaryRow:
+def summarize_values(structure: str, metric: str, values: F64, worst: F64 | None = None) -> SummaryRow:
     """Summary of one metric of one structure.
 
     Args:
@@ -144,7 +158,7 @@ def summarize_values(structure: str, metric: Metric, values: F64, worst: F64 | N
     )
 
 
-def _mean_over(name: str, metric: Metric, table: F64, rules: Rules, worst: F64) -> SummaryRow:
+def _mean_over(name: str, metric: str, table: F64, rules: Rules, worst: F64) -> SummaryRow:
     """Mean of the structures' means; `table` has shape (cases, structures)."""
     infinite = np.isinf(table)
     table = np.where(infinite, worst[:, None], table)

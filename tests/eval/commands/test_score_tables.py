@@ -287,7 +287,7 @@ def test_without_hd95_its_columns_are_not_there(tmp_path):
     assert score(tmp_path, "--no-hd95") == 0
     assert not [name for name in columns_of(tmp_path / "scores.csv") if "HD95" in name]
     assert {row["Metric"] for row in rows_of(tmp_path / "scores_summary.csv")} == {
-        "DSC", "NSD", "VolumeDifference_ml",
+        "DSC", "NSD", "VolumeDifference_ml", "AbsoluteVolumeDifference_ml",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 from eval.measuring.trace import GPU, OWN_RAM, QUANTITIES, RAM, TIME, Trace, write_trace
 from eval.scoring.challenges import CHALLENGES
 from eval.scoring.structure_scores import Metric
+from eval.scoring.summary import VOLUME_ERROR
 from model.colours import COLOURS
 from tests.eval.command_line import assert_refused, call, files_in
 from tests.eval.report.reports import data_in, report, write_scores
@@ -76,7 +77,8 @@ def test_only_metrics_of_the_table_are_shown(tmp_path, metrics, names):
     data = data_of(tmp_path)
     assert data["metrics"] == names
     assert list(data["cases"][0]["values"]) == names
-    assert {row["metric"] for row in data["summary"]} == set(names)
+    sizes = {VOLUME_ERROR} if Metric.VOLUME_DIFFERENCE in metrics else set()
+    assert {row["metric"] for row in data["summary"]} == {*names, *sizes}
 
 
 def test_the_summary_has_null_for_what_there_is_not(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from eval.scoring.challenges import CHALLENGES, Rules
 from eval.scoring.pairs import CaseScores
 from eval.scoring.structure_scores import Metric, StructureScore
-from eval.scoring.summary import LESION, ORGAN_MEAN, summarize, summarize_values
+from eval.scoring.summary import LESION, ORGAN_MEAN, VOLUME_ERROR, summarize, summarize_values
 
 NAN, INF = math.nan, math.inf
 FLARE21, FLARE23 = CHALLENGES["flare21"], CHALLENGES["flare23"]
@@ -100,7 +100,7 @@ def test_the_lesion_is_a_row_of_its_own_and_no_organ():
 @pytest.mark.parametrize("challenge", CHALLENGES.values(), ids=CHALLENGES)
 def test_rows_are_structures_then_the_organ_mean_then_the_lesion(challenge):
     results = cohort(challenge, {}, {}, otherwise=0.5)
-    metrics = (Metric.DSC, Metric.NSD, Metric.HD95, Metric.VOLUME_DIFFERENCE)
+    metrics = (Metric.DSC, Metric.NSD, Metric.HD95)
     rows = summarize(results, challenge, metrics, Rules.STRICT)
     expected = [
         *challenge.labels.names,
@@ -111,9 +111,25 @@ def test_rows_are_structures_then_the_organ_mean_then_the_lesion(challenge):
     assert [row.metric for row in rows] == [metric for metric in metrics for _ in expected]
 
 
+def test_too_much_of_one_organ_does_not_make_up_for_too_little_of_another():
+    """Liver 3 and -1 ml, kidney -3 ml, others 0: signed means would leave -0.5 of an error of 1.25."""
+    results = cohort(FLARE21, {"liver": -3.0, "kidney": 3.0}, {"liver": 1.0, "kidney": 3.0}, otherwise=0.0)
+    rows = table(results, FLARE21, (Metric.VOLUME_DIFFERENCE,))
+    signed = [rows[name, Metric.VOLUME_DIFFERENCE].mean for name in FLARE21.labels.names]
+    sizes = [rows[name, VOLUME_ERROR].mean for name in FLARE21.labels.names]
+    assert dict(zip(FLARE21.labels.names, signed, strict=True)) == {
+        "liver": 1.0, "kidney": -3.0, "spleen": 0.0, "pancreas": 0.0,
+    }  # fmt: skip
+    assert dict(zip(FLARE21.labels.names, sizes, strict=True)) == {
+        "liver": 2.0, "kidney": 3.0, "spleen": 0.0, "pancreas": 0.0,
+    }  # fmt: skip
+    assert rows[ORGAN_MEAN, VOLUME_ERROR].mean == 1.25
+    assert (ORGAN_MEAN, Metric.VOLUME_DIFFERENCE) not in rows
+
+
 @pytest.mark.parametrize(
     ("metric", "expected"),
-    [(Metric.DSC, 0.5), (Metric.NSD, -0.5), (Metric.HD95, 50.0), (Metric.VOLUME_DIFFERENCE, -0.5)],
+    [(Metric.DSC, 0.5), (Metric.NSD, -0.5), (Metric.HD95, 50.0)],
 )
 def test_each_metric_is_taken_from_its_own_score(metric, expected):
     rows = table(cohort(FLARE21, {}, {}, otherwise=0.5), FLARE21, (metric,))
