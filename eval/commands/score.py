@@ -126,7 +126,9 @@ def _add_what_is_measured(parser: argparse.ArgumentParser) -> None:
         "--json",
         type=Path,
         metavar="DIR",
-        help="also write summary.json, as nnU-Net does, and metrics.json, as grand-challenge.org reads it",
+        help="also write summary.json, nnU-Net's figures by its own rules (Dice and IoU of the whole image, "
+        "none where neither map holds a structure), and metrics.json, these scores as grand-challenge.org "
+        "reads them",
     )
     add(
         "--lesions",
@@ -249,6 +251,7 @@ def _options(arguments: argparse.Namespace) -> ScoreOptions:
         resample=arguments.resample,
         lesion_rule=_lesion_rule(arguments) if arguments.lesions else None,
         with_confusion=arguments.confusion,
+        with_counts=arguments.json is not None,
         with_cl_dice="clDice" in arguments.also,
     )
 

@@ -3,15 +3,15 @@
 Voxel overlap says little where lesions are many and small: the largest one decides. Metrics Reloaded
 (Maier-Hein et al., Nature Methods 2024) therefore asks for detection beside segmentation:
 
-    lesion            a connected component (26 neighbours, as BraTS has it) of a lesion's label of at least a
-                      stated volume
+    lesion            a connected component (26 neighbours, as BraTS has it) of a lesion's label of at least
+                      a stated volume
     match             pairs of a true and a predicted lesion, one to one, the largest IoU first, down to a
-    stated
-                      IoU (0.1 by default: small lesions rarely overlap by half)
-    sensitivity       found / true F1                2 found / (2 found + missed + false) panoptic quality
-    mean IoU of the found × F1 (Kirillov et al., CVPR 2019) false volume      ml of the predicted lesions that
-    touch no true one at all, as autoPET has it; missed volume
-                      likewise
+                      stated IoU (0.1 by default: small lesions rarely overlap by half)
+    sensitivity       found / true
+    F1                2 found / (2 found + missed + false)
+    panoptic quality  mean IoU of the found × F1 (Kirillov et al., CVPR 2019)
+    false volume      ml of the predicted lesions that touch no true one at all, as autoPET has it
+    missed volume     ml of the true lesions that no predicted one touches
 
 A case without lesions in both maps has F1 1 and no sensitivity; a false lesion there gives F1 0. A case in
 error has F1 0 under strict rules, also where there is no true lesion: nobody said so. Under partial rules it

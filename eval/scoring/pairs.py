@@ -4,7 +4,7 @@ A truth without a prediction is a case in error; a faulty truth ends the run, si
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from eval.scoring.lesions import Lesion, LesionRule, find_lesions
 from eval.scoring.metrics import label_boxes
 from eval.scoring.pairing import PairedCase
 from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
+from eval.scoring.voxel_counts import VoxelCounts, count_voxels
 from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, size_difference
 from model.arrays import F64
 from model.labels import LabelSet
@@ -60,6 +61,8 @@ class ScoreOptions:
     """What a lesion is; None leaves lesions as things out."""
     with_confusion: bool = False
     """Whether it is counted which structure is taken for which."""
+    with_counts: bool = False
+    """Whether voxels are counted, for nnU-Net's figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,8 @@ class CaseScores:
     """F1 and panoptic quality of the case if it has no lesions; what the rules give to a case in error."""
     confusion_ml: F64 | None = None
     """Volume by true and predicted structure; None if it was not counted."""
+    counts: Mapping[str, VoxelCounts] | None = None
+    """Structure to its voxels, as far as the rules score it; None if they were not counted."""
 
 
 def truth_fault(case: PairedCase, options: ScoreOptions) -> str:
@@ -115,7 +120,7 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
         JudgingError: the truth cannot be used; see `truth_fault`.
     """
     truth = read_labels(case.truth)
-    rule, f1_without_lesions = options.lesion_rule, 1.0
+    rule, f1_without_lesions, countable = options.lesion_rule, 1.0, options.with_counts
     try:
         if case.prediction is None:
             raise JudgingError("missing: there is no prediction of this name")
@@ -129,7 +134,8 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
             prediction=np.zeros_like(truth.labels), truth=truth.labels, spacing_zyx_mm=truth.spacing_zyx_mm
         )
         scores, remarks = failed(options.challenge, options.rules, truth), str(error)
-        rule = None if options.rules is Rules.OFFICIAL else rule
+        if options.rules is Rules.OFFICIAL:
+            rule, countable = None, False
         f1_without_lesions = 0.0 if options.rules is Rules.STRICT else math.nan
     labels = options.challenge.labels
     return CaseScores(
@@ -142,7 +148,14 @@ def judge(case: PairedCase, options: ScoreOptions, threads: int = 1) -> CaseScor
         confusion_ml=confusion_ml(pair.prediction, pair.truth, pair.spacing_zyx_mm, labels)
         if options.with_confusion
         else None,
+        counts=_counts(pair, options) if countable else None,
     )
+
+
+def _counts(pair: LabelPair, options: ScoreOptions) -> dict[str, VoxelCounts]:
+    every = count_voxels(pair, options.challenge.labels)
+    partial = options.rules is Rules.PARTIAL
+    return {name: counts for name, counts in every.items() if counts.truth or not partial}
 
 
 def _lesions(

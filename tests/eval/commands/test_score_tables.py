@@ -209,14 +209,9 @@ def test_more_distances_and_the_json_of_others(tmp_path):
     expected = 2 * (middle * (1 + 2 + 3 + 4) + end * 5) / (2 * (19 * middle + 2 * end))
     assert float(first["Liver_ASSD_mm"]) == pytest.approx(expected, abs=1e-4)
     assert read_scores(tmp_path / "scores.csv").metrics == tuple(Metric)
-    nnunet = json.loads((tmp_path / "json" / "summary.json").read_text())
-    assert nnunet["metric_per_case"][0]["metrics"]["1"]["Dice"] == 0.75
-    assert nnunet["metric_per_case"][0]["metrics"]["1"]["IoU"] == 0.6
-    assert nnunet["metric_per_case"][1]["prediction_file"] == ""
-    assert nnunet["mean"]["1"]["Dice"] == 0.375
-    assert nnunet["foreground_mean"]["Dice"] == pytest.approx((0.375 + 3 * 0.5) / 4, abs=1e-4)
     leaderboard = json.loads((tmp_path / "json" / "metrics.json").read_text())
-    assert leaderboard["aggregates"]["organ_mean"]["DSC"]["mean"] == nnunet["foreground_mean"]["Dice"]
+    mean = leaderboard["aggregates"]["organ_mean"]["DSC"]["mean"]
+    assert mean == pytest.approx((0.375 + 3 * 0.5) / 4, abs=1e-4)
     assert leaderboard["case"]["b.nii.gz"]["liver"]["HD95_mm"] is None
     assert leaderboard["case"]["b.nii.gz"]["error"].startswith("missing")
 
@@ -240,18 +235,51 @@ def test_a_missed_organ_makes_the_mean_distance_worse_and_not_better(tmp_path, c
     assert "1 infinite value counted as the image's diagonal" in capsys.readouterr().out
 
 
-def test_a_missed_organ_makes_the_mean_distance_of_nnunets_summary_worse(tmp_path):
-    """As above; the other three organs are in neither map, and 0 mm apart."""
+def test_nnunets_summary_has_its_figures_by_its_rules(tmp_path):
+    """A liver of 20 voxels is moved by 5 of 40; `b`, a liver and a spleen of 4, has no prediction."""
     (tmp_path / "json").mkdir()
-    write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 15)), row_of_voxels((LIVER, 0, 10)))
-    write_pair(tmp_path, "b.nii.gz", row_of_voxels(), row_of_voxels((LIVER, 0, 10)))
-    assert score(tmp_path, "--json", tmp_path / "json") == 0
-    alone = float(rows_of(tmp_path / "scores.csv")[0]["Liver_HD95_mm"])
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 25)), row_of_voxels((LIVER, 0, 20)))
+    write_pair(tmp_path, "b.nii.gz", None, row_of_voxels((LIVER, 0, 20), (SPLEEN, 30, 34)))
+    assert score(tmp_path, "--json", tmp_path / "json") == 1
     summary = json.loads((tmp_path / "json" / "summary.json").read_text())
-    assert [case["metrics"]["1"]["HD95"] for case in summary["metric_per_case"]] == [alone, None]
-    mean_mm = (alone + math.sqrt(40**2 + 2)) / 2
-    assert summary["mean"]["1"]["HD95"] == pytest.approx(mean_mm, abs=1e-3)
-    assert summary["foreground_mean"]["HD95"] == pytest.approx(mean_mm / 4, abs=1e-3)
+    first, second = summary["metric_per_case"]
+    assert first["metrics"]["1"] == {
+        "Dice": 0.75, "FN": 5, "FP": 5, "IoU": 0.6, "TN": 15, "TP": 15, "n_pred": 20, "n_ref": 20,
+    }  # fmt: skip
+    # Neither map holds a spleen: no overlap, and it takes no part in the mean over both cases.
+    assert (first["metrics"]["3"]["Dice"], first["metrics"]["3"]["TN"]) == (None, 40)
+    assert (second["metrics"]["3"]["Dice"], second["metrics"]["3"]["FN"]) == (0, 4)
+    assert (second["prediction_file"], second["metrics"]["1"]["Dice"]) == ("", 0)
+    assert [summary["mean"][label]["Dice"] for label in ("1", "2", "3", "4")] == [0.375, None, 0, None]
+    assert summary["foreground_mean"]["Dice"] == 0.375 / 2
+
+
+@pytest.mark.parametrize(("rules", "spleen"), [("strict", 0), ("partial", None), ("official", 0)])
+def test_nnunets_summary_counts_what_the_rules_score(tmp_path, rules, spleen):
+    """A spleen that only `a`'s prediction has; an aorta is cut to the truth's slices in the table alone."""
+    (tmp_path / "json").mkdir()
+    prediction, truth = (np.zeros((12, 4, 4), np.uint8) for _ in range(2))
+    prediction[:, 0, 0], truth[2:6, 0, 0] = 5, 5
+    prediction[0, 3, 3] = 3
+    write_pair(tmp_path, "a.nii.gz", prediction, truth)
+    write_pair(tmp_path, "b.nii.gz", None, truth)
+    code = score(tmp_path, "--rules", rules, "--json", tmp_path / "json", labels="flare22")
+    assert code == 1
+    assert rows_of(tmp_path / "scores.csv")[0]["Aorta_DSC"] == "1.0"
+    summary = json.loads((tmp_path / "json" / "summary.json").read_text())
+    first, second = (case["metrics"] for case in summary["metric_per_case"])
+    assert (first["5"]["Dice"], first["3"]["Dice"]) == (0.5, spleen)
+    assert second["5"]["Dice"] == (None if rules == "official" else 0)
+
+
+def test_names_that_differ_by_a_comma_have_keys_of_their_own(tmp_path):
+    (tmp_path / "labels.json").write_text('{"labels": {"Leber, groß": 1, "Leber groß": 2, "error": 3}}')
+    (tmp_path / "json").mkdir()
+    write_pair(tmp_path, "a.nii.gz", row_of_voxels((2, 0, 4)), row_of_voxels((1, 0, 4), (2, 0, 4)))
+    assert score(tmp_path, "--json", tmp_path / "json", labels=tmp_path / "labels.json") == 0
+    document = json.loads((tmp_path / "json" / "metrics.json").read_text())
+    assert set(document["case"]["a.nii.gz"]) == {"error", "Leber_groß", "Leber_groß_2", "error_2"}
+    assert {"Leber_groß", "Leber_groß_2", "error_2", "organ_mean"} <= set(document["aggregates"])
 
 
 def test_a_case_that_failed_lacks_all_of_its_volume(tmp_path):
