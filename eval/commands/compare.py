@@ -6,7 +6,8 @@ tested, and corrected over the structures by Holm's method. A star marks a corre
 0.05. Intervals and tests need at least 6 cases; of cases that do not differ the Wilcoxon test learns nothing,
 and of up to 25 that do it is exact. The length of the image's diagonal takes the place of infinite distances;
 where the tables do not say it, such pairs are left out, and counted. VolumeDifference_ml is compared by its
-size, since its sign says nothing about better. Cases in error count as 0 and are named.
+size, since its sign says nothing about better. Cases in error count as 0 and are named. Tables that were
+scored by different rules are compared, and the difference is said.
 
 exit codes: 0 compared; 1 compared, but cases that only one table has were left out and are named; 2 wrong
 input
@@ -22,6 +23,7 @@ from eval.comparing.paired_tests import Comparison, compare, lost_cases
 from eval.files import check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
 from eval.scoring.own_labels import find_challenge
+from eval.scoring.score_rules import scored_differently
 from eval.scoring.score_table import ScoreTable, read_scores
 from eval.scoring.structure_scores import Metric
 from eval.scoring.summary import ORGAN_MEAN
@@ -72,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, table, other in (("A", first, second), ("B", second, first)):
         if lost := lost_cases(table, other):
             sys.stderr.write(f"{name}: {lost}\n")
+    sys.stderr.writelines(f"{line}\n" for line in scored_differently((first.path, second.path)))
     lonely = sorted(set(first.stems) ^ set(second.stems))
     for case in lonely:
         sys.stderr.write(

@@ -61,6 +61,7 @@ from eval.files import atomic_path, check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
 from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.own_labels import find_challenge
+from eval.scoring.score_rules import scored_differently
 from model.arrays import F64
 
 MOST_NAMED = 10
@@ -136,6 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
         temporary.write_text(json.dumps(details(ranking, rules, metrics, cases), indent=1), encoding="utf-8")
     write_provenance(output, provenance(rules=arguments.rules, scheme=rules.scheme, submissions=names))
     sys.stdout.write(ranking_text(ranking, rules, len(cases)))
+    tables = [submission.scores.path for submission in submissions]
+    sys.stderr.writelines(f"{line}\n" for line in scored_differently(tables))
     for metric in rules.metrics:
         if metric not in metrics:
             sys.stderr.write(f"{metric.name} is left out: no submission has it\n")

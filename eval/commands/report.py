@@ -135,6 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         challenge = tables.scores.challenge
         data = page_data(tables, arguments.title or arguments.scores.stem)
+        if data["comparison"]:
+            sys.stderr.writelines(f"{line}\n" for line in data["comparison"]["differently"])
     else:
         _check_unscored(arguments)
         challenge = challenge or find_challenge(FLARE23.name)

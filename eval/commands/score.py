@@ -60,6 +60,7 @@ from eval.scoring.lesions import LesionRule
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.pairing import Pairs, pair_files, why_extra
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, check_truths, judge_all
+from eval.scoring.score_rules import scoring_rules
 from eval.scoring.score_table import write_scores
 from eval.scoring.structure_scores import ON_REQUEST
 from eval.scoring.summary import summarize
@@ -269,7 +270,7 @@ def _write(
     write_provenance(
         output,
         provenance(
-            rules=str(rules),
+            **scoring_rules(challenge, rules, options.resample),
             labels=arguments.labels,
             predictions=str(arguments.pred),
             truths=str(arguments.truth),

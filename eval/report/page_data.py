@@ -25,6 +25,7 @@ from eval.provenance import read_provenance
 from eval.scoring.challenges import DECIMALS, Challenge, Rules, mean_scores
 from eval.scoring.columns import NAME, read_number
 from eval.scoring.pairs import CaseScores
+from eval.scoring.score_rules import scored_differently
 from eval.scoring.score_table import ScoreTable
 from eval.scoring.structure_scores import Metric, value_of
 from eval.scoring.summary import ABSENT, PRESENT, lesion_row, summarize
@@ -148,6 +149,7 @@ def _comparison(other: ScoreTable, table: ScoreTable, metrics: Sequence[Metric])
     return {
         "name": name,
         "rows": rows,
+        "differently": scored_differently((other.path, table.path)),
         "lost": [f"{whose}: {remark}" for whose, remark in lost if remark],
     }
 

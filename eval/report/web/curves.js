@@ -74,7 +74,7 @@
   Object.assign(LeanSeg, { show, forest });
 
   function comparison() {
-    const { name, rows, lost } = data.comparison;
+    const { name, rows, lost, differently } = data.comparison;
     const colours = Object.fromEntries(
       data.structures.map((structure) => [structure.name, structure.colour]),
     );
@@ -117,6 +117,7 @@
       `Against ${name}`,
       `Paired differences, this submission minus ${name}: right of the line this one is better. ` +
         "Bars are 95 % bootstrap confidence intervals, a star marks p < 0.05 (Wilcoxon signed-rank, Holm-corrected); fewer than six cases have neither.",
+      ...differently.map((words) => el("p", { class: "error", text: words })),
       el("div", { class: "pair" }, ...cards),
       ...lost.map((remark) => el("p", { class: "note", text: remark })),
     );
