@@ -144,7 +144,8 @@ def find_lesions(
         _components(labels[z, y, x] == label, rule.least_ml / voxel_ml, start)
         for labels in (prediction, truth)
     )
-    overlaps = _overlaps(predicted, true)
+    size = math.prod(b - a for a, b in zip(start, stop, strict=True))
+    overlaps = _overlaps(predicted, true, size)
     partner_of = _matched(overlaps, rule.least_iou)
     touched_predicted, touched_true = set(overlaps.predicted.tolist()), set(overlaps.true.tolist())
     found = []
@@ -182,8 +183,10 @@ def find_lesions(
 class _Components:
     """Connected components of a mask, numbered from 1."""
 
+    places: NDArray[np.intp]
+    """Voxels of the mask that belong to one, as flat indices, rising."""
     numbers: NDArray[np.int32]
-    """Component of each voxel, (z, y, x); 0 for none."""
+    """Component of each of these voxels."""
     voxels: NDArray[np.int64]
     """Voxels of component n at n; 0 at 0."""
     centres_zyx: F64
@@ -206,26 +209,35 @@ class _Overlaps:
 
 def _components(mask: Mask, least_voxels: float, start_zyx: Sequence[int]) -> _Components:
     """Components of a mask that begins at `start_zyx` of its map; those that are too small are background."""
+    # Maps of the numbers take several times the memory of labels: what stays is a list of the mask's voxels.
     numbered, count = ndimage.label(mask, NEIGHBOURS)
-    sizes = np.bincount(numbered[mask], minlength=count + 1)
+    places = np.flatnonzero(mask)
+    numbers = numbered.ravel()[places]
+    del numbered
+    sizes = np.bincount(numbers, minlength=count + 1)
     kept = np.flatnonzero(sizes[1:] >= least_voxels - 1e-9) + 1
     table = np.zeros(len(sizes), np.int32)
     table[kept] = np.arange(1, len(kept) + 1)
-    numbers = table[numbered]
-    places = np.nonzero(numbers)
-    number = numbers[places]
-    voxels = np.bincount(number, minlength=len(kept) + 1)
+    numbers = table[numbers]
+    large = numbers > 0
+    places, numbers = places[large], numbers[large]
+    voxels = np.bincount(numbers, minlength=len(kept) + 1)
     # All components at once: maps of thousands of specks are what a failed network writes.
-    centres = [
-        np.bincount(number, weights=place, minlength=len(voxels)) / np.maximum(voxels, 1) + first
-        for place, first in zip(places, start_zyx, strict=True)
-    ]
-    return _Components(numbers=numbers, voxels=voxels, centres_zyx=np.stack(centres, axis=1))
+    centres = []
+    for axis, first in enumerate(start_zyx):
+        along = places // math.prod(mask.shape[axis + 1 :]) % mask.shape[axis]
+        sums = np.bincount(numbers, weights=along, minlength=len(voxels))
+        centres.append(sums / np.maximum(voxels, 1) + first)
+    return _Components(places=places, numbers=numbers, voxels=voxels, centres_zyx=np.stack(centres, axis=1))
 
 
-def _overlaps(predicted: _Components, true: _Components) -> _Overlaps:
-    both = (predicted.numbers > 0) & (true.numbers > 0)
-    pairs = predicted.numbers[both].astype(np.int64) * len(true.voxels) + true.numbers[both]
+def _overlaps(predicted: _Components, true: _Components, size: int) -> _Overlaps:
+    """Which components of masks of `size` voxels have voxels in common."""
+    true_at = np.zeros(size, np.int32)
+    true_at[true.places] = true.numbers
+    partners = true_at[predicted.places]
+    both = partners > 0
+    pairs = predicted.numbers[both].astype(np.int64) * len(true.voxels) + partners[both]
     keys, common = np.unique(pairs, return_counts=True)
     j, i = np.divmod(keys, len(true.voxels))
     return _Overlaps(predicted=j, true=i, iou=common / (predicted.voxels[j] + true.voxels[i] - common))
