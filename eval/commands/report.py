@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="DIR", help="folder to make; open its index.html"
     )
     parser.add_argument(
-        "--title", help="heading (default: name of the score table, the only case or the folder)"
+        "--title",
+        help="heading (default: name of the score table, for scores.csv of its folder; the only case, or the "
+        "folder of label maps)",
     )
     parser.add_argument(
         "--plots",
@@ -134,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
             ranking=arguments.ranking,
         )
         challenge = tables.scores.challenge
-        data = page_data(tables, arguments.title or arguments.scores.stem)
+        data = page_data(tables, arguments.title or _name_of(arguments.scores))
         if data["comparison"]:
             sys.stderr.writelines(f"{line}\n" for line in data["comparison"]["differently"])
     else:
@@ -158,6 +160,11 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write("no 3D view: run `make viewer` once to fetch it; slices are shown without it\n")
     sys.stdout.write(f"{output / 'index.html'}\n")
     return 1 if failed else 0
+
+
+def _name_of(scores: Path) -> str:
+    """What a score table is called, after its folder where its own name says only what it is."""
+    return scores.resolve().parent.name if scores.stem == "scores" else scores.stem
 
 
 def _check_unscored(arguments: argparse.Namespace) -> None:

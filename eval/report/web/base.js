@@ -24,7 +24,7 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
   LeanSeg.isNumber = (value) => typeof value === "number" && Number.isFinite(value);
   LeanSeg.text = (value, digits = 3) => {
     if (value === null || value === undefined) return "–";
-    if (value === "inf") return "∞";
+    if (value === "inf" || value === Infinity) return "∞";
     return value.toFixed(digits).replace("-", "−");
   };
 
@@ -95,7 +95,7 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     clDice: { name: "clDice", long: "overlap of centre lines, 1 is best", digits: 3, best: 1 },
     VolumeDifference_ml: {
       name: "Volume",
-      long: "volume of prediction minus truth in ml, 0 is best",
+      long: "volume of prediction minus truth in mL, 0 is best",
       digits: 1,
       best: 0,
     },
@@ -106,8 +106,8 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
 
   LeanSeg.quantile = (sorted, share) => {
     const place = (sorted.length - 1) * share;
-    const low = Math.floor(place);
-    return sorted[low] + (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]) * (place - low);
+    const [low, high] = [Math.floor, Math.ceil].map((round) => sorted[round(place)]);
+    return low === high ? low : low + (high - low) * (place % 1);
   };
 
   // Round numbers that part an interval into about `count` steps.

@@ -203,7 +203,13 @@
 
   // Each lesion is a way to the slices through its centre.
   function lesionList(lesions) {
-    const rows = lesions.map((lesion) =>
+    const counts = {};
+    const numbered = lesions.map((lesion) => {
+      counts[lesion.structure] = (counts[lesion.structure] || 0) + 1;
+      const slice = Math.round(lesion.at[2]) + 1;
+      return { lesion, name: `${lesion.structure} ${counts[lesion.structure]}, ${lesion.kind}, slice ${slice}` };
+    });
+    const rows = numbered.map(({ lesion, name }) =>
       el(
         "tr",
         {},
@@ -213,13 +219,13 @@
           el("button", {
             type: "button",
             class: "link",
-            text: `${lesion.kind} ${lesion.structure}`,
+            text: name,
             onclick: () => {
               for (const plane of PLANES) LeanSeg.go(plane, Math.round(lesion.at[plane.axis]));
             },
           }),
         ),
-        el("td", { class: "number", text: `${text(lesion.ml, 1)} ml` }),
+        el("td", { class: "number", text: `${text(lesion.ml, 1)} mL` }),
         el("td", { class: "number", text: lesion.kind === "found" ? text(lesion.iou, 2) : "" }),
       ),
     );
@@ -232,6 +238,19 @@
       el("thead", {}, el("tr", {}, ...heads)),
       el("tbody", {}, ...rows),
     );
+  }
+
+  // What is drawn into the pictures and on the sliders that no button names.
+  function legend(volume) {
+    const entry = (kind, words) => el("span", {}, el("i", { class: kind }), words);
+    const kinds = new Set(volume.lesions.map((lesion) => lesion.kind));
+    const rings = ["found", "missed", "false"].filter((kind) => kinds.has(kind));
+    const wrong = volume.prediction && volume.truth;
+    const entries = [
+      ...rings.map((kind) => entry(`ring ${kind}`, `${kind} lesion`)),
+      wrong && entry("hill", "above a slider: wrong voxels in each slice"),
+    ].filter(Boolean);
+    return entries.length ? el("p", { class: "legend" }, ...entries) : "";
   }
 
   function neighbour(item, step) {
@@ -322,7 +341,7 @@
       );
       return;
     }
-    views.replaceChildren(...PLANES.map(view));
+    views.replaceChildren(...PLANES.map(view), legend(now.volume));
     if (now.volume.lesions.length) dialog.querySelector("aside").append(lesionList(now.volume.lesions));
     byId("looks").append(
       ...[

@@ -131,13 +131,13 @@
 
   function range(metric, all) {
     if (METRICS[metric].best === 1) return [Math.min(0.9, Math.floor(Math.min(...all) * 10) / 10), 1];
-    return [Math.min(0, ...all), Math.max(1, ...all)];
+    return [Math.min(0, ...all), Math.max(1, ...all)]; // also where all are infinite and none is given
   }
 
   function box(structure, points, x, width, y) {
     const sorted = points.map((point) => point.value).sort((a, b) => a - b);
     const [q1, q2, q3] = [0.25, 0.5, 0.75].map((share) => LeanSeg.quantile(sorted, share));
-    const reach = 1.5 * (q3 - q1);
+    const reach = q3 === q1 ? 0 : 1.5 * (q3 - q1);
     const low = sorted.find((v) => v >= q1 - reach);
     const high = sorted.findLast((v) => v <= q3 + reach);
     const line = (x1, y1, x2, y2, kind) => svg("line", { x1, y1, x2, y2, class: kind });
@@ -181,20 +181,25 @@
       structure,
       points: data.cases
         .map((item) => ({ item, value: item.values[metric][i] }))
-        .filter((point) => isNumber(point.value)),
+        .map((point) => (point.value === "inf" ? { ...point, value: Infinity } : point))
+        .filter((point) => point.value === Infinity || isNumber(point.value)),
     }));
     const all = groups.flatMap((group) => group.points.map((point) => point.value));
     if (!all.length)
       return byId("boxes").replaceChildren(el("p", { class: "note", text: "Nothing was scored." }));
-    const [low, high] = range(metric, all);
-    const y = (value) => tall - bottom - ((value - low) / (high - low)) * (tall - top - bottom);
+    // What has no finite distance lies on a line of its own above the scale, and counts as the largest.
+    const infinite = all.includes(Infinity);
+    const [low, high] = range(metric, all.filter(isNumber));
+    const ceiling = infinite ? top + 34 : top;
+    const y = (value) =>
+      value === Infinity ? top + 12 : tall - bottom - ((value - low) / (high - low)) * (tall - ceiling - bottom);
     const step = (wide - left - right) / groups.length;
     const picture = svg("svg", {
       viewBox: `0 0 ${wide} ${tall}`,
       role: "group",
       "aria-label": `Box plots of ${METRICS[metric].long}`,
     });
-    for (const tick of LeanSeg.ticks(low, high)) {
+    for (const tick of [...LeanSeg.ticks(low, high), ...(infinite ? [Infinity] : [])]) {
       picture.append(
         svg("line", { x1: left, x2: wide - right, y1: y(tick), y2: y(tick), class: "grid" }),
         svg("text", {
@@ -202,7 +207,7 @@
           y: y(tick) + 4,
           "text-anchor": "end",
           class: "tick",
-          text: String(tick).replace("-", "−"),
+          text: tick === Infinity ? "∞" : String(tick).replace("-", "−"),
         }),
       );
     }
@@ -217,8 +222,8 @@
             cx: points.length > 1 ? x + scatterOf(item.name) * Math.min(34, step * 0.45) : x,
             cy: y(value),
             r: points.length > 1 ? 3 : 5,
-            style: points.length > 1 || neither(item, i) ? null : `fill: ${structure.colour}; ${ALONE}`,
-            class: neither(item, i) ? "point neither" : "point",
+            style: points.length > 1 || neither(item, i) || value === Infinity ? null : `fill: ${structure.colour}; ${ALONE}`,
+            class: `point${neither(item, i) ? " neither" : value === Infinity ? " missed" : ""}`,
             ...LeanSeg.tipped(() => [
               item.stem,
               `${structure.name}: ${text(value, METRICS[metric].digits)}`,
@@ -228,6 +233,11 @@
           }),
         );
       }
+      const apart = points.filter((point) => point.value === Infinity).length;
+      if (apart)
+        picture.append(
+          svg("text", { x, y: top + 2, "text-anchor": "middle", class: "tick", text: `${apart} of ${points.length}` }),
+        );
       picture.append(
         svg("text", {
           transform: `translate(${x + 6} ${tall - bottom + 18}) rotate(-32)`,
@@ -238,13 +248,12 @@
       );
     });
     byId("boxes").replaceChildren(picture);
-    const missed = data.cases.filter((item) => item.values[metric].includes("inf")).length;
     const hollow = data.cases.some((item) => item.held.some((_, i) => neither(item, i)));
     byId("organs-note").textContent =
       `${METRICS[metric].long[0].toUpperCase()}${METRICS[metric].long.slice(1)}. Each dot is a case; click one to see it.` +
       (hollow ? " A hollow dot is a case in which neither map has the structure." : "") +
-      (missed
-        ? ` ${missed} ${missed === 1 ? "case has an organ" : "cases have organs"} missed altogether, whose distance is infinite and not drawn.`
+      (infinite
+        ? " On the line ∞ lie cases in which only one of the maps has the structure; boxes count them as the largest."
         : "");
     return picture;
   }

@@ -28,11 +28,22 @@
     `at the reduced size that is embedded; ${scored ? "scores" : "volumes"} were computed at full size. Not for clinical use.`;
 
   // Where the figures come from: each table, and what is kept of how it was made.
+  const machine = ({ system, processor, processors, memory_gb: memory }) =>
+    [system, processor, processors && counted(processors, "processor"), memory && `${memory} GB of memory`]
+      .filter(Boolean)
+      .join(", ");
+  const inWords = (value) => {
+    if (Array.isArray(value)) return value.join(", ");
+    if (typeof value !== "object") return String(value);
+    return Object.entries(value)
+      .map(([key, part]) => `${key} ${inWords(part)}`)
+      .join(", ");
+  };
   const facts = (origin) =>
     Object.entries(origin || {})
       .filter(([, value]) => value !== null && value !== "" && !(Array.isArray(value) && !value.length))
       .map(([name, value]) => {
-        const words = name === "machine" ? Object.values(value).join(", ") : String(value);
+        const words = name === "machine" ? machine(value) : inWords(value);
         return el("div", {}, el("dt", { text: name.replaceAll("_", " ") }), el("dd", { text: words }));
       });
   byId("sources").hidden = !data.sources.length;

@@ -8,7 +8,8 @@
     { name: "Sagittal", axis: 0, letters: "APHF", flipped: true },
   ];
   LeanSeg.PLANES = PLANES;
-  const MISSED = "#ffd60a";
+  // Colours that no structure has, nor anything near.
+  const MISSED = "#69e1f0";
   const EXTRA = "#ff6ad5";
 
   // Numbers of columns and rows, their sizes in mm, and steps through the voxels.
@@ -132,7 +133,7 @@
       const radius = Math.cbrt((3000 * ml) / (4 * Math.PI));
       if (Math.abs(at[plane.axis] - index) * volume.spacing_mm[plane.axis] > radius + 3) continue;
       const [x, y] = toCanvas(at[across], plane.flipped ? rows - 1 - at[down] : at[down]);
-      context.strokeStyle = { found: "#5ee3a1", missed: MISSED, false: EXTRA }[kind];
+      context.strokeStyle = { found: "#ffffff", missed: MISSED, false: EXTRA }[kind];
       context.setLineDash(kind === "found" ? [] : [4 * scale, 3 * scale]);
       context.lineWidth = 2 * scale;
       context.beginPath();

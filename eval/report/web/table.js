@@ -167,8 +167,8 @@
 
   // The three worst cases of each organ, each a way into its case.
   LeanSeg.worstCases = () => {
-    byId("worst-cases").hidden = !scored;
-    if (!scored) return;
+    byId("worst-cases").hidden = !scored || data.cases.length === 1;
+    if (byId("worst-cases").hidden) return;
     const rows = data.structures.map((structure, i) => {
       const scored = data.cases.filter(
         (item) => !item.error && isNumber(item.values.DSC[i]) && item.values.DSC[i] < 1,

@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import math
 import re
 
 import numpy as np
 import pytest
 
 from eval.measuring.trace import GPU, OWN_RAM, QUANTITIES, RAM, TIME, Trace, write_trace
+from eval.report.box_plots import box_of, box_plots
 from eval.scoring.challenges import CHALLENGES
 from eval.scoring.structure_scores import Metric
 from eval.scoring.summary import VOLUME_ERROR
@@ -203,7 +205,6 @@ def test_a_ranking_is_shown_as_it_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("more", "title"),
     [
-        ((), "scores"),
         (("--title", "Ours & <theirs>"), "Ours & <theirs>"),
         (("--title", 'a"b'), 'a"b'),
         (("--title", "@SCRIPT@ @DATA@"), "@SCRIPT@ @DATA@"),
@@ -232,6 +233,49 @@ def test_the_page_states_a_policy_that_allows_its_own_script_alone(tmp_path):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy
     assert "default-src 'none'" in policy
+
+
+def test_missed_organs_are_in_the_box_plot_with_their_number(tmp_path):
+    distances = {"a": 2.0, "b": 4.0, "c": "inf", "d": "inf"}
+    write_scores(tmp_path / "scores.csv", {case: {"Liver_HD95_mm": mm} for case, mm in distances.items()})
+    figure = box_plots(data_of(tmp_path, "--plots", "png"), "HD95_mm")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert {"∞", "2 of 4"} <= {text.get_text() for text in axes.texts}
+    # 0.5 to 4 mm are drawn to scale; the two without a distance lie 0.15 of that above.
+    beyond = 4 + 0.15 * 3.5
+    heights = [list(map(float, line.get_ydata())) for line in axes.lines if line.get_marker() == "o"]
+    assert heights[0] == [2, 4, beyond, beyond]
+    label, whole = axes.yaxis.label.get_window_extent(), figure.bbox
+    assert whole.y0 <= label.y0
+    assert label.y1 <= whole.y1
+
+
+def test_quartiles_count_infinite_distances_as_the_largest():
+    # Of 1, 2, 3, ∞, ∞ the median is 3 and the upper quartile infinite: the box reaches up to the line.
+    box = {"q1": 2, "med": 3, "q3": 9, "whislo": 1, "whishi": 9}
+    assert box_of([math.inf, 3, 1, 2, math.inf], beyond=9) == box
+    assert set(box_of([math.inf, math.inf], beyond=9).values()) == {9}
+    # 20 lies farther from the box than 1.5 times its height, and is an outlier.
+    expected = {"q1": 2, "med": 3, "q3": 4, "whislo": 1, "whishi": 4}
+    assert box_of([1, 2, 3, 4, 20], beyond=30) == expected
+
+
+def test_structures_in_neither_map_are_hollow_in_the_box_plot(tmp_path):
+    write_scores(tmp_path / "scores.csv", {"a": {"Liver_DSC": 1, "Liver_HD95_mm": 0}, "b": {}})
+    data = data_of(tmp_path)
+    data["cases"][0]["held"] = [False, True, True, True]
+    (axes,) = box_plots(data, "HD95_mm").axes
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_fillstyle() for line in dots if 0 in line.get_ydata()] == ["none"]
+
+
+@pytest.mark.parametrize(("name", "title"), [("scores", "team"), ("cpu image", "cpu image")])
+def test_a_table_called_scores_gives_its_folders_name_as_title(tmp_path, name, title):
+    (tmp_path / "team").mkdir()
+    write_scores(tmp_path / "team" / f"{name}.csv", {"a": {}})
+    assert report(tmp_path, scores=f"team/{name}.csv") == 0
+    assert data_in(tmp_path)["title"] == title
 
 
 @pytest.mark.parametrize("kinds", [("png",), ("pdf", "svg")])
