@@ -20,6 +20,7 @@ from model.labels import LabelSet
 from model.schema import SchemaError, parse
 from training.data.folders import CaseFiles
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
+from training.data.quick_hash import data_sha256
 from training.training_errors import DataError
 from training.whole_files import read_json, write_json
 
@@ -80,6 +81,8 @@ class Fingerprint:
     """How it was found, a sentence."""
     groups: tuple[Group, ...]
     """The largest first."""
+    files_sha256: str | None = None
+    """`data_sha256` of the cases: tells them from others under the same names. None in older files."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +111,7 @@ def take_fingerprint(
     Raises:
         DataError: a file cannot be read or does not fit its case, or no case holds any structure.
     """
+    files_sha256 = data_sha256(cases)  # Before they are read: what changes meanwhile is then noticed.
     figures: list[CaseFigures] = []
     tallies: list[tuple[Tally, ...]] = []
     with ThreadPoolExecutor(workers, thread_name_prefix="fingerprint") as pool:
@@ -131,6 +135,7 @@ def take_fingerprint(
         spacing_zyx_mm=spacing,
         spacing_reason=reason,
         groups=groups_of(figures, labels),
+        files_sha256=files_sha256,
     )
 
 

@@ -20,7 +20,8 @@ from training.data.fingerprint import (
     take_fingerprint,
     write_fingerprint,
 )
-from training.data.folders import labelled_cases
+from training.data.folders import CaseFiles, labelled_cases
+from training.data.quick_hash import data_sha256
 from training.recipes.image_options import AnyIntensity, FingerprintIntensity
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError, RecipeError
@@ -75,6 +76,7 @@ def fingerprint_for(folders: Sequence[Path], recipe: Recipe, workers: int) -> Fi
                 f"{base / FINGERPRINT}: is of other cases than the folder holds now; run "
                 "`python -m training fingerprint` again"
             )
+        _refuse_other_files(fingerprint, cases, base / FINGERPRINT)
         return fingerprint
     if any(case.prepared for case in cases):
         raise DataError(
@@ -82,6 +84,20 @@ def fingerprint_for(folders: Sequence[Path], recipe: Recipe, workers: int) -> Fi
         )
     logger.info("no %s beside the data: taking the fingerprint of %d cases", FINGERPRINT, len(cases))
     return take_fingerprint(cases, recipe.labels, workers=workers)
+
+
+def _refuse_other_files(fingerprint: Fingerprint, cases: Sequence[CaseFiles], path: Path) -> None:
+    """Refuse the figures of images or labels that have others in their place by now.
+
+    A prepared store has the figures of the files that it was made of, which need not be there any more.
+    """
+    if fingerprint.files_sha256 is None or any(case.prepared for case in cases):
+        return
+    if fingerprint.files_sha256 != data_sha256(cases):
+        raise DataError(
+            f"{path}: images or labels have changed since it was taken; run `python -m training fingerprint` "
+            "again"
+        )
 
 
 def with_figures(recipe: Recipe, fingerprint: Fingerprint) -> Recipe:

@@ -65,6 +65,8 @@ class Run:
     timetable: Timetable
     updates: int = 0
     """Steps that changed the weights."""
+    left_out: int = 0
+    """Steps in a row, the last ones, that the gradient scaler left out."""
     ranks: Ranks = ALONE
     phases: PhaseClock = SILENT
     """Measures the parts of a step, where that is asked for."""

@@ -1,5 +1,6 @@
 """One step: the loss of a batch, its gradients, and the change of the weights."""
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,13 +21,19 @@ from training.training_errors import TrainingError
 NORM_MARGIN = 1e-6
 """What torch adds to the norm of gradients before it divides by it."""
 REMEDY = "lower optimizer.learning_rate, or train with --precision fp32"
+MOST_LEFT_OUT = 20
+"""Steps in a row that overflow before a run is given up. Each halves the scale, which starts at 65536: it is
+below 1 then, and gradients would overflow without it."""
+
+logger = logging.getLogger(__name__)
 
 
 def training_step(run: Run, step: int, batch: Batch) -> float:
     """Change the weights once; the loss before the change.
 
     Raises:
-        TrainingError: the loss or its gradient is not a finite number; the weights are as they were.
+        TrainingError: the loss or its gradient is not a finite number, in fp16 the gradients of many steps in
+            a row; the weights are as they were.
     """
     run.phases.start()
     batch = augmented(batch, run.info.recipe, run.device)
@@ -97,3 +104,23 @@ def _change_weights(run: Run, step: int) -> None:
         if run.average is not None and recipe.ema is not None:
             update_average(run.average, run.network, average_decay(recipe.ema.decay, run.updates))
         run.updates += 1
+        run.left_out = 0
+    else:
+        _note_left_out(run, step)
+
+
+def _note_left_out(run: Run, step: int) -> None:
+    """Say that steps begin to be left out, and refuse to go on when nothing else happens any more."""
+    run.left_out += 1
+    if run.left_out == MOST_LEFT_OUT:
+        raise TrainingError(
+            f"the gradients of steps {step + 2 - MOST_LEFT_OUT} to {step + 1} overflow in "
+            f"{run.info.precision}, and none of them changed the weights; {REMEDY}"
+        )
+    if run.left_out == 1 and run.ranks.is_first:
+        logger.info(
+            "step %d: left out, its gradients overflow in %s: the scale of the loss is halved to %g",
+            step + 1,
+            run.info.precision,
+            run.scaler.get_scale(),
+        )

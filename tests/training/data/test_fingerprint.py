@@ -216,6 +216,27 @@ def test_a_fingerprint_of_other_cases_is_refused(two):
         resolved(tiny_recipe(spacing_zyx_mm="fingerprint"), [two])
 
 
+@pytest.mark.parametrize("place", ["imagesTr/b_0000.nii.gz", "labelsTr/b.nii.gz"])
+def test_a_fingerprint_of_other_files_of_the_same_names_is_refused(two, place):
+    """As when images were rewritten in other units: normalization would be that of the old ones."""
+    main(["fingerprint", str(two)])
+    image = sitk.ReadImage(str(two / place))
+    sitk.WriteImage(sitk.Cast(image == 0, sitk.sitkUInt8), str(two / place))
+    recipe = tiny_recipe(spacing_zyx_mm="fingerprint")
+    with pytest.raises(DataError, match=r"fingerprint\.json: images or labels have changed since it was tak"):
+        resolved(recipe, [two])
+    main(["fingerprint", str(two)])
+    assert resolved(recipe, [two]).spacing_zyx_mm == (3, 1.5, 1.5)
+
+
+def test_a_fingerprint_of_an_older_release_is_taken(two):
+    main(["fingerprint", str(two)])
+    document = json.loads((two / "fingerprint.json").read_text())
+    del document["files_sha256"]
+    (two / "fingerprint.json").write_text(json.dumps(document))
+    assert resolved(tiny_recipe(spacing_zyx_mm="fingerprint"), [two]).spacing_zyx_mm == (3, 1.5, 1.5)
+
+
 @pytest.mark.parametrize("text", ["{", "{}", "[]"])
 def test_a_faulty_fingerprint_is_refused(two, text):
     (two / "fingerprint.json").write_text(text)

@@ -1,6 +1,7 @@
 """What a step computes does not depend on how it is computed."""
 
 import copy
+import logging
 
 import pytest
 import torch
@@ -134,6 +135,43 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights_as_they_are(tmp_path, 
     with pytest.raises(TrainingError, match=r"the gradient of step 2 is inf; lower optimizer\.learning_rate"):
         training_step(run, 1, batch_of(4))
     assert torch.equal(weights_of(run.network), before)
+
+
+class Overflowing(torch.amp.GradScaler):
+    """Scales fp32 as fp16 is scaled; gradients overflow in all steps but those of `finite`."""
+
+    finite = ()
+    step_of_run = -1
+
+    def __init__(self, device, enabled):
+        super().__init__(device)
+
+    def scale(self, loss):
+        self.step_of_run += 1
+        return super().scale(loss) * (1.0 if self.step_of_run in self.finite else float("inf"))
+
+
+def test_a_run_in_which_every_gradient_overflows_is_given_up(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "training")
+    monkeypatch.setattr(torch.amp, "GradScaler", Overflowing)
+    _, run = steps_of(tmp_path, count=19, size=1)
+    before = weights_of(run.network).clone()
+    with pytest.raises(TrainingError, match=r"gradients of steps 1 to 20 overflow in fp32, and none of them"):
+        training_step(run, 19, batch_of(1))
+    assert torch.equal(weights_of(run.network), before)
+    (said,) = [record.getMessage() for record in caplog.records]  # 65536 / 2
+    assert (
+        said == "step 1: left out, its gradients overflow in fp32: the scale of the loss is halved to 32768"
+    )
+
+
+def test_steps_left_out_count_only_in_a_row(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "training")
+    monkeypatch.setattr(torch.amp, "GradScaler", Overflowing)
+    monkeypatch.setattr(Overflowing, "finite", (15,))
+    _, run = steps_of(tmp_path, count=30, size=1)
+    assert (run.updates, run.left_out) == (1, 14)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["step 1", "step 17"]
 
 
 def has_compiler():

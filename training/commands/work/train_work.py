@@ -128,7 +128,7 @@ def _run(
         if ranks.is_first:
             _draw(state)
     if ranks.is_first:
-        logger.info("done: %s", state.folder / (BEST if (state.folder / BEST).exists() else LAST))
+        _say_end(state)
 
 
 def _fresh_cases(arguments: argparse.Namespace, info: RunInfo) -> AbstractContextManager[FreshCases | None]:
@@ -226,6 +226,17 @@ def _say(run: Run, data: Data) -> None:
             "cases that are trained on are validated on: figures say how well the network learns these, not "
             "what it does on others"
         )
+
+
+def _say_end(run: Run) -> None:
+    if left_out := run.info.step - run.updates:
+        logger.warning(
+            "%d of %d steps were left out, since their gradients overflowed in %s",
+            left_out,
+            run.info.step,
+            run.info.precision,
+        )
+    logger.info("done: %s", run.folder / (BEST if (run.folder / BEST).exists() else LAST))
 
 
 def _draw(run: Run) -> None:
