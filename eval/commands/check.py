@@ -1,9 +1,9 @@
 """Try a submission as organisers will, before it is sent in.
 
-Loads the archive that `docker save` has written, looks at its name and its entry point, and runs a new
-container, without a network and with a read-only file system, on one made CT of each kind: a thin slab, a
-whole body, and a header whose axes are not at right angles; and on CTs of your own (--images). Label maps
-must lie on the image's grid and hold no label outside the challenge's set.
+Loads the archive that `docker save` has written, looks at its name, its architecture and its entry point, and
+runs a new container, without a network and with a read-only file system, on one made CT of each kind: a thin
+slab, a whole body, and a header whose axes are not at right angles; and on CTs of your own (--images). Label
+maps must lie on the image's grid and hold no label outside the challenge's set.
 
 Prints a list:
   ✓  it is as it should be
@@ -20,7 +20,13 @@ from pathlib import Path
 from eval.eval_errors import JudgingError
 from eval.measuring.container_run import ContainerOptions
 from eval.measuring.run_rules import RUN_RULES
-from eval.measuring.submission_check import Verdict, check_archive, check_cases, check_entry
+from eval.measuring.submission_check import (
+    Verdict,
+    check_architecture,
+    check_archive,
+    check_cases,
+    check_entry,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{finding}\n")
     if image is None:
         return 1
-    findings += (entry := check_entry(image))
-    for finding in entry:
+    findings += (ready := [*check_architecture(image), *check_entry(image)])
+    for finding in ready:
         sys.stdout.write(f"{finding}\n")
     options = ContainerOptions(
         image=image, memory=rules.memory, gpu=arguments.gpu, limit_s=limit_s, labels=rules.labels

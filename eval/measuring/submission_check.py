@@ -1,5 +1,6 @@
 """What organisers will do with a submission, tried before it is sent in: each step a tick or a fault."""
 
+import math
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,9 @@ LOAD_S = 1800.0
 """Longest wait for docker to load an archive."""
 LOADED = re.compile(r"^Loaded image(?: ID)?:\s*(\S+)", re.MULTILINE)
 MIB = 1024 * 1024
+PROCESSOR = "amd64"
+"""Architecture of the organisers' machines, in docker's words; images built on an Apple or ARM machine have
+another one, unless told otherwise."""
 
 
 class Verdict(StrEnum):
@@ -86,6 +90,16 @@ def check_archive(archive: Path) -> tuple[list[Finding], str | None]:
     return found, names[0]
 
 
+def check_architecture(image: str) -> list[Finding]:
+    """A fault if the image is for other processors than the organisers'; nothing if docker does not say."""
+    told = docker("image", "inspect", "--format", "{{.Architecture}}", image)
+    found = told.stdout.strip()
+    if told.returncode != 0 or found in ("", PROCESSOR):
+        return []
+    remedy = f"docker build --platform linux/{PROCESSOR}"
+    return [_bad(f"the image is for {found}, organisers have {PROCESSOR}: {remedy}")]
+
+
 def check_entry(image: str) -> list[Finding]:
     """Whether predict.sh lies in the working directory, and both shells that organisers use are there."""
     found = []
@@ -131,7 +145,8 @@ def _within(what: str, result: CaseEfficiency, rules: RunRules) -> Finding:
     """A case that ended well, against what costs nothing in the challenge's ranking."""
     trace = result.trace
     ram_mb = trace.counters.get(KERNEL_PEAK_MB, trace.peak(OWN_RAM))
-    text = f"{what}: {trace.duration_s:.1f} s, RAM {ram_mb:.0f} MB of {rules.memory}"
+    ram = "RAM not measured" if math.isnan(ram_mb) else f"RAM {ram_mb:.0f} MB of {rules.memory}"
+    text = f"{what}: {trace.duration_s:.1f} s, {ram}"
     over = []
     if rules.lenient_s and trace.duration_s > rules.lenient_s:
         over.append(f"above the {rules.lenient_s:g} s that cost nothing")

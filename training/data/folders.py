@@ -135,7 +135,8 @@ def _in_folders(folder: Path) -> Found:
     images = next((folder / name for name in IMAGES if (folder / name).is_dir()), None)
     if images is None:
         raise DataError(
-            f"{folder}: no data set here (imagesTr is missing); it must hold imagesTr and labelsTr"
+            f"{folder}: no data set here (imagesTr is missing); it must hold imagesTr and labelsTr, or "
+            f"images and labels{_what_is_near(folder)}"
         )
     labels = folder / LABELS[IMAGES.index(images.name)]
     truths, doubled = _truths(labels)
@@ -161,6 +162,17 @@ def _in_folders(folder: Path) -> Found:
             ordered = tuple(files[number] for number in sorted(files))
             cases.append(CaseFiles(name=name, images=ordered, labels=truths[name]))
     return Found(cases=tuple(cases), faults=tuple(faults))
+
+
+def _what_is_near(folder: Path) -> str:
+    """What lies there and may be meant: a data set one folder deeper, or folders of images by other names."""
+    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for path in inner:
+        if any((path / name).is_dir() for name in IMAGES):
+            return f"; {path} does"
+    if others := [path.name for path in inner if path.name.lower().startswith(("images", "labels"))]:
+        return f"; {', '.join(others)} lie there: rename them, or link them by these names (ln -s)"
+    return ""
 
 
 def _truths(folder: Path) -> tuple[dict[str, Path], list[str]]:

@@ -197,3 +197,24 @@ def test_a_line_names_three_faults_and_where_to_see_the_others(tmp_path):
     with pytest.raises(DataError, match=r"and 3 more: `python -m training check .*` lists all") as error:
         labelled_cases(tmp_path)
     assert str(error.value).count("missing") == 3
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (
+            ("imagesTr2200", "labelsTr2200"),
+            "; imagesTr2200, labelsTr2200 lie there: rename them, or link them ",
+        ),
+        (("FLARE22Train/images", "FLARE22Train/labels"), "/FLARE22Train does"),
+        (("notes",), " or images and labels"),
+    ],
+)
+def test_what_is_near_is_named_where_there_is_no_data_set(tmp_path, folders, told):
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(DataError, match="no data set here") as caught:
+        find_cases(tmp_path)
+    assert told in str(caught.value)
+    if folders == ("notes",):
+        assert str(caught.value).endswith(told)
