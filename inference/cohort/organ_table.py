@@ -122,7 +122,7 @@ def _row(case: str, figures: Mapping[str, Any]) -> dict[str, object]:
     extent = zip("zyx", figures["extent_zyx_mm"], strict=True)
     return {
         "case": as_cell(case),
-        **figures,
+        **{name: as_cell(value) if isinstance(value, str) else value for name, value in figures.items()},
         **{f"extent_{axis}_mm": length for axis, length in extent},
     }
 

@@ -272,7 +272,7 @@ def _row(fate: Fate, structures: Sequence[str]) -> tuple[object, ...]:
         "×".join(map(str, fate.size_zyx)),
         "×".join(f"{each:g}" for each in fate.spacing_zyx_mm),
         *(_ml(fate.volumes_ml.get(structure)) for structure in structures),
-        *("; ".join(fate.doubts), as_cell("; ".join(fate.warnings)), as_cell(" ".join(fate.images))),
+        *(as_cell("; ".join(fate.doubts)), as_cell("; ".join(fate.warnings)), as_cell(" ".join(fate.images))),
     )
 
 

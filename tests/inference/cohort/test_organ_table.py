@@ -84,6 +84,13 @@ def test_no_name_is_a_formula(name, tmp_path):
     assert (tmp_path / "v.csv").read_text(encoding="utf-8").splitlines()[1].startswith(f"'{name},")
 
 
+def test_no_organ_is_a_formula(tmp_path):
+    liver = replace(LIVER, name='=HYPERLINK("http://a")')
+    write_tables(tmp_path / "v", [outcome(organs=(liver,))], "hu")
+    _, row = csv.reader((tmp_path / "v.csv").read_text(encoding="utf-8").splitlines())
+    assert row[:3] == ["a", '\'=HYPERLINK("http://a")', "1"]
+
+
 @pytest.mark.parametrize(("path", "error"), [("nowhere/v.csv", OutputError), (".csv", UsageError)])
 def test_tables_that_cannot_be_written_are_refused_before_anything_runs(path, error, tmp_path):
     with pytest.raises(error, match="--statistics"):
