@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from leanseg.full_disk import REMEDY, is_full
@@ -111,6 +111,7 @@ def replace_manifest(bundle: ModelBundle, manifest: Manifest) -> ModelBundle:
 
 def _verified(bundle: ModelBundle) -> ModelBundle:
     for file, digest in bundle.manifest.files.items():
+        _refuse_linked_folders(bundle.folder, file)
         verify_file(bundle.folder / file, digest)
     for where, network in bundle.manifest.networks().items():
         for file in network.files.values():
@@ -184,6 +185,11 @@ def check_graph(path: Path, header: OnnxHeader) -> None:
     if header.opset not in OPSETS:
         known = f"{OPSETS.start} to {OPSETS.stop - 1}"
         raise BundleError(f"{path}: uses opset {header.opset}, this release runs {known}; export it again")
+    if header.functions:
+        raise BundleError(
+            f"{path}: defines operators of its own ({', '.join(sorted(header.functions))}), which no network "
+            "of a bundle needs; export it again with its functions inlined"
+        )
     if foreign := sorted(op for op in header.operators if op in FLOW or "." in op):
         raise BundleError(
             f"{path}: uses {', '.join(foreign)}, which no network of a bundle needs; export it again"
@@ -225,6 +231,15 @@ def _check_open(path: Path, values: tuple[OnnxValue, ...], where: str) -> None:
 
 def _by(shape: tuple[int | None, ...]) -> str:
     return "×".join("any" if side is None else str(side) for side in shape)
+
+
+def _refuse_linked_folders(folder: Path, file: str) -> None:
+    """Refuse a file that a link among the folders on the way to it takes out of the bundle."""
+    for part in (folder / parent for parent in PurePosixPath(file).parents):
+        if part != folder and part.is_symlink():
+            raise BundleError(
+                f"{part}: is a link, on the way to a file of {MANIFEST}; fetch the bundle again"
+            )
 
 
 def verify_file(path: Path, digest: str) -> None:
@@ -292,7 +307,9 @@ def _written(
     *,
     overwrite: bool,
 ) -> ModelBundle:
-    if folder.exists() and not (overwrite and (folder / MANIFEST).exists()):
+    if folder.exists() and not (folder / MANIFEST).exists():
+        raise BundleError(f"{folder}: is no bundle, so it is not replaced; choose another folder")
+    if folder.exists() and not overwrite:
         raise BundleError(
             f"{folder}: already exists; choose another folder, or add --overwrite to replace a bundle"
         )

@@ -15,7 +15,8 @@ T = TypeVar("T")
 
 MODEL_GRAPH, MODEL_OPSET = 7, 8
 OPSET_DOMAIN, OPSET_VERSION = 1, 2
-MODEL_FUNCTION, FUNCTION_NODE, FUNCTION_ATTRIBUTE = 25, 7, 11
+MODEL_FUNCTION = 25
+FUNCTION_NAME, FUNCTION_NODE, FUNCTION_DOMAIN, FUNCTION_ATTRIBUTE = 1, 7, 10, 11
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SPARSE = 1, 5, 11, 12, 15
 GRAPH_FIELDS = (GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT)
 NODE_OP_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 4, 5, 7
@@ -62,6 +63,8 @@ class OnnxHeader:
     outputs: tuple[OnnxValue, ...]
     operators: frozenset[str]
     """Types of the operators used; those of another domain as `domain.Type`."""
+    functions: frozenset[str] = frozenset()
+    """Operators that the file defines itself, named like `operators`: their nodes are not among those."""
     external_data: bool
     """Whether weights or constants, wherever they stand, lie in other files."""
 
@@ -129,6 +132,7 @@ def _model(data: memoryview) -> OnnxHeader:
         inputs=tuple(each for each in inputs if each.name not in weights),
         outputs=tuple(_value_info(data) for data in graph[GRAPH_OUTPUT]),
         operators=frozenset(_operator(data) for data in graph[GRAPH_NODE]),
+        functions=frozenset(map(_function_name, functions)),
         external_data=_graph_is_external(graphs[0]) or any(map(_function_is_external, functions)),
     )
 
@@ -170,8 +174,12 @@ def _all(data: memoryview, *numbers: int) -> list[memoryview]:
 
 def _operator(data: memoryview) -> str:
     node = dict(fields(data))
-    domain, kind = as_text(node.get(NODE_DOMAIN, b"")), as_text(node.get(NODE_OP_TYPE, b""))
-    return kind if domain in STANDARD else f"{domain}.{kind}"
+    return _qualified(node.get(NODE_DOMAIN, b""), node.get(NODE_OP_TYPE, b""))
+
+
+def _function_name(data: memoryview) -> str:
+    function = dict(fields(data))
+    return _qualified(function.get(FUNCTION_DOMAIN, b""), function.get(FUNCTION_NAME, b""))
 
 
 def _value_info(data: memoryview) -> OnnxValue:
@@ -253,6 +261,11 @@ def as_text(value: Field | bytes) -> str:
         OnnxFileError: it is a number.
     """
     return bytes(as_bytes(value)).decode("utf-8")
+
+
+def _qualified(domain: Field | bytes, kind: Field | bytes) -> str:
+    where, name = as_text(domain), as_text(kind)
+    return name if where in STANDARD else f"{where}.{name}"
 
 
 def as_number(value: Field | bytes) -> int:

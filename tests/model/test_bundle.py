@@ -46,6 +46,30 @@ def test_a_link_is_no_file_of_a_bundle(bundle, tmp_path):
         load_bundle(bundle.folder)
 
 
+def test_a_link_on_the_way_is_refused_too(tmp_path):
+    def write_below(folder):
+        (folder / "sub").mkdir()
+        write_networks(folder)
+        (folder / "roi.onnx").rename(folder / "sub" / "roi.onnx")
+
+    def manifest_below(files):
+        changed = document() | {"files": dict(files)}
+        changed["localization"]["file"] = "sub/roi.onnx"
+        return parse(Manifest, changed)
+
+    bundle = write_bundle(tmp_path / "bundle", write_below, manifest_below)
+    assert load_bundle(bundle.folder) == bundle
+    (bundle.folder / "sub").rename(tmp_path / "outside")
+    (bundle.folder / "sub").symlink_to(tmp_path / "outside")
+    with pytest.raises(BundleError, match=r"sub: is a link, on the way to a file of manifest\.json"):
+        load_bundle(bundle.folder)
+
+
+def test_a_bundle_may_lie_behind_a_link(bundle, tmp_path):
+    (tmp_path / "link").symlink_to(bundle.folder)
+    assert load_bundle(tmp_path / "link").manifest == bundle.manifest
+
+
 def test_a_file_is_read_with_the_hash_that_was_checked(bundle):
     path = bundle.folder / "roi.onnx"
     assert bundle.read(path) == path.read_bytes()
@@ -124,8 +148,10 @@ def test_writing_replaces_only_when_asked_and_only_bundles(bundle, tmp_path):
         again(bundle.folder)
     precious = tmp_path / "precious"
     precious.mkdir()
-    with pytest.raises(BundleError, match="already exists"):
-        again(precious, overwrite=True)
+    for overwrite in (False, True):
+        with pytest.raises(BundleError) as caught:
+            again(precious, overwrite=overwrite)
+        assert str(caught.value) == f"{precious}: is no bundle, so it is not replaced; choose another folder"
 
 
 def named(name):

@@ -73,6 +73,15 @@ def custom_operator(graph):
     graph.node[0].domain = "com.example"
 
 
+def own_relu():
+    """A model that says itself what Relu is, as the standard operators' domain allows."""
+    model = member()
+    body = [helper.make_node("Identity", ["x"], ["y"])]
+    opset = [helper.make_opsetid("", 18)]
+    model.functions.append(helper.make_function("", "Relu", ["x"], ["y"], body, opset))
+    return model
+
+
 def no_shape(graph):
     graph.input[0].type.tensor_type.ClearField("shape")
 
@@ -106,6 +115,11 @@ REFUSED = {
     "a loop that may not end": (
         changed(endless_loop),
         "uses Loop, which no network of a bundle needs; export it again",
+    ),
+    "an operator that the file defines": (
+        own_relu(),
+        "defines operators of its own (Relu), which no network of a bundle needs; export it again with its "
+        "functions inlined",
     ),
     "an operator of nobody knows whom": (
         changed(custom_operator),

@@ -45,6 +45,7 @@ def by_the_package(path) -> OnnxHeader:
             node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
             for node in model.graph.node
         ),
+        functions=frozenset(function.name for function in model.functions),
         external_data=any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer),
     )
 
@@ -220,6 +221,10 @@ def with_function():
 )
 def test_external_data_is_noticed_wherever_it_stands(model):
     assert header_of(model).external_data
+
+
+def test_operators_that_a_file_defines_are_named_with_their_domain():
+    assert header_of(with_function()).functions == {"own.F"}
 
 
 def test_a_constant_in_the_file_is_no_external_data():
