@@ -1,8 +1,5 @@
 """From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from inference.call import Call
 from inference.cohort.further_results import FurtherResults, further_results, writing_cost
 from inference.cohort.one_case import Admit, OpenedCase
@@ -13,12 +10,10 @@ from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime.backends import select_backend
+from inference.trust.input_doubts import DICOM_MODALITIES
 from leanseg.version import VERSION
 from model.bundle import ModelBundle
 from model.manifest.network import Precision
-
-DICOM_MODALITIES: Mapping[str, str] = MappingProxyType({"CT": "CT", "MR": "MR", "PET": "PT", "other": ""})
-"""What a manifest calls a channel to how DICOM files name what made them."""
 
 
 def _limits(call: Call) -> tuple[Precision | None, Budget]:

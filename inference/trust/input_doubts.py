@@ -5,7 +5,9 @@ places are air (-1000 HU), fat (about -100) and soft tissue (0 to 100, more with
 besides is left out of the judgement: padding (-2000, -3024), bone, metal, contrast.
 """
 
+from collections.abc import Mapping
 from math import ceil
+from types import MappingProxyType
 
 import numpy as np
 
@@ -42,7 +44,8 @@ THICK = 4.0
 4 times 11 of 12 synthetic scans had a mean organ Dice of 0.8 or more with the embedded bundle
 (docs/trust.md)."""
 EXPECT_POOR = "expect poor labels, give the whole scan"
-CT_MODALITIES = frozenset({"CT"})
+DICOM_MODALITIES: Mapping[str, str] = MappingProxyType({"CT": "CT", "MR": "MR", "PET": "PT", "other": ""})
+"""What a manifest calls a channel to how DICOM files name what made them; empty for what may be anything."""
 HU_REMEDY = "give a CT in Hounsfield units (air -1000, fat -100, water 0), rescale slope and offset applied"
 
 
@@ -61,8 +64,8 @@ def input_doubts(canonical: Volume, manifest: Manifest) -> tuple[str, ...]:
 
     What its reader doubted comes first: slices that are not where they were taken to be.
 
-    Values and modality are judged for channels that the manifest calls CT; a bundle for MR, or one whose
-    inputs are of an unknown kind, expects nothing of them.
+    What a file says of its modality is held against the manifest's; values are judged for channels that the
+    manifest calls CT. A channel of an unknown kind (`other`) may be anything.
 
     Args:
         canonical: in S, P, L order.
@@ -71,13 +74,12 @@ def input_doubts(canonical: Volume, manifest: Manifest) -> tuple[str, ...]:
     doubts = [*canonical.doubts, *_slice_doubts(canonical.geometry, manifest)]
     stated = canonical.modalities or ("",) * len(canonical.channels)
     for channel, array, modality in zip(manifest.inputs, canonical.channels, stated, strict=True):
-        if channel.modality != "CT":
-            continue
-        if modality and modality not in CT_MODALITIES:
-            doubts.append(f"its modality is {modality}, and the bundle is for CT; {HU_REMEDY}")
-            continue
-        seen = value_doubt(sample_of(array))
-        if seen:
+        wanted = DICOM_MODALITIES[channel.modality]
+        is_ct = channel.modality == "CT"
+        if modality and wanted and modality != wanted:
+            remedy = HU_REMEDY if is_ct else f"give a series whose modality is {wanted}"
+            doubts.append(f"its modality is {modality}, and the bundle is for {channel.modality}; {remedy}")
+        elif is_ct and (seen := value_doubt(sample_of(array))):
             doubts.append(f"{seen}; {HU_REMEDY}")
     return tuple(doubts)
 

@@ -105,10 +105,24 @@ def test_a_sound_ct_has_no_doubts():
     assert input_doubts(volume(modalities=("CT",)), manifest()) == ()
 
 
-@pytest.mark.parametrize("modality", ["MR", "other"])
-def test_nothing_is_expected_of_values_that_are_no_ct(modality):
-    of_mr = manifest(inputs=(Input(name="T2", modality=modality, intensity=INTENSITY),))
-    assert input_doubts(volume(body() + 1024, modalities=("MR",)), of_mr) == ()
+def for_modality(modality):
+    return manifest(inputs=(Input(name="T2", modality=modality, intensity=INTENSITY),))
+
+
+@pytest.mark.parametrize(
+    ("modality", "said"), [("MR", "MR"), ("MR", ""), ("PET", "PT"), ("other", "MR"), ("other", "CT")]
+)
+def test_nothing_is_expected_of_values_that_are_no_ct(modality, said):
+    assert input_doubts(volume(body() + 1024, modalities=(said,)), for_modality(modality)) == ()
+
+
+@pytest.mark.parametrize(
+    ("modality", "said", "wanted"), [("MR", "CT", "MR"), ("MR", "PT", "MR"), ("PET", "CT", "PT")]
+)
+def test_what_says_that_it_is_another_modality_is_doubted_by_its_header_alone(modality, said, wanted):
+    (doubt,) = input_doubts(volume(body(), modalities=(said,)), for_modality(modality))
+    remedy = f"give a series whose modality is {wanted}"
+    assert doubt == f"its modality is {said}, and the bundle is for {modality}; {remedy}"
 
 
 def test_the_channel_that_is_to_be_a_ct_is_judged():
