@@ -81,9 +81,8 @@ def codes_of(structure: str) -> StructureCodes:
         return StructureCodes(category=ANATOMY, type=ORGANS[name], side=SIDES[sides[0]] if sides else None)
     if name in LESIONS and not sides:
         return StructureCodes(category=ABNORMAL, type=LESIONS[name])
-    return StructureCodes(
-        category=TISSUE, type=Code(value=_own_value(structure), meaning=structure[:64], scheme=OWN)
-    )
+    said = structure.replace("\\", "/")  # In DICOM a backslash begins another value.
+    return StructureCodes(category=TISSUE, type=Code(value=_own_value(said), meaning=said[:64], scheme=OWN))
 
 
 def _own_value(structure: str) -> str:

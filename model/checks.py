@@ -5,6 +5,9 @@ Each raises the `ValueError` that `model.schema.parse` puts the path in front of
 
 import math
 
+MOST_SHOWN = 80
+"""Characters of a text that is refused."""
+
 
 def check(condition: bool, message: str) -> None:
     """Refuse a document with a message that begins with the field's name.
@@ -40,3 +43,16 @@ def check_finite(name: str, value: float) -> None:
         ValueError: the value is one of them.
     """
     check(math.isfinite(value), f"{name}: must be finite, is {value}")
+
+
+def check_printable(name: str, text: str) -> None:
+    r"""Refuse a text that would do something to a terminal or begin a line of its own.
+
+    >>> check_printable("name", "a\nb")
+    Traceback (most recent call last):
+    ValueError: name: must hold printable characters only, is 'a\nb'
+
+    Raises:
+        ValueError: it holds control characters, line breaks or the like.
+    """
+    check(text.isprintable(), f"{name}: must hold printable characters only, is {text[:MOST_SHOWN]!r}")

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from model.arrays import U8
+from model.checks import check_printable
 
 BACKGROUND = "background"
 Table = U8
@@ -48,7 +49,8 @@ class LabelSet:
         lesions: the structures that are no organs: tumors and the like, which may be anywhere or nowhere.
 
     Raises:
-        ValueError: an id outside 1 to 255, an id used twice, or a pair or lesion that is not in `ids`.
+        ValueError: an id outside 1 to 255, an id used twice, a pair or lesion that is not in `ids`, or a name
+            that holds other than printable characters: names go to terminals, tables and DICOM files.
     """
 
     name: str
@@ -60,6 +62,7 @@ class LabelSet:
         object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
         if BACKGROUND in self.ids:
             raise ValueError(f"label set {self.name}: background is 0 by definition and is not listed")
+        self._check_names()
         for structure, label_id in self.ids.items():
             if not 1 <= label_id <= 255:
                 raise ValueError(f"label set {self.name}: id of {structure} is {label_id}, must be 1 to 255")
@@ -72,6 +75,10 @@ class LabelSet:
         for lesion in self.lesions:
             if lesion not in self.ids:
                 raise ValueError(f"label set {self.name}: lesion {lesion} is not in the set")
+
+    def _check_names(self) -> None:
+        for name in (self.name, *self.ids, *(pair.merged for pair in self.pairs)):
+            check_printable("label set: name", name)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let label sets travel between processes, which a `MappingProxyType` cannot."""

@@ -1,19 +1,31 @@
 """What a user can put right about a model: the message is one line that names the file and the remedy.
 
 ValueError
-├── FullDiskError    there is no room for a bundle
-├── BundleError      a bundle that cannot be used
-│   └── NoBundleError   nothing is where the call says
-└── LabelSetError    a label set that is not known, or a file that states none
-    └── RegionsError    it states regions, where the ids of label maps are asked for
+└── ModelError       its message is printable, whatever a file wrote into it
+    ├── FullDiskError    there is no room for a bundle
+    ├── BundleError      a bundle that cannot be used
+    │   └── NoBundleError   nothing is where the call says
+    ├── LabelSetError    a label set that is not known, or a file that states none
+    │   └── RegionsError    it states regions, where the ids of label maps are asked for
+    └── RefusedModelError   a model that cannot be imported (`model.importers.refusals`)
 """
 
+from model.case_names import printable
 
-class FullDiskError(ValueError):
+
+class ModelError(ValueError):
+    """Something is wrong with what the user gave."""
+
+    def __str__(self) -> str:
+        """The message; what a file wrote into it, as the name of a field, makes no line of its own."""
+        return printable(super().__str__())
+
+
+class FullDiskError(ModelError):
     """There is no room on a disk; the message names the folder."""
 
 
-class BundleError(ValueError):
+class BundleError(ModelError):
     """A bundle is missing, its manifest is faulty, or a file was altered."""
 
 
@@ -21,7 +33,7 @@ class NoBundleError(BundleError):
     """There is no bundle where the call says."""
 
 
-class LabelSetError(ValueError):
+class LabelSetError(ModelError):
     """A label set is not known, or its file is faulty."""
 
 

@@ -15,7 +15,7 @@ once.
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -95,6 +95,27 @@ def dump(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     if isinstance(value, tuple | list):
         return [dump(item) for item in value]
     return value
+
+
+def texts_of(document: object, where: str = "") -> Iterator[tuple[str, str]]:
+    """All texts of a document, keys of mappings too, each with the path of what holds it.
+
+    >>> list(texts_of({"a": ["b", 1]}))
+    [('document', 'a'), ('a[0]', 'b')]
+
+    Args:
+        document: as `dump` gives it, or a parser of JSON or YAML.
+        where: its path inside a larger one.
+    """
+    if isinstance(document, str):
+        yield where, document
+    elif isinstance(document, Mapping):
+        for key, item in document.items():
+            yield where or "document", str(key)
+            yield from texts_of(item, _join(where, str(key)))
+    elif isinstance(document, list | tuple):
+        for index, item in enumerate(document):
+            yield from texts_of(item, f"{where}[{index}]")
 
 
 def kind_of(cls: type) -> str | None:

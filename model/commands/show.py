@@ -16,6 +16,7 @@ from statistics import mean
 from typing import Any
 
 from model.bundle import ModelBundle, load_bundle
+from model.case_names import printable
 from model.manifest.clean_up import CleanUpStep
 from model.manifest.document import Input, Manifest
 from model.manifest.fusion import CleanedGroupsFusion, fused_scores
@@ -178,4 +179,5 @@ def _of_step(step: CleanUpStep, organs: Sequence[str]) -> str:
 def _line(name: str, text: str) -> str:
     head = f"{name.replace('_', ' '):<14} "
     columns = min(WIDEST, max(NARROWEST, shutil.get_terminal_size((WIDEST, 0)).columns))
-    return textwrap.fill(text, columns, initial_indent=head, subsequent_indent=" " * len(head))
+    indent = " " * len(head)
+    return textwrap.fill(printable(text), columns, initial_indent=head, subsequent_indent=indent)

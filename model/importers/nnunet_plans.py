@@ -116,7 +116,7 @@ def read_plans(model: Place, configuration: str) -> Plans:
         network=spec_of(stated, len(channels), _heads(labels, order), flat=flat, where=where),
         labels=labels,
         regions_class_order=order,
-        licence=str(dataset["licence"]) if "licence" in dataset else None,
+        licence=" ".join(str(dataset["licence"]).split()) if "licence" in dataset else None,
     )
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from model.arrays import ZyxMm
-from model.checks import check, check_between
+from model.checks import check, check_between, check_printable
 from model.manifest.clean_up import CleanUpStep
 from model.manifest.fusion import CleanedGroupsFusion, Fusion, MeanFusion
 from model.manifest.intensity import Intensity, needs_mask
@@ -28,6 +28,7 @@ from model.manifest.output import Output
 from model.manifest.resampling import LinearResampling, Resampling, Restoration
 from model.manifest.tiling import CentreFirst
 from model.manifest.window import LARGEST_SIDE
+from model.schema import dump, texts_of
 
 FORMAT_VERSION = 2
 N = TypeVar("N", bound=Network)
@@ -124,6 +125,8 @@ class Manifest:
     def __post_init__(self) -> None:
         version = self.format_version
         check(version == FORMAT_VERSION, f"format_version: this release reads {FORMAT_VERSION}, is {version}")
+        for where, text in texts_of(dump(self)):
+            check_printable(where, text)
         check(bool(self.inputs), "inputs: must have at least one")
         check(bool(self.members), "members: must have at least one")
         for where, network in self.networks().items():

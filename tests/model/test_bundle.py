@@ -124,6 +124,15 @@ def test_a_faulty_field_is_named_with_the_file(bundle):
     assert str(caught.value) == f"{path}: members[0].weight: must be above 0, is -2.0"
 
 
+def test_a_field_that_would_write_a_line_of_its_own_does_not(bundle):
+    path = bundle.folder / "manifest.json"
+    faulty = json.loads(path.read_text(encoding="utf-8")) | {"\x1b[2J\nall is well": 1}
+    path.write_text(json.dumps(faulty), encoding="utf-8")
+    with pytest.raises(BundleError) as caught:
+        load_bundle(bundle.folder)
+    assert str(caught.value).startswith(rf"{path}: \x1b[2J\nall is well: unknown field; known are ")
+
+
 @pytest.mark.parametrize("text", ["[]", "7", "null"])
 def test_a_manifest_that_is_no_mapping(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8")

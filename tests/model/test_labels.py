@@ -56,6 +56,19 @@ def test_names_of_ids():
         FLARE22.name_of(14)
 
 
+@pytest.mark.parametrize("name", ["li\x1b[31mver", "li\nver", "liver\x07", "\u202eliver"])
+def test_names_that_would_do_something_are_refused(name):
+    with pytest.raises(ValueError, match="must hold printable characters only, is '") as caught:
+        LabelSet(name="own", ids={name: 1})
+    assert str(caught.value).isprintable()
+    with pytest.raises(ValueError, match="must hold printable characters only"):
+        LabelSet(name=name, ids={"liver": 1})
+
+
+def test_names_of_any_script_are_fine():
+    assert LabelSet(name="eigene", ids={"Nebenniere, größere": 1, "肝臓": 2}).names[1] == "肝臓"
+
+
 def test_lesions_are_no_organs():
     assert FLARE23.lesions == ("tumor",)
     assert FLARE22.lesions == ()

@@ -17,6 +17,10 @@ from tests.model.manifests import document, put
         ("format_version", 1, ": this release reads 2, is 1"),
         ("name", ..., ": missing"),
         ("name", 3, ": must be str, is int 3"),
+        ("name", "a\x1b[2J\nb", ": must hold printable characters only, is 'a\\x1b[2J\\nb'"),
+        ("inputs.0.name", "C\x07T", ": must hold printable characters only, is 'C\\x07T'"),
+        ("provenance.licence", "\x1b]0;p", ": must hold printable characters only, is '\\x1b]0;p'"),
+        ("members.0.ensemble", "a\r", ": must hold printable characters only, is 'a\\r'"),
         ("surprise", 1, ": unknown field"),
         ("inputs", [], ": must have at least one"),
         ("inputs.0.modality", "US", ": must be one of CT, MR, PET, other, is 'US'"),
@@ -107,6 +111,15 @@ def test_a_faulty_manifest_names_the_field(path, value, message):
         parse(Manifest, faulty)
     where = re.sub(r"\.(\d+)", r"[\1]", path) if message[0] in ":.[" else ""
     assert where + message in str(caught.value)
+
+
+def test_a_structure_whose_name_would_do_something_is_refused():
+    faulty = document()
+    faulty["output"]["labels"]["li\x1b[31mver"] = 15
+    with pytest.raises(SchemaError) as caught:
+        parse(Manifest, faulty)
+    said = "output.labels: label set: name: must hold printable characters only, is 'li\\x1b[31mver'"
+    assert str(caught.value) == said
 
 
 def test_an_unknown_channel_is_named():

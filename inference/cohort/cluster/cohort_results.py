@@ -250,7 +250,7 @@ class CohortResults:
         Raises:
             OutputError: it cannot be written.
         """
-        heads = (*COLUMNS, *(f"{each}_ml" for each in structures), "doubts", "warnings", "images")
+        heads = (*COLUMNS, *(as_cell(f"{each}_ml") for each in structures), "doubts", "warnings", "images")
         with tempfile.TemporaryDirectory(prefix="leanseg-") as scratch:
             local = Path(scratch) / TABLE  # Not in memory: a million cases are 300 MB.
             with local.open("w", encoding="utf-8", newline="") as file:

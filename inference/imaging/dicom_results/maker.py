@@ -16,6 +16,15 @@ SPELLED: Mapping[int, str] = str.maketrans(
 """What the character set of a series may lack, or a text may not hold."""
 
 
+def as_lo(text: str) -> str:
+    r"""A name as a short text of DICOM may hold it: 64 characters, without what would begin another value.
+
+    >>> as_lo("liver\\lesion")
+    'liver/lesion'
+    """
+    return text.replace("\\", "/")[:LO]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Maker:
     """The program and the bundle, and what they doubt."""
@@ -45,7 +54,7 @@ class Maker:
         """
         said = f"{self.program} {kind}{f', {DOUBTFUL}' if self.doubts else ''}, {USE}"
         full = f"{said}: {self.bundle}"
-        return full if len(full) <= LO else said[:LO]
+        return as_lo(full if len(full) <= LO else said)
 
     def remark(self, length: int) -> str:
         """What it is for and what makes it doubtful, in so many characters of ASCII."""

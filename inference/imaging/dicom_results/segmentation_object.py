@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as DicomCode
 from pydicom.valuerep import format_number_as_ds
 
-from inference.imaging.dicom_results.maker import LO, ST, Maker
+from inference.imaging.dicom_results.maker import LO, ST, Maker, as_lo
 from inference.imaging.dicom_results.source_series import SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
 from model.anatomic_codes import Code, codes_of
@@ -48,7 +48,7 @@ def segmentation_object(
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer=maker.program,
-        manufacturer_model_name=maker.bundle[:64],
+        manufacturer_model_name=as_lo(maker.bundle),
         software_versions=maker.version,
         device_serial_number=maker.manifest_sha256[:64],
         series_description=maker.description("SEG"),
@@ -86,9 +86,9 @@ def _frames(source: SourceSeries, segments: U8) -> U8:
 def _descriptions(found: Sequence[str], label_set: LabelSet, maker: Maker) -> list[SegmentDescription]:
     colours = colours_of(label_set)
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=maker.bundle[:64],
+        name=as_lo(maker.bundle),
         family=codes.DCM.ArtificialIntelligence,
-        version=maker.bundle_version,
+        version=as_lo(maker.bundle_version),
         source=maker.program,
         parameters={"manifest_sha256": maker.manifest_sha256},
     )
@@ -97,7 +97,7 @@ def _descriptions(found: Sequence[str], label_set: LabelSet, maker: Maker) -> li
         known = codes_of(name)
         description = SegmentDescription(
             segment_number=number,
-            segment_label=name[:64],
+            segment_label=as_lo(name),
             segmented_property_category=_coded(known.category),
             segmented_property_type=_coded(known.type),
             algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,

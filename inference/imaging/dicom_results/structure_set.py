@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from inference.imaging.dicom_results.maker import LO, ST, Maker
+from inference.imaging.dicom_results.maker import ST, Maker, as_lo
 from inference.imaging.dicom_results.outlines import outlines
 from inference.imaging.dicom_results.source_series import OFTEN_LACKING, SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
@@ -69,8 +69,8 @@ def structure_set(
     made.SeriesInstanceUID, made.SeriesNumber = generate_uid(), SERIES_NUMBER
     made.SeriesDescription = maker.description("RTSTRUCT")
     made.OperatorsName = ""
-    made.Manufacturer, made.ManufacturerModelName = maker.program, maker.bundle[:64]
-    made.SoftwareVersions = [maker.version, f"{REVISION}{maker.bundle_version}"[:LO]]
+    made.Manufacturer, made.ManufacturerModelName = maker.program, as_lo(maker.bundle)
+    made.SoftwareVersions = [maker.version, as_lo(f"{REVISION}{maker.bundle_version}")]
     made.DeviceSerialNumber = maker.manifest_sha256[:64]
     made.StructureSetLabel = "SEGMENTATION"
     made.StructureSetName = made.SeriesDescription
@@ -134,9 +134,9 @@ def _roi(number: int, name: str, source: SourceSeries, maker: Maker) -> Dataset:
     return _item(
         ROINumber=number,
         ReferencedFrameOfReferenceUID=source.first.FrameOfReferenceUID,
-        ROIName=name[:64],
+        ROIName=as_lo(name),
         ROIGenerationAlgorithm="AUTOMATIC",
-        ROIGenerationDescription=f"{maker.name[:50]} {maker.manifest_sha256[:12]}",
+        ROIGenerationDescription=as_lo(f"{maker.name[:50]} {maker.manifest_sha256[:12]}"),
     )
 
 
@@ -184,7 +184,7 @@ def _observation(number: int, name: str) -> Dataset:
         RTROIIdentificationCodeSequence=Items([kind]),
     )
     if len(name) <= LABEL:  # The name stands in the ROI too, whole.
-        observation.ROIObservationLabel = name
+        observation.ROIObservationLabel = as_lo(name)
     return observation
 
 

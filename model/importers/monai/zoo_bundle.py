@@ -71,7 +71,7 @@ def read_zoo_bundle(place: Place, checkpoint: str | None) -> FoundModel:
         input_names=_names(inputs),
         output_names=_names(outputs),
         recipe=f"MONAI bundle {name} {metadata.get('version', '')}".strip(),
-        data=str(metadata.get("data_source", "not stated")),
+        data=" ".join(str(metadata.get("data_source", "not stated")).split()),
     )
 
 

@@ -1,8 +1,11 @@
 """What `python -m model show` says of bundles."""
 
+import json
+
 import pytest
 
 from model.__main__ import main
+from model.commands.show import VERIFICATION
 from model.manifest.clean_up import LargestComponent
 from model.manifest.document import Input
 from model.manifest.fusion import CleanedGroupsFusion
@@ -99,6 +102,20 @@ def test_channels_that_may_be_on_together_have_an_order(capsys, tmp_path):
         )
         made = make_bundle(tmp_path / order, [member()], thresholds=[0.3, 0.6], output=output)
         assert f"where several are on: {order}" in "\n".join(shown(capsys, made.folder))
+
+
+def test_what_a_bundle_says_does_nothing_to_the_terminal(capsys, tmp_path):
+    made = make_bundle(tmp_path / "made")
+    found = {"bundle_sha256": made.sha256, "against": "x\x1b[2J", "contenders": [{}, {"agreement": {}}]}
+    found["contenders"][1]["agreement"] = {"a": {"dice": {"liver": 1.0}}}
+    (made.folder / VERIFICATION).write_text(json.dumps(found), encoding="utf-8")
+    assert r"mean Dice 1.00000 with x\x1b[2J, 1 case, fp32" in "\n".join(shown(capsys, made.folder))
+    manifest = made.folder / "manifest.json"
+    evil = json.loads(manifest.read_text(encoding="utf-8")) | {"name": "evil\x1b[2J\nall is well"}
+    manifest.write_text(json.dumps(evil), encoding="utf-8")
+    assert main(["show", str(made.folder)]) == 2
+    said = r"name: must hold printable characters only, is 'evil\x1b[2J\nall is well'"
+    assert capsys.readouterr().err == f"error: {manifest}: {said}\n"
 
 
 def test_no_bundle_is_one_line(capsys, tmp_path):

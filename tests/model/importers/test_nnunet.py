@@ -339,6 +339,28 @@ def test_what_cannot_be_expressed_is_refused_by_name(change, complaint, capsys, 
     assert complaint in refused(capsys, tmp_path, model)
 
 
+def test_names_that_would_do_something_are_refused(capsys, tmp_path):
+    """They come from a stranger's `dataset.json`, and go to terminals, tables and DICOM files."""
+
+    def rename(plans, described):
+        described["labels"] = {
+            name if number != 2 else "\x1b[2J\nall is well": number
+            for name, number in described["labels"].items()
+        }
+
+    model = write_folder(tmp_path, "isotropic", change=rename)
+    assert r"must hold printable characters only, is '\x1b[2J\nall is well'" in refused(
+        capsys, tmp_path, model
+    )
+
+
+def test_a_licence_of_several_lines_is_told_in_one(tmp_path):
+    plans = plans_in(
+        tmp_path, "isotropic", lambda _, described: described.update(licence="CC BY 4.0,\n see\n")
+    )
+    assert plans.licence == "CC BY 4.0, see"
+
+
 def test_a_checkpoint_that_needs_code_is_refused_and_not_run(capsys, tmp_path, monkeypatch):
     model = write_folder(tmp_path, "isotropic")
     path = model / "fold_0" / "checkpoint_final.pth"

@@ -225,6 +225,20 @@ def test_a_structure_without_a_code_has_one_of_this_project(tmp_path):
     assert code.CodeMeaning == "thing of mine"
 
 
+def test_a_backslash_begins_no_other_value_and_long_names_are_cut(tmp_path):
+    long = "b" * 70
+    own = LabelSet(name="own", ids={"a\\b": 1, long: 2})
+    labels = np.zeros(SIZE_ZYX, np.uint8)
+    labels[0, 0, :2] = 1, 2
+    maker = replace(MAKER, bundle="c\\d")
+    seg, rtstruct, _, _ = written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX), labels, own, maker)
+    assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["a/b", "b" * 64]
+    assert seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue == "a/b"
+    assert [roi.ROIName for roi in rtstruct.StructureSetROISequence] == ["a/b", "b" * 64]
+    assert rtstruct.RTROIObservationsSequence[0].ROIObservationLabel == "a/b"
+    assert seg.ManufacturerModelName == rtstruct.ManufacturerModelName == "c/d"
+
+
 def test_what_anonymizing_took_is_made_up_and_said(tmp_path):
     lost = ("StudyInstanceUID", "SeriesInstanceUID", "PatientID", "StudyDate")
     folder = write_series(tmp_path / "s", SIZE_ZYX, leave_out=lost)
