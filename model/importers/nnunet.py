@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from model.bundle import ModelBundle
+from model.importers.fold_agreement import check_trained_alike, documents_of
 from model.importers.foreign_fields import Place, field
 from model.importers.nnunet_folder import DATASET, DEFAULT_CHECKPOINT, find_folds, find_model
 from model.importers.nnunet_manifest import (
@@ -19,7 +20,7 @@ from model.importers.nnunet_manifest import (
     preprocessing_of,
     restoration_of,
 )
-from model.importers.nnunet_plans import Plans, read_plans
+from model.importers.nnunet_plans import Documents, Plans, read_plans
 from model.importers.nnunet_recipe import NnunetRecipe
 from model.importers.nnunet_weights import network_of
 from model.importers.packaging import Packaging
@@ -58,6 +59,8 @@ class Fold:
     mirrored: tuple[int, ...]
     """nnU-Net's axes that its predictions are mirrored along."""
     weights: Mapping[str, Any]
+    trained_by: Documents | None
+    """The plans and the data set that the checkpoint says it was trained by; None where it does not say."""
     where: Place
 
 
@@ -124,6 +127,9 @@ def import_nnunet(
         describe(stated, None, {member.file: NO_HASH for member in stated})
     except ValueError as error:
         raise RefusedModelError(f"{plans.where}: {error}") from error
+    for fold in found:
+        if fold.trained_by is not None:
+            check_trained_alike(fold.trained_by, plans, model)
     return pack_bundle(folder, packed, None, describe, overwrite=packaging.overwrite)
 
 
@@ -167,6 +173,7 @@ def _read_fold(name: str, place: Place) -> Fold:
         trainer=field(checkpoint, "trainer_name", str, place),
         mirrored=tuple(int(axis) for axis in mirrored),
         weights=field(checkpoint, "network_weights", Mapping, place),
+        trained_by=documents_of(arguments, place),
         where=place,
     )
 

@@ -79,28 +79,56 @@ class Plans:
     """As `dataset.json` has it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """`plans.json` and `dataset.json`, or what a checkpoint repeats of them."""
+
+    plans: Mapping[str, Any]
+    plans_place: str
+    """Where it stands, for messages."""
+    dataset: Mapping[str, Any]
+    dataset_place: str
+
+
 def read_plans(model: Place, configuration: str) -> Plans:
     """Read what a trained model says of the configuration that its checkpoints are of.
 
     Raises:
         RefusedModelError: a file is missing or faulty, or says what cannot be done here.
     """
-    plans, dataset = read_json(model / PLANS), read_json(model / DATASET)
-    where = f"{model / PLANS}: {configuration}"
-    stated = _configuration(plans, configuration, str(model / PLANS))
+    documents = Documents(
+        plans=read_json(model / PLANS),
+        plans_place=str(model / PLANS),
+        dataset=read_json(model / DATASET),
+        dataset_place=str(model / DATASET),
+    )
+    stated = _configuration(documents.plans, configuration, documents.plans_place)
     if stated.get("previous_stage") is not None:
         others = trained_beside(model)
         instead = f"{' or '.join(others)} from beside it" if others else "a model of 3d_fullres"
         raise RefusedModelError(
-            f"{where}: is the second stage of a cascade, which cannot be expressed; import {instead}"
+            f"{documents.plans_place}: {configuration}: is the second stage of a cascade, which cannot be "
+            f"expressed; import {instead}"
         )
+    return plans_of(documents, configuration)
+
+
+def plans_of(documents: Documents, configuration: str) -> Plans:
+    """What documents say of a configuration.
+
+    Raises:
+        RefusedModelError: they are faulty, or say what cannot be done here.
+    """
+    plans, dataset = documents.plans, documents.dataset
+    where = f"{documents.plans_place}: {configuration}"
+    stated = _configuration(plans, configuration, documents.plans_place)
     _check_known(stated, "preprocessor_name", PREPROCESSORS, where)
-    _check_known(plans, "label_manager", LABEL_MANAGERS, str(model / PLANS))
-    _check_known(plans, "image_reader_writer", tuple(READERS), str(model / PLANS))
-    channels = _channels(plans, stated, dataset, where, model / DATASET)
+    _check_known(plans, "label_manager", LABEL_MANAGERS, documents.plans_place)
+    _check_known(plans, "image_reader_writer", tuple(READERS), documents.plans_place)
+    channels = _channels(plans, stated, dataset, where, documents.dataset_place)
     patch, spacing = whole_numbers(stated, "patch_size", where), numbers(stated, "spacing", where)
     flat = len(patch) == 2
-    labels, order = _labels(dataset, model / DATASET)
+    labels, order = _labels(dataset, documents.dataset_place)
     return Plans(
         name=configuration,
         where=where,
@@ -109,7 +137,7 @@ def read_plans(model: Place, configuration: str) -> Plans:
         flat=flat,
         spacing=_three(spacing, ANY_SIDE, f"{where}: spacing"),
         patch=_whole(_three(patch, 1.0, f"{where}: patch_size")),
-        transpose=_transpose(plans, str(model / PLANS)),
+        transpose=_transpose(plans, documents.plans_place),
         channels=channels,
         data=_resampler(stated, "resampling_fn_data", where),
         scores=_resampler(stated, "resampling_fn_probabilities", where),
@@ -144,7 +172,7 @@ def _check_known(document: Mapping[str, Any], name: str, known: tuple[str, ...],
 
 
 def _channels(
-    plans: Mapping[str, Any], stated: Mapping[str, Any], dataset: Mapping[str, Any], where: str, beside: Place
+    plans: Mapping[str, Any], stated: Mapping[str, Any], dataset: Mapping[str, Any], where: str, beside: str
 ) -> tuple[Channel, ...]:
     names = dataset.get("channel_names", dataset.get("modality"))
     if not isinstance(names, Mapping) or not names or not all(key.isdecimal() for key in names):
@@ -177,7 +205,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _labels(
-    dataset: Mapping[str, Any], where: Place
+    dataset: Mapping[str, Any], where: str
 ) -> tuple[dict[str, int | tuple[int, ...]], tuple[int, ...] | None]:
     stated = {k: v for k, v in field(dataset, "labels", Mapping, where).items() if k != "ignore"}
     if stated.pop("background", None) != 0:
@@ -188,7 +216,7 @@ def _labels(
     return {**ids}, whole_numbers(dataset, "regions_class_order", where)
 
 
-def _ids(value: object, name: str, where: Place) -> tuple[int, ...]:
+def _ids(value: object, name: str, where: str) -> tuple[int, ...]:
     """The label of a structure, or those of a region.
 
     Raises:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from model.importers.finite_weights import check_finite_weights
 from model.importers.refusals import RefusedModelError
 from model.networks.build import build
 from model.networks.levels import FULL_RESOLUTION
@@ -58,7 +59,8 @@ def network_of(
         where: the checkpoint, for messages.
 
     Raises:
-        RefusedModelError: a tensor is missing, of another shape, or left over: it is another network.
+        RefusedModelError: a tensor is missing, of another shape, or left over: it is another network; or one
+            holds NaN.
     """
     given = {_plain(name): tensor for name, tensor in weights.items()}
     network = build(spec)
@@ -74,6 +76,7 @@ def network_of(
             if tensor.shape != parameter.shape:
                 found, wanted = (list(each.shape) for each in (tensor, parameter))
                 raise RefusedModelError(f"{where}: {name} is {found}, the plans want {wanted}")
+            check_finite_weights(name, tensor, where)
             parameter.copy_(tensor)
             used.add(name)
     left = sorted(name for name in given if name not in used and not _is_known_copy(name))

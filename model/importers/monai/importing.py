@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.bundle import ModelBundle
+from model.importers.finite_weights import check_finite_weights
 from model.importers.foreign_fields import Place
 from model.importers.monai.after_network import After, after_of, clean_up_of, output_of
 from model.importers.monai.auto3dseg_folds import find_auto3dseg, of_checkpoint, read_auto3dseg
@@ -208,6 +209,7 @@ def _train_of(found: FoundMember) -> _Trained:
         if given.shape != tensor.shape:
             shapes = f"{list(given.shape)}, the network wants {list(tensor.shape)}"
             raise RefusedModelError(f"{found.checkpoint}: {name} is {shapes}")
+        check_finite_weights(name, given, found.checkpoint)
     left = sorted(weights.keys() - wanted.keys())
     if left:
         raise RefusedModelError(f"{found.checkpoint}: holds {left[0]}, which the network of {where} has not")

@@ -53,12 +53,16 @@ def write_folder(folder, kind_name, *, folds=None, trainer="nnUNetTrainer", chan
     plans, described = plans_of(kind, "Dataset701_Made"), dataset_of(kind)
     (configuration,) = plans["configurations"]
     model = folder / "Dataset701_Made" / f"{trainer}__nnUNetPlans__{configuration}"
-    for fold in FOLDS.get(kind_name, (0,)) if folds is None else folds:
-        (model / f"fold_{fold}").mkdir(parents=True)
-        checkpoint = checkpoint_of(kind, plans, described, seed=0 if fold == "all" else fold, trainer=trainer)
-        torch.save(checkpoint, model / f"fold_{fold}" / "checkpoint_final.pth")
-    if change is not None:
+    numbers = FOLDS.get(kind_name, (0,)) if folds is None else folds
+    checkpoints = {
+        fold: checkpoint_of(kind, plans, described, seed=0 if fold == "all" else fold, trainer=trainer)
+        for fold in numbers
+    }
+    if change is not None:  # The checkpoints' init_args are the same objects, and so say the same.
         change(plans, described)
+    for fold, checkpoint in checkpoints.items():
+        (model / f"fold_{fold}").mkdir(parents=True)
+        torch.save(checkpoint, model / f"fold_{fold}" / "checkpoint_final.pth")
     (model / "plans.json").write_text(json.dumps(plans), encoding="utf-8")
     (model / "dataset.json").write_text(json.dumps(described), encoding="utf-8")
     return model

@@ -361,6 +361,56 @@ def test_a_licence_of_several_lines_is_told_in_one(tmp_path):
     assert plans.licence == "CC BY 4.0, see"
 
 
+def change_checkpoint(model, fold, change):
+    path = model / f"fold_{fold}" / "checkpoint_final.pth"
+    checkpoint = torch.load(path, weights_only=False)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+
+
+def test_weights_that_are_no_numbers(capsys, tmp_path):
+    model = write_folder(tmp_path, "isotropic")
+    name = "encoder.stages.0.0.convs.0.conv.bias"
+
+    def diverge(checkpoint):
+        checkpoint["network_weights"][name][0] = float("nan")
+
+    change_checkpoint(model, 0, diverge)
+    said = f"{name} holds NaN: its training diverged; take another checkpoint, or train anew"
+    where = model / "fold_0" / "checkpoint_final.pth"
+    assert refused(capsys, tmp_path, model) == f"error: {where}: {said}"
+
+
+def reverse_labels(arguments):
+    labels = arguments["dataset_json"]["labels"]
+    names = [name for name in labels if name != "background"]
+    arguments["dataset_json"]["labels"] = {"background": 0, **dict(zip(names, (4, 3, 2, 1), strict=True))}
+
+
+def widen_spacing(arguments):
+    arguments["plans"]["configurations"]["3d_fullres"]["spacing"] = [5.0, 3.0, 3.0]
+
+
+def shift_mean(arguments):
+    arguments["plans"]["foreground_intensity_properties_per_channel"]["0"]["mean"] += 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (reverse_labels, "dataset_json: says something else of labels than dataset.json in "),
+        (widen_spacing, "plans: says something else of spacing than plans.json in "),
+        (shift_mean, "says something else of channels or normalization than dataset.json and plans.json in "),
+    ],
+)
+def test_a_fold_of_another_model_is_not_averaged_in(change, said, capsys, tmp_path):
+    model = write_folder(tmp_path, "isotropic", folds=(0, 1))
+    change_checkpoint(model, 1, lambda checkpoint: change(checkpoint["init_args"]))
+    complaint = refused(capsys, tmp_path, model)
+    assert complaint.startswith(f"error: {model / 'fold_1' / 'checkpoint_final.pth'}: init_args.")
+    assert said in complaint
+
+
 def test_a_checkpoint_that_needs_code_is_refused_and_not_run(capsys, tmp_path, monkeypatch):
     model = write_folder(tmp_path, "isotropic")
     path = model / "fold_0" / "checkpoint_final.pth"

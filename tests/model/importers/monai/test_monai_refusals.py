@@ -77,6 +77,17 @@ def test_folds_that_differ(capsys, tmp_path):
     assert "says something else than fold 0's" in refused(capsys, tmp_path, tmp_path / "work")
 
 
+def test_weights_that_are_no_numbers(capsys, tmp_path):
+    write_auto3dseg(tmp_path / "work", folds=(0,))
+    (path,) = (tmp_path / "work").rglob("model.pt")
+    held = torch.load(path, weights_only=False)
+    name, tensor = next(iter(held["state_dict"].items()))
+    tensor.flatten()[0] = float("inf")
+    torch.save(held, path)
+    line = refused(capsys, tmp_path, tmp_path / "work")
+    assert f"model.pt: {name} holds infinity: its training diverged" in line
+
+
 def changed(path, value):
     """A bundle's configuration with another value."""
     config = copy.deepcopy(SMALL)
