@@ -40,6 +40,7 @@ from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, UsageError, one_line
 from inference.imaging.writing import is_there
 from inference.planning.planner import Planner
+from inference.runtime.ways import understated
 from leanseg.ending import is_ended
 from model.bundle import ModelBundle, load_bundle
 from model.case_names import printable
@@ -78,6 +79,8 @@ def _run(call: Call, console: Console) -> int:
     cases = _cases(call, bundle, console)
     further = further_for(call, bundle, len(cases))
     planner = planner_for(call, bundle, further)
+    if doubt := understated(bundle, planner.backend, planner.precision):
+        console.complain(f"warning: {printable(doubt)}")
     if call.plan:
         return _tell_plans(cases, planner, console)
     prepare_output(call.output)

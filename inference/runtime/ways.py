@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from inference.runtime.backends import Backend
-from inference.runtime.memory_estimate import estimate_mb
+from inference.runtime.memory_estimate import COSTS, estimate_mb
 from inference.runtime.precision import effective_precision
 from model.arrays import Zyx
 from model.bundle import ModelBundle
@@ -22,6 +22,14 @@ ACTIVATIONS_PER_VOXEL = 140
 graph says; 136 measured with onnxruntime on a U-Net with 16 channels in the first stage."""
 
 
+MOST_OVER_STATED = 4.0
+"""How many times what a bundle states its graph may be counted to take, before the bundle is not believed.
+Counts are good to about a quarter for networks of convolutions; those of single values alone, which libraries
+fuse, may be measured at a third."""
+SLACK_MB = 60.0
+"""By how much more besides: what libraries take whatever the network differs among machines."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Way:
     """How a network of a bundle is run on a backend."""
@@ -32,6 +40,8 @@ class Way:
     """Precision in which it is computed."""
     memory_mb: float
     """Loaded and running one window."""
+    understated_mb: float | None = None
+    """What the manifest states of it, where that is not believed; None where it is, or states nothing."""
 
 
 def ways(
@@ -55,10 +65,13 @@ def ways(
         if backend == "cuda" and forced is None and fp16_path is not None:
             path, precision = fp16_path, "fp16"
         given = replace(network, window_zyx=windows.get(network.file, network.window_zyx))
+        memory_mb = network_mb(given, backend, precision, path, len(bundle.manifest.inputs))
+        stated = _stated_mb(given, backend, precision)
         found[network.file] = Way(
             path=path,
             precision=precision,
-            memory_mb=network_mb(given, backend, precision, path, len(bundle.manifest.inputs)),
+            memory_mb=memory_mb,
+            understated_mb=None if stated == memory_mb else stated,
         )
     return found
 
@@ -73,21 +86,61 @@ def network_mb(
 ) -> float:
     """Memory of a network, loaded and running one window.
 
-    As the manifest says of this way to run it; else as its graph says; else as the manifest says of another
-    way; else by its window alone.
+    As the manifest says of this way to run it, unless its graph says far more; else as its graph says; else
+    as the manifest says of another way; else by its window alone.
     """
+    stated, way = _stated_mb(network, backend, precision), f"{backend}-{precision}"
+    try:
+        counted = estimate_mb(path, (1, channels, *network.input_shape), way)
+    except (OnnxFileError, OSError, UnknownShapeError):
+        if stated is not None:
+            return stated
+        other = _stated(network)
+        if "onnxruntime-fp32" in other:
+            return float(other["onnxruntime-fp32"])
+        return 2 * path.stat().st_size / MIB + prod(network.window_zyx) * 4 * ACTIVATIONS_PER_VOXEL / MIB
+    if stated is None:
+        return counted
+    # What other ways take was not fitted, so that nothing can be said against a measurement.
+    over = way in COSTS and counted > MOST_OVER_STATED * stated + SLACK_MB
+    return counted if over else stated
+
+
+def _stated(network: Network) -> Mapping[str, float]:
+    """What the manifest says of the network's window, in MiB by way to run it."""
     sizes = network.window
-    stated: Mapping[str, float] = network.memory_mb or {}
     if isinstance(sizes, AnyWindow):
-        stated = {way: line.mb(network.window_zyx) for way, line in (sizes.memory or {}).items()}
+        return {way: line.mb(network.window_zyx) for way, line in (sizes.memory or {}).items()}
+    return network.memory_mb or {}
+
+
+def _stated_mb(network: Network, backend: Backend, precision: Precision) -> float | None:
+    """The same of one way, or of one that takes no less; None where the manifest says nothing of either."""
+    stated = _stated(network)
     # On CUDA the same library on the CPU is nearer than what is counted for it.
     nearest = ("onnxruntime-fp32",) if backend == "cuda" else ()
     for way in (f"{backend}-{precision}", f"{backend}-fp32", *nearest):
         if way in stated:
             return float(stated[way])
-    try:
-        return estimate_mb(path, (1, channels, *network.input_shape), f"{backend}-{precision}")
-    except (OnnxFileError, OSError, UnknownShapeError):
-        if "onnxruntime-fp32" in stated:
-            return float(stated["onnxruntime-fp32"])
-        return 2 * path.stat().st_size / MIB + prod(network.window_zyx) * 4 * ACTIVATIONS_PER_VOXEL / MIB
+    return None
+
+
+def understated(bundle: ModelBundle, backend: Backend, forced: Precision | None) -> str:
+    """What the user should know of a bundle whose statements of memory are not believed; empty otherwise.
+
+    Args:
+        bundle: the networks.
+        backend: what runs them.
+        forced: as for `ways`.
+    """
+    doubted = [
+        f"{file} ({way.understated_mb:.0f} MiB, counted {way.memory_mb:.0f})"
+        for file, way in ways(bundle, backend, forced).items()
+        if way.understated_mb is not None
+    ]
+    if not doubted:
+        return ""
+    return (
+        f"the bundle states far less memory than the graphs of its networks take: {', '.join(doubted)}; "
+        f"plans go by the graphs; measure it with python -m model measure {bundle.folder}"
+    )

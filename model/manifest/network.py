@@ -59,7 +59,7 @@ class Network:
     memory_mb: Mapping[str, int] | None = None
     """Peak memory in MiB of loading the network and running one window, by way to run it, e.g.
     `openvino-bf16`, `onnxruntime-fp32`; measured when the bundle was made. Ways that are missing are
-    estimated from the network's graph."""
+    estimated from the network's graph, and so are those that state far less than it (under a quarter)."""
 
     def __post_init__(self) -> None:
         for name, file in self.files.items():

@@ -57,7 +57,8 @@ class AnyWindow:
     smallest_zyx: Zyx
     """Least sides, for regions smaller than `window_zyx`; export compared the network from there up."""
     memory: Mapping[str, MemoryLine] | None = None
-    """Memory by way to run the network, as in `memory_mb`. Missing: estimated from the network's graph."""
+    """Memory by way to run the network, as in `memory_mb`. Missing, or far too little: estimated from the
+    network's graph."""
     use: Use = "largest"
     """`largest`: the largest that the memory budget allows, up to the whole region in one, `window_zyx` at
     least (LAMP, whole-volume segmentation); `fitted`: `window_zyx`, but along axes in which the region is

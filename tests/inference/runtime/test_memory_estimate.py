@@ -9,10 +9,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from inference.runtime.memory_estimate import COSTS, MARGIN, Cost, Held, count_held, estimate_mb
 from inference.runtime.network_memory import measure_network
-from inference.runtime.ways import network_mb
+from inference.runtime.ways import network_mb, understated, ways
 from model.manifest.window import AnyWindow, MemoryLine
 from model.onnx_graph import parse_onnx_graph
-from tests.inference.bundles import member
+from tests.inference.bundles import make_bundle, member
 from tests.inference.onnx_files import convolution, write
 from tests.places import ROOT
 
@@ -106,6 +106,33 @@ def test_what_was_measured_of_another_way_counts_less_than_the_graph(tmp_path):
     sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 8, 8), memory=lines)
     path.write_bytes(b"no network")
     assert network_mb(member(window_zyx=(64, 64, 64), window=sizes), "openvino", "fp32", path) == 9000
+
+
+def test_a_statement_far_below_the_graph_is_not_believed(tmp_path):
+    """40 channels of 1 MiB each, twice, and what OpenVINO takes itself: 160 MiB, above 4 * 10 + 60."""
+    shape = (1, 1, 64, 64, 64)
+    path = write(convolution(shape, channels=40), tmp_path)
+    counted = estimate_mb(path, shape, "openvino-fp32")
+    assert 140 < counted < 180
+
+    def stating(mb):
+        return member(window_zyx=shape[2:], memory_mb={"openvino-fp32": mb, "cuda-fp32": mb})
+
+    assert network_mb(stating(10), "openvino", "fp32", path) == counted
+    assert network_mb(stating(60), "openvino", "fp32", path) == 60
+    assert network_mb(stating(10), "cuda", "fp32", path) == 10
+
+
+def test_a_bundle_that_is_not_believed_is_told_of_with_the_remedy(tmp_path):
+    window = (128, 128, 128)
+    stated = member(window_zyx=window, memory_mb={"openvino-fp32": 10})
+    bundle = make_bundle(tmp_path / "b", [stated])
+    found = ways(bundle, "openvino", "fp32")["member.onnx"]
+    assert found.understated_mb == 10
+    said = f"member.onnx (10 MiB, counted {found.memory_mb:.0f}); plans go by the graphs; measure it with "
+    doubt = understated(bundle, "openvino", "fp32")
+    assert doubt.endswith(f"{said}python -m model measure {bundle.folder}")
+    assert understated(make_bundle(tmp_path / "c", [member()]), "openvino", "fp32") == ""
 
 
 @only_linux
