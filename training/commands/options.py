@@ -60,7 +60,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs"
     )
     parser.add_argument(
-        "--cache-mb", type=float, default=8192, help="memory for resampled cases, MiB (default: 8192)"
+        "--cache-mb",
+        type=float,
+        default=8192,
+        help="memory for resampled cases, MiB, of all processes of a machine together (default: 8192)",
     )
     parser.add_argument(
         "--anatomy",

@@ -38,7 +38,9 @@ def without_exchange(wrapped: nn.Module) -> AbstractContextManager[None]:
     return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
 
 
-def share_of_batch(batch_size: int, ranks: Ranks, called: str = "processes") -> range:
+def share_of_batch(
+    batch_size: int, ranks: Ranks, called: str = "processes", field: str = "sampling.batch_size"
+) -> range:
     """Which patches of a batch are this process's, by their number within the whole batch.
 
     Since a patch depends on its number alone, any count of processes sees the same patches.
@@ -47,13 +49,14 @@ def share_of_batch(batch_size: int, ranks: Ranks, called: str = "processes") -> 
         batch_size: of the whole batch.
         ranks: among which it is shared.
         called: what those are, for messages.
+        field: of the recipe that states the size, for messages.
 
     Raises:
         RecipeError: the batch cannot be shared out evenly.
     """
     if batch_size % ranks.world:
         raise RecipeError(
-            f"sampling.batch_size: {batch_size} patches cannot be shared evenly among {ranks.world} {called}"
+            f"{field}: {batch_size} patches cannot be shared evenly among {ranks.world} {called}"
             f"; make it a multiple of {ranks.world}"
         )
     return ranks.share(batch_size)

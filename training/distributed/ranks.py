@@ -56,6 +56,8 @@ class Ranks:
     """How many processes there are."""
     local_rank: int = 0
     """Number of this process on its machine: which GPU is its own."""
+    local_world: int = 1
+    """How many processes there are on its machine."""
     group: ProcessGroup | None = None
     """Through what they are connected, where they are not all that torchrun started."""
 
@@ -169,7 +171,8 @@ def join(device: str = "auto") -> Ranks:
                 f"rank {rank} of {world}: cannot reach the others ({reason}); are MASTER_ADDR and "
                 "MASTER_PORT set, as torchrun does?"
             ) from error
-    return Ranks(rank=rank, world=world, local_rank=local)
+    local_world = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return Ranks(rank=rank, world=world, local_rank=local, local_world=local_world)
 
 
 def _connect(backends: str) -> None:
@@ -191,6 +194,14 @@ def _connect(backends: str) -> None:
         rank=rank,
         world_size=world,
         timeout=TIMEOUT,
+    )
+
+
+def lost_others(error: BaseException) -> bool:
+    """Whether an error says that processes of the run can no longer be reached, as when one has ended."""
+    # gloo has no class of its own; its messages name its source.
+    return isinstance(error, distributed.DistError) or (
+        isinstance(error, RuntimeError) and "gloo" in str(error).lower()
     )
 
 

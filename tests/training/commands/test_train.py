@@ -13,10 +13,12 @@ from tests.training.tiny import recipe_file, write_case
 from training.__main__ import main
 from training.commands.work import train_work
 from training.data.label_agreement import TAKE_OWN
+from training.distributed.ranks import Ranks
 from training.folder_lock import locked
 from training.runs import loop
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run import BEST, LAST, LOG
+from training.training_errors import DataError
 
 OWN = {"labels": {"background": 0, "right lung": 3, "left lung": 8}, "lesions": []}
 
@@ -35,6 +37,68 @@ def lungs(tmp_path):
 
 def words(recipe, data, output, *more):
     return ["train", recipe, "--data", str(data), "--output", str(output), "--device", "cpu", *more]
+
+
+class Alike(Ranks):
+    """One of several processes, which all have the same to say."""
+
+    def gather(self, item):
+        return [item] * self.world
+
+
+@pytest.mark.parametrize(("rank", "code"), [(0, 2), (1, 1)])
+def test_what_all_processes_refuse_the_first_one_says(lungs, tmp_path, capsys, monkeypatch, rank, code):
+    monkeypatch.setattr(train_work, "join", lambda device: Alike(rank=rank, world=2))
+    recipe = recipe_file(tmp_path, label_set="data", sampling={"batch_size": 3})
+    (lungs / "labelsTr" / "case0.nii.gz").unlink()  # What data lack is told once batches can be shared.
+    assert main(words(recipe, lungs, tmp_path / "run")) == code
+    assert ("sampling.batch_size: 3 patches cannot be" in capsys.readouterr().err) == (rank == 0)
+
+
+def test_what_another_process_refuses_ends_all(lungs, tmp_path, capsys, monkeypatch):
+    class OneRefuses(Ranks):
+        def gather(self, item):
+            return [item, "/data: no data set here"]
+
+    monkeypatch.setattr(train_work, "join", lambda device: OneRefuses(world=2))
+    recipe = recipe_file(tmp_path, label_set="data", sampling={"batch_size": 2})
+    assert main(words(recipe, lungs, tmp_path / "run")) == 1
+    assert capsys.readouterr().err == "error: /data: no data set here\n"
+
+
+def test_the_processes_of_a_machine_share_the_memory_for_cases(lungs, tmp_path, monkeypatch):
+    given = []
+
+    class Noted(train_work.CaseStore):
+        def __init__(self, cases, recipe, cache_mb, folder):
+            given.append(cache_mb)
+            super().__init__(cases, recipe, cache_mb, folder)
+
+    monkeypatch.setattr(train_work, "CaseStore", Noted)
+    monkeypatch.setattr(train_work, "join", lambda device: Ranks(local_world=4))
+    recipe = recipe_file(tmp_path, label_set="data")
+    more = ("--steps", "1", "--validation", "0.5", "--cache-mb", "80")
+    assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
+    assert given == [10, 10]  # 80 / 4, half of it for the case that is held out
+
+
+def test_a_run_that_cannot_see_when_it_has_converged_says_so(lungs, tmp_path, caplog):
+    stopping = {"kind": "converged", "epochs": 3, "anneal_epochs": 1, "window_epochs": 8}
+    recipe = recipe_file(tmp_path, label_set="data", stopping=stopping, sampling={"batch_size": 1})
+    assert main(words(recipe, lungs, tmp_path / "run", "--validation", "0")) == 0
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert (
+        "stopping: nothing is held out to tell when the run has converged: it takes all of its 6 steps"
+        in said
+    )
+
+
+def test_a_run_whose_other_processes_are_gone_ends_with_a_line(tmp_path):
+    gone = RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+    line = train_work.line_of(gone, tmp_path)
+    assert line == "another process of the run has ended, whose own message says why"
+    assert train_work.line_of(RuntimeError("a fault"), tmp_path) is None
+    assert train_work.line_of(DataError("a.nii.gz: damaged"), tmp_path) == "a.nii.gz: damaged"
 
 
 def test_a_users_own_label_set_is_trained_on_and_kept_in_the_checkpoint(lungs, tmp_path):

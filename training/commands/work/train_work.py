@@ -5,7 +5,7 @@ import importlib
 import logging
 import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from leanseg.full_disk import line_of_system
 from training.commands.options import wanted_overrides
 from training.commands.train import ALWAYS, IF_THERE
 from training.commands.work.train_cases import Data, data_of, folders_of
+from training.commands.work.train_lines import draw, say_end, say_start
 from training.data.data_hash import data_hash
 from training.data.folders import data_name
 from training.data.fresh_cases import FreshCases, SyntheticCase
@@ -23,24 +24,21 @@ from training.data.label_agreement import refuse_other_names
 from training.data.quick_hash import folder_sha256
 from training.data.resolving import resolved
 from training.data.store import CaseStore
-from training.distributed.block_costs import micro_batches_of
-from training.distributed.data_parallel import share_of_batch
-from training.distributed.ranks import Ranks, join, leave
+from training.distributed.ranks import Ranks, join, leave, lost_others
 from training.folder_lock import locked
 from training.phantom.bodies.data_folder import read_label_maps
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import AUTO
 from training.runs.batch_search import largest_batch
+from training.runs.batch_shares import check_first_shares, check_shares
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.device import find_device, find_precision
 from training.runs.initial_weights import check_initial
-from training.runs.log import read_log
 from training.runs.loop import train
-from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.lost_runs import refuse_lost_run
 from training.runs.record import write_record
-from training.runs.run import BEST, LAST, LOG, Run, resume_run, start_run
+from training.runs.run import LAST, LOG, Run, resume_run, start_run, timetable_of
 from training.runs.run_files import of_a_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
@@ -49,7 +47,6 @@ from training.training_errors import (
     NoCheckpointError,
     RecipeError,
     TrainingError,
-    WriteError,
 )
 from training.whole_files import sweep
 
@@ -72,15 +69,41 @@ def run(arguments: argparse.Namespace) -> int:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
     try:
-        _train(arguments, ranks)
+        return _train(arguments, ranks)
     finally:
         leave()
+
+
+def _train(arguments: argparse.Namespace, ranks: Ranks) -> int:
+    """The exit code, where an error says nothing."""
+    device = find_device(arguments.device, ranks)
+    refusal: Exception | None = None
+    try:
+        info, data = _prepare(arguments, device, ranks)
+    except (ValueError, OSError) as error:
+        if is_ended():
+            raise
+        refusal = error
+    # As a rule all processes refuse the same: one line is enough. Where only one does, none goes on.
+    refusals = [one for one in ranks.gather(None if refusal is None else str(refusal)) if one is not None]
+    if refusals:
+        if ranks.is_first:
+            raise refusal or TrainingError(refusals[0])
+        return 1
+    with locked(arguments.output) if ranks.is_first else nullcontext():
+        _run(arguments, info, data, device, ranks)
     return 0
 
 
-def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
+def _prepare(arguments: argparse.Namespace, device: torch.device, ranks: Ranks) -> tuple[RunInfo, Data]:
+    """What a run is and what it learns from; processes exchange nothing here.
+
+    Raises:
+        ValueError: recipe, call or data are faulty.
+        OSError: data cannot be read.
+    """
     recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
-    device = find_device(arguments.device, ranks)
+    check_first_shares(recipe, ranks)
     _check(arguments)
     _check_synthesis(arguments, recipe)
     refuse_other_names(folders_of(arguments), recipe.labels, recipe.channels)
@@ -89,8 +112,9 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     info = _info(arguments, recipe, data, device)
-    with locked(arguments.output) if ranks.is_first else nullcontext():
-        _run(arguments, info, data, device, ranks)
+    if info.recipe.sampling.batch_size != AUTO or info.recipe.curriculum:
+        check_shares(timetable_of(info), ranks)
+    return info, data
 
 
 def _run(
@@ -100,10 +124,10 @@ def _run(
     if ranks.is_first:
         sweep(arguments.output)
     state = _start_or_resume(arguments, info, device, ranks)
-    _check_shares(state)
+    check_shares(state.timetable, ranks)  # Again: `auto` may have been found by other processes.
     watchers: list[Watcher] = []
     if ranks.is_first:
-        _say(state, data)
+        say_start(state, data)
         write_record(state, data.held_out, sys.argv[1:])
         if arguments.tensorboard:
             # Not imported above: it takes a second, and only those who asked for it need it.
@@ -111,24 +135,34 @@ def _run(
         if arguments.times:
             state.phases = RunningClock(device)
             watchers.append(StepTimes(state.folder / TIMES, state.info.precision))
-    share = len(data.held_out) / (len(data.cases) + len(data.held_out))
-    store = CaseStore(data.cases, recipe, arguments.cache_mb * (1 - share), arguments.cache)
-    watched = None
-    if data.held_out:
-        watched = CaseStore(data.held_out, recipe, arguments.cache_mb * share, arguments.cache)
+    store, watched = _stores(arguments, recipe, data, ranks)
     try:
         with _fresh_cases(arguments, state.info) as fresh:
             train(state, store, watched, arguments.workers, watchers, fresh=fresh)
     except BaseException as error:
         error.add_note(way_on(state.folder))
-        if is_ended() or not isinstance(error, TrainingError | OSError):
+        line = None if is_ended() else line_of(error, state.folder)
+        if line is None:
             raise
-        raise TrainingError(f"{_one_line(error, state.folder)}; {way_on(state.folder)}") from error
+        raise TrainingError(f"{line}; {way_on(state.folder)}") from error
     finally:
         if ranks.is_first:
-            _draw(state)
+            draw(state)
     if ranks.is_first:
-        _say_end(state)
+        say_end(state)
+
+
+def _stores(
+    arguments: argparse.Namespace, recipe: Recipe, data: Data, ranks: Ranks
+) -> tuple[CaseStore, CaseStore | None]:
+    """The cases that are trained on, and those that are held out; each process keeps its own."""
+    cache_mb = arguments.cache_mb / ranks.local_world
+    share = len(data.held_out) / (len(data.cases) + len(data.held_out))
+    store = CaseStore(data.cases, recipe, cache_mb * (1 - share), arguments.cache)
+    watched = None
+    if data.held_out:
+        watched = CaseStore(data.held_out, recipe, cache_mb * share, arguments.cache)
+    return store, watched
 
 
 def _fresh_cases(arguments: argparse.Namespace, info: RunInfo) -> AbstractContextManager[FreshCases | None]:
@@ -180,75 +214,13 @@ def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch
     return start_run(info, device, folder, arguments.init, ranks)
 
 
-def _check_shares(run: Run) -> None:
-    """Refuse batches that processes, or the parts of an accumulated gradient, cannot share evenly."""
-    recipe, replicas = run.info.recipe, run.placement.replicas
-    parts, is_cut = recipe.optimizer.accumulate_steps, run.placement.stages.world > 1
-    for stage in run.timetable.stages:
-        own = len(share_of_batch(stage.batch_size, replicas, "replicas" if is_cut else "processes"))
-        if own % parts:
-            raise RecipeError(
-                f"optimizer.accumulate_steps: {own} patches of a process cannot be split into {parts} equal "
-                f"parts; make sampling.batch_size a multiple of {replicas.world * parts}"
-            )
-        if recipe.pipeline is not None and is_cut:
-            micro_batches_of(own // parts, recipe.pipeline.micro_batches)
-
-
-def _say(run: Run, data: Data) -> None:
-    """One line that says what will be done."""
-    logger.info(
-        "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
-        run.info.recipe.name,
-        len(data.cases),
-        len(data.held_out),
-        run.parameters / 1e6,
-        run.timetable.steps,
-        run.info.step,
-        run.device,
-        run.info.precision,
-        f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
-    )
-    recipe = run.info.recipe
-    if passed_over := recipe.inference.passed_over(recipe.labels):
-        logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
-    for line in run.placement.plan():
-        logger.info("%s", line)
-    if data.passed_over:
-        logger.warning(
-            "%d held-out case(s) hold nothing but pseudo-labels, %s first: they are neither trained nor "
-            "validated on; do not hold them out, and they are trained on",
-            len(data.passed_over),
-            data.passed_over[0],
-        )
-    if {case.labels for case in data.cases} & {case.labels for case in data.held_out}:
-        logger.warning(
-            "cases that are trained on are validated on: figures say how well the network learns these, not "
-            "what it does on others"
-        )
-
-
-def _say_end(run: Run) -> None:
-    if left_out := run.info.step - run.updates:
-        logger.warning(
-            "%d of %d steps were left out, since their gradients overflowed in %s",
-            left_out,
-            run.info.step,
-            run.info.precision,
-        )
-    logger.info("done: %s", run.folder / (BEST if (run.folder / BEST).exists() else LAST))
-
-
-def _draw(run: Run) -> None:
-    """Write the log as a table and as curves; what hinders that must not hide why a run ended."""
-    with suppress(OSError, WriteError):
-        entries = read_log(run.folder / LOG)
-        write_table(entries, run.folder / TABLE)
-        draw_curves(entries, run.info.recipe.name, run.info.recipe.labels, run.folder / PICTURE)
-
-
-def _one_line(error: Exception, output: Path) -> str:
-    return line_of_system(error, output) if isinstance(error, OSError) and error.strerror else str(error)
+def line_of(error: BaseException, output: Path) -> str | None:
+    """Why a run ended, in one line; None for a fault of the program, which keeps its traceback."""
+    if lost_others(error):
+        return "another process of the run has ended, whose own message says why"
+    if isinstance(error, OSError) and error.strerror:
+        return line_of_system(error, output)
+    return str(error) if isinstance(error, TrainingError | OSError) else None
 
 
 def _check(arguments: argparse.Namespace) -> None:

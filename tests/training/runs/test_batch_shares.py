@@ -1,0 +1,81 @@
+"""Which batches the processes of a run can share, and what is said of the others."""
+
+import re
+
+import pytest
+
+from tests.places import ROOT
+from tests.training.tiny import tiny_recipe
+from training.distributed.ranks import Ranks
+from training.recipes.loading import load_recipe
+from training.runs.batch_shares import check_first_shares, check_shares
+from training.runs.timetable import make_timetable
+from training.training_errors import RecipeError
+
+CURRICULUM = [
+    {"patch_zyx": [16, 16, 16], "batch_size": 4, "epochs": 1},
+    {"patch_zyx": [32, 32, 32], "batch_size": 2, "epochs": 1},
+    {"patch_zyx": "whole", "epochs": 1},
+]
+
+
+def checked(world, **fields):
+    recipe, ranks = tiny_recipe(**fields), Ranks(world=world)
+    check_first_shares(recipe, ranks)
+    check_shares(make_timetable(recipe, 2), ranks)
+
+
+def test_one_process_takes_all():
+    checked(1, curriculum=CURRICULUM, stopping={"kind": "epochs", "epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("world", "fields", "said"),
+    [
+        (
+            4,
+            {"sampling": {"batch_size": 2}},
+            "sampling.batch_size: 2 patches cannot be shared evenly among 4 proc",
+        ),
+        (4, {}, "curriculum[1].batch_size: 2 patches cannot be shared evenly among 4 processes"),
+        (
+            2,
+            {},
+            "curriculum[2].patch_zyx: whole volumes, one a step, cannot be shared among 2 processes; train w",
+        ),
+        (
+            4,
+            {"pipeline": {"stages": 2}},
+            "curriculum[2].patch_zyx: whole volumes, one a step, cannot be shared among 2 replicas; "
+            "train with 2 processes, the stages of one replica",
+        ),
+        (
+            2,
+            {
+                "sampling": {"batch_size": 4},
+                "optimizer": {"kind": "adamw", "learning_rate": 1, "accumulate_steps": 4},
+            },
+            "optimizer.accumulate_steps: 2 patches of a process cannot be split into 4 equal parts; make "
+            "sampling.batch_size a multiple of 8",
+        ),
+    ],
+)
+def test_refusals_name_the_field_at_fault(world, fields, said):
+    if "sampling" not in fields:
+        fields = {"curriculum": CURRICULUM, "stopping": {"kind": "epochs", "epochs": 3}, **fields}
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        checked(world, **fields)
+
+
+def test_stages_that_a_run_does_not_come_to_are_no_hindrance():
+    checked(2, curriculum=CURRICULUM, stopping={"kind": "epochs", "epochs": 2})
+
+
+def test_the_example_for_slurm_can_share_the_batches_of_the_recipe_it_is_shown_with():
+    script = (ROOT / "docs/slurm/train.sbatch").read_text()
+    (nodes,) = re.findall(r"^#SBATCH --nodes=(\d+)$", script, re.MULTILINE)
+    (gpus,) = re.findall(r"--nproc-per-node (\d+)", script)
+    (name,) = re.findall(
+        r"^sbatch docs/slurm/train.sbatch (\S+)", (ROOT / "docs/training.md").read_text(), re.MULTILINE
+    )
+    check_first_shares(load_recipe(name), Ranks(world=int(nodes) * int(gpus)))

@@ -1,0 +1,71 @@
+"""What `python -m training train` says before its first step and after its last, and draws."""
+
+import logging
+from contextlib import suppress
+
+from training.commands.work.train_cases import Data
+from training.recipes.stopping_options import Converged
+from training.runs.log import read_log
+from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
+from training.runs.run import BEST, LAST, LOG, Run
+from training.training_errors import WriteError
+
+logger = logging.getLogger(__name__)
+
+
+def say_start(run: Run, data: Data) -> None:
+    """What will be done, and what may be amiss with it."""
+    logger.info(
+        "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
+        run.info.recipe.name,
+        len(data.cases),
+        len(data.held_out),
+        run.parameters / 1e6,
+        run.timetable.steps,
+        run.info.step,
+        run.device,
+        run.info.precision,
+        f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
+    )
+    recipe = run.info.recipe
+    if passed_over := recipe.inference.passed_over(recipe.labels):
+        logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
+    for line in run.placement.plan():
+        logger.info("%s", line)
+    if data.passed_over:
+        logger.warning(
+            "%d held-out case(s) hold nothing but pseudo-labels, %s first: they are neither trained nor "
+            "validated on; do not hold them out, and they are trained on",
+            len(data.passed_over),
+            data.passed_over[0],
+        )
+    if isinstance(recipe.stopping, Converged) and not data.held_out:
+        logger.warning(
+            "stopping: nothing is held out to tell when the run has converged: it takes all of its %d steps",
+            run.timetable.steps,
+        )
+    if {case.labels for case in data.cases} & {case.labels for case in data.held_out}:
+        logger.warning(
+            "cases that are trained on are validated on: figures say how well the network learns these, not "
+            "what it does on others"
+        )
+
+
+def say_end(run: Run) -> None:
+    """Which checkpoint counts, and whether all steps did."""
+    if left_out := run.info.step - run.updates:
+        logger.warning(
+            "%d of %d steps were left out, since their gradients overflowed in %s",
+            left_out,
+            run.info.step,
+            run.info.precision,
+        )
+    logger.info("done: %s", run.folder / (BEST if (run.folder / BEST).exists() else LAST))
+
+
+def draw(run: Run) -> None:
+    """Write the log as a table and as curves; what hinders that must not hide why a run ended."""
+    with suppress(OSError, WriteError):
+        entries = read_log(run.folder / LOG)
+        write_table(entries, run.folder / TABLE)
+        draw_curves(entries, run.info.recipe.name, run.info.recipe.labels, run.folder / PICTURE)

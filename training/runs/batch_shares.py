@@ -1,0 +1,54 @@
+"""Whether the processes of a run can share its batches; known from the recipe alone, before data are read."""
+
+from training.distributed.block_costs import micro_batches_of
+from training.distributed.data_parallel import share_of_batch
+from training.distributed.process_grid import stages_of
+from training.distributed.ranks import Ranks
+from training.recipes.recipe import Recipe
+from training.recipes.running_options import WHOLE
+from training.runs.timetable import Timetable
+from training.training_errors import RecipeError
+
+
+def check_first_shares(recipe: Recipe, ranks: Ranks) -> None:
+    """Refuse the batches of a run's first steps; whether it comes to later stages depends on its data.
+
+    Raises:
+        RecipeError: processes, or the parts of an accumulated gradient, cannot share them evenly.
+    """
+    size = recipe.curriculum[0].batch_size if recipe.curriculum else recipe.sampling.batch_size
+    if not isinstance(size, str):
+        _check(recipe, 0, size, ranks)
+
+
+def check_shares(timetable: Timetable, ranks: Ranks) -> None:
+    """Refuse the batches of any step of a run.
+
+    Raises:
+        RecipeError: as for the first steps.
+    """
+    for stage in timetable.stages:
+        _check(timetable.recipe, stage.number, stage.batch_size, ranks)
+
+
+def _check(recipe: Recipe, number: int, batch_size: int, ranks: Ranks) -> None:
+    stages = 1
+    if recipe.pipeline is not None:
+        stages = stages_of(recipe.pipeline.stages, 2 * len(recipe.network.strides_zyx) + 1, ranks)
+    field = f"curriculum[{number}].batch_size" if recipe.curriculum else "sampling.batch_size"
+    world, called = ranks.world // stages, "processes" if stages == 1 else "replicas"
+    if world > 1 and recipe.curriculum and recipe.curriculum[number].patch_zyx == WHOLE:
+        fitting = "one process" if stages == 1 else f"{stages} processes, the stages of one replica"
+        raise RecipeError(
+            f"curriculum[{number}].patch_zyx: whole volumes, one a step, cannot be shared among {world} "
+            f"{called}; train with {fitting}"
+        )
+    own = len(share_of_batch(batch_size, Ranks(world=world), called, field))
+    parts = recipe.optimizer.accumulate_steps
+    if own % parts:
+        raise RecipeError(
+            f"optimizer.accumulate_steps: {own} patches of a process cannot be split into {parts} equal "
+            f"parts; make {field} a multiple of {world * parts}"
+        )
+    if recipe.pipeline is not None and stages > 1:
+        micro_batches_of(own // parts, recipe.pipeline.micro_batches)
