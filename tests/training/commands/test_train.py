@@ -39,6 +39,22 @@ def words(recipe, data, output, *more):
     return ["train", recipe, "--data", str(data), "--output", str(output), "--device", "cpu", *more]
 
 
+def test_lists_of_a_datalist_that_are_not_read_are_named(lungs, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "training")
+    entries = [
+        {"image": f"imagesTr/case{index}_0000.nii.gz", "label": f"labelsTr/case{index}.nii.gz"}
+        for index in range(2)
+    ]
+    lists = {"training": entries[:1], "validation": entries[1:], "test": []}
+    (lungs / "dataset.json").write_text(json.dumps({**OWN, **lists}))
+    recipe = recipe_file(tmp_path, label_set="data")
+    assert main(words(recipe, lungs, tmp_path / "run", "--validation", "0", "--steps", "1")) == 0
+    said = [record.getMessage() for record in caplog.records]
+    assert [one for one in said if "is not read" in one] == [
+        f"{lungs}: its list `validation` is not read, only `training` is"
+    ]
+
+
 class Alike(Ranks):
     """One of several processes, which all have the same to say."""
 

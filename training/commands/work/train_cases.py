@@ -7,10 +7,14 @@ from pathlib import Path
 
 from training.data.checking import Expected, checked_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
-from training.data.folders import CaseFiles, split_cases
+from training.data.folders import DATASET, CaseFiles, split_cases
 from training.folds.fold_splits import named_apart
 from training.recipes.recipe import Recipe
 from training.training_errors import RecipeError
+from training.whole_files import read_json
+
+OTHER_LISTS = ("validation", "test")
+"""Lists that a datalist may have beside `training`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,8 @@ class Data:
     """Validated on."""
     passed_over: tuple[str, ...] = ()
     """Names of cases that were to be held out and hold nothing but pseudo-labels: they serve for neither."""
+    not_read: tuple[tuple[Path, str], ...] = ()
+    """Datalists, and the names of lists in them beside `training`, whose cases serve for neither."""
 
 
 def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
@@ -37,7 +43,20 @@ def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
         cases=cases,
         held_out=tuple(case.judged for case in held_out if case.is_judged),
         passed_over=tuple(case.name for case in held_out if not case.is_judged),
+        not_read=tuple((folder, name) for folder in arguments.data for name in _other_lists(folder)),
     )
+
+
+def _other_lists(folder: Path) -> list[str]:
+    """Names of the lists of a datalist that hold cases beside `training`, as `validation` of AMOS22."""
+    file = folder / DATASET if folder.is_dir() else folder
+    try:
+        document = read_json(file)
+    except (OSError, ValueError):
+        return []
+    if not isinstance(document, dict) or not document.get("training"):
+        return []
+    return [name for name in OTHER_LISTS if document.get(name)]
 
 
 def _cases(

@@ -32,6 +32,8 @@ def say_start(run: Run, data: Data) -> None:
         logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
     for line in run.placement.plan():
         logger.info("%s", line)
+    for folder, name in data.not_read:
+        logger.info("%s: its list `%s` is not read, only `training` is", folder, name)
     if data.passed_over:
         logger.warning(
             "%d held-out case(s) hold nothing but pseudo-labels, %s first: they are neither trained nor "
