@@ -1,90 +1,27 @@
-"""The whole way of one case: a volume goes in, labels on its own grid come out.
+"""A bundle that is loaded once, and segments case after case; tried again where memory runs out.
 
-| step | grid | what |
-|---|---|---|
-| plan | | what is kept where, from the header alone |
-| turn | input | axes to canonical S, P, L, or as stored; cropped to what is not 0; values doubted |
-| localize | low resolution | box around the organs |
-| networks | network | resample and normalize, windows × members to scores, slab by slab |
-| restore | input, in the box | interpolate scores, take the winner, slab by slab; again where the box cuts |
-| clean up | input | left and right, connected components, small lesions; organs measured, and doubted |
-| turn back | input | axes as stored |
+The steps of one case are those of `inference.case_steps`.
 """
 
-import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import numpy as np
-
-from inference.case_view import CaseView, view_case
-from inference.errors import BudgetError, DeviceError, DeviceMemoryError, InputError
-from inference.geometry import Box, Geometry
-from inference.imaging.volume import Volume, crop
-from inference.label_map import clean_labels, sided_labels
+from inference.case_steps import Attempt, CaseSteps
+from inference.errors import BudgetError, DeviceError, DeviceMemoryError
+from inference.geometry import Geometry
+from inference.imaging.volume import Volume
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.planning.writing_cost import WritingCost
-from inference.preprocessing.model_grid import input_scheme
-from inference.preprocessing.model_image import CaseStatistics, ModelImage
 from inference.runtime.backends import Backend, Device, load_library, select_backend
 from inference.runtime.cuda_devices import gpu_index
 from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
-from inference.segmentation import Segmentation
 from inference.segmented import Segmented
-from inference.sliding_window.localization import (
-    cut_structures,
-    grown,
-    neighbourhood,
-    organ_mask,
-    region_of_interest,
-    without_specks,
-)
-from inference.sliding_window.member_votes import Ballot, agreement
-from inference.sliding_window.order import WindowCount
 from inference.threads import Threads
 from inference.timing import Timings
-from inference.trust.input_doubts import input_doubts
-from inference.trust.judgement import judge
-from inference.trust.organ_figures import count_pieces
-from model.arrays import U8, Mask, Zyx
+from model.arrays import Zyx
 from model.bundle import ModelBundle
-from model.manifest.document import Manifest
 from model.manifest.network import Precision
-
-NO_ABDOMEN = (
-    "shows no abdomen: localization found no organ, or too little of any, so none is looked for; give a scan "
-    "of the abdomen"
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Decided:
-    """What the members see."""
-
-    decisions: U8
-    """(z, y, x) on the grid that they looked at: 0 is background, n the n-th structure."""
-    box: Box
-    """The region that they looked at last."""
-    plan: InferencePlan
-    """How that was run."""
-
-
-@dataclass(kw_only=True)
-class _Attempt:
-    """One try at a case, and what it was warned of."""
-
-    plan: InferencePlan
-    timings: Timings
-    reserved_mb: float
-    windows: WindowCount = field(default_factory=WindowCount)
-    ballots: list[Ballot] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def warn(self, warning: str) -> None:
-        """Add a warning, once."""
-        if warning not in self.warnings:
-            self.warnings.append(warning)
 
 
 class Predictor:
@@ -225,13 +162,13 @@ class Predictor:
                 planned = plan or self.plan(
                     volume.geometry, voxel_bytes=volume.voxel_bytes, reserved_mb=reserved_mb
                 )
-                attempt = _Attempt(
+                attempt = Attempt(
                     plan=planned,
                     timings=timings,
                     reserved_mb=reserved_mb,
                     warnings=list(notes),
                 )
-                return replace(self._predict(volume, attempt), host_peak_mb=peak_mb())
+                return replace(self._steps.run(volume, attempt), host_peak_mb=peak_mb())
             except (BudgetError, DeviceError) as error:
                 self._sessions.close()
                 plan = None
@@ -251,139 +188,15 @@ class Predictor:
         """Give back the networks' memory."""
         self._sessions.close()
 
-    def _predict(self, volume: Volume, attempt: _Attempt) -> Segmented:
-        self._sessions.follow(attempt.plan.loading)
-        view = view_case(volume, self._bundle.manifest)
-        for doubt in input_doubts(view.canonical, self._bundle.manifest):
-            self._doubt_input(doubt, attempt)
-        statistics = CaseStatistics(view.cropped)
-        manifest = self._bundle.manifest.over(view.volume.geometry.spacing_zyx_mm)
-        with attempt.timings.stage("localize"):
-            region = self._region(view, manifest, statistics)
-        if region is None:
-            self._doubt_input(NO_ABDOMEN, attempt)
-            return self._nothing_found(view, attempt)
-        decided = self._decide(view, manifest, statistics, region, attempt)
-        if self._release:
-            self._sessions.close()
-        with attempt.timings.stage("clean up"):
-            labels, runs = sided_labels(decided.decisions, view, manifest, attempt.warn)
-            box, plan = decided.box, decided.plan
-            del decided
-            pieces = count_pieces(labels, view.canonical.geometry)
-            runs, removed = clean_labels(labels, runs, view, manifest, attempt.warn)
-            stored = view.orientation.undo(labels)
-            seen = stored if manifest.preprocessing.orientation == "stored" else labels
-            cut = cut_structures(seen, box, view.box, view.volume.geometry.spacing_zyx_mm)
-            winners = [ballot.winners for ballot in attempt.ballots]
-            judgement = judge(
-                labels,
-                runs,
-                view.canonical,
-                manifest,
-                pieces=pieces,
-                agreement=agreement(winners, len(manifest.output.structures)),
-                removed=removed,
-                cut=set().union(*cut.values()),
-                statistics=self._statistics,
-            )
-            del runs
-            labels = np.ascontiguousarray(stored)
-        return Segmented(
-            labels=labels,
-            plan=plan,
-            region=box,
-            timings=attempt.timings,
-            windows=attempt.windows,
-            host_peak_mb=0.0,
-            warnings=tuple(attempt.warnings),
-            organs=judgement.organs,
-            doubts=judgement.doubts,
+    @property
+    def _steps(self) -> CaseSteps:
+        """The steps of a case, on the device that is in use now."""
+        return CaseSteps(
+            bundle=self._bundle,
+            sessions=self._sessions,
+            plan=self.plan,
+            threads=self._threads,
+            release=self._release,
+            strict_input=self._strict_input,
+            statistics=self._statistics,
         )
-
-    def _decide(
-        self,
-        view: CaseView,
-        manifest: Manifest,
-        statistics: CaseStatistics,
-        region: tuple[Box, Mask | None],
-        attempt: _Attempt,
-    ) -> _Decided:
-        """What the members see in a region, which grows where that goes on, see `Localization.more_looks`."""
-        (box, near_organs), localization = region, manifest.localization
-        geometry, decisions = view.volume.geometry, np.zeros(view.volume.geometry.size_zyx, np.uint8)
-        for look in itertools.count(1):
-            plan = self.plan(
-                geometry,
-                box.size_zyx,
-                voxel_bytes=view.volume.voxel_bytes,
-                reserved_mb=attempt.reserved_mb,
-            )
-            self._sessions.follow(plan.loading)
-            attempt.ballots.clear()
-            Segmentation(
-                bundle=replace(self._bundle, manifest=manifest),
-                sessions=self._sessions,
-                plan=plan,
-                region=crop(view.volume, box),
-                statistics=statistics,
-                near_organs=near_organs,
-                timings=attempt.timings,
-                threads=self._threads,
-                middle=lambda: view.middle(manifest),
-                count=attempt.windows,
-                ballots=attempt.ballots,
-                warn=attempt.warn,
-            ).write(decisions[box.slices])
-            sides = cut_structures(decisions, box, view.box, geometry.spacing_zyx_mm)
-            if localization is None or look > localization.more_looks or not sides:
-                break
-            box = grown(box, sides, look * localization.margin_mm, view.box, geometry.spacing_zyx_mm)
-        return _Decided(decisions=decisions, box=box, plan=plan)
-
-    def _doubt_input(self, doubt: str, attempt: _Attempt) -> None:
-        """Warn of an image, or refuse it."""
-        if self._strict_input:
-            raise InputError(f"{doubt} (refused by --strict-input)")
-        attempt.warn(doubt)
-
-    def _nothing_found(self, view: CaseView, attempt: _Attempt) -> Segmented:
-        """The result for an image in which no organ is looked for: background."""
-        stored = view.orientation.undo(np.zeros(view.canonical.geometry.size_zyx, np.uint8))
-        return Segmented(
-            labels=np.ascontiguousarray(stored),
-            plan=attempt.plan,
-            region=view.box,
-            timings=attempt.timings,
-            windows=attempt.windows,
-            host_peak_mb=0.0,
-            warnings=tuple(attempt.warnings),
-        )
-
-    def _region(
-        self, view: CaseView, manifest: Manifest, statistics: CaseStatistics
-    ) -> tuple[Box, Mask | None] | None:
-        """The box to segment, and where within it windows may find something (None: everywhere).
-
-        None where localization finds no organ, or too little of any.
-        """
-        localization = manifest.localization
-        whole = view.cropped
-        grid = whole.geometry
-        if localization is None or grid.size_zyx[0] * grid.spacing_zyx_mm[0] < localization.whole_below_mm:
-            return view.box, None
-        scheme = input_scheme(manifest, localization)
-        image = ModelImage(whole, scheme, statistics, self._threads)
-        organs = without_specks(
-            organ_mask(image, localization, lambda: self._sessions.get(localization), self._threads)
-        )
-        box = region_of_interest(organs, grid, localization)
-        if box is None:
-            return None
-        near = neighbourhood(organs, grid, box, localization.margin_mm) if localization.skip_outside else None
-        return _shifted(box, view.box.start_zyx), near
-
-
-def _shifted(box: Box, by_zyx: tuple[int, int, int]) -> Box:
-    (a, b, c), (d, e, f), (z, y, x) = box.start_zyx, box.stop_zyx, by_zyx
-    return Box(start_zyx=(a + z, b + y, c + x), stop_zyx=(d + z, e + y, f + x))

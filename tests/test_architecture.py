@@ -235,7 +235,7 @@ STAGES: Mapping[str, set[str]] = {
     },
     "inference.label_map": {"inference.case_view", "inference.postprocessing"},
     "inference.segmented": {"inference.sliding_window", "inference.planning", "inference.trust"},
-    "inference.predictor": {
+    "inference.case_steps": {
         "inference.imaging",
         "inference.preprocessing",
         "inference.runtime",
@@ -246,6 +246,13 @@ STAGES: Mapping[str, set[str]] = {
         "inference.case_view",
         "inference.label_map",
         "inference.segmented",
+    },
+    "inference.predictor": {
+        "inference.imaging",
+        "inference.runtime",
+        "inference.planning",
+        "inference.segmented",
+        "inference.case_steps",
     },
     "inference.cohort": {
         "inference.call",

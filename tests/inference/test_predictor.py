@@ -128,7 +128,7 @@ def test_the_region_grows_where_it_cuts(more_looks, start, orientation, tmp_path
         mask[hidden] = False
         return mask
 
-    monkeypatch.setattr("inference.predictor.organ_mask", half_blind)
+    monkeypatch.setattr("inference.case_steps.organ_mask", half_blind)
     found = localization(crop_axes=("x",), more_looks=more_looks)
     seen_as = Preprocessing(orientation=orientation)
     bundle = make_bundle(tmp_path / "b", localization=found, preprocessing=seen_as)
