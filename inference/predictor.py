@@ -17,7 +17,7 @@ from inference.runtime.cuda_devices import gpu_index
 from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmented import Segmented
-from inference.threads import Threads
+from inference.threads import Threads, Turns
 from inference.timing import Timings
 from model.arrays import Zyx
 from model.bundle import ModelBundle
@@ -26,6 +26,9 @@ from model.manifest.network import Precision
 
 class Predictor:
     """A bundle whose networks are loaded once for any number of cases, one at a time.
+
+    Several threads may share one: their calls wait for each other, since networks and their buffers are used
+    by one case at a time. Images of cases that wait are no part of the memory budget.
 
     Args:
         bundle: manifest and files.
@@ -70,6 +73,7 @@ class Predictor:
         self._may_leave_gpu = device == "auto"
         self._gpu = gpu_index(device)
         self._small = False
+        self._turns = Turns()
         self._use(select_backend(device))
         # While the first case is read, load what can be; but no CUDA context before the first window is
         # ready.
@@ -152,8 +156,18 @@ class Predictor:
             DeviceError: the device that was asked for cannot run the networks, or ran out of memory with the
                 smallest plan too.
         """
+        with self._turns.turn():
+            return self._predict(volume, plan, timings or Timings(), reserved_mb)
+
+    def close(self) -> None:
+        """Give back the networks' memory, once no case is at work; they are loaded again if needed."""
+        with self._turns.turn():
+            self._sessions.close()
+
+    def _predict(
+        self, volume: Volume, plan: InferencePlan | None, timings: Timings, reserved_mb: float
+    ) -> Segmented:
         notes: list[str] = []
-        timings = timings or Timings()
         # A case before may have shown that less memory must do, or another device, since the plan was made.
         if plan is not None and (self._small or plan.backend != self.backend):
             plan = None
@@ -183,10 +197,6 @@ class Predictor:
                     for note in notes:
                         error.add_note(note)
                     raise
-
-    def close(self) -> None:
-        """Give back the networks' memory."""
-        self._sessions.close()
 
     @property
     def _steps(self) -> CaseSteps:

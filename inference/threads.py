@@ -1,11 +1,13 @@
-"""Threads for numpy work on slices; numpy lets other threads run while it computes.
+"""Threads for numpy work on slices, which numpy lets run while it computes; and turns at what they share.
 
 The result is the same whoever does the work, and however many they are.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
@@ -65,3 +67,30 @@ class Threads:
 
 ONE_THREAD = Threads(1)
 """For small work, where handing it out costs more than doing it."""
+
+
+@dataclass
+class Turns:
+    """Turns at what one thread may use at a time; others wait for theirs."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _thread: int | None = None
+    """The one whose turn it is."""
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, and end it with the block.
+
+        Raises:
+            RuntimeError: it is this thread's turn already, so that it would wait for itself.
+        """
+        if self._thread == threading.get_ident():
+            raise RuntimeError(
+                "a predictor is used by the thread for which it segments a case; end that case first"
+            )
+        with self._lock:
+            try:
+                self._thread = threading.get_ident()
+                yield
+            finally:
+                self._thread = None

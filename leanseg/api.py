@@ -6,6 +6,9 @@
     write_labels("ct.nii.gz", segmented.labels, volume.geometry)
     print(segmented.doubts, volume.warnings, segmented.warnings)
 
+One `Predictor` keeps its networks from case to case, and threads may share it: cases are segmented one after
+another, by all its threads, however many wait.
+
 What a user can mend is raised as one of these; the message is one line for them:
 
     LeanSegError        the next four; itself: predict, where a network gave no usable numbers

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from inference.threads import ONE_THREAD, Threads
+from inference.threads import ONE_THREAD, Threads, Turns
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -40,3 +40,37 @@ def test_threads_are_made_once_and_used_again():
     first, second = (threads.spread(lambda first, stop: threading.get_ident(), 2) for _ in range(2))
     assert first == second
     assert len(set(first)) == 2
+
+
+def test_turns_do_not_overlap():
+    """The second thread begins while the first has its turn, and has come no farther when that ends."""
+    turns, begun, said = Turns(), threading.Event(), []
+
+    def second():
+        begun.set()
+        with turns.turn():
+            said.append("second")
+
+    thread = threading.Thread(target=second)
+    with turns.turn():
+        thread.start()
+        assert begun.wait(20)
+        said.append("first")
+    thread.join(20)
+    assert said == ["first", "second"]
+
+
+def test_a_thread_does_not_wait_for_itself():
+    turns = Turns()
+    with turns.turn(), pytest.raises(RuntimeError, match="end that case first"), turns.turn():
+        pass
+    with turns.turn():
+        pass
+
+
+def test_a_turn_ends_with_an_error():
+    turns = Turns()
+    with pytest.raises(ZeroDivisionError), turns.turn():
+        raise ZeroDivisionError
+    with turns.turn():
+        pass
