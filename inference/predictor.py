@@ -4,6 +4,7 @@ The steps of one case are those of `inference.case_steps`.
 """
 
 from dataclasses import replace
+from typing import Literal
 
 from inference.case_steps import Attempt, CaseSteps
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
@@ -21,7 +22,7 @@ from inference.threads import Threads, Turns
 from inference.timing import Timings
 from model.arrays import Zyx
 from model.bundle import ModelBundle
-from model.manifest.network import Precision
+from model.checks import check
 
 
 class Predictor:
@@ -32,7 +33,8 @@ class Predictor:
 
     Args:
         bundle: manifest and files.
-        device: see `runtime.backends.select_backend`.
+        device: `auto` (a GPU if it works, else the processor), `cpu`, `openvino`, `onnxruntime`, `cuda`,
+            `cuda:1` or `cuda:GPU-UUID`; see `runtime.backends.select_backend`.
         threads: CPU threads; 0 for as many as can run at a time, a quota considered.
         precision: `fp32` forbids what the manifest allows; None does not.
         budget: memory that may be taken.
@@ -46,6 +48,7 @@ class Predictor:
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
+        ValueError: a device or a precision that is not known, or threads below 0.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class Predictor:
         *,
         device: Device = "auto",
         threads: int = 0,
-        precision: Precision | None = None,
+        precision: Literal["fp32"] | None = None,
         budget: Budget | None = None,
         release: bool = False,
         strict_input: bool = False,
@@ -62,9 +65,13 @@ class Predictor:
         writing: WritingCost | None = None,
         first: InferencePlan | None = None,
     ) -> None:
+        backend = select_backend(device)
+        check(precision in (None, "fp32"), f"precision: must be fp32 or None, is {precision!r}")
+        whole = isinstance(threads, int) and threads >= 0
+        check(whole, f"threads: must be a whole number, 0 or more, is {threads!r}")
         self._bundle = bundle
         self._threads = Threads(threads)
-        self._precision: Precision | None = precision
+        self._precision = precision
         self._budget = budget or Budget()
         self._release = release
         self._strict_input = strict_input
@@ -74,7 +81,7 @@ class Predictor:
         self._gpu = gpu_index(device)
         self._small = False
         self._turns = Turns()
-        self._use(select_backend(device))
+        self._use(backend)
         # While the first case is read, load what can be; but no CUDA context before the first window is
         # ready.
         load_library(self.backend)

@@ -1,5 +1,7 @@
 """From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
+from typing import Literal
+
 from inference.call import Call
 from inference.cohort.further_results import FurtherResults, further_results, writing_cost
 from inference.cohort.one_case import Admit, OpenedCase
@@ -13,10 +15,9 @@ from inference.runtime.backends import select_backend
 from inference.trust.input_doubts import DICOM_MODALITIES
 from leanseg.version import VERSION
 from model.bundle import ModelBundle
-from model.manifest.network import Precision
 
 
-def _limits(call: Call) -> tuple[Precision | None, Budget]:
+def _limits(call: Call) -> tuple[Literal["fp32"] | None, Budget]:
     """The precision that is forced, if any, and the memory that may be taken."""
     if call.host_memory_mb is None:
         at_hand = memory_at_hand(MOST_HOST_MB)

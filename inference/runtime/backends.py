@@ -19,7 +19,11 @@ from inference.runtime.cuda_devices import gpu_index, is_cuda, visible_gpus
 
 Backend = Literal["openvino", "onnxruntime", "cuda"]
 Device = str
-"""`auto`, `cpu`, `cuda` or one of several GPUs, as `cuda_devices` names them."""
+"""`auto`, `cpu`, `cuda` or one of several GPUs, as `cuda_devices` names them; or a backend's own name."""
+KNOWN_DEVICES = "auto, cpu, openvino, onnxruntime, cuda, cuda:NUMBER or cuda:GPU-UUID"
+"""For messages."""
+NAMES = ("auto", "cpu", "openvino", "onnxruntime")
+"""Of devices that are not CUDA's."""
 
 
 def select_backend(device: Device) -> Backend:
@@ -29,7 +33,10 @@ def select_backend(device: Device) -> Backend:
 
     Raises:
         DeviceError: a GPU was asked for and there is none, no such one, or no onnxruntime-gpu.
+        ValueError: nothing is called so.
     """
+    if not isinstance(device, str) or not (device in NAMES or is_cuda(device)):
+        raise ValueError(f"device: must be {KNOWN_DEVICES}, is {device!r}")
     if is_cuda(device):
         if reason := _why_no_cuda():
             raise DeviceError(f"--device {device}: {reason}")

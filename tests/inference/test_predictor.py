@@ -249,3 +249,18 @@ def test_members_that_share_a_file_share_a_session(tmp_path):
     truth = abdomen()
     predictor = Predictor(bundle, device="cpu", threads=1)
     np.testing.assert_array_equal(predictor.predict(volume_of(truth)).labels, truth)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "fast"}, "device: must be auto, cpu, .*, is 'fast'"),
+        ({"device": None}, "device: must be auto, cpu, .*, is None"),
+        ({"precision": "int8"}, "precision: must be fp32 or None, is 'int8'"),
+        ({"threads": -3}, "threads: must be a whole number, 0 or more, is -3"),
+        ({"threads": 1.5}, r"threads: must be a whole number, 0 or more, is 1\.5"),
+    ],
+)
+def test_arguments_of_no_known_value_are_refused(arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Predictor(make_bundle(tmp_path / "b"), **arguments)

@@ -111,6 +111,12 @@ def test_cuda_that_is_not_there(monkeypatch):
     assert select_backend("auto") in BACKENDS
 
 
+@pytest.mark.parametrize("device", ["fast", "CPU", "cuda:", "cuda:one", "", None, 0])
+def test_a_device_of_no_known_name_is_refused(device):
+    with pytest.raises(ValueError, match=f"^device: must be auto, cpu, .*, is {device!r}$"):
+        select_backend(device)
+
+
 def test_auto_takes_cuda_where_it_works(monkeypatch):
     monkeypatch.setattr(backends, "_why_no_cuda", lambda: "")
     assert select_backend("auto") == select_backend("cuda") == "cuda"
