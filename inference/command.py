@@ -26,7 +26,6 @@ from inference.cohort.further_results import FurtherResults, objects_beside
 from inference.cohort.one_case import open_case
 from inference.cohort.opening import (
     admit_within,
-    expected_modalities,
     further_for,
     planner_for,
     predictor_for,
@@ -38,6 +37,7 @@ from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
 from inference.errors import InputError, LeanSegError, OutputError, UsageError, one_line
+from inference.imaging.channels import expected_modalities
 from inference.imaging.writing import is_there
 from inference.planning.planner import Planner
 from inference.runtime.ways import understated

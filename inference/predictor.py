@@ -9,6 +9,7 @@ from typing import Literal
 from inference.case_steps import Attempt, CaseSteps
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
+from inference.imaging.channels import check_channels
 from inference.imaging.volume import Volume
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
@@ -158,11 +159,13 @@ class Predictor:
                 ahead; labels are the same beside it, and nothing is refused.
 
         Raises:
-            InputError: the image is doubtful, and such are to be refused.
+            InputError: the bundle takes another number of channels; the image is doubtful, and such are to be
+                refused.
             BudgetError: the memory budget cannot be kept.
             DeviceError: the device that was asked for cannot run the networks, or ran out of memory with the
                 smallest plan too.
         """
+        check_channels(len(volume.channels), self._bundle)
         with self._turns.turn():
             return self._predict(volume, plan, timings or Timings(), reserved_mb)
 

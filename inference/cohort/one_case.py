@@ -13,15 +13,14 @@ from inference.cohort.outcome import Outcome, account_of, naming
 from inference.errors import (
     DeviceError,
     DeviceMemoryError,
-    InputError,
     LeanSegError,
     OutputError,
     ResultNameError,
     one_line,
 )
-from inference.geometry import Geometry, same_grid
+from inference.geometry import Geometry
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
-from inference.imaging.reading import OpenedImage, open_image
+from inference.imaging.reading import OpenedImage, open_channels, read_channels
 from inference.imaging.volume import Volume
 from inference.imaging.writing import remove_results, write_labels
 from inference.planning.footprint import image_mb
@@ -104,16 +103,7 @@ class OpenedCase:
             InputError: a file is damaged or may not be read.
         """
         with timings.stage("read"):
-            first, *others = (image.read() for image in self.images)
-        channels = (first, *others)
-        return Volume(
-            array=first.array,
-            geometry=first.geometry,
-            warnings=tuple(dict.fromkeys(note for volume in channels for note in volume.warnings)),
-            doubts=tuple(dict.fromkeys(doubt for volume in channels for doubt in volume.doubts)),
-            further=tuple(volume.array for volume in others),
-            modalities=tuple("".join(volume.modalities) for volume in channels),
-        )
+            return read_channels(self.images)
 
 
 def open_case(case: Case) -> OpenedCase:
@@ -122,12 +112,7 @@ def open_case(case: Case) -> OpenedCase:
     Raises:
         InputError: one cannot be read, or they lie on different grids.
     """
-    images = tuple(map(open_image, case.paths, case.expected))
-    first = images[0].geometry
-    for path, image in zip(case.further, images[1:], strict=True):
-        if not same_grid(first, image.geometry):
-            raise InputError(f"{path}: lies on another grid than {case.path.name}; resample it to that one")
-    return OpenedCase(case=case, images=images)
+    return OpenedCase(case=case, images=open_channels(case.paths, case.expected))
 
 
 def attempt(case: Case, step: Callable[[], T]) -> T | Failure:

@@ -6,6 +6,7 @@ from inference.call import Call
 from inference.cohort.further_results import FurtherResults, further_results, writing_cost
 from inference.cohort.one_case import Admit, OpenedCase
 from inference.errors import BudgetError
+from inference.imaging.channels import expected_modalities
 from inference.imaging.dicom_results.maker import Maker
 from inference.limits import memory_at_hand
 from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
@@ -103,11 +104,6 @@ def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults |
 def made_by(bundle: ModelBundle) -> str:
     """What made a result, for a page: release, and the bundle by name and by the hash of its manifest."""
     return f"LeanSeg {VERSION}, bundle {bundle.manifest.name} ({bundle.sha256[:12]})"
-
-
-def expected_modalities(bundle: ModelBundle) -> tuple[str, ...]:
-    """What a bundle takes its channels to be, as DICOM writes it; empty for one that may be anything."""
-    return tuple(DICOM_MODALITIES[channel.modality] for channel in bundle.manifest.inputs)
 
 
 def value_unit(bundle: ModelBundle) -> str:

@@ -1,14 +1,15 @@
-"""From a path to a volume: the header is read once, voxels only when they are asked for."""
+"""From paths to a volume: headers are read once, voxels only when they are asked for."""
 
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
 from inference.errors import InputError, reason
-from inference.geometry import Geometry
+from inference.geometry import Geometry, same_grid
+from inference.imaging.channels import check_channels, expected_modalities
 from inference.imaging.formats.dicom import Series, open_series
 from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.formats.dicom_folder import is_dicom
@@ -18,6 +19,7 @@ from inference.imaging.formats.nifti import read_nifti
 from inference.imaging.formats.nrrd import read_nrrd
 from inference.imaging.formats.voxels import check_claim, expected_bytes, read_voxels, reading_mb
 from inference.imaging.volume import Volume
+from model.bundle import ModelBundle
 
 READERS: Mapping[str, Callable[[Path], ImageFile]] = MappingProxyType(
     {
@@ -99,20 +101,68 @@ def open_image(path: Path, modality: str = CT) -> OpenedImage:
     )
 
 
-def read_volume(path: str | PathLike[str]) -> Volume:
-    """Read an image file, or a folder that holds a DICOM series, with its voxels.
-
-    The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`. Of several
-    DICOM series the longest CT is taken, with a warning.
+def open_channels(paths: Sequence[Path], modalities: Sequence[str]) -> tuple[OpenedImage, ...]:
+    """Read the headers of a case's channels.
 
     Args:
-        path: the file or the folder.
+        paths: a file or a folder for each channel, in the order of the bundle's inputs.
+        modalities: that is expected of each, see `open_image`.
 
     Raises:
-        InputError: it is missing, damaged, not 3D, in colour or may not be read; one line that names file and
+        InputError: one cannot be read, or they lie on different grids.
+    """
+    images = tuple(map(open_image, paths, modalities))
+    for path, image in zip(paths[1:], images[1:], strict=True):
+        if not same_grid(images[0].geometry, image.geometry):
+            raise InputError(f"{path}: lies on another grid than {paths[0].name}; resample it to that one")
+    return images
+
+
+def read_channels(images: Sequence[OpenedImage]) -> Volume:
+    """Read the voxels of a case's channels, which lie on one grid, in turn.
+
+    Raises:
+        InputError: a file is damaged or may not be read.
+    """
+    first, *others = (image.read() for image in images)
+    channels = (first, *others)
+    return Volume(
+        array=first.array,
+        geometry=first.geometry,
+        warnings=tuple(dict.fromkeys(note for volume in channels for note in volume.warnings)),
+        doubts=tuple(dict.fromkeys(doubt for volume in channels for doubt in volume.doubts)),
+        further=tuple(volume.array for volume in others),
+        modalities=tuple("".join(volume.modalities) for volume in channels),
+    )
+
+
+def read_volume(
+    path: str | PathLike[str], *further: str | PathLike[str], bundle: ModelBundle | None = None
+) -> Volume:
+    """Read an image with its voxels: a file or a folder with a DICOM series, one for each channel.
+
+    The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`. Of several
+    DICOM series in a folder the longest CT is taken, with a warning; with a bundle, the longest of the
+    modality that it takes the channel to be.
+
+    Args:
+        path: the file or the folder of the first channel.
+        further: those of the other channels, on the same grid, in the order of the bundle's inputs.
+        bundle: that is to segment it; None: not known yet.
+
+    Raises:
+        InputError: a file is missing, damaged, not 3D, in colour or may not be read, channels lie on
+            different grids, or the bundle takes another number of channels; one line that names file and
             remedy.
     """
-    return open_image(Path(path)).read()
+    paths = [Path(path), *map(Path, further)]
+    if bundle is None:
+        return read_channels(open_channels(paths, [CT] * len(paths)))
+    try:
+        check_channels(len(paths), bundle)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return read_channels(open_channels(paths, expected_modalities(bundle)))
 
 
 def voxel_file(path: Path) -> Path:

@@ -30,7 +30,6 @@ from inference.cohort.further_results import FurtherResults, objects_beside, tol
 from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.opening import (
     admit_within,
-    expected_modalities,
     further_for,
     planner_for,
     predictor_for,
@@ -38,6 +37,7 @@ from inference.cohort.opening import (
 )
 from inference.cohort.outcome import Outcome, failed, organ_figures
 from inference.errors import DeviceError, InputError, LeanSegError, one_line
+from inference.imaging.channels import expected_modalities
 from inference.imaging.writing import LABELS_SUFFIX
 from inference.segmented import Segmented
 from model.bundle import load_bundle
