@@ -10,6 +10,7 @@ from inference.case_steps import Attempt, CaseSteps
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
 from inference.imaging.channels import check_channels
+from inference.imaging.in_memory import as_read
 from inference.imaging.volume import Volume
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
@@ -152,7 +153,8 @@ class Predictor:
         device was the program's choice, on the CPU.
 
         Args:
-            volume: as read.
+            volume: as read, or made of arrays in memory: what these hold is taken as that of a file is, in a
+                copy where it is neither int16 nor float32, or not finite. The memory budget holds one copy.
             plan: made from its header by `plan`; None makes it here.
             timings: goes on counting where reading left off; None begins anew.
             reserved_mb: MiB of the host's budget that others hold meanwhile, such as an image that is read
@@ -164,8 +166,8 @@ class Predictor:
             BudgetError: the memory budget cannot be kept.
             DeviceError: the device that was asked for cannot run the networks, or ran out of memory with the
                 smallest plan too.
+            TypeError: it is no volume, or holds no numbers.
         """
-        check_channels(len(volume.channels), self._bundle)
         with self._turns.turn():
             return self._predict(volume, plan, timings or Timings(), reserved_mb)
 
@@ -177,7 +179,9 @@ class Predictor:
     def _predict(
         self, volume: Volume, plan: InferencePlan | None, timings: Timings, reserved_mb: float
     ) -> Segmented:
-        notes: list[str] = []
+        volume, odd = as_read(volume)
+        check_channels(len(volume.channels), self._bundle)
+        notes = list(odd)
         # A case before may have shown that less memory must do, or another device, since the plan was made.
         if plan is not None and (self._small or plan.backend != self.backend):
             plan = None

@@ -6,8 +6,48 @@
     write_labels("ct.nii.gz", segmented.labels, volume.geometry)
     print(segmented.doubts, volume.warnings, segmented.warnings)
 
-One `Predictor` keeps its networks from case to case, and threads may share it: cases are segmented one after
-another, by all its threads, however many wait.
+A case of several channels is a file or a folder for each, on one grid, in the order of the bundle's inputs:
+
+    volume = read_volume("t1.nii.gz", "t2.nii.gz", bundle=bundle)
+
+Arrays in memory are (z, y, x), their further channels stand in `Volume.further`. Where they lie is said in
+LPS: millimetres towards the patient's left, posterior and superior. SimpleITK has both so:
+
+    image = SimpleITK.ReadImage("ct_0000.nii.gz")
+    volume = Volume(
+        array=SimpleITK.GetArrayFromImage(image),
+        geometry=Geometry(
+            size_zyx=image.GetSize()[::-1],
+            spacing_zyx_mm=image.GetSpacing()[::-1],
+            origin_xyz_mm=image.GetOrigin(),
+            direction=image.GetDirection(),
+        ),
+    )
+
+nibabel's arrays are (x, y, z) and its world is RAS (right, anterior, superior):
+
+    image = nibabel.load("ct_0000.nii.gz")
+    affine = numpy.diag([-1, -1, 1, 1]) @ image.affine
+    spacing_xyz_mm = numpy.linalg.norm(affine[:3, :3], axis=0)
+    array = numpy.asarray(image.dataobj).T
+    geometry = Geometry(
+        size_zyx=array.shape,
+        spacing_zyx_mm=tuple(spacing_xyz_mm[::-1]),
+        origin_xyz_mm=tuple(affine[:3, 3]),
+        direction=tuple((affine[:3, :3] / spacing_xyz_mm).ravel()),
+    )
+    volume = Volume(array=array, geometry=geometry)
+
+The labels are (z, y, x) on the same grid. A run stays within a budget, that of the host in MiB and that of
+the GPU, or is refused; images that wait for their turn are not counted:
+
+    predictor = Predictor(bundle, budget=Budget(host_mb=4000, gpu_mb=4096))
+
+One `Predictor` keeps its networks from case to case, and threads may share it: its calls wait for each other,
+and each has all the processor's threads for itself.
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(predictor.predict, [volume, other])
 
 What a user can mend is raised as one of these; the message is one line for them:
 
@@ -31,8 +71,11 @@ from leanseg.programs import folder, importable
 sys.path.insert(0, importable())
 
 from inference.errors import BudgetError, DeviceError, InputError, LeanSegError, OutputError
+from inference.geometry import Geometry
 from inference.imaging.reading import read_volume
+from inference.imaging.volume import Volume
 from inference.imaging.writing import write_labels
+from inference.planning.plan import Budget
 from inference.predictor import Predictor
 from model.bundle import load_bundle
 from model.model_errors import BundleError
@@ -42,13 +85,16 @@ EMBEDDED_BUNDLE = folder() / "bundles" / "default"
 
 __all__ = [
     "EMBEDDED_BUNDLE",
+    "Budget",
     "BudgetError",
     "BundleError",
     "DeviceError",
+    "Geometry",
     "InputError",
     "LeanSegError",
     "OutputError",
     "Predictor",
+    "Volume",
     "load_bundle",
     "read_volume",
     "write_labels",

@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
 
+from inference.geometry import same_grid
 from leanseg import api
 from tests.inference.images import voxels, write_nifti
 from tests.places import ROOT, real_data
@@ -61,3 +63,29 @@ def test_every_exception_is_told_of_in_the_docstring():
     errors = [name for name in api.__all__ if name.endswith("Error")]
     assert len(errors) == 6
     assert all(f" {name} " in api.__doc__ for name in errors)
+
+
+def examples():
+    """The docstring's examples, by the word that they begin with."""
+    found = re.findall(r"\n\n((?:    .*\n)+)", api.__doc__)
+    return [textwrap.dedent(each) for each in found]
+
+
+@pytest.mark.parametrize("library", ["SimpleITK", "nibabel"])
+def test_arrays_of_other_libraries_lie_where_the_file_says(library, tmp_path, monkeypatch):
+    """A grid of 2 x 3 x 4 mm that is turned by 90 degrees: rows of the file run upwards."""
+    module = pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    turned = {"srow": (-2.0, 0, 0, 10, 0, 0, -4.0, 20, 0, 3.0, 0, 30), "qform_code": 0}
+    write_nifti(tmp_path / "ct_0000.nii.gz", voxels((4, 3, 2)), **turned)
+    (source,) = (each for each in examples() if each.startswith(f"image = {library}."))
+    names = {library: module, "numpy": np, "Volume": api.Volume, "Geometry": api.Geometry}
+    exec(source, names)
+    made, read = names["volume"], api.read_volume("ct_0000.nii.gz")
+    np.testing.assert_array_equal(made.array, read.array)
+    assert same_grid(made.geometry, read.geometry)
+    assert made.geometry.spacing_zyx_mm == pytest.approx((4, 3, 2))
+
+
+def test_type_checkers_are_told_that_there_are_types():
+    assert (ROOT / "leanseg" / "py.typed").is_file()

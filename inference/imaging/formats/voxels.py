@@ -91,7 +91,7 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
         raise InputError(
             f"{stored.path}: holds more voxels than its header says: one of them is damaged; export it again"
         )
-    return _finite(sink.values.reshape(stored.size_zyx))
+    return finite(sink.values.reshape(stored.size_zyx))
 
 
 def check_claim(stored: StoredVoxels) -> None:
@@ -159,8 +159,12 @@ def _fits(piece: NDArray[Any]) -> bool:
     return np.can_cast(piece.dtype, np.int16) or bool(piece.min() >= -32768 and piece.max() <= 32767)
 
 
-def _finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
-    """Replace NaN and -inf by the smallest finite value, +inf by the largest, in place."""
+def finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
+    """Replace NaN and -inf by the smallest finite value, +inf by the largest, in place.
+
+    Returns:
+        The same array (z, y, x); and a warning where anything was replaced.
+    """
     if values.dtype == np.int16:
         return values, ()
     # Plane by plane: a list of all finite values, or a mask of all voxels, would take as much as the image.
