@@ -12,7 +12,9 @@
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -65,6 +67,10 @@ class _Decided:
     """How that was run."""
 
 
+Progress = Callable[[int, int], None]
+"""Takes how many windows are done, run or skipped, and how many there are at most."""
+
+
 @dataclass(kw_only=True)
 class Attempt:
     """One try at a case, and what it was warned of."""
@@ -72,6 +78,8 @@ class Attempt:
     plan: InferencePlan
     timings: Timings
     reserved_mb: float
+    progress: Progress = lambda done, most: None
+    """Called from window to window; what it raises ends the case."""
     windows: WindowCount = field(default_factory=WindowCount)
     ballots: list[Ballot] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -80,6 +88,10 @@ class Attempt:
         """Add a warning, once."""
         if warning not in self.warnings:
             self.warnings.append(warning)
+
+    def tell_windows(self, most: int) -> None:
+        """Tell how many windows are done, of so many at most."""
+        self.progress(self.windows.seen, most)
 
 
 class PlansRegion(Protocol):
@@ -184,6 +196,9 @@ class CaseSteps:
             )
             self.sessions.follow(plan.loading)
             attempt.ballots.clear()
+            most = attempt.windows.seen + plan.windows
+            watch = partial(attempt.tell_windows, most)
+            watch()
             Segmentation(
                 bundle=replace(self.bundle, manifest=manifest),
                 sessions=self.sessions,
@@ -195,9 +210,12 @@ class CaseSteps:
                 threads=self.threads,
                 middle=lambda: view.middle(manifest),
                 count=attempt.windows,
+                watch=watch,
                 ballots=attempt.ballots,
                 warn=attempt.warn,
             ).write(decisions[box.slices])
+            if attempt.windows.seen < most:  # Fewer were looked at twice than might have been.
+                attempt.progress(most, most)
             sides = cut_structures(decisions, box, view.box, geometry.spacing_zyx_mm)
             if localization is None or look > localization.more_looks or not sides:
                 break

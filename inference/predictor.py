@@ -4,9 +4,9 @@ The steps of one case are those of `inference.case_steps`.
 """
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
-from inference.case_steps import Attempt, CaseSteps
+from inference.case_steps import Attempt, CaseSteps, Progress
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
 from inference.imaging.channels import check_channels
@@ -31,7 +31,8 @@ class Predictor:
     """A bundle whose networks are loaded once for any number of cases, one at a time.
 
     Several threads may share one: their calls wait for each other, since networks and their buffers are used
-    by one case at a time. Images of cases that wait are no part of the memory budget.
+    by one case at a time. Images of cases that wait are no part of the memory budget. As a context manager it
+    gives the networks' memory back at the end of the block.
 
     Args:
         bundle: manifest and files.
@@ -146,6 +147,8 @@ class Predictor:
         plan: InferencePlan | None = None,
         timings: Timings | None = None,
         reserved_mb: float = 0.0,
+        *,
+        progress: Progress | None = None,
     ) -> Segmented:
         """Segment one case.
 
@@ -159,6 +162,11 @@ class Predictor:
             timings: goes on counting where reading left off; None begins anew.
             reserved_mb: MiB of the host's budget that others hold meanwhile, such as an image that is read
                 ahead; labels are the same beside it, and nothing is refused.
+            progress: called with the windows done and those there are at most: before the first, after each,
+                and when all are done. A region that is looked at once more adds to the most; a case that is
+                tried once more begins anew; one without organs has no windows. It runs in the thread that
+                called `predict`, and must not use this predictor. An exception of its own ends the case and
+                comes out of `predict`; the next case can be segmented.
 
         Raises:
             InputError: the bundle takes another number of channels; the image is doubtful, and such are to be
@@ -169,7 +177,15 @@ class Predictor:
             TypeError: it is no volume, or holds no numbers.
         """
         with self._turns.turn():
-            return self._predict(volume, plan, timings or Timings(), reserved_mb)
+            return self._predict(volume, plan, timings or Timings(), reserved_mb, progress or _nobody)
+
+    def __enter__(self) -> Self:
+        """The predictor, which is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
     def close(self) -> None:
         """Give back the networks' memory, once no case is at work; they are loaded again if needed."""
@@ -177,7 +193,12 @@ class Predictor:
             self._sessions.close()
 
     def _predict(
-        self, volume: Volume, plan: InferencePlan | None, timings: Timings, reserved_mb: float
+        self,
+        volume: Volume,
+        plan: InferencePlan | None,
+        timings: Timings,
+        reserved_mb: float,
+        progress: Progress,
     ) -> Segmented:
         volume, odd = as_read(volume)
         check_channels(len(volume.channels), self._bundle)
@@ -194,6 +215,7 @@ class Predictor:
                     plan=planned,
                     timings=timings,
                     reserved_mb=reserved_mb,
+                    progress=progress,
                     warnings=list(notes),
                 )
                 return replace(self._steps.run(volume, attempt), host_peak_mb=peak_mb())
@@ -224,3 +246,7 @@ class Predictor:
             strict_input=self._strict_input,
             statistics=self._statistics,
         )
+
+
+def _nobody(done: int, most: int) -> None:
+    """Takes progress where nobody watches."""

@@ -66,6 +66,8 @@ class Segmentation:
     """Finds the body's middle, for pairs without an aorta to go by."""
     count: WindowCount = field(default_factory=WindowCount)
     """Grows with the windows run and skipped."""
+    watch: Callable[[], None] = lambda: None
+    """Called when it has grown; what it raises ends the case."""
     ballots: list[Ballot] = field(default_factory=list)
     """Grows with what each of several members says by itself."""
     warn: Callable[[str], None] = lambda _: None
@@ -148,6 +150,7 @@ class Segmentation:
             threads=self.threads,
             alone=len(self.plan.groups) == 1,
             count=self.count,
+            watch=self.watch,
         )
 
     def _ballot(self, member: Member, image: ModelImage) -> Ballot | None:

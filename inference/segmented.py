@@ -1,6 +1,6 @@
 """What comes out of one case."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inference.geometry import Box
 from inference.planning.plan import InferencePlan
@@ -14,7 +14,7 @@ from model.arrays import U8
 class Segmented:
     """What came out of one case."""
 
-    labels: U8
+    labels: U8 = field(repr=False)
     """Label ids (z, y, x) on the volume's own grid, in its stored axis order."""
     plan: InferencePlan
     """How it was run."""

@@ -44,10 +44,19 @@ the GPU, or is refused; images that wait for their turn are not counted:
     predictor = Predictor(bundle, budget=Budget(host_mb=4000, gpu_mb=4096))
 
 One `Predictor` keeps its networks from case to case, and threads may share it: its calls wait for each other,
-and each has all the processor's threads for itself.
+and each has all the processor's threads for itself. The end of the block gives the networks' memory back:
 
-    with ThreadPoolExecutor(2) as threads:
+    with Predictor(bundle) as predictor, ThreadPoolExecutor(2) as threads:
         first, second = threads.map(predictor.predict, [volume, other])
+
+What is given as `progress` is told of each window, and ends the case by an exception of its own:
+
+    def progress(done: int, most: int) -> None:
+        print(f"{done} of {most} windows")
+        if user_has_cancelled():
+            raise Cancelled  # an exception of yours
+
+    predictor.predict(volume, progress=progress)
 
 What a user can mend is raised as one of these; the message is one line for them:
 

@@ -80,6 +80,8 @@ class Group:
     network wrote it to."""
     count: WindowCount = field(default_factory=WindowCount)
     """Grows with the windows run and skipped."""
+    watch: Callable[[], None] = lambda: None
+    """Called when it has grown; what it raises ends the case."""
 
     @property
     def grid_zyx(self) -> Zyx:
@@ -114,7 +116,9 @@ class Group:
                 rows = Rows(each.image.slices(origin, origin + depth), origin, size)
                 # Not in one statement with the call, which counts skipped windows itself.
                 left_out = order.row(z, _Row(self, each, self._adder(buffer, each), rows))
-                self.count.skipped += left_out
+                if left_out:
+                    self.count.skipped += left_out
+                    self.watch()
             part = slice(max(first, origin) - origin, min(final, stop) - origin)
             if part.start < part.stop:
                 slab = fill_unseen(buffer.mean[:, part], buffer.weight[part], self.rule)
@@ -154,8 +158,8 @@ class _Row:
         member, group = self._of.member, self._group
         if not self._of.relevant(self._rows, start, member.window_zyx):
             group.count.skipped += 1
+            group.watch()
             return None
-        group.count.run += 1
         z, y, x = start
         here = (z - self._rows.origin, y, x)
         window = read_window(self._rows.voxels, here, member.window_zyx, member.tiling.padding)
@@ -166,6 +170,8 @@ class _Row:
         if self._of.ballot is not None:
             self._of.ballot.add(scores, start)  # First: adding the only window may move its scores.
         self._add(scores, here)
+        group.count.run += 1
+        group.watch()
         return scores
 
 

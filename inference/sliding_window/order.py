@@ -42,6 +42,11 @@ class WindowCount:
     run: int = 0
     skipped: int = 0
 
+    @property
+    def seen(self) -> int:
+        """Windows that are done with, run or skipped."""
+        return self.run + self.skipped
+
 
 class AllWindowsOrder:
     """Every window of the grid, from front to back, then from right to left."""
