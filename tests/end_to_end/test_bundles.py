@@ -29,7 +29,7 @@ def bench(tmp_path, monkeypatch):
     (tmp_path / "inputs").mkdir()
     write_nifti(tmp_path / "inputs" / "case.nii.gz", hu(abdomen()))
     monkeypatch.setattr(
-        "inference.cohort.one_case.open_image", lambda path, modality: pytest.fail("opened a case")
+        "inference.imaging.reading.open_image", lambda path, modality: pytest.fail("opened a case")
     )
     return tmp_path
 

@@ -163,7 +163,7 @@ def test_a_case_that_a_signal_spoils_has_not_failed(bench, bundle, capsys, monke
             raise InputError(f"{path}: is damaged")
         return open_image(path)
 
-    monkeypatch.setattr("inference.cohort.one_case.open_image", spoilt)
+    monkeypatch.setattr("inference.imaging.reading.open_image", spoilt)
     monkeypatch.setattr("leanseg.ending.AGAIN_S", 1000.0)
     was = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

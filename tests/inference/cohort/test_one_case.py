@@ -217,7 +217,7 @@ def test_a_case_that_the_plan_refuses_is_never_read(case, tmp_path, monkeypatch)
         assert isinstance(opened, OpenedCase)
         raise BudgetError("the memory budget cannot be kept")
 
-    monkeypatch.setattr("inference.cohort.one_case.open_image", opened)
+    monkeypatch.setattr("inference.imaging.reading.open_image", opened)
     outcome = segment(case, Threshold(), tmp_path, refuse)
     assert outcome.error == f"{case.path}: the memory budget cannot be kept"
 

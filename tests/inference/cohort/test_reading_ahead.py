@@ -30,7 +30,7 @@ def watch_reading(monkeypatch):
 
             return replace(image, read=read)
 
-        monkeypatch.setattr("inference.cohort.one_case.open_image", opened)
+        monkeypatch.setattr("inference.imaging.reading.open_image", opened)
 
     return watch
 
@@ -190,7 +190,7 @@ def test_headers_are_read_once_for_a_case(bench, monkeypatch):
     bench.put("123")
     opened = []
     monkeypatch.setattr(
-        "inference.cohort.one_case.open_image",
+        "inference.imaging.reading.open_image",
         lambda path, modality: opened.append(path.name) or open_image(path),
     )
     for room_mb in (1000.0, 0.0):

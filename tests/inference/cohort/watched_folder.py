@@ -11,6 +11,7 @@ from typing import Literal
 from inference.cohort import folder, one_case
 from inference.cohort.cases import Case, find_cases
 from inference.cohort.folder import FolderRun
+from inference.imaging import reading
 from inference.imaging.reading import open_image
 from inference.imaging.writing import write_labels
 from tests.inference.images import voxels, write_nifti
@@ -71,7 +72,7 @@ class DeadlyFolder:
             tell(outcome)
             run.note(name_of(outcome.case), "told")
 
-        one_case.open_image, one_case.write_labels = run.open, run.write
+        reading.open_image, one_case.write_labels = run.open, run.write
         folder.open_image = run.look_at
         FolderRun(
             output=self.output,
