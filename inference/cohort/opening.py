@@ -13,7 +13,6 @@ from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime.backends import select_backend
-from inference.trust.input_doubts import DICOM_MODALITIES
 from leanseg.version import VERSION
 from model.bundle import ModelBundle
 

@@ -5,13 +5,12 @@ places are air (-1000 HU), fat (about -100) and soft tissue (0 to 100, more with
 besides is left out of the judgement: padding (-2000, -3024), bone, metal, contrast.
 """
 
-from collections.abc import Mapping
 from math import ceil
-from types import MappingProxyType
 
 import numpy as np
 
 from inference.geometry import Geometry
+from inference.imaging.channels import DICOM_MODALITIES
 from inference.imaging.volume import Volume
 from model.arrays import F32, Voxels
 from model.manifest.document import Manifest
@@ -44,8 +43,6 @@ THICK = 4.0
 4 times 11 of 12 synthetic scans had a mean organ Dice of 0.8 or more with the embedded bundle
 (docs/trust.md)."""
 EXPECT_POOR = "expect poor labels, give the whole scan"
-DICOM_MODALITIES: Mapping[str, str] = MappingProxyType({"CT": "CT", "MR": "MR", "PET": "PT", "other": ""})
-"""What a manifest calls a channel to how DICOM files name what made them; empty for what may be anything."""
 HU_REMEDY = "give a CT in Hounsfield units (air -1000, fat -100, water 0), rescale slope and offset applied"
 
 
