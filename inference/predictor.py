@@ -4,6 +4,7 @@ The steps of one case are those of `inference.case_steps`.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal, Self
 
 from inference.case_steps import Attempt, CaseSteps, Progress
@@ -25,6 +26,8 @@ from inference.timing import Timings
 from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.checks import check
+
+ON_THE_CPU = "on the CPU, which is slower, since an earlier case had to leave the GPU ({})"
 
 
 class Predictor:
@@ -82,7 +85,7 @@ class Predictor:
         self._writing = writing or WritingCost()
         self._may_leave_gpu = device == "auto"
         self._gpu = gpu_index(device)
-        self._small = False
+        self._left_gpu = ""
         self._turns = Turns()
         self._use(backend)
         # While the first case is read, load what can be; but no CUDA context before the first window is
@@ -117,6 +120,7 @@ class Predictor:
         region_zyx: Zyx | None = None,
         *,
         voxel_bytes: int | None = None,
+        small: bool = False,
         reserved_mb: float = 0.0,
         reading_mb: float = 0.0,
     ) -> InferencePlan:
@@ -126,6 +130,7 @@ class Predictor:
             geometry: as in the header.
             region_zyx: size of the region that is segmented; None before that is known.
             voxel_bytes: what a voxel is expected to take, all channels together; None for int16.
+            small: only the smallest plan, after a device ran out of memory.
             reserved_mb: MiB of the host's budget that others hold meanwhile.
             reading_mb: MiB that reading the image takes beside its voxels; 0 once it was read.
 
@@ -136,7 +141,7 @@ class Predictor:
             geometry,
             region_zyx,
             voxel_bytes=voxel_bytes,
-            small=self._small,
+            small=small,
             reserved_mb=reserved_mb,
             reading_mb=reading_mb,
         )
@@ -153,7 +158,8 @@ class Predictor:
         """Segment one case.
 
         When the device runs out of memory the case is tried once more with the smallest plan; then, if the
-        device was the program's choice, on the CPU.
+        device was the program's choice, on the CPU, where later cases stay. Each that is not run as planned
+        says so in its warnings.
 
         Args:
             volume: as read, or made of arrays in memory: what these hold is taken as that of a file is, in a
@@ -202,14 +208,15 @@ class Predictor:
     ) -> Segmented:
         volume, odd = as_read(volume)
         check_channels(len(volume.channels), self._bundle)
-        notes = list(odd)
-        # A case before may have shown that less memory must do, or another device, since the plan was made.
-        if plan is not None and (self._small or plan.backend != self.backend):
+        notes = [*odd, *([ON_THE_CPU.format(self._left_gpu)] if self._left_gpu else [])]
+        small = False
+        # A case before may have shown that another device must do, since the plan was made.
+        if plan is not None and plan.backend != self.backend:
             plan = None
         while True:
             try:
                 planned = plan or self.plan(
-                    volume.geometry, voxel_bytes=volume.voxel_bytes, reserved_mb=reserved_mb
+                    volume.geometry, voxel_bytes=volume.voxel_bytes, small=small, reserved_mb=reserved_mb
                 )
                 attempt = Attempt(
                     plan=planned,
@@ -218,29 +225,28 @@ class Predictor:
                     progress=progress,
                     warnings=list(notes),
                 )
-                return replace(self._steps.run(volume, attempt), host_peak_mb=peak_mb())
+                return replace(self._steps(small).run(volume, attempt), host_peak_mb=peak_mb())
             except (BudgetError, DeviceError) as error:
                 self._sessions.close()
                 plan = None
-                if isinstance(error, DeviceMemoryError) and not self._small:
+                if isinstance(error, DeviceMemoryError) and not small:
                     notes.append(f"{error}; trying once more with a smaller plan")
-                    self._small = True
+                    small = True
                 elif self.backend == "cuda" and self._may_leave_gpu:
                     notes.append(f"{error}; GOING ON WITH THE CPU, which is slower")
-                    self._small = False
+                    small, self._left_gpu = False, str(error)
                     self._use(select_backend("cpu"))
                 else:
                     for note in notes:
                         error.add_note(note)
                     raise
 
-    @property
-    def _steps(self) -> CaseSteps:
+    def _steps(self, small: bool) -> CaseSteps:
         """The steps of a case, on the device that is in use now."""
         return CaseSteps(
             bundle=self._bundle,
             sessions=self._sessions,
-            plan=self.plan,
+            plan=partial(self.plan, small=small),
             threads=self._threads,
             release=self._release,
             strict_input=self._strict_input,

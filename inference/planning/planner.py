@@ -131,7 +131,7 @@ class Planner:
         windows = [group.window_zyx for group in plan.groups]
         if reserved_mb:
             beside = [replace(each, reserved_mb=reserved_mb) for each in estimated(windows)]
-            plan = next((each for each in beside if each.fits), beside[-1])
+            plan = next((each for each in beside if each.fits and not small), beside[-1])
         return replace(plan, windows_settled=small or windows == list(largest))
 
     def _affordable(self, asked: _Asked) -> WritingCost:

@@ -176,6 +176,15 @@ def test_what_others_hold_refuses_nothing(small, tmp_path):
     assert plan.groups[0].window_zyx == (16, 16, 16)
 
 
+@pytest.mark.parametrize("reserved_mb", [0.0, 1.0])
+def test_the_smallest_plan_is_the_smallest_beside_others_too(reserved_mb, tmp_path):
+    """Of two networks of small windows: one loaded at a time, though both would fit."""
+    bundle = make_bundle(tmp_path / "b", [any_member(), any_member(file="b.onnx")])
+    planner = Planner(bundle=bundle, backend="cuda")
+    assert planner.plan(GEOMETRY, reserved_mb=reserved_mb).at_once == 2
+    assert planner.plan(GEOMETRY, small=True, reserved_mb=reserved_mb).at_once == 1
+
+
 def test_members_that_share_windows_choose_together(tmp_path):
     """Their memory does not set them apart; a member of one window only does."""
     light = AnyWindow(multiple_of_zyx=STEPS, smallest_zyx=(8, 8, 8), memory=None)
