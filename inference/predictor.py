@@ -43,7 +43,7 @@ class Predictor:
             `cuda:1` or `cuda:GPU-UUID`; see `runtime.backends.select_backend`.
         threads: CPU threads; 0 for as many as can run at a time, a quota considered.
         precision: `fp32` forbids what the manifest allows; None does not.
-        budget: memory that may be taken.
+        budget: memory that may be taken; None for what is at hand, as `Budget.at_hand` finds it.
         release: give back the networks' memory as soon as a case needs them no more, before clean-up.
         strict_input: refuse images that are doubtful before a network sees them, see
             `inference.trust.input_doubts`.
@@ -78,7 +78,7 @@ class Predictor:
         self._bundle = bundle
         self._threads = Threads(threads)
         self._precision = precision
-        self._budget = budget or Budget()
+        self._budget = budget or Budget.at_hand()
         self._release = release
         self._strict_input = strict_input
         self._statistics = statistics

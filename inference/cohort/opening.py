@@ -8,8 +8,7 @@ from inference.cohort.one_case import Admit, OpenedCase
 from inference.errors import BudgetError
 from inference.imaging.channels import expected_modalities
 from inference.imaging.dicom_results.maker import Maker
-from inference.limits import memory_at_hand
-from inference.planning.plan import MOST_HOST_MB, Budget, InferencePlan
+from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
 from inference.runtime.backends import select_backend
@@ -20,8 +19,7 @@ from model.bundle import ModelBundle
 def _limits(call: Call) -> tuple[Literal["fp32"] | None, Budget]:
     """The precision that is forced, if any, and the memory that may be taken."""
     if call.host_memory_mb is None:
-        at_hand = memory_at_hand(MOST_HOST_MB)
-        budget = Budget(host_mb=at_hand.mb, gpu_mb=call.gpu_memory_mb, host_why=at_hand.why)
+        budget = Budget.at_hand(gpu_mb=call.gpu_memory_mb)
     else:
         budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
     return None if call.precision == "auto" else call.precision, budget

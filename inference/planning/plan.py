@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Self
 
+from inference.limits import memory_at_hand
 from inference.runtime.backends import Backend
 from inference.runtime.session_pool import Loading
 from inference.sliding_window.groups import grouped_members
@@ -17,9 +19,10 @@ CUDA_CONTEXT_MB = 500
 Not measured on our own; onnxruntime users report 300 to 500.
 """
 
-
 MOST_HOST_MB = 8192
 """What organisers give a container."""
+MOST_GPU_MB = 4096
+"""The smallest GPU that is meant to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +30,15 @@ class Budget:
     """What a run may take at most."""
 
     host_mb: int = MOST_HOST_MB
-    gpu_mb: int = 4096
+    gpu_mb: int = MOST_GPU_MB
     host_why: str = ""
     """What set `host_mb`, where that was not the user."""
+
+    @classmethod
+    def at_hand(cls, gpu_mb: int = MOST_GPU_MB) -> Self:
+        """What the machine has free and the container allows of the host's memory, 8192 MiB at most."""
+        free = memory_at_hand(MOST_HOST_MB)
+        return cls(host_mb=free.mb, gpu_mb=gpu_mb, host_why=free.why)
 
 
 @dataclass(frozen=True, kw_only=True)

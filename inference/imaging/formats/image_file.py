@@ -83,10 +83,8 @@ def spaced(path: Path, spacing_xyz_mm: F64) -> ZyxMm:
         InputError: they are something else.
     """
     if spacing_xyz_mm.shape != (3,) or not all(SHORTEST_MM <= s <= LONGEST_MM for s in spacing_xyz_mm):
-        raise InputError(
-            f"{path}: its header has spacing {spacing_xyz_mm.tolist()} mm, which no scan has; set the right "
-            "one"
-        )
+        stated = ", ".join(f"{spacing:g}" for spacing in spacing_xyz_mm)
+        raise InputError(f"{path}: its header has spacing {stated} mm, which no scan has; set the right one")
     x, y, z = (float(s) for s in spacing_xyz_mm)
     return z, y, x
 

@@ -273,11 +273,12 @@ def test_nnunets_summary_counts_what_the_rules_score(tmp_path, rules, spleen):
 
 
 def test_names_that_differ_by_a_comma_have_keys_of_their_own(tmp_path):
-    (tmp_path / "labels.json").write_text('{"labels": {"Leber, groß": 1, "Leber groß": 2, "error": 3}}')
+    labels = '{"labels": {"Leber, groß": 1, "Leber groß": 2, "error": 3}}'
+    (tmp_path / "labels.json").write_text(labels, encoding="utf-8")
     (tmp_path / "json").mkdir()
     write_pair(tmp_path, "a.nii.gz", row_of_voxels((2, 0, 4)), row_of_voxels((1, 0, 4), (2, 0, 4)))
     assert score(tmp_path, "--json", tmp_path / "json", labels=tmp_path / "labels.json") == 0
-    document = json.loads((tmp_path / "json" / "metrics.json").read_text())
+    document = json.loads((tmp_path / "json" / "metrics.json").read_text(encoding="utf-8"))
     assert set(document["case"]["a.nii.gz"]) == {"error", "Leber_groß", "Leber_groß_2", "error_2"}
     assert {"Leber_groß", "Leber_groß_2", "error_2", "organ_mean"} <= set(document["aggregates"])
 

@@ -10,6 +10,7 @@ from inference import predictor as predictor_module
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
+from inference.limits import MemoryAtHand
 from inference.planning.plan import Budget
 from inference.planning.planner import Planner
 from inference.postprocessing.components import clean_runs
@@ -356,3 +357,11 @@ def test_sessions_are_told_the_shape_of_their_input(device, tmp_path):
         (1, 1, 8, 16, 16),
         (1, 1, 20, 12, 8),
     ]
+
+
+def test_without_a_budget_a_predictor_takes_what_is_at_hand(device, tmp_path, monkeypatch):
+    """A container of 2 GB that has 1900 MiB left."""
+    at_hand = MemoryAtHand(mb=1900, why="the container's limit of 2000")
+    monkeypatch.setattr("inference.planning.plan.memory_at_hand", lambda most_mb: at_hand)
+    plan = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="onnxruntime").plan(GEOMETRY)
+    assert plan.budget.host_mb == 1900

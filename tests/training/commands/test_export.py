@@ -131,7 +131,7 @@ def test_what_makes_no_ensemble_is_refused(checkpoints, tmp_path, capsys, names,
 def test_a_folder_that_is_no_bundle_is_not_replaced(checkpoints, tmp_path, capsys):
     (tmp_path / "thesis.txt").touch()
     assert main([*words(checkpoints, tmp_path, "one"), "--overwrite"]) == 1
-    assert "already exists" in capsys.readouterr().err
+    assert "is no bundle, so it is not replaced; choose another folder" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").exists()
 
 
