@@ -39,7 +39,8 @@ nibabel's arrays are (x, y, z) and its world is RAS (right, anterior, superior):
     volume = Volume(array=array, geometry=geometry)
 
 The labels are (z, y, x) on the same grid. A run stays within a budget, that of the host in MiB and that of
-the GPU, or is refused; images that wait for their turn are not counted:
+the GPU, or is refused (without one, within what the machine has free, 8192 MiB at most); images that wait
+for their turn are not counted:
 
     predictor = Predictor(bundle, budget=Budget(host_mb=4000, gpu_mb=4096))
 
