@@ -117,6 +117,14 @@ def write_filled(output: Path, filling: Filling, options: EngineOptions, gpus: S
         write_json(folder / RECORD, {"purpose": purpose, "voxels_filled": voxels})
         for name in (TO_LABEL, FOUND):
             shutil.rmtree(folder / name)
+    empty = sorted(name for name, counts in voxels.items() if not any(counts.values()))
+    if empty:
+        logger.warning(
+            "in %d case(s), %s first, the bundle found none of the organs that they lack; training takes "
+            "these for absent: leave such cases out, or use a better bundle",
+            len(empty),
+            empty[0],
+        )
     logger.info("%d cases filled in, %d left as they are: %s", len(todo), len(filled) - len(todo), output)
 
 

@@ -277,6 +277,17 @@ def test_a_round_labels_organs_and_no_lesion(bundle, unlabelled, tmp_path):
     )  # Both hold the same image, and nothing else is amiss.
 
 
+def test_cases_in_which_nothing_was_found_are_told(bundle, tmp_path, caplog):
+    """An image of the background's value alone beside one with organs."""
+    write_case(tmp_path / "data", "a", image_of(truth()), truth())
+    nothing = np.zeros_like(truth())
+    write_case(tmp_path / "data", "b", image_of(nothing), nothing)
+    shutil.rmtree(tmp_path / "data" / "labelsTr")
+    assert main(words("unlabelled", tmp_path / "data", bundle, tmp_path / "round", "--threads", "1")) == 0
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("in 1 case(s), b first, the bundle found none of the organs that they lack; ")
+
+
 @pytest.mark.parametrize("place", ["imagesTr", "."])
 def test_images_of_another_modality_are_refused(bundle, unlabelled, tmp_path, capsys, place):
     data = tmp_path / "data"
