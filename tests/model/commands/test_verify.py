@@ -123,7 +123,8 @@ def test_networks_of_any_window_are_given_others(subject, tmp_path, capsys):
     assert load_bundle(free).manifest.members[0].window.use == "own"
     assert main(["tune", str(free), "--set", 'window.use="fitted"']) == 0
     assert main(["show", str(free)]) == 0
-    assert "no larger windows than a short region needs, in steps of 4×4×4 voxels" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())  # Lines are as long as the terminal is wide.
+    assert "no larger windows than a short region needs, in steps of 4×4×4 voxels" in shown
 
 
 @pytest.mark.parametrize("option", ["--against labels", "--truth"])
