@@ -25,7 +25,7 @@ from training.runs.run import BEST, LAST, Run
 from training.runs.run_files import KEPT
 from training.runs.step import training_step
 from training.runs.timetable import Stage
-from training.runs.validation import validate
+from training.runs.validation import own_cases, validate
 from training.runs.watching import StepDone, Validated, Watcher, Watchers
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
     """Measure Dice on the held-out cases, log it, and keep the checkpoint if it is the best so far."""
     stage, middle = run.timetable.stage_of(run.info.step - 1), Middle()
 
-    own = run.placement.replicas.share(min(len(held_out), stage.recipe.validation.cases))
+    own = own_cases(held_out, stage, run.placement)
 
     def look(index: int, case: GridCase, prediction: U8) -> None:
         middle.look(index, case, prediction)

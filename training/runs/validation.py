@@ -53,7 +53,7 @@ def validate(
     was_training = network.training
     network.eval()
     with torch.inference_mode(), autocast:
-        for index in placement.replicas.share(min(len(store), recipe.validation.cases)):
+        for index in own_cases(store, stage, placement):
             case = store.load(index)
             window_zyx = recipe.patch_zyx
             if stage.whole:
@@ -74,6 +74,11 @@ def validate(
                 look(index, case, prediction)
     network.train(was_training)
     return mean_dice(joined(scores, placement.replicas), recipe.channel_names)
+
+
+def own_cases(store: CaseStore, stage: Stage, placement: Placement) -> range:
+    """Numbers of the held-out cases that this process measures."""
+    return placement.replicas.share(min(len(store), stage.recipe.validation.cases))
 
 
 def predict_channels(
