@@ -32,7 +32,16 @@ from inference.cohort.opening import (
     value_unit,
 )
 from inference.cohort.organ_table import check_tables, table_paths, write_tables
-from inference.cohort.outcome import Outcome, exit_code, findings, look_at, naming, places, summary
+from inference.cohort.outcome import (
+    Outcome,
+    exit_code,
+    findings,
+    look_at,
+    naming,
+    places,
+    seen_in_windows,
+    summary,
+)
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
@@ -114,6 +123,8 @@ def _run(call: Call, console: Console) -> int:
         raise
     console.end_progress()
     report()
+    if cut := seen_in_windows(outcomes):
+        console.complain(f"warning: {cut}")
     console.say(summary(outcomes, time.perf_counter() - start) + _written(call, outcomes))
     return exit_code(outcomes)
 

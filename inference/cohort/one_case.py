@@ -265,6 +265,7 @@ def written_case(
         organs=segmented.organs,
         doubts=segmented.doubts,
         account=account_of(segmented),
+        larger_windows_mb=segmented.plan.larger_windows_mb,
     )
     if not isinstance(objects, Failure):
         return done

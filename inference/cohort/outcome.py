@@ -8,6 +8,7 @@ from typing import Any, Literal
 from inference.cohort.cases import Case
 from inference.errors import SCATTERED, one_line
 from inference.geometry import Geometry
+from inference.planning.plan import options
 from inference.segmented import Segmented
 from inference.timing import Timings
 from inference.trust.organ_figures import OrganFigures
@@ -43,6 +44,9 @@ class Outcome:
     """The image's grid; None where its header was not read."""
     account: Mapping[str, object] = field(default_factory=dict)
     """How it was run: plan, region, windows, peak; JSON values."""
+
+    larger_windows_mb: tuple[int, int] | None = None
+    """MiB of host and of GPU memory from which on its windows would be the largest; None where they were."""
 
     @property
     def seconds(self) -> float:
@@ -156,6 +160,18 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     }
     parts = ", ".join(f"{count} {what}" for what, count in named.items() if count)
     return f"{len(outcomes)} case{'s' * (len(outcomes) != 1)}: {parts}; {seconds:.1f} s"
+
+
+def seen_in_windows(outcomes: Sequence[Outcome]) -> str | None:
+    """That cases were cut into windows for want of memory, and what would be enough; None where none was."""
+    wanted = [outcome.larger_windows_mb for outcome in outcomes if outcome.larger_windows_mb]
+    if not wanted:
+        return None
+    enough = options(*map(max, zip(*wanted, strict=True)))
+    cases = "1 case was" if len(wanted) == 1 else f"{len(wanted)} cases were"
+    return (
+        f"{cases} cut into windows for want of memory; from {enough} on labels are other, likely better ones"
+    )
 
 
 def places(written: Mapping[str, object]) -> str:

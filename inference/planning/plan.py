@@ -84,6 +84,9 @@ class InferencePlan:
     windows_settled: bool = True
     """Whether no region of the image would be given other windows if there were more memory, so that what the
     plan leaves of the budget can be given to others, and is not wanted by the region's own plan."""
+    larger_windows_mb: tuple[int, int] | None = None
+    """MiB of host and of GPU memory from which on networks that take any window are given the largest; None
+    where they are."""
 
     @property
     def host_mb(self) -> int:
@@ -154,6 +157,7 @@ class InferencePlan:
             "host_budget_mb": self.budget.host_mb,
             "host_budget_set_by": self.budget.host_why or "the user",
             "gpu_budget_mb": self.budget.gpu_mb,
+            "larger_windows_mb": self.larger_windows_mb,
         }
 
     def describe(self) -> str:
@@ -176,11 +180,20 @@ class InferencePlan:
         if self.gpu:
             parts = ", ".join(f"{what} {mb:.0f}" for what, mb in self.gpu.items())
             lines.append(f"GPU memory     {self.gpu_mb} of {self.budget.gpu_mb} MiB: {parts}")
+        if self.larger_windows_mb:
+            lines.append(
+                f"larger windows from {options(*self.larger_windows_mb)} on, which give other labels"
+            )
         return "\n".join(lines)
 
 
 def _by(size: Zyx) -> str:
     return "×".join(map(str, size))
+
+
+def options(host_mb: int, gpu_mb: int) -> str:
+    """How a user asks for so many MiB: `--host-memory-mb 620`, and `--gpu-memory-mb` where a GPU is used."""
+    return f"--host-memory-mb {host_mb}" + f" --gpu-memory-mb {gpu_mb}" * bool(gpu_mb)
 
 
 def least_needed(plan: InferencePlan) -> str:

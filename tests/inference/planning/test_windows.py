@@ -112,8 +112,15 @@ def test_less_memory_more_windows_and_never_beyond_the_budget(tmp_path):
 def test_the_largest_that_fits_is_taken(tmp_path):
     """One MiB less than what a plan needs, and there is another with more windows."""
     whole = planned(tmp_path, 8192)
-    assert planned(tmp_path, whole.host_mb).groups == whole.groups
-    assert planned(tmp_path, whole.host_mb - 1).groups[0].windows == 2
+    enough = planned(tmp_path, whole.host_mb)
+    assert (enough.groups, enough.larger_windows_mb) == (whole.groups, None)
+    cut = planned(tmp_path, whole.host_mb - 1)
+    assert cut.groups[0].windows == 2
+    # And it says what would have been enough.
+    assert cut.larger_windows_mb == (whole.host_mb, 0)
+    asked = f"larger windows from --host-memory-mb {whole.host_mb} on"
+    assert asked in cut.describe()
+    assert asked not in enough.describe()
 
 
 def test_not_even_its_own_window_fits(tmp_path):
@@ -123,7 +130,8 @@ def test_not_even_its_own_window_fits(tmp_path):
 
 def test_out_of_memory_on_the_device_leads_to_its_own_window(tmp_path):
     planner = Planner(bundle=make_bundle(tmp_path / "b", [any_member()]), backend="onnxruntime")
-    assert planner.plan(GEOMETRY, small=True).groups[0].window_zyx == (16, 16, 16)
+    plan = planner.plan(GEOMETRY, small=True)
+    assert (plan.groups[0].window_zyx, plan.larger_windows_mb) == ((16, 16, 16), None)
 
 
 def test_a_region_takes_a_window_of_its_own_size(tmp_path):
