@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE, WRONG_CALL, Call
+from inference.limits import MOST_GPU_MB, MOST_HOST_MB
 from inference.option_values import Once, add_statistics, at_least_one
 from inference.runtime.cuda_devices import is_cuda
 from leanseg.ending import is_ended, until_ended
@@ -109,12 +110,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="N",
         help="MiB of host memory to stay within (default: auto, what this machine and the container have, "
-        "at most 8192)",
+        f"at most {MOST_HOST_MB})",
     )
     add(
         "--gpu-memory-mb",
         type=at_least_one,
-        default=4096,
+        default=MOST_GPU_MB,
         metavar="N",
         help="MiB of GPU memory to stay within (default: %(default)s)",
     )

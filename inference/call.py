@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from inference.limits import MOST_GPU_MB
+
 EMBEDDED_BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "default"
 """The bundle that is used where none is named."""
 WRONG_CALL = 2
@@ -27,7 +29,7 @@ class Call:
     precision: Literal["auto", "fp32"] = "auto"
     host_memory_mb: int | None = None
     """None: what there is, see `inference.limits`."""
-    gpu_memory_mb: int = 4096
+    gpu_memory_mb: int = MOST_GPU_MB
     case_timeout_s: float | None = None
     """Seconds after which a case has failed; None: never."""
     plan: bool = False

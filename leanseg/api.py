@@ -76,10 +76,11 @@ Importing this module puts the folder of the programs first on `sys.path`, once.
 
 import sys
 
-from leanseg.programs import folder, importable
+from leanseg.programs import importable
 
 sys.path.insert(0, importable())
 
+from inference.call import EMBEDDED_BUNDLE
 from inference.errors import BudgetError, DeviceError, InputError, LeanSegError, OutputError
 from inference.geometry import Geometry
 from inference.imaging.reading import read_volume
@@ -89,9 +90,6 @@ from inference.planning.plan import Budget
 from inference.predictor import Predictor
 from model.bundle import load_bundle
 from model.model_errors import BundleError
-
-EMBEDDED_BUNDLE = folder() / "bundles" / "default"
-"""The bundle that LeanSeg comes with."""
 
 __all__ = [
     "EMBEDDED_BUNDLE",

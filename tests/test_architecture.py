@@ -70,7 +70,7 @@ RULES: Mapping[str, Rule] = {
     "leanseg.api": Rule(
         {
             *("leanseg.programs", "inference.predictor", "inference.imaging", "inference.errors"),
-            *("inference.geometry", "inference.planning.plan"),
+            *("inference.call", "inference.geometry", "inference.planning.plan"),
             *("model.bundle", "model.model_errors"),
         },
     ),

@@ -43,6 +43,7 @@ from inference.cohort.outcome import places
 from inference.cohort.progress import Console
 from inference.errors import UsageError
 from inference.imaging.writing import whole_file
+from inference.limits import MOST_GPU_MB, MOST_HOST_MB
 from inference.option_values import Once, add_statistics, at_least_one
 from model.bundle import ModelBundle, load_bundle
 from model.case_names import printable
@@ -93,12 +94,13 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         "--host-memory-mb",
         type=at_least_one,
         metavar="M",
-        help="MiB of host memory that a worker stays within (default: 8192, or what the machine has)",
+        help="MiB of host memory that a worker stays within "
+        f"(default: {MOST_HOST_MB}, or what the machine has)",
     )
     add(
         "--gpu-memory-mb",
         type=at_least_one,
-        default=4096,
+        default=MOST_GPU_MB,
         metavar="G",
         help="MiB of GPU memory that a worker stays within (default: %(default)s)",
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Self
 
-from inference.limits import memory_at_hand
+from inference.limits import MOST_GPU_MB, MOST_HOST_MB, memory_at_hand
 from inference.runtime.backends import Backend
 from inference.runtime.session_pool import Loading
 from inference.sliding_window.groups import grouped_members
@@ -18,11 +18,6 @@ CUDA_CONTEXT_MB = 500
 
 Not measured on our own; onnxruntime users report 300 to 500.
 """
-
-MOST_HOST_MB = 8192
-"""What organisers give a container."""
-MOST_GPU_MB = 4096
-"""The smallest GPU that is meant to do."""
 
 
 @dataclass(frozen=True, kw_only=True)

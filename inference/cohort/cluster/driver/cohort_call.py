@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from inference.call import DicomFormat
+from inference.limits import MOST_GPU_MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class CohortCall:
     """None: a fair share of the machine's, four at most on a cluster."""
     host_memory_mb: int | None = None
     """Of a worker; None: what `predict.py` takes at most."""
-    gpu_memory_mb: int = 4096
+    gpu_memory_mb: int = MOST_GPU_MB
     """Of a worker."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32"] = "auto"

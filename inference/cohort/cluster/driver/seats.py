@@ -11,8 +11,7 @@ from inference.call import Call
 from inference.cohort.cluster.driver.cohort_call import CohortCall
 from inference.cohort.cluster.worker.warm_worker import BundleTools, WorkerSetup
 from inference.errors import DeviceError
-from inference.limits import memory_at_hand, processors_within_quota
-from inference.planning.plan import MOST_HOST_MB
+from inference.limits import MOST_HOST_MB, memory_at_hand, processors_within_quota
 from inference.runtime.backends import select_backend
 from inference.runtime.cuda_devices import visible_gpus
 
