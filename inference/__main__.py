@@ -12,9 +12,8 @@ if __name__ == "__main__":
 import sys
 from collections.abc import Sequence
 
-from inference.errors import LeanSegError
 from leanseg.command_line import Command, dispatch
-from model.model_errors import BundleError
+from model.model_errors import LeanSegError
 
 COMMANDS = {
     "cohort": Command(
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m inference"
         "Run bundles on many cases.",
         COMMANDS,
         sys.argv[1:] if argv is None else argv,
-        refusals={**dict.fromkeys((LeanSegError, BundleError, OSError, ModuleNotFoundError), 2)},
+        refusals={**dict.fromkeys((LeanSegError, OSError, ModuleNotFoundError), 2)},
         told="{}; results written so far are whole, --resume goes on",
     )
 

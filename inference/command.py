@@ -45,7 +45,7 @@ from inference.cohort.outcome import (
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
-from inference.errors import InputError, LeanSegError, OutputError, UsageError, one_line
+from inference.errors import InputError, OutputError, UsageError, one_line
 from inference.imaging.channels import expected_modalities
 from inference.imaging.writing import is_there
 from inference.planning.planner import Planner
@@ -53,7 +53,7 @@ from inference.runtime.ways import understated
 from leanseg.ending import is_ended
 from model.bundle import ModelBundle, load_bundle
 from model.case_names import printable
-from model.model_errors import BundleError
+from model.model_errors import LeanSegError
 from model.organ_counts import listed
 
 
@@ -66,11 +66,11 @@ def run(call: Call) -> int:
     console = Console()
     try:
         return _run(call, console)
-    except (LeanSegError, BundleError) as error:
+    except LeanSegError as error:
         if is_ended():
             raise
         console.complain(f"error: {one_line(error)}")
-        return error.exit_code if isinstance(error, LeanSegError) else WRONG_CALL
+        return error.exit_code
     except Exception as error:
         if is_ended():
             raise

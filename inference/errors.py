@@ -10,20 +10,15 @@
     └── DeviceError              2   the device that was asked for cannot be used
         └── DeviceMemoryError    1   a device ran out of memory while it worked on a case
 
-`model.model_errors.BundleError` is a `ValueError` of its own, since `model` knows nothing of `inference`; it
-ends in 2 too.
+`LeanSegError` stands in `model.model_errors`, which knows nothing of `inference`, since what is wrong with a
+model is one too: `BundleError` ends in 2.
 """
 
 from model.case_names import printable
+from model.model_errors import LeanSegError
 
 SCATTERED = "labels are scattered like noise; left as they are, without clean-up"
 """What is said of a result in so many pieces that it is noise."""
-
-
-class LeanSegError(Exception):
-    """Something that the user can mend; the message is one line for them."""
-
-    exit_code = 2
 
 
 class InputError(LeanSegError):

@@ -21,12 +21,13 @@ from pathlib import Path
 
 from inference.call import EMBEDDED_BUNDLE, Call
 from inference.command import run
-from inference.errors import LeanSegError, UsageError, one_line, reason
+from inference.errors import UsageError, one_line, reason
 from inference.imaging.metaimage_writing import write_metaimage
 from inference.imaging.reading import image_suffix, read_volume
 from leanseg.ending import is_ended, until_ended
 from model.bundle import MANIFEST
 from model.case_names import channel_stem
+from model.model_errors import LeanSegError
 
 RESULT = os.environ.get("LEANSEG_RESULT", "images/abdominal-organ-segmentation")
 """Folder of the output's socket; the image is built for one."""

@@ -61,15 +61,15 @@ What is given as `progress` is told of each window, and ends the case by an exce
 
 What a user can mend is raised as one of these; the message is one line for them:
 
-    LeanSegError        the next four; itself: predict, where a network gave no usable numbers
+    LeanSegError        the next five; itself: predict, where a network gave no usable numbers
     ├── InputError      read_volume: the image cannot be read; predict: it is doubtful, with `strict_input`
     ├── BudgetError     predict: the memory budget is too small, and what would do
     ├── DeviceError     Predictor, predict: the device is not there, does not work, or has too little memory
-    └── OutputError     write_labels: the file cannot be written
-    BundleError         load_bundle: no bundle there, or a faulty or altered one; Predictor: altered since
+    ├── OutputError     write_labels: the file cannot be written
+    └── BundleError     load_bundle: no bundle there, or a faulty or altered one; a `ValueError` too
 
-`BundleError` is a `ValueError`, and no `LeanSegError`. Any other exception is a fault of the call (such as
-labels that do not lie on the grid, a `ValueError`) or of the program.
+Any other exception is a fault of the call (such as labels that do not lie on the grid, a `ValueError`) or of
+the program.
 
 Importing this module puts the folder of the programs first on `sys.path`, once.
 """
@@ -81,7 +81,7 @@ from leanseg.programs import importable
 sys.path.insert(0, importable())
 
 from inference.call import EMBEDDED_BUNDLE
-from inference.errors import BudgetError, DeviceError, InputError, LeanSegError, OutputError
+from inference.errors import BudgetError, DeviceError, InputError, OutputError
 from inference.geometry import Geometry
 from inference.imaging.reading import read_volume
 from inference.imaging.volume import Volume
@@ -89,7 +89,7 @@ from inference.imaging.writing import write_labels
 from inference.planning.plan import Budget
 from inference.predictor import Predictor
 from model.bundle import load_bundle
-from model.model_errors import BundleError
+from model.model_errors import BundleError, LeanSegError
 
 __all__ = [
     "EMBEDDED_BUNDLE",

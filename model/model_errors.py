@@ -1,7 +1,7 @@
 """What a user can put right about a model: the message is one line that names the file and the remedy.
 
-ValueError
-└── ModelError       its message is printable, whatever a file wrote into it
+LeanSegError             what any part of LeanSeg says of what a user can mend (`inference.errors` has more)
+└── ModelError           a ValueError too; its message is printable, whatever a file wrote into it
     ├── FullDiskError    there is no room for a bundle
     ├── BundleError      a bundle that cannot be used
     │   └── NoBundleError   nothing is where the call says
@@ -13,7 +13,14 @@ ValueError
 from model.case_names import printable
 
 
-class ModelError(ValueError):
+class LeanSegError(Exception):
+    """Something that the user can mend; the message is one line for them."""
+
+    exit_code = 2
+    """Of `predict.py`, where nothing catches it on the way."""
+
+
+class ModelError(LeanSegError, ValueError):
     """Something is wrong with what the user gave."""
 
     def __str__(self) -> str:

@@ -13,7 +13,6 @@ from inference.cohort.outcome import Outcome, account_of, naming
 from inference.errors import (
     DeviceError,
     DeviceMemoryError,
-    LeanSegError,
     OutputError,
     ResultNameError,
     one_line,
@@ -29,6 +28,7 @@ from inference.segmented import Segmented
 from inference.timing import Timings
 from leanseg.ending import is_ended
 from model.case_names import printable
+from model.model_errors import LeanSegError
 
 T = TypeVar("T")
 

@@ -25,10 +25,10 @@ from inference.cohort.assembly_line import Step, Tell
 from inference.cohort.cases import Case
 from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
-from inference.errors import LeanSegError, one_line
+from inference.errors import one_line
 from inference.imaging.writing import sweep
 from leanseg.ending import held, is_ended, leave_terminal_to_parent, until_ended
-from model.model_errors import BundleError
+from model.model_errors import LeanSegError
 
 LEAVE_S = 20.0
 """How long the second process may take to leave whole files behind when the program is ended."""
@@ -228,8 +228,11 @@ def _work(connection: Connection, work: Work, cases: Sequence[Case]) -> int:
     except Exception as error:
         if is_ended():
             raise
-        is_told = isinstance(error, LeanSegError | BundleError)
-        voice.say(error if is_told else RuntimeError(f"{type(error).__name__}: {one_line(error)}"))
+        voice.say(
+            error
+            if isinstance(error, LeanSegError)
+            else RuntimeError(f"{type(error).__name__}: {one_line(error)}")
+        )
     return 0
 
 

@@ -54,8 +54,9 @@ def test_what_a_script_must_catch_is_exported(tmp_path, monkeypatch):
     geometry = api.read_volume("a.nii.gz").geometry
     with pytest.raises(api.OutputError, match="none"):
         api.write_labels("none/b.nii.gz", np.zeros((2, 3, 4), dtype=np.uint8), geometry)
-    for error in (api.InputError, api.BudgetError, api.DeviceError, api.OutputError):
+    for error in (api.InputError, api.BudgetError, api.DeviceError, api.OutputError, api.BundleError):
         assert issubclass(error, api.LeanSegError)
+    assert issubclass(api.BundleError, ValueError)
     assert all(hasattr(api, name) for name in api.__all__)
 
 

@@ -36,12 +36,13 @@ from inference.cohort.opening import (
     value_unit,
 )
 from inference.cohort.outcome import Outcome, failed, organ_figures
-from inference.errors import DeviceError, InputError, LeanSegError, one_line
+from inference.errors import DeviceError, InputError, one_line
 from inference.imaging.channels import expected_modalities
 from inference.imaging.writing import LABELS_SUFFIX
 from inference.segmented import Segmented
 from model.bundle import load_bundle
 from model.case_names import printable
+from model.model_errors import LeanSegError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,7 @@ class OpensTools(Protocol):
         """Load what is needed.
 
         Raises:
-            LeanSegError: it cannot be used here.
-            BundleError: nor the bundle.
+            LeanSegError: it cannot be used here, or the bundle cannot.
         """
         ...
 
@@ -148,7 +148,6 @@ class WarmWorker:
 
     Raises:
         LeanSegError: the device, the bundle or the output cannot be used from here.
-        BundleError: the bundle cannot be used.
     """
 
     def __init__(self, setup: WorkerSetup) -> None:

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from inference.cohort.cluster.fates import Report, Task
 from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
-from inference.errors import LeanSegError, UsageError, one_line
-from model.model_errors import BundleError
+from inference.errors import UsageError, one_line
+from model.model_errors import BundleError, LeanSegError
 
 SECONDS_TO_END = 10
 """How long a worker at rest may take to end by itself."""
@@ -74,7 +74,7 @@ def open_worker(name: str, setup: WorkerSetup) -> tuple[WarmWorker | None, Event
     """Open a worker, or say why it cannot be; for the process that it is to live in."""
     try:
         return WarmWorker(setup), Opened(worker=name)
-    except (LeanSegError, BundleError) as error:
+    except LeanSegError as error:
         return None, _broken(name, error)
 
 
@@ -89,6 +89,6 @@ def answer(worker: WarmWorker, name: str, task: Task) -> Event:
         return Broken(worker=name, message=message)
 
 
-def _broken(name: str, error: LeanSegError | BundleError) -> Broken:
+def _broken(name: str, error: LeanSegError) -> Broken:
     """That a worker cannot go on, and whether any other could."""
     return Broken(worker=name, message=one_line(error), ends_run=isinstance(error, UsageError | BundleError))
