@@ -174,6 +174,7 @@ class CaseSteps:
             warnings=tuple(attempt.warnings),
             organs=judgement.organs,
             doubts=judgement.doubts,
+            is_noise=judgement.is_noise,
         )
 
     def _decide(

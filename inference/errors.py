@@ -17,9 +17,6 @@ model is one too: `BundleError` ends in 2.
 from model.case_names import printable
 from model.model_errors import LeanSegError
 
-SCATTERED = "labels are scattered like noise; left as they are, without clean-up"
-"""What is said of a result in so many pieces that it is noise."""
-
 
 class InputError(LeanSegError):
     """One case cannot be used: its file is damaged, of the wrong kind or cannot be read."""

@@ -56,8 +56,7 @@ def clean_labels(
     try:
         runs = find_runs(labels, len(label_set.ids)) if runs is None else runs
     except ScatteredError as error:
-        if steps:
-            warn(str(error))
+        warn(str(error))
         return None, frozenset()
     left = clean_runs(labels, runs, view.canonical.geometry.spacing_zyx_mm, steps, label_set)
     return left, frozenset(np.setdiff1d(runs.label, left.label).tolist())

@@ -30,5 +30,7 @@ class Segmented:
     """What the user should know."""
     organs: tuple[OrganFigures, ...] = ()
     """What was found, structure by structure."""
+    is_noise: bool = False
+    """Labels are scattered like noise, as a warning says: organs were not looked for in them."""
     doubts: tuple[str, ...] = ()
     """What makes the result doubtful, see `inference.trust.result_doubts`."""

@@ -263,6 +263,7 @@ def written_case(
         status="segmented",
         warnings=warnings,
         organs=segmented.organs,
+        is_noise=segmented.is_noise,
         doubts=segmented.doubts,
         account=account_of(segmented),
         larger_windows_mb=segmented.plan.larger_windows_mb,

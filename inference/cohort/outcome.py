@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from inference.cohort.cases import Case
-from inference.errors import SCATTERED, one_line
+from inference.errors import one_line
 from inference.geometry import Geometry
 from inference.planning.plan import options
 from inference.segmented import Segmented
@@ -37,6 +37,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     organs: tuple[OrganFigures, ...] = ()
     """What was found, structure by structure."""
+    is_noise: bool = False
+    """Labels are scattered like noise: organs were not counted."""
     doubts: tuple[str, ...] = ()
     """What makes the result doubtful."""
     timings: Timings = field(default_factory=Timings)
@@ -103,7 +105,7 @@ def findings(outcome: Outcome, organs: Sequence[str]) -> str:
         organs: what could have been found, in the order of the label set.
     """
     doubtful = "DOUBTFUL, see the warning; " if outcome.doubts else ""
-    if SCATTERED in outcome.warnings and not outcome.organs:
+    if outcome.is_noise:
         return f"{doubtful}organs not counted, see the warning"
     crumbs = [organ for organ in outcome.organs if organ.crumb]
     counted = organs_in_words(

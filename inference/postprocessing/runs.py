@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.errors import SCATTERED
 from model.arrays import U8, Mask, Zyx
 
 I32 = NDArray[np.int32]
@@ -49,7 +48,7 @@ class ScatteredError(Exception):
     """A label map in so many pieces that it is noise, and that the planned memory does not suffice."""
 
     def __init__(self) -> None:
-        super().__init__(SCATTERED)
+        super().__init__("labels are scattered like noise; left as they are, without clean-up")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,8 @@ class Judgement:
     """Structures that were found, in the order of their ids."""
     doubts: tuple[str, ...] = ()
     """Clauses for the user, see `inference.trust.result_doubts`."""
+    is_noise: bool = False
+    """Labels are scattered like noise: nothing was measured."""
 
 
 def judge(
@@ -55,7 +57,7 @@ def judge(
         statistics: also take exact figures of the image within each structure.
 
     Returns:
-        Nothing of labels that are noise, of which clean-up tells the user.
+        No figures of labels that are noise, of which clean-up tells the user.
     """
     output, geometry, ct = manifest.output, canonical.geometry, manifest.ct_channel
     label_set = output.as_label_set()
@@ -64,7 +66,7 @@ def judge(
         written = output.structure_of(output.structures[number - 1])
         by_label |= dict.fromkeys(channel_ids(label_set, written) if written else (), dice)
     if runs is None:
-        return Judgement()
+        return Judgement(is_noise=True)
     body_cm2 = None if ct is None else body_area_cm2(canonical, ct)
     organs = with_more(
         measure_organs(runs, geometry, label_set),

@@ -9,12 +9,14 @@ import pytest
 from inference.errors import InputError
 from inference.geometry import Box, Geometry
 from inference.imaging.volume import Volume
+from inference.postprocessing import runs
 from inference.predictor import Predictor
 from inference.sliding_window.localization import organ_mask
 from inference.timing import Timings
 from model.labels import FLARE23
 from model.manifest.clean_up import MinVoxels, MinWholeVolume
 from model.manifest.document import Input, Preprocessing
+from model.manifest.output import Output
 from model.manifest.tiling import ConstantImportance
 from tests.inference.bundles import INTENSITY, abdomen, hu, localization, make_bundle, member
 
@@ -182,6 +184,20 @@ def test_a_few_voxels_are_crumbs_of_an_organ(predictor):
     truth[aorta] = 0  # One voxel of it is left.
     segmented = predictor.predict(volume_of(truth))
     assert [organ.name for organ in segmented.organs if organ.crumb] == ["aorta"]
+
+
+@pytest.mark.parametrize("pairs", [True, False])
+def test_organs_of_labels_that_are_noise_are_not_counted(tmp_path, monkeypatch, pairs):
+    """Here more than no run at all is noise. Neither bundle has steps of clean-up."""
+    monkeypatch.setattr(runs, "most_runs", lambda voxels, structures: 0)
+    names = {"liver": 1, "kidneys": 2, "aorta": 3, "tumor": 4}
+    unpaired = Output(label_set="own", labels=names, channels=("background", *names))
+    bundle = make_bundle(tmp_path / "b", **({} if pairs else {"output": unpaired}))
+    with Predictor(bundle, device="cpu", threads=1) as predictor:
+        noise = predictor.predict(volume_of(abdomen()))
+        nothing = predictor.predict(volume_of(np.zeros((12, 40, 48), np.uint8)))
+    assert (noise.is_noise, noise.organs, nothing.is_noise) == (True, (), False)
+    assert noise.warnings == ("labels are scattered like noise; left as they are, without clean-up",)
 
 
 def test_timings_of_reading_are_counted_on(predictor):

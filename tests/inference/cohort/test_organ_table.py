@@ -11,7 +11,6 @@ from inference.cohort.cases import Case
 from inference.cohort.organ_table import check_tables, table_paths, write_tables
 from inference.cohort.outcome import Outcome, findings
 from inference.errors import OutputError, UsageError
-from inference.postprocessing.runs import ScatteredError
 from inference.trust.organ_figures import OrganFigures, ValueFigures
 
 LIVER = OrganFigures(
@@ -133,9 +132,9 @@ def test_earlier_tables_are_written_over(tmp_path):
             "DOUBTFUL, see the warning; 1 of 3 organs (no spleen, no aorta)",
         ),
         ({}, "0 of 3 organs (no liver, no spleen, no aorta)"),
-        ({"warnings": (str(ScatteredError()),)}, "organs not counted, see the warning"),
+        ({"is_noise": True}, "organs not counted, see the warning"),
         (
-            {"warnings": (str(ScatteredError()),), "doubts": (DOUBT,)},
+            {"is_noise": True, "doubts": (DOUBT,)},
             "DOUBTFUL, see the warning; organs not counted",
         ),
         ({"organs": (LIVER, CRUMB)}, "1 of 3 organs (no aorta; mere crumbs of spleen)"),
