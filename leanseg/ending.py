@@ -144,12 +144,6 @@ def end_at_once() -> None:
             signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
-def leave_terminal_to_parent() -> None:
-    """Ignore what a terminal sends to all processes: this one's parent hears it, and ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
 def is_ended() -> bool:
     """Whether a signal has asked this program to end, so that an error may be what became of it."""
     return _signals.number is not None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
-from leanseg.ending import ENDING, held, leave_terminal_to_parent
+from leanseg.ending import ENDING, held
 
 
 @contextmanager
@@ -26,6 +26,10 @@ def starting_workers() -> Iterator[None]:
 
 
 def begin_worker() -> None:
-    """Leave Ctrl-C and a closed terminal to the parent of this process, and hear SIGTERM."""
-    leave_terminal_to_parent()
+    """Leave Ctrl-C and a closed terminal to the parent of this process, and hear SIGTERM.
+
+    A terminal sends them to all processes: the parent hears them, and ends this one.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

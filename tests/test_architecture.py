@@ -108,8 +108,10 @@ RULES: Mapping[str, Rule] = {
     ),
     # Storage behind URLs, and a cluster: optional packages, which a folder on one machine does without.
     "inference.cohort.cluster": Rule(
-        {"inference", "leanseg.ending", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}
+        {"inference", "leanseg.ending", "leanseg.worker_start", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}
     ),
+    # Where its processes are started no signal may end it.
+    "inference.cohort.watchdog": Rule({"inference", "leanseg.ending", "leanseg.worker_start", *LEAN_MODEL}),
     "inference.__main__": Rule(
         {"inference.errors", "model.model_errors", "leanseg.command_line", "leanseg.ending"}, set()
     ),
@@ -185,7 +187,7 @@ RULES: Mapping[str, Rule] = {
     "eval.verification.nnunet_program": Rule(set(), {"torch", "nnunetv2"}),
     "eval.verification.monai_program": Rule(set(), {"torch", "monai", "nibabel", "numpy"}),
     # Its process leaves Ctrl-C to the program that started it, as workers of a cohort do.
-    "eval.measuring.sampler": Rule({"eval.measuring", "leanseg.ending"}, {"psutil"}),
+    "eval.measuring.sampler": Rule({"eval.measuring", "leanseg.worker_start"}, {"psutil"}),
     # Where its processes are started no signal may end it.
     "eval.pool": Rule({"eval.eval_errors", "leanseg.worker_start"}, {"SimpleITK"}),
     "eval.__main__": Rule({"eval.eval_errors", "leanseg.command_line", "leanseg.ending"}, set()),

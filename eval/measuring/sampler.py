@@ -22,7 +22,7 @@ import psutil  # type: ignore[import-untyped]
 
 from eval.measuring.probes import Cgroup, GpuProbe, HostProbe, NoGpuError, ProcessTree, Program, ProgramProbe
 from eval.measuring.trace import COUNTER, INTERVAL_S, QUANTITIES, REMARK, Trace, parse_samples
-from leanseg.ending import leave_terminal_to_parent
+from leanseg.worker_start import begin_worker, starting_workers
 
 Thing = TypeVar("Thing")
 
@@ -84,7 +84,8 @@ class Sampler:
         # them.
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=sample, args=(self.options, self._path, other), daemon=True)
-        self._process.start()
+        with starting_workers():
+            self._process.start()
         other.close()
         with suppress(EOFError, OSError):
             if self._pipe.poll(START_S):
@@ -132,8 +133,7 @@ def sample(options: SamplerOptions, path: Path, pipe: Connection) -> None:
 
     This runs in a process of its own.
     """
-    # Ctrl-C and a closed terminal reach all processes, but the parent decides when sampling ends.
-    leave_terminal_to_parent()
+    begin_worker()  # The parent decides when sampling ends.
     host, gpu = (
         HostProbe(),
         _quietly(lambda: GpuProbe(options.gpu, options.nvml_module) if options.gpu is not None else None),

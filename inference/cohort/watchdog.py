@@ -27,7 +27,8 @@ from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import one_line
 from inference.imaging.writing import sweep
-from leanseg.ending import held, is_ended, leave_terminal_to_parent, until_ended
+from leanseg.ending import held, is_ended, until_ended
+from leanseg.worker_start import begin_worker, starting_workers
 from model.model_errors import LeanSegError
 
 LEAVE_S = 20.0
@@ -128,7 +129,7 @@ class _Process:
         context = get_context("spawn")
         self._connection, there = context.Pipe()
         self._process: BaseProcess = context.Process(target=_serve, args=(there, work, todo), daemon=True)
-        with held():  # One that is started half tells so in a traceback.
+        with starting_workers():
             self._process.start()
         there.close()
         self._output = output
@@ -213,7 +214,7 @@ class _Process:
 
 def _serve(connection: Connection, work: Work, cases: Sequence[Case]) -> None:
     """What the second process does. Its terminal is the first one's business, which ends this one."""
-    leave_terminal_to_parent()
+    begin_worker()
     sys.exit(until_ended(lambda: _work(connection, work, cases)))
 
 

@@ -12,6 +12,7 @@ import pytest
 from eval.measuring.probes import Cgroup, GpuProbe, NoGpuError, ProcessTree
 from eval.measuring.sampler import Sampler, SamplerOptions, why_no_gpu
 from eval.measuring.trace import CPU, GPU, GPU_USE, OWN_CPU, OWN_GPU, OWN_RAM, RAM
+from tests.struck_workers import OF_TERMINALS, strike_at_start
 
 FAKE = "tests.eval.fake_nvml"
 # Busy until its input ends, so that there is processor time to see between any two samples.
@@ -135,3 +136,11 @@ def test_a_container_is_read_from_its_control_group(tmp_path, version):
     assert group.memory_mb() == 40
     assert group.cpu_s() == 2.5
     assert [group.holds(pid) for pid in (7, 8, 9, 10)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("number", OF_TERMINALS)
+def test_ctrl_c_while_it_starts_does_not_end_it(monkeypatch, number):
+    """The program that started it hears it too, and decides when sampling ends."""
+    strike_at_start(monkeypatch, number)
+    with Sampler(SamplerOptions(interval_s=0.01)) as sampler:
+        wait_for_samples(sampler, 1)

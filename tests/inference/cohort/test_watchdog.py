@@ -14,6 +14,7 @@ from inference.cohort.watchdog import WatchedRun
 from inference.errors import DeviceError
 from leanseg.ending import until_ended
 from tests.inference.cohort.watched_work import slow_to_leave, spoilt_by_its_end, work
+from tests.struck_workers import OF_TERMINALS, strike_at_start
 
 
 def cases_of(*names):
@@ -123,3 +124,11 @@ def test_an_outcome_that_is_being_told_when_the_program_is_ended_is_told_to_its_
     watched = WatchedRun(work=work, limit_s=120.0, output=tmp_path, tell=tell, progress=lambda *_: None)
     assert until_ended(lambda: watched.run(cases_of("a", "b")) or 1) == 143
     assert noted[0] == "a"
+
+
+@pytest.mark.parametrize("number", OF_TERMINALS)
+def test_ctrl_c_while_the_second_process_starts_fails_no_case(tmp_path, monkeypatch, capfd, number):
+    """The terminal tells both; the first one, which here does not hear it, is the one to end the run."""
+    strike_at_start(monkeypatch, number)
+    assert [status for _, status, _ in run(tmp_path, cases_of("a", "b"))] == ["segmented", "segmented"]
+    assert capfd.readouterr() == ("", "")

@@ -36,7 +36,7 @@ from inference.cohort.cluster.worker.worker_engine import (
     answer,
     open_worker,
 )
-from leanseg.ending import held, leave_terminal_to_parent
+from leanseg.worker_start import begin_worker, starting_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class WorkerProcesses:
                 continue
             ours, theirs = self._spawn.Pipe()
             process = self._spawn.Process(target=_serve, args=(theirs, pickle.dumps(seat)), daemon=True)
-            with held():  # One that is started half tells so in a traceback, and nobody ends it.
+            with starting_workers():  # One of which nothing is known yet, nobody ends.
                 process.start()
                 name = _name_of(process.pid)
                 self._workers[name] = _Worker(process=process, pipe=ours, seat=index)
@@ -164,7 +164,7 @@ def sight(gpus: Sequence[str], index: int, share: float) -> dict[str, str]:
 
 def _serve(pipe: Connection, pickled: bytes) -> None:
     """The life of a worker's process."""
-    leave_terminal_to_parent()
+    begin_worker()
     seat: Seat = pickle.loads(pickled)
     os.environ.update(seat.environment)
     name = _name_of(os.getpid())

@@ -31,6 +31,7 @@ from tests.inference.cohort.cluster.conftest import bright_ml
 from tests.inference.cohort.cluster.fake_tools import DOUBT, FakeDevice, FakeTools
 from tests.inference.cohort.cluster.in_process import InProcess
 from tests.inference.images import voxels
+from tests.struck_workers import OF_TERMINALS, strike_at_start
 
 PATIENCE_S = 60.0
 
@@ -518,3 +519,12 @@ def test_gpus_are_named_as_workers_may_be_told_of_them(chosen, names, monkeypatc
     if chosen is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
     assert seats.gpu_names() == names
+
+
+@pytest.mark.parametrize("number", OF_TERMINALS)
+def test_ctrl_c_while_a_worker_starts_is_left_to_the_driver(bench, monkeypatch, capfd, number):
+    """The terminal tells both; the driver, which here does not hear it, is the one to end the run."""
+    strike_at_start(monkeypatch, number)
+    bench.put("a")
+    assert bench.run(bench.processes)[::2] == (0, [])
+    assert capfd.readouterr() == ("", "")
