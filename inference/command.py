@@ -20,6 +20,7 @@ from inference.cohort.cases import (
     passed_over,
     prepare_output,
     shared_warnings,
+    unread_in,
 )
 from inference.cohort.folder import Begin, FolderRun, Progress
 from inference.cohort.further_results import FurtherResults, objects_beside
@@ -157,8 +158,9 @@ def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
     found = find_cases(call.input, len(bundle.manifest.inputs), call.output)
     cases = [replace(case, modalities=expected_modalities(bundle)) for case in found]
     check_folders(call.input, call.output)
-    if left_out := passed_over(call.input, cases, call.output):
-        console.complain(f"warning: {printable(left_out)}")
+    for left_out in (passed_over(call.input, cases, call.output), unread_in(call.input, cases)):
+        if left_out:
+            console.complain(f"warning: {printable(left_out)}")
     for warning, those in shared_warnings(cases).items():
         names = listed([printable(case.path.name) for case in those])
         console.complain(f"warning: each of {names}: {printable(warning)}")

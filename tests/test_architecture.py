@@ -280,6 +280,7 @@ STAGES: Mapping[str, set[str]] = {
     "inference.cohort.cluster.driver": {
         "inference.call",
         "inference.imaging",
+        "inference.imaging.formats",
         "inference.planning",
         "inference.runtime",
         "inference.cohort",

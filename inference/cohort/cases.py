@@ -7,9 +7,10 @@ from os.path import realpath
 from pathlib import Path
 
 from inference.cohort.image_folders import folders_with_images
+from inference.cohort.unread_files import told_of_unread, unread
 from inference.errors import OutputError, UsageError, reason
 from inference.imaging.formats.dicom_choice import CT
-from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
+from inference.imaging.formats.dicom_folder import holds_dicom, holds_series, starts_in
 from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import sweep, try_folder
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
@@ -169,7 +170,8 @@ def _images_in(folder: Path, output: Path | None = None) -> list[Path]:
         if image_suffix(entry.name)
         or (entry.is_dir() and Path(realpath(entry)) != results and holds_dicom(entry, results))
     ]
-    if any(not image_suffix(entry.name) and entry.is_file() and may_hold_image(entry) for entry in inside):
+    others = (entry.name for entry in inside if not image_suffix(entry.name) and entry.is_file())
+    if holds_series(others, starts_in(folder), images_only=True):
         return [folder.resolve(), *(entry for entry in images if not entry.is_dir())]
     return images
 
@@ -201,6 +203,20 @@ def passed_over(source: Path, cases: Sequence[Case], output: Path) -> str:
         return ""
     names = listed([folder.relative_to(source).as_posix() for folder in left])
     return f"{source}: images in its folders are left out ({names}); {_remedy(left[0], source)}"
+
+
+def unread_in(source: Path, cases: Sequence[Case]) -> str:
+    """A warning about files directly in a folder that are of no known format; empty where there are none.
+
+    Args:
+        source: what was searched for cases.
+        cases: that were found in it. Of a DICOM series, which is one case, all files are the case's.
+    """
+    if not source.is_dir() or any(case.path == source.resolve() for case in cases):
+        return ""
+    files = sorted(entry.name for entry in source.iterdir() if entry.is_file())
+    shown = [name for name in files if not name.startswith(".")]
+    return told_of_unread(source, unread(shown, starts_in(source)))
 
 
 def _remedy(folder: Path, source: Path) -> str:

@@ -9,15 +9,13 @@ from itertools import islice
 from os.path import realpath
 from pathlib import Path
 
-from inference.imaging.formats.dicom_folder import may_hold_image
+from inference.imaging.formats.dicom_folder import holds_series, starts_in
 from inference.imaging.reading import image_suffix
 
 DEEPEST = 8
 """Levels below the folder that are looked at: exports of archives have patient, study and series."""
 MOST_ENTRIES = 20_000
 """Files and folders below it that are looked at: some tenths of a second."""
-SNIFFED = 3
-"""Files of no known name in a folder that are opened to tell whether they are DICOM, as exports name them."""
 
 
 def folders_with_images(source: Path, taken: Set[Path], output: Path | None) -> list[Path]:
@@ -84,7 +82,7 @@ def _look_into(folder: Path, most: int, *, sniffs: bool) -> _Held:
     folders = sorted(folder / entry.name for entry in shown if _is(entry.is_dir))
     files = [entry.name for entry in shown if _is(entry.is_file)]
     has_image = any(map(_is_image_by_name, files)) or (
-        sniffs and any(may_hold_image(folder / name) for name in files[:SNIFFED])
+        sniffs and holds_series(files, starts_in(folder), images_only=True)
     )
     return _Held(folders=folders, has_image=has_image, count=len(entries))
 

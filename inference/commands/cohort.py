@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -178,7 +179,8 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
         object_writer(call.format)
     bundle = load_bundle(call.bundle)
     _keep_apart(call.input, call.output)
-    tasks = in_part(find_tasks(call.input, len(bundle.manifest.inputs)), call.part)
+    channels = len(bundle.manifest.inputs)
+    tasks = in_part(find_tasks(call.input, channels, partial(_warn, console)), call.part)
     results = open_results(call.output)
     output = Path(results.storage.root) if results.storage.is_local else None
     if call.report is not None:
@@ -198,7 +200,7 @@ def segment_cohort(call: CohortCall, console: Console, opens: Callable[[CohortCa
                 standing=standing,
                 retries=call.retries,
                 tell=view.tell,
-                warn=lambda text: console.complain(f"warning: {text}"),
+                warn=partial(_warn, console),
                 progress=view.progress,
             ).run(todo)
     finally:
@@ -230,6 +232,10 @@ def open_engine(call: CohortCall, console: Console) -> Engine:
     cluster = RayCluster(call, lambda room: setup_for(call, room))
     console.say(f"Ray: {cluster.described}{f'; dashboard http://{dashboard}' if dashboard else ''}")
     return cluster
+
+
+def _warn(console: Console, text: str) -> None:
+    console.complain(f"warning: {printable(text)}")
 
 
 def _keep_apart(source: str, output: str) -> None:

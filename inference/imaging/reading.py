@@ -31,6 +31,8 @@ READERS: Mapping[str, Callable[[Path], ImageFile]] = MappingProxyType(
         ".nhdr": read_nrrd,
     }
 )
+DETACHED = (".mhd", ".nhdr")
+"""Headers whose voxels may lie in a file beside them, whose name begins as theirs."""
 FORMATS = f"{', '.join(READERS)} or a folder with a DICOM series"
 """What can be read, for messages."""
 

@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,10 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from inference.errors import InputError, UsageError, one_line, reason
-from inference.imaging.formats.dicom_folder import START_BYTES, may_start_image
-from inference.imaging.formats.dicom_walk import DATA_AT, PREFIX_AT
-from inference.imaging.reading import image_suffix
+from inference.imaging.formats.dicom_folder import START_BYTES, StartOf
+from inference.imaging.reading import DETACHED, image_suffix
 from inference.imaging.writing import TEMPORARY, whole_file
 
-DETACHED = (".mhd", ".nhdr")
-"""Headers whose voxels may lie in a file beside them."""
 FAILURES = (OSError, RuntimeError, ValueError, ImportError)
 """What file systems raise where something is not there, refused or unreachable."""
 
@@ -92,22 +90,18 @@ class Storage:
         path = Path(self.at(name))
         return path.resolve() in [parent.resolve() for parent in path.parents]
 
-    def is_dicom(self, name: str) -> bool:
-        """Whether a file of no other known format is DICOM: `DICM` stands at byte 128, or it is named so."""
-        if name.lower().endswith(".dcm"):
-            return True
-        try:
-            return bool(self.files.cat_file(self.at(name), start=PREFIX_AT, end=DATA_AT) == b"DICM")
-        except FAILURES:
-            return False
+    def starts_in(self, folder: str) -> StartOf:
+        """Reads how the files of a folder in it begin, each once; the folder by its relative name."""
 
-    def may_hold_image(self, name: str) -> bool:
-        """Whether a file is DICOM and does not say at its start that it holds no image."""
-        try:
-            start = self.files.cat_file(self.at(name), start=0, end=START_BYTES)
-        except FAILURES:
-            start = b""
-        return may_start_image(name, start)
+        @cache
+        def start_of(name: str) -> bytes:
+            path = self.at(f"{folder}/{name}" if folder else name)
+            try:
+                return bytes(self.files.cat_file(path, start=0, end=START_BYTES))
+            except FAILURES:
+                return b""
+
+        return start_of
 
     def read_text(self, name: str) -> str:
         """A text file.

@@ -1,14 +1,26 @@
 """DICOM files in a folder, told by their first bytes or their names."""
 
 import struct
+from collections.abc import Callable, Iterable, Iterator
 from os.path import realpath
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from inference.imaging.formats.dicom_classes import is_without_image
 from inference.imaging.formats.dicom_walk import DATA_AT, PREFIX_AT
 
 START_BYTES = 512
 """Of a file that are looked at: what it is stands near the beginning of its data."""
+MOST_OTHERS = 100
+"""Files of a folder that are opened in vain to tell whether it holds DICOM: behind URLs each takes a round
+trip. The likely ones come first."""
+NOTES = frozenset(
+    f".{kind}"
+    for kind in ("json", "csv", "tsv", "txt", "md", "xml", "yaml", "yml", "htm", "html", "pdf", "log", "ini")
+)
+"""Endings of files that lie beside images, and are none: they are not opened."""
+StartOf = Callable[[str], bytes]
+"""Reads the first `START_BYTES` of a folder's file by its name, wherever that lies; none where it cannot be
+read."""
 _CLASS = struct.pack("<HH2s", 0x0002, 0x0002, b"UI")
 """What the class of the object begins with in the start of a file, which is always written in this way."""
 
@@ -16,11 +28,6 @@ _CLASS = struct.pack("<HH2s", 0x0002, 0x0002, b"UI")
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM: `DICM` stands at byte 128, or it is named `.dcm`."""
     return _is_marked(_start(path)) or _is_named(path.name)
-
-
-def may_hold_image(path: Path) -> bool:
-    """Whether a file is DICOM and does not say at its start that it holds no image."""
-    return may_start_image(path.name, _start(path))
 
 
 def may_start_image(name: str, start: bytes) -> bool:
@@ -36,6 +43,49 @@ def may_start_image(name: str, start: bytes) -> bool:
     at += len(_CLASS)
     length = int.from_bytes(start[at : at + 2], "little")
     return not is_without_image(start[at + 2 : at + 2 + length].decode("ascii", "replace").strip(" \0"))
+
+
+def holds_series(names: Iterable[str], start_of: StartOf, *, images_only: bool) -> bool:
+    """Whether files of a folder make it a DICOM series.
+
+    Args:
+        names: of the folder's files, but for hidden ones and images of other formats.
+        start_of: reads how one begins.
+        images_only: files that say that they hold no image, such as the directory of a disc, do not count.
+    """
+    return any(
+        not images_only or may_start_image(name, start) for name, start in dicom_among(names, start_of)
+    )
+
+
+def dicom_among(names: Iterable[str], start_of: StartOf) -> Iterator[tuple[str, bytes]]:
+    """Those of a folder's files that are DICOM, with how they begin, the likely ones first.
+
+    No more are looked for after `MOST_OTHERS` that are none, nor among notes.
+    """
+    others = 0
+    for name in sorted((name for name in names if not is_note(name)), key=_rank):
+        start = start_of(name)
+        if _is_marked(start) or _is_named(name):
+            yield name, start
+        elif (others := others + 1) == MOST_OTHERS:
+            return
+
+
+def is_note(name: str) -> bool:
+    """Whether a file's name says that it holds text or figures, as they lie beside images."""
+    return PurePath(name).suffix.lower() in NOTES
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """By name, but those first that are called as DICOM files are: `.dcm`, without an ending, by a UID."""
+    ending = PurePath(name).suffix[1:]
+    return (0 if _is_named(name) else 1 if not ending or ending.isdecimal() else 2), name
+
+
+def starts_in(folder: Path) -> StartOf:
+    """Reads how the files of a local folder begin."""
+    return lambda name: _start(folder / name)
 
 
 def _start(path: Path) -> bytes:
@@ -61,11 +111,10 @@ def holds_dicom(folder: Path, leave_out: Path | None = None) -> bool:
         folder: that is looked into.
         leave_out: a folder whose files do not count, without links in its path.
     """
-    return any(map(is_dicom, _files_in(folder))) or any(
-        is_dicom(file)
-        for sub in _folders_in(folder)
-        if leave_out is None or Path(realpath(sub)) != leave_out
-        for file in _files_in(sub)
+    inside = [sub for sub in _folders_in(folder) if leave_out is None or Path(realpath(sub)) != leave_out]
+    return any(
+        holds_series((file.name for file in _files_in(each)), starts_in(each), images_only=False)
+        for each in (folder, *inside)
     )
 
 

@@ -11,6 +11,7 @@ from inference.cohort.cases import (
     passed_over,
     prepare_output,
     shared_warnings,
+    unread_in,
 )
 from inference.cohort.cluster.driver.cohort_search import find_tasks
 from inference.errors import OutputError, UsageError
@@ -278,7 +279,7 @@ def test_images_deep_below_the_cases_are_told_of(source, name):
     cases = find_cases(source)
     assert [case.path.name for case in cases] == ["plain"]
     assert "its folders are left out (PAT2/STUDY/SER1)" in passed_over(source, cases, source / "results")
-    assert len(find_tasks(str(source), 1)) == 2
+    assert len(find_tasks(str(source), 1, pytest.fail)) == 2
     assert passed_over(source, cases, source / "PAT2") == ""
 
 
@@ -379,3 +380,22 @@ def test_further_channels_are_not_left_out(source):
     cases = find_cases(source, channels=2)
     assert [len(case.paths) for case in cases] == [2]
     assert passed_over(source, cases, source / "results") == ""
+
+
+def test_files_of_no_known_format_are_told_of(source):
+    """`scan.raw` holds the voxels of `scan.mhd`, and the directory of a disc is DICOM."""
+    put(source, "ct.nii.gz", "ktif_0000.tif", "scan.mhd", "scan.raw", "notes.txt", "a.json", ".hidden.tif")
+    (source / "DICOMDIR").write_bytes(start(sop_class=DIRECTORY))
+    (source / "more").mkdir()
+    cases = find_cases(source)
+    assert unread_in(source, cases) == f"{source}: 1 file of no known format left out: ktif_0000.tif"
+    put(source, *(f"{number}.png" for number in range(4)))
+    assert unread_in(source, cases).endswith(
+        "5 files of no known format left out: 0.png, 1.png, 2.png and 2 more"
+    )
+    assert unread_in(source / "ct.nii.gz", cases) == ""
+
+
+def test_all_files_beside_slices_are_the_series(source):
+    put(source, "1.dcm", "viewer.exe")
+    assert unread_in(source, find_cases(source)) == ""

@@ -7,7 +7,7 @@ import pytest
 
 from inference.errors import InputError
 from inference.imaging.formats.dicom_classes import is_without_image
-from inference.imaging.formats.dicom_folder import holds_dicom, may_hold_image
+from inference.imaging.formats.dicom_folder import MOST_OTHERS, holds_dicom, holds_series, starts_in
 from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import (
     DIRECTORY,
@@ -330,8 +330,42 @@ def test_folders_are_not_looked_into_where_an_image_lies_beside_them(tmp_path):
 )
 def test_the_start_of_a_file_says_whether_it_may_hold_an_image(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
-    assert may_hold_image(tmp_path / name) == expected
-    assert not may_hold_image(tmp_path / "nowhere")
+    assert holds_series([name], starts_in(tmp_path), images_only=True) == expected
+    assert not holds_series(["nowhere"], starts_in(tmp_path), images_only=True)
+
+
+@pytest.mark.parametrize("beside", ["VIEWER{}.EXE", "v{}.dll", "note{}.txt", "{}"])
+def test_slices_are_found_among_a_few_files_of_any_name(beside):
+    """Those first that are called as slices are, however many others there are."""
+    others = [beside.format(number) for number in range(MOST_OTHERS - 1)]
+    for name in ("zz", "1.2.840.1", "zz.ima"):
+        starts = {**dict.fromkeys(others, b"x"), name: start(sop_class=CT)}
+        assert holds_series(starts, starts.__getitem__, images_only=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("1.2.840.1", True), ("zz", True), ("z.dcm", True), ("z.z", False)]
+)
+def test_after_many_other_files_it_is_not_looked_for_slices_any_more(name, found):
+    """The likely ones were looked at before. Notes are not opened at all."""
+    others = [f"{number}.bin" for number in range(MOST_OTHERS)]
+    notes = [f"{number}.json" for number in range(1000)]
+    opened = []
+
+    def start_of(each):
+        opened.append(each)
+        return start(sop_class=CT) if each == name else b""
+
+    assert holds_series([*notes, *others, name], start_of, images_only=True) == found
+    assert len(opened) == (1 if found else MOST_OTHERS)
+
+
+def test_files_without_an_image_are_no_reason_to_look_no_further():
+    """As hundreds of presentation states beside a CT."""
+    starts = {f"{number:03}": start(sop_class=SEG) for number in range(3 * MOST_OTHERS)}
+    assert not holds_series(starts, starts.__getitem__, images_only=True)
+    starts["zz"] = start(sop_class=CT)
+    assert holds_series(starts, starts.__getitem__, images_only=True)
 
 
 def test_a_folder_with_a_directory_alone_holds_dicom(tmp_path):

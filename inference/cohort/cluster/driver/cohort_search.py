@@ -11,23 +11,24 @@ from pathlib import Path
 from inference.cohort.cases import name_cases
 from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.storage import FAILURES, Entry, Storage, open_storage
+from inference.cohort.unread_files import told_of_unread, unread
 from inference.errors import UsageError, reason
+from inference.imaging.formats.dicom_folder import StartOf, holds_series
 from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import LABELS_SUFFIX
 
-SNIFFED = 3
-"""Files of no known name that are looked into to tell whether a folder holds DICOM."""
 ASKED_AT_ONCE = 32
 """Sizes of files that are asked for at a time: behind URLs each takes a round trip."""
 
 
-def find_tasks(location: str, channels: int) -> list[Task]:
+def find_tasks(location: str, channels: int, warn: Callable[[str], None]) -> list[Task]:
     """The cases of a cohort, in the order of the table or of their names.
 
     Args:
         location: a folder or a table (`.csv`), as a path or a URL. A folder that directly holds DICOM files
             is one case; so is each image file, or each `CASE_0000`, `CASE_0001` … with several channels.
         channels: images that make a case.
+        warn: told where files in a folder are of no known format.
 
     Raises:
         UsageError: it is not there, holds no image, or the table cannot be used.
@@ -37,11 +38,9 @@ def find_tasks(location: str, channels: int) -> list[Task]:
         if location.lower().endswith(".csv"):
             tasks = _with_sizes(list(_in_table(storage, location, channels)))
         elif storage.files.isdir(storage.root):
-            tasks = [
-                task
-                for folder, held in storage.walk()
-                for task in _in_folder(storage, folder, held, channels)
-            ]
+            tasks, left_out = _in_folders(storage, channels)
+            if told := told_of_unread(location, left_out):
+                warn(told)
         else:
             kind = "is a file" if storage.files.exists(storage.root) else "no such folder"
             raise UsageError(f"{location}: {kind}; give a folder or a table (.csv) with --input")
@@ -67,10 +66,25 @@ def as_typed(location: str) -> Callable[[str], str]:
     return lambda text: text.replace(f"{storage.root}/", f"{typed}/" if typed else "")
 
 
-def _in_folder(storage: Storage, folder: str, held: Sequence[Entry], channels: int) -> Iterator[Task]:
-    """The cases directly in a folder."""
+def _in_folders(storage: Storage, channels: int) -> tuple[list[Task], list[str]]:
+    """The cases in a folder, however deep, and the files of no known format in folders that are no series."""
+    tasks: list[Task] = []
+    left_out: list[str] = []
+    for folder, held in storage.walk():
+        start_of = storage.starts_in(folder)
+        tasks += _in_files(storage, folder, held, channels)
+        series = _as_series(storage, folder, held, channels, start_of)
+        if series is not None:
+            tasks.append(series)
+        else:
+            files = [entry.name for entry in held if not entry.is_folder]
+            left_out += [f"{folder}/{name}".lstrip("/") for name in unread(files, start_of)]
+    return tasks, left_out
+
+
+def _in_files(storage: Storage, folder: str, held: Sequence[Entry], channels: int) -> Iterator[Task]:
+    """The cases that files directly in a folder are."""
     images = [entry for entry in held if not entry.is_folder and image_suffix(entry.name)]
-    others = [entry for entry in held if not entry.is_folder and not image_suffix(entry.name)]
     inside = f"{folder}/" if folder else ""
     sizes = {entry.name: entry.size_bytes for entry in images}
     for case in name_cases([Path(inside + entry.name) for entry in images], channels):
@@ -81,19 +95,23 @@ def _in_folder(storage: Storage, folder: str, held: Sequence[Entry], channels: i
             size_bytes=sum(sizes[name] for name in names),
             problem=case.problem,
         )
-    # Of a series that was sorted by hand, any file may be another's: a few are looked into.
-    is_series = any(storage.is_dicom(inside + entry.name) for entry in others[:SNIFFED])
-    if is_series and any(entry.is_folder for entry in held):
-        # A disc's directory, or a report, of what lies in the folders is no case of its own.
-        is_series = any(storage.may_hold_image(inside + entry.name) for entry in others)
-    if is_series:
-        lacking = None if channels == 1 else f"{storage.location(folder)}: is one channel, of {channels}"
-        yield Task(
-            case=folder or storage.root.rpartition("/")[2],
-            images=(storage.location(folder),),
-            size_bytes=sum(entry.size_bytes for entry in others),
-            problem=lacking,
-        )
+
+
+def _as_series(
+    storage: Storage, folder: str, held: Sequence[Entry], channels: int, start_of: StartOf
+) -> Task | None:
+    """The case that a folder is, which directly holds DICOM files; None where it holds none."""
+    files = [entry for entry in held if not entry.is_folder and not image_suffix(entry.name)]
+    # A disc's directory, or a report, of what lies in the folders is no case of its own.
+    images_only = any(entry.is_folder for entry in held)
+    if not holds_series([file.name for file in files], start_of, images_only=images_only):
+        return None
+    return Task(
+        case=folder or storage.root.rpartition("/")[2],
+        images=(storage.location(folder),),
+        size_bytes=sum(file.size_bytes for file in files),
+        problem=None if channels == 1 else f"{storage.location(folder)}: is one channel, of {channels}",
+    )
 
 
 def _in_table(storage: Storage, location: str, channels: int) -> Iterator[Task]:

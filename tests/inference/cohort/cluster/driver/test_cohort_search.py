@@ -3,14 +3,15 @@
 import fsspec
 import pytest
 
+from inference.cohort.cases import find_cases
 from inference.cohort.cluster.driver.cohort_search import find_tasks
 from inference.errors import UsageError
 from tests.inference.dicom_files import DIRECTORY, segmentation, start
 from tests.inference.images import write_nifti, write_series
 
 
-def found(source, channels=1):
-    return {task.case: task for task in find_tasks(str(source), channels)}
+def found(source, channels=1, warn=pytest.fail):
+    return {task.case: task for task in find_tasks(str(source), channels, warn)}
 
 
 def test_a_folder_is_searched_as_deep_as_it_goes(tmp_path):
@@ -56,7 +57,7 @@ def test_channels_are_found_beside_each_other(tmp_path):
 def test_two_cases_of_one_name_have_a_problem(tmp_path):
     (tmp_path / "a.nii").write_bytes(b"1")
     (tmp_path / "a.mha").write_bytes(b"1")
-    assert all("rename one of them" in task.problem for task in find_tasks(str(tmp_path), 1))
+    assert all("rename one of them" in task.problem for task in find_tasks(str(tmp_path), 1, pytest.fail))
 
 
 def table(tmp_path, text):
@@ -92,7 +93,7 @@ def test_a_table_names_cases_and_images(tmp_path):
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, channels, refusal):
     with pytest.raises(UsageError) as error:
-        find_tasks(str(table(tmp_path, text)), channels)
+        find_tasks(str(table(tmp_path, text)), channels, pytest.fail)
     assert refusal in str(error.value)
     assert "cases.csv" in str(error.value)
 
@@ -101,7 +102,7 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, channels, refusa
 def test_what_is_not_there_is_refused(tmp_path, location):
     (tmp_path / "file.txt").write_text("x", encoding="utf-8")
     with pytest.raises(UsageError, match=r"none|file\.txt|nope"):
-        find_tasks(location.format(tmp_path), 1)
+        find_tasks(location.format(tmp_path), 1, pytest.fail)
 
 
 def test_a_folder_behind_a_url(tmp_path):
@@ -115,3 +116,43 @@ def test_a_folder_behind_a_url(tmp_path):
         }
     finally:
         memory.rm("/search", recursive=True)
+
+
+@pytest.mark.parametrize("name", ["AUTORUN{}.EXE", "{}.txt", "page{}"])
+def test_a_series_is_found_beside_files_that_come_before_it(tmp_path, name):
+    """As `predict.py` finds it; viewers and notes lie beside slices on discs. Behind a URL too."""
+    write_series(tmp_path / "in" / "p1", [(0, 0, 0), (0, 0, 3)])
+    for number, path in enumerate(sorted((tmp_path / "in" / "p1").iterdir())):
+        path.rename(path.with_name(f"slice {number}"))
+    for number in range(9):
+        (tmp_path / "in" / "p1" / name.format(number)).write_bytes(b"x")
+    memory = fsspec.filesystem("memory")
+    try:
+        memory.put(str(tmp_path / "in"), "/search", recursive=True)
+        assert list(found("memory://search")) == ["p1"]
+    finally:
+        memory.rm("/search", recursive=True)
+    assert list(found(tmp_path / "in")) == ["p1"]
+    assert [case.path.name for case in find_cases(tmp_path / "in")] == ["p1"]
+
+
+def test_files_of_no_known_format_are_told_of(tmp_path):
+    """But for a series, notes, voxels of a header beside them, and what is DICOM without an image."""
+    names = (
+        "a.mhd",
+        "a.raw",
+        "a.json",
+        "p1/b_0000.tif",
+        "p1/.c.tif",
+        "p1/README",
+        "p2/scan.img",
+        "p2/s/d.nii",
+    )
+    for name in (*names, "p3/1.dcm", "p3/viewer.exe"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "p2" / "DICOMDIR").write_bytes(start(sop_class=DIRECTORY))
+    said = []
+    assert list(found(tmp_path, warn=said.append)) == ["a", "p2/s/d", "p3"]
+    left_out = "p1/b_0000.tif and p2/scan.img"
+    assert said == [f"{tmp_path}: 2 files of no known format left out: {left_out}"]
