@@ -23,7 +23,8 @@ def outlines(mask: Mask) -> list[F64]:
         mask: (rows, columns).
 
     Returns:
-        One for each piece: (corners, 2), column and row in voxels, voxel centres at whole numbers.
+        One for each piece: (corners, 2), column and row in voxels, voxel centres at whole numbers. No corner
+        lies on a straight line between its neighbours.
     """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
@@ -35,7 +36,7 @@ def outlines(mask: Mask) -> list[F64]:
     polygons = []
     for points, offsets in zip(*filled, strict=True):
         rings = [points[a:b] for a, b in pairwise(offsets)]
-        polygons.append(_joined(rings) + np.array((left, top)))
+        polygons.append(_without_straight(_joined(rings)) + np.array((left, top)))
     return polygons
 
 
@@ -54,6 +55,17 @@ def _joined(rings: list[F64]) -> F64:
         around = np.concatenate([hole[begin:], hole[: begin + 1]])
         outer = np.concatenate([outer[: at + 1], around, outer[at:]])
     return np.asarray(outer, np.float64)
+
+
+def _without_straight(ring: F64) -> F64:
+    """A ring without the corners at which it goes straight on; those at which it turns back stay.
+
+    Corners are whole numbers and halves, so that products of their differences are exact.
+    """
+    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    across = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    turns: Mask = (across != 0) | ((before * after).sum(axis=1) < 0)
+    return ring[turns]
 
 
 def _in_row(ring: F64) -> Mask:

@@ -12,7 +12,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from inference.imaging.dicom_results.maker import ST, Maker, as_lo
 from inference.imaging.dicom_results.outlines import outlines
@@ -96,7 +96,9 @@ def _file(sop_class: UID) -> Dataset:
     made.file_meta = FileMetaDataset()
     made.file_meta.MediaStorageSOPClassUID = sop_class
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    # Explicit VR has 16 bits for the length of numbers: a longer outline (of 64 KiB) would get the type UN,
+    # by which readers lose its structure.
+    made.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     return made
 
 

@@ -276,6 +276,20 @@ def test_frames_of_one_file_are_referred_to_by_number(tmp_path):
     assert contour.ContourImageSequence[0].ReferencedFrameNumber == 2
 
 
+def test_an_outline_of_more_than_64_kib_keeps_its_type(tmp_path):
+    """900 holes, each of four corners and a cut: in the file all have types that readers know (no UN)."""
+    labels = np.ones((1, 61, 61), np.uint8)
+    labels[0, 1:60:2, 1:60:2] = 0
+    _, rtstruct, image, _ = written(tmp_path, write_series(tmp_path / "s", labels.shape), labels)
+    (contour,) = rtstruct.ROIContourSequence[0].ContourSequence
+    assert contour.NumberOfContourPoints > 900 * 4
+    assert (labels_of_rtstruct(rtstruct, image) == labels).all()
+    read = pydicom.dcmread(tmp_path / "x.rtstruct.dcm")
+    types = {element.VR for element in read.iterall()}
+    assert "DS" in types
+    assert "UN" not in types
+
+
 def test_a_full_disk_is_told_in_one_line(tmp_path):
     """Files may not grow beyond 20,000 bytes, within the pixels of a Segmentation of 3×300×400."""
     labels = np.ones((3, 300, 400), np.uint8)

@@ -22,6 +22,18 @@ def test_one_voxel_is_a_diamond_around_its_centre():
     assert sorted(map(tuple, polygon.tolist())) == [(2.5, 2.0), (3.0, 1.5), (3.0, 2.5), (3.5, 2.0)]
 
 
+def test_corners_on_a_straight_line_are_left_out():
+    """Of 3 × 40 voxels each corner is cut off at half a voxel, which makes eight."""
+    mask = np.zeros((5, 42), bool)
+    mask[1:4, 1:41] = True
+    (polygon,) = outlines(mask)
+    ends = [(x, y) for x in (1.0, 40.0) for y in (0.5, 3.5)] + [
+        (x, y) for x in (0.5, 40.5) for y in (1.0, 3.0)
+    ]
+    assert sorted(map(tuple, polygon.tolist())) == sorted(ends)
+    assert (filled([polygon], mask.shape) == mask).all()
+
+
 def test_two_pieces_are_two_outlines_and_nothing_is_none():
     mask = np.zeros((4, 9), bool)
     assert outlines(mask) == []
@@ -33,8 +45,9 @@ def test_a_hole_is_cut_open_to_the_outline_around_it():
     mask = np.ones((7, 7), bool)
     mask[3, 3] = False
     (polygon,) = outlines(mask)
-    # 28 corners around the square, the 4 of the hole, and one of either twice, where the cut begins and ends.
-    assert len(polygon) == 28 + 4 + 2
+    # Of the square a corner at either end of each side, the 4 of the hole, and where the cut begins and ends
+    # one on a side and one of the hole twice.
+    assert len(polygon) == 8 + 4 + 2 + 1
     assert (filled([polygon], mask.shape) == mask).all()
 
 
