@@ -4,8 +4,11 @@
 them (patient, study, frame of reference), without pixels.
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -13,22 +16,20 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
-from inference.errors import InputError, one_line
+from inference.errors import InputError, one_line, reason
 from inference.geometry import Geometry
+from inference.imaging.dicom_results.repeated_elements import OFTEN_LACKING
 from inference.imaging.dicom_results.source_values import Mended, mend_values
 from inference.imaging.formats.dicom import Series
 from inference.imaging.formats.dicom_file import DicomImage
 from model.arrays import F64
 
-SHARED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+FRAME = "FrameOfReferenceUID"
+SHARED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", FRAME)
 """What all slices are known by together, and results repeat."""
 OF_THE_FILE = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
 """What a slice is known by, and where its file says it once more."""
-OFTEN_LACKING = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
-    *("StudyDate", "StudyTime", "ReferringPhysicianName"),
-)
-"""Elements that the standard asks for, if only empty, and that anonymized series often lack altogether."""
+UIDS = (*OF_THE_FILE, *SHARED_UIDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,8 @@ class SourceSeries:
 def read_source(series: Series) -> SourceSeries:
     """Read the headers of a series, fill in what anonymizing took from them, and mend what is odd.
 
-    Identifiers that are missing are made up, the same ones each time, so that results of one series stay
-    together; an archive will not find the series by them.
+    Identifiers that are missing are made up of the files' contents: the same ones each time, so that results
+    of one series stay together, and others for any other files. An archive will not find the series by them.
 
     Raises:
         InputError: a file cannot be read, or the series is in several files of many frames.
@@ -89,7 +90,6 @@ def read_source(series: Series) -> SourceSeries:
             "results cannot refer; convert it to single slices first"
         )
     headers: list[Dataset] = []
-    made_up: dict[str, None] = {}
     mended = Mended()
     unsaid: dict[str, None] = {}
     for path in paths:
@@ -97,24 +97,71 @@ def read_source(series: Series) -> SourceSeries:
             header: Dataset = dcmread(path, stop_before_pixels=True, force=True)
         except (OSError, InvalidDicomError, ValueError, NotImplementedError) as error:
             raise InputError(f"{path}: its header cannot be read ({one_line(error)})") from error
-        made_up |= dict.fromkeys(_fill_in(header, path.name))
+        _fill_in(header)
         mend_values(header, mended)
         unsaid |= dict.fromkeys(_fill_in_sizes(header, series.geometry))
         headers.append(header)
-    for name in SHARED_UIDS:
-        if not all(header.get(name) for header in headers):
-            made_up[name] = None
-            uid = generate_uid(entropy_srcs=[name, *(str(header.SOPInstanceUID) for header in headers)])
-            for header in headers:
-                setattr(header, name, uid)
-    warnings = [*mended.told]
-    if made_up:
-        warnings.append(
-            f"its slices have no {', '.join(made_up)}: made up, so that an archive will not find them"
-        )
+    made_up = _make_up_uids(headers, [*paths])
+    warnings = [*mended.told, *_told_of_made_up(made_up)]
     if unsaid:
         warnings.append(f"its slices have no {', '.join(unsaid)}: the label map's stands in the objects")
     return SourceSeries(images=tuple(series.images), headers=tuple(headers), warnings=tuple(warnings))
+
+
+def _make_up_uids(headers: Sequence[Dataset], paths: Sequence[Path]) -> list[str]:
+    """Give headers the identifiers that they lack; the names of those that had to be made up.
+
+    Raises:
+        InputError: a file, of whose content they are made, cannot be read.
+    """
+    lacking = [name for name in UIDS if not all(header.get(name) for header in headers)]
+    if "SOPClassUID" in lacking:
+        for header in headers:
+            many = "NumberOfFrames" in header
+            header.SOPClassUID = header.get("SOPClassUID") or (
+                EnhancedCTImageStorage if many else CTImageStorage
+            )
+    if not set(lacking) - {"SOPClassUID"}:
+        return lacking
+    # Neither names nor places of slices tell two patients apart, or two phases of one.
+    contents = [_sha256(path) for path in paths]
+    if "SOPInstanceUID" in lacking:
+        for header, content in zip(headers, contents, strict=True):
+            header.SOPInstanceUID = header.get("SOPInstanceUID") or generate_uid(
+                entropy_srcs=["SOPInstanceUID", content]
+            )
+    for name in (name for name in SHARED_UIDS if name in lacking):
+        uid = generate_uid(entropy_srcs=[name, *contents])
+        for header in headers:
+            setattr(header, name, uid)
+    return lacking
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's content.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+
+
+def _told_of_made_up(names: Sequence[str]) -> list[str]:
+    """What the user is told of identifiers that were made up."""
+    told = []
+    if finding := [name for name in names if name != FRAME]:
+        told.append(
+            f"its slices have no {', '.join(finding)}: made up, so that an archive will not find them"
+        )
+    if FRAME in names:
+        told.append(
+            f"its slices have no {FRAME}: made up for the objects, which a viewer may then not lay over them"
+        )
+    return told
 
 
 def _fill_in_sizes(header: Dataset, geometry: Geometry) -> list[str]:
@@ -134,20 +181,11 @@ def _decimal(length_mm: float) -> str:
     return str(format_number_as_ds(length_mm))
 
 
-def _fill_in(header: Dataset, name: str) -> list[str]:
-    """Give a file's header what results repeat of it; the names of what had to be made up."""
+def _fill_in(header: Dataset) -> None:
+    """Give a file's header what results repeat of it, empty where it does not say so anywhere."""
     for element in OFTEN_LACKING:
         if element not in header:
             setattr(header, element, "")
     for element, again in OF_THE_FILE.items():
         if not header.get(element) and header.file_meta.get(again):
             setattr(header, element, header.file_meta[again].value)
-    made_up = []
-    if not header.get("SOPClassUID"):
-        many = "NumberOfFrames" in header
-        header.SOPClassUID = EnhancedCTImageStorage if many else CTImageStorage
-        made_up.append("SOPClassUID")
-    if not header.get("SOPInstanceUID"):
-        header.SOPInstanceUID = generate_uid(entropy_srcs=[name, str(header.get("ImagePositionPatient"))])
-        made_up.append("SOPInstanceUID")
-    return made_up

@@ -16,7 +16,8 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, gene
 
 from inference.imaging.dicom_results.maker import ST, Maker, as_lo
 from inference.imaging.dicom_results.outlines import outlines
-from inference.imaging.dicom_results.source_series import OFTEN_LACKING, SourceSeries
+from inference.imaging.dicom_results.repeated_elements import OFTEN_LACKING
+from inference.imaging.dicom_results.source_series import SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
 from model.anatomic_codes import ANATOMY, Code, codes_of
 from model.arrays import F64, U8

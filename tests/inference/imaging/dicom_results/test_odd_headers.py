@@ -1,5 +1,6 @@
 """Headers that highdicom refuses as they are: what the objects say instead, and what the user is told."""
 
+import shutil
 import warnings
 
 import pydicom
@@ -9,6 +10,7 @@ from pydicom import config
 from inference.errors import InputError
 from inference.imaging.dicom_results import dicom_file_writing
 from inference.imaging.dicom_results.dicom_file_writing import write_objects
+from inference.imaging.dicom_results.source_series import read_source
 from inference.imaging.formats.dicom import open_series
 from model.labels import FLARE23
 from tests.inference.imaging.dicom_results.series_files import write_series
@@ -167,3 +169,47 @@ def test_an_element_of_another_kind_is_the_case_s_own_affair(tmp_path, monkeypat
     with pytest.raises(InputError, match=r"\.dcm: no dicom-seg or rtstruct can refer to it \("):
         write_objects(paths, series, marked(), FLARE23, MAKER)
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
+
+
+def made_up(folder):
+    """What is made up for slices that have no identifiers at all."""
+    headers = read_source(open_series(folder)).headers
+    return [headers[0][name].value for name in UIDS[:3]] + [header.SOPInstanceUID for header in headers]
+
+
+def test_identifiers_that_are_made_up_tell_patients_apart(tmp_path):
+    """Of slices of the same names at the same places, whose patients alone differ: none in common."""
+    ours = write_series(tmp_path / "p1", SIZE_ZYX, leave_out=UIDS)
+    shutil.copytree(ours, tmp_path / "p2")
+    for path in (tmp_path / "p2").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"Doe^Jane", b"Roe^Jane"))
+    shutil.copytree(ours, tmp_path / "again")
+    for path in (tmp_path / "again").iterdir():
+        path.rename(path.with_name(f"renamed_{path.name}"))
+    uids = made_up(ours)
+    assert len(set(uids)) == 6
+    assert made_up(tmp_path / "again") == uids
+    assert set(made_up(tmp_path / "p2")).isdisjoint(uids)
+
+
+def test_identifiers_of_slices_do_not_make_one_study_of_two(tmp_path):
+    """Slices that an anonymizer has given the same identifiers for every patient, without a study."""
+    ours = write_series(tmp_path / "p1", SIZE_ZYX, leave_out=["StudyInstanceUID"])
+    shutil.copytree(ours, tmp_path / "p2")
+    for path in (tmp_path / "p2").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"Doe^Jane", b"Roe^Jane"))
+    one, other = (read_source(open_series(folder)).first for folder in (ours, tmp_path / "p2"))
+    assert one.SOPInstanceUID == other.SOPInstanceUID
+    assert one.StudyInstanceUID != other.StudyInstanceUID
+
+
+def test_a_frame_of_reference_alone_is_told_of_by_itself(tmp_path):
+    """An archive finds study and series all the same."""
+    folder = write_series(tmp_path / "s", SIZE_ZYX, leave_out=["FrameOfReferenceUID"])
+    assert read_source(open_series(folder)).warnings == (
+        "its slices have no FrameOfReferenceUID: made up for the objects, which a viewer may then not lay "
+        "over them",
+    )
