@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from tests.inference.bundles import abdomen, hu
 from tests.inference.dicom_files import (
+    DEFLATED,
     DIRECTORY,
     HTJ2K,
     JPEG_LOSSLESS,
@@ -202,6 +203,10 @@ WORKS = {
         dicom_slices(intercept="-1000"),
         "1 of 4 slices (2.dcm) are rescaled otherwise than by 1 and -1024",
     ),
+    "DICOM with a thickness that is no number": (
+        dicom_slices(extra=element(0x00180050, "DS", "2,0")),
+        "1 of 4 slices (2.dcm) have a SliceThickness that is no number; nothing was made of it",
+    ),
     "DICOM with a rescale slope of 0": (
         dicom_slices({"slope": "0"}),
         "4 of 4 slices (0.dcm, 1.dcm and 2 more) have a rescale slope of 0; 1 was taken",
@@ -348,6 +353,10 @@ REFUSED = {
     "broken link": (lambda folder: (folder / NAME).symlink_to(folder / "nowhere"), "No such file"),
     "folder named like an image": (lambda folder: (folder / NAME).mkdir(), "holds no DICOM images"),
     "damaged DICOM slice": (damaged_slice, "1_002.dcm: is damaged"),
+    "DICOM deflated": (
+        dicom_file(dicom(np.zeros((2, 3), np.int16), DEFLATED)),
+        "its header is deflated, which is not read; unpack the series (DCMTK: dcmconv +te)",
+    ),
     "DICOM compressed in a way that is not read": (
         dicom_file(dicom(np.zeros((2, 3), np.int16), HTJ2K)),
         "convert the series to one .nii.gz",

@@ -42,6 +42,7 @@ def discord(images: Sequence[DicomImage]) -> list[str]:
         _high_bits(images),
         _inverted(images),
         _pixel_sizes(images),
+        _thicknesses(images),
         _turned(images),
         _numbering(images),
         _modalities(images),
@@ -197,6 +198,13 @@ def _pixel_sizes(images: Sequence[DicomImage]) -> str:
     sentence = f"{these(odd, images)} {told}; {_by(usual)} mm was taken, as most say"
     first = _size_mm(images[0])
     return sentence if _alike(first, usual) else f"{sentence}, where SimpleITK goes by the first slice"
+
+
+def _thicknesses(images: Sequence[DicomImage]) -> str:
+    odd = [image for image in images if image.odd_thickness]
+    if not odd:
+        return ""
+    return f"{these(odd, images)} have a {odd[0].odd_thickness} that is no number; nothing was made of it"
 
 
 def _size_mm(image: DicomImage) -> tuple[float, ...] | None:

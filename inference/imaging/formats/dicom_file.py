@@ -21,6 +21,7 @@ from inference.imaging.formats.dicom_walk import (
     UNDEFINED,
     WANTED,
     DamagedError,
+    DeflatedError,
     DicomWalk,
 )
 from inference.imaging.formats.file_bytes import FileBytes
@@ -86,6 +87,8 @@ class DicomImage:
     """Whether the file says that `slope` is 0, which no image has; 1 stands there then."""
     is_bits_missing: bool = False
     """Whether the file lacks the bits that a pixel takes, which are 16 then."""
+    odd_thickness: str = ""
+    """The element of the thickness that holds no number, if one does not."""
     is_palette: bool = False
     """Whether its values are numbers of colours in a table, of which a CT has none."""
     is_inverted: bool = False
@@ -118,7 +121,7 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
         or a segmentation does.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, or packed as a whole.
     """
     try:
         if not path.stat().st_size:
@@ -127,6 +130,10 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
             walk = DicomWalk(FileBytes(file))
             walk.run()
             return _images(path, walk)
+    except DeflatedError as error:
+        raise InputError(
+            f"{path}: its header is deflated, which is not read; unpack the series (DCMTK: dcmconv +te)"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     except (DamagedError, ValueError, struct.error, IndexError) as error:
@@ -222,17 +229,30 @@ def _of_frames(walk: DicomWalk, values: Mapping[str, bytes], frames: int) -> lis
 
 def _place(values: Mapping[str, bytes]) -> dict[str, Any]:
     """Fields of a `DicomImage` that frames of one file may differ in."""
-    thickness = abs(_float(values, "SpacingBetweenSlices", 0.0) or _float(values, "SliceThickness", 0.0))
+    thickness, odd = _thickness_mm(values)
     slope = _float(values, "RescaleSlope", 1.0)
     return {
         "position_mm": _floats(values, "ImagePositionPatient", 3),
         "orientation": _floats(values, "ImageOrientationPatient", 6),
         "spacing_yx_mm": _floats(values, "PixelSpacing", 2),
-        "thickness_mm": thickness or None,
+        "thickness_mm": thickness,
+        "odd_thickness": odd,
         "slope": slope or 1.0,
         "is_slope_zero": slope == 0,
         "intercept": _float(values, "RescaleIntercept", 0.0),
     }
+
+
+def _thickness_mm(values: Mapping[str, bytes]) -> tuple[float | None, str]:
+    """How thick a slice is, and the element that should say so but holds no number, if one does not."""
+    odd = ""
+    for name in ("SpacingBetweenSlices", "SliceThickness"):
+        try:
+            if thickness := abs(_float(values, name, 0.0)):
+                return thickness, odd
+        except DamagedError:  # A stack of slices has their places, and needs no thickness.
+            odd = name
+    return None, odd
 
 
 def _named(raw: Mapping[int, bytes]) -> dict[str, bytes]:
@@ -259,7 +279,10 @@ def _floats(values: Mapping[str, bytes], name: str, count: int) -> tuple[float, 
     text = _text(values, name)
     if not text:
         return None
-    found = tuple(float(part) for part in text.split("\\"))
+    try:
+        found = tuple(float(part) for part in text.split("\\"))
+    except ValueError:
+        found = ()
     if len(found) < count or not np.isfinite(found).all():
         raise DamagedError(f"{name} is {text[:40]!r}")
     return found[:count]

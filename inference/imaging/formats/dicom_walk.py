@@ -40,6 +40,10 @@ class DamagedError(Exception):
     """The structure is not that of a DICOM file."""
 
 
+class DeflatedError(Exception):
+    """All after the start of the file is packed."""
+
+
 _Kept = dict[int, bytes] | None
 
 
@@ -72,7 +76,7 @@ class DicomWalk:
         elif self._data[4:6].isalpha() and self._data[4:6].isupper():
             self.syntax = "1.2.840.10008.1.2.1"
         if self.syntax == _DEFLATED:
-            raise DamagedError("its header is deflated, which is not read")
+            raise DeflatedError
         self.order = ">" if self.syntax == BIG_ENDIAN else "<"
         self._walk(at, end, explicit=self.syntax != IMPLICIT, into=self.raw)
 

@@ -232,7 +232,7 @@ def test_a_slice_that_shrinks_between_its_header_and_its_pixels_is_truncated(tmp
         (dicom(np.zeros((2, 3), np.int16), rows=3), "fewer pixels than its header says"),
         (dicom(np.zeros((2, 3), np.int16), rows=65535), "65535"),
         (dicom(np.zeros((2, 3), np.int16), stored=17), "17 bits"),
-        (dicom(np.zeros((2, 3), np.int16), slope="one"), "could not convert"),
+        (dicom(np.zeros((2, 3), np.int16), slope="one"), "RescaleSlope is 'one'"),
         (dicom(np.zeros((2, 3), np.int16), slope="nan"), "RescaleSlope"),
         (dicom(np.zeros((2, 9), np.uint8), samples=3, stored=8, high=7), "fewer pixels"),
         (
@@ -248,6 +248,23 @@ def test_damaged_files_are_refused_and_named(tmp_path, content, message):
     with pytest.raises(InputError, match=r"a\.dcm: .*; copy the series again") as caught:
         read_volume(tmp_path)
     assert message in str(caught.value)
+
+
+def test_a_number_that_is_none_is_named_with_its_element(tmp_path):
+    (tmp_path / "a.dcm").write_bytes(dicom(np.zeros((2, 3), np.int16)).replace(b"0.8\\0.7", b"0,8\\0.7"))
+    with pytest.raises(InputError, match=r"a\.dcm: is damaged or no DICOM image \(PixelSpacing is '0,8"):
+        read_volume(tmp_path)
+
+
+def test_one_slice_whose_thickness_is_no_number_is_taken_as_one_that_does_not_say_it(tmp_path):
+    content = dicom(np.zeros((2, 3), np.int16), extra=element(0x00180050, "DS", "2,0"))
+    (tmp_path / "a.dcm").write_bytes(content)
+    volume = read_volume(tmp_path)
+    assert volume.geometry.spacing_zyx_mm[0] == 1
+    assert volume.warnings == (
+        "1 of 1 slices (a.dcm) have a SliceThickness that is no number; nothing was made of it",
+        "one slice that does not say how thick it is; 1 mm was taken",
+    )
 
 
 def test_colour_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from inference.imaging.formats.dicom_classes import is_without_image
 from inference.imaging.formats.dicom_folder import MOST_OTHERS, holds_dicom, holds_series, starts_in
 from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import (
+    DEFLATED,
     DIRECTORY,
     EXPLICIT,
     HTJ2K,
@@ -26,7 +27,6 @@ from tests.inference.dicom_files import (
 )
 from tests.inference.images import write_series
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 LEFT_OUT = "1 DICOM file without an image was left out"
 
