@@ -51,7 +51,7 @@ def write_objects(
         return ObjectsWritten(warnings=(nothing,))
     quieten_libraries()
     with _odd_headers_refused(series, " or ".join(paths)):
-        source = read_source(series)
+        source = read_source(series, "".join((*maker.texts, *found.ids)))
     appeared: list[Path] = []
     try:
         with ExitStack() as files:

@@ -13,7 +13,7 @@ DOUBTFUL = "DOUBTFUL"
 SPELLED: Mapping[int, str] = str.maketrans(
     {"°": " degrees", "×": "x", "−": "-", "–": "-", "…": CUT, "\\": "/"}
 )
-"""What the character set of a series may lack, or a text may not hold."""
+"""What stands for what a text may not hold, or would hold in UTF-8 alone."""
 
 
 def as_lo(text: str) -> str:
@@ -46,6 +46,11 @@ class Maker:
         """Program and bundle."""
         return f"{self.program}: {self.bundle}"
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that may have letters beyond ASCII."""
+        return self.bundle, self.bundle_version, self.remark(ST)
+
     def description(self, kind: str) -> str:
         """What a viewer lists, in 64 characters; with the bundle, where there is room.
 
@@ -57,10 +62,10 @@ class Maker:
         return as_lo(full if len(full) <= LO else said)
 
     def remark(self, length: int) -> str:
-        """What it is for and what makes it doubtful, in so many characters of ASCII."""
+        """What it is for and what makes it doubtful, in so many characters."""
         if not self.doubts:
             return f"{USE.capitalize()}."
-        text = printable("; ".join(self.doubts).translate(SPELLED)).encode("ascii", "replace").decode()
+        text = printable("; ".join(self.doubts).translate(SPELLED))
         # Where there is room for little, the doubts are what the reader does not know.
         said = f"{DOUBTFUL}: {text}" if length <= LO else f"{USE.capitalize()}. {DOUBTFUL}: {text}"
         return said if len(said) <= length else said[: length - len(CUT)] + CUT

@@ -9,6 +9,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as DicomCode
 from pydicom.valuerep import format_number_as_ds
 
+from inference.imaging.dicom_results.completing import complete
 from inference.imaging.dicom_results.maker import LO, ST, Maker, as_lo
 from inference.imaging.dicom_results.source_series import SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
@@ -56,8 +57,7 @@ def segmentation_object(
         content_description=maker.remark(LO),
     )
     made.ImageComments = maker.remark(ST)
-    if "IssuerOfPatientID" in source.first:  # highdicom leaves it behind.
-        made.IssuerOfPatientID = source.first.IssuerOfPatientID
+    complete(made, source, dated=("Content",))
     if len(source.images) > 1:
         # highdicom repeats what the slices say, which may be of before they were resampled.
         measures = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]

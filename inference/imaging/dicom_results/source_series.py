@@ -7,12 +7,14 @@ them (patient, study, frame of reference), without pixels.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
@@ -74,11 +76,15 @@ class SourceSeries:
         return np.array(position), along_row * between_columns, along_column * between_rows
 
 
-def read_source(series: Series) -> SourceSeries:
+def read_source(series: Series, own_texts: str = "") -> SourceSeries:
     """Read the headers of a series, fill in what anonymizing took from them, and mend what is odd.
 
     Identifiers that are missing are made up of the files' contents: the same ones each time, so that results
     of one series stay together, and others for any other files. An archive will not find the series by them.
+
+    Args:
+        series: that a result refers to.
+        own_texts: what stands in the result beside; where it is not ASCII, the character set becomes UTF-8.
 
     Raises:
         InputError: a file cannot be read, or the series is in several files of many frames.
@@ -98,13 +104,15 @@ def read_source(series: Series) -> SourceSeries:
         except (OSError, InvalidDicomError, ValueError, NotImplementedError) as error:
             raise InputError(f"{path}: its header cannot be read ({one_line(error)})") from error
         _fill_in(header)
-        mend_values(header, mended)
+        mend_values(header, mended, in_utf8=not own_texts.isascii())
         unsaid |= dict.fromkeys(_fill_in_sizes(header, series.geometry))
         headers.append(header)
     made_up = _make_up_uids(headers, [*paths])
     warnings = [*mended.told, *_told_of_made_up(made_up)]
     if unsaid:
-        warnings.append(f"its slices have no {', '.join(unsaid)}: the label map's stands in the objects")
+        warnings.append(
+            f"its slices have no usable {', '.join(unsaid)}: the label map's stands in the objects"
+        )
     return SourceSeries(images=tuple(series.images), headers=tuple(headers), warnings=tuple(warnings))
 
 
@@ -171,10 +179,17 @@ def _fill_in_sizes(header: Dataset, geometry: Geometry) -> list[str]:
     """
     between_mm, rows_mm, columns_mm = map(_decimal, geometry.spacing_zyx_mm)
     sizes = {"SliceThickness": between_mm, "PixelSpacing": [rows_mm, columns_mm]}
-    lacking = [name for name in sizes if "NumberOfFrames" not in header and header.get(name) in (None, "")]
+    lacking = [name for name in sizes if "NumberOfFrames" not in header and not _is_number(header.get(name))]
     for name in lacking:
         setattr(header, name, sizes[name])
     return lacking
+
+
+def _is_number(value: object) -> bool:
+    """Whether an element says a number, or several; pydicom leaves text (`2,0`) that is none."""
+    return isinstance(value, (float, Decimal)) or (
+        isinstance(value, MultiValue) and all(map(_is_number, value))
+    )
 
 
 def _decimal(length_mm: float) -> str:

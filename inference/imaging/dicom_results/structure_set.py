@@ -4,7 +4,6 @@ The object is that of PS3.3 A.19.3; highdicom does not make it, so pydicom's ele
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 
 import numpy as np
 from pydicom import Dataset
@@ -14,9 +13,10 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
+from inference.imaging.dicom_results.completing import complete
 from inference.imaging.dicom_results.maker import ST, Maker, as_lo
 from inference.imaging.dicom_results.outlines import outlines
-from inference.imaging.dicom_results.repeated_elements import OFTEN_LACKING
+from inference.imaging.dicom_results.repeated_elements import OFTEN_LACKING, OPTIONAL
 from inference.imaging.dicom_results.source_series import SourceSeries
 from inference.imaging.dicom_results.structures_found import StructuresFound
 from model.anatomic_codes import ANATOMY, Code, codes_of
@@ -36,12 +36,8 @@ DECIMALS = 3
 """Of a millimetre: outlines lie between the centres of voxels, far more than that from any."""
 COPIED = (
     *OFTEN_LACKING,
-    "StudyInstanceUID",
-    "StudyDescription",
-    "FrameOfReferenceUID",
-    "PositionReferenceIndicator",
-    "SpecificCharacterSet",
-    "IssuerOfPatientID",
+    *OPTIONAL,
+    *("StudyInstanceUID", "FrameOfReferenceUID", "PositionReferenceIndicator", "SpecificCharacterSet"),
 )
 """Of patient, study and frame of reference, all a result says is what its series says."""
 
@@ -60,7 +56,7 @@ def structure_set(
         found: which of them are there, and in which slices.
         maker: the bundle.
     """
-    made, now = _file(RTStructureSetStorage), datetime.now()
+    made = _file(RTStructureSetStorage)
     for name in COPIED:
         if name in source.first:
             made[name] = source.first[name]
@@ -76,8 +72,7 @@ def structure_set(
     made.StructureSetLabel = "SEGMENTATION"
     made.StructureSetName = made.SeriesDescription
     made.StructureSetDescription = maker.remark(ST)
-    made.StructureSetDate, made.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
-    made.InstanceCreationDate, made.InstanceCreationTime = made.StructureSetDate, made.StructureSetTime
+    complete(made, source, dated=("StructureSet",))
     made.InstanceNumber, made.ApprovalStatus = 1, "UNAPPROVED"
     made.ReferencedFrameOfReferenceSequence = Items([_referenced_frame(source)])
     colours = colours_of(label_set)

@@ -2,17 +2,22 @@
 
 import shutil
 import warnings
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pydicom
 import pytest
-from pydicom import config
+from highdicom.base import get_module_attribute_map
+from pydicom import DataElement, config
+from pydicom.datadict import dictionary_VR
 
 from inference.errors import InputError
 from inference.imaging.dicom_results import dicom_file_writing
 from inference.imaging.dicom_results.dicom_file_writing import write_objects
+from inference.imaging.dicom_results.repeated_elements import OFTEN_LACKING, OPTIONAL
 from inference.imaging.dicom_results.source_series import read_source
 from inference.imaging.formats.dicom import open_series
-from model.labels import FLARE23
+from model.labels import FLARE23, LabelSet
 from tests.inference.imaging.dicom_results.series_files import write_series
 from tests.inference.imaging.dicom_results.test_objects import MAKER, SIZE_ZYX, marked
 
@@ -29,15 +34,17 @@ def odd_series(folder, monkeypatch, **elements):
             for name, value in elements.items():
                 if value is None:
                     del one[name]
+                elif dictionary_VR(name) == "DS":  # Of which pydicom itself writes numbers alone.
+                    one[name] = DataElement(name, "DS", value, already_converted=True)
                 else:
                     setattr(one, name, value)
             one.save_as(path)
     return folder
 
 
-def objects(tmp_path, folder):
+def objects(tmp_path, folder, maker=MAKER, label_set=FLARE23):
     paths = {"dicom-seg": tmp_path / "x.seg.dcm", "rtstruct": tmp_path / "x.rtstruct.dcm"}
-    written = write_objects(paths, open_series(folder), marked(), FLARE23, MAKER)
+    written = write_objects(paths, open_series(folder), marked(), label_set, maker)
     return [pydicom.dcmread(path) for path in paths.values()], written.warnings
 
 
@@ -130,12 +137,146 @@ def test_a_character_set_that_nobody_knows_costs_no_object(tmp_path, monkeypatch
     assert [str(one.PatientName) for one in made] == ["Doe^Jane", "Doe^Jane"]
 
 
-@pytest.mark.parametrize("said", [None, ""])
+def test_an_empty_character_set_is_none(tmp_path, monkeypatch):
+    made, told = objects(tmp_path, odd_series(tmp_path / "s", monkeypatch, SpecificCharacterSet=""))
+    assert told == ()
+    for one in made:
+        assert "SpecificCharacterSet" not in one
+        assert str(one.PatientName) == "Doe^Jane"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"maker": replace(MAKER, bundle="腹部")},
+        {"maker": replace(MAKER, doubts=("no 肝",))},
+        {"label_set": LabelSet(name="own", ids={"肝": 1, "b": 13, "c": 14})},
+    ],
+    ids=["bundle", "doubt", "structure"],
+)
+def test_own_texts_beyond_the_series_letters_are_written_in_utf8(tmp_path, monkeypatch, own):
+    """And what is repeated of the series with them, from Latin letters: of Müller no letter changes."""
+    said = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^A", "PatientComments": "für A"}
+    made, told = objects(tmp_path, odd_series(tmp_path / "s", monkeypatch, **said), **own)
+    assert told == ()
+    for one in made:
+        assert one.SpecificCharacterSet == "ISO_IR 192"
+        assert (str(one.PatientName), one.PatientComments) == ("Müller^A", "für A")
+    seg, rtstruct = made
+    assert seg.ManufacturerModelName == rtstruct.ManufacturerModelName == own.get("maker", MAKER).bundle
+    assert seg.SegmentSequence[0].SegmentLabel == ("肝" if "label_set" in own else "liver")
+    assert rtstruct.StructureSetDescription.endswith("no 肝" if own.get("maker", MAKER).doubts else ".")
+
+
+def test_own_texts_that_fit_leave_the_character_set(tmp_path, monkeypatch):
+    said = {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^A"}
+    made, _ = objects(tmp_path, odd_series(tmp_path / "s", monkeypatch, **said))
+    assert [one.SpecificCharacterSet for one in made] == ["ISO_IR 100", "ISO_IR 100"]
+
+
+OF_THE_PATIENT = {
+    "PatientIdentityRemoved": "YES",
+    "DeidentificationMethod": "by hand",
+    "PatientAge": "065Y",
+    "PatientWeight": "79.5",
+    "ClinicalTrialSponsorName": "Sponsor",
+    "ClinicalTrialSubjectID": "S1",
+    "ClinicalTrialTimePointID": "T1",
+    "LongitudinalTemporalInformationModified": "MODIFIED",
+    "TypeOfPatientID": "TEXT",
+    "PatientComments": "none",
+    "AdmissionID": "A1",
+}
+
+
+def test_both_objects_repeat_all_of_patient_study_and_trial(tmp_path, monkeypatch):
+    made, told = objects(tmp_path, odd_series(tmp_path / "s", monkeypatch, **OF_THE_PATIENT))
+    assert told == ()
+    for one in made:
+        assert {name: str(one[name].value) for name in OF_THE_PATIENT} == OF_THE_PATIENT
+
+
+def test_what_highdicom_repeats_is_all_that_is_repeated():
+    repeated = {
+        attribute["keyword"]
+        for module in (
+            "patient",
+            "clinical-trial-subject",
+            "general-study",
+            "patient-study",
+            "clinical-trial-study",
+        )
+        for attribute in get_module_attribute_map()[module]
+        if not attribute["path"]
+    }
+    assert {*OFTEN_LACKING, *OPTIONAL, "StudyInstanceUID"} == repeated
+
+
+@pytest.mark.parametrize(("element", "said"), [("PatientWeight", "79,5"), ("PatientAge", "65")])
+def test_what_no_program_takes_and_none_needs_is_left_out(tmp_path, monkeypatch, element, said):
+    made, told = objects(tmp_path, odd_series(tmp_path / "s", monkeypatch, **{element: said}))
+    assert [element in one for one in made] == [False, False]
+    assert told == (f"its slices' {element}: left out, as no program takes it",)
+
+
+@pytest.mark.parametrize(
+    ("element", "said"),
+    [
+        ("StudyInstanceUID", "1.2.03.4"),
+        ("PatientID", ["A", "B"]),
+        ("AccessionNumber", "9" * 17),
+    ],
+)
+def test_identifiers_that_are_not_as_they_should_be_are_repeated_and_said(
+    tmp_path, monkeypatch, element, said
+):
+    """A leading zero; two values; 17 characters, where 16 have room."""
+    made, told = objects(tmp_path, odd_series(tmp_path / "s", monkeypatch, **{element: said}))
+    assert [one[element].value for one in made] == [said, said]
+    (sentence,) = told
+    assert sentence == (
+        f"its slices' {element}: not as the standard has it, and repeated as it is; an archive may refuse "
+        "the objects"
+    )
+
+
+DATED = ("InstanceCreation", "Series")
+
+
+def when(one, what):
+    return datetime.strptime(one[f"{what}Date"].value + one[f"{what}Time"].value, "%Y%m%d%H%M%S")
+
+
+@pytest.mark.parametrize(("offset", "hours"), [("+1400", 14), ("-0330", -3.5), ("+0000", 0)])
+def test_objects_are_dated_in_the_zone_that_the_series_states(tmp_path, monkeypatch, offset, hours):
+    folder = odd_series(tmp_path / "s", monkeypatch, TimezoneOffsetFromUTC=offset)
+    before = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    made, _ = objects(tmp_path, folder)
+    after = datetime.now(UTC).replace(tzinfo=None)
+    for one, what in zip(made, ("Content", "StructureSet"), strict=True):
+        assert one.TimezoneOffsetFromUTC == offset
+        for each in (*DATED, what):
+            assert before <= when(one, each) - timedelta(hours=hours) <= after
+
+
+@pytest.mark.parametrize("said", [None, "", "CET", "+2500"])
+def test_objects_state_no_zone_where_the_series_states_none(tmp_path, monkeypatch, said):
+    folder = write_series(tmp_path / "s", SIZE_ZYX)
+    if said is not None:
+        folder = odd_series(tmp_path / "t", monkeypatch, TimezoneOffsetFromUTC=said)
+    before = datetime.now().replace(microsecond=0)
+    made, _ = objects(tmp_path, folder)
+    for one in made:
+        assert not one.get("TimezoneOffsetFromUTC")
+        assert before <= when(one, "Series") <= datetime.now()
+
+
+@pytest.mark.parametrize("said", [None, "", "2,0"])
 def test_a_thickness_that_is_not_said_is_the_distance_of_the_slices(tmp_path, monkeypatch, said):
     (seg, _), told = objects(tmp_path, odd_series(tmp_path / "s", monkeypatch, SliceThickness=said))
     measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
     assert (measures.SliceThickness, [*measures.PixelSpacing]) == (4, [1.5, 0.75])
-    assert told == ("its slices have no SliceThickness: the label map's stands in the objects",)
+    assert told == ("its slices have no usable SliceThickness: the label map's stands in the objects",)
 
 
 @pytest.mark.parametrize("error", [IndexError("none"), OverflowError("large"), KeyError("Rows")])
