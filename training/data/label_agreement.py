@@ -33,7 +33,7 @@ Decathlon, and British spelling, to those of our label sets."""
 
 
 def refuse_other_names(folders: Sequence[Path], labels: LabelSet, outputs: Channels) -> None:
-    """Refuse data that state other names for the recipe's ids, or other ids for its names.
+    """Refuse data that state other names for the recipe's ids, other ids for its names, or ids it lacks.
 
     Args:
         folders: data sets, or datalists, the first one first: `label_set: data` means its label set.
@@ -70,7 +70,8 @@ def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
     Such as "own/dataset.json: says that 1 is organ a, label set flare22 that it is liver; 2 ids differ".
 
     Spellings count as the same (`kidney_right`, `Right Kidney`), and where left and right are one channel, so
-    does the name of both. A network for the whole foreground tells no structures apart.
+    does the name of both. A network for the whole foreground tells no structures apart. The label set may
+    have structures that the data do not state, but not the other way round.
 
     Raises:
         RecipeError: the data state regions.
@@ -84,6 +85,8 @@ def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
     there = next((one for name, one in labels.ids.items() if _key(name) == _key(stated[first])), None)
     if first in known:
         said = f"{first} is {stated[first]}, label set {labels.name} that it is {known[first]}"
+    elif there is None:
+        said = f"{first} is {stated[first]}, an id that label set {labels.name} lacks"
     else:
         said = f"{stated[first]} is {first}, label set {labels.name} that it is {there}"
     count = f"{len(apart)} ids differ" if len(apart) > 1 else "1 id differs"
@@ -122,14 +125,17 @@ def label_set_beside(data: Path) -> LabelSet | None:
 
 
 def _agrees(label_id: int, name: str, labels: LabelSet, outputs: Channels) -> bool:
-    """Whether a label set takes an id for what the data call it, or knows neither."""
+    """Whether a label set takes an id for what the data call it.
+
+    One that it lacks would end a run as soon as a label map holds it, also where structures are one channel.
+    """
     known = labels.names_by_id.get(label_id)
     if name == IGNORE:
         return known is None
+    if known is None:
+        return False
     if outputs == FOREGROUND:
         return True
-    if known is None:
-        return _key(name) not in map(_key, labels.ids)
     accepted = [known]
     if outputs == "merged":
         accepted += [pair.merged for pair in labels.pairs if known in (pair.right, pair.left)]

@@ -23,7 +23,7 @@ from inference.preprocessing.intensity import (
 )
 from inference.preprocessing.resampling import model_size, resample_image, resample_labels
 from model.arrays import F32, U8
-from model.label_files import IGNORE, ignored_id
+from model.label_files import FILES, IGNORE, ignored_id
 from model.labels import LabelSet
 from model.manifest.intensity import needs_mask
 from model.manifest.resampling import along_axes
@@ -165,6 +165,6 @@ def refuse_foreign(ids: U8, labels: LabelSet, path: Path) -> None:
     if foreign:
         shown = f"id{'s' * (len(foreign) > 1)} {', '.join(map(str, foreign))}"
         raise DataError(
-            f"{path}: holds {shown}, unknown to label set {labels.name}; correct the labels, or choose "
-            "another label_set"
+            f"{path}: holds {shown}, unknown to label set {labels.name}; correct the labels, or take "
+            f"the label set that {' or '.join(FILES)} beside the data states with --set label_set=data"
         )

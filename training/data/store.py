@@ -152,7 +152,7 @@ class CaseStore:
         if foreign:
             raise DataError(
                 f"{files.labels}: holds id {foreign[0]}, unknown to label set {self._recipe.labels.name}; "
-                "prepare the data with a recipe of this label set"
+                "give the run the label set that the data were prepared with, as with --set label_set=data"
             )
         grid, annotated = stored_grid(self._recipe), annotated_channels(self._recipe, files.annotated)
         table = recipe_table(self._recipe, annotated)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.labels import FLARE21
 from tests.training.tiny import recipe_file, write_case
 from training.__main__ import main
 from training.commands.work import train_work
@@ -159,7 +160,29 @@ def test_data_that_state_other_names_than_the_recipe_are_refused(lungs, tmp_path
     assert main(words(recipe_file(tmp_path), lungs, tmp_path / "run")) == 2
     assert capsys.readouterr().err == (
         f"error: {lungs / 'dataset.json'}: says that 3 is right lung, label set flare21 that it is spleen; "
-        f"1 id differs; {TAKE_OWN}\n"
+        f"2 ids differ; {TAKE_OWN}\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [["train"], ["cross-validate", "--folds", "2", "--dry-run"], ["prepare"], ["check"]],
+    ids=lambda call: call[0],
+)
+def test_data_that_state_an_id_that_the_label_set_lacks_are_refused_at_the_start(
+    lungs, tmp_path, capsys, call
+):
+    """A run would end in the middle, when a patch of the case with a lesion is drawn."""
+    (lungs / "dataset.json").write_text(json.dumps({"labels": {**FLARE21.ids, "lesion": 8}}))
+    name, recipe = call[0], recipe_file(tmp_path)
+    data = (
+        [str(lungs), "--recipe", recipe] if name in ("prepare", "check") else [recipe, "--data", str(lungs)]
+    )
+    output = [] if name == "check" else ["--output", str(tmp_path / "run")]
+    assert main([name, *data, *output, *call[1:]]) != 0
+    assert f"8 is lesion, an id that label set flare21 lacks; 1 id differs; {TAKE_OWN}" in "".join(
+        capsys.readouterr()
     )
     assert not (tmp_path / "run").exists()
 

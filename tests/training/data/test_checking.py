@@ -285,7 +285,8 @@ def test_channels_that_all_cases_have_are_one_line_for_train_and_for_check(data,
 
 def test_a_line_points_to_the_call_that_finds_the_other_faults(data, tmp_path, capsys):
     """The data's own set has a tube, the recipe's has none; and another recipe's set is not to be had."""
-    (data / "dataset.json").write_text(json.dumps({"labels": {**LABELS, "tube": 200}}))
+    stated = data / "dataset.json"
+    stated.write_text(json.dumps({"labels": {**LABELS, "tube": 200}}))
     cases = ["case0", "case1", "case2"]
     annotated(json.dumps({case: ["liver", "tube", "spleen", "vessel"] for case in cases}))(data)
     output = ["--output", str(tmp_path / "run")]
@@ -293,6 +294,7 @@ def test_a_line_points_to_the_call_that_finds_the_other_faults(data, tmp_path, c
     assert "vessel, which is not in the label set" in (error := capsys.readouterr().err)
     assert error.count("names") == 3
     assert "more" not in error
+    stated.unlink()
     assert main(["train", recipe_file(tmp_path), "--data", str(data), *output]) == 1
     call = f"and 3 more: `python -m training check {data} --label-set flare21` lists all"
     assert call in capsys.readouterr().err

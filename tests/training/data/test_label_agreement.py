@@ -35,12 +35,10 @@ def stating(folder, labels):
         (AMOS_FILE, AMOS22, "plain"),
         (FLARE_FILE, FLARE22, "plain"),
         ({"background": 0, **FLARE23.ids}, FLARE23, "merged"),
-        ({**FLARE23.ids}, FLARE22, "plain"),  # A tumor that the recipe does not know of.
         ({**FLARE22.ids}, FLARE23, "plain"),
         ({"Liver": 1, "kidney_right": 2, "Left-Kidney": 13}, FLARE22, "plain"),
         ({"liver": 1, "kidney": 2, "spleen": 3}, FLARE23, "merged"),  # Both kidneys are one channel.
         ({"kidney": 2, "ignore": 200}, FLARE21, "plain"),
-        ({"lung": 200}, FLARE21, "plain"),  # Told of where a label map holds it.
         (OWN, FLARE23, "foreground"),
         ({"Inferior Vena Cava (IVC)": 6, "Right Adrenal Gland (RAG)": 7}, FLARE22, "plain"),
         ({"urinary_bladder": 14, "prostate or uterus": 15}, AMOS22, "plain"),
@@ -62,7 +60,9 @@ def test_the_same_structures_however_they_are_spelt(tmp_path, labels, ours, outp
         ({"liver": 20}, "plain", "liver is 20, label set flare22 that it is 1; 1 id differs"),
         ({"liver": 1, "ignore": 4}, "plain", "4 is ignore, label set flare22 that it is pancreas; 1 id"),
         ({"ignore": 4, "a": 1}, "foreground", "4 is ignore, label set flare22 that it is pancreas; 1 id"),
-        (AMOS_FILE, "plain", "1 is spleen, label set flare22 that it is liver; 12 ids differ"),
+        (AMOS_FILE, "plain", "1 is spleen, label set flare22 that it is liver; 14 ids differ"),
+        ({**FLARE23.ids}, "plain", "14 is tumor, an id that label set flare22 lacks; 1 id differs"),
+        ({"liver": 1, "lung": 200}, "foreground", "200 is lung, an id that label set flare22 lacks; 1 id"),
         ({"Background": 0, "spleen": 1, "liver": 3}, "plain", "1 is spleen, label set flare22 that it is"),
     ],
 )
