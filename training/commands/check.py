@@ -19,6 +19,7 @@ from model.model_errors import LabelSetError
 from training.commands.options import add_workers, check_workers
 from training.data.annotations import ANNOTATED
 from training.data.checking import CaseReport, Expected, check_folder, perhaps_partial
+from training.data_place import folder_of
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Channels
 from training.training_errors import RecipeError
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _expected(arguments: argparse.Namespace) -> Expected:
     """What the call and the data set say of labels and channels."""
-    folder: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
+    folder: Path = folder_of(arguments.data)
     labels: LabelSet | None = None
     channels: int | None = None
     outputs: Channels = "plain"

@@ -24,6 +24,7 @@ from training.data.annotations import ANNOTATED, annotated_text
 from training.data.fingerprint import FINGERPRINT, Fingerprint, take_fingerprint, write_fingerprint
 from training.data.fingerprint_report import plot, table
 from training.data.folders import labelled_cases
+from training.data_place import folder_of
 from training.training_errors import DataError, RecipeError
 from training.whole_files import write_text
 
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         RecipeError: the call is faulty.
     """
     check_workers(arguments)
-    beside: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
+    beside: Path = folder_of(arguments.data)
     folder: Path = arguments.output or beside
     if arguments.write_annotated and (beside / ANNOTATED).exists():
         raise DataError(f"{beside / ANNOTATED}: is there already; move it away to have a new one proposed")

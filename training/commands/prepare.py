@@ -19,6 +19,7 @@ from training.data.folders import data_name
 from training.data.label_agreement import refuse_other_names
 from training.data.preparing import copy_beside, prepare
 from training.data.resolving import fingerprint_for, with_figures
+from training.data_place import folder_of
 from training.recipes.loading import load_recipe
 from training.training_errors import DataError
 
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         RecipeError: the recipe or the call is faulty.
     """
     check_workers(arguments)
-    base: Path = arguments.data if arguments.data.is_dir() else arguments.data.parent
+    base: Path = folder_of(arguments.data)
     store: Path = arguments.output
     recipe = load_recipe(arguments.recipe, arguments.overrides, data=base)
     refuse_other_names([arguments.data], recipe.labels, recipe.channels)

@@ -15,6 +15,7 @@ from training.commands.options import add_engine, add_gpus, engine_options, gpu_
 from training.data.annotations import ANNOTATED
 from training.data.checking import Expected, checked_cases, faults_of_annotations
 from training.data.folders import CaseFiles, data_name, refuse
+from training.data_place import folder_of
 from training.pseudo_labels.filling import missing_organs
 from training.pseudo_labels.fitting import labels_of, refuse_lacking, refuse_other_modality
 from training.pseudo_labels.labelled_folder import CaseToFill, Filling, write_filled
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         TrainingError: the engine could not label a case.
     """
     data: Path = arguments.data
-    folder = data if data.is_dir() else data.parent
+    folder = folder_of(data)
     bundle = load_bundle(arguments.bundle)
     refuse_other_modality(bundle, folder)
     expected = Expected(channels=len(bundle.manifest.inputs), taker=f"bundle {bundle.folder}")
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         cases=tuple(_to_fill(case, missing[case.name]) for case in cases),
         labels=labels,
         bundle=bundle,
-        name=f"{data_name(folder)}, organs filled in by {bundle.manifest.name}",
+        name=f"{data_name(data)}, organs filled in by {bundle.manifest.name}",
     )
     write_filled(arguments.output, filling, engine_options(arguments), gpu_numbers(arguments))
     return 0

@@ -20,6 +20,7 @@ from training.data.folders import CaseFiles, find_cases, labelled_cases, refuse
 from training.data.label_agreement import faults_of_names, label_set_beside
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import case_path, changed_source, read_record
+from training.data_place import folder_of
 from training.recipes.recipe import Channels
 from training.training_errors import DataError
 
@@ -143,7 +144,7 @@ def faults_of_annotations(folder: Path, cases: Sequence[CaseFiles], labels: Labe
         cases: of it.
         labels: the label set.
     """
-    base = folder if folder.is_dir() else folder.parent
+    base = folder_of(folder)
     return [
         fault
         for case in cases

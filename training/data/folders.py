@@ -21,12 +21,12 @@ import numpy as np
 from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem, split_channel
 from training.data.annotations import ANNOTATED, GIVEN, read_annotated
+from training.data_place import document_of, folder_of
 from training.training_errors import DataError, NoDataError
 from training.whole_files import read_json
 
 IMAGES = ("imagesTr", "images")
 LABELS = ("labelsTr", "labels")
-DATASET = "dataset.json"
 STORE = "store.json"
 SPLITS = "splits_final.json"
 """nnU-Net's split into folds, where it lies beside the data."""
@@ -112,7 +112,7 @@ def find_cases(folder: Path) -> Found:
         return _in_store(folder)
     listed = _datalist(folder)
     if listed is not None:
-        base = folder if folder.is_dir() else folder.parent
+        base = folder_of(folder)
         found = _in_list(base, listed)
     elif folder.is_dir():
         base, found = folder, _in_folders(folder)
@@ -246,7 +246,7 @@ def _fold(entry: object) -> int | None:
 
 def _datalist(path: Path) -> Sequence[object] | None:
     """The entries of a datalist; None where there is none."""
-    file = path / DATASET if path.is_dir() else path
+    file = document_of(path)
     if not file.is_file():
         return None
     try:
@@ -348,10 +348,11 @@ def split_cases(
     return kept, tuple(case for index, case in enumerate(cases) if index in chosen)
 
 
-def data_name(folder: Path) -> str:
-    """What a data set calls itself in its `dataset.json`; else its folder's name."""
+def data_name(data: Path) -> str:
+    """What a data set calls itself in its `dataset.json` or the datalist given; else its folder's name."""
+    name = folder_of(data).name
     try:
-        document = read_json(folder / DATASET)
+        document = read_json(document_of(data))
     except (OSError, ValueError):
-        return folder.name
-    return str(document.get("name", folder.name)) if isinstance(document, dict) else folder.name
+        return name
+    return str(document.get("name", name)) if isinstance(document, dict) else name

@@ -8,12 +8,13 @@ from model.label_files import FILES
 from training.data.annotations import ANNOTATED, GIVEN
 from training.data.file_lists import files_in, files_of
 from training.data.fingerprint import FINGERPRINT
-from training.data.folders import find_cases
+from training.data.folders import SPLITS, find_cases
 from training.data.quick_hash import files_sha256, folder_sha256
 from training.data.unlabelled import unlabelled_cases
+from training.data_place import folder_of
 from training.training_errors import DataError
 
-BESIDE = (*FILES, ANNOTATED, GIVEN, FINGERPRINT)
+BESIDE = (*FILES, ANNOTATED, GIVEN, FINGERPRINT, SPLITS)
 """What is read beside a datalist."""
 
 
@@ -34,7 +35,7 @@ def input_sha256(path: Path, *, is_data: bool = False, is_images: bool = False) 
     """
     if not is_data and not is_images:
         return folder_sha256(path)
-    base = path if path.is_dir() else path.parent
+    base = folder_of(path)
     own = files_in(path, follow=False) if path.is_dir() else [path]
     named = [(file.relative_to(base).as_posix(), file) for file in own]
     known = set(own)
@@ -51,7 +52,8 @@ def input_sha256(path: Path, *, is_data: bool = False, is_images: bool = False) 
 def _of_data(path: Path) -> Iterator[tuple[str, Path]]:
     """The files of a data set's cases, named by these and not by where they lie, and what is said of them."""
     if not path.is_dir():
-        yield from ((name, path.parent / name) for name in BESIDE if (path.parent / name).is_file())
+        beside = folder_of(path)
+        yield from ((name, beside / name) for name in BESIDE if (beside / name).is_file())
     for case in find_cases(path).cases:
         if case.prepared is not None:
             stored = case.labels.parent

@@ -12,6 +12,7 @@ from pathlib import Path
 from model.label_files import FILES, IGNORE, find_label_file, find_label_set, ignored_id
 from model.labels import LabelSet
 from model.model_errors import LabelSetError, RegionsError
+from training.data_place import folder_of
 from training.recipes.recipe import FOREGROUND, Channels
 from training.training_errors import RecipeError
 
@@ -90,7 +91,7 @@ def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
     else:
         said = f"{stated[first]} is {first}, label set {labels.name} that it is {there}"
     count = f"{len(apart)} ids differ" if len(apart) > 1 else "1 id differs"
-    return f"{find_label_file(_base(data))}: says that {said}; {count}"
+    return f"{find_label_file(folder_of(data))}: says that {said}; {count}"
 
 
 def _stated_names(data: Path) -> dict[int, str]:
@@ -103,7 +104,7 @@ def _stated_names(data: Path) -> dict[int, str]:
     if labels is None:
         return {}
     names = labels.names_by_id
-    ignored = ignored_id(find_label_file(_base(data)))
+    ignored = ignored_id(find_label_file(folder_of(data)))
     return names if ignored is None else {**names, ignored: IGNORE}
 
 
@@ -113,8 +114,8 @@ def label_set_beside(data: Path) -> LabelSet | None:
     Raises:
         RecipeError: it is one of regions.
     """
-    folder = _base(data)
-    if not data.exists() or not any((folder / file).is_file() for file in FILES):
+    folder = folder_of(data)
+    if not any((folder / file).is_file() for file in FILES):
         return None
     try:
         return find_label_set(folder, regions=False)
@@ -165,8 +166,3 @@ def _remedy(folder: Path, folders: Sequence[Path], labels: LabelSet, outputs: Ch
         return f"renumber {folder} as {folders[0]}"
     odd = next((other for other in folders[1:] if disagreement(other, own, outputs) is not None), None)
     return TAKE_OWN if odd is None else f"renumber {odd} as {folders[0]}, and {TAKE_OWN}"
-
-
-def _base(data: Path) -> Path:
-    """The folder in which a data set's own files lie: that of a datalist, or itself."""
-    return data if data.is_dir() else data.parent

@@ -27,7 +27,7 @@ from model.label_files import FILES, IGNORE, ignored_id
 from model.labels import LabelSet
 from model.manifest.intensity import needs_mask
 from model.manifest.resampling import along_axes
-from training.data.folders import DATASET
+from training.data_place import DATASET
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
 

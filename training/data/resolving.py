@@ -22,6 +22,7 @@ from training.data.fingerprint import (
 )
 from training.data.folders import CaseFiles, labelled_cases
 from training.data.quick_hash import data_sha256
+from training.data_place import folder_of
 from training.recipes.image_options import AnyIntensity, FingerprintIntensity
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError, RecipeError
@@ -68,7 +69,7 @@ def resolved(
 def fingerprint_for(folders: Sequence[Path], recipe: Recipe, workers: int) -> Fingerprint:
     """The fingerprint beside the data, or a new one."""
     cases = [case for folder in folders for case in labelled_cases(folder)]
-    base = folders[0] if folders[0].is_dir() else folders[0].parent
+    base = folder_of(folders[0])
     if len(folders) == 1 and (base / FINGERPRINT).is_file():
         fingerprint = read_fingerprint(base / FINGERPRINT)
         if {case.name for case in fingerprint.cases} != {case.name for case in cases}:

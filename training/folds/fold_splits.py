@@ -6,6 +6,8 @@
 | the data's datalist, or the one given | MONAI: `"fold": 0` … in every entry of `training` |
 | nowhere | cases in an order drawn by the seed, dealt out to the folds in turn |
 
+Where a datalist is given as the data, the folds in its entries go before a file beside it.
+
 Cases that hold nothing but pseudo-labels are not dealt out: no network can be judged on them, and all folds
 train on them.
 """
@@ -19,6 +21,7 @@ import numpy as np
 
 from training.data.doubled_cases import refuse_common_names
 from training.data.folders import SPLITS, CaseFiles, find_cases
+from training.data_place import folder_of
 from training.training_errors import DataError, NoDataError
 from training.whole_files import read_json
 
@@ -94,8 +97,11 @@ def drawn_folds(names: Sequence[str], folds: int, seed: int) -> tuple[tuple[str,
 
 def _stated(folders: Sequence[Path], cases: Sequence[CaseFiles]) -> Split | None:
     """What the data say by themselves."""
+    in_entries = _from_fields(folders[0], cases) if folders[0].is_file() else None
+    if in_entries is not None:
+        return in_entries  # It is what was given; another file beside it may be of other cases.
     names = [case.name for case in cases]
-    files = [folder / SPLITS for folder in folders if (folder / SPLITS).is_file()]
+    files = [folder_of(folder) / SPLITS for folder in folders if (folder_of(folder) / SPLITS).is_file()]
     if files:
         return _from_nnunet(files[0], names)
     return _from_fields(folders[0], cases)

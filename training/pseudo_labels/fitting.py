@@ -8,7 +8,7 @@ from model.bundle import ModelBundle
 from model.label_files import find_label_set
 from model.labels import LabelSet, channel_ids
 from model.model_errors import LabelSetError
-from training.data.folders import DATASET
+from training.data_place import DATASET, folder_of
 from training.training_errors import DataError, RecipeError
 from training.whole_files import read_json
 
@@ -30,9 +30,8 @@ def labels_of(data: Path, given: str | None, bundle: ModelBundle) -> LabelSet:
         RecipeError: there is no such label set.
         DataError: the bundle has other ids for the same structures, or other structures for the same ids.
     """
-    folder = data if data.is_dir() else data.parent
     try:
-        labels = find_label_set(given or folder, regions=False)
+        labels = find_label_set(given or folder_of(data), regions=False)
     except LabelSetError as error:
         raise RecipeError(f"{error}; give --label-set") from error
     found = bundle.manifest.output.as_label_set()

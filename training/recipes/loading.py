@@ -16,6 +16,7 @@ from model.label_files import FILES, find_label_set
 from model.labels import LABEL_SETS, LabelSet
 from model.model_errors import LabelSetError
 from model.schema import KIND, SchemaError, dump, parse
+from training.data_place import folder_of
 from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.recipe import Channels, Recipe, channel_names
 from training.training_errors import RecipeError
@@ -123,11 +124,10 @@ def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> N
         return
     if data is None:
         raise LabelSetError("data needs a data-set folder; give one with --data")
-    if data.is_file():  # A datalist; its label set lies beside it.
-        data = data.parent
-    if not any((data / file).is_file() for file in FILES):
-        raise LabelSetError(f"{data}: has no {' or '.join(FILES)}, which `label_set: data` asks for")
-    document["label_set"] = dump(find_label_set(data, regions=False))
+    beside = folder_of(data)
+    if not any((beside / file).is_file() for file in FILES):
+        raise LabelSetError(f"{beside}: has no {' or '.join(FILES)}, which `label_set: data` asks for")
+    document["label_set"] = dump(find_label_set(beside, regions=False))
 
 
 def _fill_in_channels(document: dict[str, Any]) -> None:

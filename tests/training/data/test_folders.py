@@ -87,6 +87,14 @@ def test_a_data_set_is_called_what_it_calls_itself_or_its_folder(tmp_path, text,
     assert data_name(folder) == name
 
 
+@pytest.mark.parametrize(("text", "name"), [('{"name": "cubes", "training": []}', "cubes"), ("{}", "folder")])
+def test_a_datalist_is_called_what_it_calls_itself_or_its_folder(tmp_path, text, name):
+    datalist = tmp_path / "folder" / "mine.json"
+    datalist.parent.mkdir()
+    datalist.write_text(text)
+    assert data_name(datalist) == name
+
+
 def write_files(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

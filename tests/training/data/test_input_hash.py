@@ -72,6 +72,7 @@ def test_what_a_data_set_is_not_read_from_does_not_count(tmp_path):
         "list/given.json",
         "list/labels.json",
         "list/fingerprint.json",
+        "list/splits_final.json",
     ],
 )
 def test_a_datalist_counts_with_all_that_it_names_and_that_lies_beside_it(tmp_path, changed):

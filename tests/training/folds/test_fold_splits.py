@@ -146,6 +146,21 @@ def test_the_folds_of_a_datalist_count(tmp_path):
     assert split.origin == f"{folder} (fold of each case)"
 
 
+def test_a_split_beside_a_datalist_of_any_name_counts(tmp_path):
+    folder = datalist(tmp_path, [None] * 3)
+    path = (folder / "dataset.json").rename(folder / "mine.json")
+    beside = nnunet(folder, ["case0", "case2"], ["case1"])
+    split = find_split([path], labelled_cases(path), None, seed=0)
+    assert split == Split(held_out=(("case0", "case2"), ("case1",)), origin=str(beside))
+
+
+def test_the_folds_of_the_datalist_that_is_given_go_before_a_split_beside_it(tmp_path):
+    folder = datalist(tmp_path, [1, 0, 1])
+    nnunet(folder, ["other"], ["another"])
+    path = folder / "dataset.json"
+    assert find_split([path], labelled_cases(path), None, seed=0).origin == f"{path} (fold of each case)"
+
+
 def test_a_datalist_can_be_given_for_cases_that_lie_elsewhere(tmp_path):
     path = datalist(tmp_path, [1, 0, 1]) / "dataset.json"
     cases = cases_named(["case0", "case1", "case2"])

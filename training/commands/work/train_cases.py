@@ -7,7 +7,8 @@ from pathlib import Path
 
 from training.data.checking import Expected, checked_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
-from training.data.folders import DATASET, CaseFiles, split_cases
+from training.data.folders import CaseFiles, split_cases
+from training.data_place import document_of
 from training.folds.fold_splits import named_apart
 from training.recipes.recipe import Recipe
 from training.training_errors import RecipeError
@@ -49,9 +50,8 @@ def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
 
 def _other_lists(folder: Path) -> list[str]:
     """Names of the lists of a datalist that hold cases beside `training`, as `validation` of AMOS22."""
-    file = folder / DATASET if folder.is_dir() else folder
     try:
-        document = read_json(file)
+        document = read_json(document_of(folder))
     except (OSError, ValueError):
         return []
     if not isinstance(document, dict) or not document.get("training"):
