@@ -26,10 +26,7 @@ HEAVY = {"onnxruntime", "openvino", "ray"}
 LATE = {
     "predict": {"inference"},
     "training.runs.run": {"training"},
-    **{
-        f"model.commands.{name}": {"model"}
-        for name in ("import_nnunet", "import_monai", "import_onnx", "verify")
-    },
+    "model.commands.work.verify_work": {"model"},
 }
 """Packages of ours that a module imports inside functions: its help, or all ways but one, need no torch,
 or nothing of it that takes as long."""
@@ -89,7 +86,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "model.commands": Rule({"model.commands", "model.importers", "model.changing", *LEAN_MODEL}, set()),
     # Judging a bundle is the business of eval; the command hands it the bundle's folder and its labels.
-    "model.commands.verify": Rule(
+    "model.commands.work.verify_work": Rule(
         {
             *("model.commands", "model.importers", "model.changing", *LEAN_MODEL),
             *("eval.verification", "eval.benchmark.cold_runs", "eval.eval_errors"),
@@ -522,6 +519,15 @@ WITHOUT_TORCH = (
     *(f"training.commands.{name}" for name in ("train", "export", "ensemble", "cross_validate", "untrained")),
     "training.data.fresh_cases",
 )
+
+
+def test_help_of_a_command_on_models_waits_for_no_package_but_numpy():
+    names = [f"model.commands.{path.stem}" for path in (ROOT / "model/commands").glob("[a-z]*.py")]
+    assert "model.commands.verify" in names
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {names}]; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    slow = {"torch", "monai", "onnx", "onnxruntime", "scipy", "matplotlib", "SimpleITK"}
+    assert slow & set(run.stdout.split()) == set()
 
 
 def test_what_describes_a_network_or_makes_cases_needs_no_torch():

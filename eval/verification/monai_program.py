@@ -6,16 +6,23 @@ a configuration of MONAI's classes in plain values (`model.importers.monai` wrot
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel
-import numpy as np
-import torch
-from monai.bundle import ConfigParser
-from monai.data import decollate_batch, list_data_collate
-from numpy.typing import NDArray
+try:
+    import nibabel
+    import numpy as np
+    import torch
+    from monai.bundle import ConfigParser
+    from monai.data import decollate_batch, list_data_collate
+    from numpy.typing import NDArray
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {error.name} is not installed for {sys.executable}; "
+        "run `make training`, or add --python with one that has monai and nibabel"
+    )
 
 LATER = ("AsDiscreted", "KeepLargestConnectedComponentd")
 """What is done once, after the mean over networks."""

@@ -4,11 +4,18 @@ Started by its path with any Python that has `nnunetv2`; needs nothing of this p
 """
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+try:
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {error.name} is not installed for {sys.executable}; "
+        "run `make peers` and add --python .venv-peers/bin/python"
+    )
 
 
 def main() -> None:

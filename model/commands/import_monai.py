@@ -8,12 +8,11 @@ reason; in both cases nothing is written
 """
 
 import argparse
-import logging
 from pathlib import Path
 
-from model.commands.packaging_options import add_packaging, add_priority, packaging_of
+from model.commands.packaging_options import add_packaging, add_priority
 
-logger = logging.getLogger(__name__)
+WORK = "model.commands.work.import_trained_work"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,26 +33,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_priority(parser)
     add_packaging(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Import as the command line says.
-
-    Raises:
-        RefusedModelError: it is no such model, or one that cannot be expressed.
-        ParityError: onnxruntime and torch disagree; nothing is left behind.
-        MeasurementError: the memory of a network could not be measured.
-        BundleError: there is something else at `--output`.
-    """
-    from model.importers.monai.importing import import_monai  # Needs torch, which --help does not.
-
-    bundle = import_monai(
-        arguments.model,
-        arguments.output,
-        packaging_of(arguments),
-        folds=arguments.folds,
-        checkpoint=arguments.checkpoint,
-        priority=arguments.priority,
-    )
-    logger.info("done: %s", bundle.folder)
-    return 0

@@ -8,19 +8,18 @@ reason; in both cases nothing is written
 """
 
 import argparse
-import logging
 from pathlib import Path
 
-from model.commands.packaging_options import add_packaging, packaging_of
+from model.commands.packaging_options import add_packaging
 from model.importers.nnunet_folder import DEFAULT_CHECKPOINT, DEFAULT_CONFIGURATION
 
-logger = logging.getLogger(__name__)
+WORK = "model.commands.work.import_trained_work"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line of `import nnunet`."""
     parser.add_argument(
-        "results",
+        "model",
         type=Path,
         metavar="RESULTS_DIR_OR_ZIP",
         help="folder with plans.json, one that holds such a folder, or a zip of nnUNetv2_export_model_to_zip",
@@ -47,27 +46,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write files that take windows of any size, so that `verify --explore` can try others",
     )
     add_packaging(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Import as the command line says.
-
-    Raises:
-        RefusedModelError: it is no such model, or one that cannot be expressed.
-        ParityError: onnxruntime and torch disagree; nothing is left behind.
-        MeasurementError: the memory of a network could not be measured.
-        BundleError: there is something else at `--output`.
-    """
-    from model.importers.nnunet import import_nnunet  # Needs torch, which --help does not.
-
-    bundle = import_nnunet(
-        arguments.results,
-        arguments.output,
-        packaging_of(arguments),
-        configuration=arguments.configuration,
-        folds=arguments.folds,
-        checkpoint=arguments.checkpoint,
-        any_trainer=arguments.any_trainer,
-    )
-    logger.info("done: %s", bundle.folder)
-    return 0

@@ -84,7 +84,7 @@ def made_labels(tmp_path, monkeypatch):
         source = tmp_path / ("fp32" if fp32 else "bf16") / "a.nii.gz"
         return Contender(name=name, command=lambda case, folder: ["cp", str(source), str(folder)])
 
-    monkeypatch.setattr("model.commands.verify.leanseg", made)
+    monkeypatch.setattr("model.commands.work.verify_work.leanseg", made)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,10 @@ def test_networks_of_any_window_are_given_others(subject, tmp_path, capsys):
 @pytest.mark.parametrize("option", ["--against labels", "--truth"])
 def test_missing_label_maps_are_noticed_before_anything_runs(option, subject, tmp_path, capsys, monkeypatch):
     """Of the cases a, b and c, only a has a label map."""
-    monkeypatch.setattr("model.commands.verify.run_all", lambda *_: pytest.fail("nnU-Net was run"))
-    monkeypatch.setattr("model.commands.verify.leanseg", lambda *_, **__: pytest.fail("LeanSeg was run"))
+    monkeypatch.setattr("model.commands.work.verify_work.run_all", lambda *_: pytest.fail("nnU-Net was run"))
+    monkeypatch.setattr(
+        "model.commands.work.verify_work.leanseg", lambda *_, **__: pytest.fail("LeanSeg was run")
+    )
     for name in ("b", "c"):
         (tmp_path / "images" / f"{name}_0000.nii.gz").touch()
     for folder, complaint in (

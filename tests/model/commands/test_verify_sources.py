@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +16,7 @@ from model.labels import FLARE22
 from model.manifest.output import Output, Sigmoid
 from tests.inference.bundles import PROVENANCE, THRESHOLDS, make_bundle, member
 from tests.peers.nnunet_models import KINDS, dataset_of, plans_of
+from tests.places import ROOT
 
 CHANNELS = ("background", *(f"structure {i}" for i in range(1, 5)))
 OWN = Output(
@@ -68,8 +71,12 @@ def call(tmp_path, monkeypatch):
             source = tmp_path / source / "a.nii.gz"
             return Contender(name=name, command=lambda case, folder: ["cp", str(source), str(folder)])
 
-        monkeypatch.setattr("model.commands.verify.leanseg", lambda name, *_, **__: copied("ours", name))
-        monkeypatch.setattr("model.commands.verify.nnunet", lambda *_, **__: copied("theirs", "nnU-Net"))
+        monkeypatch.setattr(
+            "model.commands.work.verify_work.leanseg", lambda name, *_, **__: copied("ours", name)
+        )
+        monkeypatch.setattr(
+            "model.commands.work.verify_work.nnunet", lambda *_, **__: copied("theirs", "nnU-Net")
+        )
         changes = {"output": output, "provenance": of or provenance()}
         shutil.rmtree(tmp_path / "bundle", ignore_errors=True)
         thresholds = THRESHOLDS[: len(output.channels) - 1]
@@ -145,14 +152,14 @@ def test_an_id_that_the_model_has_not_is_refused(call, tmp_path, capsys):
     ],
 )
 def test_another_model_is_refused_before_it_runs(of, changes, complaint, call, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("model.commands.verify.run_all", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr("model.commands.work.verify_work.run_all", lambda *_: pytest.fail("it was run"))
     assert call(OWN, "nnunet", write_model(tmp_path / "results", **changes), of=of) == (2, None)
     assert complaint in capsys.readouterr().err
 
 
 def test_folds_and_channels_are_looked_at_before_anything_runs(call, tmp_path, capsys, monkeypatch):
     """The bundle has fold 0 and one channel; nnU-Net has fold 1 alone, and the case has two channels."""
-    monkeypatch.setattr("model.commands.verify.run_all", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr("model.commands.work.verify_work.run_all", lambda *_: pytest.fail("it was run"))
     model = write_model(tmp_path / "results")
     (model / "fold_0").rename(model / "fold_1")
     assert call(OWN, "nnunet", model) == (2, None)
@@ -165,17 +172,32 @@ def test_folds_and_channels_are_looked_at_before_anything_runs(call, tmp_path, c
     )
 
 
-def test_a_python_without_nnunet_is_told_apart(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("kind", "package", "remedy"),
+    [
+        ("nnunet", "torch", "run `make peers` and add --python .venv-peers/bin/python"),
+        ("monai", "nibabel", "run `make training`, or add --python with one that has monai and nibabel"),
+    ],
+)
+def test_a_python_without_the_program_is_named(kind, package, remedy):
+    """`-S` hides site-packages, as if nothing had been installed."""
+    program = ROOT / f"eval/verification/{kind}_program.py"
+    ran = subprocess.run([sys.executable, "-S", program], capture_output=True, text=True, check=False)
+    said = f"error: {package} is not installed for {sys.executable}; {remedy}\n"
+    assert (ran.returncode, ran.stderr) == (1, said)
+
+
+def test_what_a_program_says_is_missing_is_passed_on(tmp_path, capsys):
     (tmp_path / "images").mkdir()
     write_map(tmp_path / "images" / "a_0000.nii.gz", {})
     changes = {"output": OWN, "provenance": provenance()}
     bundle = make_bundle(tmp_path / "bundle", [member(file="fold-0.onnx")], **changes).folder
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'nnunetv2'\"; exit 1\n")
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     python.chmod(0o755)
     model = write_model(tmp_path / "results")
     words = ["--against", "nnunet", str(model), "--images", str(tmp_path / "images")]
     assert main(["verify", str(bundle), *words, "--python", str(python)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: nnU-Net failed on a: ModuleNotFoundError")
-    assert line.endswith("run `make peers` and add --python .venv-peers/bin/python")
+    assert line.startswith("error: nnU-Net failed on a: torch is not installed for ")
+    assert line.endswith("; run `make peers` and add --python .venv-peers/bin/python")

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from model.__main__ import main
 from model.bundle import load_bundle
-from model.commands.import_onnx import intensity_of
+from model.commands.work.import_onnx_work import intensity_of
 from model.importers.bare_onnx import FILE
 from model.importers.refusals import RefusedModelError
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
