@@ -148,7 +148,7 @@ class CaseSteps:
             pieces = count_pieces(labels, view.canonical.geometry)
             runs, removed = clean_labels(labels, runs, view, manifest, attempt.warn)
             stored = view.orientation.undo(labels)
-            seen = stored if manifest.preprocessing.orientation == "stored" else labels
+            seen = view.looked_at.undo(labels)
             cut = cut_structures(seen, box, view.box, view.volume.geometry.spacing_zyx_mm)
             winners = [ballot.winners for ballot in attempt.ballots]
             judgement = judge(

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from inference.geometry import Box
-from inference.imaging.orientation import Orientation
-from inference.imaging.volume import Volume, crop, foreground_box, to_canonical
+from inference.imaging.orientation import AS_IT_IS, OF_RAS, Orientation
+from inference.imaging.volume import Volume, crop, foreground_box, to_canonical, turned
 from inference.postprocessing.midline import Midline, body_middle
 from inference.preprocessing.intensity import nonzero_filled
 from model.manifest.document import Manifest
@@ -21,6 +21,8 @@ class CaseView:
     """What turns it back to the stored order."""
     volume: Volume
     """Turned as the networks want it, not cropped."""
+    looked_at: Orientation
+    """What turns that to canonical."""
     box: Box
     """What cropping leaves of it."""
 
@@ -42,11 +44,15 @@ def view_case(volume: Volume, manifest: Manifest) -> CaseView:
     """Turn a volume, as read, as the networks of a manifest look at it, and find what cropping leaves."""
     canonical, orientation = to_canonical(volume)
     steps = manifest.preprocessing
-    looked_at = canonical if steps.orientation == "canonical" else volume
-    box = Box(start_zyx=(0, 0, 0), stop_zyx=looked_at.geometry.size_zyx)
+    seen, looked_at = {
+        "canonical": (canonical, AS_IT_IS),
+        "stored": (volume, orientation),
+        "ras": (turned(canonical, OF_RAS), OF_RAS),
+    }[steps.orientation]
+    box = Box(start_zyx=(0, 0, 0), stop_zyx=seen.geometry.size_zyx)
     if steps.crop != "none":
-        box = foreground_box(looked_at, positive=steps.crop == "positive", margin=steps.crop_margin)
+        box = foreground_box(seen, positive=steps.crop == "positive", margin=steps.crop_margin)
     networks = manifest.networks().values()
     if any(needs_mask(each) for network in networks for each in manifest.intensities_of(network)):
-        looked_at = replace(looked_at, filled=nonzero_filled(looked_at.channels))
-    return CaseView(canonical=canonical, orientation=orientation, volume=looked_at, box=box)
+        seen = replace(seen, filled=nonzero_filled(seen.channels))
+    return CaseView(canonical=canonical, orientation=orientation, volume=seen, looked_at=looked_at, box=box)

@@ -25,8 +25,7 @@ def sided_labels(decisions: U8, view: CaseView, manifest: Manifest, warn: Warn) 
         manifest: what the structures are.
         warn: told where labels are noise.
     """
-    if manifest.preprocessing.orientation == "stored":
-        decisions = view.orientation.apply(decisions)
+    decisions = view.looked_at.apply(decisions)
     geometry = view.canonical.geometry
     try:
         return split_with_runs(decisions, geometry, manifest.output, lambda: view.middle(manifest))

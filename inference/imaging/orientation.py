@@ -44,6 +44,12 @@ class Orientation:
         return tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flipped)
 
 
+AS_IT_IS = Orientation(axes=(0, 1, 2), flipped=(False, False, False))
+"""What turns nothing."""
+OF_RAS = Orientation(axes=(0, 1, 2), flipped=(False, True, True))
+"""What turns S, A, R (nibabel's RAS, its axes in the order z, y, x) to canonical, and canonical to that."""
+
+
 def orientation_of(geometry: Geometry) -> Orientation:
     """The permutation and flips that bring a grid's axes closest to canonical LPS.
 

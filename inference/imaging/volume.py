@@ -58,15 +58,17 @@ def to_canonical(volume: Volume) -> tuple[Volume, Orientation]:
     `orientation.undo(array)` turns an array on the canonical grid back into the stored order.
     """
     orientation = orientation_of(volume.geometry)
-    return (
-        replace(
-            volume,
-            array=orientation.apply(volume.array),
-            geometry=orient(volume.geometry, orientation),
-            further=tuple(orientation.apply(array) for array in volume.further),
-            filled=None if volume.filled is None else orientation.apply(volume.filled),
-        ),
-        orientation,
+    return turned(volume, orientation), orientation
+
+
+def turned(volume: Volume, orientation: Orientation) -> Volume:
+    """The volume with its axes turned, at its place in the world; a view."""
+    return replace(
+        volume,
+        array=orientation.apply(volume.array),
+        geometry=orient(volume.geometry, orientation),
+        further=tuple(orientation.apply(array) for array in volume.further),
+        filled=None if volume.filled is None else orientation.apply(volume.filled),
     )
 
 

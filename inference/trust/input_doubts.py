@@ -137,7 +137,7 @@ def _slice_doubts(geometry: Geometry, manifest: Manifest) -> list[str]:
     elif slices * apart_mm < LEAST_HEIGHT_MM:
         doubts.append(f"covers only {slices * apart_mm:.0f} mm from feet to head; {EXPECT_POOR}")
     own_mm = [member.spacing_zyx_mm[0] for member in manifest.members if "z" not in member.kept_spacing]
-    if own_mm and manifest.preprocessing.orientation == "canonical" and apart_mm > THICK * max(own_mm):
+    if own_mm and manifest.preprocessing.orientation != "stored" and apart_mm > THICK * max(own_mm):
         doubts.append(
             f"its slices are {apart_mm:.1f} mm apart, the networks' own {max(own_mm):g} mm; expect poor "
             "labels, give thinner slices"

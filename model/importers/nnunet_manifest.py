@@ -29,8 +29,8 @@ from model.manifest.resampling import (
 from model.manifest.tiling import NnunetImportance, Tiling
 from model.manifest.window import AnyWindow, FixedWindow
 
-STORED = "SPL"
-"""Letters of the stored axes z, y, x where arrays stay as the file has them."""
+OWN = "SPL"
+"""Letters of the axes z, y, x of the reader's arrays, however those lie in the body."""
 T = TypeVar("T")
 ORDERS: Mapping[int, Literal["nearest", "linear", "cubic"]] = {0: "nearest", 1: "linear", 3: "cubic"}
 MR_NAMES = ("mr", "t1", "t2", "flair", "dwi", "adc", "pd")
@@ -60,7 +60,7 @@ def inputs_of(plans: Plans) -> tuple[Input, ...]:
 def preprocessing_of(plans: Plans) -> Preprocessing:
     """What happens before windows are cut."""
     return Preprocessing(
-        orientation="stored",
+        orientation=plans.orientation,
         crop="nonzero",
         normalize="before_resampling",
         resampling=resampling_of(plans.data),
@@ -92,7 +92,7 @@ def member_of(plans: Plans, file: str, mirrored: Sequence[int], *, any_window: b
         kept_spacing=(AXES[plans.transpose[0]],) if plans.flat else (),
         window_zyx=_stored(plans, plans.patch),
         window=_any_window(plans) if any_window else FixedWindow(),
-        axes="".join(STORED[axis] for axis in plans.transpose),
+        axes="".join(OWN[axis] for axis in plans.transpose),
         tiling=Tiling(
             importance=NnunetImportance(),
             mirror_axes=tuple(AXES[axis] for axis in axes),

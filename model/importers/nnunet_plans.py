@@ -1,7 +1,7 @@
 """What `plans.json` and `dataset.json` of nnU-Net v2 say of one configuration.
 
-Lists along axes are in nnU-Net's own order: the stored axes (z, y, x), transposed by `transpose_forward`. A
-flat configuration has two axes; its spacing and patch get the slice in front.
+Lists along axes are in nnU-Net's own order: the axes of its reader (z, y, x), transposed by
+`transpose_forward`. A flat configuration has two axes; its spacing and patch get the slice in front.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,12 @@ from model.importers.refusals import RefusedModelError
 
 PREPROCESSORS = ("DefaultPreprocessor",)
 LABEL_MANAGERS = ("LabelManager",)
-READERS: Mapping[str, Literal["stored", "canonical"]] = {
+READERS: Mapping[str, Literal["stored", "ras"]] = {
     "SimpleITKIO": "stored",
     "NibabelIO": "stored",
+    "NibabelIOWithReorient": "ras",
 }
-"""Readers of images to whether they leave arrays as the file has them."""
+"""Readers of images to how their arrays lie: as the file has them, or turned."""
 ANY_SIDE = 1.0
 """Stands for the spacing between the slices of a flat configuration, which every image keeps."""
 
@@ -66,8 +67,10 @@ class Plans:
     """Whether networks see one slice at a time."""
     spacing: ZyxMm
     patch: Zyx
+    orientation: Literal["stored", "ras"]
+    """How its reader turns images."""
     transpose: tuple[int, int, int]
-    """Stored axis that is the n-th of nnU-Net's."""
+    """Axis of the reader's that is the n-th of nnU-Net's."""
     channels: tuple[Channel, ...]
     data: Resampler
     scores: Resampler
@@ -137,6 +140,7 @@ def plans_of(documents: Documents, configuration: str) -> Plans:
         flat=flat,
         spacing=_three(spacing, ANY_SIDE, f"{where}: spacing"),
         patch=_whole(_three(patch, 1.0, f"{where}: patch_size")),
+        orientation=READERS[plans.get("image_reader_writer", "SimpleITKIO")],
         transpose=_transpose(plans, documents.plans_place),
         channels=channels,
         data=_resampler(stated, "resampling_fn_data", where),

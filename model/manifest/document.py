@@ -50,9 +50,10 @@ class Input:
 class Preprocessing:
     """What happens to a case before windows are cut from it."""
 
-    orientation: Literal["canonical", "stored"] = "canonical"
-    """`canonical`: arrays are turned to S, P, L first. `stored`: they stay as the file has them, which
-    nnU-Net's readers do; `axes` is then relative to the file's own."""
+    orientation: Literal["canonical", "stored", "ras"] = "canonical"
+    """`canonical`: arrays are turned to S, P, L first. `stored`: they stay as the file has them, which most
+    readers of nnU-Net do. `ras`: they are turned to S, A, R (nnU-Net's `NibabelIOWithReorient`). S, P, L in
+    `axes` then stand for the first, second and third axis of these arrays, wherever they run."""
     crop: Literal["none", "nonzero", "positive"] = "none"
     """`nonzero`: to the box around voxels that are not 0 in any channel (nnU-Net). `positive`: around those
     that are above 0 in any channel (MONAI `CropForeground`)."""

@@ -8,6 +8,7 @@ import pytest
 
 from inference.errors import InputError
 from inference.geometry import Box, Geometry
+from inference.imaging.orientation import OF_RAS
 from inference.imaging.volume import Volume
 from inference.postprocessing import runs
 from inference.predictor import Predictor
@@ -17,6 +18,7 @@ from model.labels import FLARE23
 from model.manifest.clean_up import MinVoxels, MinWholeVolume
 from model.manifest.document import Input, Preprocessing
 from model.manifest.output import Output
+from model.manifest.resampling import SeparateAxisResampling
 from model.manifest.tiling import ConstantImportance
 from tests.inference.bundles import INTENSITY, abdomen, hu, localization, make_bundle, member
 
@@ -68,6 +70,27 @@ def test_right_labels_in_every_orientation(predictor, axes, signs):
     found = predictor.predict(Volume(array=hu(truth), geometry=geometry)).labels
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, truth)
+
+
+def test_ras_is_an_image_as_a_file_in_ras_has_it(tmp_path):
+    """Of two voxels as near the nearest is the one before, so that the way an axis runs can be seen."""
+    nearest = SeparateAxisResampling(in_plane="nearest", along="nearest", above_ratio=0.0)
+    ids = [FLARE23.ids[name] for name in ("liver", "aorta", "tumor")]
+    tissue = np.random.default_rng(0).choice([0, *ids], (6, 12, 16)).astype(np.uint8)
+    # Array axes z, y, x towards superior, anterior, right.
+    as_ras, in_ras = stored(tissue, (0, 1, 2), (1, -1, -1))
+    found = {}
+    for kind in ("stored", "ras", "canonical"):
+        steps = Preprocessing(orientation=kind, resampling=nearest)
+        bundle = make_bundle(tmp_path / kind, [member(spacing_zyx_mm=(2.5, 3, 2))], preprocessing=steps)
+        found[kind] = Predictor(bundle, device="cpu", threads=1)
+    expected = found["stored"].predict(Volume(array=hu(as_ras), geometry=in_ras)).labels
+    back = OF_RAS.apply(expected)
+    assert (found["canonical"].predict(volume_of(tissue)).labels != back).any()
+    for axes, signs in ORIENTATIONS[::5]:
+        given, geometry = stored(tissue, axes, signs)
+        labels = found["ras"].predict(Volume(array=hu(given), geometry=geometry)).labels
+        np.testing.assert_array_equal(labels, stored(back, axes, signs)[0])
 
 
 @pytest.mark.parametrize("slices", [1, 2, 3])

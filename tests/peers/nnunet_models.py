@@ -40,8 +40,9 @@ KINDS = {
     "flat": {"configuration": "2d", "spacing": [2.5, 2.5], "patch": [64, 64]},
     "five_folds": {},
     "lowres": {"configuration": "3d_lowres", "spacing": [6.0, 6.0, 6.0], "patch": [24, 32, 32]},
+    "reoriented": {"reader": "NibabelIOWithReorient"},
 }
-"""The ten kinds of models: what is unlike the first one."""
+"""The eleven kinds of models: what is unlike the first one."""
 
 
 def resampling(order):
@@ -92,7 +93,7 @@ def plans_of(kind, dataset):
         "plans_name": "nnUNetPlans",
         "original_median_spacing_after_transp": [5.0, 2.5, 2.5],
         "original_median_shape_after_transp": [43, 127, 155],
-        "image_reader_writer": "SimpleITKIO",
+        "image_reader_writer": kind.get("reader", "SimpleITKIO"),
         "transpose_forward": transpose,
         "transpose_backward": [transpose.index(axis) for axis in range(3)],
         "configurations": {

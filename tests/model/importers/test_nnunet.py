@@ -75,6 +75,13 @@ def test_what_the_manifest_says_of_isotropic_ct_plans(tmp_path):
     assert output.channels == ("background", "structure 1", "structure 2", "structure 3", "structure 4")
 
 
+def test_the_reader_says_how_arrays_lie(tmp_path):
+    steps = preprocessing_of(plans_in(tmp_path, "reoriented"))
+    assert steps.orientation == "ras"
+    with pytest.raises(RefusedModelError, match="image_reader_writer is Tiff3DIO, known are SimpleITKIO"):
+        plans_in(tmp_path / "b", "isotropic", lambda plans, _: plans.update(image_reader_writer="Tiff3DIO"))
+
+
 def test_transposed_axes_are_told_in_the_order_of_the_file(tmp_path):
     """transpose_forward [1, 2, 0]: nnU-Net's axes run along the file's y, x, z."""
     member = member_of(plans_in(tmp_path, "transposed"), "fold-0.onnx", (0,))
