@@ -41,7 +41,10 @@ TRAINERS = re.compile(
     r"|(Vanilla)?Ada[mn](1en3|3en4|1en1|CosAnneal)?|NoDeepSupervision|_probabilisticOversampling(_\d+)?)?"
     r"(_\d+(epochs?|ep))?(_?NoMirroring)?"
 )
-"""Trainers of nnU-Net that build the network as the plans say; `nnUNetTrainerBN` and Primus do not."""
+"""Trainers of nnU-Net that build the network as the plans say."""
+
+OTHER_BUILDERS = re.compile(r"nnUNetTrainerBN|.*Primus.*")
+"""Trainers of nnU-Net that build another one, which cannot be expressed: batch norm, transformers."""
 
 NO_HASH = "0" * 64
 """Stands for the hash of a file that is not written yet."""
@@ -184,6 +187,11 @@ def _check_fold(fold: Fold, first: Fold, configuration: str | None, *, any_train
     if fold.configuration != first.configuration:
         raise RefusedModelError(
             f"{fold.where}: is of {fold.configuration}, fold {first.name} of {first.configuration}"
+        )
+    if OTHER_BUILDERS.fullmatch(fold.trainer):
+        raise RefusedModelError(
+            f"{fold.where}: was trained by {fold.trainer}, which builds another network than the plans say, "
+            "one that cannot be expressed (batch norm, or a transformer)"
         )
     if not any_trainer and not TRAINERS.fullmatch(fold.trainer):
         raise RefusedModelError(

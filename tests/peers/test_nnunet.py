@@ -1,6 +1,7 @@
 """Bundles of real nnU-Net models give the labels of nnU-Net's own predictor.
 
-Eleven kinds of models are made by nnU-Net's own code, and both programs label a phantom and a crop of a real CT.
+Eleven kinds of models are made by nnU-Net's own code, and both programs label a phantom and a crop of a real
+CT.
 Needs `make peers`; LEANSEG_PEERS_PYTHON names another Python that has nnunetv2.
 """
 

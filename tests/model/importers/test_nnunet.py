@@ -304,6 +304,15 @@ def test_an_unknown_trainer_unless_the_user_knows_it(capsys, tmp_path):
     assert "MyTrainer" in bundle.manifest.provenance.recipe
 
 
+@pytest.mark.parametrize("trainer", ["nnUNetTrainerBN", "nnUNet_PrimusV3M_Trainer", "_Primus_S_96_BS1"])
+@pytest.mark.parametrize("words", [(), ("--any-trainer",)])
+def test_a_trainer_that_builds_another_network_whatever_the_user_says(trainer, words, capsys, tmp_path):
+    write_folder(tmp_path, "isotropic", trainer=trainer)
+    line = refused(capsys, tmp_path, tmp_path, *words)
+    assert f"was trained by {trainer}, which builds another network than the plans say" in line
+    assert "--any-trainer" not in line
+
+
 def set_in_architecture(name, value):
     def change(plans, described):
         architecture = plans["configurations"]["3d_fullres"]["architecture"]
