@@ -131,6 +131,8 @@ RULES: Mapping[str, Rule] = {
             "training",
             "model",
             "eval.scoring.metrics",
+            # Whether a difference could be chance is one rule for judges and trainers.
+            *("eval.comparing.paired_tests", "eval.scoring.structure_scores"),
             "inference.imaging",
             "inference.preprocessing",
             "inference.geometry",

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from scipy.stats import wilcoxon
 
+from eval.comparing.paired_tests import compare_values
+from eval.scoring.structure_scores import Metric
 from training.comparison.held_out_scores import GridScore
 
 ALL = "all structures"
@@ -25,11 +26,12 @@ class Row:
     cases: int
     dice: tuple[float, float]
     """Mean of the baseline and of the accelerated workflow, 0 to 1."""
-    dice_p: float
-    """Wilcoxon's signed-rank test over cases; 1 where nothing differs."""
+    dice_p: float | None
+    """Wilcoxon's signed-rank test over cases, as `eval compare` has it: 1 where nothing differs, None where
+    there are fewer than six cases."""
     hd95_mm: tuple[float, float]
     """Means over the cases, with the image's diagonal for a structure that was not found."""
-    hd95_p: float
+    hd95_p: float | None
     found: tuple[int, int]
     """In how many cases each found the structure."""
     infinite: int
@@ -98,23 +100,22 @@ def _mean(values: Sequence[_Mean]) -> _Mean:
 def _row(structure: str, pairs: Sequence[tuple[_Mean, _Mean]], infinite: int) -> Row:
     dice = np.array([[a.dice, b.dice] for a, b in pairs])
     distances = np.array([[a.hd95_mm, b.hd95_mm] for a, b in pairs])
+    dice_row = compare_values(structure, Metric.DSC, *dice.T)
+    hd95_row = compare_values(structure, Metric.HD95, *distances.T)
     return Row(
         structure=structure,
         cases=len(pairs),
-        dice=(float(dice[:, 0].mean()), float(dice[:, 1].mean())),
-        dice_p=paired_p(dice[:, 1] - dice[:, 0]),
-        hd95_mm=(float(distances[:, 0].mean()), float(distances[:, 1].mean())),
-        hd95_p=paired_p(distances[:, 1] - distances[:, 0]),
+        dice=(dice_row.mean_a, dice_row.mean_b),
+        dice_p=_none_of_nan(dice_row.wilcoxon_p),
+        hd95_mm=(hd95_row.mean_a, hd95_row.mean_b),
+        hd95_p=_none_of_nan(hd95_row.wilcoxon_p),
         found=(sum(a.found for a, _ in pairs), sum(b.found for _, b in pairs)),
         infinite=infinite,
     )
 
 
-def paired_p(differences: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test; 1 where no case differs."""
-    if not np.any(differences):
-        return 1.0
-    return float(wilcoxon(differences).pvalue)
+def _none_of_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -126,9 +127,10 @@ def markdown(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         (a, b), (c, d) = row.dice, row.hd95_mm
+        dice_p, hd95_p = ("" if p is None else f"{p:.3f}" for p in (row.dice_p, row.hd95_p))
         lines.append(
-            f"| {row.structure} | {row.cases} | {a:.4f} | {b:.4f} | {row.dice_p:.3f} | {c:.2f} | {d:.2f} | "
-            f"{row.hd95_p:.3f} | {row.found[0]}, {row.found[1]} |"
+            f"| {row.structure} | {row.cases} | {a:.4f} | {b:.4f} | {dice_p} | {c:.2f} | {d:.2f} | "
+            f"{hd95_p} | {row.found[0]}, {row.found[1]} |"
         )
     if infinite := rows[-1].infinite:
         lines += ["", f"pairs with an infinite distance: {infinite} counted as the image's diagonal"]

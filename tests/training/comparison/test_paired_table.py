@@ -7,7 +7,7 @@ import pytest
 
 from training.comparison.accelerating import accelerated_document, workflow_fields
 from training.comparison.held_out_scores import GridScore, channel_scores
-from training.comparison.paired_table import ALL, compare, markdown, paired_p
+from training.comparison.paired_table import ALL, compare, markdown
 
 MISSED = (0.0, math.inf)
 
@@ -60,24 +60,35 @@ def test_the_last_row_takes_each_cases_mean_over_its_structures():
     assert everything.cases == 1
     assert everything.dice == pytest.approx((0.6, 0.6))
     assert everything.hd95_mm == (3.0, 3.0)
-    assert everything.dice_p == 1.0
 
 
-def test_p_of_five_differences_of_one_sign():
-    """Each of the 2^5 signs is as likely; two of them are as extreme."""
-    assert paired_p(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == pytest.approx(2 / 32)
+def test_p_of_six_cases_is_exact():
+    """Each of the 2^6 signs is as likely; two of them are as extreme. Five cases could not reach 0.05.
+
+    Of equal differences, too: HD95 is 1 mm less in each case.
+    """
+    dice = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    both = [scores([(0.0, 9.0)] * 6)], [scores([(value, 8.0) for value in dice])]
+    liver, everything = compare(*both)
+    assert (liver.dice_p, liver.hd95_p) == (2 / 64, 2 / 64)
+    assert everything.dice_p == 2 / 64
+    assert "| 0.031 |" in markdown([liver])
+    assert compare(both[0], both[0])[0].dice_p == 1.0
+
+
+def test_fewer_than_six_cases_have_no_p():
+    liver, _ = compare([scores([(0.0, 9.0)] * 5)], [scores([(0.5, 8.0)] * 5)])
+    assert (liver.dice_p, liver.hd95_p) == (None, None)
 
 
 def test_a_table_has_a_line_a_row():
     rows = compare([scores([(0.8, 2.0)])], [scores([(0.7, 3.0)])])
-    assert markdown(rows).splitlines()[2] == (
-        "| liver | 1 | 0.8000 | 0.7000 | 1.000 | 2.00 | 3.00 | 1.000 | 1, 1 |"
-    )
+    assert markdown(rows).splitlines()[2] == ("| liver | 1 | 0.8000 | 0.7000 |  | 2.00 | 3.00 |  | 1, 1 |")
     assert "infinite" not in markdown(rows)
     missed = compare([scores([(0.8, 2.0)])], [scores([MISSED])])
     assert markdown(missed).splitlines()[2:] == [
-        "| liver | 1 | 0.8000 | 0.0000 | 1.000 | 2.00 | 100.00 | 1.000 | 1, 0 |",
-        "| all structures | 1 | 0.8000 | 0.0000 | 1.000 | 2.00 | 100.00 | 1.000 | 1, 0 |",
+        "| liver | 1 | 0.8000 | 0.0000 |  | 2.00 | 100.00 |  | 1, 0 |",
+        "| all structures | 1 | 0.8000 | 0.0000 |  | 2.00 | 100.00 |  | 1, 0 |",
         "",
         "pairs with an infinite distance: 1 counted as the image's diagonal",
     ]
