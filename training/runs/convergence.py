@@ -9,13 +9,11 @@ very many epochs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import numpy as np
 from scipy.special import stdtrit
 
-Verdict = Literal["go on", "anneal", "done"]
+from training.recipes.stopping_options import Converged
 
 CONFIDENCE = 0.95
 """Chance that the true slope lies below its upper bound."""
@@ -28,126 +26,43 @@ LOSS_LENIENCE = 10.0
 for long after Dice has settled, as the network grows surer of what it has right already."""
 
 
-class ConvergenceOptions(Protocol):
-    """What the monitor needs to know; a recipe's `stopping: {kind: converged, ...}`."""
-
-    @property
-    def epochs(self) -> int:
-        """Epochs at most, the annealing included."""
-
-    @property
-    def window_epochs(self) -> int:
-        """Epochs that the line is fitted to, at least."""
-
-    @property
-    def slope_per_epoch(self) -> float:
-        """Dice per epoch, 0 to 1, below which nothing more is to be gained."""
-
-    @property
-    def anneal_epochs(self) -> int:
-        """Epochs over which the learning rate decays once the curve is flat."""
+Watched = tuple[float, float, float]
+"""One validation: epochs done when it was made, mean Dice (0 to 1), mean loss of the training since the last
+one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """One validation."""
+def why_decay(watched: Sequence[Watched], options: Converged, epoch: float, most_epochs: int) -> str | None:
+    """Why the learning rate of a stage decays from here on, in a sentence without a full stop; None: not yet.
 
-    epoch: float
-    """Epochs done when it was made."""
-    dice: float
-    """Mean Dice, 0 to 1."""
-    loss: float | None
-    """Loss at that time; None where it is not watched."""
+    It is a function of the validations alone, so that a resumed run comes to the same.
 
-
-class Monitor:
-    """Watches the validations of a run and says when its learning rate decays and when it ends.
-
-    It is a function of the validations alone, so that a resumed run adds them again and comes to the same.
+    Args:
+        watched: validations of the stage so far, in order.
+        options: what to look for.
+        epoch: epochs of the stage that are done.
+        most_epochs: how many it has at most, the decay included.
     """
-
-    def __init__(self, options: ConvergenceOptions, epochs: int | None = None) -> None:
-        """Watch a run, or a stage of one.
-
-        Args:
-            options: what to look for.
-            epochs: at most, the annealing included; None: as many as the options say. May be fewer than the
-                annealing takes.
-        """
-        self._options = options
-        self._epochs = options.epochs if epochs is None else epochs
-        self._points: list[Point] = []
-        self.anneal_from: float | None = None
-        """Epoch at which the learning rate starts to decay; None while it does not."""
-        self.why = "no validation yet"
-        """The verdict's reason, one sentence without a full stop."""
-
-    def add(self, epoch: float, dice: float, loss: float | None = None) -> None:
-        """Take note of a validation.
-
-        Args:
-            epoch: epochs done, rising.
-            dice: mean Dice of the held-out cases, 0 to 1.
-            loss: loss of the validation, or of the training since the last one, above 0.
-
-        Raises:
-            ValueError: the epoch lies before the last one.
-        """
-        if self._points and epoch <= self._points[-1].epoch:
-            raise ValueError(f"epoch {epoch:g} comes after epoch {self._points[-1].epoch:g}")
-        self._points.append(Point(epoch=epoch, dice=dice, loss=loss))
-        if self.anneal_from is None:
-            self._look(epoch)
-
-    def stop_waiting(self, epoch: float) -> None:
-        """Let the learning rate decay from an epoch on, since what is left of the time is needed for that.
-
-        Nothing where it decays already.
-        """
-        if self.anneal_from is None:
-            self.anneal_from = epoch
-            self.why = (
-                f"epoch {epoch:g}: {self._epochs} epochs at most, of which the last "
-                f"{self._options.anneal_epochs} are for the decay of the learning rate"
-            )
-
-    def verdict(self) -> Verdict:
-        """What is to be done after the last validation: go on, let the learning rate decay, or end."""
-        if self.anneal_from is None:
-            return "go on"
-        over = bool(self._points) and self._points[-1].epoch >= self.anneal_from + self._options.anneal_epochs
-        return "done" if over else "anneal"
-
-    def _look(self, epoch: float) -> None:
-        last_chance = self._epochs - self._options.anneal_epochs
-        if epoch >= last_chance:
-            self.stop_waiting(epoch)
-            return
-        window = max(self._options.window_epochs, WINDOW_SHARE * epoch)
-        seen = [point for point in self._points if point.epoch > epoch - window]
-        if epoch < self._options.window_epochs or len(seen) < FEWEST_POINTS:
-            self.why = f"epoch {epoch:g}: too few validations to judge by"
-            return
-        limit = self._options.slope_per_epoch
-        gain = upper_slope([p.epoch for p in seen], [p.dice for p in seen])
-        falling = _loss_still_falls(seen)
-        is_flat = gain <= limit and falling <= LOSS_LENIENCE * limit
-        if is_flat:
-            self.anneal_from = epoch
-        self.why = (
-            f"epoch {epoch:g}: over the last {window:g} epochs Dice rises by {gain:.6f} an epoch at most "
-            f"({CONFIDENCE:.0%} sure), {'not above' if gain <= limit else 'above'} the limit of {limit:.6f}"
+    if epoch >= most_epochs - options.anneal_epochs:
+        return (
+            f"epoch {epoch:g}: {most_epochs} epochs at most, of which the last "
+            f"{options.anneal_epochs} are for the decay of the learning rate"
         )
-        if gain <= limit and not is_flat:
-            self.why += f", but the loss still falls by up to {falling:.2%} an epoch"
+    window = max(options.window_epochs, WINDOW_SHARE * epoch)
+    seen = [one for one in watched if one[0] > epoch - window]
+    if epoch < options.window_epochs or len(seen) < FEWEST_POINTS:
+        return None
+    epochs, dice, losses = zip(*seen, strict=True)
+    gain, limit = upper_slope(epochs, dice), options.slope_per_epoch
+    if gain > limit or _fall_of_loss(epochs, losses) > LOSS_LENIENCE * limit:
+        return None
+    return (
+        f"epoch {epoch:g}: over the last {window:g} epochs Dice rises by {gain:.6f} an epoch at most "
+        f"({CONFIDENCE:.0%} sure), not above the limit of {limit:.6f}"
+    )
 
 
-def _loss_still_falls(seen: Sequence[Point]) -> float:
-    """Upper bound of the share by which the loss falls in an epoch; 0 where it is not watched."""
-    watched = [(p.epoch, p.loss) for p in seen if p.loss is not None]
-    if len(watched) < FEWEST_POINTS:
-        return 0.0
-    epochs, losses = zip(*watched, strict=True)
+def _fall_of_loss(epochs: Sequence[float], losses: Sequence[float]) -> float:
+    """Upper bound of the share by which the loss falls in an epoch; 0 for one that is not above 0."""
     level = float(np.mean(losses))
     return upper_slope(epochs, [-loss / level for loss in losses]) if level > 0 else 0.0
 

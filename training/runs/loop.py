@@ -18,7 +18,7 @@ from training.data.store import CaseStore
 from training.data.whole_volumes import whole_batch
 from training.recipes.recipe import Recipe
 from training.recipes.stopping_options import Converged
-from training.runs.convergence import Monitor
+from training.runs.convergence import why_decay
 from training.runs.live_progress import MORE_CASES, MORE_DATA, Progress
 from training.runs.overlay import Middle
 from training.runs.run import BEST, LAST, Run
@@ -184,15 +184,12 @@ def _turn(run: Run, done: int) -> None:
         return
     is_due = bool(run.info.dice) or done == stage.anneal_step
     if len(run.info.anneal_steps) == stage.number and is_due:
-        monitor = Monitor(stopping, stage.most_epochs)
-        for epoch, dice, loss in run.info.watched:
-            monitor.add(epoch, dice, loss)
-        if done == stage.anneal_step:
-            monitor.stop_waiting((done - stage.first_step) / stage.epoch_steps)
-        if monitor.verdict() != "go on":
+        epoch = (done - stage.first_step) / stage.epoch_steps
+        why = why_decay(run.info.watched, stopping, epoch, stage.most_epochs)
+        if why is not None:
             run.anneal_from(done)
             stage = run.timetable.stages[stage.number]
-            _say_decay(run, stage, monitor.why)
+            _say_decay(run, stage, why)
     if done == stage.end_step:
         run.info = replace(run.info, watched=(), epoch_loss=(0.0, 0))
 

@@ -1,20 +1,14 @@
 """When a run is taken for done, on curves whose truth is known."""
 
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import pytest
 
-from training.runs.convergence import Monitor, upper_slope
+from training.recipes.stopping_options import Converged
+from training.runs.convergence import upper_slope, why_decay
 
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    epochs: int = 1000
-    window_epochs: int = 50
-    slope_per_epoch: float = 3e-5
-    anneal_epochs: int = 20
+OPTIONS = Converged(epochs=1000, window_epochs=50, slope_per_epoch=3e-5, anneal_epochs=20)
 
 
 def curve(tau, epochs=980):
@@ -29,10 +23,10 @@ def seen(truth, noise, seed):
 
 def end_by_bound(dice):
     """Index of the epoch at which the monitor lets the learning rate decay."""
-    monitor = Monitor(Options())
+    watched = []
     for index, value in enumerate(dice):
-        monitor.add(index + 1, value, 1.05 - value)
-        if monitor.verdict() != "go on":
+        watched.append((index + 1, value, 1.05 - value))
+        if why_decay(watched, OPTIONS, index + 1, OPTIONS.epochs):
             break
     return index
 
@@ -84,65 +78,40 @@ def test_the_doubt_about_a_slope_by_hand():
     assert upper_slope([0, 1, 2, 3], [1, -1, -1, 1]) == pytest.approx(2.920 * np.sqrt(4 / 2 / 5), rel=1e-3)
 
 
-def flat(monitor, first, last, dice=0.9, loss=None):
-    for epoch in range(first, last + 1):
-        monitor.add(epoch, dice, None if loss is None else loss(epoch))
+def flat(epochs, loss=lambda epoch: 1.0):
+    """A validation after each of so many epochs, all of one Dice."""
+    return [(epoch, 0.9, loss(epoch)) for epoch in range(1, epochs + 1)]
 
 
-def test_a_flat_curve_is_annealed_once_it_fills_the_window_then_done():
-    monitor = Monitor(Options(window_epochs=50, anneal_epochs=20))
-    assert monitor.verdict() == "go on"
-    flat(monitor, 1, 49)
-    assert monitor.verdict() == "go on"
-    assert monitor.why == "epoch 49: too few validations to judge by"
-    flat(monitor, 50, 50)
-    assert (monitor.verdict(), monitor.anneal_from) == ("anneal", 50)
-    assert monitor.why == (
+def test_a_flat_curve_decays_once_it_fills_the_window():
+    assert why_decay([], OPTIONS, 0, 1000) is None
+    assert why_decay(flat(49), OPTIONS, 49, 1000) is None
+    assert why_decay(flat(50), OPTIONS, 50, 1000) == (
         "epoch 50: over the last 50 epochs Dice rises by 0.000000 an epoch at most (95% sure), not above the "
         "limit of 0.000030"
     )
-    flat(monitor, 51, 69)
-    assert monitor.verdict() == "anneal"
-    flat(monitor, 70, 70)
-    assert monitor.verdict() == "done"
 
 
 def test_a_loss_that_still_falls_keeps_a_flat_dice_going():
-    monitor = Monitor(Options())
-    flat(monitor, 1, 60, loss=lambda epoch: 1 - 0.005 * epoch)
-    assert monitor.verdict() == "go on"
-    assert "but the loss still falls by up to 0.6" in monitor.why
+    """By 0.6 % of itself an epoch, where 0.03 % would do."""
+    assert why_decay(flat(60, lambda epoch: 1 - 0.005 * epoch), OPTIONS, 60, 1000) is None
 
 
-def test_a_rising_curve_ends_when_the_epochs_do():
-    monitor = Monitor(Options(epochs=100, anneal_epochs=20))
-    for epoch in range(1, 101):
-        monitor.add(epoch, 0.005 * epoch)
-        expected = "go on" if epoch < 80 else "anneal" if epoch < 100 else "done"
-        assert monitor.verdict() == expected
-    assert "100 epochs at most, of which the last 20" in monitor.why
+def test_a_rising_curve_decays_when_what_is_left_is_needed_for_it():
+    rising = [(epoch, 0.005 * epoch, 1.0) for epoch in range(1, 81)]
+    assert why_decay(rising[:79], OPTIONS, 79, 100) is None
+    told = "epoch 80: 100 epochs at most, of which the last 20 are for the decay of the learning rate"
+    assert why_decay(rising, OPTIONS, 80, 100) == told
+    assert why_decay(rising[:75], OPTIONS, 80, 100) == told  # Between two validations.
 
 
-@pytest.mark.parametrize(("epochs", "first"), [(30, 10), (20, 1), (4, 1)])
-def test_a_stage_has_epochs_of_its_own(epochs, first):
+@pytest.mark.parametrize(("most", "first"), [(30, 10), (20, 0), (4, 0)])
+def test_a_stage_has_epochs_of_its_own(most, first):
     """Of 30, the last 20 are for the decay; 20 and 4 leave none to wait in."""
-    monitor = Monitor(Options(epochs=100, anneal_epochs=20), epochs)
-    for epoch in range(1, first + 1):
-        assert monitor.verdict() == "go on"
-        monitor.add(epoch, 0.005 * epoch)
-    assert (monitor.verdict(), monitor.anneal_from) == ("anneal", first)
-    assert f"{epochs} epochs at most, of which the last 20" in monitor.why
+    rising = [(epoch, 0.005 * epoch, 1.0) for epoch in range(1, first + 1)]
+    assert [why_decay(rising[:epoch], OPTIONS, epoch, most) for epoch in range(first)] == [None] * first
+    assert f"{most} epochs at most, of which the last 20" in why_decay(rising, OPTIONS, first, most)
 
 
 def test_few_validations_are_no_proof():
-    monitor = Monitor(Options(window_epochs=50))
-    for epoch in range(10, 71, 10):
-        monitor.add(epoch, 0.9)
-    assert monitor.verdict() == "go on"
-
-
-def test_epochs_only_rise():
-    monitor = Monitor(Options())
-    monitor.add(3, 0.5)
-    with pytest.raises(ValueError, match="epoch 3 comes after epoch 3"):
-        monitor.add(3, 0.6)
+    assert why_decay([(epoch, 0.9, 1.0) for epoch in range(10, 71, 10)], OPTIONS, 70, 1000) is None
