@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from training.recipes.extending import EXTENDS, find_recipe, laid_over
+from training.recipes.documents import EXTENDS, laid_over
+from training.recipes.extending import find_recipe
 
 WORKFLOW = "accelerated"
 """The recipe whose own fields are the workflow."""

@@ -109,8 +109,19 @@ def test_a_plan_stands_on_another(tmp_path):
     plan = load_plan(upper)
     assert (plan.name, plan.order, plan.steps["first"].seed) == ("upper", ORDER, 3)
     upper.write_text("extends: upper")
-    with pytest.raises(PlanError, match="extends itself"):
+    with pytest.raises(PlanError, match=r"extends itself \(upper → upper\)"):
         load_plan(upper)
+
+
+def test_a_file_that_a_plan_extends_lies_beside_it(tmp_path):
+    write_plan(tmp_path, "below.yaml")
+    (tmp_path / "upper.yaml").write_text("extends: below.yaml\nname: upper")
+    assert load_plan(tmp_path / "upper.yaml").order == ORDER
+
+
+def test_a_plan_that_is_not_there_is_told_with_the_one_that_may_be_meant():
+    with pytest.raises(PlanError, match=r"^plan metod-a: no such file or plan; did you mean method-a\?$"):
+        find_plan("metod-a")
 
 
 @pytest.mark.parametrize(
@@ -118,8 +129,11 @@ def test_a_plan_stands_on_another(tmp_path):
     [
         ("steps: [", "cannot be read as YAML"),
         ("- a", "must be a mapping of fields"),
-        ("extends: [a, b]", "extends: must be the name of a plan"),
-        ("extends: nothing", "plan nothing: no such file, and not one of embedded-bundle, method-a"),
+        ("extends: {a: b}", "extends: must be the name of a plan, or a list of names"),
+        (
+            "extends: nothing",
+            "plan plan.yaml: extends: plan nothing: no such file or plan, and not one of embedded-bundle, ",
+        ),
     ],
 )
 def test_files_that_are_no_plans(tmp_path, text, message):

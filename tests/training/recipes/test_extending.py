@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from tests.training.tiny import DOCUMENT
-from training.recipes.extending import find_recipe, laid_over, read_recipe_document
+from training.recipes.documents import laid_over
+from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.loading import load_recipe
 from training.recipes.recipe_names import known_recipes
 from training.training_errors import RecipeError
