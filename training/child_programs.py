@@ -7,14 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 """Folder in which `training` and `predict.py` are found."""
 TRAIN: Sequence[str] = ("-m", "training", "train")
-PREDICT: Sequence[str] = (str(ROOT / "predict.py"),)
 POLL_S = 0.2
 
 logger = logging.getLogger(__name__)
@@ -76,7 +75,8 @@ def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, in
                 job, place = waiting.pop(0), free.pop(0)
                 if len(jobs) > 1:
                     logger.info("%s starts (%d of %d)", job.name, len(jobs) - len(waiting), len(jobs))
-                running[job.name] = start(job, place, shown=len(places) == 1), place
+                log = None if len(places) == 1 else job.log
+                running[job.name] = start(job.words, place, log=log), place
             for name, (process, place) in list(running.items()):
                 code = process.poll()
                 if code is not None:
@@ -88,17 +88,29 @@ def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, in
     return codes
 
 
-def start(job: Job, gpus: Gpus | None, *, shown: bool) -> subprocess.Popen[bytes]:
+def start(
+    words: Sequence[str], gpus: Gpus | None = None, *, log: Path | None = None, inherited: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, so that Ctrl-C reaches it through this one, once.
+
+    Args:
+        words: what follows `python` on its command line.
+        gpus: all that it may see; None leaves that as it is.
+        log: where its messages are added; None: they are shown.
+        inherited: descriptors that stay open in it.
 
     Raises:
         OSError: its log cannot be written.
     """
-    call, environment = [sys.executable, *job.words], environment_of(gpus)
-    if shown:
-        return subprocess.Popen(call, env=environment, start_new_session=True)
-    with job.log.open("ab") as log:
-        return subprocess.Popen(call, env=environment, stdout=log, stderr=log, start_new_session=True)
+    with nullcontext() if log is None else log.open("ab") as messages:
+        return subprocess.Popen(
+            [sys.executable, *words],
+            env=environment_of(gpus),
+            stdout=messages,
+            stderr=messages,
+            pass_fds=inherited,
+            start_new_session=True,
+        )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leanseg.ending import until_ended
-from training.child_programs import Job, run_jobs, torchrun_words
+from training.child_programs import Job, run_jobs, start, torchrun_words
 
 SAY_GPUS = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES', 'any'))"
 
@@ -44,6 +44,13 @@ def test_one_program_at_a_time_is_heard_and_may_use_any_gpu(tmp_path, capfd, mon
     assert run_jobs([job(tmp_path, "a", SAY_GPUS)], [None]) == {"a": 0}
     assert capfd.readouterr().out == "any\n"
     assert not (tmp_path / "a.log").exists()
+
+
+def test_a_program_has_a_session_of_its_own(tmp_path):
+    """So that what a terminal sends reaches it through this program, and once."""
+    code = "import os; print(os.getsid(0) == os.getpid(), 'CUDA_VISIBLE_DEVICES' in os.environ)"
+    assert start(("-c", code), (0,), log=tmp_path / "log").wait() == 0
+    assert (tmp_path / "log").read_text() == "True True\n"
 
 
 def test_if_one_fails_the_others_go_on(tmp_path):

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.pseudo_labels.engine import EngineOptions
+from training.engine import EngineOptions
 from training.training_errors import RecipeError
 
 

@@ -24,12 +24,13 @@ from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import check_localization, load_ensemble, load_trained
-from training.child_programs import PREDICT, Job
+from training.child_programs import Job
 from training.comparison.held_out_scores import Score
 from training.data.data_hash import are_other_data, data_hash
 from training.data.doubled_cases import refuse_common_images_of_folds
 from training.data.folders import CaseFiles
 from training.data.image_links import link_images, refuse_detached
+from training.engine import EngineOptions, predict_words
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores
 from training.folds.fold_splits import Split
 from training.recipes.recipe import FOREGROUND, Recipe
@@ -202,12 +203,12 @@ class CrossValidation:
         cases = [self.cases[name] for name in self.split.held_out[fold]]
         return [raw_files(case) for case in cases if case.is_judged]
 
-    def predict_job(self, fold: int, options: Sequence[str]) -> Job:
+    def predict_job(self, fold: int, options: EngineOptions) -> Job:
         """The engine on a fold's held-out cases; it leaves out those that it did before.
 
         Args:
             fold: its number.
-            options: further words of `predict.py`.
+            options: of the engine.
 
         Raises:
             DataError: a prepared case's images are gone.
@@ -216,11 +217,8 @@ class CrossValidation:
         shutil.rmtree(folder / "images", ignore_errors=True)
         for case in self.held_out_cases(fold):
             link_images(case.name, case.images, folder / "images")
-        places = {"input": folder / "images", "output": folder / "labels", "bundle": folder / "bundle"}
-        words = [word for option, path in places.items() for word in (f"--{option}", str(path))]
-        return Job(
-            name=f"fold {fold}", words=(*PREDICT, *words, "--skip-existing", *options), log=folder / LOG
-        )
+        words = predict_words(folder / "images", folder / "labels", folder / "bundle", options)
+        return Job(name=f"fold {fold}", words=words, log=folder / LOG)
 
     def score(self, fold: int, labels: LabelSet) -> None:
         """Score what the engine wrote for a fold, by the label set of its bundle, and keep the scores.

@@ -2,14 +2,12 @@
 
 import logging
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.child_programs import ending, environment_of, torchrun_words
+from training.child_programs import ending, start, torchrun_words
 from training.data.folders import find_cases, refuse
 from training.data.unlabelled import unlabelled_cases
 from training.plans.ledger import Ledger, Note, StepState
@@ -211,11 +209,6 @@ def run_step(words: Sequence[str], lock: int, gpus: Sequence[int]) -> int:
         lock: descriptor that it inherits.
         gpus: numbers of the GPUs that it may use; none: all.
     """
-    process = subprocess.Popen(
-        [sys.executable, *words],
-        env=environment_of(tuple(gpus) or None),
-        pass_fds=(lock,),
-        start_new_session=True,
-    )
+    process = start(words, tuple(gpus) or None, inherited=(lock,))
     with ending(lambda: [process]):
         return process.wait()

@@ -30,7 +30,7 @@ from training.data.image_links import link_image, link_images, refuse_series
 from training.data.on_grid import as_ids, read_canonical, read_stored, refuse_foreign, refuse_other_grid
 from training.data.quick_hash import files_sha256
 from training.data_place import DATASET
-from training.pseudo_labels.engine import EngineOptions, label_images
+from training.engine import EngineOptions, label_images
 from training.pseudo_labels.filling import fill
 from training.pseudo_labels.whole_folder import RECORD, Purpose, is_there, whole_folder
 from training.training_errors import DataError

@@ -15,9 +15,9 @@ from tests.inference.bundles import CT, OUTPUT, THRESHOLDS
 from tests.inference.bundles import hu as image_of
 from tests.training.pseudo_labels.abdomens import IDS, LABELS, bundle_of_five, only, truth, write_partial
 from tests.training.tiny import write_case, write_dataset
+from training import engine
 from training.__main__ import main
 from training.data.folders import labelled_cases
-from training.pseudo_labels import engine
 
 TUMOR = IDS["tumor"]
 
@@ -140,17 +140,17 @@ def test_an_interrupted_call_goes_on_and_a_second_one_does_nothing(
 def test_cases_are_shared_out_among_gpus(bundle, partial, filled, tmp_path, monkeypatch):
     """Three GPUs for two cases: the engine is started twice, and sees one GPU each time."""
     seen = []
-    popen = engine.subprocess.Popen
+    start = engine.start
 
-    def start(words, env):
+    def seen_start(words, gpus):
         share = words[words.index("--input") + 1]
-        seen.append((env["CUDA_VISIBLE_DEVICES"], sorted(path.name for path in Path(share).iterdir())))
-        return popen(words, env=env)
+        seen.append((gpus, sorted(path.name for path in Path(share).iterdir())))
+        return start(words, gpus)
 
-    monkeypatch.setattr(engine.subprocess, "Popen", start)
+    monkeypatch.setattr(engine, "start", seen_start)
     call = words("missing", partial, bundle, tmp_path / "data", "--threads", "1", "--device", "cpu")
     assert main([*call, "--gpus", "1,0,5"]) == 0
-    assert seen == [("1", ["few_0000.nii.gz"]), ("0", ["one_0000.nii.gz"])]
+    assert seen == [((1,), ["few_0000.nii.gz"]), ((0,), ["one_0000.nii.gz"])]
     for name in ("few", "one"):
         assert np.array_equal(labels_in(tmp_path / "data", name), labels_in(filled, name))
 

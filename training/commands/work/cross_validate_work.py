@@ -21,10 +21,10 @@ from training.data.checking import annotated_cases
 from training.data.data_hash import data_hash
 from training.data.label_agreement import refuse_other_names
 from training.data.resolving import resolved
+from training.engine import EngineOptions
 from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
 from training.folds.fold_splits import find_split
 from training.folds.fold_table import draw_folds, fold_markdown, fold_rows, write_fold_table
-from training.pseudo_labels.engine import EngineOptions
 from training.recipes.loading import load_recipe
 from training.runs.run import LAST
 from training.training_errors import RecipeError
@@ -144,7 +144,7 @@ def _judge(
     options = EngineOptions(
         device=arguments.device, threads=arguments.threads, host_memory_mb=arguments.host_memory_mb
     )
-    jobs = [whole.predict_job(fold, options.words) for fold in left if whole.held_out_cases(fold)]
+    jobs = [whole.predict_job(fold, options) for fold in left if whole.held_out_cases(fold)]
     codes = run_jobs(jobs, places)
     refuse_failed(codes, "segmenting held-out cases", _where_messages_are(whole, places))
     for fold in left:

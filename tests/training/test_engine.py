@@ -2,8 +2,8 @@
 
 import pytest
 
-from training.pseudo_labels import engine
-from training.pseudo_labels.engine import EngineOptions, label_images
+from training import engine
+from training.engine import EngineOptions, label_images
 
 
 class Done:
@@ -29,7 +29,7 @@ class Done:
 def test_gpus_that_are_named_must_work(tmp_path, monkeypatch, device, gpus, told):
     """Else the engine would go on with the processor where there is no GPU."""
     calls = []
-    monkeypatch.setattr(engine.subprocess, "Popen", lambda words, env: calls.append(words) or Done())
+    monkeypatch.setattr(engine, "start", lambda words, _: calls.append(list(words)) or Done())
     label_images([tmp_path / "0"], tmp_path / "out", tmp_path / "b", EngineOptions(device=device), gpus)
     (words,) = calls
     at = words.index("--device") if "--device" in words else len(words)

@@ -1,18 +1,17 @@
-"""The engine labels images: `predict.py`, started once as a program, or once for each GPU.
+"""The engine labels images: `predict.py`, started as a program, or as one for each GPU.
 
-    python predict.py --input IMAGES --output LABELS --bundle B --skip-existing --report FILE
+    python predict.py --input IMAGES --output LABELS --bundle B --skip-existing
 
 It loads the networks once for all of its images. Cases whose label map is there are left out, so that a call
 after an interruption goes on where the last one ended; a label map is whole or not there.
 """
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.child_programs import PREDICT, ending, environment_of
+from training.child_programs import ROOT, ending, start
 from training.training_errors import TrainingError
 from training.whole_files import read_json
 
@@ -31,6 +30,22 @@ class EngineOptions:
         """The options as they stand on its command line."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def predict_words(
+    images: Path, output: Path, bundle: Path, options: EngineOptions, *more: str
+) -> tuple[str, ...]:
+    """What follows `python` to label the images of a folder that have no label map yet.
+
+    Args:
+        images: folder of `CASE_0000.nii.gz` and so on.
+        output: folder for `CASE.nii.gz`.
+        bundle: what labels them.
+        options: of the engine.
+        more: further words.
+    """
+    places = ("--input", str(images), "--output", str(output), "--bundle", str(bundle))
+    return (str(ROOT / "predict.py"), *places, "--skip-existing", *more, *options.words)
 
 
 def label_images(
@@ -56,10 +71,8 @@ def label_images(
     with ending(lambda: running):
         for number, (share, report) in enumerate(zip(shares, reports, strict=True)):
             report.unlink(missing_ok=True)
-            where = ["--input", str(share), "--output", str(output), "--bundle", str(bundle)]
-            words = [*PREDICT, *where, "--skip-existing", "--report", str(report), *options.words]
-            environment = environment_of((gpus[number],) if gpus else None)
-            running.append(subprocess.Popen([sys.executable, *words], env=environment))
+            words = predict_words(share, output, bundle, options, "--report", str(report))
+            running.append(start(words, (gpus[number],) if gpus else None))
         codes = [program.wait() for program in running]
     _refuse_failed(codes, reports)
 
