@@ -112,7 +112,7 @@ def _run(call: Call, console: Console) -> int:
             write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
 
     try:
-        _segment_all(call, bundle, planner, further, cases, tell=tell, progress=console.progress)
+        _segment_all(call, planner, further, cases, tell=tell, progress=console.progress)
     except BaseException:
         console.end_progress()
         try:
@@ -169,7 +169,6 @@ def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
 
 def _segment_all(
     call: Call,
-    bundle: ModelBundle,
     planner: Planner,
     further: FurtherResults | None,
     cases: Sequence[Case],
@@ -179,11 +178,11 @@ def _segment_all(
 ) -> None:
     """Run the cases here, or in a second process that can be ended where their time is limited."""
     if call.case_timeout_s is None:
-        folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
+        folder = _folder_run(call, planner, further, one_case=len(cases) == 1, tell=tell)
         replace(folder, progress=progress).run(cases)
         return
     WatchedRun(
-        work=partial(_segment, call, bundle),
+        work=partial(_segment, call, planner.bundle),
         limit_s=call.case_timeout_s,
         output=call.output,
         tell=tell,
@@ -193,7 +192,6 @@ def _segment_all(
 
 def _folder_run(
     call: Call,
-    bundle: ModelBundle,
     planner: Planner,
     further: FurtherResults | None,
     *,
@@ -203,7 +201,7 @@ def _folder_run(
     return FolderRun(
         output=call.output,
         admit=admit_within(call, planner, further),
-        open_predictor=lambda first: predictor_for(call, bundle, further, one_case=one_case, first=first),
+        open_predictor=lambda first: predictor_for(call, planner, one_case=one_case, first=first),
         tell=tell,
         skip_existing=call.skip_existing,
         further=further,
@@ -216,7 +214,7 @@ def _segment(
     """What the second process of a watched run does."""
     further = further_for(call, bundle, len(cases))
     planner = planner_for(call, bundle, further)
-    folder = _folder_run(call, bundle, planner, further, one_case=len(cases) == 1, tell=tell)
+    folder = _folder_run(call, planner, further, one_case=len(cases) == 1, tell=tell)
     replace(folder, begin=begin, step=step, written=tell).run(cases)
 
 

@@ -1,7 +1,5 @@
 """From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
-from typing import Literal
-
 from inference.call import Call
 from inference.cohort.further_results import FurtherResults, further_results, writing_cost
 from inference.cohort.one_case import Admit, OpenedCase
@@ -16,19 +14,9 @@ from leanseg.version import VERSION
 from model.bundle import ModelBundle
 
 
-def _limits(call: Call) -> tuple[Literal["fp32"] | None, Budget]:
-    """The precision that is forced, if any, and the memory that may be taken."""
-    if call.host_memory_mb is None:
-        budget = Budget.at_hand(gpu_mb=call.gpu_memory_mb)
-    else:
-        budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
-    return None if call.precision == "auto" else call.precision, budget
-
-
 def predictor_for(
     call: Call,
-    bundle: ModelBundle,
-    further: FurtherResults | None = None,
+    planner: Planner,
     *,
     one_case: bool,
     first: InferencePlan | None = None,
@@ -37,25 +25,23 @@ def predictor_for(
 
     Args:
         call: what was asked.
-        bundle: manifest and files.
-        further: what is written beside the label maps.
+        planner: plans its cases, with its bundle and within its budget, which is measured once.
         one_case: there is one case alone.
         first: how the case is run that is read meanwhile, if that is known.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
     """
-    precision, budget = _limits(call)
     return Predictor(
-        bundle,
+        planner.bundle,
         device=call.device,
         threads=call.threads,
-        precision=precision,
-        budget=budget,
+        precision=None if call.precision == "auto" else call.precision,
+        budget=planner.budget,
         release=one_case,
         strict_input=call.strict_input,
         statistics=call.statistics is not None,
-        writing=writing_cost(further),
+        writing=planner.writing,
         first=first,
     )
 
@@ -66,10 +52,16 @@ def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None 
     Raises:
         DeviceError: the device is not there.
     """
-    precision, budget = _limits(call)
-    backend = select_backend(call.device)
+    if call.host_memory_mb is None:
+        budget = Budget.at_hand(gpu_mb=call.gpu_memory_mb)
+    else:
+        budget = Budget(host_mb=call.host_memory_mb, gpu_mb=call.gpu_memory_mb)
     return Planner(
-        bundle=bundle, backend=backend, precision=precision, budget=budget, writing=writing_cost(further)
+        bundle=bundle,
+        backend=select_backend(call.device),
+        precision=None if call.precision == "auto" else call.precision,
+        budget=budget,
+        writing=writing_cost(further),
     )
 
 

@@ -17,6 +17,7 @@ from inference.cohort.progress import Console
 from inference.errors import BudgetError
 from inference.geometry import Geometry
 from inference.imaging.dicom_results.maker import Maker
+from inference.limits import MemoryAtHand
 from inference.timing import Timings
 from tests.inference.bundles import CT, make_bundle, member
 from tests.inference.images import write_nifti, write_series
@@ -58,11 +59,25 @@ def test_the_predictor_leaves_further_results_what_they_take(tmp_path):
     bundle = make_bundle(tmp_path / "b")
     call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, device="cpu", threads=1)
     further = further_results(("dicom-seg",), bundle.manifest.output.as_label_set(), MAKER, None, 1)
-    admitted = opening.planner_for(call, bundle, further).plan(GRID, reading_mb=7.0)
-    own = opening.predictor_for(call, bundle, further, one_case=True).plan(GRID, reading_mb=7.0)
+    planner = opening.planner_for(call, bundle, further)
+    admitted = planner.plan(GRID, reading_mb=7.0)
+    own = opening.predictor_for(call, planner, one_case=True).plan(GRID, reading_mb=7.0)
     assert "writing" in admitted.host
     assert admitted.host["reading"]["pieces of the file"] == 7.0
     assert own.host == admitted.host
+
+
+def test_free_memory_is_measured_once(tmp_path, monkeypatch):
+    """Between two looks another program may take some: cases would be planned within other budgets."""
+    free = iter([MemoryAtHand(mb=3000, why="free")])
+    monkeypatch.setattr("inference.planning.plan.memory_at_hand", lambda most_mb: next(free))
+    made = []
+    monkeypatch.setattr(opening, "Predictor", lambda bundle, **options: made.append(options["budget"]))
+    call = Call(input=tmp_path, output=tmp_path, bundle=tmp_path, device="cpu")
+    planner = opening.planner_for(call, make_bundle(tmp_path / "b"))
+    opening.predictor_for(call, planner, one_case=True)
+    assert made == [planner.budget]
+    assert planner.budget.host_mb == 3000
 
 
 def test_cases_and_the_template_are_of_the_modality_that_the_bundle_expects(tmp_path):

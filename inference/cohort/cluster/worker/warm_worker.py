@@ -87,7 +87,7 @@ class BundleTools:
         further = further_for(self.call, bundle, cases=1)
         planner = planner_for(self.call, bundle, further)
         return Tools(
-            predictor=predictor_for(self.call, bundle, further, one_case=False),
+            predictor=predictor_for(self.call, planner, one_case=False),
             admit=admit_within(self.call, planner, further),
             structures=tuple(bundle.manifest.output.labels),
             bundle_sha256=bundle.sha256,
