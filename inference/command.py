@@ -24,8 +24,9 @@ from inference.cohort.cases import (
 )
 from inference.cohort.folder import Begin, FolderRun, Progress
 from inference.cohort.further_results import FurtherResults, objects_beside
-from inference.cohort.one_case import open_case
+from inference.cohort.one_case import Admit, FailedCase, failed_case, prepare_case
 from inference.cohort.opening import (
+    admit_somewhere,
     admit_within,
     further_for,
     planner_for,
@@ -38,7 +39,6 @@ from inference.cohort.outcome import (
     exit_code,
     findings,
     look_at,
-    naming,
     places,
     seen_in_windows,
     summary,
@@ -46,7 +46,7 @@ from inference.cohort.outcome import (
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
-from inference.errors import InputError, OutputError, UsageError, one_line
+from inference.errors import OutputError, UsageError, one_line
 from inference.imaging.channels import expected_modalities
 from inference.imaging.writing import is_there
 from inference.planning.planner import Planner
@@ -92,7 +92,7 @@ def _run(call: Call, console: Console) -> int:
     if doubt := understated(bundle, planner.backend, planner.precision):
         console.complain(f"warning: {printable(doubt)}")
     if call.plan:
-        return _tell_plans(cases, planner, console)
+        return _tell_plans(call, cases, admit_somewhere(call, planner, further), console)
     prepare_output(call.output)
     outcomes: list[Outcome] = []
     told = shared_warnings(cases)
@@ -265,20 +265,16 @@ def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: b
         console.say(f"{name} -> {result}: {found}; {outcome.seconds:.1f} s ({outcome.timings})")
 
 
-def _tell_plans(cases: Sequence[Case], planner: Planner, console: Console) -> int:
-    """Print the plan of each case, from its header alone; 1 if one cannot be read or planned."""
+def _tell_plans(call: Call, cases: Sequence[Case], admit: Admit, console: Console) -> int:
+    """Print the plan of each case, from its header alone; 1 if a run would refuse one by that."""
     code = 0
     for case in cases:
-        try:
-            if case.problem:
-                raise InputError(case.problem)
-            opened = open_case(case)
-            plan = planner.plan(opened.geometry, voxel_bytes=opened.voxel_bytes, reading_mb=opened.reading_mb)
-        except LeanSegError as error:
-            if is_ended():
-                raise
-            console.complain(f"error: {naming(case, error)}")
+        prepared = prepare_case(case, admit)
+        if isinstance(prepared, FailedCase):
+            if prepared.failure.ends_run is not None:
+                raise prepared.failure.ends_run
+            _tell(failed_case(prepared, prepared.failure), console, organs=(), debug=call.debug)
             code = 1
-        else:
-            console.say(f"{printable(case.path.name)}\n{plan.describe()}")
+        elif prepared.plan is not None:
+            console.say(f"{printable(case.path.name)}\n{prepared.plan.describe()}")
     return code

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from inference.cohort.cases import Case
 from inference.cohort.one_case import (
+    FailedCase,
     Failure,
     Predicts,
     PreparedCase,
@@ -38,7 +39,7 @@ OpenPredictor = Callable[[InferencePlan | None], Predicts]
 """Makes the predictor; called once, with the first case's plan, if it has one, while that case is read."""
 Step = Callable[[Case], AbstractContextManager[object]]
 """Stands around each step of a case, on whichever thread: several cases may be under way."""
-Take = Callable[[bool], PreparedCase | None]
+Take = Callable[[bool], PreparedCase | FailedCase | None]
 """The next case. Where there is none at the moment, `True` waits for one and `False` does not; None after
 waiting: there will be none."""
 
@@ -51,7 +52,7 @@ class AssemblyLine:
     open_predictor: OpenPredictor
     write: Write
     tell: Tell
-    begin: Callable[[PreparedCase], None] = lambda prepared: None
+    begin: Callable[[Case], None] = lambda case: None
     """Told of each case before it is segmented."""
     written: Tell = lambda outcome: None
     """Told of each case as soon as its result is on disk, by the thread that writes; `tell` hears of it when
@@ -69,11 +70,18 @@ class AssemblyLine:
         if following is None:
             return
         with ThreadPoolExecutor(1) as reader, _Writing(self._write, self.tell) as writing:
-            reading: Future[Volume | Failure] | None = reader.submit(self._read, following)
-            predictor = self.open_predictor(following.plan)
+            reading: Future[Volume | Failure] | None = None
+            first_plan = None
+            if isinstance(following, PreparedCase):
+                reading, first_plan = reader.submit(self._read, following), following.plan
+            predictor = self.open_predictor(first_plan)
             while following is not None:
                 prepared, following = following, None
-                self.begin(prepared)
+                self.begin(prepared.case)
+                if isinstance(prepared, FailedCase):
+                    writing.settle_and_tell(prepared, prepared.failure)
+                    following = self._waited_for(writing)
+                    continue
                 if reading is None and not _can_be_read_beside(prepared, writing.labels_mb):
                     writing.settle()
                 volume: Volume | Failure | None = reading.result() if reading else self._read(prepared)
@@ -81,19 +89,23 @@ class AssemblyLine:
                 assert volume is not None
                 following = self.take(False)
                 writing.settle_if_done()
-                room = _room_mb(prepared, volume) - (following.read_mb if following else 0.0)
+                ahead = following if isinstance(following, PreparedCase) else None
+                room = _room_mb(prepared, volume) - (ahead.read_mb if ahead else 0.0)
                 if room < writing.labels_mb:
                     writing.settle()
                 reserved_mb = writing.labels_mb
-                if following and room >= 0 and not isinstance(volume, Failure):
-                    reserved_mb += following.read_mb
-                    reading = reader.submit(self._read, following)
+                if ahead and room >= 0 and not isinstance(volume, Failure):
+                    reserved_mb += ahead.read_mb
+                    reading = reader.submit(self._read, ahead)
                 result: Segmented | Failure | None
                 with self.step(prepared.case):
                     result = predict_case(prepared, volume, predictor, reserved_mb)
                 volume = None  # Gone before the next one is read, where there is room for one alone.
                 assert result is not None
-                writing.submit(prepared, result)
+                if isinstance(result, Failure):
+                    writing.settle_and_tell(prepared, result)
+                else:
+                    writing.submit(prepared, result)
                 result = None  # The writer alone holds the labels from here on.
                 if following is None:
                     following = self._waited_for(writing)
@@ -117,7 +129,7 @@ class AssemblyLine:
             self.written(outcome)
         return outcome
 
-    def _waited_for(self, writing: "_Writing") -> PreparedCase | None:
+    def _waited_for(self, writing: "_Writing") -> PreparedCase | FailedCase | None:
         """The next case, where there was none yet; None where there will be none."""
         if (following := self.take(False)) is not None:
             return following
@@ -158,24 +170,27 @@ class _Writing:
         finally:
             self._pool.shutdown()
 
-    def submit(self, prepared: PreparedCase, result: Segmented | Failure) -> None:
-        """Wait for the case before this one, then begin to write this one's label map, or tell why it failed.
+    def settle_and_tell(self, prepared: PreparedCase | FailedCase, failure: Failure) -> None:
+        """Wait for the case before this one, then tell why this one failed.
 
         Raises:
-            OutputError: the case before this one could not be written; the outcomes of both were told, unless
-                this one was segmented.
+            OutputError: the case before this one could not be written; the outcomes of both were told.
             DeviceError: the device does not work; the case's outcome was told.
         """
         try:
             self.settle()
         finally:
-            if isinstance(result, Failure):
-                self._tell(failed_case(prepared, result))
-        if isinstance(result, Failure):
-            if result.ends_run is not None:
-                raise result.ends_run
-            return
-        assert prepared.geometry is not None, "a case that was segmented was opened"
+            self._tell(failed_case(prepared, failure))
+        if failure.ends_run is not None:
+            raise failure.ends_run
+
+    def submit(self, prepared: PreparedCase, result: Segmented) -> None:
+        """Wait for the case before this one, then begin to write this one's label map.
+
+        Raises:
+            OutputError: the case before this one could not be written; its outcome was told.
+        """
+        self.settle()
         self.labels_mb = image_mb(prepared.geometry.size_zyx, 1) + (result.plan.results_mb or 0.0)
         with held():  # What is being written is known to be, whatever comes between.
             self._pending = prepared, result.warnings, self._pool.submit(self._write, prepared, result)
@@ -215,8 +230,6 @@ class _Writing:
 
 def _can_be_read_beside(prepared: PreparedCase, beside_mb: float) -> bool:
     """Whether the budget allows that a case is read while others hold so many MiB of it."""
-    if prepared.failure is not None:
-        return True  # Nothing is read.
     plan = prepared.plan
     return plan is not None and plan.reading_mb + beside_mb <= plan.budget.host_mb
 
@@ -227,7 +240,7 @@ def _room_mb(prepared: PreparedCase, volume: Volume | Failure) -> float:
     Nothing where its windows take what they can get: its labels do not depend on what else is in the folder.
     """
     plan = prepared.plan
-    if isinstance(volume, Failure) or prepared.opened is None or plan is None or not plan.windows_settled:
+    if isinstance(volume, Failure) or plan is None or not plan.windows_settled:
         return 0.0
     more = volume.voxel_bytes - prepared.opened.voxel_bytes
     return plan.spare_mb - image_mb(volume.geometry.size_zyx, max(0, more))

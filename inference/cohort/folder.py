@@ -9,7 +9,7 @@ from pathlib import Path
 from inference.cohort.assembly_line import AssemblyLine, OpenPredictor, Step, Tell
 from inference.cohort.cases import Case
 from inference.cohort.further_results import FurtherResults
-from inference.cohort.one_case import Admit, PreparedCase, prepare_case, written_case
+from inference.cohort.one_case import Admit, FailedCase, PreparedCase, prepare_case, written_case
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import InputError
 from inference.geometry import same_grid
@@ -77,15 +77,15 @@ class FolderRun:
     def _work(self, todo: Sequence[Case]) -> None:
         waiting, done = iter(todo), count()
 
-        def take(wait: bool) -> PreparedCase | None:
+        def take(wait: bool) -> PreparedCase | FailedCase | None:
             if (case := next(waiting, None)) is None:
                 return None
             with self.step(case):
                 return prepare_case(case, self.admit)
 
-        def begin(prepared: PreparedCase) -> None:
-            self.progress(next(done), len(todo), prepared.case.path.name)
-            self.begin(prepared.case)
+        def begin(case: Case) -> None:
+            self.progress(next(done), len(todo), case.path.name)
+            self.begin(case)
 
         def write(prepared: PreparedCase, segmented: Segmented) -> Outcome:
             return written_case(prepared, segmented, self.output / prepared.case.output_name, self.further)

@@ -148,45 +148,56 @@ NO_MEMORY = "does not fit into this machine's memory; crop the image first"
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCase:
-    """A case whose headers were read and which was planned, or why it cannot be run."""
+    """A case whose headers were read, and which is not refused by them."""
 
-    case: Case
+    opened: OpenedCase
+    plan: InferencePlan | None
+    """How it is run; None leaves that to the predictor."""
     timings: Timings = field(default_factory=Timings)
-    opened: OpenedCase | None = None
-    """None where a header could not be read."""
-    plan: InferencePlan | None = None
-    failure: Failure | None = None
 
     @property
-    def geometry(self) -> Geometry | None:
-        """Its grid; None where a header could not be read."""
-        return None if self.opened is None else self.opened.geometry
+    def case(self) -> Case:
+        """What it was made of."""
+        return self.opened.case
+
+    @property
+    def geometry(self) -> Geometry:
+        """Its grid."""
+        return self.opened.geometry
 
     @property
     def read_mb(self) -> float:
-        """MiB that reading it is expected to take, its voxels included; 0 where it will not be read."""
-        if self.opened is None or self.failure:
-            return 0.0
+        """MiB that reading it is expected to take, its voxels included."""
         voxels_mb = image_mb(self.opened.geometry.size_zyx, self.opened.voxel_bytes)
         return voxels_mb + self.opened.reading_mb
 
     def read(self) -> Volume | Failure:
         """Its voxels, or why there are none."""
-        opened = self.opened
-        if self.failure is not None or opened is None:
-            return self.failure or Failure(reason=f"{self.case.path}: was not opened")
-        return attempt(self.case, lambda: opened.read(self.timings))
+        return attempt(self.case, lambda: self.opened.read(self.timings))
 
 
-def prepare_case(case: Case, admit: Admit) -> PreparedCase:
+@dataclass(frozen=True, kw_only=True)
+class FailedCase:
+    """A case that cannot be run, known before its voxels are read."""
+
+    case: Case
+    failure: Failure
+    geometry: Geometry | None = None
+    """Its grid; None where a header could not be read."""
+    timings: Timings = field(default_factory=Timings)
+
+
+def prepare_case(case: Case, admit: Admit) -> PreparedCase | FailedCase:
     """Read a case's headers and plan it, which may refuse it."""
+    if case.problem is not None:
+        return FailedCase(case=case, failure=Failure(reason=printable(case.problem)))
     opened = attempt(case, lambda: open_case(case))
     if isinstance(opened, Failure):
-        return PreparedCase(case=case, failure=opened)
+        return FailedCase(case=case, failure=opened)
     plan = attempt(case, lambda: admit(opened))
     if isinstance(plan, Failure):
-        return PreparedCase(case=case, opened=opened, failure=plan)
-    return PreparedCase(case=case, opened=opened, plan=plan)
+        return FailedCase(case=case, failure=plan, geometry=opened.geometry)
+    return PreparedCase(opened=opened, plan=plan)
 
 
 def predict_case(
@@ -211,8 +222,8 @@ def predict_case(
     return replace(result, warnings=tuple(each for each in warnings if each not in refused_for))
 
 
-def failed_case(prepared: PreparedCase, failure: Failure) -> Outcome:
-    """The outcome of a case that could not be segmented."""
+def failed_case(prepared: PreparedCase | FailedCase, failure: Failure) -> Outcome:
+    """The outcome of a case that could not be segmented, with what was read of it until then."""
     return replace(
         _not_run(prepared),
         status="failed",
@@ -241,7 +252,6 @@ def written_case(
         OutputError: a result cannot be written, and no other could.
     """
     opened, case = prepared.opened, prepared.case
-    assert opened is not None, "a case that was segmented was opened"
     objects: ObjectsWritten | Failure = ObjectsWritten()
     with prepared.timings.stage("write"), ExitStack() as undo:
         if further is not None:
@@ -285,5 +295,5 @@ def _try_to_write(case: Case, step: Callable[[], T]) -> T | Failure:
         return failure_of(case, error)
 
 
-def _not_run(prepared: PreparedCase) -> Outcome:
+def _not_run(prepared: PreparedCase | FailedCase) -> Outcome:
     return Outcome(case=prepared.case, status="not run", timings=prepared.timings, geometry=prepared.geometry)

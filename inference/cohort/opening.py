@@ -1,5 +1,7 @@
 """From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
+from dataclasses import replace
+
 from inference.call import Call
 from inference.cohort.further_results import FurtherResults, further_results, writing_cost
 from inference.cohort.one_case import Admit, OpenedCase
@@ -114,3 +116,14 @@ def admit_within(call: Call, planner: Planner, further: FurtherResults | None = 
             raise
 
     return admit
+
+
+def admit_somewhere(call: Call, planner: Planner, further: FurtherResults | None = None) -> Admit:
+    """As `admit_within`; what it leaves to the predictor, which goes on with the CPU, is planned so."""
+    admit = admit_within(call, planner, further)
+
+    def admit_on_the_cpu(opened: OpenedCase) -> InferencePlan | None:
+        on_cpu = replace(planner, backend=select_backend("cpu"))
+        return admit_within(replace(call, device="cpu"), on_cpu, further)(opened)
+
+    return lambda opened: admit(opened) or admit_on_the_cpu(opened)

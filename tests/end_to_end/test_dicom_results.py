@@ -199,3 +199,14 @@ def test_packages_that_are_missing_are_named(bench, bundle, capsys, monkeypatch)
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "--format dicom-seg needs the package highdicom: pip install -r requirements/dicom.txt" in said
+
+
+def test_a_plan_refuses_what_the_run_refuses(bench, bundle, capsys):
+    """The image is no series, to whose slices an object would refer."""
+    said = []
+    for options in (["--plan"], []):
+        assert call(bench, bundle, "--format", "dicom-seg", *options) == 1
+        said.append(capsys.readouterr().err.splitlines())
+    planned, run = said
+    assert planned == run
+    assert "is no DICOM series" in planned[0]

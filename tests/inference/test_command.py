@@ -106,6 +106,19 @@ def test_a_device_that_was_asked_for_is_kept_to(on_a_gpu, tmp_path, device):
         admit(tmp_path, device=device, gpu_memory_mb=700, host_memory_mb=100)
 
 
+def test_a_plan_tells_of_the_cpu_where_the_predictor_would_leave_the_gpu(on_a_gpu, tmp_path):
+    bundle = make_bundle(tmp_path / "b", [member(memory_mb={"cuda-fp32": 600, "onnxruntime-fp32": 60})])
+    call = Call(input=tmp_path, output=tmp_path, bundle=bundle.folder, gpu_memory_mb=700)
+    path = write_nifti(tmp_path / "a_0000.nii.gz")
+    opened = open_case(Case(path=path, output_name="a.nii.gz"))
+    plan = opening.admit_somewhere(call, opening.planner_for(call, bundle))(opened)
+    assert plan.backend == "onnxruntime"
+    assert (plan.budget.gpu_mb, plan.gpu) == (700, {})
+    asked = replace(call, device="cuda")
+    with pytest.raises(BudgetError, match="the memory budget cannot be kept"):
+        opening.admit_somewhere(asked, opening.planner_for(asked, bundle))(opened)
+
+
 # What is said
 # ----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import pytest
 from inference.cohort.cases import Case, find_cases
 from inference.cohort.folder import FolderRun
 from inference.cohort.one_case import (
+    FailedCase,
     Failure,
     OpenedCase,
     attempt,
@@ -47,6 +48,8 @@ def admit(opened):
 def segment(case, predictor, output, admit=admit):
     """One case from its files to its label map, one step after the other."""
     prepared = prepare_case(case, admit)
+    if isinstance(prepared, FailedCase):
+        return failed_case(prepared, prepared.failure)
     result = predict_case(prepared, prepared.read(), predictor)
     if isinstance(result, Failure):
         return failed_case(prepared, result)

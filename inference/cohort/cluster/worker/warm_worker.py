@@ -27,7 +27,7 @@ from inference.cohort.cluster.storage import FAILURES, fetch
 from inference.cohort.cluster.worker.scratch import Scratch
 from inference.cohort.cluster.worker.timed_predictor import TimedPredictor
 from inference.cohort.further_results import FurtherResults, objects_beside, told_of_removed
-from inference.cohort.one_case import Admit, Predicts, PreparedCase, prepare_case, written_case
+from inference.cohort.one_case import Admit, FailedCase, Predicts, PreparedCase, prepare_case, written_case
 from inference.cohort.opening import (
     admit_within,
     further_for,
@@ -158,7 +158,7 @@ class WarmWorker:
         self._device = TimedPredictor(self._tools.predictor)
         self._scratch = Scratch()
         self._numbers = itertools.count()
-        self._inbox: SimpleQueue[PreparedCase | None] = SimpleQueue()
+        self._inbox: SimpleQueue[PreparedCase | FailedCase | None] = SimpleQueue()
         self._in_hand: dict[str, _InHand] = {}
         self._broken: LeanSegError | None = None
         self._line = threading.Thread(target=self._work, name="assembly line", daemon=True)
@@ -222,7 +222,7 @@ class WarmWorker:
                 if not hand.report.done():
                     hand.report.set_exception(self._broken)
 
-    def _take(self, wait: bool) -> PreparedCase | None:
+    def _take(self, wait: bool) -> PreparedCase | FailedCase | None:
         try:
             prepared = self._inbox.get(block=wait)
         except Empty:
