@@ -46,7 +46,7 @@ from inference.cohort.outcome import (
 from inference.cohort.progress import Console
 from inference.cohort.run_report import write_report
 from inference.cohort.watchdog import WatchedRun
-from inference.errors import OutputError, UsageError, one_line
+from inference.errors import OutputError, UsageError, fault_of, one_line
 from inference.imaging.channels import expected_modalities
 from inference.imaging.writing import is_there
 from inference.planning.planner import Planner
@@ -77,8 +77,7 @@ def run(call: Call) -> int:
             raise
         if call.debug:
             console.complain(traceback.format_exc().rstrip())
-        fault = f"{type(error).__name__}: {one_line(error)}"
-        console.complain(f"error: {fault}; this is a fault of the program, run it with --debug")
+        console.complain(f"error: {fault_of(error)}{_advice(call.debug)}")
         return WRONG_CALL
 
 
@@ -256,13 +255,18 @@ def _tell(outcome: Outcome, console: Console, *, organs: Sequence[str], debug: b
     if outcome.ends_run:
         return  # Said once, by whoever catches what ends the run.
     if outcome.error:
-        console.complain(f"error: {printable(outcome.error)}")
+        console.complain(f"error: {printable(outcome.error)}{_advice(debug) if outcome.trace else ''}")
     elif outcome.status == "skipped":
         console.say(f"{name}: skipped, {printable(outcome.case.output_name)} is there")
     else:
         result = printable(outcome.case.output_name)
         found = findings(outcome, organs)
         console.say(f"{name} -> {result}: {found}; {outcome.seconds:.1f} s ({outcome.timings})")
+
+
+def _advice(debug: bool) -> str:
+    """How to find out about a fault of the program, for whoever does not see its traceback."""
+    return "" if debug else "; run it with --debug"
 
 
 def _tell_plans(call: Call, cases: Sequence[Case], admit: Admit, console: Console) -> int:

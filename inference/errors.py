@@ -68,6 +68,15 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or one_line(error)
 
 
+def fault_of(error: BaseException) -> str:
+    """One printable line for an error that no user can mend.
+
+    >>> fault_of(KeyError("Rows"))
+    "KeyError: 'Rows'; this is a fault of the program"
+    """
+    return f"{type(error).__name__}: {one_line(error)}; this is a fault of the program"
+
+
 def one_line(error: BaseException) -> str:
     """The message of an error on one printable line; the name of its class where there is none."""
     return printable(" ".join(str(error).split())) or type(error).__name__

@@ -70,11 +70,9 @@ class AssemblyLine:
         if following is None:
             return
         with ThreadPoolExecutor(1) as reader, _Writing(self._write, self.tell) as writing:
-            reading: Future[Volume | Failure] | None = None
-            first_plan = None
-            if isinstance(following, PreparedCase):
-                reading, first_plan = reader.submit(self._read, following), following.plan
-            predictor = self.open_predictor(first_plan)
+            first = following if isinstance(following, PreparedCase) else None
+            reading: Future[Volume | Failure] | None = reader.submit(self._read, first) if first else None
+            predictor = self.open_predictor(first.plan if first else None)
             while following is not None:
                 prepared, following = following, None
                 self.begin(prepared.case)

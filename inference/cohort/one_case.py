@@ -15,6 +15,7 @@ from inference.errors import (
     DeviceMemoryError,
     OutputError,
     ResultNameError,
+    fault_of,
     one_line,
 )
 from inference.geometry import Geometry
@@ -138,9 +139,8 @@ def failure_of(case: Case, error: Exception) -> Failure:
         )
     if isinstance(error, MemoryError):
         return Failure(reason=f"{printable(str(case.path))}: {NO_MEMORY}")
-    fault = f"{type(error).__name__}: {one_line(error)}; this is a fault of the program, run it with --debug"
     trace = "".join(traceback.format_exception(error)).rstrip()
-    return Failure(reason=printable(f"{case.path}: {fault}"), trace=trace)
+    return Failure(reason=printable(f"{case.path}: {fault_of(error)}"), trace=trace)
 
 
 NO_MEMORY = "does not fit into this machine's memory; crop the image first"

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -229,12 +230,18 @@ def _work(connection: Connection, work: Work, cases: Sequence[Case]) -> int:
     except Exception as error:
         if is_ended():
             raise
-        voice.say(
-            error
-            if isinstance(error, LeanSegError)
-            else RuntimeError(f"{type(error).__name__}: {one_line(error)}")
-        )
+        voice.say(error if isinstance(error, LeanSegError) else _fault(error))
     return 0
+
+
+def _fault(error: Exception) -> RuntimeError:
+    """A fault of the program as the first process is told of it, with the traceback of this one.
+
+    Not every exception can be pickled.
+    """
+    fault = RuntimeError(f"{type(error).__name__}: {one_line(error)}")
+    fault.add_note("".join(traceback.format_exception(error)).rstrip())
+    return fault
 
 
 class _Voice:

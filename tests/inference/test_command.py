@@ -172,7 +172,9 @@ def test_a_case_that_was_skipped():
 
 def test_a_case_that_failed_and_its_traceback():
     outcome = Outcome(case=CASE, status="failed", error="in/a_0000.nii.gz: is empty", trace="Traceback: …")
-    assert said(outcome) == ("", "error: in/a_0000.nii.gz: is empty\n")
+    advised = "error: in/a_0000.nii.gz: is empty; run it with --debug\n"
+    assert said(outcome) == ("", advised)
+    assert said(replace(outcome, trace="")) == ("", "error: in/a_0000.nii.gz: is empty\n")
     assert said(outcome, debug=True) == ("", "Traceback: …\nerror: in/a_0000.nii.gz: is empty\n")
 
 

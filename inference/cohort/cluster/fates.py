@@ -37,6 +37,8 @@ class Fate:
     status: FateStatus
     reason: str = ""
     """Why it failed or was skipped, on one printable line."""
+    trace: str = ""
+    """The traceback of a failure that is a fault of the program; empty for others."""
     tries: int = 0
     worker: str = ""
     """Who did it: host and process."""

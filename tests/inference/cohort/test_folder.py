@@ -97,7 +97,11 @@ def test_a_traceback_is_shown_only_when_asked_for(bench):
     assert "Traceback" in bench.lines[1][0]
     (outcome,) = bench.outcomes
     assert "Traceback" not in outcome.error
-    assert "RuntimeError: bug; this is a fault of the program, run it with --debug" in outcome.error
+    assert outcome.error.endswith("RuntimeError: bug; this is a fault of the program")
+    assert bench.lines[1][-1] == f"error: {outcome.error}"
+    bench.debug = False
+    bench.run(Threshold(fail={1: RuntimeError("bug")}))
+    assert bench.lines[1][-1] == f"error: {outcome.error}; run it with --debug"
 
 
 def test_outcomes_are_told_in_the_order_of_the_cases(bench):
@@ -219,7 +223,7 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_files(bench, monkeypatch):
     ("error", "reason", "is_traced"),
     [
         (MemoryError(), "does not fit into this machine's memory; crop the image first", False),
-        (ValueError("odd"), "ValueError: odd; this is a fault of the program, run it with --debug", True),
+        (ValueError("odd"), "ValueError: odd; this is a fault of the program", True),
     ],
     ids=["memory", "fault"],
 )

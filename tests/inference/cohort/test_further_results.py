@@ -194,7 +194,7 @@ def test_a_label_map_without_objects_has_its_figures_all_the_same(write, tmp_pat
     ("error", "reason", "is_traced"),
     [
         (MemoryError(), "in.nii.gz: does not fit into this machine's memory; crop the image first", False),
-        (KeyError("Rows"), "KeyError: 'Rows'; this is a fault of the program, run it with --debug", True),
+        (KeyError("Rows"), "KeyError: 'Rows'; this is a fault of the program", True),
         (InputError("is odd"), "in.nii.gz: is odd", False),
         (ResultNameError("a.seg.dcm: too long"), "a.seg.dcm: too long", False),
     ],

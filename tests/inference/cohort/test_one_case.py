@@ -152,7 +152,7 @@ def test_a_step_that_ends_well(case):
         (MemoryError(), "does not fit into this machine's memory; crop the image first", False, False),
         (
             KeyError("a\nb"),
-            r"KeyError: 'a\nb'; this is a fault of the program, run it with --debug",
+            r"KeyError: 'a\nb'; this is a fault of the program",
             True,
             False,
         ),

@@ -92,8 +92,11 @@ def test_cases_that_are_left_out_take_no_time_of_the_next(tmp_path, monkeypatch)
 def test_what_ends_the_run_in_the_second_process_ends_it_here(tmp_path):
     with pytest.raises(DeviceError, match="the device is gone"):
         run(tmp_path, cases_of("a", "b-device", "c"))
-    with pytest.raises(RuntimeError, match="KeyError: 'fault'"):
+    with pytest.raises(RuntimeError, match="KeyError: 'fault'") as raised:
         run(tmp_path, cases_of("b-fault"))
+    (note,) = raised.value.__notes__
+    assert note.startswith("Traceback")
+    assert "watched_work.py" in note
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit(143), ImportError])

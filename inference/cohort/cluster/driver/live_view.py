@@ -39,7 +39,8 @@ class LiveView:
         """A case met its fate: failures, warnings and doubts are said, the rest is counted."""
         self._ends_s.append(time.monotonic())
         if fate.status == "failed":
-            self._console.complain(f"error: {printable(self._as_typed(fate.reason))}")
+            where = f"; its traceback is in {fate.case}{OUTCOME_SUFFIX}" if fate.trace else ""
+            self._console.complain(f"error: {printable(self._as_typed(fate.reason) + where)}")
         for warning in fate.warnings:
             self._console.complain(f"warning: {printable(fate.case)}: {printable(self._as_typed(warning))}")
         if fate.doubts:

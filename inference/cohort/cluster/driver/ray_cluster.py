@@ -27,7 +27,7 @@ from inference.cohort.cluster.driver.seats import Machine, Room, no_room, room_o
 from inference.cohort.cluster.fates import Task
 from inference.cohort.cluster.worker.warm_worker import WorkerSetup
 from inference.cohort.cluster.worker.worker_engine import SECONDS_TO_END, Broken, Event, Lost, Opened
-from inference.errors import UsageError, one_line
+from inference.errors import UsageError, fault_of, one_line
 from leanseg.ending import TERMINATED
 
 ENVIRONMENT = {
@@ -261,7 +261,7 @@ def _cause(error: Exception) -> str:
     cause = getattr(error, "cause", error)
     if isinstance(cause, ModuleNotFoundError):
         return f"{cause}; LeanSeg must be at {PROGRAMS} with its packages on every machine of the cluster"
-    return f"{type(cause).__name__}: {one_line(cause)}; this is a fault of the program"
+    return fault_of(cause)
 
 
 def _actor_class() -> type:

@@ -36,7 +36,7 @@ from inference.cohort.opening import (
     value_unit,
 )
 from inference.cohort.outcome import Outcome, failed, organ_figures
-from inference.errors import DeviceError, InputError, one_line
+from inference.errors import DeviceError, InputError, fault_of, one_line
 from inference.imaging.channels import expected_modalities
 from inference.imaging.writing import LABELS_SUFFIX
 from inference.segmented import Segmented
@@ -216,7 +216,7 @@ class WarmWorker:
                 tell=self._tell,
             ).run()
         except BaseException as error:
-            fault = f"{self.name}: {type(error).__name__}: {one_line(error)}; this is a fault of the program"
+            fault = f"{self.name}: {fault_of(error)}"
             self._broken = error if isinstance(error, LeanSegError) else DeviceError(fault)
             for hand in list(self._in_hand.values()):
                 if not hand.report.done():
@@ -274,6 +274,7 @@ class WarmWorker:
             images=hand.task.images,
             status="segmented" if is_segmented else "failed",
             reason=hand.said(outcome.error or ""),
+            trace=hand.said(outcome.trace),
             tries=hand.task.tries,
             seconds=dict(outcome.timings.seconds),
             ended_unix_s=time.time(),

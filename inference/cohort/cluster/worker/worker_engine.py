@@ -5,7 +5,7 @@ from typing import Protocol
 
 from inference.cohort.cluster.fates import Report, Task
 from inference.cohort.cluster.worker.warm_worker import WarmWorker, WorkerSetup
-from inference.errors import UsageError, one_line
+from inference.errors import UsageError, fault_of, one_line
 from model.model_errors import BundleError, LeanSegError
 
 SECONDS_TO_END = 10
@@ -85,8 +85,7 @@ def answer(worker: WarmWorker, name: str, task: Task) -> Event:
     except LeanSegError as error:
         return _broken(name, error)
     except Exception as error:
-        message = f"{name}: {type(error).__name__}: {one_line(error)}; this is a fault of the program"
-        return Broken(worker=name, message=message)
+        return Broken(worker=name, message=f"{name}: {fault_of(error)}")
 
 
 def _broken(name: str, error: LeanSegError) -> Broken:

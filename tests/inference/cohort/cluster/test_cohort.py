@@ -528,3 +528,18 @@ def test_ctrl_c_while_a_worker_starts_is_left_to_the_driver(bench, monkeypatch, 
     bench.put("a")
     assert bench.run(bench.processes)[::2] == (0, [])
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_traceback_of_a_fault_of_the_program_stands_in_the_outcome(bench, monkeypatch):
+    def fault(self, volume, plan=None, timings=None, reserved_mb=0.0):
+        raise KeyError("Rows")
+
+    monkeypatch.setattr(FakeDevice, "predict", fault)
+    bench.put("p/a")
+    code, _, err = bench.run()
+    why = f"{bench.source}/p/a.nii.gz: KeyError: 'Rows'; this is a fault of the program"
+    assert (code, err) == (1, [f"error: {why}; its traceback is in p/a.outcome.json"])
+    outcome = bench.record("p/a")
+    assert outcome["reason"] == bench.rows["p/a"]["reason"] == why
+    assert outcome["trace"].startswith("Traceback (most recent call last):")
+    assert outcome["trace"].endswith("KeyError: 'Rows'")
