@@ -123,7 +123,7 @@ def _run(call: Call, console: Console) -> int:
         raise
     console.end_progress()
     report()
-    if cut := seen_in_windows(outcomes):
+    if cut := seen_in_windows(each.larger_windows_mb for each in outcomes):
         console.complain(f"warning: {cut}")
     console.say(summary(outcomes, time.perf_counter() - start) + _written(call, outcomes))
     return exit_code(outcomes)

@@ -1,7 +1,7 @@
 """What became of a case: a value that can travel between processes and knows nothing of consoles."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -164,9 +164,13 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     return f"{len(outcomes)} case{'s' * (len(outcomes) != 1)}: {parts}; {seconds:.1f} s"
 
 
-def seen_in_windows(outcomes: Sequence[Outcome]) -> str | None:
-    """That cases were cut into windows for want of memory, and what would be enough; None where none was."""
-    wanted = [outcome.larger_windows_mb for outcome in outcomes if outcome.larger_windows_mb]
+def seen_in_windows(larger_windows_mb: Iterable[tuple[int, int] | None]) -> str | None:
+    """That cases were cut into windows for want of memory, and what would be enough; None where none was.
+
+    Args:
+        larger_windows_mb: of each outcome, see `Outcome`.
+    """
+    wanted = [mb for mb in larger_windows_mb if mb]
     if not wanted:
         return None
     enough = options(*map(max, zip(*wanted, strict=True)))

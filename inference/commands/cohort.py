@@ -40,7 +40,7 @@ from inference.cohort.cluster.worker.worker_engine import Engine
 from inference.cohort.further_results import SUFFIXES, object_writer
 from inference.cohort.opening import made_by, value_unit
 from inference.cohort.organ_table import OrgansOfCase, check_tables, organ_tables, table_paths
-from inference.cohort.outcome import places
+from inference.cohort.outcome import places, seen_in_windows
 from inference.cohort.progress import Console
 from inference.errors import UsageError
 from inference.imaging.writing import whole_file
@@ -260,6 +260,7 @@ def _write_all(
 ) -> list[str]:
     """The table of all outcomes, and of organs and the page if asked for; the cases that failed."""
     failed: list[str] = []
+    in_windows: list[tuple[int, int] | None] = []
     figures = PageFigures(structures=bundle.manifest.output.as_label_set().names)
     with ExitStack() as whole:
         takes: list[Callable[[Fate], None]] = [figures.add]
@@ -271,11 +272,15 @@ def _write_all(
             for fate in chain(results.fates(list(dict.fromkeys(task.case for task in tasks))), unrecorded):
                 if fate.status == "failed":
                     failed.append(fate.case)
+                if fate.larger_windows_mb:
+                    in_windows.append(fate.larger_windows_mb)
                 for take in takes:
                     take(fate)
                 yield fate
 
         results.write_table(counted(), figures.structures, table_name(call.part))
+    if cut := seen_in_windows(in_windows):
+        _warn(console, cut)
     if call.statistics is not None and figures.without_organs:
         lacking = f"{figures.without_organs} case{'s' * (figures.without_organs != 1)}"
         console.complain(f"warning: {call.statistics}: lacks {lacking} segmented without --statistics")

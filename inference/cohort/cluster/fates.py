@@ -60,6 +60,8 @@ class Fate:
     warnings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     """What makes the result doubtful."""
+    larger_windows_mb: tuple[int, int] | None = None
+    """As in `inference.cohort.outcome.Outcome`."""
     organs: tuple[Mapping[str, Any], ...] | None = None
     """Figures of each organ that was found, as `inference.cohort.outcome` rounds them; None where they were
     not asked for."""
@@ -79,6 +81,7 @@ class Fate:
             crumbs=other.crumbs,
             parts=other.parts,
             doubts=other.doubts,
+            larger_windows_mb=other.larger_windows_mb,
             organs=other.organs,
         )
 
@@ -99,8 +102,9 @@ class Fate:
                 fields[name] = tuple(fields[name])
             for name in ("crumbs", "parts"):
                 fields[name] = tuple(fields.get(name, ()))
-            if fields.get("organs") is not None:
-                fields["organs"] = tuple(fields["organs"])
+            for name in ("organs", "larger_windows_mb"):
+                if fields.get(name) is not None:
+                    fields[name] = tuple(fields[name])
             return cls(**fields)
         except (TypeError, KeyError) as error:
             raise ValueError(f"is no outcome of a case ({error})") from error

@@ -285,6 +285,7 @@ class WarmWorker:
             parts=tuple(organ.name for organ in outcome.organs if organ.crumb and organ.touches_edge),
             warnings=tuple(hand.said(warning) for warning in outcome.warnings),
             doubts=outcome.doubts,
+            larger_windows_mb=outcome.larger_windows_mb,
             organs=None if unit is None else tuple(organ_figures(outcome.organs, unit)),
         )
         self._hand_over(hand, self._finished(fate, hand.task))

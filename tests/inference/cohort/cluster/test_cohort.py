@@ -30,7 +30,7 @@ from model.bundle import load_bundle
 from tests.inference.cohort.cluster.conftest import bright_ml
 from tests.inference.cohort.cluster.fake_tools import DOUBT, FakeDevice, FakeTools
 from tests.inference.cohort.cluster.in_process import InProcess
-from tests.inference.images import voxels
+from tests.inference.images import voxels, write_nifti
 from tests.struck_workers import OF_TERMINALS, strike_at_start
 
 PATIENCE_S = 60.0
@@ -543,3 +543,23 @@ def test_the_traceback_of_a_fault_of_the_program_stands_in_the_outcome(bench, mo
     assert outcome["reason"] == bench.rows["p/a"]["reason"] == why
     assert outcome["trace"].startswith("Traceback (most recent call last):")
     assert outcome["trace"].endswith("KeyError: 'Rows'")
+
+
+def test_cases_cut_into_windows_are_told_of_at_the_end_and_when_it_is_resumed(bench, monkeypatch):
+    """The small one was not: a voxel of it is marked."""
+    predict = FakeDevice.predict
+
+    def cut(self, volume, plan=None, timings=None, reserved_mb=0.0):
+        result = predict(self, volume, plan, timings, reserved_mb)
+        more_mb = None if volume.array[0, 0, 0] == 7 else (620, 0)
+        return replace(result, plan=replace(result.plan, larger_windows_mb=more_mb))
+
+    monkeypatch.setattr(FakeDevice, "predict", cut)
+    bench.put("a", "b", "small")
+    array = voxels()
+    array[0, 0, 0] = 7
+    write_nifti(bench.source / "small.nii.gz", array)
+    for changes in ({}, {"resume": True}):
+        (line,) = bench.run(**changes)[2]
+        assert line.startswith("warning: 2 cases were cut into windows for want of memory; from --host-mem")
+    assert bench.record("small")["larger_windows_mb"] is None
