@@ -144,8 +144,8 @@ def read_volume(
     """Read an image with its voxels: a file or a folder with a DICOM series, one for each channel.
 
     The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`. Of several
-    DICOM series in a folder the longest CT is taken, with a warning; with a bundle, the longest of the
-    modality that it takes the channel to be.
+    DICOM series in a folder the longest original CT is taken, with a warning; with a bundle, the longest of
+    the modality that it takes the channel to be.
 
     Args:
         path: the file or the folder of the first channel.

@@ -86,6 +86,18 @@ def dicom_slices(of_all=None, **of_one):
     return write
 
 
+def dicom_mpr(folder):
+    """Eight original slices, and nine made of them."""
+    (folder / "case").mkdir()
+    for name, count, kind in (("a", 8, "ORIGINAL\\PRIMARY"), ("b", 9, "DERIVED\\SECONDARY\\REFORMATTED")):
+        extra = element(0x00080008, "CS", kind) + element(0x0008103E, "LO", f"series {name}")
+        for i in range(count):
+            content = dicom(CT[i] + 1024, z=3.0 * i, extra=extra)
+            uid = element(0x0020000E, "UI", f"1.2.{ord(name)}")
+            content = content.replace(element(0x0020000E, "UI", "1.2.3"), uid)
+            (folder / "case" / f"{name}{i}.dcm").write_bytes(content)
+
+
 def dicom_below(folder):
     write_series(folder / "case" / "series 1", straight(4))
 
@@ -235,6 +247,10 @@ WORKS = {
     "DICOM folder with a second, shorter series": (
         series(straight(4), straight(2)),
         "2 DICOM series in one folder (4, 2 images)",
+    ),
+    "DICOM folder with an original series and a longer one made of it": (
+        dicom_mpr,
+        "(9 [series b], 8 [series a] images); the longest original [series a] was taken",
     ),
     "DICOM folder with a series of another modality": (
         dicom_pet_and_ct,

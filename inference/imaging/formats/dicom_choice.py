@@ -19,6 +19,12 @@ UNKNOWN = "of unknown modality"
 PARALLEL_DEGREES = 0.5
 """Angle up to which rows and columns of two images count as parallel: headers round, and images that are
 turned farther are another stack."""
+DERIVED = {"DERIVED", "REFORMATTED", "LOCALIZER", "MPR", "MIP"}
+"""Values of `ImageType` by which images are no scan that a scanner made, or one that planned it."""
+FEW = 8
+"""Images below which an original is not preferred: what watches for contrast agent is one, too."""
+NAME = 80
+"""Characters of a series' number and description that are told."""
 ROW_AND_COLUMN = (slice(0, 3), slice(3, 6))
 """Where the two directions stand in an image's orientation."""
 
@@ -27,7 +33,8 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
     """Images of the series to read, and warnings.
 
     Of several series, those of the modality that is expected come first, then those that do not say theirs,
-    then all others; among these the one with the most images is taken, with a warning. Images of another size
+    then all others; among these originals before what was derived from a scan or planned it, unless they are
+    few; among these the one with the most images is taken, with a warning. Images of another size
     or orientation are another series. What cannot be read is left out, with a warning, where it is not the
     series that would be taken and says that it is no part of it.
 
@@ -48,9 +55,11 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one {scan}"
         )
 
-    def rank(group: Sequence[DicomImage]) -> tuple[bool, int, int]:
+    def rank(group: Sequence[DicomImage]) -> tuple[bool, int, bool, int, bool]:
         # Pictures last: what a workstation saves beside a scan is no scan.
-        return _is_picture(group[0]), _strangeness(group, modality), -len(group)
+        is_derived = _is_derived(group)
+        kind = _is_picture(group[0]), _strangeness(group, modality)
+        return *kind, is_derived or len(group) < FEW, -len(group), is_derived
 
     series = min(groups, key=rank)
     if series[0].is_colour:
@@ -61,7 +70,7 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
     if any(rank(group) == rank(series) for group in others):
         raise InputError(
             f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest"
-            f"{_of_modality(series, groups)}; give each a folder of its own"
+            f"{_of_kind(series, groups)}; give each a folder of its own"
         )
     _refuse_several(path, series, "patients", "PatientID", lambda image: image.patient)
     _refuse_several(path, series, "studies", "StudyInstanceUID", lambda image: image.study_uid)
@@ -148,7 +157,7 @@ def _told(series: Sequence[DicomImage], others: Iterable[Sequence[DicomImage]], 
         seen = [series, *strange]
         warnings = [
             f"{len(seen)} DICOM series in one folder ({_counts(seen)} images); the longest"
-            f"{_of_modality(series, seen)} was taken"
+            f"{_of_kind(series, seen)}{_name(series)} was taken"
         ]
     warnings += left_out(series, same) if same else []
     if without:
@@ -212,14 +221,26 @@ def _differ(groups: Iterable[Sequence[DicomImage]]) -> bool:
     return len(set(map(_modality, groups))) > 1
 
 
-def _of_modality(series: Sequence[DicomImage], groups: Iterable[Sequence[DicomImage]]) -> str:
-    """` CT` after `the longest`, where not all series have that modality."""
-    return f" {printable(_modality(series) or UNKNOWN)}" if _differ(groups) else ""
+def _is_derived(group: Sequence[DicomImage]) -> bool:
+    """Whether images were made of others, as MPRs are, or to plan them; what does not say is original."""
+    return not DERIVED.isdisjoint(commonest(group, lambda image: image.image_type))
+
+
+def _of_kind(series: Sequence[DicomImage], groups: Sequence[Sequence[DicomImage]]) -> str:
+    """` original CT` after `the longest`, where not all series are original, or have that modality."""
+    is_original = not _is_derived(series) and any(map(_is_derived, groups))
+    kind = " original" if is_original else ""
+    return f"{kind} {printable(_modality(series) or UNKNOWN)}" if _differ(groups) else kind
+
+
+def _name(group: Sequence[DicomImage]) -> str:
+    """` [3 AX 2.0 PV]`: number and description of a series, as far as its first image says them."""
+    said = f"{group[0].series_number} {group[0].series_description}".strip()
+    return f" [{printable(said[:NAME])}]" if said else ""
 
 
 def _counts(groups: Sequence[Sequence[DicomImage]]) -> str:
-    """How many images each series has: `9 PT, 6 CT`, or `9, 6` of one modality."""
-    ordered = sorted(groups, key=len, reverse=True)
-    if not _differ(groups):
-        return ", ".join(str(len(group)) for group in ordered)
-    return ", ".join(f"{len(group)} {printable(_modality(group) or UNKNOWN)}" for group in ordered)
+    """How many images each series has: `9 PT, 6 CT [2 AX]`, or `9, 6 [2 AX]` of one modality."""
+    ordered, differ = sorted(groups, key=len, reverse=True), _differ(groups)
+    kinds = [f" {printable(_modality(group) or UNKNOWN)}" if differ else "" for group in ordered]
+    return ", ".join(f"{len(group)}{kind}{_name(group)}" for group, kind in zip(ordered, kinds, strict=True))

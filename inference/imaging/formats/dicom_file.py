@@ -95,6 +95,11 @@ class DicomImage:
     """Whether the least value is to be shown white (`MONOCHROME1`)."""
     number: int | None = None
     """The file's number in its series; None where it does not say."""
+    image_type: tuple[str, ...] = ()
+    """How it came about (`ORIGINAL`, `PRIMARY`, `AXIAL`); empty where the file does not say."""
+    series_number: str = ""
+    series_description: str = ""
+    """What people call its series, as far as it is UTF-8."""
     frame_of_reference: str = ""
     """Names what positions are measured from; empty where the file does not say."""
     patient: str = field(default="", repr=False)
@@ -179,6 +184,9 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         "is_palette": _text(values, "PhotometricInterpretation") == "PALETTE COLOR",
         "is_inverted": _text(values, "PhotometricInterpretation") == "MONOCHROME1",
         "number": _whole(values, "InstanceNumber") if frames == 1 else None,
+        "image_type": tuple(filter(None, map(str.strip, _text(values, "ImageType").split("\\")))),
+        "series_number": _text(values, "SeriesNumber"),
+        "series_description": values.get("SeriesDescription", b"").decode("utf-8", "replace").strip(" \0"),
         "frame_of_reference": _text(values, "FrameOfReferenceUID"),
         "patient": values.get("PatientID", b"").decode("latin-1").strip(" \0"),
         "study_uid": _text(values, "StudyInstanceUID"),

@@ -22,6 +22,7 @@ _MACROS = {0x00209113, 0x00209116, 0x00289110, 0x00289145}
 """Functional groups that are read: where a frame lies, how it is turned, its pixels' size, its rescaling."""
 WANTED = {
     _META_CLASS: "MediaStorageSOPClassUID", _CLASS: "SOPClassUID", 0x00080060: "Modality",
+    0x00080008: "ImageType", 0x0008103E: "SeriesDescription", 0x00200011: "SeriesNumber",
     0x00080018: "SOPInstanceUID", 0x00100020: "PatientID", 0x0020000D: "StudyInstanceUID",
     0x00180050: "SliceThickness", 0x00180088: "SpacingBetweenSlices", 0x0020000E: "SeriesInstanceUID",
     0x00200013: "InstanceNumber", 0x00200032: "ImagePositionPatient",

@@ -28,6 +28,7 @@ from tests.inference.dicom_files import (
 from tests.inference.images import write_series
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+SERIES = element(0x0020000E, "UI", "1.2.3")
 LEFT_OUT = "1 DICOM file without an image was left out"
 
 
@@ -167,6 +168,68 @@ def test_series_that_could_be_meant_alike_are_refused(tmp_path, expected, counts
         open_image(put(tmp_path, **counts), expected)
 
 
+ORIGINAL, MPR = "ORIGINAL\\PRIMARY\\AXIAL", "DERIVED\\SECONDARY\\REFORMATTED"
+AXIAL, CORONAL = ("3", "AX 2.0 PV"), ("300", "COR MPR")
+
+
+def put_kinds(folder, *series):
+    """Series of each a kind (ImageType), a number of slices, and what they are called: number and text."""
+    for number, (kind, count, called) in enumerate(series, start=1):
+        extra = element(0x00080008, "CS", kind) * bool(kind)
+        extra += element(0x0008103E, "LO", called[1]) + element(0x00200011, "IS", called[0])
+        for i in range(count):
+            content = dicom(np.full((3, 4), number, np.int16), z=3.0 * i, extra=extra, intercept="0")
+            of_series = element(0x0020000E, "UI", f"1.2.{number}")
+            (folder / f"{number}_{i}.dcm").write_bytes(content.replace(SERIES, of_series))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("series", "taken", "told"),
+    [
+        (
+            [(ORIGINAL, 8, AXIAL), (MPR, 12, CORONAL)],
+            1,
+            "(12 [300 COR MPR], 8 [3 AX 2.0 PV] images); the longest original [3 AX 2.0 PV] was taken",
+        ),
+        (
+            [("", 8, AXIAL), ("ORIGINAL\\PRIMARY\\LOCALIZER", 9, ("1", ""))],
+            1,
+            "(9 [1], 8 [3 AX 2.0 PV] images); the longest original [3 AX 2.0 PV] was taken",
+        ),
+        (
+            [("ORIGINAL\\PRIMARY", 8, ("", "")), (MPR, 8, CORONAL)],
+            1,
+            "(8, 8 [300 COR MPR] images); the longest original was taken",
+        ),
+        (
+            [(MPR, 12, CORONAL), (ORIGINAL, 7, ("2", "Premonitoring"))],
+            1,
+            "(12 [300 COR MPR], 7 [2 Premonitoring] images); the longest [300 COR MPR] was taken",
+        ),
+        (
+            [(MPR, 3, CORONAL), ("DERIVED\\PRIMARY", 4, ("4", "a\nb"))],
+            2,
+            "(4 [4 a\\nb], 3 [300 COR MPR] images); the longest [4 a\\nb] was taken",
+        ),
+    ],
+    ids=["an MPR", "a localizer", "no longer than an original", "few originals", "nothing else"],
+)
+def test_originals_come_before_what_was_made_of_them(tmp_path, series, taken, told):
+    """Pixels of the first series are 1, of the second 2."""
+    volume = read_volume(put_kinds(tmp_path, *series))
+    assert np.unique(volume.array).tolist() == [taken]
+    assert volume.warnings == (f"2 DICOM series in one folder {told}",)
+
+
+def test_series_that_could_be_meant_alike_are_named(tmp_path):
+    put_kinds(tmp_path, (ORIGINAL, 8, AXIAL), (ORIGINAL, 8, ("4", "AX 2.0 ART")))
+    with pytest.raises(
+        InputError, match=r"\(8 \[3 AX 2\.0 PV\], 8 \[4 AX 2\.0 ART\] images\), none the longest;"
+    ):
+        read_volume(tmp_path)
+
+
 # What cannot be read
 # ----------------------------------------------------------------------------------------------------
 
@@ -228,9 +291,6 @@ def test_a_slice_of_the_series_that_is_not_read_is_missed(tmp_path):
 
 # Several patients
 # ----------------------------------------------------------------------------------------------------
-
-
-SERIES = element(0x0020000E, "UI", "1.2.3")
 
 
 def put_slices(folder, *said, series="1.2.3"):
