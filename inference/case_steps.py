@@ -83,6 +83,8 @@ class Attempt:
     windows: WindowCount = field(default_factory=WindowCount)
     ballots: list[Ballot] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    image_doubts: list[str] = field(default_factory=list)
+    """Those of the warnings that make the image doubtful."""
 
     def warn(self, warning: str) -> None:
         """Add a warning, once."""
@@ -172,6 +174,7 @@ class CaseSteps:
             windows=attempt.windows,
             host_peak_mb=0.0,
             warnings=tuple(attempt.warnings),
+            image_doubts=tuple(attempt.image_doubts),
             organs=judgement.organs,
             doubts=judgement.doubts,
             is_noise=judgement.is_noise,
@@ -228,6 +231,7 @@ class CaseSteps:
         if self.strict_input:
             raise InputError(f"{doubt} (refused by --strict-input)")
         attempt.warn(doubt)
+        attempt.image_doubts.append(doubt)
 
     def _nothing_found(self, view: CaseView, attempt: Attempt) -> Segmented:
         """The result for an image in which no organ is looked for: background."""
@@ -240,6 +244,7 @@ class CaseSteps:
             windows=attempt.windows,
             host_peak_mb=0.0,
             warnings=tuple(attempt.warnings),
+            image_doubts=tuple(attempt.image_doubts),
         )
 
     def _region(

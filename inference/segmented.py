@@ -34,3 +34,5 @@ class Segmented:
     """Labels are scattered like noise, as a warning says: organs were not looked for in them."""
     doubts: tuple[str, ...] = ()
     """What makes the result doubtful, see `inference.trust.result_doubts`."""
+    image_doubts: tuple[str, ...] = ()
+    """Those of the warnings that make the image doubtful, see `inference.trust.input_doubts`."""

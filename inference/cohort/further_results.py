@@ -13,7 +13,7 @@ import numpy as np
 from inference.cohort.cases import Case
 from inference.errors import InputError, UsageError
 from inference.geometry import Geometry, same_grid
-from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.maker import NOTHING, Maker, Told
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.dicom_results.structures_found import structures_found
 from inference.imaging.formats.dicom import Series, open_series
@@ -119,7 +119,7 @@ class FurtherResults:
         labels: U8,
         label_map: Path,
         allowed_mb: float | None = None,
-        doubts: tuple[str, ...] = (),
+        told: Told = NOTHING,
     ) -> ObjectsWritten:
         """Write all of them, or none.
 
@@ -128,7 +128,7 @@ class FurtherResults:
             labels: its label map, on the image's grid.
             label_map: where that is written; its folder exists.
             allowed_mb: MiB that making them may take; None for any.
-            doubts: what makes the label map doubtful, which stands in each of them.
+            told: what the user is told of the case, which stands in each of them.
 
         Raises:
             InputError: the series' headers lack what an object needs, or memory does not suffice.
@@ -136,12 +136,15 @@ class FurtherResults:
         """
         series = self.template or image.series
         assert series is not None, "checked before the case was segmented"
+        of_template = [f"--template: {each}" for each in self.template.warnings] if self.template else []
         try:
             on_slices = orientation_of(series.geometry).undo(orientation_of(image.geometry).apply(labels))
             if allowed_mb is not None:
                 self._check_memory(on_slices, allowed_mb)
-            maker = replace(self.maker, doubts=doubts)
-            return self.write_objects(self.paths(label_map), series, on_slices, self.label_set, maker)
+            maker = replace(self.maker, told=replace(told, warnings=(*told.warnings, *of_template)))
+            paths = self.paths(label_map)
+            written = self.write_objects(paths, series, on_slices, self.label_set, maker)
+            return replace(written, warnings=(*of_template, *written.warnings))
         except MemoryError as error:
             kinds = " or ".join(self.kinds)
             raise InputError(

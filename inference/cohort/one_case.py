@@ -19,6 +19,7 @@ from inference.errors import (
     one_line,
 )
 from inference.geometry import Geometry
+from inference.imaging.dicom_results.maker import Told
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.reading import OpenedImage, open_channels, read_channels
 from inference.imaging.volume import Volume
@@ -256,9 +257,11 @@ def written_case(
     with prepared.timings.stage("write"), ExitStack() as undo:
         if further is not None:
             allowed_mb = segmented.plan.results_mb
-            doubts = segmented.doubts
+            told = Told(
+                doubts=segmented.doubts, image_doubts=segmented.image_doubts, warnings=segmented.warnings
+            )
             objects = _try_to_write(
-                case, lambda: further.write(opened.images[0], segmented.labels, path, allowed_mb, doubts)
+                case, lambda: further.write(opened.images[0], segmented.labels, path, allowed_mb, told)
             )
         kinds = () if isinstance(objects, Failure) else objects.kinds
         undo.callback(remove_results, objects_beside(path, kinds).values())

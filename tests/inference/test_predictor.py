@@ -183,6 +183,16 @@ def test_doubtful_images_are_refused_where_that_is_asked_for(tmp_path):
         located.predict(volume_of(np.zeros((32, 40, 48), np.uint8)))
 
 
+def test_what_makes_an_image_doubtful_is_told_apart_from_other_warnings(tmp_path):
+    lenient = Predictor(make_bundle(tmp_path / "a"), device="cpu", threads=1)
+    gap = "slices are 2.00 to 8.00 mm apart (3 seem to be missing)"
+    volume = replace(volume_of(abdomen((7, 40, 48))), warnings=(gap,), doubts=(gap,))
+    segmented = lenient.predict(volume)
+    assert segmented.image_doubts[0] == gap
+    assert "has only 7 slices" in segmented.image_doubts[1]
+    assert {*segmented.image_doubts} <= {*segmented.warnings}
+
+
 @pytest.mark.parametrize("statistics", [True, False])
 def test_organs_are_measured(statistics, tmp_path):
     bundle = make_bundle(tmp_path / "b", [member(), member(file="b.onnx", overlap=0.7)])

@@ -14,7 +14,7 @@ from inference.cohort.further_results import SUFFIXES, FurtherResults, further_r
 from inference.cohort.one_case import prepare_case, written_case
 from inference.errors import InputError, OutputError, ResultNameError
 from inference.geometry import Geometry
-from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.maker import Maker, Told
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.formats.dicom import open_series
 from inference.imaging.reading import open_image, read_volume
@@ -105,6 +105,21 @@ class Slices:
 
     geometry = Geometry(size_zyx=(2, 2, 2), spacing_zyx_mm=(1.0, 1.0, 1.0))
     series = None
+    warnings = ("2 DICOM series in one folder",)
+
+
+def test_what_was_made_of_a_template_is_told_and_stands_in_the_objects(tmp_path):
+    makers = []
+
+    def write(*given):
+        makers.append(given[-1])
+        return ObjectsWritten(warnings=("odd",))
+
+    results = replace(further(("dicom-seg",), 2), write_objects=write, template=Slices())
+    labels = np.ones((2, 2, 2), np.uint8)
+    written = results.write(Slices(), labels, tmp_path / "a.nii.gz", told=Told(warnings=("slow",)))
+    assert written.warnings == ("--template: 2 DICOM series in one folder", "odd")
+    assert makers[0].told.warnings == ("slow", "--template: 2 DICOM series in one folder")
 
 
 def test_objects_that_would_take_more_than_they_are_left_are_not_made(tmp_path):
@@ -116,7 +131,7 @@ def test_objects_that_would_take_more_than_they_are_left_are_not_made(tmp_path):
     made = []
     results = replace(
         further(("dicom-seg",), 2),
-        write_objects=lambda *given: made.append(given) or (),
+        write_objects=lambda *given: made.append(given) or ObjectsWritten(),
         template=Slices(),
     )
     three, four = (results.cost.mb_of((2, 2, 2), frames) for frames in (3, 4))
@@ -217,7 +232,7 @@ def test_objects_are_told_what_is_doubted(write):
             return ObjectsWritten()
 
     write(Takes())
-    assert given == [("no spleen",)]
+    assert given == [Told(doubts=("no spleen",), warnings=("slow",))]
 
 
 @pytest.mark.parametrize("error", [OutputError("the disk is full"), KeyboardInterrupt()])

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from inference.errors import OutputError, ResultNameError
 from inference.imaging.dicom_results.dicom_file_writing import write_objects
-from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.dicom_results.maker import Maker, Told
 from inference.imaging.formats.dicom import open_series
 from inference.imaging.writing import write_labels
 from model.labels import FLARE23, LabelSet
@@ -153,7 +153,7 @@ def test_objects_say_what_they_are_and_what_is_doubted(tmp_path):
     """With DOUBTFUL and a colon before them 51 characters and three dots go into 64."""
     doubts = ("gantry tilted by 18.4°", "no spleen", "liver is larger than any")
     folder = write_series(tmp_path / "s", SIZE_ZYX)
-    seg, rtstruct, _, _ = written(tmp_path, folder, marked(), maker=replace(MAKER, doubts=doubts))
+    seg, rtstruct, _, _ = written(tmp_path, folder, marked(), maker=replace(MAKER, told=Told(doubts=doubts)))
     assert seg.SeriesDescription == "LeanSeg SEG, DOUBTFUL, research, not for diagnosis: b"
     assert rtstruct.SeriesDescription == "LeanSeg RTSTRUCT, DOUBTFUL, research, not for diagnosis: b"
     assert rtstruct.StructureSetName == rtstruct.SeriesDescription
@@ -161,6 +161,33 @@ def test_objects_say_what_they_are_and_what_is_doubted(tmp_path):
     assert seg.ImageComments == f"Research, not for diagnosis. DOUBTFUL: {all_of_it}"
     assert rtstruct.StructureSetDescription == seg.ImageComments
     assert seg.ContentDescription == f"DOUBTFUL: {all_of_it[:51]}..."
+
+
+def test_objects_say_what_is_doubted_and_warned_of_the_image(tmp_path):
+    """Of the gap once, though it is a warning too."""
+    gap, left = "slices are 2.00 to 8.00 mm apart", "1 DICOM file without an image was left out"
+    maker = replace(MAKER, told=Told(image_doubts=(gap,), warnings=(left, gap)))
+    seg, rtstruct, _, _ = written(tmp_path, write_series(tmp_path / "s", SIZE_ZYX), marked(), maker=maker)
+    assert seg.SeriesDescription == "LeanSeg SEG, DOUBTFUL IMAGE, research, not for diagnosis: b"
+    assert rtstruct.SeriesDescription == "LeanSeg RTSTRUCT, DOUBTFUL IMAGE, research, not for diagnosis: b"
+    assert seg.ImageComments == f"Research, not for diagnosis. DOUBTFUL IMAGE: {gap}. Warned of: {left}"
+    assert rtstruct.StructureSetDescription == seg.ImageComments
+    assert seg.ContentDescription == f"DOUBTFUL IMAGE: {gap}"
+
+
+def test_a_doubtful_result_of_a_doubtful_image_is_doubtful():
+    maker = replace(MAKER, told=Told(doubts=("no spleen",), image_doubts=("has only 7 slices",)))
+    assert maker.description("SEG") == "LeanSeg SEG, DOUBTFUL, research, not for diagnosis: b"
+    said = "DOUBTFUL: no spleen. DOUBTFUL IMAGE: has only 7 slices"
+    assert maker.remark(64) == said
+    assert maker.remark(1024) == f"Research, not for diagnosis. {said}"
+
+
+def test_warnings_alone_mark_nothing():
+    maker = replace(MAKER, told=Told(warnings=("values were cut",)))
+    assert maker.description("SEG") == "LeanSeg SEG, research, not for diagnosis: b"
+    assert maker.remark(64) == "Research, not for diagnosis."
+    assert maker.remark(1024) == "Research, not for diagnosis. Warned of: values were cut"
 
 
 def test_objects_without_doubts_are_for_research_too(tmp_path):
@@ -176,7 +203,7 @@ def test_objects_without_doubts_are_for_research_too(tmp_path):
     [(64, f"DOUBTFUL: {'x' * 51}..."), (1024, f"Research, not for diagnosis. DOUBTFUL: {'x' * 982}...")],
 )
 def test_doubts_are_cut_to_the_room_there_is(length, said):
-    assert replace(MAKER, doubts=("x" * 2000,)).remark(length) == said
+    assert replace(MAKER, told=Told(doubts=("x" * 2000,))).remark(length) == said
     assert len(said) == length
 
 

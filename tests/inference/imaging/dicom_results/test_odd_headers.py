@@ -14,6 +14,7 @@ from pydicom.datadict import dictionary_VR
 from inference.errors import InputError
 from inference.imaging.dicom_results import dicom_file_writing
 from inference.imaging.dicom_results.dicom_file_writing import write_objects
+from inference.imaging.dicom_results.maker import Told
 from inference.imaging.dicom_results.repeated_elements import OFTEN_LACKING, OPTIONAL
 from inference.imaging.dicom_results.source_series import read_source
 from inference.imaging.formats.dicom import open_series
@@ -149,7 +150,7 @@ def test_an_empty_character_set_is_none(tmp_path, monkeypatch):
     "own",
     [
         {"maker": replace(MAKER, bundle="腹部")},
-        {"maker": replace(MAKER, doubts=("no 肝",))},
+        {"maker": replace(MAKER, told=Told(doubts=("no 肝",)))},
         {"label_set": LabelSet(name="own", ids={"肝": 1, "b": 13, "c": 14})},
     ],
     ids=["bundle", "doubt", "structure"],
@@ -165,7 +166,7 @@ def test_own_texts_beyond_the_series_letters_are_written_in_utf8(tmp_path, monke
     seg, rtstruct = made
     assert seg.ManufacturerModelName == rtstruct.ManufacturerModelName == own.get("maker", MAKER).bundle
     assert seg.SegmentSequence[0].SegmentLabel == ("肝" if "label_set" in own else "liver")
-    assert rtstruct.StructureSetDescription.endswith("no 肝" if own.get("maker", MAKER).doubts else ".")
+    assert rtstruct.StructureSetDescription.endswith("no 肝" if own.get("maker", MAKER).told.doubts else ".")
 
 
 def test_own_texts_that_fit_leave_the_character_set(tmp_path, monkeypatch):
