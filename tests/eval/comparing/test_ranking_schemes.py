@@ -268,3 +268,9 @@ def test_areas_without_a_curve_are_called_a_lower_bound(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "bare: GPU memory beyond 4096 MB is a lower bound" in err
     assert "ours" not in err
+
+
+def test_where_both_have_nothing_neither_is_ahead():
+    """A tie and three differences of one sign, ranks 2 to 4: one pattern of eight."""
+    cost = np.array([[np.inf, 1.0, 1.0, 1.0], [np.inf, 2.0, 3.0, 4.0]])
+    assert superiority_p(cost) == pytest.approx(np.array([[1.0, 1 / 8], [1.0, 1.0]]))

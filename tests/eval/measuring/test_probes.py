@@ -263,6 +263,26 @@ def test_children_that_live_shorter_than_a_sample_are_counted():
     assert tree.cpu_s() == spent_s
 
 
+def process(pid: int, parent: int, cpu_s: float, children: list[SimpleNamespace]) -> SimpleNamespace:
+    return SimpleNamespace(
+        pid=pid,
+        ppid=lambda: parent,
+        children=lambda recursive: children,
+        memory_info=lambda: SimpleNamespace(rss=MIB),
+        cpu_times=lambda: SimpleNamespace(user=cpu_s, system=0.0, children_user=0.0, children_system=0.0),
+    )
+
+
+def test_a_child_that_has_ended_counts_until_its_parent_takes_notice(monkeypatch):
+    """1 s of the parent's own and 3 s of a child's, which are in nobody's account when it has ended."""
+    children = [process(2, 1, 3.0, [])]
+    monkeypatch.setattr(psutil, "Process", lambda pid: process(pid, 0, 1.0, children))
+    tree = ProcessTree(1)
+    assert (tree.memory_mb(), tree.cpu_s()) == (2.0, 4.0)
+    children.clear()
+    assert (tree.memory_mb(), tree.cpu_s()) == (1.0, 4.0)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_what_the_kernel_has_counted_for_a_container(tmp_path, version):
     (tmp_path / "proc" / "7").mkdir(parents=True)

@@ -8,6 +8,7 @@ import pytest
 from eval.eval_errors import JudgingError
 from eval.measuring.trace import (
     CPU,
+    EXACT_CPU,
     GPU,
     OWN_CPU,
     OWN_RAM,
@@ -60,6 +61,8 @@ def test_the_integral_is_the_area_under_the_curve(times, values, duration_s, int
         # A rate counts for the time since the sample before: 200 % for 1 s, not from the start on.
         (OWN_CPU, [0, 1, 2, 3], [NAN, NAN, 200, 0], 3, 200),
         (CPU, [-1, 0, 1, 3], [90, 90, 50, 20], 3, 50 + 40),
+        (EXACT_CPU, [-1, 0, 1, 3], [90, 90, 50, 20], 3, 50 + 40),
+        (CPU, [1, 2], [50, 50], 4, 200),  # nor does it end before the command
         (OWN_CPU, [1, 2], [NAN, NAN], 2, NAN),
     ],
 )
@@ -109,6 +112,11 @@ def test_counters_and_remarks_stand_among_the_samples():
 def test_the_excess_is_the_area_above_the_tolerance(values, tolerance, excess):
     found = trace([0, 1, 2], values, 2).integral(GPU, tolerance)
     assert found == pytest.approx(excess, nan_ok=True)
+
+
+def test_a_rate_below_the_tolerance_takes_nothing_from_the_excess():
+    """50 % for 1 s, 150 % for 2 s; above 100 % are 50 % for 2 s."""
+    assert trace([1, 3], [50, 150], 3, CPU).integral(CPU, 100) == 2 * 50
 
 
 def test_whole_area_is_excess_and_what_lies_below_the_tolerance():
@@ -227,7 +235,7 @@ def test_a_written_trace_ends_with_the_end_of_the_command(tmp_path):
     ]
     found = read_trace(tmp_path / "t.csv")
     assert found.duration_s == 2.5
-    assert found.integral(CPU) == pytest.approx(written.integral(CPU), rel=0.05)
+    assert found.integral(CPU) == pytest.approx(2.5 * 2.1)
     assert found.peak(OWN_RAM) == 2.1
 
 

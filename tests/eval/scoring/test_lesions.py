@@ -75,6 +75,13 @@ def test_small_ones_are_left_out_on_both_sides():
     assert kinds(lesions(row((20, 22)), row((0, 2), (10, 13)), least_ml=3.0)) == ["missed"]
 
 
+def test_a_lesion_of_just_the_least_volume_stays_whatever_rounding_does():
+    """22 voxels of 0.00245 ml are 0.0539 ml; computed, 0.0539 / 0.00245 is 22.000000000000004."""
+    labels = row((0, 22))
+    rule = LesionRule(least_ml=0.0539)
+    assert len(find_lesions(labels, labels, 14, "tumor", (0.7, 0.7, 5.0), rule)) == 1
+
+
 @pytest.mark.parametrize(
     ("prediction", "truth", "f1", "sensitivity"),
     [
@@ -142,6 +149,15 @@ def test_swapped_kidneys_are_shown_as_swapped():
         "100% of right kidney is called left kidney",
         "100% of left kidney is called right kidney",
         "12% of liver is called spleen",
+    ]
+
+
+def test_what_is_mistaken_is_a_share_of_the_true_structure_the_largest_first():
+    """A fifth of 100 ml of liver is called spleen, nine tenths of 1000 ml of spleen liver."""
+    matrix = np.array([[0.0, 0.0, 0.0], [0.0, 80.0, 20.0], [0.0, 900.0, 100.0]])
+    assert mistaken(matrix, LabelSet(name="two", ids={"liver": 1, "spleen": 2})) == [
+        "90% of spleen is called liver",
+        "20% of liver is called spleen",
     ]
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from eval.scoring.metrics import (
+    SurfaceDistances,
+    assd_mm,
     dice,
     dice_per_label,
     hd95_mm,
@@ -205,3 +207,21 @@ def test_dice_per_label_is_the_dice_of_each_label():
     scores = dice_per_label(prediction, truth, range(1, 8))
     assert scores == {label: dice(prediction == label, truth == label) for label in range(1, 8)}
     assert scores[6] == 1.0
+
+
+def test_the_mean_surface_distance_counts_area_and_not_elements():
+    """0 mm over 3 mm² and 4 mm over 1 mm², and from the other side 2 mm over 4 mm²."""
+    distances = SurfaceDistances(
+        prediction_mm=np.array([0.0, 4.0]), prediction_mm2=np.array([3.0, 1.0]),
+        truth_mm=np.array([2.0]), truth_mm2=np.array([4.0]),
+    )  # fmt: skip
+    assert assd_mm(distances) == pytest.approx((0 * 3 + 4 * 1 + 2 * 4) / 8)
+
+
+def test_the_95th_percentile_is_reached_where_just_95_percent_are_no_farther():
+    """1 to 20 mm over 1 mm² each: 19 of 20 mm² are 19 mm away or less."""
+    distances = SurfaceDistances(
+        prediction_mm=np.arange(1.0, 21.0), prediction_mm2=np.ones(20),
+        truth_mm=np.zeros(1), truth_mm2=np.ones(1),
+    )  # fmt: skip
+    assert hd95_mm(distances) == 19.0
