@@ -88,6 +88,7 @@ def test_a_coronal_stack(tmp_path):
         ((2, 2, 4, 2, 2, 6), "2.00 to 6.00 mm apart (3 seem to be missing)"),
         ((2, 2, 4.2, 2), "2.00 to 4.20 mm apart (1 seems to be missing)"),
         ((2, 2, 3, 2), "2.00 to 3.00 mm apart (is one missing?)"),
+        ((2, 2, 2.4, 2, 2), "2.00 to 2.40 mm apart (is one missing?)"),
         ((2, 2, 1, 2), "1.00 to 2.00 mm apart (is one missing?)"),
     ],
 )
@@ -98,6 +99,18 @@ def test_gaps_are_told_with_how_many_slices_are_missing_and_doubted(tmp_path, st
     assert volume.doubts == (f"slices are {seem}; {evenly}",)
     assert volume.warnings == volume.doubts
     assert volume.geometry.spacing_zyx_mm[0] == pytest.approx(sum(steps) / len(steps))
+
+
+def test_slices_that_are_four_percent_off_are_even(tmp_path):
+    zs = np.cumsum((0, 2, 2, 2.08, 2, 2))
+    assert read_volume(write_series(tmp_path / "s", [(0.0, 0.0, float(z)) for z in zs])).doubts == ()
+
+
+@pytest.mark.parametrize(("degrees", "doubted"), [(0.4, False), (1.0, True), (-1.0, True)])
+def test_a_tilt_of_half_a_degree_is_none(tmp_path, degrees, doubted):
+    beside = 3.0 * np.tan(np.deg2rad(degrees))
+    volume = read_volume(write_series(tmp_path / "s", [(0.0, beside * i, 3.0 * i) for i in range(4)]))
+    assert bool(volume.doubts) == doubted
 
 
 def test_a_tilted_stack_is_doubted_and_a_straight_one_is_not(tmp_path):
@@ -265,6 +278,12 @@ def test_one_slice_whose_thickness_is_no_number_is_taken_as_one_that_does_not_sa
         "1 of 1 slices (a.dcm) have a SliceThickness that is no number; nothing was made of it",
         "one slice that does not say how thick it is; 1 mm was taken",
     )
+
+
+def test_one_slice_is_as_thick_as_slices_are_apart_where_both_are_said(tmp_path):
+    both = element(0x00180050, "DS", "5") + element(0x00180088, "DS", "3")
+    (tmp_path / "a.dcm").write_bytes(dicom(np.zeros((2, 3), np.int16), extra=both))
+    assert read_volume(tmp_path).geometry.spacing_zyx_mm[0] == 3
 
 
 def test_colour_is_refused(tmp_path):

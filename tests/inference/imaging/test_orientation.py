@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from inference.geometry import IDENTITY, Box, Geometry, box_of
+from inference.geometry import IDENTITY, Box, Geometry, as_direction, box_of, same_grid
 from inference.imaging.orientation import Orientation, orientation_of
 from inference.imaging.volume import Volume, crop, to_canonical
+from tests.inference.splits import rotation
 
 
 def volume(direction, size_zyx=(2, 3, 4)):
@@ -74,6 +75,14 @@ def test_forty_five_degrees_is_a_tie_and_moves_no_axis():
     assert orientation_of(geometry) == Orientation(axes=(0, 1, 2), flipped=(False, False, False))
 
 
+@pytest.mark.parametrize("off", [-1e-12, 0.0, 1e-12])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_rounding_does_not_break_the_tie(axis, off):
+    direction = as_direction(rotation(axis, 45 + off))
+    geometry = Geometry(size_zyx=(2, 2, 2), spacing_zyx_mm=(1.0, 1.0, 1.0), direction=direction)
+    assert orientation_of(geometry).axes == (0, 1, 2)
+
+
 def test_a_crop_lies_where_it_lay(direction48):
     stored = volume(direction48)
     box = Box(start_zyx=(1, 0, 2), stop_zyx=(2, 2, 4))
@@ -116,3 +125,11 @@ def test_a_box_beyond_the_volume_is_refused():
 def test_an_impossible_grid_is_refused(field, value):
     with pytest.raises(ValueError, match=field):
         Geometry(**({"size_zyx": (1, 1, 1), "spacing_zyx_mm": (1.0, 1.0, 1.0)} | {field: value}))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_grids_of_one_corner_and_other_spacings_are_two(axis):
+    spacing = tuple(2.0 if at == axis else 1.0 for at in range(3))
+    grids = [Geometry(size_zyx=(9, 9, 9), spacing_zyx_mm=each) for each in ((1.0, 1.0, 1.0), spacing)]
+    assert same_grid(grids[0], grids[0])
+    assert not same_grid(*grids)

@@ -304,6 +304,19 @@ def test_tumors_far_from_organs_go(reach, stay, spacing):
     labels = body_with_tumors(10, 22, 40, 70)
     cleaned = clean(labels, near(reach), spacing=spacing)
     assert np.array_equal(cleaned, body_with_tumors(*stay))
+    for x in (10, 22, 40, 70):  # Each by itself: where one lies near, what is looked at holds the liver.
+        kept_alone = body_with_tumors(*(place for place in stay if place == x))
+        assert np.array_equal(clean(body_with_tumors(x), near(reach), spacing=spacing), kept_alone)
+
+
+def test_a_tumor_14_mm_away_is_within_20():
+    assert np.array_equal(clean(body_with_tumors(24), near(20.0)), body_with_tumors(24))
+
+
+def test_a_distance_of_just_the_reach_is_near():
+    """Voxels of 3 mm are blocks of their own: three steps are 9 mm, eleven are 33."""
+    labels = body_with_tumors(12, 20)
+    assert np.array_equal(clean(labels, near(9.0), spacing=(3.0, 3.0, 3.0)), body_with_tumors(12))
 
 
 def test_a_part_that_reaches_an_organ_stays_whole():

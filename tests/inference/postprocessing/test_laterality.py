@@ -117,3 +117,13 @@ def test_the_input_stays_as_it_was():
     channels = MERGE[truth]
     channels.setflags(write=False)
     split_pairs(channels, geometry, OUTPUT)
+
+
+def test_each_voxel_of_a_crumb_gets_the_side_on_which_it_lies():
+    """A kidney and thirty crumbs of one voxel on either side of an aorta."""
+    truth = np.zeros((40, 12, 61), np.uint8)
+    truth[:, 5:8, 29:32] = FLARE23.ids["aorta"]
+    for name, kidney_x, crumb_x in (("right kidney", 5, 10), ("left kidney", 49, 50)):
+        truth[10:20, 1:11, kidney_x : kidney_x + 7] = FLARE23.ids[name]
+        truth[0:9:2, ::2, crumb_x] = FLARE23.ids[name]
+    assert_split(truth, Geometry(size_zyx=truth.shape, spacing_zyx_mm=(2.0, 2.0, 2.0)))

@@ -69,6 +69,42 @@ def test_line_between_two_equal_vessels():
     assert line_through(find_runs(labels), GRID).points_mm[:, 0].tolist() == [30] * 4
 
 
+def test_a_vessels_line_is_smoothed_over_20_mm():
+    """A vessel that runs 1 mm to the left a slice of 5 mm, up to slice 20, and then stays at 30 mm: medians
+    of five slices are its own places where it runs, and 30 from the bend on.
+    """
+    labels = np.zeros((41, 3, 60), np.uint8)
+    for z in range(41):
+        labels[z, 1, min(10 + z, 30)] = 1
+    line = line_through(find_runs(labels), Geometry(size_zyx=labels.shape, spacing_zyx_mm=(5.0, 1.0, 1.0)))
+    assert line.points_mm[[5, 12, 17, 20, 23, 35], 0].tolist() == [15, 22, 27, 30, 30, 30]
+
+
+def one_organ(stop_x: int, from_x: int, size_x: int):
+    labels = np.zeros((4, 4, size_x), np.uint8)
+    labels[1:3, 1:3, from_x:stop_x] = 1
+    return found(labels)
+
+
+def test_organs_place_the_middle_by_how_little_they_vary():
+    """Spleen at 300 mm: the middle at 195; stomach at 270: at 225. The stomach varies twice as much and
+    counts a quarter: (4 · 195 + 225) / 5.
+    """
+    grid = Geometry(size_zyx=(4, 4, 40), spacing_zyx_mm=(10.0, 10.0, 10.0))
+    line = middle_by_organs({"spleen": one_organ(32, 29, 40), "stomach": one_organ(29, 26, 40)}, grid)
+    assert line is not None
+    at_0 = (np.array([1]), np.array([1]), np.array([0]))
+    assert line.lateral_mm(at_0, grid) == pytest.approx([-201])
+
+
+def test_an_organ_that_the_image_cuts_does_not_place_the_middle_beside_a_whole_one():
+    """The spleen at 120 mm, 105 mm to the left of the middle; of the liver two voxels are in view."""
+    grid = Geometry(size_zyx=(4, 4, 20), spacing_zyx_mm=(10.0, 10.0, 10.0))
+    line = middle_by_organs({"spleen": one_organ(14, 11, 20), "liver": one_organ(2, 0, 20)}, grid)
+    assert line is not None
+    assert line.lateral_mm((np.array([1]), np.array([1]), np.array([12])), grid) == pytest.approx([105])
+
+
 def test_organs_place_the_middle():
     """The spleen's centre at x = 120 mm, 105 mm to the left of the middle: the middle is at 15 mm."""
     grid = Geometry(size_zyx=(4, 4, 20), spacing_zyx_mm=(10.0, 10.0, 10.0))
@@ -108,6 +144,15 @@ def test_body_middle_without_arm_and_couch():
     assert line is not None
     assert not line.exact
     assert line.points_mm[:, 0] == pytest.approx(45 * 4, abs=2)
+
+
+def test_body_middle_where_voxels_are_finer_in_the_plane_than_along_it():
+    """The same at 1 mm in the plane, of which every fourth voxel is looked at, and every slice."""
+    image, _ = ct_of_a_body(45)
+    image = image.repeat(4, axis=1).repeat(4, axis=2)
+    line = body_middle(image, Geometry(size_zyx=image.shape, spacing_zyx_mm=(5.0, 1.0, 1.0)))
+    assert line is not None
+    assert line.points_mm[:, 0] == pytest.approx(45 * 4, abs=4)
 
 
 def test_no_middle_where_one_flank_is_in_view():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from inference.geometry import Geometry
+from inference.geometry import Geometry, Line
 from inference.preprocessing.resampling import (
     MANY_TAPS,
     ONE_THREAD_PRODUCTS,
@@ -201,6 +201,12 @@ def test_same_size_is_the_same_image(interpolation):
     result = resample_image(array, (2, 3, 4), interpolation)
     assert result.dtype == np.float32
     assert np.array_equal(result, array)
+
+
+def test_as_many_voxels_at_other_places_are_another_image():
+    """Voxels of 0.9 of the image's own, the first one where the image's is."""
+    found = resample_slices(line(0, 1, 2, 3, 4), (1, 1, 5), 0, 1, lines=(None, None, Line(0.0, 0.9)))
+    assert found.ravel().tolist() == pytest.approx([0, 0.9, 1.8, 2.7, 3.6])
 
 
 @pytest.mark.parametrize("interpolation", KINDS)

@@ -150,23 +150,33 @@ def test_a_class_that_wins_at_no_voxel_may_win_between_two(low, high, crowded, m
 
 
 @pytest.mark.parametrize("crowded", ROOMS)
-@pytest.mark.parametrize(("high", "doubtful"), [((90, 99, 80), False), ((0, 100, 80), True)])
-def test_there_is_a_second_look_where_there_is_doubt_only(high, doubtful, crowded, monkeypatch):
+def test_a_class_between_one_and_two_reaches_of_the_winners_is_seen_at_the_second_look(crowded, monkeypatch):
+    """Half-way scores are 15, 15 and 18; at either end the third class lies 12 below the winner."""
+    monkeypatch.setattr(restoration, "CROWDED", crowded)
+    values = np.array([(30, 0, 18), (0, 30, 18)], np.float32).T.reshape(3, 1, 1, 2)
+    assert by_slabs(values, (1, 1, 3), rule_for(scores="logits"), []).ravel().tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("crowded", ROOMS)
+@pytest.mark.parametrize("high", [(90, 99, 80), (0, 100, 80)])
+def test_there_may_be_no_doubt_for_a_second_look(high, crowded, monkeypatch):
     """From (100, 0, 80) to (90, 99, 80) the best is 92.5 or more, the ceiling less 10 is 89.75 or less."""
     monkeypatch.setattr(restoration, "CROWDED", crowded)
-    doubts = []
-    in_doubt = restoration._Boundary._doubtful
-
-    def watched(self, best, ceiling):
-        found = in_doubt(self, best, ceiling)
-        doubts.append(bool(found.any()))
-        return found
-
-    monkeypatch.setattr(restoration._Boundary, "_doubtful", watched)
     values, rule = np.array([(100, 0, 80), high], np.float32).T.reshape(3, 1, 1, 2), rule_for(scores="logits")
-    found = by_slabs(values, (1, 1, 4), rule, [])
-    np.testing.assert_array_equal(found, plain(values, (1, 1, 4), rule))
-    assert any(doubts) == doubtful
+    np.testing.assert_array_equal(by_slabs(values, (1, 1, 4), rule, []), plain(values, (1, 1, 4), rule))
+
+
+def test_slabs_may_come_in_one_buffer_that_is_filled_again():
+    """Two slices of the first class and two of the second, handed over two at a time."""
+    values = np.zeros((2, 4, 1, 1), np.float32)
+    values[0, :2], values[0, 2:] = 0.9, 0.1
+    values[1] = 1 - values[0]
+    out, buffer = np.full((8, 1, 1), 77, np.uint8), np.empty((2, 2, 1, 1), np.float32)
+    restorer = Restorer((4, 1, 1), out, rule_for(channels=2), ONE_THREAD)
+    for first in (0, 2):
+        buffer[...] = values[:, first : first + 2]
+        restorer.add(buffer)
+    assert out.ravel().tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("reach", [0.0, 0.5, 3.0, 1e6])
@@ -190,6 +200,17 @@ def test_logits_that_are_equal_or_differ_by_rounding():
     values[1, :, :, 1:] = np.nextafter(np.float32(1000), np.float32(2000))
     values[2, 1:] = values[1, 1, 1, 1]
     np.testing.assert_array_equal(by_slabs(values, (7, 7, 7), rule, [1]), plain(values, (7, 7, 7), rule))
+
+
+def test_classes_that_differ_by_one_bit_everywhere():
+    """Which of two is larger changes from voxel to voxel; all are below 0, where rounding counts as above."""
+    random, rule = np.random.default_rng(0), rule_for(channels=2, scores="logits")
+    for _ in range(20):
+        first = random.uniform(-40, -5, (5, 6, 7)).astype(np.float32)
+        to = np.where(random.random(first.shape) < 0.5, np.float32(-100), np.float32(0))
+        values = np.stack([first, np.nextafter(first, to)])
+        expected = plain(values, (13, 11, 17), rule)
+        np.testing.assert_array_equal(by_slabs(values, (13, 11, 17), rule, []), expected)
 
 
 def test_priority_under_sigmoid():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from inference.restoration.candidates import classify, margin_of
-from inference.restoration.winners import decide, fill_unseen, rule_of
+from inference.restoration.winners import decide, fill_unseen, rule_of, window_rule_of
 from model.manifest.fusion import CleanedGroupsFusion, MeanFusion
 from model.manifest.output import Output, Sigmoid
 from tests.inference.bundles import OUTPUT
@@ -64,6 +64,12 @@ def test_rules_of_manifests():
     sigmoid = manifest(output=Output(**regions, activation=Sigmoid()), fusion=MeanFusion(of="logits"))
     assert rule_of(sigmoid) == rule_for("sigmoid", 2, "logits", order=(0, 1))
     assert rule_of(manifest(output=Output(**regions, activation=Sigmoid(priority=(1, 0))))).order == (1, 0)
+
+
+def test_windows_of_logits_stay_logits_where_members_are_averaged_as_probabilities():
+    both = manifest(fusion=MeanFusion(of="probabilities", over_windows="logits"))
+    assert (window_rule_of(both).scores, rule_of(both).scores) == ("logits", "probabilities")
+    assert window_rule_of(manifest()) == rule_of(manifest())
 
 
 def test_unseen_voxels_are_background():

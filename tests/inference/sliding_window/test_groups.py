@@ -311,6 +311,13 @@ def test_grouped():
     ]
 
 
+def test_members_whose_steps_begin_at_other_ends_are_apart():
+    """In arrays from below (S) and from above (I), which evenly spread windows do not tell apart."""
+    for placement, groups in (("stepped", 2), ("even", 1)):
+        members = [member(axes=axes, placement=placement) for axes in ("SPL", "IPL")]
+        assert len(grouped(members)) == groups
+
+
 def test_a_mean_of_logits_becomes_probabilities():
     """Logits of windows stay logits until all windows of a voxel are in (MONAI)."""
     image = np.random.default_rng(0).random((10, 10, 16)).astype(np.float32)

@@ -9,10 +9,13 @@ from inference.sliding_window.localization import (
     cut_structures,
     grown,
     neighbourhood,
+    organ_mask,
     region_of_interest,
     without_specks,
 )
+from inference.threads import ONE_THREAD
 from tests.inference.bundles import localization
+from tests.inference.fakes import FakeImage, constant
 
 
 def block(shape, *slices):
@@ -34,6 +37,22 @@ def test_a_block_without_specks():
 def test_two_large_parts_are_both_inside():
     mask = block((20, 20, 20), np.s_[5:10, 6:12, 7:10], np.s_[12:16, 6:12, 12:18])
     assert bounding_box(without_specks(mask)) == Box(start_zyx=(5, 6, 7), stop_zyx=(16, 12, 18))
+
+
+def test_parts_that_share_a_corner_are_one():
+    """64 voxels, and five in a row from the corner on that would be specks by themselves."""
+    mask = block((9, 9, 9), np.s_[:4, :4, :4])
+    mask[range(4, 9), range(4, 9), range(4, 9)] = True
+    assert np.count_nonzero(without_specks(mask)) == 64 + 5
+
+
+def test_organs_are_united_before_they_are_weighed_against_the_background():
+    """Two organs at 0.5 are together as likely as 0.5 + ln 2 = 1.19: more than the background at 1."""
+    image = FakeImage(np.zeros((8, 10, 12), np.float32))
+    for logits, is_organ in (((1, 0.5, 0.5), True), ((1, 0.5, -9), False), ((1.2, 0.5, 0.5), False)):
+        found = organ_mask(image, localization(), lambda logits=logits: constant(*logits), ONE_THREAD)
+        assert found.shape == (8, 10, 12)
+        assert (found == is_organ).all()
 
 
 def test_nothing_found():

@@ -30,6 +30,7 @@ def reconstruct(image, window, overlap, kind, network, threads=ONE_THREAD):
         (3, 8, 0.5, (-2,)),
         (1, 8, 0.5, (-3,)),
         (18, 10, 0.9, (0, 1, 2, 3, 4, 5, 6, 7, 8)),
+        (320, 160, 0.8, (0, 32, 64, 96, 128, 160)),  # 160 · (1 - 0.8) is computed as 31.999999999999993
     ],
 )
 def test_starts_by_hand(size, window, overlap, starts):

@@ -60,6 +60,14 @@ def test_large_pieces_are_counted(volumes_ml, pieces):
     assert count_pieces(blocks(*volumes_ml), geometry) == {LIVER: pieces}
 
 
+def test_pieces_have_the_volume_of_all_their_voxels():
+    """96 and 25.6 mL in voxels of 2 mm, of which one in eight is looked at."""
+    labels = np.zeros((20, 20, 40), np.uint8)
+    labels[:, :, :30] = labels[:, :, 32:] = LIVER
+    geometry = Geometry(size_zyx=(20, 20, 40), spacing_zyx_mm=(2.0, 2.0, 2.0))
+    assert count_pieces(labels, geometry) == {LIVER: 2}
+
+
 def test_values_within_structures():
     labels = np.zeros((10, 10, 10), np.uint8)
     labels[2:4], labels[6:8] = LIVER, SPLEEN

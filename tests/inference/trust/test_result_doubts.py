@@ -83,6 +83,16 @@ def test_what_is_wrong_is_named(organs, said):
     assert said in doubt
 
 
+def test_nothing_is_missing_beside_what_is_too_small_to_be_whole():
+    (doubt,) = doubts(abdomen(without=["spleen"], left_kidney={"volume_ml": 20}))
+    assert doubt.startswith("left kidney of 20 mL")
+
+
+def test_a_kidney_may_reach_a_little_above_a_low_liver():
+    """30 mm; from 40 on it is odd."""
+    assert doubts(abdomen(liver={"centre_zyx_mm": (-40, -20, -70)})) == ()
+
+
 @pytest.mark.parametrize("cut", ["liver", "left_kidney"])
 def test_nothing_is_missing_beside_what_the_scan_cuts_off(cut):
     assert doubts(abdomen(without=["spleen"], **{cut: {"touches_end": True, "touches_edge": True}})) == ()
