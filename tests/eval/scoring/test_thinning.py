@@ -51,3 +51,14 @@ def test_parts_and_cavities_stay_as_many_as_they_were():
     assert np.count_nonzero(found) < np.count_nonzero(mask) / 5
     assert ndimage.label(found, CUBE)[1] == ndimage.label(mask, CUBE)[1]
     assert ndimage.label(~np.pad(found, 1))[1] == ndimage.label(~np.pad(mask, 1))[1]
+
+
+def test_cavities_that_meet_at_corners_stay_apart():
+    """Noise of 11³ voxels, in which background that meets at corners alone is not one."""
+    generator = np.random.default_rng(1)
+    for _ in range(20):
+        lumps = ndimage.binary_opening(generator.random((9, 9, 9)) < 0.7)
+        mask = np.pad(lumps | (generator.random((9, 9, 9)) < 0.35), 1)
+        found = thinned(mask)
+        assert ndimage.label(~found)[1] == ndimage.label(~mask)[1]
+        assert ndimage.label(found, CUBE)[1] == ndimage.label(mask, CUBE)[1]

@@ -376,6 +376,13 @@ def test_selection_keeps_what_is_stable(tmp_path):
     assert (output / "stability.png").is_file()
 
 
+def test_a_case_that_changes_by_just_the_most_is_kept(tmp_path):
+    rounds = [write_round(tmp_path / name, {"calm": 0}) for name in "12"]
+    output = tmp_path / "stable"
+    assert main(["pseudo-label", "rounds", *rounds, "--output", str(output), "--most-unstable", "0"]) == 0
+    assert [case.name for case in labelled_cases(output)] == ["calm"]
+
+
 @pytest.mark.parametrize(
     ("second", "more", "code", "message"),
     [

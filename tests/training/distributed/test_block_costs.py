@@ -1,8 +1,10 @@
 """Where a network is cut, and what waits for what."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from training.distributed.block_costs import balanced, bubble_share, micro_batches_of
+from training.distributed.block_costs import balanced, block_bytes, bubble_share, micro_batches_of
 from training.distributed.process_grid import stages_of
 from training.distributed.ranks import ALONE, Ranks
 from training.training_errors import RecipeError
@@ -23,6 +25,16 @@ def test_parts_cost_alike(costs, parts, lengths):
     found = balanced(costs, parts)
     assert [len(part) for part in found] == lengths
     assert [number for part in found for number in part] == list(range(len(costs)))
+
+
+def test_a_block_keeps_all_micro_batches_and_four_numbers_a_weight():
+    """Three micro-batches keep 100 bytes each; ten weights, their gradients and two moments take 4 each."""
+    skeleton = SimpleNamespace(
+        blocks=["only"],
+        trace=lambda image, training: [SimpleNamespace(kept_bytes=100)],
+        weights_of=lambda block: 10,
+    )
+    assert block_bytes(skeleton, (1, 1, 4, 4, 4), micro_batches=3, moments=2) == [3 * 100 + 4 * 4 * 10]
 
 
 def test_the_bubble_is_gpipes():

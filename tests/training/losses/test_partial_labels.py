@@ -128,6 +128,16 @@ def test_each_case_of_a_batch_has_annotations_of_its_own(term):
         assert found == pytest.approx(1 - (spleen + tumor) / 2, abs=1e-4)
 
 
+def test_what_is_predicted_where_a_structure_is_not_annotated_is_not_summed():
+    """As above, where the first case's tumor is left out rather than joined to the background."""
+    batch = torch.cat([logits_of(PROBABILITIES)] * 2)
+    target = torch.cat([TARGET, torch.tensor([2, 1], dtype=torch.uint8).reshape(1, 1, 1, 2)])
+    annotated = torch.cat([SPLEEN_ONLY, torch.ones(1, 3, dtype=torch.bool)])
+    found = sum_of_terms(batch, target, Loss(terms=(DiceTerm(),), partial="ignore"), annotated).item()
+    spleen, tumor = 2 * 1.5 / 4, 2 * 0.25 / (0.375 + 1)
+    assert found == pytest.approx(1 - (spleen + tumor) / 2, abs=1e-4)
+
+
 def test_all_levels_of_deep_supervision_take_the_marginal_form():
     fine = torch.zeros(1, 3, 2, 2, 2)
     coarse = torch.zeros(1, 3, 1, 1, 1)

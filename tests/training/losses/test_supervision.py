@@ -57,6 +57,15 @@ def test_a_level_without_weight_may_be_anything():
     assert found.item() == pytest.approx(math.log(2), abs=1e-4)
 
 
+def test_a_level_without_weight_has_a_gradient_of_zero_and_not_none():
+    loss = Loss(terms=(FocalTerm(gamma=0),), level_weights=(1.0, 0.0))
+    fine, coarse = (torch.zeros(1, 2, n, n, n, requires_grad=True) for n in (2, 1))
+    deep_supervision_loss([fine, coarse], corner(), loss, HALVES).backward()
+    assert coarse.grad is not None
+    assert not coarse.grad.any()
+    assert fine.grad.any()
+
+
 def test_levels_and_strides_must_be_as_many():
     with pytest.raises(ValueError, match="longer"):
         deep_supervision_loss([torch.zeros(1, 2, 2, 2, 2)], corner(), CROSS_ENTROPY, HALVES)

@@ -155,6 +155,17 @@ def test_perimeter_of_five_voxels_in_a_row():
     assert found == pytest.approx((1.5 / 5) ** 2, abs=1e-5)
 
 
+def test_perimeter_of_a_structure_among_others_leaves_the_background_out():
+    """The same row, where channel 2 has as much as channel 1 and is not there. The background's perimeter is
+    right, 3 of 3, which a mean over it too would halve.
+    """
+    tiny = 1e-12
+    outside = (1 - 2 * tiny, tiny, tiny)
+    logits = column(outside, outside, (tiny, 0.5, 0.5), outside, outside)
+    found = value(logits, row(0, 0, 1, 0, 0), PerimeterTerm())
+    assert found == pytest.approx((1.5 / 4.5) ** 2, abs=1e-4)
+
+
 def test_sums_of_many_voxels_do_not_run_out_of_digits():
     """Added up one by one in float32, 2**24 ones and more stay 2**24."""
     voxels = 2**24 + 2**20

@@ -67,6 +67,16 @@ def test_the_hardest_voxels_are_those_that_weigh_most():
     assert found == pytest.approx(math.log(2.5), abs=1e-5)
 
 
+def test_the_hardest_voxels_are_a_share_of_those_that_weigh_anything():
+    """Two of four are background, which weighs nothing; of the two others half is one, the liver at 0.3."""
+    probabilities = [[0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5]]
+    logits = torch.tensor(probabilities).log().T.reshape(1, 3, 1, 1, 4)
+    target = torch.tensor([0, 0, 1, 2]).reshape(1, 1, 1, 4)
+    loss = Loss(terms=(TopKTerm(percent=50),), class_weights=FixedWeights(weights={"background": 0}))
+    found = sum_of_terms(logits, target, loss, setting=LossSetting(channel_names=NAMES)).item()
+    assert found == pytest.approx(-math.log(0.3), abs=1e-4)
+
+
 def test_recipes_name_channels_that_exist():
     weights = {"kind": "fixed", "weights": {"liver": 2, "lung": 3}}
     with pytest.raises(RecipeError, match=r"loss.class_weights.weights: lung is not among the channels"):

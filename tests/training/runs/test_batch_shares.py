@@ -67,6 +67,21 @@ def test_refusals_name_the_field_at_fault(world, fields, said):
         checked(world, **fields)
 
 
+def test_micro_batches_are_cut_from_what_is_accumulated_at_a_time():
+    """Six patches in two steps are three at a time, which are no two equal micro-batches."""
+    fields = {"sampling": {"batch_size": 6}, "curriculum": [], "pipeline": {"stages": 2, "micro_batches": 2}}
+    optimizer = {"kind": "adamw", "learning_rate": 1}
+    checked(2, **fields, optimizer=optimizer)
+    with pytest.raises(RecipeError, match=r"pipeline\.micro_batches: 3 patches"):
+        checked(2, **fields, optimizer={**optimizer, "accumulate_steps": 2})
+
+
+def test_a_network_of_two_levels_has_blocks_for_three_stages_and_more():
+    """Down and up again: a block each way for a halving, and one between."""
+    pipeline = {"stages": 3, "micro_batches": 4}
+    checked(3, sampling={"batch_size": 4}, curriculum=[], pipeline=pipeline)
+
+
 def test_stages_that_a_run_does_not_come_to_are_no_hindrance():
     checked(2, curriculum=CURRICULUM, stopping={"kind": "epochs", "epochs": 2})
 
