@@ -31,7 +31,7 @@ def learning_rate(
     """
     if step < warm_up:
         return peak * (step + 1) / warm_up
-    start = step if epoch_start is None else max(epoch_start, warm_up)
+    start = step if epoch_start is None else epoch_start
     return peak * decay(step - warm_up, schedule, max(1, steps - warm_up), start - warm_up)
 
 
