@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 MINE = Path("build/mine")
-NEW = MINE.with_suffix(".new")
+EARLIER = MINE.with_suffix(".earlier")
+"""Where the results of the call before wait while new ones are made, under the paths that are printed."""
 LABEL_MAP = "as a label map or a picture does"
 """What `predict.py` says of an image that may be one (`inference/trust/input_doubts.py`)."""
 SOME_FAILED, WRONG_CALL = 1, 2
@@ -35,12 +36,29 @@ def refuse(ct: str, why: str) -> int:
     return WRONG_CALL
 
 
-def segment(ct: str) -> int:
-    """Label what is given, into a folder of its own; the exit code of `predict.py`."""
-    shutil.rmtree(NEW, ignore_errors=True)
-    NEW.mkdir(parents=True)
-    files = (f"--statistics={NEW / 'volumes.csv'}", f"--report={NEW / 'run.json'}")
-    return program("predict.py", f"--input={ct}", f"--output={NEW}", *files, quiet=False)
+def segment(ct: str) -> tuple[int, bool]:
+    """Label what is given: the exit code of `predict.py`, and whether there are results to show.
+
+    Where there are none, or the call is interrupted, the earlier results are put back.
+    """
+    if EARLIER.exists():  # A call was killed before it had results.
+        shutil.rmtree(MINE, ignore_errors=True)
+    elif MINE.exists():
+        MINE.rename(EARLIER)
+    MINE.mkdir(parents=True)
+    made = False
+    try:
+        files = (f"--statistics={MINE / 'volumes.csv'}", f"--report={MINE / 'run.json'}")
+        code = program("predict.py", f"--input={ct}", f"--output={MINE}", *files, quiet=False)
+        made = code in (0, SOME_FAILED) and any(MINE.glob("*.nii.gz"))
+    finally:
+        if made:
+            shutil.rmtree(EARLIER, ignore_errors=True)
+        else:
+            shutil.rmtree(MINE)
+            if EARLIER.exists():
+                EARLIER.rename(MINE)
+    return code, made
 
 
 def is_label_map(case: Mapping[str, Any]) -> bool:
@@ -78,15 +96,10 @@ def main(argv: Sequence[str]) -> int:
     path = Path(ct)
     if not path.exists():
         return refuse(ct, "no such file or folder")
-    if any(path.resolve().is_relative_to(folder.resolve()) for folder in (MINE, NEW)):
+    if any(path.resolve().is_relative_to(folder.resolve()) for folder in (MINE, EARLIER)):
         return refuse(ct, f"lies in {MINE}, which every such call makes anew; move it to another folder")
-    code = segment(ct)
-    if code not in (0, SOME_FAILED) or not any(NEW.glob("*.nii.gz")):
-        shutil.rmtree(NEW)
-        return code
-    shutil.rmtree(MINE, ignore_errors=True)
-    NEW.rename(MINE)
-    return max(code, show(ct))
+    code, made = segment(ct)
+    return max(code, show(ct)) if made else code
 
 
 if __name__ == "__main__":

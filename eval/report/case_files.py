@@ -1,6 +1,6 @@
 """The volumes of a report: find the files of each case and turn them into scripts, in parallel."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,7 @@ def find_files(
     predictions, truths = (
         {} if folder is None else images_by_stem(folder) for folder in (folders.predictions, folders.truths)
     )
-    image_of = {**images_of_run, **_images(folders.images, stems)}
+    image_of = {**images_of_run, **_images(folders.images, stems, known=images_of_run)}
     found = [
         CaseFiles(
             name=stem,
@@ -90,15 +90,16 @@ def find_files(
     return found
 
 
-def _images(given: Path | None, stems: Sequence[str]) -> Mapping[str, Path]:
+def _images(given: Path | None, stems: Sequence[str], *, known: Container[str] = ()) -> Mapping[str, Path]:
     """Case to its CT.
 
     An only case's CT may be given itself, as a file or as the folder of a DICOM series; such a folder in the
-    one that is given is a case of its name.
+    one that is given is a case of its name. A folder that holds files of no known format may be a series or
+    hold one further down: it is not taken for that of a `known` case.
     """
     if given is None:
         return {}
-    if len(stems) == 1 and (given.is_file() or _is_series(given)):
+    if len(stems) == 1 and (given.is_file() or (stems[0] not in known and _is_series(given))):
         return {stems[0]: given}
     series = {stem: given / stem for stem in stems if _is_series(given / stem)}
     images = images_by_stem(given)

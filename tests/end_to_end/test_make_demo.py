@@ -41,10 +41,10 @@ def demo(tmp_path, monkeypatch):
             calls.append(words)
             if words[0] == "predict.py":
                 for name in segments:
-                    (script.NEW / f"{name}.nii.gz").write_text("new")
+                    (script.MINE / f"{name}.nii.gz").write_text("new")
                 failed = {"input": "/in/bad", "status": "failed"}
                 cases = [failed, *(segmented(name, warnings) for name in segments)]
-                (script.NEW / "run.json").write_text(json.dumps({"cases": cases}))
+                (script.MINE / "run.json").write_text(json.dumps({"cases": cases}))
             return 0 if "picture" in words else code  # What could not be segmented is not shown either.
 
         monkeypatch.setattr(script, "program", program)
@@ -66,6 +66,22 @@ def test_results_take_the_place_of_earlier_ones(demo, capsys):
     assert (code, left) == (0, ["ct.nii.gz", "run.json"])
     assert "open in a browser: build/mine/report/index.html" in capsys.readouterr().out
     assert [words[:3] for words in calls[1:]] == [("-m", "eval", "report"), ("-m", "eval", "picture")]
+
+
+def test_programs_are_given_the_paths_at_which_the_results_stay(demo):
+    """They print them."""
+    _, _, calls = demo("ct.nii.gz")
+    paths = [word.partition("=")[2] for words in calls for word in words if "build/" in word]
+    assert "build/mine/run.json" in paths
+    assert {Path(path).parts[:2] for path in paths} == {("build", "mine")}
+
+
+@pytest.mark.parametrize(("segments", "left"), [([], ["old.nii.gz"]), (["ct"], ["ct.nii.gz", "run.json"])])
+def test_what_a_killed_call_put_aside_is_not_lost(demo, segments, left):
+    Path("build/mine").rename("build/mine.earlier")
+    Path("build/mine").mkdir()
+    Path("build/mine/half.nii.gz").write_text("half")
+    assert demo("ct.nii.gz", segments=segments)[:2] == (0, left)
 
 
 def test_what_is_not_there_is_refused(demo, capsys):

@@ -79,6 +79,20 @@ def test_an_only_cases_ct_may_be_given_itself(tmp_path, kind):
     assert set(np.unique(voxels(case_in(tmp_path, "0001"), "ct"))) == set(range(102, 110))
 
 
+def test_an_only_cases_ct_is_the_one_that_the_run_names_where_the_folder_holds_files_beside_it(tmp_path):
+    """As where `predict.py --input scans` found one series in scans/mine, beside a list of the scans."""
+    found(tmp_path, "mine.nii.gz")
+    series = write_series(
+        tmp_path / "scans" / "mine", [(-100, -80, 40 + 3 * i) for i in range(12)], size=(20, 20)
+    )
+    (tmp_path / "scans" / "README.md").write_text("one scan")
+    told = {"input": str(series), "output": "mine.nii.gz", "error": None, "warnings": [], "doubts": []}
+    (tmp_path / "run.json").write_text(json.dumps({"cases": [told]}))
+    words = ("--pred", tmp_path / "found", "--images", tmp_path / "scans", "--run", tmp_path / "run.json")
+    assert call("report", *words, "--output", tmp_path / "report", "--jobs", 1) == 0
+    assert voxels(case_in(tmp_path, "0001"), "ct").max() > 0
+
+
 def test_doubts_of_the_run_stand_with_their_case(tmp_path):
     found(tmp_path, "a.nii.gz", "b.nii.gz")
     doubted = {"output": "b.nii.gz", "warnings": ["has only 12 slices"], "doubts": ["no left kidney"]}
