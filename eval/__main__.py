@@ -33,15 +33,19 @@ COMMANDS = {
 
 EPILOG = """\
 from a container to a page, for one submission:
-  {program} container team:latest --input images --output team/labels --results team/efficiency.csv
-  {program} score --pred team/labels --truth truth --labels flare23 --output team/scores.csv
-  {program} report --scores team/scores.csv --efficiency team/efficiency.csv \\
-      --images images --pred team/labels --truth truth --output team/report
+
+    {program} container team:latest --input images --output team/labels --results team/efficiency.csv
+    {program} score --pred team/labels --truth truth --labels flare23 --output team/scores.csv
+    {program} report --scores team/scores.csv --efficiency team/efficiency.csv \\
+        --images images --pred team/labels --truth truth --output team/report
+
 and between submissions:
-  {program} compare team/scores.csv other/scores.csv
-  {program} rank team other --output ranking.csv
+
+    {program} compare team/scores.csv other/scores.csv
+    {program} rank team other --output ranking.csv
 
 {program} COMMAND --help explains each.
+
 exit codes: 0 all went well; 1 done, but some cases were in error and are named; 2 wrong input
 """
 

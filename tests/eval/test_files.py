@@ -165,6 +165,19 @@ def test_every_command_explains_itself_and_its_exit_codes(capsys, name):
     assert first in " ".join(out.split())
 
 
+def test_each_command_of_the_example_has_a_line_of_its_own(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
+    assert call("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    examples = [line.removeprefix("    python -m eval ").split()[0] for line in lines if "team/" in line]
+    assert examples == ["container", "score", "report", "--images", "compare"]
+    assert "    python -m eval rank team other --output ranking.csv" in lines
+    assert (
+        "exit codes: 0 all went well; 1 done, but some cases were in error and are named; 2 wrong input"
+        in lines
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
