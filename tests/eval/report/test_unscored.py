@@ -80,13 +80,13 @@ def test_an_only_cases_ct_may_be_given_itself(tmp_path, kind):
 
 
 def test_an_only_cases_ct_is_the_one_that_the_run_names_where_the_folder_holds_files_beside_it(tmp_path):
-    """As where `predict.py --input scans` found one series in scans/mine, beside a list of the scans."""
+    """As where `predict.py --input scans` found one series below scans/mine and skipped other."""
     found(tmp_path, "mine.nii.gz")
-    series = write_series(
-        tmp_path / "scans" / "mine", [(-100, -80, 40 + 3 * i) for i in range(12)], size=(20, 20)
-    )
-    (tmp_path / "scans" / "README.md").write_text("one scan")
-    told = {"input": str(series), "output": "mine.nii.gz", "error": None, "warnings": [], "doubts": []}
+    scan = tmp_path / "scans" / "mine"
+    write_series(scan / "series", [(-100, -80, 40 + 3 * i) for i in range(12)], size=(20, 20))
+    (tmp_path / "scans" / "README.md").write_text("two scans")
+    write(tmp_path / "scans" / "other" / "ct_0000.nii.gz", np.zeros((12, 20, 20), np.int16), MM)
+    told = {"input": str(scan), "output": "mine.nii.gz", "error": None, "warnings": [], "doubts": []}
     (tmp_path / "run.json").write_text(json.dumps({"cases": [told]}))
     words = ("--pred", tmp_path / "found", "--images", tmp_path / "scans", "--run", tmp_path / "run.json")
     assert call("report", *words, "--output", tmp_path / "report", "--jobs", 1) == 0
