@@ -12,21 +12,21 @@
 """
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from inference.attempt import Attempt
 from inference.case_view import CaseView, view_case
 from inference.errors import InputError
-from inference.geometry import Box, Geometry
+from inference.geometry import Box
 from inference.imaging.volume import Volume, crop
 from inference.label_map import clean_labels, sided_labels
 from inference.planning.plan import InferencePlan
+from inference.planning.planner import Planner, localization_for
 from inference.preprocessing.model_grid import input_scheme
 from inference.preprocessing.model_image import CaseStatistics, ModelImage
+from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmentation import Segmentation
 from inference.segmented import Segmented
@@ -38,14 +38,12 @@ from inference.sliding_window.localization import (
     region_of_interest,
     without_specks,
 )
-from inference.sliding_window.member_votes import Ballot, agreement
-from inference.sliding_window.order import WindowCount
+from inference.sliding_window.member_votes import agreement
 from inference.threads import Threads
-from inference.timing import Timings
 from inference.trust.input_doubts import input_doubts
 from inference.trust.judgement import judge
 from inference.trust.organ_figures import count_pieces
-from model.arrays import U8, Mask, Zyx
+from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
 
@@ -67,52 +65,15 @@ class _Decided:
     """How that was run."""
 
 
-Progress = Callable[[int, int], None]
-"""Takes how many windows are done, run or skipped, and how many there are at most."""
-
-
-@dataclass(kw_only=True)
-class Attempt:
-    """One try at a case, and what it was warned of."""
-
-    plan: InferencePlan
-    timings: Timings
-    reserved_mb: float
-    progress: Progress = lambda done, most: None
-    """Called from window to window; what it raises ends the case."""
-    windows: WindowCount = field(default_factory=WindowCount)
-    ballots: list[Ballot] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    image_doubts: list[str] = field(default_factory=list)
-    """Those of the warnings that make the image doubtful."""
-
-    def warn(self, warning: str) -> None:
-        """Add a warning, once."""
-        if warning not in self.warnings:
-            self.warnings.append(warning)
-
-    def tell_windows(self, most: int) -> None:
-        """Tell how many windows are done, of so many at most."""
-        self.progress(self.windows.seen, most)
-
-
-class PlansRegion(Protocol):
-    """What the steps need of `Predictor.plan`."""
-
-    def __call__(
-        self, geometry: Geometry, region_zyx: Zyx, *, voxel_bytes: int, reserved_mb: float
-    ) -> InferencePlan:
-        """How a region of this size is run; raises `BudgetError` where the budget cannot be kept."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class CaseSteps:
     """The steps of a case, with what they need of the predictor that takes them."""
 
     bundle: ModelBundle
     sessions: Sessions
-    plan: PlansRegion
+    planner: Planner
+    small: bool
+    """Only the smallest plan, after a device ran out of memory."""
     threads: Threads
     release: bool
     """Give back the networks' memory as soon as the case needs them no more, before clean-up."""
@@ -122,7 +83,7 @@ class CaseSteps:
     """Also take mean and deviation of the first channel within each structure."""
 
     def run(self, volume: Volume, attempt: Attempt) -> Segmented:
-        """From a volume as read to what is written; its peak of memory is left to be filled in.
+        """From a volume as read to what is written.
 
         Raises:
             InputError: the image is doubtful, and such are to be refused.
@@ -172,7 +133,7 @@ class CaseSteps:
             region=box,
             timings=attempt.timings,
             windows=attempt.windows,
-            host_peak_mb=0.0,
+            host_peak_mb=peak_mb(),
             warnings=tuple(attempt.warnings),
             image_doubts=tuple(attempt.image_doubts),
             organs=judgement.organs,
@@ -192,17 +153,15 @@ class CaseSteps:
         (box, near_organs), localization = region, manifest.localization
         geometry, decisions = view.volume.geometry, np.zeros(view.volume.geometry.size_zyx, np.uint8)
         for look in itertools.count(1):
-            plan = self.plan(
+            plan = self.planner.plan(
                 geometry,
                 box.size_zyx,
                 voxel_bytes=view.volume.voxel_bytes,
+                small=self.small,
                 reserved_mb=attempt.reserved_mb,
             )
             self.sessions.follow(plan.loading)
-            attempt.ballots.clear()
-            most = attempt.windows.seen + plan.windows
-            watch = partial(attempt.tell_windows, most)
-            watch()
+            attempt.begin_look(plan.windows)
             Segmentation(
                 bundle=replace(self.bundle, manifest=manifest),
                 sessions=self.sessions,
@@ -210,16 +169,11 @@ class CaseSteps:
                 region=crop(view.volume, box),
                 statistics=statistics,
                 near_organs=near_organs,
-                timings=attempt.timings,
+                attempt=attempt,
                 threads=self.threads,
                 middle=lambda: view.middle(manifest),
-                count=attempt.windows,
-                watch=watch,
-                ballots=attempt.ballots,
-                warn=attempt.warn,
             ).write(decisions[box.slices])
-            if attempt.windows.seen < most:  # Fewer were looked at twice than might have been.
-                attempt.progress(most, most)
+            attempt.end_look()
             sides = cut_structures(decisions, box, view.box, geometry.spacing_zyx_mm)
             if localization is None or look > localization.more_looks or not sides:
                 break
@@ -242,7 +196,7 @@ class CaseSteps:
             region=view.box,
             timings=attempt.timings,
             windows=attempt.windows,
-            host_peak_mb=0.0,
+            host_peak_mb=peak_mb(),
             warnings=tuple(attempt.warnings),
             image_doubts=tuple(attempt.image_doubts),
         )
@@ -254,10 +208,10 @@ class CaseSteps:
 
         None where localization finds no organ, or too little of any.
         """
-        localization = manifest.localization
         whole = view.cropped
         grid = whole.geometry
-        if localization is None or grid.size_zyx[0] * grid.spacing_zyx_mm[0] < localization.whole_below_mm:
+        localization = localization_for(manifest, grid)
+        if localization is None:
             return view.box, None
         scheme = input_scheme(manifest, localization)
         image = ModelImage(whole, scheme, statistics, self.threads)

@@ -3,13 +3,11 @@
 The steps of one case are those of `inference.case_steps`.
 """
 
-from dataclasses import replace
-from functools import partial
 from typing import Literal, Self
 
-from inference.case_steps import Attempt, CaseSteps, Progress
+from inference.attempt import Attempt, Progress
+from inference.case_steps import CaseSteps
 from inference.errors import BudgetError, DeviceError, DeviceMemoryError
-from inference.geometry import Geometry
 from inference.imaging.channels import check_channels
 from inference.imaging.in_memory import as_read
 from inference.imaging.volume import Volume
@@ -18,12 +16,10 @@ from inference.planning.planner import Planner
 from inference.planning.writing_cost import WritingCost
 from inference.runtime.backends import Backend, Device, load_library, select_backend
 from inference.runtime.cuda_devices import gpu_index
-from inference.runtime.process_memory import peak_mb
 from inference.runtime.session_pool import Sessions
 from inference.segmented import Segmented
 from inference.threads import Threads, Turns
 from inference.timing import Timings
-from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.checks import check
 
@@ -106,44 +102,12 @@ class Predictor:
             precision=self._precision,
             gpu=self._gpu,
         )
-        self._planner = Planner(
+        self.planner = Planner(
             bundle=self._bundle,
             backend=backend,
             precision=self._precision,
             budget=self._budget,
             writing=self._writing,
-        )
-
-    def plan(
-        self,
-        geometry: Geometry,
-        region_zyx: Zyx | None = None,
-        *,
-        voxel_bytes: int | None = None,
-        small: bool = False,
-        reserved_mb: float = 0.0,
-        reading_mb: float = 0.0,
-    ) -> InferencePlan:
-        """How a case with this grid would be run, from its header alone; see `Planner.plan`.
-
-        Args:
-            geometry: as in the header.
-            region_zyx: size of the region that is segmented; None before that is known.
-            voxel_bytes: what a voxel is expected to take, all channels together; None for int16.
-            small: only the smallest plan, after a device ran out of memory.
-            reserved_mb: MiB of the host's budget that others hold meanwhile.
-            reading_mb: MiB that reading the image takes beside its voxels; 0 once it was read.
-
-        Raises:
-            BudgetError: the memory budget cannot be kept.
-        """
-        return self._planner.plan(
-            geometry,
-            region_zyx,
-            voxel_bytes=voxel_bytes,
-            small=small,
-            reserved_mb=reserved_mb,
-            reading_mb=reading_mb,
         )
 
     def predict(
@@ -164,7 +128,7 @@ class Predictor:
         Args:
             volume: as read, or made of arrays in memory: what these hold is taken as that of a file is, in a
                 copy where it is neither int16 nor float32, or not finite. The memory budget holds one copy.
-            plan: made from its header by `plan`; None makes it here.
+            plan: made from its header by `planner`; None makes it here.
             timings: goes on counting where reading left off; None begins anew.
             reserved_mb: MiB of the host's budget that others hold meanwhile, such as an image that is read
                 ahead; labels are the same beside it, and nothing is refused.
@@ -215,7 +179,7 @@ class Predictor:
             plan = None
         while True:
             try:
-                planned = plan or self.plan(
+                planned = plan or self.planner.plan(
                     volume.geometry, voxel_bytes=volume.voxel_bytes, small=small, reserved_mb=reserved_mb
                 )
                 attempt = Attempt(
@@ -225,7 +189,7 @@ class Predictor:
                     progress=progress,
                     warnings=list(notes),
                 )
-                return replace(self._steps(small).run(volume, attempt), host_peak_mb=peak_mb())
+                return self._steps(small).run(volume, attempt)
             except (BudgetError, DeviceError) as error:
                 self._sessions.close()
                 plan = None
@@ -246,7 +210,8 @@ class Predictor:
         return CaseSteps(
             bundle=self._bundle,
             sessions=self._sessions,
-            plan=partial(self.plan, small=small),
+            planner=self.planner,
+            small=small,
             threads=self._threads,
             release=self._release,
             strict_input=self._strict_input,

@@ -11,11 +11,12 @@ the same. Arrays are (z, y, x).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
+from inference.attempt import Attempt
 from inference.geometry import Geometry, Lines
 from inference.imaging.volume import Volume
 from inference.planning.plan import InferencePlan
@@ -31,10 +32,9 @@ from inference.restoration.winners import Rule, decide, rule_of, window_rule_of
 from inference.runtime.session_pool import Sessions
 from inference.sliding_window.groups import Group, Pass
 from inference.sliding_window.member_votes import Ballot, points_over
-from inference.sliding_window.order import Air, Relevance, WindowCount
+from inference.sliding_window.order import Air, Relevance
 from inference.sliding_window.streams import Cleaned, Kept, Mean, Stream
 from inference.threads import Threads
-from inference.timing import Timings
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.labels import channel_ids
@@ -60,18 +60,11 @@ class Segmentation:
     statistics: CaseStatistics
     near_organs: Mask | None
     """Where windows may find something, on any grid over the region; None for everywhere."""
-    timings: Timings
+    attempt: Attempt
+    """Counts windows, takes times, warnings and what each of several members says by itself."""
     threads: Threads
     middle: Callable[[], Midline | None]
     """Finds the body's middle, for pairs without an aorta to go by."""
-    count: WindowCount = field(default_factory=WindowCount)
-    """Grows with the windows run and skipped."""
-    watch: Callable[[], None] = lambda: None
-    """Called when it has grown; what it raises ends the case."""
-    ballots: list[Ballot] = field(default_factory=list)
-    """Grows with what each of several members says by itself."""
-    warn: Callable[[str], None] = lambda _: None
-    """Takes what the user should know."""
 
     def write(self, out: U8) -> None:
         """Write the region's decisions into a view of the map: 0 is background, n the n-th structure."""
@@ -106,11 +99,11 @@ class Segmentation:
         )
         slabs = stream.slabs(*restorer.needs)
         while True:
-            with self.timings.stage("networks"):
+            with self.attempt.timings.stage("networks"):
                 slab = next(slabs, None)
             if slab is None:
                 return
-            with self.timings.stage("restore"):
+            with self.attempt.timings.stage("restore"):
                 restorer.add(slab)
 
     @property
@@ -149,8 +142,7 @@ class Segmentation:
             probabilities=window_rule_of(manifest) != self._rule,
             threads=self.threads,
             alone=len(self.plan.groups) == 1,
-            count=self.count,
-            watch=self.watch,
+            count=self.attempt.count_windows,
         )
 
     def _ballot(self, member: Member, image: ModelImage) -> Ballot | None:
@@ -158,8 +150,9 @@ class Segmentation:
         if len(self.bundle.manifest.members) < 2:
             return None
         points = points_over(self.region.geometry.size_zyx, self.region.geometry.spacing_zyx_mm)
-        self.ballots.append(Ballot(points, image.size_zyx, member, window_rule_of(self.bundle.manifest)))
-        return self.ballots[-1]
+        ballot = Ballot(points, image.size_zyx, member, window_rule_of(self.bundle.manifest))
+        self.attempt.ballots.append(ballot)
+        return ballot
 
     def _twice(self, stream: Stream) -> Stream:
         return Kept(stream) if self.plan.keep else stream
@@ -167,15 +160,15 @@ class Segmentation:
     def _cleaned(self, stream: Stream, steps: Sequence[CleanUpStep]) -> Stream:
         """A stream without what clean-up removes from its own result, judged on its own grid."""
         rule = self._rule
-        with self.timings.stage("networks"):
+        with self.attempt.timings.stage("networks"):
             decisions = np.concatenate([decide(slab, rule) for slab in stream.slabs(0, stream.grid_zyx[0])])
-        with self.timings.stage("clean up"):
+        with self.attempt.timings.stage("clean up"):
             grid = resample_geometry(self.region.geometry, stream.grid_zyx)
             output = self.bundle.manifest.output
             try:
                 removed = removed_by_steps(decisions, grid, self.region.geometry, output, steps, self.middle)
             except ScatteredError as error:
-                self.warn(str(error))
+                self.attempt.warn(str(error))
                 return stream
         return Cleaned(stream, decisions, removed, removed_channels(output))
 

@@ -221,7 +221,9 @@ STAGES: Mapping[str, set[str]] = {
         "inference.runtime",
         "inference.sliding_window",
     },
+    "inference.attempt": {"inference.planning", "inference.sliding_window"},
     "inference.segmentation": {
+        "inference.attempt",
         "inference.imaging",
         "inference.preprocessing",
         "inference.restoration",
@@ -238,6 +240,7 @@ STAGES: Mapping[str, set[str]] = {
     "inference.label_map": {"inference.case_view", "inference.postprocessing"},
     "inference.segmented": {"inference.sliding_window", "inference.planning", "inference.trust"},
     "inference.case_steps": {
+        "inference.attempt",
         "inference.imaging",
         "inference.preprocessing",
         "inference.runtime",
@@ -250,6 +253,7 @@ STAGES: Mapping[str, set[str]] = {
         "inference.segmented",
     },
     "inference.predictor": {
+        "inference.attempt",
         "inference.imaging",
         "inference.runtime",
         "inference.planning",

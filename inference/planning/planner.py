@@ -26,7 +26,7 @@ from model.arrays import Zyx
 from model.bundle import ModelBundle
 from model.manifest.document import Manifest
 from model.manifest.fusion import FirstThenOrgansFusion
-from model.manifest.network import Member, Precision
+from model.manifest.network import Localization, Member, Precision
 from model.manifest.tiling import CentreFirst
 from model.manifest.window import AnyWindow
 
@@ -267,11 +267,17 @@ def _given(groups: Groups, windows: Sequence[Zyx]) -> Groups:
     ]
 
 
-def located_on(manifest: Manifest, geometry: Geometry) -> Zyx | None:
-    """Grid on which organs are localized in an image, as it is looked at; None where they are not."""
+def localization_for(manifest: Manifest, geometry: Geometry) -> Localization | None:
+    """How organs are localized in an image of this grid, as it is looked at; None where they are not."""
     localization = manifest.over(geometry.spacing_zyx_mm).localization
     height_mm = geometry.size_zyx[0] * geometry.spacing_zyx_mm[0]
-    if localization is None or height_mm < localization.whole_below_mm:
+    return None if localization is None or height_mm < localization.whole_below_mm else localization
+
+
+def located_on(manifest: Manifest, geometry: Geometry) -> Zyx | None:
+    """Grid on which organs are localized in an image, as it is looked at; None where they are not."""
+    localization = localization_for(manifest, geometry)
+    if localization is None:
         return None
     scheme = input_scheme(manifest, localization)
     return model_grid(geometry.size_zyx, geometry.spacing_zyx_mm, scheme).size_zyx

@@ -1,6 +1,5 @@
 """The first of many choices that fits, where most need not be looked at."""
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from operator import ge
@@ -36,7 +35,7 @@ def first_fitting(sizes: Sequence[Size], depths: int, fitting: Callable[[int], T
         column = columns[size[:depths]]
         # The smallest first: often not even that one fits.
         if looks.fits(column[0]):
-            bisect_left(column[: column.index(index)], True, key=lambda each: not looks.fits(each))
+            looks.learn_edge(column[: column.index(index)])
     return None
 
 
@@ -76,6 +75,16 @@ class _Looks(Generic[T]):
         if self.is_too_large(size):
             return False
         return any(_covers(each, size) for each in self._small_enough) or self.at(index) is not None
+
+    def learn_edge(self, choices: Sequence[int]) -> None:
+        """Look, by halving, where choices that grow cease to fit, so that no other need be looked at."""
+        low, high = 0, len(choices)
+        while low < high:
+            middle = (low + high) // 2
+            if self.fits(choices[middle]):
+                low = middle + 1
+            else:
+                high = middle
 
     def is_too_large(self, size: Size) -> bool:
         """Whether one that does not fit is as small."""

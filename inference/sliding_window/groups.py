@@ -23,7 +23,7 @@ from inference.runtime.session import Session
 from inference.sliding_window.importance import importance_map
 from inference.sliding_window.member_votes import Ballot
 from inference.sliding_window.one_window import activate, window_scores
-from inference.sliding_window.order import Relevance, Rows, WindowCount, WindowOrder, order_of
+from inference.sliding_window.order import Relevance, Rows, WindowOrder, order_of
 from inference.sliding_window.placement import read_window, starts_of
 from inference.sliding_window.running_mean import RunningMean, WholeWindows
 from inference.threads import ONE_THREAD, Threads
@@ -36,6 +36,8 @@ from model.manifest.window import AnyWindow
 
 AddWindow = Callable[[F32, Zyx], None]
 """Adds the scores of a window that begins at a voxel of the buffer."""
+CountWindows = Callable[[int, int], None]
+"""Takes how many windows were run, and how many skipped, since it was called last."""
 
 
 class Image(Protocol):
@@ -78,10 +80,8 @@ class Group:
     alone: bool = False
     """Whether no network of another group runs while a slab is in use: it may then lie in the memory that a
     network wrote it to."""
-    count: WindowCount = field(default_factory=WindowCount)
-    """Grows with the windows run and skipped."""
-    watch: Callable[[], None] = lambda: None
-    """Called when it has grown; what it raises ends the case."""
+    count: CountWindows = lambda run, skipped: None
+    """Told of windows when they are done; what it raises ends the case."""
 
     @property
     def grid_zyx(self) -> Zyx:
@@ -114,11 +114,8 @@ class Group:
             origin, final = max(0, z), max(0, following)
             for each, order in zip(self.passes, self._orders, strict=True):
                 rows = Rows(each.image.slices(origin, origin + depth), origin, size)
-                # Not in one statement with the call, which counts skipped windows itself.
-                left_out = order.row(z, _Row(self, each, self._adder(buffer, each), rows))
-                if left_out:
-                    self.count.skipped += left_out
-                    self.watch()
+                if left_out := order.row(z, _Row(self, each, self._adder(buffer, each), rows)):
+                    self.count(0, left_out)
             part = slice(max(first, origin) - origin, min(final, stop) - origin)
             if part.start < part.stop:
                 slab = fill_unseen(buffer.mean[:, part], buffer.weight[part], self.rule)
@@ -157,8 +154,7 @@ class _Row:
     def __call__(self, start: Zyx) -> F32 | None:
         member, group = self._of.member, self._group
         if not self._of.relevant(self._rows, start, member.window_zyx):
-            group.count.skipped += 1
-            group.watch()
+            group.count(0, 1)
             return None
         z, y, x = start
         here = (z - self._rows.origin, y, x)
@@ -170,8 +166,7 @@ class _Row:
         if self._of.ballot is not None:
             self._of.ballot.add(scores, start)  # First: adding the only window may move its scores.
         self._add(scores, here)
-        group.count.run += 1
-        group.watch()
+        group.count(1, 0)
         return scores
 
 

@@ -61,7 +61,7 @@ def test_the_predictor_leaves_further_results_what_they_take(tmp_path):
     further = further_results(("dicom-seg",), bundle.manifest.output.as_label_set(), MAKER, None, 1)
     planner = opening.planner_for(call, bundle, further)
     admitted = planner.plan(GRID, reading_mb=7.0)
-    own = opening.predictor_for(call, planner, one_case=True).plan(GRID, reading_mb=7.0)
+    own = opening.predictor_for(call, planner, one_case=True).planner.plan(GRID, reading_mb=7.0)
     assert "writing" in admitted.host
     assert admitted.host["reading"]["pieces of the file"] == 7.0
     assert own.host == admitted.host

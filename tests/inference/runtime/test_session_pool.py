@@ -219,7 +219,7 @@ def test_out_of_memory_then_the_cpu_said_loudly(device, tmp_path):
 def test_a_plan_for_the_device_that_was_left_is_not_followed(device, tmp_path):
     device.full = ("cuda",)
     predictor = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="auto")
-    plan = predictor.plan(GEOMETRY)
+    plan = predictor.planner.plan(GEOMETRY)
     assert plan.backend == "cuda"
     assert predictor.predict(VOLUME, plan).plan.backend == "onnxruntime"
 
@@ -363,5 +363,5 @@ def test_without_a_budget_a_predictor_takes_what_is_at_hand(device, tmp_path, mo
     """A container of 2 GB that has 1900 MiB left."""
     at_hand = MemoryAtHand(mb=1900, why="the container's limit of 2000")
     monkeypatch.setattr("inference.planning.plan.memory_at_hand", lambda most_mb: at_hand)
-    plan = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="onnxruntime").plan(GEOMETRY)
+    plan = Predictor(make_bundle(tmp_path / "b", MEMBERS), device="onnxruntime").planner.plan(GEOMETRY)
     assert plan.budget.host_mb == 1900
