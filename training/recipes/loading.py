@@ -61,28 +61,25 @@ def recipe_from(
         data: data-set folder whose label set is meant by `label_set: data`.
 
     Raises:
-        RecipeError: naming all faulty fields.
+        RecipeError: naming all faulty fields, or the label set alone where there is none.
     """
     changed = dict(document)
     for override in overrides:
         replace_field(changed, override)
-    faults = []
     try:
         _find_labels(changed, folder or Path(), data)
     except LabelSetError as error:
-        faults.append(f"label_set: {error}")
-        # Any known set lets the other fields be checked, too.
-        changed["label_set"] = next(iter(LABEL_SETS))
+        # That alone: what other fields must be depends on it.
+        raise RecipeError(f"label_set: {error}") from error
     _fill_in_channels(changed)
     _fill_in_kind(changed)
     unstated = _faults_of_batch_rule(changed)
     try:
         recipe = parse(Recipe, changed)
     except SchemaError as error:
-        told = [fault for fault in error.faults if not (faults and _is_about_labels(fault))]
-        raise RecipeError("; ".join([*faults, *told, *unstated])) from error
-    if faults or unstated:
-        raise RecipeError("; ".join([*faults, *unstated]))
+        raise RecipeError("; ".join([*error.faults, *unstated])) from error
+    if unstated:
+        raise RecipeError("; ".join(unstated))
     return recipe
 
 
@@ -101,12 +98,6 @@ def _faults_of_batch_rule(document: Mapping[str, Any]) -> list[str]:
         f"optimizer.stated_batch_size: must be stated where batch_rule is {rule}: the batch size that "
         "learning_rate is meant for"
     ]
-
-
-def _is_about_labels(fault: str) -> bool:
-    """Whether a fault is one of the label set that stands in for the one that was not found."""
-    said = ("network.out_channels: must be", "is not in label set", "is not among the channels")
-    return any(part in fault for part in said)
 
 
 def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> None:

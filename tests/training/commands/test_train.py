@@ -87,9 +87,9 @@ def test_the_processes_of_a_machine_share_the_memory_for_cases(lungs, tmp_path, 
     given = []
 
     class Noted(train_work.CaseStore):
-        def __init__(self, cases, recipe, cache_mb, folder):
+        def __init__(self, cases, recipe, cache_mb, *more):
             given.append(cache_mb)
-            super().__init__(cases, recipe, cache_mb, folder)
+            super().__init__(cases, recipe, cache_mb, *more)
 
     monkeypatch.setattr(train_work, "CaseStore", Noted)
     monkeypatch.setattr(train_work, "join", lambda device: Ranks(local_world=4))
@@ -200,12 +200,10 @@ def test_data_to_validate_on_must_mean_the_same_by_their_ids(lungs, tmp_path, ca
 
 
 def test_all_faults_of_a_recipe_are_told_before_data_is_looked_at(tmp_path, capsys):
-    recipe = recipe_file(
-        tmp_path, label_set="data", patch_zyx=[7, 8], stopping={"kind": "fixed_steps", "steps": 0}
-    )
+    recipe = recipe_file(tmp_path, patch_zyx=[7, 8], stopping={"kind": "fixed_steps", "steps": 0})
     assert main(words(recipe, tmp_path / "nowhere", tmp_path / "run")) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: recipe recipe.yaml: label_set: ")
+    assert error.startswith("error: recipe recipe.yaml: ")
     for field in ("patch_zyx: must be a list of 3", "stopping.steps: must be 1"):
         assert field in error
     assert error.count("\n") == 1
