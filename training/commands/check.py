@@ -1,14 +1,16 @@
 """`python -m training check`: all faults of all cases of a data set, before anything trains.
 
 Missing files, channels that are out of step, files that cannot be read, images and labels on different grids,
-labels outside the set or of other names, the same image twice. Cases that hold few of the structures and do
-not say what they annotate are counted, which is no fault.
+labels outside the set or of other names, the same image twice. What is told and is no fault: warnings of the
+readers (voxels that are no numbers, doubtful headers), a line each; how many cases hold few of the
+structures, or none, and do not say what they annotate.
 
 exit codes: 0 no faults; 1 faults; 2 wrong call or recipe
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,7 +20,7 @@ from model.labels import LabelSet
 from model.model_errors import LabelSetError
 from training.commands.options import add_workers, check_workers
 from training.data.annotations import ANNOTATED
-from training.data.checking import CaseReport, Expected, check_folder, perhaps_partial
+from training.data.checking import CaseReport, Expected, check_folder, perhaps_partial, without_labels
 from training.data_place import folder_of
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Channels
@@ -54,20 +56,31 @@ def run(arguments: argparse.Namespace) -> int:
         cases += bool(report.name)
         seen.append(report)
         faults += len(report.faults)
-        for fault in report.faults:
-            tqdm.write(fault, file=sys.stdout)
+        for line in (*report.faults, *(f"warning: {warning}" for warning in report.warnings)):
+            tqdm.write(line, file=sys.stdout)
     how = " by names and headers" if arguments.quick else ""
     if expected.labels is None and not arguments.quick:
         how += "; ids were not looked at: no label set is stated beside the data, give --label-set"
     sys.stdout.write(f"{cases} cases checked{how}: {faults or 'no'} fault{'s' * (faults != 1)}\n")
     if partial := perhaps_partial(seen):
-        hold = "hold" if len(partial) > 1 else "holds"
+        hold, state, they = ("hold", "state", "they lack") if partial[1:] else ("holds", "states", "it lacks")
         sys.stdout.write(
-            f"{len(partial)} of them, {min(partial)} first, {hold} fewer than half of the structures and "
-            f"state no {ANNOTATED}: what they lack is learned as background, also if it was only not "
-            "labelled; python -m training fingerprint --write-annotated proposes that file\n"
+            f"{_first_of(partial)} {hold} fewer than half of the structures and {state} no {ANNOTATED}: what "
+            f"{they} is learned as background, also if it was only not labelled; python -m training "
+            "fingerprint --write-annotated proposes that file\n"
+        )
+    if bare := without_labels(seen):
+        label, show = ("label", "they show") if bare[1:] else ("labels", "it shows")
+        sys.stdout.write(
+            f"{_first_of(bare)} {label} nothing, every voxel is background: all that {show} is learned as "
+            f"such; label it, leave the case out, or say in {ANNOTATED} what was looked for\n"
         )
     return 1 if faults else 0
+
+
+def _first_of(names: Sequence[str]) -> str:
+    """The subject of a sentence: how many of all cases these are, and which is the first."""
+    return f"{len(names)} of them, {min(names)}{' first' if names[1:] else ''},"
 
 
 def _expected(arguments: argparse.Namespace) -> Expected:

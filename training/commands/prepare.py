@@ -18,6 +18,7 @@ from training.data.fingerprint import FINGERPRINT, write_fingerprint
 from training.data.folders import data_name
 from training.data.label_agreement import refuse_other_names
 from training.data.preparing import copy_beside, prepare
+from training.data.read_warnings import ReadWarnings
 from training.data.resolving import fingerprint_for, with_figures
 from training.data_place import folder_of
 from training.recipes.loading import load_recipe
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if recipe.takes_from_fingerprint:
         fingerprint = fingerprint_for([arguments.data], recipe, arguments.workers)
         recipe = with_figures(recipe, fingerprint)
+    notes = ReadWarnings()
     with tqdm(total=len(cases), disable=None, unit="case", dynamic_ncols=True) as bar:
         made = prepare(
             store,
@@ -64,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
             data_name(arguments.data),
             workers=arguments.workers,
             seen=lambda name: bar.update(),
+            notes=notes,
         )
+    notes.tell()
     copy_beside(base, store)
     if fingerprint is not None:
         write_fingerprint(store / FINGERPRINT, fingerprint)

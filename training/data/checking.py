@@ -45,6 +45,8 @@ class CaseReport:
 
     name: str
     faults: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    """What readers found odd about its files, which is no fault; a line each, with the file's name."""
     digest: str | None = None
     """The same for images with the same voxels; None where they were not read."""
     held: frozenset[int] | None = None
@@ -173,12 +175,14 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
     if case.prepared is not None:
         return _prepared_report(case, case.prepared)
     faults: list[str] = []
+    warnings: list[str] = []
     grids: list[tuple[Path, Geometry]] = []
     digest = hashlib.sha256()
     ids: U8 | None = None
     for path in (*case.images, case.labels):
         try:
             volume = read_canonical(path)
+            warnings += [f"{path}: {warning}" for warning in volume.warnings]
             grids.append((path, volume.geometry))
             if path != case.labels:
                 faults += _faults_of_values(volume, path)
@@ -193,18 +197,27 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
     whole = len(grids) == len(case.images) + 1
     held = None if ids is None or case.annotated is not None else frozenset(np.unique(ids).tolist()) - {0}
     return CaseReport(
-        name=case.name, faults=tuple(faults), digest=digest.hexdigest() if whole else None, held=held
+        name=case.name,
+        faults=tuple(faults),
+        warnings=tuple(warnings),
+        digest=digest.hexdigest() if whole else None,
+        held=held,
     )
 
 
+def without_labels(reports: Iterable[CaseReport]) -> list[str]:
+    """Names of cases whose label map is all background, and that do not say what they annotate."""
+    return [report.name for report in reports if report.held == frozenset()]
+
+
 def perhaps_partial(reports: Iterable[CaseReport]) -> list[str]:
-    """Names of cases that hold fewer than half of the structures, and do not say what they annotate.
+    """Names of cases that hold a few, but not half of the structures, and do not say what they annotate.
 
     What such a case shows and does not label is learned as background.
     """
     told = [(report.name, report.held) for report in reports if report.held is not None]
     every = frozenset[int]().union(*(held for _, held in told))
-    return [name for name, held in told if 2 * len(held) < len(every)]
+    return [name for name, held in told if 0 < 2 * len(held) < len(every)]
 
 
 def _prepared_report(case: CaseFiles, store: Path) -> CaseReport:

@@ -27,6 +27,7 @@ from model.label_files import FILES, IGNORE, ignored_id
 from model.labels import LabelSet
 from model.manifest.intensity import needs_mask
 from model.manifest.resampling import along_axes
+from training.data.read_warnings import ReadWarnings
 from training.data_place import DATASET
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
@@ -35,21 +36,37 @@ CORNER_TOLERANCE_MM = 1.0
 """How far image and labels may differ in where a corner of the volume lies."""
 
 
-def read_on_grid(image_paths: Sequence[Path], labels_path: Path, recipe: Recipe) -> tuple[F32, U8]:
+def read_on_grid(
+    image_paths: Sequence[Path], labels_path: Path, recipe: Recipe, notes: ReadWarnings | None = None
+) -> tuple[F32, U8]:
     """A network's input (channels, z, y, x) and label ids (z, y, x) on the recipe's grid.
+
+    Args:
+        image_paths: a file for each channel.
+        labels_path: of its label map.
+        recipe: says grid, intensity and label set.
+        notes: takes what the readers find odd.
 
     Raises:
         DataError: a file cannot be read, a channel is missing, channels or labels lie on another grid, or the
             labels hold something else than ids of the recipe's label set.
     """
-    image, ids = read_checked(image_paths, labels_path, recipe)
+    image, ids = read_checked(image_paths, labels_path, recipe, notes)
     made = network_input(image, recipe)
     z, y, x = made.shape[1:]
     return made, resample_labels(ids, (z, y, x))
 
 
-def read_checked(image_paths: Sequence[Path], labels_path: Path, recipe: Recipe) -> tuple[Volume, U8]:
+def read_checked(
+    image_paths: Sequence[Path], labels_path: Path, recipe: Recipe, notes: ReadWarnings | None = None
+) -> tuple[Volume, U8]:
     """An image with all its channels and its label ids (z, y, x), in canonical orientation.
+
+    Args:
+        image_paths: a file for each channel.
+        labels_path: of its label map.
+        recipe: says how many channels there must be, and the label set.
+        notes: takes what the readers find odd.
 
     Raises:
         DataError: as for `read_on_grid`.
@@ -60,10 +77,10 @@ def read_checked(image_paths: Sequence[Path], labels_path: Path, recipe: Recipe)
             f"{image_paths[0]}: its case has {len(image_paths)} channel(s), "
             f"recipe {recipe.name} wants {wanted}"
         )
-    first, *further = (read_canonical(path) for path in image_paths)
+    first, *further = (read_canonical(path, notes) for path in image_paths)
     for volume, path in zip(further, image_paths[1:], strict=True):
         refuse_other_grid(first.geometry, volume.geometry, path, "its first channel")
-    labels = read_canonical(labels_path)
+    labels = read_canonical(labels_path, notes)
     refuse_other_grid(first.geometry, labels.geometry, labels_path, "its image")
     ids = as_ids(labels.array, labels_path)
     refuse_foreign(ids, recipe.labels, labels_path)
@@ -88,13 +105,20 @@ def network_input(image: Volume, recipe: Recipe) -> F32:
     return made
 
 
-def read_canonical(path: Path) -> Volume:
+def read_canonical(path: Path, notes: ReadWarnings | None = None) -> Volume:
     """An image file in canonical orientation.
+
+    Args:
+        path: the file.
+        notes: takes what its reader finds odd.
 
     Raises:
         DataError: it cannot be read.
     """
-    return to_canonical(read_stored(path))[0]
+    volume = read_stored(path)
+    if notes is not None:
+        notes.add(path, volume.warnings)
+    return to_canonical(volume)[0]
 
 
 def read_stored(path: Path) -> Volume:

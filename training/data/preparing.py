@@ -34,6 +34,7 @@ from training.data.prepared import (
     stamp_of,
     with_places,
 )
+from training.data.read_warnings import ReadWarnings
 from training.data.sampling import class_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
 from training.recipes.recipe import Recipe
@@ -56,6 +57,7 @@ def prepare(
     *,
     workers: int = 1,
     seen: Callable[[str], object] = lambda name: None,
+    notes: ReadWarnings | None = None,
 ) -> int:
     """Write a store, or what is missing of one.
 
@@ -69,6 +71,7 @@ def prepare(
         data_name: what the data set calls itself.
         workers: threads.
         seen: called with the name of each case when it is complete.
+        notes: takes what readers find odd about files.
 
     Returns:
         How many cases were brought to the grid.
@@ -90,7 +93,7 @@ def prepare(
     digest = grid_hash(grid)
 
     def one(case: CaseFiles) -> bool:
-        return _prepare_one(case, folder, recipe, digest)
+        return _prepare_one(case, folder, recipe, digest, notes)
 
     made = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="prepare") as pool:
@@ -104,7 +107,9 @@ def prepare(
     return made
 
 
-def _prepare_one(case: CaseFiles, folder: Path, recipe: Recipe, digest: str) -> bool:
+def _prepare_one(
+    case: CaseFiles, folder: Path, recipe: Recipe, digest: str, notes: ReadWarnings | None
+) -> bool:
     """Whether a case was brought to the grid, which has this hash; it was not where the store has it so."""
     record = read_record(folder, case.name)
     paths = (*case.images, case.labels)
@@ -117,7 +122,7 @@ def _prepare_one(case: CaseFiles, folder: Path, recipe: Recipe, digest: str) -> 
         if placed != record:
             write_json(case_path(folder, case.name, "json"), placed)
         return False
-    store_case(case, recipe, folder)
+    store_case(case, recipe, folder, notes)
     return True
 
 
@@ -131,8 +136,14 @@ def copy_beside(base: Path, folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def store_case(files: CaseFiles, recipe: Recipe, folder: Path) -> None:
+def store_case(files: CaseFiles, recipe: Recipe, folder: Path, notes: ReadWarnings | None = None) -> None:
     """Bring a case to the grid and write it; the record comes last, so that a case is whole or not there.
+
+    Args:
+        files: of the case.
+        recipe: says the grid.
+        folder: of the store.
+        notes: takes what readers find odd about the files.
 
     Raises:
         DataError: its files cannot be read or do not fit each other.
@@ -142,7 +153,7 @@ def store_case(files: CaseFiles, recipe: Recipe, folder: Path) -> None:
     record_path = case_path(folder, files.name, "json")
     record_path.unlink(missing_ok=True)
     sources = tuple(_source(path) for path in (*files.images, files.labels))
-    image, ids = read_checked(files.images, files.labels, recipe)
+    image, ids = read_checked(files.images, files.labels, recipe, notes)
     values = network_input(image, recipe) if grid.values == "input" else _as_hu(image, grid)
     size: Zyx = (values.shape[1], values.shape[2], values.shape[3])
     on_grid = resample_labels(ids, size)

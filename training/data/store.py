@@ -34,6 +34,7 @@ from training.data.prepared import (
     read_record,
     refuse_other_grid_of_store,
 )
+from training.data.read_warnings import ReadWarnings
 from training.data.sampling import GridCase, class_points
 from training.data.stored_arrays import StoredImage, StoredLabels
 from training.data.stored_grid import stored_grid
@@ -87,6 +88,7 @@ class CaseStore:
         recipe: says the grid, the intensity and the channels.
         cache_mb: memory for them, MiB.
         cache_folder: where resampled cases are kept for later runs, too; None for nowhere.
+        notes: takes what readers find odd about files.
 
     Raises:
         DataError: a prepared store is of another grid.
@@ -94,10 +96,16 @@ class CaseStore:
     """
 
     def __init__(
-        self, cases: Sequence[CaseFiles], recipe: Recipe, cache_mb: float, cache_folder: Path | None = None
+        self,
+        cases: Sequence[CaseFiles],
+        recipe: Recipe,
+        cache_mb: float,
+        cache_folder: Path | None = None,
+        notes: ReadWarnings | None = None,
     ) -> None:
         self.cases = tuple(cases)
         self._recipe = recipe
+        self._notes = notes
         for folder in sorted({files.prepared for files in cases if files.prepared is not None}):
             refuse_other_grid_of_store(folder, recipe)
         self._free = cache_mb * 2**20
@@ -108,6 +116,7 @@ class CaseStore:
             sweep(cache_folder)
         self._kept: dict[int, GridCase] = {}
         self._lock = threading.Lock()
+        self._reading = tuple(threading.Lock() for _ in self.cases)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -120,16 +129,24 @@ class CaseStore:
                 lacks.
             WriteError: the cache cannot be written.
         """
-        with self._lock:
-            kept = self._kept.get(index)
+        kept = self._kept_case(index)
         if kept is not None:
             return kept
-        case = self._read(self.cases[index])
-        with self._lock:
-            if index not in self._kept and case.nbytes <= self._free:
-                self._kept[index] = case
-                self._free -= case.nbytes
+        # Threads that want the same case at the same time wait for the one that reads it.
+        with self._reading[index]:
+            kept = self._kept_case(index)
+            if kept is not None:
+                return kept
+            case = self._read(self.cases[index])
+            with self._lock:
+                if case.nbytes <= self._free:
+                    self._kept[index] = case
+                    self._free -= case.nbytes
         return case
+
+    def _kept_case(self, index: int) -> GridCase | None:
+        with self._lock:
+            return self._kept.get(index)
 
     def _read(self, files: CaseFiles) -> GridCase:
         if files.prepared is not None:
@@ -173,8 +190,10 @@ class CaseStore:
             points=points_of_classes(folder, files.name, record.voxels, class_table(self._recipe, annotated)),
             annotated=annotated,
         )
-        if case.nbytes + on_disk.whole_nbytes + ids.whole_nbytes > self._free:
-            return case
+        wanted = case.nbytes + on_disk.whole_nbytes + ids.whole_nbytes
+        with self._lock:
+            if wanted > self._free:
+                return case
         return replace(case, image=replace(image, values=on_disk[:]), channels=replace(labels, ids=ids[:]))
 
     def _arrays(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
@@ -196,7 +215,7 @@ class CaseStore:
         return image, ids
 
     def _resampled(self, files: CaseFiles) -> tuple[NDArray[np.floating], U8]:
-        image, ids = read_on_grid(files.images, files.labels, self._recipe)
+        image, ids = read_on_grid(files.images, files.labels, self._recipe, self._notes)
         return image.astype(kept_type(self._recipe), copy=False), ids
 
     def _key(self, files: CaseFiles) -> str:

@@ -352,8 +352,56 @@ def test_cases_that_hold_few_structures_and_do_not_say_what_they_annotate_are_co
     if stated:
         assert more == []
     else:
-        (line,) = more
+        line, bare = more
         assert line.startswith(
-            "2 of them, case0 first, hold fewer than half of the structures and state no annotated.json"
+            "1 of them, case1, holds fewer than half of the structures and states no annotated.json: what it"
         )
         assert line.endswith("fingerprint --write-annotated proposes that file")
+        assert bare.startswith("1 of them, case0, labels nothing, every voxel is background: all that it")
+
+
+def test_sentences_on_several_cases_name_the_first(data, capsys):
+    """Two cases hold one of five structures, two none."""
+    for name, label in (("few0", 4), ("few1", 4), ("none0", 0), ("none1", 0)):
+        hu = np.full((4, 5, 6), len(name), np.int16)
+        hu[0, 0, 0] = ord(name[-1])
+        write_case(data, name, hu, np.full((4, 5, 6), label, np.uint8))
+    assert main(["check", str(data)]) == 0
+    _, few, none = capsys.readouterr().out.splitlines()
+    assert few.startswith("2 of them, few0 first, hold fewer than half of the structures and state no ann")
+    assert none.startswith("2 of them, none0 first, label nothing, every voxel is background: all that they")
+
+
+def with_a_voxel_of_nan(path):
+    image = sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat32)
+    image[0, 0, 0] = float("nan")
+    sitk.WriteImage(image, str(path))
+
+
+def test_what_readers_warn_of_is_told_by_file_and_is_no_fault(data, capsys):
+    image = case_files(data)[0]
+    with_a_voxel_of_nan(image)
+    assert main(["check", str(data)]) == 0
+    warning, summary = capsys.readouterr().out.splitlines()
+    assert warning.startswith(f"warning: {image}: 1 voxels are NaN or infinite; they were taken as")
+    assert summary == "3 cases checked: no faults"
+
+
+@pytest.mark.parametrize("command", ["train", "prepare"])
+def test_images_that_readers_warn_of_are_counted(data, tmp_path, caplog, command):
+    for name in ("case0", "case1"):
+        with_a_voxel_of_nan(case_files(data, name)[0])
+    recipe = recipe_file(
+        tmp_path,
+        stopping={"kind": "fixed_steps", "steps": 2},
+        validation={"every_steps": 2, "cases": 3},
+    )
+    calls = {
+        "train": [recipe, "--data", str(data), "--validation", str(data)],
+        "prepare": [str(data), "--recipe", recipe],
+    }
+    assert main([command, *calls[command], "--output", str(tmp_path / "out")]) == 0
+    told = [record.message for record in caplog.records if "read with" in record.message]
+    first = case_files(data)[0]
+    assert told[-1].startswith(f"2 files were read with warnings, {first} first: 1 voxels are NaN or inf")
+    assert len(told) == 2  # And one at once, before all are read.

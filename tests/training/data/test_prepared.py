@@ -239,9 +239,9 @@ def made_anew(monkeypatch):
     names = []
     store_case = preparing.store_case
 
-    def noted(files, recipe, folder):
+    def noted(files, *more):
         names.append(files.name)
-        store_case(files, recipe, folder)
+        store_case(files, *more)
 
     monkeypatch.setattr(preparing, "store_case", noted)
     return names

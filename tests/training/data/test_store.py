@@ -4,6 +4,8 @@ Faulty ones are refused with the file's name.
 """
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -116,6 +118,26 @@ def test_the_memory_cache_keeps_what_fits(tmp_path):
     roomy, tight = (CaseStore(files, tiny_recipe(), cache_mb=mb) for mb in (10, 0))
     assert roomy.load(0) is roomy.load(0)
     assert tight.load(0) is not tight.load(0)
+
+
+def test_threads_that_want_one_case_at_once_read_it_once(tmp_path, monkeypatch):
+    store = CaseStore(labelled_cases(write_dataset(tmp_path)), tiny_recipe(), cache_mb=10)
+    start, read, names = threading.Barrier(8), store._read, []
+
+    def noted(files):
+        names.append(files.name)
+        return read(files)
+
+    monkeypatch.setattr(store, "_read", noted)
+
+    def load(_):
+        start.wait()
+        return store.load(0)
+
+    with ThreadPoolExecutor(8) as pool:
+        cases = list(pool.map(load, range(8)))
+    assert names == ["case0"]
+    assert all(case is cases[0] for case in cases)
 
 
 def test_the_disk_cache_is_read_instead_of_the_files_until_these_change(tmp_path):

@@ -22,6 +22,7 @@ from training.data.folders import data_name
 from training.data.fresh_cases import FreshCases, SyntheticCase
 from training.data.label_agreement import refuse_other_names
 from training.data.quick_hash import folder_sha256
+from training.data.read_warnings import ReadWarnings
 from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.ranks import Ranks, join, leave, lost_others
@@ -135,7 +136,8 @@ def _run(
         if arguments.times:
             state.phases = RunningClock(device)
             watchers.append(StepTimes(state.folder / TIMES, state.info.precision))
-    store, watched = _stores(arguments, recipe, data, ranks)
+    notes = ReadWarnings()
+    store, watched = _stores(arguments, recipe, data, ranks, notes)
     try:
         with _fresh_cases(arguments, state.info) as fresh:
             train(state, store, watched, arguments.workers, watchers, fresh=fresh)
@@ -147,21 +149,22 @@ def _run(
         raise TrainingError(f"{line}; {way_on(state.folder)}") from error
     finally:
         if ranks.is_first:
+            notes.tell()
             draw(state)
     if ranks.is_first:
         say_end(state)
 
 
 def _stores(
-    arguments: argparse.Namespace, recipe: Recipe, data: Data, ranks: Ranks
+    arguments: argparse.Namespace, recipe: Recipe, data: Data, ranks: Ranks, notes: ReadWarnings
 ) -> tuple[CaseStore, CaseStore | None]:
     """The cases that are trained on, and those that are held out; each process keeps its own."""
     cache_mb = arguments.cache_mb / ranks.local_world
     share = len(data.held_out) / (len(data.cases) + len(data.held_out))
-    store = CaseStore(data.cases, recipe, cache_mb * (1 - share), arguments.cache)
+    store = CaseStore(data.cases, recipe, cache_mb * (1 - share), arguments.cache, notes)
     watched = None
     if data.held_out:
-        watched = CaseStore(data.held_out, recipe, cache_mb * share, arguments.cache)
+        watched = CaseStore(data.held_out, recipe, cache_mb * share, arguments.cache, notes)
     return store, watched
 
 
