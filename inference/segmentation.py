@@ -5,6 +5,7 @@
 | `mean` | all members → decisions | |
 | `first_then_organs` | first member → decisions | the others, mean with the first, on the organs' slices |
 | `cleaned_groups` | each group (of groups) → what its clean-up removes | mean of all groups without that |
+| `restored_ensembles` | each ensemble → probabilities on the image's grid → mean → decisions | |
 
 Scores that are looked at twice stay in memory or are computed again, whichever the plan says; the result is
 the same. Arrays are (z, y, x).
@@ -33,13 +34,13 @@ from inference.runtime.session_pool import Sessions
 from inference.sliding_window.groups import Group, Pass
 from inference.sliding_window.member_votes import Ballot, points_over
 from inference.sliding_window.order import Air, Relevance
-from inference.sliding_window.streams import Cleaned, Kept, Mean, Stream
+from inference.sliding_window.streams import Cleaned, Kept, Mean, Restored, Stream
 from inference.threads import Threads
 from model.arrays import U8, Mask
 from model.bundle import ModelBundle
 from model.labels import channel_ids
 from model.manifest.clean_up import CleanUpStep, MinVoxels
-from model.manifest.fusion import FirstThenOrgansFusion
+from model.manifest.fusion import FirstThenOrgansFusion, RestoredEnsemblesFusion
 from model.manifest.network import Member
 from model.manifest.output import Output, Softmax
 from model.manifest.resampling import along_axes
@@ -79,8 +80,10 @@ class Segmentation:
             if organs is not None:
                 self._restore(Mean([first, *groups[1:]]), out, organs)
             return
+        names = [members[0].ensemble for members in members_of]
+        if isinstance(manifest.fusion, RestoredEnsemblesFusion):
+            groups = [self._restored(stream) for _, stream in ensembles(groups, names)]
         if manifest.cleans_before_fusion:
-            names = [members[0].ensemble for members in members_of]
             groups = [
                 self._cleaned(self._twice(stream), manifest.clean_up_of(name))
                 for name, stream in ensembles(groups, names)
@@ -139,7 +142,8 @@ class Segmentation:
             passes=[work(member) for member in members],
             channels=manifest.output.channels,
             rule=window_rule_of(manifest),
-            probabilities=window_rule_of(manifest) != self._rule,
+            probabilities=window_rule_of(manifest) != self._rule
+            and not isinstance(manifest.fusion, RestoredEnsemblesFusion),
             threads=self.threads,
             alone=len(self.plan.groups) == 1,
             count=self.attempt.count_windows,
@@ -156,6 +160,19 @@ class Segmentation:
 
     def _twice(self, stream: Stream) -> Stream:
         return Kept(stream) if self.plan.keep else stream
+
+    def _restored(self, stream: Stream) -> Stream:
+        """Probabilities of an ensemble on the image's grid."""
+        geometry, manifest = self.region.geometry, self.bundle.manifest
+        return Restored(
+            stream,
+            geometry.size_zyx,
+            geometry.spacing_zyx_mm,
+            along=along_axes(manifest.restoration, stream.spacing_zyx_mm, geometry.spacing_zyx_mm),
+            channels=len(manifest.output.channels),
+            softmax=self._rule.softmax,
+            threads=self.threads,
+        )
 
     def _cleaned(self, stream: Stream, steps: Sequence[CleanUpStep]) -> Stream:
         """A stream without what clean-up removes from its own result, judged on its own grid."""

@@ -54,6 +54,7 @@ def predict(
     device: str,
     mirrored: bool,
     float32_sums: bool,
+    probabilities: bool = False,
 ) -> None:
     """Write the label maps of some cases.
 
@@ -65,6 +66,7 @@ def predict(
         device: cpu or cuda.
         mirrored: whether predictions are mirrored along the axes that the checkpoint names.
         float32_sums: whether windows are summed in float32.
+        probabilities: whether those are written beside, as `--save_probabilities` does.
     """
     predictor = nnUNetPredictor(
         use_mirroring=mirrored,
@@ -78,7 +80,9 @@ def predict(
         torch.half = torch.float32  # The type of its buffers is looked up by this name when they are made.
     try:
         images = [list(channels) for channels in cases.values()]
-        predictor.predict_from_files_sequential(images, list(cases), overwrite=True)
+        predictor.predict_from_files_sequential(
+            images, list(cases), save_probabilities=probabilities, overwrite=True
+        )
     finally:
         torch.half = half
 

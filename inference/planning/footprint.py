@@ -18,10 +18,11 @@ from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.backends import Backend
 from inference.sliding_window.groups import whole_windows
 from inference.sliding_window.member_votes import points_over
+from inference.sliding_window.streams import restored_slices
 from model.arrays import Zyx, ZyxMm
 from model.manifest.clean_up import CleanUpStep, NearOtherStructures
 from model.manifest.document import Manifest
-from model.manifest.fusion import fused_scores
+from model.manifest.fusion import RestoredEnsemblesFusion, fused_scores
 from model.manifest.intensity import needs_mask
 from model.manifest.network import Localization, Member, Network
 from model.manifest.resampling import along_axes
@@ -116,6 +117,7 @@ class Footprint:
                 "waiting slabs": self._waiting_mb(),
                 "kept (float32)": self._kept_mb,
                 "removed (uint8, bool)": self._removed_mb,
+                "restored (float32)": self._restored_mb(),
                 "restoration": self._restoration_mb(),
             },
             "clean-up": {
@@ -231,13 +233,28 @@ class Footprint:
         return sum(
             2 * self._buffer_mb(grid, members)
             for (grid, members), waits_here in zip(self.groups, waits, strict=True)
-            if waits_here
+            if waits_here or self._restores_ensembles
         )
+
+    @property
+    def _restores_ensembles(self) -> bool:
+        return isinstance(self.manifest.fusion, RestoredEnsemblesFusion)
+
+    @property
+    def _restored_slab(self) -> Zyx:
+        """What ensembles give out at a time on the image's grid."""
+        return restored_slices(self.region_zyx, self._channels), self.region_zyx[1], self.region_zyx[2]
+
+    def _restored_mb(self) -> float:
+        """Of each ensemble what it gave out and what comes next, and a channel on the way there."""
+        if not self._restores_ensembles:
+            return 0.0
+        return len(self.groups) * _mb(self._restored_slab, 4 * (2 * self._channels + 3))
 
     def _restoration_mb(self) -> float:
         """What one slab needs: sure and possible channels, boundary voxels of a batch, the last slice."""
         grid, members = max(self.groups, key=lambda group: prod(group[0]))
-        depth, height, width = _slab(grid, members[0])
+        depth, height, width = self._restored_slab if self._restores_ensembles else _slab(grid, members[0])
         channels = self._channels
         bits = 1 if channels <= 8 else 2 if channels <= 16 else 4 * -(-channels // 32)
         ceiling = 8 if fused_scores(self.manifest.fusion) == "logits" else 0

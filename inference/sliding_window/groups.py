@@ -29,7 +29,7 @@ from inference.sliding_window.running_mean import RunningMean, WholeWindows
 from inference.threads import ONE_THREAD, Threads
 from model.arrays import F32, Zyx, ZyxMm
 from model.manifest.document import Manifest
-from model.manifest.fusion import FirstThenOrgansFusion, fused_scores, window_scores_of
+from model.manifest.fusion import FirstThenOrgansFusion, MeanFusion, fused_scores, window_scores_of
 from model.manifest.network import Member
 from model.manifest.tiling import AllWindows
 from model.manifest.window import AnyWindow
@@ -217,7 +217,8 @@ def grouped_members(manifest: Manifest) -> list[list[Member]]:
     logits and that over members of probabilities.
     """
     members = manifest.members
-    if window_scores_of(manifest.fusion) != fused_scores(manifest.fusion):
+    mean = isinstance(manifest.fusion, MeanFusion)
+    if mean and window_scores_of(manifest.fusion) != fused_scores(manifest.fusion):
         return [[member] for member in members]
     if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(members) > 1:
         return [[members[0]], *grouped(members[1:])]

@@ -6,6 +6,7 @@
 | `Mean` | the weighted mean of several streams, on the finest one's grid |
 | `Kept` | another stream, held in memory to be given out again |
 | `Cleaned` | another stream, without what clean-up removes from its own result |
+| `Restored` | another stream's logits, as probabilities on the image's grid |
 
 Shapes: slabs (classes, slices, y, x) float32.
 """
@@ -16,12 +17,17 @@ from typing import Protocol
 
 import numpy as np
 
-from inference.restoration.interpolation import axis_positions, interpolate, interpolate_axis
+from inference.restoration.interpolation import Axis, axis_positions, interpolate_axis
+from inference.sliding_window.one_window import activate
 from inference.sliding_window.running_mean import update_mean
+from inference.threads import Threads
 from model.arrays import F32, U8, Mask, Zyx, ZyxMm
+from model.manifest.resampling import Interpolation
 
 SLICES_AT_ONCE = 16
-"""Slices of kept scores that are given out at a time."""
+"""Slices of kept scores, and of restored ones at most, that are given out at a time."""
+RESTORED_BYTES = 1 << 25
+"""About as much restored scores take that are given out at a time."""
 
 
 class Stream(Protocol):
@@ -78,7 +84,7 @@ class Mean:
     def slabs(self, first: int, stop: int) -> Iterator[F32]:
         """See `Stream`."""
         driver, *others = sorted(self.streams, key=lambda stream: stream.grid_zyx != self.grid_zyx)
-        readers = [_Reader(stream, self.grid_zyx, first, stop) for stream in others]
+        readers = [_Reader(stream, _axes(stream.grid_zyx, self.grid_zyx), first, stop) for stream in others]
         for slab in driver.slabs(first, stop):
             total = driver.weight
             for reader in readers:
@@ -90,9 +96,9 @@ class Mean:
 class _Reader:
     """Reads a stream on another grid a few slices at a time."""
 
-    def __init__(self, stream: Stream, grid_zyx: Zyx, first: int, stop: int) -> None:
+    def __init__(self, stream: Stream, axes: tuple[Axis, Axis, Axis], first: int, stop: int) -> None:
         self.weight = stream.weight
-        self._z = axis_positions(stream.grid_zyx[0], grid_zyx[0])
+        self._z, *self._in_plane = axes
         self._next = first  # Slice of the target grid that comes next.
         self._origin = int(self._z.low[first])  # Slice of the stream's grid that `_held` begins with.
         self._slabs = stream.slabs(self._origin, int(self._z.high[stop - 1]) + 1)
@@ -100,13 +106,21 @@ class _Reader:
 
     def blend_into(self, slab: F32, share: np.float32) -> None:
         """Move the next slices of the mean (classes, slices, y, x) towards this stream's by `share`."""
-        z = self._z.part(self._next, self._next + slab.shape[1])
+        for mean, found in zip(slab, self.channels(slab.shape[1]), strict=True):
+            update_mean(mean, found, share)
+
+    def channels(self, depth: int) -> Iterator[F32]:
+        """The next slices of each channel (slices, y, x); all are to be taken before more are asked for."""
+        z = self._z.part(self._next, self._next + depth)
         self._fill(int(z.low[0]), int(z.high[-1]) + 1)
-        z = self._z.part(self._next, self._next + slab.shape[1], self._origin)
-        depth, height, width = slab.shape[1:]
-        for mean, held in zip(slab, self._held, strict=True):
-            update_mean(mean, interpolate(interpolate_axis(held, z, 0), (depth, height, width)), share)
+        z = self._z.part(self._next, self._next + depth, self._origin)
         self._next += depth
+        for held in self._held:
+            found = interpolate_axis(held, z, 0)
+            for axis, positions in enumerate(self._in_plane, start=1):
+                if found.shape[axis] != len(positions):  # Grids of one size are the same.
+                    found = interpolate_axis(found, positions, axis)
+            yield found
 
     def _fill(self, first: int, stop: int) -> None:
         """Hold the stream's slices `first` to before `stop`.
@@ -125,6 +139,63 @@ class _Reader:
                 parts.append(slab.copy() if end < stop else slab)
             held = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         self._held, self._origin = held[:, first - origin :], first
+
+
+def _axes(
+    size_zyx: Zyx, to_zyx: Zyx, along: Sequence[Interpolation] = ("linear",) * 3
+) -> tuple[Axis, Axis, Axis]:
+    z, y, x = (axis_positions(m, n, kind) for m, n, kind in zip(size_zyx, to_zyx, along, strict=True))
+    return z, y, x
+
+
+class Restored:
+    """A stream of logits on another grid, as probabilities on the image's.
+
+    Args:
+        stream: what is restored.
+        grid_zyx: size of the image's region.
+        spacing_zyx_mm: the image's.
+        along: how it is interpolated along z, y and x.
+        channels: of the scores.
+        softmax: whether they exclude each other; else each is on or off (sigmoid).
+        threads: work on slices.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        grid_zyx: Zyx,
+        spacing_zyx_mm: ZyxMm,
+        *,
+        along: Sequence[Interpolation],
+        channels: int,
+        softmax: bool,
+        threads: Threads,
+    ) -> None:
+        self._stream = stream
+        self._along = along
+        self._channels = channels
+        self._softmax = softmax
+        self._threads = threads
+        self.grid_zyx: Zyx = grid_zyx
+        self.spacing_zyx_mm: ZyxMm = spacing_zyx_mm
+        self.weight: float = stream.weight
+
+    def slabs(self, first: int, stop: int) -> Iterator[F32]:
+        """See `Stream`."""
+        reader = _Reader(self._stream, _axes(self._stream.grid_zyx, self.grid_zyx, self._along), first, stop)
+        step = restored_slices(self.grid_zyx, self._channels)
+        for start in range(first, stop, step):
+            slab = np.empty((self._channels, min(step, stop - start), *self.grid_zyx[1:]), np.float32)
+            for channel, found in zip(slab, reader.channels(slab.shape[1]), strict=True):
+                channel[...] = found
+            yield activate(slab, self._softmax, self._threads)
+
+
+def restored_slices(grid_zyx: Zyx, channels: int) -> int:
+    """Slices that `Restored` gives out at a time, of a grid of this size."""
+    _, height, width = grid_zyx
+    return min(grid_zyx[0], max(1, min(SLICES_AT_ONCE, RESTORED_BYTES // (4 * channels * height * width))))
 
 
 class Kept:

@@ -21,7 +21,7 @@ from typing import Literal, TypeVar
 from model.arrays import ZyxMm
 from model.checks import check, check_between, check_printable
 from model.manifest.clean_up import CleanUpStep
-from model.manifest.fusion import CleanedGroupsFusion, Fusion, MeanFusion
+from model.manifest.fusion import CleanedGroupsFusion, Fusion, MeanFusion, RestoredEnsemblesFusion
 from model.manifest.intensity import Intensity, needs_mask
 from model.manifest.network import Localization, Member, Network, lies_inside
 from model.manifest.output import Output
@@ -144,7 +144,8 @@ class Manifest:
             self._check_steps(f"fusion.clean_up.{name}", steps)
         if self.preprocessing.grid == "first_voxel":
             self._check_one_grid()
-        turned = self.preprocessing.orientation == "canonical" or isinstance(self.fusion, MeanFusion)
+        as_stored = isinstance(self.fusion, MeanFusion | RestoredEnsemblesFusion)
+        turned = self.preprocessing.orientation == "canonical" or as_stored
         check(turned, f"fusion: {self.fusion.kind} needs preprocessing.orientation canonical")
 
     def _check_one_grid(self) -> None:

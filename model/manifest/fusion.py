@@ -1,7 +1,7 @@
 """How the outputs of mirrored copies, overlapping windows, members and groups of members become one.
 
 All are weighted means. A *group* is the members that share grid and windows; groups on coarser grids are
-brought to the finest one's before the mean.
+brought to the finest one's before the mean, but for `restored_ensembles`.
 """
 
 from collections.abc import Mapping
@@ -59,16 +59,30 @@ class CleanedGroupsFusion:
     """Steps of an ensemble, by its name, instead of `postprocessing`."""
 
 
-Fusion = MeanFusion | FirstThenOrgansFusion | CleanedGroupsFusion
+@dataclass(frozen=True, kw_only=True)
+class RestoredEnsemblesFusion:
+    """The mean over ensembles, each of which is restored to the image's grid by itself.
+
+    Members that name an `ensemble` belong together, others form ensembles by grid and windows. Logits are
+    averaged over mirrored copies, windows and the members of an ensemble; on the image's grid they become
+    probabilities, of which the mean over ensembles is taken. Source: nnU-Net, `nnUNetv2_ensemble`.
+    """
+
+    kind: Literal["restored_ensembles"] = "restored_ensembles"
+
+
+Fusion = MeanFusion | FirstThenOrgansFusion | CleanedGroupsFusion | RestoredEnsemblesFusion
 """How members become one result."""
 
 
 def fused_scores(fusion: Fusion) -> Scores:
     """What a fusion averages."""
-    return "probabilities" if isinstance(fusion, CleanedGroupsFusion) else fusion.of
+    return "probabilities" if isinstance(fusion, CleanedGroupsFusion | RestoredEnsemblesFusion) else fusion.of
 
 
 def window_scores_of(fusion: Fusion) -> Scores:
     """What a fusion averages over mirrored copies and windows."""
+    if isinstance(fusion, RestoredEnsemblesFusion):
+        return "logits"
     own = fusion.over_windows if isinstance(fusion, MeanFusion) else None
     return own or fused_scores(fusion)

@@ -133,7 +133,8 @@ class Member(Network):
     """Share of this member in the mean, relative to the others."""
     ensemble: str | None = None
     """Which ensemble it belongs to, in a bundle that joins several: under fusion `cleaned_groups` the members
-    of each are averaged and cleaned up by themselves, whatever their grids. Missing: members that share grid
+    of each are averaged and cleaned up by themselves, whatever their grids; under `restored_ensembles` they
+    are averaged and restored by themselves. Missing: members that share grid
     and windows belong together."""
 
     def __post_init__(self) -> None:

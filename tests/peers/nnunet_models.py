@@ -4,6 +4,7 @@ Run by a Python that has `nnunetv2` (requirements/peers.txt), in the project's f
 
     python -m tests.peers.nnunet_models train KIND[,KIND…] CASES_DIR FOLDER ITERATIONS
     python -m tests.peers.nnunet_models label KIND[,KIND…] IMAGES_DIR FOLDER LABELS_DIR
+    python -m tests.peers.nnunet_models ensemble KIND,KIND[,KIND…] IMAGES_DIR FOLDER LABELS_DIR
 
 CASES_DIR holds CTs, `imagesTr/CASE_0000.nii.gz`; IMAGES_DIR `CASE_0000.nii.gz`, `CASE_0001.nii.gz`. One
 process does it for all kinds, since importing torch and nnU-Net takes longer than a case. Networks learn four
@@ -242,9 +243,40 @@ def label(names, images, folder, labels):
         )
 
 
+def ensemble(names, images, folder, labels):
+    """What `nnUNetv2_ensemble` makes of the probabilities of several models, mirrored, summed in float32."""
+    from nnunetv2.ensembling.ensemble import ensemble_folders
+
+    from eval.verification.nnunet_program import predict
+
+    parts = []
+    for name in names:
+        parts.append(labels.with_name(f"{labels.name}-{name}"))
+        parts[-1].mkdir(parents=True)
+        cases = {
+            str(parts[-1] / path.name.removesuffix("_0000.nii.gz")): [str(path)]
+            for path in sorted(images.glob("*_0000.nii.gz"))
+        }
+        predict(
+            model_of(name, folder),
+            ["0"],
+            "checkpoint_final.pth",
+            cases,
+            device="cpu",
+            mirrored=True,
+            float32_sums=True,
+            probabilities=True,
+        )
+        for file in ("plans.json", "dataset.json"):
+            shutil.copy(model_of(name, folder) / file, parts[-1] / file)
+    ensemble_folders([str(part) for part in parts], str(labels), num_processes=1)
+
+
 if __name__ == "__main__":
     what, names, given, folder, more = sys.argv[1:]
     if what == "train":
         train(names.split(","), Path(given), Path(folder), int(more))
+    elif what == "ensemble":
+        ensemble(names.split(","), Path(given), Path(folder), Path(more))
     else:
         label(names.split(","), Path(given), Path(folder), Path(more))

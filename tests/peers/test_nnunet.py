@@ -8,6 +8,7 @@ Needs `make peers`; LEANSEG_PEERS_PYTHON names another Python that has nnunetv2.
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from model.importers.packaging import Packaging
 from tests.peers.nnunet_models import KINDS, SUMS, WAYS, model_of
 from tests.peers.programs import NEED_PEERS, PEERS, call
 from tests.places import FAKE_MEMORY_PROGRAM
+from training.__main__ import main as training
 
 LEAST_DICE = 0.999
 """With nnU-Net's own labels."""
@@ -73,6 +75,25 @@ def test_labels_are_nnunets(way, imported, theirs, tmp_path):
         assert found["float32"].mean_dice >= LEAST_DICE_OF_FLOAT32_SUMS, case.name
         least = min(LEAST_DICE, rounded.mean_dice - LEAST_ROUNDING)
         assert found["half"].mean_dice >= least, case.name
+
+
+def test_joined_configurations_give_the_labels_of_nnunets_ensemble(theirs, tmp_path, monkeypatch):
+    monkeypatch.setattr("model.onnx_export.memory.PROGRAM", FAKE_MEMORY_PROGRAM)
+    bundles = []
+    for kind in ("isotropic", "lowres"):
+        made = import_nnunet(model_of(kind, theirs), tmp_path / kind, Packaging(fp16=False))
+        output = replace(made.manifest.output, label_set="one data set")
+        bundles.append(replace_manifest(made, replace(made.manifest, output=output)))
+    words = [str(bundle.folder) for bundle in bundles]
+    assert training(["ensemble", *words, "--output", str(tmp_path / "both")]) == 0
+    images, reference = theirs / "images", tmp_path / "theirs"
+    program = (PEERS, "-m", "tests.peers.nnunet_models")
+    call(*program, "ensemble", "isotropic,lowres", images, theirs, reference)
+    made = ours(tmp_path / "both", images, 1, tmp_path / "ours")
+    for case in cases_in(images):
+        found = agreement(case, made, reference, bundles[0].manifest.output.as_label_set())
+        assert found.mean_dice >= LEAST_DICE_OF_FLOAT32_SUMS, case.name
+        assert found.dice, "nothing is labelled, so nothing is compared"
 
 
 def test_verify_runs_both_programs(theirs, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,13 @@ from typing import Literal, TypeVar
 from model.bundle import MANIFEST, ModelBundle, write_bundle
 from model.manifest.clean_up import CleanUpStep
 from model.manifest.document import Manifest, Provenance
-from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, Fusion
+from model.manifest.fusion import (
+    CleanedGroupsFusion,
+    FirstThenOrgansFusion,
+    Fusion,
+    MeanFusion,
+    RestoredEnsemblesFusion,
+)
 from model.manifest.network import Member, Network
 from model.onnx_export.revision import git_revision
 from training.bundling.description import Statement
@@ -20,7 +26,8 @@ from training.training_errors import ExportError
 
 Fuse = Literal["cleaned", "members"]
 """`cleaned`: the members of each bundle are averaged and cleaned up, then the results are averaged (AMOS22,
-large batches and large patches). `members`: all members are fused as if they had been exported together."""
+large batches and large patches); where they average logits and clean nothing up, on the image's grid
+(nnU-Net). `members`: all members are fused as if they had been exported together."""
 
 Kind = TypeVar("Kind", bound=Network)
 
@@ -49,7 +56,7 @@ def join_bundles(
         BundleError: there is something else at `folder`.
     """
     check_alike(bundles, fuse)
-    if fuse == "cleaned":
+    if fuse == "cleaned" and not _restored_apart(bundles):
         for bundle in bundles:
             check_cleanable(bundle)
     first = bundles[0].manifest
@@ -117,6 +124,15 @@ def said_once(bundle: ModelBundle, fuse: Fuse) -> dict[str, object]:
     return said | {"localization": _region(bundle)}
 
 
+def _restored_apart(bundles: Sequence[ModelBundle]) -> bool:
+    """Whether bundles are joined as nnU-Net does: they average logits, and clean nothing up."""
+    return all(
+        bundle.manifest.fusion in (MeanFusion(of="logits"), RestoredEnsemblesFusion())
+        and not bundle.manifest.postprocessing
+        for bundle in bundles
+    )
+
+
 def check_cleanable(bundle: ModelBundle) -> None:
     """Refuse a bundle that has no one result of its own which could be cleaned up.
 
@@ -127,7 +143,8 @@ def check_cleanable(bundle: ModelBundle) -> None:
     if manifest.preprocessing.orientation != "canonical":
         raise ExportError(
             f"{path}: preprocessing.orientation is {manifest.preprocessing.orientation}, clean-up before the "
-            "fusion needs canonical; join with --fuse members"
+            "fusion needs canonical; join with --fuse members, which averages all members as one ensemble "
+            "and cleans up afterwards"
         )
     if isinstance(manifest.fusion, FirstThenOrgansFusion) and len(manifest.members) > 1:
         raise ExportError(
@@ -182,6 +199,8 @@ def _members(bundles: Sequence[ModelBundle], shares: Sequence[float], fuse: Fuse
 
 def _fusion(bundles: Sequence[ModelBundle]) -> tuple[Fusion, tuple[CleanUpStep, ...]]:
     """Fusion and clean-up of a bundle whose parts are cleaned up first: each as it says itself."""
+    if _restored_apart(bundles):
+        return RestoredEnsemblesFusion(), ()
     steps = {
         _ensemble(number, member): bundle.manifest.clean_up_of(member.ensemble)
         for number, bundle in enumerate(bundles, start=1)

@@ -13,7 +13,7 @@ from inference.planning.planner import Planner, group_plan
 from inference.planning.windows import window_choices
 from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
 from model.manifest.document import Preprocessing
-from model.manifest.fusion import FirstThenOrgansFusion
+from model.manifest.fusion import FirstThenOrgansFusion, RestoredEnsemblesFusion
 from model.manifest.intensity import ZscoreIntensity
 from model.manifest.resampling import CubicResampling
 from model.manifest.tiling import CentreFirst, ConstantImportance
@@ -61,6 +61,21 @@ def test_memory_of_a_slab_does_not_grow_with_the_scan(tmp_path):
     )
     growing = {what for what in short if long[what] > short[what]}
     assert growing == {"image (int16)", "labels (uint8)"}
+
+
+def test_ensembles_on_the_images_grid_are_planned_for_a_few_slices_at_a_time(tmp_path):
+    """A slice of 5 channels takes 5 MiB, so that 6 of at most 32 MiB are given out at a time.
+
+    Each of two ensembles has 6 slices of 1 MiB a channel twice, and three more of a channel on its way there.
+    """
+    apart = [member(ensemble="1"), member(ensemble="2", file="2.onnx", spacing_zyx_mm=(4.0, 3.0, 3.0))]
+    joined = planner(tmp_path, apart, fusion=RestoredEnsemblesFusion())
+    found = {}
+    for slices in (100, 1000):
+        size = Geometry(size_zyx=(slices, 512, 512), spacing_zyx_mm=(2.5, 0.8, 0.8))
+        found[slices] = joined.plan(size).host["networks"]
+        assert found[slices]["restored (float32)"] == 2 * 6 * (2 * 5 + 3)
+    assert found[100]["waiting slabs"] == found[1000]["waiting slabs"] > 0
 
 
 def test_a_budget_that_cannot_be_kept_names_the_smallest_that_can(tmp_path):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from inference.sliding_window.streams import Cleaned, Kept, Mean
+from inference.sliding_window.streams import Cleaned, Kept, Mean, Restored
+from inference.threads import ONE_THREAD
 
 
 class FakeStream:
@@ -29,6 +30,20 @@ def test_kept_gives_out_again_what_it_saw():
     np.testing.assert_array_equal(seen, stream.probabilities)
     np.testing.assert_array_equal(again, stream.probabilities[:, 2:6])
     assert stream.asked == 1
+
+
+def test_logits_are_interpolated_before_they_become_probabilities():
+    """From two slices to four, 0 and 4 of the second class become 0, 1, 3, 4; the first one's are 0."""
+    logits = np.zeros((2, 2, 1, 1), np.float32)
+    logits[1, 1] = 4
+    shape = {"along": ("linear",) * 3, "channels": 2, "threads": ONE_THREAD}
+    expected = 1 / (1 + np.exp([0.0, -1, -3, -4]))
+    restored = Restored(FakeStream(logits), (4, 1, 1), (1.0, 2.0, 2.0), softmax=True, **shape)
+    (slab,) = restored.slabs(0, 4)
+    np.testing.assert_allclose(slab[:, :, 0, 0], [1 - expected, expected], atol=1e-6)
+    apart = Restored(FakeStream(logits), (4, 1, 1), (1.0, 2.0, 2.0), softmax=False, **shape)
+    (slab,) = apart.slabs(1, 3)
+    np.testing.assert_allclose(slab[:, :, 0, 0], [[0.5, 0.5], expected[1:3]], atol=1e-6)
 
 
 class OneBuffer(FakeStream):

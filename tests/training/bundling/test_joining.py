@@ -10,9 +10,16 @@ from scipy import ndimage
 from inference.geometry import Geometry
 from inference.imaging.volume import Volume
 from inference.predictor import Predictor
+from inference.restoration.interpolation import interpolate
 from model.bundle import file_sha256, load_bundle
 from model.manifest.clean_up import LargestComponent
-from model.manifest.fusion import CleanedGroupsFusion, FirstThenOrgansFusion, MeanFusion
+from model.manifest.document import Preprocessing
+from model.manifest.fusion import (
+    CleanedGroupsFusion,
+    FirstThenOrgansFusion,
+    MeanFusion,
+    RestoredEnsemblesFusion,
+)
 from model.manifest.intensity import WindowIntensity
 from model.onnx_export import memory
 from tests.inference.bundles import CT, OUTPUT, localization, make_bundle, member
@@ -108,6 +115,61 @@ def test_all_members_are_fused_as_if_they_had_been_exported_together(untrained, 
     found = segmented(tmp_path / "b", hu)
     clear = (best - second > 1e-5) & (expected > 0)
     np.testing.assert_array_equal(found[clear], expected[clear])
+
+
+LOGITS = MeanFusion(of="logits")
+
+
+def logits_of(folder, hu):
+    (only,) = load_bundle(folder).manifest.members
+    window = ((np.clip(hu.astype(float), LOWER, UPPER) - LOWER) / (UPPER - LOWER)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(folder / only.file), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: window[None, None]})[0][0]
+
+
+def softmax(logits):
+    odds = np.exp(logits - logits.max(0))
+    return odds / odds.sum(0)
+
+
+def test_bundles_of_logits_are_restored_each_and_then_averaged(tmp_path):
+    """One on the image's grid, one on twice the spacing, over an image of blocks of 2 · 2 · 2 voxels."""
+    stated = {"fusion": LOGITS, "preprocessing": Preprocessing(orientation="stored")}
+    fine = member(spacing_zyx_mm=(2, 2, 2), window_zyx=(SIDE,) * 3)
+    coarse = member(spacing_zyx_mm=(4, 4, 4), window_zyx=(SIDE // 2,) * 3)
+    for name, each in (("fine", fine), ("coarse", coarse)):
+        make_bundle(tmp_path / name, [each], name=name, **stated)
+    words = ["ensemble", str(tmp_path / "fine"), str(tmp_path / "coarse"), "--weights", "1", "2"]
+    assert main([*words, "--output", str(tmp_path / "both")]) == 0
+    joined = load_bundle(tmp_path / "both").manifest
+    assert (joined.fusion, joined.preprocessing.orientation) == (RestoredEnsemblesFusion(), "stored")
+    blocks = np.random.default_rng(3).integers(LOWER, UPPER, (SIDE // 2,) * 3).astype(np.int16)
+    hu = np.kron(blocks, np.ones((2, 2, 2), np.int16))
+    logits = logits_of(tmp_path / "fine", hu)
+    restored = interpolate(logits_of(tmp_path / "coarse", blocks), (SIDE,) * 3)
+    expected = softmax(logits) + 2 * softmax(restored)
+    best, second = np.sort(expected, axis=0)[[-1, -2]]
+    clear = best - second > 1e-5  # Elsewhere the order of float32 sums decides.
+    assert clear.mean() > 0.9
+    numbers = np.array([0, *(OUTPUT.labels[name] for name in ("liver", "left kidney", "aorta", "tumor"))])
+    found = segmented(tmp_path / "both", hu)
+    found[found == OUTPUT.labels["right kidney"]] = OUTPUT.labels["left kidney"]
+    np.testing.assert_array_equal(found[clear], numbers[expected.argmax(0)][clear])
+    # The mean of logits, and that on the network's grid, are others, or this would prove nothing.
+    assert (numbers[(logits + 2 * restored).argmax(0)] != found).any()
+    before = softmax(logits) + 2 * interpolate(softmax(logits_of(tmp_path / "coarse", blocks)), (SIDE,) * 3)
+    assert (numbers[before.argmax(0)] != found).any()
+
+
+def test_clean_up_before_the_fusion_needs_canonical_axes(tmp_path, capsys):
+    steps = Preprocessing(orientation="stored")
+    for name in ("one", "two"):
+        cleaned = {"fusion": LOGITS, "preprocessing": steps, "postprocessing": (KEPT,)}
+        make_bundle(tmp_path / name, name=name, **cleaned)
+    words = ["ensemble", str(tmp_path / "one"), str(tmp_path / "two"), "--output", str(tmp_path / "both")]
+    assert main(words) == 1
+    assert "join with --fuse members, which averages all members as one" in capsys.readouterr().err
+    assert main([*words, "--fuse", "members"]) == 0
 
 
 def test_the_manifest_says_what_it_is_made_of(untrained, tmp_path):
