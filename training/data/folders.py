@@ -1,4 +1,4 @@
-"""A data-set folder: which cases there are, what is amiss with their files, and which cases are held out.
+"""A data-set folder: which cases there are, and what is amiss with their files.
 
 | form | where files are |
 |---|---|
@@ -15,8 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem, split_channel
@@ -325,27 +323,6 @@ def _image_files(folder: Path) -> list[Path]:
 def _stem(path: Path) -> str:
     suffix = image_suffix(path.name)
     return path.name[: -len(suffix)] if suffix else path.name
-
-
-def split_cases(
-    cases: Sequence[CaseFiles], fraction: float, seed: int
-) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
-    """Training and held-out cases; the share `fraction` is held out, at least one case unless it is 0.
-
-    It is a share of the cases that networks can be judged on; those that hold nothing but pseudo-labels are
-    all trained on. Where there are no others, none is held out.
-
-    Raises:
-        DataError: nothing would be left to train on.
-    """
-    judged = [index for index, case in enumerate(cases) if case.is_judged]
-    held_out = max(1, round(fraction * len(judged))) if fraction > 0 and judged else 0
-    if held_out >= len(cases):
-        raise DataError(f"{len(cases)} case(s): too few to hold out {held_out} for validation")
-    order = np.random.default_rng((seed, 0)).permutation(len(judged))
-    chosen = {judged[index] for index in order[:held_out]}
-    kept = tuple(case for index, case in enumerate(cases) if index not in chosen)
-    return kept, tuple(case for index, case in enumerate(cases) if index in chosen)
 
 
 def data_name(data: Path) -> str:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from inference.preprocessing.intensity import ChannelStatistics
 from model.arrays import U8, Zyx
+from model.bundle import file_sha256
 from model.schema import SchemaError, dump, parse
 from training.data.file_lists import files_of
 from training.data.folders import STORE
@@ -190,12 +191,6 @@ def image_sha256(path: Path) -> str:
     for file in files:
         found.update(f"{file.relative_to(base).as_posix()} {file_sha256(file)}\n".encode())
     return found.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which cases each fold holds out: as the data say, or drawn by a seed.
+"""Which cases are held out: by each fold, as the data say or drawn by a seed, or by a single run.
 
 | where a split is stated | how |
 |---|---|
@@ -182,6 +182,27 @@ def _read(path: Path) -> object:
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as JSON ({said})") from error
+
+
+def split_cases(
+    cases: Sequence[CaseFiles], fraction: float, seed: int
+) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+    """Training and held-out cases; the share `fraction` is held out, at least one case unless it is 0.
+
+    It is a share of the cases that networks can be judged on; those that hold nothing but pseudo-labels are
+    all trained on. Where there are no others, none is held out.
+
+    Raises:
+        DataError: nothing would be left to train on.
+    """
+    judged = [index for index, case in enumerate(cases) if case.is_judged]
+    held_out = max(1, round(fraction * len(judged))) if fraction > 0 and judged else 0
+    if held_out >= len(cases):
+        raise DataError(f"{len(cases)} case(s): too few to hold out {held_out} for validation")
+    order = np.random.default_rng((seed, 0)).permutation(len(judged))
+    chosen = {judged[index] for index in order[:held_out]}
+    kept = tuple(case for index, case in enumerate(cases) if index not in chosen)
+    return kept, tuple(case for index, case in enumerate(cases) if index in chosen)
 
 
 def read_names(path: Path) -> tuple[str, ...]:

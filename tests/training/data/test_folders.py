@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.training.tiny import DOCUMENT, write_dataset
-from training.data.folders import CaseFiles, data_name, find_cases, labelled_cases, split_cases
+from training.data.folders import data_name, find_cases, labelled_cases
 from training.data.store import CaseStore
 from training.recipes.loading import recipe_from
 from training.training_errors import DataError
@@ -35,44 +35,12 @@ def test_an_image_without_labels_is_refused(tmp_path):
         labelled_cases(tmp_path)
 
 
-def test_a_split_is_disjoint_complete_and_the_same_each_time(tmp_path):
-    cases = labelled_cases(write_dataset(tmp_path, cases=5, side=18))
-    train, held_out = split_cases(cases, 0.4, seed=1)
-    assert len(held_out) == 2
-    assert sorted(case.name for case in (*train, *held_out)) == [case.name for case in cases]
-    assert split_cases(cases, 0.4, seed=1) == (train, held_out)
-    assert split_cases(cases, 0, seed=1) == (cases, ())
-    with pytest.raises(DataError, match="too few"):
-        split_cases(cases[:1], 0.5, seed=1)
-
-
-def test_cases_with_nothing_but_pseudo_labels_are_all_trained_on(tmp_path):
-    """Half of the four that people annotated are held out, and none of the other six."""
-    names = "abcdefghij"
-    cases = tuple(
-        CaseFiles(name=name, images=(), labels=tmp_path / name, given=() if name in "bdfhij" else None)
-        for name in names
-    )
-    for seed in range(5):
-        train, held_out = split_cases(cases, 0.5, seed)
-        assert len(held_out) == 2
-        assert {case.name for case in held_out} < set("aceg")
-        assert sorted(case.name for case in (*train, *held_out)) == list(names)
-    pseudo = tuple(case for case in cases if not case.is_judged)
-    assert split_cases(pseudo, 0.5, seed=0) == (pseudo, ())
-
-
 def test_further_channels_are_no_cases_of_their_own(tmp_path):
     write_dataset(tmp_path, cases=1)
     image = tmp_path / "imagesTr" / "case0_0000.nii.gz"
     image.with_name("case0_0001.nii.gz").write_bytes(image.read_bytes())
     (case,) = labelled_cases(tmp_path)
     assert [path.name for path in case.images] == ["case0_0000.nii.gz", "case0_0001.nii.gz"]
-
-
-def test_at_least_one_case_is_held_out(tmp_path):
-    cases = labelled_cases(write_dataset(tmp_path, cases=3, side=18))
-    assert len(split_cases(cases, 0.01, seed=0)[1]) == 1
 
 
 @pytest.mark.parametrize(

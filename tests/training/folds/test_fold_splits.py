@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.tiny import write_dataset
 from training.data.folders import CaseFiles, labelled_cases
-from training.folds.fold_splits import BY_SEED, Split, drawn_folds, find_split, named_apart
+from training.folds.fold_splits import BY_SEED, Split, drawn_folds, find_split, named_apart, split_cases
 from training.training_errors import DataError, NoDataError
 
 
@@ -215,3 +215,35 @@ def test_blank_lines_name_no_case(tmp_path):
 def test_names_that_do_not_fit(tmp_path, names, message):
     with pytest.raises(DataError, match=message):
         named_apart(ABC, names_file(tmp_path, *names))
+
+
+def test_a_split_is_disjoint_complete_and_the_same_each_time(tmp_path):
+    cases = labelled_cases(write_dataset(tmp_path, cases=5, side=18))
+    train, held_out = split_cases(cases, 0.4, seed=1)
+    assert len(held_out) == 2
+    assert sorted(case.name for case in (*train, *held_out)) == [case.name for case in cases]
+    assert split_cases(cases, 0.4, seed=1) == (train, held_out)
+    assert split_cases(cases, 0, seed=1) == (cases, ())
+    with pytest.raises(DataError, match="too few"):
+        split_cases(cases[:1], 0.5, seed=1)
+
+
+def test_cases_with_nothing_but_pseudo_labels_are_all_trained_on(tmp_path):
+    """Half of the four that people annotated are held out, and none of the other six."""
+    names = "abcdefghij"
+    cases = tuple(
+        CaseFiles(name=name, images=(), labels=tmp_path / name, given=() if name in "bdfhij" else None)
+        for name in names
+    )
+    for seed in range(5):
+        train, held_out = split_cases(cases, 0.5, seed)
+        assert len(held_out) == 2
+        assert {case.name for case in held_out} < set("aceg")
+        assert sorted(case.name for case in (*train, *held_out)) == list(names)
+    pseudo = tuple(case for case in cases if not case.is_judged)
+    assert split_cases(pseudo, 0.5, seed=0) == (pseudo, ())
+
+
+def test_at_least_one_case_is_held_out(tmp_path):
+    cases = labelled_cases(write_dataset(tmp_path, cases=3, side=18))
+    assert len(split_cases(cases, 0.01, seed=0)[1]) == 1

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from training.data.checking import Expected, checked_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
-from training.data.folders import CaseFiles, split_cases
+from training.data.folders import CaseFiles
 from training.data_place import document_of
-from training.folds.fold_splits import named_apart
+from training.folds.fold_splits import named_apart, split_cases
 from training.recipes.recipe import Recipe
 from training.training_errors import RecipeError
 from training.whole_files import read_json
