@@ -76,5 +76,5 @@ def axis_choices(size: int, own: int, step: int, least: int, overlap: float) -> 
 
 
 def _up(size: float, step: int) -> int:
-    # Subtracting a little keeps 20 / 1.25 = 16.000...4 from asking for one step more.
+    # Subtracting a little keeps 42 / 1.4 = 30.000...4 from asking for one step more.
     return ceil(size / step - 1e-9) * step

@@ -1,21 +1,21 @@
 """Plans: what fits is chosen, what cannot be kept is refused with the smallest that can."""
 
 from dataclasses import replace
-from math import ceil
+from math import ceil, prod
 
 import pytest
 
 from inference.cohort.further_results import SEG_COST
 from inference.errors import BudgetError
 from inference.geometry import Geometry
-from inference.planning.plan import CUDA_CONTEXT_MB, Budget
+from inference.planning.plan import CUDA_CONTEXT_MB, Budget, least_needed
 from inference.planning.planner import Planner, group_plan
 from inference.planning.windows import window_choices
 from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
 from model.manifest.document import Preprocessing
 from model.manifest.fusion import FirstThenOrgansFusion, RestoredEnsemblesFusion
 from model.manifest.intensity import ZscoreIntensity
-from model.manifest.resampling import CubicResampling
+from model.manifest.resampling import CubicResampling, SeparateAxisResampling
 from model.manifest.tiling import CentreFirst, ConstantImportance
 from model.manifest.window import AnyWindow, MemoryLine
 from tests.inference.bundles import CT, localization, make_bundle, member
@@ -303,6 +303,56 @@ def test_a_spline_along_z_counts(tmp_path):
     cubic = [member(resampling=CubicResampling())]
     assert "resampling" not in items(planner(tmp_path / "1").plan(GEOMETRY))
     assert items(planner(tmp_path / "2", cubic).plan(GEOMETRY))["resampling"] > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing", "plane"),
+    [
+        ((40, 100, 50), (1.0, 1.0, 4.0), 100 * 50),  # along x, 50 voxels of the image: 200 of the grid
+        ((40, 50, 100), (1.0, 4.0, 1.0), 50 * 100),
+        ((40, 50, 100), (1.0, 2.0, 1.0), 100 * 100),  # not apart: in the plane as long as the grid
+    ],
+)
+def test_a_spline_along_z_is_as_long_as_the_image_along_the_axis_that_is_apart(
+    tmp_path, size, spacing, plane
+):
+    """Of 40 slices 28 at a time in four threads, of float32."""
+    fine = [member(spacing_zyx_mm=(1.0, 1.0, 1.0), resampling=SeparateAxisResampling())]
+    plan = planner(tmp_path, fine).plan(Geometry(size_zyx=size, spacing_zyx_mm=spacing))
+    assert plan.host["networks"]["resampling"] == 28 * 4 * plane * 4 / 2**20
+
+
+def test_votes_count_where_there_is_more_than_one_member(tmp_path):
+    """Of 300 × 320 × 320 mm a point every 5 mm, a byte of it for every member."""
+    geometry = Geometry(size_zyx=(100, 512, 512), spacing_zyx_mm=(3.0, 0.625, 0.625))
+    one, two = planner(tmp_path / "1"), planner(tmp_path / "2", [member(), member(file="b.onnx")])
+    assert one.plan(geometry).host["networks"]["votes (uint8)"] == 0
+    assert two.plan(geometry).host["networks"]["votes (uint8)"] == 2 * 60 * 64 * 64 / 2**20
+
+
+@pytest.mark.parametrize(
+    ("size", "runs", "visited"),
+    [
+        ((10, 100, 100), 10**5, 10**5),  # no more runs than voxels
+        ((300, 512, 512), 300 * 512 * 512 // 64, 2**18),  # a run to 64 voxels, and as many as are visited
+    ],
+)
+def test_clean_up_counts_runs_and_the_voxels_that_are_visited(tmp_path, size, runs, visited):
+    """Of 80 and 120 bytes, and two label maps."""
+    geometry = Geometry(size_zyx=size, spacing_zyx_mm=(2.0, 0.8, 0.8))
+    stage = planner(tmp_path).plan(geometry).host["clean-up"]
+    assert stage["parts"] == (80 * runs + 120 * visited) / 2**20
+    assert stage["labels (uint8)"] == 2 * prod(size) / 2**20
+    assert stage["distances"] == 0
+
+
+def test_what_is_over_the_budget_is_named_alone(tmp_path):
+    plan = planner(tmp_path, backend="cuda").plan(GEOMETRY)
+    host, gpu = f"host memory {plan.host_mb} MiB", f"GPU memory {plan.gpu_mb} MiB"
+    for host_mb, gpu_mb, said in ((1, 0, [host]), (0, 1, [gpu]), (1, 1, [host, gpu])):
+        less = Budget(host_mb=plan.host_mb - host_mb, gpu_mb=plan.gpu_mb - gpu_mb)
+        text = least_needed(replace(plan, budget=less))
+        assert [each for each in (host, gpu) if each in text] == said
 
 
 def test_the_grid_is_along_the_axes_that_are_looked_at(tmp_path):
