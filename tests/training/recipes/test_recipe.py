@@ -303,7 +303,6 @@ def test_a_faulty_field_is_named_and_nothing_else(changes, message):
 
 def test_all_faults_are_told_at_once():
     changes = {
-        "label_set": "flare99",
         "optimizer": {"kind": "adamw", "learning_rate": 5, "momentum": 1},
         "stopping": {"kind": "fixed_steps", "steps": 0},
         "loss": {"terms": [{"kind": "dice"}, {"kind": "hinge"}]},
@@ -312,7 +311,6 @@ def test_all_faults_are_told_at_once():
     with pytest.raises(RecipeError) as error:
         recipe_from({**DOCUMENT, **changes})
     for field in (
-        "label_set: flare99",
         "optimizer.momentum",
         "stopping.steps",
         "loss.terms[1].kind",
