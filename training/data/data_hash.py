@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from training.data.file_lists import with_data_beside
@@ -12,12 +13,31 @@ from training.data.quick_hash import files_sha256
 from training.training_errors import DataError
 
 
-def data_hash(cases: Iterable[CaseFiles]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class DataHash:
+    """What tells the data of a run from others; as text, in files, `files 1f3a…`."""
+
+    form: str
+    """What it was taken of: `files`, or `prepared` cases of a store."""
+    sha256: str
+    """In hexadecimal."""
+
+    def __str__(self) -> str:
+        return f"{self.form} {self.sha256}"
+
+    @classmethod
+    def read(cls, text: str) -> "DataHash":
+        """From its text."""
+        form, _, sha256 = text.partition(" ")
+        return cls(form=form, sha256=sha256)
+
+
+def data_hash(cases: Iterable[CaseFiles]) -> DataHash:
     """What tells cases' images, labels and annotations from others under the same names.
 
     Returns:
-        "files" or "prepared" and a SHA-256, e.g. `files 1f3a…`: over what each case annotates and either
-        names, sizes and both ends of its files, or what a store says of the files that it was prepared from.
+        A SHA-256 over what each case annotates and either names, sizes and both ends of its files, or what a
+        store says of the files that it was prepared from.
 
     Raises:
         DataError: a prepared case is damaged.
@@ -28,17 +48,17 @@ def data_hash(cases: Iterable[CaseFiles]) -> str:
         said = (case.name, case.annotated, case.given, _sources(case) or files_sha256(_files(case)))
         found.update(f"{json.dumps(said)}\n".encode())
     form = "prepared" if any(case.prepared for case in held) else "files"
-    return f"{form} {found.hexdigest()}"
+    return DataHash(form=form, sha256=found.hexdigest())
 
 
 def are_other_data(one: str | None, other: str | None) -> bool:
-    """Whether two of these hashes say that data differ: of one form, and not the same.
+    """Whether two of these hashes, as text, say that data differ: of one form, and not the same.
 
     Data and the store that was prepared of them have different ones; None is that of an older run.
     """
     if one is None or other is None:
         return False
-    return one != other and one.split()[0] == other.split()[0]
+    return one != other and DataHash.read(one).form == DataHash.read(other).form
 
 
 def _files(case: CaseFiles) -> Iterator[tuple[str, Path]]:

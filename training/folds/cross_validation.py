@@ -132,7 +132,7 @@ class CrossValidation:
             seed=self.seed,
             folds=self.split.held_out,
             localization=None if network is None else file_sha256(network),
-            data_hash=data_hash(self.cases[name] for name in sorted(self.cases)),
+            data_hash=str(data_hash(self.cases[name] for name in sorted(self.cases))),
         )
         begun = _read_state(path)
         if begun is None:

@@ -9,13 +9,13 @@ import pytest
 from tests.training.data.detached import write_detached
 from tests.training.tiny import recipe_file, write_dataset
 from training.__main__ import main
-from training.data.data_hash import are_other_data, data_hash
+from training.data.data_hash import DataHash, are_other_data, data_hash
 from training.data.folders import labelled_cases
 from training.training_errors import DataError
 
 
 def hash_of(folder):
-    return data_hash(labelled_cases(folder))
+    return str(data_hash(labelled_cases(folder)))
 
 
 def prepared(data, folder, store):
@@ -39,18 +39,18 @@ def test_files_exchanged_under_their_names_are_other_data(tmp_path, place):
 
 def test_other_annotations_are_other_data(tmp_path):
     cases = labelled_cases(write_dataset(tmp_path / "data"))
-    before = data_hash(cases)
+    before = str(data_hash(cases))
     for changed in (replace(cases[0], annotated=("liver",)), replace(cases[0], given=("liver",))):
-        assert are_other_data(before, data_hash([changed, *cases[1:]]))
+        assert are_other_data(before, str(data_hash([changed, *cases[1:]])))
 
 
 @pytest.mark.parametrize("voxels", ["case0_0000.raw", "voxels.raw"])
 def test_voxels_beside_their_header_count(tmp_path, voxels):
     (case,) = labelled_cases(write_dataset(tmp_path / "data", cases=1))
     case = replace(case, images=(write_detached(tmp_path / "case0_0000.mhd", b"12", voxels),))
-    before = data_hash([case])
+    before = str(data_hash([case]))
     (tmp_path / voxels).write_bytes(b"13")
-    assert are_other_data(before, data_hash([case]))
+    assert are_other_data(before, str(data_hash([case])))
 
 
 def test_a_store_is_known_by_what_it_was_prepared_from(tmp_path):
@@ -68,6 +68,12 @@ def test_a_damaged_case_of_a_store_is_named(tmp_path):
     (store / "cases" / "case0.json").write_text(json.dumps({}))
     with pytest.raises(DataError, match=r"case0\S*: its case is damaged; run prepare again"):
         hash_of(store)
+
+
+def test_a_hash_is_read_from_its_text():
+    found = DataHash(form="files", sha256="1f3a")
+    assert str(found) == "files 1f3a"
+    assert DataHash.read("files 1f3a") == found
 
 
 def test_older_runs_are_taken_at_their_word():

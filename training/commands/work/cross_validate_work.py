@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if recipe.takes_from_fingerprint:
         # Of these data alone: what is kept of an earlier call may be of others.
-        kept = arguments.output / KEPT.format(data_hash(cases).split()[1][:12])
+        kept = arguments.output / KEPT.format(data_hash(cases).sha256[:12])
         workers = min(4, os.cpu_count() or 1)
         whole = replace(whole, recipe=resolved(recipe, arguments.data, kept=kept, workers=workers))
     whole.begin()

@@ -201,7 +201,7 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
         data="; ".join(
             [*map(data_name, arguments.data), *(["synthetic cases"] if recipe.synthesis is not None else [])]
         ),
-        data_hash=data_hash(data.cases),
+        data_hash=str(data_hash(data.cases)),
     )
 
 
