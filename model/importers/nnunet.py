@@ -12,7 +12,13 @@ from torch import nn
 from model.bundle import ModelBundle
 from model.importers.fold_agreement import check_trained_alike, documents_of
 from model.importers.foreign_fields import Place, field
-from model.importers.nnunet_folder import DATASET, DEFAULT_CHECKPOINT, find_folds, find_model
+from model.importers.nnunet_folder import (
+    DATASET,
+    DEFAULT_CHECKPOINT,
+    determined_clean_up,
+    find_folds,
+    find_model,
+)
 from model.importers.nnunet_manifest import (
     inputs_of,
     member_of,
@@ -133,6 +139,13 @@ def import_nnunet(
     for fold in found:
         if fold.trained_by is not None:
             check_trained_alike(fold.trained_by, plans, model)
+    clean_up = determined_clean_up(model)
+    if clean_up is not None:
+        logger.info(
+            "%s: is not applied, as nnUNetv2_predict does not; model tune %s --set 'postprocessing=…' does",
+            clean_up,
+            folder,
+        )
     return pack_bundle(folder, packed, None, describe, overwrite=packaging.overwrite)
 
 

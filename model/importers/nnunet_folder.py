@@ -23,6 +23,7 @@ DEFAULT_CHECKPOINT = "checkpoint_final.pth"
 DEPTH = 3
 """How many folders deep a model is looked for."""
 FOLD = "fold_"
+CLEAN_UP = "postprocessing.pkl"
 
 
 def find_model(given: Path, configuration: str | None) -> Place:
@@ -65,6 +66,12 @@ def trained_beside(model: Place) -> list[str]:
         return []
     there = {_configuration(place) for place in _models(cast(Place, model.parent), 1)}
     return sorted(there - {_configuration(model), CASCADE})
+
+
+def determined_clean_up(model: Place) -> Place | None:
+    """The file of the clean-up that nnU-Net determined in cross-validation; None where there is none."""
+    found = (place / CLEAN_UP for place in model.iterdir() if place.name.startswith("crossval_results"))
+    return next((file for file in found if file.is_file()), None)
 
 
 def _configuration(model: Place) -> str:

@@ -304,6 +304,18 @@ def test_an_unknown_trainer_unless_the_user_knows_it(capsys, tmp_path):
     assert "MyTrainer" in bundle.manifest.provenance.recipe
 
 
+def test_clean_up_that_was_determined_is_named(tmp_path, caplog):
+    model = write_folder(tmp_path, "isotropic")
+    determined = model / "crossval_results_folds_0_1_2_3_4" / "postprocessing.pkl"
+    determined.parent.mkdir()
+    determined.touch()
+    with caplog.at_level("INFO"):
+        import_nnunet(tmp_path, tmp_path / "bundle", PACKAGING)
+    (line,) = [line for line in caplog.messages if "postprocessing.pkl" in line]
+    assert line.startswith(f"{determined}: is not applied")
+    assert line.endswith(f"model tune {tmp_path / 'bundle'} --set 'postprocessing=…' does")
+
+
 @pytest.mark.parametrize("trainer", ["nnUNetTrainerBN", "nnUNet_PrimusV3M_Trainer", "_Primus_S_96_BS1"])
 @pytest.mark.parametrize("words", [(), ("--any-trainer",)])
 def test_a_trainer_that_builds_another_network_whatever_the_user_says(trainer, words, capsys, tmp_path):
