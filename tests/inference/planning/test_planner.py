@@ -11,14 +11,15 @@ from inference.geometry import Geometry
 from inference.planning.plan import CUDA_CONTEXT_MB, Budget, least_needed
 from inference.planning.planner import Planner, group_plan
 from inference.planning.windows import window_choices
+from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
 from model.manifest.document import Preprocessing
-from model.manifest.fusion import FirstThenOrgansFusion, RestoredEnsemblesFusion
+from model.manifest.fusion import FirstThenOrgansFusion, MeanFusion, RestoredEnsemblesFusion
 from model.manifest.intensity import ZscoreIntensity
 from model.manifest.resampling import CubicResampling, SeparateAxisResampling
 from model.manifest.tiling import CentreFirst, ConstantImportance
 from model.manifest.window import AnyWindow, MemoryLine
-from tests.inference.bundles import CT, localization, make_bundle, member
+from tests.inference.bundles import CT, OUTPUT, localization, make_bundle, member
 
 GEOMETRY = Geometry(size_zyx=(300, 512, 512), spacing_zyx_mm=(2.0, 0.8, 0.8))
 
@@ -320,6 +321,22 @@ def test_a_spline_along_z_is_as_long_as_the_image_along_the_axis_that_is_apart(
     fine = [member(spacing_zyx_mm=(1.0, 1.0, 1.0), resampling=SeparateAxisResampling())]
     plan = planner(tmp_path, fine).plan(Geometry(size_zyx=size, spacing_zyx_mm=spacing))
     assert plan.host["networks"]["resampling"] == 28 * 4 * plane * 4 / 2**20
+
+
+@pytest.mark.parametrize(("scores", "ceiling"), [("probabilities", 0), ("logits", 8)])
+def test_restoration_counts_a_slab_of_the_grid_and_one_of_the_image(tmp_path, scores, ceiling):
+    """Slabs of 8 × 100 × 200: on the grid winners, sure and possible channels, a byte each, and for logits
+    a ceiling; on the image 3 bytes; 170 for each voxel of a batch; and three slices of all scores.
+    """
+    geometry = Geometry(size_zyx=(40, 100, 200), spacing_zyx_mm=(2.0, 1.0, 1.0))
+    members = [member(spacing_zyx_mm=(2.0, 1.0, 1.0), window_zyx=(8, 16, 16))]
+    plan = planner(tmp_path, members, fusion=MeanFusion(of=scores)).plan(geometry)
+    slab, channels = 8 * 100 * 200, len(OUTPUT.channels)
+    assert channels <= 8
+    expected = (
+        slab * (3 + ceiling) + slab * 3 + min(BATCH_VOXELS, 5 * slab) * 170 + 3 * 100 * 200 * 4 * channels
+    )
+    assert plan.host["networks"]["restoration"] == expected / 2**20
 
 
 def test_votes_count_where_there_is_more_than_one_member(tmp_path):

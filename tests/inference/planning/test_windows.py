@@ -41,7 +41,8 @@ def any_member(**changes):
         (40, 64, 16, 32, 0.5, [48]),  # Smaller than its own: padded to the step alone,
         (5, 64, 16, 32, 0.5, [32]),  # but not below the least.
         (3000, 896, 8, 8, 0.0, [1000, 896]),  # No side above 1024.
-        (42, 20, 10, 10, 0.6, [50, 30, 20]),  # Two of 42 / 1.4, which is computed as 30.000000000000004.
+        # Two of 42 / 1.4, which is computed as 30.000000000000004.
+        (42, 10, 5, 5, 0.6, [45, 30, 25, 20, 15, 10]),
     ],
 )
 def test_sides_by_hand(size, own, step, least, overlap, sides):
