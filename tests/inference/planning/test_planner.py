@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import ceil, prod
 
+import numpy as np
 import pytest
 
 from inference.cohort.further_results import SEG_COST
@@ -13,6 +14,7 @@ from inference.planning.planner import Planner, group_plan
 from inference.planning.windows import window_choices
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
+from model.labels import FLARE23
 from model.manifest.document import Preprocessing
 from model.manifest.fusion import FirstThenOrgansFusion, MeanFusion, RestoredEnsemblesFusion
 from model.manifest.intensity import ZscoreIntensity
@@ -312,15 +314,16 @@ def test_a_spline_along_z_counts(tmp_path):
         ((40, 100, 50), (1.0, 1.0, 4.0), 100 * 50),  # along x, 50 voxels of the image: 200 of the grid
         ((40, 50, 100), (1.0, 4.0, 1.0), 50 * 100),
         ((40, 50, 100), (1.0, 2.0, 1.0), 100 * 100),  # not apart: in the plane as long as the grid
+        ((10, 50, 100), (1.0, 2.0, 1.0), 100 * 100),
     ],
 )
 def test_a_spline_along_z_is_as_long_as_the_image_along_the_axis_that_is_apart(
     tmp_path, size, spacing, plane
 ):
-    """Of 40 slices 28 at a time in four threads, of float32."""
+    """Of 40 slices 28 at a time in four threads, and all of 10, of float32."""
     fine = [member(spacing_zyx_mm=(1.0, 1.0, 1.0), resampling=SeparateAxisResampling())]
     plan = planner(tmp_path, fine).plan(Geometry(size_zyx=size, spacing_zyx_mm=spacing))
-    assert plan.host["networks"]["resampling"] == 28 * 4 * plane * 4 / 2**20
+    assert plan.host["networks"]["resampling"] == min(size[0], 28) * 4 * plane * 4 / 2**20
 
 
 @pytest.mark.parametrize(("scores", "ceiling"), [("probabilities", 0), ("logits", 8)])
@@ -337,6 +340,47 @@ def test_restoration_counts_a_slab_of_the_grid_and_one_of_the_image(tmp_path, sc
         slab * (3 + ceiling) + slab * 3 + min(BATCH_VOXELS, 5 * slab) * 170 + 3 * 100 * 200 * 4 * channels
     )
     assert plan.host["networks"]["restoration"] == expected / 2**20
+
+
+def test_possible_channels_take_two_bytes_from_nine_on(tmp_path):
+    """The same with 15 channels: a slab of the grid has 1 + 2 · 2 bytes a voxel."""
+    geometry = Geometry(size_zyx=(40, 100, 200), spacing_zyx_mm=(2.0, 1.0, 1.0))
+    members = [member(spacing_zyx_mm=(2.0, 1.0, 1.0), window_zyx=(8, 16, 16))]
+    output = replace(OUTPUT, channels=("background", *FLARE23.names), pairs=())
+    bounds = (np.arange(14, dtype=np.float32) + 1) / 16
+    plan = planner(tmp_path, members, output=output, thresholds=bounds).plan(geometry)
+    slab = 8 * 100 * 200
+    expected = slab * (1 + 2 * 2) + slab * 3 + BATCH_VOXELS * 170 + 3 * 100 * 200 * 4 * 15
+    assert plan.host["networks"]["restoration"] == expected / 2**20
+
+
+def test_scores_of_two_networks_that_see_all_at_once_are_those_of_the_first(tmp_path):
+    """A window of 8 × 16 × 16 over all of it: one network's scores stay where it wrote them."""
+    geometry = Geometry(size_zyx=(8, 16, 16), spacing_zyx_mm=(2.0, 1.0, 1.0))
+    for count in (1, 2):
+        members = [member(file=f"{n}.onnx", spacing_zyx_mm=geometry.spacing_zyx_mm) for n in range(count)]
+        plan = planner(tmp_path / str(count), members).plan(geometry)
+        window = 8 * 16 * 16 * 4 / 2**20
+        assert plan.host["networks"]["scores (float32)"] == (count - 1) * window * len(OUTPUT.channels)
+        assert plan.host["networks"]["window"] == window
+
+
+@pytest.mark.parametrize("changes", [{"mirror_axes": ("x",)}, {"axes": "SPR"}])
+def test_scores_that_are_turned_are_a_copy(tmp_path, changes):
+    """Beside the window's input and how much each of its voxels counts."""
+    plain, turned = (
+        planner(tmp_path / str(n), [member(**each)]).plan(GEOMETRY) for n, each in enumerate(({}, changes))
+    )
+    window = 8 * 16 * 16 * 4 / 2**20
+    assert plain.host["networks"]["window"] == 2 * window
+    assert turned.host["networks"]["window"] == (2 + len(OUTPUT.channels)) * window
+
+
+def test_libraries_of_further_results_count(tmp_path):
+    plain = planner(tmp_path)
+    more = replace(plain, writing=replace(SEG_COST, libraries_mb=40.0))
+    found = [each.plan(GEOMETRY).host["networks"]["libraries"] for each in (plain, more)]
+    assert found[1] - found[0] == 40
 
 
 def test_votes_count_where_there_is_more_than_one_member(tmp_path):
