@@ -1,5 +1,7 @@
 """What thinning leaves of shapes whose lines, holes and cavities everybody sees."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -53,12 +55,25 @@ def test_parts_and_cavities_stay_as_many_as_they_were():
     assert ndimage.label(~np.pad(found, 1))[1] == ndimage.label(~np.pad(mask, 1))[1]
 
 
-def test_cavities_that_meet_at_corners_stay_apart():
-    """Noise of 11³ voxels, in which background that meets at corners alone is not one."""
+def euler(mask: np.ndarray) -> int:
+    """Corners less edges plus faces less cubes of all voxels: parts less tunnels plus cavities."""
+    number = 0
+    for shared in product((False, True), repeat=3):  # Axes along which a cell lies between two voxels.
+        cells = np.pad(mask, 1)
+        for axis in np.flatnonzero(shared):
+            cells = cells | np.roll(cells, 1, axis)
+        number += (-1) ** (3 - sum(shared)) * np.count_nonzero(cells)
+    return number
+
+
+def test_parts_tunnels_and_cavities_stay_in_noise():
+    """Where nearly every voxel has neighbours that meet at edges and corners alone."""
     generator = np.random.default_rng(1)
+    assert euler(np.ones((1, 2, 3), np.bool_)) == 1
     for _ in range(20):
         lumps = ndimage.binary_opening(generator.random((9, 9, 9)) < 0.7)
         mask = np.pad(lumps | (generator.random((9, 9, 9)) < 0.35), 1)
         found = thinned(mask)
         assert ndimage.label(~found)[1] == ndimage.label(~mask)[1]
         assert ndimage.label(found, CUBE)[1] == ndimage.label(mask, CUBE)[1]
+        assert euler(found) == euler(mask)
