@@ -15,8 +15,14 @@ from inference.planning.windows import window_choices
 from inference.restoration.boundaries import BATCH_VOXELS
 from inference.runtime.ways import ACTIVATIONS_PER_VOXEL, network_mb
 from model.labels import FLARE23
+from model.manifest.clean_up import LargestComponent
 from model.manifest.document import Preprocessing
-from model.manifest.fusion import FirstThenOrgansFusion, MeanFusion, RestoredEnsemblesFusion
+from model.manifest.fusion import (
+    CleanedGroupsFusion,
+    FirstThenOrgansFusion,
+    MeanFusion,
+    RestoredEnsemblesFusion,
+)
 from model.manifest.intensity import ZscoreIntensity
 from model.manifest.resampling import CubicResampling, SeparateAxisResampling
 from model.manifest.tiling import CentreFirst, ConstantImportance
@@ -381,6 +387,32 @@ def test_libraries_of_further_results_count(tmp_path):
     more = replace(plain, writing=replace(SEG_COST, libraries_mb=40.0))
     found = [each.plan(GEOMETRY).host["networks"]["libraries"] for each in (plain, more)]
     assert found[1] - found[0] == 40
+
+
+def test_networks_have_little_working_memory_only_where_they_are_loaded_in_turn(tmp_path):
+    members = [member(file=f"{i}.onnx", memory_mb={"cuda-fp32": 900}) for i in range(2)]
+    for budget_mb, at_once in ((CUDA_CONTEXT_MB + 1800, 2), (CUDA_CONTEXT_MB + 1799, 1)):
+        plans = planner(tmp_path / str(at_once), members, backend="cuda", budget=Budget(gpu_mb=budget_mb))
+        plan = plans.plan(GEOMETRY)
+        assert (plan.at_once, plan.tight) == (at_once, at_once == 1)
+
+
+def test_an_image_that_was_read_takes_the_peak_of_all_that_follows(tmp_path):
+    plan = planner(tmp_path).plan(GEOMETRY)
+    assert plan.reading_mb == plan.host_mb
+    assert planner(tmp_path / "2").plan(GEOMETRY, reading_mb=30.0).reading_mb < plan.host_mb
+
+
+def test_clean_up_before_the_fusion_counts_maps_on_the_grid_beside_the_images(tmp_path):
+    """The map that is written, and two on the grid of an ensemble, which has twice the slices."""
+    geometry = Geometry(size_zyx=(40, 100, 200), spacing_zyx_mm=(2.0, 1.0, 1.0))
+    members = [
+        member(file=f"{name}.onnx", spacing_zyx_mm=(1.0, 1.0, 1.0), ensemble=name) for name in ("a", "b")
+    ]
+    steps = (LargestComponent(structures=("liver",)),)
+    plan = planner(tmp_path, members, fusion=CleanedGroupsFusion(), postprocessing=steps).plan(geometry)
+    maps = plan.host["clean-up before fusion"]["labels (uint8)"]
+    assert maps == (1 + 2 * 2) * 40 * 100 * 200 / 2**20
 
 
 def test_votes_count_where_there_is_more_than_one_member(tmp_path):
