@@ -395,6 +395,9 @@ def test_networks_have_little_working_memory_only_where_they_are_loaded_in_turn(
         plans = planner(tmp_path / str(at_once), members, backend="cuda", budget=Budget(gpu_mb=budget_mb))
         plan = plans.plan(GEOMETRY)
         assert (plan.at_once, plan.tight) == (at_once, at_once == 1)
+        # They lie on the GPU alone.
+        assert plan.gpu["networks"] == 900 * at_once
+        assert plan.host["networks"]["networks"] == 0
 
 
 def test_an_image_that_was_read_takes_the_peak_of_all_that_follows(tmp_path):
