@@ -24,7 +24,7 @@ from tests.hostile.moments import moments
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, write_dataset
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import BEST, LAST, LOG
+from training.runs.run_files import BEST, LAST, LOG
 
 RECIPE = {
     **DOCUMENT,

@@ -12,7 +12,7 @@ from tests.training.tiny import DOCUMENT, tiny_recipe
 from training.__main__ import LARGE_PAGES, main
 from training.commands.work import train_work
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import BEST, LAST
+from training.runs.run_files import BEST, LAST
 
 LARGE_PAGES_OF_LINUX = Path("/sys/kernel/mm/transparent_hugepage")
 

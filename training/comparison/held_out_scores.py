@@ -1,30 +1,16 @@
 """How well a checkpoint segments cases that it has not seen, on its own grid: Dice and HD95."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from eval.scoring.metrics import dice, hd95_mm, joined_boxes, label_boxes, surface_distances
-from model.arrays import U8, ZyxMm
 from training.bundling.trained import load_trained
+from training.case_scores import Score, channel_scores
 from training.data.store import CaseStore
 from training.runs.validation import predict_channels
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """One structure of one case."""
-
-    case: str
-    structure: str
-    dice: float
-    """0 to 1."""
-    hd95_mm: float
-    """Infinite where the structure was not found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +60,3 @@ def score_checkpoint(path: Path, store: CaseStore, device: torch.device) -> list
                 for channel, dsc, hd95 in channel_scores(prediction, truth, recipe.voxel_zyx_mm)
             ]
     return found
-
-
-def channel_scores(prediction: U8, truth: U8, spacing_zyx_mm: ZyxMm) -> Iterator[tuple[int, float, float]]:
-    """Channel, Dice and HD95 in mm of each channel that the truth (z, y, x) holds, background left out."""
-    held = label_boxes(truth)
-    for channel, box in joined_boxes(label_boxes(prediction), held).items():
-        if channel in held:
-            masks = prediction[box] == channel, truth[box] == channel
-            yield channel, dice(*masks), hd95_mm(surface_distances(*masks, spacing_zyx_mm))

@@ -24,8 +24,8 @@ from model.schema import dump, parse
 from training.bundling.description import Statement
 from training.bundling.ensemble import write_ensemble
 from training.bundling.trained import check_localization, load_ensemble, load_trained
+from training.case_scores import Score
 from training.child_programs import Job
-from training.comparison.held_out_scores import Score
 from training.data.data_hash import are_other_data, data_hash
 from training.data.doubled_cases import refuse_common_images_of_folds
 from training.data.folders import CaseFiles
@@ -36,7 +36,8 @@ from training.folds.fold_splits import Split
 from training.recipes.recipe import FOREGROUND, Recipe
 from training.runs.checkpoints import load_checkpoint
 from training.runs.lost_runs import refuse_lost_run
-from training.runs.run import BEST, LAST, timetable_of
+from training.runs.run import timetable_of
+from training.runs.run_files import BEST, LAST
 from training.training_errors import CheckpointError, RecipeError, TrainingError
 from training.whole_files import read_json, write_json, write_text
 

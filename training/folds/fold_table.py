@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from model.case_names import as_cell
-from training.comparison.held_out_scores import Score
+from training.case_scores import Score
 
 ALL = "mean of structures"
 FOLD, MEAN = "#0072b2", "#000000"

@@ -1,8 +1,13 @@
 """The learning rate as a function of the step, and of nothing else, so that a resumed run finds it again."""
 
 import math
+from typing import Literal
 
 from training.recipes.schedule_options import PolynomialSchedule, Schedule, WarmupCosineSchedule
+
+LearningRateRule = Literal["none", "linear", "square_root"]
+"""How the learning rate follows the batch size: not, in proportion (SGD; Goyal et al. 2017), or by the
+square root (Adam and its kin; Malladi et al. 2022)."""
 
 
 def learning_rate(
@@ -52,3 +57,15 @@ def decay(step: int, schedule: Schedule, steps: int, epoch_start: int) -> float:
     if isinstance(schedule, PolynomialSchedule):
         return float(max(0.0, 1 - epoch_start / steps) ** schedule.power)
     return 1.0
+
+
+def scaled_learning_rate(
+    learning_rate: float, stated_batch: int, batch: int, rule: LearningRateRule
+) -> float:
+    """The learning rate for a batch other than the one that it was stated for.
+
+    >>> scaled_learning_rate(0.01, 2, 8, "linear"), scaled_learning_rate(0.01, 2, 8, "square_root")
+    (0.04, 0.02)
+    """
+    factor = batch / stated_batch
+    return learning_rate * (1.0 if rule == "none" else factor if rule == "linear" else math.sqrt(factor))

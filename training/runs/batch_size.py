@@ -1,25 +1,62 @@
-"""The largest batch that a device's memory takes, found by trying."""
+"""The largest batch that a device's memory takes, found by trying: of recipes that leave its size to that."""
 
 import gc
 import logging
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from training.data.batches import Batch
 from training.distributed.ranks import Ranks
+from training.optimization.optimizers import moments_of
+from training.runs.checkpoints import RunInfo
+from training.runs.run import Run, trial_run
+from training.runs.step import add_gradients
 from training.training_errors import TrainingError
 
 MARGIN = 0.1
 """Share of a GPU's memory that a search leaves free: fragments and other programs come and go."""
-
-LearningRateRule = Literal["none", "linear", "square_root"]
-"""How the learning rate follows the batch size: not, in proportion (SGD; Goyal et al. 2017), or by the
-square root (Adam and its kin; Malladi et al. 2022)."""
+LARGEST_ON_CPU = 4
+"""Patches of a process on a CPU: larger batches make no patch faster there."""
 
 logger = logging.getLogger(__name__)
+
+
+def largest_batch(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks) -> int:
+    """Patches of a step, over all processes, that fit into memory; at most one for each case.
+
+    Raises:
+        TrainingError: not even one patch fits.
+    """
+    # A run of its own, for the search leaves traces in running means; its weights are thrown away.
+    run = trial_run(replace(info, batch_size=1), device, folder)
+    most = max(1, len(info.cases) // ranks.world)
+    largest = most if device.type == "cuda" else min(most, LARGEST_ON_CPU)
+    with with_margin(device):
+        found = find_batch_size(lambda size: _try_step(run, size), ranks, largest)
+    return found * ranks.world
+
+
+def _try_step(run: Run, size: int) -> None:
+    """What a step of one process takes: what the optimizer remembers, activations, gradients."""
+    recipe = run.info.recipe
+    parameters = list(run.network.parameters())
+    remembered = [torch.empty_like(one) for one in parameters for _ in moments_of(recipe.optimizer)]
+    batch = Batch(
+        images=torch.zeros(size, recipe.network.in_channels, *recipe.patch_zyx),
+        target=torch.zeros(size, *recipe.patch_zyx, dtype=torch.uint8),
+        annotated=torch.ones(size, len(recipe.channel_names), dtype=torch.bool),
+    )
+    try:
+        add_gradients(run, batch)
+        if run.device.type == "cuda":
+            torch.cuda.synchronize(run.device)
+    finally:
+        run.optimizer.zero_grad(set_to_none=True)
+        remembered.clear()
 
 
 def find_batch_size(try_step: Callable[[int], None], ranks: Ranks, largest: int) -> int:
@@ -88,15 +125,3 @@ def with_margin(device: torch.device, margin: float = MARGIN) -> Iterator[None]:
     finally:
         if device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(1.0, device)
-
-
-def scaled_learning_rate(
-    learning_rate: float, stated_batch: int, batch: int, rule: LearningRateRule
-) -> float:
-    """The learning rate for a batch other than the one that it was stated for.
-
-    >>> scaled_learning_rate(0.01, 2, 8, "linear"), scaled_learning_rate(0.01, 2, 8, "square_root")
-    (0.04, 0.02)
-    """
-    factor = batch / stated_batch
-    return learning_rate * (1.0 if rule == "none" else factor if rule == "linear" else math.sqrt(factor))

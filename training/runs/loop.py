@@ -21,8 +21,9 @@ from training.recipes.stopping_options import Converged
 from training.runs.convergence import why_decay
 from training.runs.live_progress import MORE_CASES, MORE_DATA, Progress
 from training.runs.overlay import Middle
-from training.runs.run import BEST, LAST, Run
-from training.runs.run_files import KEPT
+from training.runs.run import Run
+from training.runs.run_files import BEST, KEPT, LAST
+from training.runs.run_storage import save_run
 from training.runs.step import training_step
 from training.runs.timetable import Stage
 from training.runs.validation import own_cases, validate
@@ -131,12 +132,12 @@ def _one_step(
     # that a run is known whose last one is gone. Later what is kept comes first, so that none is lacking.
     is_first = is_kept and done <= recipe.checkpoint_every_steps
     if is_first:
-        run.save(LAST, moments=True)
+        save_run(run, LAST, moments=True)
     if is_kept:
-        run.save(KEPT.format(done), moments=False)
+        save_run(run, KEPT.format(done), moments=False)
     is_due = done % recipe.checkpoint_every_steps == 0 or done == run.timetable.steps
     if is_due and not is_first:
-        run.save(LAST, moments=True)
+        save_run(run, LAST, moments=True)
 
 
 def _gpu_peak_mb(device: torch.device) -> float | None:
@@ -171,7 +172,7 @@ def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
         watched = (*run.info.watched, (epoch, mean, total / max(1, count)))
         run.info = replace(run.info, watched=watched, epoch_loss=(0.0, 0))
     if is_best:
-        run.save(BEST, moments=False)
+        save_run(run, BEST, moments=False)
 
 
 def _turn(run: Run, done: int) -> None:

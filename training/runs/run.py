@@ -1,4 +1,4 @@
-"""A training run between two steps, and how it is started, stored and taken up again."""
+"""A training run between two steps, and how it is started."""
 
 import copy
 import logging
@@ -10,39 +10,31 @@ from math import prod
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from model.bundle import file_sha256
 from model.networks.build import build
-from training.data.data_hash import are_other_data
 from training.distributed.block_costs import layout_of
 from training.distributed.cut import Cut, cut_network
 from training.distributed.network_placement import Placement, WholePlacement
 from training.distributed.ranks import ALONE, Ranks
-from training.optimization.optimizers import COUNTS_STEPS, make_optimizer, moments_of
+from training.optimization.optimizers import make_optimizer, moments_of
 from training.recipes.recipe import Recipe
 from training.runs.activations import recompute_activations
 from training.runs.channels_last_norm import normalize_channels_last
-from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
+from training.runs.checkpoints import RunInfo
 from training.runs.compilation import compile_network
-from training.runs.differences import first_difference
 from training.runs.initial_weights import start_from
-from training.runs.log import forget_log_after, write_log
-from training.runs.run_files import BEST as BEST
-from training.runs.run_files import LAST as LAST
-from training.runs.run_files import LOG as LOG
-from training.runs.run_files import forget_run
+from training.runs.log import write_log
+from training.runs.run_files import LOG, forget_run
 from training.runs.sound_convolutions import convolve_soundly
 from training.runs.step_times import SILENT, PhaseClock
 from training.runs.timetable import Timetable, make_timetable
 from training.runs.turned_convolutions import turn_convolutions
-from training.training_errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-NETWORK, RAW = "network", "raw"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-COMPARED = ("recipe", "seed", "precision", "cases", "anatomy")
 
 
 @dataclass(kw_only=True)
@@ -90,28 +82,6 @@ class Run:
         if self.ranks.is_first:
             write_log(self.folder / LOG, {"step": self.info.step, **entry})
 
-    def save(self, name: str, *, moments: bool) -> None:
-        """Write a checkpoint; with the optimizer's moments the run can be taken up from it.
-
-        All processes call it: each hands in what it has of the network.
-
-        Raises:
-            WriteError: it cannot be written.
-        """
-        tensors = _named(NETWORK, self.judged)
-        if moments and self.average is not None:
-            tensors |= _named(RAW, self.network)
-        if moments and self.updates:
-            moments_kept = moments_of(self.info.recipe.optimizer)
-            for key, parameter in self.network.named_parameters():
-                # A level that the loss does not count has no gradient, and nothing to remember.
-                state = self.optimizer.state.get(parameter)
-                if state:
-                    tensors |= {f"{moment}.{key}": state[moment] for moment in moments_kept}
-        tensors = self.placement.collected(tensors)
-        if self.ranks.is_first:
-            save_checkpoint(self.folder / name, tensors, self.info)
-
 
 def timetable_of(info: RunInfo) -> Timetable:
     """The timetable of a run, as far as it is known."""
@@ -131,7 +101,7 @@ def start_run(
         CheckpointError: `init` cannot be read or belongs to another network.
         TrainingError: the recipe asks for `compile`, and there is no compiler.
     """
-    network = _drawn(info)
+    network = drawn_network(info)
     if init is not None:
         heads = start_from(network, init, info.recipe.channel_names)
         info = replace(info, init_sha256=file_sha256(init))
@@ -139,7 +109,7 @@ def start_run(
             logger.info(
                 "%s: all weights but those of new heads, whose logits start at 0: %s", init, ", ".join(heads)
             )
-    run = _new_run(info, device, folder, ranks, network, _average_of(network, info.recipe))
+    run = new_run(info, device, folder, ranks, network, average_of(network, info.recipe))
     if ranks.is_first:
         forget_run(folder)
     return run
@@ -147,71 +117,22 @@ def start_run(
 
 def trial_run(info: RunInfo, device: torch.device, folder: Path) -> Run:
     """A run in this process alone, to try steps with: what lies in the folder stays there."""
-    network = _drawn(info)
-    return _new_run(info, device, folder, ALONE, network, _average_of(network, info.recipe))
+    network = drawn_network(info)
+    return new_run(info, device, folder, ALONE, network, average_of(network, info.recipe))
 
 
-def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks = ALONE) -> Run:
-    """The run that `folder` holds, as it was at its last checkpoint.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or data
-            set.
-        TrainingError: the recipe asks for `compile`, and there is no compiler.
-    """
-    path = folder / LAST
-    tensors, stored = load_checkpoint(path)
-    pipeline = info.recipe.pipeline
-    # Into how many stages the network is cut changes nothing about it.
-    stored = replace(stored, recipe=replace(stored.recipe, pipeline=pipeline))
-    apart = [name for name in COMPARED if getattr(stored, name) != getattr(info, name)]
-    if are_other_data(stored.data_hash, info.data_hash):
-        apart.append("data set")
-    if apart:
-        raise CheckpointError(
-            f"{path}: was written with another {apart[0]}{_how(stored, info, apart[0])}; resume with the "
-            "same one, or choose another --output"
-        )
-    network = _drawn(stored)
-    average = _average_of(network, stored.recipe)
-    load_weights(network, tensors, path, NETWORK if average is None else RAW)
-    if average is not None:
-        load_weights(average, tensors, path)
-    run = _new_run(stored, device, folder, ranks, network, average)
-    run.updates = stored.step if stored.updates is None else stored.updates
-    if run.updates:
-        _restore_moments(run, tensors, path)
-    if stored.scaler:
-        # Metadata know floats only, and torch wants its counts as integers.
-        run.scaler.load_state_dict(
-            {name: type(value)(stored.scaler[name]) for name, value in run.scaler.state_dict().items()}
-        )
-    if ranks.is_first:
-        forget_log_after(folder / LOG, stored.step)
-    return run
-
-
-def _how(stored: RunInfo, info: RunInfo, apart: str) -> str:
-    """What differs of a run, in brackets; nothing of what is known by its hash alone."""
-    if apart not in ("recipe", "seed", "precision", "cases"):
-        return ""
-    where = "" if apart == "recipe" else apart
-    found = first_difference(getattr(stored, apart), getattr(info, apart), where)
-    return f" ({found})" if found else ""
-
-
-def _drawn(info: RunInfo) -> nn.Module:
+def drawn_network(info: RunInfo) -> nn.Module:
     """The network of a run, with weights drawn from its seed."""
     torch.manual_seed(info.seed)
     return build(info.recipe.network)
 
 
-def _average_of(network: nn.Module, recipe: Recipe) -> nn.Module | None:
+def average_of(network: nn.Module, recipe: Recipe) -> nn.Module | None:
     """What the weights' average starts from, where the recipe keeps one."""
     return None if recipe.ema is None else copy.deepcopy(network).requires_grad_(False)
 
 
-def _new_run(
+def new_run(
     info: RunInfo,
     device: torch.device,
     folder: Path,
@@ -305,24 +226,3 @@ def _change_computation(network: nn.Module, recipe: Recipe, device: torch.device
         recompute_activations(network)
     if recipe.compile:
         compile_network(network, device)
-
-
-def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
-    return {f"{prefix}.{key}": tensor for key, tensor in network.state_dict().items()}
-
-
-def _restore_moments(run: Run, tensors: Mapping[str, Tensor], path: Path) -> None:
-    options = run.info.recipe.optimizer
-    moments = moments_of(options)
-    for moment in moments:
-        if not any(name.startswith(f"{moment}.") for name in tensors):
-            raise CheckpointError(f"{path}: damaged ({moment}.… is missing)")
-    for name, parameter in run.network.named_parameters():
-        if all(f"{moment}.{name}" in tensors for moment in moments):
-            # In the layout of the weight: fused optimizers go through the memory of both side by side.
-            state = {
-                moment: torch.empty_like(parameter).copy_(tensors[f"{moment}.{name}"]) for moment in moments
-            }
-            if options.kind in COUNTS_STEPS:
-                state["step"] = torch.tensor(float(run.updates))
-            run.optimizer.state[parameter] = state

@@ -10,11 +10,10 @@ from math import ceil
 
 import numpy as np
 
-from training.optimization.schedule import decay, learning_rate, warm_up_steps
+from training.optimization.schedule import decay, learning_rate, scaled_learning_rate, warm_up_steps
 from training.recipes.recipe import Recipe
 from training.recipes.running_options import WHOLE, CurriculumStage
 from training.recipes.stopping_options import Converged, FixedSteps
-from training.runs.batch_size import scaled_learning_rate
 
 
 @dataclass(frozen=True, kw_only=True)

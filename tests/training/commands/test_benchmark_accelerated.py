@@ -8,7 +8,7 @@ import yaml
 from tests.training.tiny import DOCUMENT, write_dataset
 from training.__main__ import main
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import LAST
+from training.runs.run_files import LAST
 
 
 def test_both_ways_are_trained_scored_and_timed(cubes, tmp_path, capsys):

@@ -18,7 +18,7 @@ from training.distributed.ranks import Ranks
 from training.folder_lock import locked
 from training.runs import loop
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import BEST, LAST, LOG
+from training.runs.run_files import BEST, LAST, LOG
 from training.training_errors import DataError
 
 OWN = {"labels": {"background": 0, "right lung": 3, "left lung": 8}, "lesions": []}

@@ -21,7 +21,8 @@ from training.data.stored_arrays import StoredImage
 from training.recipes.recipe import Recipe
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
-from training.runs.run import LAST, LOG, start_run
+from training.runs.run import start_run
+from training.runs.run_files import LAST, LOG
 from training.training_errors import RecipeError
 
 CPU = torch.device("cpu")

@@ -25,7 +25,7 @@ from training.data.store import CaseStore
 from training.folds.fold_scores import raw_files
 from training.folds.fold_splits import find_split
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import LAST
+from training.runs.run_files import LAST
 from training.training_errors import DataError
 
 STEP = 1 / 500 / 2 + 2e-3

@@ -19,7 +19,8 @@ from tests.training.tiny import tiny_recipe
 from training.distributed.data_parallel import share_of_batch
 from training.distributed.ranks import Ranks, join, leave
 from training.runs.checkpoints import RunInfo
-from training.runs.run import NETWORK, start_run
+from training.runs.run import start_run
+from training.runs.run_storage import NETWORK
 from training.runs.step import training_step
 
 BATCH_SIZE, STEPS = 4, 5

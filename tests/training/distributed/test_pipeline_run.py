@@ -12,7 +12,7 @@ from tests.training.distributed.test_elastic import losses_of
 from tests.training.tiny import DOCUMENT
 from training.__main__ import main
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import BEST, LAST
+from training.runs.run_files import BEST, LAST
 
 RECIPE = {
     **DOCUMENT,

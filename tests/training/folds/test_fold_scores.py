@@ -8,7 +8,7 @@ import pytest
 
 from model.labels import FLARE21
 from tests.training.tiny import tiny_recipe, write_case
-from training.comparison.held_out_scores import Score
+from training.case_scores import Score
 from training.data.folders import labelled_cases
 from training.data.preparing import prepare
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from training.comparison.held_out_scores import Score
+from training.case_scores import Score
 from training.folds.fold_table import draw_folds, fold_markdown, fold_rows, write_fold_table
 
 STRUCTURES = ("liver", "spleen", "tumor", "bladder")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.optimization.schedule import learning_rate, warm_up_steps
+from training.optimization.schedule import learning_rate, scaled_learning_rate, warm_up_steps
 from training.recipes.schedule_options import ConstantSchedule, PolynomialSchedule, WarmupCosineSchedule
 
 WARM = WarmupCosineSchedule(warmup_steps=2)
@@ -49,3 +49,8 @@ def test_polynomial_decay_by_epochs():
 
 def test_a_constant_rate():
     assert {learning_rate(step, 0.3, ConstantSchedule(), 5) for step in range(9)} == {0.3}
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("none", 0.01), ("linear", 0.04), ("square_root", 0.02)])
+def test_the_learning_rate_follows_the_batch(rule, expected):
+    assert scaled_learning_rate(0.01, 2, 8, rule) == pytest.approx(expected)

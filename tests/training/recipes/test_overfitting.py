@@ -18,7 +18,7 @@ from tests.training.tiny import write_case
 from training.__main__ import main
 from training.recipes.loading import load_recipe
 from training.recipes.recipe_names import known_recipes
-from training.runs.run import BEST, LOG
+from training.runs.run_files import BEST, LOG
 
 TINY = [name for name in known_recipes() if name.endswith("-tiny")]
 LEAST = 16

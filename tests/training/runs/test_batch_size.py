@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.distributed.ranks import ALONE, Ranks
-from training.runs.batch_size import find_batch_size, scaled_learning_rate, with_margin
+from training.runs.batch_size import find_batch_size, with_margin
 from training.training_errors import TrainingError
 
 
@@ -84,8 +84,3 @@ def test_the_margin_is_kept_during_the_search_and_given_back(monkeypatch):
     with with_margin(torch.device("cuda"), 0.25):
         assert find_batch_size(Device(room()).step, ALONE, 64) == 9
     assert shares == [0.75, 1.0]
-
-
-@pytest.mark.parametrize(("rule", "expected"), [("none", 0.01), ("linear", 0.04), ("square_root", 0.02)])
-def test_the_learning_rate_follows_the_batch(rule, expected):
-    assert scaled_learning_rate(0.01, 2, 8, rule) == pytest.approx(expected)

@@ -6,9 +6,12 @@ import torch
 from tests.training.tiny import tiny_recipe
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
+from training.runs import loop
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
-from training.runs.run import LAST, resume_run, start_run
+from training.runs.run import start_run
+from training.runs.run_files import LAST
+from training.runs.run_storage import resume_run
 
 NETWORKS = (
     {"kind": "segresnet", "init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2},
@@ -24,7 +27,7 @@ NETWORKS = (
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network["kind"])
-def test_a_run_of_two_steps_and_two_more_is_one_of_four(cubes, tmp_path, network):
+def test_a_run_of_two_steps_and_two_more_is_one_of_four(cubes, tmp_path, network, monkeypatch):
     recipe = tiny_recipe(
         network=network, stopping={"kind": "fixed_steps", "steps": 4}, checkpoint_every_steps=2
     )
@@ -41,16 +44,17 @@ def test_a_run_of_two_steps_and_two_more_is_one_of_four(cubes, tmp_path, network
     whole, expected = finish(start_run(info, device, tmp_path / "whole"))
     cut = start_run(info, device, tmp_path / "cut")
     (tmp_path / "cut").mkdir()
-    save = cut.save
+    save = loop.save_run
 
-    def save_and_stop(name, *, moments):
-        save(name, moments=moments)
-        if name == LAST and cut.info.step == 2:
+    def save_and_stop(run, name, *, moments):
+        save(run, name, moments=moments)
+        if name == LAST and run.info.step == 2:
             raise KeyboardInterrupt
 
-    cut.save = save_and_stop
-    with pytest.raises(KeyboardInterrupt):
-        finish(cut)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "save_run", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            finish(cut)
     tensors, resumed = finish(resume_run(info, device, tmp_path / "cut"))
     assert resumed == expected
     assert all(torch.equal(tensors[name], whole[name]) for name in whole)

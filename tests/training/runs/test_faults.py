@@ -18,7 +18,7 @@ from training.__main__ import main
 from training.runs import loop
 from training.runs import step as step_module
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import BEST, LAST, LOG
+from training.runs.run_files import BEST, LAST, LOG
 
 STEPS = 12
 KILLED = """

@@ -11,7 +11,7 @@ from tests.places import ROOT
 from tests.training.tiny import DOCUMENT
 from training.__main__ import main
 from training.runs.checkpoints import load_checkpoint
-from training.runs.run import LAST, LOG
+from training.runs.run_files import LAST, LOG
 
 KILLED = """
 import os, signal, sys

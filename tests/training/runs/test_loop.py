@@ -13,10 +13,12 @@ from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 from training.distributed.ranks import ALONE, Ranks
 from training.runs import loop
-from training.runs.batch_search import largest_batch
+from training.runs.batch_size import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
-from training.runs.run import BEST, LAST, LOG, resume_run, start_run
+from training.runs.run import start_run
+from training.runs.run_files import BEST, LAST, LOG
+from training.runs.run_storage import resume_run
 from training.training_errors import CheckpointError, TrainingError
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.training.checkpoints import write_checkpoint
 from training.runs.lost_runs import refuse_lost_run
-from training.runs.run import BEST, LAST, LOG
+from training.runs.run_files import BEST, LAST, LOG
 from training.training_errors import CheckpointError
 
 

@@ -14,7 +14,9 @@ from training.runs import loop
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
 from training.runs.lost_runs import refuse_lost_run
-from training.runs.run import BEST, LAST, LOG, resume_run, start_run
+from training.runs.run import start_run
+from training.runs.run_files import BEST, LAST, LOG
+from training.runs.run_storage import resume_run
 from training.training_errors import WriteError
 
 CPU = torch.device("cpu")
@@ -155,14 +157,14 @@ def test_what_is_kept_for_good_has_a_checkpoint_to_go_on_from_beside_it(cubes, t
 def test_a_run_that_ends_at_what_it_keeps_first_can_begin_again(cubes, tmp_path, monkeypatch, every):
     """As where the disk is full: the checkpoint to go on from, which is larger, is written before."""
     run = start_run(info_of(cubes, keep_every_steps=3, checkpoint_every_steps=every), CPU, tmp_path)
-    save = run.save
+    save = loop.save_run
 
-    def full(name, *, moments):
+    def full(run, name, *, moments):
         if name == LAST:
             raise WriteError(f"{name}: no space")
-        save(name, moments=moments)
+        save(run, name, moments=moments)
 
-    monkeypatch.setattr(run, "save", full)
+    monkeypatch.setattr(loop, "save_run", full)
     with pytest.raises(WriteError):
         finish(run, cubes)
     assert list(tmp_path.glob("step-*")) == []

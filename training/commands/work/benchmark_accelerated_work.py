@@ -22,7 +22,7 @@ from training.recipes.loading import load_recipe, replace_field
 from training.recipes.stopping_options import FixedSteps
 from training.runs.checkpoints import load_checkpoint
 from training.runs.device import find_device
-from training.runs.run import BEST, LAST
+from training.runs.run_files import BEST, LAST
 from training.training_errors import RecipeError
 from training.whole_files import write_json
 

@@ -16,7 +16,7 @@ from training.data.store import CaseStore
 from training.distributed.ranks import ALONE
 from training.recipes.loading import load_recipe
 from training.recipes.sampling_options import AUTO
-from training.runs.batch_search import largest_batch
+from training.runs.batch_size import largest_batch
 from training.runs.checkpoints import RunInfo
 from training.runs.device import find_device, find_precision
 from training.runs.record import hardware

@@ -26,7 +26,7 @@ from training.folds.cross_validation import LOG, CrossValidation, refuse_failed
 from training.folds.fold_splits import find_split
 from training.folds.fold_table import draw_folds, fold_markdown, fold_rows, write_fold_table
 from training.recipes.loading import load_recipe
-from training.runs.run import LAST
+from training.runs.run_files import LAST
 from training.training_errors import RecipeError
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from training.commands.work.train_cases import Data
 from training.recipes.stopping_options import Converged
 from training.runs.log import read_log
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
-from training.runs.run import BEST, LAST, LOG, Run
+from training.runs.run import Run
+from training.runs.run_files import BEST, LAST, LOG
 from training.training_errors import WriteError
 
 logger = logging.getLogger(__name__)

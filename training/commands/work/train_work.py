@@ -31,16 +31,17 @@ from training.phantom.bodies.data_folder import read_label_maps
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import AUTO
-from training.runs.batch_search import largest_batch
 from training.runs.batch_shares import check_first_shares, check_shares
+from training.runs.batch_size import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.device import find_device, find_precision
 from training.runs.initial_weights import check_initial
 from training.runs.loop import train
 from training.runs.lost_runs import refuse_lost_run
 from training.runs.record import write_record
-from training.runs.run import LAST, LOG, Run, resume_run, start_run, timetable_of
-from training.runs.run_files import of_a_run
+from training.runs.run import Run, start_run, timetable_of
+from training.runs.run_files import LAST, LOG, of_a_run
+from training.runs.run_storage import resume_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
 from training.training_errors import (
