@@ -137,8 +137,9 @@ RULES: Mapping[str, Rule] = {
             "inference.preprocessing",
             "inference.geometry",
             "inference.errors",
-            # How much a process holds is measured in one way, and what a full disk is, is told in one.
-            *("inference.runtime.process_memory", "leanseg.full_disk"),
+            # How much a process holds is measured in one way; what a full disk is, is told in one, and in one
+            # an interruption waits for the end of a step.
+            *("inference.runtime.process_memory", "leanseg.full_disk", "leanseg.ending"),
         },
         {
             *("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"),

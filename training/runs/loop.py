@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import torch
 
+from leanseg.ending import held
 from model.arrays import U8
 from training.data.batches import Batch, batches, make_batch
 from training.data.fresh_cases import FreshCases
@@ -47,6 +48,9 @@ def train(
 ) -> None:
     """Take a run from where it is to its last step, writing checkpoints and the log into its folder.
 
+    Where it is ended from outside it finishes its step, and writes a last checkpoint of that. Not so where
+    several processes train: they would have to agree on the step.
+
     Raises:
         DataError: a case cannot be read.
         WriteError: a checkpoint, or the log, cannot be written.
@@ -58,36 +62,56 @@ def train(
         remedy = MORE_DATA if fresh is None else MORE_CASES
         progress = Progress(run.info.step, run.timetable.steps, clock, remedy=remedy)
         told = Watchers((progress, *watchers))
+    first = run.info.step
+    try:
+        with closing(told):
+            _train(run, store, held_out, workers, told, clock, fresh)
+    except (KeyboardInterrupt, SystemExit):
+        if run.ranks.world == 1 and run.is_between_steps and run.info.step > first:
+            save_run(run, LAST, moments=True)
+        raise
+
+
+def _train(
+    run: Run,
+    store: CaseStore,
+    held_out: CaseStore | None,
+    workers: int,
+    told: Watchers,
+    clock: Callable[[], float],
+    fresh: FreshCases | None,
+) -> None:
+    if held_out is not None and _lacks_validation(run):
+        _validate(run, held_out, told)
     replicas = run.placement.replicas
-    with closing(told):
-        while run.info.step < run.timetable.steps:
-            stage = run.timetable.stage_of(run.info.step)
-            if len(run.timetable.stages) > 1:
-                _announce(run, stage)
-            if stage.anneals_at_once and len(run.info.anneal_steps) == stage.number:
-                run.anneal_from(stage.first_step)
-                _say_decay(run, stage, "the stage is no longer than that takes")
-            make: Callable[[CaseStore, Recipe, int, int], Batch] = partial(
-                whole_batch if stage.whole else partial(make_batch, fresh=fresh),
-                rank=replicas.rank,
-                world=replicas.world,
-            )
-            source = batches(
-                store,
-                stage.recipe,
-                stage.seed_of(run.info.seed),
-                run.info.step,
-                workers,
-                make,
-                fresh,
-                counted_from=stage.first_step,
-            )
-            with closing(source):
-                for (step, batch), waited_s in timed(source, clock):
-                    _one_step(run, step, batch, waited_s, told, held_out)
-                    if run.info.step >= run.timetable.stages[stage.number].end_step:
-                        break
-            _report(run)
+    while run.info.step < run.timetable.steps:
+        stage = run.timetable.stage_of(run.info.step)
+        if len(run.timetable.stages) > 1:
+            _announce(run, stage)
+        if stage.anneals_at_once and len(run.info.anneal_steps) == stage.number:
+            run.anneal_from(stage.first_step)
+            _say_decay(run, stage, "the stage is no longer than that takes")
+        make: Callable[[CaseStore, Recipe, int, int], Batch] = partial(
+            whole_batch if stage.whole else partial(make_batch, fresh=fresh),
+            rank=replicas.rank,
+            world=replicas.world,
+        )
+        source = batches(
+            store,
+            stage.recipe,
+            stage.seed_of(run.info.seed),
+            run.info.step,
+            workers,
+            make,
+            fresh,
+            counted_from=stage.first_step,
+        )
+        with closing(source):
+            for (step, batch), waited_s in timed(source, clock):
+                _one_step(run, step, batch, waited_s, told, held_out)
+                if run.info.step >= run.timetable.stages[stage.number].end_step:
+                    break
+        _report(run)
 
 
 def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, float]]:
@@ -104,6 +128,30 @@ def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, 
 def _one_step(
     run: Run, step: int, batch: Batch, waited_s: float, told: Watcher, held_out: CaseStore | None
 ) -> None:
+    with _undivided(run):
+        _train_on(run, step, batch, waited_s, told)
+        validates = held_out is not None and run.timetable.validates_after(run.info.step)
+        if not validates:
+            _conclude(run)
+    if held_out is not None and validates:
+        _validate(run, held_out, told)
+
+
+@contextmanager
+def _undivided(run: Run) -> Iterator[None]:
+    """Have an interruption wait for the end of a block of code, so that it finds a run that can be stored."""
+    with held() if run.ranks.world == 1 else nullcontext():
+        run.is_between_steps = False
+        yield
+        run.is_between_steps = True
+
+
+def _lacks_validation(run: Run) -> bool:
+    """Whether the run was ended between its last step and the validation that is due after that."""
+    return run.info.step > 0 and not run.info.dice and run.timetable.validates_after(run.info.step)
+
+
+def _train_on(run: Run, step: int, batch: Batch, waited_s: float, told: Watcher) -> None:
     recipe, rate = run.info.recipe, run.timetable.rate_of(step)
     loss = training_step(run, step, batch)
     done = step + 1
@@ -124,8 +172,11 @@ def _one_step(
             parts=run.phases.taken,
         )
     )
-    if held_out is not None and run.timetable.validates_after(done):
-        _validate(run, held_out, told)
+
+
+def _conclude(run: Run) -> None:
+    """What follows a step and its validation: the schedule's turn, and checkpoints."""
+    recipe, done = run.info.recipe, run.info.step
     _turn(run, done)
     is_kept = recipe.keep_every_steps is not None and done % recipe.keep_every_steps == 0
     # Beside what is kept for good there is a checkpoint to go on from, written before the first of them: by
@@ -145,7 +196,7 @@ def _gpu_peak_mb(device: torch.device) -> float | None:
 
 
 def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
-    """Measure Dice on the held-out cases, log it, and keep the checkpoint if it is the best so far."""
+    """Measure Dice on the held-out cases after a step, and conclude that."""
     stage, middle = run.timetable.stage_of(run.info.step - 1), Middle()
 
     own = own_cases(held_out, stage, run.placement)
@@ -156,6 +207,13 @@ def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
 
     told.validating(0, len(own))
     dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.placement, look)
+    with _undivided(run):
+        _note(run, stage, dice, told, middle)
+        _conclude(run)
+
+
+def _note(run: Run, stage: Stage, dice: Mapping[str, float], told: Watcher, middle: Middle) -> None:
+    """Log a validation, and keep the checkpoint if it is the best so far."""
     if not dice:
         logger.warning("no held-out case holds any structure: nothing to measure")
         return

@@ -57,6 +57,8 @@ class Run:
     timetable: Timetable
     updates: int = 0
     """Steps that changed the weights."""
+    is_between_steps: bool = True
+    """Whether weights, optimizer and `info` are of one step, so that the run can be stored."""
     left_out: int = 0
     """Steps in a row, the last ones, that the gradient scaler left out."""
     ranks: Ranks = ALONE

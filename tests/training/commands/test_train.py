@@ -3,7 +3,9 @@
 import errno
 import json
 import logging
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -116,6 +118,47 @@ def test_a_run_whose_other_processes_are_gone_ends_with_a_line(tmp_path):
     assert line == "another process of the run has ended, whose own message says why"
     assert train_work.line_of(RuntimeError("a fault"), tmp_path) is None
     assert train_work.line_of(DataError("a.nii.gz: damaged"), tmp_path) == "a.nii.gz: damaged"
+
+
+@pytest.mark.parametrize(
+    ("ended_in", "number", "step"),
+    [
+        ("training_step", signal.SIGTERM, 3),
+        ("training_step", signal.SIGINT, 4),  # A validation is due after it: the next call makes it up.
+        ("validate", signal.SIGHUP, 4),
+    ],
+)
+def test_a_run_that_is_ended_finishes_its_step_and_goes_on_from_it(
+    lungs, tmp_path, capsys, monkeypatch, ended_in, number, step
+):
+    """The recipe writes no checkpoint before its end at step 8, and validates after steps 4 and 8."""
+    recipe = recipe_file(tmp_path, label_set="data", checkpoint_every_steps=1000)
+
+    def call(output):
+        more = ("--validation", str(lungs), "--precision", "fp32", "--threads", "1")
+        return words(recipe, lungs, tmp_path / output, *more)
+
+    assert main(call("whole")) == 0
+    does = getattr(loop, ended_in)
+
+    def ends(run, *more):
+        if ended_in == "validate" or more[0] == step - 1:
+            os.kill(os.getpid(), number)
+        return does(run, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, ended_in, ends)
+        assert main(call("cut")) == 128 + number
+    assert f"; the last checkpoint is of step {step}: go on from it with --resume" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "cut" / LAST)[1].step == step
+    assert main([*call("cut"), "--resume"]) == 0
+    for name in (LAST, BEST):
+        (expected, whole), (found, resumed) = (
+            load_checkpoint(tmp_path / run / name) for run in ("whole", "cut")
+        )
+        assert resumed == whole
+        assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert (tmp_path / "cut" / LOG).read_text() == (tmp_path / "whole" / LOG).read_text()
 
 
 def test_a_users_own_label_set_is_trained_on_and_kept_in_the_checkpoint(lungs, tmp_path):
