@@ -1,5 +1,7 @@
 """Whether the processes of a run can share its batches; known from the recipe alone, before data are read."""
 
+import torch
+
 from training.distributed.block_costs import micro_batches_of
 from training.distributed.data_parallel import share_of_batch
 from training.distributed.process_grid import stages_of
@@ -31,10 +33,28 @@ def check_shares(timetable: Timetable, ranks: Ranks) -> None:
         _check(timetable.recipe, stage.number, stage.batch_size, ranks)
 
 
+def norm_parts(recipe: Recipe, ranks: Ranks, device: torch.device) -> int | None:
+    """Into how many parts a batch is split that have statistics of their own; None without batch norm.
+
+    They are the micro-batches of all replicas where the network is cut, else the processes' shares on a CPU;
+    on GPUs all processes then take statistics together.
+    """
+    if getattr(recipe.network, "norm", None) != "batch":
+        return None
+    stages = _stages_of(recipe, ranks)
+    if recipe.pipeline is not None and stages > 1:
+        return ranks.world // stages * recipe.pipeline.micro_batches
+    return ranks.world if device.type == "cpu" else 1
+
+
+def _stages_of(recipe: Recipe, ranks: Ranks) -> int:
+    if recipe.pipeline is None:
+        return 1
+    return stages_of(recipe.pipeline.stages, 2 * len(recipe.network.strides_zyx) + 1, ranks)
+
+
 def _check(recipe: Recipe, number: int, batch_size: int, ranks: Ranks) -> None:
-    stages = 1
-    if recipe.pipeline is not None:
-        stages = stages_of(recipe.pipeline.stages, 2 * len(recipe.network.strides_zyx) + 1, ranks)
+    stages = _stages_of(recipe, ranks)
     field = f"curriculum[{number}].batch_size" if recipe.curriculum else "sampling.batch_size"
     world, called = ranks.world // stages, "processes" if stages == 1 else "replicas"
     if world > 1 and recipe.curriculum and recipe.curriculum[number].patch_zyx == WHOLE:

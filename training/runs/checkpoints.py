@@ -8,9 +8,11 @@ on exactly as if it had not stopped.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -59,6 +61,9 @@ class RunInfo:
     them."""
     batch_size: int | None = None
     """What was found for `sampling.batch_size: auto`."""
+    norm_parts: int | None = None
+    """Of a network with batch norm, into how many parts at most each batch is split that have statistics of
+    their own; None of other networks, and in older files."""
     anneal_steps: tuple[int, ...] = ()
     """Where the run stops when it has converged: the first step of each stage's decay, as far as known."""
     watched: tuple[tuple[float, float, float], ...] = ()
@@ -105,22 +110,39 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:
     Raises:
         CheckpointError: the file is missing, a folder, damaged, or not one of ours.
     """
+    with _opened(path) as stream:
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+        metadata = stream.metadata() or {}
+    return tensors, _info_in(metadata, path)
+
+
+def load_info(path: Path) -> RunInfo:
+    """What a checkpoint says about its run, without its tensors; raises as `load_checkpoint` does."""
+    with _opened(path) as stream:
+        metadata = stream.metadata() or {}
+    return _info_in(metadata, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if path.is_dir():
         raise NoCheckpointError(
             f"{path}: is a folder; give a checkpoint, such as {path / 'best.safetensors'}"
         )
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a mapping
+            yield stream
     except FileNotFoundError as error:
         raise NoCheckpointError(f"{path}: no such checkpoint") from error
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error})") from error
+
+
+def _info_in(metadata: Mapping[str, str], path: Path) -> RunInfo:
     if FORMAT not in metadata:
         raise CheckpointError(f"{path}: not a checkpoint of this program (metadata lack {FORMAT})")
     try:
-        return tensors, parse(RunInfo, json_of(metadata[FORMAT]))
+        return parse(RunInfo, json_of(metadata[FORMAT]))
     except ValueError as error:
         raise CheckpointError(f"{path}: faulty metadata ({error})") from error
 

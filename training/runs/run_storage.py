@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from training.data.data_hash import are_other_data
 from training.distributed.ranks import ALONE, Ranks
 from training.optimization.optimizers import COUNTS_STEPS, moments_of
-from training.runs.checkpoints import RunInfo, load_checkpoint, load_weights, save_checkpoint
+from training.runs.checkpoints import RunInfo, load_checkpoint, load_info, load_weights, save_checkpoint
 from training.runs.differences import first_difference
 from training.runs.log import forget_log_after
 from training.runs.run import Run, average_of, drawn_network, new_run
@@ -44,27 +44,32 @@ def save_run(run: Run, name: str, *, moments: bool) -> None:
         save_checkpoint(run.folder / name, tensors, run.info)
 
 
+def check_resume(info: RunInfo, folder: Path) -> None:
+    """Nothing if the run that `folder` holds is the one that is asked for.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or data set,
+            or to another split of batches that batch norm takes its statistics over.
+    """
+    path = folder / LAST
+    _refuse_other(load_info(path), info, path)
+
+
 def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks = ALONE) -> Run:
     """The run that `folder` holds, as it was at its last checkpoint.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it belongs to another recipe, seed, precision or data
-            set.
+        CheckpointError: as of `check_resume`.
         TrainingError: the recipe asks for `compile`, and there is no compiler.
     """
     path = folder / LAST
     tensors, stored = load_checkpoint(path)
-    pipeline = info.recipe.pipeline
-    # Into how many stages the network is cut changes nothing about it.
-    stored = replace(stored, recipe=replace(stored.recipe, pipeline=pipeline))
-    apart = [name for name in COMPARED if getattr(stored, name) != getattr(info, name)]
-    if are_other_data(stored.data_hash, info.data_hash):
-        apart.append("data set")
-    if apart:
-        raise CheckpointError(
-            f"{path}: was written with another {apart[0]}{_how(stored, info, apart[0])}; resume with the "
-            "same one, or choose another --output"
-        )
+    _refuse_other(stored, info, path)
+    stored = replace(
+        stored,
+        recipe=replace(stored.recipe, pipeline=info.recipe.pipeline),
+        norm_parts=info.norm_parts,
+    )
     network = drawn_network(stored)
     average = average_of(network, stored.recipe)
     load_weights(network, tensors, path, NETWORK if average is None else RAW)
@@ -82,6 +87,25 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
     if ranks.is_first:
         forget_log_after(folder / LOG, stored.step)
     return run
+
+
+def _refuse_other(stored: RunInfo, info: RunInfo, path: Path) -> None:
+    # How the network is cut changes nothing about it but the parts of batches that batch norm looks at.
+    stored = replace(stored, recipe=replace(stored.recipe, pipeline=info.recipe.pipeline))
+    apart = [name for name in COMPARED if getattr(stored, name) != getattr(info, name)]
+    if are_other_data(stored.data_hash, info.data_hash):
+        apart.append("data set")
+    if apart:
+        raise CheckpointError(
+            f"{path}: was written with another {apart[0]}{_how(stored, info, apart[0])}; resume with the "
+            f"same one, or choose another --output, with --init {path} to start from its weights"
+        )
+    if stored.norm_parts is not None and stored.norm_parts != info.norm_parts:
+        raise CheckpointError(
+            f"{path}: batch norm took its statistics over batches in {stored.norm_parts} parts, now "
+            f"{info.norm_parts}; resume with the same number of processes, pipeline.stages and "
+            "pipeline.micro_batches"
+        )
 
 
 def _how(stored: RunInfo, info: RunInfo, apart: str) -> str:

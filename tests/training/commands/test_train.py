@@ -183,9 +183,35 @@ def test_a_run_that_cannot_be_resumed_says_what_differs(lungs, tmp_path, capsys)
     more = ("--validation", "0", "--precision", "fp32")
     assert main(words(recipe, lungs, tmp_path / "run", *more, "--steps", "2")) == 0
     assert main(words(recipe, lungs, tmp_path / "run", *more, "--steps", "4", "--resume")) == 1
-    assert capsys.readouterr().err.endswith(
-        "was written with another recipe (stopping.steps 2, now 4); resume with the same one, or choose "
-        "another --output\n"
+    last = tmp_path / "run" / LAST
+    assert capsys.readouterr().err == (
+        f"error: {last}: was written with another recipe (stopping.steps 2, now 4); resume with the same "
+        f"one, or choose another --output, with --init {last} to start from its weights\n"
+    )
+
+
+def test_what_all_processes_cannot_resume_the_first_one_says(lungs, tmp_path, capsys, monkeypatch):
+    recipe = recipe_file(tmp_path, label_set="data", sampling={"batch_size": 2})
+    more = ("--validation", "0", "--precision", "fp32", "--steps", "1")
+    assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
+    capsys.readouterr()
+    for rank, code in ((0, 1), (1, 1)):
+        monkeypatch.setattr(train_work, "join", lambda device, rank=rank: Alike(rank=rank, world=2))
+        assert main(words(recipe, lungs, tmp_path / "run", *more, "--seed", "5", "--resume")) == code
+        assert ("was written with another seed" in capsys.readouterr().err) == (rank == 0)
+
+
+def test_a_run_that_is_complete_says_so(lungs, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "training")
+    recipe = recipe_file(tmp_path, label_set="data")
+    call = words(recipe, lungs, tmp_path / "run", "--validation", "0", "--steps", "1")
+    assert main(call) == 0
+    caplog.clear()
+    assert main([*call, "--resume"]) == 0
+    said = [record.getMessage() for record in caplog.records]
+    assert (
+        "tiny: is complete, all 1 steps are done; to train its weights further, start another run with --init"
+        in said
     )
 
 

@@ -3,12 +3,13 @@
 import re
 
 import pytest
+import torch
 
 from tests.places import ROOT
 from tests.training.tiny import tiny_recipe
 from training.distributed.ranks import Ranks
 from training.recipes.loading import load_recipe
-from training.runs.batch_shares import check_first_shares, check_shares
+from training.runs.batch_shares import check_first_shares, check_shares, norm_parts
 from training.runs.timetable import make_timetable
 from training.training_errors import RecipeError
 
@@ -94,3 +95,14 @@ def test_the_example_for_slurm_can_share_the_batches_of_the_recipe_it_is_shown_w
         r"^sbatch docs/slurm/train.sbatch (\S+)", (ROOT / "docs/training.md").read_text(), re.MULTILINE
     )
     check_first_shares(load_recipe(name), Ranks(world=int(nodes) * int(gpus)))
+
+
+def test_batch_norm_sees_the_micro_batches_of_each_replica():
+    """Of four processes, two stages make two replicas, each of three micro-batches; GPUs look at all."""
+    network = {"kind": "seunet", "init_filters": 4, "levels": 2}
+    whole = tiny_recipe(network=network)
+    cut = tiny_recipe(network=network, pipeline={"stages": 2, "micro_batches": 3})
+    cpu, gpu, four = torch.device("cpu"), torch.device("cuda"), Ranks(world=4)
+    assert [norm_parts(recipe, four, cpu) for recipe in (cut, whole)] == [6, 4]
+    assert [norm_parts(recipe, four, gpu) for recipe in (cut, whole)] == [6, 1]
+    assert norm_parts(tiny_recipe(), four, cpu) is None

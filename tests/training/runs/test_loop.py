@@ -186,6 +186,14 @@ def test_another_run_is_not_resumed(cubes, tmp_path, changed):
         resume_run(replace(info, **changed), CPU, tmp_path)
 
 
+def test_batches_in_other_parts_are_another_training_with_batch_norm(cubes, tmp_path):
+    info = replace(info_of(cubes), norm_parts=1)
+    run_to_end(start_run(info, CPU, tmp_path), cubes)
+    resume_run(info, CPU, tmp_path)
+    with pytest.raises(CheckpointError, match="over batches in 1 parts, now 4; resume with the same number"):
+        resume_run(replace(info, norm_parts=4), CPU, tmp_path)
+
+
 def test_a_run_without_checkpoint_is_not_resumed(cubes, tmp_path):
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         resume_run(info_of(cubes), CPU, tmp_path)

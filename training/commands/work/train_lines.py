@@ -16,6 +16,14 @@ logger = logging.getLogger(__name__)
 
 def say_start(run: Run, data: Data) -> None:
     """What will be done, and what may be amiss with it."""
+    if run.info.step >= run.timetable.steps:
+        logger.info(
+            "%s: is complete, all %d steps are done; to train its weights further, start another run with "
+            "--init",
+            run.info.recipe.name,
+            run.info.step,
+        )
+        return
     logger.info(
         "%s: %d cases, %d held out, %.3g M parameters, %d steps from %d, %s in %s%s",
         run.info.recipe.name,

@@ -31,7 +31,7 @@ from training.phantom.bodies.data_folder import read_label_maps
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import AUTO
-from training.runs.batch_shares import check_first_shares, check_shares
+from training.runs.batch_shares import check_first_shares, check_shares, norm_parts
 from training.runs.batch_size import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.device import find_device, find_precision
@@ -41,7 +41,7 @@ from training.runs.lost_runs import refuse_lost_run
 from training.runs.record import write_record
 from training.runs.run import Run, start_run, timetable_of
 from training.runs.run_files import LAST, LOG, of_a_run
-from training.runs.run_storage import resume_run
+from training.runs.run_storage import check_resume, resume_run
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
 from training.training_errors import (
@@ -113,7 +113,9 @@ def _prepare(arguments: argparse.Namespace, device: torch.device, ranks: Ranks) 
     recipe = resolved(recipe, arguments.data, workers=arguments.workers)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    info = _info(arguments, recipe, data, device)
+    info = replace(_info(arguments, recipe, data, device), norm_parts=norm_parts(recipe, ranks, device))
+    if _resumes(arguments):
+        check_resume(info, arguments.output)
     if info.recipe.sampling.batch_size != AUTO or info.recipe.curriculum:
         check_shares(timetable_of(info), ranks)
     return info, data
@@ -206,9 +208,14 @@ def _info(arguments: argparse.Namespace, recipe: Recipe, data: Data, device: tor
     )
 
 
+def _resumes(arguments: argparse.Namespace) -> bool:
+    output: Path = arguments.output
+    return arguments.resume == ALWAYS or (arguments.resume == IF_THERE and (output / LAST).exists())
+
+
 def _start_or_resume(arguments: argparse.Namespace, info: RunInfo, device: torch.device, ranks: Ranks) -> Run:
     folder: Path = arguments.output
-    if arguments.resume == ALWAYS or (arguments.resume == IF_THERE and (folder / LAST).exists()):
+    if _resumes(arguments):
         return resume_run(info, device, folder, ranks)
     if info.recipe.sampling.batch_size == AUTO and not info.recipe.curriculum:
         found = largest_batch(info, device, folder, ranks)
