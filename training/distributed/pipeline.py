@@ -26,7 +26,7 @@ from training.distributed.block_costs import (
 from training.distributed.blocks import Autocast, Part
 from training.distributed.cut import Cut
 from training.distributed.network_placement import Placement
-from training.distributed.stage_meter import MIB, StageMeter
+from training.distributed.stage_meter import MIB, StageMeter, beside_plan
 
 S = TypeVar("S", bound=PipelineStage)
 
@@ -136,7 +136,7 @@ class PipelinePlacement(Placement):
         lasted_s = found[0][0].lasted_s
         lines = [
             f"stage {k + 1} of {len(found)}, {self._cut.name(k)}: a step takes {cost.step_mb:.0f} MiB "
-            f"(planned {planned_mb:.0f}) beside {held_mb:.0f} of weights, and computes "
+            f"({beside_plan(cost.step_mb, planned_mb)}) beside {held_mb:.0f} of weights, and computes "
             f"{cost.computed_s:.3g} s of {lasted_s:.3g} s"
             for k, (cost, planned_mb, held_mb) in enumerate(found)
         ]

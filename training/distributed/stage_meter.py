@@ -12,6 +12,8 @@ import torch
 from inference.runtime.process_memory import held_mb, peak_mb
 
 MIB = 2**20
+FAR_ABOVE = 1.5
+"""How many times what was planned a step takes, at least, where that is explained."""
 CLEAR = Path("/proc/self/clear_refs")
 """Where Linux is told to look for the most memory anew; 5 says so."""
 
@@ -24,6 +26,13 @@ class StepCost:
     lasted_s: float
     """From the first micro-batch to the end of the last one's gradients."""
     step_mb: float
+
+
+def beside_plan(step_mb: float, planned_mb: float) -> str:
+    """What was planned for a step that takes `step_mb`, both MiB, and why that was far too little."""
+    if step_mb <= FAR_ABOVE * planned_mb:
+        return f"planned {planned_mb:.0f}"
+    return f"planned {planned_mb:.0f}, without what threads and libraries take: most of a small network's"
 
 
 class StageMeter:

@@ -35,6 +35,24 @@ def test_both_ways_are_trained_scored_and_timed(cubes, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("is_used", [False, True])
+def test_what_cannot_be_compared_is_refused_by_its_option(cubes, tmp_path, capsys, is_used):
+    """Of eight steps, two an epoch, none is left to wait in; and what is in the folder may be of others."""
+    recipe, output = tmp_path / "recipe.yaml", tmp_path / "bench"
+    recipe.write_text(yaml.safe_dump(DOCUMENT))
+    if is_used:
+        output.mkdir()
+        (output / "baseline.yaml").touch()
+    test = write_dataset(tmp_path / "test", side=24)
+    call = ["benchmark", "accelerated", str(recipe), "--data", str(cubes), "--test", str(test)]
+    assert main([*call, "--output", str(output), "--device", "cpu"]) == 2
+    told = capsys.readouterr().err
+    if is_used:
+        assert told == f"error: --output: {output} is not empty; choose a new folder\n"
+    else:
+        assert told.startswith("error: --window-epochs: the baseline's 4 epochs are no more than the 20 of")
+
+
 def test_cases_to_judge_by_that_are_trained_on_are_refused(cubes, tmp_path, capsys):
     """Before anything is trained or written."""
     recipe, output = tmp_path / "recipe.yaml", tmp_path / "bench"

@@ -19,7 +19,7 @@ from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.loading import load_recipe, replace_field
-from training.recipes.stopping_options import FixedSteps
+from training.recipes.stopping_options import Converged, FixedSteps
 from training.runs.checkpoints import load_checkpoint
 from training.runs.device import find_device
 from training.runs.run_files import BEST, LAST
@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.seeds < 1:
         raise RecipeError(f"--seeds: must be 1 or more, is {arguments.seeds}")
+    if arguments.output.exists() and any(arguments.output.iterdir()):
+        raise RecipeError(f"--output: {arguments.output} is not empty; choose a new folder")
     refuse_common_images(labelled_cases(arguments.data), labelled_cases(arguments.test), "judged by")
     recipes = _write_recipes(arguments)
     # Both ways find resampled cases on disk, so that neither pays for them.
@@ -78,9 +80,14 @@ def _write_recipes(arguments: argparse.Namespace) -> dict[str, Path]:
     else:
         epochs = recipe.stopping.epochs
     faster = arguments.output / "accelerated.yaml"
-    write_document(
-        faster, accelerated_document(document, epochs, arguments.window_epochs, arguments.slope_per_epoch)
-    )
+    workflow = accelerated_document(document, epochs, arguments.window_epochs, arguments.slope_per_epoch)
+    write_document(faster, workflow)
+    decay = workflow["stopping"].get("anneal_epochs", Converged.anneal_epochs)
+    if decay >= epochs:
+        raise RecipeError(
+            f"--window-epochs: the baseline's {epochs} epochs are no more than the {decay} of the decay; "
+            "give fewer, or a longer baseline"
+        )
     load_recipe(str(faster), data=arguments.data)
     return {"baseline": path, "accelerated": faster}
 
