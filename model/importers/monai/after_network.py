@@ -10,6 +10,9 @@ from model.manifest.clean_up import CleanUpStep, LargestComponent
 from model.manifest.fusion import MeanFusion
 from model.manifest.output import Activation, Output, Sigmoid, Softmax
 
+TYPES = ("EnsureType", "CastToType")
+"""Transforms that change how the same numbers are kept."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class After:
@@ -31,8 +34,8 @@ def after_of(chain: Chain, *, resampled: bool) -> After:
     Raises:
         RefusedModelError: a transform, an argument of one, or their order cannot be expressed.
     """
-    known = ("Activations", "Invert", "AsDiscrete", "KeepLargestConnectedComponent", "EnsureType")
-    steps = [step for step in chain.after if step.name != "EnsureType"]
+    known = ("Activations", "Invert", "AsDiscrete", "KeepLargestConnectedComponent", *TYPES)
+    steps = [step for step in chain.after if step.name not in TYPES]
     for step in steps:
         if step.name not in known:
             raise step.refuse(f"cannot be expressed; known are {', '.join(known)}")

@@ -106,7 +106,7 @@ def _turns(step: Step, reading: _Reading) -> None:
 
 def _crops(step: Step, reading: _Reading) -> None:
     step.check_known(
-        source_key=(), select_fn=(None,), channel_indices=(None,), margin=(), allow_smaller=(False, True),
+        select_fn=(None,), channel_indices=(None,), margin=(), allow_smaller=(False, True),
         k_divisible=(1, [1, 1, 1]), mode=("constant",), lazy=(False,),
     )  # fmt: skip
     if reading.spacing is not None or reading.intensity is not None:
@@ -189,6 +189,7 @@ READERS = {
     "LoadImage": _loads,
     "EnsureChannelFirst": _loads,
     "EnsureType": _loads,
+    "CastToType": _loads,
     "Orientation": _turns,
     "CropForeground": _crops,
     "Spacing": _spaces,

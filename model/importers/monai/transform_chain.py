@@ -3,6 +3,7 @@
 Both a manifest is made of it and, to compare with, MONAI's own classes (`eval.verification.monai_program`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +15,29 @@ TARGET, DISABLED = "_target_", "_disabled_"
 REMARKS = ("_desc_", "_requires_")
 WITHOUT_EFFECT = (
     *("device", "sw_device", "progress", "sw_batch_size", "cache_roi_weight_map", "cpu_thresh"),
-    *("buffer_steps", "buffer_dim", "reader", "allow_missing_keys", "transform", "orig_keys", "meta_keys"),
-    *("orig_meta_keys", "meta_key_postfix", "to_tensor", "dtype", "data_type", "track_meta", "image_only"),
+    *("buffer_steps", "buffer_dim", "reader", "allow_missing_keys", "transform", "meta_keys"),
+    *("orig_meta_keys", "meta_key_postfix", "to_tensor", "data_type", "track_meta", "image_only"),
     *("start_coord_key", "end_coord_key", "ensure_channel_first", "ensure_typed", "wrap_sequence"),
 )
 """Arguments that say where and on what something is computed, or how the result is kept; not what it is."""
 TRANSFORMS = (
-    *("LoadImage", "EnsureChannelFirst", "EnsureType", "Orientation", "CropForeground", "Spacing"),
-    *("ScaleIntensityRange", "NormalizeIntensity", "Activations", "AsDiscrete", "Invert", "SaveImage"),
-    "KeepLargestConnectedComponent",
+    *("LoadImage", "EnsureChannelFirst", "EnsureType", "CastToType", "Orientation", "CropForeground"),
+    *("Spacing", "ScaleIntensityRange", "NormalizeIntensity", "Activations", "AsDiscrete", "Invert"),
+    *("SaveImage", "KeepLargestConnectedComponent"),
 )
 """What is known here."""
 SUFFIXES = ("Dict", "D", "d")
 """How MONAI ends the names of transforms that work on dictionaries."""
+PREDICTED = "pred"
+"""The key at which MONAI's evaluator puts what the network gives."""
+ABOUT_KEYS = ("keys", "source_key", "orig_keys", "dtype")
+"""Arguments that `on_one_image` checks, after which they say nothing more."""
+TYPE = re.compile(r"\$?\s*(?:(?:torch|np|numpy)\.)?([a-z]+[0-9]*)")
+"""A type of numbers as configurations write it: `$torch.float32`, `float32`, `$np.uint8`."""
+FLOATS = ("float32", "float64", "float", "double")
+"""Types that keep voxels as the engine does, in float32 at least."""
+SEE = "see docs/bring-your-own-model.md"
+"""Where it stands what is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +50,12 @@ class Step:
     """Those that have an effect."""
     where: str
     """Its place, for messages."""
+    key: str | None = None
+    """What it works on, e.g. `image`; None where it does not say."""
+    source: str | None = None
+    """What it looks at to find what to do (`source_key`, `orig_keys`); None where it does not say."""
+    dtype: str | None = None
+    """The type of the voxels that it gives; None where it does not say."""
 
     def refuse(self, why: str) -> RefusedModelError:
         """The refusal that names this step."""
@@ -71,6 +88,29 @@ class Chain:
     """Transforms of what the network gives."""
     where: str
     """The file that says so, for messages."""
+
+    def on_one_image(self) -> "Chain":
+        """The same, where each step works on the image that is loaded, or on what the network gives.
+
+        Raises:
+            RefusedModelError: a step works on, or looks at, something else, or rounds the voxels.
+        """
+        image = next((step.key for step in self.before if step.key is not None), None)
+        for steps, key in ((self.before, image), (self.after, PREDICTED)):
+            for step in steps:
+                if step.key not in (None, key):
+                    raise step.refuse(f"works on {step.key}, not on {key}, which cannot be expressed")
+                if step.source not in (None, image):
+                    raise step.refuse(f"looks at {step.source}, not at {image}, which cannot be expressed")
+        names = [step.name for step in self.after]
+        # Labels are whole numbers already.
+        scores = self.after[: names.index("AsDiscrete")] if "AsDiscrete" in names else self.after
+        for step in (*self.before, *scores):
+            if step.dtype not in (None, *FLOATS):
+                raise step.refuse(
+                    f"has dtype {step.dtype}, which rounds; set dtype to float32 if it need not"
+                )
+        return self
 
     def as_json(self) -> dict[str, Any]:
         """The same as a configuration of MONAI's classes, without expressions."""
@@ -144,12 +184,40 @@ def step_of(config: ConfigValues, value: Any, path: str) -> Step:  # noqa: ANN40
     arguments = {
         key: config.resolved(part, f"{path}#{key}")
         for key, part in value.items()
-        if key not in (TARGET, DISABLED, *REMARKS, *WITHOUT_EFFECT)
+        if key not in (TARGET, DISABLED, *REMARKS, *WITHOUT_EFFECT, *ABOUT_KEYS)
     }
-    keys = arguments.pop("keys", None)
-    if isinstance(keys, list) and len(keys) > 1:
+    source = "orig_keys" if name == "Invert" else "source_key"
+    return Step(
+        name=name,
+        arguments=arguments,
+        where=f"{config.where}: {path}",
+        key=_key(config, value, path, "keys"),
+        source=_key(config, value, path, source),
+        dtype=_type_of(config, value.get("dtype"), f"{path}#dtype"),
+    )
+
+
+def _key(config: ConfigValues, value: Mapping[str, Any], path: str, name: str) -> str | None:
+    """The one key that an argument names; None where it names none."""
+    found = config.resolved(value.get(name), f"{path}#{name}")
+    if isinstance(found, list) and len(found) > 1:
         raise RefusedModelError(f"{config.where}: {path} works on several keys, which cannot be expressed")
-    return Step(name=name, arguments=arguments, where=f"{config.where}: {path}")
+    key = found[0] if isinstance(found, list) and found else found
+    if key is not None and not isinstance(key, str):
+        raise RefusedModelError(f"{config.where}: {path} has {name} {str(found)[:60]}, which is no key")
+    return key
+
+
+def _type_of(config: ConfigValues, value: Any, path: str) -> str | None:  # noqa: ANN401 - see `ConfigValues.raw`
+    """The type of numbers that a text names, without running it; None where there is none."""
+    if isinstance(value, str) and value[:1] == "@" and value[1:] in config:
+        value = config.raw(value[1:])
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    named = TYPE.fullmatch(value) if isinstance(value, str) else None
+    if named is not None:
+        return named.group(1)
+    found = config.resolved(value, path)
+    return None if found is None else str(found)[:60]
 
 
 def _name_of(value: Any, config: ConfigValues, path: str) -> str:  # noqa: ANN401 - see `ConfigValues.raw`

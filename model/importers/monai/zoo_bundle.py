@@ -57,7 +57,7 @@ def read_zoo_bundle(place: Place, checkpoint: str | None) -> FoundModel:
         inferer=step_of(config, config.followed(config.raw("inferer"), "inferer"), "inferer"),
         after=steps_at(config, "postprocessing", WRITING),
         where=config.where,
-    )
+    ).on_one_image()
     metadata = read_json(place / METADATA) if (place / METADATA).is_file() else {}
     described = ConfigValues(metadata, str(place / METADATA))
     inputs, outputs = (_first(described, f"network_data_format#{side}") for side in ("inputs", "outputs"))

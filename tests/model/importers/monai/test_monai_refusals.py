@@ -104,6 +104,8 @@ def changed(path, value):
 
 BEFORE, AFTER = ("preprocessing", "transforms"), ("postprocessing", "transforms")
 LARGEST = {"_target_": "KeepLargestConnectedComponentd"}
+CROP = {"_target_": "CropForegroundd", "keys": "image"}
+CAST = {"_target_": "CastToTyped", "keys": "image"}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,17 @@ LARGEST = {"_target_": "KeepLargestConnectedComponentd"}
         ((*BEFORE, 4, "b_min"), None, "cannot be expressed; write both"),
         ((*BEFORE, 1), {"_target_": "Spacingd", "pixdim": 1}, "Orientation after Spacing"),
         ((*BEFORE, 5), {"_target_": "CropForegroundd"}, "CropForeground after Spacing"),
+        ((*BEFORE, 4, "keys"), "prior", "ScaleIntensityRange works on prior, not on image"),
+        ((*BEFORE, 4, "keys"), ["image", "prior"], "works on several keys"),
+        ((*BEFORE, 4, "keys"), 1, "has keys 1, which is no key"),
+        ((*BEFORE, 1), CROP | {"source_key": "body_mask"}, "CropForeground looks at body_mask, not at image"),
+        ((*AFTER, 0, "keys"), "image", "Activations works on image, not on pred"),
+        ((*AFTER, 1, "orig_keys"), "prior", "Invert looks at prior, not at image"),
+        ((*BEFORE, 5, "dtype"), "$torch.uint8", "EnsureType has dtype uint8, which rounds"),
+        ((*BEFORE, 0, "dtype"), "$np.int16", "LoadImage has dtype int16, which rounds"),
+        ((*BEFORE, 5), CAST | {"dtype": "torch.float16"}, "CastToType has dtype float16, which rounds"),
+        ((*AFTER, 0, "dtype"), "$torch.uint8", "Activations has dtype uint8, which rounds"),
+        ((*BEFORE, 5, "dtype"), "$torch.uint8 if @a else None", "an expression, which is not run"),
         (("inferer", "padding_mode"), "replicate", "has padding_mode replicate"),
         (("inferer", "overlap"), [0.5, 0.5, 0.25], "differ between axes"),
         (("inferer", "sigma_scale"), 0, "has sigma_scale 0; must be above 0"),
@@ -142,6 +155,36 @@ def test_configurations_of_the_zoo(path, value, complaint, capsys, tmp_path):
     folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
     (folder / "configs" / "inference.json").write_text(json.dumps(changed(path, value)), encoding="utf-8")
     assert complaint in refused(capsys, tmp_path, folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ((*BEFORE, 5, "dtype"), "$torch.float32"),
+        ((*BEFORE, 5, "dtype"), "$None"),
+        ((*BEFORE, 5, "dtype"), None),
+        ((*BEFORE, 3, "dtype"), ["$np.float64"]),
+        ((*BEFORE, 5), CAST | {"dtype": "$torch.float32"}),
+        ((*BEFORE, 1), CROP | {"source_key": "image"}),
+        ((*AFTER, 2, "dtype"), "$torch.uint8"),
+        ((*AFTER, 3), {"_target_": "CastToTyped", "keys": ["pred"], "dtype": "$torch.uint8"}),
+    ],
+)
+def test_types_and_keys_that_change_nothing(path, value, tmp_path):
+    chain = find_monai(write_zoo_bundle(tmp_path / "zoo", changed(path, value)), (), None).members[0].chain
+    assert before_of(chain, 1).member.kept_spacing
+    assert after_of(chain, resampled=True).fusion.of == "probabilities"
+
+
+def test_the_image_may_have_any_name(tmp_path):
+    """What MONAI's own classes are given has one name, since only one thing is worked on."""
+    config = copy.deepcopy(SMALL)
+    for step in config["preprocessing"]["transforms"]:
+        step["keys"] = ["scan"]
+    config["postprocessing"]["transforms"][1]["orig_keys"] = "scan"
+    chain = find_monai(write_zoo_bundle(tmp_path / "zoo", config), (), None).members[0].chain
+    assert chain.on_one_image() is chain
+    assert {step["keys"] for step in chain.as_json()["preprocessing"]} == {"image"}
 
 
 @pytest.mark.parametrize("given", [{}, {"b_min": 0}, {"b_max": 5}])
