@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.importers.monai.transform_chain import Chain, Step
+from model.importers.monai.transform_chain import SEE, Chain, Step
 from model.importers.refusals import RefusedModelError
 from model.labels import BACKGROUND
 from model.manifest.clean_up import CleanUpStep, LargestComponent
@@ -38,7 +38,7 @@ def after_of(chain: Chain, *, resampled: bool) -> After:
     steps = [step for step in chain.after if step.name not in TYPES]
     for step in steps:
         if step.name not in known:
-            raise step.refuse(f"cannot be expressed; known are {', '.join(known)}")
+            raise step.refuse(f"cannot be expressed; known are {', '.join(known)}; {SEE}")
     names = [step.name for step in steps]
     of_name = dict(zip(names, steps, strict=True))
     if len(of_name) != len(names):
@@ -76,9 +76,15 @@ def _check_inverted(chain: Chain, names: Sequence[str], of_name: dict[str, Step]
     inverted.check_known(nearest_interp=(False, True, [False], [True]), post_func=(None,))
     nearest = inverted.arguments.get("nearest_interp", True) in (True, [True])
     if resampled and names.index("Invert") > names.index("AsDiscrete"):
-        raise inverted.refuse("after AsDiscrete resamples labels, which cannot be expressed")
+        raise inverted.refuse(
+            "after AsDiscrete resamples labels, which cannot be expressed; put it before AsDiscrete and set "
+            f"nearest_interp to false to import the model with scores resampled instead; {SEE}"
+        )
     if resampled and nearest:
-        raise inverted.refuse("with nearest_interp cannot be expressed; known is nearest_interp: false")
+        raise inverted.refuse(
+            "with nearest_interp, which is true unless it is set, cannot be expressed; set nearest_interp to "
+            f"false to import the model with scores resampled linearly instead; {SEE}"
+        )
 
 
 def chain_turns(chain: Chain) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from model.importers.monai.step_numbers import as_number, in_order, number, three
-from model.importers.monai.transform_chain import Chain, Step
+from model.importers.monai.transform_chain import SEE, Chain, Step
 from model.manifest.document import Preprocessing
 from model.manifest.intensity import (
     Intensity,
@@ -65,7 +65,7 @@ def before_of(chain: Chain, channels: int) -> Before:
     for step in chain.before:
         reader = READERS.get(step.name)
         if reader is None:
-            raise step.refuse(f"cannot be expressed; known are {', '.join(READERS)}")
+            raise step.refuse(f"cannot be expressed; known are {', '.join(READERS)}; {SEE}")
         reader(step, reading)
     axes, spacing = reading.axes or STORED_AXES, reading.spacing
     resampled_later = reading.intensity_first and spacing is not None

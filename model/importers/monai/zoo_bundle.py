@@ -11,13 +11,15 @@ from pathlib import Path
 from model.importers.foreign_fields import Place, below, read_json
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
-from model.importers.monai.transform_chain import TARGET, Chain, step_of, steps_at
+from model.importers.monai.transform_chain import SEE, TARGET, Chain, step_of, steps_at
 from model.importers.refusals import RefusedModelError
 from model.networks.from_monai import with_plain_norm
 
 CONFIGS = tuple(f"configs/inference.{suffix}" for suffix in ("json", "yaml", "yml"))
 METADATA = "configs/metadata.json"
 DEFAULT_CHECKPOINT = "models/model.pt"
+TORCHSCRIPT = "models/model.ts"
+"""What newer bundles hold beside the checkpoint, or alone: the network as a program."""
 DEPTH = 1
 """How many folders deep a bundle is looked for."""
 WRITING = ("SaveImage",)
@@ -48,7 +50,8 @@ def read_zoo_bundle(place: Place, checkpoint: str | None) -> FoundModel:
         checkpoint: file in it; None for `models/model.pt`.
 
     Raises:
-        RefusedModelError: its configuration cannot be read, or holds what cannot be read without running it.
+        RefusedModelError: its configuration cannot be read, or holds what cannot be read without running it;
+            or it has TorchScript and no checkpoint.
     """
     config = read_config(next(place / name for name in CONFIGS if (place / name).is_file()))
     chain = Chain(
@@ -58,6 +61,11 @@ def read_zoo_bundle(place: Place, checkpoint: str | None) -> FoundModel:
         after=steps_at(config, "postprocessing", WRITING),
         where=config.where,
     ).on_one_image()
+    if checkpoint is None and not (place / DEFAULT_CHECKPOINT).is_file() and (place / TORCHSCRIPT).is_file():
+        raise RefusedModelError(
+            f"{place}: holds {TORCHSCRIPT} alone, which is TorchScript, a program that is not read; export "
+            f"the state_dict of its network as {DEFAULT_CHECKPOINT} ({SEE})"
+        )
     metadata = read_json(place / METADATA) if (place / METADATA).is_file() else {}
     described = ConfigValues(metadata, str(place / METADATA))
     inputs, outputs = (_first(described, f"network_data_format#{side}") for side in ("inputs", "outputs"))

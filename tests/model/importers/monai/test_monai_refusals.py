@@ -142,8 +142,11 @@ CAST = {"_target_": "CastToTyped", "keys": "image"}
         ((*AFTER, 3), LARGEST | {"applied_labels": [[1]]}, "must be numbers of labels"),
         ((*AFTER, 1), ..., "postprocessing has no Invert"),
         ((*AFTER, 2), ..., "postprocessing has no AsDiscrete"),
-        ((*AFTER, 1, "nearest_interp"), True, "with nearest_interp cannot be expressed"),
-        ((*AFTER, 0), {"_target_": "Lambdad"}, "Lambda"),
+        ((*AFTER, 1, "nearest_interp"), True, "set nearest_interp to false to import the model"),
+        ((*AFTER, 1, "nearest_interp"), ..., "set nearest_interp to false to import the model"),
+        ((*AFTER, 0), {"_target_": "Lambdad"}, "Lambdad cannot be expressed; known are Activations"),
+        ((*AFTER, 0), {"_target_": "Lambdad"}, "; see docs/bring-your-own-model.md"),
+        ((*BEFORE, 4), {"_target_": "ScaleIntensityd"}, "; see docs/bring-your-own-model.md"),
         (("network_def", "_target_"), "SwinUNETR", "network SwinUNETR is not known; known are UNet"),
         (("network_def", "_target_"), "os.system", "network os.system is not known"),
         (("network_def", "spatial_dims"), 2, "has spatial_dims 2; known is 3"),
@@ -271,6 +274,24 @@ def test_checkpoints(capsys, tmp_path, monkeypatch):
     line = refused(capsys, tmp_path, folder)
     assert "is TorchScript, a program that would have to be run" in line
     assert "use `import onnx`" in line
+
+
+def test_torchscript_alone(capsys, tmp_path):
+    folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
+    (folder / "models" / "model.pt").rename(folder / "models" / "model.ts")
+    line = refused(capsys, tmp_path, folder)
+    assert "holds models/model.ts alone, which is TorchScript" in line
+    assert "export the state_dict of its network as models/model.pt" in line
+
+
+def test_labels_resampled_by_monai(tmp_path):
+    """`Invert` after `AsDiscrete`: the refusal says what to do."""
+    config = copy.deepcopy(SMALL)
+    steps = config["postprocessing"]["transforms"]
+    steps[1], steps[2] = steps[2], steps[1]
+    chain = find_monai(write_zoo_bundle(tmp_path / "zoo", config), (), None).members[0].chain
+    with pytest.raises(RefusedModelError, match="put it before AsDiscrete and set nearest_interp to false"):
+        after_of(chain, resampled=True)
 
 
 def test_a_zip_of_several_bundles(capsys, tmp_path):
