@@ -6,17 +6,15 @@ nnU-Net's checkpoints hold most tensors two or three times under other names (`a
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
-from model.importers.finite_weights import check_finite_weights
-from model.importers.refusals import RefusedModelError
+from model.importers.filled_network import filled, plain_names
 from model.networks.build import build
 from model.networks.levels import FULL_RESOLUTION
 from model.networks.unet_specs import PlainUNetSpec, ResidualUNetSpec
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What DDP and `torch.compile` put before each name."""
+FLAT_KERNEL = 4
+"""Axes of a flat network's convolution: channels out and in, height, width."""
 
 
 def nnunet_name(name: str, spec: PlainUNetSpec | ResidualUNetSpec) -> str:
@@ -62,33 +60,21 @@ def network_of(
         RefusedModelError: a tensor is missing, of another shape, or left over: it is another network; or one
             holds NaN.
     """
-    given = {_plain(name): tensor for name, tensor in weights.items()}
     network = build(spec)
-    used = set()
-    with torch.no_grad():
-        for ours, parameter in network.named_parameters():
-            name = nnunet_name(ours, spec)
-            tensor = given.get(name)
-            if not isinstance(tensor, Tensor):
-                raise RefusedModelError(f"{where}: has no {name}, so it is not the network of the plans")
-            if tensor.ndim == parameter.ndim - 1 and tensor.ndim > 1:
-                tensor = tensor.unsqueeze(2)
-            if tensor.shape != parameter.shape:
-                found, wanted = (list(each.shape) for each in (tensor, parameter))
-                raise RefusedModelError(f"{where}: {name} is {found}, the plans want {wanted}")
-            check_finite_weights(name, tensor, where)
-            parameter.copy_(tensor)
-            used.add(name)
-    left = sorted(name for name in given if name not in used and not _is_known_copy(name))
-    if left:
-        raise RefusedModelError(f"{where}: holds {left[0]}, which the network of the plans has not")
-    return network.eval()
+    names = {ours: nnunet_name(ours, spec) for ours in network.state_dict()}
+    wanted = set(names.values())
+    given = {
+        name: _thick(tensor)
+        for name, tensor in plain_names(weights).items()
+        if name in wanted or not _is_known_copy(name)
+    }
+    return filled(network, given, names.__getitem__, where, "the plans")
 
 
-def _plain(name: str) -> str:
-    for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
+def _thick(tensor: object) -> object:
+    if isinstance(tensor, Tensor) and tensor.ndim == FLAT_KERNEL:
+        return tensor.unsqueeze(2)
+    return tensor
 
 
 def _is_known_copy(name: str) -> bool:

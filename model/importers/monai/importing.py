@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.bundle import ModelBundle
-from model.importers.finite_weights import check_finite_weights
+from model.importers.filled_network import filled, plain_names
 from model.importers.foreign_fields import Place
 from model.importers.monai.after_network import After, after_of, clean_up_of, output_of
 from model.importers.monai.auto3dseg_folds import find_auto3dseg, of_checkpoint, read_auto3dseg
@@ -34,8 +34,6 @@ from model.onnx_export.revision import git_revision
 
 WEIGHTS = ("state_dict", "model", "network")
 """What checkpoints call the weights, where they hold more than these."""
-PREFIX = "module."
-"""What DDP puts before each name."""
 CONFIG_FILE = "monai.json"
 
 logger = logging.getLogger(__name__)
@@ -47,7 +45,6 @@ class _Trained:
 
     found: FoundMember
     network: nn.Module
-    weights: Mapping[str, Tensor]
 
 
 def find_monai(given: Path, folds: Sequence[str], checkpoint: str | None) -> FoundModel:
@@ -178,7 +175,7 @@ def write_monai_config(
     model = find_monai(given, folds, checkpoint)
     trained = [_train_of(found) for found in model.members]
     for each in trained:
-        torch.save(dict(each.weights), folder / f"{each.found.name}.pt")
+        torch.save(dict(each.network.state_dict()), folder / f"{each.found.name}.pt")
     config: dict[str, Any] = model.members[0].chain.as_json()
     config["priority"] = None if priority is None else list(priority)
     config["weights"] = [f"{each.found.name}.pt" for each in trained]
@@ -200,27 +197,14 @@ def _train_of(found: FoundMember) -> _Trained:
     except ValueError as error:
         raise RefusedModelError(f"{where}: {error}") from error
     logger.info("reading %s", found.checkpoint)
-    weights = _weights_of(found.checkpoint)
-    wanted = network.state_dict()
-    for name, tensor in wanted.items():
-        given = weights.get(name)
-        if given is None:
-            raise RefusedModelError(f"{found.checkpoint}: has no {name}, so it is not the network of {where}")
-        if given.shape != tensor.shape:
-            shapes = f"{list(given.shape)}, the network wants {list(tensor.shape)}"
-            raise RefusedModelError(f"{found.checkpoint}: {name} is {shapes}")
-        check_finite_weights(name, given, found.checkpoint)
-    left = sorted(weights.keys() - wanted.keys())
-    if left:
-        raise RefusedModelError(f"{found.checkpoint}: holds {left[0]}, which the network of {where} has not")
-    network.load_state_dict(weights)
-    return _Trained(found=found, network=network, weights=weights)
+    filled(network, _weights_of(found.checkpoint), str, found.checkpoint, where)
+    return _Trained(found=found, network=network)
 
 
 def _weights_of(checkpoint: Place) -> dict[str, Tensor]:
     held = read_checkpoint(checkpoint)
     inside = next((held[name] for name in WEIGHTS if isinstance(held.get(name), Mapping)), held)
-    weights = {str(name).removeprefix(PREFIX): tensor for name, tensor in inside.items()}
+    weights = plain_names(inside)
     if not weights or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise RefusedModelError(f"{checkpoint}: holds no weights of a network")
     return weights

@@ -347,7 +347,7 @@ def set_in_configuration(name, value):
         (set_in_architecture("norm_op", "torch.nn.BatchNorm3d"), "has norm_op torch.nn.BatchNorm3d"),
         (set_in_architecture("dropout_op", "torch.nn.Dropout3d"), "has dropout_op torch.nn.Dropout3d"),
         (set_in_architecture("squeeze_excitation", True), "has squeeze_excitation True, which is unknown"),
-        (set_in_architecture("features_per_stage", [8, 16, 32]), "the plans want"),
+        (set_in_architecture("features_per_stage", [8, 16, 32]), "by the plans"),
         (set_in_configuration("normalization_schemes", ["Mine"]), "normalization Mine is unknown"),
         (set_in_configuration("preprocessor_name", "Mine"), "preprocessor_name is Mine"),
         (set_in_configuration("resampling_fn_data", "mine"), "resampling_fn_data is mine"),

@@ -13,7 +13,7 @@ from model.__main__ import main
 from model.importers.monai.after_network import after_of, clean_up_of, output_of
 from model.importers.monai.before_network import before_of
 from model.importers.monai.config_values import ConfigValues
-from model.importers.monai.importing import find_monai
+from model.importers.monai.importing import find_monai, write_monai_config
 from model.importers.monai.transform_chain import Chain, Step
 from model.importers.refusals import RefusedModelError
 from model.manifest.clean_up import LargestComponent
@@ -86,6 +86,19 @@ def test_weights_that_are_no_numbers(capsys, tmp_path):
     torch.save(held, path)
     line = refused(capsys, tmp_path, tmp_path / "work")
     assert f"model.pt: {name} holds infinity: its training diverged" in line
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_weights_of_wrapped_networks(wrapper, tmp_path):
+    """DDP and `torch.compile` put a word before each name."""
+    folder = write_zoo_bundle(tmp_path / "zoo", SMALL)
+    path = folder / "models" / "model.pt"
+    held = torch.load(path, weights_only=True)
+    torch.save({"model": {f"{wrapper}{name}": tensor for name, tensor in held.items()}}, path)
+    write_monai_config(folder, (), None, tmp_path)
+    written = torch.load(tmp_path / "network.pt", weights_only=True)
+    assert written.keys() == held.keys()
+    assert all(torch.equal(written[name], held[name]) for name in held)
 
 
 def changed(path, value):
