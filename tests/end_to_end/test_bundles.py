@@ -109,7 +109,7 @@ SPOILED = {
     "unknown kind": (
         unknown_kind,
         "manifest.json",
-        "fusion.kind: must be one of mean, first_then_organs, cleaned_groups, is 'staple'",
+        "must be one of mean, first_then_organs, cleaned_groups, restored_ensembles, is 'staple'",
     ),
     "altered file": (alter, "member.onnx", "was altered"),
     "symbolic link": (link, "member.onnx", "no regular file"),

@@ -146,9 +146,11 @@ def test_a_run_that_is_ended_finishes_its_step_and_goes_on_from_it(
             os.kill(os.getpid(), number)
         return does(run, *more)
 
+    was = signal.signal(number, signal.SIG_DFL)  # What runs in the background may ignore Ctrl-C.
     with monkeypatch.context() as patched:
         patched.setattr(loop, ended_in, ends)
         assert main(call("cut")) == 128 + number
+    signal.signal(number, was)
     assert f"; the last checkpoint is of step {step}: go on from it with --resume" in capsys.readouterr().err
     assert load_checkpoint(tmp_path / "cut" / LAST)[1].step == step
     assert main([*call("cut"), "--resume"]) == 0
