@@ -15,7 +15,7 @@ from typing import BinaryIO
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
 from eval.measuring.container_log import LogPump, complaint_in
-from eval.measuring.docker_client import docker
+from eval.measuring.docker_client import check_image, docker
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
 from eval.measuring.probes import machine_oom_kills
@@ -32,6 +32,8 @@ NO_CONTAINER = "no such"
 """In what docker and podman say of a container, or object, that is not there."""
 DOCKER_FAILED = 125
 """Exit code with which docker reports a failure of its own."""
+NOT_STARTED = ("created", "initialized")
+"""States of a container of which no process has run."""
 LOCKS = (
     "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
     "--security-opt", "no-new-privileges", "--pids-limit", "4096", "--log-driver", "none",
@@ -105,7 +107,8 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
     A container that docker does not remove is named in the result; see `check_removed`.
 
     Raises:
-        JudgingError: docker could not start the container, for which the submission is not to blame.
+        JudgingError: docker does not work, or no longer has the image, for which the submission is not to
+            blame.
     """
     with tempfile.TemporaryDirectory(prefix="leanseg-case-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -176,6 +179,8 @@ class _Run:
     """Whether the container may still be running, since docker did not remove it."""
     _seen: bool = False
     """Whether docker has shown the container as running or ended."""
+    _refused: bool = False
+    """Whether docker has made the container and then could not start it."""
 
     def go(self, log: BinaryIO, watch: Callable[[int], None]) -> None:
         """Run the container, stop it after the time limit, and remove it in any case."""
@@ -263,11 +268,14 @@ class _Run:
         """Find out how the container ended, from itself or from the engine's events.
 
         A container with `--rm` has removed itself, and some engines then return 0 whatever its exit code was.
+        One that never started has an exit code too, which some engines take for 0.
         """
-        form = "{{.State.ExitCode}} {{.State.OOMKilled}}"
+        form = "{{.State.ExitCode}} {{.State.OOMKilled}} {{.State.Status}}"
         told = self._ask("container", "inspect", "--format", form, self.name)
         state = told.stdout.split() if told else []
-        if len(state) == 2 and self.exit_code != DOCKER_FAILED:
+        if len(state) == 3 and state[2] in NOT_STARTED:
+            self._refused, self.exit_code = True, self.exit_code or None
+        elif len(state) == 3 and self.exit_code != DOCKER_FAILED:
             self.exit_code, self.out_of_memory, self._seen = int(state[0]), state[1] == "true", True
         elif self.exit_code == 0:
             code = self._code_in_events()
@@ -292,7 +300,7 @@ class _Run:
     @property
     def never_started(self) -> bool:
         """Whether docker itself failed to start the container."""
-        return self.exit_code == DOCKER_FAILED and not self._seen
+        return self._refused or (self.exit_code == DOCKER_FAILED and not self._seen)
 
 
 def _ending(run: _Run, case: ContainerCase, folder: Path, kills: float | None) -> tuple[Status, str]:
@@ -303,11 +311,15 @@ def _ending(run: _Run, case: ContainerCase, folder: Path, kills: float | None) -
         case: its files.
         folder: holds what the container had as inputs and outputs.
         kills: processes of it that the kernel had killed for memory when last asked; None if nobody asked.
+
+    Raises:
+        JudgingError: docker does not work, or no longer has the image.
     """
     killed = int(kills or 0)
     said = complaint_in(case.log)
     if run.never_started:
-        raise JudgingError(f"docker could not start a container of {run.options.image}: {said}")
+        check_image(run.options.image)
+        return Status.FAILED, f"docker could not start it: {said}"
     if run.stopped:
         return Status.TIMEOUT, f"stopped after {run.options.limit_s:g} s"
     # The container's own counter is gone with it, often before its last rise was read, and some engines miss

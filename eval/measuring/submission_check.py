@@ -118,7 +118,7 @@ def check_cases(options: ContainerOptions, rules: RunRules, images: Sequence[Pat
     """Run a new container on each kind of CT, and on images of one's own; yields as they are done.
 
     Raises:
-        JudgingError: docker could not start a container, or not remove it.
+        JudgingError: docker does not work, or does not remove a container.
     """
     with tempfile.TemporaryDirectory(prefix="leanseg-check-") as name:
         folder = Path(name)

@@ -30,7 +30,7 @@ LABELS = np.full((3, 4, 5), 2, np.uint8)
 DOCKER = """#!/bin/sh
 here=@HERE@
 echo "$*" >> "$here/calls"
-note() { echo "$1" > "$here/state"; }
+note() { echo "$1 ${2:-exited}" > "$here/state"; }
 case "$1 $2" in
     "image inspect") exit 0 ;;
     "info "*) exit 0 ;;
@@ -45,6 +45,10 @@ case "$1 $2" in
             good*) cp "$file" "$out"; note "0 false" ;;
             quiet*) note "4 false"; exit 4 ;;
             oom*) cp "$file" "$out"; note "137 true"; exit 137 ;;
+            refused*) note "0 false" created; echo "Error: no user ghost" >&2; exit 125 ;;
+            unstarted*) note "0 false" created; echo "Error: no such shell" >&2; exit 127 ;;
+            untold*) note "0 false" created; exit 0 ;;
+            unmade*) echo "Error: no such device" >&2; exit 125 ;;
             hides*) cp "$file" "$out"; note "9 false"; exit 0 ;;
             removed*) echo "start" > "$here/events"; echo "die 3" >> "$here/events"; exit 0 ;;
             linked*) ln -s /etc/hostname "$out"; note "0 false" ;;
@@ -84,6 +88,11 @@ def options(**more) -> ContainerOptions:
         ("quiet", Status.FAILED, 4, "exit code 4: nothing was said"),
         ("oom", Status.OUT_OF_MEMORY, 137, "8g of memory"),
         ("hides", Status.FAILED, 9, "exit code 9"),  # the client said 0, the engine knows better
+        ("refused", Status.FAILED, 125, "docker could not start it: Error: no user ghost"),
+        ("unmade", Status.FAILED, 125, "docker could not start it: Error: no such device"),
+        # Podman states exit code 0 of a container of which no process has run, and with --rm returns it.
+        ("unstarted", Status.FAILED, 127, "docker could not start it: Error: no such shell"),
+        ("untold", Status.FAILED, None, "docker could not start it: nothing was said"),
         ("removed", Status.FAILED, 3, "exit code 3"),  # only the engine's events tell
         ("linked", Status.NO_OUTPUT, 0, "outputs/linked.nii.gz"),
         ("moved", Status.INVALID_OUTPUT, 0, "mm apart"),

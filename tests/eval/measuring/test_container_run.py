@@ -19,14 +19,16 @@ OPTIONS = ContainerOptions(image="team:latest", memory="8G", labels=FLARE23)
 # exit code from there.
 DOCKER = """#!/bin/sh
 case "$1 $2" in
-    "image inspect") [ "$5" = team ]; exit ;;
-    "info "*|"rm "*) exit 0 ;;
+    "image inspect") [ "$5" = team ] && [ ! -e "@HERE@/down" ]; exit ;;
+    "info "*) if [ -e "@HERE@/down" ]; then echo "no daemon" >&2; exit 1; fi ;;
+    "rm "*) exit 0 ;;
     "container run")
         for word; do case "$word" in *:/workspace/outputs/*) here=${word%%/outputs/*} ;; esac; done
         cd "$here" || exit 125
         case "$(ls inputs)" in
             fails*) echo "error: out of ideas" >&2; echo "1 case: 1 failed"; exit 3 ;;
-            broken*) echo "docker: no such device" >&2; exit 125 ;;
+            broken*) touch "@HERE@/down"; exit 125 ;;
+            ghost*) echo "docker: no user ghost" >&2; exit 125 ;;
             hungry*) exit 137 ;;
             hangs*) exec sleep 100000 ;;
             silent*) exit 0 ;;
@@ -43,7 +45,7 @@ esac
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "docker").write_text(DOCKER)
+    (tmp_path / "bin" / "docker").write_text(DOCKER.replace("@HERE@", str(tmp_path)))
     (tmp_path / "bin" / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
@@ -128,12 +130,24 @@ def test_a_case_that_hangs_is_stopped_and_costs_an_hour(folder):
     ("case", "image", "said"),
     [
         ("good", "other", "no such image"),
-        ("broken", "team", "could not start a container of team: docker: no such device"),
+        ("broken", "team", "docker does not work: no daemon"),
     ],
 )
 def test_a_fault_of_the_set_up_is_no_fault_of_the_submission(folder, capsys, case, image, said):
     assert run(folder, case, image=image) == 2
     assert said in capsys.readouterr().err
+
+
+def test_an_image_that_docker_does_not_start_fails_its_case_and_the_series_goes_on(folder, capsys):
+    assert run(folder, "ghost", "good") == 1
+    with (folder / "efficiency.csv").open(newline="") as stream:
+        rows = [(row["Name"], row["Status"], row["Remark"]) for row in csv.DictReader(stream)]
+    assert rows == [
+        ("ghost.nii.gz", "failed", "docker could not start it: docker: no user ghost"),
+        ("good.nii.gz", "ok", ""),
+    ]
+    assert run(folder, more=("--resume",)) == 1
+    assert "2 cases were run before" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--memory", "lots"), ("--memory", "0g"), ("--limit", "0")])

@@ -131,7 +131,7 @@ def test_a_killed_container_had_memory_enough_if_docker_and_the_kernel_say_so(
     `machine` is what the kernel has counted before and after the run.
     """
     if state:
-        (folder / "state").write_text(state)
+        (folder / "state").write_text(f"{state} exited")
     monkeypatch.setattr(container_run, "Sampler", Kernel)
     monkeypatch.setattr(Kernel, "kills", kills)
     monkeypatch.setattr(container_run, "machine_oom_kills", iter(machine).__next__)
