@@ -5,7 +5,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import BinaryIO
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
 from eval.measuring.container_log import LogPump, complaint_in
-from eval.measuring.docker_client import check_image, docker
+from eval.measuring.docker_client import PREFIX, check_image, docker, new_name
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
 from eval.measuring.probes import machine_oom_kills
@@ -66,7 +65,7 @@ class ContainerOptions:
     """Whether the engine returns 0 for a container that removes itself, whatever its exit code was."""
     stable_gpu_peak: bool = False
     """Whether the peak of GPU memory is the highest stable value, as FLARE22 had it."""
-    prefix: str = "leanseg-eval"
+    prefix: str = PREFIX
     """What names of containers begin with, by which a later run knows those that were left behind."""
 
 
@@ -118,7 +117,7 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         folder.chmod(0o755)
         (folder / "outputs").chmod(0o777)
         shutil.copyfile(case.image, folder / "inputs" / case.image.name)
-        run = _Run(options=options, folder=folder, name=f"{options.prefix}-{uuid.uuid4().hex[:12]}")
+        run = _Run(options=options, folder=folder, name=new_name(options.prefix))
         with (
             case.log.open("wb", buffering=0) as log,
             Sampler(SamplerOptions(gpu=options.gpu, container=True)) as sampler,

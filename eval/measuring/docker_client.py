@@ -1,10 +1,13 @@
 """What docker is asked beside running a case: its images, what it hides, containers that were left behind."""
 
 import subprocess
+import uuid
 
 from eval.eval_errors import JudgingError
 from eval.measuring.container_log import complaint
 
+PREFIX = "leanseg-eval"
+"""What names of containers begin with, by which those that were left behind are known."""
 PATIENCE_S = 60.0
 """Longest wait for an answer of docker itself."""
 TRIAL_CODE = 7
@@ -35,6 +38,26 @@ def docker(*arguments: str, patience_s: float | None = None) -> subprocess.Compl
         ) from error
 
 
+def new_name(prefix: str = PREFIX) -> str:
+    """A name for a container that no other one has."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+def run_and_remove(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`docker container run` of what ends at once; the container is removed, also if it never started.
+
+    Without `--rm` among the arguments, the exit code is the container's with every engine.
+
+    Raises:
+        JudgingError: there is no docker command, or it does not return in time.
+    """
+    name = new_name()
+    try:
+        return docker("container", "run", "--name", name, *arguments)
+    finally:
+        docker("rm", "--force", name)
+
+
 def check_image(image: str) -> str:
     """The digest of an image that docker has; others are refused, before any work is done.
 
@@ -55,7 +78,7 @@ def hides_exit_codes(image: str) -> bool:
 
     Podman behind the docker command does so. Then only the engine's events tell how a container ended.
     """
-    return docker("container", "run", "--rm", image, "/bin/sh", "-c", f"exit {TRIAL_CODE}").returncode == 0
+    return run_and_remove("--rm", image, "/bin/sh", "-c", f"exit {TRIAL_CODE}").returncode == 0
 
 
 def remove_containers(prefix: str) -> list[str]:

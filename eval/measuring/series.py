@@ -15,7 +15,7 @@ from typing import Any
 from eval.eval_errors import JudgingError
 from eval.files import file_sha256, read_csv
 from eval.measuring.container_run import ContainerCase, ContainerOptions, output_name, run_case
-from eval.measuring.docker_client import hides_exit_codes, remove_containers
+from eval.measuring.docker_client import PREFIX, hides_exit_codes, remove_containers
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import CT_SHA256, STATUS, efficiency_row, write_rows
 from eval.measuring.trace import write_trace
@@ -115,7 +115,7 @@ class Series:
     @property
     def _prefix(self) -> str:
         """What the names of its containers begin with, in all runs that write the same table."""
-        return f"leanseg-eval-{hashlib.sha256(bytes(self.results.resolve())).hexdigest()[:12]}"
+        return f"{PREFIX}-{hashlib.sha256(bytes(self.results.resolve())).hexdigest()[:12]}"
 
     def remove_left(self) -> list[str]:
         """Remove containers that a run that was killed has left behind; returns their names.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.measuring.container_run import ContainerCase, ContainerOptions, check_removed, output_name, run_case
-from eval.measuring.docker_client import docker
+from eval.measuring.docker_client import docker, run_and_remove
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.run_rules import RunRules
 from eval.measuring.trace import GPU, KERNEL_PEAK_MB, OWN_RAM
@@ -107,8 +107,7 @@ def check_entry(image: str) -> list[Finding]:
         ("predict.sh in the working directory is read by plain sh", ["/bin/sh", "-c", "sh -n predict.sh"]),
         ("/bin/bash is there, which starts it", ["/bin/bash", "-c", "true"]),
     ):
-        start = ("container", "run", "--rm", "--network", "none", "--entrypoint", words[0])
-        run = docker(*start, image, *words[1:])
+        run = run_and_remove("--network", "none", "--entrypoint", words[0], image, *words[1:])
         said = (run.stderr.strip().splitlines() or [""])[-1]
         found.append(_good(what) if run.returncode == 0 else _bad(f"not so: {what} ({said[:200]})"))
     return found
