@@ -27,7 +27,7 @@ from pathlib import Path
 from eval.eval_errors import JudgingError
 from eval.files import ANY_SUFFIX, check_is_folder, check_writable, is_image_name
 from eval.label_sets import LABEL_SETS_HELP, find_labels
-from eval.measuring.container_run import ContainerOptions, check_removed, output_name
+from eval.measuring.container_run import DISK_LIMIT_MB, ContainerOptions, check_removed, output_name
 from eval.measuring.docker_client import check_image
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import STATUS, efficiency_row
@@ -107,6 +107,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add("--memory-swap", metavar="SIZE", help="limit of memory and swap together (default: docker's)")
     add("--cpus", metavar="N", help="processors of a container, like 2 or 1.5 (default: all)")
     add("--limit", type=float, metavar="S", help="seconds after which a case is stopped (default: 3600)")
+    add(
+        "--disk-limit",
+        type=float,
+        default=DISK_LIMIT_MB,
+        metavar="MIB",
+        help="MiB that a case may write into outputs/, above which it is stopped (default: %(default)g)",
+    )
     add(
         "--labels",
         metavar="SET",
@@ -216,6 +223,8 @@ def _options(arguments: argparse.Namespace, image: str) -> ContainerOptions:
     limit_s = arguments.limit if arguments.limit is not None else rules.limit_s if rules else HOUR_S
     if limit_s <= 0:
         raise JudgingError(f"--limit is {limit_s:g}, must be more than 0 s")
+    if not arguments.disk_limit > 0:
+        raise JudgingError(f"--disk-limit is {arguments.disk_limit:g}, must be more than 0 MiB")
     labels = find_labels(arguments.labels) if arguments.labels else rules.labels if rules else FLARE23
     by_device = "8g" if arguments.gpu is None else "28g"
     stable = arguments.max_gpu == "stable" or (
@@ -229,6 +238,7 @@ def _options(arguments: argparse.Namespace, image: str) -> ContainerOptions:
         gpu=arguments.gpu,
         official=arguments.official_command,
         limit_s=limit_s,
+        disk_limit_mb=arguments.disk_limit,
         labels=labels,
         stable_gpu_peak=stable,
     )

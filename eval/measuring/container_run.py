@@ -1,5 +1,6 @@
 """Run a new container of a submission on one case, as organisers do, and find out how it ended."""
 
+import errno
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from typing import BinaryIO
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
 from eval.measuring.container_log import LogPump, complaint_in
+from eval.measuring.disk_use import disk_use_mb
 from eval.measuring.docker_client import PREFIX, check_image, docker, new_name
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
@@ -25,6 +27,10 @@ from model.labels import LabelSet
 
 EVENT_S = 5.0
 """Longest wait for docker's list of events that have happened already."""
+DISK_LIMIT_MB = 8192.0
+"""MiB that a case may write, unless somebody says otherwise; some keep intermediate files in outputs/."""
+LOOK_S = 1.0
+"""Seconds between two looks at what a container has written."""
 KILLED = 137
 """Exit code of a process that was killed."""
 NO_CONTAINER = "no such"
@@ -55,6 +61,8 @@ class ContainerOptions:
     """Whether containers are run exactly as the organisers do; otherwise they are locked down."""
     limit_s: float = 3600.0
     """Seconds after which a case is stopped."""
+    disk_limit_mb: float = DISK_LIMIT_MB
+    """MiB that a case may write into its folders, above which it is stopped."""
     labels: LabelSet
     """Labels that a valid label map may hold."""
     cpus: str | None = None
@@ -126,8 +134,7 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         trace = sampler.trace(run.start_s, run.end_s)
         status, remark = _ending(run, case, folder, trace.counters.get(OOM_KILLS))
         if status is Status.OK:
-            with atomic_path(case.output) as temporary:
-                shutil.copyfile(folder / "outputs" / case.output.name, temporary)
+            status, remark = _collect(folder / "outputs" / case.output.name, case.output, remark)
         parts = (remark, run.unanswered, sampling_remark(trace))
         remarks = printable("; ".join(part for part in parts if part))
         return CaseEfficiency(
@@ -139,6 +146,21 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
             stable_gpu_peak=options.stable_gpu_peak,
             left_container=run.name if run.left else "",
         )
+
+
+def _collect(written: Path, output: Path, remark: str) -> tuple[Status, str]:
+    """Copy a valid label map to where results are kept; how the case ended by that, and its fault.
+
+    What the case has written may fill the disk, to which its folder's removal puts an end.
+    """
+    try:
+        with atomic_path(output) as temporary:
+            shutil.copyfile(written, temporary)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return Status.FAILED, "beside what it has written, the disk has no room left to keep its label map"
+    return Status.OK, remark
 
 
 def check_removed(result: CaseEfficiency) -> None:
@@ -168,6 +190,8 @@ class _Run:
     """Exit code of the container; None if it was stopped, or if nobody knows it."""
     stopped: bool = False
     """Whether the time limit was over."""
+    overfull: bool = False
+    """Whether it has written more than it may."""
     out_of_memory: bool | None = None
     """Whether docker says that it was killed for memory; None if docker does not say."""
     machine_kills: int | None = None
@@ -196,9 +220,7 @@ class _Run:
         try:
             pump.start()
             follower.start()
-            self.exit_code = client.wait(self.options.limit_s)
-        except subprocess.TimeoutExpired:
-            self.stopped = True
+            self._wait(client)
         finally:
             self.end_s = time.monotonic()
             killed = machine_oom_kills()
@@ -216,6 +238,17 @@ class _Run:
                 pump.finish(STOPPED_S)
                 if follower.is_alive():
                     follower.join(STOPPED_S)
+
+    def _wait(self, client: subprocess.Popen[bytes]) -> None:
+        """Wait for the container's end, for the time limit, or until it has written more than it may."""
+        until_s = self.start_s + self.options.limit_s
+        allowed_mb = disk_use_mb(self.folder) + self.options.disk_limit_mb
+        while self.exit_code is None and not self.stopped and not self.overfull:
+            try:
+                self.exit_code = client.wait(max(0.0, min(LOOK_S, until_s - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                self.stopped = time.monotonic() >= until_s
+            self.overfull = disk_use_mb(self.folder) > allowed_mb
 
     def _follow(self, watch: Callable[[int], None]) -> None:
         """Pass the container's first process to `watch` as soon as it runs."""
@@ -319,6 +352,8 @@ def _ending(run: _Run, case: ContainerCase, folder: Path, kills: float | None) -
     if run.never_started:
         check_image(run.options.image)
         return Status.FAILED, f"docker could not start it: {said}"
+    if run.overfull:
+        return Status.FAILED, f"wrote more than {run.options.disk_limit_mb:g} MiB, which ends a case"
     if run.stopped:
         return Status.TIMEOUT, f"stopped after {run.options.limit_s:g} s"
     # The container's own counter is gone with it, often before its last rise was read, and some engines miss

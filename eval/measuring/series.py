@@ -26,7 +26,7 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 SHUFFLE_SEED = 20220101
 IMAGE_MARK = "{image}"
 """Stands for an image's name in the paths of several images."""
-NEWER_SETTINGS = ("max_gpu", "input", CT_SHA256)
+NEWER_SETTINGS = ("max_gpu", "input", CT_SHA256, "disk_limit_mb")
 """What older tables do not have beside them."""
 
 
@@ -100,6 +100,7 @@ class Series:
             "gpu": options.gpu,
             "official_command": options.official,
             "limit_s": options.limit_s,
+            "disk_limit_mb": options.disk_limit_mb,
             "labels": options.labels.name,
             "max_gpu": "stable" if options.stable_gpu_peak else "highest",
             "input": self._input,
