@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.measuring.container_run import ContainerOptions
+from eval.measuring.container_process import ContainerOptions
 from eval.measuring.run_rules import RUN_RULES
 from eval.measuring.submission_check import (
     Verdict,

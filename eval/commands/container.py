@@ -27,7 +27,8 @@ from pathlib import Path
 from eval.eval_errors import JudgingError
 from eval.files import ANY_SUFFIX, check_is_folder, check_writable, is_image_name
 from eval.label_sets import LABEL_SETS_HELP, find_labels
-from eval.measuring.container_run import DISK_LIMIT_MB, ContainerOptions, check_removed, output_name
+from eval.measuring.container_process import DISK_LIMIT_MB, ContainerOptions
+from eval.measuring.container_run import check_removed, output_name
 from eval.measuring.docker_client import check_image
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import STATUS, efficiency_row

@@ -14,7 +14,8 @@ from typing import Any
 
 from eval.eval_errors import JudgingError
 from eval.files import file_sha256, read_csv
-from eval.measuring.container_run import ContainerCase, ContainerOptions, output_name, run_case
+from eval.measuring.container_process import ContainerOptions
+from eval.measuring.container_run import ContainerCase, output_name, run_case
 from eval.measuring.docker_client import PREFIX, hides_exit_codes, remove_containers
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.efficiency_table import CT_SHA256, STATUS, efficiency_row, write_rows

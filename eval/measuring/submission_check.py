@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
-from eval.measuring.container_run import ContainerCase, ContainerOptions, check_removed, output_name, run_case
+from eval.measuring.container_process import ContainerOptions
+from eval.measuring.container_run import ContainerCase, check_removed, output_name, run_case
 from eval.measuring.docker_client import docker, run_and_remove
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.run_rules import RunRules

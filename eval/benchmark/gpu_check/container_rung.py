@@ -7,7 +7,8 @@ from pathlib import Path
 from eval.benchmark.gpu_check.rungs import Rung, failed, judged, skipped
 from eval.benchmark.gpu_check.timed_programs import MOST_S, TimedPrograms
 from eval.eval_errors import JudgingError
-from eval.measuring.container_run import ContainerCase, ContainerOptions, check_removed, output_name, run_case
+from eval.measuring.container_process import ContainerOptions
+from eval.measuring.container_run import ContainerCase, check_removed, output_name, run_case
 from eval.measuring.docker_client import check_image
 from eval.measuring.efficiency import Status
 from eval.measuring.trace import GPU, OWN_RAM

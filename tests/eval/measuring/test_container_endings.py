@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from eval.eval_errors import JudgingError
-from eval.measuring import container_run, docker_client
-from eval.measuring.container_run import ContainerCase, ContainerOptions, command, run_case
+from eval.measuring import container_process, container_run, docker_client
+from eval.measuring.container_process import ContainerOptions, command
+from eval.measuring.container_run import ContainerCase, run_case
 from eval.measuring.docker_client import check_image, docker, hides_exit_codes
 from eval.measuring.efficiency import Status
 from eval.measuring.output_check import judge_output
@@ -166,8 +167,8 @@ def deaf_to(word: str, times: int, monkeypatch) -> list[str]:
             raise JudgingError(f"docker {arguments[0]} has not answered for 60 s")
         return docker(*arguments, patience_s=patience_s)
 
-    monkeypatch.setattr(container_run, "docker", deaf)
-    monkeypatch.setattr(container_run, "STOPPED_S", 0.1)
+    monkeypatch.setattr(container_process, "docker", deaf)
+    monkeypatch.setattr(container_process, "STOPPED_S", 0.1)
     return calls
 
 
@@ -181,7 +182,7 @@ def test_a_container_that_docker_does_not_remove_is_told_beside_the_result(folde
             if "--name" in words:
                 clients.append(self)
 
-    monkeypatch.setattr("eval.measuring.container_run.subprocess.Popen", Client)
+    monkeypatch.setattr("eval.measuring.container_process.subprocess.Popen", Client)
     image = write(folder / "hangs_0000.nii.gz", LABELS)
     case = ContainerCase(image=image, output=folder / "hangs.nii.gz", log=folder / "log")
     result = run_case(case, options(limit_s=0.2))
@@ -235,8 +236,8 @@ def test_an_interrupt_before_the_watch_begins_leaves_no_container(folder, monkey
         def start(self):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("eval.measuring.container_run.threading.Thread", Interrupted)
-    monkeypatch.setattr(container_run, "STOPPED_S", 0.1)
+    monkeypatch.setattr("eval.measuring.container_process.threading.Thread", Interrupted)
+    monkeypatch.setattr(container_process, "STOPPED_S", 0.1)
     image = write(folder / "hangs_0000.nii.gz", LABELS)
     case = ContainerCase(image=image, output=folder / "hangs.nii.gz", log=folder / "log")
     with pytest.raises(KeyboardInterrupt):

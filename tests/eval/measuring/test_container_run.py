@@ -8,7 +8,8 @@ import pytest
 
 from eval.__main__ import main
 from eval.measuring import output_check
-from eval.measuring.container_run import ContainerOptions, command, output_name
+from eval.measuring.container_process import ContainerOptions, command
+from eval.measuring.container_run import output_name
 from eval.measuring.efficiency import Status
 from eval.measuring.output_check import judge_output
 from model.labels import FLARE23

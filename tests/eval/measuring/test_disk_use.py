@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from eval.measuring import container_run
+from eval.measuring import container_process
 from eval.measuring.disk_use import disk_use_mb
 from tests.eval.command_line import assert_refused, call, files_in, rows_of
 from tests.eval.made import write
@@ -31,8 +31,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr("eval.measuring.sampler.BASELINE_S", 0.0)
-    monkeypatch.setattr(container_run, "LOOK_S", 0.05)
-    monkeypatch.setattr(container_run, "STOPPED_S", 0.1)
+    monkeypatch.setattr(container_process, "LOOK_S", 0.05)
+    monkeypatch.setattr(container_process, "STOPPED_S", 0.1)
     return tmp_path
 
 

@@ -10,8 +10,9 @@ import os
 import numpy as np
 import pytest
 
-from eval.measuring import container_run
-from eval.measuring.container_run import ContainerCase, ContainerOptions, run_case
+from eval.measuring import container_process, container_run
+from eval.measuring.container_process import ContainerOptions
+from eval.measuring.container_run import ContainerCase, run_case
 from eval.measuring.efficiency import Status
 from model.labels import FLARE23
 from tests.eval.command_line import call, rows_of
@@ -134,7 +135,7 @@ def test_a_killed_container_had_memory_enough_if_docker_and_the_kernel_say_so(
         (folder / "state").write_text(f"{state} exited")
     monkeypatch.setattr(container_run, "Sampler", Kernel)
     monkeypatch.setattr(Kernel, "kills", kills)
-    monkeypatch.setattr(container_run, "machine_oom_kills", iter(machine).__next__)
+    monkeypatch.setattr(container_process, "machine_oom_kills", iter(machine).__next__)
     found, said = ended(folder, "killed")
     assert found is status
     assert remark in said
