@@ -60,7 +60,7 @@ from eval.scoring.lesions import LesionRule
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.pairing import Pairs, pair_files, why_extra
 from eval.scoring.pairs import CaseScores, ScoreOptions, affordable_jobs, check_truths, judge_all
-from eval.scoring.score_rules import scoring_rules
+from eval.scoring.score_rules import file_hashes, scoring_rules
 from eval.scoring.score_table import write_scores
 from eval.scoring.structure_scores import ON_REQUEST
 from eval.scoring.summary import summarize
@@ -275,6 +275,7 @@ def _write(
             predictions=str(arguments.pred),
             truths=str(arguments.truth),
             left_out=[path.name for path in pairs.extras],
+            **file_hashes(pairs.cases),
         ),
     )
     rows = summarize(results, challenge, metrics, rules)

@@ -25,7 +25,7 @@ from eval.provenance import read_provenance
 from eval.scoring.challenges import DECIMALS, Challenge, Rules, mean_scores
 from eval.scoring.columns import NAME, read_number
 from eval.scoring.pairs import CaseScores
-from eval.scoring.score_rules import scored_differently
+from eval.scoring.score_rules import PREDICTION_SHA256, TRUTH_SHA256, scored_differently
 from eval.scoring.score_table import ScoreTable
 from eval.scoring.structure_scores import Metric, value_of
 from eval.scoring.summary import ABSENT, PRESENT, lesion_row, summarize
@@ -252,8 +252,9 @@ def _sources(tables: Tables) -> list[Json]:
 
 
 def _facts(origin: Json | None) -> Json | None:
-    """What a page shows of the origin of a table: no checksums of a hundred CTs."""
-    return origin and {name: fact for name, fact in origin.items() if name != CT_SHA256}
+    """What a page shows of the origin of a table: no checksums of a hundred files."""
+    checksums = (CT_SHA256, TRUTH_SHA256, PREDICTION_SHA256)
+    return origin and {name: fact for name, fact in origin.items() if name not in checksums}
 
 
 def copy_sources(tables: Tables, cases: Sequence[Json], folder: Path) -> None:

@@ -73,3 +73,30 @@ def test_what_nobody_stated_is_no_difference(maps, beside):
     if beside:
         origin.write_text(beside)
     assert scored_differently((first, second)) == []
+
+
+def test_a_truth_that_was_mended_in_between_is_named(maps, capsys):
+    first = score(maps, "one")
+    labels = np.arange(1, 15, dtype=np.uint8).reshape(1, 1, 14).repeat(3, axis=0)
+    labels[0, 0, 0] = 2
+    write(maps / "truth" / "a.nii.gz", labels, (1.0, 1.0, 1.0))
+    second = score(maps, "two")
+    said = f"{SAID}: other truths of a in {first}, {second}; score them anew by the same"
+    capsys.readouterr()
+    assert call("compare", first, second) == 0
+    assert said in capsys.readouterr().err.splitlines()
+    assert call("rank", maps / "one", maps / "two", "--output", maps / "ranking.csv") == 0
+    assert said in capsys.readouterr().err.splitlines()
+    assert report(maps, "--compare", second, scores="one/scores.csv") == 0
+    assert len(data_in(maps)["comparison"]["differently"]) == 1
+    assert "truth_sha256" not in json.dumps(data_in(maps)["sources"])
+
+
+def test_no_more_than_five_truths_are_named(tmp_path):
+    tables = []
+    for name in ("one", "two"):
+        tables.append(tmp_path / f"{name}.csv")
+        hashes = {f"c{i}": f"{name}{i}" for i in range(7)} | {"same": "0"}
+        (tmp_path / f"{name}_run.json").write_text(json.dumps({"truth_sha256": hashes}))
+    (line,) = scored_differently(tables)
+    assert f"other truths of c0, c1, c2, c3, c4 and 2 more in {tables[0]}, {tables[1]}" in line
