@@ -259,6 +259,13 @@ def test_the_worst_cases_of_each_organ_lead_to_them(page, browser):
     assert browser.do("document.getElementById('case-title').textContent") == name
 
 
+def test_cases_in_error_are_named_above_the_worst_ones(page, browser):
+    browser.open(page)
+    assert browser.do("document.getElementById('in-error').textContent").strip() == "1 case in error: case000"
+    browser.do("document.querySelector('#in-error .link').click()")
+    assert browser.do("document.getElementById('case-title').textContent") == "case000"
+
+
 def test_where_the_figures_come_from_is_told(page, browser):
     browser.open(page)
     links = browser.do("[...document.querySelectorAll('#sources a')].map((a) => a.getAttribute('href'))")

@@ -169,6 +169,16 @@
   LeanSeg.worstCases = () => {
     byId("worst-cases").hidden = !scored || data.cases.length === 1;
     if (byId("worst-cases").hidden) return;
+    // The table passes them over: by strict rules they are 0 in every structure and would fill it.
+    const failed = data.cases.filter((item) => item.error);
+    byId("in-error").hidden = !failed.length;
+    byId("in-error").append(
+      `${counted(failed.length, "case")} in error: `,
+      ...failed.flatMap((item) => [
+        el("button", { type: "button", class: "link", text: item.stem, onclick: () => LeanSeg.openCase(item) }),
+        " ",
+      ]),
+    );
     const rows = data.structures.map((structure, i) => {
       const scored = data.cases.filter(
         (item) => !item.error && isNumber(item.values.DSC[i]) && item.values.DSC[i] < 1,
