@@ -1,6 +1,7 @@
 """From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
 from dataclasses import replace
+from typing import Literal
 
 from inference.call import Call
 from inference.cohort.further_results import FurtherResults, further_results, writing_cost
@@ -38,7 +39,7 @@ def predictor_for(
         planner.bundle,
         device=call.device,
         threads=call.threads,
-        precision=None if call.precision == "auto" else call.precision,
+        precision=_forced(call),
         budget=planner.budget,
         release=one_case,
         strict_input=call.strict_input,
@@ -46,6 +47,11 @@ def predictor_for(
         writing=planner.writing,
         first=first,
     )
+
+
+def _forced(call: Call) -> Literal["fp32"] | None:
+    """The precision that is forced, if any."""
+    return None if call.precision == "auto" else call.precision
 
 
 def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None = None) -> Planner:
@@ -61,7 +67,7 @@ def planner_for(call: Call, bundle: ModelBundle, further: FurtherResults | None 
     return Planner(
         bundle=bundle,
         backend=select_backend(call.device),
-        precision=None if call.precision == "auto" else call.precision,
+        precision=_forced(call),
         budget=budget,
         writing=writing_cost(further),
     )

@@ -46,7 +46,6 @@ class Outcome:
     """The image's grid; None where its header was not read."""
     account: Mapping[str, object] = field(default_factory=dict)
     """How it was run: plan, region, windows, peak; JSON values."""
-
     larger_windows_mb: tuple[int, int] | None = None
     """MiB of host and of GPU memory from which on its windows would be the largest; None where they were."""
 

@@ -76,12 +76,18 @@ class InferencePlan:
     budget: Budget
     reserved_mb: float = 0.0
     """MiB of the host's budget that others hold while the case is run, such as the next image."""
-    windows_settled: bool = True
-    """Whether no region of the image would be given other windows if there were more memory, so that what the
-    plan leaves of the budget can be given to others, and is not wanted by the region's own plan."""
     larger_windows_mb: tuple[int, int] | None = None
     """MiB of host and of GPU memory from which on networks that take any window are given the largest; None
-    where they are."""
+    where they are, or where a device ran out of memory with those."""
+
+    @property
+    def windows_settled(self) -> bool:
+        """Whether no region of the image would be given other windows if there were more memory.
+
+        What the plan leaves of the budget can then be given to others, and is not wanted by the region's own
+        plan.
+        """
+        return self.larger_windows_mb is None
 
     @property
     def host_mb(self) -> int:

@@ -132,13 +132,10 @@ class Planner:
         if reserved_mb:
             beside = [replace(each, reserved_mb=reserved_mb) for each in estimated(windows)]
             plan = next((each for each in beside if each.fits and not small), beside[-1])
-        settled = small or windows == list(largest)
-        wanted = None if settled else min(at_once, key=lambda plan: plan.excess_mb)
-        return replace(
-            plan,
-            windows_settled=settled,
-            larger_windows_mb=None if wanted is None else (wanted.host_mb, wanted.gpu_mb),
-        )
+        if small or windows == list(largest):
+            return plan
+        wanted = min(at_once, key=lambda plan: plan.excess_mb)
+        return replace(plan, larger_windows_mb=(wanted.host_mb, wanted.gpu_mb))
 
     def _affordable(self, asked: _Asked) -> WritingCost:
         """What results may take of what the smallest plan leaves to them.

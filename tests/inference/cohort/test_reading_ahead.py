@@ -180,7 +180,7 @@ def test_memory_that_larger_windows_may_want_is_nobody_elses(bench, watch_readin
     bench.put("12")
     threads = []
     watch_reading(before=lambda path: threads.append(threading.current_thread()))
-    plan = replace(plan_with_room(), windows_settled=False)
+    plan = replace(plan_with_room(), larger_windows_mb=(9000, 0))
     _, predictor = bench.run(admit=lambda opened: plan)
     assert predictor.reserved_mb == [0.0, 0.0]
     assert threads[1] is threading.main_thread()
