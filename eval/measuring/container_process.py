@@ -114,6 +114,8 @@ class ContainerProcess:
         follower = threading.Thread(target=self._follow, args=(watch,), daemon=True)
         pump = LogPump(log)
         killed_before = machine_oom_kills()
+        # What the case began with is looked at before it runs: a quick one has written all by the next line.
+        allowed_mb = disk_use_mb(self.folder) + self.options.disk_limit_mb
         self.start_s = time.monotonic()
         client = subprocess.Popen(
             command(self.options, self.name, self.folder),
@@ -124,7 +126,7 @@ class ContainerProcess:
         try:
             pump.start()
             follower.start()
-            self._wait(client)
+            self._wait(client, allowed_mb)
         finally:
             self.end_s = time.monotonic()
             killed = machine_oom_kills()
@@ -143,10 +145,9 @@ class ContainerProcess:
                 if follower.is_alive():
                     follower.join(STOPPED_S)
 
-    def _wait(self, client: subprocess.Popen[bytes]) -> None:
-        """Wait for the container's end, for the time limit, or until it has written more than it may."""
+    def _wait(self, client: subprocess.Popen[bytes], allowed_mb: float) -> None:
+        """Wait for the container's end, for the time limit, or until its folder holds more than is allowed."""
         until_s = self.start_s + self.options.limit_s
-        allowed_mb = disk_use_mb(self.folder) + self.options.disk_limit_mb
         while self.exit_code is None and not self.stopped and not self.overfull:
             try:
                 self.exit_code = client.wait(max(0.0, min(LOOK_S, until_s - time.monotonic())))

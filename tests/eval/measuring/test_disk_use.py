@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -59,6 +60,22 @@ def test_a_case_that_writes_more_than_it_may_is_ended_and_the_series_goes_on(fol
         ("good.nii.gz", "ok", ""),
     ]
     assert files_in(folder / "pred") == ["good.nii.gz"]
+
+
+class EndedProcess(subprocess.Popen):
+    """A process that has ended by the time that its caller hears of it."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.wait()
+
+
+def test_what_a_quick_case_has_written_counts_although_it_ended_at_once(folder, monkeypatch):
+    """All 3 MiB are there before this program can look once."""
+    write(folder / "images" / "ends_full_0000.nii.gz", LABELS)
+    monkeypatch.setattr(container_process.subprocess, "Popen", EndedProcess)
+    assert series(folder, "--disk-limit", "2") == 1
+    assert ends(folder) == [("ends_full.nii.gz", "failed", "wrote more than 2 MiB, which ends a case")]
 
 
 def test_a_disk_that_is_full_when_a_label_map_is_collected_fails_that_case(folder, monkeypatch):
