@@ -146,7 +146,7 @@ class ContainerProcess:
                     follower.join(STOPPED_S)
 
     def _wait(self, client: subprocess.Popen[bytes], allowed_mb: float) -> None:
-        """Wait for the container's end, for the time limit, or until its folder holds more than is allowed."""
+        """Wait for the container's end, for the time limit, or until its folder holds more than allowed."""
         until_s = self.start_s + self.options.limit_s
         while self.exit_code is None and not self.stopped and not self.overfull:
             try:
