@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
+from typing import NoReturn
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit code of a program that SIGTERM ended, as shells have it."""
@@ -110,15 +111,8 @@ class _Signals:
             self.leave()
 
     def leave(self) -> None:
-        """Raise what the signal stands for.
-
-        Raises:
-            KeyboardInterrupt: for Ctrl-C.
-            SystemExit: for the others.
-        """
-        if self.number is None or self.number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + self.number)
+        """Raise what the signal stands for."""
+        leave(self.number or signal.SIGINT)
 
 
 def _must_not_be_left(frame: FrameType | None) -> bool:
@@ -131,6 +125,21 @@ def _must_not_be_left(frame: FrameType | None) -> bool:
 
 
 _signals = _Signals()
+
+
+def leave(number: int) -> NoReturn:
+    """Leave a program as a signal does.
+
+    Args:
+        number: of the signal, one of `ENDING`.
+
+    Raises:
+        KeyboardInterrupt: for Ctrl-C.
+        SystemExit: for the others, with the exit code.
+    """
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def end_at_once() -> None:
@@ -198,7 +207,7 @@ def _ended(work: Callable[[], int], signals: _Signals, told: str) -> int:
         finally:
             signals.is_over = True
     except BaseException as error:
-        code, number = 1, signals.number or _meant(error)
+        code, number = 1, signals.number or signal_of(error)
         if number is None:
             raise
         notes = getattr(error, "__notes__", [])
@@ -212,8 +221,8 @@ def _ended(work: Callable[[], int], signals: _Signals, told: str) -> int:
     return 128 + number
 
 
-def _meant(error: BaseException) -> int | None:
-    """The signal that an exception stands for, where none came."""
+def signal_of(error: BaseException) -> int | None:
+    """The signal that an exception stands for, one of `ENDING`; None where it stands for none."""
     if isinstance(error, KeyboardInterrupt):
         return signal.SIGINT
     codes = {128 + number: number for number in (signal.SIGTERM, signal.SIGHUP)}

@@ -6,6 +6,7 @@ and the program wait for the rest of it for ever.
 """
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -109,6 +110,8 @@ class _Worker:
 def _serve(work: Callable[[Item], Result], pipe: "Connection[object, Item]") -> None:
     """Work on what comes through a pipe, until nobody is there to send more."""
     begin_worker()
+    # Where all processes of a job are told to end, the program may need what is worked on for its last step.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):
         while True:

@@ -7,7 +7,7 @@ NCCL between GPUs. A run of one process is `ALONE`, for which every operation is
 import gc
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -122,6 +122,23 @@ class Ranks:
     def min(self, value: int) -> int:
         """Smallest of a number over all processes."""
         return min(self.gather(value))
+
+    def find_max(self, value: int) -> Callable[[], int]:
+        """Begin to find the largest of a number over all processes, beside what else they do.
+
+        Returns:
+            What waits for it, and gives it.
+        """
+        if self.world == 1:
+            return lambda: value
+        largest = torch.tensor(value)
+        exchange = distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=self.group, async_op=True)
+
+        def found() -> int:
+            exchange.wait()
+            return int(largest)
+
+        return found
 
     def gather(self, item: T) -> list[T]:
         """What each process hands in, in the order of their numbers; the same list everywhere.

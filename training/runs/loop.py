@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -48,8 +48,8 @@ def train(
 ) -> None:
     """Take a run from where it is to its last step, writing checkpoints and the log into its folder.
 
-    Where it is ended from outside it finishes its step, and writes a last checkpoint of that. Not so where
-    several processes train: they would have to agree on the step.
+    Where it is ended from outside it finishes its step, and writes a last checkpoint of that; several
+    processes leave after the same step, that or the next.
 
     Raises:
         DataError: a case cannot be read.
@@ -63,13 +63,15 @@ def train(
         progress = Progress(run.info.step, run.timetable.steps, clock, remedy=remedy)
         told = Watchers((progress, *watchers))
     first = run.info.step
-    try:
-        with closing(told):
-            _train(run, store, held_out, workers, told, clock, fresh)
-    except (KeyboardInterrupt, SystemExit):
-        if run.ranks.world == 1 and run.is_between_steps and run.info.step > first:
-            save_run(run, LAST, moments=True)
-        raise
+    with run.ending:
+        try:
+            with closing(told):
+                _train(run, store, held_out, workers, told, clock, fresh)
+        except (KeyboardInterrupt, SystemExit):
+            if run.is_between_steps and run.info.step > first:
+                save_run(run, LAST, moments=True)
+                run.ranks.gather(None)  # Who started the processes may end all others once one has left.
+            raise
 
 
 def _train(
@@ -128,11 +130,13 @@ def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, 
 def _one_step(
     run: Run, step: int, batch: Batch, waited_s: float, told: Watcher, held_out: CaseStore | None
 ) -> None:
+    run.ending.ask()
     with _undivided(run):
         _train_on(run, step, batch, waited_s, told)
         validates = held_out is not None and run.timetable.validates_after(run.info.step)
         if not validates:
             _conclude(run)
+    run.ending.leave_if_asked()
     if held_out is not None and validates:
         _validate(run, held_out, told)
 
@@ -140,7 +144,7 @@ def _one_step(
 @contextmanager
 def _undivided(run: Run) -> Iterator[None]:
     """Have an interruption wait for the end of a block of code, so that it finds a run that can be stored."""
-    with held() if run.ranks.world == 1 else nullcontext():
+    with held():
         run.is_between_steps = False
         yield
         run.is_between_steps = True
@@ -206,7 +210,10 @@ def _validate(run: Run, held_out: CaseStore, told: Watcher) -> None:
         told.validating(own.index(index) + 1, len(own))
 
     told.validating(0, len(own))
-    dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.placement, look)
+    is_ended = partial(run.ending.is_asked_of_any, run.placement.stages)
+    dice = validate(run.judged, held_out, stage, run.device, run.autocast(), run.placement, look, is_ended)
+    run.ending.ask()
+    run.ending.leave_if_asked()  # What was measured may be of some cases only.
     with _undivided(run):
         _note(run, stage, dice, told, middle)
         _conclude(run)

@@ -4,7 +4,7 @@ import copy
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -16,6 +16,7 @@ from model.bundle import file_sha256
 from model.networks.build import build
 from training.distributed.block_costs import layout_of
 from training.distributed.cut import Cut, cut_network
+from training.distributed.ending_together import EndTogether
 from training.distributed.network_placement import Placement, WholePlacement
 from training.distributed.ranks import ALONE, Ranks
 from training.optimization.optimizers import make_optimizer, moments_of
@@ -62,6 +63,8 @@ class Run:
     left_out: int = 0
     """Steps in a row, the last ones, that the gradient scaler left out."""
     ranks: Ranks = ALONE
+    ending: EndTogether = field(default_factory=EndTogether)
+    """Ends the run in all of several processes."""
     phases: PhaseClock = SILENT
     """Measures the parts of a step, where that is asked for."""
 
@@ -178,6 +181,7 @@ def new_run(
         folder=folder,
         timetable=timetable_of(info),
         ranks=ranks,
+        ending=EndTogether(ranks),
     )
 
 

@@ -24,6 +24,7 @@ def main() -> None:
         "gradient": x.grad.tolist(),
         "mean": ranks.mean(float(ranks.rank)),
         "min": ranks.min(5 - ranks.rank),
+        "max": ranks.find_max(5 - ranks.rank)(),
         "gather": ranks.gather(f"rank {ranks.rank}"),
         "share": list(ranks.share(5)),
         "batch": list(share_of_batch(4, ranks)),

@@ -6,11 +6,19 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.places import ROOT
 
 LIMIT_S = 300
+
+
+class Ended(NamedTuple):
+    """What became of a process."""
+
+    code: int
+    out: str
+    error: str
 
 
 def run_ranks(module: str, world: int, *words: str) -> list[Any]:
@@ -18,6 +26,14 @@ def run_ranks(module: str, world: int, *words: str) -> list[Any]:
 
     Fails with the error of the first process that does not end well.
     """
+    ended = end_of_ranks(module, world, *words)
+    for one in ended:
+        assert one.code == 0, one.error
+    return [json.loads(one.out.splitlines()[-1]) for one in ended]
+
+
+def end_of_ranks(module: str, world: int, *words: str) -> list[Ended]:
+    """How each of `world` processes of `python -m module words` ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -39,9 +55,10 @@ def run_ranks(module: str, world: int, *words: str) -> list[Any]:
     finally:
         for process in started:
             process.kill()
-    for process, (_, error) in zip(started, said, strict=True):
-        assert process.returncode == 0, error
-    return [json.loads(out.splitlines()[-1]) for out, _ in said]
+    return [
+        Ended(code=process.returncode, out=out, error=error)
+        for process, (out, error) in zip(started, said, strict=True)
+    ]
 
 
 def threads_of_gloo() -> list[str]:

@@ -17,7 +17,7 @@ def test_two_processes_put_their_numbers_together():
         # mean that data parallelism takes afterwards leaves (20, 3).
         assert got["sum"] == [3, 20]
         assert got["gradient"] == [40, 6]
-        assert (got["mean"], got["min"]) == (0.5, 4)
+        assert (got["mean"], got["min"], got["max"]) == (0.5, 4, 5)
         assert got["gather"] == ["rank 0", "rank 1"]
         assert got["joined"] == [0, 1, 4, 9, 16]
         assert got["average"] == [[0.5] * 4, [5.0]]

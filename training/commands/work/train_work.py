@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from leanseg.ending import is_ended
+from leanseg.ending import is_ended, signal_of
 from leanseg.full_disk import line_of_system
 from training.commands.options import wanted_overrides
 from training.commands.train import ALWAYS, IF_THERE
@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     ranks = join(arguments.device)
     if ranks.world > 1:
         # A process that waits for others, deep in a library, would not come to hear Python's own handler.
+        # Once all train, none waits for long, and `EndTogether` hears signals.
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
@@ -92,8 +93,14 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> int:
         if ranks.is_first:
             raise refusal or TrainingError(refusals[0])
         return 1
-    with locked(arguments.output) if ranks.is_first else nullcontext():
-        _run(arguments, info, data, device, ranks)
+    try:
+        with locked(arguments.output) if ranks.is_first else nullcontext():
+            _run(arguments, info, data, device, ranks)
+    except (KeyboardInterrupt, SystemExit) as error:
+        number = signal_of(error)
+        if ranks.is_first or number is None:
+            raise
+        return 128 + number  # The first process has the line.
     return 0
 
 
