@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from training.commands.train_call import TrainCall
 from training.engine import EngineOptions
 from training.training_errors import RecipeError
 
@@ -43,7 +44,9 @@ def add_overrides(parser: argparse.ArgumentParser, text: str) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Declare how a network is trained, apart from recipe and data: what `run_words` gives on to `train`."""
-    parser.add_argument("--seed", type=int, default=0, help="source of all randomness (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=TrainCall.seed, help="source of all randomness (default: 0)"
+    )
     parser.add_argument(
         "--steps", type=int, help="optimizer steps instead of what the recipe says; the schedule follows"
     )
@@ -55,16 +58,26 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="auto: the fastest that is safe here (default: what the recipe says)",
     )
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
-    parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default: 1)")
+    parser.add_argument(
+        "--workers", type=int, default=TrainCall.workers, help="threads that prepare patches (default: 1)"
+    )
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="also keep resampled cases in this folder, for later runs"
     )
     parser.add_argument(
         "--cache-mb",
         type=float,
-        default=8192,
+        default=TrainCall.cache_mb,
         help="memory for resampled cases, MiB, of all processes of a machine together (default: 8192)",
     )
+    add_synthesis(parser)
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"
+    )
+
+
+def add_synthesis(parser: argparse.ArgumentParser) -> None:
+    """Declare how a run makes the cases that its recipe asks for."""
     parser.add_argument(
         "--anatomy",
         type=Path,
@@ -72,10 +85,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="label maps to paint over, where the recipe makes synthetic cases while it trains (synthesis)",
     )
     parser.add_argument(
-        "--case-makers", type=int, default=1, metavar="N", help="processes that make them (default: 1)"
-    )
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="also write curves and pictures for TensorBoard"
+        "--case-makers",
+        type=int,
+        default=TrainCall.case_makers,
+        metavar="N",
+        help="processes that make them (default: 1)",
     )
 
 
@@ -98,10 +112,9 @@ def run_words(arguments: argparse.Namespace, overrides: Sequence[str]) -> list[s
     return [*words, "--tensorboard"] if arguments.tensorboard else words
 
 
-def wanted_overrides(arguments: argparse.Namespace) -> list[str]:
+def wanted_overrides(overrides: Sequence[str], steps: int | None) -> list[str]:
     """The overrides of a recipe that `--set` and `--steps` ask for."""
-    steps = [] if arguments.steps is None else [f"stopping={{kind: fixed_steps, steps: {arguments.steps}}}"]
-    return [*arguments.overrides, *steps]
+    return [*overrides, *([] if steps is None else [f"stopping={{kind: fixed_steps, steps: {steps}}}"])]
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

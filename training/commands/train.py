@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from training.commands.options import add_run_options
+from training.commands.train_call import TrainCall
 from training.recipes.recipe_names import known_recipes
 
 WORK = "training.commands.work.train_work"
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--validation",
-        default="0.1",
+        default=TrainCall.validation,
         metavar="DIR|FRACTION",
         help="held-out data set, or share of --data (default: 0.1; 0 is none)",
     )

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
-from training.commands import train
-from training.commands.work import train_work
+from training.commands.train_call import TrainCall
+from training.commands.work.train_work import train_as
 from training.comparison.accelerating import accelerated_document, baseline_document, write_document
 from training.comparison.held_out_scores import GridScore, score_checkpoint
 from training.comparison.paired_table import Row, compare, markdown
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_common_images(labelled_cases(arguments.data), labelled_cases(arguments.test), "judged by")
     recipes = _write_recipes(arguments)
     # Both ways find resampled cases on disk, so that neither pays for them.
-    _train(arguments, recipes["baseline"], arguments.output / "warm-up", 0, "--steps", "1")
+    _train(arguments, recipes["baseline"], arguments.output / "warm-up", 0, steps=1)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     cpu_seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     scores: dict[str, list[list[GridScore]]] = {way: [] for way in WAYS}
@@ -92,15 +92,22 @@ def _write_recipes(arguments: argparse.Namespace) -> dict[str, Path]:
     return {"baseline": path, "accelerated": faster}
 
 
-def _train(arguments: argparse.Namespace, recipe: Path, output: Path, seed: int, *more: str) -> None:
-    parser = argparse.ArgumentParser()
-    train.add_arguments(parser)
-    words = [str(recipe), "--data", str(arguments.data), "--output", str(output), "--seed", str(seed)]
-    words += ["--cache", str(arguments.output / "cache"), "--validation", arguments.validation]
-    words += ["--device", arguments.device, "--workers", str(arguments.workers), *more]
-    if arguments.threads:
-        words += ["--threads", str(arguments.threads)]
-    train_work.run(parser.parse_args(words))
+def _train(
+    arguments: argparse.Namespace, recipe: Path, output: Path, seed: int, steps: int | None = None
+) -> None:
+    call = TrainCall(
+        recipe=str(recipe),
+        data=[arguments.data],
+        output=output,
+        validation=arguments.validation,
+        seed=seed,
+        steps=steps,
+        device=arguments.device,
+        threads=arguments.threads,
+        workers=arguments.workers,
+        cache=arguments.output / "cache",
+    )
+    train_as(call)
 
 
 def _score(arguments: argparse.Namespace, folder: Path) -> list[GridScore]:

@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         TrainingError: data or split are not usable, or a fold failed; the others went on.
     """
     places = places_of(gpu_numbers(arguments), arguments.gpus_per_fold)
-    recipe = load_recipe(arguments.recipe, wanted_overrides(arguments), data=arguments.data[0])
+    recipe = load_recipe(
+        arguments.recipe, wanted_overrides(arguments.overrides, arguments.steps), data=arguments.data[0]
+    )
     refuse_other_names(arguments.data, recipe.labels, recipe.channels)
     cases = [case for folder in arguments.data for case in annotated_cases(folder, recipe.labels)]
     split = find_split(arguments.data, cases, arguments.folds, arguments.seed, arguments.splits)

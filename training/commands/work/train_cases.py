@@ -1,10 +1,10 @@
 """Which cases `train` trains on, and which it validates on."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.commands.train_call import TrainCall
 from training.data.checking import Expected, checked_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
 from training.data.folders import CaseFiles
@@ -32,19 +32,19 @@ class Data:
     """Datalists, and the names of lists in them beside `training`, whose cases serve for neither."""
 
 
-def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
+def data_of(call: TrainCall, recipe: Recipe) -> Data:
     """The cases that the command line names, complete, with sound headers and annotations.
 
     Raises:
         DataError: data are not usable, or cases that are trained on would be validated on.
         RecipeError: `--validation` is neither a folder nor a share.
     """
-    cases, held_out = _cases(arguments, recipe)
+    cases, held_out = _cases(call, recipe)
     return Data(
         cases=cases,
         held_out=tuple(case.judged for case in held_out if case.is_judged),
         passed_over=tuple(case.name for case in held_out if not case.is_judged),
-        not_read=tuple((folder, name) for folder in arguments.data for name in _other_lists(folder)),
+        not_read=tuple((folder, name) for folder in call.data for name in _other_lists(folder)),
     )
 
 
@@ -59,27 +59,25 @@ def _other_lists(folder: Path) -> list[str]:
     return [name for name in OTHER_LISTS if document.get(name)]
 
 
-def _cases(
-    arguments: argparse.Namespace, recipe: Recipe
-) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
+def _cases(call: TrainCall, recipe: Recipe) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:
     expected = Expected(labels=recipe.labels, channels=len(recipe.stated_inputs))
-    cases = tuple(case for folder in arguments.data for case in checked_cases(folder, expected))
-    if arguments.hold_out is not None:
-        refuse_common_names(arguments.data, cases)
-        kept, held_out = named_apart(cases, arguments.hold_out)
+    cases = tuple(case for folder in call.data for case in checked_cases(folder, expected))
+    if call.hold_out is not None:
+        refuse_common_names(call.data, cases)
+        kept, held_out = named_apart(cases, call.hold_out)
         refuse_common_images(kept, held_out)
         return kept, held_out
     try:
-        fraction = float(arguments.validation)
+        fraction = float(call.validation)
     except ValueError:
-        folder = Path(arguments.validation)
+        folder = Path(call.validation)
         held_out = checked_cases(folder, expected)
-        if not _is_one_of(folder, arguments.data):
+        if not _is_one_of(folder, call.data):
             refuse_common_images(cases, held_out)
         return cases, held_out
     if not 0 <= fraction < 1:
         raise RecipeError(
-            f"--validation: must be a folder, or a share from 0 to below 1, is {arguments.validation}"
+            f"--validation: must be a folder, or a share from 0 to below 1, is {call.validation}"
         )
     # Not split by --seed: members of an ensemble with seeds of their own are then judged on the same cases.
     kept, held_out = split_cases(cases, fraction, seed=0)
@@ -87,10 +85,10 @@ def _cases(
     return kept, held_out
 
 
-def folders_of(arguments: argparse.Namespace) -> tuple[Path, ...]:
+def folders_of(call: TrainCall) -> tuple[Path, ...]:
     """The data sets that the command line names, one to validate on last."""
-    further = [] if arguments.hold_out is not None else [Path(arguments.validation)]
-    return (*arguments.data, *(folder for folder in further if folder.exists()))
+    further = [] if call.hold_out is not None else [Path(call.validation)]
+    return (*call.data, *(folder for folder in further if folder.exists()))
 
 
 def _is_one_of(folder: Path, folders: Sequence[Path]) -> bool:
