@@ -1,8 +1,8 @@
 """Measure training steps of a recipe at its own size: where their time goes, and what memory they take.
 
-The steps are those that `train` takes, on the recipe's first stage, and nothing is kept of them. After each
-part of a step the device finishes what it was given, so that steps are a little slower than in training.
-Prints a table in markdown.
+The steps are those that `train` takes in the recipe's first stage, on patches or whole volumes, with the
+cases that the recipe makes meanwhile, and nothing is kept of them. After each part of a step the device
+finishes what it was given, so that steps are a little slower than in training. Prints a table in markdown.
 
 exit codes: 0 measured; 1 data are not usable; 2 wrong call or recipe
 """
@@ -10,7 +10,7 @@ exit codes: 0 measured; 1 data are not usable; 2 wrong call or recipe
 import argparse
 from pathlib import Path
 
-from training.commands.options import add_overrides
+from training.commands.options import add_overrides, add_synthesis
 
 WORK = "training.commands.work.benchmark_step_work"
 
@@ -24,5 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: all cores)")
     parser.add_argument("--workers", type=int, default=1, help="threads that prepare patches (default: 1)")
+    add_synthesis(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     add_overrides(parser, "as for train, e.g. sampling.batch_size=1")

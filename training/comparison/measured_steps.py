@@ -9,9 +9,10 @@ from statistics import fmean
 
 import torch
 
-from training.data.batches import batches
+from training.data.fresh_cases import FreshCases
 from training.data.store import CaseStore
 from training.recipes.stopping_options import FixedSteps
+from training.runs.batch_source import source_of
 from training.runs.loop import timed
 from training.runs.run import Run
 from training.runs.step import training_step
@@ -50,8 +51,10 @@ class MeasuredSteps:
         return self.patches / self.step_s
 
 
-def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: int) -> MeasuredSteps:
-    """Train with the sizes of a run's first stage and measure it; nothing is written.
+def time_steps(
+    run: Run, store: CaseStore, steps: int, warm_up: int, workers: int, fresh: FreshCases | None = None
+) -> MeasuredSteps:
+    """Train for some steps as in a run's first stage, and measure it; nothing is written.
 
     Args:
         run: before its first step.
@@ -59,6 +62,7 @@ def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: in
         steps: how many are measured.
         warm_up: steps before them: the first ones read cases, choose kernels and fill caches.
         workers: threads that prepare patches.
+        fresh: cases that are made meanwhile, if the recipe asks for any.
 
     Raises:
         DataError: a case cannot be read.
@@ -70,8 +74,9 @@ def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: in
     run.phases = RunningClock(run.device)
     measured = []
     worked_s = time.process_time()
-    recipe = replace(run.timetable.stages[0].recipe, stopping=FixedSteps(steps=warm_up + steps))
-    with closing(batches(store, recipe, run.info.seed, 0, workers)) as source:
+    stage = run.timetable.stages[0]
+    stage = replace(stage, recipe=replace(stage.recipe, stopping=FixedSteps(steps=warm_up + steps)))
+    with closing(source_of(run, stage, store, workers, fresh)) as source:
         for (step, batch), waited_s in timed(source, time.perf_counter):
             training_step(run, step, batch)
             if step >= warm_up:
@@ -81,7 +86,7 @@ def time_steps(run: Run, store: CaseStore, steps: int, warm_up: int, workers: in
                 worked_s = time.process_time()
     return MeasuredSteps(
         steps=steps,
-        patches=recipe.sampling.patches,
+        patches=stage.batch_size,
         seconds={part: fmean(seconds[part] for seconds in measured) for part in PARTS},
         cpu_s=(time.process_time() - worked_s) / steps,
         host_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -12,13 +12,12 @@ import torch
 
 from leanseg.ending import held
 from model.arrays import U8
-from training.data.batches import Batch, batches, make_batch
+from training.data.batches import Batch
 from training.data.fresh_cases import FreshCases
 from training.data.sampling import GridCase
 from training.data.store import CaseStore
-from training.data.whole_volumes import whole_batch
-from training.recipes.recipe import Recipe
 from training.recipes.stopping_options import Converged
+from training.runs.batch_source import source_of
 from training.runs.convergence import why_decay
 from training.runs.live_progress import MORE_CASES, MORE_DATA, Progress
 from training.runs.overlay import Middle
@@ -85,7 +84,6 @@ def _train(
 ) -> None:
     if held_out is not None and _lacks_validation(run):
         _validate(run, held_out, told)
-    replicas = run.placement.replicas
     while run.info.step < run.timetable.steps:
         stage = run.timetable.stage_of(run.info.step)
         if len(run.timetable.stages) > 1:
@@ -93,22 +91,7 @@ def _train(
         if stage.anneals_at_once and len(run.info.anneal_steps) == stage.number:
             run.anneal_from(stage.first_step)
             _say_decay(run, stage, "the stage is no longer than that takes")
-        make: Callable[[CaseStore, Recipe, int, int], Batch] = partial(
-            whole_batch if stage.whole else partial(make_batch, fresh=fresh),
-            rank=replicas.rank,
-            world=replicas.world,
-        )
-        source = batches(
-            store,
-            stage.recipe,
-            stage.seed_of(run.info.seed),
-            run.info.step,
-            workers,
-            make,
-            fresh,
-            counted_from=stage.first_step,
-        )
-        with closing(source):
+        with closing(source_of(run, stage, store, workers, fresh)) as source:
             for (step, batch), waited_s in timed(source, clock):
                 _one_step(run, step, batch, waited_s, told, held_out)
                 if run.info.step >= run.timetable.stages[stage.number].end_step:

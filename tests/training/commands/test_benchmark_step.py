@@ -8,7 +8,9 @@ import yaml
 
 from tests.training.tiny import DOCUMENT
 from training.__main__ import main
+from training.comparison import measured_steps
 from training.comparison.measured_steps import PARTS
+from training.data import batches
 
 
 def words(folder, data, *more, **fields):
@@ -29,6 +31,38 @@ def test_a_row_is_printed_and_its_figures_are_written(cubes, tmp_path, capsys):
     assert found["step_s"] == pytest.approx(sum(found["seconds"].values()))
     assert found["cpu_s"] > 0
     assert found["hardware"]["processor"]
+
+
+def test_steps_on_whole_volumes_are_measured_as_such(cubes, tmp_path, capsys):
+    """A cube of 20 voxels a side is padded to 20, a multiple of the network's stride of 2."""
+    seen = []
+    curriculum = [{"patch_zyx": "whole", "epochs": 1}]
+    call = words(tmp_path, cubes, "--steps", "1", "--warm-up", "0", "--device", "cpu", curriculum=curriculum)
+    with pytest.MonkeyPatch.context() as patched:
+        step = measured_steps.training_step
+        patched.setattr(
+            measured_steps, "training_step", lambda run, *of: seen.append(of[1]) or step(run, *of)
+        )
+        assert main(call) == 0
+    assert [tuple(batch.images.shape) for batch in seen] == [(1, 1, 20, 20, 20)]
+    assert "| tiny | 0.01 | whole | 1 |" in capsys.readouterr().out
+
+
+def test_steps_on_cases_that_the_recipe_makes_are_measured_with_these(cubes, tmp_path, capsys, monkeypatch):
+    kinds = {"anatomy_share": 0, "pool": 1, "patches_per_case": 8}
+    made = []
+
+    def recorded(store, fresh, position, number):
+        made.append(load_case(store, fresh, position, number))
+        return made[-1]
+
+    load_case = batches.load_case
+    monkeypatch.setattr(batches, "load_case", recorded)
+    call = words(tmp_path, cubes, "--steps", "2", "--warm-up", "0", label_set="flare23", synthesis=kinds)
+    assert main([*call, "--device", "cpu"]) == 0
+    assert {case.name for case in made} == {"synthetic_000000"}
+    assert main([*call, "--set", "synthesis.anatomy_share=1"]) == 2
+    assert "give them with --anatomy" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

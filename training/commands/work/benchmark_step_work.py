@@ -3,29 +3,21 @@
 import argparse
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from training.commands.train_call import TrainCall
+from training.commands.work.train_start import fresh_cases, prepare, started_run
 from training.comparison.measured_steps import table, time_steps
-from training.data.checking import Expected, checked_cases
-from training.data.resolving import resolved
 from training.data.store import CaseStore
 from training.distributed.ranks import ALONE
-from training.recipes.loading import load_recipe
-from training.recipes.sampling_options import AUTO
-from training.runs.batch_size import largest_batch
-from training.runs.checkpoints import RunInfo
-from training.runs.device import find_device, find_precision
+from training.recipes.running_options import WHOLE
+from training.runs.device import find_device
 from training.runs.record import hardware
-from training.runs.run import Run, start_run
+from training.runs.run import Run
 from training.training_errors import RecipeError
 from training.whole_files import write_json
-
-CACHE_MB = 8192.0
-"""Memory for resampled cases, as `train` has it."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,29 +30,28 @@ def run(arguments: argparse.Namespace) -> int:
     if min(arguments.steps, arguments.workers, arguments.threads or 1) < 1 or arguments.warm_up < 0:
         raise RecipeError("--steps, --workers and --threads: must be 1 or more; --warm-up: 0 or more")
     device = find_device(arguments.device)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    recipe = load_recipe(arguments.recipe, arguments.overrides, data=arguments.data)
-    recipe = resolved(recipe, [arguments.data])
-    cases = checked_cases(arguments.data, Expected(channels=len(recipe.stated_inputs)))
-    info = RunInfo(
-        recipe=recipe,
-        step=0,
-        seed=0,
-        precision=find_precision(recipe.precision, device),
-        cases=tuple(case.name for case in cases),
-    )
-    store = CaseStore(cases, recipe, CACHE_MB)
     with tempfile.TemporaryDirectory() as folder:
-        if recipe.sampling.batch_size == AUTO and not recipe.curriculum:
-            info = replace(info, batch_size=largest_batch(info, device, Path(folder), ALONE))
-        state = start_run(info, device, Path(folder))
-    times = time_steps(state, store, arguments.steps, arguments.warm_up, arguments.workers)
+        call = TrainCall(
+            recipe=arguments.recipe,
+            data=[arguments.data],
+            output=Path(folder),
+            validation="0",
+            overrides=arguments.overrides,
+            threads=arguments.threads,
+            workers=arguments.workers,
+            anatomy=arguments.anatomy,
+            case_makers=arguments.case_makers,
+        )
+        info, data = prepare(call, device, ALONE)
+        state = started_run(call, info, device, ALONE)
+    store = CaseStore(data.cases, info.recipe, call.cache_mb)
+    with fresh_cases(call, info) as fresh:
+        times = time_steps(state, store, arguments.steps, arguments.warm_up, arguments.workers, fresh)
     about = _about(state)
     columns = {
         "recipe": about["recipe"],
         "M parameters": f"{about['parameters'] / 1e6:.2f}",
-        "patch": "×".join(map(str, about["patch_zyx"])),
+        "patch": WHOLE if about["patch_zyx"] == WHOLE else "×".join(map(str, about["patch_zyx"])),
         "batch": about["batch_size"],
         "precision": about["precision"],
     }
@@ -77,7 +68,7 @@ def _about(run: Run) -> dict[str, Any]:
     return {
         "recipe": run.info.recipe.name,
         "parameters": run.parameters,
-        "patch_zyx": stage.recipe.patch_zyx,
+        "patch_zyx": WHOLE if stage.whole else stage.recipe.patch_zyx,
         "batch_size": stage.batch_size,
         "precision": run.info.precision,
     }
