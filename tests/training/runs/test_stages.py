@@ -10,7 +10,7 @@ from tests.training.tiny import tiny_recipe
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 from training.data.whole_volumes import padded_zyx
-from training.runs import loop
+from training.runs import batch_source, loop
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
 from training.runs.lost_runs import refuse_lost_run
@@ -66,13 +66,13 @@ def finish_in_two(info, cubes, folder, monkeypatch, stop):
 
 def test_every_stage_draws_patches_of_its_own(cubes, tmp_path, monkeypatch):
     """Counted from 0 in each, with another seed: none varies a case as an earlier one did."""
-    drawn, as_it_is = [], loop.batches
+    drawn, as_it_is = [], batch_source.batches
 
     def recorded(store, recipe, seed, first_step, *more, counted_from):
         drawn.append((seed, first_step, counted_from))
         return as_it_is(store, recipe, seed, first_step, *more, counted_from=counted_from)
 
-    monkeypatch.setattr(loop, "batches", recorded)
+    monkeypatch.setattr(batch_source, "batches", recorded)
     finish(start_run(info_of(cubes, **STAGED), CPU, tmp_path / "run"), cubes)
     seeds, first_steps, counted_from = zip(*drawn, strict=True)
     # Two cases in batches of 2, 1 and 1: two steps of two epochs, two of one, two of one.
