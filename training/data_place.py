@@ -4,6 +4,10 @@ from pathlib import Path
 
 DATASET = "dataset.json"
 """Name of a datalist, of what nnU-Net says of a data set, or of both in one."""
+STORE = "store.json"
+"""What a folder holds that is a prepared store."""
+SPLITS = "splits_final.json"
+"""nnU-Net's split into folds, where it lies beside the data."""
 
 
 def folder_of(data: Path) -> Path:

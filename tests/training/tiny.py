@@ -80,3 +80,11 @@ def write_dataset(folder: Path, cases: int = 2, side: int = 20) -> Path:
         write_case(folder, f"case{index}", hu, labels)
     (folder / "dataset.json").write_text('{"name": "cubes"}')
     return folder
+
+
+def write_files(folder: Path, *names: str) -> None:
+    """Empty files in a folder, where their names alone count."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")

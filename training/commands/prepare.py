@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from training.commands.options import add_overrides, add_workers, check_workers
 from training.data.checking import Expected, checked_cases
+from training.data.datalist import data_name
 from training.data.fingerprint import FINGERPRINT, write_fingerprint
-from training.data.folders import data_name
 from training.data.label_agreement import refuse_other_names
 from training.data.preparing import copy_beside, prepare
 from training.data.read_warnings import ReadWarnings

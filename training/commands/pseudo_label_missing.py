@@ -14,7 +14,8 @@ from model.bundle import load_bundle
 from training.commands.options import add_engine, add_gpus, engine_options, gpu_numbers
 from training.data.annotations import ANNOTATED
 from training.data.checking import Expected, checked_cases, faults_of_annotations
-from training.data.folders import CaseFiles, data_name, refuse
+from training.data.datalist import data_name
+from training.data.found_cases import CaseFiles, refuse
 from training.data_place import folder_of
 from training.pseudo_labels.filling import missing_organs
 from training.pseudo_labels.fitting import labels_of, refuse_lacking, refuse_other_modality

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.bundle import load_bundle
 from training.commands.options import add_engine, add_gpus, engine_options, gpu_numbers
-from training.data.folders import data_name
+from training.data.datalist import data_name
 from training.data.unlabelled import image_folder, unlabelled_cases
 from training.pseudo_labels.fitting import organs_found, refuse_other_modality
 from training.pseudo_labels.labelled_folder import CaseToFill, Filling, write_filled

@@ -54,6 +54,26 @@ def read_annotated(
     return found, faults
 
 
+def read_annotations(
+    folder: Path, names: Sequence[str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]], list[str]]:
+    """Case to what it annotates, case to what people gave of that, and what is amiss, a line each.
+
+    Args:
+        folder: of the data set.
+        names: of its cases.
+    """
+    annotated, faults = read_annotated(folder, names)
+    given, more = read_annotated(folder, names, GIVEN)
+    apart = [
+        f"{folder / GIVEN}: case {case} names {name}, which {ANNOTATED} does not"
+        for case, structures in given.items()
+        for name in structures
+        if case in annotated and name not in annotated[case]
+    ]
+    return annotated, given, [*faults, *more, *apart]
+
+
 def annotated_text(structures: Mapping[str, Sequence[str]]) -> str:
     """Text of such a file; cases that annotate the same stand together, the largest group first."""
     cases: dict[tuple[str, ...], list[str]] = {}

@@ -16,7 +16,8 @@ from inference.imaging.volume import Volume
 from model.arrays import U8
 from model.labels import LABEL_SETS, LabelSet
 from training.data.annotations import ANNOTATED, GIVEN, unknown_structures
-from training.data.folders import CaseFiles, find_cases, labelled_cases, refuse
+from training.data.folders import find_cases, labelled_cases
+from training.data.found_cases import CaseFiles, refuse
 from training.data.label_agreement import faults_of_names, label_set_beside
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import case_path, changed_source, read_record

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.data.file_lists import files_of
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.data.prepared import Source, read_record
 from training.data.quick_hash import files_sha256
 from training.training_errors import DataError

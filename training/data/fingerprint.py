@@ -18,7 +18,7 @@ from inference.imaging.volume import Volume
 from model.arrays import F64, U8, Zyx, ZyxMm
 from model.labels import LabelSet
 from model.schema import SchemaError, parse
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.quick_hash import data_sha256
 from training.training_errors import DataError

@@ -8,10 +8,10 @@ from model.label_files import FILES
 from training.data.annotations import ANNOTATED, GIVEN
 from training.data.file_lists import files_in, files_of
 from training.data.fingerprint import FINGERPRINT
-from training.data.folders import SPLITS, find_cases
+from training.data.folders import find_cases
 from training.data.quick_hash import files_sha256, folder_sha256
 from training.data.unlabelled import unlabelled_cases
-from training.data_place import folder_of
+from training.data_place import SPLITS, folder_of
 from training.training_errors import DataError
 
 BESIDE = (*FILES, ANNOTATED, GIVEN, FINGERPRINT, SPLITS)

@@ -27,10 +27,10 @@ from model.arrays import U8, Zyx
 from model.bundle import file_sha256
 from model.schema import SchemaError, dump, parse
 from training.data.file_lists import files_of
-from training.data.folders import STORE
 from training.data.sampling import POINTS_PER_CLASS
 from training.data.stored_arrays import Index
 from training.data.stored_grid import StoredGrid, stored_grid
+from training.data_place import STORE
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
 from training.whole_files import read_json

@@ -20,7 +20,7 @@ from model.label_files import FILES
 from model.manifest.resampling import along_axes
 from training.augmentation.crops import BEYOND
 from training.data.annotations import ANNOTATED, GIVEN
-from training.data.folders import SPLITS, STORE, CaseFiles
+from training.data.found_cases import CaseFiles
 from training.data.on_grid import network_input, read_checked
 from training.data.prepared import (
     CaseRecord,
@@ -37,6 +37,7 @@ from training.data.prepared import (
 from training.data.read_warnings import ReadWarnings
 from training.data.sampling import class_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
+from training.data_place import SPLITS, STORE
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
 from training.whole_files import whole_file, write_json

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from training.data.file_lists import files_in, files_of, with_data_beside
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.training_errors import DataError
 
 EDGE_BYTES = 65536

@@ -20,7 +20,8 @@ from training.data.fingerprint import (
     take_fingerprint,
     write_fingerprint,
 )
-from training.data.folders import CaseFiles, labelled_cases
+from training.data.folders import labelled_cases
+from training.data.found_cases import CaseFiles
 from training.data.quick_hash import data_sha256
 from training.data_place import folder_of
 from training.recipes.image_options import AnyIntensity, FingerprintIntensity

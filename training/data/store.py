@@ -25,7 +25,7 @@ from model.labels import Table, channel_table
 from model.schema import dump
 from training.data.annotations import annotated_channels
 from training.data.file_lists import files_of
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.data.on_grid import read_on_grid
 from training.data.prepared import (
     OnDisk,

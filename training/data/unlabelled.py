@@ -5,7 +5,7 @@ from pathlib import Path
 
 from inference.imaging.reading import image_suffix
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
-from training.data.folders import IMAGES
+from training.data.named_images import IMAGES
 from training.training_errors import DataError, NoDataError
 
 PLACES = (*IMAGES, "imagesTs")

@@ -28,7 +28,7 @@ from training.case_scores import Score
 from training.child_programs import Job
 from training.data.data_hash import are_other_data, data_hash
 from training.data.doubled_cases import refuse_common_images_of_folds
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.data.image_links import link_images, refuse_detached
 from training.engine import EngineOptions, predict_words
 from training.folds.fold_scores import raw_files, read_scores, score_labels, write_scores

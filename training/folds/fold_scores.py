@@ -13,7 +13,7 @@ from pathlib import Path
 from model.case_names import as_cell, from_cell
 from model.labels import LabelSet
 from training.case_scores import Score, channel_scores
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import paths_of, read_record
 from training.training_errors import DataError

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from training.data.doubled_cases import refuse_common_names
-from training.data.folders import SPLITS, CaseFiles, find_cases
-from training.data_place import folder_of
+from training.data.folders import find_cases
+from training.data.found_cases import CaseFiles
+from training.data_place import SPLITS, folder_of
 from training.training_errors import DataError, NoDataError
 from training.whole_files import read_json
 

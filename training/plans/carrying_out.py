@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training.child_programs import ending, start, torchrun_words
-from training.data.folders import find_cases, refuse
+from training.data.folders import find_cases
+from training.data.found_cases import refuse
 from training.data.unlabelled import unlabelled_cases
 from training.plans.ledger import Ledger, Note, StepState
 from training.plans.plan_document import Plan, wanted

@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
-from training.data.folders import CaseFiles, labelled_cases
+from training.data.folders import labelled_cases
+from training.data.found_cases import CaseFiles
 from training.data.image_links import link_image, link_images, refuse_series
 from training.data.on_grid import as_ids, read_canonical, refuse_other_grid
 from training.data.preparing import copy_beside

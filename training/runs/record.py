@@ -12,7 +12,7 @@ import torch
 
 from model.onnx_export.revision import git_revision
 from model.schema import dump
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.runs.run import Run
 from training.whole_files import read_json, write_json
 

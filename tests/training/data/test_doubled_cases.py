@@ -9,7 +9,8 @@ from tests.training.tiny import recipe_file, write_dataset
 from training.__main__ import main
 from training.data import doubled_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
-from training.data.folders import CaseFiles, labelled_cases
+from training.data.folders import labelled_cases
+from training.data.found_cases import CaseFiles
 from training.data.quick_hash import EDGE_BYTES
 from training.training_errors import DataError
 

@@ -8,7 +8,7 @@ import pytest
 from tests.training.checkpoints import write_checkpoint
 from tests.training.data.detached import write_detached
 from tests.training.tiny import tiny_recipe
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.folds.cross_validation import STATE, CrossValidation, refuse_failed
 from training.folds.fold_splits import Split
 from training.training_errors import CheckpointError, DataError, TrainingError

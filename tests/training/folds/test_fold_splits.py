@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.training.tiny import write_dataset
-from training.data.folders import CaseFiles, labelled_cases
+from training.data.folders import labelled_cases
+from training.data.found_cases import CaseFiles
 from training.folds.fold_splits import BY_SEED, Split, drawn_folds, find_split, named_apart, split_cases
 from training.training_errors import DataError, NoDataError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from training.commands.train_call import TrainCall
 from training.data.checking import Expected, checked_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
-from training.data.folders import CaseFiles
+from training.data.found_cases import CaseFiles
 from training.data_place import document_of
 from training.folds.fold_splits import named_apart, split_cases
 from training.recipes.recipe import Recipe

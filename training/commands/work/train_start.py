@@ -11,7 +11,7 @@ from training.commands.train import ALWAYS, IF_THERE
 from training.commands.train_call import TrainCall
 from training.commands.work.train_cases import Data, data_of, folders_of
 from training.data.data_hash import data_hash
-from training.data.folders import data_name
+from training.data.datalist import data_name
 from training.data.fresh_cases import FreshCases, SyntheticCase
 from training.data.label_agreement import refuse_other_names
 from training.data.quick_hash import folder_sha256
