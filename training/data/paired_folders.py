@@ -1,12 +1,11 @@
 """Data sets of two folders, images beside labels, in which names say what belongs together."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from inference.imaging.reading import image_suffix
 from model.case_names import channel_stem
 from training.data.found_cases import CaseFiles, Found
-from training.data.named_images import IMAGES, LABELS, case_of, image_files, stem_of
+from training.data.named_images import IMAGES, LABELS, case_beside, image_files, images_by_case, stem_of
 from training.training_errors import DataError
 
 
@@ -24,7 +23,7 @@ def cases_in_folders(folder: Path) -> Found:
         )
     labels = folder / LABELS[IMAGES.index(images.name)]
     truths, doubled = _truths(labels)
-    channels, repeated = _channels(images, truths)
+    channels, repeated = images_by_case(images, lambda stem: case_beside(stem, truths))
     if not channels:
         raise DataError(f"{images}: holds no image ({channel_stem('CASE', 0)}.nii.gz)")
     faults = [*doubled, *repeated]
@@ -67,14 +66,3 @@ def _truths(folder: Path) -> tuple[dict[str, Path], list[str]]:
         truths.setdefault(stem_of(path), path)
     second = [path for path in paths if truths[stem_of(path)] != path]
     return truths, [f"{path}: second label map of case {stem_of(path)}; keep one" for path in second]
-
-
-def _channels(folder: Path, truths: Mapping[str, Path]) -> tuple[dict[str, dict[int, Path]], list[str]]:
-    """Case to channel to file, and a line for each channel that has two."""
-    channels: dict[str, dict[int, Path]] = {}
-    faults = []
-    for path in image_files(folder):
-        name, channel = case_of(stem_of(path), truths)
-        if channels.setdefault(name, {}).setdefault(channel, path) != path:
-            faults.append(f"{path}: second image of case {name}, channel {channel}; keep one")
-    return channels, faults

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.imaging.reading import image_suffix
-from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
-from training.data.named_images import IMAGES
+from model.case_names import channel_stem
+from training.data.found_cases import refuse
+from training.data.named_images import UNLABELLED, case_beside, case_of_one_channel, images_by_case
 from training.training_errors import DataError, NoDataError
-
-PLACES = (*IMAGES, "imagesTs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +19,8 @@ class UnlabelledCase:
 
 
 def image_folder(folder: Path) -> Path:
-    """Where the images of a data set lie: the first of `PLACES` in it, else the folder itself."""
-    return next((folder / name for name in PLACES if (folder / name).is_dir()), folder)
+    """Where the images of a data set lie: the first of `UNLABELLED` in it, else the folder itself."""
+    return next((folder / name for name in UNLABELLED if (folder / name).is_dir()), folder)
 
 
 def unlabelled_cases(folder: Path, channels: int) -> tuple[UnlabelledCase, ...]:
@@ -40,16 +38,8 @@ def unlabelled_cases(folder: Path, channels: int) -> tuple[UnlabelledCase, ...]:
     if not folder.is_dir():
         raise NoDataError(f"{folder}: no such folder; give one with images")
     place = image_folder(folder)
-    found: dict[str, dict[int, Path]] = {}
-    for path in sorted(place.iterdir()):
-        suffix = image_suffix(path.name)
-        if not suffix or path.name.startswith("."):
-            continue
-        stem = path.name.removesuffix(suffix)
-        name, number = (stem.removesuffix(FIRST_CHANNEL), 0) if channels == 1 else split_channel(stem)
-        other = found.setdefault(name, {}).setdefault(number or 0, path)
-        if other != path:
-            raise DataError(f"{path}: second image of case {name} beside {other.name}; keep one")
+    found, faults = images_by_case(place, case_of_one_channel if channels == 1 else case_beside)
+    refuse(faults, folder, None)
     if not found:
         raise DataError(f"{place}: holds no image ({channel_stem('CASE', 0)}.nii.gz)")
     for name, files in found.items():
