@@ -1,4 +1,8 @@
-"""By what the data of a run are known again when it goes on."""
+"""By what the data of a run are known again when it goes on.
+
+Annotations count and places do not, and a store stands for what it was prepared from:
+`training.data.quick_hash` says which other hashes there are.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,8 @@
-"""By what the inputs of a plan are known again: the files that a step will read, wherever they lie."""
+"""By what the inputs of a plan are known again: the files that a step will read, wherever they lie.
+
+Unlike the hash of a run's data it counts all that lies in a data set's folder, too, since a step may read it:
+`training.data.quick_hash` says which other hashes there are.
+"""
 
 import os
 from collections.abc import Iterator

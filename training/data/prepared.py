@@ -179,7 +179,7 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 
 def image_sha256(path: Path) -> str:
-    """SHA-256 of an image or a label map, in hexadecimal, as `Source` has it.
+    """SHA-256 over every byte of an image or a label map, in hexadecimal, as `Source` has it.
 
     Raises:
         DataError: it is a folder without any file.

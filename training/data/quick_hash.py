@@ -1,4 +1,17 @@
-"""Hashes that find what was exchanged or written anew among thousands of large files, in seconds."""
+"""Hashes that find what was exchanged or written anew among thousands of large files, in seconds.
+
+There are several, since each answers another question, and each is kept in files of earlier releases:
+
+| hash | of what | what it decides |
+|---|---|---|
+| `data_sha256`, here | images and label maps of cases | whether a fingerprint or a round is of these data |
+| `folder_sha256`, here | any folder or file | whether one is still what it was |
+| `training.data.data_hash` | cases with their annotations, or a store's sources | whether a run may go on |
+| `training.data.input_hash` | all that a step of a plan will read | whether a finished step is out of date |
+| `training.data.prepared.image_sha256` | every byte of an image | whether a prepared case is of this image |
+
+All but the last rest on `files_sha256`, which reads the ends of files alone.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator
