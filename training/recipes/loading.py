@@ -73,31 +73,36 @@ def recipe_from(
         raise RecipeError(f"label_set: {error}") from error
     _fill_in_channels(changed)
     _fill_in_kind(changed)
-    unstated = _faults_of_batch_rule(changed)
+    faults = _fault_of_batch_rule(changed)
     try:
         recipe = parse(Recipe, changed)
     except SchemaError as error:
-        raise RecipeError("; ".join([*error.faults, *unstated])) from error
-    if unstated:
-        raise RecipeError("; ".join(unstated))
+        raise RecipeError("; ".join([*error.faults, *faults])) from error
+    if faults:
+        raise RecipeError("; ".join(faults))
     return recipe
 
 
-def _faults_of_batch_rule(document: Mapping[str, Any]) -> list[str]:
-    """A learning rate that follows a batch size must say from which one.
+def _fault_of_batch_rule(document: Mapping[str, Any]) -> list[str]:
+    """A line where the learning rate follows a batch size that is found, and none is stated to follow from.
 
     The document is asked, and not the recipe: there a default of 1 cannot be told from a batch size of 1.
     """
-    optimizer, sampling = document.get("optimizer"), document.get("sampling")
-    if not isinstance(optimizer, Mapping) or not isinstance(sampling, Mapping):
-        return []
+    optimizer, sampling = _section(document, "optimizer"), _section(document, "sampling")
     rule = optimizer.get("batch_rule", "none")
-    if rule == "none" or "stated_batch_size" in optimizer or sampling.get("batch_size") != "auto":
-        return []
-    return [
-        f"optimizer.stated_batch_size: must be stated where batch_rule is {rule}: the batch size that "
-        "learning_rate is meant for"
-    ]
+    follows = rule != "none" and sampling.get("batch_size") == "auto"
+    if follows and "stated_batch_size" not in optimizer:
+        return [
+            f"optimizer.stated_batch_size: must be stated where batch_rule is {rule}: the batch size that "
+            "learning_rate is meant for"
+        ]
+    return []
+
+
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of a document; empty where there is none, or no mapping, which parsing will tell."""
+    section = document.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def _find_labels(document: dict[str, Any], folder: Path, data: Path | None) -> None:
