@@ -58,6 +58,22 @@ class Levels:
         fits = all(side > 0 and side % step == 0 for side, step in zip(window_zyx, stride, strict=True))
         check(fits, f"must be multiples of {list(stride)}, is {list(window_zyx)}")
 
+    def check_patch(self, patch_zyx: Zyx) -> None:
+        """Refuse a patch whose coarsest level would be one voxel, over which there is nothing to normalize.
+
+        Group norm alone has channels to normalize over.
+
+        Raises:
+            ValueError: it is such a one, or no window for the network.
+        """
+        self.check_window(patch_zyx)
+        norm, stride = getattr(self, "norm", "instance"), self.stride_zyx
+        check(
+            norm == "group" or tuple(patch_zyx) != stride,
+            f"must be larger than the network's stride {list(stride)} along an axis at least: {norm} norm "
+            "finds a single voxel on the coarsest level",
+        )
+
 
 def product(strides_zyx: Sequence[Zyx]) -> Zyx:
     """The stride of several steps together, axis by axis; (1, 1, 1) for none."""

@@ -205,7 +205,7 @@ class Recipe:
         windows = {"patch_zyx": self.patch_zyx, "inference.window_zyx": self.window_zyx}
         for name, window in windows.items():
             try:
-                self.network.check_window(window)
+                self.network.check_patch(window)
             except ValueError as error:
                 faults.append(f"{name}: {error}")
         if self.window_zyx == self.patch_zyx:
@@ -237,7 +237,7 @@ class Recipe:
             sizes[f"curriculum[{index}].batch_size"] = stage.batch_size
             if not isinstance(stage.patch_zyx, str):
                 try:
-                    self.network.check_window(stage.patch_zyx)
+                    self.network.check_patch(stage.patch_zyx)
                 except ValueError as error:
                     faults.append(f"curriculum[{index}].patch_zyx: {error}")
         if self.curriculum:

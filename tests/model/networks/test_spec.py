@@ -1,7 +1,9 @@
 """Specifications are plain values: read from documents, refused by field, clear about windows."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +88,19 @@ def test_windows_must_shrink_evenly_along_each_axis():
         PLAIN.check_window((4, 4, 8))
     with pytest.raises(ValueError, match="must be multiples of"):
         PLAIN.check_window((0, 8, 8))
+
+
+def test_a_patch_leaves_more_than_one_voxel_on_the_coarsest_level():
+    """A second stride along one axis leaves two voxels; under group norm one will do."""
+    PLAIN.check_patch((4, 8, 16))
+    grouped = replace(SEGRESNET, norm="group", init_filters=8)
+    grouped.check_patch((4, 4, 4))
+    single = "norm finds a single voxel on the coarsest level"
+    for spec, norm in ((PLAIN, "instance"), (SEGRESNET, "instance"), (SE, "batch")):
+        stride = list(spec.stride_zyx)
+        told = f"must be larger than the network's stride {stride} along an axis at least: {norm} {single}"
+        with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+            spec.check_patch(spec.stride_zyx)
 
 
 def test_outputs_follow_the_networks_own_strides():

@@ -191,6 +191,14 @@ def test_no_clean_up_is_a_choice_too():
         ({"label_set": "flare99"}, "label_set: flare99: no label set of this name and no file; known are"),
         ({"channels": "some"}, "channels: must be one of merged, plain, foreground"),
         ({"modality": "US"}, "modality: must be one of CT, MR, PET, other"),
+        (
+            {"patch_zyx": [2, 2, 2], "inference": {"window_zyx": [16, 16, 16]}},
+            "patch_zyx: must be larger than the network's stride [2, 2, 2] along an axis at least",
+        ),
+        (
+            {"curriculum": [{"patch_zyx": [2, 2, 2], "epochs": 1}]},
+            "curriculum[0].patch_zyx: must be larger than the network's stride [2, 2, 2] along an axis",
+        ),
         ({"patch_zyx": [16, 16, 15]}, "patch_zyx: must be multiples of [2, 2, 2], is [16, 16, 15]"),
         ({"network": {**NETWORK, "kind": "unet"}}, "network.kind: must be one of segresnet, plain_unet"),
         ({"network": {"init_filters": 4}}, "network.kind: missing; known are segresnet"),
