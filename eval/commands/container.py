@@ -275,8 +275,10 @@ def progress(result: CaseEfficiency) -> str:
     """A case in one line: how it ended, its time, its peaks of memory."""
     row = efficiency_row(result)
     figures = [f"{row['Wall_s']} s"]
-    for label, column in (("GPU", "MaxGPU_Mem"), ("own RAM", "OwnRAM_Max_MB")):
-        if row.get(column):
-            figures.append(f"{label} {row[column]} MB")
+    # Samples miss most of a short case; the kernel's own peak misses nothing.
+    own_ram = row["OwnRAM_KernelPeak_MB"] or row.get("OwnRAM_Max_MB")
+    for label, peak in (("GPU", row.get("MaxGPU_Mem")), ("own RAM", own_ram)):
+        if peak:
+            figures.append(f"{label} {peak} MB")
     remark = f": {result.remark}" if result.remark else ""
     return f"{result.name}: {result.status}{remark} ({', '.join(figures)})"

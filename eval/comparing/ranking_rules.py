@@ -8,7 +8,7 @@
     metrics:
       - {name: Organ_DSC, better: more}
       - {name: Liver_HD95_mm, better: less, weight: 0.5}
-      - {name: OwnRAM_Max_MB, better: less, worst: 8192}
+      - {name: OwnRAM_KernelPeak_MB, better: less, worst: 8192}
 
 A metric of accuracy is `DSC`, `NSD`, `HD95_mm` or `VolumeDifference_ml` over all structures, the same with
 `Organ_` or `Lesion_` in front, or a column of the score table. A difference of volume, which tables give as

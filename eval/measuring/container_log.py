@@ -1,6 +1,7 @@
 """What a container says: kept in its log as far as somebody will read it, and its complaint in one line."""
 
 import os
+import re
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,14 @@ TAIL_BYTES = 1 << 16
 """So much of a log's end is searched for a complaint."""
 LONGEST = 300
 """Characters of a complaint that are told."""
+WINDOWS_LINES = (
+    "predict.sh has Windows line endings, which a shell takes for parts of its words; sed -i 's/\\r$//' "
+    "predict.sh, then build the image again"
+)
+SHELL_LINE = re.compile(r"predict\.sh: (?:line )?\d+: [^\n]*")
+"""What a shell says of a line of predict.sh, in dash's words or bash's."""
+CR_IN_FILE = re.compile(r"can't open file '[^'\n]*(?:\r|\\r)'")
+"""What Python says of a name at the end of a line of predict.sh."""
 
 
 class LogPump:
@@ -79,9 +88,23 @@ class LogPump:
 
 def complaint_in(log: Path) -> str:
     """The complaint at the end of a log."""
+    return complaint(_end_of(log))
+
+
+def shows_windows_lines(log: Path) -> bool:
+    r"""Whether a shell or Python complains, at the end of a log, of words that end in a carriage return.
+
+    Shells print it as it is, or as `\r` in quotes.
+    """
+    text = _end_of(log)
+    shell = any(re.search(r"\r|\\r", line) for line in SHELL_LINE.findall(text))
+    return shell or CR_IN_FILE.search(text) is not None
+
+
+def _end_of(log: Path) -> str:
     with log.open("rb") as stream:
         stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
-        return complaint(stream.read().decode("utf-8", errors="replace"))
+        return stream.read().decode("utf-8", errors="replace")
 
 
 def complaint(text: str) -> str:
@@ -89,6 +112,8 @@ def complaint(text: str) -> str:
 
     Control characters, which a terminal would obey, are spelled out.
     """
+    # A shell's line is one, also where it holds the carriage return of a word that the shell did not know.
+    text = SHELL_LINE.sub(lambda line: line[0].replace("\r", ""), text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return printable([*lines, *errors][-1][:LONGEST]) if lines else "nothing was said"

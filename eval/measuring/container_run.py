@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
-from eval.measuring.container_log import complaint_in
+from eval.measuring.container_log import WINDOWS_LINES, complaint_in, shows_windows_lines
 from eval.measuring.container_process import ContainerOptions, ContainerProcess
 from eval.measuring.docker_client import check_image, new_name
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
@@ -66,7 +66,8 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
         status, remark = _ending(run, case, folder, trace.counters.get(OOM_KILLS))
         if status is Status.OK:
             status, remark = _collect(folder / "outputs" / case.output.name, case.output, remark)
-        parts = (remark, run.unanswered, sampling_remark(trace))
+        stumbled = status in (Status.FAILED, Status.NO_OUTPUT) and shows_windows_lines(case.log)
+        parts = (remark, WINDOWS_LINES if stumbled else "", run.unanswered, sampling_remark(trace))
         remarks = printable("; ".join(part for part in parts if part))
         return CaseEfficiency(
             name=case.output.name,

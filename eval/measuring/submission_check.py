@@ -1,7 +1,6 @@
 """What organisers will do with a submission, tried before it is sent in: each step a tick or a fault."""
 
 import math
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,22 +8,24 @@ from enum import StrEnum
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
+from eval.measuring.container_log import WINDOWS_LINES
 from eval.measuring.container_process import ContainerOptions
 from eval.measuring.container_run import ContainerCase, check_removed, output_name, run_case
 from eval.measuring.docker_client import docker, run_and_remove
 from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.run_rules import RunRules
+from eval.measuring.submission_archive import image_ids, is_whole, load, plain_name
 from eval.measuring.trace import GPU, KERNEL_PEAK_MB, OWN_RAM
 from eval.measuring.trial_scans import TRIALS, write_trial
 from model.case_names import printable
 
-LOAD_S = 1800.0
-"""Longest wait for docker to load an archive."""
-LOADED = re.compile(r"^Loaded image(?: ID)?:\s*(\S+)", re.MULTILINE)
 MIB = 1024 * 1024
 PROCESSOR = "amd64"
 """Architecture of the organisers' machines, in docker's words; images built on an Apple or ARM machine have
 another one, unless told otherwise."""
+CR_FOUND = 13
+FIND_CR = f"""case "$(cat predict.sh)" in *"$(printf '\\r')"*) exit {CR_FOUND} ;; esac"""
+"""For the shell of an image: ends with `CR_FOUND` where predict.sh was written with Windows line endings."""
 
 
 class Verdict(StrEnum):
@@ -67,28 +68,34 @@ def check_archive(archive: Path) -> tuple[list[Finding], str | None]:
     found = [_good(f"archive of {size_mb:.0f} MB")]
     if not archive.name.endswith((".tar.gz", ".tar")):
         found.append(_bad(f"{archive.name} must end in .tar.gz"))
-    loaded = docker("load", "-i", str(archive), patience_s=LOAD_S)
-    names = LOADED.findall(loaded.stdout)
-    if loaded.returncode != 0 or not names:
-        said = (loaded.stderr or loaded.stdout).strip().splitlines()[-1:] or ["nothing was said"]
-        return [*found, _bad(f"docker load fails: {said[0]}")], None
-    if len(names) > 1:
-        return [*found, _bad(f"the archive holds {len(names)} images, must hold one")], None
-    # Podman names a registry where the user named none.
-    name = names[0].removeprefix("localhost/").removeprefix("docker.io/library/")
+    try:
+        if not is_whole(archive):
+            return [*found, _bad(f"{archive.name} is cut short or damaged; send it again")], None
+    except OSError as error:
+        raise JudgingError(f"{archive}: cannot be read ({error.strerror})") from error
+    names, why = load(archive)
+    if not names:
+        return [*found, _bad(f"docker load fails: {why}")], None
+    expected = archive.name.partition(".")[0].lower()
+    if len(names) > 1 and (count := len(image_ids(names))) > 1:
+        listed = ", ".join(map(plain_name, names))
+        return [*found, _bad(f"the archive holds {count} images, must hold one: {listed}")], None
+    # Of several tags of the one image, organisers use that of the archive's name.
+    loaded = next((name for name in names if plain_name(name) == f"{expected}:latest"), names[0])
+    name = plain_name(loaded)
     team, _, tag = name.rpartition(":")
     if not team or tag != "latest":
         found.append(
             _bad(f"the image is called {name}, must be TEAM:latest; tag it, then save it by that name")
         )
-    expected = archive.name.partition(".")[0].lower()
     if team and team != expected:
         found.append(
             _bad(f"the archive is {archive.name}, the image {team}; organisers derive one from the other")
         )
     else:
-        found.append(_good(f"loads as {name}"))
-    return found, names[0]
+        others = ", ".join(plain_name(other) for other in names if other != loaded)
+        found.append(_good(f"loads as {name}" + (f", also called {others}" if others else "")))
+    return found, loaded
 
 
 def check_architecture(image: str) -> list[Finding]:
@@ -102,7 +109,7 @@ def check_architecture(image: str) -> list[Finding]:
 
 
 def check_entry(image: str) -> list[Finding]:
-    """Whether predict.sh lies in the working directory, and both shells that organisers use are there."""
+    """Whether predict.sh lies in the working directory, for Linux, and both shells are there to read it."""
     found = []
     for what, words in (
         ("predict.sh in the working directory is read by plain sh", ["/bin/sh", "-c", "sh -n predict.sh"]),
@@ -111,6 +118,10 @@ def check_entry(image: str) -> list[Finding]:
         run = run_and_remove("--network", "none", "--entrypoint", words[0], image, *words[1:])
         said = (run.stderr.strip().splitlines() or [""])[-1]
         found.append(_good(what) if run.returncode == 0 else _bad(f"not so: {what} ({said[:200]})"))
+    # Not all shells stumble over them where they only read: most commands just get another name.
+    words = ["--entrypoint", "/bin/sh", image, "-c", FIND_CR]
+    if run_and_remove("--network", "none", *words).returncode == CR_FOUND:
+        found.append(_bad(WINDOWS_LINES))
     return found
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from eval.measuring.container_log import LogPump, complaint, complaint_in
+from eval.measuring.container_log import LogPump, complaint, complaint_in, shows_windows_lines
 
 
 def kept(folder, said: list[bytes], kept_bytes: int) -> bytes:
@@ -79,3 +79,32 @@ def test_a_complaint_is_one_printable_line(text, line):
 def test_a_complaint_is_looked_for_at_the_end_of_a_log(tmp_path):
     (tmp_path / "log").write_bytes(b"error: early\n" + b"x" * 70_000 + b"\nlast \xff\n")
     assert complaint_in(tmp_path / "log") == "last \ufffd"
+
+
+@pytest.mark.parametrize(
+    ("said", "complains"),
+    [
+        (b"predict.sh: 2: python\r: not found\n", "predict.sh: 2: python: not found"),
+        (b"predict.sh: 1: set: Illegal option -\r\n", "predict.sh: 1: set: Illegal option -"),
+        (b"predict.sh: line 1: set: -\r: invalid option\n", "predict.sh: line 1: set: -: invalid option"),
+        (
+            b"predict.sh: line 2: cd: $'/tmp\\r': No such file or directory\n",
+            "predict.sh: line 2: cd: $'/tmp\\r': No such file or directory",
+        ),
+        (
+            b"python: can't open file '/workspace/predict.py\\r': [Errno 2]\n",
+            "python: can't open file '/workspace/predict.py\\r': [Errno 2]",
+        ),
+    ],
+)
+def test_windows_line_endings_are_known_by_what_shells_say(tmp_path, said, complains):
+    """In the words of dash, of bash and of Python."""
+    (tmp_path / "log").write_bytes(b"starts\n" + said)
+    assert shows_windows_lines(tmp_path / "log")
+    assert complaint_in(tmp_path / "log") == complains
+
+
+@pytest.mark.parametrize("said", [b"predict.sh: 2: python: not found\n", b"10 %\r20 %\rerror: no\n", b""])
+def test_other_complaints_are_not_of_line_endings(tmp_path, said):
+    (tmp_path / "log").write_bytes(said)
+    assert not shows_windows_lines(tmp_path / "log")

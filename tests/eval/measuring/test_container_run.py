@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
+from eval.commands.container import progress
 from eval.measuring import output_check
 from eval.measuring.container_process import ContainerOptions, command
 from eval.measuring.container_run import output_name
-from eval.measuring.efficiency import Status
+from eval.measuring.efficiency import CaseEfficiency, Status
 from eval.measuring.output_check import judge_output
+from eval.measuring.trace import KERNEL_PEAK_MB, OWN_RAM, Trace
 from model.labels import FLARE23
 from tests.eval.made import write, write_claim
 
@@ -28,6 +30,7 @@ case "$1 $2" in
         cd "$here" || exit 125
         case "$(ls inputs)" in
             fails*) echo "error: out of ideas" >&2; echo "1 case: 1 failed"; exit 3 ;;
+            windows*) printf 'predict.sh: 2: python\\r: not found\\n' >&2; exit 127 ;;
             broken*) touch "@HERE@/down"; exit 125 ;;
             ghost*) echo "docker: no user ghost" >&2; exit 125 ;;
             hungry*) exit 137 ;;
@@ -149,6 +152,29 @@ def test_an_image_that_docker_does_not_start_fails_its_case_and_the_series_goes_
     ]
     assert run(folder, more=("--resume",)) == 1
     assert "2 cases were run before" in capsys.readouterr().err
+
+
+def test_windows_line_endings_are_named_with_their_remedy(folder, capsys):
+    assert run(folder, "windows") == 1
+    assert (
+        "failed: exit code 127: predict.sh: 2: python: not found; predict.sh has Windows line endings"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("counters", "own_ram"), [({KERNEL_PEAK_MB: 408.7}, "own RAM 408.7 MB"), ({}, "own RAM 30.0 MB")]
+)
+def test_the_progress_line_has_the_kernels_peak_where_there_is_one(counters, own_ram):
+    """Samples of 10 and 30 MiB miss what was held between them."""
+    trace = Trace(
+        times_s=np.array([0.1, 0.2]),
+        values={OWN_RAM: np.array([10.0, 30.0])},
+        duration_s=0.25,
+        counters=counters,
+    )
+    result = CaseEfficiency(name="a.nii.gz", status=Status.OK, exit_code=0, remark="", trace=trace)
+    assert progress(result) == f"a.nii.gz: ok (0.25 s, {own_ram})"
 
 
 @pytest.mark.parametrize(("option", "value"), [("--memory", "lots"), ("--memory", "0g"), ("--limit", "0")])

@@ -1,6 +1,8 @@
 """A submission tried before it is sent in, with a `docker` on PATH that is a script."""
 
+import io
 import os
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -20,10 +22,15 @@ here=@HERE@
 echo "$*" >> "$here/calls"
 case "$1 $2" in
     "load -i") cat "$here/load" ; [ -s "$here/load" ] ; exit ;;
-    "image inspect") cat "$here/architecture" ;;
+    "image inspect")
+        case "$4" in
+            *Id*) cat "$here/id-of-all" 2>/dev/null || echo "$5" ;;
+            *) cat "$here/architecture" ;;
+        esac ;;
     "container inspect"|"rm "*|"events "*) exit 0 ;;
     "container run")
         case "$*" in
+            *"cat predict.sh"*) [ -e "$here/predict.sh" ] || exit 1; cd "$here" && exec sh -c "${11}" ;;
             *"--entrypoint /bin/sh"*)
                 if [ -e "$here/no-entry" ]; then
                     echo "sh: predict.sh: not found" >&2
@@ -46,6 +53,7 @@ case "$1 $2" in
     *) exit 1 ;;
 esac
 """
+V1 = "✗ the image is called team:v1, must be TEAM:latest"
 SMALL = {
     "slab": TrialScan(why="thin slab", shape_zyx=(3, 8, 8), spacing_zyx_mm=(5.0, 1.0, 1.0)),
     "skewed": TrialScan(why="skewed", shape_zyx=(4, 8, 8), spacing_zyx_mm=(5.0, 1.0, 1.0), shear=0.01),
@@ -73,6 +81,16 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def _archive(path) -> bytes:
+    """What docker save writes, with one file; without `.gz` at the end it is a plain tar."""
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for name in ("layer.tar", "manifest.json"):
+            member = tarfile.TarInfo(name)
+            member.size = 1000
+            tar.addfile(member, io.BytesIO(bytes(range(250)) * 4))
+    return path.read_bytes()
+
+
 def listed(folder, capsys, *more, code: int) -> list[str]:
     capsys.readouterr()
     assert call("check", folder / "team.tar.gz", *more) == code
@@ -94,7 +112,16 @@ def test_a_submission_with_nothing_to_mend(folder, capsys):
     [
         ({"load": "Loaded image: team:v2\n"}, "✗ the image is called team:v2, must be TEAM:latest"),
         ({"load": "Loaded image: other:latest\n"}, "✗ the archive is team.tar.gz, the image other"),
+        (
+            {"load": "Loaded image: localhost/team:latest,docker.io/library/b:v1\n"},
+            "✗ the archive holds 2 images, must hold one: team:latest, b:v1",
+        ),
         ({"load": "Loaded image: a:latest\nLoaded image: b:latest\n"}, "✗ the archive holds 2 images"),
+        ({"load": "Loaded image: team:v1\nLoaded image: team:v2\n", "id-of-all": "sha256:1"}, V1),
+        (
+            {"predict.sh": "python predict.py\r\n"},
+            "✗ predict.sh has Windows line endings, which a shell takes for parts of its words; sed -i",
+        ),
         ({"architecture": "arm64\n"}, "✗ the image is for arm64, organisers have amd64"),
         ({"load": ""}, "✗ docker load fails: nothing was said"),
         (
@@ -110,11 +137,37 @@ def test_a_submission_with_nothing_to_mend(folder, capsys):
 )
 def test_what_organisers_would_stumble_over(folder, capsys, files, said):
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, newline="")
     lines = listed(folder, capsys, code=1)
     assert [line for line in lines if line.startswith(said)]
     if len(lines) > 3:
         assert lines[-1].endswith("to mend")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Loaded image: localhost/team:v1,localhost/team:latest\n",
+        "Loaded image(s): localhost/team:v1, localhost/team:latest\n",
+        "Loaded image: team:latest\nLoaded image: team:v1\n",
+    ],
+)
+def test_of_several_tags_of_an_image_organisers_use_the_one_of_the_archive(folder, capsys, said):
+    (folder / "load").write_text(said)
+    (folder / "id-of-all").write_text("sha256:1\n")
+    assert listed(folder, capsys, code=0)[1] == "✓ loads as team:latest, also called team:v1"
+
+
+def test_a_script_with_the_line_endings_of_linux_is_no_fault(folder, capsys):
+    (folder / "predict.sh").write_text("python predict.py\n")
+    assert listed(folder, capsys, code=0)[-1] == "nothing to mend"
+
+
+def test_an_archive_that_is_cut_short_is_not_given_to_docker(folder, capsys):
+    whole = _archive(folder / "team.tar.gz")
+    (folder / "team.tar.gz").write_bytes(whole[: len(whole) // 2])
+    assert listed(folder, capsys, code=1)[-1] == "✗ team.tar.gz is cut short or damaged; send it again"
+    assert not (folder / "calls").exists()
 
 
 def test_no_container_is_left_behind_by_looking_at_the_entry_point(folder, capsys):
@@ -123,7 +176,7 @@ def test_no_container_is_left_behind_by_looking_at_the_entry_point(folder, capsy
     listed(folder, capsys, code=1)
     calls = [line.split() for line in (folder / "calls").read_text().splitlines()]
     names = [words[words.index("--name") + 1] for words in calls if words[:2] == ["container", "run"]]
-    assert len(set(names)) == 2 + 2, "two shells, and the two CTs"
+    assert len(set(names)) == 2 + 1 + 2, "two shells, the line endings, and the two CTs"
     assert all(name.startswith("leanseg-eval-") for name in names)
     assert {words[2] for words in calls if words[:2] == ["rm", "--force"]} == set(names)
 
