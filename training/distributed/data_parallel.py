@@ -6,10 +6,11 @@ of the whole batch on every process; so is, then, its averaged gradient.
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.distributed.ranks import Ranks
@@ -30,7 +31,24 @@ def wrap(network: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return DistributedDataParallel(network, device_ids=[device], gradient_as_bucket_view=True)
+    _lay_gradients_as_weights(network)
     return DistributedDataParallel(network, gradient_as_bucket_view=True)
+
+
+def _lay_gradients_as_weights(network: nn.Module) -> None:
+    """Have gradients state their weights' strides, by which torch knows where they go in an exchange.
+
+    Of a kernel of 1×1×1, or of one input channel, the layout with the channels last is the other one, too:
+    the bytes are the same, and only the strides say another thing. Which ones a gradient has depends on the
+    kernel that computed it, in float32 on whether there is more than one patch.
+    """
+    for weight in network.parameters():
+        if weight.ndim > 1 and weight.is_contiguous():
+            weight.register_hook(partial(_with_strides, strides=weight.stride()))  # type: ignore[no-untyped-call]
+
+
+def _with_strides(gradient: Tensor, strides: tuple[int, ...]) -> Tensor:
+    return gradient.as_strided(gradient.shape, strides) if gradient.is_contiguous() else gradient
 
 
 def without_exchange(wrapped: nn.Module) -> AbstractContextManager[None]:

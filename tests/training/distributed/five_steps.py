@@ -5,6 +5,7 @@ The word after the module is a list of losses in JSON; the steps are done for ea
 
 import json
 import sys
+import warnings
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from model.networks.build import build
 from tests.training.distributed.processes import threads_of_gloo
 from tests.training.distributed.uneven_batches import batch_of
 from tests.training.tiny import tiny_recipe
+from training.distributed.block_costs import layout_of
 from training.distributed.data_parallel import share_of_batch, wrap
 from training.distributed.ranks import Ranks, join, leave
 from training.losses.scores import LossSetting
@@ -20,13 +22,15 @@ from training.losses.supervision import deep_supervision_loss
 
 NETWORK = {"kind": "plain_unet", "features": [4, 8, 8], "strides": [[2, 2, 2]] * 2, "deep_supervision": 2}
 BATCH_SIZE, STEPS = 2, 5
+CPU = torch.device("cpu")
 
 
 def losses_of(document: dict[str, Any], ranks: Ranks) -> list[float]:
     """The losses of all steps with one kind of loss."""
     recipe = tiny_recipe(network=NETWORK, loss=document)
     torch.manual_seed(ranks.rank)  # The first process's weights are the ones that count.
-    trained = wrap(build(recipe.network), ranks, torch.device("cpu"))
+    network = build(recipe.network).to(memory_format=layout_of(CPU))  # type: ignore[call-overload]
+    trained = wrap(network, ranks, CPU)
     optimizer = torch.optim.SGD(trained.parameters(), 0.1, momentum=0.9)
     setting = LossSetting(channel_names=recipe.channel_names, reduce=ranks.sum)
     losses = []
@@ -48,6 +52,7 @@ def losses_of(document: dict[str, Any], ranks: Ranks) -> list[float]:
 
 
 def main() -> None:
+    warnings.simplefilter("error")
     torch.set_num_threads(1)
     ranks = join("cpu")
     found = [losses_of(document, ranks) for document in json.loads(sys.argv[1])]
