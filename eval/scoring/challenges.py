@@ -71,7 +71,8 @@ class Challenge:
     sliced: frozenset[str] = frozenset()
     """Structures scored only on the slices that the truth annotates."""
     least_dice: float = 0.0
-    """Below this DSC, NSD is 0."""
+    """Below this DSC, NSD is 0. From FLARE22 on it is FLARE24's; the published program of FLARE22 has none,
+    that of FLARE23 0.1 (docs/judging.md)."""
     foreign_loses: bool = False
     """Whether the organisers' program gives 0 to a prediction that holds a label outside the set."""
     numbered_columns: bool = False
