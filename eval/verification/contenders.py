@@ -1,7 +1,7 @@
 """What is compared: LeanSeg with a bundle, another program with its model, and cases that both are given."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,7 +182,3 @@ def check_label_maps(cases: Sequence[Case], folder: Path, option: str) -> None:
             f"{folder}: does not hold {missing[0]}{SUFFIXES[0]}{others}; {option} needs the label maps of "
             "all cases in --images"
         )
-
-
-Labels = Mapping[str, Path]
-"""Case to label map."""

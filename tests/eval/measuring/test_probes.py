@@ -242,7 +242,7 @@ def test_a_share_that_cannot_be_known_is_no_zero_and_has_its_reason(
 
 
 def test_children_that_live_shorter_than_a_sample_are_counted():
-    """Twenty children that each work for a moment, between two looks at their parent."""
+    """Eight children that each work for a moment, between two looks at their parent."""
     child = "subprocess.run([sys.executable, '-c', 'sum(range(3000000))'])"
     work = f"import subprocess, sys\nfor _ in range(8): {child}"
     program = subprocess.Popen(
