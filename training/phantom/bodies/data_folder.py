@@ -20,7 +20,9 @@ import SimpleITK as sitk
 from model.labels import FLARE23
 from training.endable_workers import EndableWorkers
 from training.phantom.bodies.body import Body, prepare_body
+from training.phantom.bodies.body_case import COVERAGES as OF_BODIES
 from training.phantom.bodies.drawn_case import draw_case
+from training.phantom.case import COVERAGES as OF_DRAWN
 from training.phantom.case import PhantomCase
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 from training.training_errors import DataError
@@ -80,11 +82,17 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
         workers: processes; the cases do not depend on their number.
 
     Raises:
-        ValueError: there is no worker, or the anatomy folder holds no label map.
+        ValueError: there is no worker, the anatomy folder holds no label map, or its bodies do not know the
+            examination.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, is {workers}")
     bodies: Sequence[AnatomyMap | Body] = load_anatomy(anatomy) if anatomy is not None else []
+    if any(isinstance(body, Body) for body in bodies) and cohort.coverage not in (None, *OF_BODIES):
+        raise ValueError(
+            f"{anatomy}: holds label maps of bodies, whose cases have no examination {cohort.coverage!r}; "
+            f"of both kinds of case there are {', '.join(name for name in OF_BODIES if name in OF_DRAWN)}"
+        )
     for name in ("imagesTr", "labelsTr"):
         (output / name).mkdir(parents=True, exist_ok=True)
     make = partial(_write_case, cohort=cohort, output=output, bodies=bodies)

@@ -47,3 +47,11 @@ def test_scans_elsewhere_hold_no_organ_and_bodies_do(maps, tmp_path, share, pres
     assert np.isin(np.unique(labels), [0, 1, 9, 11]).all()
     record = json.loads((tmp_path / "dataset.json").read_text())["cases"][0]
     assert (record["anatomy"] == "elsewhere") != present
+
+
+def test_an_examination_that_bodies_do_not_know_is_refused_before_anything_is_written(maps, tmp_path):
+    cohort = Cohort(cases=1, coverage="upper abdomen")
+    message = r"have no examination 'upper abdomen'; .* abdomen, abdomen and pelvis, slab$"
+    with pytest.raises(ValueError, match=message):
+        write_dataset(tmp_path / "out", cohort, anatomy=maps)
+    assert not (tmp_path / "out").exists()
