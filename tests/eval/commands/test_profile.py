@@ -56,17 +56,17 @@ def test_a_report_that_does_not_serve_is_named_and_costs_only_the_stages(tmp_pat
     assert (tmp_path / "run.png").is_file()
 
 
-def test_stages_make_the_picture_taller(tmp_path):
-    # Long enough for several samples: of one alone there is no panel of the processor's use.
-    code = "import time\nwhile time.process_time() < 0.5: pass"
-    assert profiled(tmp_path, code, output="plain.png") == 0
+def test_stages_make_the_picture_taller(tmp_path, monkeypatch):
+    """By 0.26 inches for each, and 0.15, at 150 dots an inch; other panels depend on what is measured."""
+    monkeypatch.setattr("eval.pictures.curves.panels_of", lambda trace: [("RAM (MB)", [RAM])])
+    assert profiled(tmp_path, "pass", output="plain.png") == 0
     now = time.time() + 60
     report = {"cases": [{"spans_unix_s": [["read", now, now + 1], ["networks", now + 1, now + 2]]}]}
     (tmp_path / "run.json").write_text(json.dumps(report))
-    assert profiled(tmp_path, code, f"--report={tmp_path / 'run.json'}", output="staged.png") == 0
+    assert profiled(tmp_path, "pass", f"--report={tmp_path / 'run.json'}", output="staged.png") == 0
     sizes = [sitk.ReadImage(str(tmp_path / f"{name}.png")).GetSize() for name in ("plain", "staged")]
     assert sizes[0][0] == sizes[1][0]
-    assert sizes[1][1] > sizes[0][1]
+    assert sizes[1][1] - sizes[0][1] == pytest.approx((2 * 0.26 + 0.15) * 150, abs=1)
 
 
 def test_what_the_command_says_goes_where_ours_goes(tmp_path, capfd):
