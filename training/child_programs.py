@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from leanseg.ending import held
 
 ROOT = Path(__file__).resolve().parents[1]
 """Folder in which `training` and `predict.py` are found."""
@@ -69,14 +73,14 @@ def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, in
     waiting, free = list(jobs), list(places)
     running: dict[str, tuple[subprocess.Popen[bytes], Gpus | None]] = {}
     codes: dict[str, int] = {}
-    with ending(lambda: [process for process, _ in running.values()]):
+    with Programs() as programs:
         while waiting or running:
             while waiting and free:
                 job, place = waiting.pop(0), free.pop(0)
                 if len(jobs) > 1:
                     logger.info("%s starts (%d of %d)", job.name, len(jobs) - len(waiting), len(jobs))
                 log = None if len(places) == 1 else job.log
-                running[job.name] = start(job.words, place, log=log), place
+                running[job.name] = programs.start(job.words, place, log=log), place
             for name, (process, place) in list(running.items()):
                 code = process.poll()
                 if code is not None:
@@ -88,45 +92,56 @@ def run_jobs(jobs: Sequence[Job], places: Sequence[Gpus | None]) -> dict[str, in
     return codes
 
 
-def start(
-    words: Sequence[str], gpus: Gpus | None = None, *, log: Path | None = None, inherited: Sequence[int] = ()
-) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, so that Ctrl-C reaches it through this one, once.
+class Programs:
+    """Programs that are started between `with` and its end; whatever ends this one ends them, and waits.
 
-    Args:
-        words: what follows `python` on its command line.
-        gpus: all that it may see; None leaves that as it is.
-        log: where its messages are added; None: they are shown.
-        inherited: descriptors that stay open in it.
-
-    Raises:
-        OSError: its log cannot be written.
+    Each is in a session of its own, so that Ctrl-C reaches it through this one, once.
     """
-    with nullcontext() if log is None else log.open("ab") as messages:
-        return subprocess.Popen(
-            [sys.executable, *words],
-            env=environment_of(gpus),
-            stdout=messages,
-            stderr=messages,
-            pass_fds=inherited,
-            start_new_session=True,
-        )
 
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[bytes]] = []
 
-@contextmanager
-def ending(running: Callable[[], Iterable[subprocess.Popen[bytes]]]) -> Iterator[None]:
-    """Whatever ends this program ends those that it started, and waits for them.
+    def __enter__(self) -> Self:
+        return self
 
-    Args:
-        running: gives those that were started; of which some may have ended.
-    """
-    try:
-        yield
-    finally:
-        left = list(running())
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         # Started in the background by a script, all of them ignore Ctrl-C.
         ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-        for process in left:
+        for process in self._started:  # One that has ended already gets no signal.
             process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
-        for process in left:
+        for process in self._started:
             process.wait()
+
+    def start(
+        self,
+        words: Sequence[str],
+        gpus: Gpus | None = None,
+        *,
+        log: Path | None = None,
+        inherited: Sequence[int] = (),
+    ) -> subprocess.Popen[bytes]:
+        """Start a program.
+
+        Args:
+            words: what follows `python` on its command line.
+            gpus: all that it may see; None leaves that as it is.
+            log: where its messages are added; None: they are shown.
+            inherited: descriptors that stay open in it.
+
+        Raises:
+            OSError: its log cannot be written.
+        """
+        # One that runs already and that nobody knows of yet would be left behind.
+        with held(), nullcontext() if log is None else log.open("ab") as messages:
+            process = subprocess.Popen(
+                [sys.executable, *words],
+                env=environment_of(gpus),
+                stdout=messages,
+                stderr=messages,
+                pass_fds=inherited,
+                start_new_session=True,
+            )
+            self._started.append(process)
+        return process

@@ -6,12 +6,11 @@ It loads the networks once for all of its images. Cases whose label map is there
 after an interruption goes on where the last one ended; a label map is whole or not there.
 """
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.child_programs import ROOT, ending, start
+from training.child_programs import ROOT, Programs
 from training.training_errors import TrainingError
 from training.whole_files import read_json
 
@@ -67,12 +66,12 @@ def label_images(
     if gpus and options.device in (None, "auto"):
         options = replace(options, device="cuda")  # Who names GPUs does not want the processor.
     reports = [share.with_name(f"{share.name}.json") for share in shares]
-    running: list[subprocess.Popen[bytes]] = []
-    with ending(lambda: running):
+    running = []
+    with Programs() as programs:
         for number, (share, report) in enumerate(zip(shares, reports, strict=True)):
             report.unlink(missing_ok=True)
             words = predict_words(share, output, bundle, options, "--report", str(report))
-            running.append(start(words, (gpus[number],) if gpus else None))
+            running.append(programs.start(words, (gpus[number],) if gpus else None))
         codes = [program.wait() for program in running]
     _refuse_failed(codes, reports)
 

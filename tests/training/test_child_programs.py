@@ -1,12 +1,14 @@
 """Programs beside each other: how many at a time, on which GPUs, and what ends them."""
 
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from leanseg.ending import until_ended
-from training.child_programs import Job, run_jobs, start, torchrun_words
+from training.child_programs import Job, Programs, run_jobs, torchrun_words
 
 SAY_GPUS = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES', 'any'))"
 
@@ -49,7 +51,8 @@ def test_one_program_at_a_time_is_heard_and_may_use_any_gpu(tmp_path, capfd, mon
 def test_a_program_has_a_session_of_its_own(tmp_path):
     """So that what a terminal sends reaches it through this program, and once."""
     code = "import os; print(os.getsid(0) == os.getpid(), 'CUDA_VISIBLE_DEVICES' in os.environ)"
-    assert start(("-c", code), (0,), log=tmp_path / "log").wait() == 0
+    with Programs() as programs:
+        assert programs.start(("-c", code), (0,), log=tmp_path / "log").wait() == 0
     assert (tmp_path / "log").read_text() == "True True\n"
 
 
@@ -98,6 +101,26 @@ def test_what_ends_this_program_ends_those_that_it_started(tmp_path, on_ctrl_c, 
     jobs = [Job(name="a", words=words, log=tmp_path / "a.log")]
     assert until_ended(lambda: max(run_jobs(jobs, [None]).values())) == code
     assert (tmp_path / "told").read_text() == told
+
+
+def test_a_signal_that_comes_while_a_program_starts_ends_it_too(tmp_path, on_ctrl_c, monkeypatch):
+    """Ctrl-C when it runs already, and nobody has been handed it."""
+    started = []
+
+    class Interrupting(subprocess.Popen):
+        def __init__(self, *words, **options):
+            super().__init__(*words, **options)
+            started.append(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    on_ctrl_c(signal.default_int_handler)
+    monkeypatch.setattr("training.child_programs.subprocess.Popen", Interrupting)
+    jobs = [job(tmp_path, "a", "import signal; signal.pause()")]
+    try:
+        assert until_ended(lambda: max(run_jobs(jobs, [None]).values())) == 130
+        assert [process.returncode is None for process in started] == [False]
+    finally:
+        started[0].kill()
 
 
 def test_programs_find_this_project_from_anywhere(tmp_path, monkeypatch):

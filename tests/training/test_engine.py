@@ -2,7 +2,7 @@
 
 import pytest
 
-from training import engine
+from training.child_programs import Programs
 from training.engine import EngineOptions, label_images
 
 
@@ -11,9 +11,6 @@ class Done:
 
     def wait(self):
         return 0
-
-    def send_signal(self, number):
-        pass
 
 
 @pytest.mark.parametrize(
@@ -29,7 +26,7 @@ class Done:
 def test_gpus_that_are_named_must_work(tmp_path, monkeypatch, device, gpus, told):
     """Else the engine would go on with the processor where there is no GPU."""
     calls = []
-    monkeypatch.setattr(engine, "start", lambda words, _: calls.append(list(words)) or Done())
+    monkeypatch.setattr(Programs, "start", lambda _, words, gpus: calls.append(list(words)) or Done())
     label_images([tmp_path / "0"], tmp_path / "out", tmp_path / "b", EngineOptions(device=device), gpus)
     (words,) = calls
     at = words.index("--device") if "--device" in words else len(words)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.child_programs import ending, start, torchrun_words
+from training.child_programs import Programs, torchrun_words
 from training.data.folders import find_cases
 from training.data.found_cases import refuse
 from training.data.unlabelled import unlabelled_cases
@@ -210,6 +210,5 @@ def run_step(words: Sequence[str], lock: int, gpus: Sequence[int]) -> int:
         lock: descriptor that it inherits.
         gpus: numbers of the GPUs that it may use; none: all.
     """
-    process = start(words, tuple(gpus) or None, inherited=(lock,))
-    with ending(lambda: [process]):
-        return process.wait()
+    with Programs() as programs:
+        return programs.start(words, tuple(gpus) or None, inherited=(lock,)).wait()

@@ -17,6 +17,7 @@ from tests.training.pseudo_labels.abdomens import IDS, LABELS, bundle_of_five, o
 from tests.training.tiny import write_case, write_dataset
 from training import engine
 from training.__main__ import main
+from training.child_programs import Programs
 from training.data.folders import labelled_cases
 
 TUMOR = IDS["tumor"]
@@ -140,14 +141,14 @@ def test_an_interrupted_call_goes_on_and_a_second_one_does_nothing(
 def test_cases_are_shared_out_among_gpus(bundle, partial, filled, tmp_path, monkeypatch):
     """Three GPUs for two cases: the engine is started twice, and sees one GPU each time."""
     seen = []
-    start = engine.start
+    start = Programs.start
 
-    def seen_start(words, gpus):
+    def seen_start(programs, words, gpus):
         share = words[words.index("--input") + 1]
         seen.append((gpus, sorted(path.name for path in Path(share).iterdir())))
-        return start(words, gpus)
+        return start(programs, words, gpus)
 
-    monkeypatch.setattr(engine, "start", seen_start)
+    monkeypatch.setattr(Programs, "start", seen_start)
     call = words("missing", partial, bundle, tmp_path / "data", "--threads", "1", "--device", "cpu")
     assert main([*call, "--gpus", "1,0,5"]) == 0
     assert seen == [((1,), ["few_0000.nii.gz"]), ((0,), ["one_0000.nii.gz"])]
