@@ -182,8 +182,14 @@ class Footprint:
 
     @property
     def _removed_mb(self) -> float:
-        """What clean-up before the fusion decided and removed, on each group's grid."""
-        return sum(_mb(grid, 2) for grid, _ in self.groups) if self.manifest.cleans_before_fusion else 0.0
+        """What clean-up before the fusion decided and removed, on each group's grid, and gaps beside it.
+
+        Slabs come and go among these arrays, so that the allocator cannot give back all that is freed: equal
+        runs of three ensembles differed by 15 MiB, twice what the largest map takes.
+        """
+        if not self.manifest.cleans_before_fusion:
+            return 0.0
+        return sum(_mb(grid, 2) for grid, _ in self.groups) + max(_mb(grid, 1) for grid, _ in self.groups)
 
     def _buffer_mb(self, grid: Zyx, members: Sequence[Member]) -> float:
         """Running mean and weights, a window deep.

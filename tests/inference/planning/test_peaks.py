@@ -122,7 +122,7 @@ def test_a_whole_volume_in_one_window_keeps_its_estimate(of_any_window, slices, 
 
 
 @only_linux
-@pytest.mark.parametrize(("host_mb", "looks"), [(8192, 1), (400, 2)])
+@pytest.mark.parametrize(("host_mb", "looks"), [(8192, 1), (410, 2)])
 def test_ensembles_on_one_grid_keep_their_estimate(of_three_ensembles, host_mb, looks):
     """Whether their scores are kept for the fusion or computed again; one ensemble's slabs wait for no
     other's."""
