@@ -438,7 +438,9 @@ def test_a_process_that_cannot_be_started_is_no_damage(tmp_path, monkeypatch):
 
 def test_another_number_of_pixels_is_refused(tmp_path, monkeypatch):
     folder = write_series(tmp_path / "s", straight(2), size=(48, 64), compressor="JPEG")
-    monkeypatch.setattr(unpack, "COMMAND", (sys.executable, "-c", "print('int16 99999999999')"))
+    # It answers once it was asked: one that had ended by then would be taken for one that crashed.
+    answer = "import sys; sys.stdin.buffer.read(1); print('int16 99999999999')"
+    monkeypatch.setattr(unpack, "COMMAND", (sys.executable, "-c", answer))
     with pytest.raises(InputError, match="holds 99999999999 pixels, its header says 3072"):
         read_volume(folder)
 
