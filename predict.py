@@ -68,6 +68,13 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         help="where label maps go; made if missing (default: %(default)s)",
     )
     add(
+        "--series",
+        type=_series,
+        metavar="UID|NUMBER",
+        help="of a DICOM folder that holds several, the series to take; a UID that is not there lists all "
+        "(default: the longest original of the modality that the bundle expects)",
+    )
+    add(
         "--bundle",
         type=Path,
         default=EMBEDDED_BUNDLE,
@@ -197,6 +204,12 @@ def _run(call: Call) -> int:
 
 def _at_least_one_or_auto(text: str) -> int | None:
     return None if text == "auto" else at_least_one(text)
+
+
+def _series(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; give the series' UID or number, or leave the option out")
+    return text.strip()
 
 
 def _device(text: str) -> str:

@@ -39,6 +39,9 @@ class Call:
     """What is written beside the label map."""
     template: Path | None = None
     """The DICOM series that these refer to, where the input is none."""
+    series: str | None = None
+    """The DICOM series to take in a folder of several, by UID or number; with a template: in its folder.
+    None: the longest original of the modality that the bundle expects."""
     report: Path | None = None
     statistics: Path | None = None
     strict_input: bool = False

@@ -155,7 +155,10 @@ def _check_files(call: Call) -> None:
 def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
     """What is to be segmented; the user is told of images beside it, and of what holds for several cases."""
     found = find_cases(call.input, len(bundle.manifest.inputs), call.output)
-    cases = [replace(case, modalities=expected_modalities(bundle)) for case in found]
+    modalities = expected_modalities(bundle)
+    # With a template the image is no series: the one that is named is the template's.
+    series = "" if call.template else call.series or ""
+    cases = [replace(case, modalities=modalities, series=series) for case in found]
     check_folders(call.input, call.output)
     for left_out in (passed_over(call.input, cases, call.output), unread_in(call.input, cases)):
         if left_out:

@@ -33,6 +33,8 @@ class Case:
     modalities: tuple[str, ...] = ()
     """What the bundle takes its channels to be, as DICOM writes it, empty where that is open; it decides
     between several series in one folder. None at all: a CT."""
+    series: str = ""
+    """The series to take in the folder of its first channel, by UID or number, where the user names one."""
 
     @property
     def paths(self) -> tuple[Path, ...]:

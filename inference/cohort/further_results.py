@@ -1,7 +1,7 @@
 """What is written of a case beside its label map: DICOM objects that refer to the slices it was made from."""
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -16,8 +16,7 @@ from inference.geometry import Geometry, same_grid
 from inference.imaging.dicom_results.maker import NOTHING, Maker, Told
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.dicom_results.structures_found import structures_found
-from inference.imaging.formats.dicom import Series, open_series
-from inference.imaging.formats.dicom_choice import CT
+from inference.imaging.formats.dicom import Series
 from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.reading import OpenedImage
 from inference.imaging.writing import LABELS_SUFFIX, is_there, remove_results
@@ -243,9 +242,8 @@ def further_results(
     kinds: Sequence[str],
     label_set: LabelSet,
     maker: Maker,
-    template: Path | None,
+    template: Callable[[], Series] | None,
     cases: int,
-    modality: str = CT,
 ) -> FurtherResults | None:
     """What a call asks for; None for label maps alone.
 
@@ -253,13 +251,12 @@ def further_results(
         kinds: keys of `SUFFIXES`.
         label_set: what the labels mean.
         maker: the bundle.
-        template: the series whose slices are referred to, if not in the case itself.
+        template: opens the series whose slices are referred to, if not in the case itself.
         cases: how many there are.
-        modality: that is expected of the template.
 
     Raises:
         UsageError: a package is missing, or one template is given for several cases or for none of its use.
-        InputError: the template is no DICOM series.
+        InputError: the template is no DICOM series, or not the one asked for.
     """
     if not kinds:
         if template is not None:
@@ -275,5 +272,5 @@ def further_results(
         label_set=label_set,
         maker=maker,
         write_objects=object_writer(kinds),
-        template=None if template is None else open_series(template, modality),
+        template=None if template is None else template(),
     )

@@ -114,7 +114,7 @@ def open_case(case: Case) -> OpenedCase:
     Raises:
         InputError: one cannot be read, or they lie on different grids.
     """
-    return OpenedCase(case=case, images=open_channels(case.paths, case.expected))
+    return OpenedCase(case=case, images=open_channels(case.paths, case.expected, case.series))
 
 
 def attempt(case: Case, step: Callable[[], T]) -> T | Failure:

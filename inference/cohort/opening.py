@@ -1,6 +1,7 @@
 """From what a user asks for to what runs it: predictor, planner, admission, further results."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from inference.call import Call
@@ -9,6 +10,7 @@ from inference.cohort.one_case import Admit, OpenedCase
 from inference.errors import BudgetError
 from inference.imaging.channels import expected_modalities
 from inference.imaging.dicom_results.maker import Maker
+from inference.imaging.formats.dicom import open_series
 from inference.planning.plan import Budget, InferencePlan
 from inference.planning.planner import Planner
 from inference.predictor import Predictor
@@ -78,9 +80,9 @@ def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults |
 
     Raises:
         UsageError: a package is missing, or one template is given for several cases or for none of its use.
-        InputError: the template is no DICOM series.
+        InputError: the template is no DICOM series, or not the one asked for.
     """
-    manifest = bundle.manifest
+    manifest, modality = bundle.manifest, expected_modalities(bundle)[0]
     maker = Maker(
         program="LeanSeg",
         version=VERSION,
@@ -92,9 +94,8 @@ def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults |
         call.format,
         manifest.output.as_label_set(),
         maker,
-        call.template,
+        None if call.template is None else partial(open_series, call.template, modality, call.series or ""),
         cases,
-        expected_modalities(bundle)[0],
     )
 
 

@@ -55,7 +55,7 @@ class OpenedImage:
     """The DICOM series that it is; None for other formats."""
 
 
-def open_image(path: Path, modality: str = CT) -> OpenedImage:
+def open_image(path: Path, modality: str = CT, series: str = "") -> OpenedImage:
     """Read the header of an image file, or of a folder that holds a DICOM series.
 
     The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`.
@@ -64,31 +64,35 @@ def open_image(path: Path, modality: str = CT) -> OpenedImage:
         path: the file or the folder.
         modality: that is expected, as DICOM writes it, empty where any may be; it decides between several
             series in one folder.
+        series: the one of several to take, by its SeriesInstanceUID or a SeriesNumber that no other has;
+            empty: `modality` and lengths decide.
 
     Raises:
-        InputError: the file is missing, damaged, not 3D, in colour or may not be read; one line that names
-            file and remedy.
+        InputError: the file is missing, damaged, not 3D, in colour or may not be read, or is not the series
+            that is asked for; one line that names file and remedy.
     """
     read = _reader(path)
     if read is None:
-        series = open_series(path, modality)
+        opened = open_series(path, modality, series)
 
         def slices() -> Volume:
             return Volume(
-                array=series.read(),
-                geometry=series.geometry,
-                warnings=series.warnings,
-                doubts=series.doubts,
-                modalities=(series.modality,),
+                array=opened.read(),
+                geometry=opened.geometry,
+                warnings=opened.warnings,
+                doubts=opened.doubts,
+                modalities=(opened.modality,),
             )
 
         return OpenedImage(
-            geometry=series.geometry,
-            voxel_bytes=series.voxel_bytes,
-            reading_mb=series.reading_mb,
+            geometry=opened.geometry,
+            voxel_bytes=opened.voxel_bytes,
+            reading_mb=opened.reading_mb,
             read=slices,
-            series=series,
+            series=opened,
         )
+    if series:
+        raise InputError(f"{path}: is no DICOM series, of which --series takes one; leave that out")
     image = _header(read, path)
     stored = image.stored
     check_claim(stored)
@@ -103,17 +107,21 @@ def open_image(path: Path, modality: str = CT) -> OpenedImage:
     )
 
 
-def open_channels(paths: Sequence[Path], modalities: Sequence[str]) -> tuple[OpenedImage, ...]:
+def open_channels(
+    paths: Sequence[Path], modalities: Sequence[str], series: str = ""
+) -> tuple[OpenedImage, ...]:
     """Read the headers of a case's channels.
 
     Args:
         paths: a file or a folder for each channel, in the order of the bundle's inputs.
         modalities: that is expected of each, see `open_image`.
+        series: the one to take in the folder of the first channel, see `open_image`.
 
     Raises:
         InputError: one cannot be read, or they lie on different grids.
     """
-    images = tuple(map(open_image, paths, modalities))
+    first = open_image(paths[0], modalities[0], series)
+    images = (first, *map(open_image, paths[1:], modalities[1:]))
     for path, image in zip(paths[1:], images[1:], strict=True):
         if not same_grid(images[0].geometry, image.geometry):
             raise InputError(f"{path}: lies on another grid than {paths[0].name}; resample it to that one")
@@ -139,7 +147,10 @@ def read_channels(images: Sequence[OpenedImage]) -> Volume:
 
 
 def read_volume(
-    path: str | PathLike[str], *further: str | PathLike[str], bundle: ModelBundle | None = None
+    path: str | PathLike[str],
+    *further: str | PathLike[str],
+    bundle: ModelBundle | None = None,
+    series: str = "",
 ) -> Volume:
     """Read an image with its voxels: a file or a folder with a DICOM series, one for each channel.
 
@@ -151,20 +162,23 @@ def read_volume(
         path: the file or the folder of the first channel.
         further: those of the other channels, on the same grid, in the order of the bundle's inputs.
         bundle: that is to segment it; None: not known yet.
+        series: the one to take in the folder of the first channel, by its SeriesInstanceUID or a SeriesNumber
+            that no other there has; empty: as above.
 
     Raises:
-        InputError: a file is missing, damaged, not 3D, in colour or may not be read, channels lie on
-            different grids, or the bundle takes another number of channels; one line that names file and
+        InputError: a file is missing, damaged, not 3D, in colour or may not be read, it is not the series
+            that is asked for, channels lie on different grids, or the bundle takes another number of
+            channels; one line that names file and
             remedy.
     """
     paths = [Path(path), *map(Path, further)]
     if bundle is None:
-        return read_channels(open_channels(paths, [CT] * len(paths)))
+        return read_channels(open_channels(paths, [CT] * len(paths), series))
     try:
         check_channels(len(paths), bundle)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return read_channels(open_channels(paths, expected_modalities(bundle)))
+    return read_channels(open_channels(paths, expected_modalities(bundle), series))
 
 
 def voxel_file(path: Path) -> Path:

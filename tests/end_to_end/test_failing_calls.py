@@ -156,7 +156,7 @@ def test_a_case_that_a_signal_spoils_has_not_failed(bench, bundle, capsys, monke
     for name in ("other", "third"):
         write_case(bench / "inputs" / f"{name}.nii.gz")
 
-    def spoilt(path, modality):
+    def spoilt(path, *given):
         if path.name == "other.nii.gz":
             with suppress(BaseException):
                 signal.raise_signal(number)

@@ -34,6 +34,7 @@ def test_the_command_line_is_understood():
         ["--threads", "0"],
         ["--case-timeout", "nan"],
         ["--device", "tpu"],
+        ["--series", " "],
         ["--wrong"],
         ["--input"],
         ["a.nii.gz"],
@@ -84,6 +85,19 @@ def test_what_several_images_are_warned_of_is_told_once(bench, bundle, capsys):
     assert line.startswith("warning: each of case_0000.nii.gz and other.nii.gz: lies beside a DICOM series")
     cases = json.loads((bench / "run.json").read_text(encoding="utf-8"))["cases"]
     assert ["beside a DICOM" in " ".join(case["warnings"]) for case in cases] == [True, True, False]
+
+
+def test_the_series_that_is_named_is_segmented(bench, bundle, capsys):
+    """Of two slices, not the one of three; a name that is not there is refused with both."""
+    there = bench / "there"
+    for count in (2, 3):
+        slices = [(0.0, 0.0, 3.0 * i) for i in range(count)]
+        write_series(there / "inputs", slices, uid=f"1.2.{count}", number=count)
+    assert call(there, bundle, "--series", "1.2.2") == 0
+    assert sitk.ReadImage(str(there / "outputs" / "inputs.nii.gz")).GetSize()[2] == 2
+    assert "in one folder" not in capsys.readouterr().err
+    assert call(there, bundle, "--series", "1.2.4", "--plan") == 1
+    assert "holds no series 1.2.4; give --series one of these: 1.2.3: 3 CT" in capsys.readouterr().err
 
 
 def test_plan_prints_and_stops(bench, bundle, capsys):

@@ -100,6 +100,23 @@ def test_cases_and_the_template_are_of_the_modality_that_the_bundle_expects(tmp_
     assert opening.further_for(call, bundle, 1).template.geometry.size_zyx[0] == 3
 
 
+def test_the_series_that_is_named_is_the_input_s_or_with_a_template_the_template_s(tmp_path):
+    """Three slices in one series, two in the other."""
+    bundle = make_bundle(tmp_path / "b")
+    folder = tmp_path / "in"
+    for count in (2, 3):
+        slices = [(0.0, 0.0, 3.0 * i) for i in range(count)]
+        write_series(folder, slices, uid=f"1.2.3.{count}", number=count)
+    call = Call(input=folder, output=tmp_path / "out", bundle=bundle.folder, series="1.2.3.2")
+    (case,) = command._cases(call, bundle, Console(io.StringIO(), io.StringIO()))
+    assert open_case(case).geometry.size_zyx[0] == 2
+    image = write_nifti(tmp_path / "a_0000.nii.gz")
+    with_template = replace(call, input=image, format=("dicom-seg",), template=folder)
+    (case,) = command._cases(with_template, bundle, Console(io.StringIO(), io.StringIO()))
+    assert case.series == ""
+    assert opening.further_for(with_template, bundle, 1).template.geometry.size_zyx[0] == 2
+
+
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_a_device_that_was_asked_for_is_kept_to(on_a_gpu, tmp_path, device):
     with pytest.raises(BudgetError, match="the memory budget cannot be kept"):

@@ -86,18 +86,19 @@ class Series:
         return sink.values.reshape(self.geometry.size_zyx)
 
 
-def open_series(path: Path, modality: str = CT) -> Series:
+def open_series(path: Path, modality: str = CT, asked: str = "") -> Series:
     """Read the headers of the series in a folder (or one level below it), or of one file.
 
     Args:
         path: a folder or a file.
         modality: that is expected, by which `choose_series` takes one of several.
+        asked: the one to take, by its SeriesInstanceUID or a SeriesNumber that no other has; empty: none.
 
     Raises:
-        InputError: no DICOM files, several series of the same length, colour, slices that do not make one
-            stack, damage.
+        InputError: no DICOM files, several series of the same length, none called as asked, colour, slices
+            that do not make one stack, damage.
     """
-    chosen, warnings = choose_series(path, modality)
+    chosen, warnings = choose_series(path, modality, asked)
     images = _in_order(path, chosen)
     doubts = _unevenness(images)
     geometry, notes = _grid(path, images, [*warnings, *discord(images), *doubts])
@@ -114,7 +115,7 @@ def _in_order(path: Path, images: list[DicomImage]) -> list[DicomImage]:
                 f"{image.path}: does not say where it lies; export the series again as original images, one "
                 "a slice"
             )
-    normal = _normal(images[0])
+    normal = images[0].normal
     images = sorted(images, key=lambda image: float(np.dot(image.position_mm or (), normal)))
     apart = np.diff([float(np.dot(image.position_mm or (), normal)) for image in images])
     if apart.min() < SAME_PLACE_MM:
@@ -146,7 +147,7 @@ def _grid(path: Path, images: Sequence[DicomImage], warnings: list[str]) -> tupl
             f"{path}: says nothing about its place or the size of its pixels; export the series again as "
             "original images"
         )
-    row, column, normal = np.array(first.orientation[:3]), np.array(first.orientation[3:]), _normal(first)
+    row, column, normal = np.array(first.orientation[:3]), np.array(first.orientation[3:]), first.normal
     between = first.thickness_mm or 1.0
     if len(images) > 1:
         positions = np.array([image.position_mm for image in images])
@@ -167,7 +168,7 @@ def _unevenness(images: Sequence[DicomImage]) -> list[str]:
     if len(images) == 1:
         return []
     warnings = []
-    normal = _normal(images[0])
+    normal = images[0].normal
     steps = np.diff(np.array([image.position_mm for image in images], np.float64), axis=0)
     apart = steps @ normal
     usual = float(np.median(apart))
@@ -197,12 +198,6 @@ def _missing(steps: F64) -> int:
     whole = np.round(steps)
     gaps = (whole >= 2) & (np.abs(steps - whole) <= WHOLE)
     return int((whole[gaps] - 1).sum())
-
-
-def _normal(image: DicomImage) -> F64:
-    orientation = image.orientation or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-    normal = np.cross(orientation[:3], orientation[3:])
-    return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-9), np.float64)
 
 
 def _pixels(image: DicomImage) -> NDArray[np.generic]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from inference.errors import InputError
+from inference.imaging.formats.dicom_asked import UNKNOWN, asked_stacks, listed_series, name_of_series
 from inference.imaging.formats.dicom_beside import rest_beside
 from inference.imaging.formats.dicom_classes import is_secondary_capture
 from inference.imaging.formats.dicom_copies import without_copies
@@ -15,7 +16,6 @@ from inference.imaging.formats.dicom_folder import dicom_files, dicom_files_belo
 from model.case_names import printable
 
 CT = "CT"
-UNKNOWN = "of unknown modality"
 PARALLEL_DEGREES = 0.5
 """Angle up to which rows and columns of two images count as parallel: headers round, and images that are
 turned farther are another stack."""
@@ -23,13 +23,11 @@ DERIVED = {"DERIVED", "REFORMATTED", "LOCALIZER", "MPR", "MIP"}
 """Values of `ImageType` by which images are no scan that a scanner made, or one that planned it."""
 FEW = 8
 """Images below which an original is not preferred: what watches for contrast agent is one, too."""
-NAME = 80
-"""Characters of a series' number and description that are told."""
 ROW_AND_COLUMN = (slice(0, 3), slice(3, 6))
 """Where the two directions stand in an image's orientation."""
 
 
-def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], list[str]]:
+def choose_series(path: Path, modality: str = CT, asked: str = "") -> tuple[list[DicomImage], list[str]]:
     """Images of the series to read, and warnings.
 
     Of several series, those of the modality that is expected come first, then those that do not say theirs,
@@ -41,10 +39,12 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
     Args:
         path: a folder or a file.
         modality: that is expected, as DICOM writes it; empty where any may be.
+        asked: the one series to look at, by its SeriesInstanceUID or a SeriesNumber that no other has; empty:
+            all are looked at.
 
     Raises:
-        InputError: no DICOM images, several series that could be meant, one of several patients, colour,
-            pixels that are not read, damage.
+        InputError: no DICOM images, several series that could be meant, none or several called as asked, one
+            of several patients, colour, pixels that are not read, damage.
     """
     scan = modality or "scan"
     every, without = _images_of(path)
@@ -54,6 +54,9 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
         raise InputError(
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one {scan}"
         )
+    nameless: list[list[DicomImage]] = []
+    if asked:
+        groups, nameless = asked_stacks(path, groups, asked)
 
     def rank(group: Sequence[DicomImage]) -> tuple[bool, int, bool, int, bool]:
         # Pictures last: what a workstation saves beside a scan is no scan.
@@ -64,13 +67,14 @@ def choose_series(path: Path, modality: str = CT) -> tuple[list[DicomImage], lis
     series = min(groups, key=rank)
     if series[0].is_colour:
         raise InputError(f"{path}: holds colour images; give the {scan} itself, not a picture of it")
-    unread = [group for group in groups if group[0].unread]
+    unread = [group for group in [*groups, *nameless] if group[0].unread]
     _refuse_unread(series, unread)
     others = [group for group in groups if group is not series]
     if any(rank(group) == rank(series) for group in others):
         raise InputError(
             f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest"
-            f"{_of_kind(series, groups)}; give each a folder of its own"
+            f"{_of_kind(series, groups)}; give each a folder of its own, or "
+            f"name one with --series of predict.py: {listed_series(groups)}"
         )
     _refuse_several(path, series, "patients", "PatientID", lambda image: image.patient)
     _refuse_several(path, series, "studies", "StudyInstanceUID", lambda image: image.study_uid)
@@ -157,7 +161,7 @@ def _told(series: Sequence[DicomImage], others: Iterable[Sequence[DicomImage]], 
         seen = [series, *strange]
         warnings = [
             f"{len(seen)} DICOM series in one folder ({_counts(seen)} images); the longest"
-            f"{_of_kind(series, seen)}{_name(series)} was taken"
+            f"{_of_kind(series, seen)}{name_of_series(series)} was taken"
         ]
     warnings += left_out(series, same) if same else []
     if without:
@@ -233,14 +237,10 @@ def _of_kind(series: Sequence[DicomImage], groups: Sequence[Sequence[DicomImage]
     return f"{kind} {printable(_modality(series) or UNKNOWN)}" if _differ(groups) else kind
 
 
-def _name(group: Sequence[DicomImage]) -> str:
-    """` [3 AX 2.0 PV]`: number and description of a series, as far as its first image says them."""
-    said = f"{group[0].series_number} {group[0].series_description}".strip()
-    return f" [{printable(said[:NAME])}]" if said else ""
-
-
 def _counts(groups: Sequence[Sequence[DicomImage]]) -> str:
     """How many images each series has: `9 PT, 6 CT [2 AX]`, or `9, 6 [2 AX]` of one modality."""
     ordered, differ = sorted(groups, key=len, reverse=True), _differ(groups)
     kinds = [f" {printable(_modality(group) or UNKNOWN)}" if differ else "" for group in ordered]
-    return ", ".join(f"{len(group)}{kind}{_name(group)}" for group, kind in zip(ordered, kinds, strict=True))
+    return ", ".join(
+        f"{len(group)}{kind}{name_of_series(group)}" for group, kind in zip(ordered, kinds, strict=True)
+    )

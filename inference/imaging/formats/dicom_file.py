@@ -25,6 +25,7 @@ from inference.imaging.formats.dicom_walk import (
     DicomWalk,
 )
 from inference.imaging.formats.file_bytes import FileBytes
+from model.arrays import F64
 
 LARGEST_SIDE = 8192
 _PLAIN = {IMPLICIT, BIG_ENDIAN, "1.2.840.10008.1.2.1"}
@@ -116,6 +117,13 @@ class DicomImage:
     def is_colour(self) -> bool:
         """Whether it is a picture, in colour."""
         return self.samples > 1 or self.is_palette
+
+    @property
+    def normal(self) -> F64:
+        """Unit vector (3,) across the slice, LPS; towards the head for an axial one that says nothing."""
+        orientation = self.orientation or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+        normal = np.cross(orientation[:3], orientation[3:])
+        return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-9), np.float64)
 
 
 def read_dicom_file(path: Path) -> list[DicomImage]:

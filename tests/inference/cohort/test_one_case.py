@@ -213,7 +213,7 @@ def test_what_no_other_case_would_change_ends_the_run(case, tmp_path):
 
 
 def test_a_case_that_the_plan_refuses_is_never_read(case, tmp_path, monkeypatch):
-    def opened(path, modality):
+    def opened(path, *given):
         return replace(open_image(path), read=lambda: pytest.fail("read its voxels"))
 
     def refuse(opened):

@@ -19,7 +19,7 @@ def watch_reading(monkeypatch):
     """Calls a function with a path before its voxels are read, another with path and volume after that."""
 
     def watch(before=lambda path: None, after=lambda path, volume: None):
-        def opened(path, modality):
+        def opened(path, *given):
             image = open_image(path)
 
             def read():
@@ -191,7 +191,7 @@ def test_headers_are_read_once_for_a_case(bench, monkeypatch):
     opened = []
     monkeypatch.setattr(
         "inference.imaging.reading.open_image",
-        lambda path, modality: opened.append(path.name) or open_image(path),
+        lambda path, *given: opened.append(path.name) or open_image(path),
     )
     for room_mb in (1000.0, 0.0):
         opened.clear()
