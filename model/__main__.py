@@ -13,8 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from leanseg.command_line import Command, dispatch
-from model.importers.refusals import RefusedModelError
-from model.model_errors import BundleError, LabelSetError
+from model.model_errors import BundleError, LabelSetError, RefusedModelError
 
 COMMANDS = {
     "import": Command(

@@ -7,7 +7,7 @@ LeanSegError             what any part of LeanSeg says of what a user can mend (
     │   └── NoBundleError   nothing is where the call says
     ├── LabelSetError    a label set that is not known, or a file that states none
     │   └── RegionsError    it states regions, where the ids of label maps are asked for
-    └── RefusedModelError   a model that cannot be imported (`model.importers.refusals`)
+    └── RefusedModelError   a model that cannot be imported
 """
 
 from model.case_names import printable
@@ -38,6 +38,10 @@ class BundleError(ModelError):
 
 class NoBundleError(BundleError):
     """There is no bundle where the call says."""
+
+
+class RefusedModelError(ModelError):
+    """A model cannot become a bundle that gives the same labels."""
 
 
 class LabelSetError(ModelError):

@@ -95,9 +95,7 @@ RULES: Mapping[str, Rule] = {
     ),
     # Measuring is what export does, whose programs it starts.
     "model.commands.measure": Rule({"model.commands", "model.onnx_export.memory", *LEAN_MODEL}, set()),
-    "model.__main__": Rule(
-        {"model.model_errors", "model.importers.refusals", "leanseg.command_line", "leanseg.ending"}, set()
-    ),
+    "model.__main__": Rule({"model.model_errors", "leanseg.command_line", "leanseg.ending"}, set()),
     # DICOM results say which release made them.
     "inference.cohort.opening": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
     "inference": Rule(

@@ -17,13 +17,13 @@ from model.arrays import Zyx
 from model.bundle import ModelBundle, check_graph, write_bundle
 from model.importers.packaging import Packaging
 from model.importers.priority import with_priority
-from model.importers.refusals import RefusedModelError
 from model.labels import BACKGROUND, LabelSet, merged_channels
 from model.manifest.document import Input, Manifest, Preprocessing, Provenance
 from model.manifest.fusion import MeanFusion, Scores
 from model.manifest.network import Member
 from model.manifest.output import Activation, Output, Sigmoid, Softmax
 from model.manifest.resampling import Resampling
+from model.model_errors import RefusedModelError
 from model.onnx_export.exact_norm import with_exact_norms
 from model.onnx_export.memory import measure_memory
 from model.onnx_export.parity import synthetic_inputs

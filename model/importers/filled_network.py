@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 T = TypeVar("T")
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")

@@ -10,7 +10,7 @@ from typing import Any
 from model.importers.foreign_fields import Place
 from model.importers.nnunet_folder import DATASET, PLANS
 from model.importers.nnunet_plans import Documents, Plans, plans_of
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 COMPARED: Mapping[str, tuple[str, str]] = {
     "labels": ("labels", DATASET),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 
 def check_folds(names: Sequence[str], complete: Sequence[str], checkpoint: str, where: object) -> None:

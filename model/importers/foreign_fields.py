@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from zipfile import BadZipFile
 from zipfile import Path as ZipPath
 
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 Place = Path | ZipPath
 """A file or folder, on the disk or in a zip."""

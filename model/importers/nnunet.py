@@ -30,12 +30,12 @@ from model.importers.nnunet_plans import Documents, Plans, read_plans
 from model.importers.nnunet_recipe import NnunetRecipe
 from model.importers.nnunet_weights import network_of
 from model.importers.packaging import Packaging
-from model.importers.refusals import RefusedModelError
 from model.importers.safe_checkpoint import read_checkpoint
 from model.manifest.document import Input, Manifest, Provenance
 from model.manifest.fusion import MeanFusion
 from model.manifest.network import Localization, Member
 from model.manifest.window import AnyWindow
+from model.model_errors import RefusedModelError
 from model.onnx_export.packing import NetworkToPack, pack_bundle
 from model.onnx_export.parity import other_sizes, synthetic_inputs
 from model.onnx_export.revision import git_revision

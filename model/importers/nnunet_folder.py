@@ -13,7 +13,7 @@ from typing import cast
 
 from model.importers.fold_choice import check_folds
 from model.importers.foreign_fields import Place, below
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 PLANS, DATASET = "plans.json", "dataset.json"
 DEFAULT_CONFIGURATION = "3d_fullres"

@@ -5,7 +5,6 @@ from typing import Literal, TypeVar
 
 from model.importers.foreign_fields import is_number
 from model.importers.nnunet_plans import Channel, Plans, Resampler
-from model.importers.refusals import RefusedModelError
 from model.labels import BACKGROUND
 from model.manifest.document import Input, Preprocessing
 from model.manifest.intensity import (
@@ -28,6 +27,7 @@ from model.manifest.resampling import (
 )
 from model.manifest.tiling import NnunetImportance, Tiling
 from model.manifest.window import AnyWindow, FixedWindow
+from model.model_errors import RefusedModelError
 
 OWN = "SPL"
 """Letters of the axes z, y, x of the reader's arrays, however those lie in the body."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from model.arrays import Zyx
 from model.importers.foreign_fields import field
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 from model.networks.unet_specs import PlainUNetSpec, ResidualUNetSpec
 
 UNetSpec = PlainUNetSpec | ResidualUNetSpec

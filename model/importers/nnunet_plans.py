@@ -12,7 +12,7 @@ from model.arrays import Zyx, ZyxMm
 from model.importers.foreign_fields import Place, field, is_number, numbers, read_json, whole_numbers
 from model.importers.nnunet_folder import DATASET, PLANS, trained_beside
 from model.importers.nnunet_networks import UNetSpec, spec_of
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 PREPROCESSORS = ("DefaultPreprocessor",)
 LABEL_MANAGERS = ("LabelManager",)

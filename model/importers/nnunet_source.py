@@ -7,7 +7,7 @@ from model.importers.nnunet_manifest import output_of
 from model.importers.nnunet_plans import read_plans
 from model.importers.nnunet_recipe import NnunetRecipe
 from model.importers.own_ids import OTHERWISE, Source
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 
 def nnunet_source(model: Path, configuration: str | None, recipe: NnunetRecipe | None) -> Source:

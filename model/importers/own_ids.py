@@ -5,10 +5,10 @@ They are the same until `model labels` gives the bundle another label set.
 
 from dataclasses import dataclass
 
-from model.importers.refusals import RefusedModelError
 from model.labels import channel_ids
 from model.manifest.document import Manifest
 from model.manifest.output import Output
+from model.model_errors import RefusedModelError
 
 OTHERWISE = "give the model that it was imported from, or compare label maps with --against labels"
 

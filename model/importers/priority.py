@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
-from model.importers.refusals import RefusedModelError
 from model.manifest.output import Activation, Sigmoid, Softmax
+from model.model_errors import RefusedModelError
 
 
 def with_priority(

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from model.importers.foreign_fields import Place
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined] # Private, but what every pickle names.
 _NUMBERS = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8, np.bool_)

@@ -6,12 +6,12 @@ import logging
 from model.commands.import_onnx import RESAMPLINGS
 from model.commands.packaging_options import packaging_of
 from model.importers.bare_onnx import FILE, Told, import_onnx
-from model.importers.refusals import RefusedModelError
 from model.label_files import find_label_set
 from model.manifest.document import Input
 from model.manifest.intensity import ClipZscoreIntensity, Intensity, WindowIntensity, ZscoreIntensity
 from model.manifest.network import Member
 from model.manifest.tiling import Tiling
+from model.model_errors import RefusedModelError
 
 logger = logging.getLogger(__name__)
 

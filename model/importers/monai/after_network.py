@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.importers.monai.transform_chain import SEE, Chain, Step
-from model.importers.refusals import RefusedModelError
 from model.labels import BACKGROUND
 from model.manifest.clean_up import CleanUpStep, LargestComponent
 from model.manifest.fusion import MeanFusion
 from model.manifest.output import Activation, Output, Sigmoid, Softmax
+from model.model_errors import RefusedModelError
 
 TYPES = ("EnsureType", "CastToType")
 """Transforms that change how the same numbers are kept."""

@@ -17,7 +17,7 @@ from model.importers.foreign_fields import Place, is_number
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
 from model.importers.monai.transform_chain import TARGET, Chain, Step, step_of
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 from model.networks.from_monai import with_plain_norm
 
 TEMPLATE = "segresnet_"

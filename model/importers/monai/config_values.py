@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from model.importers.foreign_fields import Place, read_json
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 EXPRESSION, REFERENCE, MACRO = "$", "@", "%"
 SEPARATOR = re.compile(r"#|::")

@@ -22,11 +22,11 @@ from model.importers.monai.transform_chain import TARGET
 from model.importers.monai.zoo_bundle import find_zoo_bundle, read_zoo_bundle
 from model.importers.packaging import Packaging
 from model.importers.priority import with_priority
-from model.importers.refusals import RefusedModelError
 from model.importers.safe_checkpoint import read_checkpoint
 from model.manifest.document import Input, Manifest, Provenance
 from model.manifest.network import Localization, Member
 from model.manifest.output import Output
+from model.model_errors import RefusedModelError
 from model.networks.from_monai import build_of_monai
 from model.onnx_export.packing import NetworkToPack, pack_bundle
 from model.onnx_export.parity import synthetic_inputs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.importers.monai.config_values import ConfigValues, Plain
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 TARGET, DISABLED = "_target_", "_disabled_"
 REMARKS = ("_desc_", "_requires_")

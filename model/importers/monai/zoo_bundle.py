@@ -12,7 +12,7 @@ from model.importers.foreign_fields import Place, below, read_json
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
 from model.importers.monai.transform_chain import SEE, TARGET, Chain, step_of, steps_at
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 from model.networks.from_monai import with_plain_norm
 
 CONFIGS = tuple(f"configs/inference.{suffix}" for suffix in ("json", "yaml", "yml"))

@@ -13,9 +13,9 @@ from model.__main__ import main
 from model.bundle import load_bundle
 from model.commands.work.import_onnx_work import intensity_of
 from model.importers.bare_onnx import FILE
-from model.importers.refusals import RefusedModelError
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
 from model.manifest.output import Sigmoid, Softmax
+from model.model_errors import RefusedModelError
 from model.onnx_export import memory
 from tests.inference.onnx_files import bands, convolution, write
 from tests.places import ROOT

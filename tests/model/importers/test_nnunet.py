@@ -19,12 +19,12 @@ from model.importers.nnunet_manifest import inputs_of, member_of, output_of, pre
 from model.importers.nnunet_plans import read_plans
 from model.importers.nnunet_weights import network_of
 from model.importers.packaging import Packaging
-from model.importers.refusals import RefusedModelError
 from model.importers.safe_checkpoint import read_checkpoint
 from model.manifest.intensity import ClipZscoreIntensity, ZscoreIntensity
 from model.manifest.output import Sigmoid, Softmax
 from model.manifest.resampling import CubicResampling, LinearResampling, SeparateAxisResampling
 from model.manifest.window import AnyWindow
+from model.model_errors import RefusedModelError
 from model.onnx_export import memory
 from model.onnx_export.parity import onnxruntime_predict
 from tests.model.importers.made_folders import age_network, write_folder

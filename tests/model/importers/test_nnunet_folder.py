@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from model.importers.nnunet_folder import find_model, trained_beside
-from model.importers.refusals import RefusedModelError
+from model.model_errors import RefusedModelError
 
 ROOT = (
     "Dataset1_a/nnUNetTrainer__nnUNetPlans__3d_fullres",

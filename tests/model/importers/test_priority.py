@@ -3,8 +3,8 @@
 import pytest
 
 from model.importers.priority import with_priority
-from model.importers.refusals import RefusedModelError
 from model.manifest.output import Sigmoid, Softmax
+from model.model_errors import RefusedModelError
 
 BRATS = ("tumor core", "whole tumor", "enhancing tumor")
 """Regions in the order of the model zoo, of which the second holds the first."""

@@ -15,9 +15,9 @@ from model.importers.monai.before_network import before_of
 from model.importers.monai.config_values import ConfigValues
 from model.importers.monai.importing import find_monai, write_monai_config
 from model.importers.monai.transform_chain import Chain, Step
-from model.importers.refusals import RefusedModelError
 from model.manifest.clean_up import LargestComponent
 from model.manifest.intensity import RangeIntensity
+from model.model_errors import RefusedModelError
 from tests.model.importers.monai.monai_models import METADATA, SMALL, write_auto3dseg, write_zoo_bundle
 
 

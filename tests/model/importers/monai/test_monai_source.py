@@ -6,10 +6,10 @@ import pytest
 
 from model.importers.monai.monai_source import monai_source
 from model.importers.own_ids import own_ids
-from model.importers.refusals import RefusedModelError
 from model.labels import FLARE22
 from model.manifest.document import Manifest
 from model.manifest.output import Output
+from model.model_errors import RefusedModelError
 from tests.inference.bundles import CT, PROVENANCE, member
 from tests.model.importers.monai.monai_models import SMALL, write_auto3dseg, write_zoo_bundle
 
