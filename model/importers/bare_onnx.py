@@ -18,7 +18,7 @@ from model.bundle import ModelBundle, check_graph, write_bundle
 from model.importers.packaging import Packaging
 from model.importers.priority import with_priority
 from model.labels import BACKGROUND, LabelSet, merged_channels
-from model.manifest.document import Input, Manifest, Preprocessing, Provenance
+from model.manifest.document import Input, Manifest, Preprocessing
 from model.manifest.fusion import MeanFusion, Scores
 from model.manifest.network import Member
 from model.manifest.output import Activation, Output, Sigmoid, Softmax
@@ -27,7 +27,6 @@ from model.model_errors import RefusedModelError
 from model.onnx_export.exact_norm import with_exact_norms
 from model.onnx_export.memory import measure_memory
 from model.onnx_export.parity import synthetic_inputs
-from model.onnx_export.revision import git_revision
 from model.onnx_header import FLOAT, OnnxHeader, parse_onnx_header
 
 FILE = "network.onnx"
@@ -110,13 +109,7 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
             members=(replace(told.member, file=FILE, memory_mb=measured[0]),),
             fusion=MeanFusion(of=told.fuse),
             output=output,
-            provenance=Provenance(
-                recipe=f"imported from {path.name}",
-                git_revision=git_revision(),
-                data="not stated",
-                licence=packaging.licence or "not stated",
-                intended_use=packaging.intended_use,
-            ),
+            provenance=packaging.provenance(f"imported from {path.name}"),
             files=files,
         )
 
@@ -154,9 +147,6 @@ def _loaded(path: Path) -> onnx.ModelProto:
 
 
 def _check_graph(path: Path, header: OnnxHeader, told: Told, window: Zyx) -> None:
-    foreign = sorted(name for name in header.operators if "." in name)
-    if foreign:
-        raise RefusedModelError(f"{path}: uses operators that no runtime here has: {', '.join(foreign)}")
     check_graph(path, header)
     shape = header.inputs[0].shape
     if len(shape) != RANK or header.inputs[0].element_type != FLOAT:

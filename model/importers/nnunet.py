@@ -38,7 +38,6 @@ from model.manifest.window import AnyWindow
 from model.model_errors import RefusedModelError
 from model.onnx_export.packing import NetworkToPack, pack_bundle
 from model.onnx_export.parity import other_sizes, synthetic_inputs
-from model.onnx_export.revision import git_revision
 
 TRAINERS = re.compile(
     r"nnUNetTrainer"
@@ -220,10 +219,4 @@ def _provenance(plans: Plans, folds: Sequence[Fold], packaging: Packaging) -> Pr
         configuration=plans.name,
         folds=" ".join(fold.name for fold in folds),
     )
-    return Provenance(
-        recipe=recipe.line,
-        git_revision=git_revision(),
-        data=plans.dataset,
-        licence=packaging.licence or plans.licence or "not stated",
-        intended_use=packaging.intended_use,
-    )
+    return packaging.provenance(recipe.line, data=plans.dataset, licence=plans.licence)

@@ -7,12 +7,13 @@
 """
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from model.importers.fold_choice import check_folds
 from model.importers.foreign_fields import Place, below
+from model.importers.found_below import found_below, opened
 from model.model_errors import RefusedModelError
 
 PLANS, DATASET = "plans.json", "dataset.json"
@@ -36,8 +37,11 @@ def find_model(given: Path, configuration: str | None) -> Place:
     Raises:
         RefusedModelError: there is no such folder, or several.
     """
-    root = _opened(given)
-    found = sorted(_models(root, DEPTH), key=str)
+    root = opened(given)
+    if isinstance(root, Path) and not root.is_dir():
+        there = "neither a folder nor a zip" if root.exists() else "no such folder or zip"
+        raise RefusedModelError(f"{given}: {there}")
+    found = sorted(found_below(root, DEPTH, _is_model), key=str)
     if not found:
         raise RefusedModelError(
             _inside_of_model(given)
@@ -64,7 +68,7 @@ def trained_beside(model: Place) -> list[str]:
     """Configurations that were trained beside that of a model, but for second stages of cascades."""
     if isinstance(model, zipfile.Path) and not model.at:
         return []
-    there = {_configuration(place) for place in _models(cast(Place, model.parent), 1)}
+    there = {_configuration(place) for place in found_below(cast(Place, model.parent), 1, _is_model)}
     return sorted(there - {_configuration(model), CASCADE})
 
 
@@ -108,21 +112,5 @@ def find_folds(model: Place, asked: Sequence[str], checkpoint: str) -> tuple[tup
     return tuple((name, there[name] / checkpoint) for name in names)
 
 
-def _opened(given: Path) -> Place:
-    if given.is_dir():
-        return given
-    if not given.exists():
-        raise RefusedModelError(f"{given}: no such folder or zip")
-    try:
-        return zipfile.Path(given)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise RefusedModelError(f"{given}: neither a folder nor a zip") from error
-
-
-def _models(place: Place, depth: int) -> Iterator[Place]:
-    if (place / PLANS).is_file() and (place / DATASET).is_file():
-        yield place
-    elif depth:
-        for inside in place.iterdir():
-            if inside.is_dir():
-                yield from _models(inside, depth - 1)
+def _is_model(place: Place) -> bool:
+    return (place / PLANS).is_file() and (place / DATASET).is_file()

@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+from model.manifest.document import Provenance
+from model.onnx_export.revision import git_revision
+
+NOT_STATED = "not stated"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Packaging:
@@ -21,3 +26,19 @@ class Packaging:
     """Whether files take windows of any size, which the manifest then may ask for; members use their own."""
     overwrite: bool = False
     """Replace a bundle that is already there."""
+
+    def provenance(self, recipe: str, *, data: str = NOT_STATED, licence: str | None = None) -> Provenance:
+        """Where the model comes from.
+
+        Args:
+            recipe: how it was trained, or what it was imported from.
+            data: what it was trained on.
+            licence: what the model says of itself, which the user's word outweighs.
+        """
+        return Provenance(
+            recipe=recipe,
+            git_revision=git_revision(),
+            data=data,
+            licence=self.licence or licence or NOT_STATED,
+            intended_use=self.intended_use,
+        )

@@ -23,14 +23,13 @@ from model.importers.monai.zoo_bundle import find_zoo_bundle, read_zoo_bundle
 from model.importers.packaging import Packaging
 from model.importers.priority import with_priority
 from model.importers.safe_checkpoint import read_checkpoint
-from model.manifest.document import Input, Manifest, Provenance
+from model.manifest.document import Input, Manifest
 from model.manifest.network import Localization, Member
 from model.manifest.output import Output
 from model.model_errors import RefusedModelError
 from model.networks.from_monai import build_of_monai
 from model.onnx_export.packing import NetworkToPack, pack_bundle
 from model.onnx_export.parity import synthetic_inputs
-from model.onnx_export.revision import git_revision
 
 WEIGHTS = ("state_dict", "model", "network")
 """What checkpoints call the weights, where they hold more than these."""
@@ -132,7 +131,7 @@ def import_monai(
             output=output,
             postprocessing=clean_up_of(after, output, chain.where),
             localization=localization,
-            provenance=_provenance(model, packaging),
+            provenance=packaging.provenance(model.recipe, data=model.data),
             files=files,
         )
 
@@ -252,13 +251,3 @@ def _check(after: After, output: Output, members: int, where: str) -> None:
         raise RefusedModelError(
             f"{where}: several folds are averaged as probabilities; Activations is missing"
         )
-
-
-def _provenance(model: FoundModel, packaging: Packaging) -> Provenance:
-    return Provenance(
-        recipe=model.recipe,
-        git_revision=git_revision(),
-        data=model.data,
-        licence=packaging.licence or "not stated",
-        intended_use=packaging.intended_use,
-    )

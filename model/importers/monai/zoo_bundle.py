@@ -5,10 +5,11 @@ spleen_ct_segmentation/
 """
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from model.importers.foreign_fields import Place, below, read_json
+from model.importers.found_below import found_below, opened
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
 from model.importers.monai.transform_chain import SEE, TARGET, Chain, step_of, steps_at
@@ -32,8 +33,8 @@ def find_zoo_bundle(given: Path) -> Place | None:
     Raises:
         RefusedModelError: there are several.
     """
-    root = _opened(given)
-    found = sorted(_bundles(root, DEPTH), key=str)
+    root = opened(given)
+    found = sorted(found_below(root, DEPTH, _is_bundle), key=str)
     if len(found) > 1:
         names = ", ".join(below(place, root) for place in found)
         raise RefusedModelError(
@@ -112,19 +113,5 @@ def _names(described: Mapping[str, Plain]) -> dict[int, str]:
     return {int(key): str(name) for key, name in names.items() if str(key).isdecimal()}
 
 
-def _opened(given: Path) -> Place:
-    if not (given.is_file() and zipfile.is_zipfile(given)):
-        return given
-    try:
-        return zipfile.Path(given)
-    except zipfile.BadZipFile as error:
-        raise RefusedModelError(f"{given}: is a damaged zip") from error
-
-
-def _bundles(place: Place, depth: int) -> Iterator[Place]:
-    if any((place / name).is_file() for name in CONFIGS):
-        yield place
-    elif depth and place.is_dir():
-        for inside in place.iterdir():
-            if inside.is_dir():
-                yield from _bundles(inside, depth - 1)
+def _is_bundle(place: Place) -> bool:
+    return any((place / name).is_file() for name in CONFIGS)
