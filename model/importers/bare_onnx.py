@@ -20,12 +20,13 @@ from model.importers.priority import with_priority
 from model.labels import BACKGROUND, LabelSet, merged_channels
 from model.manifest.document import Input, Manifest, Preprocessing
 from model.manifest.fusion import MeanFusion, Scores
-from model.manifest.network import Member
+from model.manifest.network import Localization, Member
 from model.manifest.output import Activation, Output, Sigmoid, Softmax
 from model.manifest.resampling import Resampling
 from model.model_errors import RefusedModelError
 from model.onnx_export.exact_norm import with_exact_norms
-from model.onnx_export.memory import measure_memory
+from model.onnx_export.memory import with_memory
+from model.onnx_export.packing import check_manifest
 from model.onnx_export.parity import synthetic_inputs
 from model.onnx_header import FLOAT, OnnxHeader, parse_onnx_header
 
@@ -92,28 +93,39 @@ def import_onnx(path: Path, folder: Path, told: Told, packaging: Packaging) -> M
     logger.info("%s: %d channels, %s", path.name, channels, output.channels_in_words)
     if output.priority_in_words:
         logger.info("where several are on: %s", output.priority_in_words)
-    _set_side(model.graph.output[0], [1, channels, *window])
-    with_exact_norms(model)
-    measured: list[dict[str, int]] = []
+    member = replace(told.member, file=FILE)
 
-    def write_files(staged: Path) -> None:
-        (staged / FILE).write_bytes(model.SerializeToString(deterministic=True))
-        logger.info("%s: measuring memory", path.name)
-        measured.append(measure_memory(staged / FILE, "fp32", (1, len(told.inputs), *window)))
-
-    def describe(files: Mapping[str, str]) -> Manifest:
+    def describe(
+        members: tuple[Member, ...], localization: Localization | None, files: Mapping[str, str]
+    ) -> Manifest:
         return Manifest(
             name=packaging.name or folder.name,
             inputs=told.inputs,
             preprocessing=Preprocessing(resampling=told.resampling),
-            members=(replace(told.member, file=FILE, memory_mb=measured[0]),),
+            members=members,
             fusion=MeanFusion(of=told.fuse),
             output=output,
+            localization=localization,
             provenance=packaging.provenance(f"imported from {path.name}"),
             files=files,
         )
 
-    return write_bundle(folder, write_files, describe, overwrite=packaging.overwrite)
+    check_manifest(folder, describe, (member,))
+    _set_side(model.graph.output[0], [1, channels, *window])
+    with_exact_norms(model)
+    measured: list[Member] = []
+
+    def write_files(staged: Path) -> None:
+        (staged / FILE).write_bytes(model.SerializeToString(deterministic=True))
+        logger.info("%s: measuring memory", path.name)
+        measured.append(with_memory(member, staged / FILE, len(told.inputs)))
+
+    return write_bundle(
+        folder,
+        write_files,
+        lambda files: describe(tuple(measured), None, files),
+        overwrite=packaging.overwrite,
+    )
 
 
 def _loaded(path: Path) -> onnx.ModelProto:

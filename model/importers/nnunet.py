@@ -51,9 +51,6 @@ TRAINERS = re.compile(
 OTHER_BUILDERS = re.compile(r"nnUNetTrainerBN|.*Primus.*")
 """Trainers of nnU-Net that build another one, which cannot be expressed: batch norm, transformers."""
 
-NO_HASH = "0" * 64
-"""Stands for the hash of a file that is not written yet."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -107,7 +104,7 @@ def import_nnunet(
         _check_fold(fold, first, configuration, any_trainer=any_trainer)
     plans = read_plans(model, first.configuration)
     inputs, output = inputs_of(plans), output_of(plans, str(model / DATASET))
-    restoration = restoration_of(plans.scores, plans.where)
+    preprocessing, restoration = preprocessing_of(plans), restoration_of(plans.scores, plans.where)
 
     def to_pack(fold: Fold) -> NetworkToPack[Member]:
         network = network_of(plans.network, fold.weights, fold.where)
@@ -119,7 +116,7 @@ def import_nnunet(
         return Manifest(
             name=packaging.name or folder.name,
             inputs=inputs,
-            preprocessing=preprocessing_of(plans),
+            preprocessing=preprocessing,
             members=members,
             fusion=MeanFusion(of="logits"),
             restoration=restoration,
@@ -130,11 +127,6 @@ def import_nnunet(
         )
 
     packed = [to_pack(fold) for fold in found]
-    stated = tuple(network.stated for network in packed)
-    try:  # Find out before networks are exported what the manifest would refuse.
-        describe(stated, None, {member.file: NO_HASH for member in stated})
-    except ValueError as error:
-        raise RefusedModelError(f"{plans.where}: {error}") from error
     for fold in found:
         if fold.trained_by is not None:
             check_trained_alike(fold.trained_by, plans, model)

@@ -58,13 +58,20 @@ def inputs_of(plans: Plans) -> tuple[Input, ...]:
 
 
 def preprocessing_of(plans: Plans) -> Preprocessing:
-    """What happens before windows are cut."""
-    return Preprocessing(
-        orientation=plans.orientation,
-        crop="nonzero",
-        normalize="before_resampling",
-        resampling=resampling_of(plans.data),
-    )
+    """What happens before windows are cut.
+
+    Raises:
+        RefusedModelError: a figure of the plans is out of range.
+    """
+    try:
+        return Preprocessing(
+            orientation=plans.orientation,
+            crop="nonzero",
+            normalize="before_resampling",
+            resampling=resampling_of(plans.data),
+        )
+    except ValueError as error:
+        raise RefusedModelError(f"{plans.where}: {error}") from error
 
 
 def member_of(plans: Plans, file: str, mirrored: Sequence[int], *, any_window: bool = False) -> Member:

@@ -16,9 +16,13 @@ from model.bundle import ModelBundle, write_bundle
 from model.manifest.document import Manifest
 from model.manifest.network import Localization, Member, Network
 from model.manifest.window import AnyWindow
+from model.model_errors import BundleError, ModelError
 from model.onnx_export.graph import OtherSizes, export_onnx
 from model.onnx_export.half_precision import bf16_is_safe, export_fp16
 from model.onnx_export.memory import with_memory
+
+NO_HASH = "0" * 64
+"""Stands for the hash of a file that is not written yet."""
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +73,11 @@ def pack_bundle(
     Raises:
         ParityError: onnxruntime and torch disagree; nothing is left behind.
         MeasurementError: the memory of a network could not be measured.
-        BundleError: there is something else at `folder`, or manifest and files do not fit together.
+        BundleError: there is something else at `folder`, or manifest and files do not fit together; what the
+            manifest refuses whatever the files hold is found before anything is exported.
     """
+    region = None if localization is None else localization.stated
+    check_manifest(folder, make_manifest, tuple(member.stated for member in members), region)
     packed: list[Member] = []
     found: list[Localization] = []
 
@@ -83,6 +90,33 @@ def pack_bundle(
         return make_manifest(tuple(packed), found[0] if found else None, files)
 
     return write_bundle(folder, write_files, describe, overwrite=overwrite)
+
+
+def check_manifest(
+    folder: Path,
+    make_manifest: MakeManifest,
+    members: tuple[Member, ...],
+    localization: Localization | None = None,
+) -> None:
+    """Find out before files are written, which takes minutes, what the manifest would refuse.
+
+    Args:
+        folder: where the bundle shall lie, for messages.
+        make_manifest: makes the manifest.
+        members: as far as they are known.
+        localization: the same.
+
+    Raises:
+        BundleError: naming the field; or a more special error of `make_manifest`, as it is.
+    """
+    networks = members if localization is None else (*members, localization)
+    files = {file: NO_HASH for network in networks for file in network.files.values()}
+    try:
+        make_manifest(members, localization, files)
+    except ModelError:
+        raise
+    except ValueError as error:
+        raise BundleError(f"{folder}: the manifest cannot be written: {error}") from error
 
 
 def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from model.bundle import ModelBundle
 from model.importers.filled_network import filled, plain_names
 from model.importers.foreign_fields import Place
-from model.importers.monai.after_network import After, after_of, clean_up_of, output_of
+from model.importers.monai.after_network import after_of, clean_up_of, output_of
 from model.importers.monai.auto3dseg_folds import find_auto3dseg, of_checkpoint, read_auto3dseg
 from model.importers.monai.before_network import Before, before_of, modality_of
 from model.importers.monai.found_model import FoundMember, FoundModel
@@ -25,7 +25,6 @@ from model.importers.priority import with_priority
 from model.importers.safe_checkpoint import read_checkpoint
 from model.manifest.document import Input, Manifest
 from model.manifest.network import Localization, Member
-from model.manifest.output import Output
 from model.model_errors import RefusedModelError
 from model.networks.from_monai import build_of_monai
 from model.onnx_export.packing import NetworkToPack, pack_bundle
@@ -111,6 +110,10 @@ def import_monai(
     channels = _input_channels(trained[0])
     before = before_of(chain, channels)
     after = after_of(chain, resampled=any(step.name == "Spacing" for step in chain.before))
+    if len(trained) > 1 and after.fusion.of == "logits":
+        raise RefusedModelError(
+            f"{chain.where}: several folds are averaged as probabilities; Activations is missing"
+        )
     member = tiled(before.member, chain.inferer)
     inputs = _inputs(model, before, channels)
     windows = synthetic_inputs(member.input_shape, [channel.intensity for channel in inputs])
@@ -135,7 +138,6 @@ def import_monai(
             files=files,
         )
 
-    _check(after, output, len(trained), chain.where)
     to_pack = [
         NetworkToPack(
             network=each.network,
@@ -242,12 +244,3 @@ def _inputs(model: FoundModel, before: Before, channels: int) -> tuple[Input, ..
         Input(name=model.input_names.get(index, usual[index]), modality=modality, intensity=before.intensity)
         for index in range(channels)
     )
-
-
-def _check(after: After, output: Output, members: int, where: str) -> None:
-    """Find out before anything is written what the manifest would refuse."""
-    clean_up_of(after, output, where)
-    if members > 1 and after.fusion.of == "logits":
-        raise RefusedModelError(
-            f"{where}: several folds are averaged as probabilities; Activations is missing"
-        )

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from model.__main__ import main
 from model.bundle import load_bundle
 from model.commands.work.import_onnx_work import intensity_of
+from model.importers import bare_onnx
 from model.importers.bare_onnx import FILE
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
 from model.manifest.output import Sigmoid, Softmax
@@ -180,6 +181,19 @@ def refused(capsys, tmp_path, file, **options):
 def test_what_is_told_must_fit_the_file(options, complaint, capsys, tmp_path):
     file = write(convolution(SHAPE, 5), tmp_path, "given.onnx")
     assert complaint in refused(capsys, tmp_path, file, **options)
+
+
+def test_a_licence_that_the_manifest_refuses_is_found_before_memory_is_measured(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(bare_onnx, "with_memory", lambda *_: pytest.fail("measured"))
+    words = call(write(convolution(SHAPE, 5), tmp_path, "given.onnx"), tmp_path / "bundle")
+    assert main([*words, "--licence", "CC\tBY"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == (
+        f"error: {tmp_path / 'bundle'}: the manifest cannot be written: "
+        "provenance.licence: must hold printable characters only, is 'CC\\tBY'"
+    )
 
 
 def test_no_onnx_file(capsys, tmp_path):

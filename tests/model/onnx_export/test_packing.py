@@ -15,6 +15,7 @@ from model.manifest.intensity import WindowIntensity
 from model.manifest.network import Localization, Member
 from model.manifest.output import Output
 from model.manifest.tiling import Tiling
+from model.model_errors import BundleError
 from model.networks.build import build
 from model.onnx_export import memory, packing
 from model.onnx_export.packing import NetworkToPack, pack, pack_bundle
@@ -115,6 +116,17 @@ def test_a_bundle_with_localization_loads_and_each_step_is_logged(tmp_path, capl
     steps = ("becomes ONNX", "rounded weights", "onnxruntime with torch", "bf16", "fp16", "measuring memory")
     told = [message for message in caplog.messages if message.startswith("member-1.onnx")]
     assert all(any(step in message for message in told) for step in steps)
+
+
+def test_what_the_manifest_refuses_is_found_before_anything_is_exported(tmp_path, monkeypatch):
+    """There is one input, and a member with schemes for two."""
+    monkeypatch.setattr(packing, "export_onnx", lambda *_, **__: pytest.fail("exported"))
+    item = to_pack()
+    two = (WindowIntensity(lower=-250.0, upper=250.0),) * 2
+    item = replace(item, stated=replace(item.stated, intensities=two))
+    with pytest.raises(BundleError, match=r"bundle: the manifest cannot be .*: members\[0\]\.intensities"):
+        pack_bundle(tmp_path / "bundle", [item], None, manifest)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_that_cannot_be_translated_leaves_nothing(tmp_path, monkeypatch):
