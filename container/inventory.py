@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", required=True, help="LeanSeg's version")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args(argv)
-    document = json.loads(options.packages.read_text())
+    document = json.loads(options.packages.read_text(encoding="utf-8"))
     whole = complete(document, options.system, options.bundle, options.version)
     options.output.write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n")
 
@@ -63,7 +63,7 @@ def _python() -> dict[str, Any]:
 
 def _debian(system: Path) -> Iterator[dict[str, Any]]:
     """The packages that dpkg lists as installed."""
-    for entry in (system / "var/lib/dpkg/status").read_text().split("\n\n"):
+    for entry in (system / "var/lib/dpkg/status").read_text(encoding="utf-8").split("\n\n"):
         fields = dict(line.split(": ", 1) for line in entry.splitlines() if ": " in line and line[0] != " ")
         if not fields.get("Status", "").endswith(" installed"):
             continue
@@ -74,7 +74,7 @@ def _debian(system: Path) -> Iterator[dict[str, Any]]:
 
 def _model(bundle: Path) -> dict[str, Any]:
     """The bundle, and each of its files with its hash."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     files = [
         {
             "type": "file",

@@ -137,7 +137,7 @@ def select(output: Path, folders: list[Path]) -> None:
             write(moved, path)
         mark.touch()
     call("-m", "training", "pseudo-label", "rounds", *rounds, "--output", output / "stable")
-    sys.stdout.write((output / "stable" / "stability.csv").read_text())
+    sys.stdout.write((output / "stable" / "stability.csv").read_text(encoding="utf-8"))
 
 
 def main() -> None:

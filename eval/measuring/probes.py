@@ -145,12 +145,15 @@ class Cgroup:
             else ("memory.usage_in_bytes", "total_inactive_file")
         )
         statistics = dict(line.split() for line in _lines(self._memory / "memory.stat"))
-        return max(int((self._memory / used).read_text()) - int(statistics.get(cache, 0)), 0) / MIB
+        return (
+            max(int((self._memory / used).read_text(encoding="utf-8")) - int(statistics.get(cache, 0)), 0)
+            / MIB
+        )
 
     def cpu_s(self) -> float:
         """Processor seconds of everything that has run in the container."""
         if self._version == 1:
-            return int((self._cpu / "cpuacct.usage").read_text()) / 1e9
+            return int((self._cpu / "cpuacct.usage").read_text(encoding="utf-8")) / 1e9
         return int(dict(line.split() for line in _lines(self._cpu / "cpu.stat"))["usage_usec"]) / 1e6
 
     def counters(self) -> Mapping[str, float]:
@@ -161,7 +164,7 @@ class Cgroup:
         with suppress(OSError, ValueError, KeyError):
             found[OWN_CPU_S] = self.cpu_s()
         with suppress(OSError, ValueError):
-            found[KERNEL_PEAK_MB] = int((self._memory / peak).read_text()) / MIB
+            found[KERNEL_PEAK_MB] = int((self._memory / peak).read_text(encoding="utf-8")) / MIB
         with suppress(OSError, ValueError, KeyError):
             found[OOM_KILLS] = float(dict(line.split() for line in _lines(self._memory / events))["oom_kill"])
         return found

@@ -167,7 +167,8 @@ def test_an_unwritable_output_folder_is_one_clear_line(image, bench):
 
 PROBE = """
 import pathlib, subprocess
-rights = dict(line.split(":\\t") for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+status = pathlib.Path("/proc/self/status").read_text(encoding="utf-8")
+rights = dict(line.split(":\\t") for line in status.splitlines())
 print(rights["Uid"].split(), rights["CapPrm"], rights["NoNewPrivs"])
 print(subprocess.run(["share-outputs"], stderr=subprocess.DEVNULL).returncode)
 for name in ("/etc/passwd", "/workspace/predict.sh", "/usr/local/bin/share-outputs", "/opt/packages/probe"):
@@ -265,7 +266,7 @@ def test_labels_and_inventory_say_what_the_image_is(image):
         assert listed[name]["purl"].endswith(f"@{version}")
     assert listed["libc6"]["purl"].startswith("pkg:deb/debian/libc6@")
     assert "perl-base" not in listed
-    manifest = json.loads((ROOT / "bundles/default/manifest.json").read_text())
+    manifest = json.loads((ROOT / "bundles/default/manifest.json").read_text(encoding="utf-8"))
     model = listed[manifest["name"]]
     assert {part["name"]: part["hashes"][0]["content"] for part in model["components"]} == {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()

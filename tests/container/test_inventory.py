@@ -41,7 +41,7 @@ def test_system_and_bundle_stand_beside_the_packages(tmp_path):
             str(tmp_path / "sbom.json"),
         ]
     )
-    whole = json.loads((tmp_path / "sbom.json").read_text())
+    whole = json.loads((tmp_path / "sbom.json").read_text(encoding="utf-8"))
     assert whole["metadata"]["tools"] == "kept"
     assert whole["metadata"]["component"]["version"] == "1.2"
     names = [component["name"] for component in whole["components"]]

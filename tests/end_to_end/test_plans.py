@@ -124,7 +124,7 @@ def made(folder):
         if path.suffix in (".safetensors", ".onnx", ".gz") or where.startswith("filled/"):
             found[where] = path.read_bytes() if path.is_file() else b""
     for name in ("teacher", "bundle"):
-        manifest = json.loads((folder / name / "manifest.json").read_text())
+        manifest = json.loads((folder / name / "manifest.json").read_text(encoding="utf-8"))
         for member in manifest["members"]:
             del member["memory_mb"]
         found[f"{name}/manifest.json"] = manifest

@@ -33,12 +33,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, former):
     with pytest.raises(BreakOffError):
         write_half(path)
     assert files_in(tmp_path) == ([] if former is None else ["table.csv"])
-    assert former is None or path.read_text() == former
+    assert former is None or path.read_text(encoding="utf-8") == former
     with atomic_path(path) as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".csv"
         temporary.write_text("the whole")
-    assert path.read_text() == "the whole"
+    assert path.read_text(encoding="utf-8") == "the whole"
     assert files_in(tmp_path) == ["table.csv"]
 
 

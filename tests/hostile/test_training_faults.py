@@ -62,7 +62,7 @@ class Run:
     def end(self):
         """Its exit code, what it said, and its CPU time, s."""
         code, used_s = json.loads(self._starter.stdout.readline())
-        return code, self.log.read_text(), used_s
+        return code, self.log.read_text(encoding="utf-8"), used_s
 
 
 def wait_until(happened):
@@ -142,9 +142,9 @@ def read_whole(path):
         case ".safetensors":
             load_checkpoint(path)
         case ".json":
-            json.loads(path.read_text())
+            json.loads(path.read_text(encoding="utf-8"))
         case ".csv":
-            rows = list(csv.reader(path.read_text().splitlines()))
+            rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
             assert {len(row) for row in rows} == {len(rows[0])}
         case ".png":
             matplotlib.image.imread(path)
@@ -161,7 +161,7 @@ def assert_whole(bench, *, killed):
         if path.name.startswith("."):
             assert killed, path
         elif path.name == LOG:
-            lines = path.read_text().split("\n")
+            lines = path.read_text(encoding="utf-8").split("\n")
             steps = [json.loads(line)["step"] for line in lines[:-1]]
             assert steps == sorted(steps)
             assert killed or not lines[-1]

@@ -218,6 +218,8 @@ def test_members_that_share_a_file_want_the_same_of_it():
 
 
 def test_the_example_of_the_documents_is_a_manifest():
-    manifest = parse(Manifest, json.loads((ROOT / "docs" / "manifest-example.json").read_text()))
+    manifest = parse(
+        Manifest, json.loads((ROOT / "docs" / "manifest-example.json").read_text(encoding="utf-8"))
+    )
     assert manifest.output.structures == ("liver", "spleen")
     assert manifest.members[0].tiling == Tiling()

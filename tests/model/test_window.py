@@ -80,7 +80,7 @@ def test_members_of_one_file_take_the_same_windows():
 def test_a_file_of_one_window_is_no_network_of_any(tmp_path):
     bundle = make_bundle(tmp_path / "b", [member()])
     path = bundle.folder / "manifest.json"
-    tree = json.loads(path.read_text())
+    tree = json.loads(path.read_text(encoding="utf-8"))
     tree["members"][0]["window"] = {"kind": "any", "multiple_of_zyx": [1, 1, 1], "smallest_zyx": [1, 1, 1]}
     path.write_text(json.dumps(tree))
     with pytest.raises(BundleError) as caught:

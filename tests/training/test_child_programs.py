@@ -32,13 +32,13 @@ def test_each_of_two_programs_has_gpus_of_its_own(tmp_path):
         for name, other in (("a", "b"), ("b", "a"))
     ]
     assert run_jobs(jobs, [(0, 1), (2, 3)]) == {"a": 0, "b": 0}
-    assert (tmp_path / "a.log").read_text() == "0,1\n"
-    assert (tmp_path / "b.log").read_text() == "2,3\n"
+    assert (tmp_path / "a.log").read_text(encoding="utf-8") == "0,1\n"
+    assert (tmp_path / "b.log").read_text(encoding="utf-8") == "2,3\n"
 
 
 def test_three_programs_on_two_gpus_share_them(tmp_path):
     assert run_jobs([job(tmp_path, name, SAY_GPUS) for name in "abc"], [(4,), (7,)]).keys() == set("abc")
-    assert {(tmp_path / f"{name}.log").read_text() for name in "abc"} == {"4\n", "7\n"}
+    assert {(tmp_path / f"{name}.log").read_text(encoding="utf-8") for name in "abc"} == {"4\n", "7\n"}
 
 
 def test_one_program_at_a_time_is_heard_and_may_use_any_gpu(tmp_path, capfd, monkeypatch):
@@ -53,7 +53,7 @@ def test_a_program_has_a_session_of_its_own(tmp_path):
     code = "import os; print(os.getsid(0) == os.getpid(), 'CUDA_VISIBLE_DEVICES' in os.environ)"
     with Programs() as programs:
         assert programs.start(("-c", code), (0,), log=tmp_path / "log").wait() == 0
-    assert (tmp_path / "log").read_text() == "True True\n"
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "True True\n"
 
 
 def test_if_one_fails_the_others_go_on(tmp_path):
@@ -100,7 +100,7 @@ def test_what_ends_this_program_ends_those_that_it_started(tmp_path, on_ctrl_c, 
     words = ("-c", ENDS_ITS_PARENT, str(tmp_path / "told"), name)
     jobs = [Job(name="a", words=words, log=tmp_path / "a.log")]
     assert until_ended(lambda: max(run_jobs(jobs, [None]).values())) == code
-    assert (tmp_path / "told").read_text() == told
+    assert (tmp_path / "told").read_text(encoding="utf-8") == told
 
 
 def test_a_signal_that_comes_while_a_program_starts_ends_it_too(tmp_path, on_ctrl_c, monkeypatch):
@@ -127,7 +127,7 @@ def test_programs_find_this_project_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = "import training; from pathlib import Path; Path('where').write_text(training.__file__)"
     assert run_jobs([job(tmp_path, "a", code)], [None]) == {"a": 0}
-    assert Path("where").read_text().endswith("training/__init__.py")
+    assert Path("where").read_text(encoding="utf-8").endswith("training/__init__.py")
 
 
 def test_a_package_of_the_users_is_not_taken_for_this_project(tmp_path, monkeypatch):

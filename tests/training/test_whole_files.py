@@ -50,7 +50,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(WriteError, match="make room on the disk"):
         fill_the_disk()
     assert [each.name for each in tmp_path.iterdir()] == ["log.csv"]
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])

@@ -57,7 +57,7 @@ def test_members_may_state_what_is_their_own(tmp_path):
 
 def test_the_embedded_bundle_is_known_apart_from_its_windows_of_any_size(tmp_path):
     """The plain pipeline has windows of one size."""
-    document = json.loads((ROOT / "bundles" / "default" / "manifest.json").read_text())
+    document = json.loads((ROOT / "bundles" / "default" / "manifest.json").read_text(encoding="utf-8"))
     with pytest.raises(JudgingError, match=r"members\[0\]\.window\.kind 'any'"):
         read(tmp_path, document)
     for member in document["members"]:

@@ -157,7 +157,7 @@ def test_a_contestant_that_fails_is_named_and_has_no_ratios(tmp_path):
     assert made.run_all() is False
     assert said[1] == "small, hard, plain-fp32, run 1: exit code 1"
     log = tmp_path / "out" / "runs" / "small-hard-plain-fp32-0.log"
-    assert log.read_text() == "error: too hard\n"
+    assert log.read_text(encoding="utf-8") == "error: too hard\n"
     made.compare_labels()
     text = write_results(made, {})
     assert "| small | hard | plain-fp32 | 1 | exit code 1 |" in text
@@ -198,7 +198,7 @@ def test_a_network_is_timed_once_for_each_way_to_run_it(tmp_path, monkeypatch):
         assert window_seconds(ran(a="fp32"), network, tmp_path, threads=2) == 0.001
     # Another precision is another time, and only the last one is kept.
     assert window_seconds(ran(a="bf16"), network, tmp_path, threads=2) == 0.001
-    kept = json.loads((tmp_path / "window-small.json").read_text())
+    kept = json.loads((tmp_path / "window-small.json").read_text(encoding="utf-8"))
     assert (kept["about"]["precisions"], kept["about"]["threads"]) == ({"a.onnx": "bf16"}, 2)
 
 

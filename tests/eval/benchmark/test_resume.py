@@ -186,7 +186,7 @@ def test_what_is_no_record_of_this_run_is_made_anew(tmp_path, content):
     assert (found["about"], found["exit_code"], found["report"]) == ({"threads": 1}, 0, {"cases": [1]})
     assert do(task, 60.0) == found
     assert files_in(tmp_path) == ["report.json", "runs/run.csv", "runs/run.json", "runs/run.log"]
-    assert (task.folder / "run.log").read_text() == "out\n"
+    assert (task.folder / "run.log").read_text(encoding="utf-8") == "out\n"
 
 
 def test_an_earlier_report_is_not_taken_for_this_runs(tmp_path):

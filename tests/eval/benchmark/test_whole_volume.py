@@ -57,7 +57,9 @@ def bundle(tmp_path):
 
 def test_the_copy_differs_in_nothing_but_its_windows(bundle, tmp_path):
     whole, sliding = both_ways(bundle, tmp_path / "out")
-    first, second = (json.loads((way.bundle / "manifest.json").read_text()) for way in (whole, sliding))
+    first, second = (
+        json.loads((way.bundle / "manifest.json").read_text(encoding="utf-8")) for way in (whole, sliding)
+    )
     assert first["members"][0].pop("window")["kind"] == "any"
     assert first == second
 

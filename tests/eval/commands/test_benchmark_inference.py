@@ -25,7 +25,7 @@ def write_ct(path):
 def in_fp32(bundle):
     """Random weights have no opinion, so that bf16, where a processor has it, changes many voxels."""
     path = bundle / "manifest.json"
-    path.write_text(path.read_text().replace('"precision": "bf16"', '"precision": "fp32"'))
+    path.write_text(path.read_text(encoding="utf-8").replace('"precision": "bf16"', '"precision": "fp32"'))
     return bundle
 
 
@@ -87,7 +87,7 @@ def test_from_end_to_end_and_once_more(tmp_path, capsys):
     assert "of 2 cold runs" in table
     agreed = {
         name.split("|", 2)[2]: value["dice"]
-        for name, value in json.loads((output / "agreement.json").read_text()).items()
+        for name, value in json.loads((output / "agreement.json").read_text(encoding="utf-8")).items()
     }
     assert agreed["predict.py|plain-same-windows"] > 0.99
     assert {"benchmark.md", "benchmark-stages.png", "benchmark-memory.png"} <= {

@@ -90,7 +90,7 @@ def test_nothing_is_replaced_unless_asked(tmp_path, capsys):
     assert_refused(capsys, ("profile", "--output", tmp_path / "run.png", *program), "run.csv", "--force")
     assert files_in(tmp_path) == ["run.csv"]
     assert profiled(tmp_path, "pass", force=True) == 0
-    assert (tmp_path / "run.csv").read_text().startswith("Time_s,")
+    assert (tmp_path / "run.csv").read_text(encoding="utf-8").startswith("Time_s,")
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_an_extra_prediction_is_named_whatever_its_name_is(folders, capsys):
     extra = os.fsdecode(b"\xffx\n[4 of 4] d.nii.gz")
     shutil.copyfile(folders / "pred" / "a.nii.gz", folders / "pred" / extra)
     assert score(folders) == 1
-    assert json.loads((folders / "scores_run.json").read_text())["left_out"] == [extra]
+    assert json.loads((folders / "scores_run.json").read_text(encoding="utf-8"))["left_out"] == [extra]
     said = capsys.readouterr().err.splitlines()
     assert "left out: \\udcffx\\n[4 of 4] d.nii.gz: there is no truth of this name" in said
 

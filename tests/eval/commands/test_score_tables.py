@@ -209,7 +209,7 @@ def test_more_distances_and_the_json_of_others(tmp_path):
     expected = 2 * (middle * (1 + 2 + 3 + 4) + end * 5) / (2 * (19 * middle + 2 * end))
     assert float(first["Liver_ASSD_mm"]) == pytest.approx(expected, abs=1e-4)
     assert read_scores(tmp_path / "scores.csv").metrics == tuple(Metric)
-    leaderboard = json.loads((tmp_path / "json" / "metrics.json").read_text())
+    leaderboard = json.loads((tmp_path / "json" / "metrics.json").read_text(encoding="utf-8"))
     mean = leaderboard["aggregates"]["organ_mean"]["DSC"]["mean"]
     assert mean == pytest.approx((0.375 + 3 * 0.5) / 4, abs=1e-4)
     assert leaderboard["case"]["b.nii.gz"]["liver"]["HD95_mm"] is None
@@ -241,7 +241,7 @@ def test_nnunets_summary_has_its_figures_by_its_rules(tmp_path):
     write_pair(tmp_path, "a.nii.gz", row_of_voxels((LIVER, 5, 25)), row_of_voxels((LIVER, 0, 20)))
     write_pair(tmp_path, "b.nii.gz", None, row_of_voxels((LIVER, 0, 20), (SPLEEN, 30, 34)))
     assert score(tmp_path, "--json", tmp_path / "json") == 1
-    summary = json.loads((tmp_path / "json" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "json" / "summary.json").read_text(encoding="utf-8"))
     first, second = summary["metric_per_case"]
     assert first["metrics"]["1"] == {
         "Dice": 0.75, "FN": 5, "FP": 5, "IoU": 0.6, "TN": 15, "TP": 15, "n_pred": 20, "n_ref": 20,
@@ -266,7 +266,7 @@ def test_nnunets_summary_counts_what_the_rules_score(tmp_path, rules, spleen):
     code = score(tmp_path, "--rules", rules, "--json", tmp_path / "json", labels="flare22")
     assert code == 1
     assert rows_of(tmp_path / "scores.csv")[0]["Aorta_DSC"] == "1.0"
-    summary = json.loads((tmp_path / "json" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "json" / "summary.json").read_text(encoding="utf-8"))
     first, second = (case["metrics"] for case in summary["metric_per_case"])
     assert (first["5"]["Dice"], first["3"]["Dice"]) == (0.5, spleen)
     assert second["5"]["Dice"] == (None if rules == "official" else 0)

@@ -92,7 +92,7 @@ def test_writing_more_or_less_than_was_asked_never_pays(challenge, scheme):
         for case in [*present, *stray]:
             write(trial / "labels" / f"{case}.nii.gz", maps.get(case, maps[CASES[1]]))
         efficiency(trial, np.random.default_rng(attempt), present)
-        fast = (trial / "efficiency.csv").read_text()
+        fast = (trial / "efficiency.csv").read_text(encoding="utf-8")
         rows = "".join(f"{name}.nii.gz,0.1,0,0,0,ok\n" for name in stray[:-1])
         (trial / "efficiency.csv").write_text(fast + rows)
         scored(trial, folder / "truth")
@@ -117,7 +117,9 @@ def test_extra_files_change_nothing_at_all(challenge, tmp_path):
     for i in range(4):
         write(tmp_path / "more" / "labels" / f"stray{i}.nii.gz", maps[CASES[0]])
     for name in ("same", "more"):
-        (tmp_path / name / "efficiency.csv").write_text((folder / "ours" / "efficiency.csv").read_text())
+        (tmp_path / name / "efficiency.csv").write_text(
+            (folder / "ours" / "efficiency.csv").read_text(encoding="utf-8")
+        )
         scored(tmp_path / name, folder / "truth")
     assert rows_of(tmp_path / "same" / "scores.csv") == rows_of(tmp_path / "more" / "scores.csv")
     words = (

@@ -67,7 +67,7 @@ def test_accuracy_alone_is_ranked_without_costs(tmp_path, capsys):
 
 def without(path, cells_of: str, cases: tuple[str, ...]):
     """Empty the cells of columns that end so, or take the rows out, in some cases of a table."""
-    header, *rows = [line.split(",") for line in path.read_text().splitlines()]
+    header, *rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     kept = [header]
     for row in rows:
         if row[0].removesuffix(".nii.gz") not in cases:
@@ -120,7 +120,7 @@ def test_tables_of_spreadsheets(tmp_path, capsys, table):
     """With a byte-order mark they are read; without a column Name, or with semicolons, refused."""
     team = submission(tmp_path / "team", {"a": 0.9}, {"a": cost()})
     words = ("rank", team, "--output", tmp_path / "r.csv", "--force")
-    text = (team / table).read_text()
+    text = (team / table).read_text(encoding="utf-8")
     (team / table).write_text(f"\ufeff{text}", encoding="utf-8")
     assert call(*words) == 0
     (team / table).write_text(text.replace(".", ",").replace(",", ";"))

@@ -76,7 +76,11 @@ def test_the_command(tables, capsys, tmp_path):
     assert main(["compare", str(first), str(second), "--output", str(tmp_path / "c.csv")]) == 0
     out = capsys.readouterr().out
     assert [line.split()[0] for line in out.splitlines() if line.endswith("*")] == ["liver", "liver"]
-    assert (tmp_path / "c.csv").read_text().startswith("Structure,Metric,Cases,Mean_A,Mean_B,Difference")
+    assert (
+        (tmp_path / "c.csv")
+        .read_text(encoding="utf-8")
+        .startswith("Structure,Metric,Cases,Mean_A,Mean_B,Difference")
+    )
     assert main(["compare", str(first), str(second), "--output", str(tmp_path / "c.csv")]) == 2
 
 

@@ -110,7 +110,7 @@ def test_accuracy_is_the_mean_of_a_case(tmp_path, year, expected):
 def test_too_little_is_no_better_than_too_much_and_does_not_make_up_for_it(tmp_path):
     """Liver 5 ml too small, spleen 5 ml too large: 10 ml over 13 organs, and not 0."""
     folder = submission(tmp_path / "team", {"a": 0.9}, {"a": cost()})
-    header, row = (folder / "scores.csv").read_text().split()
+    header, row = (folder / "scores.csv").read_text(encoding="utf-8").split()
     volumes = {name: 0.0 for name in SHORT} | {"Liver": -5.0, "Spleen": 5.0, "Tumor": -3.0}
     header += "".join(f",{name}_VolumeDifference_ml" for name in volumes)
     row += "".join(f",{volume}" for volume in volumes.values())
@@ -278,7 +278,7 @@ def test_no_place_is_won_with_what_cannot_be(tmp_path, capsys, case, table, colu
     costs = {name: cost(GPU_Above4GB_MBs=0) for name in ("a", "b")}
     folder = submission(tmp_path / "team", {"a": 0.9, "b": 0.8}, costs)
     path = folder / f"{table}.csv"
-    lines = [line.split(",") for line in path.read_text().splitlines()]
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     lines[1 + "ab".index(case)][lines[0].index(column)] = cell
     path.write_text("\n".join(map(",".join, lines)) + "\n")
     refused = assert_refused(capsys, ("rank", folder, "--output", tmp_path / "r.csv"), f"{path}: {case}")
@@ -291,6 +291,6 @@ def test_distances_are_not_negative_and_digits_of_rounding_no_fault(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text(f"Name,{','.join(columns)}\na,{','.join(['1.0000000002'] * 12)}\n")
     assert read_scores(path).values["liver", Metric.DSC].tolist() == [1.0000000002]
-    path.write_text(path.read_text().rstrip().removesuffix("1.0000000002") + "-1\n")
+    path.write_text(path.read_text(encoding="utf-8").rstrip().removesuffix("1.0000000002") + "-1\n")
     with pytest.raises(JudgingError, match=f"a has -1 in column {columns[-1]}, must be 0 or more"):
         read_scores(path)

@@ -256,7 +256,7 @@ def test_the_long_table_is_what_challenger_reads(tmp_path):
     assert {(row["Case"], row["Algorithm"]): row["Value"] for row in rows if row["Task"] == "Time"} == {
         ("a", "one"): "5", ("b", "one"): "NA", ("a", "two"): "1", ("b", "two"): "1",
     }  # fmt: skip
-    details = json.loads((tmp_path / "r_details.json").read_text())
+    details = json.loads((tmp_path / "r_details.json").read_text(encoding="utf-8"))
     assert (details["scheme"], details["cases"]) == ("rank-then-aggregate", 2)
     assert [len(each["place_shares"]) for each in details["submissions"]] == [2, 2]
 

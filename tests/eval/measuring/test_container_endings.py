@@ -147,7 +147,7 @@ def test_an_engine_that_hides_exit_codes_is_found_out(tmp_path, monkeypatch, eng
 def test_an_exit_code_that_nobody_tells_is_not_taken_for_0(folder, hidden, exit_code, said):
     (folder / "bin" / "docker").write_text(
         (folder / "bin" / "docker")
-        .read_text()
+        .read_text(encoding="utf-8")
         .replace('good*) cp "$file" "$out"; note "0 false"', 'good*) cp "$file" "$out"')
     )
     image = write(folder / "good_0000.nii.gz", LABELS)
@@ -207,7 +207,7 @@ def test_a_container_that_docker_fails_to_remove_is_left_unless_it_has_ended(fol
     script = folder / "bin" / "docker"
     told = 'case "$4" in *Running*) ' + answer + " ;; *ExitCode*)"
     text = (
-        script.read_text()
+        script.read_text(encoding="utf-8")
         .replace('case "$4" in *ExitCode*)', told)
         .replace('"rm "*) exit 0', '"rm "*) exit 1')
     )
@@ -242,13 +242,13 @@ def test_an_interrupt_before_the_watch_begins_leaves_no_container(folder, monkey
     case = ContainerCase(image=image, output=folder / "hangs.nii.gz", log=folder / "log")
     with pytest.raises(KeyboardInterrupt):
         run_case(case, options())
-    assert "rm --force leanseg-eval-" in (folder / "calls").read_text()
+    assert "rm --force leanseg-eval-" in (folder / "calls").read_text(encoding="utf-8")
 
 
 def test_the_container_is_asked_for_by_one_name_and_removed_in_the_end(folder):
     image = write(folder / "good_0000.nii.gz", LABELS)
     run_case(ContainerCase(image=image, output=folder / "good.nii.gz", log=folder / "log"), options())
-    calls = (folder / "calls").read_text().splitlines()
+    calls = (folder / "calls").read_text(encoding="utf-8").splitlines()
     started = next(line for line in calls if line.startswith("container run")).split()
     name = started[started.index("--name") + 1]
     assert f"rm --force {name}" in calls
@@ -347,8 +347,8 @@ def test_a_run_over_three_cases(folder, capsys):
     out, err = capsys.readouterr()
     assert "2 of 3 cases" in out
     assert [line[:5] for line in err.splitlines() if line.startswith("[")] == ["[1/3]", "[2/3]", "[3/3]"]
-    assert "--gpus=device=0" in (folder / "calls").read_text()
-    assert "-m 4g" in (folder / "calls").read_text()
+    assert "--gpus=device=0" in (folder / "calls").read_text(encoding="utf-8")
+    assert "-m 4g" in (folder / "calls").read_text(encoding="utf-8")
     # With --force a case that fails now leaves no label map of the time before.
     for name in ("good1", "good2"):
         (folder / "images" / f"{name}_0000.nii.gz").unlink()
@@ -362,7 +362,7 @@ def test_an_interrupted_run_goes_on(folder, capsys):
         write(folder / "images" / f"{name}_0000.nii.gz", LABELS)
     assert call(*container(folder)) == 1
     (folder / "pred" / "good2.nii.gz").unlink()
-    lines = (folder / "e.csv").read_text().splitlines()
+    lines = (folder / "e.csv").read_text(encoding="utf-8").splitlines()
     (folder / "e.csv").write_text("\n".join(line for line in lines if not line.startswith("good1")) + "\n")
     (folder / "calls").unlink()
     capsys.readouterr()
@@ -407,7 +407,7 @@ def test_an_interrupted_run_takes_over_nothing_of_the_one_that_it_replaces(folde
     assert not (folder / "e.csv").exists()
     assert files_in(folder / "pred") == ["mine.nii.gz"]
     assert files_in(folder / "e_cases") == []
-    assert json.loads((folder / "e_run.json").read_text())["memory"] == "4g"
+    assert json.loads((folder / "e_run.json").read_text(encoding="utf-8"))["memory"] == "4g"
     capsys.readouterr()
     assert call(*container(folder, "--resume", "--memory", "4g")) == 0
     assert "[2/2] good2.nii.gz" in capsys.readouterr().err, "both are run, none was run before"
@@ -428,7 +428,7 @@ def test_a_run_interrupted_while_it_clears_up_leaves_no_old_row(folder, monkeypa
         patch.setattr(Path, "unlink", interrupted)
         assert call(*container(folder, "--force", "--memory", "4g")) == 130
     assert removed == ["e.csv"], "the table goes before the label maps that it speaks of"
-    assert json.loads((folder / "e_run.json").read_text())["memory"] == "8g"
+    assert json.loads((folder / "e_run.json").read_text(encoding="utf-8"))["memory"] == "8g"
 
 
 def test_a_series_stops_at_a_container_that_stays(folder, capsys, monkeypatch):
@@ -446,13 +446,13 @@ def test_a_series_stops_at_a_container_that_stays(folder, capsys, monkeypatch):
 def test_a_run_of_an_older_version_goes_on_and_what_it_left_unsaid_is_told(folder, capsys):
     write(folder / "images" / "good_0000.nii.gz", LABELS)
     assert call(*container(folder)) == 0
-    run = json.loads((folder / "e_run.json").read_text())
+    run = json.loads((folder / "e_run.json").read_text(encoding="utf-8"))
     older = {name: value for name, value in run.items() if name not in ("max_gpu", "input", "ct_sha256")}
     (folder / "e_run.json").write_text(json.dumps(older))
     capsys.readouterr()
     assert call(*container(folder, "--resume", "--max-gpu", "stable")) == 0
     assert "e_run.json: does not say max_gpu and input and ct_sha256; taken as now" in capsys.readouterr().err
-    again = json.loads((folder / "e_run.json").read_text())
+    again = json.loads((folder / "e_run.json").read_text(encoding="utf-8"))
     assert (again["max_gpu"], again["input"]) == ("stable", "images")
     assert again["ct_sha256"] == run["ct_sha256"]
 
@@ -466,7 +466,7 @@ def test_several_images_take_turns(folder, capsys):
     for name in ("one", "two"):
         assert [row["Status"] for row in rows_of(folder / name / "e.csv")] == ["ok"] * 6
         assert len(files_in(folder / name / "labels")) == 6
-        run = json.loads((folder / name / "e_run.json").read_text())
+        run = json.loads((folder / name / "e_run.json").read_text(encoding="utf-8"))
         assert run["image"] == {"one": "one:latest", "two": "org/two"}[name]
         assert run["machine"]["processors"] >= 1
     err = capsys.readouterr().err
@@ -480,18 +480,18 @@ def test_several_images_take_turns(folder, capsys):
 def test_a_challenge_says_how_containers_are_run(folder):
     write(folder / "images" / "good_0000.nii.gz", np.full((3, 4, 5), 14, np.uint8))
     assert call(*container(folder, "--challenge", "flare24-laptop", "--cpus", "1.5")) == 1
-    assert "-m 8g --cpus 1.5 " in (folder / "calls").read_text()
+    assert "-m 8g --cpus 1.5 " in (folder / "calls").read_text(encoding="utf-8")
     (row,) = rows_of(folder / "e.csv")
     assert "holds label 14" in row["Remark"]
     more = ("--challenge", "flare23", "--memory", "9g", "--memory-swap", "-1", "--force")
     assert call(*container(folder, *more)) == 0
-    assert "-m 9g --memory-swap -1 " in (folder / "calls").read_text()
+    assert "-m 9g --memory-swap -1 " in (folder / "calls").read_text(encoding="utf-8")
 
 
 def test_the_disk_cache_is_emptied_where_that_is_allowed(tmp_path):
     (tmp_path / "drop").touch()
     assert drop_disk_cache(tmp_path / "drop") == ""
-    assert (tmp_path / "drop").read_text() == "3"
+    assert (tmp_path / "drop").read_text(encoding="utf-8") == "3"
     assert "cannot be emptied here" in drop_disk_cache(tmp_path / "none" / "drop")
 
 

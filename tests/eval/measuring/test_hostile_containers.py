@@ -157,7 +157,7 @@ def test_a_case_of_which_the_ct_has_changed_is_run_anew(folder, capsys):
     assert [line.split(":")[0] for line in err.splitlines() if line.startswith("[")] == [
         "[1/1] changes.nii.gz"
     ]
-    assert json.loads((folder / "e_run.json").read_text())["ct_sha256"] == sums
+    assert json.loads((folder / "e_run.json").read_text(encoding="utf-8"))["ct_sha256"] == sums
     assert series(folder, "--resume") == 0
     assert "run anew" not in capsys.readouterr().err
 
@@ -178,7 +178,7 @@ def test_a_run_that_ends_before_the_changed_ct_is_done_has_no_row_of_the_old_one
 
 def containers_of(folder) -> set[str]:
     """What the names of the containers that were run begin with."""
-    calls = [line.split() for line in (folder / "calls").read_text().splitlines()]
+    calls = [line.split() for line in (folder / "calls").read_text(encoding="utf-8").splitlines()]
     names = [call[call.index("--name") + 1] for call in calls if call[:2] == ["container", "run"]]
     return {name.rpartition("-")[0] for name in names if name.startswith("leanseg-eval-")}
 
@@ -203,7 +203,7 @@ def test_a_container_that_a_killed_run_left_behind_is_removed_and_told_of(folder
     assert series(folder, more) == 0
     told = f"removed container {prefix}-0123, which an earlier run had left behind\n"
     assert told in capsys.readouterr().err
-    calls = (folder / "calls").read_text()
+    calls = (folder / "calls").read_text(encoding="utf-8")
     assert f"container ls --all --filter name={prefix}- " in calls
     assert f"rm --force {prefix}-0123\n" in calls
     assert "another-table" not in calls
@@ -213,4 +213,4 @@ def test_beside_a_container_that_docker_does_not_remove_nothing_is_measured(fold
     prefix = leave_behind(folder, capsys, "stays")
     assert series(folder, "--resume") == 2
     assert f"error: {prefix}-stays: an earlier run has left" in capsys.readouterr().err
-    assert "container run" not in (folder / "calls").read_text()
+    assert "container run" not in (folder / "calls").read_text(encoding="utf-8")

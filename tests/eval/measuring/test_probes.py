@@ -375,7 +375,7 @@ def sampled(tmp_path, *said, **options):
     pipe = Pipe(*said)
     sample(SamplerOptions(interval_s=0.0, **options), tmp_path / "samples.csv", pipe)
     assert pipe.sent == [os.getpid()]
-    return parse_samples((tmp_path / "samples.csv").read_text(), 0.0, math.inf)
+    return parse_samples((tmp_path / "samples.csv").read_text(encoding="utf-8"), 0.0, math.inf)
 
 
 @pytest.mark.usefixtures("interrupts")

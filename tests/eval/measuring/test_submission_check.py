@@ -174,7 +174,7 @@ def test_no_container_is_left_behind_by_looking_at_the_entry_point(folder, capsy
     """`--rm` removes none that never started, so each is removed by its name."""
     (folder / "no-entry").touch()
     listed(folder, capsys, code=1)
-    calls = [line.split() for line in (folder / "calls").read_text().splitlines()]
+    calls = [line.split() for line in (folder / "calls").read_text(encoding="utf-8").splitlines()]
     names = [words[words.index("--name") + 1] for words in calls if words[:2] == ["container", "run"]]
     assert len(set(names)) == 2 + 1 + 2, "two shells, the line endings, and the two CTs"
     assert all(name.startswith("leanseg-eval-") for name in names)

@@ -226,7 +226,7 @@ def test_a_written_trace_ends_with_the_end_of_the_command(tmp_path):
     values = {name: np.array([1.04, 2.06, NAN, 9.0]) for name in QUANTITIES}
     written = Trace(times_s=np.array([-0.25, 0.1234, 1.0, 7.0]), values=values, duration_s=2.5)
     write_trace(tmp_path / "t.csv", written)
-    assert (tmp_path / "t.csv").read_text().splitlines() == [
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines() == [
         ",".join([TIME, *QUANTITIES]),
         "-0.250" + ",1.0" * 8,
         "0.123" + ",2.1" * 8,

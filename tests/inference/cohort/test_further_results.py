@@ -52,7 +52,8 @@ for name, size in (("small", (2, 16, 16)), ("large", labels.shape)):
     series = open_series(write_series(folder / name, size))
     held = np.ascontiguousarray(labels[tuple(map(slice, size))])
     Path("/proc/self/clear_refs").write_text("5")
-    before = float(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    before = float(re.search(r"VmRSS:\\s+(\\d+)", status)[1]) / 1024
     write_objects({kind: folder / f"{name}.dcm"}, series, held, label_set, MAKER)
     grown.append(peak_mb() - before)
 print(json.dumps(grown[-1]))

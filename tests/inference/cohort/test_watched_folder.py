@@ -34,7 +34,7 @@ def run(bench, **options):
         progress=lambda *_: None,
     )
     watched.run(put_cases(bench / "in"))
-    return told, (bench / "log").read_text()
+    return told, (bench / "log").read_text(encoding="utf-8")
 
 
 def fates(told):

@@ -156,7 +156,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(exist_ok=True)
     figures = folder / "measured.json"
-    known = json.loads(figures.read_text()) if figures.exists() else {}
+    known = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else {}
     for name, example in EXAMPLES.items():
         path = made(name, example, folder)
         if name not in known:

@@ -277,7 +277,7 @@ def test_what_cannot_be_joined_is_refused_in_one_line_with_the_file(tmp_path, ca
 def test_a_manifest_of_another_version_is_refused_with_its_file(tmp_path, capsys):
     make_bundle(tmp_path / "one")
     two = make_bundle(tmp_path / "two", name="two").folder / "manifest.json"
-    two.write_text(two.read_text().replace('"format_version": 2', '"format_version": 1'))
+    two.write_text(two.read_text(encoding="utf-8").replace('"format_version": 2', '"format_version": 1'))
     words = ["ensemble", str(tmp_path / "one"), str(tmp_path / "two"), "--output", str(tmp_path / "both")]
     assert main(words) == 1
     assert f"{two}: format_version: this release reads 2, is 1" in capsys.readouterr().err

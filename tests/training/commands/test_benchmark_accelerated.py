@@ -27,7 +27,7 @@ def test_both_ways_are_trained_scored_and_timed(cubes, tmp_path, capsys):
     assert (slow.step, slow.precision) == (20, "fp32")
     # An epoch of two cases is one step of two; any slope will do once 8 validations are there; 3 to anneal.
     assert (fast.batch_size, fast.step) == (2, 10)
-    found = json.loads((output / "benchmark.json").read_text(), parse_constant=pytest.fail)
+    found = json.loads((output / "benchmark.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert found["steps"] == {"baseline": [20], "accelerated": [10]}
     assert (
         found["times_less_cpu"]

@@ -24,7 +24,7 @@ def test_a_row_is_printed_and_its_figures_are_written(cubes, tmp_path, capsys):
     assert main([*call, "--set", "sampling.batch_size=auto", "--json", str(tmp_path / "times.json")]) == 0
     row = capsys.readouterr().out.splitlines()[2]
     assert row.startswith("| tiny | 0.01 | 16×16×16 | 2 | fp32 |")
-    found = json.loads((tmp_path / "times.json").read_text())
+    found = json.loads((tmp_path / "times.json").read_text(encoding="utf-8"))
     assert (found["recipe"], found["batch_size"], found["patch_zyx"]) == ("tiny", 2, [16, 16, 16])
     assert (found["steps"], found["patches"], found["gpu_peak_mb"]) == (2, 2, None)
     assert found["seconds"].keys() == set(PARTS)

@@ -238,12 +238,16 @@ def test_two_folds_from_data_to_the_bundle_of_both(four, tmp_path, capsys):
     assert main(words(recipe, four, out, *more, "--gpus", "0,1")) == 0
     assert {path: path.stat().st_mtime_ns for path in first} == first
     assert load_recipe(str(out / "recipe.yaml")).spacing_zyx_mm == (2.0, 2.0, 2.0)
-    assert all("taking the fingerprint" not in log.read_text() for log in out.glob("fold-*/fold.log"))
+    assert all(
+        "taking the fingerprint" not in log.read_text(encoding="utf-8") for log in out.glob("fold-*/fold.log")
+    )
 
-    held_out = [(out / f"fold-{fold}" / "held-out.txt").read_text().split() for fold in range(2)]
+    held_out = [
+        (out / f"fold-{fold}" / "held-out.txt").read_text(encoding="utf-8").split() for fold in range(2)
+    ]
     assert sorted([*held_out[0], *held_out[1]]) == ["case0", "case1", "case2", "case3"]
     for fold, names in enumerate(held_out):
-        record = json.loads((out / f"fold-{fold}" / "run.json").read_text())
+        record = json.loads((out / f"fold-{fold}" / "run.json").read_text(encoding="utf-8"))
         assert record["held_out"] == names
         assert record["cases"] == held_out[1 - fold]
         assert {row["case"] for row in rows_of(out / f"fold-{fold}" / "scores.csv")} == set(names)
@@ -277,4 +281,4 @@ def test_a_fold_that_fails_is_named_and_the_other_is_trained(four, tmp_path, cap
     assert main(words(recipe_file(tmp_path), four, tmp_path / "out", *more)) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: training failed: fold 0 (exit code 1)")
-    assert "holds id 9" in (tmp_path / "out" / "fold-0" / "fold.log").read_text()
+    assert "holds id 9" in (tmp_path / "out" / "fold-0" / "fold.log").read_text(encoding="utf-8")

@@ -86,8 +86,8 @@ def test_the_data_set_says_what_is_annotated_and_what_was_given(filled):
         "few": ("liver", "tumor"),
         "one": ("tumor",),
     }
-    assert json.loads((filled / "labels.json").read_text())["lesions"] == ["tumor"]
-    record = json.loads((filled / "pseudo_labels.json").read_text())
+    assert json.loads((filled / "labels.json").read_text(encoding="utf-8"))["lesions"] == ["tumor"]
+    record = json.loads((filled / "pseudo_labels.json").read_text(encoding="utf-8"))
     whole = truth()
     counts = {name: int((whole == IDS[name]).sum()) for name in ("right kidney", "aorta", "left kidney")}
     assert record["voxels_filled"]["few"] == counts

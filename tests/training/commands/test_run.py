@@ -36,13 +36,15 @@ def words(bench, *more, output="out"):
 
 def calls(bench, output="out"):
     path = bench / output / "calls.txt"
-    made = path.read_text().split() if path.is_file() else []
+    made = path.read_text(encoding="utf-8").split() if path.is_file() else []
     path.unlink(missing_ok=True)
     return tuple(made)
 
 
 def results(bench, output="out"):
-    return {path.parent.name: path.read_text() for path in (bench / output).glob("*/result.txt")}
+    return {
+        path.parent.name: path.read_text(encoding="utf-8") for path in (bench / output).glob("*/result.txt")
+    }
 
 
 def states(bench, capsys, *more):

@@ -160,7 +160,9 @@ def test_a_run_that_is_ended_finishes_its_step_and_goes_on_from_it(
         )
         assert resumed == whole
         assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert (tmp_path / "cut" / LOG).read_text() == (tmp_path / "whole" / LOG).read_text()
+    assert (tmp_path / "cut" / LOG).read_text(encoding="utf-8") == (tmp_path / "whole" / LOG).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_users_own_label_set_is_trained_on_and_kept_in_the_checkpoint(lungs, tmp_path):
@@ -293,7 +295,7 @@ def test_a_line_says_what_is_trained_and_another_where_it_ended(cubes, tmp_path,
 def test_the_log_has_a_loss_and_a_rate_for_each_step_and_dice_for_each_validation(cubes, tmp_path):
     more = ("--steps", "4", "--validation", str(cubes), "--precision", "fp32")
     assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
-    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text(encoding="utf-8").splitlines()]
     rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
     # Two steps of warm-up to 0.01, then half a cosine over the other two.
     assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005])
@@ -417,7 +419,7 @@ def test_a_run_does_not_start_from_what_it_would_remove(cubes, tmp_path, capsys)
     best.write_text("earlier")
     assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", "--init", str(best))) == 2
     assert "is of an earlier run in --output, which a new one replaces" in capsys.readouterr().err
-    assert best.read_text() == "earlier"
+    assert best.read_text(encoding="utf-8") == "earlier"
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume",), ("--resume", "auto")], ids=" ".join)
@@ -486,7 +488,7 @@ def test_the_times_of_steps_are_written_where_they_are_asked_for(lungs, tmp_path
     recipe = recipe_file(tmp_path, label_set="data")
     more = ("--steps", "3", "--validation", "0", "--precision", "fp32", "--times")
     assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
-    times = json.loads((tmp_path / "run" / "times.json").read_text())
+    times = json.loads((tmp_path / "run" / "times.json").read_text(encoding="utf-8"))
     assert times["precision"] == "fp32"
     assert len(times["steps"]) == 2  # the first has none before it
     for step in times["steps"]:
@@ -498,7 +500,7 @@ def test_cases_are_held_out_by_name(cubes, tmp_path):
     (tmp_path / "names.txt").write_text("case0\n")
     more = ("--steps", "1", "--hold-out", str(tmp_path / "names.txt"), "--precision", "fp32")
     assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert (record["cases"], record["held_out"]) == (["case1"], ["case0"])
 
 
@@ -511,7 +513,7 @@ def test_cases_are_made_while_the_network_trains(cubes, tmp_path):
         run = tmp_path / f"run-{share}"
         assert main(words(recipe, cubes, run, *more)) == 0
         assert load_checkpoint(run / LAST)[1].data == "cubes; synthetic cases"
-        losses.append(json.loads((run / LOG).read_text().splitlines()[0])["loss"])
+        losses.append(json.loads((run / LOG).read_text(encoding="utf-8").splitlines()[0])["loss"])
     # The same weights and seed: the first step sees another case.
     assert losses[0] != losses[1]
 
@@ -523,12 +525,12 @@ def test_a_run_goes_on_with_the_same_data_only(cubes, tmp_path, capsys):
     recipe = recipe_file(tmp_path)
     more = ("--steps", "1", "--validation", "0", "--precision", "fp32")
     assert main(words(recipe, data, run, *more)) == 0
-    before = json.loads((run / "run.json").read_text())["data_hash"]
+    before = json.loads((run / "run.json").read_text(encoding="utf-8"))["data_hash"]
     labels = sorted((data / "labelsTr").iterdir())
     shutil.copy(labels[1], labels[0])
     assert main(words(recipe, data, run, *more, "--resume")) == 1
     assert "was written with another data set; resume with the same one" in capsys.readouterr().err
-    assert json.loads((run / "run.json").read_text())["data_hash"] == before
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["data_hash"] == before
 
 
 def test_a_run_goes_on_with_the_same_label_maps_only(maps, cubes, tmp_path, capsys):

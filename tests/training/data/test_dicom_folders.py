@@ -66,7 +66,7 @@ def test_they_are_checked_trained_on_and_resumed(data, tmp_path, capsys):
     assert main(["check", str(data), "--label-set", "flare21"]) == 0
     assert train(tmp_path, data, tmp_path / "run") == 0
     assert train(tmp_path, data, tmp_path / "run", "--resume") == 0
-    (trained,) = json.loads((tmp_path / "run/run.json").read_text())["cases"]
+    (trained,) = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))["cases"]
     write_slice(data / "ct" / trained, 3, liver_hu=90)
     assert train(tmp_path, data, tmp_path / "run", "--resume") == 1
     assert "was written with another data set" in capsys.readouterr().err

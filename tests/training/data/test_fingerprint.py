@@ -231,7 +231,7 @@ def test_a_fingerprint_of_other_files_of_the_same_names_is_refused(two, place):
 
 def test_a_fingerprint_of_an_older_release_is_taken(two):
     main(["fingerprint", str(two)])
-    document = json.loads((two / "fingerprint.json").read_text())
+    document = json.loads((two / "fingerprint.json").read_text(encoding="utf-8"))
     del document["files_sha256"]
     (two / "fingerprint.json").write_text(json.dumps(document))
     assert resolved(tiny_recipe(spacing_zyx_mm="fingerprint"), [two]).spacing_zyx_mm == (3, 1.5, 1.5)

@@ -58,7 +58,7 @@ def test_validation_leaves_out_cases_that_nobody_labelled(data, tmp_path):
     recipe.write_text(yaml.safe_dump(DOCUMENT))
     words = ["train", str(recipe), "--data", str(data), "--output", str(tmp_path / "run"), "--steps", "4"]
     assert main([*words, "--validation", str(data), "--device", "cpu", "--precision", "fp32"]) == 0
-    record = json.loads((tmp_path / "run" / RECORD).read_text())
+    record = json.loads((tmp_path / "run" / RECORD).read_text(encoding="utf-8"))
     assert record["cases"] == ["case0", "case1", "case2"]
     assert record["held_out"] == ["case0", "case1"]
 
@@ -69,7 +69,7 @@ def trained(data, tmp_path, *more):
     recipe.write_text(yaml.safe_dump(DOCUMENT))
     words = ["train", str(recipe), "--data", str(data), "--output", str(tmp_path / "run"), "--steps", "1"]
     assert main([*words, "--device", "cpu", "--precision", "fp32", *more]) == 0
-    record = json.loads((tmp_path / "run" / RECORD).read_text())
+    record = json.loads((tmp_path / "run" / RECORD).read_text(encoding="utf-8"))
     return record["cases"], record["held_out"]
 
 

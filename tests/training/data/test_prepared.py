@@ -368,7 +368,7 @@ def test_folds_of_a_datalist_come_along(tmp_path, recipe_file):
     split = find_split([store], cases, None, 0)
     assert split.held_out == (("case0", "case2"), ("case1", "case3"))
     # A store that was made before, or without folds, states none; preparing it again is enough.
-    document = json.loads((store / "store.json").read_text())
+    document = json.loads((store / "store.json").read_text(encoding="utf-8"))
     assert document.pop("folds") == {"case0": 0, "case1": 1, "case2": 0, "case3": 1}
     (store / "store.json").write_text(json.dumps(document))
     assert [case.fold for case in labelled_cases(store)] == [None] * 4
@@ -381,7 +381,7 @@ def truncate_json(store):
 
 
 def folds_of_nothing(store):
-    document = json.loads((store / "store.json").read_text())
+    document = json.loads((store / "store.json").read_text(encoding="utf-8"))
     (store / "store.json").write_text(json.dumps({**document, "folds": [1]}))
     return r"store\.json: is damaged; prepare the data anew"
 

@@ -64,4 +64,4 @@ def end_of_ranks(module: str, world: int, *words: str) -> list[Ended]:
 def threads_of_gloo() -> list[str]:
     """Names of the threads of this process that move data between processes."""
     tasks = Path("/proc/self/task").iterdir()
-    return [name for task in tasks if "gloo" in (name := (task / "comm").read_text().strip())]
+    return [name for task in tasks if "gloo" in (name := (task / "comm").read_text(encoding="utf-8").strip())]

@@ -36,7 +36,7 @@ def test_any_number_of_processes_sees_the_same_patches(cubes, world, step):
 
 
 def losses_of(run):
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line["loss"] for line in lines if "loss" in line], lines[-1]["mean_dice"]
 
 

@@ -32,8 +32,8 @@ def whole_of(folder, held_out=(("a", "b"), ("c",)), seed=0, localization=None, c
 def test_beginning_twice_is_going_on(tmp_path):
     whole = whole_of(tmp_path)
     whole.begin()
-    assert whole.hold_out_file(0).read_text() == "a\nb\n"
-    assert whole.hold_out_file(1).read_text() == "c\n"
+    assert whole.hold_out_file(0).read_text(encoding="utf-8") == "a\nb\n"
+    assert whole.hold_out_file(1).read_text(encoding="utf-8") == "c\n"
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     whole.begin()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before

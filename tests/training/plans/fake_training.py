@@ -18,7 +18,7 @@ for word in words:
     path = Path(word)
     for result in (path / "result.txt", path.parent / "result.txt", path.parent.parent / "result.txt"):
         if path != output and path.is_absolute() and result.is_file():
-            taken.append(f"[{result.read_text()}]")
+            taken.append(f"[{result.read_text(encoding='utf-8')}]")
             break
 name, _, how = os.environ.get("FAKE_FAILS", ":").partition(":")
 if output.name == name:

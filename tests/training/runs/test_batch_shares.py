@@ -88,11 +88,13 @@ def test_stages_that_a_run_does_not_come_to_are_no_hindrance():
 
 
 def test_the_example_for_slurm_can_share_the_batches_of_the_recipe_it_is_shown_with():
-    script = (ROOT / "docs/slurm/train.sbatch").read_text()
+    script = (ROOT / "docs/slurm/train.sbatch").read_text(encoding="utf-8")
     (nodes,) = re.findall(r"^#SBATCH --nodes=(\d+)$", script, re.MULTILINE)
     (gpus,) = re.findall(r"--nproc-per-node (\d+)", script)
     (name,) = re.findall(
-        r"^sbatch docs/slurm/train.sbatch (\S+)", (ROOT / "docs/training.md").read_text(), re.MULTILINE
+        r"^sbatch docs/slurm/train.sbatch (\S+)",
+        (ROOT / "docs/training.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     check_first_shares(load_recipe(name), Ranks(world=int(nodes) * int(gpus)))
 

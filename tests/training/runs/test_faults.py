@@ -109,7 +109,7 @@ def assert_same_run(folder, whole):
         (found, info), (expected, wanted) = (load_checkpoint(place / name) for place in (folder, whole))
         assert info == wanted
         assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert (folder / LOG).read_text() == (whole / LOG).read_text()
+    assert (folder / LOG).read_text(encoding="utf-8") == (whole / LOG).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("moment", RANDOM)
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line(words, tmp_path, c
 def test_a_restart_before_the_first_checkpoint_begins_a_new_log(words, whole, tmp_path):
     (tmp_path / LOG).write_text('{"step": 1, "loss": 77.0}\n')
     assert main(words(tmp_path, "--resume", "auto")) == 0
-    assert (tmp_path / LOG).read_text() == (whole / LOG).read_text()
+    assert (tmp_path / LOG).read_text(encoding="utf-8") == (whole / LOG).read_text(encoding="utf-8")
 
 
 def test_resume_auto_after_the_end_changes_nothing(words, whole, tmp_path):

@@ -66,4 +66,6 @@ def test_sigkill_during_a_save(words, tmp_path, save, written):
     (expected, whole), (found, resumed) = (load_checkpoint(tmp_path / run / LAST) for run in ("whole", "cut"))
     assert resumed == whole
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-    assert (tmp_path / "cut" / LOG).read_text() == (tmp_path / "whole" / LOG).read_text()
+    assert (tmp_path / "cut" / LOG).read_text(encoding="utf-8") == (tmp_path / "whole" / LOG).read_text(
+        encoding="utf-8"
+    )

@@ -42,7 +42,7 @@ def test_each_step_counts_from_the_end_of_the_one_before(tmp_path):
     watcher.close()
     wait = {"wall_s": 0.25, "cpu_s": 0.0}
     forward = [{"wall_s": 0.25, "cpu_s": 0.125}, {"wall_s": 0.375, "cpu_s": 0.1875}]
-    assert json.loads(path.read_text()) == {
+    assert json.loads(path.read_text(encoding="utf-8")) == {
         "precision": "bf16",
         "patches": 2,
         "steps": [

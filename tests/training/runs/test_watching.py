@@ -35,7 +35,7 @@ SEEN = Seen(
 
 def test_a_row_for_each_step(tmp_path):
     write_table(ENTRIES, tmp_path / "log.csv")
-    assert (tmp_path / "log.csv").read_text() == (
+    assert (tmp_path / "log.csv").read_text(encoding="utf-8") == (
         "step,learning_rate,loss,mean_dice,dice liver,dice left kidney\n"
         "1,0.1,2.0,,,\n"
         "2,0.05,1.0,0.375,0.5,0.25\n"
@@ -86,7 +86,7 @@ def test_the_log_forgets_steps_that_will_be_done_again_and_lines_that_were_cut_o
     path = tmp_path / "log.jsonl"
     for step in (1, 2, 3):
         write_log(path, {"step": step, "dice": {"liver": 0.5}})
-    path.write_text(path.read_text() + '{"step": 2, "dice": {"liver": 0.5}', encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + '{"step": 2, "dice": {"liver": 0.5}', encoding="utf-8")
     forget_log_after(path, 2)
     assert [entry["step"] for entry in read_log(path)] == [1, 2]
 
@@ -161,7 +161,7 @@ def record_of(cubes, folder, step=0):
     folder.mkdir(exist_ok=True)
     run = start_run(info, torch.device("cpu"), folder)
     write_record(run, cases[1:], ["train", "tiny"])
-    return json.loads((folder / RECORD).read_text())
+    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
 
 
 def test_run_json_says_what_a_run_was_made_from(cubes, tmp_path):
