@@ -31,6 +31,8 @@ def free_memory_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGRO
     free = int(lines["MemAvailable"].split()[0]) * 1024
     for limit_name, used_name in LIMIT_FILES:
         limit, used = cgroup / limit_name, cgroup / used_name
-        if limit.is_file() and used.is_file() and limit.read_text(encoding="utf-8").strip() != "max":
-            free = min(free, int(limit.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8")))
+        if limit.is_file() and used.is_file():
+            most = limit.read_text(encoding="utf-8").strip()
+            if most != "max":
+                free = min(free, int(most) - int(used.read_text(encoding="utf-8")))
     return max(free, 0)

@@ -145,15 +145,12 @@ class Cgroup:
             else ("memory.usage_in_bytes", "total_inactive_file")
         )
         statistics = dict(line.split() for line in _lines(self._memory / "memory.stat"))
-        return (
-            max(int((self._memory / used).read_text(encoding="utf-8")) - int(statistics.get(cache, 0)), 0)
-            / MIB
-        )
+        return max(_number(self._memory / used) - int(statistics.get(cache, 0)), 0) / MIB
 
     def cpu_s(self) -> float:
         """Processor seconds of everything that has run in the container."""
         if self._version == 1:
-            return int((self._cpu / "cpuacct.usage").read_text(encoding="utf-8")) / 1e9
+            return _number(self._cpu / "cpuacct.usage") / 1e9
         return int(dict(line.split() for line in _lines(self._cpu / "cpu.stat"))["usage_usec"]) / 1e6
 
     def counters(self) -> Mapping[str, float]:
@@ -164,7 +161,7 @@ class Cgroup:
         with suppress(OSError, ValueError, KeyError):
             found[OWN_CPU_S] = self.cpu_s()
         with suppress(OSError, ValueError):
-            found[KERNEL_PEAK_MB] = int((self._memory / peak).read_text(encoding="utf-8")) / MIB
+            found[KERNEL_PEAK_MB] = _number(self._memory / peak) / MIB
         with suppress(OSError, ValueError, KeyError):
             found[OOM_KILLS] = float(dict(line.split() for line in _lines(self._memory / events))["oom_kill"])
         return found
@@ -192,6 +189,10 @@ def machine_oom_kills(proc: Path = PROC) -> int | None:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text(encoding="utf-8"))
 
 
 class ProgramProbe:

@@ -168,8 +168,7 @@ def read_volume(
     Raises:
         InputError: a file is missing, damaged, not 3D, in colour or may not be read, it is not the series
             that is asked for, channels lie on different grids, or the bundle takes another number of
-            channels; one line that names file and
-            remedy.
+            channels; one line that names file and remedy.
     """
     paths = [Path(path), *map(Path, further)]
     if bundle is None:

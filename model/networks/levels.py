@@ -48,6 +48,11 @@ class Levels:
         """
         return tuple(product(self.strides_zyx[:level]) for level in range(self.outputs))
 
+    @property
+    def normalized_over(self) -> str:
+        """What layers are normalized over: `instance`, `group` or `batch`."""
+        return "instance"
+
     def check_window(self, window_zyx: Zyx) -> None:
         """Refuse a window that the network cannot shrink often enough.
 
@@ -67,7 +72,7 @@ class Levels:
             ValueError: it is such a one, or no window for the network.
         """
         self.check_window(patch_zyx)
-        norm, stride = getattr(self, "norm", "instance"), self.stride_zyx
+        norm, stride = self.normalized_over, self.stride_zyx
         check(
             norm == "group" or tuple(patch_zyx) != stride,
             f"must be larger than the network's stride {list(stride)} along an axis at least: {norm} norm "

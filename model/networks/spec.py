@@ -50,6 +50,11 @@ class SegResNetSpec(Levels):
         check_groups(self.norm, self.init_filters)
 
     @property
+    def normalized_over(self) -> str:
+        """What layers are normalized over."""
+        return self.norm
+
+    @property
     def strides_zyx(self) -> tuple[Zyx, ...]:
         """By how much each level after the first is coarser than the one before it."""
         return ((2, 2, 2),) * (len(self.blocks_down) - 1)

@@ -153,6 +153,11 @@ class SEUNetSpec(Levels):
         return tuple(self.init_filters * 2**level for level in range(self.levels))
 
     @property
+    def normalized_over(self) -> str:
+        """What layers are normalized over."""
+        return self.norm
+
+    @property
     def strides_zyx(self) -> tuple[Zyx, ...]:
         """By how much each level after the first is coarser than the one before it."""
         return ((2, 2, 2),) * (self.levels - 1)

@@ -65,7 +65,7 @@ def cases_in_list(base: Path, listed: Sequence[object]) -> Found:
         images, labels = tuple(base / image for image in files[0]), base / files[1]
         missing = [path for path in (*images, labels) if not path.exists()]
         faults += [f"{path}: missing, though the datalist names it" for path in missing]
-        name = case_beside(stem_of(images[0]), {stem_of(labels): labels})[0]
+        name = case_beside(stem_of(images[0]), (stem_of(labels),))[0]
         if name in cases:
             faults.append(f"{images[0]}: second entry of case {name} in the datalist; keep one")
         elif not missing:
