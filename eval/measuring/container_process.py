@@ -12,7 +12,7 @@ from typing import BinaryIO
 from eval.eval_errors import JudgingError
 from eval.measuring.container_log import LogPump
 from eval.measuring.disk_use import disk_use_mb
-from eval.measuring.docker_client import PREFIX, docker
+from eval.measuring.docker_client import NOT_STARTED, PREFIX, docker
 from eval.measuring.probes import machine_oom_kills
 from eval.measuring.trace import STOPPED_S
 from model.labels import LabelSet
@@ -27,8 +27,6 @@ NO_CONTAINER = "no such"
 """In what docker and podman say of a container, or object, that is not there."""
 DOCKER_FAILED = 125
 """Exit code with which docker reports a failure of its own."""
-NOT_STARTED = ("created", "initialized")
-"""States of a container of which no process has run."""
 LOCKS = (
     "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",
     "--security-opt", "no-new-privileges", "--pids-limit", "4096", "--log-driver", "none",

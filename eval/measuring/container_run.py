@@ -11,7 +11,7 @@ from eval.eval_errors import JudgingError
 from eval.files import atomic_path, case_of
 from eval.measuring.container_log import WINDOWS_LINES, complaint_in, shows_windows_lines
 from eval.measuring.container_process import ContainerOptions, ContainerProcess
-from eval.measuring.docker_client import check_image, new_name
+from eval.measuring.docker_client import check_gpu, check_image, new_name
 from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
 from eval.measuring.output_check import judge_output
 from eval.measuring.sampler import Sampler, SamplerOptions
@@ -45,8 +45,8 @@ def run_case(case: ContainerCase, options: ContainerOptions) -> CaseEfficiency:
     A container that docker does not remove is named in the result; see `check_removed`.
 
     Raises:
-        JudgingError: docker does not work, or no longer has the image, for which the submission is not to
-            blame.
+        JudgingError: docker does not work, no longer has the image or cannot give it the GPU, for which the
+            submission is not to blame.
     """
     with tempfile.TemporaryDirectory(prefix="leanseg-case-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -121,12 +121,14 @@ def _ending(
         kills: processes of it that the kernel had killed for memory when last asked; None if nobody asked.
 
     Raises:
-        JudgingError: docker does not work, or no longer has the image.
+        JudgingError: docker does not work, no longer has the image or cannot give it the GPU.
     """
     killed = int(kills or 0)
     said = complaint_in(case.log)
     if run.never_started:
         check_image(run.options.image)
+        if run.options.gpu is not None:
+            check_gpu(run.options.image, run.options.gpu)
         return Status.FAILED, f"docker could not start it: {said}"
     if run.overfull:
         return Status.FAILED, f"wrote more than {run.options.disk_limit_mb:g} MiB, which ends a case"

@@ -1,5 +1,6 @@
 """What docker is asked beside running a case: its images, what it hides, containers that were left behind."""
 
+import re
 import subprocess
 import uuid
 
@@ -12,6 +13,14 @@ PATIENCE_S = 60.0
 """Longest wait for an answer of docker itself."""
 TRIAL_CODE = 7
 """Exit code by which it is tried whether the engine returns exit codes."""
+NOT_STARTED = ("created", "initialized")
+"""States of a container of which no process has run."""
+NO_GPU = re.compile(
+    "could not select device driver|unresolvable CDI device|unknown device|no such device"
+    "|nvidia-container-cli: (initialization|device) error",
+    re.IGNORECASE,
+)
+"""What engines say where they cannot give containers the GPU that was asked for, whatever the image."""
 
 
 def docker(*arguments: str, patience_s: float | None = None) -> subprocess.CompletedProcess[str]:
@@ -71,6 +80,28 @@ def check_image(image: str) -> str:
     if working.returncode != 0:
         raise JudgingError(f"docker does not work: {complaint(working.stderr)}")
     raise JudgingError(f"{image}: docker has no such image; load it with docker load -i, or build it")
+
+
+def check_gpu(image: str, gpu: str) -> None:
+    """Find out, where a container did not start, that docker cannot give one this GPU: no image is to blame.
+
+    Docker itself must say so, of a container of which no process has run: what a submission says is no proof.
+
+    Raises:
+        JudgingError: docker cannot, or does not work.
+    """
+    name = new_name()
+    words = ["--network", "none", f"--gpus=device={gpu}", "--entrypoint", "/bin/sh", image, "-c", ":"]
+    try:
+        tried = docker("container", "run", "--name", name, *words)
+        state = docker("container", "inspect", "--format", "{{.State.Status}}", name).stdout.strip()
+    finally:
+        docker("rm", "--force", name)
+    if state in ("", *NOT_STARTED) and NO_GPU.search(tried.stderr):
+        raise JudgingError(
+            f"--gpu {gpu}: docker cannot give it to containers: {complaint(tried.stderr)}; choose one that "
+            "nvidia-smi -L lists, and see to it that docker has NVIDIA's container toolkit"
+        )
 
 
 def hides_exit_codes(image: str) -> bool:

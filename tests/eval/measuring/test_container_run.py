@@ -18,14 +18,16 @@ from model.labels import FLARE23
 from tests.eval.made import write, write_claim
 
 OPTIONS = ContainerOptions(image="team:latest", memory="8G", labels=FLARE23)
-# Takes what follows the mounts for granted: no container, the same folders. `inspect` knows of none, so no
-# exit code from there.
+# Takes what follows the mounts for granted: no container, the same folders. `inspect` tells only of
+# `state`, so no exit code from there.
 DOCKER = """#!/bin/sh
 case "$1 $2" in
     "image inspect") [ "$5" = team ] && [ ! -e "@HERE@/down" ]; exit ;;
     "info "*) if [ -e "@HERE@/down" ]; then echo "no daemon" >&2; exit 1; fi ;;
     "rm "*) exit 0 ;;
+    "container inspect") [ -e "@HERE@/state" ] && cat "@HERE@/state"; exit ;;
     "container run")
+        case "$*" in *--gpus=device=99*) cat "@HERE@/engine-said" >&2; exit 125 ;; esac
         for word; do case "$word" in *:/workspace/outputs/*) here=${word%%/outputs/*} ;; esac; done
         cd "$here" || exit 125
         case "$(ls inputs)" in
@@ -152,6 +154,46 @@ def test_an_image_that_docker_does_not_start_fails_its_case_and_the_series_goes_
     ]
     assert run(folder, more=("--resume",)) == 1
     assert "2 cases were run before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        (
+            "docker: Error response from daemon: "
+            'could not select device driver "" with capabilities: [[gpu]].',
+            "created",
+        ),
+        (
+            "docker: Error response from daemon: OCI runtime create failed: error running prestart hook #0: "
+            "exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'\n"
+            "nvidia-container-cli: device error: 99: unknown device: unknown",
+            "created",
+        ),
+        ("Error: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=99", ""),
+    ],
+)
+def test_a_gpu_that_docker_cannot_give_ends_the_series_at_once(folder, capsys, said, state):
+    """It would fail every case, and no submission is to blame: no case is recorded."""
+    (folder / "engine-said").write_text(f"{said}\n", encoding="utf-8")
+    (folder / "state").write_text(state, encoding="utf-8")
+    assert run(folder, "a", "b", more=("--gpu", "99")) == 2
+    err = capsys.readouterr().err
+    assert "--gpu 99: docker cannot give it to containers: " in err
+    assert said.splitlines()[-1] in err
+    assert not (folder / "efficiency.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "state"), [("unknown device", "exited"), ("docker: no such user: ghost", "created")]
+)
+def test_another_reason_not_to_start_is_of_the_case_with_a_gpu_too(folder, said, state):
+    """What a container that has run says of devices is no proof: a submission could end the series by it."""
+    (folder / "engine-said").write_text(f"{said}\n", encoding="utf-8")
+    (folder / "state").write_text(state, encoding="utf-8")
+    assert run(folder, "a", "b", more=("--gpu", "99")) == 1
+    with (folder / "efficiency.csv").open(newline="") as stream:
+        assert [row["Remark"] for row in csv.DictReader(stream)] == [f"docker could not start it: {said}"] * 2
 
 
 def test_windows_line_endings_are_named_with_their_remedy(folder, capsys):
