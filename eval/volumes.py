@@ -20,6 +20,11 @@ SAME_GRID_VOXELS = 0.05
 """Two grids are the same if no corner differs by more than this share of the smallest voxel size, which is
 what rounding in headers does."""
 
+TIMES_AS_FINE = 27
+"""Voxels that a label map that is resampled may have for one of the other image: three along each axis."""
+MANY_VOXELS = 2**28
+"""Number of voxels that one may have whatever the other image's: a body of 1 m at 512×512×1000."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelVolume:
@@ -87,6 +92,11 @@ def size_difference(first_xyz: tuple[int, ...], second_xyz: tuple[int, ...]) -> 
     if first_xyz == second_xyz:
         return None
     return f"sizes differ, {_times(first_xyz)} and {_times(second_xyz)} voxels"
+
+
+def is_too_fine(size_xyz: tuple[int, ...], other_xyz: tuple[int, ...]) -> bool:
+    """Whether an image has too many voxels to be brought onto another's grid: its header may state any."""
+    return math.prod(size_xyz) > max(MANY_VOXELS, TIMES_AS_FINE * math.prod(other_xyz))
 
 
 def grid_difference(first: sitk.Image, second: sitk.Image) -> str | None:

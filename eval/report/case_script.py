@@ -15,13 +15,20 @@ import numpy as np
 import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
-from eval.image_files import read_image
+from eval.image_files import read_image, stored_size
 from eval.label_sets import check_labels
 from eval.pictures.lettering import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU
 from eval.pictures.planes import AIR_HU, Plane, body_region, canonical, most_informative
 from eval.scoring.lesion_tables import LesionRow
 from eval.scoring.metrics import Box, label_boxes
-from eval.volumes import grid_difference, onto_grid, read_labels
+from eval.volumes import (
+    TIMES_AS_FINE,
+    grid_difference,
+    is_too_fine,
+    onto_grid,
+    read_labels,
+    size_difference,
+)
 from model.arrays import U8, Mask, Voxels, ZyxMm
 from model.labels import LabelSet
 
@@ -85,7 +92,8 @@ def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVo
         JudgingError: a file cannot be read, holds labels outside the set, or does not cover the same space as
             the others.
     """
-    paths = [path for path in (files.image, files.prediction, files.truth) if path is not None]
+    # A prediction's grid is the last to be trusted: its header may state any number of voxels.
+    paths = [path for path in (files.image, files.truth, files.prediction) if path is not None]
     if not paths:
         raise JudgingError(f"{files.name}: has neither an image nor label maps to show")
     grid = read_image(paths[0])
@@ -152,6 +160,12 @@ def script_of(key: str, volume: CaseVolume) -> str:
 def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> U8 | None:
     if path is None:
         return None
+    size_xyz = stored_size(path)
+    if is_too_fine(size_xyz, grid.GetSize()):
+        raise JudgingError(
+            f"{path}: {size_difference(size_xyz, grid.GetSize())}; shown are up to {TIMES_AS_FINE} times as "
+            "many as the image or the truth has"
+        )
     volume = read_labels(path)
     if grid_difference(volume.grid, grid):
         volume = onto_grid(volume, grid)

@@ -24,7 +24,15 @@ from eval.scoring.metrics import label_boxes
 from eval.scoring.pairing import PairedCase
 from eval.scoring.structure_scores import LOST, UNSCORED, StructureScore
 from eval.scoring.voxel_counts import VoxelCounts, count_voxels
-from eval.volumes import LabelVolume, grid_difference, onto_grid, read_labels, size_difference
+from eval.volumes import (
+    TIMES_AS_FINE,
+    LabelVolume,
+    grid_difference,
+    is_too_fine,
+    onto_grid,
+    read_labels,
+    size_difference,
+)
 from model.arrays import F64
 from model.labels import LabelSet
 
@@ -34,10 +42,6 @@ MEMORY_SHARE = 0.6
 WORKING_BYTES = 10
 """Bytes per voxel of each map that scoring needs beside the file and its array, as measured on noise
 (1683 MiB for 512×512×300 voxels, 5 % of them with a label at random); three times what whole bodies take."""
-TIMES_AS_FINE = 27
-"""How many voxels a prediction that is resampled may have for one of the truth: three along each axis."""
-MANY_VOXELS = 2**28
-"""Number of voxels that a prediction may have whatever the truth's: a body of 1 m at 512×512×1000."""
 OTHER_GRID = "prediction and truth lie on different grids"
 IN_SPACE = "--resample compares in physical space"
 CONVERT = "choose another --labels or convert the file"
@@ -200,7 +204,7 @@ def _size_fault(prediction_xyz: tuple[int, ...], truth_xyz: tuple[int, ...], res
         return ""
     if not resample:
         return f"{OTHER_GRID}: {difference}; {IN_SPACE}"
-    if math.prod(prediction_xyz) <= max(MANY_VOXELS, TIMES_AS_FINE * math.prod(truth_xyz)):
+    if not is_too_fine(prediction_xyz, truth_xyz):
         return ""
     return (
         f"{OTHER_GRID}: {difference}; --resample takes up to {TIMES_AS_FINE} times as many as the truth has"

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from eval.report import viewer
+from eval.eval_errors import JudgingError
+from eval.report import case_script, viewer
+from eval.report.case_script import CaseFiles, read_case
 from eval.report.page import atomic_folder
 from eval.report.viewer import viewer_script
+from eval.volumes import read_labels
+from model.labels import FLARE23
 from tests.eval.command_line import files_in
-from tests.eval.made import write
+from tests.eval.made import write, write_claim
 from tests.eval.report.reports import case_in, data_in, report, voxels, write_scores
 
 CUBE = (1.0, 1.0, 1.0)
@@ -181,6 +185,21 @@ def test_one_bad_case_does_not_spoil_the_report(tmp_path, capsys, prediction, sa
     assert said in bad["volume_error"]
     assert "b: not shown" in capsys.readouterr().err
     assert files_in(tmp_path / "report" / "cases") == ["0001.js"]
+
+
+@pytest.mark.parametrize("given", ["image", "truth"])
+def test_no_voxel_of_a_prediction_of_far_more_voxels_is_read(tmp_path, monkeypatch, given):
+    """Four voxels, of which 27 times as many may be read, beside 5³ = 125."""
+    monkeypatch.setattr("eval.volumes.MANY_VOXELS", 0)
+    read = []
+    monkeypatch.setattr(case_script, "read_labels", lambda path: read.append(path) or read_labels(path))
+    grid = np.full((1, 2, 2), 1 if given == "truth" else 40, np.uint8)
+    path = write(tmp_path / f"{given}.nii.gz", grid)
+    prediction = write_claim(tmp_path / "pred.nii.gz", (5, 5, 5))
+    files = {"image": None, "truth": None, given: path}
+    with pytest.raises(JudgingError, match="sizes differ, 5×5×5 and 2×2×1 voxels; shown are up to 27 times"):
+        read_case(CaseFiles(name="a", prediction=prediction, **files), FLARE23, 1.0)
+    assert prediction not in read
 
 
 def test_the_viewer_is_taken_only_if_it_is_the_one_that_was_pinned(tmp_path, monkeypatch):
