@@ -7,7 +7,7 @@
 | `window_sigmoid` | the training data's foreground | MONAI Auto3DSeg SegResNet (CT) |
 | `clip_zscore` | the training data's foreground | nnU-Net (CT) |
 | `zscore` | each image | nnU-Net (MR), MONAI `NormalizeIntensity` |
-| `zero_to_one` | each image | nnU-Net `rescale_to_0_1` |
+| `zero_to_one` | each image | nnU-Net `rescale_to_0_1`, MONAI `ScaleIntensity` |
 | `divide` | the recipe | nnU-Net `rgb_to_0_1` |
 | `none` | | nnU-Net `noNorm` |
 """

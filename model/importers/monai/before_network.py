@@ -17,6 +17,7 @@ from model.manifest.intensity import (
     RangeIntensity,
     WindowIntensity,
     WindowSigmoidIntensity,
+    ZeroToOneIntensity,
     ZscoreIntensity,
 )
 from model.manifest.network import AXES, AXIS_LETTERS, Member
@@ -85,7 +86,8 @@ def before_of(chain: Chain, channels: int) -> Before:
 
 
 def _takes_figures(reading: _Reading) -> bool:
-    return isinstance(reading.intensity, ZscoreIntensity) and reading.spacing is not None
+    of_each_image = isinstance(reading.intensity, ZscoreIntensity | ZeroToOneIntensity)
+    return of_each_image and reading.spacing is not None
 
 
 def _loads(step: Step, reading: _Reading) -> None:
@@ -157,8 +159,7 @@ def _standardizes(step: Step, reading: _Reading) -> None:
     mean, std = step.arguments.get("subtrahend"), step.arguments.get("divisor")
     nonzero = bool(step.arguments.get("nonzero", False))
     if mean is None and std is None:
-        if reading.channels > 1 and not step.arguments.get("channel_wise", False):
-            raise step.refuse("of several channels together cannot be expressed; known is channel_wise")
+        _check_one_by_one(step, reading)
         return _change(step, reading, ZscoreIntensity(over="nonzero" if nonzero else "image"))
     if mean is None or std is None or nonzero:
         raise step.refuse("needs both subtrahend and divisor, without nonzero")
@@ -167,6 +168,20 @@ def _standardizes(step: Step, reading: _Reading) -> None:
         raise step.refuse(f"has divisor {divided}; must be above 0")
     linear = RangeIntensity(lower=subtracted, upper=subtracted + divided, clip=False)
     return _change(step, reading, linear)
+
+
+def _fits_between(step: Step, reading: _Reading) -> None:
+    """The lowest voxel to `minv`, the highest to `maxv`."""
+    # MONAI looks at `factor` only where neither end is stated.
+    step.check_known(minv=(0, 0.0), maxv=(1, 1.0), factor=(), channel_wise=(False, True))
+    _check_one_by_one(step, reading)
+    _change(step, reading, ZeroToOneIntensity())
+
+
+def _check_one_by_one(step: Step, reading: _Reading) -> None:
+    """Refuse figures that are taken from several channels together."""
+    if reading.channels > 1 and not step.arguments.get("channel_wise", False):
+        raise step.refuse("of several channels together cannot be expressed; known is channel_wise")
 
 
 def _squashes(step: Step, reading: _Reading) -> None:
@@ -194,6 +209,7 @@ READERS = {
     "CropForeground": _crops,
     "Spacing": _spaces,
     "ScaleIntensityRange": _ranges,
+    "ScaleIntensity": _fits_between,
     "NormalizeIntensity": _standardizes,
     "Activations": _squashes,
 }

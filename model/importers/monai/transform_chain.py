@@ -22,8 +22,8 @@ WITHOUT_EFFECT = (
 """Arguments that say where and on what something is computed, or how the result is kept; not what it is."""
 TRANSFORMS = (
     *("LoadImage", "EnsureChannelFirst", "EnsureType", "CastToType", "Orientation", "CropForeground"),
-    *("Spacing", "ScaleIntensityRange", "NormalizeIntensity", "Activations", "AsDiscrete", "Invert"),
-    *("SaveImage", "KeepLargestConnectedComponent"),
+    *("Spacing", "ScaleIntensity", "ScaleIntensityRange", "NormalizeIntensity", "Activations", "AsDiscrete"),
+    *("Invert", "SaveImage", "KeepLargestConnectedComponent"),
 )
 """What is known here."""
 SUFFIXES = ("Dict", "D", "d")

@@ -100,3 +100,14 @@ def test_normalized_before_it_is_resampled(images, tmp_path):
     steps = config["preprocessing"]["transforms"]
     config["preprocessing"]["transforms"] = [*steps[:3], steps[4], steps[3], steps[5]]
     check(write_zoo_bundle(tmp_path / "zoo", config), images, tmp_path)
+
+
+@pytest.mark.parametrize("spacing_first", [True, False])
+def test_scaled_by_its_lowest_and_highest_voxel(spacing_first, images, tmp_path):
+    """The lowest and the highest voxel are others before and after `Spacing`."""
+    config = copy.deepcopy(SMALL)
+    load, channel, turn, spacing, _, typed = config["preprocessing"]["transforms"]
+    scale = {"_target_": "ScaleIntensityd", "keys": "image"}
+    in_order = [spacing, scale] if spacing_first else [scale, spacing]
+    config["preprocessing"]["transforms"] = [load, channel, turn, *in_order, typed]
+    check(write_zoo_bundle(tmp_path / "zoo", config), images, tmp_path)

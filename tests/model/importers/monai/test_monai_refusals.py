@@ -5,10 +5,12 @@ import json
 import os
 import zipfile
 
+import numpy as np
 import pytest
 import torch
-from monai.transforms import ScaleIntensityRange
+from monai.transforms import ScaleIntensity, ScaleIntensityRange
 
+from inference.preprocessing.intensity import channel_statistics, normalize
 from model.__main__ import main
 from model.importers.monai.after_network import after_of, clean_up_of, output_of
 from model.importers.monai.before_network import before_of
@@ -119,6 +121,7 @@ BEFORE, AFTER = ("preprocessing", "transforms"), ("postprocessing", "transforms"
 LARGEST = {"_target_": "KeepLargestConnectedComponentd"}
 CROP = {"_target_": "CropForegroundd", "keys": "image"}
 CAST = {"_target_": "CastToTyped", "keys": "image"}
+SCALE = {"_target_": "ScaleIntensityd", "keys": "image"}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,9 @@ CAST = {"_target_": "CastToTyped", "keys": "image"}
         ((*AFTER, 1, "nearest_interp"), ..., "set nearest_interp to false to import the model"),
         ((*AFTER, 0), {"_target_": "Lambdad"}, "Lambdad cannot be expressed; known are Activations"),
         ((*AFTER, 0), {"_target_": "Lambdad"}, "; see docs/bring-your-own-model.md"),
-        ((*BEFORE, 4), {"_target_": "ScaleIntensityd"}, "; see docs/bring-your-own-model.md"),
+        ((*BEFORE, 4), {"_target_": "ShiftIntensityd"}, "; see docs/bring-your-own-model.md"),
+        ((*BEFORE, 4), SCALE | {"minv": -1}, "ScaleIntensity has minv -1, which cannot be expressed"),
+        ((*BEFORE, 4), SCALE | {"maxv": None}, "ScaleIntensity has maxv None, which cannot be expressed"),
         (("network_def", "_target_"), "SwinUNETR", "network SwinUNETR is not known; known are UNet"),
         (("network_def", "_target_"), "os.system", "network os.system is not known"),
         (("network_def", "spatial_dims"), 2, "has spatial_dims 2; known is 3"),
@@ -209,9 +214,49 @@ def test_a_range_of_one_end_is_0_to_1_where_nothing_is_clipped(given):
     ends = {"a_min": 0, "a_max": 100, **given}
     values = torch.tensor([-100.0, 50.0])
     assert ScaleIntensityRange(**ends)(values).tolist() == [-1.0, 0.5]
-    step = Step(name="ScaleIntensityRange", arguments=ends, where="here")
-    chain = Chain(before=(step,), network={}, inferer=step, after=(), where="here")
-    assert before_of(chain, 1).intensity == RangeIntensity(lower=0.0, upper=100.0, clip=False)
+    found = before_with(("ScaleIntensityRange", ends)).intensity
+    assert found == RangeIntensity(lower=0.0, upper=100.0, clip=False)
+
+
+def before_with(*steps, channels=1):
+    """What a manifest says of transforms of the image, given as a name and its arguments."""
+    chained = tuple(Step(name=name, arguments=arguments, where="here") for name, arguments in steps)
+    chain = Chain(before=chained, network={}, inferer=chained[0], after=(), where="here")
+    return before_of(chain, channels)
+
+
+SPACING = ("Spacing", {"pixdim": [2.0, 2.0, 2.0]})
+
+
+@pytest.mark.parametrize("given", [{}, {"minv": 0, "maxv": 1.0}, {"factor": 3.0}, {"channel_wise": True}])
+def test_from_the_lowest_voxel_to_the_highest(given):
+    """-10 and 30 become 0 and 1, and 0 a quarter; MONAI looks at `factor` only where no end is stated."""
+    values = np.array([-10.0, 0.0, 30.0], np.float32)
+    before = before_with(("ScaleIntensity", given))
+    figures = channel_statistics(values)
+    assert normalize(values, before.intensity, figures).tolist() == [0.0, 0.25, 1.0]
+    assert ScaleIntensity(**given)(torch.from_numpy(values)[None])[0].tolist() == [0.0, 0.25, 1.0]
+
+
+def test_an_image_of_one_value_becomes_0():
+    values = np.full(4, 7.0, np.float32)
+    before = before_with(("ScaleIntensity", {}))
+    assert normalize(values, before.intensity, channel_statistics(values)).tolist() == [0.0] * 4
+    assert ScaleIntensity()(torch.from_numpy(values)[None])[0].tolist() == [0.0] * 4
+
+
+def test_the_lowest_and_the_highest_are_those_of_the_image_that_is_scaled():
+    after = before_with(SPACING, ("ScaleIntensity", {})).preprocessing
+    assert (after.normalize, after.figures_on) == ("after_resampling", "network")
+    first = before_with(("ScaleIntensity", {}), SPACING).preprocessing
+    assert (first.normalize, first.figures_on) == ("before_resampling", "image")
+
+
+@pytest.mark.parametrize("name", ["ScaleIntensity", "NormalizeIntensity"])
+def test_figures_of_several_channels_together(name):
+    with pytest.raises(RefusedModelError, match=f"{name} of several channels together cannot be expressed"):
+        before_with((name, {}), channels=2)
+    before_with((name, {"channel_wise": True}), channels=2)
 
 
 def test_monai_clips_at_the_one_end_that_it_is_told():
