@@ -39,17 +39,15 @@ def organs_in_words(
     return f"{counted} ({'; '.join(remarks)})" if remarks else counted
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a sentence, at least one; many are counted.
+def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """Names in a sentence, at least one; of more than `most` the others are counted, if they are several.
 
     >>> [listed(["liver", "spleen", "aorta", "stomach"][:count]) for count in (1, 2, 3)]
     ['liver', 'liver and spleen', 'liver, spleen and aorta']
     >>> listed(["liver", "spleen", "aorta", "stomach", "pancreas"])
     'liver, spleen, aorta and 2 more'
     """
-    named = (
-        names if len(names) <= MOST_NAMED + 1 else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
-    )
+    named = names if len(names) <= most + 1 else [*names[:most], f"{len(names) - most} more"]
     return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
 
 

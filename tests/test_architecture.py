@@ -164,7 +164,7 @@ RULES: Mapping[str, Rule] = {
             *("model.schema", "model.checks"),
             # What a structure looks like, in pictures and in DICOM alike.
             "model.colours",
-            # How many organs a result has, on a terminal and on a page.
+            # How many organs a result has, and names in a sentence, on a terminal and on a page.
             "model.organ_counts",
             # What made a table stands beside it.
             "leanseg.version",

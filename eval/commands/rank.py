@@ -63,6 +63,7 @@ from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.score_rules import scored_differently
 from model.arrays import F64
+from model.organ_counts import listed
 
 MOST_NAMED = 10
 """Most cases that a line names."""
@@ -162,12 +163,7 @@ def _tell(
             sys.stderr.write(f"{result.name}: {lost} of {cases} cases missing or failed, ranked last there\n")
         for gap in gaps[result.name]:
             lacks = f"{gap.table} lacks {', '.join(gap.metrics)} of {len(gap.cases)} of {cases} cases"
-            sys.stderr.write(f"{result.name}: {lacks}, ranked last there: {_listed(gap.cases)}\n")
-
-
-def _listed(cases: Sequence[str]) -> str:
-    more = len(cases) - MOST_NAMED
-    return ", ".join([*cases[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+            sys.stderr.write(f"{result.name}: {lacks}, ranked last there: {listed(gap.cases, MOST_NAMED)}\n")
 
 
 def columns(metrics: Sequence[RankedMetric]) -> list[str]:

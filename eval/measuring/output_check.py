@@ -9,6 +9,7 @@ from eval.measuring.efficiency import Status
 from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_labels, size_difference
 from model.labels import LabelSet
+from model.organ_counts import listed
 
 MOST_NAMED = 3
 """Files that are named where a label map is missing."""
@@ -41,6 +42,4 @@ def _what_is_there(output: Path) -> str:
     if output.exists():
         return f"{place} is {'a folder' if output.is_dir() else 'a special file'}, must be a file"
     others = sorted(path.name for path in output.parent.iterdir())
-    named = others[:MOST_NAMED]
-    more = f" and {len(others) - len(named)} more" if len(others) > len(named) else ""
-    return f"there is no {place}" + (f", but {', '.join(named)}{more}" if named else "")
+    return f"there is no {place}" + (f", but {listed(others, MOST_NAMED)}" if others else "")

@@ -9,6 +9,7 @@ from eval.files import file_sha256, stem_of
 from eval.provenance import read_provenance
 from eval.scoring.challenges import Challenge, Rules
 from eval.scoring.pairing import PairedCase
+from model.organ_counts import listed
 
 RULES, RESAMPLE, TOLERANCES, SLICED, LEAST_DICE = (
     "rules", "resample", "tolerances_mm", "annotated_slices_only", "least_dice_for_nsd",
@@ -80,10 +81,9 @@ def _other_truths(origins: Mapping[Path, Mapping[str, Any]]) -> list[str]:
     differing = {case: by_hash for case, by_hash in by_case.items() if len(by_hash) > 1}
     if not differing:
         return []
-    named = ", ".join(list(differing)[:MOST_NAMED])
-    more = f" and {len(differing) - MOST_NAMED} more" if len(differing) > MOST_NAMED else ""
+    named = listed(list(differing), MOST_NAMED)
     tables = dict.fromkeys(str(table) for by_hash in differing.values() for table in by_hash.values())
-    return [f"{SAID}: other truths of {named}{more} in {', '.join(tables)}; score them anew by the same"]
+    return [f"{SAID}: other truths of {named} in {', '.join(tables)}; score them anew by the same"]
 
 
 def _stated(origin: Mapping[str, Any]) -> dict[str, str]:

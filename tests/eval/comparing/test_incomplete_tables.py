@@ -101,7 +101,7 @@ def test_a_table_that_does_not_say_all_of_a_case_is_named_with_the_case(
         "whole": "0",
         "part": "2",
     }
-    said = f"part: {part / table} lacks {lacks} of 2 of 3 cases, ranked last there: a, c\n"
+    said = f"part: {part / table} lacks {lacks} of 2 of 3 cases, ranked last there: a and c\n"
     assert said in capsys.readouterr().err
 
 

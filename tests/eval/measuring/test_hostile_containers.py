@@ -97,7 +97,7 @@ def test_whatever_a_container_writes_the_series_goes_on_and_its_lines_are_its_ow
     ("name", "remark"),
     [
         ("renames", "there is no outputs/renames.nii.gz, but renames.nii"),
-        ("many", "there is no outputs/many.nii.gz, but a, b, c and 1 more"),
+        ("many", "there is no outputs/many.nii.gz, but a, b, c and d"),
         ("linked", "outputs/linked.nii.gz is a link, must be a file"),
         ("folder", "outputs/folder.nii.gz is a folder, must be a file"),
         ("pipe", "outputs/pipe.nii.gz is a special file, must be a file"),
