@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from model.units import MIB
+
 MOST_HOST_MB = 8192
 """MiB of host memory that a run takes at most unless asked for more: what organisers give a container."""
 MOST_GPU_MB = 4096
 """MiB of GPU memory that it takes unless asked otherwise: the smallest GPU that is meant to do."""
-MIB = 1 << 20
 UNLIMITED = 1 << 60
 """Bytes from which on version 1 means no limit."""
 ROOT = Path("/")

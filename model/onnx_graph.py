@@ -22,6 +22,7 @@ from model.onnx_header import (
     MODEL_GRAPH,
     NO_MODEL,
     NODE_ATTRIBUTE,
+    NODE_DOMAIN,
     NODE_OP_TYPE,
     STANDARD,
     TENSOR_NAME,
@@ -36,15 +37,8 @@ from model.onnx_header import (
     varint,
 )
 
-NODE_INPUT, NODE_OUTPUT, NODE_DOMAIN = 1, 2, 7
-ATTRIBUTE_NAME, ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_TEXT, ATTRIBUTE_TENSOR, ATTRIBUTE_INTS = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    8,
-)
+NODE_INPUT, NODE_OUTPUT = 1, 2
+ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_TEXT, ATTRIBUTE_TENSOR, ATTRIBUTE_INTS = 1, 3, 4, 5, 8
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_RAW = 1, 2, 9
 PACKED_FIELDS: Mapping[int, int] = {FLOAT: 4, 6: 5, 7: 7}
 """Field in which values of a type stand where they are not raw bytes, by element type."""

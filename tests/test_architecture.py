@@ -47,6 +47,7 @@ LEAN_MODEL = {
     "model.onnx_shapes",
     "model.organ_counts",
     "model.schema",
+    "model.units",
 }
 """What a model is, in numpy and the standard library."""
 
@@ -159,7 +160,7 @@ RULES: Mapping[str, Rule] = {
     "eval": Rule(
         {
             *("eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"),
-            "model.model_errors",
+            *("model.units", "model.model_errors"),
             # A ranking of one's own is a document, as manifests and recipes are.
             *("model.schema", "model.checks"),
             # What a structure looks like, in pictures and in DICOM alike.
@@ -172,7 +173,7 @@ RULES: Mapping[str, Rule] = {
         {"numpy", "scipy", "SimpleITK", "matplotlib", "psutil", "yaml"},
     ),
     "eval.benchmark": Rule(
-        {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names"},
+        {"eval", "model.labels", "model.label_files", "model.arrays", "model.case_names", "model.units"},
         {
             *("numpy", "SimpleITK", "matplotlib", "psutil"),
             *("torch", "monai", "onnx", "onnxruntime", "openvino", "safetensors", "nnunetv2"),

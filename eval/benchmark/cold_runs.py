@@ -20,8 +20,8 @@ from eval.eval_errors import JudgingError
 from eval.machine import free_memory_bytes
 from eval.measuring.sampler import Sampler, SamplerOptions
 from eval.measuring.trace import OWN_RAM, Trace, write_trace
+from model.units import MIB
 
-MIB = 1024 * 1024
 LOOK_S = 0.05
 """Seconds of sleep between looks at the run's limits."""
 SAMPLE_S = 0.2

@@ -4,7 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-MIB = 1024 * 1024
+from model.units import MIB
+
 BLOCK_BYTES = 512
 """What `st_blocks` counts, whatever the file system's own blocks are."""
 

@@ -26,8 +26,8 @@ from eval.measuring.trace import (
     OWN_RAM,
     RAM,
 )
+from model.units import MIB
 
-MIB = 1024 * 1024
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 BUSY, RESTING = ("user", "nice", "system", "irq", "softirq", "steal"), ("idle", "iowait")

@@ -18,8 +18,8 @@ from eval.measuring.submission_archive import image_ids, is_whole, load, plain_n
 from eval.measuring.trace import GPU, KERNEL_PEAK_MB, OWN_RAM
 from eval.measuring.trial_scans import TRIALS, write_trial
 from model.case_names import printable
+from model.units import MIB
 
-MIB = 1024 * 1024
 PROCESSOR = "amd64"
 """Architecture of the organisers' machines, in docker's words; images built on an Apple or ARM machine have
 another one, unless told otherwise."""

@@ -26,8 +26,8 @@ from model.manifest.fusion import RestoredEnsemblesFusion, fused_scores
 from model.manifest.intensity import needs_mask
 from model.manifest.network import Localization, Member, Network
 from model.manifest.resampling import along_axes
+from model.units import MIB
 
-MIB = 2.0**20
 LIBRARIES_MB: Mapping[Backend, float] = {"openvino": 64.0, "onnxruntime": 58.0, "cuda": 810.0}
 """Python, numpy, cc3d and the runtime's own code, loaded. CUDA's figure is an estimate."""
 VOXEL_BYTES = 2

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from model.arrays import Zyx
+from model.units import MIB
 
-MIB = 2.0**20
 SHARES = (1.0, 0.5, 0.25, 0.125)
 """Of one frame for every structure in every slice, how many are planned: as many as the budget allows.
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from model.onnx_graph import Node, OnnxGraph, Shape, read_onnx_graph
 from model.onnx_shapes import ELEMENTWISE, infer_shapes
+from model.units import MIB
 
-MIB = 2.0**20
 MARGIN = 1.08
 """By how much more is promised than was fitted: too little is worse than too much."""
 FP32_BYTES = 4

@@ -15,8 +15,8 @@ from model.manifest.network import Network, Precision
 from model.manifest.window import AnyWindow
 from model.onnx_header import OnnxFileError
 from model.onnx_shapes import UnknownShapeError
+from model.units import MIB
 
-MIB = 2.0**20
 ACTIVATIONS_PER_VOXEL = 140
 """float32 values that a network holds at a time per voxel of its window where neither the bundle nor its
 graph says; 136 measured with onnxruntime on a U-Net with 16 channels in the first stage."""

@@ -20,6 +20,7 @@ from model.model_errors import BundleError, ModelError
 from model.onnx_export.graph import OtherSizes, export_onnx
 from model.onnx_export.half_precision import bf16_is_safe, export_fp16
 from model.onnx_export.memory import with_memory
+from model.units import MIB
 
 NO_HASH = "0" * 64
 """Stands for the hash of a file that is not written yet."""
@@ -138,7 +139,7 @@ def pack(item: NetworkToPack[Kind], folder: Path) -> Kind:
     logger.info(
         "%s: %.1f MiB, onnxruntime's logits within %.1e of torch's, %.4f%% of voxels the same",
         path.name,
-        path.stat().st_size / 2**20,
+        path.stat().st_size / MIB,
         parity.largest_difference,
         100 * parity.agreement,
     )

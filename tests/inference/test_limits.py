@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from inference.limits import MIB, memory_at_hand, processors, processors_within_quota
+from inference.limits import memory_at_hand, processors, processors_within_quota
 from inference.threads import Threads
+from model.units import MIB
 
 OWN_MB = 100
 

@@ -9,6 +9,7 @@ from statistics import fmean
 
 import torch
 
+from model.units import MIB
 from training.data.fresh_cases import FreshCases
 from training.data.store import CaseStore
 from training.recipes.stopping_options import FixedSteps
@@ -20,7 +21,6 @@ from training.runs.step_times import AUGMENT, BACKWARD, FORWARD, LOSS, UPDATE, W
 
 PARTS = (WAIT, AUGMENT, FORWARD, LOSS, BACKWARD, UPDATE)
 """The parts of a step, in order."""
-MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from inference.imaging.writing import sweep, whole_file
 from model.arrays import U8
 from model.labels import Table, channel_table
 from model.schema import dump
+from model.units import MIB
 from training.data.annotations import annotated_channels
 from training.data.file_lists import files_of
 from training.data.found_cases import CaseFiles
@@ -108,7 +109,7 @@ class CaseStore:
         self._notes = notes
         for folder in sorted({files.prepared for files in cases if files.prepared is not None}):
             refuse_other_grid_of_store(folder, recipe)
-        self._free = cache_mb * 2**20
+        self._free = cache_mb * MIB
         self._folder = cache_folder
         if cache_folder is not None:
             with writing(cache_folder):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.pipelining import PipelineStage, ScheduleGPipe
 
 from model.arrays import U8
+from model.units import MIB
 from training.distributed.batch_loss import BatchLoss, Loss
 from training.distributed.block_costs import (
     Shape,
@@ -26,7 +27,7 @@ from training.distributed.block_costs import (
 from training.distributed.blocks import Autocast, Part
 from training.distributed.cut import Cut
 from training.distributed.network_placement import Placement
-from training.distributed.stage_meter import MIB, StageMeter, beside_plan
+from training.distributed.stage_meter import StageMeter, beside_plan
 
 S = TypeVar("S", bound=PipelineStage)
 

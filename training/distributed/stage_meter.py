@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from inference.runtime.process_memory import held_mb, peak_mb
+from model.units import MIB
 
-MIB = 2**20
 FAR_ABOVE = 1.5
 """How many times what was planned a step takes, at least, where that is explained."""
 CLEAR = Path("/proc/self/clear_refs")

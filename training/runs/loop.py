@@ -12,6 +12,7 @@ import torch
 
 from leanseg.ending import held
 from model.arrays import U8
+from model.units import MIB
 from training.data.batches import Batch
 from training.data.fresh_cases import FreshCases
 from training.data.sampling import GridCase
@@ -31,7 +32,6 @@ from training.runs.watching import StepDone, Validated, Watcher, Watchers
 
 T = TypeVar("T")
 
-MIB = 1024 * 1024
 
 logger = logging.getLogger(__name__)
 

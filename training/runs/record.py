@@ -12,6 +12,7 @@ import torch
 
 from model.onnx_export.revision import git_revision
 from model.schema import dump
+from model.units import MIB
 from training.data.found_cases import CaseFiles
 from training.runs.run import Run
 from training.whole_files import read_json, write_json
@@ -62,7 +63,7 @@ def hardware(device: torch.device) -> dict[str, object]:
         properties = torch.cuda.get_device_properties(device)
         found |= {
             "gpu": properties.name,
-            "gpu_memory_mb": properties.total_memory // 2**20,
+            "gpu_memory_mb": properties.total_memory // MIB,
             "cuda": torch.version.cuda,
         }
     return found

@@ -23,6 +23,7 @@ from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.unpack import PIXEL_BYTES, PROCESS_MB, unpacker
 from inference.imaging.formats.voxels import VoxelSink, expected_bytes
 from model.arrays import F64, Voxels
+from model.units import MIB
 
 SAME_PLACE_MM = 1e-3
 UNEVEN = 0.05
@@ -63,7 +64,7 @@ class Series:
         """MiB that reading takes at most beside the voxels, a process that unpacks them included."""
         return max(
             (PROCESS_MB if image.is_packed else 0.0)
-            + image.rows * image.columns * (PIXEL_BYTES if image.is_packed else PLAIN_PIXEL_BYTES) / 2**20
+            + image.rows * image.columns * (PIXEL_BYTES if image.is_packed else PLAIN_PIXEL_BYTES) / MIB
             for image in self.images
         )
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inference.errors import InputError, reason
 from inference.imaging.formats.packed_streams import LARGEST_DEFLATE_RATIO, ByteStream, Compression
 from model.arrays import F32, Voxels, Zyx
+from model.units import MIB
 
 CHUNK_VOXELS = 1 << 20
 READING_BYTES = 8 << 20
@@ -57,7 +58,7 @@ def reading_mb(stored: StoredVoxels) -> float:
     pieces = 2 if stored.compression == "none" else 3
     scaled = SCALED_BYTES if (stored.slope, stored.intercept) != (1.0, 0.0) else 0
     piece = min(_count(stored), CHUNK_VOXELS)
-    return (piece * (pieces * stored.dtype.itemsize + scaled) + READING_BYTES) / 2**20
+    return (piece * (pieces * stored.dtype.itemsize + scaled) + READING_BYTES) / MIB
 
 
 def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:

@@ -18,10 +18,11 @@ from inference.imaging.dicom_results.maker import Maker, Told
 from inference.imaging.dicom_results.objects_written import ObjectsWritten
 from inference.imaging.formats.dicom import open_series
 from inference.imaging.reading import open_image, read_volume
-from inference.planning.writing_cost import MIB, WritingCost
+from inference.planning.writing_cost import WritingCost
 from inference.postprocessing.runs import find_runs
 from inference.trust.organ_figures import measure_organs
 from model.labels import LabelSet
+from model.units import MIB
 from tests.inference import images
 from tests.inference.images import write_nifti
 from tests.inference.imaging.dicom_results.series_files import write_series
