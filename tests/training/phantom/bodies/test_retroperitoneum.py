@@ -9,7 +9,7 @@ import pytest
 from tests.training.phantom.bodies.blocks import PAD, SPACING, with_laid
 from tests.training.phantom.plain import plain_pose
 from training.phantom.bodies.body import STEPS_PER_MM, Body, prepare_body
-from training.phantom.bodies.body_case import deform
+from training.phantom.bodies.deforming import deform
 from training.phantom.bodies.retroperitoneum import lay_retroperitoneum
 from training.phantom.bodies.shape import random_shape
 from training.phantom.frame import Frame
