@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from training.phantom.artifacts import paint_artifacts, random_artifacts
+from training.phantom.artifacts import Artifacts, paint_artifacts, random_artifacts
 from training.phantom.bodies.additions import Additions
 from training.phantom.bodies.body import HULL_STRIDE, Body
 from training.phantom.bodies.body_filling import Deformed, Painter
@@ -19,14 +21,14 @@ from training.phantom.bodies.exchange import exchange_organs
 from training.phantom.bodies.mesenteric import lay_mesenteric_vessels
 from training.phantom.bodies.retroperitoneum import lay_retroperitoneum
 from training.phantom.bodies.shape import Shape, random_shape
-from training.phantom.bodies.slices import random_slices, scan
+from training.phantom.bodies.slices import SliceGeometry, random_slices, scan
 from training.phantom.bodies.structures import organ_id
 from training.phantom.canvas import Canvas
 from training.phantom.case import PhantomCase
 from training.phantom.frame import FloatArray, Frame
 from training.phantom.patient import draw_missing
 from training.phantom.scanner import finish, paint_arms, paint_table, random_scanner
-from training.phantom.tissue import random_tissues, with_fatty_pancreas
+from training.phantom.tissue import Tissues, random_tissues, with_fatty_pancreas
 from training.phantom.torso import Torso, random_habitus
 
 _ARM_TISSUES = ("skin", "fat", "muscle", "cortical bone")
@@ -50,6 +52,48 @@ COVERAGES = tuple(_COVERAGE)
 """Names of the examinations."""
 
 
+class _Own(NamedTuple):
+    """A generator for each of these steps: how much one draws does not change what the others do."""
+
+    exchange: np.random.Generator
+    lesions: np.random.Generator
+    artifacts: np.random.Generator
+    stomach: np.random.Generator
+    vessels: np.random.Generator
+    pancreas: np.random.Generator
+    behind: np.random.Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Examination:
+    """Who is scanned, how and from where to where."""
+
+    coverage: str
+    shape: Shape
+    tissues: Tissues
+    slices: SliceGeometry
+    frame: Frame
+    missing: list[str]
+    """FLARE names of organs that are not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Patient:
+    """What lies within the skin. Arrays are (z, y, x), on the frame."""
+
+    image: FloatArray
+    """HU."""
+    labels: npt.NDArray[np.uint8]
+    """FLARE ids."""
+    skin_mm: FloatArray
+    """Signed distance to the skin."""
+    tissues: Tissues
+    exchanged: list[str]
+    """Names of organs that are not the body's own."""
+    stomach_is_empty: bool
+    lesions: list[dict[str, object]]
+
+
 def body_case(
     rng: np.random.Generator,
     body: Body,
@@ -70,6 +114,29 @@ def body_case(
     Raises:
         ValueError: unknown coverage or phase.
     """
+    asked = _examination(rng, body, coverage, phase)
+    own = _Own(*rng.spawn(7))
+    patient = _patient(asked, _with_what_maps_lack(body, own), donors, rng, own)
+    image, labels = scan(_beside_table(asked, patient, rng), patient.labels, STEP_MM, asked.slices)
+    image, labels, is_cut = _field_of_view(image, labels, rng)
+    spacing = (asked.slices.spacing_mm, STEP_MM, STEP_MM)
+    artifacts = random_artifacts(own.artifacts)
+    if artifacts is not None:
+        paint_artifacts(image, spacing, artifacts, own.artifacts)
+    scanner = random_scanner(rng, asked.slices.thickness_mm)
+    return PhantomCase(
+        image=finish(image, scanner, spacing, rng),
+        labels=labels,
+        spacing_xyz_mm=(STEP_MM, STEP_MM, asked.slices.spacing_mm),
+        origin_xyz_mm=(0.0, 0.0, 0.0),
+        direction=np.eye(3),
+        info=_info(asked, body, patient, artifacts, labels) | {"cut_field_of_view": is_cut},
+    )
+
+
+def _examination(
+    rng: np.random.Generator, body: Body, coverage: str | None, phase: str | None
+) -> _Examination:
     if coverage is not None and coverage not in _COVERAGE:
         raise ValueError(f"unknown coverage {coverage!r}; known: {', '.join(_COVERAGE)}")
     odds = np.array([row[2] for row in _COVERAGE.values()])
@@ -77,66 +144,71 @@ def body_case(
     coverage = coverage or drawn
     shape, tissues = random_shape(rng, body), random_tissues(rng, phase)
     slices = random_slices(rng)
-    frame = _frame(rng, body, shape, coverage, least_mm=slices.length_of(8))
-    missing = draw_missing(rng)
-    # Generators of their own: how much one of these steps draws does not change what the others do.
-    children = rng.spawn(7)
-    exchange_rng, lesions_rng, artifacts_rng, stomach_rng, vessels_rng, pancreas_rng, behind_rng = children
-    body = _with_what_maps_lack(body, behind_rng, vessels_rng)
-    deformed = deform(frame, body, shape, rng, missing)
-    exchanged = _exchange(deformed, body, donors, frame, shape, exchange_rng)
-    wants_empty = stomach_rng.random() < _EMPTY_STOMACH_SHARE
-    is_empty = wants_empty and empty_stomach(deformed, body, STEP_MM, stomach_rng)
-    if pancreas_rng.random() < _FATTY_PANCREAS_SHARE:
-        tissues = with_fatty_pancreas(tissues, pancreas_rng)
-    painter = Painter(frame, body, deformed, shape, tissues, rng, stomach_is_empty=is_empty)
-    patient = painter.paint()
-    labels = _organs(deformed.structures, body)
-    has_lesions = lesions_rng.random() < _LESION_SHARE
-    lesions = paint_lesions(patient, labels, (STEP_MM,) * 3, lesions_rng) if has_lesions else []
-    canvas = _surroundings(frame, painter.skin_mm, tissues_hu={n: tissues[n] for n in _ARM_TISSUES}, rng=rng)
-    image = np.where(painter.skin_mm < 0, patient, canvas.image)
-    image = ndimage.gaussian_filter(image, (0.3, *[float(rng.uniform(0.3, 0.6))] * 2))
-    image, labels = scan(image, labels, STEP_MM, slices)
-    spacing = (slices.spacing_mm, STEP_MM, STEP_MM)
-    image, labels, is_cut = _field_of_view(image, labels, rng)
-    artifacts = random_artifacts(artifacts_rng)
-    if artifacts is not None:
-        paint_artifacts(image, spacing, artifacts, artifacts_rng)
-    scanner = random_scanner(rng, slices.thickness_mm)
-    voxels = finish(image, scanner, spacing, rng)
-    present = {int(i) for i in np.unique(labels)}
-    return PhantomCase(
-        image=voxels,
-        labels=labels,
-        spacing_xyz_mm=(STEP_MM, STEP_MM, slices.spacing_mm),
-        origin_xyz_mm=(0.0, 0.0, 0.0),
-        direction=np.eye(3),
-        info={
-            "phase": tissues.phase,
-            "coverage": coverage,
-            "anatomy": body.name,
-            "missing": missing,
-            "exchanged": exchanged,
-            "empty_stomach": is_empty,
-            "metal": artifacts.metal_count if artifacts else 0,
-            "tumors": lesions,
-            "absent_ids": [i for i in range(1, 14) if i not in present],
-            "width_mm": round(shape.width_mm),
-            "fat_mm": round(shape.fat_mm, 1),
-            "slice_mm": slices.thickness_mm,
-            "cut_field_of_view": is_cut,
-        },
+    return _Examination(
+        coverage=coverage,
+        shape=shape,
+        tissues=tissues,
+        slices=slices,
+        frame=_frame(rng, body, shape, coverage, least_mm=slices.length_of(8)),
+        missing=draw_missing(rng),
     )
 
 
-def _with_what_maps_lack(
-    body: Body, behind_rng: np.random.Generator, vessels_rng: np.random.Generator
-) -> Body:
+def _info(
+    asked: _Examination,
+    body: Body,
+    patient: _Patient,
+    artifacts: Artifacts | None,
+    labels: npt.NDArray[np.uint8],
+) -> dict[str, object]:
+    """What a table of cases shows."""
+    return {
+        "phase": patient.tissues.phase,
+        "coverage": asked.coverage,
+        "anatomy": body.name,
+        "missing": asked.missing,
+        "exchanged": patient.exchanged,
+        "empty_stomach": patient.stomach_is_empty,
+        "metal": artifacts.metal_count if artifacts else 0,
+        "tumors": patient.lesions,
+        "absent_ids": sorted(set(range(1, 14)) - set(np.unique(labels).tolist())),
+        "width_mm": round(asked.shape.width_mm),
+        "fat_mm": round(asked.shape.fat_mm, 1),
+        "slice_mm": asked.slices.thickness_mm,
+    }
+
+
+def _with_what_maps_lack(body: Body, own: _Own) -> Body:
     additions = Additions(body)
-    lay_retroperitoneum(additions, behind_rng)
-    lay_mesenteric_vessels(additions, vessels_rng)
+    lay_retroperitoneum(additions, own.behind)
+    lay_mesenteric_vessels(additions, own.vessels)
     return additions.applied()
+
+
+def _patient(
+    asked: _Examination, body: Body, donors: Sequence[Body], rng: np.random.Generator, own: _Own
+) -> _Patient:
+    """The body on the frame: deformed, some of its organs changed, filled, some with lesions."""
+    deformed = deform(asked.frame, body, asked.shape, rng, asked.missing)
+    exchanged = _exchange(deformed, body, donors, asked.frame, asked.shape, own.exchange)
+    wants_empty = own.stomach.random() < _EMPTY_STOMACH_SHARE
+    is_empty = wants_empty and empty_stomach(deformed, body, STEP_MM, own.stomach)
+    is_fatty = own.pancreas.random() < _FATTY_PANCREAS_SHARE
+    tissues = with_fatty_pancreas(asked.tissues, own.pancreas) if is_fatty else asked.tissues
+    painter = Painter(asked.frame, body, deformed, asked.shape, tissues, rng, stomach_is_empty=is_empty)
+    image = painter.paint()
+    labels = _organs(deformed.structures, body)
+    has_lesions = own.lesions.random() < _LESION_SHARE
+    lesions = paint_lesions(image, labels, (STEP_MM,) * 3, own.lesions) if has_lesions else []
+    return _Patient(
+        image=image,
+        labels=labels,
+        skin_mm=painter.skin_mm,
+        tissues=tissues,
+        exchanged=exchanged,
+        stomach_is_empty=is_empty,
+        lesions=lesions,
+    )
 
 
 def _exchange(
@@ -202,6 +274,19 @@ def _middle_y_mm(body: Body) -> float:
     """How far the trunk's middle lies before the spine (negative), at the first lumbar vertebra."""
     rows = np.flatnonzero((body.hull[int(body.origin_zyx[0]) // HULL_STRIDE] < 0).any(1)) * HULL_STRIDE
     return float((rows.mean() - body.origin_zyx[1]) * body.spacing_zyx_mm[1])
+
+
+def _beside_table(asked: _Examination, patient: _Patient, rng: np.random.Generator) -> FloatArray:
+    """The patient with table and arms, as blurred as a scanner sees them."""
+    around = _surroundings(
+        asked.frame,
+        patient.skin_mm,
+        tissues_hu={name: patient.tissues[name] for name in _ARM_TISSUES},
+        rng=rng,
+    )
+    image = np.where(patient.skin_mm < 0, patient.image, around.image)
+    blurred = ndimage.gaussian_filter(image, (0.3, *[float(rng.uniform(0.3, 0.6))] * 2))
+    return np.asarray(blurred, np.float32)
 
 
 def _surroundings(
