@@ -4,7 +4,7 @@ Measured on Linux x86-64 with the versions in `requirements`; `tests/inference/p
 them against real peaks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -86,7 +86,7 @@ class Footprint:
             backend: what runs the networks.
             networks_mb: what the networks loaded at a time take, as far as they lie in host memory.
         """
-        inputs, structures = len(self.manifest.inputs), len(self.manifest.output.labels)
+        inputs = len(self.manifest.inputs)
         image = f"image ({'int16' if self.voxel_bytes == VOXEL_BYTES * inputs else 'float32'})"
         always = {
             "libraries": LIBRARIES_MB[backend] + self.writing.libraries_mb,
@@ -95,53 +95,63 @@ class Footprint:
             "mask (bool)": _mb(self.image_zyx, 1) if self._needs_mask else 0.0,
             "votes (uint8)": self._votes_mb,
         }
-        stages = {}
+        return {stage: {**always, **items} for stage, items in self._stages()}
+
+    def _stages(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """Stages that the case goes through; what each takes, beside or in place of what there always is."""
         if self.reading_mb:
             later = {"mask (bool)": 0.0, "votes (uint8)": 0.0}
-            stages["reading"] = {**always, **later, "pieces of the file": self.reading_mb}
+            yield "reading", {**later, "pieces of the file": self.reading_mb}
         if self.located_zyx is not None and self.manifest.localization is not None:
-            found = self._localization(self.located_zyx, self.manifest.localization)
-            stages["localization"] = {**always, **found}
-        stages |= {
-            "networks": {
-                **always,
-                "labels (uint8)": _mb(self.image_zyx, 1),
-                "scores (float32)": sum(self._buffer_mb(grid, members) for grid, members in self.groups),
-                "input slices (float32)": sum(self._input_mb(grid, members) for grid, members in self.groups),
-                "resampling": max(self._resampling_mb(grid, members[0]) for grid, members in self.groups),
-                "window": max(
-                    self._window_mb(member) + self._importance_mb(grid, members)
-                    for grid, members in self.groups
-                    for member in members
-                ),
-                "waiting slabs": self._waiting_mb(),
-                "kept (float32)": self._kept_mb,
-                "removed (uint8, bool)": self._removed_mb,
-                "restored (float32)": self._restored_mb(),
-                "restoration": self._restoration_mb(),
-            },
-            "clean-up": {
-                **always,
-                "labels (uint8)": _mb(self.image_zyx, self._maps_in_clean_up),
-                **_clean_up_mb(self.image_zyx, self.spacing_zyx_mm, structures, self.manifest.postprocessing),
-            },
-        }
+            yield "localization", self._localization(self.located_zyx, self.manifest.localization)
+        yield "networks", self._running()
+        yield "clean-up", self._cleaning_up()
         if self.manifest.cleans_before_fusion:
-            grid, members = max(self.groups, key=lambda group: prod(group[0]))
-            steps = [step for _, of in self.groups for step in self.manifest.clean_up_of(of[0].ensemble)]
-            stages["clean-up before fusion"] = {
-                **always,
-                "labels (uint8)": _mb(self.image_zyx, 1) + _mb(grid, self._maps_in_clean_up),
-                "kept (float32)": self._kept_mb,
-                "removed (uint8, bool)": self._removed_mb,
-                **_clean_up_mb(grid, members[0].spacing_zyx_mm, structures, steps),
-            }
+            yield "clean-up before fusion", self._cleaning_up_before_fusion()
         if self.writing.voxel_bytes:
             results = {"DICOM results": self.writing.mb(self.image_zyx)}
-            stages["writing"] = {**always, "labels (uint8)": _mb(self.image_zyx, 1), **results}
+            yield "writing", {"labels (uint8)": _mb(self.image_zyx, 1), **results}
         if self._needs_mask:
-            stages["mask"] = {**always, "its holes": _mb(self.image_zyx, HOLES_BYTES)}
-        return stages
+            yield "mask", {"its holes": _mb(self.image_zyx, HOLES_BYTES)}
+
+    def _running(self) -> dict[str, float]:
+        """MiB by item while networks run and their scores become labels."""
+        return {
+            "labels (uint8)": _mb(self.image_zyx, 1),
+            "scores (float32)": sum(self._buffer_mb(grid, members) for grid, members in self.groups),
+            "input slices (float32)": sum(self._input_mb(grid, members) for grid, members in self.groups),
+            "resampling": max(self._resampling_mb(grid, members[0]) for grid, members in self.groups),
+            "window": max(
+                self._window_mb(member) + self._importance_mb(grid, members)
+                for grid, members in self.groups
+                for member in members
+            ),
+            "waiting slabs": self._waiting_mb(),
+            "kept (float32)": self._kept_mb,
+            "removed (uint8, bool)": self._removed_mb,
+            "restored (float32)": self._restored_mb(),
+            "restoration": self._restoration_mb(),
+        }
+
+    def _cleaning_up(self) -> dict[str, float]:
+        """MiB by item while the label map is cleaned up."""
+        steps, structures = self.manifest.postprocessing, len(self.manifest.output.labels)
+        return {
+            "labels (uint8)": _mb(self.image_zyx, self._maps_in_clean_up),
+            **_clean_up_mb(self.image_zyx, self.spacing_zyx_mm, structures, steps),
+        }
+
+    def _cleaning_up_before_fusion(self) -> dict[str, float]:
+        """MiB by item while what a group found is cleaned up by itself, on the largest of their grids."""
+        grid, members = max(self.groups, key=lambda group: prod(group[0]))
+        steps = [step for _, of in self.groups for step in self.manifest.clean_up_of(of[0].ensemble)]
+        structures = len(self.manifest.output.labels)
+        return {
+            "labels (uint8)": _mb(self.image_zyx, 1) + _mb(grid, self._maps_in_clean_up),
+            "kept (float32)": self._kept_mb,
+            "removed (uint8, bool)": self._removed_mb,
+            **_clean_up_mb(grid, members[0].spacing_zyx_mm, structures, steps),
+        }
 
     def _localization(self, grid: Zyx, network: Localization) -> dict[str, float]:
         """MiB by item while organs are localized; its mask is joined of slabs before its parts are found."""

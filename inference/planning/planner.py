@@ -101,33 +101,13 @@ class Planner:
         Raises:
             BudgetError: none does; the message names the smallest budget that can be kept.
         """
-        each = voxel_bytes or VOXEL_BYTES * len(self.bundle.manifest.inputs)
-        manifest = self.bundle.manifest
-        as_stored = manifest.preprocessing.orientation == "stored"
-        geometry = stored if as_stored else orient(stored, orientation_of(stored))
-        region = region_zyx or geometry.size_zyx
-        groups = self._groups(geometry, region)
-        located = located_on(manifest, geometry) if region_zyx is None else None
-        asked = _Asked(
-            geometry=geometry,
-            region=region,
-            voxel_bytes=each,
-            located=located,
-            reading_mb=reading_mb,
-            writing=self.writing,
-        )
+        asked = self._asked(stored, region_zyx, voxel_bytes, reading_mb)
+        groups = self._groups(asked.geometry, asked.region)
         estimated = partial(self._estimated, replace(asked, writing=self._affordable(asked)), groups)
         largest, own = zip(*(end_windows(grid, members[0]) for grid, members in groups), strict=True)
-        *_, last = estimated(own)
-        # Windows by the thousand lie between the largest and the smallest. Before any is looked at: does the
-        # smallest fit, or one that takes all at once, which needs no running means?
         at_once = [] if small else [*estimated(largest)]
-        if not any(plan.fits for plan in (*at_once, last)):
-            last = min((*at_once, last, *_least(groups, estimated)), key=lambda plan: plan.excess_mb)
-            if not last.fits:
-                raise BudgetError(least_needed(last))
-        whole = next((plan for plan in at_once if plan.fits), None)
-        plan = whole or (None if small else _between(groups, estimated)) or last
+        *_, smallest = estimated(own)
+        plan = _fastest(groups, estimated, at_once, smallest)
         windows = [group.window_zyx for group in plan.groups]
         if reserved_mb:
             beside = [replace(each, reserved_mb=reserved_mb) for each in estimated(windows)]
@@ -136,6 +116,22 @@ class Planner:
             return plan
         wanted = min(at_once, key=lambda plan: plan.excess_mb)
         return replace(plan, larger_windows_mb=(wanted.host_mb, wanted.gpu_mb))
+
+    def _asked(
+        self, stored: Geometry, region_zyx: Zyx | None, voxel_bytes: int | None, reading_mb: float
+    ) -> _Asked:
+        """What `plan` is asked for, in the orientation in which the image is looked at."""
+        manifest = self.bundle.manifest
+        as_stored = manifest.preprocessing.orientation == "stored"
+        geometry = stored if as_stored else orient(stored, orientation_of(stored))
+        return _Asked(
+            geometry=geometry,
+            region=region_zyx or geometry.size_zyx,
+            voxel_bytes=voxel_bytes or VOXEL_BYTES * len(manifest.inputs),
+            located=located_on(manifest, geometry) if region_zyx is None else None,
+            reading_mb=reading_mb,
+            writing=self.writing,
+        )
 
     def _affordable(self, asked: _Asked) -> WritingCost:
         """What results may take of what the smallest plan leaves to them.
@@ -237,6 +233,30 @@ class Planner:
             gpu={"context": CUDA_CONTEXT_MB, "networks": loaded} if on_gpu else {},
             budget=self.budget,
         )
+
+
+def _fastest(
+    groups: Groups, estimated: Estimated, at_once: Sequence[InferencePlan], smallest: InferencePlan
+) -> InferencePlan:
+    """The first plan that keeps the budget, from the largest windows to the smallest.
+
+    Args:
+        groups: what windows are chosen for.
+        estimated: makes the plans of given windows.
+        at_once: plans with the largest windows; none where only the smallest plan will do.
+        smallest: the last plan of the smallest windows.
+
+    Raises:
+        BudgetError: none does.
+    """
+    # Windows by the thousand lie between the largest and the smallest. Before any is looked at: does the
+    # smallest fit, or one that takes all at once, which needs no running means?
+    if not any(plan.fits for plan in (*at_once, smallest)):
+        smallest = min((*at_once, smallest, *_least(groups, estimated)), key=lambda plan: plan.excess_mb)
+        if not smallest.fits:
+            raise BudgetError(least_needed(smallest))
+    whole = next((plan for plan in at_once if plan.fits), None)
+    return whole or (_between(groups, estimated) if at_once else None) or smallest
 
 
 def _least(groups: Groups, estimated: Estimated) -> list[InferencePlan]:
